@@ -1,0 +1,37 @@
+# make setup   the environment in .venv (does nothing when it is up to date)
+# make bench   environment, data, the quick profile of all three suites, speed runs, report
+# make test    environment and the whole test suite
+# make check   ruff, pyright, import-linter
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= results/quick
+
+.PHONY: setup bench test check speed
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparsebench needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+bench: setup
+	$(BIN)/sparsebench prepare --profile quick
+	$(BIN)/sparsebench run --profile quick --out $(OUT)
+	$(MAKE) --no-print-directory speed
+	$(BIN)/sparsebench report $(OUT)
+
+speed: setup
+	mkdir -p $(OUT)
+	$(BIN)/python -m pytest tests/speed --override-ini addopts='--import-mode=importlib' -q --benchmark-json=$(OUT)/speed.json
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	PYTHONPATH=.typing $(BIN)/lint-imports

@@ -1,0 +1,1 @@
+"""Neural modules and transforms of whole models. Knows no data set, no suite and no result format."""

@@ -1,0 +1,13 @@
+"""The only place where the folders become one import package: `models/` is `sparsebench.models`, and so on."""
+
+from setuptools import find_packages, setup
+
+FOLDERS = ("models", "data", "suites", "reports")
+
+setup(
+    package_dir={f"sparsebench.{folder}": folder for folder in FOLDERS},
+    packages=[
+        f"sparsebench.{package}"
+        for package in find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
+    ],
+)

@@ -1,0 +1,1 @@
+"""What is measured: methods, tasks, the three suites and the runner."""

@@ -1,0 +1,1 @@
+"""One file for each task; the file name is its public name."""

@@ -1,0 +1,1 @@
+"""Molecules: property prediction on scaffold splits."""

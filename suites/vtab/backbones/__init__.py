@@ -1,0 +1,1 @@
+"""One file for each backbone; the file name is its public name."""
