@@ -1,0 +1,208 @@
+"""The result record: one immutable JSON document per cell, checked when it is made and when it is read."""
+
+import dataclasses
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+SCHEMA_VERSION = 1
+Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
+STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Read by pydantic. A plain dict, so that making a record needs no import of pydantic.
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+
+
+class RecordError(ValueError):
+    """A record that cannot be trusted: a number that is not finite, an unknown key, a missing reason."""
+
+
+def _too_new(version: int) -> str:
+    return f"written with schema {version}, this version reads up to {SCHEMA_VERSION}: upgrade sparsebench"
+
+
+def _finite(where: str, **numbers: float | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            raise RecordError(f"{where}: {name} is {number}; a record holds finite numbers only")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellInfo:
+    """What was run. `label` names the row of the tables: one label per method and configuration."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    suite: str
+    suite_version: str
+    task: str
+    task_version: str
+    group: str
+    """Task group within the suite, for the mean of group means ("natural"); one group is fine."""
+    method: str
+    label: str
+    config: dict[str, Any]
+    backbone: str
+    seed: int
+    budget: dict[str, Any]
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One score. `stderr` is the standard error over the `n` test examples, `chance` the score of a blind guess.
+
+    `unit` is what the tables print: "fraction" (0..1, shown as per cent), "%" (0..100), "bits/byte", "" (none)...
+
+    Raises:
+        RecordError: a number is not finite, or `stderr` is negative.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    value: float
+    stderr: float | None = None
+    n: int | None = None
+    higher_is_better: bool
+    chance: float | None = None
+    unit: str
+
+    def __post_init__(self) -> None:
+        _finite("metric", value=self.value, stderr=self.stderr, chance=self.chance)
+        if self.stderr is not None and self.stderr < 0:
+            raise RecordError(f"metric: stderr is {self.stderr}; a standard error is not negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What it costs. Parameters are counts, `bytes` is the size on disk, `peak_rss` is in bytes.
+
+    `flops` and `latency_ms` (CPU time, one thread) are per `unit`: "token", "image" or "molecule".
+    None means not measured.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    params_total: int | None = None
+    params_trainable: int | None = None
+    params_active: int | None = None
+    params_nonzero: int | None = None
+    flops: float | None = None
+    bytes: int | None = None
+    peak_rss: int | None = None
+    latency_ms: float | None = None
+    unit: str
+
+    def __post_init__(self) -> None:
+        _finite("costs", flops=self.flops, latency_ms=self.latency_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """One data or weight source that the cell read."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    source: str
+    version: str
+    sha256: str | None
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The result of one cell.
+
+    `id` is the hash of cell and code and the name of the file; `key` is the hash of the cell alone, so that two records
+    of one key are the same work done by different code; `code` is the hash of that code. `times` is in seconds.
+    `curves` maps a name to (step, value) points. `examples` is the path, inside the result folder, of the per-example
+    outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
+
+    Raises:
+        RecordError: a status without its reason, scores without a main metric, a number that is not finite.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    key: str
+    code: str
+    cell: CellInfo
+    status: Status
+    reason: str | None = None
+    traceback: str | None = None
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    main_metric: str | None = None
+    costs: Costs | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    data: list[DataInfo] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    started: str
+    finished: str
+    examples: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.schema_version <= SCHEMA_VERSION:
+            raise RecordError(_too_new(self.schema_version))
+        if not _ID.fullmatch(self.id):
+            raise RecordError(f"record id {self.id!r} is no file name: use letters, digits, '.', '_' and '-'")
+        if self.status not in STATUSES:
+            raise RecordError(f"record {self.id}: status {self.status!r} is none of {', '.join(STATUSES)}")
+        if self.status != "ok" and not self.reason:
+            raise RecordError(f"record {self.id}: status {self.status!r} needs a reason")
+        if self.status == "ok" and self.main_metric not in self.metrics:
+            raise RecordError(f"record {self.id}: main metric {self.main_metric!r} is not among {sorted(self.metrics)}")
+        _finite(f"record {self.id}: times", **self.times)
+        for name, points in self.curves.items():
+            if not all(math.isfinite(step) and math.isfinite(value) for step, value in points):
+                raise RecordError(f"record {self.id}: curve {name!r} has a point that is not finite")
+
+
+def to_json(record: Record) -> str:
+    """The record as JSON text: keys sorted, so that equal records are equal bytes.
+
+    Raises:
+        RecordError: a free-form field holds something that JSON cannot say (NaN, an object, a key that is no string).
+    """
+    try:
+        return json.dumps(dataclasses.asdict(record), sort_keys=True, allow_nan=False, indent=1, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"record {record.id} cannot be written as JSON: {error}") from error
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Record)
+
+
+def from_json(text: str | bytes) -> Record:
+    """Reads what `to_json` wrote, strictly: unknown keys and wrong types are errors.
+
+    Raises:
+        RecordError: one line that says what is wrong, the newer schema included.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter().validate_json(text)
+    except ValidationError as error:
+        raise RecordError(_explain(text, error)) from None
+
+
+def _explain(text: str | bytes, error: Any) -> str:
+    """The first complaint of pydantic in one line; a newer schema explains every other complaint."""
+    try:
+        version = json.loads(text).get("schema_version")
+    except (ValueError, AttributeError):
+        version = None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return _too_new(version)
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

@@ -1,0 +1,193 @@
+"""The result folder: one JSON file per record, written so that a reader never sees half of one.
+
+sparsebench.json            {"schema_version": 1}
+records/<id>.json           one record
+examples/<id>.json.gz       per-example outcomes of the same cell, written before the record
+"""
+
+import contextlib
+import dataclasses
+import errno
+import gzip
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .record import SCHEMA_VERSION, Record, RecordError, from_json, to_json
+
+MARKER = "sparsebench.json"
+_TEMPORARY = ".tmp"
+
+
+class StoreError(RuntimeError):
+    """The result folder cannot be used; the message is one line and says what to do."""
+
+
+class SchemaTooNew(StoreError):  # noqa: N818 -- reads better in `except SchemaTooNew`
+    """The result folder was written by a newer sparsebench."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file of the result folder that was skipped, and why."""
+
+    path: Path
+    reason: str
+
+
+class Store:
+    """Records in a folder.
+
+    Args:
+        folder: the result folder. Nothing is touched before `create` or `open`.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.records = self.folder / "records"
+        self.examples = self.folder / "examples"
+
+    def create(self) -> "Store":
+        """Makes the folder ready for writing, and sweeps what a killed run left half-written.
+
+        One writer per folder is assumed: another one's unfinished files would be swept, too.
+
+        Raises:
+            StoreError: the folder cannot be written, or is of a newer schema.
+        """
+        if (self.folder / MARKER).exists():
+            self.open()
+        try:
+            for folder in (self.records, self.examples):
+                folder.mkdir(parents=True, exist_ok=True)
+                for leftover in folder.glob(f".*{_TEMPORARY}"):
+                    leftover.unlink()
+            if not (self.folder / MARKER).exists():
+                _write(self.folder / MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
+        except OSError as error:
+            raise StoreError(_one_line(self.folder, error)) from error
+        return self
+
+    def open(self) -> "Store":
+        """Checks that the folder holds results that this version can read.
+
+        Raises:
+            StoreError: no results there, or an unreadable marker file.
+            SchemaTooNew: the folder was written by a newer sparsebench.
+        """
+        marker = self.folder / MARKER
+        try:
+            version = json.loads(marker.read_bytes())["schema_version"]
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(f"no results in {self.folder}: `sparsebench run --out {self.folder}` makes some") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{marker} cannot be read ({error}): is this a result folder?") from None
+        if not isinstance(version, int) or version < 1:
+            raise StoreError(f"{marker} has schema_version {version!r}: is this a result folder?")
+        if version > SCHEMA_VERSION:
+            raise SchemaTooNew(
+                f"{self.folder} was written with schema {version}, this version reads up to {SCHEMA_VERSION}: "
+                "`pip install --upgrade sparsebench`"
+            )
+        return self
+
+    def write(self, record: Record, examples: dict[str, list[Any]] | None = None) -> Record:
+        """Writes one record, its per-example outcomes first, and returns it as written (with `examples` set).
+
+        Raises:
+            RecordError: something in it is not JSON; nothing is written.
+            StoreError: the disk is full or the folder is gone.
+        """
+        outcomes = None
+        if examples is not None:
+            record = dataclasses.replace(record, examples=f"{self.examples.name}/{record.id}.json.gz")
+            outcomes = gzip.compress(_examples_json(record.id, examples), mtime=0)
+        text = to_json(record)
+        try:
+            if outcomes is not None:
+                _write(self.examples / f"{record.id}.json.gz", outcomes)
+            _write(self.records / f"{record.id}.json", text.encode())
+        except OSError as error:
+            raise StoreError(_one_line(self.folder, error)) from error
+        return record
+
+    def read(self, id: str) -> Record:
+        """One record.
+
+        Raises:
+            KeyError: no such record.
+            RecordError: the file is not a whole, valid record of that id.
+        """
+        path = self.records / f"{id}.json"
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            raise KeyError(id) from None
+        return _parse(path, text)
+
+    def read_examples(self, id: str) -> dict[str, list[Any]] | None:
+        """The per-example outcomes of one record, or None if it has none."""
+        path = self.examples / f"{id}.json.gz"
+        return json.loads(gzip.decompress(path.read_bytes())) if path.exists() else None
+
+    def ids(self) -> list[str]:
+        """The ids of all record files, sorted, without opening them."""
+        return [path.stem for path in self._files() if path.suffix == ".json"]
+
+    def read_all(self) -> tuple[list[Record], list[Problem]]:
+        """Every record that can be read, by id, and every file that cannot, with the reason."""
+        records, problems = [], []
+        for path in self._files():
+            try:
+                records.append(_parse(path, path.read_bytes()))
+            except (RecordError, OSError) as error:
+                problems.append(Problem(path, str(error)))
+        return records, problems
+
+    def _files(self) -> list[Path]:
+        """Files of `records/`, sorted; hidden ones (temporary files among them) are nobody's record."""
+        if not self.records.is_dir():
+            return []
+        with os.scandir(self.records) as entries:
+            return [self.records / name for name in sorted(e.name for e in entries if not e.name.startswith("."))]
+
+
+def _parse(path: Path, text: bytes) -> Record:
+    if path.suffix != ".json":
+        raise RecordError("not a record: the name does not end in .json")
+    if not text.rstrip().endswith(b"}"):
+        raise RecordError(f"truncated: {len(text)} bytes, the end is missing")
+    record = from_json(text)
+    if record.id != path.stem:
+        raise RecordError(f"foreign: the file holds record {record.id!r}")
+    return record
+
+
+def _examples_json(id: str, examples: dict[str, list[Any]]) -> bytes:
+    try:
+        return json.dumps(examples, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"examples of {id} cannot be written as JSON: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of `content` or nothing: to a temporary file in the same folder, to the disk, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _one_line(folder: Path, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"no space left for {folder}: free some, then give the same command again"
+    return f"{folder} cannot be written ({error.strerror or error}): choose another folder with --out"
