@@ -1,0 +1,96 @@
+"""What a cell hands to its method and its task: seeds, budget, precision, calibration data.
+
+Seeds are hashes of named axes. A method is never one of the axes, so that rivals see the same data in the same order.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much work one cell may do; part of the cell's identity."""
+
+    epochs: int = 10
+    """Passes over the training part; unused by tasks that do not train."""
+    batch_size: int = 32
+    """Examples in one training or evaluation step."""
+    test_examples: int | None = None
+    """At most this many test examples, the first ones of the fixed test order; None takes all."""
+    calibration_examples: int = 64
+    """Training-side examples that a method may look at before training."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the model has to put out: `outputs` is the number of classes, or of regressed or binary columns."""
+
+    kind: Literal["next-token", "classification", "regression", "multilabel"]
+    outputs: int
+
+
+def derive_seed(*axes: object) -> int:
+    """A 63-bit seed from named axes, the same on every machine and Python version."""
+    digest = hashlib.sha256(json.dumps([str(axis) for axis in axes]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _no_calibration() -> Sequence[Any]:
+    return ()
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+def _no_loss(model: nn.Module, batch: Any) -> Tensor:
+    raise TypeError("this task gives its methods no loss: it does not train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything around one cell that is not the method, the task or the backbone.
+
+    `Task.setup` fills `target`, `batches`, `inputs` and `loss`; the rest comes from the cell.
+    """
+
+    suite: str
+    task: str
+    seed: int
+    """The replicate: 0, 1, 2, ..."""
+    budget: Budget = field(default_factory=Budget)
+    dtype: torch.dtype = torch.float32
+    device: torch.device = CPU
+    target: Target = Target("classification", 2)
+    batches: Callable[[], Sequence[Any]] = _no_calibration
+    """Calibration batches, drawn from the training side only, as `loss` takes them."""
+    inputs: Callable[[Any], Any] = _same
+    """The part of a calibration batch that the model itself is called with: a mapping is passed as keywords."""
+    loss: Callable[[nn.Module, Any], Tensor] = _no_loss
+    """Scalar mean loss of a model on one batch."""
+
+    def generator(self, axis: str) -> torch.Generator:
+        """Random numbers for `axis` that are the same in every task of this seed (say, a neuron split)."""
+        return torch.Generator().manual_seed(derive_seed(self.suite, self.seed, axis))
+
+    def task_generator(self, axis: str) -> torch.Generator:
+        """Random numbers for `axis` in this task and seed (say, the data order); the same for every method."""
+        return torch.Generator().manual_seed(derive_seed(self.suite, self.task, self.seed, axis))
+
+    def outputs(self, model: nn.Module, batch: Any) -> Tensor:
+        """What the model puts out for a calibration batch: logits or regression values."""
+        inputs = self.inputs(batch)
+        result = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+        return result if isinstance(result, Tensor) else result.logits
+
+    def calibration(self) -> list[Any]:
+        """Model inputs of the calibration batches, without targets."""
+        return [self.inputs(batch) for batch in self.batches()]

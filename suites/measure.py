@@ -1,0 +1,69 @@
+"""What a model costs: parameters, operations, bytes, time and memory, measured the same way in every suite."""
+
+import resource
+import statistics
+import sys
+from collections.abc import Callable
+from time import perf_counter, process_time
+from typing import Any
+
+import torch
+from torch import nn
+
+from sparsebench.models.counting import count_parameters, flops, stored_bytes
+from sparsebench.reports.record import Costs
+
+REPEATS = 5
+
+
+@torch.inference_mode()
+def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int, unit: str) -> Costs:
+    """Costs of `call(model)`, which works on `units` units (tokens, images, molecules).
+
+    Latency is the median CPU time of this process, so another cell beside it on the machine disturbs it little; with
+    more than one thread it counts the work of all of them.
+    """
+    model.eval()
+    counts = count_parameters(model)
+    return Costs(
+        params_total=counts.total,
+        params_trainable=counts.trainable,
+        params_active=counts.active,
+        params_nonzero=counts.nonzero,
+        flops=flops(lambda: call(model)) / units,
+        bytes=stored_bytes(model),
+        peak_rss=peak_rss(),
+        latency_ms=1e3 * cpu_seconds(lambda: call(model)) / units,
+        unit=unit,
+    )
+
+
+def cpu_seconds(work: Callable[[], Any]) -> float:
+    """Median CPU seconds of one run of `work`, after one warm-up."""
+    work()
+    samples = []
+    for _ in range(REPEATS):
+        start = process_time()
+        work()
+        samples.append(process_time() - start)
+    return statistics.median(samples)
+
+
+def peak_rss() -> int:
+    """Highest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Clock:
+    """Wall seconds by phase: each `stop` closes a phase that began at the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def stop(self, phase: str) -> None:
+        """Close the running phase under the name `phase`."""
+        now = perf_counter()
+        self.seconds[phase] = now - self._last
+        self._last = now

@@ -1,0 +1,54 @@
+"""The contract of a method: a frozen config and `prepare`, which turns a backbone into the model to be measured.
+
+A method is one file in `suites/methods/`; the file name is its public name and the first line of its docstring the
+caption in every table. It defines one class:
+
+    @dataclass(frozen=True, kw_only=True)
+    class MyMethod(Method):
+        strength: float = 1.0
+
+        def prepare(self, backbone, context):
+            ...
+            return backbone
+
+Methods that train derive from `sparsebench.suites.training.TrainedMethod`, which adds the hooks into training.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import nn
+
+from .context import Context
+
+if TYPE_CHECKING:
+    from .task import Task
+
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+"""Named series of (step, value), for instance the training loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A benchmarked method. Its dataclass fields are its config; equal configs give equal cells."""
+
+    stochastic: ClassVar[bool] = True
+    """False if the seed changes nothing: the plan then runs one seed only."""
+
+    def unsupported(self, task: type["Task"], backbone: str) -> str | None:
+        """Why this method cannot run there (shown as "n/a: reason"), or None if it can."""
+        return None
+
+    @abstractmethod
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Turn the freshly loaded `backbone` (the method may change it in place) into the model to be measured."""
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """Train `model` on `data` in place. The default does nothing: the method is training-free."""
+        return {}
+
+    def deploy(self, model: nn.Module) -> nn.Module:
+        """The model that is evaluated, counted and saved: merge adapters or drop a teacher here."""
+        return model

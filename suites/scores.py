@@ -1,0 +1,87 @@
+"""Scores of predictions with standard errors: accuracy, RMSE, ROC-AUC."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparsebench.reports.record import Metric
+
+from .context import Target
+
+BOOTSTRAP_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of one part, the name of the main one, and the per-example outcomes behind them."""
+
+    main: str
+    metrics: Mapping[str, Metric]
+    examples: Mapping[str, Sequence[Any]]
+
+
+def score(outputs: Tensor, targets: Tensor, target: Target, generator: torch.Generator) -> Scores:
+    """Score outputs (N, outputs) against targets: (N,) class numbers, or (N, outputs) with NaN for missing labels."""
+    if target.kind == "classification":
+        return accuracy(outputs, targets)
+    if target.kind == "regression":
+        return root_mean_squared_error(outputs, targets)
+    return area_under_curve(outputs, targets, generator)
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
+    """Top-1 accuracy, with the binomial standard error."""
+    correct = (outputs.argmax(dim=1) == targets).int()
+    share, n = correct.float().mean().item(), len(correct)
+    stderr = (share * (1 - share) / max(1, n - 1)) ** 0.5
+    metric = Metric(value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share")
+    return Scores("accuracy", {"accuracy": metric}, {"correct": correct.tolist()})
+
+
+def root_mean_squared_error(outputs: Tensor, targets: Tensor) -> Scores:
+    """RMSE over all known values, in the targets' unit; standard error by the delta method on the mean square."""
+    known = ~torch.isnan(targets)
+    squares = (outputs[known].double() - targets[known].double()) ** 2
+    rmse = squares.mean().sqrt().item()
+    stderr = (squares.std() / len(squares) ** 0.5 / (2 * rmse)).item() if rmse > 0 and len(squares) > 1 else None
+    metric = Metric(value=rmse, stderr=stderr, n=len(squares), higher_is_better=False, chance=None, unit="")
+    return Scores("rmse", {"rmse": metric}, {"prediction": outputs.tolist(), "target": _plain(targets)})
+
+
+def area_under_curve(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
+    """ROC-AUC, averaged over the columns with both classes; standard error by bootstrap over examples."""
+    scores_NT, labels_NT = outputs.double().numpy(), targets.numpy()
+    n = len(labels_NT)
+    draws = [
+        _mean_auc(scores_NT[rows], labels_NT[rows])
+        for rows in torch.randint(n, (BOOTSTRAP_DRAWS, n), generator=generator).numpy()
+    ]
+    metric = Metric(
+        value=_mean_auc(scores_NT, labels_NT),
+        stderr=float(np.nanstd(draws, ddof=1)),
+        n=n,
+        higher_is_better=True,
+        chance=0.5,
+        unit="share",
+    )
+    return Scores("roc_auc", {"roc_auc": metric}, {"score": outputs.tolist(), "target": _plain(targets)})
+
+
+def _mean_auc(scores_NT: np.ndarray, labels_NT: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    columns = []
+    for scores_N, labels_N in zip(scores_NT.T, labels_NT.T, strict=True):
+        known = ~np.isnan(labels_N)
+        if len(np.unique(labels_N[known])) == 2:
+            columns.append(roc_auc_score(labels_N[known], scores_N[known]))
+    return float(np.mean(columns)) if columns else float("nan")
+
+
+def _plain(targets: Tensor) -> list[Any]:
+    """Targets as JSON values, None for a missing label."""
+    return [[None if value != value else value for value in row] for row in targets.tolist()]
