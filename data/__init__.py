@@ -1,1 +1,1 @@
-"""Sources with checksums, and readers of text, images and molecules. Knows no model and no suite."""
+"""Data and weights with provenance: where every byte comes from, and how it is checked."""

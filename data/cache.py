@@ -1,0 +1,88 @@
+"""The cache folder: content is built beside its place under a lock, checked, then moved in by one rename."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .errors import ChecksumError, DownloadError
+from .manifest import FileEntry
+
+MARKER = ".complete.json"
+
+
+def cache_root() -> Path:
+    """``$SPARSEBENCH_CACHE``, else ``sparsebench`` in the user's cache folder (``~/.cache``)."""
+    chosen = os.environ.get("SPARSEBENCH_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparsebench"
+
+
+def sha256_of(file: Path) -> str:
+    """Hex digest of a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verify(folder: Path, entry: FileEntry, remedy: str) -> None:
+    """Check that ``folder/entry.name`` has the pinned size and sum. Raises `ChecksumError`."""
+    file = folder / entry.name
+    if not file.is_file():
+        raise ChecksumError(f"{entry.name}: expected a file with sha256 {entry.sha256}, but there is none; {remedy}")
+    size, found = file.stat().st_size, sha256_of(file)
+    if found != entry.sha256 or size != entry.size:
+        raise ChecksumError(
+            f"{entry.name}: wrong checksum: expected sha256 {entry.sha256} ({entry.size} bytes), "
+            f"found {found} ({size} bytes); {remedy}"
+        )
+
+
+def is_complete(folder: Path, identity: Mapping[str, str]) -> bool:
+    """Whether ``folder`` was built to its end from the content named by ``identity``."""
+    try:
+        return json.loads((folder / MARKER).read_text(encoding="utf-8")) == dict(identity)
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return False
+
+
+def build_once(folder: Path, identity: Mapping[str, str], fill: Callable[[Path], None]) -> Path:
+    """Return ``folder``; when it is not complete, let ``fill`` write its content into a fresh temporary folder first.
+
+    Processes that ask for the same folder at once wait for the first; whatever stops ``fill``, no broken folder
+    stays behind. Raises `DownloadError` when the disk is full or the cache cannot be written.
+    """
+    if is_complete(folder, identity):
+        return folder
+    from filelock import FileLock
+
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
+            if not is_complete(folder, identity):
+                _build(folder, partial, identity, fill)
+    except OSError as error:
+        raise DownloadError(_explain(error, folder)) from error
+    return folder
+
+
+def _build(folder: Path, partial: Path, identity: Mapping[str, str], fill: Callable[[Path], None]) -> None:
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+    try:
+        partial.mkdir()
+        fill(partial)
+        (partial / MARKER).write_text(json.dumps(dict(identity)), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)  # a folder without a valid marker is broken
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _explain(error: OSError, folder: Path) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"no space left on the disk of {folder.parent}; free some, or set SPARSEBENCH_CACHE to another disk"
+    return f"cannot write {folder}: {error.strerror or error}; set SPARSEBENCH_CACHE to a folder that you can write"

@@ -1,0 +1,33 @@
+"""What can go wrong with a source. Every message is one line and says what to do."""
+
+
+class DataError(RuntimeError):
+    """Base of all errors of this package."""
+
+
+class ManifestError(DataError, ValueError):
+    """A manifest file is malformed: unknown key, missing key or a value of the wrong kind."""
+
+
+class UnknownSource(DataError, ValueError):
+    """No manifest, text domain or evaluation set has this name."""
+
+
+class ChecksumError(DataError):
+    """A file is not the one that the manifest pins."""
+
+
+class DownloadError(DataError):
+    """A source could not be fetched or stored: no network, no space, no permission, no such tool."""
+
+
+class OfflineError(DataError):
+    """A source is not in the cache and ``SPARSEBENCH_OFFLINE=1`` forbids fetching it."""
+
+
+class LocalFolderError(DataError):
+    """A folder that the user must supply is not given, or a file in it is missing or malformed."""
+
+
+class MoleculeError(DataError, ValueError):
+    """A SMILES string that RDKit cannot read, named by its row."""

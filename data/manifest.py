@@ -1,0 +1,158 @@
+"""The catalogue: one TOML file per source under ``manifest/``, parsed into frozen dataclasses."""
+
+import dataclasses
+import difflib
+import functools
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import ManifestError, UnknownSource
+
+FOLDER = Path(__file__).parent / "manifest"
+
+_REQUIRED = {
+    "package": ("registry", "package", "files"),
+    "hub": ("repository", "revision", "files"),
+    "local": (),  # exactly one of `environment` and `installed`, checked in `_check`
+    "procedural": ("parameters",),
+}
+_REGISTRIES = ("pypi", "debian")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One pinned file. ``name`` is an archive (PyPI) or a path inside the unpacked folder (other kinds)."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """One manifest entry.
+
+    ``kind`` is ``package`` (an archive of a package registry, unpacked and never imported), ``hub`` (a repository
+    at a pinned revision), ``local`` (a folder that the user names by the variable ``environment``, or the
+    folder of the ``installed`` Python package) or ``procedural`` (rendered by our own code from ``parameters``).
+    ``paths`` names files inside the folder, ``splits`` gives numbers of examples, ``licences`` the licence of a
+    part where it differs from the whole.
+    """
+
+    name: str
+    kind: str
+    version: str
+    licence: str
+    citation: str
+    note: str = ""
+    registry: str = ""
+    package: str = ""
+    repository: str = ""
+    repository_type: str = "model"
+    revision: str = ""
+    environment: str = ""
+    installed: str = ""
+    files: tuple[FileEntry, ...] = ()
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    paths: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    splits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    licences: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the content is fixed by checksums or by our own code (False: the user's folder is taken as it is)."""
+        return bool(self.files) or self.kind == "procedural"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pinned files."""
+        return sum(entry.size for entry in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 that identifies the content: the archive's own where there is one file, else of the list."""
+        if self.kind == "package" and self.registry == "pypi":
+            return self.files[0].sha256
+        content = [self.name, self.version, dict(self.parameters), [(e.name, e.sha256) for e in self.files]]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean a, b?"``, or the whole list of known names when none is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"; did you mean {', '.join(close)}?" if close else f"; known: {', '.join(names)}"
+
+
+def parse(file: Path) -> Source:
+    """Read one manifest file; its stem must be the source's name. Raises `ManifestError`."""
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"{file.name}: not valid TOML: {error}") from error
+    _check_keys(file.name, table, Source)
+    for entry in table.get("files", []):
+        _check_keys(file.name, entry, FileEntry)
+    source = Source(**{**table, "files": tuple(FileEntry(**entry) for entry in table.get("files", []))})
+    _check(file, source)
+    return source
+
+
+def _check_keys(file: str, table: Mapping[str, Any], kind: type) -> None:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in table:
+        if key not in fields:
+            raise ManifestError(f"{file}: unknown key {key!r}{near(key, fields)}")
+    for key, field in fields.items():
+        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if key not in table and not optional:
+            raise ManifestError(f"{file}: missing key {key!r}")
+
+
+def _check(file: Path, source: Source) -> None:
+    if source.name != file.stem:
+        raise ManifestError(f"{file.name}: name is {source.name!r}, but the file name says {file.stem!r}")
+    if source.kind not in _REQUIRED:
+        raise ManifestError(f"{file.name}: unknown kind {source.kind!r}{near(source.kind, _REQUIRED)}")
+    for key in _REQUIRED[source.kind]:
+        if not getattr(source, key):
+            raise ManifestError(f"{file.name}: kind {source.kind!r} needs the key {key!r}")
+    if source.kind == "package" and source.registry not in _REGISTRIES:
+        raise ManifestError(f"{file.name}: unknown registry {source.registry!r}{near(source.registry, _REGISTRIES)}")
+    if source.registry == "pypi" and len(source.files) != 1:
+        raise ManifestError(f"{file.name}: a pypi source pins exactly one archive, not {len(source.files)}")
+    if source.kind == "local" and bool(source.environment) == bool(source.installed):
+        raise ManifestError(f"{file.name}: kind 'local' needs one of the keys 'environment' and 'installed'")
+    if source.kind == "hub" and not re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        raise ManifestError(f"{file.name}: revision {source.revision!r} is not a full commit of 40 hex digits")
+    for entry in source.files:
+        if not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
+            raise ManifestError(f"{file.name}: sha256 of {entry.name} is not 64 hex digits")
+
+
+@functools.cache
+def _load(folder: Path) -> Mapping[str, Source]:
+    return {source.name: source for source in map(parse, sorted(folder.glob("*.toml")))}
+
+
+def catalogue() -> dict[str, Source]:
+    """All sources by name."""
+    return dict(_load(FOLDER))
+
+
+def source(name: str) -> Source:
+    """The manifest entry of ``name``. Raises `UnknownSource` with near names."""
+    known = _load(FOLDER)
+    if name not in known:
+        raise UnknownSource(f"unknown source {name!r}{near(name, known)}")
+    return known[name]
+
+
+def fingerprint(name: str) -> str:
+    """The sha256 that identifies the source (see `Source.fingerprint`); reads no data."""
+    return source(name).fingerprint
