@@ -131,7 +131,7 @@ class PredictionTask(Task):
     def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load and encode the splits, and put a fresh head on the backbone's body."""
         splits = self._limit(self.load(), context)
-        body = load_backbone(generator=context.generator("backbone-init"))
+        body = load_backbone(context.generator("backbone-init"))
         if not isinstance(body, Body):
             raise TypeError(f"a backbone of a prediction task must be a Body, not {type(body).__name__}")
         model = Predictor(body, self.target.outputs, context.generator("head-init")).to(context.device)

@@ -38,7 +38,9 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
     correct = (outputs.argmax(dim=1) == targets).int()
     share, n = correct.float().mean().item(), len(correct)
     stderr = (share * (1 - share) / max(1, n - 1)) ** 0.5
-    metric = Metric(value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share")
+    metric = Metric(
+        value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="fraction"
+    )
     return Scores("accuracy", {"accuracy": metric}, {"correct": correct.tolist()})
 
 
@@ -66,7 +68,7 @@ def area_under_curve(outputs: Tensor, targets: Tensor, generator: torch.Generato
         n=n,
         higher_is_better=True,
         chance=0.5,
-        unit="share",
+        unit="fraction",
     )
     return Scores("roc_auc", {"roc_auc": metric}, {"score": outputs.tolist(), "target": _plain(targets)})
 

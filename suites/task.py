@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from sparsebench.reports.record import Costs, Metric
@@ -17,8 +18,9 @@ from sparsebench.reports.record import Costs, Metric
 from .context import Context
 from .method import Method
 
-LoadBackbone = Callable[..., nn.Module]
-"""Loads the cell's backbone; keyword arguments go on to the backbone's own `load` function."""
+LoadBackbone = Callable[[torch.Generator], Any]
+"""Loads the cell's backbone, whatever its suite defines: a `Body` for prediction, a `CausalLM` for language. The
+generator is for random initial weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

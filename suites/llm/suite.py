@@ -1,0 +1,13 @@
+"""Constants of the llm suite."""
+
+from ..suite import Suite
+
+SUITE = Suite(
+    name="llm",
+    version="1",
+    title="Language models",
+    description="Bits per byte on held-out text of several domains, and zero-shot accuracy.",
+    baseline="dense",
+    unit="token",
+    libraries=("torch", "transformers", "tokenizers", "lm-eval"),
+)

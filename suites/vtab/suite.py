@@ -1,0 +1,13 @@
+"""Constants of the vtab suite."""
+
+from ..suite import Suite
+
+SUITE = Suite(
+    name="vtab",
+    version="1",
+    title="Vision (VTAB-1K protocol, mini)",
+    description="1,000 labelled images a task, 800 to train and 200 to validate, a fixed test part. Not VTAB-1K itself.",
+    baseline="linear_probe",
+    unit="image",
+    libraries=("torch", "torchvision", "timm", "scikit-learn"),
+)
