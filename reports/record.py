@@ -54,7 +54,8 @@ class CellInfo:
 class Metric:
     """One score. `stderr` is the standard error over the `n` test examples, `chance` the score of a blind guess.
 
-    `unit` is what the tables print: "fraction" (0..1, shown as per cent), "%" (0..100), "bits/byte", "" (none)...
+    `unit` is what the tables print: "share" (0..1, shown as per cent), "%" (0..100), "bits/byte" and so on. Scores with
+    an empty unit are never averaged over tasks: nobody knows whether they are of one kind.
 
     Raises:
         RecordError: a number is not finite, or `stderr` is negative.

@@ -1,0 +1,160 @@
+"""Two sides compared, task by task and over all tasks: paired differences with interval, p and verdict."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .matrix import Column, Matrix, Row, matrices, pairs, setting
+from .record import Record
+from .statistics import Difference, Score, Verdict, difference, holm
+from .tables import SuiteInfo, family_title, row_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One line of `compare`: side A minus side B, positive means that A is better; or why they cannot be compared."""
+
+    suite: str
+    name: str
+    unit: str
+    difference: Difference | None
+    pairs: int
+    reason: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """better, same, worse (A against B), or not comparable."""
+        return self.difference.verdict if self.difference else "not comparable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A row against the baseline over the tasks of one family; `p` is corrected over the rows of the family (Holm)."""
+
+    row: Row
+    name: str
+    family: str
+    unit: str
+    difference: Difference
+    p: float | None
+    seeds: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """As `Difference.verdict`, with the corrected p."""
+        return replace(self.difference, p=self.p).verdict
+
+
+def compare(a: Sequence[Record], b: Sequence[Record], same_label: bool = False) -> list[Comparison]:
+    """Side A against side B on every task that both have, by task × seed.
+
+    Args:
+        a: records of side A: those of one label, or a whole result folder.
+        b: records of side B.
+        same_label: compare each label with itself (two folders) rather than one label with another.
+    """
+    sides = [{(m.suite, m.version): m for m in matrices(side)} for side in (a, b)]
+    lines = []
+    for suite in sorted({name for side in sides for name, _ in side}):
+        versions = [{v for name, v in side if name == suite} for side in sides]
+        shared = sorted(versions[0] & versions[1])
+        if not shared:
+            ours, theirs = (", ".join(sorted(v)) or "none" for v in versions)
+            reason = f"suite version {ours} against {theirs}"
+            lines.append(Comparison(suite=suite, name="all tasks", unit="", difference=None, pairs=0, reason=reason))
+        for version in shared:
+            lines += _compare(sides[0][suite, version], sides[1][suite, version], same_label)
+    return lines
+
+
+def select(records: Sequence[Record], label: str) -> list[Record]:
+    """The records of one label.
+
+    Raises:
+        ValueError: no such label; the message lists near names.
+    """
+    chosen = [record for record in records if record.cell.label == label]
+    if not chosen:
+        known = sorted({record.cell.label for record in records})
+        near = difflib.get_close_matches(label, known, n=3, cutoff=0.3) or known[:5]
+        raise ValueError(f"no results for {label!r}; did you mean {', '.join(map(repr, near)) or 'another folder'}?")
+    return chosen
+
+
+def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
+    """Every row against the baseline, per family of tasks, over the tasks that both have."""
+    return [contrast for family in matrix.families for contrast in _family_contrasts(matrix, info, family)]
+
+
+def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: list[Column]) -> list[Contrast]:
+    found = []
+    for row in matrix.rows:
+        baseline = matrix.baseline(info.baseline, row)
+        if baseline is None or baseline == row:
+            continue
+        pairings = [pairs(matrix.scores(row, c), matrix.scores(baseline, c)) for c in family]
+        pairings = [p for p in pairings if p]
+        if pairings:
+            found.append((row, difference(pairings, family[0].higher_is_better), max(map(len, pairings))))
+    corrected = holm([d.p for _, d, _ in found])
+    return [
+        Contrast(
+            row=row,
+            name=row_name(matrix, row),
+            family=family_title(family) if len(family) > 1 else f"{family[0].task} ({family[0].metric})",
+            unit=family[0].unit,
+            difference=d,
+            p=p,
+            seeds=seeds,
+        )
+        for (row, d, seeds), p in zip(found, corrected, strict=True)
+    ]
+
+
+def _compare(a: Matrix, b: Matrix, same_label: bool) -> list[Comparison]:
+    lines = []
+    for ours in a.rows:
+        theirs = _partner(ours, b, same_label)
+        if theirs is None:
+            continue
+        for column in a.columns:
+            if a.cells.get((ours, column)):
+                lines.append(_compare_task(a, b, ours, theirs, column, same_label))
+    return lines
+
+
+def _partner(row: Row, other: Matrix, same_label: bool) -> Row | None:
+    candidates = [r for r in other.rows if r.label == row.label] if same_label else list(other.rows)
+    exact = [r for r in candidates if r.backbone == row.backbone and r.variant == row.variant]
+    near = [r for r in candidates if r.backbone == row.backbone] or candidates
+    return exact[0] if exact else near[0] if len(near) == 1 else None
+
+
+def _compare_task(a: Matrix, b: Matrix, ours: Row, theirs: Row, column: Column, same_label: bool) -> Comparison:
+    name = f"{row_name(a, ours)}: {column.task}" if same_label else column.task
+    name += f" · {ours.backbone}" if not same_label and len(a.rows) > 1 else ""
+    line = Comparison(suite=a.suite, name=name, unit=column.unit, difference=None, pairs=0)
+    twin = next((c for c in b.columns if c.task == column.task), None)
+    if twin is None or not b.cells.get((theirs, twin)):
+        return replace(line, reason="only side A has it")
+    if reason := _mismatch(a.cells[ours, column][0], b.cells[theirs, twin][0]):
+        return replace(line, reason=reason)
+    pairing: list[tuple[Score, Score]] = pairs(a.scores(ours, column), b.scores(theirs, twin))
+    if not pairing:
+        return replace(line, reason="no seed with a score on both sides")
+    result = difference([pairing], column.higher_is_better)
+    reason = None if result.verdict != "not comparable" else "one pair, and no standard error"
+    return replace(line, difference=result, pairs=len(pairing), reason=reason)
+
+
+def _mismatch(a: Record, b: Record) -> str | None:
+    """Why two records of one task cannot be compared, or None."""
+    if a.cell.task_version != b.cell.task_version:
+        return f"task version {a.cell.task_version} against {b.cell.task_version}"
+    ours, theirs = setting(a), setting(b)
+    different = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    if different:
+        return "; ".join(f"{key} {ours.get(key, 'unset')} against {theirs.get(key, 'unset')}" for key in different)
+    return None

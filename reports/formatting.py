@@ -1,0 +1,93 @@
+"""Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
+
+from .statistics import Estimate
+
+MINUS = "−"
+
+
+def points(unit: str) -> str:
+    """The unit of a difference of two scores of this unit."""
+    return {"share": "points", "%": "points"}.get(unit, unit)
+
+
+def shown_unit(unit: str) -> str:
+    """The unit as printed: shares are shown as per cent."""
+    return "%" if unit == "share" else unit
+
+
+def scale(unit: str) -> float:
+    """What a stored value is multiplied with when it is shown."""
+    return 100.0 if unit == "share" else 1.0
+
+
+def number(value: float, unit: str = "", signed: bool = False) -> str:
+    """A score in its unit: per cent with one decimal, anything else with about three figures."""
+    value *= scale(unit)
+    digits = 1 if shown_unit(unit) == "%" or abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", MINUS)
+
+
+def estimate(value: Estimate, unit: str) -> str:
+    """Mean ± half width; an asterisk where the interval comes from the examples, not from seeds."""
+    text = number(value.mean, unit)
+    if value.half_width is None:
+        return text
+    digits = len(text.partition(".")[2])
+    half = f"{value.half_width * scale(unit):.{digits}f}"
+    return f"{text} ± {half}{'*' if value.source == 'examples' else ''}"
+
+
+def interval(value: Estimate, unit: str) -> str:
+    """A signed difference and its interval: +4.1 [2.0, 6.2]."""
+    text = number(value.mean, unit, signed=True)
+    if value.low is None or value.high is None:
+        return text
+    digits = len(text.partition(".")[2])
+    low, high = (f"{end * scale(unit):.{digits}f}".replace("-", MINUS) for end in (value.low, value.high))
+    return f"{text} [{low}, {high}]"
+
+
+def p_value(p: float | None) -> str:
+    """p = 0.012, p < 0.001, or a dash."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(value: float | None) -> str:
+    """Parameters, operations: 6.1 M."""
+    return _prefixed(value, 1000.0, ("", " k", " M", " G", " T"))
+
+
+def size(value: float | None) -> str:
+    """Bytes: 24 MB (powers of ten)."""
+    return _prefixed(value, 1000.0, (" B", " kB", " MB", " GB", " TB"))
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds, or micro- or whole seconds where these read better."""
+    if value is None:
+        return "–"
+    if value < 0.1:
+        return f"{value * 1000:.3g} µs"
+    return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> str:
+    if value is None:
+        return "–"
+    index = 0
+    while abs(value) >= 0.9995 * step and index < len(suffixes) - 1:
+        value /= step
+        index += 1
+    return f"{value:.3g}{suffixes[index]}"

@@ -1,0 +1,74 @@
+"""Records as a tidy pandas frame: one row per record and metric, one row for a record without scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .record import Costs, Metric, Record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "seed", "dtype")
+_COSTS = ("params_total", "params_trainable", "params_active", "params_nonzero", "flops", "bytes", "peak_rss")
+COLUMNS = (
+    *("id", "key", "code"),
+    *_CELL,
+    *("budget", "config", "status", "reason"),
+    *("metric", "main", "value", "stderr", "n", "higher_is_better", "chance", "unit"),
+    *_COSTS,
+    *("latency_ms", "cost_unit", "seconds", "finished"),
+)
+
+
+def to_frame(records: Iterable[Record]) -> DataFrame:
+    """A frame with the columns `COLUMNS`.
+
+    `value` and `stderr` are as recorded; `main` marks the metric that the tables show; `budget` and `config` are
+    canonical JSON; `seconds` is the sum of `times`. What was not recorded is missing (NaN or None).
+    """
+    import pandas
+
+    rows = [row for record in records for row in _rows(record)]
+    return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def newest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+    """Splits records into the last finished one of each key, and the superseded ones (same cell, older code)."""
+    last: dict[str, Record] = {}
+    superseded = []
+    for record in records:
+        rival = last.get(record.key)
+        if rival is not None and rival.finished > record.finished:
+            superseded.append(record)
+            continue
+        if rival is not None:
+            superseded.append(rival)
+        last[record.key] = record
+    return list(last.values()), superseded
+
+
+def _rows(record: Record) -> list[tuple[Any, ...]]:
+    cell, costs = record.cell, record.costs or Costs(unit="")
+    head = (
+        *(record.id, record.key, record.code),
+        *(getattr(cell, name) for name in _CELL),
+        *(canonical(cell.budget), canonical(cell.config), record.status, record.reason),
+    )
+    seconds = sum(record.times.values())
+    tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds, record.finished)
+    scores = record.metrics.items() or [(None, None)]
+    return [(*head, name, name is not None and name == record.main_metric, *_score(m), *tail) for name, m in scores]
+
+
+def _score(metric: Metric | None) -> tuple[Any, ...]:
+    if metric is None:
+        return (None,) * 6
+    return (metric.value, metric.stderr, metric.n, metric.higher_is_better, metric.chance, metric.unit)
+
+
+def canonical(value: Any) -> str:
+    """Canonical JSON: equal values are equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

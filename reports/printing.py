@@ -1,0 +1,164 @@
+"""The tables as Markdown, CSV, LaTeX and, for the terminal, rich."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from . import formatting
+from .comparison import Comparison
+from .tables import COSTS, Average, Column, Entry, SuiteTable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LEGEND = (
+    "mean ± half width of the 95 % interval over seeds; * from the standard error over test examples "
+    "(one deterministic record); bold: cannot be told from the best; † not clear of chance; ! some seeds failed."
+)
+Style = Callable[[str], str]
+_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
+_LATEX |= {"$": r"\$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "·": r"$\cdot$"}
+_LATEX |= {"^": r"\textasciicircum{}", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--"}
+
+
+def column_title(column: Column) -> str:
+    """Task, unit and the direction that is better: "piqa (%) ↑"."""
+    unit = formatting.shown_unit(column.unit) or column.metric
+    return f"{column.task} ({unit}) {_arrow(column)}" if unit else column.task
+
+
+def average_title(average: Average) -> str:
+    """ "mean accuracy (%) ↑"."""
+    unit = formatting.shown_unit(average.columns[0].unit)
+    return f"{average.title} ({unit}) {_arrow(average.columns[0])}"
+
+
+def footnotes(table: SuiteTable) -> dict[str, int]:
+    """Reasons of the "n/a" entries, numbered from 1 in the order of the table."""
+    reasons = [e.reason for line in table.lines for e in line.entries if e.kind == "n/a" and e.reason]
+    return {reason: number for number, reason in enumerate(dict.fromkeys(reasons), start=1)}
+
+
+def entry_text(entry: Entry, unit: str, notes: dict[str, int]) -> str:
+    """What stands in a cell, without emphasis: 42.0 ± 1.3†, n/a [1], failed, –."""
+    if entry.kind == "value" and entry.estimate is not None:
+        marks = ("†" if entry.at_chance else "") + ("!" if entry.lost else "")
+        return formatting.estimate(entry.estimate, unit) + marks
+    if entry.kind == "n/a":
+        return f"n/a [{notes[entry.reason]}]" if entry.reason in notes else "n/a"
+    return "–" if entry.kind == "missing" else entry.kind
+
+
+def cost_texts(costs: Sequence[float | None]) -> list[str]:
+    """The cost columns as printed."""
+    return [getattr(formatting, how)(value) for (_, how, _), value in zip(COSTS, costs, strict=True)]
+
+
+def to_markdown(table: SuiteTable) -> str:
+    """A pipe table with a legend and the footnotes."""
+    titles, rows = _grid(table, bold=lambda text: f"**{text}**")
+    lines = [f"## {table.title}", "", _pipe(titles), _pipe(["---"] + ["---:"] * (len(titles) - 1))]
+    lines += [_pipe(cell.replace("|", r"\|") for cell in row) for row in rows]
+    lines += ["", LEGEND, *(f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items())]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: SuiteTable) -> str:
+    """Plain numbers, unrounded and unscaled: three columns per task (mean, half width, status), then the costs."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
+    scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
+    titles = [f"{name} {part}" for name in scored for part in ("mean", "half_width", "status")]
+    writer.writerow(["label", "backbone", "variant", *titles, *table.cost_titles])
+    for line in table.lines:
+        row = [line.row.label, line.row.backbone, line.row.variant]
+        for entry in (*line.entries, *line.averages):
+            value = entry.estimate
+            row += ["" if value is None else repr(value.mean)]
+            row += ["" if value is None or value.half_width is None else repr(value.half_width), entry.kind]
+        writer.writerow([*row, *("" if cost is None else cost for cost in line.costs)])
+    return buffer.getvalue()
+
+
+def to_latex(table: SuiteTable) -> str:
+    """A booktabs tabular, ready to be put inside a table environment."""
+    titles, rows = _grid(table, escape=_escape, bold=lambda text: rf"\textbf{{{text}}}")
+    body = [" & ".join(row) + r" \\" for row in rows]
+    notes = [f"% [{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
+    head = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule"]
+    head += [" & ".join(_escape(title) for title in titles) + r" \\", r"\midrule"]
+    return "\n".join([*notes, *head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def to_rich(table: SuiteTable) -> Table:
+    """The table for the terminal; the best entries are bold, failures red."""
+    from rich.table import Table
+    from rich.text import Text
+
+    notes = [f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
+    shown = Table(
+        title=table.title, caption=Text("\n".join([LEGEND, *notes])), caption_justify="left", header_style="bold"
+    )
+    titles, rows = _grid(table)
+    for index, title in enumerate(titles):
+        shown.add_column(title, justify="right" if index else "left", overflow="fold")
+    for line, row in zip(table.lines, rows, strict=True):
+        entries = (None, *line.entries, *line.averages, *(None for _ in line.costs))
+        shown.add_row(*(Text(text, _style(entry)) for text, entry in zip(row, entries, strict=True)))
+    return shown
+
+
+def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
+    """The outcome of `compare` for the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
+    for title in ("suite", "task", "difference [95 %]", "p", "pairs", "verdict"):
+        shown.add_column(title, justify="left" if title in ("suite", "task", "verdict") else "right", overflow="fold")
+    styles = {"better": "green", "worse": "red", "same": "", "not comparable": "dim"}
+    for line in lines:
+        result = line.difference
+        effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}" if result else "–"
+        p = f"{formatting.p_value(result.p)} ({result.test})" if result and result.p is not None else "–"
+        verdict = line.verdict + (f": {line.reason}" if line.reason else "")
+        cells = (line.suite, line.name, effect.strip(), p, str(line.pairs))
+        shown.add_row(*map(Text, cells), Text(verdict, styles[line.verdict]))
+    return shown
+
+
+def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[list[str], list[list[str]]]:
+    titles = ["method", *map(column_title, table.columns), *map(average_title, table.averages), *table.cost_titles]
+    notes = footnotes(table)
+    units = [c.unit for c in table.columns] + [a.columns[0].unit for a in table.averages]
+    rows = []
+    for line in table.lines:
+        entries = zip((*line.entries, *line.averages), units, strict=True)
+        texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
+        scores = [bold(text) if best else text for text, best in texts]
+        rows.append([escape(line.name), *scores, *map(escape, cost_texts(line.costs))])
+    return titles, rows
+
+
+def _style(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    if entry.best:
+        return "bold"
+    return "" if entry.kind == "value" else "dim" if entry.kind in ("n/a", "missing") else "red"
+
+
+def _pipe(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _arrow(column: Column) -> str:
+    return "↑" if column.higher_is_better else "↓"
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
