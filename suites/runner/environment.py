@@ -1,0 +1,62 @@
+"""What a record says of the machine and the software it was made with."""
+
+import functools
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .fingerprint import HOME, installed
+
+LIBRARIES = (
+    "sparsebench",
+    "torch",
+    "transformers",
+    "timm",
+    "torch-geometric",
+    "rdkit",
+    "lm-eval",
+    "scikit-learn",
+    "numpy",
+    "accelerate",
+    "datasets",
+)
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Python, libraries, processor, memory, threads and the commit of the source tree."""
+    import psutil
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "libraries": {name: installed(name) for name in LIBRARIES},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in the source tree; None where there is no tree (an installed wheel) or no git."""
+    if not (HOME / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "-C", str(HOME), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
