@@ -1,0 +1,84 @@
+"""Figures that other people published, each with its source; never mixed with what was run here.
+
+They lie in `reports/published/*.csv` with the columns suite, method, backbone, task, metric, value, source, note. Only
+figures that somebody has read in the paper, its abstract, its README or its result files belong there.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One published figure, in the unit that `metric` names."""
+
+    suite: str
+    method: str
+    backbone: str
+    task: str
+    metric: str
+    value: float
+    source: str
+    note: str
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """The figures of one source as a table; `values` holds one row per method, None where nothing was published."""
+
+    source: str
+    notes: tuple[str, ...]
+    tasks: tuple[str, ...]
+    metrics: tuple[str, ...]
+    methods: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """All published figures, in the order of the files."""
+    folder = resources.files(__package__) / "published"
+    figures = []
+    for file in sorted((f for f in folder.iterdir() if f.name.endswith(".csv")), key=lambda f: f.name):
+        rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+        figures += [Published(**{**row, "value": float(row["value"])}) for row in rows]
+    return tuple(figures)
+
+
+def published_tables(suite: str) -> list[PublishedTable]:
+    """One table per source for the figures of a suite."""
+    figures = [figure for figure in published() if figure.suite == suite]
+    return [_pivot(source, [f for f in figures if f.source == source]) for source in _distinct(figures, "source")]
+
+
+def same_task(ours: str, theirs: str) -> bool:
+    """Whether two task names mean one task: letters and digits decide, so that "ARC-Easy" is "arc_easy"."""
+    return _plain(ours) == _plain(theirs)
+
+
+def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
+    tasks, methods = _distinct(figures, "task"), _distinct(figures, "method")
+    metric = {figure.task: figure.metric for figure in figures}
+    value = {(figure.method, figure.task): figure.value for figure in figures}
+    return PublishedTable(
+        source,
+        tuple(note for note in _distinct(figures, "note") if note),
+        tasks,
+        tuple(metric[task] for task in tasks),
+        methods,
+        tuple(tuple(value.get((method, task)) for task in tasks) for method in methods),
+    )
+
+
+def _distinct(figures: Sequence[Published], name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(getattr(figure, name) for figure in figures))
+
+
+def _plain(task: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", task.lower())
