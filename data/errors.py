@@ -9,7 +9,7 @@ class ManifestError(DataError, ValueError):
     """A manifest file is malformed: unknown key, missing key or a value of the wrong kind."""
 
 
-class UnknownSource(DataError, ValueError):
+class UnknownSource(DataError, ValueError):  # noqa: N818
     """No manifest, text domain or evaluation set has this name."""
 
 

@@ -72,7 +72,7 @@ def unpack(archive: Path, into: Path) -> None:
         return
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
-            top, _, member.name = member.name.partition("/")
+            _, _, member.name = member.name.partition("/")
             if member.name:
                 tar.extract(member, into, filter="data")
 
@@ -81,7 +81,7 @@ def _debian(source: Source, into: Path) -> None:
     """Download and unpack a Debian package; the sums are of its files, so that a rebuilt package still matches."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise DownloadError(f"source {source.name!r} is a Debian package and {tool} is missing; use Debian or Ubuntu")
+            raise DownloadError(f"source {source.name!r} is a Debian package: {tool} is missing; use Debian or Ubuntu")
     download = into / ".download"
     download.mkdir()
     command = ["apt-get", "download", "-q", source.package]

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "manifest"
 _REQUIRED = {
     "package": ("registry", "package", "files"),
     "hub": ("repository", "revision", "files"),
-    "local": (),  # exactly one of `environment` and `installed`, checked in `_check`
+    "local": (),  # exactly one of `environment` and `installed`, checked in `_kind_problem`
     "procedural": ("parameters",),
 }
 _REGISTRIES = ("pypi", "debian")
@@ -115,24 +115,31 @@ def _check_keys(file: str, table: Mapping[str, Any], kind: type) -> None:
 
 
 def _check(file: Path, source: Source) -> None:
+    problem = _kind_problem(source)
     if source.name != file.stem:
-        raise ManifestError(f"{file.name}: name is {source.name!r}, but the file name says {file.stem!r}")
-    if source.kind not in _REQUIRED:
-        raise ManifestError(f"{file.name}: unknown kind {source.kind!r}{near(source.kind, _REQUIRED)}")
-    for key in _REQUIRED[source.kind]:
-        if not getattr(source, key):
-            raise ManifestError(f"{file.name}: kind {source.kind!r} needs the key {key!r}")
-    if source.kind == "package" and source.registry not in _REGISTRIES:
-        raise ManifestError(f"{file.name}: unknown registry {source.registry!r}{near(source.registry, _REGISTRIES)}")
-    if source.registry == "pypi" and len(source.files) != 1:
-        raise ManifestError(f"{file.name}: a pypi source pins exactly one archive, not {len(source.files)}")
-    if source.kind == "local" and bool(source.environment) == bool(source.installed):
-        raise ManifestError(f"{file.name}: kind 'local' needs one of the keys 'environment' and 'installed'")
-    if source.kind == "hub" and not re.fullmatch(r"[0-9a-f]{40}", source.revision):
-        raise ManifestError(f"{file.name}: revision {source.revision!r} is not a full commit of 40 hex digits")
+        problem = f"name is {source.name!r}, but the file name says {file.stem!r}"
     for entry in source.files:
         if not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
-            raise ManifestError(f"{file.name}: sha256 of {entry.name} is not 64 hex digits")
+            problem = f"sha256 of {entry.name} is not 64 hex digits"
+    if problem:
+        raise ManifestError(f"{file.name}: {problem}")
+
+
+def _kind_problem(source: Source) -> str | None:
+    if source.kind not in _REQUIRED:
+        return f"unknown kind {source.kind!r}{near(source.kind, _REQUIRED)}"
+    for key in _REQUIRED[source.kind]:
+        if not getattr(source, key):
+            return f"kind {source.kind!r} needs the key {key!r}"
+    if source.kind == "package" and source.registry not in _REGISTRIES:
+        return f"unknown registry {source.registry!r}{near(source.registry, _REGISTRIES)}"
+    if source.registry == "pypi" and len(source.files) != 1:
+        return f"a pypi source pins exactly one archive, not {len(source.files)}"
+    if source.kind == "local" and bool(source.environment) == bool(source.installed):
+        return "kind 'local' needs one of the keys 'environment' and 'installed'"
+    if source.kind == "hub" and not re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        return f"revision {source.revision!r} is not a full commit of 40 hex digits"
+    return None
 
 
 @functools.cache

@@ -1,0 +1,63 @@
+"""Pre-trained weights in the form that stock libraries load, made once from their sources and kept in the cache."""
+
+from pathlib import Path
+
+from . import gguf_llama
+from .cache import build_once, cache_root
+from .errors import DataError
+from .manifest import fingerprint
+from .sources import path
+
+_FORM = "1"  # part of the identity of every derived folder: raise it when what is written below changes
+
+
+def _derived(name: str) -> tuple[Path, dict[str, str]]:
+    """Folder and identity of what is derived from a source; both change with the source and with the code's form."""
+    sha256 = fingerprint(name)
+    folder = cache_root() / "derived" / f"{name}-{sha256[:12]}-{_FORM}"
+    return folder, {"derived_from": name, "sha256": sha256, "form": _FORM}
+
+
+def smollm2() -> Path:
+    """A folder for ``from_pretrained``: SmolLM2-135M-Instruct as fp32 safetensors with its tokenizer.
+
+    134,515,008 parameters, `LlamaForCausalLM`, 538 MB. fp32 holds the dequantised weights exactly; note that
+    they lie on the source's 4-bit grid (groups of 32).
+    """
+    folder, identity = _derived("smollm2")
+
+    def fill(partial: Path) -> None:
+        from safetensors.torch import save_file
+
+        reader = gguf_llama.open_gguf(path("smollm2", "gguf"))
+        save_file(gguf_llama.tensors(reader), partial / "model.safetensors", metadata={"format": "pt"})
+        gguf_llama.config(reader).save_pretrained(partial)
+        gguf_llama.tokenizer(reader).save_pretrained(partial)
+
+    return build_once(folder, identity, fill)
+
+
+def efficientnet_lite(size: int) -> Path:
+    """A safetensors file with the state of timm's ``tf_efficientnet_lite{size}`` (ImageNet-1k, 1,000 classes).
+
+    ``size`` is 0, 1 or 2. The source holds the same tensors in the same order under other names, so the keys
+    are renamed by position and every shape is checked. Raises `ValueError` for another size.
+    """
+    if size not in (0, 1, 2):
+        raise ValueError(f"no EfficientNet-Lite{size}; sizes: 0, 1, 2")
+    name = f"efficientnet-lite{size}"
+    folder, identity = _derived(name)
+
+    def fill(partial: Path) -> None:
+        import timm
+        import torch
+        from safetensors.torch import save_file
+
+        found = torch.load(path(name, "weights"), map_location="cpu", weights_only=True)
+        wanted = timm.create_model(f"tf_efficientnet_lite{size}").state_dict()
+        if [tensor.shape for tensor in found.values()] != [tensor.shape for tensor in wanted.values()]:
+            raise DataError(f"{name}: the tensors do not line up with timm {timm.__version__}; use another version")
+        state = dict(zip(wanted, (tensor.contiguous() for tensor in found.values()), strict=True))
+        save_file(state, partial / "model.safetensors", metadata={"format": "pt"})
+
+    return build_once(folder, identity, fill) / "model.safetensors"
