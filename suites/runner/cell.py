@@ -1,4 +1,4 @@
-"""The unit of work: one method on one task with one backbone and one seed, identified by what it is and what it runs."""
+"""The unit of work: a method on a task with a backbone and a seed, identified by what it is and what it runs."""
 
 import dataclasses
 import hashlib

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from sparsebench.data.sources import source
-from sparsebench.reports.record import DataInfo, Record, RecordError
+from sparsebench.reports.record import CellInfo, DataInfo, Record, RecordError
 from sparsebench.reports.store import Store
 
 from ..context import Budget, Context, derive_seed
@@ -70,7 +70,7 @@ def _run(cell: Cell) -> Outcome:
 
     info = cell.info
     method_entry, task_entry, backbone_entry = cell_entries(info)
-    seed = derive_seed(info.suite, info.task, info.seed, "global")
+    seed = global_seed(info)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -85,6 +85,11 @@ def _run(cell: Cell) -> Outcome:
     )
     method = load_method(method_entry, info.config)
     return load_task(task_entry).run(method, backbone_loader(backbone_entry, info.backbone), context)
+
+
+def global_seed(info: CellInfo) -> int:
+    """What the global generators (dropout, libraries) start from; the same for every method of a task and seed."""
+    return derive_seed(info.suite, info.task, info.seed, "global")
 
 
 def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
@@ -115,7 +120,6 @@ def failure(
 
 def _common(cell: Cell, started: str) -> dict[str, Any]:
     info = cell.info
-    axes = {"global": (info.suite, info.task, info.seed, "global"), "generators": (info.suite, info.seed)}
     return {
         "id": cell.id,
         "key": cell.key,
@@ -126,7 +130,7 @@ def _common(cell: Cell, started: str) -> dict[str, Any]:
             for s in map(source, cell.sources)
         ],
         "environment": environment(),
-        "seeds": {name: derive_seed(*values) for name, values in axes.items()},
+        "seeds": {"replicate": info.seed, "global": global_seed(info)},
         "started": started,
         "finished": now(),
     }

@@ -1,0 +1,187 @@
+"""The conformance battery that every method passes, in each suite that it serves; plug-ins are checked the same way.
+
+It runs on the suite's `synthetic` task and the first backbone without downloads that the method supports.
+"""
+
+import copy
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from ..context import Budget, Context
+from ..method import Method
+from ..task import Setup
+from ..training import TrainedMethod
+from .cell import load_method, load_task
+from .execute import backbone_loader
+from .registry import Entry, entries, find, suites
+
+TASK = "synthetic"
+BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method in one suite, with a backbone that it supports."""
+
+    method: Method
+    name: str
+    suite: str
+    backbone: Entry
+
+    def setup(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Setup:
+        """The synthetic task; the backbone's own random weights do not depend on the seed."""
+        context = Context(suite=self.suite, task=TASK, seed=seed, budget=BUDGET, dtype=dtype)
+        load = backbone_loader(self.backbone, self.backbone.name)
+        task = load_task(find("task", TASK, self.suite))
+        return task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context)
+
+    def fitted(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
+        """The deployed model after prepare and fit, and its outputs on the first calibration batch."""
+        torch.manual_seed(0)
+        setup = self.setup(seed, dtype)
+        model = self.method.prepare(setup.model, setup.context)
+        self.method.fit(model, setup.data, setup.context)
+        model = self.method.deploy(model).eval()
+        return model, self.outputs(model)
+
+    @torch.no_grad()
+    def outputs(self, model: nn.Module) -> Tensor:
+        """Outputs of shape (B, ...) on a batch that is the same for every seed."""
+        context = self.setup(dtype=next(iter(model.parameters()), torch.empty(0)).dtype).context
+        return context.outputs(model, context.batches()[0]).float()
+
+
+class Nonconforming(AssertionError):
+    """A method breaks a rule of the battery."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise Nonconforming(message)
+
+
+def shape(case: Case) -> None:
+    """Outputs are finite and keep the batch and output dimensions."""
+    _, outputs = case.fitted()
+    context = case.setup().context
+    _require(bool(torch.isfinite(outputs).all()), "outputs are not finite")
+    expected = context.target.outputs
+    _require(outputs.shape[-1] == expected, f"last dimension is {outputs.shape[-1]}, the task wants {expected}")
+
+
+def determinism(case: Case) -> None:
+    """The same seed gives bit-identical outputs; another seed gives others exactly if the method is stochastic."""
+    first, again, other = case.fitted()[1], case.fitted()[1], case.fitted(seed=1)[1]
+    _require(torch.equal(first, again), "two runs with one seed differ")
+    stochastic = not torch.equal(first, other)
+    _require(
+        stochastic == case.method.stochastic, f"stochastic is {case.method.stochastic}, but seeds say {stochastic}"
+    )
+
+
+def save_and_load(case: Case) -> None:
+    """The state dict, loaded into a model prepared anew, gives the same outputs."""
+    model, outputs = case.fitted()
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    buffer.seek(0)
+    setup = case.setup()
+    fresh = case.method.deploy(case.method.prepare(setup.model, setup.context)).eval()
+    fresh.load_state_dict(torch.load(buffer, weights_only=True))
+    _require(torch.equal(case.outputs(fresh), outputs), "outputs differ after saving and loading")
+
+
+def copying(case: Case) -> None:
+    """A deep copy gives the same outputs."""
+    model, outputs = case.fitted()
+    _require(torch.equal(case.outputs(copy.deepcopy(model)), outputs), "a deep copy gives other outputs")
+
+
+def gradients(case: Case) -> None:
+    """What is trainable gets a gradient and moves; what is frozen, buffers included, stays bit-identical."""
+    if not isinstance(case.method, TrainedMethod):
+        return
+    setup = case.setup()
+    model = case.method.prepare(setup.model, setup.context)
+    before = copy.deepcopy(model.state_dict())
+    case.method.loss(model, setup.context.batches()[0], setup.context).backward()
+    for name, parameter in model.named_parameters():
+        has = parameter.grad is not None
+        _require(has == parameter.requires_grad, f"{name}: trainable {parameter.requires_grad}, gradient {has}")
+    model.zero_grad(set_to_none=True)
+    case.method.fit(model, setup.data, setup.context)
+    frozen = set(_frozen_tensors(model))
+    for name, tensor in model.state_dict().items():
+        if name in frozen:
+            _require(torch.equal(tensor, before[name]), f"{name} is frozen, but training changed it")
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    moved = [name for name in trained if not torch.equal(model.state_dict()[name], before[name])]
+    _require(len(moved) > 0, "training moved nothing")
+
+
+def _frozen_tensors(model: nn.Module) -> Iterator[str]:
+    """Names of frozen parameters, and of the buffers that lie beside one (batch statistics)."""
+    for prefix, module in model.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        names = [name for name, parameter in own.items() if not parameter.requires_grad]
+        if names:
+            names += [name for name, _ in module.named_buffers(recurse=False)]
+        yield from (f"{prefix}.{name}" if prefix else name for name in names)
+
+
+def bfloat16(case: Case) -> None:
+    """The whole path runs in bfloat16, with finite outputs."""
+    _, outputs = case.fitted(dtype=torch.bfloat16)
+    _require(bool(torch.isfinite(outputs).all()), "outputs in bfloat16 are not finite")
+
+
+BATTERY: tuple[Callable[[Case], None], ...] = (shape, determinism, save_and_load, copying, gradients, bfloat16)
+
+
+def cases(name: str) -> list[Case]:
+    """One case for each suite with a backbone that the method supports. Raises `UsageError` for an unknown method."""
+    method = load_method(find("method", name), {})
+    found = []
+    for suite in suites():
+        task = type(load_task(find("task", TASK, suite)))
+        for backbone in _without_download(suite):
+            if method.unsupported(task, backbone.name) is None:
+                found.append(Case(method, name, suite, backbone))
+                break
+    return found
+
+
+def _without_download(suite: str) -> Sequence[Entry]:
+    known = [
+        e for e in entries("backbone", suite).values() if not e.sources and not e.constant("NEEDS_ARGUMENT", False)
+    ]
+    return sorted(known, key=lambda entry: (entry.name != "tiny", entry.name))
+
+
+def check_methods(names: Sequence[str], console: Console) -> int:
+    """Run the battery and print a line per method, suite and rule; 0 if all conform, else 1."""
+    failures = 0
+    for name in names or entries("method"):
+        for case in cases(name):
+            for rule in BATTERY:
+                failures += _check(case, rule, console)
+    console.print("all conform" if not failures else f"{failures} rules broken")
+    return int(failures > 0)
+
+
+def _check(case: Case, rule: Callable[[Case], Any], console: Console) -> int:
+    try:
+        rule(case)
+    except Exception as error:  # a method may break in any way; the battery goes on
+        console.print(
+            f"FAIL {case.name} in {case.suite} on {case.backbone.name}: {rule.__name__}: {error}", style="red"
+        )
+        return 1
+    console.print(f"ok   {case.name} in {case.suite} on {case.backbone.name}: {rule.__name__}")
+    return 0

@@ -1,0 +1,137 @@
+"""A whole run: plan, run what is missing, say how it went."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+
+from sparsebench.reports.record import Record
+from sparsebench.reports.store import Store
+
+from .cell import Cell
+from .errors import UsageError
+from .execute import Ended, failure, now
+from .locks import sole_run
+from .plan import Durations, Reuse, compare, expand, to_run
+from .pool import run_cells
+from .profile import Profile
+from .progress import Display, clock
+
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: workers, threads in each, memory bound of one worker in bytes, and what to reuse."""
+
+    workers: int
+    threads: int = 1
+    memory: int | None = None
+    reuse: Reuse = "missing"
+
+
+def default_workers(threads: int) -> int:
+    """As many as the processor and the memory (3 GiB each) carry."""
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores // threads, psutil.virtual_memory().total // (3 << 30)))
+
+
+def run(profile: Profile, folder: Path, options: Options, console: Console) -> int:
+    """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
+    cells = expand(profile)
+    store = Store(folder).create()
+    with sole_run(folder):
+        records, problems = store.read_all()
+        for problem in problems:
+            console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
+        waiting = to_run(compare(cells, records), options.reuse)
+        _write_not_applicable(cells, records, store)
+        write_plan(profile, cells, folder, options.reuse)
+        console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
+        ended, wall = _run_all(waiting, records, folder, options, console)
+    return _finish(cells, store, ended, wall, options.workers, console)
+
+
+def _run_all(
+    waiting: Sequence[Cell], records: Sequence[Record], folder: Path, options: Options, console: Console
+) -> tuple[list[Ended], float]:
+    start, results = perf_counter(), []
+    if waiting:
+        with Display(console, waiting, Durations(records), options.workers) as display:
+            for tick in run_cells(waiting, folder, options.workers, options.threads, options.memory):
+                results += [ended for _, ended in tick.ended]
+                display.update(tick)
+    return results, perf_counter() - start
+
+
+def _write_not_applicable(cells: Sequence[Cell], records: Sequence[Record], store: Store) -> None:
+    """Pairs that cannot run are records, too: the table shows their reason."""
+    known = {record.id for record in records}
+    for cell in cells:
+        if cell.reason and cell.id not in known:
+            store.write(failure(cell, "n/a", cell.reason, started=now()), None)
+
+
+def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse) -> None:
+    """Note which records belong to the latest plan of each suite, in the order of the table's rows."""
+    plan = read_plan(folder)
+    for suite_plan in profile.plans:
+        plan[suite_plan.suite] = {
+            "profile": profile.name,
+            "reuse": reuse,
+            "cells": [[cell.id, cell.key] for cell in cells if cell.info.suite == suite_plan.suite],
+        }
+    temporary = folder / f".{PLAN_FILE}.{os.getpid()}"
+    temporary.write_text(json.dumps(plan), encoding="utf-8")
+    temporary.replace(folder / PLAN_FILE)
+
+
+def read_plan(folder: Path) -> dict:
+    """The latest plan of each suite: {suite: {profile, reuse, cells: [[id, key], ...]}}; empty if there is none."""
+    path = folder / PLAN_FILE
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError:
+        raise UsageError(f"{path} is not readable: remove it, then give the `run` command again") from None
+
+
+def planned_records(records: Sequence[Record], folder: Path) -> list[Record]:
+    """The records of the latest plan, in its order; without a plan, the newest record of each key.
+
+    A run with `reuse` always or only also shows a record that older code made of the same cell.
+    """
+    plan = read_plan(folder)
+    newest = {record.key: record for record in sorted(records, key=lambda record: record.finished)}
+    if not plan:
+        return list(newest.values())
+    by_id = {record.id: record for record in records}
+    found = []
+    for part in plan.values():
+        older = newest if part["reuse"] in ("always", "only") else {}
+        found += [by_id.get(id_) or older.get(key) for id_, key in part["cells"]]
+    return [record for record in found if record is not None]
+
+
+def _finish(
+    cells: Sequence[Cell], store: Store, ended: Sequence[Ended], wall: float, workers: int, console: Console
+) -> int:
+    records = {record.id: record for record in store.read_all()[0]}
+    states = Counter(records[cell.id].status if cell.id in records else "missing" for cell in cells)
+    if ended:
+        inside = sum(one.seconds for one in ended) / (wall * workers)
+        console.print(f"ran {len(ended)} cells in {clock(wall)}; the workers were inside cells {inside:.0%} of it")
+    console.print(", ".join(f"{count} {status}" for status, count in sorted(states.items())))
+    for cell in cells:
+        record = records.get(cell.id)
+        if record is not None and record.status not in ("ok", "n/a"):
+            console.print(
+                f"{record.status}: {cell.title}: {record.reason}", style="red", highlight=False, soft_wrap=True
+            )
+    return 0 if states.keys() <= {"ok", "n/a"} else 1
