@@ -1,0 +1,275 @@
+"""One view of any backbone: ordered blocks, each with its attention, MLP, norms and linear sites.
+
+Transforms work on this view and never on module names. A describer (one file per family in `describers/`) knows the
+names of one family and builds the view; `register_describer` adds families from outside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+class UnknownAnatomy(ValueError):  # noqa: N818 - reads as what it says
+    """No describer knows this model."""
+
+
+class Wrapper(nn.Module):
+    """A module that stands in the place of another, `base`, and calls it. Describers see through it."""
+
+    def __init__(self, base: nn.Module) -> None:
+        super().__init__()
+        self.base = base
+
+
+@dataclass(eq=False)
+class Site:
+    """A place in a model that holds a module or a parameter.
+
+    `path` is the dotted name from the model that was described; `describe` fills it in.
+    """
+
+    parent: nn.Module
+    name: str
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        self.path = self.path or self.name
+
+    def get(self) -> Any:
+        """The module (or, for fused expert tensors, the parameter) that lies here now. Typed loosely: families differ."""
+        return getattr(self.parent, self.name)
+
+    def tensor(self) -> nn.Parameter:
+        """The parameter that lies here now; a TypeError if it is a module."""
+        value = getattr(self.parent, self.name)
+        if not isinstance(value, nn.Parameter):
+            raise TypeError(f"{self.path} is a {type(value).__name__}, not a parameter")
+        return value
+
+    def replace(self, module: nn.Module) -> None:
+        """Put `module` here."""
+        setattr(self.parent, self.name, module)
+
+
+class ExpertWeights(NamedTuple):
+    """Weights of one expert in the layout of `nn.Linear`: gate, up (hidden, width), down (width, hidden)."""
+
+    gate: Tensor | None
+    up: Tensor
+    down: Tensor
+
+
+@dataclass(eq=False, kw_only=True)
+class Experts:
+    """Routed experts of an MLP; `tensors` are the fused parameters that hold them."""
+
+    num_experts: int
+    top_k: int
+    tensors: tuple[Site, ...]
+    router: Site
+    shared: Site | None = None
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one expert."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False, kw_only=True)
+class StackedExperts(Experts):
+    """Experts of transformers 5: gate_up (experts, 2 * hidden, width) and down (experts, width, hidden)."""
+
+    gate_up: Site
+    down: Site
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one expert."""
+        gate, up = self.gate_up.tensor()[expert].chunk(2, dim=0)
+        return ExpertWeights(gate, up, self.down.tensor()[expert])
+
+
+@dataclass(eq=False, kw_only=True)
+class MLP:
+    """Feed-forward part of a block.
+
+    `site` is where its input enters and `output` where its result leaves, before the residual sum. They differ only
+    when the FFN is spread over two modules (BERT); then `tail` is the second one. `replace` puts a module that maps
+    input to result in the place of the whole.
+    """
+
+    site: Site
+    output: Site
+    kind: Literal["gated", "plain", "conv", "moe"]
+    width: int
+    hidden: int
+    gate: Site | None = None
+    up: Site | None = None
+    down: Site | None = None
+    activation: Callable[[Tensor], Tensor] | None = None
+    experts: Experts | None = None
+    tail: Site | None = None
+
+    @property
+    def linears(self) -> tuple[Site, ...]:
+        """The linear sites that exist, in the order gate, up, down."""
+        return tuple(site for site in (self.gate, self.up, self.down) if site is not None)
+
+    def replace(self, module: nn.Module, tail: nn.Module | None = None) -> None:
+        """Put `module` in the place of the FFN; where it has a second module, `tail` or an identity goes there."""
+        self.site.replace(module)
+        if self.tail is not None:
+            self.tail.replace(nn.Identity() if tail is None else tail)
+
+
+@dataclass(eq=False, kw_only=True)
+class Attention:
+    """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v)."""
+
+    site: Site
+    o: Site
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    q: Site | None = None
+    k: Site | None = None
+    v: Site | None = None
+    qkv: Site | None = None
+
+    @property
+    def linears(self) -> tuple[Site, ...]:
+        """The linear sites that exist, in the order q, k, v, qkv, o."""
+        return tuple(site for site in (self.q, self.k, self.v, self.qkv, self.o) if site is not None)
+
+
+@dataclass(eq=False, kw_only=True)
+class Block:
+    """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions."""
+
+    index: int
+    site: Site
+    attention: Attention | None = None
+    mlp: MLP | None = None
+    norms: tuple[Site, ...] = ()
+    linears: tuple[Site, ...] = ()
+
+
+@dataclass(eq=False, kw_only=True)
+class Anatomy:
+    """The whole model. `width` is the size of the final hidden state, `head` the task head or vocabulary projection."""
+
+    model: nn.Module
+    blocks: tuple[Block, ...]
+    width: int
+    embeddings: tuple[Site, ...] = ()
+    final_norm: Site | None = None
+    head: Site | None = None
+
+    def sites(self) -> Iterator[Site]:
+        """Every site of the view."""
+        yield from _sites(self)
+
+
+@runtime_checkable
+class DescribesMLP(Protocol):
+    """A module that stands in the place of an FFN and describes itself (our own MoE layer does)."""
+
+    def describe_mlp(self, site: Site, output: Site, tail: Site | None) -> MLP:
+        """The view of this module."""
+        ...
+
+
+Describer = Callable[[nn.Module], Anatomy]
+_registry: list[tuple[Callable[[nn.Module], bool], Describer]] = []
+_builtin_loaded = False
+
+
+def register_describer(which: type[nn.Module] | Callable[[nn.Module], bool], describer: Describer) -> None:
+    """Teach `describe` a new kind of model, given by its class or by a predicate. The newest registration wins."""
+    matches = partial(_is_instance, which) if isinstance(which, type) else which
+    _load_builtin()
+    _registry.insert(0, (matches, describer))
+
+
+def describe(model: nn.Module) -> Anatomy:
+    """The anatomy of a model. Raises `UnknownAnatomy` when no describer knows it."""
+    _load_builtin()
+    for matches, describer in _registry:
+        if matches(model):
+            anatomy = describer(model)
+            _name_sites(anatomy, model)
+            return anatomy
+    name = type(model).__name__
+    raise UnknownAnatomy(
+        f"no describer knows {type(model).__module__}.{name}; "
+        f"register one: sparsebench.models.anatomy.register_describer({name}, describe_{name.lower()})"
+    )
+
+
+def see_through(parent: nn.Module, name: str) -> Site:
+    """The site of the original module below any wrappers that stand at `parent.name`."""
+    site = Site(parent, name)
+    while isinstance(site.get(), Wrapper):
+        site = Site(site.get(), "base")
+    return site
+
+
+def head_beside(model: nn.Module, body: nn.Module) -> Site | None:
+    """The head of a model that holds `body` and a head: its last child that is not the body and has parameters."""
+    names = [name for name, child in model.named_children() if child is not body and has_parameters(child)]
+    return see_through(model, names[-1]) if names and model is not body else None
+
+
+def comes_from(model: nn.Module, *modules: str) -> bool:
+    """Whether a class of the model, or a base class, is defined in one of these Python modules."""
+    return any(cls.__module__ in modules for cls in type(model).__mro__)
+
+
+def _is_instance(cls: type[nn.Module], model: nn.Module) -> bool:
+    return isinstance(model, cls)
+
+
+def _load_builtin() -> None:
+    global _builtin_loaded
+    if _builtin_loaded:
+        return
+    _builtin_loaded = True
+    package = importlib.import_module(".describers", __package__)
+    for info in pkgutil.iter_modules(package.__path__):
+        family = importlib.import_module(f".describers.{info.name}", __package__)
+        _registry.append((family.matches, family.describe))
+
+
+def _sites(value: object) -> Iterator[Site]:
+    if isinstance(value, Site):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _sites(item)
+    elif isinstance(value, (Anatomy, Block, Attention, MLP, Experts)):
+        for field in dataclasses.fields(value):
+            yield from _sites(getattr(value, field.name))
+
+
+def _name_sites(anatomy: Anatomy, model: nn.Module) -> None:
+    names = {id(module): name for name, module in model.named_modules()}
+    for site in anatomy.sites():
+        prefix = names[id(site.parent)]
+        site.path = f"{prefix}.{site.name}" if prefix else site.name
+
+
+def has_parameters(module: nn.Module) -> bool:
+    """Whether a module holds any parameter."""
+    return next(module.parameters(), None) is not None
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module is a plain dense `nn.Linear` with floating-point weights (not quantised, not wrapped)."""
+    return type(module) is nn.Linear and module.weight.is_floating_point() and module.weight.layout == torch.strided

@@ -1,0 +1,104 @@
+"""Parameters, bytes and FLOPs of a model. Tensors that several modules share count once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .anatomy import UnknownAnatomy, describe
+
+
+@runtime_checkable
+class CountsActive(Protocol):
+    """A module that knows how many of its parameters work on one token (our MoE layer)."""
+
+    def active_parameters(self) -> int:
+        """Expected number of parameters active per token."""
+        ...
+
+
+@runtime_checkable
+class Masked(Protocol):
+    """A module whose mask removes entries of its weight (a pruned adapter)."""
+
+    def masked_out(self) -> int:
+        """Number of removed entries."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterCounts:
+    """Numbers of parameters.
+
+    `trainable`: require a gradient and are not masked out. `active`: work on one token; routed experts count k / N.
+    `nonzero`: no mask removes them; a weight that merely happens to be 0 counts.
+    """
+
+    total: int
+    trainable: int
+    active: int
+    nonzero: int
+
+
+def count_parameters(model: nn.Module) -> ParameterCounts:
+    """Count the parameters of a model of any kind; experts are found through its anatomy or `active_parameters`."""
+    total = _numel(model)
+    masked = {module: module.masked_out() for module in model.modules() if isinstance(module, Masked)}
+    frozen_masked = sum(count for module, count in masked.items() if not module.weight.requires_grad)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    removed = sum(masked.values())
+    return ParameterCounts(
+        total=total,
+        trainable=trainable - (removed - frozen_masked),
+        active=total - _inactive(model),
+        nonzero=total - removed,
+    )
+
+
+def stored_bytes(model: nn.Module) -> int:
+    """Bytes of the parameters and persistent buffers; each storage counts once, however many tensors view it."""
+    storages = {}
+    for tensor in model.state_dict(keep_vars=True).values():
+        if isinstance(tensor, torch.Tensor):
+            storage = tensor.untyped_storage()
+            storages[storage._cdata] = storage.nbytes()
+    return sum(storages.values())
+
+
+def flops(model: nn.Module, *inputs: object, **keywords: object) -> int:
+    """Floating-point operations of one forward pass (a multiply-add is two), as torch's flop counter sees them.
+
+    Matrix products, convolutions and attention count; element-wise work does not.
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(*inputs, **keywords)
+    return counter.get_total_flops()
+
+
+def _numel(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _inactive(model: nn.Module) -> int:
+    own = [module for module in model.modules() if isinstance(module, CountsActive)]
+    return sum(_numel(module) - module.active_parameters() for module in own) + _inactive_stock(model)
+
+
+def _inactive_stock(model: nn.Module) -> int:
+    """Idle parameters of fused experts that do not count themselves."""
+    try:
+        anatomy = describe(model)
+    except UnknownAnatomy:
+        return 0
+    idle = 0
+    for block in anatomy.blocks:
+        if block.mlp is None or block.mlp.experts is None or isinstance(block.mlp.site.get(), CountsActive):
+            continue
+        experts = block.mlp.experts
+        numel = sum(site.tensor().numel() for site in experts.tensors)
+        idle += numel - numel * experts.top_k // experts.num_experts
+    return idle

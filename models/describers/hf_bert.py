@@ -1,0 +1,77 @@
+"""transformers: BERT and RoBERTa. Their FFN is spread over `intermediate` and `output.dense`."""
+
+from typing import Any
+
+from torch import nn
+
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, head_beside, see_through
+
+_FAMILIES = ("bert", "roberta")
+
+
+def matches(model: nn.Module) -> bool:
+    """Whether the model is a BERT or RoBERTa."""
+    return comes_from(model, *(f"transformers.models.{family}.modeling_{family}" for family in _FAMILIES))
+
+
+def describe(model: Any) -> Anatomy:
+    """The anatomy of a bare encoder or of one with a head. Post-norm: the last block's norm is the final one."""
+    body = model.base_model
+    layers = body.encoder.layer
+    return Anatomy(
+        model=model,
+        blocks=tuple(_block(layers, index) for index in range(len(layers))),
+        width=body.config.hidden_size,
+        embeddings=(see_through(body, "embeddings"),),
+        head=head_beside(model, body),
+    )
+
+
+def _block(layers: nn.ModuleList, index: int) -> Block:
+    site = see_through(layers, str(index))
+    layer = site.get()
+    attention, mlp = _attention(layer), _mlp(layer)
+    return Block(
+        index=index,
+        site=site,
+        attention=attention,
+        mlp=mlp,
+        norms=(see_through(layer.attention.output, "LayerNorm"), see_through(layer.output, "LayerNorm")),
+        linears=attention.linears + mlp.linears,
+    )
+
+
+def _attention(layer: Any) -> Attention:
+    projections = layer.attention.self
+    return Attention(
+        site=see_through(layer, "attention"),
+        q=see_through(projections, "query"),
+        k=see_through(projections, "key"),
+        v=see_through(projections, "value"),
+        o=see_through(layer.attention.output, "dense"),
+        num_heads=projections.num_attention_heads,
+        num_kv_heads=projections.num_attention_heads,
+        head_dim=projections.attention_head_size,
+    )
+
+
+def _mlp(layer: Any) -> MLP:
+    site, tail = see_through(layer, "intermediate"), see_through(layer.output, "dense")
+    output = see_through(layer.output, "dropout")
+    if isinstance(site.get(), DescribesMLP):
+        return site.get().describe_mlp(site, output, tail)
+    if isinstance(site.get(), nn.Sequential):  # both halves were joined below a wrapper
+        site, tail = Site(site.get(), "0"), see_through(site.get(), "1")
+    module = site.get()
+    up = see_through(module, "dense")
+    return MLP(
+        site=site,
+        output=output,
+        tail=tail,
+        kind="plain",
+        up=up,
+        down=tail,
+        activation=module.intermediate_act_fn,
+        width=up.get().in_features,
+        hidden=up.get().out_features,
+    )

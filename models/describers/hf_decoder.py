@@ -1,0 +1,106 @@
+"""transformers: Llama, Mistral, Qwen2, Qwen3 and the mixtures Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE."""
+
+from typing import Any
+
+from torch import nn
+
+from ..anatomy import (
+    MLP,
+    Anatomy,
+    Attention,
+    Block,
+    DescribesMLP,
+    Site,
+    StackedExperts,
+    comes_from,
+    head_beside,
+    see_through,
+)
+
+_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+
+
+def matches(model: nn.Module) -> bool:
+    """Whether the model is of one of these families."""
+    return comes_from(model, *(f"transformers.models.{family}.modeling_{family}" for family in _FAMILIES))
+
+
+def describe(model: Any) -> Anatomy:
+    """The anatomy of a bare model or of one with a head."""
+    body = model.base_model
+    return Anatomy(
+        model=model,
+        blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
+        width=body.config.hidden_size,
+        embeddings=(see_through(body, "embed_tokens"),),
+        final_norm=see_through(body, "norm"),
+        head=head_beside(model, body),
+    )
+
+
+def _block(layers: nn.ModuleList, index: int) -> Block:
+    site = see_through(layers, str(index))
+    layer = site.get()
+    attention, mlp = _attention(layer), _mlp(layer)
+    return Block(
+        index=index,
+        site=site,
+        attention=attention,
+        mlp=mlp,
+        norms=(see_through(layer, "input_layernorm"), see_through(layer, "post_attention_layernorm")),
+        linears=attention.linears + mlp.linears,
+    )
+
+
+def _attention(layer: Any) -> Attention:
+    site = see_through(layer, "self_attn")
+    module = site.get()
+    config = module.config
+    return Attention(
+        site=site,
+        q=see_through(module, "q_proj"),
+        k=see_through(module, "k_proj"),
+        v=see_through(module, "v_proj"),
+        o=see_through(module, "o_proj"),
+        num_heads=config.num_attention_heads,
+        num_kv_heads=config.num_key_value_heads,
+        head_dim=module.head_dim,
+    )
+
+
+def _mlp(layer: Any) -> MLP:
+    site = see_through(layer, "mlp")
+    module = site.get()
+    if isinstance(module, DescribesMLP):
+        return module.describe_mlp(site, site, None)
+    if hasattr(module, "experts"):
+        return _experts(site)
+    up = see_through(module, "up_proj")
+    return MLP(
+        site=site,
+        output=site,
+        kind="gated",
+        gate=see_through(module, "gate_proj"),
+        up=up,
+        down=see_through(module, "down_proj"),
+        activation=module.act_fn,
+        width=up.get().in_features,
+        hidden=up.get().out_features,
+    )
+
+
+def _experts(site: Site) -> MLP:
+    module = site.get()
+    fused = module.experts
+    num_experts, width, hidden = fused.down_proj.shape
+    gate_up, down = Site(fused, "gate_up_proj"), Site(fused, "down_proj")
+    experts = StackedExperts(
+        num_experts=num_experts,
+        top_k=module.gate.top_k,
+        tensors=(gate_up, down),
+        gate_up=gate_up,
+        down=down,
+        router=Site(module, "gate"),
+        shared=see_through(module, "shared_expert") if hasattr(module, "shared_expert") else None,
+    )
+    return MLP(site=site, output=site, kind="moe", width=width, hidden=hidden, activation=fused.act_fn, experts=experts)

@@ -1,0 +1,17 @@
+"""Errors a user can cause, and the check that names near values."""
+
+import difflib
+from collections.abc import Sequence
+
+
+class ModelError(ValueError):
+    """A model, a configuration or an input that a transform cannot work with."""
+
+
+def check_choice(field: str, value: object, options: Sequence[str]) -> None:
+    """Raise a `ModelError` with near names unless `value` is one of `options`."""
+    if value in options:
+        return
+    near = difflib.get_close_matches(str(value), options, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ModelError(f"{field}={value!r} is not one of {', '.join(options)}{hint}")

@@ -1,0 +1,1 @@
+"""Mixture-of-Experts feed-forward layers made from dense ones."""

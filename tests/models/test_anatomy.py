@@ -1,0 +1,149 @@
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from sparsebench.models.anatomy import Anatomy, Site, UnknownAnatomy, describe, register_describer
+
+Build = Callable[[str], nn.Module]
+TRANSFORMERS = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")
+MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformer(name: str, build: Build) -> None:
+    model = build(name)
+    anatomy = describe(model)
+    assert [block.index for block in anatomy.blocks] == [0, 1]
+    assert anatomy.width == 32
+    for block in anatomy.blocks:
+        attention, mlp = block.attention, block.mlp
+        assert attention is not None and mlp is not None and mlp.up is not None and mlp.down is not None
+        assert (attention.num_heads, attention.head_dim, mlp.width) == (4, 8, 32)
+        assert mlp.kind == ("gated" if mlp.gate else "plain")
+        assert mlp.down.get().in_features == mlp.up.get().out_features == mlp.hidden
+        assert len(block.norms) == 2
+        assert all(isinstance(site.get(), nn.Linear) for site in block.linears)
+    assert anatomy.head is not None
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_every_path_leads_to_its_site(name: str, build: Build) -> None:
+    model = build(name)
+    for site in describe(model).sites():
+        found = model
+        for part in site.path.split("."):
+            found = getattr(found, part)
+        assert found is site.get()
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_the_view_computes_the_ffn(name: str, build: Build, example: Callable, run: Callable) -> None:
+    """Gate, up, down and activation of the view reproduce what enters and leaves the FFN of the model."""
+    model = build(name)
+    mlp = describe(model).blocks[1].mlp
+    assert mlp is not None and mlp.up is not None and mlp.down is not None and mlp.activation is not None
+    seen: dict[str, torch.Tensor] = {}
+    first = mlp.site.get().register_forward_pre_hook(lambda module, args: seen.update(x=args[0]))
+    last = mlp.output.get().register_forward_hook(lambda module, args, out: seen.update(y=out))
+    run(model, example(model))
+    first.remove()
+    last.remove()
+    up = mlp.up.get()(seen["x"])
+    hidden = mlp.activation(mlp.gate.get()(seen["x"])) * up if mlp.gate else mlp.activation(up)
+    torch.testing.assert_close(mlp.down.get()(hidden), seen["y"])
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_replace_takes_the_place_of_the_whole_ffn(name: str, build: Build, example: Callable, run: Callable) -> None:
+    model = build(name)
+    before = run(model, example(model))
+    for block in describe(model).blocks:
+        assert block.mlp is not None and block.mlp.up is not None and block.mlp.down is not None
+        zero = nn.Linear(32, 32)
+        nn.init.zeros_(zero.weight)
+        nn.init.zeros_(zero.bias)
+        nn.init.zeros_(block.mlp.down.get().weight)
+        if block.mlp.down.get().bias is not None:
+            nn.init.zeros_(block.mlp.down.get().bias)
+    silenced = run(model, example(model))
+    assert not torch.equal(before, silenced)
+    for block in describe(model).blocks:
+        assert block.mlp is not None
+        block.mlp.replace(zero)
+    torch.testing.assert_close(run(model, example(model)), silenced)
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_mixture(name: str, build: Build) -> None:
+    model = build(name)
+    model.set_experts_implementation("eager")
+    mlp = describe(model).blocks[0].mlp
+    assert mlp is not None and mlp.kind == "moe" and mlp.experts is not None and mlp.activation is not None
+    experts = mlp.experts
+    assert (experts.num_experts, experts.top_k, mlp.width) == (4, 2, 32)
+    assert (experts.shared is not None) == (name == "qwen2_moe")
+    x = torch.randn(5, 32)
+    for expert in range(4):
+        gate, up, down = experts.weights(expert)
+        assert gate is not None and gate.shape == up.shape == (mlp.hidden, 32) and down.shape == (32, mlp.hidden)
+        index, weight = torch.full((5, 1), expert), torch.ones(5, 1)
+        ours = (mlp.activation(x @ gate.T) * (x @ up.T)) @ down.T
+        torch.testing.assert_close(experts.tensors[0].parent(x, index, weight), ours, atol=1e-6, rtol=1e-4)
+
+
+def test_bare_models_have_no_head(build: Build) -> None:
+    assert describe(build("llama").base_model).head is None
+    assert describe(build("bert").base_model).head is None
+    assert describe(timm.create_model("vit_tiny_patch16_224", depth=1, num_classes=0)).head is None
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_b0"])
+def test_efficientnet(name: str, build: Build) -> None:
+    model = timm.create_model(name)
+    anatomy = describe(model)
+    assert len(anatomy.blocks) == 16 and anatomy.width == 1280
+    assert anatomy.blocks[0].mlp is None and len(anatomy.blocks[0].linears) == 1
+    mlp = anatomy.blocks[1].mlp
+    assert mlp is not None and mlp.kind == "conv" and mlp.hidden == 6 * mlp.width
+    assert all(site.get().kernel_size == (1, 1) for block in anatomy.blocks for site in block.linears)
+    assert anatomy.head is not None and anatomy.head.path == "classifier"
+
+
+def test_unknown_model_says_how_to_register() -> None:
+    with pytest.raises(UnknownAnatomy, match=r"Linear.*register_describer\(Linear, describe_linear\)"):
+        describe(nn.Linear(2, 2))
+
+
+class Predictor(nn.Module):
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+
+def test_registered_wrapper_is_seen_through(build: Build) -> None:
+    def describe_predictor(model: nn.Module) -> Anatomy:
+        anatomy = describe(model.body)
+        anatomy.model, anatomy.head = model, Site(model, "head")
+        return anatomy
+
+    register_describer(Predictor, describe_predictor)
+    model = Predictor(build("timm_vit"), nn.Linear(3, 2))
+    anatomy = describe(model)
+    assert anatomy.head is not None and anatomy.head.get() is model.head
+    assert anatomy.blocks[0].linears[0].path == "body.blocks.0.attn.qkv"
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, sparsebench.models.anatomy as a\n"
+        "from torch import nn\n"
+        "try: a.describe(nn.Linear(1, 1))\n"
+        "except a.UnknownAnatomy: pass\n"
+        "assert not {'transformers', 'timm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

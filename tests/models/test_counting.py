@@ -1,0 +1,85 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from sparsebench.models.counting import count_parameters, flops, stored_bytes
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.convert import convert
+
+Build = Callable[[str], nn.Module]
+
+
+class GatedFFN(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.up, self.down = (nn.Linear(*size, bias=False) for size in ((16, 40), (16, 40), (40, 16)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down(nn.functional.silu(self.gate(x)) * self.up(x))
+
+
+def test_tied_tensors_count_once() -> None:
+    model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    assert count_parameters(model).total == 32 and stored_bytes(model) == 128
+    model[1].weight = model[0].weight
+    assert count_parameters(model).total == 16 and stored_bytes(model) == 64
+
+
+def test_views_of_one_storage_count_once() -> None:
+    model = nn.Linear(4, 4, bias=False)
+    model.register_buffer("view", model.weight.detach()[:2])
+    assert stored_bytes(model) == 64
+
+
+def test_frozen_parameters_are_not_trainable() -> None:
+    model = nn.Linear(4, 4)
+    model.weight.requires_grad_(False)
+    counts = count_parameters(model)
+    assert (counts.total, counts.trainable, counts.active, counts.nonzero) == (20, 4, 20, 20)
+
+
+@pytest.mark.parametrize("name", ["mixtral", "olmoe", "qwen2_moe", "qwen3_moe"])
+def test_stock_experts_count_k_of_n(name: str, build: Build) -> None:
+    model = build(name)
+    fused = sum(p.numel() for n, p in model.named_parameters() if ".experts." in n)
+    counts = count_parameters(model)
+    assert counts.active == counts.total - fused // 2
+
+
+@pytest.mark.parametrize(("num_experts", "top_k", "billions"), [(16, 4, 3.49), (16, 2, 2.95), (8, 2, 3.49)])
+def test_llama_moe_published_sizes(num_experts: int, top_k: int, billions: float) -> None:
+    """LLaMA-2-7B cut as in LLaMA-MoE (arXiv 2406.16554): 3.49B, 2.95B and 3.49B active; embeddings included."""
+    config = LlamaConfig(
+        hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32, vocab_size=32000
+    )
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    convert(model, MoEConfig(num_experts=num_experts, top_k=top_k))
+    assert count_parameters(model).active / 1e9 == pytest.approx(billions, abs=0.006)
+
+
+def test_dense_flops_closed_form() -> None:
+    assert flops(GatedFFN(), torch.randn(3, 16)) == 2 * 3 * (3 * 16 * 40)
+
+
+@pytest.mark.parametrize("tokens", [1, 6])
+@pytest.mark.parametrize("shared", [0, 2])
+def test_moe_flops_closed_form(tokens: int, shared: int, build: Build) -> None:
+    """8 blocks of equal size, 4 of them active: half of the FFN's work, plus the router."""
+    model = build("llama")
+    for layer in model.model.layers:
+        layer.mlp.gate_proj, layer.mlp.up_proj = nn.Linear(32, 48, bias=False), nn.Linear(32, 48, bias=False)
+        layer.mlp.down_proj = nn.Linear(48, 32, bias=False)
+    convert(model, MoEConfig(num_experts=8, top_k=4 - shared, num_shared=shared))
+    layer = model.model.layers[0].mlp
+    assert flops(layer, torch.randn(tokens, 32)) == 2 * tokens * (3 * 32 * 24 + 32 * (8 - shared))
+
+
+def test_stock_mixture_flops_closed_form(build: Build) -> None:
+    model = build("mixtral")
+    model.set_experts_implementation("eager")
+    layer = model.model.layers[0].mlp
+    assert flops(layer, torch.randn(1, 6, 32)) == 2 * 6 * (2 * 3 * 32 * 50 + 32 * 4)
