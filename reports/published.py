@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,8 @@ class PublishedTable:
 @cache
 def published() -> tuple[Published, ...]:
     """All published figures, in the order of the files."""
-    folder = resources.files(__package__) / "published"
     figures = []
-    for file in sorted((f for f in folder.iterdir() if f.name.endswith(".csv")), key=lambda f: f.name):
+    for file in sorted((Path(__file__).parent / "published").glob("*.csv")):
         rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
         figures += [Published(**{**row, "value": float(row["value"])}) for row in rows]
     return tuple(figures)
@@ -68,12 +67,18 @@ def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     value = {(figure.method, figure.task): figure.value for figure in figures}
     return PublishedTable(
         source,
-        tuple(note for note in _distinct(figures, "note") if note),
+        tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
         tasks,
         tuple(metric[task] for task in tasks),
         methods,
         tuple(tuple(value.get((method, task)) for task in tasks) for method in methods),
     )
+
+
+def _note(note: str, figures: Sequence[Published]) -> str:
+    """The note, and the tasks that it is about unless these are most of them."""
+    tasks = _distinct([figure for figure in figures if figure.note == note], "task")
+    return note if 2 * len(tasks) > len(_distinct(figures, "task")) else f"{note}: {', '.join(tasks)}"
 
 
 def _distinct(figures: Sequence[Published], name: str) -> tuple[str, ...]:

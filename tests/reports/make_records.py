@@ -91,3 +91,123 @@ def grid(labels: int, tasks: int, seeds: int, suite: str = "vtab", noise: float 
         score = metric(value, chance=0.1)
         records.append(record(f"method {i:02d}", f"task {j:02d}", seed, score, costs=costs, cell=cell, curves=curves))
     return records
+
+
+def realistic() -> list[Record]:
+    """A small made-up result of three suites with every kind of cell: for looking at the page."""
+    return [*_vision(), *_language(), *_molecules()]
+
+
+def _vision() -> list[Record]:
+    generator = np.random.default_rng(1)
+    methods = {"linear probe": 0.0, "LoRA r=8": 0.041, "adapter h=16": 0.036, "adapter h=64, SNIP 25 %": 0.04}
+    tasks = {
+        "fashion_mnist": (0.78, 0.1),
+        "digits": (0.9, 0.1),
+        "dsprites_loc": (0.3, 0.0625),
+        "dsprites_ori": (0.06, 0.0625),
+    }
+    records = []
+    for (i, (label, gain)), (task, (level, chance)), seed in itertools.product(
+        enumerate(methods.items()), tasks.items(), range(3)
+    ):
+        group = "structured" if task.startswith("dsprites") else "natural"
+        value = float(np.clip(level + gain * (1 if task != "dsprites_ori" else 0) + 0.006 * generator.normal(), 0, 1))
+        trained = (2_570, 300_000, 310_000, 311_000)[i]
+        costs = Costs(
+            params_total=4_652_008 + trained,
+            params_trainable=trained,
+            params_active=4_652_008 + trained // (4 if i == 3 else 1),
+            bytes=18_600_000 + 4 * trained,
+            latency_ms=3.1 + 0.1 * i,
+            unit="image",
+        )
+        curve = [(float(s), float(1.9 * np.exp(-s / (40 + 20 * i)) + 0.3 - gain)) for s in range(0, 200, 10)]
+        fields: dict[str, Any] = {"cell": {"group": group, "backbone": "lite0"}, "curves": {"train/loss": curve}}
+        if task == "digits" and i == 2:
+            fields["warnings"] = ["validation accuracy fell in the last epoch"]
+        score = metric(value, chance=chance, n=2000)
+        records.append(record(label, task, seed, score, costs=costs, **fields))
+    cell = {"group": "natural", "backbone": "lite0"}
+    for seed in range(3):
+        for task in tasks:
+            records.append(
+                record("prefix r=8", task, seed, status="n/a", reason="a convolutional net has no attention", cell=cell)
+            )
+    trace = 'Traceback (most recent call last):\n  File "method.py", line 3, in prepare\nRuntimeError: <mask> is empty'
+    records.append(
+        record("sparse <b>", "digits", status="failed", reason="RuntimeError: mask", traceback=trace, cell=cell)
+    )
+    records.append(record("sparse <b>", "fashion_mnist", status="oom", reason="over 4 GB", cell=cell))
+    records.append(record("sparse <b>", "dsprites_loc", status="timeout", reason="over 600 s", cell=cell))
+    return records
+
+
+def _language() -> list[Record]:
+    generator = np.random.default_rng(2)
+    methods = {
+        "dense": (1.0, 1),
+        "MoE random 8 of 8 · 75 %": (0.75, 3),
+        "MoE shared 8 · 75 %": (0.75, 3),
+        "MoE random 8 · 50 %": (0.5, 3),
+        "MoE shared 8 · 50 %": (0.5, 3),
+    }
+    tasks = {"hellaswag": 0.42, "piqa": 0.67, "arc_easy": 0.58, "bpb wiki": 0.95, "bpb code": 0.8, "bpb news": 1.1}
+    records = []
+    for (label, (active, seeds)), (task, level) in itertools.product(methods.items(), tasks.items()):
+        loss = (1 - active) * (0.3 if "shared" in label else 0.8)
+        for seed in range(seeds):
+            noise = 0.01 * generator.normal() * (seeds > 1)
+            if task.startswith("bpb"):
+                score = metric(level * (1 + loss) + noise, higher_is_better=False, unit="bits/byte", stderr=0.01)
+                name = "bits_per_byte"
+            else:
+                chance = {"hellaswag": 0.25, "piqa": 0.5, "arc_easy": 0.25}[task]
+                score, name = metric(chance + (level - chance) * (1 - loss) + noise, chance=chance, stderr=0.022), "acc"
+            costs = Costs(
+                params_total=134_515_008,
+                params_trainable=0,
+                params_active=int(134_515_008 * (0.4 + 0.6 * active)),
+                bytes=269_000_000,
+                latency_ms=12 * (0.5 + 0.5 * active),
+                unit="token",
+            )
+            cell = {"suite": "llm", "backbone": "SmolLM2-135M", "group": "loss" if name != "acc" else "choice"}
+            records.append(record(label, task, seed, costs=costs, cell=cell, metrics={name: score}, main_metric=name))
+    return records
+
+
+def _molecules() -> list[Record]:
+    generator = np.random.default_rng(3)
+    methods = {"ECFP4 + ridge": (2.4, 0.86), "ECFP4 + random forest": (2.2, 0.88), "GIN": (2.1, 0.87)}
+    records = []
+    for (label, (rmse, auc)), seed in itertools.product(methods.items(), range(3)):
+        backbone = "gin-small" if label == "GIN" else "ecfp4"
+        costs = Costs(params_total=500_000, params_active=500_000, bytes=2_000_000, latency_ms=0.05, unit="molecule")
+        for task, value, name, up in (("freesolv", rmse, "rmse", False), ("b3db", auc, "roc_auc", True)):
+            score = metric(
+                value + 0.05 * generator.normal() * (1 if name == "rmse" else 0.1),
+                higher_is_better=up,
+                unit="share" if up else "",
+                chance=0.5 if up else None,
+            )
+            cell = {"suite": "molecules", "backbone": backbone, "group": "physics" if not up else "physiology"}
+            records.append(record(label, task, seed, costs=costs, cell=cell, metrics={name: score}, main_metric=name))
+    return records
+
+
+if __name__ == "__main__":
+    from sparsebench.reports.render import render
+    from sparsebench.reports.store import Problem
+    from sparsebench.reports.tables import SuiteInfo
+
+    infos = {
+        "vtab": SuiteInfo(title="Vision", description="Small image tasks.", baseline="linear probe", unit="image"),
+        "llm": SuiteInfo(title="Language", description="Dense to MoE.", baseline="dense", unit="token"),
+        "molecules": SuiteInfo(
+            title="Chemistry", description="Scaffold splits.", baseline="ECFP4 + ridge", unit="molecule"
+        ),
+    }
+    broken = [Problem(Path("results/quick/records/12ab.json"), "truncated: 300 bytes, the end is missing")]
+    speed = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    render(realistic(), broken, Path(sys.argv[1]), infos, speed)

@@ -1,0 +1,141 @@
+"""Which figures the page shows for a suite: a bounded number, however many records there are."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from . import formatting, plots
+from .matrix import Column, Matrix
+from .plots import Mark
+from .record import Costs
+from .statistics import estimate_mean
+from .tables import SuiteTable, family_title
+
+MAX_BARS = 6
+MAX_CURVES = 4
+MAX_LINES = 10
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: SVG text, and the words under it."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class SuiteFigures:
+    """The figures of a suite, and how many were left out."""
+
+    tradeoffs: tuple[Figure, ...]
+    bars: tuple[Figure, ...]
+    curves: tuple[Figure, ...]
+    bars_left_out: int
+    rows_left_out: int
+
+
+def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
+    """Trade-offs for the largest family (and parameters for the others), bars per task, training curves."""
+    families = sorted((f for f in matrix.families if f[0].metric), key=len, reverse=True)
+    tradeoffs = [
+        figure for rank, family in enumerate(families[:3]) for figure in _tradeoffs(matrix, table, family, rank)
+    ]
+    columns = [column for column in table.columns if column.metric]
+    bars = [_bars(table, column) for column in columns[:MAX_BARS]]
+    return SuiteFigures(
+        tuple(tradeoffs),
+        tuple(bars),
+        tuple(_curves(matrix, table)),
+        max(0, len(columns) - MAX_BARS),
+        max(0, len(table.lines) - plots.MAX_MARKS),
+    )
+
+
+def _tradeoffs(matrix: Matrix, table: SuiteTable, family: Sequence[Column], rank: int) -> list[Figure]:
+    """Three figures for the first family, one for each further family."""
+    name = f"mean {family_title(family)}" if len(family) > 1 else f"{family[0].task}"
+    label = _axis(name, family[0])
+    axes: list[tuple[str, Callable[[Costs], float | None], float]] = [
+        ("active parameters (M)", lambda costs: costs.params_active, 1e-6),
+        ("size on disk (MB)", lambda costs: costs.bytes, 1e-6),
+        ("latency (ms)", lambda costs: costs.latency_ms, 1.0),
+    ]
+    figures = []
+    for cost_label, quantity, factor in axes if rank == 0 else axes[:1]:
+        marks = _marks(matrix, table, family, quantity, factor)
+        if len(marks) > 1:
+            title = f"{name[:1].upper()}{name[1:]} against {cost_label.partition(' (')[0]}"
+            svg = plots.tradeoff(marks, title, cost_label, label, family[0].higher_is_better)
+            figures.append(Figure(svg, "Dashed: the Pareto front. Full colour: not beaten at the same or lower cost."))
+    return figures
+
+
+def _marks(
+    matrix: Matrix,
+    table: SuiteTable,
+    family: Sequence[Column],
+    quantity: Callable[[Costs], float | None],
+    factor: float,
+) -> list[Mark]:
+    scale = formatting.scale(family[0].unit)
+    marks = []
+    for number, line in enumerate(table.lines, start=1):
+        cost = matrix.cost(line.row, quantity)
+        if cost and matrix.complete(line.row, family):
+            mean = estimate_mean([list(matrix.scores(line.row, column).values()) for column in family])
+            half = None if mean.half_width is None else scale * mean.half_width
+            marks.append(Mark(number, line.name, scale * mean.mean, half, factor * cost))
+    return marks
+
+
+def _bars(table: SuiteTable, column: Column) -> Figure:
+    scale = formatting.scale(column.unit)
+    place = table.columns.index(column)
+    marks = []
+    for number, line in enumerate(table.lines, start=1):
+        value = line.entries[place].estimate
+        if value is not None:
+            half = None if value.half_width is None else scale * value.half_width
+            marks.append(Mark(number, line.name, scale * value.mean, half))
+    chance = None if column.chance is None else scale * column.chance
+    caption = (
+        ""
+        if column.chance is None
+        else f"Dashed: chance, {formatting.number(column.chance, column.unit)} {formatting.shown_unit(column.unit)}."
+    )
+    return Figure(plots.bars(marks, column.task, _axis(column.metric, column), chance), caption)
+
+
+def _curves(matrix: Matrix, table: SuiteTable) -> list[Figure]:
+    """Mean over seeds per method; the curves of the first tasks that have some."""
+    places = {line.row: (number, line.name) for number, line in enumerate(table.lines[:MAX_LINES], start=1)}
+    found: dict[tuple[str, str], dict[int, list[list[tuple[float, float]]]]] = defaultdict(lambda: defaultdict(list))
+    for (row, column), records in matrix.cells.items():
+        for record in records:
+            for name, points in record.curves.items():
+                if row in places and len(points) > 1:
+                    found[column.task, name][places[row][0]].append(points)
+    figures = []
+    for (task, name), by_number in sorted(found.items())[:MAX_CURVES]:
+        lines = [(Mark(number, "", 0.0), _mean_curve(seeds)) for number, seeds in sorted(by_number.items())]
+        figures.append(Figure(plots.curves(lines, f"{task}: {name}", name), "Mean over seeds."))
+    return figures
+
+
+def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    values: dict[float, list[float]] = defaultdict(list)
+    for points in seeds:
+        for step, value in points:
+            values[step].append(value)
+    return [(step, math.fsum(v) / len(v)) for step, v in sorted(values.items()) if len(v) == len(seeds)] or list(
+        seeds[0]
+    )
+
+
+def _axis(name: str, column: Column) -> str:
+    unit = formatting.shown_unit(column.unit)
+    return f"{name}{f' ({unit})' if unit else ''}, {'higher' if column.higher_is_better else 'lower'} is better"

@@ -1,0 +1,148 @@
+"""The one self-contained HTML page: inline style, inline SVG, nothing fetched, readable on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import formatting, plots, printing
+from .comparison import Contrast, contrasts
+from .figures import Figure, SuiteFigures, suite_figures
+from .matrix import Matrix
+from .provenance import Notes, Provenance, notes, provenance
+from .published import PublishedTable, published_tables, same_task
+from .record import Record
+from .speed import SpeedReport
+from .store import Problem
+from .tables import Line, SuiteInfo, SuiteTable, suite_table
+from .verdict import Verdict, verdicts
+
+MAX_BESIDE = 12
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Published figures next to ours, on the tasks that both have."""
+
+    source: str
+    notes: tuple[str, ...]
+    tasks: tuple[str, ...]
+    metrics: tuple[str, ...]
+    ours: tuple[tuple[str, tuple[str, ...]], ...]
+    theirs: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Everything that the page shows of one suite."""
+
+    anchor: str
+    info: SuiteInfo
+    matrix: Matrix
+    table: SuiteTable
+    footnotes: dict[str, int]
+    verdicts: list[Verdict]
+    contrasts: list[Contrast]
+    figures: SuiteFigures
+    beside: list[Beside]
+    published: list[PublishedTable]
+    notes: Notes
+
+
+def section(matrix: Matrix, info: SuiteInfo, anchor: str) -> Section:
+    """Computes all that the page shows of one suite."""
+    table = suite_table(matrix, info)
+    found = contrasts(matrix, info)
+    tables = published_tables(matrix.suite)
+    return Section(
+        anchor=anchor,
+        info=info,
+        matrix=matrix,
+        table=table,
+        footnotes=printing.footnotes(table),
+        verdicts=verdicts(matrix, info, found),
+        contrasts=found,
+        figures=suite_figures(matrix, table),
+        beside=[beside for published in tables if (beside := _beside(table, published))],
+        published=tables,
+        notes=notes(matrix.records),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What stands on the page: one section per suite, and what concerns all of them."""
+
+    sections: Sequence[Section]
+    records: Sequence[Record]
+    superseded: int
+    problems: Sequence[Problem]
+    speed: SpeedReport | None
+    speed_error: str | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Status to number of records, only those that occur."""
+        statuses = [record.status for record in self.records]
+        return {status: statuses.count(status) for status in dict.fromkeys(sorted(statuses, key=lambda s: s != "ok"))}
+
+    @property
+    def provenance(self) -> Provenance:
+        """The provenance of all records on the page."""
+        return provenance(self.records)
+
+    @property
+    def speed_figure(self) -> Figure | None:
+        """The bars of the ratios to the peers, if there are any."""
+        lines = [(line.name, line.ratio) for line in self.speed.lines if line.ratio] if self.speed else []
+        return Figure(plots.speed_ratios(lines[: plots.MAX_MARKS], "Speed against the peer"), "") if lines else None
+
+
+def render_html(page: Page) -> str:
+    """The page as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(f=formatting, p=printing, colour=plots.colour, zip=zip)
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html.jinja").render(page=page, style=style)
+
+
+def _beside(table: SuiteTable, published: PublishedTable) -> Beside | None:
+    """The tasks of `published` that we ran too; None if there are none."""
+    places = [
+        (ours, theirs)
+        for ours, column in enumerate(table.columns)
+        for theirs, task in enumerate(published.tasks)
+        if same_task(column.task, task)
+    ]
+    if not places:
+        return None
+    mine = [(line.name, _ours(table, line, [ours for ours, _ in places])) for line in table.lines[:MAX_BESIDE]]
+    chosen = [[row[theirs] for _, theirs in places] for row in published.values]
+    theirs = [
+        (method, tuple("–" if value is None else f"{value:g}" for value in row))
+        for method, row in zip(published.methods, chosen, strict=True)
+        if any(value is not None for value in row)
+    ]
+    return Beside(
+        source=published.source,
+        notes=published.notes,
+        tasks=tuple(table.columns[ours].task for ours, _ in places),
+        metrics=tuple(published.metrics[theirs] for _, theirs in places),
+        ours=tuple(mine),
+        theirs=tuple(theirs),
+    )
+
+
+def _ours(table: SuiteTable, line: Line, places: Sequence[int]) -> tuple[str, ...]:
+    notes: dict[str, int] = {}
+    return tuple(printing.entry_text(line.entries[place], table.columns[place].unit, notes) for place in places)

@@ -1,0 +1,191 @@
+"""Figures as SVG text: small, deterministic, without a background, in the text colour of the page around them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+# Okabe & Ito 2008, told apart by all common kinds of colour vision; black left out because of dark pages.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
+MAX_MARKS = 24
+"""Rows that are drawn in one figure; the table has them all."""
+_INK = "#010203"
+_GRID = "#808080"
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sparsebench",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], _INK),
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One method in a figure: its number in the table, where it stands, and its half width if known."""
+
+    number: int
+    name: str
+    value: float
+    half_width: float | None = None
+    cost: float = 0.0
+
+
+def colour(number: int) -> str:
+    """The colour of a row's number, the same in every figure and in the table."""
+    return PALETTE[(number - 1) % len(PALETTE)]
+
+
+def pareto(marks: Sequence[Mark], higher_is_better: bool = True) -> list[Mark]:
+    """The marks that no other beats in quality at the same or a lower cost, from the cheapest on."""
+    sign = -1 if higher_is_better else 1
+    front: list[Mark] = []
+    for mark in sorted(marks, key=lambda m: (m.cost, sign * m.value)):
+        if not front or sign * mark.value < sign * front[-1].value:
+            front.append(mark)
+    return front
+
+
+def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: str, higher_is_better: bool) -> str:
+    """Quality against one cost, with the Pareto front as a stepped line; marks carry the row numbers of the table."""
+    marks = [mark for mark in marks if mark.cost > 0][:MAX_MARKS]
+    with _axes((4.4, 3.3), title) as (axes, svg):
+        costs = [mark.cost for mark in marks]
+        if marks and max(costs) > 5 * min(costs):
+            axes.set_xscale("log")
+        front = pareto(marks, higher_is_better)
+        x, y = [m.cost for m in front], [m.value for m in front]
+        axes.step(x, y, where="post", color=_GRID, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1)
+        for mark in reversed(marks):
+            _spot(axes, mark, mark.number in {m.number for m in front})
+        axes.set_xlabel(cost_label)
+        axes.set_ylabel(value_label)
+        axes.margins(0.12)
+    return svg[0]
+
+
+def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | None = None) -> str:
+    """One task: a horizontal bar from zero per method, with its interval; the dashed line is chance."""
+    marks = list(marks)[:MAX_MARKS]
+    with _axes((4.4, 0.7 + 0.3 * len(marks)), title) as (axes, svg):
+        places = range(len(marks))
+        halves = [mark.half_width or 0.0 for mark in marks]
+        error = {"ecolor": _INK, "capsize": 2.5, "elinewidth": 1, "capthick": 1}
+        colours = [colour(mark.number) for mark in marks]
+        values = [mark.value for mark in marks]
+        axes.barh(places, values, xerr=halves, color=colours, alpha=0.85, height=0.68, error_kw=error)
+        if chance is not None:
+            axes.axvline(chance, color=_INK, linestyle=(0, (3, 2)), linewidth=1)
+        axes.set_yticks(places, [f"{mark.number}  {_short(mark.name, 24)}" for mark in marks])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(value_label)
+    return svg[0]
+
+
+def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: str, value_label: str) -> str:
+    """Training curves, one line per method, its number at the end of the line."""
+    with _axes((4.4, 3.0), title) as (axes, svg):
+        for mark, points in lines:
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=colour(mark.number), linewidth=1.5)
+            axes.annotate(str(mark.number), (x[-1], y[-1]), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.set_xlabel("step")
+        axes.set_ylabel(value_label)
+    return svg[0]
+
+
+def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
+    """How many times faster than the peer, per benchmark; the line at 1 is the peer."""
+    with _axes((4.4, 0.8 + 0.3 * len(lines)), title) as (axes, svg):
+        places = range(len(lines))
+        ratios = [ratio for _, ratio in lines]
+        axes.barh(places, ratios, color=[PALETTE[2] if r >= 1 else PALETTE[1] for r in ratios], height=0.68, alpha=0.85)
+        for place, ratio in zip(places, ratios, strict=True):
+            axes.annotate(f"{ratio:.2f}×", (ratio, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.axvline(1.0, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+        axes.set_yticks(places, [_short(name, 30) for name, _ in lines])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.margins(x=0.15)
+        axes.set_xlabel("times faster than the peer")
+    return svg[0]
+
+
+def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
+    alpha = 1.0 if on_front else 0.55
+    axes.errorbar(
+        *([mark.cost], [mark.value]),
+        yerr=None if mark.half_width is None else [mark.half_width],
+        color=colour(mark.number),
+        marker="o",
+        markersize=13,
+        markeredgecolor=_INK if on_front else "none",
+        markeredgewidth=1.2,
+        elinewidth=1.3,
+        capsize=3,
+        alpha=alpha,
+        zorder=3 if on_front else 2,
+    )
+    axes.annotate(
+        str(mark.number),
+        (mark.cost, mark.value),
+        ha="center",
+        va="center_baseline",
+        color="white",
+        fontsize=8,
+        zorder=4,
+    )
+
+
+@contextmanager
+def _axes(size: tuple[float, float], title: str) -> Iterator[tuple[Any, list[str]]]:
+    """Axes to draw on; when the block ends the SVG stands in the list."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    svg: list[str] = []
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(title)
+        yield axes, svg
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg.append(_embeddable(buffer.getvalue(), title))
+
+
+def _embeddable(svg: str, title: str) -> str:
+    """Only the <svg> element: as wide as its place allows, in the font and the text colour of the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace("font-family: 'DejaVu Sans', sans-serif; ", "")
+    svg = re.sub(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', _opening(title), svg, count=1)
+    return svg.replace(_INK, "currentColor")
+
+
+def _opening(title: str) -> str:
+    label = title.replace("\\", "").replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return rf'<svg viewBox="\1" role="img" aria-label="{label}">'
+
+
+def _short(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -1,0 +1,113 @@
+"""Where the numbers come from and what went wrong on the way: the notes and provenance of the page."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .frame import canonical
+from .record import Record
+
+MAX_FAILURES = 50
+MAX_WARNINGS = 20
+MAX_VALUES = 4
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason why cells are "n/a", and which ones."""
+
+    text: str
+    where: str
+    cells: int
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the reader of a suite must know beside the scores."""
+
+    not_applicable: tuple[Reason, ...]
+    failures: tuple[Record, ...]
+    failures_left_out: int
+    warnings: tuple[tuple[str, int], ...]
+    warnings_left_out: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data or weight source and the suites that read it."""
+
+    source: str
+    version: str
+    sha256: str | None
+    licence: str
+    suites: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What all records have in common, and where they differ."""
+
+    sources: tuple[Source, ...]
+    environment: tuple[tuple[str, str], ...]
+    code: tuple[str, ...]
+    seeds: str
+    seconds: float
+    started: str
+    finished: str
+
+
+def notes(records: Sequence[Record]) -> Notes:
+    """Reasons, failures and warnings of one suite; long lists are cut, and the page says by how much."""
+    cells: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.status == "n/a":
+            cells[record.reason or ""].append(record)
+    reasons = tuple(Reason(text, _where(members), len(members)) for text, members in cells.items())
+    failures = [record for record in records if record.status not in ("ok", "n/a")]
+    warnings = Counter(warning for record in records for warning in record.warnings).most_common()
+    return Notes(
+        reasons,
+        tuple(failures[:MAX_FAILURES]),
+        max(0, len(failures) - MAX_FAILURES),
+        tuple(warnings[:MAX_WARNINGS]),
+        max(0, len(warnings) - MAX_WARNINGS),
+    )
+
+
+def provenance(records: Sequence[Record]) -> Provenance:
+    """The data sources, the environment, the seeds and the time behind all records."""
+    suites: dict[tuple[str, str, str | None, str], dict[str, None]] = defaultdict(dict)
+    values: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        for data in record.data:
+            suites[data.source, data.version, data.sha256, data.licence][record.cell.suite] = None
+        for key, value in record.environment.items():
+            values[key][value if isinstance(value, str) else canonical(value)] = None
+    seeds = sorted({record.cell.seed for record in records})
+    return Provenance(
+        tuple(
+            Source(*source, ", ".join(used)) for source, used in sorted(suites.items(), key=lambda item: item[0][:2])
+        ),
+        tuple((key, _some(found)) for key, found in sorted(values.items())),
+        tuple(dict.fromkeys(record.code for record in records)),
+        _some(map(str, seeds)),
+        sum(sum(record.times.values()) for record in records),
+        min((record.started for record in records), default=""),
+        max((record.finished for record in records), default=""),
+    )
+
+
+def _where(records: Sequence[Record]) -> str:
+    """The labels and tasks that share a reason: "prefix tuning: digits, svhn"."""
+    tasks: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        tasks[record.cell.label][record.cell.task] = None
+    return _some((f"{label}: {_some(names)}" for label, names in tasks.items()), separator="; ")
+
+
+def _some(values: Iterable[str], separator: str = ", ") -> str:
+    found = list(values)
+    more = len(found) - 2 * MAX_VALUES
+    return separator.join(found[: 2 * MAX_VALUES]) + (f" and {more} more" if more > 0 else "")

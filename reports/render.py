@@ -1,0 +1,97 @@
+"""Records in, report out: `index.html` and the tables of each suite."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import printing
+from .frame import newest, to_frame
+from .html import Page, Section, render_html, section
+from .matrix import Matrix, matrices
+from .record import Record
+from .speed import SpeedError, SpeedReport, read_speed
+from .store import Problem, StoreError
+from .tables import SuiteInfo
+
+
+def render(
+    records: Sequence[Record],
+    problems: Sequence[Problem],
+    out: Path,
+    suites: Mapping[str, SuiteInfo],
+    speed: Path | None = None,
+) -> Path:
+    """Writes the report into the folder `out` and returns the path of its page.
+
+    Files: `index.html`; per suite `table-<suite>.md`, `.csv` and `.tex`; `scores.csv`, one row per record and metric.
+
+    Args:
+        records: all records of the results; of several with one key the last finished counts.
+        problems: files that could not be read; they are named and counted on the page.
+        out: the folder, made if it is missing.
+        suites: how each suite is presented; an unknown one goes by its name, its first row is the baseline.
+        speed: the JSON of pytest-benchmark, if there is one.
+
+    Raises:
+        StoreError: `out` cannot be written.
+    """
+    current, superseded = newest(records)
+    found = matrices(current)
+    sections = [section(m, _info(m, suites), anchor) for m, anchor in zip(found, _anchors(found), strict=True)]
+    report, error = _speed(speed)
+    page = Page(
+        sections=sections,
+        records=current,
+        superseded=len(superseded),
+        problems=problems,
+        speed=report,
+        speed_error=error,
+    )
+    files = {"index.html": render_html(page), "scores.csv": to_frame(current).to_csv(index=False)}
+    for part in sections:
+        files |= _tables(part)
+    return _write(out, files)
+
+
+def _info(matrix: Matrix, suites: Mapping[str, SuiteInfo]) -> SuiteInfo:
+    known = suites.get(matrix.suite)
+    return known or SuiteInfo(title=matrix.suite, description="", baseline=matrix.rows[0].label, unit="example")
+
+
+def _anchors(found: Sequence[Matrix]) -> list[str]:
+    """Names for files and anchors: the suite, with its version where there are several."""
+    count = Counter(m.suite for m in found)
+    names = [m.suite if count[m.suite] == 1 else f"{m.suite}-{m.version}" for m in found]
+    return [re.sub(r"[^A-Za-z0-9._-]", "-", name) for name in names]
+
+
+def _speed(path: Path | None) -> tuple[SpeedReport | None, str | None]:
+    """The speed runs, or why there are none; a broken file must not hide the scores."""
+    if path is None:
+        return None, None
+    try:
+        return read_speed(path), None
+    except SpeedError as error:
+        return None, str(error)
+
+
+def _tables(part: Section) -> dict[str, str]:
+    name = f"table-{part.anchor}"
+    return {
+        f"{name}.md": printing.to_markdown(part.table),
+        f"{name}.csv": printing.to_csv(part.table),
+        f"{name}.tex": printing.to_latex(part.table),
+    }
+
+
+def _write(out: Path, files: Mapping[str, str]) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"the report cannot be written to {out}: {error.strerror or error}") from error
+    return out / "index.html"

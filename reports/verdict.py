@@ -1,0 +1,99 @@
+"""The verdict of a suite in a few sentences, written from the statistics and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from . import formatting
+from .comparison import Contrast
+from .matrix import Matrix
+from .record import Costs
+from .tables import SuiteInfo
+
+MAX_NAMES = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found on one family of tasks."""
+
+    subject: str
+    text: str
+
+
+def verdicts(matrix: Matrix, info: SuiteInfo, found: Sequence[Contrast]) -> list[Verdict]:
+    """One verdict per family: who is best against the baseline, by how much, how sure, at what cost."""
+    if not any(row.label == info.baseline for row in matrix.rows):
+        return [Verdict("Baseline missing", f"{info.baseline} was not run, so nothing is compared with it.")]
+    if not found:
+        return [Verdict("Nothing to compare", f"Only {info.baseline} has scores.")]
+    groups = groupby(found, key=lambda contrast: contrast.family)
+    return [_family(matrix, info, family, list(members)) for family, members in groups]
+
+
+def _family(matrix: Matrix, info: SuiteInfo, family: str, members: list[Contrast]) -> Verdict:
+    ranked = sorted(members, key=lambda c: -c.difference.estimate.mean)
+    better, same, worse = ([c for c in ranked if c.verdict == verdict] for verdict in ("better", "same", "worse"))
+    unsure = [c for c in ranked if c.verdict == "not comparable"]
+    baseline = info.baseline
+    if better:
+        sentences = [f"{better[0].name} beats {baseline} by {_effect(better[0])}{_cost(matrix, info, better[0])}."]
+        sentences += [f"Also better than {baseline}: {_names(better[1:])}."] if better[1:] else []
+    else:
+        best = (same or worse or unsure)[0]
+        sentences = [
+            f"No method beats {baseline}; the best is {best.name}: {_effect(best)}{_cost(matrix, info, best)}."
+        ]
+        same = [c for c in same if c is not best]
+        worse = [c for c in worse if c is not best]
+    sentences += [f"Not to be told from {baseline}: {_names(same)}."] if same else []
+    sentences += [f"Worse: {_names(worse)}."] if worse else []
+    return Verdict(family[:1].upper() + family[1:], " ".join(sentences))
+
+
+def _effect(contrast: Contrast) -> str:
+    d = contrast.difference
+    unit = formatting.points(contrast.unit)
+    size = f"{formatting.interval(d.estimate, contrast.unit)} {unit}".strip()
+    p = formatting.p_value(contrast.p)
+    sure = "no measure of spread" if contrast.p is None else f"p {p}" if p.startswith("<") else f"p = {p}"
+    replicas = (
+        "1 seed, interval over test examples" if d.estimate.source == "examples" else _plural(contrast.seeds, "seed")
+    )
+    return f"{size} ({sure}, {replicas} × {_plural(d.tasks, 'task')})"
+
+
+def _cost(matrix: Matrix, info: SuiteInfo, contrast: Contrast) -> str:
+    """What the row costs relative to the baseline, as far as both were measured."""
+    baseline = matrix.baseline(info.baseline, contrast.row)
+    shares = []
+    for name, quantity in (("active parameters", _active), ("size", _bytes), ("latency", _latency)):
+        ours = matrix.cost(contrast.row, quantity)
+        theirs = matrix.cost(baseline, quantity) if baseline else None
+        if ours is not None and theirs:
+            shares.append(f"{100 * ours / theirs:.0f} % of its {name}")
+    return f", at {' and '.join([', '.join(shares[:-1]), shares[-1]] if shares[:-1] else shares)}" if shares else ""
+
+
+def _active(costs: Costs) -> float | None:
+    return costs.params_active
+
+
+def _bytes(costs: Costs) -> float | None:
+    return costs.bytes
+
+
+def _latency(costs: Costs) -> float | None:
+    return costs.latency_ms
+
+
+def _names(contrasts: Sequence[Contrast]) -> str:
+    named = [f"{c.name} ({formatting.number(c.difference.estimate.mean, c.unit, signed=True)})" for c in contrasts]
+    more = len(named) - MAX_NAMES
+    return ", ".join(named[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
