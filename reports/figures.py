@@ -14,6 +14,13 @@ from .record import Costs
 from .statistics import estimate_mean
 from .tables import SuiteTable, family_title
 
+_COSTS: dict[str, tuple[Callable[[Costs], float | None], float]] = {
+    "active parameters (M)": (lambda costs: costs.params_active, 1e-6),
+    "size on disk (MB)": (lambda costs: costs.bytes, 1e-6),
+    "latency (ms)": (lambda costs: costs.latency_ms, 1.0),
+}
+"""Cost axes: label, where it comes from, and what it is multiplied with to get that unit."""
+MAX_FAMILIES = 3
 MAX_BARS = 6
 MAX_CURVES = 4
 MAX_LINES = 10
@@ -21,17 +28,19 @@ MAX_LINES = 10
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: SVG text, and the words under it."""
+    """One figure: its title, SVG text, and the words under it."""
 
+    title: str
     svg: str
-    caption: str
+    caption: str = ""
 
 
 @dataclass(frozen=True)
 class SuiteFigures:
-    """The figures of a suite, and how many were left out."""
+    """The figures of a suite, and what was left out. `equal_costs`: costs that are the same for all rows."""
 
     tradeoffs: tuple[Figure, ...]
+    equal_costs: tuple[str, ...]
     bars: tuple[Figure, ...]
     curves: tuple[Figure, ...]
     bars_left_out: int
@@ -39,15 +48,25 @@ class SuiteFigures:
 
 
 def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
-    """Trade-offs for the largest family (and parameters for the others), bars per task, training curves."""
+    """Trade-offs for the largest families, bars per task, training curves."""
+    costs = {
+        line.row: {name: matrix.cost(line.row, quantity) for name, (quantity, _) in _COSTS.items()}
+        for line in table.lines
+    }
+    equal = [name for name in _COSTS if _equal([row[name] for row in costs.values()])]
     families = sorted((f for f in matrix.families if f[0].metric), key=len, reverse=True)
+    axes = [name for name in _COSTS if name not in equal]
     tradeoffs = [
-        figure for rank, family in enumerate(families[:3]) for figure in _tradeoffs(matrix, table, family, rank)
+        figure
+        for rank, family in enumerate(families[:MAX_FAMILIES])
+        for name in (axes if rank == 0 else axes[:1])
+        if (figure := _tradeoff(matrix, table, family, name))
     ]
     columns = [column for column in table.columns if column.metric]
     bars = [_bars(table, column) for column in columns[:MAX_BARS]]
     return SuiteFigures(
         tuple(tradeoffs),
+        tuple(equal),
         tuple(bars),
         tuple(_curves(matrix, table)),
         max(0, len(columns) - MAX_BARS),
@@ -55,23 +74,22 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
     )
 
 
-def _tradeoffs(matrix: Matrix, table: SuiteTable, family: Sequence[Column], rank: int) -> list[Figure]:
-    """Three figures for the first family, one for each further family."""
-    name = f"mean {family_title(family)}" if len(family) > 1 else f"{family[0].task}"
-    label = _axis(name, family[0])
-    axes: list[tuple[str, Callable[[Costs], float | None], float]] = [
-        ("active parameters (M)", lambda costs: costs.params_active, 1e-6),
-        ("size on disk (MB)", lambda costs: costs.bytes, 1e-6),
-        ("latency (ms)", lambda costs: costs.latency_ms, 1.0),
-    ]
-    figures = []
-    for cost_label, quantity, factor in axes if rank == 0 else axes[:1]:
-        marks = _marks(matrix, table, family, quantity, factor)
-        if len(marks) > 1:
-            title = f"{name[:1].upper()}{name[1:]} against {cost_label.partition(' (')[0]}"
-            svg = plots.tradeoff(marks, title, cost_label, label, family[0].higher_is_better)
-            figures.append(Figure(svg, "Dashed: the Pareto front. Full colour: not beaten at the same or lower cost."))
-    return figures
+def _equal(costs: Sequence[float | None]) -> bool:
+    """Whether a cost is known and the same, to a thousandth, for all rows that have it."""
+    known = [cost for cost in costs if cost]
+    return len(known) > 1 and max(known) <= 1.001 * min(known)
+
+
+def _tradeoff(matrix: Matrix, table: SuiteTable, family: Sequence[Column], cost: str) -> Figure | None:
+    """Quality on one family of tasks against one cost; None if fewer than two rows have both."""
+    quantity, factor = _COSTS[cost]
+    marks = _marks(matrix, table, family, quantity, factor)
+    if len(marks) < 2:
+        return None
+    name = f"mean {family_title(family)}" if len(family) > 1 else family[0].task
+    title = f"{name} against {cost.partition(' (')[0]}"
+    svg = plots.tradeoff(marks, title, cost, _axis(name, family[0]), family[0].higher_is_better)
+    return Figure(title, svg)
 
 
 def _marks(
@@ -107,7 +125,7 @@ def _bars(table: SuiteTable, column: Column) -> Figure:
         if column.chance is None
         else f"Dashed: chance, {formatting.number(column.chance, column.unit)} {formatting.shown_unit(column.unit)}."
     )
-    return Figure(plots.bars(marks, column.task, _axis(column.metric, column), chance), caption)
+    return Figure(column.task, plots.bars(marks, column.task, _axis(column.metric, column), chance), caption)
 
 
 def _curves(matrix: Matrix, table: SuiteTable) -> list[Figure]:
@@ -122,7 +140,8 @@ def _curves(matrix: Matrix, table: SuiteTable) -> list[Figure]:
     figures = []
     for (task, name), by_number in sorted(found.items())[:MAX_CURVES]:
         lines = [(Mark(number, "", 0.0), _mean_curve(seeds)) for number, seeds in sorted(by_number.items())]
-        figures.append(Figure(plots.curves(lines, f"{task}: {name}", name), "Mean over seeds."))
+        title = f"{task}: {name}"
+        figures.append(Figure(title, plots.curves(lines, title, name)))
     return figures
 
 
@@ -138,4 +157,5 @@ def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[fl
 
 def _axis(name: str, column: Column) -> str:
     unit = formatting.shown_unit(column.unit)
-    return f"{name}{f' ({unit})' if unit else ''}, {'higher' if column.higher_is_better else 'lower'} is better"
+    unit = f" ({unit})" if unit and unit != name else ""
+    return f"{name}{unit} {'↑' if column.higher_is_better else '↓'}"

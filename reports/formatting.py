@@ -83,6 +83,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def moment(text: str) -> str:
+    """An ISO time to the minute: 2026-11-24 10:00."""
+    return text[:16].replace("T", " ")
+
+
 def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> str:
     if value is None:
         return "–"

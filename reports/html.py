@@ -97,7 +97,8 @@ class Page:
     def speed_figure(self) -> Figure | None:
         """The bars of the ratios to the peers, if there are any."""
         lines = [(line.name, line.ratio) for line in self.speed.lines if line.ratio] if self.speed else []
-        return Figure(plots.speed_ratios(lines[: plots.MAX_MARKS], "Speed against the peer"), "") if lines else None
+        title = "Speed against the peer"
+        return Figure(title, plots.speed_ratios(lines[: plots.MAX_MARKS], title)) if lines else None
 
 
 def render_html(page: Page) -> str:
@@ -111,7 +112,7 @@ def render_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(f=formatting, p=printing, colour=plots.colour, zip=zip)
+    environment.globals.update(f=formatting, p=printing, colour=plots.colour, ink_on=plots.ink_on, zip=zip)
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(page=page, style=style)
 

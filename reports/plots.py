@@ -13,6 +13,7 @@ from typing import Any
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
 MAX_MARKS = 24
 """Rows that are drawn in one figure; the table has them all."""
+_LIGHT = ("#CC79A7", "#E69F00", "#56B4E9")
 _INK = "#010203"
 _GRID = "#808080"
 _STYLE: Any = {
@@ -21,9 +22,6 @@ _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -50,6 +48,11 @@ class Mark:
 def colour(number: int) -> str:
     """The colour of a row's number, the same in every figure and in the table."""
     return PALETTE[(number - 1) % len(PALETTE)]
+
+
+def ink_on(number: int) -> str:
+    """The colour of the row's number on its own colour."""
+    return "#111111" if colour(number) in _LIGHT else "#ffffff"
 
 
 def pareto(marks: Sequence[Mark], higher_is_better: bool = True) -> list[Mark]:
@@ -131,7 +134,7 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
 
 
 def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
-    alpha = 1.0 if on_front else 0.55
+    alpha = 1.0 if on_front else 0.7
     axes.errorbar(
         *([mark.cost], [mark.value]),
         yerr=None if mark.half_width is None else [mark.half_width],
@@ -158,7 +161,7 @@ def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
 
 @contextmanager
 def _axes(size: tuple[float, float], title: str) -> Iterator[tuple[Any, list[str]]]:
-    """Axes to draw on; when the block ends the SVG stands in the list."""
+    """Axes to draw on; when the block ends the SVG stands in the list. The title is for those who hear the page."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -166,7 +169,6 @@ def _axes(size: tuple[float, float], title: str) -> Iterator[tuple[Any, list[str
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(title)
         yield axes, svg
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

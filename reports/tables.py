@@ -84,7 +84,8 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     rows = _ordered(matrix, info.baseline)
     entries = {(row, column): _entry(matrix, row, column) for row in rows for column in matrix.columns}
     for column in matrix.columns:
-        for row in _best(matrix, [row for row in rows if entries[row, column].kind == "value"], [column]):
+        clear = [row for row in rows if entries[row, column].kind == "value" and not entries[row, column].at_chance]
+        for row in _best(matrix, clear, [column]):
             entries[row, column] = replace(entries[row, column], best=True)
     means = {(row, average): _average_entry(matrix, row, average) for row in rows for average in averages}
     for average in averages:

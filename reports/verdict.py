@@ -50,7 +50,7 @@ def _family(matrix: Matrix, info: SuiteInfo, family: str, members: list[Contrast
         worse = [c for c in worse if c is not best]
     sentences += [f"Not to be told from {baseline}: {_names(same)}."] if same else []
     sentences += [f"Worse: {_names(worse)}."] if worse else []
-    return Verdict(family[:1].upper() + family[1:], " ".join(sentences))
+    return Verdict(f"On {family.replace('_', ' ')}", " ".join(sentences))
 
 
 def _effect(contrast: Contrast) -> str:
@@ -73,8 +73,11 @@ def _cost(matrix: Matrix, info: SuiteInfo, contrast: Contrast) -> str:
         ours = matrix.cost(contrast.row, quantity)
         theirs = matrix.cost(baseline, quantity) if baseline else None
         if ours is not None and theirs:
-            shares.append(f"{100 * ours / theirs:.0f} % of its {name}")
-    return f", at {' and '.join([', '.join(shares[:-1]), shares[-1]] if shares[:-1] else shares)}" if shares else ""
+            shares.append((name, round(100 * ours / theirs)))
+    different = [f"{share} % of its {name}" for name, share in shares if share != 100]
+    if not different:
+        return ", at equal cost" if shares else ""
+    return f", at {' and '.join([', '.join(different[:-1]), different[-1]] if different[:-1] else different)}"
 
 
 def _active(costs: Costs) -> float | None:

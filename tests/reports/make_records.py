@@ -1,4 +1,4 @@
-"""Synthetic records for the tests of reports, and for a look at the page: `python tests/reports/make_records.py OUT`."""
+"""Synthetic records for the tests of reports; for a look at the page: `python tests/reports/make_records.py OUT`."""
 
 import dataclasses
 import hashlib
