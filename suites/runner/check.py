@@ -57,13 +57,13 @@ class Case:
         return context.outputs(model, context.batches()[0]).float()
 
 
-class Nonconforming(AssertionError):
+class NonconformingError(AssertionError):
     """A method breaks a rule of the battery."""
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise Nonconforming(message)
+        raise NonconformingError(message)
 
 
 def shape(case: Case) -> None:

@@ -147,13 +147,14 @@ def run(
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     from rich.console import Console
 
-    from .run import Options, default_workers
+    from .pool import Options
+    from .run import default_workers
     from .run import run as run_profile
 
     selected = _selected(profile, suite, method, task, backbone, seeds)
     limit = None if memory is None else int(memory * 2**30)
-    options = Options(workers or default_workers(threads), threads, limit, reuse.value)
-    raise typer.Exit(run_profile(selected, out or _default_out(profile), options, Console()))
+    options = Options(workers=workers or default_workers(threads), threads=threads, memory=limit)
+    raise typer.Exit(run_profile(selected, out or _default_out(profile), options, reuse.value, Console()))
 
 
 @app.command()

@@ -54,7 +54,7 @@ def execute(cell: Cell, folder: Path) -> Ended:
     except RecordError as error:
         record = failure(cell, "failed", str(error), started=started, seconds=seconds)
         Store(folder).write(record, None)
-    return Ended(record.id, record.status, record.reason, seconds, _score(record))
+    return ended(record)
 
 
 def now() -> str:
@@ -149,8 +149,9 @@ def _lines(caught: list[warnings.WarningMessage]) -> list[str]:
     return list(lines)[:KEPT_WARNINGS]
 
 
-def _score(record: Record) -> str:
-    if record.status != "ok" or record.main_metric is None:
-        return ""
-    metric = record.metrics[record.main_metric]
-    return f"{record.main_metric} {metric.value:.4g}"
+def ended(record: Record) -> Ended:
+    """What a record says of its end."""
+    score = ""
+    if record.status == "ok" and record.main_metric is not None:
+        score = f"{record.main_metric} {record.metrics[record.main_metric].value:.4g}"
+    return Ended(record.id, record.status, record.reason, record.times.get("total", 0.0), score)

@@ -4,7 +4,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -18,21 +17,11 @@ from .errors import UsageError
 from .execute import Ended, failure, now
 from .locks import sole_run
 from .plan import Durations, Reuse, compare, expand, to_run
-from .pool import run_cells
+from .pool import Options, run_cells
 from .profile import Profile
 from .progress import Display, clock
 
 PLAN_FILE = "plan.json"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run: workers, threads in each, memory bound of one worker in bytes, and what to reuse."""
-
-    workers: int
-    threads: int = 1
-    memory: int | None = None
-    reuse: Reuse = "missing"
 
 
 def default_workers(threads: int) -> int:
@@ -43,7 +32,7 @@ def default_workers(threads: int) -> int:
     return max(1, min(cores // threads, psutil.virtual_memory().total // (3 << 30)))
 
 
-def run(profile: Profile, folder: Path, options: Options, console: Console) -> int:
+def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
     cells = expand(profile)
     store = Store(folder).create()
@@ -51,9 +40,9 @@ def run(profile: Profile, folder: Path, options: Options, console: Console) -> i
         records, problems = store.read_all()
         for problem in problems:
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-        waiting = to_run(compare(cells, records), options.reuse)
+        waiting = to_run(compare(cells, records), reuse)
         _write_not_applicable(cells, records, store)
-        write_plan(profile, cells, folder, options.reuse)
+        write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         ended, wall = _run_all(waiting, records, folder, options, console)
     return _finish(cells, store, ended, wall, options.workers, console)
@@ -65,7 +54,7 @@ def _run_all(
     start, results = perf_counter(), []
     if waiting:
         with Display(console, waiting, Durations(records), options.workers) as display:
-            for tick in run_cells(waiting, folder, options.workers, options.threads, options.memory):
+            for tick in run_cells(waiting, folder, options):
                 results += [ended for _, ended in tick.ended]
                 display.update(tick)
     return results, perf_counter() - start

@@ -1,0 +1,60 @@
+"""Runs of the command line with the toy plug-in, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+class Bench:
+    """A folder with a profile, and the command line run against it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "out"
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(PLUGIN),
+            "SPARSEBENCH_OFFLINE": "1",
+            "COLUMNS": "200",
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def write_profile(self, content: Mapping) -> Path:
+        import yaml
+
+        path = self.folder / "toy.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "sparsebench.suites.runner", *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def run_arguments(self, workers: int = 2) -> list[str]:
+        return ["run", "--profile", str(self.folder / "toy.yaml"), "--out", str(self.out), "--workers", str(workers)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)

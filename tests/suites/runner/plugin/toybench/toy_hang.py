@@ -1,0 +1,19 @@
+"""Never comes back."""
+
+import time
+from dataclasses import dataclass
+
+from torch import nn
+
+from sparsebench.suites.context import Context
+from sparsebench.suites.method import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyHang(Method):
+    """A method that fails in its own way."""
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Never gives a model."""
+        time.sleep(3600)
+        return backbone

@@ -1,0 +1,22 @@
+"""Supports nothing, and says why."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sparsebench.suites.context import Context
+from sparsebench.suites.method import Method
+from sparsebench.suites.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyPicky(Method):
+    """A method that is never applicable."""
+
+    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+        """Always a reason."""
+        return f"{backbone} has no spokes"
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Never called."""
+        raise AssertionError("prepare was called for a pair that is not supported")
