@@ -1,0 +1,33 @@
+"""Full tuning: all parameters of backbone and head train
+
+The reference point of every parameter-efficient method. On a backbone with random weights (GIN) it is training from
+scratch. Fine-tuning as the shared first step of transfer goes back to Girshick et al. (2014, R-CNN, section 2.3).
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..context import Context
+from ..prediction import PredictionTask
+from ..task import Task
+from ..training import TrainedMethod
+
+WITHOUT_PARAMETERS = ("ecfp4",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullTuning(TrainedMethod):
+    """The training loop on everything; a pre-trained backbone wants a smaller `learning_rate`."""
+
+    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+        """Language tasks do not train, and a fingerprint has nothing to train."""
+        if not issubclass(task, PredictionTask):
+            return "this task does not train"
+        if backbone.partition(":")[0] in WITHOUT_PARAMETERS:
+            return "the backbone has no parameters"
+        return None
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """The backbone with every parameter trainable."""
+        return backbone.requires_grad_(True)

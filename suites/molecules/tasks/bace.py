@@ -1,0 +1,14 @@
+"""BACE (MoleculeNet, your folder): inhibitors of human beta-secretase 1."""
+
+from ...context import Target
+from ..task import MoleculeNetTask
+
+
+class Bace(MoleculeNetTask):
+    """1,513 molecules, one label."""
+
+    version = "1"
+    group = "biophysics"
+    sources = ("moleculenet",)
+    target = Target("multilabel", 1)
+    key = "bace"

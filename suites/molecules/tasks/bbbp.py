@@ -1,0 +1,14 @@
+"""BBBP (MoleculeNet, your folder): passes the blood-brain barrier (Martins et al., 2012)."""
+
+from ...context import Target
+from ..task import MoleculeNetTask
+
+
+class Bbbp(MoleculeNetTask):
+    """2,039 rows, one label."""
+
+    version = "1"
+    group = "physiology"
+    sources = ("moleculenet",)
+    target = Target("multilabel", 1)
+    key = "bbbp"

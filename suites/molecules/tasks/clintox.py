@@ -1,0 +1,14 @@
+"""ClinTox (MoleculeNet, your folder): FDA approval and clinical-trial toxicity."""
+
+from ...context import Target
+from ..task import MoleculeNetTask
+
+
+class ClinTox(MoleculeNetTask):
+    """1,478 rows, two labels."""
+
+    version = "1"
+    group = "physiology"
+    sources = ("moleculenet",)
+    target = Target("multilabel", 2)
+    key = "clintox"

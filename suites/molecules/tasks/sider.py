@@ -1,0 +1,14 @@
+"""SIDER (MoleculeNet, your folder): side effects of drugs in 27 organ classes."""
+
+from ...context import Target
+from ..task import MoleculeNetTask
+
+
+class Sider(MoleculeNetTask):
+    """1,427 drugs, 27 labels."""
+
+    version = "1"
+    group = "physiology"
+    sources = ("moleculenet",)
+    target = Target("multilabel", 27)
+    key = "sider"
