@@ -86,7 +86,8 @@ def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: st
 def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | None = None) -> str:
     """One task: a horizontal bar from zero per method, with its interval; the dashed line is chance."""
     marks = list(marks)[:MAX_MARKS]
-    with _axes((4.4, 0.7 + 0.3 * len(marks)), title) as (axes, svg):
+    labels = [f"{mark.number}  {_short(mark.name, 24)}" for mark in marks]
+    with _axes((4.4, 0.65 + 0.3 * len(marks)), title, left=_width(labels)) as (axes, svg):
         places = range(len(marks))
         halves = [mark.half_width or 0.0 for mark in marks]
         error = {"ecolor": _INK, "capsize": 2.5, "elinewidth": 1, "capthick": 1}
@@ -95,7 +96,8 @@ def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | No
         axes.barh(places, values, xerr=halves, color=colours, alpha=0.85, height=0.68, error_kw=error)
         if chance is not None:
             axes.axvline(chance, color=_INK, linestyle=(0, (3, 2)), linewidth=1)
-        axes.set_yticks(places, [f"{mark.number}  {_short(mark.name, 24)}" for mark in marks])
+        axes.set_yticks(places, labels)
+        axes.set_ylim(-0.6, len(marks) - 0.4)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -117,14 +119,15 @@ def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: s
 
 def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
     """How many times faster than the peer, per benchmark; the line at 1 is the peer."""
-    with _axes((4.4, 0.8 + 0.3 * len(lines)), title) as (axes, svg):
+    labels = [_short(name, 30) for name, _ in lines]
+    with _axes((4.4, 0.65 + 0.3 * len(lines)), title, left=_width(labels)) as (axes, svg):
         places = range(len(lines))
         ratios = [ratio for _, ratio in lines]
         axes.barh(places, ratios, color=[PALETTE[2] if r >= 1 else PALETTE[1] for r in ratios], height=0.68, alpha=0.85)
         for place, ratio in zip(places, ratios, strict=True):
             axes.annotate(f"{ratio:.2f}×", (ratio, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
         axes.axvline(1.0, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
-        axes.set_yticks(places, [_short(name, 30) for name, _ in lines])
+        axes.set_yticks(places, labels)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -160,15 +163,19 @@ def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
 
 
 @contextmanager
-def _axes(size: tuple[float, float], title: str) -> Iterator[tuple[Any, list[str]]]:
-    """Axes to draw on; when the block ends the SVG stands in the list. The title is for those who hear the page."""
+def _axes(size: tuple[float, float], title: str, left: float = 0.72) -> Iterator[tuple[Any, list[str]]]:
+    """Axes to draw on, sizes and left margin in inches; when the block ends the SVG stands in the list.
+
+    The title is for those who hear the page. Margins are fixed because a layout engine draws every figure three times.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
     svg: list[str] = []
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.add_subplot()
+        width, height = size
+        figure = Figure(figsize=size)
+        axes = figure.add_axes((left / width, 0.5 / height, (width - left - 0.15) / width, (height - 0.6) / height))
         yield axes, svg
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -187,6 +194,11 @@ def _embeddable(svg: str, title: str) -> str:
 def _opening(title: str) -> str:
     label = title.replace("\\", "").replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return rf'<svg viewBox="\1" role="img" aria-label="{label}">'
+
+
+def _width(labels: Sequence[str]) -> float:
+    """Inches that the longest label takes at the font size of the figures."""
+    return 0.15 + 0.082 * max(map(len, labels), default=0)
 
 
 def _short(name: str, length: int) -> str:

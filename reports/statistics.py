@@ -9,7 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Source = Literal["seeds", "examples", "none"]
 Verdict = Literal["better", "same", "worse", "not comparable"]
@@ -17,7 +22,7 @@ CONFIDENCE = 0.95
 ALPHA = 0.05
 EXACT_PAIRS = 14
 """Up to this many pairs all 2^n sign flips are counted; above it `RESAMPLES` of them are drawn."""
-RESAMPLES = 20_000
+RESAMPLES = 10_000
 _Z = 1.959963984540054
 
 
@@ -152,12 +157,20 @@ def sign_flip(diffs: Sequence[Sequence[float]], seed: int = 0) -> float:
 
     weighted = np.concatenate([np.asarray(d, dtype=float) / len(d) for d in diffs])
     observed = abs(weighted.sum()) * (1 - 1e-12)
-    n = len(weighted)
+    extreme = np.count_nonzero(np.abs(_signs(len(weighted), seed) @ weighted) >= observed)
+    if len(weighted) <= EXACT_PAIRS:
+        return float(extreme / 2 ** len(weighted))
+    return float((1 + extreme) / (1 + RESAMPLES))
+
+
+@lru_cache(maxsize=4)
+def _signs(n: int, seed: int) -> NDArray[np.float64]:
+    """Rows of n signs: all of them for few pairs, else random ones. Kept, since a table asks for the same n again."""
+    import numpy as np
+
     if n <= EXACT_PAIRS:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        return float(np.mean(np.abs(signs @ weighted) >= observed))
-    signs = np.random.default_rng(seed).integers(0, 2, size=(RESAMPLES, n), dtype=np.int8) * 2.0 - 1.0
-    return float((1 + np.count_nonzero(np.abs(signs @ weighted) >= observed)) / (1 + RESAMPLES))
+        return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    return 1.0 - 2.0 * np.random.default_rng(seed).integers(0, 2, size=(RESAMPLES, n), dtype=np.int8)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
