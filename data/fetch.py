@@ -31,8 +31,9 @@ def fetch(source: Source, into: Path) -> None:
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a client in ``folder`` with its output captured. Raises `OSError` (ENOSPC) when it says the disk is full."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    """Run a client in ``folder``, its temporary files too. Raises `OSError` (ENOSPC) when it says the disk is full."""
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode and "No space left on device" in done.stderr:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return done

@@ -1,12 +1,18 @@
 """Pre-trained weights in the form that stock libraries load, made once from their sources and kept in the cache."""
 
+import errno
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import gguf_llama
 from .cache import build_once, cache_root
 from .errors import DataError
 from .manifest import fingerprint
 from .sources import path
+
+if TYPE_CHECKING:
+    import torch
 
 _FORM = "1"  # part of the identity of every derived folder: raise it when what is written below changes
 
@@ -18,6 +24,18 @@ def _derived(name: str) -> tuple[Path, dict[str, str]]:
     return folder, {"derived_from": name, "sha256": sha256, "form": _FORM}
 
 
+def _save(state: "dict[str, torch.Tensor]", folder: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    except SafetensorError as error:  # it hides the system's error in its text
+        if f"os error {errno.ENOSPC}" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
+
+
 def smollm2() -> Path:
     """A folder for ``from_pretrained``: SmolLM2-135M-Instruct as fp32 safetensors with its tokenizer.
 
@@ -27,10 +45,8 @@ def smollm2() -> Path:
     folder, identity = _derived("smollm2")
 
     def fill(partial: Path) -> None:
-        from safetensors.torch import save_file
-
         reader = gguf_llama.open_gguf(path("smollm2", "gguf"))
-        save_file(gguf_llama.tensors(reader), partial / "model.safetensors", metadata={"format": "pt"})
+        _save(gguf_llama.tensors(reader), partial)
         gguf_llama.config(reader).save_pretrained(partial)
         gguf_llama.tokenizer(reader).save_pretrained(partial)
 
@@ -51,13 +67,12 @@ def efficientnet_lite(size: int) -> Path:
     def fill(partial: Path) -> None:
         import timm
         import torch
-        from safetensors.torch import save_file
 
         found = torch.load(path(name, "weights"), map_location="cpu", weights_only=True)
         wanted = timm.create_model(f"tf_efficientnet_lite{size}").state_dict()
         if [tensor.shape for tensor in found.values()] != [tensor.shape for tensor in wanted.values()]:
             raise DataError(f"{name}: the tensors do not line up with timm {timm.__version__}; use another version")
         state = dict(zip(wanted, (tensor.contiguous() for tensor in found.values()), strict=True))
-        save_file(state, partial / "model.safetensors", metadata={"format": "pt"})
+        _save(state, partial)
 
     return build_once(folder, identity, fill) / "model.safetensors"
