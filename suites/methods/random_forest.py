@@ -122,7 +122,10 @@ class RandomForestMethod(Method):
                 raise ValueError(f"target column {index} has no label in the training part")
             seed = int(torch.randint(2**31 - 1, (), generator=generator))
             forests.append(self._forest(context.target, seed).fit(features[known], column[known]))
-        model.head.plant(forests, context.target.outputs if context.target.kind == "classification" else 1)
+        head: nn.Module = model.head
+        if not isinstance(head, ForestHead):
+            raise TypeError(f"prepare comes before fit: the head is a {type(head).__name__}")
+        head.plant(forests, context.target.outputs if context.target.kind == "classification" else 1)
         return {}
 
     def _forest(self, target: Target, seed: int) -> Forest:

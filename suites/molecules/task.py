@@ -41,7 +41,7 @@ class MoleculeTask(PredictionTask):
 
 
 class MoleculeNetTask(MoleculeTask):
-    """A MoleculeNet set (Wu et al., 2018) from the user's folder, `SPARSEBENCH_MOLECULENET`; `key` is its name there."""
+    """A MoleculeNet set (Wu et al., 2018) from the user's folder, `SPARSEBENCH_MOLECULENET`; `key` names the set."""
 
     key: ClassVar[str]
 
