@@ -17,7 +17,7 @@ from sparsebench.reports.record import Costs
 REPEATS = 5
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int, unit: str) -> Costs:
     """Costs of `call(model)`, which works on `units` units (tokens, images, molecules).
 
@@ -31,7 +31,7 @@ def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int
         params_trainable=counts.trainable,
         params_active=counts.active,
         params_nonzero=counts.nonzero,
-        flops=flops(lambda: call(model)) / units,
+        flops=flops(call, model) / units,
         bytes=stored_bytes(model),
         peak_rss=peak_rss(),
         latency_ms=1e3 * cpu_seconds(lambda: call(model)) / units,

@@ -61,12 +61,28 @@ def _walk_imports(module: str, path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
-            source = ".".join(filter(None, [base if node.level else "", node.module or ""]))
+            source = _absolute(package, node.level, node.module or "")
             yield source
             yield from (f"{source}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(f"{TOP}."):
-            yield node.value  # a module imported by its name
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from _imported_by_name(package, node)
+
+
+def _absolute(package: str, level: int, module: str) -> str:
+    base = package.split(".")
+    base = base[: len(base) - level + 1] if level else []
+    return ".".join([*base, *filter(None, [module])])
+
+
+def _imported_by_name(package: str, call: ast.Call) -> Iterator[str]:
+    """`import_module(".plugins", __package__)`: that package with all its modules."""
+    name = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+    if isinstance(name, str) and name.startswith("."):
+        target = _absolute(package, 1, name[1:])
+        yield target
+        file = _file(target)
+        if file is not None and file.name == "__init__.py":
+            yield from (f"{target}.{path.stem}" for path in sorted(file.parent.glob("[!_]*.py")))
 
 
 def _file(module: str) -> Path | None:

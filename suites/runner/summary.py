@@ -1,0 +1,61 @@
+"""What `report` and `compare` do with a result folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sparsebench.reports.comparison import compare, select
+from sparsebench.reports.matrix import matrices
+from sparsebench.reports.printing import comparison_table, to_rich
+from sparsebench.reports.record import Record
+from sparsebench.reports.render import render
+from sparsebench.reports.store import Problem, Store
+from sparsebench.reports.tables import SuiteInfo, suite_table
+
+from .errors import UsageError
+from .registry import suites
+from .run import planned_records
+
+SPEED_FILE = "speed.json"
+
+
+def suite_infos() -> dict[str, SuiteInfo]:
+    """How the report presents each suite."""
+    return {
+        name: SuiteInfo(title=about.title, description=about.description, baseline=about.baseline, unit=about.unit)
+        for name, about in suites().items()
+    }
+
+
+def _read(folder: Path, console: Console) -> tuple[list[Record], list[Problem]]:
+    records, problems = Store(folder).open().read_all()
+    for problem in problems:
+        console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
+    return planned_records(records, folder), problems
+
+
+def write_report(folder: Path, out: Path) -> None:
+    """Print a table per suite and write the report into `out`. Raises `StoreError` and `UsageError`."""
+    console = Console()
+    records, problems = _read(folder, console)
+    if not records:
+        raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
+    for matrix in matrices(records):
+        info = suite_infos().get(matrix.suite)
+        if info is not None:
+            console.print(to_rich(suite_table(matrix, info)))
+    speed = folder / SPEED_FILE
+    page = render(records, problems, out, suite_infos(), speed if speed.exists() else None)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def compare_rows(folder: Path, first: str, second: str, names: Sequence[str]) -> None:
+    """Print the paired comparison of two rows. Raises `UsageError` for an unknown label."""
+    console = Console()
+    records = [record for record in _read(folder, console)[0] if record.cell.suite in names]
+    try:
+        sides = select(records, first), select(records, second)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    console.print(comparison_table(compare(*sides), first, second))
