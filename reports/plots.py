@@ -11,7 +11,7 @@ from typing import Any
 
 # Okabe & Ito 2008, told apart by all common kinds of colour vision; black left out because of dark pages.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
-MAX_MARKS = 24
+MAX_MARKS = 16
 """Rows that are drawn in one figure; the table has them all."""
 _LIGHT = ("#CC79A7", "#E69F00", "#56B4E9")
 _INK = "#010203"

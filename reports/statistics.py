@@ -164,7 +164,7 @@ def sign_flip(diffs: Sequence[Sequence[float]], seed: int = 0) -> float:
 
 
 @lru_cache(maxsize=4)
-def _signs(n: int, seed: int) -> NDArray[np.float64]:
+def _signs(n: int, seed: int) -> NDArray[np.floating]:
     """Rows of n signs: all of them for few pairs, else random ones. Kept, since a table asks for the same n again."""
     import numpy as np
 

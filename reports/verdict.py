@@ -43,9 +43,9 @@ def _family(matrix: Matrix, info: SuiteInfo, family: str, members: list[Contrast
         sentences += [f"Also better than {baseline}: {_names(better[1:])}."] if better[1:] else []
     else:
         best = (same or worse or unsure)[0]
-        sentences = [
-            f"No method beats {baseline}; the best is {best.name}: {_effect(best)}{_cost(matrix, info, best)}."
-        ]
+        told = "the best other cannot be told from it" if best.verdict == "same" else "the closest"
+        effect = f"{best.name}, {_effect(best)}{_cost(matrix, info, best)}"
+        sentences = [f"No method beats {baseline}; {told}: {effect}."]
         same = [c for c in same if c is not best]
         worse = [c for c in worse if c is not best]
     sentences += [f"Not to be told from {baseline}: {_names(same)}."] if same else []
