@@ -18,33 +18,34 @@ def folder_of(entry: Source) -> Path:
     return cache_root() / "sources" / f"{entry.name}-{entry.fingerprint[:12]}"
 
 
-def ensure(name: str) -> Path:
+def ensure(name: str, folder: Path | str | None = None) -> Path:
     """The folder with the unpacked content of ``name``, fetched and verified first if it is not in the cache.
 
-    A ``local`` source gives the user's folder, with its pinned files checked; a ``procedural`` one has no files and
-    gives the folder of the code that renders it. Raises `UnknownSource`, `ChecksumError`, `DownloadError`,
-    `OfflineError`, `LocalFolderError`.
+    A ``local`` source gives the user's folder, with its pinned files checked: ``folder``, else the one that its
+    environment variable names; other kinds ignore ``folder``. A ``procedural`` one has no files and gives the folder
+    of the code that renders it. Raises `UnknownSource`, `ChecksumError`, `DownloadError`, `OfflineError`,
+    `LocalFolderError`.
     """
     entry = source(name)
     if entry.kind == "procedural":
         return Path(__file__).parent
     if entry.kind == "local":
-        return _local(entry)
-    folder, identity = folder_of(entry), {"source": name, "sha256": entry.fingerprint}
-    if not is_complete(folder, identity) and os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+        return _local(entry, folder)
+    place, identity = folder_of(entry), {"source": name, "sha256": entry.fingerprint}
+    if not is_complete(place, identity) and os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
         raise OfflineError(
-            f"source {name!r} is not in {folder.parent} and SPARSEBENCH_OFFLINE is set; "
+            f"source {name!r} is not in {place.parent} and SPARSEBENCH_OFFLINE is set; "
             f"run `sparsebench prepare` once with network"
         )
-    return build_once(folder, identity, lambda partial: fetch(entry, partial))
+    return build_once(place, identity, lambda partial: fetch(entry, partial))
 
 
-def path(name: str, key: str) -> Path:
+def path(name: str, key: str, folder: Path | str | None = None) -> Path:
     """A named path of the manifest inside the ensured folder. Raises `UnknownSource` for an unknown key."""
     entry = source(name)
     if key not in entry.paths:
         raise UnknownSource(f"source {name!r} has no path {key!r}{near(key, entry.paths)}")
-    return ensure(name) / entry.paths[key]
+    return ensure(name, folder) / entry.paths[key]
 
 
 def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None) -> list[tuple[str, Path]]:
@@ -61,8 +62,8 @@ def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None)
     return prepared
 
 
-def _local(entry: Source) -> Path:
-    folder = _installed_folder(entry) if entry.installed else _named_folder(entry)
+def _local(entry: Source, given: Path | str | None) -> Path:
+    folder = _installed_folder(entry) if entry.installed else _named_folder(entry, given)
     for file in entry.files:
         if not (folder / file.name).is_file():
             raise LocalFolderError(f"source {entry.name!r}: {folder} has no file {file.name}; {entry.note}")
@@ -70,15 +71,15 @@ def _local(entry: Source) -> Path:
     return folder
 
 
-def _named_folder(entry: Source) -> Path:
-    named = os.environ.get(entry.environment)
+def _named_folder(entry: Source, given: Path | str | None) -> Path:
+    named = given or os.environ.get(entry.environment)
     if not named:
         raise LocalFolderError(
             f"source {entry.name!r} is a folder of yours: set {entry.environment} to it; {entry.note}"
         )
     folder = Path(named).expanduser()
     if not folder.is_dir():
-        raise LocalFolderError(f"source {entry.name!r}: {entry.environment} is {named!r}, which is no folder")
+        raise LocalFolderError(f"source {entry.name!r}: {str(named)!r} is no folder; {entry.note}")
     return folder
 
 

@@ -1,5 +1,6 @@
 """Readers of the labelled molecule sets."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UnknownSource
@@ -55,8 +56,8 @@ def _solubility(key: str) -> MoleculeTable:
     return build_table(key, smiles, targets, "regression", ["logS"], ["log10(mol/L)"])
 
 
-def moleculenet(name: str) -> MoleculeTable:
-    """One MoleculeNet set from the user's folder of ChemBench files (``SPARSEBENCH_MOLECULENET``).
+def moleculenet(name: str, folder: Path | str | None = None) -> MoleculeTable:
+    """One MoleculeNet set from the user's ``folder`` of ChemBench files, by default ``SPARSEBENCH_MOLECULENET``.
 
     Names: bace, bbbp, clintox, esol, freesolv, hiv, lipop, muv, sider, tox21, toxcast. Empty cells are NaN.
     Raises `UnknownSource`, `LocalFolderError`, `ChecksumError`.
@@ -66,7 +67,7 @@ def moleculenet(name: str) -> MoleculeTable:
         raise UnknownSource(f"unknown MoleculeNet set {name!r}{near(name, known)}")
     import pandas as pd
 
-    return _from_frame(name, pd.read_csv(path("moleculenet", name)))
+    return _from_frame(name, pd.read_csv(path("moleculenet", name, folder)))
 
 
 def _from_frame(name: str, frame: "pd.DataFrame") -> MoleculeTable:

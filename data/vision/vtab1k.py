@@ -74,7 +74,7 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
     """
     if task not in CLASSES:
         raise UnknownSource(f"unknown VTAB-1K task {task!r}{near(task, CLASSES)}")
-    folder = (ensure("vtab-1k") if root is None else Path(root)) / task
+    folder = ensure("vtab-1k", root) / task
     parts = {part: _read_list(folder, part, CLASSES[task]) for part in PARTS}
     return VtabTask(name=task, classes=CLASSES[task], **parts)
 

@@ -81,3 +81,10 @@ def test_a_malformed_manifest_is_named(tmp_path: Path, changes: dict, files: str
         manifest.parse(file)
     assert str(caught.value).startswith("demo.toml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_readme_lists_every_source_with_its_licence():
+    rows = (manifest.FOLDER.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    for name, entry in manifest.catalogue().items():
+        (row,) = [row for row in rows if row.startswith(f"| `{name}` |")]
+        assert entry.licence in row and entry.version in row

@@ -321,7 +321,7 @@ def test_local_folder(tmp_path: Path, manifests: Path, monkeypatch: pytest.Monke
     with pytest.raises(LocalFolderError, match=r"set DEMO_FOLDER to it; expected: weights\.bin"):
         sources.ensure("hub-demo")
     monkeypatch.setenv("DEMO_FOLDER", str(tmp_path / "none"))
-    with pytest.raises(LocalFolderError, match="which is no folder"):
+    with pytest.raises(LocalFolderError, match="none' is no folder"):
         sources.ensure("hub-demo")
     monkeypatch.setenv("DEMO_FOLDER", str(tmp_path))
     with pytest.raises(LocalFolderError, match=r"has no file weights\.bin"):
@@ -331,6 +331,8 @@ def test_local_folder(tmp_path: Path, manifests: Path, monkeypatch: pytest.Monke
         sources.ensure("hub-demo")
     (tmp_path / "weights.bin").write_text("content")
     assert sources.ensure("hub-demo") == tmp_path
+    monkeypatch.delenv("DEMO_FOLDER")
+    assert sources.ensure("hub-demo", tmp_path) == tmp_path
 
 
 def test_installed_package_folder_needs_no_import():

@@ -67,6 +67,11 @@ def test_moleculenet_regression_has_a_unit(folder: Path):
     assert (table.task_type, table.units) == ("regression", ("log10(mol/L)",))
 
 
+def test_moleculenet_folder_as_argument(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SPARSEBENCH_MOLECULENET")
+    assert len(tables.moleculenet("esol", folder)) == 1
+
+
 def test_moleculenet_errors(folder: Path):
     with pytest.raises(UnknownSource, match="unknown MoleculeNet set 'tox-21'; did you mean tox21"):
         tables.moleculenet("tox-21")

@@ -57,6 +57,11 @@ def test_unknown_task(root: Path):
         vtab1k("dsprite_loc", root)
 
 
+def test_root_that_is_no_folder(root: Path):
+    with pytest.raises(LocalFolderError, match=r"nowhere' is no folder; expected: <folder>/<task>/images"):
+        vtab1k("dsprites_loc", root / "nowhere")
+
+
 def test_missing_list(root: Path):
     with pytest.raises(LocalFolderError, match=re.escape(str(root / "cifar" / "train800.txt")) + " is missing"):
         vtab1k("cifar", root)
