@@ -34,4 +34,4 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	PYTHONPATH=.typing $(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache

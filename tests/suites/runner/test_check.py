@@ -1,0 +1,66 @@
+"""Every method passes the conformance battery in every suite that it serves; and the battery can fail."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.suites.method import Method
+from sparsebench.suites.runner import check
+from sparsebench.suites.runner.registry import entries
+
+CASES = [(name, case.suite) for name in entries("method") for case in check.cases(name)]
+
+
+@pytest.mark.parametrize("name", entries("method"))
+def test_every_method_serves_some_suite(name: str) -> None:
+    assert check.cases(name)
+
+
+@pytest.mark.parametrize(("name", "suite"), CASES)
+@pytest.mark.parametrize("rule", check.BATTERY, ids=lambda rule: rule.__name__)
+def test_conformance(name: str, suite: str, rule) -> None:
+    (case,) = [case for case in check.cases(name) if case.suite == suite]
+    rule(case)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moody(Method):
+    """Adds fresh noise to the head, whatever the seed."""
+
+    def prepare(self, backbone: nn.Module, context) -> nn.Module:
+        noise = torch.empty_like(backbone.head.bias).uniform_(generator=torch.Generator().manual_seed(next(MOODS)))
+        backbone.head.bias.data += noise
+        return backbone
+
+
+MOODS = iter(range(100))
+
+
+def test_the_battery_finds_a_method_that_is_not_deterministic() -> None:
+    (case,) = [case for case in check.cases("full_tuning") if case.suite == "vtab"]
+    moody = check.Case(Moody(), "moody", "vtab", case.backbone)
+    with pytest.raises(check.NonconformingError, match="two runs with one seed differ"):
+        check.determinism(moody)
+    with pytest.raises(check.NonconformingError, match="a deep copy gives other outputs"):
+        check.copying(check.Case(MoodyForward(), "moody", "vtab", case.backbone))
+
+
+class Noise(nn.Module):
+    """A model whose outputs change at every call."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.inner(inputs) + next(MOODS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoodyForward(Method):
+    """Wraps the model into noise."""
+
+    def prepare(self, backbone: nn.Module, context) -> nn.Module:
+        return Noise(backbone)
