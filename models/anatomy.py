@@ -45,7 +45,7 @@ class Site:
         self.path = self.path or self.name
 
     def get(self) -> Any:
-        """The module (or, for fused expert tensors, the parameter) that lies here now. Typed loosely: families differ."""
+        """The module (or, for fused expert tensors, the parameter) that lies here now."""
         return getattr(self.parent, self.name)
 
     def tensor(self) -> nn.Parameter:

@@ -48,7 +48,7 @@ def to_dense(model: Model) -> Model:
     for mlp in sites:
         module, tail = mlp.site.get().template
         like = mlp.site.get().experts.down
-        mlp.replace(*(part if part is None else _with_memory(part, like) for part in (module, tail)))
+        mlp.replace(_with_memory(module, like), None if tail is None else _with_memory(tail, like))
     for block in describe(model).blocks:
         if block.mlp and id(block.mlp.site.parent) in layers:
             _fill(block.mlp, layers[id(block.mlp.site.parent)])

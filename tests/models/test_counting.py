@@ -82,4 +82,4 @@ def test_stock_mixture_flops_closed_form(build: Build) -> None:
     model = build("mixtral")
     model.set_experts_implementation("eager")
     layer = model.model.layers[0].mlp
-    assert flops(layer, torch.randn(1, 6, 32)) == 2 * 6 * (2 * 3 * 32 * 50 + 32 * 4)
+    assert flops(layer, torch.randn(1, 6, 32)) == 2 * 6 * (2 * 3 * 32 * 48 + 32 * 4)

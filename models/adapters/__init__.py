@@ -1,0 +1,1 @@
+"""Small trainable modules on a frozen model, and their pruning at initialisation."""
