@@ -1,0 +1,117 @@
+"""Two sides compared, and every row against the baseline."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sparsebench.reports import printing
+from sparsebench.reports.comparison import compare, contrasts, select
+from sparsebench.reports.matrix import matrices
+from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.verdict import verdicts
+
+INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
+
+
+def side(make, label, values, task="t", **cell):
+    return [make.record(label, task, seed, make.metric(v), cell=cell) for seed, v in enumerate(values)]
+
+
+def test_better_worse_same(make):
+    a = side(make, "a", [0.8, 0.81, 0.82], "t") + side(make, "a", [0.5, 0.6, 0.7], "u")
+    b = side(make, "b", [0.7, 0.71, 0.71], "t") + side(make, "b", [0.6, 0.5, 0.7], "u")
+    assert {line.name: line.verdict for line in compare(a, b)} == {"t": "better", "u": "same"}
+    assert {line.name: line.verdict for line in compare(b, a)} == {"t": "worse", "u": "same"}
+
+
+def test_one_deterministic_record_pairs_with_every_seed(make):
+    (line,) = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7]))
+    assert (line.pairs, line.verdict) == (3, "better")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"task_version": "2"}, "task version 1 against 2"),
+        ({"suite_version": "2"}, "suite version 1 against 2"),
+        ({"dtype": "bfloat16"}, "dtype float32 against bfloat16"),
+        ({"budget": {"epochs": 20}}, "epochs 10 against 20"),
+    ],
+)
+def test_what_differs_is_not_compared(make, change, reason):
+    (line,) = compare(side(make, "a", [0.8, 0.9]), side(make, "b", [0.8, 0.9], **change))
+    assert line.verdict == "not comparable"
+    assert reason in line.reason
+
+
+def test_a_task_of_one_side_only(make):
+    lines = compare(side(make, "a", [0.8], "t") + side(make, "a", [0.8], "u"), side(make, "b", [0.8], "t"))
+    assert [line.reason for line in lines if line.name == "u"] == ["only side A has it"]
+
+
+def test_other_seeds_are_no_pairs(make):
+    a = [make.record("a", seed=s) for s in (0, 1)]
+    b = [make.record("b", seed=s) for s in (2, 3)]
+    (line,) = compare(a, b)
+    assert line.reason == "no seed with a score on both sides"
+
+
+def test_two_folders_label_by_label(make):
+    a = side(make, "x", [0.8, 0.81, 0.82]) + side(make, "y", [0.5, 0.51, 0.52])
+    b = side(make, "x", [0.7, 0.71, 0.71]) + side(make, "z", [0.5, 0.51, 0.52])
+    (line,) = compare(a, b, same_label=True)
+    assert (line.name, line.verdict) == ("x: t", "better")
+
+
+def test_select_knows_near_names(make):
+    records = side(make, "LoRA r=8", [0.5])
+    assert select(records, "LoRA r=8") == records
+    with pytest.raises(ValueError, match="did you mean 'LoRA r=8'"):
+        select(records, "lora r=8")
+
+
+def test_terminal_form(make):
+    lines = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7, 0.71, 0.71]))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(printing.comparison_table(lines, "a", "b"))
+    text = console.export_text()
+    assert "a minus b" in text
+    assert "+10.3 [8.9, 11.8] points" in text
+    assert "better" in text
+
+
+def test_contrasts_are_corrected_over_the_rows(make):
+    tasks = ("t", "u")
+    records = [r for task in tasks for r in side(make, "base", [0.5, 0.52, 0.49], task)]
+    records += [r for task in tasks for r in side(make, "a", [0.6, 0.63, 0.61], task)]
+    records += [r for task in tasks for r in side(make, "b", [0.7, 0.73, 0.71], task)]
+    (matrix,) = matrices(records)
+    found = {c.name: c for c in contrasts(matrix, INFO)}
+    assert set(found) == {"a", "b"}
+    assert found["a"].difference.p == 2 / 2**6
+    assert found["a"].p == 2 * 2 / 2**6
+    assert (found["a"].seeds, found["a"].difference.tasks) == (3, 2)
+
+
+def test_the_verdict_says_who_wins_how_much_and_how_sure(make):
+    records = [r for t in ("t", "u", "v") for r in side(make, "base", [0.5, 0.52, 0.49], t)]
+    records += [r for t in ("t", "u", "v") for r in side(make, "LoRA", [0.6, 0.63, 0.61], t)]
+    (matrix,) = matrices(records)
+    (verdict,) = verdicts(matrix, INFO, contrasts(matrix, INFO))
+    assert verdict.subject == "On accuracy"
+    assert verdict.text.startswith("LoRA beats base by +11.0 [")
+    assert "points (p = 0.004, 3 seeds × 3 tasks)" in verdict.text
+
+
+def test_the_verdict_without_a_winner(make):
+    records = side(make, "base", [0.8, 0.82, 0.81]) + side(make, "a", [0.6, 0.61, 0.6])
+    (matrix,) = matrices(records)
+    (verdict,) = verdicts(matrix, INFO, contrasts(matrix, INFO))
+    assert verdict.text.startswith("No method beats base; the closest: a, −20.7 [")
+
+
+def test_the_verdict_without_a_baseline(make):
+    (matrix,) = matrices(side(make, "a", [0.5]))
+    (verdict,) = verdicts(matrix, INFO, contrasts(matrix, INFO))
+    assert "base was not run" in verdict.text

@@ -1,0 +1,177 @@
+"""Records: what goes in comes out, and nothing untrustworthy goes in."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sparsebench.reports.record import (
+    SCHEMA_VERSION,
+    STATUSES,
+    CellInfo,
+    Costs,
+    DataInfo,
+    Metric,
+    Record,
+    RecordError,
+    from_json,
+    to_json,
+)
+
+words = st.text(max_size=12)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(-(2**63), 2**63 - 1)
+json_values = st.recursive(
+    st.none() | st.booleans() | whole | finite | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=6,
+)
+objects = st.dictionaries(words, json_values, max_size=3)
+metrics = st.builds(
+    Metric,
+    value=finite,
+    stderr=st.none() | st.floats(0, 1e300),
+    n=st.none() | st.integers(0, 10**9),
+    higher_is_better=st.booleans(),
+    chance=st.none() | finite,
+    unit=words,
+)
+counts = st.none() | st.integers(0, 10**13)
+costs = st.builds(
+    Costs,
+    params_total=counts,
+    params_trainable=counts,
+    params_active=counts,
+    params_nonzero=counts,
+    flops=st.none() | finite,
+    bytes=counts,
+    peak_rss=counts,
+    latency_ms=st.none() | finite,
+    unit=words,
+)
+cells = st.builds(
+    CellInfo,
+    **dict.fromkeys(
+        ["suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "dtype"], words
+    ),
+    config=objects,
+    budget=objects,
+    seed=whole,
+)
+sources = st.builds(DataInfo, source=words, version=words, sha256=st.none() | words, licence=words)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    status = draw(st.sampled_from(STATUSES))
+    scores = draw(st.dictionaries(words, metrics, min_size=1 if status == "ok" else 0, max_size=3))
+    return Record(
+        id=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)),
+        key=draw(words),
+        code=draw(words),
+        cell=draw(cells),
+        status=status,
+        reason=None if status == "ok" else draw(st.text(min_size=1, max_size=9)),
+        traceback=draw(st.none() | words),
+        metrics=scores,
+        main_metric=draw(st.sampled_from(sorted(scores))) if scores else None,
+        costs=draw(st.none() | costs),
+        times=draw(st.dictionaries(words, finite, max_size=2)),
+        curves=draw(st.dictionaries(words, st.lists(st.tuples(finite, finite), max_size=3), max_size=2)),
+        details=draw(objects),
+        data=draw(st.lists(sources, max_size=2)),
+        environment=draw(objects),
+        seeds=draw(st.dictionaries(words, whole, max_size=2)),
+        warnings=draw(st.lists(words, max_size=2)),
+        started=draw(words),
+        finished=draw(words),
+        examples=draw(st.none() | words),
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(records())
+def test_round_trip(record):
+    text = to_json(record)
+    assert from_json(text) == record
+    assert to_json(from_json(text)) == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["value", "stderr", "chance"])
+def test_metric_refuses_numbers_that_are_not_finite(name, value):
+    good = {"value": 0.5, "stderr": 0.1, "chance": 0.1}
+    with pytest.raises(RecordError, match=f"{name} is {value}") as error:
+        Metric(**good | {name: value}, higher_is_better=True, unit="share")
+    assert "\n" not in str(error.value)
+
+
+def test_a_negative_standard_error_is_refused():
+    with pytest.raises(RecordError, match="not negative"):
+        Metric(value=1.0, stderr=-0.1, higher_is_better=True, unit="")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "failed", "reason": None}, "needs a reason"),
+        ({"main_metric": "speed"}, "'speed' is not among"),
+        ({"status": "done"}, "none of ok, failed"),
+        ({"id": "../up"}, "no file name"),
+        ({"schema_version": SCHEMA_VERSION + 1}, "upgrade sparsebench"),
+        ({"times": {"train": math.nan}}, "train is nan"),
+        ({"curves": {"loss": [(0.0, math.inf)]}}, "curve 'loss'"),
+    ],
+)
+def test_inconsistent_records_are_refused(make, change, message):
+    with pytest.raises(RecordError, match=message):
+        dataclasses.replace(make.record(), **change)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["surprise"], 1, "surprise"),
+        (["cell", "sed"], 1, "cell.sed"),
+        (["cell", "seed"], "1", "cell.seed"),
+        (["cell", "seed"], True, "cell.seed"),
+        (["metrics", "accuracy", "value"], "0.5", "metrics.accuracy.value"),
+        (["status"], "done", "status"),
+    ],
+)
+def test_reading_is_strict(make, path, value, message):
+    content = json.loads(to_json(make.record()))
+    place = content
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(RecordError, match=message):
+        from_json(json.dumps(content))
+
+
+def test_a_missing_field_is_named(make):
+    content = json.loads(to_json(make.record()))
+    del content["cell"]["dtype"]
+    with pytest.raises(RecordError, match=r"cell\.dtype"):
+        from_json(json.dumps(content))
+
+
+def test_a_newer_schema_is_the_first_complaint(make):
+    content = json.loads(to_json(make.record())) | {"schema_version": SCHEMA_VERSION + 1, "new_field": 1}
+    with pytest.raises(RecordError, match="upgrade sparsebench"):
+        from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize("value", [math.nan, object(), {1, 2}])
+def test_free_fields_must_be_json(make, value):
+    with pytest.raises(RecordError, match="cannot be written as JSON"):
+        to_json(make.record(details={"x": value}))
+
+
+def test_a_nan_in_the_file_is_refused(make):
+    text = to_json(make.record()).replace('"value": 0.5', '"value": NaN')
+    with pytest.raises(RecordError):
+        from_json(text)

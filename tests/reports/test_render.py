@@ -1,0 +1,188 @@
+"""The whole report: what stands on the page, what does not, and how long it takes."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import pytest
+
+from sparsebench.reports.record import to_json
+from sparsebench.reports.render import render
+from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.tables import SuiteInfo
+
+INFOS = {
+    "vtab": SuiteInfo(title="Vision", description="Small images.", baseline="linear probe", unit="image"),
+    "llm": SuiteInfo(title="Language", description="Dense to MoE.", baseline="dense", unit="token"),
+    "molecules": SuiteInfo(title="Chemistry", description="Molecules.", baseline="ECFP4 + ridge", unit="molecule"),
+}
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and ids, and checks that elements are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.sources, self.text = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        self._look(attributes)
+
+    def handle_startendtag(self, tag, attributes):
+        self._look(attributes)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def _look(self, attributes):
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[name] for name in ("href", "xlink:href") if name in found]
+        self.sources += [found[name] for name in ("src", "srcset", "poster", "data") if name in found]
+
+
+@pytest.fixture(scope="module")
+def report(make, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    store = Store(out / "results").create()
+    for record in make.realistic():
+        (store.records / f"{record.id}.json").write_text(to_json(record))
+    (store.records / "broken.json").write_text(to_json(record)[:200])
+    records, problems = store.read_all()
+    speed = out / "speed.json"
+    run = {"group": "g", "name": "ours", "stats": {"median": 0.01, "iqr": 0.0, "rounds": 5}, "extra_info": {}}
+    peer = run | {"name": "theirs", "extra_info": {"peer": True}, "stats": {"median": 0.02, "iqr": 0.0, "rounds": 5}}
+    speed.write_text(json.dumps({"benchmarks": [run, peer]}))
+    page = render(records, problems, out / "report", INFOS, speed)
+    return page, page.read_text()
+
+
+def test_files(report):
+    names = {path.name for path in report[0].parent.iterdir()}
+    tables = {f"table-{suite}.{form}" for suite in INFOS for form in ("md", "csv", "tex")}
+    assert names == {"index.html", "scores.csv"} | tables
+
+
+def test_the_page_fetches_nothing(report):
+    text = report[1]
+    page = Page(text)
+    assert page.sources == []
+    assert all(link.startswith("#") for link in page.links)
+    assert not re.search(r"https?://|@import|url\((?!#)", text)
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+
+
+def test_links_lead_somewhere(report):
+    page = Page(report[1])
+    assert {link[1:] for link in page.links} <= set(page.ids)
+
+
+def test_ids_of_the_page_are_unique(report):
+    outside = re.sub(r"<svg.*?</svg>", "", report[1], flags=re.DOTALL)
+    ids = Page(outside).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_broken_files_are_counted_and_named(report):
+    text = " ".join(Page(report[1]).text)
+    assert "1 unreadable file skipped" in text
+    assert "broken.json" in text
+    assert "truncated: 200 bytes" in text
+
+
+def test_every_record_can_be_traced(report, make):
+    assert all(record.id in report[1] for record in make.realistic())
+
+
+def test_labels_and_tracebacks_are_escaped(report):
+    assert "<b>" not in report[1]
+    assert "sparse &lt;b&gt;" in report[1]
+    assert "RuntimeError: &lt;mask&gt; is empty" in report[1]
+
+
+def test_what_the_reader_must_find(report):
+    text = " ".join(" ".join(Page(report[1]).text).split())
+    for words in (
+        "LoRA r=8 beats linear probe by +",
+        "No method beats dense",
+        "n/a: a convolutional net has no attention",
+        "over 4 GB",
+        "validation accuracy fell in the last epoch",
+        "published (not run here)",
+        "V-PETL-Bench README",
+        "BSD-3-Clause",
+        "abababababab…",
+        "2.00×",
+        "3 seeds × 4 tasks",
+    ):
+        assert words in text, words
+
+
+def test_the_same_records_give_the_same_bytes(report, make, tmp_path):
+    pages = [render(make.realistic(), [], tmp_path / name, INFOS).read_bytes() for name in ("a", "b")]
+    assert pages[0] == pages[1]
+
+
+def test_no_records_at_all(tmp_path):
+    Page(render([], [], tmp_path, INFOS).read_text())
+
+
+def test_only_failures(make, tmp_path):
+    text = render([make.record("linear probe", status="failed", reason="why")], [], tmp_path, INFOS).read_text()
+    Page(text)
+    assert "why" in text
+
+
+def test_an_unknown_suite_goes_by_its_name(make, tmp_path):
+    render([make.record(cell={"suite": "new/one"})], [], tmp_path, INFOS)
+    assert (tmp_path / "table-new-one.md").exists()
+
+
+def test_records_of_older_code_are_counted(make, tmp_path):
+    old = make.record("linear probe", code="1", id="k-1", finished="2026-01-01")
+    text = render([old, make.record("linear probe")], [], tmp_path, INFOS).read_text()
+    assert "1 of older code not shown" in text
+    assert "k-1" not in text
+
+
+def test_a_broken_speed_file_does_not_hide_the_scores(make, tmp_path):
+    (tmp_path / "speed.json").write_text("{")
+    page = render([make.record("linear probe")], [], tmp_path, INFOS, tmp_path / "speed.json")
+    assert "is not the JSON of pytest-benchmark" in page.read_text()
+
+
+def test_a_folder_that_cannot_be_written(make, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        render([make.record()], [], tmp_path / "file" / "out", INFOS)
+
+
+def test_ten_thousand_records_take_less_than_ten_seconds(make, tmp_path):
+    records = [r for suite in INFOS for r in make.grid(20, 19, 9, suite)]
+    assert len(records) > 10_000
+    infos = {suite: SuiteInfo(title=suite, description="", baseline="method 00", unit="x") for suite in INFOS}
+    start = time.process_time()
+    page = render(records, [], tmp_path, infos)
+    assert time.process_time() - start < 10
+    assert page.stat().st_size < 5_000_000
+
+
+def test_records_and_store_import_nothing_heavy():
+    code = (
+        "import sys, sparsebench.reports.store, sparsebench.reports.tables, sparsebench.reports.comparison\n"
+        "heavy = {'pandas', 'scipy', 'matplotlib', 'numpy', 'torch', 'pydantic', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,175 @@
+"""The comparison table and its text forms."""
+
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from sparsebench.reports import printing
+from sparsebench.reports.matrix import matrices
+from sparsebench.reports.record import Costs
+from sparsebench.reports.tables import SuiteInfo, suite_table
+
+INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
+
+
+def table(records):
+    (matrix,) = matrices(records)
+    return suite_table(matrix, INFO)
+
+
+def by_name(records):
+    return {line.name: line for line in table(records).lines}
+
+
+def seeds(make, label, values, task="t", **cell):
+    return [make.record(label, task, seed, make.metric(v), cell=cell) for seed, v in enumerate(values)]
+
+
+def test_rows_start_with_the_baseline_then_by_rank(make):
+    records = seeds(make, "bad", [0.1]) + seeds(make, "good", [0.9]) + seeds(make, "base", [0.2])
+    assert [line.name for line in table(records).lines] == ["base", "good", "bad"]
+
+
+def test_best_is_what_cannot_be_told_from_the_best(make):
+    records = (
+        seeds(make, "base", [0.70, 0.71, 0.72])
+        + seeds(make, "a", [0.80, 0.81, 0.82])
+        + seeds(make, "b", [0.81, 0.79, 0.83])
+    )
+    best = {name: line.entries[0].best for name, line in by_name(records).items()}
+    assert best == {"base": False, "a": True, "b": True}
+
+
+def test_lower_is_better(make):
+    scores = {"base": [2.0, 2.1, 2.05], "a": [1.0, 1.1, 1.05]}
+    records = [
+        make.record(label, score=make.metric(v, higher_is_better=False, unit=""), seed=seed)
+        for label, values in scores.items()
+        for seed, v in enumerate(values)
+    ]
+    lines = by_name(records)
+    assert lines["a"].entries[0].best
+    assert not lines["base"].entries[0].best
+    assert "↓" in printing.to_markdown(table(records))
+
+
+def test_nothing_at_chance_is_best(make):
+    values = {"base": [0.10, 0.11, 0.09], "a": [0.11, 0.10, 0.12]}
+    records = [
+        make.record(label, score=make.metric(v, chance=0.1), seed=s)
+        for label, scores in values.items()
+        for s, v in enumerate(scores)
+    ]
+    for line in table(records).lines:
+        assert line.entries[0].at_chance
+        assert not line.entries[0].best
+    assert "†" in printing.to_markdown(table(records))
+
+
+@pytest.mark.parametrize("status", ["failed", "oom", "timeout"])
+def test_failures_stand_in_the_table(make, status):
+    records = [make.record("base"), make.record("a", status=status, reason="broke")]
+    entry = by_name(records)["a"].entries[0]
+    assert (entry.kind, entry.reason) == (status, "broke")
+    assert f"| a | {status} |" in printing.to_markdown(table(records))
+
+
+def test_a_lost_seed_is_marked(make):
+    records = [make.record("base", seed=0), make.record("base", seed=1, status="failed")]
+    entry = by_name(records)["base"].entries[0]
+    assert (entry.kind, entry.lost) == ("value", 1)
+    assert "!" in printing.entry_text(entry, "share", {})
+
+
+def test_reasons_become_numbered_footnotes(make):
+    records = [
+        make.record("base", "t"),
+        make.record("base", "u"),
+        make.record("a", "t", status="n/a", reason="no attention"),
+        make.record("a", "u", status="n/a", reason="no MLP"),
+        make.record("b", "t", status="n/a", reason="no attention"),
+    ]
+    text = printing.to_markdown(table(records))
+    assert "| a | n/a [1] | n/a [2] |" in text
+    assert "| b | n/a [1] | – |" in text
+    assert "[1] n/a: no attention\n[2] n/a: no MLP\n" in text
+
+
+def test_both_averages(make):
+    records = [
+        make.record("base", task, score=value, cell={"group": group})
+        for task, value, group in (("a", 0.2, "x"), ("b", 0.4, "x"), ("c", 0.9, "y"))
+    ]
+    shown = table(records)
+    assert [average.title for average in shown.averages] == ["mean accuracy", "mean of groups"]
+    assert [entry.estimate.mean for entry in shown.lines[0].averages] == pytest.approx([0.5, 0.6])
+
+
+def test_no_average_over_fewer_tasks(make):
+    records = [make.record("base", "a"), make.record("base", "b"), make.record("a", "a")]
+    (entry,) = by_name(records)["a"].averages
+    assert entry.kind == "missing"
+
+
+def test_scores_without_a_unit_are_not_averaged(make):
+    records = [make.record("base", task, score=make.metric(1.0, unit="")) for task in ("a", "b")]
+    assert table(records).averages == ()
+
+
+def test_two_budgets_of_one_task_are_two_rows(make):
+    records = [make.record("base", cell={"budget": {"epochs": n}}, score=0.1 * n) for n in (1, 2)]
+    assert [line.name for line in table(records).lines] == ["base · epochs=2", "base · epochs=1"]
+
+
+def test_two_versions_of_a_task_are_two_columns(make):
+    records = [make.record("base", cell={"task_version": version}) for version in ("1", "2")]
+    assert [column.version for column in table(records).columns] == ["1", "2"]
+
+
+def test_two_suite_versions_are_two_tables(make):
+    records = [make.record("base", cell={"suite_version": version}) for version in ("1", "2")]
+    assert [matrix.version for matrix in matrices(records)] == ["1", "2"]
+
+
+def test_a_task_where_nothing_ran_is_still_a_column(make):
+    records = [make.record("base", "t"), make.record("base", "u", status="oom")]
+    assert [entry.kind for entry in table(records).lines[0].entries] == ["value", "oom"]
+
+
+def test_golden_markdown(make):
+    costs = Costs(params_active=4_952_008, params_trainable=300_000, bytes=19_800_000, latency_ms=3.2, unit="image")
+    records = [make.record("base", seed=s, score=make.metric(v), costs=costs) for s, v in enumerate((0.5, 0.52, 0.54))]
+    text = printing.to_markdown(table(records)).splitlines()
+    assert text[2] == "| method | t (%) ↑ | active params | trained params | size | latency / image |"
+    assert text[4] == "| base | 52.0 ± 5.0 | 4.95 M | 300 k | 19.8 MB | 3.2 ms |"
+
+
+def test_markdown_pipes_do_not_break_the_table(make):
+    assert r"| base a\|b |" in printing.to_markdown(table([make.record("base a|b")]))
+
+
+def test_csv_holds_unrounded_numbers(make):
+    shown = table([*seeds(make, "base", [1 / 3, 2 / 3]), make.record("a", status="oom")])
+    rows = list(csv.DictReader(io.StringIO(printing.to_csv(shown))))
+    assert [row["label"] for row in rows] == ["base", "a"]
+    assert float(rows[0]["t@1 accuracy [share] mean"]) == 0.5
+    assert rows[1]["t@1 accuracy [share] mean"] == ""
+    assert rows[1]["t@1 accuracy [share] status"] == "oom"
+
+
+def test_latex_is_escaped(make):
+    text = printing.to_latex(table(seeds(make, "50 % of_it & {more}", [0.5, 0.6, 0.7])))
+    assert r"50 \% of\_it \& \{more\}" in text
+    assert r"$\pm$" in text
+    assert not any(character in text for character in "±−†")
+    assert text.count(r"\\") == 2
+
+
+def test_terminal_table_shows_labels_as_they_are(make):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(printing.to_rich(table([make.record("base [red]x"), make.record("a", status="n/a", reason="why")])))
+    text = console.export_text()
+    assert "base [red]x" in text
+    assert "[1] n/a: why" in text
