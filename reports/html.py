@@ -11,7 +11,7 @@ from .comparison import Contrast, contrasts
 from .figures import Figure, SuiteFigures, suite_figures
 from .matrix import Matrix
 from .provenance import Notes, Provenance, notes, provenance
-from .published import PublishedTable, published_tables, same_task
+from .published import MISSING, PublishedTable, published_tables, same_task
 from .record import Record
 from .speed import SpeedReport
 from .store import Problem
@@ -24,7 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """Published figures next to ours, on the tasks that both have."""
+    """Published figures next to ours, on tasks of the same name."""
 
     source: str
     notes: tuple[str, ...]
@@ -118,7 +118,7 @@ def render_html(page: Page) -> str:
 
 
 def _beside(table: SuiteTable, published: PublishedTable) -> Beside | None:
-    """The tasks of `published` that we ran too; None if there are none."""
+    """The tasks of `published` that have the name of one of ours; None if there are none."""
     places = [
         (ours, theirs)
         for ours, column in enumerate(table.columns)
@@ -130,9 +130,9 @@ def _beside(table: SuiteTable, published: PublishedTable) -> Beside | None:
     mine = [(line.name, _ours(table, line, [ours for ours, _ in places])) for line in table.lines[:MAX_BESIDE]]
     chosen = [[row[theirs] for _, theirs in places] for row in published.values]
     theirs = [
-        (method, tuple("–" if value is None else f"{value:g}" for value in row))
+        (method, tuple(row))
         for method, row in zip(published.methods, chosen, strict=True)
-        if any(value is not None for value in row)
+        if any(value != MISSING for value in row)
     ]
     return Beside(
         source=published.source,

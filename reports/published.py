@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+MISSING = "–"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -30,14 +32,14 @@ class Published:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """The figures of one source as a table; `values` holds one row per method, None where nothing was published."""
+    """The figures of one source as a table; `values` has one row per method, as text, "–" where nothing was published."""
 
     source: str
     notes: tuple[str, ...]
     tasks: tuple[str, ...]
     metrics: tuple[str, ...]
     methods: tuple[str, ...]
-    values: tuple[tuple[float | None, ...], ...]
+    values: tuple[tuple[str, ...], ...]
 
 
 @cache
@@ -65,14 +67,23 @@ def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     tasks, methods = _distinct(figures, "task"), _distinct(figures, "method")
     metric = {figure.task: figure.metric for figure in figures}
     value = {(figure.method, figure.task): figure.value for figure in figures}
+    digits = {task: max(_digits(figure.value) for figure in figures if figure.task == task) for task in tasks}
     return PublishedTable(
         source,
         tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
         tasks,
         tuple(metric[task] for task in tasks),
         methods,
-        tuple(tuple(value.get((method, task)) for task in tasks) for method in methods),
+        tuple(tuple(_text(value.get((method, task)), digits[task]) for task in tasks) for method in methods),
     )
+
+
+def _digits(value: float) -> int:
+    return len(f"{value:g}".partition(".")[2])
+
+
+def _text(value: float | None, digits: int) -> str:
+    return MISSING if value is None else f"{value:.{digits}f}"
 
 
 def _note(note: str, figures: Sequence[Published]) -> str:
