@@ -5,7 +5,7 @@ Train on the training part, look at the validation part at most, report the test
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.anatomy import Anatomy, describe, register_describer, see_through
 from sparsebench.reports.record import Costs
 
 from .context import Context, Target
@@ -23,6 +24,22 @@ from .task import LoadBackbone, Outcome, Setup, Task
 
 Pairs = Sequence[tuple[Any, Tensor]]
 """Encoded inputs with their targets."""
+
+
+@dataclass(frozen=True)
+class Paired(Sequence[tuple[Any, Tensor]]):
+    """Inputs side by side with targets (N,) or (N, T); an input is looked up only when it is asked for."""
+
+    inputs: Sequence[Any]
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Paired(self.inputs[index], self.targets[index])
+        return self.inputs[index], self.targets[index]
 
 
 class Body(nn.Module):
@@ -44,6 +61,10 @@ class Body(nn.Module):
         """Features of shape (B, width)."""
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
 
+    def stages(self) -> Sequence[Callable[[Any], Any]]:
+        """Steps that make up `forward`, one after another; every result is a tensor with examples first."""
+        return (self.forward,)
+
 
 class Predictor(nn.Module):
     """A body and a linear head; outputs have shape (B, outputs)."""
@@ -59,6 +80,14 @@ class Predictor(nn.Module):
     def forward(self, inputs: Any) -> Tensor:
         """Outputs of shape (B, outputs): logits, or standardised regression values."""
         return self.head(self.body(inputs))
+
+
+def describe_predictor(model: Predictor) -> Anatomy:
+    """The anatomy of the body, with the predictor's head."""
+    return replace(describe(model.body), model=model, head=see_through(model, "head"))
+
+
+register_describer(Predictor, describe_predictor)
 
 
 @dataclass(frozen=True)
@@ -183,7 +212,7 @@ class PredictionTask(Task):
 
     def _evaluate(self, model: nn.Module, part: Pairs, data: PredictionData, context: Context) -> Scores:
         outputs = predict(model, part, data, context.budget.batch_size)
-        targets = torch.stack([target for _, target in part])
+        targets = part.targets if isinstance(part, Paired) else torch.stack([target for _, target in part])
         generator = context.task_generator("bootstrap")
         return score(data.scale.undo(outputs), data.scale.undo(targets), self.target, generator)
 
@@ -215,9 +244,12 @@ def encode(body: Body, splits: Splits, target: Target, device: torch.device) -> 
     """Encode the inputs of all parts and standardise regression targets by the training part."""
     scale = Scale.of(splits.train.targets, target)
 
-    def pairs(part: Examples) -> list[tuple[Any, Tensor]]:
+    def pairs(part: Examples) -> Paired:
         targets = torch.as_tensor(part.targets)
         targets = targets if targets.dtype == torch.int64 else scale.apply(targets.float())
-        return list(zip(body.encode(part.inputs), targets, strict=True))
+        inputs = body.encode(part.inputs)
+        if len(inputs) != len(targets):
+            raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
+        return Paired(inputs, targets)
 
     return PredictionData(body, device, scale, pairs(splits.train), pairs(splits.val), pairs(splits.test))

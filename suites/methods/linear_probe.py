@@ -1,0 +1,133 @@
+"""Linear probe: logistic or ridge regression on the features of the frozen body
+
+The evaluation protocol of Alain and Bengio (arXiv 1610.01644), solved to convergence by scikit-learn instead of by
+gradient steps. The strength of the penalty is the one with the lowest loss on the validation part; the chosen head is
+not fitted again on both parts, so that it has seen the same labels as every other method.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import Tensor, nn
+
+from ..context import Context
+from ..method import Curves, Method
+from ..prediction import Pairs, PredictionData, PredictionTask, Predictor, prediction_loss
+from ..task import Task
+
+Affine = tuple[np.ndarray, np.ndarray]
+"""Weight (outputs, width) and bias (outputs,)."""
+
+NEVER = -1e3
+"""Logit of a class that has no training example."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearProbe(Method):
+    """A convex fit on standardised features: the seed changes nothing."""
+
+    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """Weights of the squared norm beside the mean loss, to choose from."""
+    iterations: int = 2000
+    """At most this many L-BFGS steps."""
+
+    stochastic: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not self.penalties or min(self.penalties) <= 0:
+            raise ValueError(f"penalties must be one or more numbers above 0, not {self.penalties}")
+
+    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+        """A probe needs one feature vector and one target per example."""
+        return None if issubclass(task, PredictionTask) else "this task does not train"
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """The frozen body; the head is what `fit` finds."""
+        backbone.requires_grad_(False)
+        backbone.get_submodule("head").requires_grad_(True)
+        return backbone
+
+    def fit(self, model: Predictor, data: PredictionData, context: Context) -> Curves:
+        """Write the best head into `model.head`. The curve is the validation loss by penalty."""
+        size = context.budget.batch_size
+        (x, y), (x_val, y_val) = (_features(model, part, data, size) for part in (data.train, data.val))
+        mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
+        standard = ((x - mean) / deviation).numpy()
+        curve, best = [], float("inf")
+        for penalty in sorted(self.penalties, reverse=True):
+            weight, bias = map(torch.from_numpy, self._solve(standard, y.numpy(), penalty, context))
+            weight = weight / deviation
+            bias = bias - weight @ mean
+            loss = prediction_loss(x_val @ weight.T + bias, y_val, context.target).item()
+            curve.append((penalty, loss))
+            if loss < best:
+                best = loss
+                _write(model.head, weight, bias)
+        if not np.isfinite(best):
+            raise FloatingPointError(f"no penalty gives a finite validation loss: {curve}")
+        return {"val loss by penalty": curve}
+
+    def _solve(self, x: np.ndarray, y: np.ndarray, penalty: float, context: Context) -> Affine:
+        if context.target.kind == "classification":
+            return self._classes(x, y, penalty, context.target.outputs)
+        solve = self._ridge if context.target.kind == "regression" else self._label
+        return _by_column(solve, x, y, penalty)
+
+    def _classes(self, x: np.ndarray, y: np.ndarray, penalty: float, outputs: int) -> Affine:
+        weight, bias = np.zeros((outputs, x.shape[1])), np.full(outputs, NEVER)
+        found = np.unique(y)
+        if len(found) == 1:
+            bias[found] = 0.0
+            return weight, bias
+        fitted = self._logistic(x, y, penalty)
+        if len(found) == 2:  # scikit-learn gives the difference of the two logits
+            weight[found], bias[found] = np.outer([-0.5, 0.5], fitted.coef_), [-0.5, 0.5] * fitted.intercept_
+        else:
+            weight[found], bias[found] = fitted.coef_, fitted.intercept_
+        return weight, bias
+
+    def _label(self, x: np.ndarray, y: np.ndarray, penalty: float) -> Affine:
+        if len(np.unique(y)) == 1:  # no second class to fit: the smoothed frequency
+            share = (y.sum() + 0.5) / (len(y) + 1)
+            return np.zeros((1, x.shape[1])), np.log([share / (1 - share)])
+        fitted = self._logistic(x, y, penalty)
+        return fitted.coef_, fitted.intercept_
+
+    def _ridge(self, x: np.ndarray, y: np.ndarray, penalty: float) -> Affine:
+        fitted = Ridge(alpha=penalty * len(x)).fit(x, y)
+        return fitted.coef_[None], np.array([fitted.intercept_])
+
+    def _logistic(self, x: np.ndarray, y: np.ndarray, penalty: float) -> LogisticRegression:
+        return LogisticRegression(C=1 / (penalty * len(x)), max_iter=self.iterations).fit(x, y)
+
+
+def _by_column(
+    solve: Callable[[np.ndarray, np.ndarray, float], Affine], x: np.ndarray, y: np.ndarray, penalty: float
+) -> Affine:
+    """One fit for each column of `y` (N, T), on the rows whose label is known."""
+    fits = []
+    for index, column in enumerate(y.T):
+        known = ~np.isnan(column)
+        if not known.any():
+            raise ValueError(f"target column {index} has no label in the training part")
+        fits.append(solve(x[known], column[known], penalty))
+    return np.concatenate([weight for weight, _ in fits]), np.concatenate([bias for _, bias in fits])
+
+
+@torch.no_grad()
+def _features(model: Predictor, part: Pairs, data: PredictionData, batch_size: int) -> tuple[Tensor, Tensor]:
+    """Features (N, width) in float64 and targets of a part, on the CPU; the body is run once over it."""
+    model.eval()
+    batches = [data.collate(list(part[first : first + batch_size])) for first in range(0, len(part), batch_size)]
+    features = [model.body(inputs).double().cpu() for inputs, _ in batches]
+    return torch.cat(features), torch.cat([targets.cpu() for _, targets in batches])
+
+
+@torch.no_grad()
+def _write(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)

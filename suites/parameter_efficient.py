@@ -1,0 +1,65 @@
+"""Base of the methods that train small modules in a frozen backbone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import nn
+
+from sparsebench.models.adapters.bottleneck import BottleneckConfig
+from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters.conv import ConvConfig
+from sparsebench.models.anatomy import describe
+
+from .context import Context
+from .frozen_prefix import cut
+from .method import Curves
+from .prediction import PredictionTask
+from .task import Task
+from .training import TrainedMethod, TrainingData
+
+WITHOUT_ATTENTION: Mapping[str, str] = {
+    "efficientnet_lite0": "a convolutional network",
+    "efficientnet_lite2": "a convolutional network",
+    "gin": "a graph network",
+    "ecfp4": "a fingerprint",
+}
+"""Built-in backbones without attention, and what they are."""
+WITHOUT_BLOCKS = ("gin", "ecfp4")
+"""Built-in backbones that have no blocks to put a module in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterEfficientMethod(TrainedMethod):
+    """Modules in the last `blocks` blocks and the head train; the rest is frozen, its batch statistics too."""
+
+    blocks: Literal["all"] | int = "all"
+    """The last blocks that get modules; what lies before them is computed once per cell."""
+    init: Literal["normal", "zero_up"] = "normal"
+    """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
+
+    needs_attention: ClassVar[bool] = False
+
+    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+        """Tasks that do not train, and backbones without a place for the modules."""
+        name = backbone.partition(":")[0]
+        if not issubclass(task, PredictionTask):
+            return "this task does not train"
+        if name in WITHOUT_BLOCKS or (self.needs_attention and name in WITHOUT_ATTENTION):
+            return f"the backbone is {WITHOUT_ATTENTION[name]}: it has no transformer blocks"
+        return None
+
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
+        """The training loop from the first trained block on."""
+        rest, shorter = cut(model, data, context)
+        return super().fit(rest, shorter, context)
+
+    def init_seed(self, context: Context) -> int:
+        """Seed of the modules' first weights: one for every task and method of a replicate."""
+        return int(torch.randint(2**31 - 1, (), generator=context.generator("adapter-init")))
+
+    def bottleneck(self, backbone: nn.Module, rank: int, context: Context) -> AdapterConfig:
+        """One bottleneck of `rank` hidden units per block: linear in a transformer, 1x1 convolutions in a CNN."""
+        kind = ConvConfig if describe(backbone).blocks[0].attention is None else BottleneckConfig
+        return kind(r=rank, blocks=self.blocks, init=self.init, seed=self.init_seed(context))

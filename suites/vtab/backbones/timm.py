@@ -1,0 +1,45 @@
+"""Any timm network: timm:NAME with random weights, timm:NAME@FILE with weights from a safetensors file"""
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+
+from ..body import VisionBody
+
+SOURCES = ()
+NEEDS_ARGUMENT = True
+
+
+def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
+    """The network at its own image size. Raises ValueError for an unknown name or a file that does not fit."""
+    if not argument:
+        raise ValueError("backbone 'timm' needs a network: write timm:NAME, for instance timm:vit_small_patch16_224")
+    name, _, file = argument.partition("@")
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.partition('.')[0][:12]}*")[:3]
+        raise ValueError(f"unknown timm network {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(torch.randint(2**62, (), generator=generator).item())
+        network = timm.create_model(name)
+    if file:
+        _read(network, Path(file))
+    network.reset_classifier(0)
+    return VisionBody(network)
+
+
+def _read(network: torch.nn.Module, file: Path) -> None:
+    """Load weights; a file without the head, or with one of other size, is welcome, since the head goes."""
+    if not file.is_file():
+        raise ValueError(f"no file {file}: write timm:NAME@FILE with a safetensors file")
+    classifier = network.get_classifier()
+    ours = [name for name, module in network.named_modules() if module is classifier]
+    head = tuple(f"{name}." for name in ours)
+    state = {key: value for key, value in load_file(file).items() if not key.startswith(head)}
+    expected = {key: value for key, value in network.state_dict().items() if not key.startswith(head)}
+    wrong = sorted(state.keys() ^ expected.keys())
+    wrong += [key for key in state.keys() & expected.keys() if state[key].shape != expected[key].shape]
+    if wrong:
+        raise ValueError(f"{file} does not fit this network: {len(wrong)} tensors differ in name or shape, {wrong[0]}")
+    network.load_state_dict(state, strict=False)

@@ -1,0 +1,116 @@
+"""A timm network as the body of a vision task: one fixed resize, the network's own normalisation, pooled features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2.functional import InterpolationMode, resize
+
+from sparsebench.models.anatomy import Anatomy, describe, register_describer
+
+from ..prediction import Body
+
+
+class VisionBody(Body):
+    """Images uint8 (N, H, W, C) -> features (N, width) of a timm network that was built with `num_classes=0`.
+
+    Published VTAB numbers come from several protocols; this one, for every network and task: resize to exactly
+    size x size (aspect ratio squashed, no crop) with antialiasing and the network's own interpolation, rounded to
+    uint8 as PIL does; mean and deviation of the network's timm config (0.5 for EfficientNet-Lite and AugReg ViTs, as
+    in iDAT, SSF and Adapter+; NOAH, FacT and Convpass take ImageNet's); no augmentation; a grey image fills all three
+    channels.
+    """
+
+    unit = "image"
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: Any, size: int | None = None) -> None:
+        super().__init__()
+        config = network.pretrained_cfg
+        self.network = network.to(memory_format=torch.channels_last)
+        self.width = network.head_hidden_size
+        self.size = size or config["input_size"][-1]
+        smooth = config["interpolation"] == "bilinear"
+        self.interpolation = InterpolationMode.BILINEAR if smooth else InterpolationMode.BICUBIC
+        for name, key in (("mean", "mean"), ("deviation", "std")):
+            self.register_buffer(name, torch.tensor(config[key]).view(3, 1, 1) * 255, persistent=False)
+
+    def encode(self, raw: Sequence[Any]) -> Sequence[Tensor]:
+        """Resized images, uint8 (3, size, size): at once for an array or a list, one by one for a lazy sequence."""
+        if isinstance(raw, np.ndarray):
+            return self._resized(raw)
+        if isinstance(raw, list):
+            return [self._resized(image[None])[0] for image in raw]
+        return LazyImages(self, raw)
+
+    def collate(self, items: list[Tensor]) -> Tensor:
+        """Normalised floats (B, 3, size, size), channels last in memory."""
+        batch = torch.stack(items).contiguous(memory_format=torch.channels_last)
+        return (batch - self.mean.cpu()) / self.deviation.cpu()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Pooled features of shape (B, width)."""
+        for stage in self.stages():
+            inputs = stage(inputs)
+        return inputs
+
+    def stages(self) -> Sequence[Callable[[Any], Any]]:
+        """Stem, blocks and pooling of an EfficientNet or a plain ViT; any other network is one stage."""
+        network = self.network
+        if hasattr(network, "conv_stem"):
+            blocks = (block for group in network.blocks for block in group)
+            return (_chain(network.conv_stem, network.bn1), *blocks, _chain(network.conv_head, network.bn2), self._pool)
+        if hasattr(network, "patch_embed") and hasattr(network, "_pos_embed"):
+            return (self._embed, *network.blocks, network.norm, self._pool)
+        return (network,)
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        network = self.network
+        return network.norm_pre(network.patch_drop(network._pos_embed(network.patch_embed(inputs))))
+
+    def _pool(self, hidden: Tensor) -> Tensor:
+        return self.network.forward_head(hidden)
+
+    def _resized(self, images: np.ndarray) -> Tensor:
+        if images.dtype != np.uint8:
+            raise TypeError(f"images must be uint8, not {images.dtype}")
+        pixels = torch.from_numpy(np.ascontiguousarray(images))
+        pixels = pixels.unsqueeze(-1) if pixels.ndim == 3 else pixels
+        pixels = pixels.expand(*pixels.shape[:3], 3).permute(0, 3, 1, 2)
+        return resize(pixels, [self.size, self.size], self.interpolation, antialias=True)
+
+
+class LazyImages(Sequence[Tensor]):
+    """Images that are read and resized when they are asked for."""
+
+    def __init__(self, body: VisionBody, raw: Sequence[Any]) -> None:
+        self.body, self.raw = body, raw
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return LazyImages(self.body, self.raw[index])
+        return self.body._resized(self.raw[index][None])[0]
+
+
+def _chain(*modules: nn.Module) -> Callable[[Any], Any]:
+    def run(inputs: Any) -> Any:
+        for module in modules:
+            inputs = module(inputs)
+        return inputs
+
+    return run
+
+
+def describe_body(body: VisionBody) -> Anatomy:
+    """The anatomy of the network inside."""
+    return replace(describe(body.network), model=body)
+
+
+register_describer(VisionBody, describe_body)
