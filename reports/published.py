@@ -32,7 +32,7 @@ class Published:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """The figures of one source as a table; `values` has one row per method, as text, "–" where nothing was published."""
+    """The figures of one source: `values` has one row of texts per method, "–" where nothing was published."""
 
     source: str
     notes: tuple[str, ...]
