@@ -1,0 +1,76 @@
+"""Bits per byte: how many bits the model needs for one byte of held-out text; comparable over tokenizers."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sparsebench.data.text import token_bytes
+from sparsebench.reports.record import Metric
+
+from ..context import Context
+from .language import CausalLM, LanguageTask, Scored, cut, encode
+
+WINDOW = 512
+PROBE = "naïve, café – 日本\n"
+DEFAULT_WINDOWS = 16
+"""Test windows where the budget names no number."""
+
+
+class BitsPerByteTask(LanguageTask):
+    """Base of the bits-per-byte tasks; a subclass names its `domain`.
+
+    The documents of the domain's test half, joined by a blank line, are cut into windows of 512 tokens; the first
+    token of a window is context only. `budget.test_examples` is the number of windows.
+    """
+
+    domain: ClassVar[str]
+    group = "bits per byte"
+
+    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+        """Bits of all predicted tokens over their bytes; standard error over windows."""
+        check_bytes(lm.tokenizer)
+        count = context.budget.test_examples or DEFAULT_WINDOWS
+        rows = cut(lm.tokenizer, self.documents(self.domain, "test"), WINDOW, count)
+        bits = window_bits(lm.model, torch.tensor(rows, device=context.device), context.budget.batch_size)
+        sizes = [token_bytes(lm.tokenizer, row[1:]) for row in rows]
+        value, stderr = ratio(bits, sizes)
+        if not math.isfinite(value):
+            raise FloatingPointError(f"bits per byte are {value}: the model puts out NaN or infinite logits")
+        metric = Metric(value=value, stderr=stderr, n=count, higher_is_better=False, unit="bits/byte")
+        return Scored({"bits_per_byte": metric}, "bits_per_byte", {"bits": bits, "bytes": sizes})
+
+
+def check_bytes(tokenizer: Any) -> None:
+    """Raise `ValueError` unless each byte of a text is in just one token, so that the bytes of a window are known."""
+    if token_bytes(tokenizer, encode(tokenizer, PROBE)) != len(PROBE.encode()):
+        raise ValueError(
+            f"{type(tokenizer).__name__} is no byte-level tokenizer, so bits per byte cannot be counted; "
+            "use a backbone with byte-level BPE (SmolLM2, Llama 3, Qwen, OLMo, GPT-2)"
+        )
+
+
+@torch.inference_mode()
+def window_bits(model: nn.Module, ids_NT: Tensor, batch_size: int) -> list[float]:
+    """Negative log2-likelihood of tokens 1.. of each window given those before them, N numbers."""
+    bits = []
+    for ids_BT in ids_NT.split(batch_size):
+        logits = model(input_ids=ids_BT, use_cache=False).logits[:, :-1]
+        nats = [
+            nn.functional.cross_entropy(logits_TV.float(), ids_T[1:], reduction="none").double().sum()
+            for logits_TV, ids_T in zip(logits, ids_BT, strict=True)  # row by row: float logits are large
+        ]
+        bits += [nat.item() / math.log(2) for nat in nats]
+    return bits
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float | None]:
+    """Sum over sum, and its standard error by the ratio estimator (Cochran, Sampling Techniques, section 6.3)."""
+    n, total = len(numerators), sum(denominators)
+    value = sum(numerators) / total
+    if n < 2:
+        return value, None
+    squares = sum((a - value * b) ** 2 for a, b in zip(numerators, denominators, strict=True))
+    return value, math.sqrt(n / (n - 1) * squares) / total

@@ -1,0 +1,107 @@
+"""What the dense to MoE methods have in common: conversion without training, and calibration shared by cells."""
+
+import hashlib
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import describe
+from sparsebench.models.moe.calibration import FFNStatistics, calibrate
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.convert import convert
+
+from ..context import Context
+from ..method import Curves
+from ..prediction import PredictionTask
+from ..task import Task
+from ..training import TrainedMethod, TrainingData
+
+WITHOUT_FFN = {
+    "efficientnet": "a convolutional network has no feed-forward layer to cut",
+    "gin": "the MLPs of a GIN hold batch norms and cannot be cut",
+    "ecfp": "a fingerprint has no feed-forward layer to cut",
+}
+"""Reasons by the beginning of the backbone's name."""
+
+KEPT = 3
+_statistics: OrderedDict[str, list[FFNStatistics]] = OrderedDict()
+"""The last `KEPT` calibrations of this process, by the hash of weights and data: cells of one seed share them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoEMethod(TrainedMethod):
+    """Every FFN becomes a mixture of its own neurons; nothing trains, but for the head of a prediction task."""
+
+    num_experts: int = 8
+    """Equal blocks of neurons, the always-on ones included."""
+    top_k: int = 4
+    """Routed experts per token."""
+    score: Literal["topk_softmax", "softmax_topk", "none"] = "none"
+    """Weights of the chosen experts; "none" weighs them equally."""
+    scale: Literal["paper", "norm", "exact"] | float = "exact"
+    """Factor of the routed output; "exact" gives each chosen expert a mean coefficient of 1."""
+
+    def __post_init__(self) -> None:
+        self.moe_config(0)
+
+    @abstractmethod
+    def moe_config(self, seed: int) -> MoEConfig:
+        """The conversion. Raises `ModelError` for a config that cannot be."""
+
+    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+        """Backbones without a transformer's feed-forward layer have nothing to cut."""
+        if not issubclass(task, PredictionTask):
+            return None
+        return next((reason for name, reason in WITHOUT_FFN.items() if backbone.startswith(name)), None)
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Convert in place; in a prediction task, leave only the head to train."""
+        seed = int(torch.randint(2**31 - 1, (), generator=context.generator("neuron-split")))
+        config = self.moe_config(seed)
+        needed = config.num_shared > 0 or config.router_init == "centroids"
+        model = convert(backbone, config, calibration(backbone, context) if needed else None)
+        if context.target.kind != "next-token":
+            model.requires_grad_(False)
+            head = describe(model).head
+            assert head is not None, "a predictor has a head"
+            head.get().requires_grad_(True)
+        return model
+
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
+        """Train the head of a prediction task; a language model stays as it was converted."""
+        return {} if context.target.kind == "next-token" else super().fit(model, data, context)
+
+
+def calibration(model: nn.Module, context: Context) -> list[FFNStatistics]:
+    """Statistics of every FFN on the calibration data; computed once per process for equal weights and data."""
+    batches = context.calibration()
+    key = _fingerprint(model, batches)
+    if key not in _statistics:
+        _statistics[key] = calibrate(model, batches)
+        if len(_statistics) > KEPT:
+            _statistics.popitem(last=False)
+    _statistics.move_to_end(key)
+    return _statistics[key]
+
+
+def _fingerprint(model: nn.Module, batches: list[Any]) -> str:
+    content = hashlib.sha256()
+    for tensor in [*model.state_dict().values(), *_tensors(batches)]:
+        content.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        content.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return content.hexdigest()
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)

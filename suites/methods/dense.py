@@ -1,0 +1,31 @@
+"""The backbone as it is, unchanged
+
+The baseline of the language suite, where every method is training-free.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from ..context import Context
+from ..method import Method
+from ..prediction import PredictionTask
+from ..task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Method):
+    """Nothing to configure."""
+
+    stochastic: ClassVar[bool] = False
+
+    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+        """Prediction tasks put an untrained head on the backbone."""
+        if issubclass(task, PredictionTask):
+            return "the head is random without training; the trained baseline is linear_probe"
+        return None
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """The backbone itself."""
+        return backbone
