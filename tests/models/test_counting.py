@@ -78,8 +78,9 @@ def test_moe_flops_closed_form(tokens: int, shared: int, build: Build) -> None:
     assert flops(layer, torch.randn(tokens, 32)) == 2 * tokens * (3 * 32 * 24 + 32 * (8 - shared))
 
 
-def test_stock_mixture_flops_closed_form(build: Build) -> None:
+@pytest.mark.parametrize("implementation", ["eager", "grouped_mm"])
+def test_stock_mixture_flops_closed_form(implementation: str, build: Build) -> None:
     model = build("mixtral")
-    model.set_experts_implementation("eager")
+    model.set_experts_implementation(implementation)
     layer = model.model.layers[0].mlp
     assert flops(layer, torch.randn(1, 6, 32)) == 2 * 6 * (2 * 3 * 32 * 48 + 32 * 4)

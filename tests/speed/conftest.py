@@ -1,0 +1,50 @@
+"""Speed runs: one thread, few rounds, and what was run beside each time in the JSON."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.counting import flops
+
+SECONDS = 0.25  # of timed calls per benchmark, unless seven rounds take longer
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def measure(benchmark: Callable) -> Callable[..., None]:
+    """`measure(call, group=..., role=..., model=..., inputs=..., **facts)`: time a call and note the facts.
+
+    Roles: "ours", "peer" (what a user would take instead) and "floor" (the least work that could do).
+    """
+
+    def measure(
+        call: Callable[[], object], *, group: str, role: str, model: nn.Module, inputs: Tensor, **facts: object
+    ) -> None:
+        benchmark.group = group
+        benchmark.extra_info.update(
+            role=role,
+            dtype=str(inputs.dtype).removeprefix("torch."),
+            rows=inputs.numel() // inputs.shape[-1],
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            flops=flops(model, inputs),
+            threads=torch.get_num_threads(),
+            clock="CPU time of the process",
+            **facts,
+        )
+        call()
+        start = time.perf_counter()
+        call()
+        rounds = max(7, min(50, int(SECONDS / (time.perf_counter() - start))))
+        benchmark.pedantic(call, rounds=rounds, iterations=1)
+
+    return measure
