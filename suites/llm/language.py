@@ -7,7 +7,7 @@ list of text domains, and the same for every method and task of that seed. The t
 import functools
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.text import passages, windows
-from sparsebench.reports.record import Costs
+from sparsebench.reports.record import Costs, Metric
 
 from ..context import Context, Target
 from ..measure import Clock, measure_costs
@@ -43,7 +43,7 @@ class CausalLM:
 class Scored:
     """What an evaluation gives: metrics, the name of the main one, and the outcomes of the test examples."""
 
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
     main: str
     examples: Mapping[str, Sequence[Any]]
 
@@ -57,7 +57,7 @@ class LanguageTask(Task):
     def evaluate(self, lm: CausalLM, context: Context) -> Scored:
         """Score the model, which is in eval mode, on the test part."""
 
-    def documents(self, domain: str, part: Any) -> Sequence[str]:
+    def documents(self, domain: str, part: Any) -> tuple[str, ...]:
         """Documents of one half ("calibration" or "test") of a text domain, in a fixed order."""
         return _passages(domain, part)
 
@@ -132,7 +132,7 @@ class LanguageTask(Task):
         return measure_costs(model, lambda m: m(input_ids=ids, use_cache=False), ids.numel(), "token")
 
 
-def cut(tokenizer: Any, documents: Sequence[str] | Iterator[str], length: int, count: int) -> list[list[int]]:
+def cut(tokenizer: Any, documents: Iterable[str], length: int, count: int) -> list[list[int]]:
     """The first `count` windows of `length` tokens of the documents, joined by a blank line."""
     if count == 0:
         return []
@@ -152,5 +152,5 @@ def next_token_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 @functools.cache
-def _passages(domain: str, part: Any) -> Sequence[str]:
+def _passages(domain: str, part: Any) -> tuple[str, ...]:
     return tuple(passages(domain, part))

@@ -76,8 +76,7 @@ def run_harness(
 
         loaded = load_harness_task(task, limit)
         # bootstrap_iters: any positive number gives accuracies their closed-form standard error.
-        report = evaluate(PackedLM(pretrained=lm.model, tokenizer=lm.tokenizer), loaded, bootstrap_iters=1)
-    assert report is not None  # it is None in all but the first of several processes
+        report: Any = evaluate(PackedLM(pretrained=lm.model, tokenizer=lm.tokenizer), loaded, bootstrap_iters=1)
     samples = sorted(report["samples"][task.harness_name], key=lambda sample: sample["doc_id"])
     return samples, report["results"][task.harness_name]
 

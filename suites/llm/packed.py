@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from lm_eval.models.huggingface import HFLM
+from lm_eval.models import huggingface
 from torch import Tensor
+
+HFLM: Any = huggingface.HFLM  # the harness's decorator hides its type
 
 MAX_TOKENS = 256
 """Trees share a sequence up to this many tokens; a larger tree has its own."""
@@ -72,7 +74,7 @@ class PackedLM(HFLM):
 
     @torch.inference_mode()
     def _score(self, pack: Pack) -> Iterator[tuple[float, bool]]:
-        model: Any = self.model
+        model = self.model
         hidden = ~pack.mask().to(self.device)
         mask = torch.zeros(hidden.shape, dtype=model.dtype, device=self.device)
         logits = model(
