@@ -26,6 +26,23 @@ from .context import Context
 if TYPE_CHECKING:
     from .task import Task
 
+
+@dataclass(frozen=True)
+class Backbone:
+    """What is known of a backbone before it is loaded. `name` is `name[:argument]`.
+
+    `family` is the literal `FAMILY` of the backbone's file: transformer, cnn, graph or fingerprint, or empty where it
+    depends on the argument (`timm:...`).
+    """
+
+    name: str
+    family: str = ""
+
+
+class NotApplicable(RuntimeError):  # noqa: N818 -- reads as what it says
+    """Raised by `Method.prepare` when the loaded backbone turns out to be one that the method cannot work on: "n/a"."""
+
+
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 """Named series of (step, value), for instance the training loss."""
 
@@ -37,7 +54,7 @@ class Method(ABC):
     stochastic: ClassVar[bool] = True
     """False if the seed changes nothing: the plan then runs one seed only."""
 
-    def unsupported(self, task: type["Task"], backbone: str) -> str | None:
+    def unsupported(self, task: type["Task"], backbone: Backbone) -> str | None:
         """Why this method cannot run there (shown as "n/a: reason"), or None if it can."""
         return None
 

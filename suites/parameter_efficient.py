@@ -14,20 +14,19 @@ from sparsebench.models.anatomy import describe
 
 from .context import Context
 from .frozen_prefix import cut
-from .method import Curves
+from .method import Backbone, Curves
 from .prediction import PredictionTask
 from .task import Task
 from .training import TrainedMethod, TrainingData
 
 WITHOUT_ATTENTION: Mapping[str, str] = {
-    "efficientnet_lite0": "a convolutional network",
-    "efficientnet_lite2": "a convolutional network",
-    "gin": "a graph network",
-    "ecfp4": "a fingerprint",
+    "cnn": "a convolutional network",
+    "graph": "a graph network",
+    "fingerprint": "a fingerprint",
 }
-"""Built-in backbones without attention, and what they are."""
-WITHOUT_BLOCKS = ("gin", "ecfp4")
-"""Built-in backbones that have no blocks to put a module in."""
+"""Families of backbones without attention, and what they are."""
+WITHOUT_BLOCKS = ("graph", "fingerprint")
+"""Families without blocks to put a module in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +40,12 @@ class ParameterEfficientMethod(TrainedMethod):
 
     needs_attention: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Tasks that do not train, and backbones without a place for the modules."""
-        name = backbone.partition(":")[0]
         if not issubclass(task, PredictionTask):
             return "this task does not train"
-        if name in WITHOUT_BLOCKS or (self.needs_attention and name in WITHOUT_ATTENTION):
-            return f"the backbone is {WITHOUT_ATTENTION[name]}: it has no transformer blocks"
+        if backbone.family in WITHOUT_BLOCKS or (self.needs_attention and backbone.family in WITHOUT_ATTENTION):
+            return f"the backbone is {WITHOUT_ATTENTION[backbone.family]}: it has no transformer blocks"
         return None
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:

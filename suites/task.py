@@ -16,7 +16,7 @@ from torch import nn
 from sparsebench.reports.record import Costs, Metric
 
 from .context import Context
-from .method import Method
+from .method import Backbone, Method
 
 LoadBackbone = Callable[[torch.Generator], Any]
 """Loads the cell's backbone, whatever its suite defines: a `Body` for prediction, a `CausalLM` for language. The
@@ -57,7 +57,7 @@ class Task(ABC):
     sources: ClassVar[tuple[str, ...]] = ()
     """Names of the data sources, as in `data/manifest/`."""
 
-    def unsupported(self, backbone: str) -> str | None:
+    def unsupported(self, backbone: Backbone) -> str | None:
         """Why this task cannot use `backbone`, or None if it can."""
         return None
 

@@ -16,17 +16,16 @@ from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
 
 from ..context import Context
-from ..method import Curves
-from ..prediction import PredictionTask
+from ..method import Backbone, Curves
 from ..task import Task
 from ..training import TrainedMethod, TrainingData
 
 WITHOUT_FFN = {
-    "efficientnet": "a convolutional network has no feed-forward layer to cut",
-    "gin": "the MLPs of a GIN hold batch norms and cannot be cut",
-    "ecfp": "a fingerprint has no feed-forward layer to cut",
+    "cnn": "a convolutional network has no feed-forward layer to cut",
+    "graph": "the MLPs of a graph network hold batch norms and cannot be cut",
+    "fingerprint": "a fingerprint has no feed-forward layer to cut",
 }
-"""Reasons by the beginning of the backbone's name."""
+"""Reasons by the family of the backbone."""
 
 KEPT = 3
 _statistics: OrderedDict[str, list[FFNStatistics]] = OrderedDict()
@@ -53,11 +52,9 @@ class MoEMethod(TrainedMethod):
     def moe_config(self, seed: int) -> MoEConfig:
         """The conversion. Raises `ModelError` for a config that cannot be."""
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Backbones without a transformer's feed-forward layer have nothing to cut."""
-        if not issubclass(task, PredictionTask):
-            return None
-        return next((reason for name, reason in WITHOUT_FFN.items() if backbone.startswith(name)), None)
+        return WITHOUT_FFN.get(backbone.family)
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert in place; in a prediction task, leave only the head to train."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import nn
 
 from ..context import Context
-from ..method import Method
+from ..method import Backbone, Method
 from ..prediction import PredictionTask
 from ..task import Task
 
@@ -20,7 +20,7 @@ class Dense(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Prediction tasks put an untrained head on the backbone."""
         if issubclass(task, PredictionTask):
             return "the head is random without training; the trained baseline is linear_probe"

@@ -9,22 +9,21 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..context import Context
+from ..method import Backbone
 from ..prediction import PredictionTask
 from ..task import Task
 from ..training import TrainedMethod
-
-WITHOUT_PARAMETERS = ("ecfp4",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullTuning(TrainedMethod):
     """The training loop on everything; a pre-trained backbone wants a smaller `learning_rate`."""
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Language tasks do not train, and a fingerprint has nothing to train."""
         if not issubclass(task, PredictionTask):
             return "this task does not train"
-        if backbone.partition(":")[0] in WITHOUT_PARAMETERS:
+        if backbone.family == "fingerprint":
             return "the backbone has no parameters"
         return None
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 
 from ..context import Context
-from ..method import Curves, Method
+from ..method import Backbone, Curves, Method
 from ..prediction import Pairs, PredictionData, PredictionTask, Predictor, prediction_loss
 from ..task import Task
 
@@ -41,7 +41,7 @@ class LinearProbe(Method):
         if not self.penalties or min(self.penalties) <= 0:
             raise ValueError(f"penalties must be one or more numbers above 0, not {self.penalties}")
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """A probe needs one feature vector and one target per example."""
         return None if issubclass(task, PredictionTask) else "this task does not train"
 

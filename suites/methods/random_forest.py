@@ -17,7 +17,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor, nn
 
 from ..context import Context, Target
-from ..method import Curves, Method
+from ..method import Backbone, Curves, Method
 from ..prediction import Pairs, PredictionData, PredictionTask, Predictor
 from ..task import Task
 
@@ -99,7 +99,7 @@ class RandomForestMethod(Method):
         if self.trees < 1:
             raise ValueError(f"trees must be 1 or more, not {self.trees}")
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """A forest needs one feature vector and one target per example."""
         return None if issubclass(task, PredictionTask) else "this task does not train"
 

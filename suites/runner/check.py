@@ -151,7 +151,7 @@ def cases(name: str) -> list[Case]:
     for suite in suites():
         task = type(load_task(find("task", TASK, suite)))
         for backbone in _without_download(suite):
-            if method.unsupported(task, backbone.name) is None:
+            if method.unsupported(task, backbone.backbone(backbone.name)) is None:
                 found.append(Case(method, name, suite, backbone))
                 break
     return found

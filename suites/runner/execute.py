@@ -12,10 +12,12 @@ from time import perf_counter
 from typing import Any
 
 from sparsebench.data.sources import source
+from sparsebench.models.anatomy import UnknownAnatomy
 from sparsebench.reports.record import CellInfo, DataInfo, Record, RecordError
 from sparsebench.reports.store import Store
 
 from ..context import Budget, Context, derive_seed
+from ..method import NotApplicable
 from ..task import Outcome
 from .cell import Cell, cell_entries, load_method, load_task
 from .environment import environment
@@ -139,6 +141,8 @@ def _common(cell: Cell, started: str) -> dict[str, Any]:
 def _explain(error: Exception) -> tuple[str, str]:
     """Status and one-line reason of an exception."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotApplicable | UnknownAnatomy):
+        return "n/a", text[:300]
     if isinstance(error, MemoryError) or any(part in text.lower() for part in MEMORY_MESSAGES):
         return "oom", f"out of memory: {text}"[:300]
     return "failed", f"{type(error).__name__}: {text}"[:300]

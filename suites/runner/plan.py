@@ -40,7 +40,8 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
     )
     method, task = load_method(entries[0], row.config), load_task(entries[1])
     sources = tuple(sorted({*entries[1].sources, *entries[2].sources}))
-    reason = method.unsupported(type(task), backbone) or task.unsupported(backbone)
+    known = entries[2].backbone(backbone)
+    reason = method.unsupported(type(task), known) or task.unsupported(known)
     code = code_hash(entries, about.libraries)
     for seed in range(plan.seeds if method.stochastic and not reason else 1):
         info = CellInfo(
@@ -79,7 +80,7 @@ def _state(cell: Cell, status: Mapping[str, str], keys: set[str]) -> State:
     if cell.reason:
         return "n/a"
     if cell.id in status:
-        return "done" if status[cell.id] == "ok" else "failed"
+        return {"ok": "done", "n/a": "n/a"}.get(status[cell.id], "failed")  # type: ignore[return-value]
     return "stale" if cell.key in keys else "missing"
 
 

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..suite import Suite
 from .errors import UsageError, near
+
+if TYPE_CHECKING:
+    from ..method import Backbone
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "sparsebench.suites"
@@ -58,6 +61,12 @@ class Entry:
     def sources(self) -> tuple[str, ...]:
         """Data sources that a task or backbone reads."""
         return tuple(self.constant("sources" if self.kind == "task" else "SOURCES", ()))
+
+    def backbone(self, name: str) -> "Backbone":
+        """What a method is told of this backbone, called `name[:argument]`."""
+        from ..method import Backbone
+
+        return Backbone(name, self.constant("FAMILY", ""))
 
     def load(self) -> ModuleType:
         """Import the module."""

@@ -6,6 +6,8 @@ from ..language import CausalLM
 from ..pretrained import load_pretrained
 
 SOURCES = ()
+FAMILY = "transformer"
+NEEDS_ARGUMENT = True
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:

@@ -9,6 +9,7 @@ from ..language import CausalLM
 from ..pretrained import load_pretrained
 
 SOURCES = ("smollm2",)
+FAMILY = "transformer"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:

@@ -6,6 +6,7 @@ from ..byte_tokenizer import byte_tokenizer
 from ..language import CausalLM
 
 SOURCES = ()
+FAMILY = "transformer"
 DEVIATION = 0.05
 """Of the normal distribution that the matrices are drawn from."""
 

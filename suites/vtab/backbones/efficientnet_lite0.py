@@ -9,6 +9,7 @@ from ..body import VisionBody
 from ..efficientnet import efficientnet_lite_body
 
 SOURCES = ("efficientnet-lite0",)
+FAMILY = "cnn"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

@@ -7,6 +7,7 @@ from timm.models.vision_transformer import VisionTransformer
 from ..body import VisionBody
 
 SOURCES = ()
+FAMILY = "transformer"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sparsebench.suites.context import Context
-from sparsebench.suites.method import Method
+from sparsebench.suites.method import Backbone, Method
 from sparsebench.suites.task import Task
 
 
@@ -13,9 +13,9 @@ from sparsebench.suites.task import Task
 class ToyPicky(Method):
     """A method that is never applicable."""
 
-    def unsupported(self, task: type[Task], backbone: str) -> str | None:
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Always a reason."""
-        return f"{backbone} has no spokes"
+        return f"{backbone.name} has no spokes"
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Never called."""
