@@ -73,13 +73,15 @@ class LoRALayer(AdapterLayer):
         x = self.dropout(x)
         if isinstance(self.up[0], MaskedConv2d):
             return out + self.up[0](self.down[0](x)) * self.scaling
-        # In place: one pass over the output less than a sum. No linear layer needs its output for its gradient.
         rows = out.view(-1, out.shape[-1])
         for (start, stop), down, up in zip(self.spans, self.down, self.up, strict=True):
-            low = down(x).view(rows.shape[0], -1)
             assert isinstance(up, Masked)
-            rows[:, start:stop].addmm_(low, up.effective().T, alpha=self.scaling)
-        return out
+            low, weight = down(x).view(rows.shape[0], -1), up.effective().T
+            if stop - start == rows.shape[1]:
+                rows = torch.addmm(rows, low, weight, alpha=self.scaling)
+            else:  # in place, which a linear layer allows: it does not need its output for its gradient
+                rows[:, start:stop].addmm_(low, weight, alpha=self.scaling)
+        return rows.view(out.shape)
 
     @torch.no_grad()
     def merge(self) -> None:
