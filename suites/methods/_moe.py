@@ -10,13 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import UnknownAnatomy, describe
 from sparsebench.models.moe.calibration import FFNStatistics, calibrate
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
 
 from ..context import Context
-from ..method import Backbone, Curves
+from ..method import Backbone, Curves, NotApplicable
 from ..task import Task
 from ..training import TrainedMethod, TrainingData
 
@@ -58,6 +58,7 @@ class MoEMethod(TrainedMethod):
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert in place; in a prediction task, leave only the head to train."""
+        check_has_ffn(backbone)
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("neuron-split")))
         config = self.moe_config(seed)
         needed = config.num_shared > 0 or config.router_init == "centroids"
@@ -72,6 +73,16 @@ class MoEMethod(TrainedMethod):
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
         """Train the head of a prediction task; a language model stays as it was converted."""
         return {} if context.target.kind == "next-token" else super().fit(model, data, context)
+
+
+def check_has_ffn(model: nn.Module) -> None:
+    """Raise `NotApplicable` for a model whose anatomy is unknown, or that has no feed-forward layer to cut."""
+    try:
+        blocks = describe(model).blocks
+    except UnknownAnatomy as error:
+        raise NotApplicable(str(error)) from error
+    if not any(block.mlp is not None and block.mlp.kind != "conv" for block in blocks):
+        raise NotApplicable(f"{type(model).__name__} has no feed-forward layer to cut")
 
 
 def calibration(model: nn.Module, context: Context) -> list[FFNStatistics]:

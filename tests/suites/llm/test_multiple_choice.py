@@ -1,0 +1,145 @@
+import importlib
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+
+from sparsebench.suites.context import Context
+from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.multiple_choice import HarnessTask, run_harness
+from sparsebench.suites.llm.packed import Pack, packs
+from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.moe_shared import SharedSplit
+
+QUESTIONS = [
+    {
+        "question": f"What comes after the number {number}?",
+        "choices": {"text": ["a dog", f"{number + 1}", "é – ü", "none"], "label": ["A", "B", "C", "D"]},
+        "answerKey": "B",
+    }
+    for number in range(6)
+]
+
+
+class Questions(HarnessTask):
+    """ARC-Easy's task file on questions made here."""
+
+    version = "1"
+    harness_folder = "arc"
+    harness_name = "arc_easy"
+    main_metric = "acc_norm"
+    calibration_domains = ("made here",)
+
+    def rows(self, limit: int | None) -> Dataset:
+        return Dataset.from_list(QUESTIONS[:limit])
+
+    def documents(self, domain: str, part: Any) -> tuple[str, ...]:
+        return ("abc " * 500,)
+
+
+@torch.inference_mode()
+def log_likelihood(lm: CausalLM, context: str, continuation: str) -> float:
+    """One pair by itself, no packing."""
+    before, whole = (lm.tokenizer(text)["input_ids"] for text in (context, context + continuation))
+    logits = lm.model(input_ids=torch.tensor([whole])).logits[0].log_softmax(-1)
+    return sum(logits[place - 1, whole[place]].item() for place in range(len(before), len(whole)))
+
+
+def check_against_direct(task: HarnessTask, lm: CausalLM, limit: int) -> None:
+    samples, results = run_harness(task, lm, limit)
+    assert len(samples) == limit
+    for sample in samples:
+        direct = [log_likelihood(lm, *pair) for pair in sample["arguments"]]
+        assert [answer[0] for answer in sample["filtered_resps"]] == pytest.approx(direct, abs=2e-3)
+        lengths = [len(continuation.strip()) for _, continuation in sample["arguments"]]
+        best = max(range(len(direct)), key=direct.__getitem__)
+        best_norm = max(range(len(direct)), key=lambda choice: direct[choice] / lengths[choice])
+        assert sample["acc"] == float(best == sample["target"])
+        assert sample["acc_norm"] == float(best_norm == sample["target"])
+    assert results["acc,none"] == pytest.approx(sum(sample["acc"] for sample in samples) / limit)
+
+
+def test_harness_agrees_with_a_direct_computation(lm: CausalLM) -> None:
+    check_against_direct(Questions(), lm, 5)
+
+
+@pytest.mark.parametrize("method", [Dense(), RandomSplit(), SharedSplit()], ids=str)
+def test_run_gives_accuracy_error_chance_and_outcomes(
+    method: Any, context: Context, capfd: pytest.CaptureFixture[str]
+) -> None:
+    outcome = Questions().run(method, tiny.load, context)
+    metric = outcome.metrics["acc_norm"]
+    assert outcome.main_metric == "acc_norm"
+    assert (metric.n, metric.chance, metric.unit) == (2, 0.25, "fraction")
+    assert metric.value == sum(outcome.examples["acc_norm"]) / 2
+    assert metric.stderr is not None
+    assert capfd.readouterr().err == ""  # no log lines, no progress bars
+
+
+def test_one_document_has_no_standard_error(lm: CausalLM, with_budget: Any) -> None:
+    assert Questions().evaluate(lm, with_budget(test_examples=1)).metrics["acc"].stderr is None
+
+
+def test_branches_see_their_context_and_themselves_only() -> None:
+    pack = Pack()
+    pack.add([10, 11], [(0, [20, 21]), (1, [30, 31, 32])])
+    pack.add([40], [(2, [50])])
+    assert pack.ids == [10, 11, 20, 30, 31, 40]
+    assert pack.position == [0, 1, 2, 2, 3, 0]
+    assert pack.keep == [1, 2, 1, 3, 4, 5]
+    assert pack.mask().int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 0, 1, 0, 0],
+        [1, 1, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+
+
+def test_packs_hold_every_request_once_and_do_not_overflow() -> None:
+    requests = [(("", ""), [context] * 90, [7] * 30) for context in range(5) for _ in range(2)]
+    made = list(packs(requests, 1000))
+    assert sorted(number for pack in made for number, _ in pack.continuations) == list(range(10))
+    assert max(len(pack.ids) for pack in made) <= 256
+    with pytest.raises(ValueError, match="120 tokens"):
+        list(packs(requests, 100))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["hellaswag", "piqa", "arc_easy", "sciq", "lambada"])
+def test_packaged_set_runs(name: str, lm: CausalLM, context: Context) -> None:
+    module = importlib.import_module(f"sparsebench.suites.llm.tasks.{name}")
+    (task,) = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    scored = task().evaluate(lm, context)
+    assert all(metric.n == 2 for metric in scored.metrics.values())
+    assert scored.main in scored.metrics
+
+
+@pytest.mark.data
+def test_pretrained_model_agrees_with_a_direct_computation_on_hellaswag() -> None:
+    from sparsebench.suites.llm.backbones import smollm2_135m_instruct
+    from sparsebench.suites.llm.tasks.hellaswag import HellaSwag
+
+    check_against_direct(HellaSwag(), smollm2_135m_instruct.load(torch.Generator()), 5)
+
+
+@pytest.mark.data
+def test_pretrained_bits_per_byte_are_in_the_known_range(context: Context) -> None:
+    from sparsebench.suites.llm.backbones import smollm2_135m_instruct
+    from sparsebench.suites.llm.tasks.bpb_encyclopedic import EncyclopedicText
+
+    scored = EncyclopedicText().evaluate(smollm2_135m_instruct.load(torch.Generator()), context)
+    assert 0.85 < scored.metrics["bits_per_byte"].value < 1.3  # 1.096 over eight other windows
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("domain", ["code", "law", "mathematics", "science", "speech", "drama"])
+def test_text_domain_runs_on_the_tiny_model(domain: str, lm: CausalLM, context: Context) -> None:
+    module = importlib.import_module(f"sparsebench.suites.llm.tasks.bpb_{domain}")
+    (task,) = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    assert task.domain == domain
+    assert task().evaluate(lm, context).metrics["bits_per_byte"].value == pytest.approx(8, rel=0.1)
