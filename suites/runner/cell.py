@@ -1,10 +1,12 @@
 """The unit of work: a method on a task with a backbone and a seed, identified by what it is and what it runs."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -49,10 +51,23 @@ def digest(content: Any) -> str:
 
 
 def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
-    """Identity of the work: everything in `info` but the label, and the checksums of the data."""
+    """Identity of the work: everything in `info` but the label, and the checksums of data and weights."""
     content = dataclasses.asdict(info)
     del content["label"], content["group"]
-    return digest([content, {name: fingerprint(name) for name in sources}])
+    return digest([content, {name: fingerprint(name) for name in sources}, _own_weights(info.backbone)])
+
+
+@functools.cache
+def _own_weights(backbone: str) -> dict[str, str]:
+    """Checksums of the weight files on this machine that a backbone's argument names: `hf:FOLDER`, `timm:NAME@FILE`."""
+    place = Path(backbone.partition(":")[2].rpartition("@")[2] or "/nowhere").expanduser()
+    files = sorted(place.glob("*.safetensors")) if place.is_dir() else [place] if place.is_file() else []
+    return {file.name: _sha256(file) for file in files}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def cell_entries(info: CellInfo) -> tuple[Entry, Entry, Entry]:

@@ -105,9 +105,9 @@ def copying(case: Case) -> None:
 
 def gradients(case: Case) -> None:
     """What is trainable gets a gradient and moves; what is frozen, buffers included, stays bit-identical."""
-    if not isinstance(case.method, TrainedMethod):
-        return
     setup = case.setup()
+    if not isinstance(case.method, TrainedMethod) or setup.data is None:
+        return  # training-free, always or on this task
     model = case.method.prepare(setup.model, setup.context)
     before = copy.deepcopy(model.state_dict())
     case.method.loss(model, setup.context.batches()[0], setup.context).backward()
