@@ -57,9 +57,9 @@ class GraphBody(Body):
         """One disconnected graph."""
         return Batch.from_data_list(items)  # type: ignore[arg-type]
 
-    def forward(self, inputs: Batch) -> Tensor:
+    def forward(self, inputs: Data) -> Tensor:
         """Mean atom state, (B, width)."""
-        if self.training and len(inputs.x) == 1:
+        if self.training and inputs.num_nodes == 1:
             # Batch norm cannot train on one atom, and the last batch may be methane alone.
             self.network.eval()
             features = self.network(inputs)

@@ -1,0 +1,74 @@
+"""Bodies of the molecules suite: features, errors that name the row, seeds, and batches of one atom."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from sparsebench.models.ecfp import ecfp
+from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
+from sparsebench.suites.molecules.bodies import GraphBody
+from sparsebench.suites.prediction import Body
+
+SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
+LOADERS = [ecfp4.load, gin.load, tiny.load]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+def features(body: Body, smiles: list[str]) -> Tensor:
+    return body.eval()(body.collate(list(body.encode(smiles))))
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_one_row_of_features_per_molecule_in_any_order(load: Callable[..., Body]):
+    body = load(generator())
+    got = features(body, SMILES)
+    assert got.shape == (len(SMILES), body.width)
+    torch.testing.assert_close(features(body, SMILES[::-1]), got.flip(0))
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_an_invalid_smiles_is_named_with_its_row(load: Callable[..., Body]):
+    with pytest.raises(ValueError, match=r"row 2: 'C1CC' is not a valid SMILES"):
+        load(generator()).encode(["CCO", "CCN", "C1CC"])
+
+
+def test_ecfp4_gives_the_fingerprints():
+    torch.testing.assert_close(features(ecfp4.load(generator()), SMILES), ecfp(SMILES))
+
+
+def test_weights_come_from_the_generator():
+    first, again, other = (features(tiny.load(generator(seed)), SMILES) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_gin_takes_width_and_layers():
+    body = gin.load(generator(), "24x4")
+    assert isinstance(body, GraphBody)
+    assert (body.width, len(body.network.convs)) == (24, 4)
+
+
+@pytest.mark.parametrize("argument", ["300", "0x5", "300x", "axb"])
+def test_gin_explains_a_wrong_argument(argument: str):
+    with pytest.raises(ValueError, match="wants width x layers, as in gin:300x5"):
+        gin.load(generator(), argument)
+
+
+@pytest.mark.parametrize("load", [ecfp4.load, tiny.load])
+def test_an_argument_where_there_is_nothing_to_choose(load: Callable[..., Body]):
+    with pytest.raises(ValueError, match="takes no argument, not '3'"):
+        load(generator(), "3")
+
+
+def test_a_training_batch_of_one_atom_has_finite_features_and_leaves_training_on():
+    body = tiny.load(generator()).train()
+    got = body(body.collate(list(body.encode(["C"]))))
+    assert torch.isfinite(got).all()
+    got.sum().backward()
+    assert all(module.training for module in body.modules())
