@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from .context import Context
 from .prediction import Body, Paired, Pairs, PredictionData, Predictor
 
-
 LARGEST = 2**29
 """Bytes above which the results of the frozen stages are not kept."""
 
@@ -27,6 +26,11 @@ class Remainder(Body):
         super().__init__()
         self.whole, self.start = body, start
         self.width, self.unit = body.width, body.unit
+
+    def collate(self, items: list[Tensor]) -> Tensor:
+        """Results of the frozen stages as one batch; feature maps lie channels last, which convolutions run faster on."""
+        batch = torch.stack(items)
+        return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
     def forward(self, inputs: Any) -> Any:
         """Features of shape (B, width) from the output of stage `start - 1`."""

@@ -120,6 +120,7 @@ class Scale:
         if target.kind != "regression":
             return cls(torch.tensor(0.0), torch.tensor(1.0))
         mean, deviation = np.nanmean(targets, axis=0), np.nanstd(targets, axis=0)
+        deviation = np.where(deviation > 0, deviation, 1.0)  # a constant target is only centred
         return cls(torch.tensor(mean, dtype=torch.float32), torch.tensor(deviation, dtype=torch.float32))
 
     def apply(self, targets: Tensor) -> Tensor:
@@ -231,13 +232,13 @@ def predict(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int
 
 
 def prediction_loss(outputs: Tensor, targets: Tensor, target: Target) -> Tensor:
-    """Cross-entropy, squared error, or binary cross-entropy; missing labels (NaN) do not count."""
+    """Mean cross-entropy, squared error, or binary cross-entropy over the known labels; 0 if all are missing (NaN)."""
     if target.kind == "classification":
         return nn.functional.cross_entropy(outputs, targets)
     known = ~torch.isnan(targets)
-    if target.kind == "regression":
-        return nn.functional.mse_loss(outputs[known], targets[known])
-    return nn.functional.binary_cross_entropy_with_logits(outputs[known], targets[known])
+    regression = target.kind == "regression"
+    loss = nn.functional.mse_loss if regression else nn.functional.binary_cross_entropy_with_logits
+    return loss(outputs[known], targets[known], reduction="sum") / known.sum().clamp(min=1)
 
 
 def encode(body: Body, splits: Splits, target: Target, device: torch.device) -> PredictionData:

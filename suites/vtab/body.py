@@ -19,7 +19,7 @@ class VisionBody(Body):
 
     Published VTAB numbers come from several protocols; this one, for every network and task: resize to exactly
     size x size (aspect ratio squashed, no crop) with antialiasing and the network's own interpolation, rounded to
-    uint8 as PIL does; mean and deviation of the network's timm config (0.5 for EfficientNet-Lite and AugReg ViTs, as
+    uint8; mean and deviation of the network's timm config (0.5 for EfficientNet-Lite and AugReg ViTs, as
     in iDAT, SSF and Adapter+; NOAH, FacT and Convpass take ImageNet's); no augmentation; a grey image fills all three
     channels.
     """
@@ -78,7 +78,7 @@ class VisionBody(Body):
     def _resized(self, images: np.ndarray) -> Tensor:
         if images.dtype != np.uint8:
             raise TypeError(f"images must be uint8, not {images.dtype}")
-        pixels = torch.from_numpy(np.ascontiguousarray(images))
+        pixels = torch.from_numpy(np.require(images, requirements=("C", "W")))
         pixels = pixels.unsqueeze(-1) if pixels.ndim == 3 else pixels
         pixels = pixels.expand(*pixels.shape[:3], 3).permute(0, 3, 1, 2)
         return resize(pixels, [self.size, self.size], self.interpolation, antialias=True)

@@ -1,4 +1,4 @@
-"""dSprites orientation: orientation of a sprite in 16 bins; VTAB's rule on our rendering
+"""dSprites orientation: angle of a sprite in 16 bins; VTAB's rule, our rendering
 
 Factor grid of Matthey et al., 2017; label rule of Zhai et al., arXiv 1910.04867: 800 + 200 + 2,000 images.
 """

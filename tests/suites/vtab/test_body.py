@@ -1,0 +1,131 @@
+"""The vision body: resize, normalisation, stages, anatomy, backbones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm as timm_library
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from sparsebench.models.adapters.attach import attach
+from sparsebench.models.adapters.conv import ConvConfig
+from sparsebench.models.anatomy import describe
+from sparsebench.suites.vtab.backbones import efficientnet_lite0, tiny
+from sparsebench.suites.vtab.backbones import timm as timm_backbone
+from sparsebench.suites.vtab.body import VisionBody
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, size=(3, 40, 24, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def convnet() -> VisionBody:
+    return VisionBody(timm_library.create_model("tf_efficientnet_lite0", num_classes=0), 64).eval()
+
+
+def test_resize_agrees_with_pil(images: np.ndarray) -> None:
+    body = tiny.load(generator())
+    encoded = torch.stack(list(body.encode(images))).permute(0, 2, 3, 1).numpy().astype(int)
+    expected = [np.asarray(Image.fromarray(image).resize((16, 16), Image.Resampling.BICUBIC)) for image in images]
+    difference = np.abs(encoded - np.stack(expected))
+    assert difference.mean() < 0.5 and difference.max() <= 8, "PIL also clips between its two passes"
+
+
+def test_grey_images_fill_three_channels() -> None:
+    grey = np.arange(2 * 16 * 16, dtype=np.uint8).reshape(2, 16, 16)
+    body = tiny.load(generator())
+    for raw in (grey, grey[..., None]):
+        encoded = torch.stack(list(body.encode(raw)))
+        assert torch.equal(encoded, torch.from_numpy(grey)[:, None].expand(2, 3, 16, 16))
+
+
+def test_normalisation_is_that_of_the_network(convnet: VisionBody) -> None:
+    black_and_white = np.stack([np.full((64, 64, 3), value, np.uint8) for value in (0, 255)])
+    batch = convnet.collate(list(convnet.encode(black_and_white)))
+    assert batch[0].unique().tolist() == [-1.0] and batch[1].unique().tolist() == [1.0]
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_wrong_dtype_is_refused() -> None:
+    with pytest.raises(TypeError, match="uint8"):
+        tiny.load(generator()).encode(np.zeros((1, 8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "vit_tiny_patch16_224", "resnet18"])
+def test_stages_make_up_the_network(name: str) -> None:
+    body = timm_backbone.load(generator(), name).eval()
+    inputs = torch.randn(2, 3, 224, 224, generator=generator())
+    with torch.no_grad():
+        features, expected = body(inputs), body.network(inputs)
+    assert torch.equal(features, expected) and features.shape == (2, body.width)
+
+
+def test_anatomy_is_seen_through_the_body(convnet: VisionBody) -> None:
+    anatomy = describe(convnet)
+    assert len(anatomy.blocks) == 16 and anatomy.head is None
+    assert anatomy.blocks[0].site.path == "network.blocks.0.0"
+
+
+def test_batch_statistics_stay_frozen_under_adapters() -> None:
+    body = VisionBody(timm_library.create_model("tf_efficientnet_lite0", num_classes=0), 64)
+    attach(body, ConvConfig(r=2))
+    before = {name: value.clone() for name, value in body.named_buffers() if "running" in name}
+    body.train()(torch.randn(2, 3, 64, 64))
+    assert before and all(torch.equal(before[name], dict(body.named_buffers())[name]) for name in before)
+
+
+def test_random_weights_come_from_the_generator_alone() -> None:
+    states = []
+    for seed in (0, 0, 1):
+        torch.rand(3)
+        states.append(tiny.load(generator(seed)).state_dict()["network.blocks.0.attn.qkv.weight"])
+    assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
+    state = torch.get_rng_state()
+    tiny.load(generator())
+    assert torch.equal(state, torch.get_rng_state()), "the global generator is left alone"
+
+
+def test_timm_weights_from_a_file(tmp_path: Path) -> None:
+    model = timm_library.create_model("vit_tiny_patch16_224", num_classes=7, depth=12)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    body = timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w.safetensors'}")
+    assert torch.equal(body.network.blocks[3].mlp.fc1.weight, model.blocks[3].mlp.fc1.weight)
+    with pytest.raises(ValueError, match="does not fit"):
+        timm_backbone.load(generator(), f"resnet18@{tmp_path / 'w.safetensors'}")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [(None, "write timm:NAME"), ("vit_tiny_patch16_225", "near: vit_tiny"), ("resnet18@nothing.safetensors", "no file")],
+)
+def test_bad_timm_arguments(argument: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        timm_backbone.load(generator(), argument)
+
+
+@pytest.mark.parametrize("argument", ["big", "16", "-64"])
+def test_bad_image_sizes(argument: str) -> None:
+    with pytest.raises(ValueError, match="whole number from 32"):
+        efficientnet_lite0.load(generator(), argument)
+
+
+def test_tiny_takes_no_argument() -> None:
+    with pytest.raises(ValueError, match="no argument"):
+        tiny.load(generator(), "64")
+
+
+@pytest.mark.data
+def test_lite0_carries_the_published_weights() -> None:
+    body = efficientnet_lite0.load(generator(), "64")
+    assert body.size == 64 and body.width == 1280
+    assert sum(p.numel() for p in body.parameters()) == 4_652_008 - 1_281_000, "without the classifier"
+    again = efficientnet_lite0.load(generator(), "96")
+    assert again.network is not body.network and again.size == 96
