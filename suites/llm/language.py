@@ -25,7 +25,7 @@ from ..task import LoadBackbone, Outcome, Setup, Task
 CALIBRATION_DOMAINS = ("encyclopedic", "code", "law")
 CALIBRATION_WINDOW = 256
 """Tokens in one calibration example."""
-COST_WINDOW = 128
+COST_WINDOW = 64
 """Tokens of the one forward pass whose operations and CPU time are reported per token."""
 SEPARATOR = "\n\n"
 """What stands between two documents in a token stream."""
