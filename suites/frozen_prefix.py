@@ -28,7 +28,7 @@ class Remainder(Body):
         self.width, self.unit = body.width, body.unit
 
     def collate(self, items: list[Tensor]) -> Tensor:
-        """Results of the frozen stages as one batch; feature maps lie channels last, which convolutions run faster on."""
+        """Results of the frozen stages as one batch; feature maps lie channels last, where convolutions are faster."""
         batch = torch.stack(items)
         return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
@@ -88,7 +88,7 @@ def _through(body: Body, start: int, part: Pairs, data: PredictionData, context:
         with torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16):
             found.append(_run(body.stages()[:start], inputs).cpu())
         targets.append(target.cpu())
-    return Paired(torch.cat(found), torch.cat(targets)) if found else Paired((), torch.zeros(0))
+    return Paired(list(torch.cat(found)), torch.cat(targets)) if found else Paired((), torch.zeros(0))
 
 
 def _run(stages: Any, inputs: Any) -> Any:

@@ -10,11 +10,11 @@ from torch import nn
 from sparsebench.models.adapters.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.conv import ConvConfig
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import Block, UnknownAnatomy, describe
 
 from .context import Context
 from .frozen_prefix import cut
-from .method import Backbone, Curves
+from .method import Backbone, Curves, NotApplicable
 from .prediction import PredictionTask
 from .task import Task
 from .training import TrainedMethod, TrainingData
@@ -59,5 +59,12 @@ class ParameterEfficientMethod(TrainedMethod):
 
     def bottleneck(self, backbone: nn.Module, rank: int, context: Context) -> AdapterConfig:
         """One bottleneck of `rank` hidden units per block: linear in a transformer, 1x1 convolutions in a CNN."""
-        kind = ConvConfig if describe(backbone).blocks[0].attention is None else BottleneckConfig
+        kind = ConvConfig if self.blocks_of(backbone)[0].attention is None else BottleneckConfig
         return kind(r=rank, blocks=self.blocks, init=self.init, seed=self.init_seed(context))
+
+    def blocks_of(self, backbone: nn.Module) -> tuple[Block, ...]:
+        """The blocks of the loaded backbone. Raises NotApplicable where no anatomy is known."""
+        try:
+            return describe(backbone).blocks
+        except UnknownAnatomy as error:
+            raise NotApplicable(f"no blocks are known: {error}") from error

@@ -82,8 +82,8 @@ class Predictor(nn.Module):
         return self.head(self.body(inputs))
 
 
-def describe_predictor(model: Predictor) -> Anatomy:
-    """The anatomy of the body, with the predictor's head."""
+def describe_predictor(model: Any) -> Anatomy:
+    """The anatomy of a `Predictor`: that of its body, with its own head."""
     return replace(describe(model.body), model=model, head=see_through(model, "head"))
 
 

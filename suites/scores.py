@@ -85,7 +85,7 @@ def area_under_curve(outputs: Tensor, targets: Tensor, generator: torch.Generato
 
 
 def _mean_auc(scores_NT: np.ndarray, labels_NT: np.ndarray) -> float:
-    """Mean over the columns with both classes, NaN without one. By ranks (Mann-Whitney), ten times as fast as curves."""
+    """Mean over the columns with both classes, NaN without one; by ranks, as in the Mann-Whitney test."""
     from scipy.stats import rankdata
 
     columns = []

@@ -1,7 +1,8 @@
 """Bottleneck adapter after each FFN of a transformer, or after each block of a CNN
 
-Houlsby et al. (arXiv 1902.00751), one adapter per block after the FFN as in Pfeiffer et al. (arXiv 2005.00247); on a CNN
-two 1x1 convolutions with a GELU between them after each block (RepAdapter's place, arXiv 2302.08106). The head trains too.
+Houlsby et al. (arXiv 1902.00751), one adapter per block after the FFN as in Pfeiffer et al. (arXiv 2005.00247); on a
+CNN two 1x1 convolutions with a GELU between them after each block (RepAdapter's place, arXiv 2302.08106). The head
+trains too.
 """
 
 from dataclasses import dataclass

@@ -85,7 +85,8 @@ class LinearProbe(Method):
             return weight, bias
         fitted = self._logistic(x, y, penalty)
         if len(found) == 2:  # scikit-learn gives the difference of the two logits
-            weight[found], bias[found] = np.outer([-0.5, 0.5], fitted.coef_), [-0.5, 0.5] * fitted.intercept_
+            half = np.array([-0.5, 0.5])
+            weight[found], bias[found] = np.outer(half, fitted.coef_), half * fitted.intercept_
         else:
             weight[found], bias[found] = fitted.coef_, fitted.intercept_
         return weight, bias
@@ -95,7 +96,7 @@ class LinearProbe(Method):
             share = (y.sum() + 0.5) / (len(y) + 1)
             return np.zeros((1, x.shape[1])), np.log([share / (1 - share)])
         fitted = self._logistic(x, y, penalty)
-        return fitted.coef_, fitted.intercept_
+        return fitted.coef_, np.atleast_1d(fitted.intercept_)
 
     def _ridge(self, x: np.ndarray, y: np.ndarray, penalty: float) -> Affine:
         fitted = Ridge(alpha=penalty * len(x)).fit(x, y)

@@ -1,7 +1,8 @@
 """LoRA: low-rank updates of the attention's query and value projections
 
-Hu et al. (arXiv 2106.09685), section 4: W + (alpha / rank) B A with B = 0 at first. The head trains too. The updates stay
-beside the weights, so that the table counts what was trained; merging them would make the model as fast as its backbone.
+Hu et al. (arXiv 2106.09685), section 4: W + (alpha / rank) B A with B = 0 at first. The head trains too. The updates
+stay beside the weights, so that the table counts what was trained; merging them would make the model as fast as its
+backbone.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sparsebench.models.adapters.attach import attach
 from sparsebench.models.adapters.lora import LoRAConfig
 
 from ..context import Context
+from ..method import NotApplicable
 from ..parameter_efficient import ParameterEfficientMethod
 
 
@@ -32,7 +34,9 @@ class LoRA(ParameterEfficientMethod):
     needs_attention: ClassVar[bool] = True
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The frozen backbone with low-rank updates."""
+        """The frozen backbone with low-rank updates. Raises NotApplicable without attention."""
+        if self.blocks_of(backbone)[0].attention is None:
+            raise NotApplicable("the backbone has no attention")
         config = LoRAConfig(
             r=self.rank,
             alpha=self.alpha,

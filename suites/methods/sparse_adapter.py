@@ -1,8 +1,8 @@
 """SparseAdapter: a wider adapter, pruned before training to the weights of a narrow one
 
 He et al. (arXiv 2210.04284), section 3: prune at initialisation, then train with the mask fixed. The default is
-Large-Sparse: `factor` times as wide at density 1 / `factor`. Its non-zero weights are as many as those of a dense adapter
-of `base_rank`, which is checked; its biases, never pruned, are more by (factor - 1) * base_rank a block.
+Large-Sparse: `factor` times as wide at density 1 / `factor`. Its non-zero weights are as many as those of a dense
+adapter of `base_rank`, which is checked; its biases, never pruned, are more by (factor - 1) * base_rank a block.
 """
 
 import copy

@@ -42,7 +42,7 @@ class VisionBody(Body):
     def encode(self, raw: Sequence[Any]) -> Sequence[Tensor]:
         """Resized images, uint8 (3, size, size): at once for an array or a list, one by one for a lazy sequence."""
         if isinstance(raw, np.ndarray):
-            return self._resized(raw)
+            return list(self._resized(raw))
         if isinstance(raw, list):
             return [self._resized(image[None])[0] for image in raw]
         return LazyImages(self, raw)
@@ -108,8 +108,8 @@ def _chain(*modules: nn.Module) -> Callable[[Any], Any]:
     return run
 
 
-def describe_body(body: VisionBody) -> Anatomy:
-    """The anatomy of the network inside."""
+def describe_body(body: Any) -> Anatomy:
+    """The anatomy of a `VisionBody`: that of the network inside."""
     return replace(describe(body.network), model=body)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from typing import Any
 
 from torch import nn
 
@@ -32,7 +33,7 @@ def _network(number: int) -> nn.Module:
     import timm
     from safetensors.torch import load_file
 
-    network = timm.create_model(f"tf_efficientnet_lite{number}")
+    network: Any = timm.create_model(f"tf_efficientnet_lite{number}")
     network.load_state_dict(load_file(efficientnet_lite(number)))
     network.reset_classifier(0)
     return network

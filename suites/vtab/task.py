@@ -13,7 +13,7 @@ from ..prediction import Examples, PredictionTask, Splits
 
 def mini(splits: VisionSplits) -> Splits:
     """800 + 200 + test images as examples."""
-    return Splits(*(Examples(part.images, part.labels) for part in splits))
+    return Splits(*(Examples(part.images, part.labels) for part in splits))  # type: ignore[arg-type]
 
 
 class LazyFolder(Sequence[np.ndarray]):

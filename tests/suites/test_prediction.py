@@ -114,7 +114,9 @@ KINDS = ["classification", "regression", "multilabel"]
 def test_the_test_part_does_not_touch_training(kind: str) -> None:
     clean = splits(kind)
     rng = np.random.default_rng(9)
-    poison = Examples(rng.normal(size=(20, 4)) * 1e3, rng.permutation(clean.test.targets) * 0 + clean.test.targets[::-1])
+    poison = Examples(
+        rng.normal(size=(20, 4)) * 1e3, rng.permutation(clean.test.targets) * 0 + clean.test.targets[::-1]
+    )
     (one, state), (other, poisoned) = run(make_task(kind)), run(make_task(kind, replace(clean, test=poison)))
     assert all(torch.equal(state[name], poisoned[name]) for name in state)
     assert one.curves == other.curves
@@ -161,8 +163,10 @@ def test_calibration_comes_from_the_training_part_and_is_the_same_for_everyone()
 
 
 def test_head_and_backbone_depend_on_the_seed_alone() -> None:
-    states = [make_task(kind).setup(Rows, context(seed)).model.state_dict() for kind, seed in
-              (("classification", 0), ("regression", 0), ("classification", 1))]
+    states = [
+        make_task(kind).setup(Rows, context(seed)).model.state_dict()
+        for kind, seed in (("classification", 0), ("regression", 0), ("classification", 1))
+    ]
     assert torch.equal(states[0]["body.layer.weight"], states[1]["body.layer.weight"])
     assert torch.equal(states[0]["head.weight"], states[1]["head.weight"])
     assert not torch.equal(states[0]["head.weight"], states[2]["head.weight"])

@@ -92,7 +92,9 @@ def test_bootstrap_depends_on_its_generator_only() -> None:
     ("kind", "main"), [("classification", "accuracy"), ("regression", "rmse"), ("multilabel", "roc_auc")]
 )
 def test_the_target_chooses_the_score(kind: str, main: str) -> None:
-    targets = torch.tensor([0, 1, 1]) if kind == "classification" else torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    targets = (
+        torch.tensor([0, 1, 1]) if kind == "classification" else torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    )
     assert score(torch.randn(3, 2, generator=generator()), targets, Target(kind, 2), generator()).main == main
 
 

@@ -1,6 +1,7 @@
 """Any timm network: timm:NAME with random weights, timm:NAME@FILE with weights from a safetensors file"""
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -22,14 +23,14 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
         raise ValueError(f"unknown timm network {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(torch.randint(2**62, (), generator=generator).item())
-        network = timm.create_model(name)
+        network: Any = timm.create_model(name)
     if file:
         _read(network, Path(file))
     network.reset_classifier(0)
     return VisionBody(network)
 
 
-def _read(network: torch.nn.Module, file: Path) -> None:
+def _read(network: Any, file: Path) -> None:
     """Load weights; a file without the head, or with one of other size, is welcome, since the head goes."""
     if not file.is_file():
         raise ValueError(f"no file {file}: write timm:NAME@FILE with a safetensors file")

@@ -104,7 +104,11 @@ def test_timm_weights_from_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [(None, "write timm:NAME"), ("vit_tiny_patch16_225", "near: vit_tiny"), ("resnet18@nothing.safetensors", "no file")],
+    [
+        (None, "write timm:NAME"),
+        ("vit_tiny_patch16_225", "near: vit_tiny"),
+        ("resnet18@nothing.safetensors", "no file"),
+    ],
 )
 def test_bad_timm_arguments(argument: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
