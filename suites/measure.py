@@ -14,7 +14,7 @@ from torch import nn
 from sparsebench.models.counting import count_parameters, flops, stored_bytes
 from sparsebench.reports.record import Costs
 
-REPEATS = 5
+REPEATS = 3
 
 
 @torch.no_grad()
