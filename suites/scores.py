@@ -45,7 +45,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
     share, n = correct.float().mean().item(), len(correct)
     stderr = (share * (1 - share) / max(1, n - 1)) ** 0.5
     metric = Metric(
-        value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="fraction"
+        value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share"
     )
     return Scores("accuracy", {"accuracy": metric}, {"correct": correct.tolist()})
 
@@ -79,7 +79,7 @@ def area_under_curve(outputs: Tensor, targets: Tensor, generator: torch.Generato
         n=n,
         higher_is_better=True,
         chance=0.5,
-        unit="fraction",
+        unit="share",
     )
     return Scores("roc_auc", {"roc_auc": metric}, {"score": outputs.tolist(), "target": _plain(targets)})
 

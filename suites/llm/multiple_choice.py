@@ -53,7 +53,7 @@ class HarnessTask(LanguageTask):
                 n=len(samples),
                 higher_is_better=True,
                 chance=self.chance(chance),
-                unit="fraction",
+                unit="share",
             )
             for name in self.harness_metrics
         }
