@@ -73,7 +73,7 @@ def test_run_gives_accuracy_error_chance_and_outcomes(
     outcome = Questions().run(method, tiny.load, context)
     metric = outcome.metrics["acc_norm"]
     assert outcome.main_metric == "acc_norm"
-    assert (metric.n, metric.chance, metric.unit) == (2, 0.25, "fraction")
+    assert (metric.n, metric.chance, metric.unit) == (2, 0.25, "share")
     assert metric.value == sum(outcome.examples["acc_norm"]) / 2
     assert metric.stderr is not None
     assert capfd.readouterr().err == ""  # no log lines, no progress bars
