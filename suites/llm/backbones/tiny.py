@@ -6,6 +6,7 @@ from ..byte_tokenizer import byte_tokenizer
 from ..language import CausalLM
 
 SOURCES = ()
+RANDOM_WEIGHTS = True
 FAMILY = "transformer"
 DEVIATION = 0.05
 """Of the normal distribution that the matrices are drawn from."""
