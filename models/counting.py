@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -69,7 +70,7 @@ def stored_bytes(model: nn.Module) -> int:
     return sum(storages.values())
 
 
-def flops(model: nn.Module, *inputs: object, **keywords: object) -> int:
+def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> int:
     """Floating-point operations of one forward pass (a multiply-add is two), as torch's flop counter sees them.
 
     Matrix products, convolutions and attention count; element-wise work does not.

@@ -52,7 +52,7 @@ class Method(ABC):
     """A benchmarked method. Its dataclass fields are its config; equal configs give equal cells."""
 
     stochastic: ClassVar[bool] = True
-    """False if the seed changes nothing: the plan then runs one seed only."""
+    """False if the seed changes nothing about the method: on fixed weights, the plan then runs one seed only."""
 
     def unsupported(self, task: type["Task"], backbone: Backbone) -> str | None:
         """Why this method cannot run there (shown as "n/a: reason"), or None if it can."""

@@ -213,7 +213,7 @@ class PredictionTask(Task):
 
     def _evaluate(self, model: nn.Module, part: Pairs, data: PredictionData, context: Context) -> Scores:
         outputs = predict(model, part, data, context.budget.batch_size)
-        targets = part.targets if isinstance(part, Paired) else torch.stack([target for _, target in part])
+        targets = targets_of(part)
         generator = context.task_generator("bootstrap")
         return score(data.scale.undo(outputs), data.scale.undo(targets), self.target, generator)
 
@@ -223,9 +223,17 @@ class PredictionTask(Task):
         return measure_costs(model, lambda m: m(inputs), len(pairs), data.body.unit)
 
 
-@torch.inference_mode()
+def targets_of(part: Pairs) -> Tensor:
+    """All targets of a part: (N,) class numbers or (N, T)."""
+    return part.targets if isinstance(part, Paired) else torch.stack([target for _, target in part])
+
+
+@torch.no_grad()
 def predict(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int) -> Tensor:
-    """Outputs of shape (N, outputs) on the CPU in float32, in the order of `part`; the model is put in eval mode."""
+    """Outputs (N, outputs) of a model, or features (N, width) of its body: float32, on the CPU, in the order of `part`.
+
+    The model is put in eval mode.
+    """
     model.eval()
     batches = (data.collate(list(part[start : start + batch_size])) for start in range(0, len(part), batch_size))
     return torch.cat([model(inputs).float().cpu() for inputs, _ in batches])

@@ -44,9 +44,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
     correct = (outputs.argmax(dim=1) == targets).int()
     share, n = correct.float().mean().item(), len(correct)
     stderr = (share * (1 - share) / max(1, n - 1)) ** 0.5
-    metric = Metric(
-        value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share"
-    )
+    metric = Metric(value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share")
     return Scores("accuracy", {"accuracy": metric}, {"correct": correct.tolist()})
 
 

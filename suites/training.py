@@ -104,6 +104,7 @@ def train(method: TrainedMethod, model: nn.Module, data: TrainingData, context: 
         data.train,  # type: ignore[arg-type]
         batch_size=context.budget.batch_size,
         shuffle=True,
+        drop_last=len(data.train) > context.budget.batch_size,  # a last batch of one spoils batch statistics
         collate_fn=data.collate,
         generator=context.task_generator("data-order"),
     )

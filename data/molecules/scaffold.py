@@ -21,9 +21,11 @@ class SplitIndices(NamedTuple):
 
 def scaffold_of(smiles: str, chirality: bool = False) -> str:
     """Canonical SMILES of the Bemis-Murcko scaffold; "" for a molecule without rings."""
+    from rdkit import rdBase
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
-    return MurckoScaffold.MurckoScaffoldSmiles(smiles=smiles, includeChirality=chirality)
+    with rdBase.BlockLogs():
+        return MurckoScaffold.MurckoScaffoldSmiles(smiles=smiles, includeChirality=chirality)
 
 
 def scaffold_groups(smiles: Sequence[str], chirality: bool = False) -> list[list[int]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..context import Context
 from ..method import Backbone, Curves, Method
-from ..prediction import Pairs, PredictionData, PredictionTask, Predictor, prediction_loss
+from ..prediction import PredictionData, PredictionTask, Predictor, predict, prediction_loss, targets_of
 from ..task import Task
 
 Affine = tuple[np.ndarray, np.ndarray]
@@ -54,7 +54,9 @@ class LinearProbe(Method):
     def fit(self, model: Predictor, data: PredictionData, context: Context) -> Curves:
         """Write the best head into `model.head`. The curve is the validation loss by penalty."""
         size = context.budget.batch_size
-        (x, y), (x_val, y_val) = (_features(model, part, data, size) for part in (data.train, data.val))
+        (x, y), (x_val, y_val) = (
+            (predict(model.body, part, data, size).double(), targets_of(part)) for part in (data.train, data.val)
+        )
         mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
         standard = ((x - mean) / deviation).numpy()
         curve, best = [], float("inf")
@@ -117,15 +119,6 @@ def _by_column(
             raise ValueError(f"target column {index} has no label in the training part")
         fits.append(solve(x[known], column[known], penalty))
     return np.concatenate([weight for weight, _ in fits]), np.concatenate([bias for _, bias in fits])
-
-
-@torch.no_grad()
-def _features(model: Predictor, part: Pairs, data: PredictionData, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Features (N, width) in float64 and targets of a part, on the CPU; the body is run once over it."""
-    model.eval()
-    batches = [data.collate(list(part[first : first + batch_size])) for first in range(0, len(part), batch_size)]
-    features = [model.body(inputs).double().cpu() for inputs, _ in batches]
-    return torch.cat(features), torch.cat([targets.cpu() for _, targets in batches])
 
 
 @torch.no_grad()

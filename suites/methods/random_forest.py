@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..context import Context, Target
 from ..method import Backbone, Curves, Method
-from ..prediction import Pairs, PredictionData, PredictionTask, Predictor
+from ..prediction import PredictionData, PredictionTask, Predictor, predict, targets_of
 from ..task import Task
 
 Forest = RandomForestClassifier | RandomForestRegressor
@@ -111,8 +111,8 @@ class RandomForestMethod(Method):
 
     def fit(self, model: Predictor, data: PredictionData, context: Context) -> Curves:
         """Grow the forests on the features of the training part. Raises ValueError for a column without a label."""
-        features = _features(model, data.train, data, context.budget.batch_size)
-        targets = torch.stack([target for _, target in data.train]).numpy()
+        features = predict(model.body, data.train, data, context.budget.batch_size).numpy()
+        targets = targets_of(data.train).numpy()
         columns = [targets] if context.target.kind == "classification" else list(targets.T)
         generator = context.task_generator("forest")
         forests = []
@@ -131,14 +131,6 @@ class RandomForestMethod(Method):
     def _forest(self, target: Target, seed: int) -> Forest:
         kind = RandomForestRegressor if target.kind == "regression" else RandomForestClassifier
         return kind(n_estimators=self.trees, random_state=seed, n_jobs=1)
-
-
-@torch.inference_mode()
-def _features(model: Predictor, part: Pairs, data: PredictionData, batch_size: int) -> np.ndarray:
-    """Features of shape (N, width), float32, as scikit-learn takes them."""
-    model.eval()
-    batches = (data.collate(list(part[start : start + batch_size])) for start in range(0, len(part), batch_size))
-    return torch.cat([model.body(inputs).float().cpu() for inputs, _ in batches]).numpy()
 
 
 def _nodes(tree: Any, root: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -43,7 +43,8 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
     known = entries[2].backbone(backbone)
     reason = method.unsupported(type(task), known) or task.unsupported(known)
     code = code_hash(entries, about.libraries)
-    for seed in range(plan.seeds if method.stochastic and not reason else 1):
+    several = method.stochastic or entries[2].constant("RANDOM_WEIGHTS", False)
+    for seed in range(plan.seeds if several and not reason else 1):
         info = CellInfo(
             suite=plan.suite,
             suite_version=about.version,

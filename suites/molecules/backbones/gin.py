@@ -12,6 +12,7 @@ import torch
 from ..bodies import GraphBody
 
 SOURCES = ()
+RANDOM_WEIGHTS = True
 FAMILY = "graph"
 
 

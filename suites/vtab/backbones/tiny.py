@@ -8,6 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from ..body import VisionBody
 
 SOURCES = ()
+RANDOM_WEIGHTS = True
 FAMILY = "transformer"
 
 
