@@ -76,7 +76,8 @@ class LoRALayer(AdapterLayer):
         rows = out.view(-1, out.shape[-1])
         for (start, stop), down, up in zip(self.spans, self.down, self.up, strict=True):
             assert isinstance(up, Masked)
-            low, weight = down(x).view(rows.shape[0], -1), up.effective().T
+            # under autocast the parts come in two widths
+            low, weight = down(x).view(rows.shape[0], -1).to(rows.dtype), up.effective().T.to(rows.dtype)
             if stop - start == rows.shape[1]:
                 rows = torch.addmm(rows, low, weight, alpha=self.scaling)
             else:  # in place, which a linear layer allows: it does not need its output for its gradient

@@ -77,7 +77,8 @@ class ExpertBank(nn.Module):
         experts = zip(inward, bias, self.down.split(self.sizes), strict=True)
         for (place, x_MD, g), (w_in, b_in, w_out) in zip(slices, experts, strict=True):
             if len(place):
-                out.index_add_(0, place, (self._hidden(x_MD, w_in, b_in) * g) @ w_out)
+                part = (self._hidden(x_MD, w_in, b_in) * g) @ w_out
+                out.index_add_(0, place, part.to(out.dtype))  # under autocast the product is narrower than x
         return out
 
     def _inward(self) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
