@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from .anatomy import UnknownAnatomy, describe
 
@@ -75,7 +75,10 @@ def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> 
 
     Matrix products, convolutions and attention count; element-wise work does not.
     """
-    uncounted = {torch.ops.aten._grouped_mm: _grouped_mm_flops}
+    uncounted = {
+        torch.ops.aten._grouped_mm: _grouped_mm_flops,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    }
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         model(*inputs, **keywords)
     return counter.get_total_flops()
@@ -84,6 +87,11 @@ def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> 
 def _grouped_mm_flops(rows: torch.Size, weights: torch.Size, *args: object, **keywords: object) -> int:
     """Rows (tokens, in) against stacked weights (experts, in, out), the experts kernel of transformers."""
     return 2 * rows[0] * weights[-2] * weights[-1]
+
+
+def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *args: object, **keywords: object) -> int:
+    """Attention on a CPU: scores and weighted values, every key against every query whatever the mask."""
+    return sdpa_flop_count(query, key, value)
 
 
 def _numel(module: nn.Module) -> int:

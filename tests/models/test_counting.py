@@ -84,3 +84,8 @@ def test_stock_mixture_flops_closed_form(implementation: str, build: Build) -> N
     model.set_experts_implementation(implementation)
     layer = model.model.layers[0].mlp
     assert flops(layer, torch.randn(1, 6, 32)) == 2 * 6 * (2 * 3 * 32 * 48 + 32 * 4)
+
+
+def test_attention_counts_on_the_cpu() -> None:
+    q, k, v = torch.randn(3, 2, 4, 8, 16).unbind(0)  # batch 2, heads 4, tokens 8, head 16
+    assert flops(torch.nn.functional.scaled_dot_product_attention, q, k, v) == 2 * 2 * (2 * 4 * 8 * 8 * 16)
