@@ -94,22 +94,45 @@ def to_latex(table: SuiteTable) -> str:
     return "\n".join([*notes, *head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def to_rich(table: SuiteTable) -> Table:
-    """The table for the terminal; the best entries are bold, failures red."""
+def to_rich(table: SuiteTable, width: int) -> list[Table]:
+    """The table for a terminal of `width` columns, cut into as many parts as that takes; best bold, failures red."""
     from rich.table import Table
     from rich.text import Text
 
-    notes = [f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
-    shown = Table(
-        title=table.title, caption=Text("\n".join([LEGEND, *notes])), caption_justify="left", header_style="bold"
-    )
     titles, rows = _grid(table)
-    for index, title in enumerate(titles):
-        shown.add_column(title, justify="right" if index else "left", overflow="fold")
-    for line, row in zip(table.lines, rows, strict=True):
-        entries = (None, *line.entries, *line.averages, *(None for _ in line.costs))
-        shown.add_row(*(Text(text, _style(entry)) for text, entry in zip(row, entries, strict=True)))
+    styles = [
+        [_style(entry) for entry in (None, *line.entries, *line.averages, *(None for _ in line.costs))]
+        for line in table.lines
+    ]
+    notes = [f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
+    parts, widths = _fitting(titles, rows, width)
+    shown = []
+    for number, columns in enumerate(parts):
+        last = number == len(parts) - 1
+        caption = Text("\n".join([LEGEND, *notes])) if last else None
+        part = Table(title=None if number else table.title, caption=caption, caption_justify="left")
+        for index in columns:
+            part.add_column(titles[index], justify="right" if index else "left", overflow="fold", width=widths[index])
+        for row, style in zip(rows, styles, strict=True):
+            part.add_row(*(Text(row[index], style[index]) for index in columns))
+        shown.append(part)
     return shown
+
+
+def _fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[list[int]], list[int]]:
+    """Columns of each part of a table (the first column, and as many others as fit), and the width of every column."""
+    frame = 3  # a rule and two blanks beside each column
+    widths = [max(map(len, [*title.split(), *(row[index] for row in rows)])) for index, title in enumerate(titles)]
+    widths[0] = min(widths[0], width // 3)
+    start = width - 1 - widths[0] - frame
+    parts, room = [[0]], start
+    for index in range(1, len(titles)):
+        if widths[index] + frame > room and len(parts[-1]) > 1:
+            parts.append([0])
+            room = start
+        parts[-1].append(index)
+        room -= widths[index] + frame
+    return parts, widths
 
 
 def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:

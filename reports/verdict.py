@@ -73,11 +73,16 @@ def _cost(matrix: Matrix, info: SuiteInfo, contrast: Contrast) -> str:
         ours = matrix.cost(contrast.row, quantity)
         theirs = matrix.cost(baseline, quantity) if baseline else None
         if ours is not None and theirs:
-            shares.append((name, round(100 * ours / theirs)))
-    different = [f"{share} % of its {name}" for name, share in shares if share != 100]
+            shares.append((name, 100 * ours / theirs))
+    different = [f"{_share(share)} its {name}" for name, share in shares if round(share) != 100]
     if not different:
         return ", at equal cost" if shares else ""
     return f", at {' and '.join([', '.join(different[:-1]), different[-1]] if different[:-1] else different)}"
+
+
+def _share(percent: float) -> str:
+    times = percent / 100
+    return f"{percent:.0f} % of" if times < 2 else f"{times:.2g} ×" if times < 100 else f"{times:.0f} ×"
 
 
 def _active(costs: Costs) -> float | None:

@@ -44,7 +44,8 @@ def write_report(folder: Path, out: Path) -> None:
     for matrix in matrices(records):
         info = suite_infos().get(matrix.suite)
         if info is not None:
-            console.print(to_rich(suite_table(matrix, info)))
+            for part in to_rich(suite_table(matrix, info), console.width):
+                console.print(part)
     speed = folder / SPEED_FILE
     page = render(records, problems, out, suite_infos(), speed if speed.exists() else None)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)

@@ -169,7 +169,23 @@ def test_latex_is_escaped(make):
 
 def test_terminal_table_shows_labels_as_they_are(make):
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(printing.to_rich(table([make.record("base [red]x"), make.record("a", status="n/a", reason="why")])))
+    for part in printing.to_rich(
+        table([make.record("base [red]x"), make.record("a", status="n/a", reason="why")]), 200
+    ):
+        console.print(part)
     text = console.export_text()
     assert "base [red]x" in text
     assert "[1] n/a: why" in text
+
+
+def test_a_wide_table_is_cut_to_the_terminal(make):
+    tasks = [f"a_task_of_some_length_{number}" for number in range(12)]
+    wide = table([make.record(label, task=task) for label in ("one", "two") for task in tasks])
+    for width in (60, 80, 120):
+        console = Console(file=io.StringIO(), width=width)
+        parts = printing.to_rich(wide, width)
+        for part in parts:
+            assert console.measure(part).minimum <= width
+            assert part.columns[0].header == "method"
+        shown = [column.header for part in parts for column in part.columns[1:]]
+        assert len(shown) == len(set(shown)) == 12 + len(wide.averages) + len(wide.cost_titles)
