@@ -32,7 +32,7 @@ MethodOption = Annotated[list[str] | None, typer.Option("--method", "-m", help="
 TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task, or one more.")]
 BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", "-b", help="This backbone, `name[:argument]`.")]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Result folder [default: results/<profile>].")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Result folder (results/<profile> unless given).")]
 FolderArgument = Annotated[Path, typer.Argument(help="Result folder of a run.")]
 ReuseOption = Annotated[
     ReuseChoice,
@@ -66,9 +66,16 @@ def main() -> None:
         sys.exit(130)
 
 
+def _only(context: typer.Context, suite: list[str] | None) -> list[str]:
+    """The suites meant by `sparsebench <suite> ...` or by --suite; empty means all."""
+    if context.obj and suite:
+        raise UsageError(f"--suite and `sparsebench {context.obj}` say it twice: leave one out")
+    return [context.obj] if context.obj else suite or []
+
+
 def _selected(
     profile: str,
-    suite: list[str] | None,
+    suite: list[str],
     method: list[str] | None = None,
     task: list[str] | None = None,
     backbone: list[str] | None = None,
@@ -78,7 +85,7 @@ def _selected(
 
     from .profile import load_profile, narrow
 
-    loaded = load_profile(profile, suite or ())
+    loaded = load_profile(profile, suite)
     if (method or task or backbone) and len(loaded.plans) != 1:
         raise UsageError("--method, --task and --backbone need one suite: say `sparsebench vtab run ...` or --suite")
     plans = tuple(narrow(plan, method or (), task or (), backbone or (), seeds) for plan in loaded.plans)
@@ -86,11 +93,11 @@ def _selected(
 
 
 @app.command("list")
-def list_(suite: SuiteOption = None) -> None:
+def list_(context: typer.Context, suite: SuiteOption = None) -> None:
     """Methods, tasks, backbones and profiles."""
     from .listing import listing
 
-    typer.echo(listing(suite or list(suites())))
+    typer.echo(listing(_only(context, suite) or list(suites())))
 
 
 @app.command()
@@ -103,6 +110,7 @@ def show(name: Annotated[str, typer.Argument(help="A method, task, backbone, dat
 
 @app.command()
 def plan(
+    context: typer.Context,
     profile: ProfileOption = "quick",
     suite: SuiteOption = None,
     method: MethodOption = None,
@@ -114,24 +122,25 @@ def plan(
     """The matrix of cells: done, missing, stale, n/a, and the time it will take. Runs nothing."""
     from .listing import plan_text
 
-    selected = _selected(profile, suite, method, task, backbone, seeds)
+    selected = _selected(profile, _only(context, suite), method, task, backbone, seeds)
     typer.echo(plan_text(selected, out or _default_out(profile)))
 
 
 @app.command()
-def prepare(profile: ProfileOption = "quick", suite: SuiteOption = None) -> None:
+def prepare(context: typer.Context, profile: ProfileOption = "quick", suite: SuiteOption = None) -> None:
     """Download and verify everything that a profile needs."""
     from sparsebench.data.sources import prepare as prepare_sources
 
     from .plan import expand
 
-    cells = expand(_selected(profile, suite))
+    cells = expand(_selected(profile, _only(context, suite)))
     names = sorted({name for cell in cells for name in cell.sources})
     prepare_sources(names, typer.echo)
 
 
 @app.command()
 def run(
+    context: typer.Context,
     profile: ProfileOption = "quick",
     suite: SuiteOption = None,
     method: MethodOption = None,
@@ -140,7 +149,9 @@ def run(
     seeds: SeedsOption = None,
     out: OutOption = None,
     reuse: ReuseOption = ReuseChoice.missing,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes [default: cores / threads].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
     memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
 ) -> None:
@@ -151,7 +162,7 @@ def run(
     from .run import default_workers
     from .run import run as run_profile
 
-    selected = _selected(profile, suite, method, task, backbone, seeds)
+    selected = _selected(profile, _only(context, suite), method, task, backbone, seeds)
     limit = None if memory is None else int(memory * 2**30)
     options = Options(workers=workers or default_workers(threads), threads=threads, memory=limit)
     raise typer.Exit(run_profile(selected, out or _default_out(profile), options, reuse.value, Console()))
@@ -160,7 +171,7 @@ def run(
 @app.command()
 def report(
     folder: FolderArgument,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to [default: FOLDER/report].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to (FOLDER/report unless given).")] = None,
 ) -> None:
     """Tables on the terminal, and the page, Markdown, CSV and LaTeX in files."""
     from .summary import write_report
@@ -183,7 +194,7 @@ def compare(
 
 @app.command()
 def check(
-    method: Annotated[list[str] | None, typer.Argument(help="Methods [default: all].")] = None,
+    method: Annotated[list[str] | None, typer.Argument(help="Methods (all unless given).")] = None,
 ) -> None:
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
     from rich.console import Console
@@ -206,47 +217,15 @@ def _default_out(profile: str) -> Path:
 
 
 def _suite_app(name: str) -> typer.Typer:
-    """`sparsebench <suite> list|plan|prepare|run`: the same commands for one suite."""
+    """`sparsebench <suite> list|plan|prepare|run`: the same commands, for one suite."""
     sub = typer.Typer(help=f"Only the suite {name}: {suites()[name].title}.", no_args_is_help=True)
 
-    @sub.command("list")
-    def suite_list() -> None:
-        """Methods, tasks, backbones and profiles of this suite."""
-        list_([name])
+    @sub.callback()
+    def choose(context: typer.Context) -> None:
+        context.obj = name
 
-    @sub.command("plan")
-    def suite_plan(
-        profile: ProfileOption = "quick",
-        method: MethodOption = None,
-        task: TaskOption = None,
-        backbone: BackboneOption = None,
-        seeds: SeedsOption = None,
-        out: OutOption = None,
-    ) -> None:
-        """The matrix of cells: done, missing, stale, n/a. Runs nothing."""
-        plan(profile, [name], method, task, backbone, seeds, out)
-
-    @sub.command("prepare")
-    def suite_prepare(profile: ProfileOption = "quick") -> None:
-        """Download and verify what a profile needs."""
-        prepare(profile, [name])
-
-    @sub.command("run")
-    def suite_run(
-        profile: ProfileOption = "quick",
-        method: MethodOption = None,
-        task: TaskOption = None,
-        backbone: BackboneOption = None,
-        seeds: SeedsOption = None,
-        out: OutOption = None,
-        reuse: ReuseOption = ReuseChoice.missing,
-        workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
-        threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
-        memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
-    ) -> None:
-        """Run what is missing of this suite."""
-        run(profile, [name], method, task, backbone, seeds, out, reuse, workers, threads, memory)
-
+    for command, function in (("list", list_), ("plan", plan), ("prepare", prepare), ("run", run)):
+        sub.command(command)(function)
     return sub
 
 
