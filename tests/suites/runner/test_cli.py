@@ -43,7 +43,7 @@ BAD_PROFILES = {
     "a misspelt key": ({"molecules": {**GOOD, "sedes": 3}}, "unknown key 'sedes'; did you mean seeds"),
     "an unknown method": ({"molecules": {**GOOD, "methods": ["ful_tuning"]}}, "did you mean full_tuning?"),
     "an unknown task": ({"molecules": {**GOOD, "tasks": ["sythetic"]}}, "did you mean synthetic?"),
-    "an unknown backbone": ({"molecules": {**GOOD, "backbones": ["tinny"]}}, "did you mean tiny?"),
+    "an unknown backbone": ({"molecules": {**GOOD, "backbones": ["tinny"]}}, "did you mean tiny"),
     "a misspelt config key": (
         {"molecules": {**GOOD, "methods": [{"name": "full_tuning", "config": {"learningrate": 1}}]}},
         "did you mean learning_rate?",

@@ -101,6 +101,7 @@ def test_a_run_killed_at_any_moment_goes_on_where_it_was(bench, tmp_path: Path) 
     bench.write_profile(profile([{"name": "toy_fine", "config": {"nap": 0.7}}], seeds=seeds))
     chance = random.Random(20261124)
     seen: dict[str, bytes] = {}
+    killed_inside = 0
     for attempt in range(KILLS):
         run = bench.start(*bench.run_arguments())
         delay = chance.uniform(0.2, 8.0)
@@ -110,7 +111,9 @@ def test_a_run_killed_at_any_moment_goes_on_where_it_was(bench, tmp_path: Path) 
             kill = os.killpg if attempt % 2 else os.kill  # the whole group, or the parent alone with orphans left
             kill(run.pid, signal.SIGKILL)
             run.communicate()
+            killed_inside += len(seen) < seeds
         check_and_remember(bench.out, seen)
+    assert killed_inside >= KILLS // 2  # enough kills hit a run that still had work to do
     last = bench.call(*bench.run_arguments())
     assert last.returncode == 0, last.stdout + last.stderr
     check_and_remember(bench.out, seen)
