@@ -96,7 +96,8 @@ class Page:
     @property
     def speed_figure(self) -> Figure | None:
         """The bars of the ratios to the peers, if there are any."""
-        lines = [(line.name, line.ratio) for line in self.speed.lines if line.ratio] if self.speed else []
+        found = self.speed.lines if self.speed else ()
+        lines = [(f"{line.group}: {line.name}", line.ratio) for line in found if line.ratio]
         title = "Speed against the peer"
         return Figure(title, plots.speed_ratios(lines[: plots.MAX_MARKS], title)) if lines else None
 

@@ -106,19 +106,20 @@ def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | No
 
 
 def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: str, value_label: str) -> str:
-    """Training curves, one line per method, its number at the end of the line."""
+    """Training curves, one line per method, its number at the end; a name "y by x" says what the axes are."""
+    value_label, _, step_label = value_label.partition(" by ")
     with _axes((4.4, 3.0), title) as (axes, svg):
         for mark, points in lines:
             x, y = zip(*points, strict=True)
             axes.plot(x, y, color=colour(mark.number), linewidth=1.5)
             axes.annotate(str(mark.number), (x[-1], y[-1]), (4, 0), textcoords="offset points", va="center", fontsize=8)
-        axes.set_xlabel("step")
+        axes.set_xlabel(step_label or "step")
         axes.set_ylabel(value_label)
     return svg[0]
 
 
 def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
-    """How many times faster than the peer, per benchmark; the line at 1 is the peer."""
+    """How many times as fast as the peer, per benchmark; the line at 1 is the peer."""
     labels = [_short(name, 30) for name, _ in lines]
     with _axes((4.4, 0.65 + 0.3 * len(lines)), title, left=_width(labels)) as (axes, svg):
         places = range(len(lines))
@@ -132,7 +133,7 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.15)
-        axes.set_xlabel("times faster than the peer")
+        axes.set_xlabel("times as fast as the peer")
     return svg[0]
 
 

@@ -7,6 +7,8 @@ best, in seconds per run) may stand in `extra_info["floor"]`, a name for the tab
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,22 @@ class SpeedError(ValueError):
     """The file is not the JSON of pytest-benchmark."""
 
 
+ROLES = ("ours", "peer", "reference", "floor")
+"""What a run is in its group: our module; what a user would take instead; something else to compare with; the least
+work that any of them could do. Runs say so in `extra_info["role"]`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeedLine:
-    """One benchmark: seconds per run; `ratio` is the peer's median over ours, so above 1 we are faster."""
+    """One benchmark: seconds per run.
+
+    Of ours, `ratio` is the median of the fastest peer of the group over ours (above 1, ours is faster) and `floor` the
+    median of the group's floor over ours (1 is the best possible).
+    """
 
     group: str
     name: str
-    peer: bool
+    role: str
     median: float
     iqr: float
     rounds: int
@@ -47,26 +58,32 @@ def read_speed(path: Path) -> SpeedReport:
     try:
         content = json.loads(path.read_bytes())
         benchmarks = content["benchmarks"]
-        medians = {b["group"]: b["stats"]["median"] for b in benchmarks if b["extra_info"].get("peer")}
-        lines = tuple(_line(b, medians.get(b["group"])) for b in benchmarks)
+        fastest = {(b["group"], b["extra_info"].get("role")): math.inf for b in benchmarks}
+        for b in benchmarks:
+            place = b["group"], b["extra_info"].get("role")
+            fastest[place] = min(fastest[place], float(b["stats"]["median"]))
+        lines = [_line(b, fastest) for b in benchmarks]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise SpeedError(f"{path} is not the JSON of pytest-benchmark ({reason}): run `make speed` again") from error
-    return SpeedReport(_machine(content), tuple(sorted(lines, key=lambda line: (line.group, not line.peer))))
+    order = {role: number for number, role in enumerate(ROLES)}
+    lines.sort(key=lambda line: (line.group, order.get(line.role, len(order))))
+    return SpeedReport(_machine(content), tuple(lines))
 
 
-def _line(benchmark: dict[str, Any], peer: float | None) -> SpeedLine:
-    stats, extra = benchmark["stats"], benchmark["extra_info"]
-    is_peer = bool(extra.get("peer"))
+def _line(benchmark: dict[str, Any], fastest: Mapping[tuple[str, Any], float]) -> SpeedLine:
+    stats, extra, group = benchmark["stats"], benchmark["extra_info"], benchmark["group"]
+    role, median = str(extra.get("role", "")), float(stats["median"])
+    peer, floor = (fastest.get((group, other)) if role == "ours" else None for other in ("peer", "floor"))
     return SpeedLine(
-        group=benchmark["group"] or "other",
-        name=str(extra.get("label") or benchmark["name"]),
-        peer=is_peer,
-        median=float(stats["median"]),
+        group=group or "other",
+        name=str(extra.get("variant") or benchmark["name"]),
+        role=role,
+        median=median,
         iqr=float(stats["iqr"]),
         rounds=int(stats["rounds"]),
-        ratio=None if peer is None or is_peer else peer / float(stats["median"]),
-        floor=float(extra["floor"]) if "floor" in extra else None,
+        ratio=None if peer is None else peer / median,
+        floor=None if floor is None else floor / median,
     )
 
 

@@ -62,8 +62,13 @@ def report(make, tmp_path_factory):
     (store.records / "broken.json").write_text(to_json(record)[:200])
     records, problems = store.read_all()
     speed = out / "speed.json"
-    run = {"group": "g", "name": "ours", "stats": {"median": 0.01, "iqr": 0.0, "rounds": 5}, "extra_info": {}}
-    peer = run | {"name": "theirs", "extra_info": {"peer": True}, "stats": {"median": 0.02, "iqr": 0.0, "rounds": 5}}
+    run = {
+        "group": "g",
+        "name": "ours",
+        "stats": {"median": 0.01, "iqr": 0.0, "rounds": 5},
+        "extra_info": {"role": "ours"},
+    }
+    peer = run | {"name": "theirs", "extra_info": {"role": "peer"}, "stats": {"median": 0.02, "iqr": 0.0, "rounds": 5}}
     speed.write_text(json.dumps({"benchmarks": [run, peer]}))
     page = render(records, problems, out / "report", INFOS, speed)
     return page, page.read_text()

@@ -16,11 +16,14 @@ def benchmark(group, name, median, **extra):
     }
 
 
-def test_ratios_are_those_to_the_peer_of_the_group(tmp_path):
+def test_ratios_are_those_to_the_fastest_peer_of_the_group(tmp_path):
     path = tmp_path / "speed.json"
     runs = [
-        benchmark("moe", "test_ours", 0.01, floor=0.008),
-        benchmark("moe", "test_peer", 0.03, peer=True, label="theirs"),
+        benchmark("moe", "test[a]", 0.01, role="ours", variant="ours"),
+        benchmark("moe", "test[b]", 0.03, role="peer", variant="theirs"),
+        benchmark("moe", "test[c]", 0.04, role="peer", variant="slower"),
+        benchmark("moe", "test[d]", 0.008, role="floor", variant="least work"),
+        benchmark("moe", "test[e]", 0.001, role="reference", variant="dense"),
         benchmark(None, "test_alone", 0.01),
     ]
     machine = {"cpu": {"brand_raw": "A CPU"}, "python_version": "3.11"}
@@ -28,11 +31,10 @@ def test_ratios_are_those_to_the_peer_of_the_group(tmp_path):
     report = read_speed(path)
     assert report.machine == "A CPU, Python 3.11"
     lines = {line.name: line for line in report.lines}
-    assert [line.name for line in report.lines] == ["theirs", "test_ours", "test_alone"]
-    assert lines["test_ours"].ratio == pytest.approx(3)
-    assert lines["theirs"].ratio is None
-    assert lines["test_alone"].ratio is None
-    assert lines["test_ours"].floor == 0.008
+    assert list(lines) == ["ours", "theirs", "slower", "dense", "least work", "test_alone"]
+    assert lines["ours"].ratio == pytest.approx(3)
+    assert lines["ours"].floor == pytest.approx(0.8)
+    assert all(line.ratio is None and line.floor is None for name, line in lines.items() if name != "ours")
 
 
 def test_a_real_file_of_pytest_benchmark(tmp_path):
@@ -42,15 +44,15 @@ def test_a_real_file_of_pytest_benchmark(tmp_path):
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
         "@pytest.mark.benchmark(group='sum')\n"
-        "@pytest.mark.parametrize('peer', [False, True])\n"
-        "def test_sum(benchmark, peer):\n"
-        "    benchmark.extra_info['peer'] = peer\n"
+        "@pytest.mark.parametrize('role', ['ours', 'peer'])\n"
+        "def test_sum(benchmark, role):\n"
+        "    benchmark.extra_info['role'] = role\n"
         "    benchmark.pedantic(sum, args=(range(2000),), rounds=5)\n"
     )
     path = tmp_path / "speed.json"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--benchmark-json={path}", "test_it.py"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    ours = next(line for line in read_speed(path).lines if not line.peer)
+    ours = next(line for line in read_speed(path).lines if line.role == "ours")
     assert ours.ratio > 0
     assert ours.rounds == 5
 

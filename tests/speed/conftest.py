@@ -24,7 +24,8 @@ def one_thread() -> Iterator[None]:
 def measure(benchmark: Callable) -> Callable[..., None]:
     """`measure(call, group=..., role=..., model=..., inputs=..., **facts)`: time a call and note the facts.
 
-    Roles: "ours", "peer" (what a user would take instead) and "floor" (the least work that could do).
+    Roles: "ours", "peer" (what a user would take instead), "reference" (something else to compare with) and "floor"
+    (the least work that could do).
     """
 
     def measure(

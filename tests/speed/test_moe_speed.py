@@ -74,7 +74,7 @@ ROLES = {
     "sparsebench": "ours",
     "transformers eager": "peer",
     "transformers grouped_mm": "peer",
-    "dense": "peer",
+    "dense": "reference",
     "dense, active size": "floor",
 }
 
