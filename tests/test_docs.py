@@ -96,3 +96,12 @@ def test_the_file_map_is_complete() -> None:
         assert folder in named
     for name in named:
         assert (ROOT / name).is_dir(), name
+
+
+def test_the_readme_shows_what_the_committed_records_say(tmp_path: Path) -> None:
+    committed = ROOT / "reports" / "results" / "quick"
+    sparsebench(f"sparsebench report {shlex.quote(str(committed))} --out {shlex.quote(str(tmp_path))}", tmp_path)
+    shown = README.partition("<!-- results -->")[2].partition("<!-- /results -->")[0]
+    for suite in ("llm", "vtab", "molecules"):
+        rows = (tmp_path / f"table-{suite}.md").read_text(encoding="utf-8").splitlines()
+        assert [row for row in rows if row.startswith("|") and row not in shown] == []
