@@ -50,9 +50,7 @@ class Store:
         self.examples = self.folder / "examples"
 
     def create(self) -> "Store":
-        """Makes the folder ready for writing, and sweeps what a killed run left half-written.
-
-        One writer per folder is assumed: another one's unfinished files would be swept, too.
+        """Makes the folder ready for writing.
 
         Raises:
             StoreError: the folder cannot be written, or is of a newer schema.
@@ -62,13 +60,17 @@ class Store:
         try:
             for folder in (self.records, self.examples):
                 folder.mkdir(parents=True, exist_ok=True)
-                for leftover in folder.glob(f".*{_TEMPORARY}"):
-                    leftover.unlink()
             if not (self.folder / MARKER).exists():
                 _write(self.folder / MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
         except OSError as error:
             raise StoreError(_one_line(self.folder, error)) from error
         return self
+
+    def sweep(self) -> None:
+        """Removes what a killed run left half-written. Only for the sole writer: it would take another's files, too."""
+        for folder in (self.records, self.examples):
+            for leftover in folder.glob(f".*{_TEMPORARY}"):
+                leftover.unlink(missing_ok=True)
 
     def open(self) -> "Store":
         """Checks that the folder holds results that this version can read.

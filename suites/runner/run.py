@@ -37,6 +37,7 @@ def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console:
     cells = expand(profile)
     store = Store(folder).create()
     with sole_run(folder):
+        store.sweep()
         records, problems = store.read_all()
         for problem in problems:
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)

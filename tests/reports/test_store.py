@@ -44,6 +44,7 @@ def test_unknown_id(store):
 
 def test_create_keeps_what_is_there(store, make):
     written = store.write(make.record())
+    store.sweep()
     assert Store(store.folder).create().ids() == [written.id]
 
 
@@ -62,7 +63,7 @@ def test_a_crash_before_the_rename_leaves_no_record(store, make, monkeypatch):
     assert len(names(store.examples)) == 1, "the unfinished file is still there"
     assert store.ids() == []
     assert store.read_all() == ([], [])
-    Store(store.folder).create()
+    store.sweep()
     assert names(store.examples) == []
 
 
