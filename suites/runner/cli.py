@@ -61,9 +61,6 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"sparsebench: {error.filename or 'the system'}: {error.strerror or error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("sparsebench: stopped; the same command goes on from here\n")
-        sys.exit(130)
 
 
 def _only(context: typer.Context, suite: list[str] | None) -> list[str]:
@@ -165,7 +162,12 @@ def run(
     selected = _selected(profile, _only(context, suite), method, task, backbone, seeds)
     limit = None if memory is None else int(memory * 2**30)
     options = Options(workers=workers or default_workers(threads), threads=threads, memory=limit)
-    raise typer.Exit(run_profile(selected, out or _default_out(profile), options, reuse.value, Console()))
+    try:
+        code = run_profile(selected, out or _default_out(profile), options, reuse.value, Console())
+    except KeyboardInterrupt:
+        typer.echo("sparsebench: stopped; the same command goes on from here", err=True)
+        code = 130
+    raise typer.Exit(code)
 
 
 @app.command()

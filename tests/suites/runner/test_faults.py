@@ -143,3 +143,14 @@ def test_two_runs_do_not_share_a_folder(bench) -> None:
     assert "another run is writing" in second.stderr
     first.communicate(timeout=60)
     assert first.returncode == 0
+
+
+def test_an_interrupted_run_says_how_to_go_on(bench) -> None:
+    bench.write_profile(profile([{"name": "toy_fine", "config": {"nap": 1.0}}], seeds=3))
+    run = bench.start(*bench.run_arguments(workers=1))
+    wait_for_first_record(bench.out)
+    os.killpg(run.pid, signal.SIGINT)
+    output, _ = run.communicate(timeout=30)
+    assert run.returncode == 130, output
+    assert "the same command goes on from here" in output
+    assert bench.call(*bench.run_arguments()).returncode == 0
