@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sparsebench.data.cache import sha256_of
 from sparsebench.data.sources import fingerprint
 from sparsebench.reports.record import CellInfo
 
@@ -62,12 +63,7 @@ def _own_weights(backbone: str) -> dict[str, str]:
     """Checksums of the weight files on this machine that a backbone's argument names: `hf:FOLDER`, `timm:NAME@FILE`."""
     place = Path(backbone.partition(":")[2].rpartition("@")[2] or "/nowhere").expanduser()
     files = sorted(place.glob("*.safetensors")) if place.is_dir() else [place] if place.is_file() else []
-    return {file.name: _sha256(file) for file in files}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {file.name: sha256_of(file) for file in files}
 
 
 def cell_entries(info: CellInfo) -> tuple[Entry, Entry, Entry]:

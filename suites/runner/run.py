@@ -9,6 +9,7 @@ from time import perf_counter
 
 from rich.console import Console
 
+from sparsebench.reports.frame import newest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 
@@ -98,13 +99,13 @@ def planned_records(records: Sequence[Record], folder: Path) -> list[Record]:
     A run with `reuse` always or only also shows a record that older code made of the same cell.
     """
     plan = read_plan(folder)
-    newest = {record.key: record for record in sorted(records, key=lambda record: record.finished)}
+    current, _ = newest(records)
     if not plan:
-        return list(newest.values())
+        return current
     by_id = {record.id: record for record in records}
     found = []
     for part in plan.values():
-        older = newest if part["reuse"] in ("always", "only") else {}
+        older = {record.key: record for record in current} if part["reuse"] in ("always", "only") else {}
         found += [by_id.get(id_) or older.get(key) for id_, key in part["cells"]]
     return [record for record in found if record is not None]
 
