@@ -125,16 +125,14 @@ def _moe_layer(mlp: MLP, config: MoEConfig, statistics: FFNStatistics | None, ge
 
 def _bank(mlp: MLP, groups: Sequence[Tensor]) -> ExpertBank:
     assert mlp.up is not None and mlp.down is not None and mlp.activation is not None
-    inward = [site.get() for site in (mlp.gate, mlp.up) if site is not None]
-    groups = [group.to(inward[0].weight.device) for group in groups]
-    rows = [linear.weight[group] for group in groups for linear in inward]
-    bias = [linear.bias[group] for group in groups for linear in inward if linear.bias is not None]
-    return ExpertBank(
-        sizes=[len(group) for group in groups],
-        gate_up=torch.cat(rows),
-        down=mlp.down.get().weight[:, torch.cat(groups)].T.contiguous(),
-        bias=torch.cat(bias) if bias else None,
-        gated=mlp.gate is not None,
+    gate, up = None if mlp.gate is None else mlp.gate.get(), mlp.up.get()
+    return ExpertBank.of(
+        groups,
+        gate=None if gate is None else gate.weight,
+        up=up.weight,
+        down=mlp.down.get().weight,
+        gate_bias=None if gate is None else gate.bias,
+        up_bias=up.bias,
         activation=mlp.activation,
     )
 

@@ -102,9 +102,7 @@ def dense_weights(layer: MoEFFN) -> tuple[ExpertWeights, Tensor | None]:
 def _dense_bias(banks: list[ExpertBank], back: Tensor) -> Tensor | None:
     if banks[0].bias is None:
         return None
-    pieces = []
-    for bank in banks:
-        assert bank.bias is not None
-        rows = [size * 2 for size in bank.sizes] if bank.gated else list(bank.sizes)
-        pieces += [piece.view(2, -1) if bank.gated else piece.view(1, -1) for piece in bank.bias.split(rows)]
-    return torch.cat(pieces, dim=1)[:, back].flatten()
+    pieces = [bank.bias_of(expert) for bank in banks for expert in range(len(bank.sizes))]
+    gate = [piece[0] for piece in pieces if piece[0] is not None]
+    up = [piece[1] for piece in pieces if piece[1] is not None]
+    return torch.cat([torch.cat(part)[back] for part in (gate, up) if part])

@@ -60,7 +60,7 @@ def test_layer_equals_masked_dense(tokens: int, build: Build) -> None:
     layer, old = layers(model)[1], dense.bert.encoder.layer[1]
     x = torch.randn(tokens, 32, dtype=torch.float64)
     index, weight = layer.router(x)
-    groups = layer.neurons.split([layer.shared.down.shape[0], *layer.experts.sizes])
+    groups = layer.neurons.split([sum(layer.shared.sizes), *layer.experts.sizes])
     gain = torch.zeros(tokens, 50, dtype=torch.float64)
     gain[:, groups[0]] = 1
     for t in range(tokens):
@@ -102,7 +102,7 @@ def test_shared_block_holds_the_most_important_neurons(build: Build, example: Ca
     convert(model, MoEConfig(num_shared=2), statistics)
     layer = layers(model)[0]
     assert layer.shared is not None
-    shared = layer.neurons[: layer.shared.down.shape[0]]
+    shared = layer.neurons[: sum(layer.shared.sizes)]
     assert set(shared.tolist()) == set(importance.topk(len(shared)).indices.tolist())
 
 

@@ -1,0 +1,126 @@
+"""Storage of a bank of feed-forward experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import ExpertWeights
+from ...errors import ModelError
+from .dispatch import Weights, run_experts
+
+# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of the largest expert, F of the dense FFN.
+
+
+class ExpertBank(nn.Module):
+    """Experts E_e(x) = W_down (act(W_gate x) * (W_up x)), or W_down act(W_up x + b) when there is no gate.
+
+    Stacked as transformers 5 stacks its experts: `gate_up` (N, 2M, D), gate rows first ((N, M, D), up rows alone,
+    without a gate), `bias` (N, 2M or M) belongs to it, `down` (N, D, M). An expert of fewer than M neurons ends in
+    neurons whose weights are 0; they add nothing and stay 0 in training. `sizes` are the real numbers of neurons. The
+    bias of the down projection is not part of an expert.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes: Sequence[int],
+        gate_up: Tensor,
+        down: Tensor,
+        bias: Tensor | None,
+        gated: bool,
+        activation: Callable[[Tensor], Tensor],
+    ) -> None:
+        super().__init__()
+        self.sizes, self.gated, self.activation = tuple(sizes), gated, activation
+        self.gate_up = nn.Parameter(gate_up)
+        self.down = nn.Parameter(down)
+        self.bias = None if bias is None else nn.Parameter(bias)
+
+    @classmethod
+    def of(
+        cls,
+        groups: Sequence[Tensor],
+        *,
+        gate: Tensor | None,
+        up: Tensor,
+        down: Tensor,
+        gate_bias: Tensor | None = None,
+        up_bias: Tensor | None = None,
+        activation: Callable[[Tensor], Tensor],
+    ) -> ExpertBank:
+        """Experts made of groups of neurons (index tensors) of a dense FFN: gate and up (F, D), down (D, F).
+
+        Raises `ModelError` for groups of unequal size when the activation of 0 is not 0 and no gate multiplies it.
+        """
+        sizes = [len(group) for group in groups]
+        groups = [group.to(up.device) for group in groups]
+        inward = [(gate, gate_bias), (up, up_bias)] if gate is not None else [(up, up_bias)]
+        if len(set(sizes)) > 1 and gate is None and activation(torch.zeros(1)).item() != 0:
+            raise ModelError("experts of unequal size need an activation that maps 0 to 0")
+        bias = None
+        if any(b is not None for _, b in inward):
+            bias = torch.cat([_stack(_or_zeros(b, weight), groups) for weight, b in inward], dim=1)
+        return cls(
+            sizes=sizes,
+            gate_up=torch.cat([_stack(weight, groups) for weight, _ in inward], dim=1),
+            down=_stack(down.T, groups).transpose(1, 2).contiguous(),
+            bias=bias,
+            gated=gate is not None,
+            activation=activation,
+        )
+
+    def forward(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """Sum over the chosen experts of weight times expert output, (T, D). An index of N stands for no expert."""
+        return run_experts(x_TD, index_TK, weight_TK, self.stacked)
+
+    def every(self, x_TD: Tensor) -> Tensor:
+        """Unweighted sum over all experts, (T, D). For a bank of one expert: that expert."""
+        parts = []
+        for expert, size in enumerate(self.sizes):
+            gate, up, down = self.weights(expert)
+            gate_bias, up_bias = self.bias_of(expert)
+            hidden = nn.functional.linear(x_TD, up, up_bias)
+            if gate is not None:
+                hidden = self.activation(nn.functional.linear(x_TD, gate, gate_bias)) * hidden
+            else:
+                hidden = self.activation(hidden)
+            parts.append(nn.functional.linear(hidden, down))
+            assert hidden.shape[-1] == size
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+    @property
+    def stacked(self) -> Weights:
+        """The tensors and what is done between them."""
+        return Weights(self.gate_up, self.down, self.bias, self.gated, self.activation)
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of one expert's matrices in the layout of `nn.Linear`, without the zero neurons."""
+        size = self.sizes[expert]
+        *gate, up = self.gate_up[expert].chunk(2) if self.gated else (self.gate_up[expert],)
+        return ExpertWeights(gate[0][:size] if gate else None, up[:size], self.down[expert][:, :size])
+
+    def bias_of(self, expert: int) -> tuple[Tensor | None, Tensor | None]:
+        """Views of the gate's and the up projection's bias of one expert."""
+        if self.bias is None:
+            return None, None
+        size = self.sizes[expert]
+        *gate, up = self.bias[expert].chunk(2) if self.gated else (self.bias[expert],)
+        return gate[0][:size] if gate else None, up[:size]
+
+    def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
+        return f"sizes={self.sizes}, width={self.down.shape[1]}, gated={self.gated}"
+
+
+def _stack(rows: Tensor, groups: Sequence[Tensor]) -> Tensor:
+    """Rows (F, ...) in groups, shorter groups filled with zeros: (N, M, ...)."""
+    stacked = rows.new_zeros(len(groups), max(len(group) for group in groups), *rows.shape[1:])
+    for place, group in zip(stacked, groups, strict=True):
+        place[: len(group)] = rows[group]
+    return stacked
+
+
+def _or_zeros(bias: Tensor | None, weight: Tensor) -> Tensor:
+    return weight.new_zeros(len(weight)) if bias is None else bias

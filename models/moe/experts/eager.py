@@ -1,0 +1,51 @@
+"""Experts in plain PyTorch operators: any device, dtype and activation, with autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of an expert, R rows of one expert.
+
+
+class Weights(NamedTuple):
+    """Stacked experts: gate_up (N, 2M or M, D), down (N, D, M), bias (N, 2M or M) of gate_up."""
+
+    gate_up: Tensor
+    down: Tensor
+    bias: Tensor | None
+    gated: bool
+    activation: Callable[[Tensor], Tensor]
+
+
+def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
+    """Sort the (token, expert) pairs by expert: each expert then works on one contiguous slice."""
+    experts = len(weights.down)
+    order = index_TK.flatten().argsort(stable=True)
+    counts = torch.bincount(index_TK.flatten(), minlength=experts + 1).tolist()
+    token = order // index_TK.shape[1]
+    weight = weight_TK.flatten()[order].to(x_TD.dtype).unsqueeze(-1)
+    rows = x_TD.index_select(0, token)
+    out = torch.zeros_like(x_TD)
+    # unbind and split, not slices: the backward of a slice makes a zero tensor as large as all experts, once for each.
+    bias = [None] * experts if weights.bias is None else weights.bias.unbind()
+    slices = zip(token.split(counts), rows.split(counts), weight.split(counts), strict=True)
+    stacks = zip(weights.gate_up.unbind(), bias, weights.down.unbind(), strict=True)
+    for (place, x_RD, g), (w_in, b_in, w_out) in zip(slices, stacks, strict=False):
+        if len(place):
+            part = F.linear(hidden(x_RD, w_in, b_in, weights) * g, w_out)
+            out.index_add_(0, place, part.to(out.dtype))  # under autocast the product is narrower than x
+    return out
+
+
+def hidden(x_RD: Tensor, gate_up: Tensor, bias: Tensor | None, weights: Weights) -> Tensor:
+    """Input of the down projection of one expert, (R, M)."""
+    inward = F.linear(x_RD, gate_up, bias)
+    if not weights.gated:
+        return weights.activation(inward)
+    gate, up = inward.chunk(2, dim=-1)
+    return weights.activation(gate) * up
