@@ -93,12 +93,12 @@ def _statistics(
     model: nn.Module, config: MoEConfig, calibration: Iterable[Any] | None, blocks: int
 ) -> Sequence[FFNStatistics | None]:
     if calibration is None:
-        if config.router_init == "centroids":
-            raise ModelError("router_init='centroids' needs calibration batches: convert(model, config, batches)")
+        if config.router_init == "energy":
+            raise ModelError("router_init='energy' needs calibration batches: convert(model, config, batches)")
         return [None] * blocks
     if isinstance(calibration, list) and calibration and isinstance(calibration[0], FFNStatistics):
         return calibration
-    if config.router_init != "centroids" and config.num_shared == 0:
+    if config.router_init != "energy" and config.num_shared == 0:
         return [None] * blocks
     return calibrate(model, calibration)
 
@@ -146,7 +146,7 @@ def _router_weight(
 ) -> Tensor:
     assert mlp.down is not None
     weight = mlp.down.get().weight
-    if config.router_init == "centroids":
+    if config.router_init == "energy":
         assert statistics is not None
         return centroids(statistics, parts, weight.norm(dim=0).float()).to(weight.dtype)
     rows = torch.zeros(config.num_routed, mlp.width)

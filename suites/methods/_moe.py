@@ -61,7 +61,7 @@ class MoEMethod(TrainedMethod):
         check_has_ffn(backbone)
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("neuron-split")))
         config = self.moe_config(seed)
-        needed = config.num_shared > 0 or config.router_init == "centroids"
+        needed = bool(config.needs)
         model = convert(backbone, config, calibration(backbone, context) if needed else None)
         if context.target.kind != "next-token":
             model.requires_grad_(False)

@@ -17,8 +17,8 @@ from ._moe import MoEMethod
 class RandomSplit(MoEMethod):
     """`top_k` of `num_experts` random blocks of neurons, chosen by a random linear router."""
 
-    router_init: Literal["random", "centroids"] = "random"
-    """With "centroids", calibration data decide."""
+    router_init: Literal["random", "energy"] = "random"
+    """With "energy", calibration data decide."""
 
     def moe_config(self, seed: int) -> MoEConfig:
         """No shared block."""

@@ -21,7 +21,7 @@ class SharedSplit(MoEMethod):
     """Routed experts per token, beside the shared ones."""
     num_shared: int = 3
     """Blocks of `num_experts` that are always on."""
-    router_init: Literal["random", "centroids"] = "centroids"
+    router_init: Literal["random", "energy"] = "energy"
     """With "random", the calibration data do not reach the router."""
 
     def __post_init__(self) -> None:

@@ -12,6 +12,45 @@ def test_scale_counts_routed_experts_only() -> None:
     assert MoEConfig(num_experts=8, num_shared=2, top_k=2, scale="paper").scale_value == 3.0
 
 
+NOTHING: frozenset[str] = frozenset()
+ACTIVATIONS = frozenset({"activations"})
+BOTH = frozenset({"activations", "gradients"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "requires", "needs"),
+    [
+        ({}, NOTHING, NOTHING),
+        ({"split": "cluster"}, NOTHING, NOTHING),
+        ({"num_shared": 1}, NOTHING, ACTIVATIONS),
+        ({"num_shared": 1, "importance": "gradient"}, NOTHING, {"gradients"}),
+        ({"split": "coact"}, ACTIVATIONS, ACTIVATIONS),
+        ({"split": "gradient"}, BOTH, BOTH),
+        ({"split": "gradient", "importance": "activation"}, ACTIVATIONS, ACTIVATIONS),
+        ({"split": "residual", "num_shared": 1}, BOTH, BOTH),
+        ({"split": "carved", "num_shared": 1, "importance": "gradient"}, ACTIVATIONS, ACTIVATIONS),
+        ({"router_init": "energy"}, ACTIVATIONS, ACTIVATIONS),
+        ({"router_init": "analytic"}, NOTHING, NOTHING),
+        ({"router": "glu", "router_init": "analytic"}, ACTIVATIONS, ACTIVATIONS),
+        ({"scale": "calibrated"}, ACTIVATIONS, ACTIVATIONS),
+        ({"align": True}, ACTIVATIONS, ACTIVATIONS),
+    ],
+)
+def test_what_a_conversion_needs(fields: dict, requires: frozenset, needs: frozenset) -> None:
+    config = MoEConfig(**fields)
+    assert config.requires == requires and config.needs == needs
+
+
+def test_importance_follows_the_split_unless_given() -> None:
+    assert MoEConfig(split="gradient_share").importance == "gradient"
+    assert MoEConfig(split="cluster").importance == "activation"
+    assert MoEConfig(split="residual", num_shared=1, importance="activation").importance == "activation"
+
+
+def test_a_list_of_layers_becomes_a_tuple() -> None:
+    assert hash(MoEConfig(layers=[0, 2])) == hash(MoEConfig(layers=(0, 2)))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -19,9 +58,24 @@ def test_scale_counts_routed_experts_only() -> None:
         ({"top_k": 0}, "top_k=0"),
         ({"top_k": 7, "num_shared": 2}, r"1\.\.6"),
         ({"split": "sequental"}, "did you mean 'sequential'"),
-        ({"score": "sigmoid"}, "is not one of"),
+        ({"score": "sigmoyd"}, "did you mean 'sigmoid'"),
         ({"scale": "papr"}, "did you mean 'paper'"),
+        ({"scale": 0.0}, "scale=0.0 must be a positive number"),
+        ({"scale": float("nan")}, "must be a positive number"),
         ({"num_shared": -1}, "cannot be negative"),
+        ({"balance": "cv"}, "did you mean 'cv2'"),
+        ({"balance_coef": -1.0}, "must be 0 or more"),
+        ({"capacity": 0.0}, "capacity=0.0 must be a positive number"),
+        ({"layers": ()}, "must be 'all' or different"),
+        ({"layers": (1, 1)}, "must be 'all' or different"),
+        ({"layers": (-1,)}, "from 0 on"),
+        ({"router": "mlp", "router_init": "energy"}, "use 'random' or 'zeros'"),
+        ({"router": "glu"}, "use 'analytic'"),
+        ({"straight_through": True}, "top_k=2"),
+        ({"straight_through": True, "top_k": 1, "score": "softmax_topk", "renorm": False}, "renorm=False"),
+        ({"router_init": "centroids"}, "use router_init='energy'"),
+        ({"router_init": "centroids", "split": "gradient"}, "clusters='tokens'"),
+        ({"split": "residual"}, "set num_shared"),
     ],
 )
 def test_bad_values(fields: dict, message: str) -> None:

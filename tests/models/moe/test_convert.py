@@ -107,7 +107,7 @@ def test_shared_block_holds_the_most_important_neurons(build: Build, example: Ca
 
 
 def test_batches_and_their_statistics_give_the_same_layer(build: Build, example: Callable) -> None:
-    config = MoEConfig(num_shared=2, router_init="centroids")
+    config = MoEConfig(num_shared=2, router_init="energy")
     one, two = build("llama"), build("llama")
     convert(one, config, [{"input_ids": example(one)}])
     convert(two, config, calibrate(two, [example(two)]))
@@ -146,13 +146,13 @@ def test_centroid_router_beats_a_random_one(build: Build) -> None:
     x = centres.repeat(20, 1) + 0.3 * torch.randn(160, 32, generator=generator)
     dense = mlp(x)
     errors = {}
-    for init in ("random", "centroids"):
+    for init in ("random", "energy"):
         copied = copy.deepcopy(model)
         statistics = calibrate_layer(copied, x)
         config = MoEConfig(top_k=2, split="sequential", router_init=init, score="none", scale="exact")
         convert(copied, config, statistics)
         errors[init] = float((layers(copied)[0](x) - dense).norm() / dense.norm())
-    assert errors["centroids"] < 0.6 * errors["random"]
+    assert errors["energy"] < 0.6 * errors["random"]
 
 
 def calibrate_layer(model: nn.Module, x: Tensor) -> list:
@@ -221,7 +221,7 @@ def _int8(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("family", "spoil", "config", "calibration", "message"),
     [
-        ("llama", None, MoEConfig(router_init="centroids"), None, "needs calibration"),
+        ("llama", None, MoEConfig(router_init="energy"), None, "needs calibration"),
         ("llama", None, MoEConfig(num_shared=1), [], "hold no token"),
         ("llama", _nan, MoEConfig(num_shared=1), [torch.ones(1, 4).long()], "NaN or infinite"),
         ("llama", _wrap, MoEConfig(), None, r"layers\.1\.mlp\.up_proj is a ParametrizedLinear"),

@@ -17,7 +17,7 @@ from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
 from sparsebench.suites.prediction import PredictionTask
 
-METHODS = [Dense(), RandomSplit(), RandomSplit(top_k=6, router_init="centroids"), SharedSplit(), SharedSplit(top_k=3)]
+METHODS = [Dense(), RandomSplit(), RandomSplit(top_k=6, router_init="energy"), SharedSplit(), SharedSplit(top_k=3)]
 
 
 def windows(context: Context, **changes: Any) -> torch.Tensor:
