@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import formatting, plots, printing
+from . import claims, formatting, plots, printing
+from .claims import Finding
 from .comparison import Contrast, contrasts
 from .figures import Figure, SuiteFigures, suite_figures
 from .matrix import Matrix
@@ -81,6 +82,7 @@ class Page:
     problems: Sequence[Problem]
     speed: SpeedReport | None
     speed_error: str | None
+    findings: Sequence[Finding] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -113,7 +115,9 @@ def render_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(f=formatting, p=printing, colour=plots.colour, ink_on=plots.ink_on, zip=zip)
+    environment.globals.update(
+        f=formatting, p=printing, claims=claims, colour=plots.colour, ink_on=plots.ink_on, zip=zip
+    )
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(page=page, style=style)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from . import formatting
+from .claims import Finding, effects
 from .comparison import Comparison
 from .tables import COSTS, Average, Column, Entry, SuiteTable
 
@@ -151,6 +152,22 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
         verdict = line.verdict + (f": {line.reason}" if line.reason else "")
         cells = (line.suite, line.name, effect.strip(), p, str(line.pairs))
         shown.add_row(*map(Text, cells), Text(verdict, styles[line.verdict]))
+    return shown
+
+
+def claims_table(findings: Iterable[Finding]) -> Table:
+    """The verdicts of a study for the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title="Claims", title_style="bold", header_style="bold")
+    for title in ("claim", "statement", "verdict", "effect [95 %]", "seeds"):
+        shown.add_column(title, justify="right" if title == "seeds" else "left", overflow="fold")
+    styles = {"reproduced": "green", "refuted": "red", "undecided": "dim"}
+    for finding in findings:
+        claim, verdict = finding.claim, Text(finding.verdict, styles[finding.verdict])
+        effect = Text("\n".join(effects(finding)))
+        shown.add_row(Text(claim.id), Text(claim.statement), verdict, effect, Text(str(finding.seeds)))
     return shown
 
 

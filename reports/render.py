@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import printing
+from . import claims, printing
+from .claims import Finding
 from .frame import newest, to_frame
 from .html import Page, Section, render_html, section
 from .matrix import Matrix, matrices
@@ -23,10 +24,12 @@ def render(
     out: Path,
     suites: Mapping[str, SuiteInfo],
     speed: Path | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
-    Files: `index.html`; per suite `table-<suite>.md`, `.csv` and `.tex`; `scores.csv`, one row per record and metric.
+    Files: `index.html`; per suite `table-<suite>.md`, `.csv` and `.tex`; `scores.csv`, one row per record and metric;
+    `claims.md`, if there are findings.
 
     Args:
         records: all records of the results; of several with one key the last finished counts.
@@ -34,6 +37,7 @@ def render(
         out: the folder, made if it is missing.
         suites: how each suite is presented; an unknown one goes by its name, its first row is the baseline.
         speed: the JSON of pytest-benchmark, if there is one.
+        findings: what a study found of its claims.
 
     Raises:
         StoreError: `out` cannot be written.
@@ -49,10 +53,13 @@ def render(
         problems=problems,
         speed=report,
         speed_error=error,
+        findings=findings,
     )
     files = {"index.html": render_html(page), "scores.csv": to_frame(current).to_csv(index=False)}
     for part in sections:
         files |= _tables(part)
+    if findings:
+        files["claims.md"] = claims.to_markdown(findings)
     return _write(out, files)
 
 

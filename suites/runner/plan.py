@@ -26,7 +26,8 @@ def expand(profile: Profile) -> list[Cell]:
 def _cells(plan: SuitePlan) -> Iterator[Cell]:
     for row in plan.methods:
         for backbone in row.backbones or plan.backbones:
-            per_task = [list(_seeds(plan, row, backbone, task)) for task in plan.tasks]
+            tasks = [task for task in plan.tasks if not task.rows or row.label in task.rows]
+            per_task = [list(_seeds(plan, row, backbone, task)) for task in tasks]
             for seed in range(plan.seeds):
                 yield from (cell for cells in per_task for cell in cells if cell.info.seed == seed)
 

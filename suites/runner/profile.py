@@ -9,12 +9,16 @@ content:
       backbones: ["efficientnet_lite0:64"]
       methods: [linear_probe, {name: adapter, config: {rank: 8}}]
       tasks: [fashion_mnist, {name: digits, budget: {epochs: 4}}]
+
+A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.claims.Claim`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from sparsebench.reports.claims import Claim
 
 from .errors import UsageError, near
 from .registry import ROOT, suite
@@ -45,6 +49,8 @@ class TaskRow:
 
     name: str
     budget: Mapping[str, Any] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    """Restricts the task to the rows with these labels."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class SuitePlan:
     timeout: float = 1800.0
     """Seconds that one cell may take."""
     budget: Mapping[str, Any] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,37 @@ def _plan(name: str, section: Any) -> SuitePlan:
     rows = tuple(_row(item, Row, f"suite {name!r}, methods") for item in given.pop("methods"))
     tasks = tuple(_row(item, TaskRow, f"suite {name!r}, tasks") for item in given.pop("tasks"))
     _check_values(name, given, rows)
-    return SuitePlan(suite=name, methods=rows, tasks=tasks, backbones=tuple(map(str, given.pop("backbones"))), **given)
+    labels = [row.label for row in rows]
+    for task in tasks:
+        _known(f"suite {name!r}: task {task.name!r}", "row", task.rows, labels)
+    backbones = tuple(map(str, given.pop("backbones")))
+    known = {"row": labels, "task": [task.name for task in tasks], "backbone": backbones}
+    claims = tuple(_claim(name, item, known) for item in given.pop("claims", ()))
+    return SuitePlan(suite=name, methods=rows, tasks=tasks, backbones=backbones, claims=claims, **given)
+
+
+def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]]) -> Claim:
+    """A claim about rows, tasks and a backbone that the plan has."""
+    from .cell import build
+
+    where = f"suite {name!r}, claims"
+    given = _mapping(item, where)
+    missing = [key.name for key in fields(Claim) if key.default is MISSING and key.name not in {*given, "suite"}]
+    if missing:
+        raise UsageError(f"{where}: {given.get('id', 'a claim')} has no {' and no '.join(map(repr, missing))}")
+    claim = build(Claim, {**given, "suite": name}, where)
+    if len(claim.rows) < 2:
+        raise UsageError(f"{where}: {claim.id} must name two rows or more to compare, not {list(claim.rows)}")
+    _known(f"{where}: {claim.id}", "row", claim.rows, known["row"])
+    _known(f"{where}: {claim.id}", "task", claim.tasks, known["task"])
+    _known(f"{where}: {claim.id}", "backbone", [claim.backbone], known["backbone"])
+    return claim
+
+
+def _known(where: str, kind: str, named: Sequence[str], listed: Sequence[str]) -> None:
+    for name in named:
+        if name not in listed:
+            raise UsageError(f"{where} names the {kind} {name!r}, which is not listed{near(name, listed)}")
 
 
 def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> None:
@@ -131,11 +168,7 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
     if not isinstance(given.get("timeout", 1), int | float) or given.get("timeout", 1) <= 0:
         raise UsageError(f"suite {name!r}: timeout must be a number of seconds above 0, not {given['timeout']!r}")
     for row in rows:
-        for backbone in row.backbones:
-            if backbone not in given["backbones"]:
-                raise UsageError(
-                    f"suite {name!r}: row {row.label!r} names the backbone {backbone!r}, which is not listed"
-                )
+        _known(f"suite {name!r}: row {row.label!r}", "backbone", row.backbones, given["backbones"])
 
 
 def _row(item: Any, kind: type, where: str) -> Any:
@@ -175,7 +208,7 @@ def narrow(
     return replace(
         plan,
         methods=tuple(replace(row, backbones=()) if backbones else row for row in rows or plan.methods),
-        tasks=tuple(known.get(name, TaskRow(name)) for name in tasks) or plan.tasks,
+        tasks=tuple(replace(known.get(name, TaskRow(name)), rows=()) for name in tasks) or plan.tasks,
         backbones=tuple(backbones) or plan.backbones,
         seeds=seeds or plan.seeds,
     )

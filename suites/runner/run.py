@@ -1,5 +1,6 @@
 """A whole run: plan, run what is missing, say how it went."""
 
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -9,11 +10,12 @@ from time import perf_counter
 
 from rich.console import Console
 
+from sparsebench.reports.claims import Claim
 from sparsebench.reports.frame import newest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 
-from .cell import Cell
+from .cell import Cell, build
 from .errors import UsageError
 from .execute import Ended, failure, now
 from .locks import sole_run
@@ -71,13 +73,14 @@ def _write_not_applicable(cells: Sequence[Cell], records: Sequence[Record], stor
 
 
 def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse) -> None:
-    """Note which records belong to the latest plan of each suite, in the order of the table's rows."""
+    """Note which records belong to the latest plan of each suite, in the order of the table's rows, and its claims."""
     plan = read_plan(folder)
     for suite_plan in profile.plans:
         plan[suite_plan.suite] = {
             "profile": profile.name,
             "reuse": reuse,
             "cells": [[cell.id, cell.key] for cell in cells if cell.info.suite == suite_plan.suite],
+            "claims": [dataclasses.asdict(claim) for claim in suite_plan.claims],
         }
     temporary = folder / f".{PLAN_FILE}.{os.getpid()}"
     temporary.write_text(json.dumps(plan), encoding="utf-8")
@@ -85,7 +88,7 @@ def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reu
 
 
 def read_plan(folder: Path) -> dict:
-    """The latest plan of each suite: {suite: {profile, reuse, cells: [[id, key], ...]}}; empty if there is none."""
+    """The latest plan of each suite: {suite: {profile, reuse, cells: [[id, key], ...], claims}}; empty without one."""
     path = folder / PLAN_FILE
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -108,6 +111,11 @@ def planned_records(records: Sequence[Record], folder: Path) -> list[Record]:
         older = {record.key: record for record in current} if part["reuse"] in ("always", "only") else {}
         found += [by_id.get(id_) or older.get(key) for id_, key in part["cells"]]
     return [record for record in found if record is not None]
+
+
+def planned_claims(folder: Path) -> list[Claim]:
+    """The claims of the latest plan."""
+    return [build(Claim, claim, "plan") for part in read_plan(folder).values() for claim in part.get("claims", ())]
 
 
 def _finish(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sparsebench.reports.claims import judge
 from sparsebench.reports.comparison import compare, select
 from sparsebench.reports.matrix import matrices
-from sparsebench.reports.printing import comparison_table, to_rich
+from sparsebench.reports.printing import claims_table, comparison_table, to_rich
 from sparsebench.reports.record import Record
 from sparsebench.reports.render import render
 from sparsebench.reports.store import Problem, Store
@@ -15,7 +16,7 @@ from sparsebench.reports.tables import SuiteInfo, suite_table
 
 from .errors import UsageError
 from .registry import suites
-from .run import planned_records
+from .run import planned_claims, planned_records
 
 SPEED_FILE = "speed.json"
 
@@ -47,7 +48,10 @@ def write_report(folder: Path, out: Path) -> None:
             for part in to_rich(suite_table(matrix, info), console.width):
                 console.print(part)
     speed = folder / SPEED_FILE
-    page = render(records, problems, out, suite_infos(), speed if speed.exists() else None)
+    findings = judge(planned_claims(folder), records)
+    if findings:
+        console.print(claims_table(findings))
+    page = render(records, problems, out, suite_infos(), speed if speed.exists() else None, findings)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 

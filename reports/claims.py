@@ -1,0 +1,195 @@
+"""Published claims, declared as data and judged by the records: reproduced, refuted or undecided.
+
+A claim names rows in the order that it expects. Each neighbouring pair is a paired comparison over tasks and seeds
+(`statistics.difference`), and its 95 % interval decides:
+
+- "ordered": a row's score is lower (or higher: `direction`) than the next one's by more than `margin`. Reproduced if
+  every interval lies beyond the margin, refuted if one lies on its other side.
+- "equal": neighbours differ by less than `margin`. Reproduced if every interval lies within, refuted if one lies
+  outside.
+
+Anything else is undecided; so is a claim with fewer than `MIN_SEEDS` seeds, or with a row that was not run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from . import formatting
+from .matrix import pairs
+from .record import Record
+from .statistics import Estimate, Score, difference
+
+Verdict = Literal["reproduced", "refuted", "undecided"]
+MIN_SEEDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What somebody says, and the comparison that tests it. `rows` are labels, `margin` is in the metric's unit."""
+
+    id: str
+    statement: str
+    source: str
+    suite: str
+    backbone: str
+    tasks: tuple[str, ...]
+    metric: str
+    rows: tuple[str, ...]
+    direction: Literal["lower", "higher"]
+    relation: Literal["ordered", "equal"] = "ordered"
+    margin: float = 0.0
+    note: str = ""
+    """What the reader must know of the test, for instance how it differs from the source's."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One neighbouring pair: `effect` is the first row's score minus the second's, None where there is none."""
+
+    first: str
+    second: str
+    effect: Estimate | None
+    seeds: int
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim and what the records say of it; `seconds` were spent inside the cells behind it."""
+
+    claim: Claim
+    verdict: Verdict
+    steps: tuple[Step, ...]
+    unit: str
+    seconds: float
+    machines: tuple[str, ...]
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the step that has the fewest."""
+        return min(step.seeds for step in self.steps)
+
+
+def judge(claims: Sequence[Claim], records: Sequence[Record]) -> list[Finding]:
+    """One finding per claim, in their order."""
+    good = [record for record in records if record.status == "ok"]
+    return [_judge(claim, [record for record in good if _concerns(claim, record)]) for claim in claims]
+
+
+def _concerns(claim: Claim, record: Record) -> bool:
+    cell = record.cell
+    place = cell.suite == claim.suite and cell.backbone == claim.backbone
+    return place and cell.task in claim.tasks and cell.label in claim.rows and claim.metric in record.metrics
+
+
+def _judge(claim: Claim, records: Sequence[Record]) -> Finding:
+    steps = tuple(_step(claim, first, second, records) for first, second in pairwise(claim.rows))
+    found = {step.verdict for step in steps}
+    verdict: Verdict = "refuted" if "refuted" in found else "undecided" if "undecided" in found else "reproduced"
+    return Finding(
+        claim,
+        verdict,
+        steps,
+        next((record.metrics[claim.metric].unit for record in records), ""),
+        math.fsum(record.times.get("total", 0.0) for record in records),
+        tuple(dict.fromkeys(_machine(record) for record in records)),
+    )
+
+
+def _step(claim: Claim, first: str, second: str, records: Sequence[Record]) -> Step:
+    pairings = []
+    for task in claim.tasks:
+        sides = [_scores(claim, task, label, records) for label in (first, second)]
+        for label, side in zip((first, second), sides, strict=True):
+            if not side:
+                return Step(first, second, None, 0, "undecided", f"{label} has no score on {task}")
+        pairings.append(pairs(*sides))
+    seeds = min(map(len, pairings))
+    if not seeds:
+        return Step(first, second, None, 0, "undecided", "no seed with a score on both sides")
+    effect = difference(pairings).estimate
+    if seeds < MIN_SEEDS:
+        return Step(first, second, effect, seeds, "undecided", f"fewer than {MIN_SEEDS} seeds")
+    return Step(first, second, effect, seeds, _verdict(claim, effect))
+
+
+def _scores(claim: Claim, task: str, label: str, records: Sequence[Record]) -> dict[int, Score]:
+    found = [record for record in records if record.cell.task == task and record.cell.label == label]
+    metrics = {record.cell.seed: record.metrics[claim.metric] for record in found}
+    return {seed: Score(metric.value, metric.stderr) for seed, metric in metrics.items()}
+
+
+def _verdict(claim: Claim, effect: Estimate) -> Verdict:
+    if effect.low is None or effect.high is None:
+        return "undecided"
+    if claim.relation == "equal":
+        if -claim.margin < effect.low and effect.high < claim.margin:
+            return "reproduced"
+        return "refuted" if effect.low > claim.margin or effect.high < -claim.margin else "undecided"
+    low, high = (effect.low, effect.high) if claim.direction == "higher" else (-effect.high, -effect.low)
+    return "reproduced" if low > claim.margin else "refuted" if high < claim.margin else "undecided"
+
+
+def _machine(record: Record) -> str:
+    environment = record.environment
+    return f"{environment.get('processor', 'unknown processor')}, {environment.get('cores', '?')} cores"
+
+
+def effects(finding: Finding) -> Iterator[str]:
+    """Each step in words: "A − B: −0.41 [−0.45, −0.37] bits/byte"."""
+    for step in finding.steps:
+        if step.effect is None:
+            yield f"{step.first} − {step.second}: {step.reason}"
+            continue
+        unit = formatting.points(finding.unit)
+        text = f"{step.first} − {step.second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
+        yield text + (f" ({step.reason})" if step.reason else "")
+
+
+def expectation(claim: Claim) -> str:
+    """What the claim expects, in words: "A < B < C in bits_per_byte"."""
+    sign = "≈" if claim.relation == "equal" else "<" if claim.direction == "lower" else ">"
+    by = f", margin {claim.margin:g}" if claim.margin else ""
+    return f"{f' {sign} '.join(claim.rows)} in {claim.metric}{by}"
+
+
+def to_markdown(findings: Sequence[Finding]) -> str:
+    """The study as a document: the counts, one row per claim, and what the columns mean."""
+    lines = ["# Claims", "", count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
+    titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
+    lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
+    for finding in findings:
+        claim = finding.claim
+        tested = f"{expectation(claim)}; {claim.backbone}, {', '.join(claim.tasks)}"
+        statement = f"{claim.statement} ({claim.note})" if claim.note else claim.statement
+        shown = (claim.id, statement, claim.source, tested, finding.verdict, "<br>".join(effects(finding)))
+        lines.append(_pipe([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
+    return "\n".join([*lines, "", LEGEND]) + "\n"
+
+
+LEGEND = (
+    "Effects are differences of the mean scores, paired by seed, with 95 % intervals over seeds. Reproduced: every "
+    "interval lies where the claim says; refuted: one lies on the other side; undecided: neither. Intervals are per "
+    "comparison, not corrected for their number. Wall time is inside the cells behind a claim; claims share cells."
+)
+
+
+def count_verdicts(findings: Sequence[Finding]) -> str:
+    """ "12 claims: 9 reproduced, 1 refuted, 2 undecided."."""
+    counts = [(name, sum(f.verdict == name for f in findings)) for name in ("reproduced", "refuted", "undecided")]
+    noun = "claim" if len(findings) == 1 else "claims"
+    return f"{len(findings)} {noun}: {', '.join(f'{count} {name}' for name, count in counts if count)}."
+
+
+def _machines(findings: Sequence[Finding]) -> str:
+    return "; ".join(dict.fromkeys(name for finding in findings for name in finding.machines)) or "nothing was run"
+
+
+def _pipe(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

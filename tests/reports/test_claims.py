@@ -1,0 +1,138 @@
+"""Claims judged by made-up records whose truth is known."""
+
+import dataclasses
+
+import pytest
+
+from sparsebench.reports.claims import Claim, effects, expectation, judge, to_markdown
+from sparsebench.reports.render import render
+from sparsebench.reports.tables import SuiteInfo
+
+CLAIM = Claim(
+    id="C1",
+    statement="A needs fewer bits than B.",
+    source="somebody | 2026",
+    suite="llm",
+    backbone="net",
+    tasks=("t",),
+    metric="bits",
+    rows=("A", "B"),
+    direction="lower",
+)
+
+
+@pytest.fixture
+def records(make):
+    def build(means, seeds=3, noise=0.01, task="t", **fields):
+        """One record per row and seed; the noise of a seed is shared by all rows, as data would be."""
+        return [
+            make.record(
+                label,
+                task,
+                seed,
+                cell={"suite": "llm", "backbone": "net"},
+                metrics={"bits": make.metric(mean + noise * seed * (1 + i), higher_is_better=False, unit="bits/byte")},
+                main_metric="bits",
+                times={"total": 2.0},
+                environment={"processor": "chip", "cores": 2},
+                **fields,
+            )
+            for i, (label, mean) in enumerate(means.items())
+            for seed in range(seeds)
+        ]
+
+    return build
+
+
+def verdict(records, **changes):
+    (finding,) = judge([dataclasses.replace(CLAIM, **changes)], records)
+    return finding.verdict
+
+
+def test_the_interval_decides(records):
+    assert verdict(records({"A": 1.0, "B": 2.0})) == "reproduced"
+    assert verdict(records({"A": 2.0, "B": 1.0})) == "refuted"
+    assert verdict(records({"A": 1.0, "B": 1.0})) == "undecided"
+    assert verdict(records({"A": 2.0, "B": 1.0}), direction="higher") == "reproduced"
+
+
+def test_the_effect_is_the_paired_difference_with_students_interval(records):
+    (finding,) = judge([CLAIM], records({"A": 1.0, "B": 2.0}))
+    effect = finding.steps[0].effect
+    assert effect.mean == pytest.approx(-1.01)  # the differences are -1.00, -1.01 and -1.02
+    assert effect.half_width == pytest.approx(4.302652729911275 * 0.01 / 3**0.5)
+    assert (finding.seeds, finding.seconds, finding.machines) == (3, 12.0, ("chip, 2 cores",))
+    assert list(effects(finding)) == ["A − B: −1.010 [−1.035, −0.985] bits/byte"]
+
+
+def test_a_margin_must_be_passed_by_the_whole_interval(records):
+    found = records({"A": 1.0, "B": 2.0})
+    assert verdict(found, margin=0.9) == "reproduced"
+    assert verdict(found, margin=1.0) == "undecided"
+    assert verdict(found, margin=1.1) == "refuted"
+
+
+def test_equal_means_within_the_margin(records):
+    near, far = records({"A": 1.0, "B": 1.01}), records({"A": 1.0, "B": 2.0})
+    assert verdict(near, relation="equal", margin=0.1) == "reproduced"
+    assert verdict(far, relation="equal", margin=0.1) == "refuted"
+    assert verdict(near, relation="equal", margin=0.02) == "undecided"
+
+
+def test_an_ordering_is_as_good_as_its_worst_step(records):
+    found = records({"A": 1.0, "B": 2.0, "C": 3.0, "D": 0.5, "E": 2.0})
+    assert verdict(found, rows=("A", "B", "C")) == "reproduced"
+    assert verdict(found, rows=("A", "B", "D")) == "refuted"
+    assert verdict(found, rows=("A", "B", "E")) == "undecided"
+
+
+def test_tasks_are_averaged(records):
+    found = records({"A": 1.0, "B": 1.5}) + records({"A": 1.0, "B": 0.7}, task="u")
+    assert verdict(found, tasks=("t", "u")) == "reproduced"
+    assert judge([dataclasses.replace(CLAIM, tasks=("t", "u"))], found)[0].steps[0].effect.mean == pytest.approx(-0.11)
+
+
+def test_one_deterministic_record_is_paired_with_every_seed(records):
+    found = records({"A": 1.0}, seeds=1) + records({"B": 2.0})
+    assert verdict(found) == "reproduced"
+
+
+def test_too_few_seeds_and_missing_rows_leave_it_undecided(records):
+    (few,) = judge([CLAIM], records({"A": 1.0, "B": 2.0}, seeds=2))
+    assert few.verdict == "undecided"
+    assert "fewer than 3 seeds" in next(iter(effects(few)))
+    (none,) = judge([CLAIM], records({"A": 1.0}))
+    assert none.verdict == "undecided"
+    assert list(effects(none)) == ["A − B: B has no score on t"]
+
+
+def test_other_backbones_suites_and_failures_do_not_count(records):
+    found = records({"A": 1.0, "B": 2.0})
+    moved = [dataclasses.replace(r, cell=dataclasses.replace(r.cell, backbone="other")) for r in found]
+    failed = [dataclasses.replace(r, status="failed", reason="broke") for r in found]
+    assert judge([CLAIM], moved + failed)[0].steps[0].effect is None
+
+
+def test_expectations_in_words():
+    assert expectation(CLAIM) == "A < B in bits"
+    assert expectation(dataclasses.replace(CLAIM, direction="higher", margin=0.5)) == "A > B in bits, margin 0.5"
+    assert expectation(dataclasses.replace(CLAIM, relation="equal", margin=0.5)) == "A ≈ B in bits, margin 0.5"
+
+
+def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
+    found = records({"A": 1.0, "B": 2.0})
+    findings = judge([CLAIM, dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), note="our own")], found)
+    text = to_markdown(findings)
+    assert "2 claims: 1 reproduced, 1 refuted." in text
+    assert "Machine: chip, 2 cores." in text
+    assert r"somebody \| 2026" in text
+    row = next(line for line in text.splitlines() if line.startswith("| C1"))
+    for part in ("A < B in bits; net, t", "reproduced", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
+        assert part in row
+    infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
+    page = render(found, [], tmp_path, infos, findings=findings).read_text()
+    assert (tmp_path / "claims.md").read_text() == text
+    assert 'id="claims"' in page
+    assert "our own" in page
+    assert 'id="claims"' not in render(found, [], tmp_path / "without", infos).read_text()
+    assert not (tmp_path / "without" / "claims.md").exists()
