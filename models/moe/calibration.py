@@ -1,117 +1,199 @@
-"""Statistics of every FFN on calibration data, taken in one pass and enough for every split and router."""
+"""Samples of every FFN on calibration data, taken in one pass: enough for every split, router and scale."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..anatomy import MLP, describe
+from ..anatomy import MLP, Anatomy, describe
 from ..errors import ModelError
+from .recording import Documents, FFNSample, Picker, Recorder, first_input
+
+__all__ = ["Calibration", "FFNSample", "Loss", "calibrate"]
+
+# Shapes: B examples of a batch, L tokens of an example, T sampled tokens, D width, C classes, V vocabulary.
+
+Loss = Callable[[Any, Any], Tensor]
+"""`loss(output, batch)`: a scalar from what the model returned for a batch."""
 
 
-@dataclass
-class FFNStatistics:
-    """Sums over tokens t of FFN inputs x_t (width) and of h_t (hidden), the input of the down projection.
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` saw.
 
-    `abs_hidden`: sum |h_ti| (hidden,). `energy`: sum h_ti^2 (hidden,). `energy_input`: sum h_ti^2 x_t (hidden, width).
+    `samples`: one for each FFN, in the order of `describe(model).blocks`; all hold the same T tokens. `document` (T,)
+    int64: the example that each token came from. `embedding` (examples, width) float32: mean over the tokens of an
+    example of what the last block gives.
     """
 
-    tokens: int
-    input: Tensor
-    abs_hidden: Tensor
-    energy: Tensor
-    energy_input: Tensor
-
-    @classmethod
-    def empty(cls, mlp: MLP, device: torch.device) -> FFNStatistics:
-        """No tokens yet."""
-        width, hidden = torch.zeros(mlp.width, device=device), torch.zeros(mlp.hidden, device=device)
-        return cls(0, width, hidden, hidden.clone(), torch.zeros(mlp.hidden, mlp.width, device=device))
-
-    def add(self, x_TD: Tensor, h_TF: Tensor) -> None:
-        """Add tokens: their FFN inputs and hidden activations."""
-        x_TD, h_TF = x_TD.float(), h_TF.float()
-        squared = h_TF.square()
-        self.tokens += len(x_TD)
-        self.input += x_TD.sum(0)
-        self.abs_hidden += h_TF.abs().sum(0)
-        self.energy += squared.sum(0)
-        self.energy_input.addmm_(squared.T, x_TD)
-
-    def importance(self, down_norm: Tensor) -> Tensor:
-        """Mean over tokens of |h_i| * ||W_down[:, i]||: what a neuron adds to the output, in norm. Shape (hidden,)."""
-        return self.abs_hidden / self.tokens * down_norm
+    samples: list[FFNSample]
+    document: Tensor
+    embedding: Tensor
 
 
-class _Recorder:
-    """Hooks of one FFN: keeps its input until the hidden activation arrives."""
+def calibrate(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    gradients: bool = False,
+    loss: Loss | None = None,
+    max_tokens: int = 4096,
+) -> Calibration:
+    """Run batches (`model(**batch)` for mappings, else `model(batch)`) and sample at most `max_tokens` of their tokens.
 
-    def __init__(self, mlp: MLP, statistics: FFNStatistics) -> None:
-        assert mlp.down is not None
-        self.statistics = statistics
-        self.keep: Tensor | None = None
-        self.input: Tensor | None = None
-        self.hooks = (
-            mlp.site.get().register_forward_pre_hook(self._entered),
-            mlp.down.get().register_forward_pre_hook(self._hidden),
-        )
+    The tokens are spread evenly over all batches, always the same ones; those that an `attention_mask` (B, L) hides are
+    left out. The model runs in eval mode and is left as it was; no parameter gets a gradient.
 
-    def _entered(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        self.input = args[0]
-
-    def _hidden(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        assert self.input is not None
-        self.statistics.add(self._tokens(self.input), self._tokens(args[0]))
-
-    def _tokens(self, x: Tensor) -> Tensor:
-        if self.keep is not None and self.keep.shape == x.shape[:-1]:
-            return x[self.keep]
-        return x.flatten(0, -2)
-
-
-def calibrate(model: nn.Module, batches: Iterable[Any]) -> list[FFNStatistics]:
-    """Run batches (`model(**batch)` for mappings, else `model(batch)`) and return one record per block.
-
-    Tokens that an `attention_mask` (batch, length) hides are left out. The model runs in eval mode without gradients
-    and is left as it was. Raises `ModelError` when there is no token or an activation is not finite.
+    `gradients` adds one backward pass for each batch, of the loss summed over its targets: `loss(output, batch)` if
+    given; else, if there is `batch["labels"]`, the model's own mean loss times the number of labels that are not -100
+    (classification logits (B, C) of a model that takes no labels: their cross-entropy); else, for logits (B, L, V), the
+    cross-entropy of the next token. Raises `ModelError` when there is no token or no loss, for an FFN without a
+    down projection, and when a value is NaN or infinite.
     """
-    mlps = [block.mlp for block in describe(model).blocks if block.mlp is not None]
-    device = next(model.parameters()).device
-    statistics = [FFNStatistics.empty(mlp, device) for mlp in mlps]
-    recorders = [_Recorder(mlp, record) for mlp, record in zip(mlps, statistics, strict=True)]
+    batches = list(batches)
+    anatomy = describe(model)
+    recorders = [Recorder(mlp) for mlp in _mlps(anatomy)]
     modes = {module: module.training for module in model.modules()}
-    model.eval()
+    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    model.eval().requires_grad_(False)
     try:
-        with torch.no_grad():
-            for batch in batches:
-                _run(model, batch, recorders)
+        return _sample(anatomy, batches, recorders, max_tokens, _gradient_of(loss) if gradients else None)
     finally:
         for module, training in modes.items():
             module.training = training
+        for parameter, required in trainable.items():
+            parameter.requires_grad_(required)
         for hook in (hook for recorder in recorders for hook in recorder.hooks):
             hook.remove()
-    _check(statistics)
-    return statistics
 
 
-def _run(model: nn.Module, batch: Any, recorders: list[_Recorder]) -> None:
-    mapping = isinstance(batch, Mapping)
-    mask = batch.get("attention_mask") if mapping else None
-    for recorder in recorders:
-        recorder.keep = None if mask is None else mask.bool()
-    if mapping:
-        model(**batch)
-    else:
-        model(batch)
+Gradient = Callable[[nn.Module, Any, Any, Sequence[Tensor]], Sequence[Tensor]]
 
 
-def _check(statistics: list[FFNStatistics]) -> None:
-    if any(record.tokens == 0 for record in statistics):
-        raise ModelError("the calibration data hold no token: pass at least one batch")
-    for index, record in enumerate(statistics):
-        if not (record.energy_input.isfinite().all() and record.abs_hidden.isfinite().all()):
-            raise ModelError(f"block {index}: activations on the calibration data are NaN or infinite")
+def _mlps(anatomy: Anatomy) -> list[MLP]:
+    mlps = [block.mlp for block in anatomy.blocks if block.mlp is not None]
+    if not mlps:
+        raise ModelError(f"{type(anatomy.model).__name__} has no feed-forward layer to calibrate")
+    for mlp in mlps:
+        if mlp.kind not in ("gated", "plain"):
+            raise ModelError(f"{mlp.site.path} is of kind {mlp.kind!r}: only gated and plain FFNs can be calibrated")
+    return mlps
+
+
+def _sample(
+    anatomy: Anatomy, batches: list[Any], recorders: list[Recorder], max_tokens: int, gradient: Gradient | None
+) -> Calibration:
+    model, documents, final = anatomy.model, Documents(), []
+    rows = _spread(_count(anatomy, batches), max_tokens)
+    hook = anatomy.blocks[-1].site.get().register_forward_hook(lambda module, args, output: final.append(output))
+    try:
+        for batch, kept in zip(batches, rows, strict=True):
+            for recorder in recorders:
+                recorder.gradients = gradient is not None
+            with torch.set_grad_enabled(gradient is not None):
+                output = _call(model, batch)
+                hidden = [recorder.hidden for recorder in recorders if recorder.hidden is not None]
+                found = gradient(model, output, batch, hidden) if gradient else [None] * len(hidden)
+            picker = Picker(_mask(batch), kept)
+            for recorder, dh in zip(recorders, found, strict=True):
+                recorder.take(picker, dh)
+            last = final.pop()
+            documents.add(picker, (last if isinstance(last, Tensor) else last[0]).detach())
+    finally:
+        hook.remove()
+    calibration = Calibration(
+        [recorder.joined() for recorder in recorders], torch.cat(documents.token), torch.cat(documents.embedding)
+    )
+    _check(calibration)
+    return calibration
+
+
+def _mask(batch: Any) -> Tensor | None:
+    return batch.get("attention_mask") if isinstance(batch, Mapping) else None
+
+
+def _call(model: nn.Module, batch: Any) -> Any:
+    if not isinstance(batch, Mapping):
+        return model(batch)
+    known = _takes_labels(model)
+    return model(**{name: value for name, value in batch.items() if known or name != "labels"})
+
+
+def _takes_labels(model: nn.Module) -> bool:
+    return "labels" in inspect.signature(model.forward).parameters
+
+
+@torch.no_grad()
+def _count(anatomy: Anatomy, batches: Sequence[Any]) -> list[int]:
+    """Unmasked tokens of each batch, from the input of the first FFN."""
+    site = next(block.mlp.site.get() for block in anatomy.blocks if block.mlp is not None)
+    inputs = (first_input(anatomy.model, site, partial(_call, anatomy.model, batch)) for batch in batches)
+    return [int(Picker(_mask(batch)).visible(x).sum()) for batch, x in zip(batches, inputs, strict=True)]
+
+
+def _spread(counts: Sequence[int], most: int) -> list[Tensor]:
+    """Rows to keep of each batch: `most` of all rows, evenly spaced over the batches end to end."""
+    total = sum(counts)
+    if total == 0:
+        raise ModelError("the calibration data hold no token: pass at least one batch with an unmasked token")
+    if most < 1:
+        raise ModelError(f"max_tokens={most} must be 1 or more")
+    kept = torch.arange(min(total, most)) * total // min(total, most)
+    bounds = torch.tensor([0, *counts]).cumsum(0)
+    return [kept[(kept >= start) & (kept < end)] - start for start, end in pairwise(bounds)]
+
+
+def _gradient_of(loss: Loss | None) -> Gradient:
+    def gradient(model: nn.Module, output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
+        value = _loss(output, batch) if loss is None else loss(output, batch)
+        if not value.requires_grad:
+            raise ModelError("the loss does not depend on any feed-forward layer: compute it from the model's output")
+        return torch.autograd.grad(value, hidden, allow_unused=True, materialize_grads=True)
+
+    return gradient
+
+
+def _loss(output: Any, batch: Any) -> Tensor:
+    labels = batch.get("labels") if isinstance(batch, Mapping) else None
+    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if labels is not None:
+        own = getattr(output, "loss", None)
+        if own is not None:
+            return own * (labels != -100).sum()
+        if logits is not None and logits.ndim == 2:
+            return F.cross_entropy(_precise(logits), labels, reduction="sum")
+    ids = _token_ids(batch)
+    if labels is None and ids is not None and logits is not None and logits.ndim == 3:
+        mask = _mask(batch)
+        targets = ids if mask is None else ids.masked_fill(~mask.bool(), -100)
+        return F.cross_entropy(_precise(logits[:, :-1]).transpose(1, 2), targets[:, 1:], reduction="sum")
+    raise ModelError(
+        "gradients=True needs a loss: pass batches with labels, token batches to a language model, "
+        "or loss=lambda output, batch: ..."
+    )
+
+
+def _token_ids(batch: Any) -> Tensor | None:
+    ids = batch.get("input_ids") if isinstance(batch, Mapping) else batch
+    return ids if isinstance(ids, Tensor) and not ids.is_floating_point() else None
+
+
+def _precise(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _check(calibration: Calibration) -> None:
+    for index, sample in enumerate(calibration.samples):
+        for name, value in (("inputs", sample.x), ("activations", sample.h), ("gradients", sample.dh)):
+            if value is not None and not value.isfinite().all():
+                raise ModelError(f"feed-forward layer {index}: {name} on the calibration data are NaN or infinite")
+    if not calibration.embedding.isfinite().all():
+        raise ModelError("the output of the last block on the calibration data is NaN or infinite")

@@ -1,0 +1,127 @@
+"""What `calibrate` records with forward hooks: tokens of each FFN, and the examples that they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..anatomy import MLP
+
+# Shapes: B examples of a batch, L tokens of an example, T sampled tokens, D width, F hidden neurons.
+
+
+@dataclass(frozen=True)
+class FFNSample:
+    """One FFN on T tokens, in the model's dtype.
+
+    `x` (T, D): its input. `h` (T, F): input of its down projection. `dh` (T, F): derivative of the loss by h, or None.
+    """
+
+    x: Tensor
+    h: Tensor
+    dh: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Picker:
+    """Which tokens of a batch are kept: those that `mask` (B, L) shows, and of these `rows` (None: all)."""
+
+    mask: Tensor | None
+    rows: Tensor | None = None
+
+    def visible(self, x: Tensor) -> Tensor:
+        """Whether each token of x (B, ..., D) is unmasked: bool (B, ...). A mask of another shape hides nothing."""
+        if self.mask is not None and self.mask.shape == x.shape[:-1]:
+            return self.mask.to(x.device, torch.bool)
+        return torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Kept tokens of x (B, ..., D), in order: (tokens, D)."""
+        shown = x[self.visible(x)]
+        return shown if self.rows is None else shown[self.rows.to(x.device)]
+
+
+class Recorder:
+    """Hooks of one FFN. With `gradients` the hidden activation of a frozen model starts a graph."""
+
+    def __init__(self, mlp: MLP) -> None:
+        assert mlp.down is not None
+        self.gradients = False
+        self.input: Tensor | None = None
+        self.hidden: Tensor | None = None
+        self.samples: list[FFNSample] = []
+        self.hooks = (
+            mlp.site.get().register_forward_pre_hook(self._entered),
+            mlp.down.get().register_forward_pre_hook(self._down),
+        )
+
+    def _entered(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        self.input = args[0].detach()
+
+    def _down(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        self.hidden = args[0]
+        if not self.gradients or self.hidden.requires_grad:
+            return None
+        self.hidden = self.hidden.detach().requires_grad_()
+        return (self.hidden, *args[1:])
+
+    def take(self, picker: Picker, gradient: Tensor | None) -> None:
+        """Keep the picked tokens of the batch that just ran."""
+        assert self.input is not None and self.hidden is not None
+        dh = None if gradient is None else picker.tokens(gradient)
+        self.samples.append(FFNSample(picker.tokens(self.input), picker.tokens(self.hidden.detach()), dh))
+        self.input = self.hidden = None
+
+    def joined(self) -> FFNSample:
+        """All batches as one sample."""
+        gradients = [sample.dh for sample in self.samples if sample.dh is not None]
+        return FFNSample(
+            torch.cat([sample.x for sample in self.samples]),
+            torch.cat([sample.h for sample in self.samples]),
+            torch.cat(gradients) if gradients else None,
+        )
+
+
+@dataclass
+class Documents:
+    """The example of each kept token, and the mean over each example's tokens of what the last block gives."""
+
+    token: list[Tensor] = field(default_factory=list)
+    embedding: list[Tensor] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, picker: Picker, final: Tensor) -> None:
+        """Take the output of the last block for a batch, (B, ..., D)."""
+        visible = picker.visible(final)
+        ones = [1] * (visible.ndim - 1)
+        example = torch.arange(len(final), device=final.device).view(-1, *ones).expand_as(visible)
+        self.token.append(picker.tokens(example.unsqueeze(-1)).squeeze(-1) + self.count)
+        shown = visible.flatten(1) if ones else visible.unsqueeze(1)
+        total = torch.where(visible.unsqueeze(-1), final, 0).float().reshape(*shown.shape, -1).sum(1)
+        self.embedding.append(total / shown.sum(1, keepdim=True).clamp_min(1))
+        self.count += len(final)
+
+
+class _Reached(Exception):  # noqa: N818 - not an error
+    """The first FFN got its input: the rest of the forward pass is not needed."""
+
+
+def first_input(model: nn.Module, site: nn.Module, call: Any) -> Tensor:
+    """What enters the module `site` when `call()` runs `model`, without running what comes after."""
+    found: list[Tensor] = []
+
+    def stop(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        found.append(args[0])
+        raise _Reached
+
+    hook = site.register_forward_pre_hook(stop)
+    try:
+        call()
+    except _Reached:
+        return found[0]
+    finally:
+        hook.remove()
+    raise RuntimeError(f"{type(model).__name__} ran without its first feed-forward layer")

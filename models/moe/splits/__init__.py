@@ -1,0 +1,42 @@
+"""Which neurons of an FFN form the shared block and each expert. One file for each construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ...errors import ModelError
+from . import carved, cluster, coact, gradient, gradient_share, random, residual, sequential
+from .base import Partition, SplitInput, block_sizes
+from .markers import strongest
+
+__all__ = ["SPLITS", "Partition", "SplitInput", "block_sizes", "partition"]
+
+SPLITS: dict[str, Callable[[SplitInput], Partition]] = {
+    "random": random.split,
+    "sequential": sequential.split,
+    "cluster": cluster.split,
+    "coact": coact.split,
+    "gradient": gradient.split,
+    "gradient_share": gradient_share.split,
+    "residual": residual.split,
+    "carved": carved.split,
+}
+"""The construction of each value of `MoEConfig.split`."""
+
+
+def partition(inp: SplitInput) -> Partition:
+    """Cut the neurons of one FFN as `inp.config` says.
+
+    Blocks differ in size by at most 1. They are disjoint and complete, but for "gradient_share" and for "residual" with
+    `overlap`, whose experts may share neurons and leave some out. Representatives are there for the "glu" router, which
+    needs them, whatever the split. Raises `ModelError` when there are fewer neurons than blocks and when the split
+    or the router needs something that calibration did not record.
+    """
+    if inp.hidden < inp.config.num_experts:
+        raise ModelError(f"{inp.hidden} hidden neurons cannot form num_experts={inp.config.num_experts} blocks")
+    parts = SPLITS[inp.config.split](inp)
+    if inp.config.router == "glu" and parts.representatives is None:
+        active = strongest(inp.need_sample().h, carved.ACTIVE)
+        parts = replace(parts, representatives=carved.representatives(active, parts.experts))
+    return parts
