@@ -11,6 +11,7 @@ from . import formatting, plots
 from .matrix import Column, Matrix
 from .plots import Mark
 from .record import Costs
+from .router_load import RouterLoad, router_load
 from .statistics import estimate_mean
 from .tables import SuiteTable, family_title
 
@@ -24,6 +25,7 @@ MAX_FAMILIES = 3
 MAX_BARS = 6
 MAX_CURVES = 4
 MAX_LINES = 10
+MAX_LOADS = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class LoadFigure:
+    """The router load of one row as a heat map, and in words: domain, specialisation, where that is greatest."""
+
+    figure: Figure
+    lines: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class SuiteFigures:
     """The figures of a suite, and what was left out. `equal_costs`: costs that are the same for all rows."""
 
@@ -45,6 +55,8 @@ class SuiteFigures:
     curves: tuple[Figure, ...]
     bars_left_out: int
     rows_left_out: int
+    loads: tuple[LoadFigure, ...]
+    loads_left_out: int
 
 
 def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
@@ -64,6 +76,7 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
     ]
     columns = [column for column in table.columns if column.metric]
     bars = [_bars(table, column) for column in columns[:MAX_BARS]]
+    loads = _loads(matrix, table)
     return SuiteFigures(
         tuple(tradeoffs),
         tuple(equal),
@@ -71,6 +84,8 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
         tuple(_curves(matrix, table)),
         max(0, len(columns) - MAX_BARS),
         max(0, len(table.lines) - plots.MAX_MARKS),
+        tuple(_load_figure(name, load) for name, load in loads[:MAX_LOADS]),
+        max(0, len(loads) - MAX_LOADS),
     )
 
 
@@ -153,6 +168,30 @@ def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[fl
     return [(step, math.fsum(v) / len(v)) for step, v in sorted(values.items()) if len(v) == len(seeds)] or list(
         seeds[0]
     )
+
+
+def _loads(matrix: Matrix, table: SuiteTable) -> list[tuple[str, RouterLoad]]:
+    """The router load of the first seed of each row and task that has one, in the order of the table."""
+    found = []
+    for number, line in enumerate(table.lines, start=1):
+        for column in matrix.columns:
+            records = matrix.cells.get((line.row, column), ())
+            for record in sorted(records, key=lambda record: record.cell.seed)[:1]:
+                load = router_load(record)
+                if load is not None:
+                    found.append((f"{number}  {line.name}", load))
+    return found
+
+
+def _load_figure(name: str, load: RouterLoad) -> LoadFigure:
+    lines = []
+    for domain in load.domains:
+        layer, expert, share = load.strongest(domain)
+        where = f"layer {layer}: expert {expert} gets {formatting.number(share, 'share')} %"
+        lines.append((domain, formatting.number(load.specialisation(domain)), where))
+    caption = f"Specialisation {formatting.number(load.specialisation())} bits."
+    svg = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
+    return LoadFigure(Figure(name, svg, caption), tuple(lines))
 
 
 def _axis(name: str, column: Column) -> str:

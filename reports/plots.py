@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +137,33 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
     return svg[0]
 
 
+def heat_maps(panels: Mapping[str, Sequence[Sequence[float]]], layers: Sequence[int], title: str) -> str:
+    """One panel per domain: layer down, expert across, colour the load against an even one (1), cut at 2."""
+    size, left, gap = (4.4, 2.75), 0.5, 0.07
+    width = (size[0] - left - 0.65) / max(1, len(panels)) - gap
+    with _figure(size, title) as (figure, svg):
+        image = None
+        for number, (name, rows) in enumerate(panels.items()):
+            place = ((left + number * (width + gap)) / size[0], 0.5 / size[1], width / size[0], 1.6 / size[1])
+            axes = figure.add_axes(place)
+            values = [[share * len(row) for share in row] for row in rows]
+            image = axes.imshow(values, cmap="PuOr_r", vmin=0, vmax=2, aspect="auto", interpolation="none")
+            axes.grid(visible=False)
+            axes.set_title(name, fontsize=7, rotation=35, ha="left", loc="left", pad=2)
+            axes.set_xticks([0, len(rows[0]) - 1])
+            axes.tick_params(labelsize=6, length=2, pad=1)
+            ticks = range(0, len(layers), max(1, len(layers) // 6))
+            axes.set_yticks(list(ticks), [str(layers[tick]) for tick in ticks] if number == 0 else [""] * len(ticks))
+            if number == 0:
+                axes.set_ylabel("layer", fontsize=8)
+        figure.text(0.5, 0.07, "expert", ha="center", fontsize=8)
+        if image is not None:
+            place = ((size[0] - 0.55) / size[0], 0.5 / size[1], 0.09 / size[0], 1.6 / size[1])
+            scale = figure.colorbar(image, cax=figure.add_axes(place), ticks=[0, 1, 2])
+            scale.ax.set_yticklabels(["0", "even", "2×"], fontsize=6)
+    return svg[0]
+
+
 def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
     alpha = 1.0 if on_front else 0.7
     axes.errorbar(
@@ -167,17 +194,26 @@ def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
 def _axes(size: tuple[float, float], title: str, left: float = 0.72) -> Iterator[tuple[Any, list[str]]]:
     """Axes to draw on, sizes and left margin in inches; when the block ends the SVG stands in the list.
 
-    The title is for those who hear the page. Margins are fixed because a layout engine draws every figure three times.
+    Margins are fixed because a layout engine draws every figure three times.
+    """
+    with _figure(size, title) as (figure, svg):
+        width, height = size
+        yield figure.add_axes((left / width, 0.5 / height, (width - left - 0.15) / width, (height - 0.6) / height)), svg
+
+
+@contextmanager
+def _figure(size: tuple[float, float], title: str) -> Iterator[tuple[Any, list[str]]]:
+    """An empty figure of so many inches; when the block ends its SVG stands in the list.
+
+    The title is for those who hear the page.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     svg: list[str] = []
     with matplotlib.rc_context(_STYLE):
-        width, height = size
         figure = Figure(figsize=size)
-        axes = figure.add_axes((left / width, 0.5 / height, (width - left - 0.15) / width, (height - 0.6) / height))
-        yield axes, svg
+        yield figure, svg
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg.append(_embeddable(buffer.getvalue(), title))
