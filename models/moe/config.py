@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from ..errors import ModelError, check_choice
 
 if TYPE_CHECKING:
-    from .attention import AttnMoEConfig
+    from .attention_config import AttnMoEConfig
 
 Split = Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "carved"]
 Matrix = Literal["up", "gate"]
@@ -143,7 +143,7 @@ class MoEConfig:
         """What a calibration must hold to be of use to this conversion."""
         if self.num_shared == 0 or self.split in ("residual", "carved"):
             return self.requires
-        return self.requires | {_NEEDED[self.importance]}
+        return self.requires.union((_NEEDED[self.importance],))
 
     @property
     def requires(self) -> frozenset[Need]:

@@ -1,9 +1,11 @@
-"""Turn the dense feed-forward layers of a model into mixtures of experts, and back."""
+"""Turn the dense feed-forward layers of a model into mixtures of experts."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -11,57 +13,81 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, Site, describe, is_linear
 from ..errors import ModelError
-from .calibration import FFNStatistics, calibrate
+from .calibration import Calibration, FFNSample, calibrate
 from .config import MoEConfig
-from .experts import ExpertBank
-from .layer import MoEFFN, dense_weights
-from .router import LinearRouter, centroids
-from .splits import Partition, partition
+from .dense import DenseFFN
+from .fit import fit
+from .layer import Alignment, MoEFFN
+from .restore import restore
+from .router import Router
+from .router_init import make_router
+from .splits import Partition, SplitInput, partition
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def convert(model: Model, config: MoEConfig, calibration: Iterable[Any] | None = None) -> Model:
-    """Replace every gated or plain FFN of `model`, in place, by a mixture of its own neurons; return the model.
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """All that is new in one layer; its experts are copies of dense neurons and can be made at any time."""
 
-    `calibration` is an iterable of batches, passed as `model(**batch)` if they are mappings, else as `model(batch)`,
-    or the records that `calibrate` returned (they serve any number of conversions). With it, shared neurons are those
-    of greatest `FFNStatistics.importance`; without it they are random. Raises `ModelError`, and leaves the model
-    untouched, when a block has no FFN that can be cut, is converted already or quantised, or has fewer neurons than
-    experts, and when the data are missing, empty or not finite.
+    block: int
+    mlp: MLP
+    parts: Partition
+    router: Router
+    alignment: Alignment | None
+
+
+def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable[Any] | None = None) -> Model:
+    """Replace the gated or plain FFNs of `model`, in place, by mixtures of their own neurons; return the model.
+
+    `calibration` is what `calibrate` returned (it serves any number of conversions of the same model), or an iterable
+    of batches, passed as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is
+    used for; only the choice of shared neurons can do without, and is then random. The router is trainable, like the
+    experts, if the down projection was. Memory stays near that of the model plus one layer.
+
+    Raises `ModelError`, and leaves the model untouched, when a block has no FFN that can be cut, is converted already
+    or quantised, or has fewer neurons than experts, and when the data are missing, empty, not finite or of another
+    model.
     """
+    plans = _plans(model, config, calibration)
+    if config.attn is not None:
+        from .attention import convert_attention  # needs transformers, which this file does not
+
+        convert_attention(model, config.attn, torch.Generator().manual_seed(config.seed))
+    _swap(model, plans, config)
+    return model
+
+
+def _plans(model: nn.Module, config: MoEConfig, calibration: Calibration | Iterable[Any] | None) -> deque[_Plan]:
     mlps = _convertible(model, config)
-    statistics = _statistics(model, config, calibration, len(mlps))
+    seen = _calibration(model, config, calibration)
     generator = torch.Generator().manual_seed(config.seed)
-    layers = [_moe_layer(mlp, config, record, generator) for mlp, record in zip(mlps, statistics, strict=True)]
-    for mlp, layer in zip(mlps, layers, strict=True):
-        mlp.replace(layer)
-    return model
+    return deque(_plan(block, mlp, config, seen, place, generator) for place, (block, mlp) in mlps.items())
 
 
-def to_dense(model: Model) -> Model:
-    """Put the dense FFNs together again, in place, whatever the router says; exact when no expert was trained."""
-    sites = [block.mlp for block in describe(model).blocks if block.mlp and isinstance(block.mlp.site.get(), MoEFFN)]
-    if not sites:
-        raise ModelError("the model has no layer made by sparsebench.models.moe.convert")
-    layers = {id(mlp.site.parent): mlp.site.get() for mlp in sites}
-    for mlp in sites:
-        module, tail = mlp.site.get().template
-        like = mlp.site.get().experts.down
-        mlp.replace(_with_memory(module, like), None if tail is None else _with_memory(tail, like))
-    for block in describe(model).blocks:
-        if block.mlp and id(block.mlp.site.parent) in layers:
-            _fill(block.mlp, layers[id(block.mlp.site.parent)])
-    return model
-
-
-def _convertible(model: nn.Module, config: MoEConfig) -> list[MLP]:
-    mlps = [block.mlp for block in describe(model).blocks if block.mlp is not None]
+def _convertible(model: nn.Module, config: MoEConfig) -> dict[int, tuple[int, MLP]]:
+    """Block and FFN of each layer to convert, by the place of the FFN among all FFNs of the model."""
+    blocks = describe(model).blocks
+    found = [(index, block.mlp) for index, block in enumerate(blocks) if block.mlp is not None]
+    if config.layers != "all":
+        _check_layers(config.layers, len(blocks), {index for index, _ in found})
+    mlps = {
+        place: (index, mlp)
+        for place, (index, mlp) in enumerate(found)
+        if config.layers == "all" or index in config.layers
+    }
     if not mlps:
         raise ModelError(f"{type(model).__name__} has no feed-forward layer to convert")
-    for mlp in mlps:
+    for _, mlp in mlps.values():
         _check(mlp, config)
     return mlps
+
+
+def _check_layers(layers: tuple[int, ...], blocks: int, with_ffn: set[int]) -> None:
+    for index in layers:
+        if index not in with_ffn:
+            reason = "has no feed-forward layer" if index < blocks else f"does not exist: there are {blocks} blocks"
+            raise ModelError(f"layers={layers}: block {index} {reason}")
 
 
 def _check(mlp: MLP, config: MoEConfig) -> None:
@@ -89,95 +115,158 @@ def _ffn_module(mlp: MLP) -> nn.ModuleList:
     return nn.ModuleList([mlp.site.get()] if mlp.tail is None else [mlp.site.get(), mlp.tail.get()])
 
 
-def _statistics(
-    model: nn.Module, config: MoEConfig, calibration: Iterable[Any] | None, blocks: int
-) -> Sequence[FFNStatistics | None]:
+def _calibration(
+    model: nn.Module, config: MoEConfig, calibration: Calibration | Iterable[Any] | None
+) -> Calibration | None:
+    needs = config.needs
     if calibration is None:
-        if config.router_init == "energy":
-            raise ModelError("router_init='energy' needs calibration batches: convert(model, config, batches)")
-        return [None] * blocks
-    if isinstance(calibration, list) and calibration and isinstance(calibration[0], FFNStatistics):
-        return calibration
-    if config.router_init != "energy" and config.num_shared == 0:
-        return [None] * blocks
-    return calibrate(model, calibration)
+        if config.requires:
+            raise ModelError(
+                f"{_reason(config)} needs calibration data ({' and '.join(sorted(config.requires))}): "
+                "convert(model, config, batches)"
+            )
+        return None
+    if not needs:
+        return None
+    if not isinstance(calibration, Calibration):
+        return calibrate(model, calibration, gradients="gradients" in needs)
+    _check_samples(model, calibration)
+    if "gradients" in needs and any(sample.dh is None for sample in calibration.samples):
+        raise ModelError(f"{_reason(config)} needs gradients: calibrate(model, batches, gradients=True)")
+    return calibration
+
+
+def _reason(config: MoEConfig) -> str:
+    """The setting that needs data, for messages."""
+    if config.router_init in ("energy", "centroids"):
+        return f"router_init={config.router_init!r}"
+    if config.scale == "calibrated":
+        return "scale='calibrated'"
+    if config.align:
+        return "align=True"
+    if config.router == "glu":
+        return "router='glu'"
+    return f"split={config.split!r} with importance={config.importance!r}"
+
+
+def _check_samples(model: nn.Module, calibration: Calibration) -> None:
+    mlps = [block.mlp for block in describe(model).blocks if block.mlp is not None]
+    same = len(mlps) == len(calibration.samples) and all(
+        (mlp.width, mlp.hidden) == (sample.x.shape[1], sample.h.shape[1])
+        for mlp, sample in zip(mlps, calibration.samples, strict=True)
+        if mlp.kind != "moe"
+    )
+    if not same:
+        raise ModelError(f"the calibration is of another model than this {type(model).__name__} with {len(mlps)} FFNs")
 
 
 @torch.no_grad()
-def _moe_layer(mlp: MLP, config: MoEConfig, statistics: FFNStatistics | None, generator: torch.Generator) -> MoEFFN:
-    assert mlp.up is not None and mlp.down is not None
-    down = mlp.down.get()
-    down_norm = down.weight.norm(dim=0).float()
-    importance = None if statistics is None else statistics.importance(down_norm).cpu()
-    parts = partition(mlp.hidden, config, importance, generator)
-    shared = [_bank(mlp, (parts.shared,))] if config.num_shared else [None]
-    layer = MoEFFN(
-        router=LinearRouter(config, _router_weight(mlp, config, parts, statistics, generator)),
-        experts=_bank(mlp, parts.experts),
-        shared=shared[0],
-        down_bias=None if down.bias is None else down.bias.clone(),
-        neurons=parts.order.to(down.weight.device),
-        template=(_without_memory(mlp.site), None if mlp.tail is None else _without_memory(mlp.tail)),
-    )
-    layer.train(mlp.site.get().training)
-    return layer.requires_grad_(down.weight.requires_grad)
-
-
-def _bank(mlp: MLP, groups: Sequence[Tensor]) -> ExpertBank:
-    assert mlp.up is not None and mlp.down is not None and mlp.activation is not None
-    gate, up = None if mlp.gate is None else mlp.gate.get(), mlp.up.get()
-    return ExpertBank.of(
-        groups,
-        gate=None if gate is None else gate.weight,
-        up=up.weight,
-        down=mlp.down.get().weight,
-        gate_bias=None if gate is None else gate.bias,
-        up_bias=up.bias,
-        activation=mlp.activation,
-    )
-
-
-def _router_weight(
+def _plan(
+    block: int,
     mlp: MLP,
     config: MoEConfig,
-    parts: Partition,
-    statistics: FFNStatistics | None,
+    calibration: Calibration | None,
+    place: int,
     generator: torch.Generator,
-) -> Tensor:
-    assert mlp.down is not None
-    weight = mlp.down.get().weight
-    if config.router_init == "energy":
-        assert statistics is not None
-        return centroids(statistics, parts, weight.norm(dim=0).float()).to(weight.dtype)
-    rows = torch.zeros(config.num_routed, mlp.width)
-    if config.router_init == "random":
-        rows.normal_(0, 0.02, generator=generator)
-    return rows.to(weight.device, weight.dtype)
+) -> _Plan:
+    dense = DenseFFN.of(mlp)
+    sample = None if calibration is None else calibration.samples[place]
+    parts = partition(_split_input(dense, config, calibration, sample, generator))
+    router = make_router(config, dense, parts, sample, generator)
+    plan = _Plan(block=block, mlp=mlp, parts=parts, router=router, alignment=None)
+    layer = _layer(plan, config)  # also shows that these experts can be made
+    fit(layer, dense, sample, config)
+    return _Plan(block=block, mlp=mlp, parts=parts, router=router, alignment=layer.alignment)
+
+
+def _split_input(
+    dense: DenseFFN,
+    config: MoEConfig,
+    calibration: Calibration | None,
+    sample: FFNSample | None,
+    generator: torch.Generator,
+) -> SplitInput:
+    return SplitInput(
+        gate=dense.gate,
+        up=dense.up,
+        down=dense.down,
+        activation=dense.activation,
+        gated=dense.gate is not None,
+        sample=sample,
+        document=None if calibration is None else calibration.document,
+        embedding=None if calibration is None else calibration.embedding,
+        config=config,
+        generator=generator,
+    )
+
+
+def _layer(plan: _Plan, config: MoEConfig) -> MoEFFN:
+    mlp, dense, parts = plan.mlp, DenseFFN.of(plan.mlp), plan.parts
+    layer = MoEFFN(
+        config=config,
+        router=plan.router,
+        experts=dense.bank(parts.experts),
+        shared=dense.bank([parts.shared]) if len(parts.shared) else None,
+        down_bias=None if dense.down_bias is None else dense.down_bias.clone(),
+        neurons=parts.order.to(dense.up.device),
+        hidden=mlp.hidden,
+        template=(_without_memory(mlp.site), None if mlp.tail is None else _without_memory(mlp.tail)),
+    )
+    layer.alignment = plan.alignment
+    return layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Swapped:
+    """A replaced layer; `dense` is kept only where the mixture has lost neurons."""
+
+    block: int
+    site: Site
+    tail: Site | None
+    dense: tuple[nn.Module, nn.Module | None] | None
+
+
+def _swap(model: nn.Module, plans: deque[_Plan], config: MoEConfig) -> None:
+    """Replace layer by layer, so that only one is held twice; when that fails (no memory), put the others back.
+
+    Where experts share neurons and lose others, the dense layers are held until all is done.
+    """
+    done: list[_Swapped] = []
+    try:
+        while plans:
+            done.append(_swap_one(plans.popleft(), config))
+    except BaseException:
+        for swapped in done:
+            _put_back(model, swapped)
+        raise
+
+
+@torch.no_grad()
+def _swap_one(plan: _Plan, config: MoEConfig) -> _Swapped:
+    mlp = plan.mlp
+    module, tail = mlp.site.get(), None if mlp.tail is None else mlp.tail.get()
+    layer = _layer(plan, config)
+    layer.train(module.training).requires_grad_(DenseFFN.of(mlp).down.requires_grad)
+    mlp.replace(layer)
+    lost = len(plan.parts.missing(mlp.hidden)) > 0
+    return _Swapped(block=plan.block, site=mlp.site, tail=mlp.tail, dense=(module, tail) if lost else None)
+
+
+def _put_back(model: nn.Module, swapped: _Swapped) -> None:
+    if swapped.dense is None:
+        restore(model, swapped.block)
+        return
+    module, tail = swapped.dense
+    swapped.site.replace(module)
+    if swapped.tail is not None and tail is not None:
+        swapped.tail.replace(tail)
 
 
 def _without_memory(site: Site) -> nn.Module:
     """A copy of a module whose parameters and buffers lie on the meta device."""
     module = site.get()
-    memo = {id(p): nn.Parameter(p.to("meta"), requires_grad=p.requires_grad) for p in module.parameters()}
+    memo: dict[int, Tensor] = {
+        id(p): nn.Parameter(p.to("meta"), requires_grad=p.requires_grad) for p in module.parameters()
+    }
     memo |= {id(b): b.to("meta") for b in module.buffers()}
     return copy.deepcopy(module, memo)  # type: ignore[arg-type]
-
-
-def _with_memory(module: nn.Module, like: Tensor) -> nn.Module:
-    return copy.deepcopy(module).to_empty(device=like.device).to(like.dtype)
-
-
-@torch.no_grad()
-def _fill(mlp: MLP, layer: MoEFFN) -> None:
-    assert mlp.up is not None and mlp.down is not None
-    weights, bias = dense_weights(layer)
-    inward = [(mlp.gate, weights.gate), (mlp.up, weights.up)]
-    linears = [(site.get(), weight) for site, weight in inward if site is not None]
-    biases = [None] * len(linears) if bias is None else bias.chunk(len(linears))
-    for (linear, weight), values in zip(linears, biases, strict=True):
-        linear.weight.copy_(weight)
-        if values is not None:
-            linear.bias.copy_(values)
-    mlp.down.get().weight.copy_(weights.down)
-    if layer.down_bias is not None:
-        mlp.down.get().bias.copy_(layer.down_bias)

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Experts, ExpertWeights, Site
+from .balance import balance_loss, within_capacity
+from .config import MoEConfig
 from .experts import ExpertBank
-from .router import LinearRouter
+from .router import Router, Routing
+from .routing_counts import RoutingCounts
+
+
+class Alignment(nn.Module):
+    """y * gain + offset, per output channel (LLaMA-MoE v2's distribution alignment). Both (width,)."""
+
+    def __init__(self, gain: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        self.gain, self.offset = nn.Parameter(gain), nn.Parameter(offset)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Scale and shift."""
+        return y * self.gain + self.offset
 
 
 class MoEFFN(nn.Module):
-    """y = shared(x) + s * sum over the k chosen experts of g_e E_e(x) + b_down.
+    """y = shared(x) + s * sum over the k chosen experts of g_e E_e(x) + b_down, then aligned if there is an alignment.
 
-    The shared block and the bias have coefficient 1. `neurons` (hidden,) holds the indices in the dense layer, shared
-    first, then expert by expert, so that the dense layer can be put together again. `template` is the dense FFN (one
-    module, or two for an FFN spread over two) without memory for its weights.
+    The shared block and the bias have coefficient 1. `neurons` (stored neurons,) holds the indices in the dense layer,
+    shared first, then expert by expert, so that the dense layer of `hidden` neurons can be put together again.
+    `template` is the dense FFN (one module, or two for an FFN spread over two) without memory for its weights.
+
+    `aux` is the balance loss of the last forward pass in training mode, None before it; `counts` collects statistics
+    while `counting` (see `statistics.watch`).
     """
 
     neurons: Tensor
@@ -25,28 +43,59 @@ class MoEFFN(nn.Module):
     def __init__(
         self,
         *,
-        router: LinearRouter,
+        config: MoEConfig,
+        router: Router,
         experts: ExpertBank,
         shared: ExpertBank | None,
         down_bias: Tensor | None,
         neurons: Tensor,
+        hidden: int,
         template: tuple[nn.Module, nn.Module | None],
     ) -> None:
         super().__init__()
-        self.router, self.experts, self.shared = router, experts, shared
+        self.config, self.router, self.experts, self.shared = config, router, experts, shared
         self.down_bias = None if down_bias is None else nn.Parameter(down_bias)
+        self.alignment: Alignment | None = None
         self.register_buffer("neurons", neurons)
+        self.hidden = hidden
         self.template = template  # a tuple, so that torch does not register the modules in it
+        self.aux: Tensor | None = None
+        self.counts: RoutingCounts | None = None
+        self.counting = False
+
+    @property
+    def scale(self) -> float:
+        """The factor s of the routed output, which the router puts into its weights."""
+        return self.router.scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self.router.scale = value
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width) to the same shape."""
         x_TD = x.reshape(-1, x.shape[-1])
-        out = self.experts(x_TD, *self.router(x_TD))
+        out = self.routed(x_TD)
         if self.shared is not None:
             out = out + self.shared.every(x_TD)
         if self.down_bias is not None:
             out = out + self.down_bias
+        if self.alignment is not None:
+            out = self.alignment(out)
         return out.view(x.shape)
+
+    def routed(self, x_TD: Tensor) -> Tensor:
+        """s * sum of g_e E_e(x), (T, D)."""
+        routing = self.router(x_TD)
+        if self.counting and self.counts is not None:
+            self.counts.add(routing)
+        if self.training:
+            routing = self._balanced(routing)
+        return self.experts(x_TD, routing.index, routing.weight)
+
+    def _balanced(self, routing: Routing) -> Routing:
+        self.aux = balance_loss(self.config, routing)
+        return routing if self.config.capacity is None else within_capacity(routing, self.config.capacity)
 
     def active_parameters(self) -> int:
         """Parameters that work on one token; of unequal experts, the expected number when all are equally likely."""
@@ -76,6 +125,10 @@ class MoEFFN(nn.Module):
             experts=experts,
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the last loss, whose graph can be neither copied nor pickled."""
+        return {**self.__dict__, "aux": None}
+
 
 @dataclass(eq=False, kw_only=True)
 class BankedExperts(Experts):
@@ -86,23 +139,3 @@ class BankedExperts(Experts):
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""
         return self.bank.weights(expert)
-
-
-def dense_weights(layer: MoEFFN) -> tuple[ExpertWeights, Tensor | None]:
-    """Gate, up and down matrices of the dense FFN, and the bias of gate and up (gate first), put together again."""
-    banks = [layer.experts] if layer.shared is None else [layer.shared, layer.experts]
-    parts = [bank.weights(expert) for bank in banks for expert in range(len(bank.sizes))]
-    back = layer.neurons.argsort()
-    gate = None if parts[0].gate is None else torch.cat([part.gate for part in parts if part.gate is not None])[back]
-    up = torch.cat([part.up for part in parts])[back]
-    down = torch.cat([part.down for part in parts], dim=1)[:, back]
-    return ExpertWeights(gate, up, down), _dense_bias(banks, back)
-
-
-def _dense_bias(banks: list[ExpertBank], back: Tensor) -> Tensor | None:
-    if banks[0].bias is None:
-        return None
-    pieces = [bank.bias_of(expert) for bank in banks for expert in range(len(bank.sizes))]
-    gate = [piece[0] for piece in pieces if piece[0] is not None]
-    up = [piece[1] for piece in pieces if piece[1] is not None]
-    return torch.cat([torch.cat(part)[back] for part in (gate, up) if part])

@@ -1,0 +1,33 @@
+"""Sums over the tokens that a router has seen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .balance import counts, importance
+from .router import Routing
+
+
+class RoutingCounts:
+    """`tokens`; `picks` (N,) tokens that chose an expert; `weight` (N,) and `entropy` () sums over tokens.
+
+    Entropy is that of the softmax of a token's logits, in nats. Sums are in float64 on the CPU, 0 before any token.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.picks = self.weight = self.entropy = torch.zeros((), dtype=torch.float64)
+
+    @torch.no_grad()
+    def add(self, routing: Routing) -> None:
+        """Add the tokens of one forward pass."""
+        self.tokens += len(routing.logits)
+        self.picks = self.picks + counts(routing).cpu()
+        self.weight = self.weight + importance(routing).cpu()
+        self.entropy = self.entropy + entropy(routing.logits.softmax(-1)).sum().cpu()
+
+
+def entropy(probability: Tensor) -> Tensor:
+    """Entropy over the last dimension, in nats."""
+    return torch.special.entr(probability).sum(-1)
