@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import UnknownAnatomy, describe
-from sparsebench.models.moe.calibration import FFNStatistics, calibrate
+from sparsebench.models.moe.calibration import Calibration, calibrate
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
 
@@ -27,8 +27,8 @@ WITHOUT_FFN = {
 }
 """Reasons by the family of the backbone."""
 
-KEPT = 3
-_statistics: OrderedDict[str, list[FFNStatistics]] = OrderedDict()
+KEPT = 1
+_calibrations: OrderedDict[str, Calibration] = OrderedDict()
 """The last `KEPT` calibrations of this process, by the hash of weights and data: cells of one seed share them."""
 
 
@@ -61,8 +61,8 @@ class MoEMethod(TrainedMethod):
         check_has_ffn(backbone)
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("neuron-split")))
         config = self.moe_config(seed)
-        needed = bool(config.needs)
-        model = convert(backbone, config, calibration(backbone, context) if needed else None)
+        seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None
+        model = convert(backbone, config, seen)
         if context.target.kind != "next-token":
             model.requires_grad_(False)
             head = describe(model).head
@@ -85,16 +85,16 @@ def check_has_ffn(model: nn.Module) -> None:
         raise NotApplicable(f"{type(model).__name__} has no feed-forward layer to cut")
 
 
-def calibration(model: nn.Module, context: Context) -> list[FFNStatistics]:
-    """Statistics of every FFN on the calibration data; computed once per process for equal weights and data."""
+def calibration(model: nn.Module, context: Context, *, gradients: bool) -> Calibration:
+    """Samples of every FFN on the calibration data; taken once per process for equal weights and data."""
     batches = context.calibration()
-    key = _fingerprint(model, batches)
-    if key not in _statistics:
-        _statistics[key] = calibrate(model, batches)
-        if len(_statistics) > KEPT:
-            _statistics.popitem(last=False)
-    _statistics.move_to_end(key)
-    return _statistics[key]
+    key = f"{_fingerprint(model, batches)} {gradients}"
+    if key not in _calibrations:
+        _calibrations[key] = calibrate(model, batches, gradients=gradients)
+        if len(_calibrations) > KEPT:
+            _calibrations.popitem(last=False)
+    _calibrations.move_to_end(key)
+    return _calibrations[key]
 
 
 def _fingerprint(model: nn.Module, batches: list[Any]) -> str:

@@ -113,7 +113,7 @@ def test_calibration_is_done_once_for_equal_weights_and_data(context: Context, m
     calls = []
     original = _moe.calibrate
     monkeypatch.setattr(_moe, "calibrate", lambda model, batches: calls.append(1) or original(model, batches))
-    monkeypatch.setattr(_moe, "_statistics", type(_moe._statistics)())
+    monkeypatch.setattr(_moe, "_calibrations", type(_moe._calibrations)())
     setup = SyntheticText().setup(tiny.load, context)
     first = _moe.calibration(setup.model, setup.context)
     assert _moe.calibration(setup.model, setup.context) is first
