@@ -16,9 +16,12 @@ COSTS: tuple[tuple[str, str, Callable[[Costs], float | None]], ...] = (
     ("active params", "count", lambda costs: costs.params_active),
     ("trained params", "count", lambda costs: costs.params_trainable),
     ("size", "size", lambda costs: costs.bytes),
-    ("latency", "milliseconds", lambda costs: costs.latency_ms),
+    ("latency / {unit}", "milliseconds", lambda costs: costs.latency_ms),
+    ("{unit}s/s", "count", lambda costs: 1e3 / costs.latency_ms if costs.latency_ms else None),
+    ("speed / {baseline}", "times", lambda costs: 1e3 / costs.latency_ms if costs.latency_ms else None),
 )
-"""Cost columns: title, the function of `formatting` that prints it, and where it comes from."""
+"""Cost columns: title, the function of `formatting` that prints it, and where it comes from. The last one, the speed,
+is divided by that of the baseline on the same backbone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +102,21 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
             row_name(matrix, row),
             tuple(entries[row, column] for column in matrix.columns),
             tuple(means[row, average] for average in averages),
-            tuple(matrix.cost(row, quantity) for _, _, quantity in COSTS),
+            _costs(matrix, row, info.baseline),
         )
         for row in rows
     ]
-    titles = tuple(f"latency / {info.unit}" if title == "latency" else title for title, _, _ in COSTS)
+    titles = tuple(title.format(unit=info.unit, baseline=info.baseline) for title, _, _ in COSTS)
     return SuiteTable(info.title, tuple(matrix.columns), averages, titles, tuple(lines))
+
+
+def _costs(matrix: Matrix, row: Row, label: str) -> tuple[float | None, ...]:
+    *costs, speed = [matrix.cost(row, quantity) for _, _, quantity in COSTS]
+    baseline = matrix.baseline(label, row)
+    if baseline is None or baseline.backbone != row.backbone:
+        return (*costs, None)
+    reference = matrix.cost(baseline, COSTS[-1][2])
+    return (*costs, speed / reference if speed and reference else None)
 
 
 def row_name(matrix: Matrix, row: Row) -> str:

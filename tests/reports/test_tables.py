@@ -142,8 +142,20 @@ def test_golden_markdown(make):
     costs = Costs(params_active=4_952_008, params_trainable=300_000, bytes=19_800_000, latency_ms=3.2, unit="image")
     records = [make.record("base", seed=s, score=make.metric(v), costs=costs) for s, v in enumerate((0.5, 0.52, 0.54))]
     text = printing.to_markdown(table(records)).splitlines()
-    assert text[2] == "| method | t (%) ↑ | active params | trained params | size | latency / image |"
-    assert text[4] == "| base | 52.0 ± 5.0 | 4.95 M | 300 k | 19.8 MB | 3.2 ms |"
+    costs = "| active params | trained params | size | latency / image | images/s | speed / base |"
+    assert text[2] == f"| method | t (%) ↑ {costs}"
+    assert text[4] == "| base | 52.0 ± 5.0 | 4.95 M | 300 k | 19.8 MB | 3.2 ms | 312 | 1.00× |"
+
+
+def test_speed_is_relative_to_the_baseline(make):
+    def costs(latency):
+        return Costs(latency_ms=latency, unit="image")
+
+    records = [make.record("base", costs=costs(2.0)), make.record("fast", costs=costs(1.0)), make.record("unmeasured")]
+    shown = {line.name: line.costs[-2:] for line in table(records).lines}
+    assert shown == {"base": (500.0, 1.0), "fast": (1000.0, 2.0), "unmeasured": (None, None)}
+    alone = table([make.record("fast", costs=costs(1.0))]).lines[0].costs
+    assert alone[-2:] == (1000.0, None)
 
 
 def test_markdown_pipes_do_not_break_the_table(make):
