@@ -15,6 +15,9 @@ from .assignment import assign
 
 # Shapes: P points, D features, K clusters.
 
+_TOLERANCE = 1e-5
+"""The search ends when a step lowers the sum of squared distances by no more than this share of it."""
+
 
 @dataclass(frozen=True)
 class Clusters:
@@ -63,7 +66,7 @@ def constrained_kmeans(
     """k-means in which every cluster has `smallest` to `largest` points (Bradley, Bennett and Demiriz, 2000).
 
     Each step assigns all points at least total squared distance under the bounds (`assignment.assign`, exact) and moves
-    the centroids, until no point moves. "cos" is "l2" on rows of unit length. Centroids start at the points `start`
+    the centroids, until that no longer pays (`_TOLERANCE`). "cos" is "l2" on rows of unit length. Centroids start at the points `start`
     (K,), or at k-means++ draws. Points are sorted by a random projection first, so the clusters do not depend on their
     order. Computed in float32 on the CPU (float64 stays). Raises `ModelError` when there are more clusters
     than points and when a value is not finite.
@@ -89,15 +92,18 @@ def constrained_kmeans(
 def _lloyd(x: Tensor, centroid: Tensor, smallest: int, largest: int, iterations: int) -> tuple[Tensor, Tensor]:
     clusters = len(centroid)
     lower, upper = np.full(clusters, smallest), np.full(clusters, largest)
-    label = prices = None
+    total = float(x.square().sum(dtype=torch.float64))
+    label, prices, before = None, None, np.inf
     for _ in range(iterations):
-        cost = centroid.square().sum(1, keepdim=True) - 2 * (centroid @ x.T)  # less |x|^2, which is the same for all
-        found, prices = assign(cost.numpy(), lower, upper, prices)
-        if label is not None and (found == label).all():
-            break
-        label = found
+        cost = (centroid.square().sum(1, keepdim=True) - 2 * (centroid @ x.T)).numpy()  # squared distance less |x|^2
+        label, prices = assign(cost, lower, upper, prices)
         member = F.one_hot(torch.from_numpy(label), clusters).to(x.dtype)
         centroid = member.T @ x / member.sum(0).unsqueeze(1)
+        inertia = total + float(cost[label, np.arange(len(x))].sum(dtype=np.float64))
+        if inertia >= (1 - _TOLERANCE) * before:
+            break
+        before = inertia
+    assert label is not None
     return torch.from_numpy(label), centroid
 
 

@@ -76,11 +76,12 @@ class Recorder:
         self.input = self.hidden = None
 
     def joined(self) -> FFNSample:
-        """All batches as one sample."""
-        gradients = [sample.dh for sample in self.samples if sample.dh is not None]
+        """All batches as one sample; the recorder forgets them, so that only one FFN is in memory twice."""
+        samples, self.samples = self.samples, []
+        gradients = [sample.dh for sample in samples if sample.dh is not None]
         return FFNSample(
-            torch.cat([sample.x for sample in self.samples]),
-            torch.cat([sample.h for sample in self.samples]),
+            torch.cat([sample.x for sample in samples]),
+            torch.cat([sample.h for sample in samples]),
             torch.cat(gradients) if gradients else None,
         )
 
