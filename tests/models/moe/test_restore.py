@@ -52,6 +52,7 @@ def test_trained_experts_are_kept(build: Build) -> None:
     assert (down[:, 7:14] == 3).all() and not (down[:, :7] == 3).any() and not (down[:, 14:] == 3).any()
 
 
+@torch.no_grad()
 def test_copies_of_a_neuron_come_from_the_first_expert(build: Build) -> None:
     """Experts of neurons 0 to 29 and 20 to 49, all 20 to 29 being there twice."""
     dense, model = build("llama"), build("llama")
@@ -61,8 +62,7 @@ def test_copies_of_a_neuron_come_from_the_first_expert(build: Build) -> None:
         layer: MoEFFN = block.mlp
         weights = {"gate": old.mlp.gate_proj.weight, "up": old.mlp.up_proj.weight, "down": old.mlp.down_proj.weight}
         layer.experts, layer.neurons = ExpertBank.of(groups, activation=old.mlp.act_fn, **weights), torch.cat(groups)
-        with torch.no_grad():
-            layer.experts.weights(1).up[:10] = 7.0
+        layer.experts.weights(1).up[:10] = 7.0
     assert same(dense.state_dict(), to_dense(model))
 
 
