@@ -66,10 +66,10 @@ def constrained_kmeans(
     """k-means in which every cluster has `smallest` to `largest` points (Bradley, Bennett and Demiriz, 2000).
 
     Each step assigns all points at least total squared distance under the bounds (`assignment.assign`, exact) and moves
-    the centroids, until that no longer pays (`_TOLERANCE`). "cos" is "l2" on rows of unit length. Centroids start at the points `start`
-    (K,), or at k-means++ draws. Points are sorted by a random projection first, so the clusters do not depend on their
-    order. Computed in float32 on the CPU (float64 stays). Raises `ModelError` when there are more clusters
-    than points and when a value is not finite.
+    the centroids, until that no longer pays (`_TOLERANCE`). "cos" is "l2" on rows of unit length. Centroids start at
+    the points `start` (K,), or at k-means++ draws. Points are sorted by a random projection first, so that the clusters
+    do not depend on their order. Computed in float32 on the CPU (float64 stays). Raises `ModelError` when there are
+    more clusters than points and when a value is not finite.
     """
     if not 1 <= clusters <= len(x_PD):
         raise ModelError(f"{len(x_PD)} points cannot form {clusters} clusters")
