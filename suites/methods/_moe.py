@@ -2,15 +2,15 @@
 
 import hashlib
 from abc import abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import UnknownAnatomy, describe
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.calibration import Calibration, calibrate
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
@@ -27,23 +27,14 @@ WITHOUT_FFN = {
 }
 """Reasons by the family of the backbone."""
 
-KEPT = 1
-_calibrations: OrderedDict[str, Calibration] = OrderedDict()
-"""The last `KEPT` calibrations of this process, by the hash of weights and data: cells of one seed share them."""
+_calibrations: dict[str, Calibration] = {}
+"""The last calibration of this process, by the hash of weights and data: cells of one row and seed share it. Just one,
+since one of a language model takes up to 1 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoEMethod(TrainedMethod):
     """Every FFN becomes a mixture of its own neurons; nothing trains, but for the head of a prediction task."""
-
-    num_experts: int = 8
-    """Equal blocks of neurons, the always-on ones included."""
-    top_k: int = 4
-    """Routed experts per token."""
-    score: Literal["topk_softmax", "softmax_topk", "none"] = "none"
-    """Weights of the chosen experts; "none" weighs them equally."""
-    scale: Literal["paper", "norm", "exact"] | float = "exact"
-    """Factor of the routed output; "exact" gives each chosen expert a mean coefficient of 1."""
 
     def __post_init__(self) -> None:
         self.moe_config(0)
@@ -59,20 +50,48 @@ class MoEMethod(TrainedMethod):
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert in place; in a prediction task, leave only the head to train."""
         check_has_ffn(backbone)
-        seed = int(torch.randint(2**31 - 1, (), generator=context.generator("neuron-split")))
-        config = self.moe_config(seed)
+        config = self.moe_config(split_seed(context))
         seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None
-        model = convert(backbone, config, seen)
-        if context.target.kind != "next-token":
-            model.requires_grad_(False)
-            head = describe(model).head
-            assert head is not None, "a predictor has a head"
-            head.get().requires_grad_(True)
-        return model
+        try:
+            model = convert(backbone, config, seen)
+        except ModelError as error:
+            if config.attn is None:
+                raise
+            raise NotApplicable(str(error)) from error  # the heads of this backbone cannot be shared out like that
+        return only_head_trains(model, context)
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
         """Train the head of a prediction task; a language model stays as it was converted."""
         return {} if context.target.kind == "next-token" else super().fit(model, data, context)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockMoE(MoEMethod):
+    """A mixture that is described by its blocks and what weighs the chosen ones."""
+
+    num_experts: int = 8
+    """Equal blocks of neurons, the always-on ones included."""
+    top_k: int = 4
+    """Routed experts per token."""
+    score: Literal["topk_softmax", "softmax_topk", "none"] = "none"
+    """Weights of the chosen experts; "none" weighs them equally."""
+    scale: Literal["paper", "norm", "exact"] | float = "exact"
+    """Factor of the routed output; "exact" gives each chosen expert a mean coefficient of 1."""
+
+
+def split_seed(context: Context) -> int:
+    """The seed of the conversion: that of the cell, the same for every method."""
+    return int(torch.randint(2**31 - 1, (), generator=context.generator("neuron-split")))
+
+
+def only_head_trains(model: nn.Module, context: Context) -> nn.Module:
+    """The model, frozen but for its head in a prediction task; a language model as it is."""
+    if context.target.kind != "next-token":
+        model.requires_grad_(False)
+        head = describe(model).head
+        assert head is not None, "a predictor has a head"
+        head.get().requires_grad_(True)
+    return model
 
 
 def check_has_ffn(model: nn.Module) -> None:
@@ -86,15 +105,29 @@ def check_has_ffn(model: nn.Module) -> None:
 
 
 def calibration(model: nn.Module, context: Context, *, gradients: bool) -> Calibration:
-    """Samples of every FFN on the calibration data; taken once per process for equal weights and data."""
-    batches = context.calibration()
+    """Samples of every FFN on the calibration data; taken once per process for equal weights and data.
+
+    Gradients are those of the next token's loss for a language model, else of the task's own loss.
+    """
+    batches = list(context.batches())
     key = f"{_fingerprint(model, batches)} {gradients}"
     if key not in _calibrations:
-        _calibrations[key] = calibrate(model, batches, gradients=gradients)
-        if len(_calibrations) > KEPT:
-            _calibrations.popitem(last=False)
-    _calibrations.move_to_end(key)
+        _calibrations.clear()
+        _calibrations[key] = _calibrate(model, batches, context, gradients)
     return _calibrations[key]
+
+
+def _calibrate(model: nn.Module, batches: list[Any], context: Context, gradients: bool) -> Calibration:
+    inputs = [context.inputs(batch) for batch in batches]
+    if not gradients or context.target.kind == "next-token":
+        return calibrate(model, inputs, gradients=gradients)
+    whole = {id(part): batch for part, batch in zip(inputs, batches, strict=True)}
+
+    def loss(output: Tensor, part: Any) -> Tensor:
+        """The task's mean loss on outputs that are there already, summed over the examples."""
+        return context.loss(cast(nn.Module, lambda *_, **__: output), whole[id(part)]) * len(output)
+
+    return calibrate(model, inputs, gradients=True, loss=loss)
 
 
 def _fingerprint(model: nn.Module, batches: list[Any]) -> str:

@@ -10,11 +10,11 @@ from typing import Literal
 
 from sparsebench.models.moe.config import MoEConfig
 
-from ._moe import MoEMethod
+from ._moe import BlockMoE
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomSplit(MoEMethod):
+class RandomSplit(BlockMoE):
     """`top_k` of `num_experts` random blocks of neurons, chosen by a random linear router."""
 
     router_init: Literal["random", "energy"] = "random"

@@ -10,11 +10,11 @@ from typing import Literal
 
 from sparsebench.models.moe.config import MoEConfig
 
-from ._moe import MoEMethod
+from ._moe import BlockMoE
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedSplit(MoEMethod):
+class SharedSplit(BlockMoE):
     """`num_shared` blocks always on, and `top_k` of the other `num_experts - num_shared`."""
 
     top_k: int = 1

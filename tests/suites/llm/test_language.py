@@ -12,12 +12,36 @@ from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW, Cau
 from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.method import Backbone, Method, NotApplicable
+from sparsebench.suites.methods.cmoe import CMoE
 from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
+from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe_attention import MoEAttention
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.methods.neuron_pruning import NeuronPruning
 from sparsebench.suites.prediction import PredictionTask
 
-METHODS = [Dense(), RandomSplit(), RandomSplit(top_k=6, router_init="energy"), SharedSplit(), SharedSplit(top_k=3)]
+METHODS = [
+    Dense(),
+    RandomSplit(),
+    RandomSplit(top_k=6, router_init="energy"),
+    SharedSplit(),
+    SharedSplit(top_k=3),
+    LlamaMoEV1(),
+    LlamaMoEV1(preset="2of8", scale="calibrated"),
+    LlamaMoEV1(preset="2of16", split="cluster"),
+    LlamaMoEV2(),
+    LlamaMoEV2(preset="8top2", align=True),
+    LlamaMoEV2(strict_release=True),
+    CMoE(),
+    CMoE(num_shared=0, top_k=6, split="random"),
+    CMoE(num_shared=1, top_k=5, split="residual"),
+    MoEAttention(),
+    MoEAttention(mode="keep_kv"),
+    NeuronPruning(),
+    NeuronPruning(which="bottom"),
+]
 
 
 def windows(context: Context, **changes: Any) -> torch.Tensor:
@@ -112,15 +136,17 @@ def test_calibration_is_done_once_for_equal_weights_and_data(context: Context, m
 
     calls = []
     original = _moe.calibrate
-    monkeypatch.setattr(_moe, "calibrate", lambda model, batches: calls.append(1) or original(model, batches))
-    monkeypatch.setattr(_moe, "_calibrations", type(_moe._calibrations)())
+    monkeypatch.setattr(_moe, "calibrate", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setattr(_moe, "_calibrations", {})
     setup = SyntheticText().setup(tiny.load, context)
-    first = _moe.calibration(setup.model, setup.context)
-    assert _moe.calibration(setup.model, setup.context) is first
+    first = _moe.calibration(setup.model, setup.context, gradients=False)
+    assert _moe.calibration(setup.model, setup.context, gradients=False) is first
+    assert _moe.calibration(setup.model, setup.context, gradients=True) is not first
     with torch.no_grad():
         next(setup.model.parameters()).mul_(2)
-    assert _moe.calibration(setup.model, setup.context) is not first
-    assert len(calls) == 2
+    assert _moe.calibration(setup.model, setup.context, gradients=False) is not first
+    assert len(calls) == 3
+    assert len(_moe._calibrations) == 1
 
 
 def test_a_shared_block_keeps_what_matters_most(context: Context) -> None:

@@ -1,0 +1,40 @@
+"""LLaMA-MoE v1: dense to MoE with the settings of the published models, before any training
+
+Zhu et al. (arXiv 2406.16554): 4 or 2 of 16, 2 of 8 experts of random neurons, or 2 shared and 2 of 14 experts by
+gradient importance; a tanh MLP router at random and the scale N/k. The paper then trains on 200 billion tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sparsebench.models.moe import MoEConfig, preset
+
+from ._moe import MoEMethod
+
+PRESETS = {
+    "4of16": "llama_moe_v1_4of16",
+    "2of8": "llama_moe_v1_2of8",
+    "2of16": "llama_moe_v1_2of16",
+    "residual_14p2": "v1_residual_14p2",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaMoEV1(MoEMethod):
+    """A published model's setting; what is not None replaces a part of it."""
+
+    preset: Literal["4of16", "2of8", "2of16", "residual_14p2"] = "4of16"
+    split: Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share"] | None = None
+    """Another of the paper's constructions of the experts."""
+    scale: Literal["paper", "norm", "exact", "calibrated"] | float | None = None
+    """Factor of the routed output; "paper" is N/k, "calibrated" is fitted per layer."""
+    strict_release: bool = False
+    """With the defects of the released code (they act in training only)."""
+
+    def moe_config(self, seed: int) -> MoEConfig:
+        """The preset with its changes."""
+        changes: dict[str, Any] = {"split": self.split, "scale": self.scale}
+        if self.split in ("gradient", "gradient_share"):
+            changes["importance"] = "gradient"
+        given = {name: value for name, value in changes.items() if value is not None}
+        return preset(PRESETS[self.preset], strict_release=self.strict_release, seed=seed, **given)

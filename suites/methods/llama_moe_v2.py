@@ -1,0 +1,32 @@
+"""LLaMA-MoE v2: dense to MoE with the settings of the published models, before any training
+
+Qu et al. (arXiv 2411.15708): 2 of 8 experts; one shared and 1 of 7 experts by the gradient importance of clusters of
+FFN inputs, whose centroids are the router; attention experts. The paper then tunes on 7 billion tokens of instructions.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sparsebench.models.moe import MoEConfig, preset
+
+from ._moe import MoEMethod
+
+PRESETS = {"8top2": "llama_moe_v2_8top2", "1p7top1": "v2_1p7top1", "attn_7of8": "v2_attn_7of8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaMoEV2(MoEMethod):
+    """A published model's setting; what is not None replaces a part of it."""
+
+    preset: Literal["8top2", "1p7top1", "attn_7of8"] = "1p7top1"
+    scale: Literal["paper", "norm", "exact", "calibrated"] | float | None = None
+    """Factor of the routed output; "calibrated" is fitted per layer."""
+    align: bool = False
+    """Match mean and variance of each layer's output to the dense model's on the calibration data."""
+    strict_release: bool = False
+    """With the defects of the released code: routers that cannot learn, shrunken attention."""
+
+    def moe_config(self, seed: int) -> MoEConfig:
+        """The preset with its changes."""
+        changes: dict[str, Any] = {} if self.scale is None else {"scale": self.scale}
+        return preset(PRESETS[self.preset], strict_release=self.strict_release, seed=seed, align=self.align, **changes)

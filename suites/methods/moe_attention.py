@@ -1,0 +1,50 @@
+"""Attention experts: each token uses some groups of attention heads; the FFN stays dense
+
+LLaMA-MoE v2's attention MoE (arXiv 2411.15708), where a token leaves keys and values only in the groups it is routed
+to, and the variant that keeps them all, as MoH does (arXiv 2410.11842). Random routers, no training.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.attention import convert_attention
+from sparsebench.models.moe.attention_config import AttnMoEConfig
+
+from ..context import Context
+from ..method import Backbone, Method, NotApplicable
+from ..prediction import PredictionTask
+from ..task import Task
+from ._moe import split_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoEAttention(Method):
+    """`top_k` of `num_experts` groups of heads per token; each chosen group has mean coefficient 1."""
+
+    num_experts: int = 4
+    """Groups of query heads; a divisor of their number."""
+    top_k: int = 3
+    """Groups per token."""
+    mode: Literal["drop_kv", "keep_kv"] = "drop_kv"
+    """Whether a group holds keys and values of its own tokens only, or of all."""
+
+    def __post_init__(self) -> None:
+        self._config()
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Head groups of causal decoders only."""
+        return "attention experts need a causal decoder" if issubclass(task, PredictionTask) else None
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Convert the attention of every block in place."""
+        try:
+            return convert_attention(backbone, self._config(), torch.Generator().manual_seed(split_seed(context)))
+        except ModelError as error:
+            raise NotApplicable(str(error)) from error
+
+    def _config(self) -> AttnMoEConfig:
+        return AttnMoEConfig(num_experts=self.num_experts, top_k=self.top_k, mode=self.mode)

@@ -1,0 +1,80 @@
+"""Static pruning of FFN neurons by |activation x gradient|: the control for what a router adds
+
+First-order Taylor importance of each neuron, mean |h dL/dh| on the calibration data, as LLaMA-MoE v1 prunes to test its
+importance (arXiv 2406.16554). Each FFN keeps the most important neurons, random ones, or the least important ones, and
+is a smaller dense FFN.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import MLP, Site, describe
+from sparsebench.models.moe.importance import importance
+
+from ..context import Context
+from ..method import Backbone, Curves
+from ..task import Task
+from ..training import TrainedMethod, TrainingData
+from ._moe import WITHOUT_FFN, calibration, check_has_ffn, only_head_trains, split_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronPruning(TrainedMethod):
+    """Every FFN keeps a share of its neurons; nothing trains, but for the head of a prediction task."""
+
+    keep: float = 0.8
+    """Share of the neurons that stay, in (0, 1]."""
+    which: Literal["top", "random", "bottom"] = "top"
+    """The most important neurons, random ones, or the least important ones."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep must lie in (0, 1], not {self.keep}")
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Backbones without a transformer's feed-forward layer have no neurons to drop."""
+        return WITHOUT_FFN.get(backbone.family)
+
+    @torch.no_grad()
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Shrink every FFN in place."""
+        check_has_ffn(backbone)
+        mlps = [block.mlp for block in describe(backbone).blocks if block.mlp is not None]
+        scores = self._scores(mlps, backbone, context)
+        for mlp, score in zip(mlps, scores, strict=True):
+            kept = score.topk(max(1, round(self.keep * len(score)))).indices.sort().values
+            for site in (mlp.gate, mlp.up):
+                if site is not None:
+                    _keep(site, kept, rows=True)
+            assert mlp.down is not None
+            _keep(mlp.down, kept, rows=False)
+        return only_head_trains(backbone, context)
+
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
+        """Train the head of a prediction task; a language model stays as it was pruned."""
+        return {} if context.target.kind == "next-token" else super().fit(model, data, context)
+
+    def _scores(self, mlps: list[MLP], backbone: nn.Module, context: Context) -> list[Tensor]:
+        if self.which == "random":
+            generator = torch.Generator().manual_seed(split_seed(context))
+            return [torch.rand(mlp.hidden, generator=generator) for mlp in mlps]
+        with torch.enable_grad():
+            samples = calibration(backbone, context, gradients=True).samples
+        downs = [mlp.down.get().weight for mlp in mlps if mlp.down is not None]
+        found = [importance(sample, down, "gradient") for sample, down in zip(samples, downs, strict=True)]
+        return found if self.which == "top" else [-score for score in found]
+
+
+def _keep(site: Site, kept: Tensor, rows: bool) -> None:
+    old = site.get()
+    kept = kept.to(old.weight.device)
+    weight = old.weight[kept] if rows else old.weight[:, kept]
+    bias = old.bias[kept] if rows and old.bias is not None else old.bias
+    new = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, weight.device, weight.dtype)
+    new.weight.copy_(weight)
+    if bias is not None:
+        new.bias.copy_(bias)
+    site.replace(new)
