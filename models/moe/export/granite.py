@@ -1,0 +1,44 @@
+"""Granite-MoE with a shared block: the one without norms of queries and keys whose output projection has a bias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .mixture import Mixture
+from .source import ATTENTION_BIAS, SHARED, Source
+from .stock import Stock, Widths
+
+
+def _config(source: Source, widths: Widths) -> dict[str, Any]:
+    _, _, top_k, routed = source.routing
+    return {
+        "intermediate_size": widths[0],
+        "num_local_experts": routed,
+        "num_experts_per_tok": top_k,
+        "shared_intermediate_size": widths[1],
+        "attention_bias": ATTENTION_BIAS in source.features,
+        "attention_multiplier": source.config()["head_dim"] ** -0.5,
+    }
+
+
+def _mixture(mixture: Mixture) -> dict[str, Tensor]:
+    gate, up, down = mixture.shared
+    assert gate is not None
+    shared = {"shared_mlp.input_linear.weight": torch.cat([gate, up]), "shared_mlp.output_linear.weight": down}
+    return {
+        "block_sparse_moe.router.weight": mixture.router,
+        "block_sparse_moe.experts.gate_up_proj": mixture.gate_up,
+        "block_sparse_moe.experts.down_proj": mixture.down,
+    } | (shared if len(up) else {})
+
+
+GRANITE_MOE = Stock(
+    name="GraniteMoeShared",
+    has=frozenset({ATTENTION_BIAS, SHARED}),
+    widths=lambda source: (source.expert_width, source.shared_width),
+    config=_config,
+    mixture=_mixture,
+)

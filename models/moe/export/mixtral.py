@@ -1,0 +1,27 @@
+"""Mixtral: renormalised softmax routing in every block, no bias, no shared block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .source import WINDOW, Source
+from .stock import Stock, Widths, experts
+
+
+def _config(source: Source, widths: Widths) -> dict[str, Any]:
+    _, _, top_k, routed = source.routing
+    return {
+        "intermediate_size": widths[0],
+        "num_local_experts": routed,
+        "num_experts_per_tok": top_k,
+        "sliding_window": source.model.config.sliding_window if any(source.windows) else None,
+    }
+
+
+MIXTRAL = Stock(
+    name="Mixtral",
+    has=frozenset({WINDOW}),
+    widths=lambda source: (source.expert_width, 0),
+    config=_config,
+    mixture=experts,
+)

@@ -1,0 +1,95 @@
+"""GLM-4-MoE and dots.llm1: sigmoid scores as in DeepSeek-V3, with ordinary grouped-query attention.
+
+Both always have a shared block, of a whole number of experts' widths; what a model lacks is filled with zero neurons.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .mixture import Mixture
+from .source import (
+    ATTENTION_BIAS,
+    DENSE_FIRST,
+    QK_NORM,
+    QKV_BIAS,
+    SHARED,
+    SIGMOID,
+    SOME_WINDOWS,
+    UNNORMALISED,
+    WINDOW,
+    Source,
+)
+from .stock import Stock, Widths, experts, layer_types
+
+
+def _widths(source: Source) -> Widths:
+    blocks = max(1, -(-source.shared_width // source.expert_width))
+    return source.expert_width, blocks * source.expert_width
+
+
+def _config(source: Source, widths: Widths) -> dict[str, Any]:
+    _, renorm, top_k, routed = source.routing
+    return {
+        "intermediate_size": source.model.config.intermediate_size,
+        "moe_intermediate_size": widths[0],
+        "n_routed_experts": routed,
+        "n_shared_experts": widths[1] // widths[0],
+        "num_experts_per_tok": top_k,
+        "norm_topk_prob": renorm,
+        "first_k_dense_replace": len(source.dense),
+        "n_group": 1,
+        "topk_group": 1,
+        "routed_scaling_factor": 1.0,
+    }
+
+
+def _glm4(source: Source, widths: Widths) -> dict[str, Any]:
+    return _config(source, widths) | {
+        "attention_bias": QKV_BIAS in source.features,
+        "use_qk_norm": QK_NORM in source.features,
+        "rope_parameters": {"partial_rotary_factor": 1.0} | source.model.config.rope_parameters,
+        "num_mtp_layers": 0,
+    }
+
+
+def _dots1(source: Source, widths: Widths) -> dict[str, Any]:
+    return _config(source, widths) | {
+        "attention_bias": ATTENTION_BIAS in source.features,
+        "sliding_window": source.model.config.sliding_window,
+        "layer_types": layer_types(source),
+    }
+
+
+def _mixture(mixture: Mixture) -> dict[str, Tensor]:
+    gate, up, down = mixture.shared
+    assert gate is not None
+    return experts(mixture) | {
+        "mlp.gate.e_score_correction_bias": torch.zeros(len(mixture.router)),
+        "mlp.shared_experts.gate_proj.weight": gate,
+        "mlp.shared_experts.up_proj.weight": up,
+        "mlp.shared_experts.down_proj.weight": down,
+    }
+
+
+_ROUTING = frozenset({SIGMOID, UNNORMALISED, SHARED, DENSE_FIRST})
+
+GLM4_MOE = Stock(
+    name="Glm4Moe",
+    needs=frozenset({SIGMOID}),
+    has=_ROUTING | {QK_NORM, QKV_BIAS},
+    widths=_widths,
+    config=_glm4,
+    mixture=_mixture,
+)
+DOTS1 = Stock(
+    name="Dots1",
+    needs=frozenset({SIGMOID, QK_NORM}),
+    has=_ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW, SOME_WINDOWS},
+    widths=_widths,
+    config=_dots1,
+    mixture=_mixture,
+)

@@ -1,0 +1,171 @@
+"""What a converted model asks of a stock architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...anatomy import Anatomy, Attention, describe
+from ...errors import ModelError
+from ..layer import MoEFFN
+
+SIGMOID = "sigmoid scores"
+UNNORMALISED = "weights that do not sum to 1"
+SHARED = "a shared block"
+DENSE_FIRST = "dense blocks before the mixtures"
+DENSE_BETWEEN = "dense blocks among the mixtures"
+QK_NORM = "norms of queries and keys"
+QKV_BIAS = "biases of queries, keys and values"
+ATTENTION_BIAS = "biases of all attention projections"
+WINDOW = "a sliding window"
+SOME_WINDOWS = "a sliding window in some blocks only"
+
+_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+_CARRIED = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_act"),
+    *("max_position_embeddings", "initializer_range", "rms_norm_eps", "use_cache", "attention_dropout"),
+    *("pad_token_id", "bos_token_id", "eos_token_id", "rope_parameters"),
+)
+_ROWS = 8  # the default experts kernel of transformers wants rows of a multiple of 16 bytes: 8 numbers in bfloat16
+
+
+@dataclass(frozen=True)
+class Source:
+    """A converted causal language model: `layers` has its mixtures, None for a block that is still dense."""
+
+    model: Any
+    anatomy: Anatomy
+    layers: tuple[MoEFFN | None, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Source:
+        """Raises `ModelError` for another kind of model, and for one without a mixture."""
+        family = getattr(getattr(model, "config", None), "model_type", None)
+        if family not in _FAMILIES or not type(model).__name__.endswith("ForCausalLM"):
+            raise ModelError(
+                f"no stock mixture of experts has the form of a {type(model).__name__} (only Llama, Mistral, Qwen2 and "
+                "Qwen3 with a language head have one): use save_pretrained(model, path)"
+            )
+        anatomy = describe(model)
+        sites = [block.mlp.site.get() if block.mlp else None for block in anatomy.blocks]
+        layers = tuple(module if isinstance(module, MoEFFN) else None for module in sites)
+        if not any(layers):
+            raise ModelError(
+                "the model has no layer made by sparsebench.models.moe.convert: use its own save_pretrained"
+            )
+        return cls(model, anatomy, layers)
+
+    @property
+    def mixtures(self) -> list[MoEFFN]:
+        """The converted layers."""
+        return [layer for layer in self.layers if layer is not None]
+
+    @property
+    def dense(self) -> list[int]:
+        """Indices of the blocks that are still dense."""
+        return [index for index, layer in enumerate(self.layers) if layer is None]
+
+    @property
+    def routing(self) -> tuple[str, bool, int, int]:
+        """Score ("softmax" or "sigmoid"), whether the weights sum to 1, top_k, N: the same in all mixtures."""
+        return _routing(self.mixtures[0])
+
+    @property
+    def expert_width(self) -> int:
+        """M: neurons of the largest expert, rounded up to whole rows of the kernels of transformers."""
+        largest = max(max(layer.experts.sizes) for layer in self.mixtures)
+        return -(-largest // _ROWS) * _ROWS
+
+    @property
+    def shared_width(self) -> int:
+        """Neurons of the largest shared block, 0 if there is none."""
+        return max(sum(layer.shared.sizes) if layer.shared else 0 for layer in self.mixtures)
+
+    @property
+    def windows(self) -> tuple[bool, ...]:
+        """Whether the attention of each block has a sliding window."""
+        config = self.model.config
+        if getattr(config, "sliding_window", None) is None:
+            return (False,) * len(self.layers)
+        if config.model_type == "mistral":
+            return (True,) * len(self.layers)
+        return tuple(kind == "sliding_attention" for kind in config.layer_types)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the stock architecture must have, beyond renormalised softmax routing in every block."""
+        score, renorm, _, _ = self.routing
+        attentions = list(self._attentions())
+        biased = any(site.get().bias is not None for attention in attentions for site in attention.linears)
+        out_biased = any(site.get().bias is not None for attention in attentions if (site := attention.o) is not None)
+        between = self.dense != list(range(len(self.dense)))
+        found = {
+            SIGMOID: score == "sigmoid",
+            UNNORMALISED: not renorm,
+            SHARED: self.shared_width > 0,
+            DENSE_FIRST: bool(self.dense) and not between,
+            DENSE_BETWEEN: between,
+            QK_NORM: any(hasattr(attention.site.get(), "q_norm") for attention in attentions),
+            QKV_BIAS: biased and not out_biased,
+            ATTENTION_BIAS: out_biased,
+            WINDOW: all(self.windows),
+            SOME_WINDOWS: any(self.windows) and not all(self.windows),
+        }
+        return frozenset(feature for feature, present in found.items() if present)
+
+    def _attentions(self) -> Iterator[Attention]:
+        for block in self.anatomy.blocks:
+            assert block.attention is not None
+            yield block.attention
+
+    def foreign(self) -> list[str]:
+        """Parts that no stock architecture has, in words; empty when the blocks can be written."""
+        found = {part for layer in self.mixtures for part in _foreign(layer)}
+        for attention in self._attentions():
+            kind = type(attention.site.get())
+            if not kind.__module__.startswith("transformers."):
+                found.add(f"attention of the kind {kind.__name__!r}")
+        if len({_routing(layer) for layer in self.mixtures}) > 1:
+            found.add("blocks that route differently")
+        return sorted(found)
+
+    def config(self) -> dict[str, Any]:
+        """Configuration fields that every architecture takes over unchanged."""
+        config = self.model.config
+        carried = {name: getattr(config, name) for name in _CARRIED}
+        head, embeddings = self.model.get_output_embeddings(), self.model.get_input_embeddings()
+        tied = head.weight is embeddings.weight
+        return carried | {
+            "head_dim": next(self._attentions()).head_dim,
+            "tie_word_embeddings": tied,
+            "dtype": embeddings.weight.dtype,
+        }
+
+    def kept(self) -> dict[str, Tensor]:
+        """The state of everything that is no mixture."""
+        converted = [block for block, layer in zip(self.anatomy.blocks, self.layers, strict=True) if layer is not None]
+        prefixes = tuple(f"{block.mlp.site.path}." for block in converted if block.mlp is not None)
+        return {name: value for name, value in self.model.state_dict().items() if not name.startswith(prefixes)}
+
+
+def _routing(layer: MoEFFN) -> tuple[str, bool, int, int]:
+    config = layer.config
+    score = "sigmoid" if config.score == "sigmoid" else "softmax"
+    renorm = config.renorm or config.score in ("topk_softmax", "none")
+    return score, renorm, config.top_k, len(layer.experts.sizes)
+
+
+def _foreign(layer: MoEFFN) -> Iterator[str]:
+    config = layer.config
+    if config.router != "linear":
+        yield f"a router of the kind {config.router!r}"
+    if config.score == "none" and config.top_k > 1:
+        yield "equal weights of the chosen experts (score='none')"
+    if layer.alignment is not None and layer.alignment.offset.any():
+        yield "an offset (align=True)"
+    banks = [layer.experts] if layer.shared is None else [layer.experts, layer.shared]
+    if layer.down_bias is not None or any(bank.bias is not None for bank in banks):
+        yield "biases in the feed-forward layers"
