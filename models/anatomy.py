@@ -131,13 +131,16 @@ class MLP:
 
 @dataclass(eq=False, kw_only=True)
 class Attention:
-    """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v)."""
+    """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v), and o.
+
+    A mixture of attention experts has none of these sites.
+    """
 
     site: Site
-    o: Site
     num_heads: int
     num_kv_heads: int
     head_dim: int
+    o: Site | None = None
     q: Site | None = None
     k: Site | None = None
     v: Site | None = None
@@ -182,6 +185,15 @@ class DescribesMLP(Protocol):
     """A module that stands in the place of an FFN and describes itself (our own MoE layer does)."""
 
     def describe_mlp(self, site: Site, output: Site, tail: Site | None) -> MLP:
+        """The view of this module."""
+        ...
+
+
+@runtime_checkable
+class DescribesAttention(Protocol):
+    """A module that stands in the place of an attention and describes itself (our attention experts do)."""
+
+    def describe_attention(self, site: Site) -> Attention:
         """The view of this module."""
         ...
 

@@ -9,6 +9,7 @@ from ..anatomy import (
     Anatomy,
     Attention,
     Block,
+    DescribesAttention,
     DescribesMLP,
     Site,
     StackedExperts,
@@ -55,6 +56,8 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
 def _attention(layer: Any) -> Attention:
     site = see_through(layer, "self_attn")
     module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
     config = module.config
     return Attention(
         site=site,
