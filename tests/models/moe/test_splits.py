@@ -1,10 +1,23 @@
+import dataclasses
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.splits import SPLITS, block_sizes, partition
+from sparsebench.models.moe.splits import SPLITS, Partition, SplitInput, block_sizes, partition
+
+Input = Callable[..., SplitInput]
+BLIND = ("random", "sequential", "cluster")
+EXCLUSIVE = sorted(set(SPLITS) - {"gradient_share"})
+
+
+def config(split: str, **fields: object) -> MoEConfig:
+    """The default of 8 experts, with the shared block that "residual" must have."""
+    return MoEConfig(**({"split": split, "top_k": 1, "num_shared": int(split == "residual")} | fields))
 
 
 @given(hidden=st.integers(1, 300), blocks=st.integers(1, 40))
@@ -14,43 +27,120 @@ def test_block_sizes(hidden: int, blocks: int) -> None:
 
 
 @given(
-    split=st.sampled_from(sorted(SPLITS)),
-    hidden=st.integers(12, 200),
-    num_experts=st.integers(2, 12),
-    num_shared=st.integers(0, 1),
-    ranked=st.booleans(),
+    split=st.sampled_from(EXCLUSIVE),
+    hidden=st.integers(12, 60),
+    num_experts=st.integers(3, 12),
+    num_shared=st.integers(0, 2),
+    clusters=st.sampled_from(["documents", "tokens"]),
 )
-def test_partition_is_disjoint_and_complete(
-    split: str, hidden: int, num_experts: int, num_shared: int, ranked: bool
+def test_partitions_are_disjoint_and_complete(
+    split: str, hidden: int, num_experts: int, num_shared: int, clusters: str, ffn_input: Input
 ) -> None:
-    config = MoEConfig(num_experts=num_experts, num_shared=num_shared, top_k=1, split=split)
-    importance = torch.arange(hidden).float() if ranked else None
-    parts = partition(hidden, config, importance, torch.Generator().manual_seed(1))
+    num_shared = max(num_shared, int(split == "residual"))
+    inp = ffn_input(config(split, num_experts=num_experts, num_shared=num_shared, clusters=clusters), hidden)
+    parts = partition(inp)
     assert sorted(parts.order.tolist()) == list(range(hidden))
-    assert max(parts.sizes) - min(parts.sizes) <= 1
-    if ranked:
-        assert parts.shared.tolist() == list(range(hidden - len(parts.shared), hidden))
+    assert len(parts.missing(hidden)) == 0
+    assert len(parts.shared) == sum(block_sizes(hidden, num_experts)[:num_shared])
+    assert sorted(parts.sizes, reverse=True) == list(block_sizes(hidden, num_experts)[num_shared:])
+    for block in (parts.shared, *parts.experts):
+        assert block.dtype == torch.int64 and block.equal(block.sort().values)
 
 
-def test_random_split_depends_on_the_generator_alone() -> None:
+@pytest.mark.parametrize("hidden", [48, 50])
+@pytest.mark.parametrize("fields", [{"split": "gradient_share"}, {"split": "residual", "overlap": True}])
+@pytest.mark.parametrize("num_shared", [1, 2])
+def test_overlapping_experts(hidden: int, fields: dict, num_shared: int, ffn_input: Input) -> None:
+    parts = partition(ffn_input(MoEConfig(num_shared=num_shared, **fields), hidden))
+    assert parts.sizes == block_sizes(hidden, 8)[num_shared:]
+    assert not set(parts.shared.tolist()) & {neuron for expert in parts.experts for neuron in expert.tolist()}
+    assert all(len(set(expert.tolist())) == len(expert) for expert in parts.experts)
+    present = set(parts.order.tolist())
+    assert parts.missing(hidden).tolist() == [neuron for neuron in range(hidden) if neuron not in present]
+    assert len(present) < hidden, "experts of random data overlap"
+
+
+@pytest.mark.parametrize("split", sorted(SPLITS))
+def test_the_generator_decides(split: str, ffn_input: Input) -> None:
     def draw(seed: int) -> list[int]:
-        return partition(64, MoEConfig(), None, torch.Generator().manual_seed(seed)).order.tolist()
+        return partition(ffn_input(config(split, seed=seed))).order.tolist()
 
-    assert draw(0) == draw(0) != draw(1)
+    assert draw(0) == draw(0)
+    if split == "random":
+        assert draw(0) != draw(1)
 
 
-def test_sequential_split_keeps_the_order() -> None:
-    parts = partition(10, MoEConfig(num_experts=4, split="sequential"), None, torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("split", BLIND)
+def test_some_splits_need_no_calibration(split: str, ffn_input: Input) -> None:
+    parts = partition(ffn_input(config(split, num_shared=2), sampled=False))
+    assert sorted(parts.order.tolist()) == list(range(50))
+
+
+@pytest.mark.parametrize("split", BLIND)
+@pytest.mark.parametrize("kind", ["activation", "gradient"])
+def test_shared_neurons_are_the_most_important(split: str, kind: str, ffn_input: Input) -> None:
+    inp = ffn_input(config(split, num_shared=2, importance=kind))
+    assert inp.sample is not None and inp.sample.dh is not None
+    if kind == "gradient":
+        score = (inp.sample.h * inp.sample.dh).abs().mean(0)
+    else:
+        score = inp.sample.h.abs().mean(0) * inp.down.norm(dim=0)
+    best = sorted(range(50), key=lambda neuron: -score[neuron])[:14]
+    assert partition(inp).shared.tolist() == sorted(best)
+
+
+def test_sequential_split_keeps_the_order(ffn_input: Input) -> None:
+    parts = partition(ffn_input(MoEConfig(num_experts=4, split="sequential"), 10))
     assert [expert.tolist() for expert in parts.experts] == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
 
 
-def test_equal_importance_is_ranked_by_index() -> None:
-    config = MoEConfig(num_experts=4, num_shared=1, split="sequential")
-    parts = partition(8, config, torch.zeros(8), torch.Generator().manual_seed(0))
-    assert parts.shared.tolist() == [0, 1]
+@pytest.mark.parametrize("matrix", ["up", "gate"])
+@pytest.mark.parametrize("metric", ["l2", "cos"])
+def test_cluster_split_finds_groups_of_rows(matrix: str, metric: str, ffn_input: Input) -> None:
+    inp = ffn_input(config("cluster", num_experts=5, cluster_on=matrix, metric=metric))
+    truth = torch.randperm(50) % 5
+    rows = 10 * torch.eye(12, dtype=torch.float64)[truth] + torch.randn(50, 12, dtype=torch.float64)
+    parts = partition(dataclasses.replace(inp, **{matrix: rows}))
+    assert all(len(set(truth[expert].tolist())) == 1 for expert in parts.experts)
 
 
-@pytest.mark.parametrize("hidden", [8, 9])
-def test_shared_size(hidden: int) -> None:
-    parts = partition(hidden, MoEConfig(num_experts=4, num_shared=2), None, torch.Generator().manual_seed(0))
-    assert len(parts.shared) == sum(block_sizes(hidden, 4)[:2])
+def test_representatives_are_there_for_the_router_that_needs_them(ffn_input: Input) -> None:
+    routed = config("random", router="glu", router_init="analytic")
+    parts = partition(ffn_input(routed))
+    assert parts.representatives is not None
+    assert all(neuron in expert for neuron, expert in zip(parts.representatives, parts.experts, strict=True))
+    assert partition(ffn_input(config("random"))).representatives is None
+    with pytest.raises(ModelError, match="needs activations"):
+        partition(ffn_input(routed, sampled=False))
+
+
+@pytest.mark.parametrize("split", sorted(set(SPLITS) - set(BLIND)))
+def test_missing_activations(split: str, ffn_input: Input) -> None:
+    with pytest.raises(ModelError, match=f"split='{split}' needs activations: pass calibration data"):
+        partition(ffn_input(config(split), sampled=False))
+
+
+@pytest.mark.parametrize("split", ["random", "gradient", "gradient_share", "residual"])
+def test_missing_gradients(split: str, ffn_input: Input) -> None:
+    inp = ffn_input(config(split, importance="gradient", num_shared=1))
+    assert inp.sample is not None
+    with pytest.raises(ModelError, match=r"calibrate\(model, batches, gradients=True\)"):
+        partition(dataclasses.replace(inp, sample=dataclasses.replace(inp.sample, dh=None)))
+
+
+def test_other_bad_input(ffn_input: Input) -> None:
+    with pytest.raises(ModelError, match="7 hidden neurons cannot form num_experts=8"):
+        partition(ffn_input(config("random"), 7))
+    inp = ffn_input(config("cluster", cluster_on="gate"))
+    with pytest.raises(ModelError, match="cluster_on='gate' needs a gated"):
+        partition(dataclasses.replace(inp, gate=None))
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        partition(dataclasses.replace(inp, gate=torch.full((50, 12), float("nan"))))
+    with pytest.raises(ModelError, match=r"examples \(20\) as routed experts \(25\)"):
+        partition(ffn_input(config("gradient", num_experts=25)))
+
+
+def test_storage_order() -> None:
+    parts = Partition(shared=torch.tensor([4]), experts=(torch.tensor([0, 2]), torch.tensor([2, 5])))
+    assert parts.order.tolist() == [4, 0, 2, 2, 5] and parts.sizes == (2, 2)
+    assert parts.missing(7).tolist() == [1, 3, 6]
