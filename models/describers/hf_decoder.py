@@ -1,4 +1,4 @@
-"""transformers: Llama, Mistral, Qwen2, Qwen3 and the mixtures Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE."""
+"""transformers: Llama, Mistral, Qwen2, Qwen3; Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE, GLM-4-MoE, dots.llm1."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..anatomy import (
     see_through,
 )
 
-_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "glm4_moe", "dots1")
 
 
 def matches(model: nn.Module) -> bool:
@@ -97,6 +97,7 @@ def _experts(site: Site) -> MLP:
     fused = module.experts
     num_experts, width, hidden = fused.down_proj.shape
     gate_up, down = Site(fused, "gate_up_proj"), Site(fused, "down_proj")
+    shared = [name for name in ("shared_expert", "shared_experts") if hasattr(module, name)]
     experts = StackedExperts(
         num_experts=num_experts,
         top_k=module.gate.top_k,
@@ -104,6 +105,6 @@ def _experts(site: Site) -> MLP:
         gate_up=gate_up,
         down=down,
         router=Site(module, "gate"),
-        shared=see_through(module, "shared_expert") if hasattr(module, "shared_expert") else None,
+        shared=see_through(module, shared[0]) if shared else None,
     )
     return MLP(site=site, output=site, kind="moe", width=width, hidden=hidden, activation=fused.act_fn, experts=experts)

@@ -3,8 +3,10 @@
 from .calibration import Calibration, calibrate
 from .config import MoEConfig
 from .convert import convert
+from .export import export
 from .layer import MoEFFN
 from .presets import PRESETS, preset
+from .pretrained import from_pretrained, save_pretrained
 from .restore import to_dense
 from .statistics import RouterStats, active_params, aux_loss, router_stats, watch
 
@@ -18,8 +20,11 @@ __all__ = [
     "aux_loss",
     "calibrate",
     "convert",
+    "export",
+    "from_pretrained",
     "preset",
     "router_stats",
+    "save_pretrained",
     "to_dense",
     "watch",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, describe
 from ..errors import ModelError
-from .attention import AttentionMoE, AttnMoEConfig, convert_attention
+from .attention_config import AttnMoEConfig
 from .config import MoEConfig
 from .dense import DenseFFN
 from .layer import Alignment, MoEFFN
@@ -23,6 +23,8 @@ Recipe = dict[str, Any]
 def recipe_of(model: nn.Module) -> Recipe:
     """All that `build` needs beside the configuration of the base model. Raises `ModelError` if nothing is converted
     or the base model is of neither library."""
+    from .attention import AttentionMoE
+
     blocks, attention = {}, {}
     for block in describe(model).blocks:
         layer = block.mlp.site.get() if block.mlp else None
@@ -39,6 +41,8 @@ def recipe_of(model: nn.Module) -> Recipe:
 @torch.no_grad()
 def build(recipe: Recipe, config: Any) -> Any:
     """The converted model on the meta device; `config` is the configuration of a model of transformers."""
+    from .attention import convert_attention
+
     with torch.device("meta"):
         model = _base(recipe["model"], config)
     for index, fields in recipe["attention"].items():

@@ -197,6 +197,24 @@ def test_experts_end_in_zero_neurons(folders: dict[str, Path]) -> None:
     assert model.config.intermediate_size == 16
 
 
+@pytest.mark.parametrize(
+    "name", ["v1", "shared", "norms, biases, window", "sigmoid, shared", "sigmoid, norms, windows"]
+)
+def test_stock_checkpoint_is_described_as_the_converted_model_is(folders: dict[str, Path], name: str) -> None:
+    stock = describe(transformers.AutoModelForCausalLM.from_pretrained(folders[name] / "model"))
+    for block, ours in zip(stock.blocks, describe(CASES[name].model()).blocks, strict=True):
+        assert block.mlp is not None and ours.mlp is not None
+        assert block.mlp.kind == ours.mlp.kind
+        if block.mlp.experts is None or ours.mlp.experts is None:
+            continue
+        assert (block.mlp.experts.num_experts, block.mlp.experts.top_k) == (4 - CASES[name].config.num_shared, 2)
+        assert (block.mlp.experts.shared is None) == (ours.mlp.experts.shared is None)
+        for expert in range(block.mlp.experts.num_experts):
+            gate = ours.mlp.experts.weights(expert).gate
+            assert gate is not None
+            assert torch.equal(block.mlp.experts.weights(expert).gate[: len(gate)], gate)
+
+
 def test_disk_layout_is_the_original_one_of_mixtral(folders: dict[str, Path]) -> None:
     names = load_file(folders["v1"] / "model" / "model.safetensors").keys()
     assert "model.layers.0.block_sparse_moe.experts.3.w2.weight" in names
