@@ -11,7 +11,7 @@ from . import formatting, plots
 from .matrix import Column, Matrix
 from .plots import Mark
 from .record import Costs
-from .router_load import RouterLoad, router_load
+from .router_load import RouterLoad, merged, router_load
 from .statistics import estimate_mean
 from .tables import SuiteTable, family_title
 
@@ -171,15 +171,17 @@ def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[fl
 
 
 def _loads(matrix: Matrix, table: SuiteTable) -> list[tuple[str, RouterLoad]]:
-    """The router load of the first seed of each row and task that has one, in the order of the table."""
+    """The router load of each row with one on two domains or more: that of its first seed, over all tasks."""
     found = []
     for number, line in enumerate(table.lines, start=1):
-        for column in matrix.columns:
-            records = matrix.cells.get((line.row, column), ())
-            for record in sorted(records, key=lambda record: record.cell.seed)[:1]:
-                load = router_load(record)
-                if load is not None:
-                    found.append((f"{number}  {line.name}", load))
+        first = [
+            min(records, key=lambda record: record.cell.seed)
+            for column in matrix.columns
+            if (records := matrix.cells.get((line.row, column)))
+        ]
+        load = merged([load for record in first if (load := router_load(record))])
+        if load is not None and len(load.domains) > 1:
+            found.append((f"{number}  {line.name}", load))
     return found
 
 

@@ -64,6 +64,14 @@ def router_load(record: Record) -> RouterLoad | None:
     return RouterLoad(tuple(found["layers"]), domains)
 
 
+def merged(loads: Sequence[RouterLoad]) -> RouterLoad | None:
+    """The domains of several loads of one model together; None for none. Those of other layers than the first go."""
+    if not loads:
+        return None
+    alike = [load for load in loads if load.layers == loads[0].layers]
+    return RouterLoad(loads[0].layers, {domain: shares for load in alike for domain, shares in load.domains.items()})
+
+
 def _text(shares: Sequence[float]) -> str:
     return " ".join(f"{1000 * share:.1f}" for share in shares)
 

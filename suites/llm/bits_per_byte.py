@@ -1,7 +1,8 @@
 """Bits per byte: how many bits the model needs for one byte of held-out text; comparable over tokenizers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -9,21 +10,34 @@ from torch import Tensor, nn
 
 from sparsebench.data.text import token_bytes
 from sparsebench.reports.record import Metric
+from sparsebench.reports.router_load import RouterLoad, to_details
 
 from ..context import Context
 from .language import CausalLM, LanguageTask, Scored, cut, encode
+from .routing import watched
 
+MAIN = "bits_per_byte"
 WINDOW = 512
 PROBE = "naïve, café – 日本\n"
 DEFAULT_WINDOWS = 16
 """Test windows where the budget names no number."""
 
 
+@dataclass(frozen=True)
+class DomainBits:
+    """Bits and bytes of each window of one domain, and by block the share of the choices that each expert got."""
+
+    bits: list[float]
+    bytes: list[int]
+    loads: dict[int, tuple[float, ...]]
+
+
 class BitsPerByteTask(LanguageTask):
     """Base of the bits-per-byte tasks; a subclass names its `domain`.
 
     The documents of the domain's test half, joined by a blank line, are cut into windows of 512 tokens; the first
-    token of a window is context only. `budget.test_examples` is the number of windows.
+    token of a window is context only. `budget.test_examples` is the number of windows. The record keeps how the
+    router, if there is one, spreads the domain over the experts.
     """
 
     domain: ClassVar[str]
@@ -31,16 +45,42 @@ class BitsPerByteTask(LanguageTask):
 
     def evaluate(self, lm: CausalLM, context: Context) -> Scored:
         """Bits of all predicted tokens over their bytes; standard error over windows."""
-        check_bytes(lm.tokenizer)
-        count = context.budget.test_examples or DEFAULT_WINDOWS
-        rows = cut(lm.tokenizer, self.documents(self.domain, "test"), WINDOW, count)
-        bits = window_bits(lm.model, torch.tensor(rows, device=context.device), context.budget.batch_size)
-        sizes = [token_bytes(lm.tokenizer, row[1:]) for row in rows]
-        value, stderr = ratio(bits, sizes)
-        if not math.isfinite(value):
-            raise FloatingPointError(f"bits per byte are {value}: the model puts out NaN or infinite logits")
-        metric = Metric(value=value, stderr=stderr, n=count, higher_is_better=False, unit="bits/byte")
-        return Scored({"bits_per_byte": metric}, "bits_per_byte", {"bits": bits, "bytes": sizes})
+        found = domain_bits(self, self.domain, lm, context)
+        metric = bits_metric(*ratio(found.bits, found.bytes), len(found.bits))
+        details = load_details({self.domain: found})
+        return Scored({MAIN: metric}, MAIN, {"bits": found.bits, "bytes": found.bytes}, details)
+
+
+def domain_bits(task: LanguageTask, domain: str, lm: CausalLM, context: Context) -> DomainBits:
+    """Read the first windows of a domain's test half. Raises `ValueError` for a tokenizer that is not byte-level."""
+    check_bytes(lm.tokenizer)
+    count = context.budget.test_examples or DEFAULT_WINDOWS
+    rows = cut(lm.tokenizer, task.documents(domain, "test"), WINDOW, count)
+    ids_NT = torch.tensor(rows, device=context.device)
+    bits, loads = watched(lm.model, lambda: window_bits(lm.model, ids_NT, context.budget.batch_size))
+    return DomainBits(bits, [token_bytes(lm.tokenizer, row[1:]) for row in rows], loads)
+
+
+def bits_metric(value: float, stderr: float | None, windows: int) -> Metric:
+    """The metric of the tasks of this kind. Raises `FloatingPointError` for a value that is not finite."""
+    if not math.isfinite(value):
+        raise FloatingPointError(f"bits per byte are {value}: the model puts out NaN or infinite logits")
+    return Metric(value=value, stderr=stderr, n=windows, higher_is_better=False, unit="bits/byte")
+
+
+def load_details(domains: Mapping[str, DomainBits]) -> dict[str, Any]:
+    """The router load of each domain as the record keeps it; {} without a router."""
+    load = router_load(domains)
+    return {} if load is None else to_details(load)
+
+
+def router_load(domains: Mapping[str, DomainBits]) -> RouterLoad | None:
+    """The router load of each domain, None without a router."""
+    blocks = sorted(next(iter(domains.values())).loads)
+    if not blocks:
+        return None
+    shares = {domain: tuple(found.loads[block] for block in blocks) for domain, found in domains.items()}
+    return RouterLoad(tuple(blocks), shares)
 
 
 def check_bytes(tokenizer: Any) -> None:

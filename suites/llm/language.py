@@ -8,7 +8,7 @@ import functools
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -41,11 +41,12 @@ class CausalLM:
 
 @dataclass(frozen=True)
 class Scored:
-    """What an evaluation gives: metrics, the name of the main one, and the outcomes of the test examples."""
+    """What an evaluation gives: metrics, the name of the main one, outcomes of the test examples, and anything else."""
 
     metrics: Mapping[str, Metric]
     main: str
     examples: Mapping[str, Sequence[Any]]
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LanguageTask(Task):
@@ -87,6 +88,7 @@ class LanguageTask(Task):
             examples=scored.examples,
             times=clock.seconds,
             curves=curves,
+            details=scored.details,
         )
 
     def _setup(self, load_backbone: LoadBackbone, context: Context) -> tuple[Setup, Any]:

@@ -1,0 +1,61 @@
+"""A short training that is the same for every row, to see whether routers learn: for claims about frozen routers."""
+
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.moe.statistics import Routed, aux_loss
+from sparsebench.reports.record import Metric
+
+from ..context import Context
+from ..method import NotApplicable
+from .domains import DomainsTask
+from .language import CausalLM, Scored
+
+LEARNING_RATE = 1e-3
+CHANGE = "router_change"
+
+
+class RouterTrainingTask(DomainsTask):
+    """Train everything on the calibration windows, then score as a `DomainsTask`.
+
+    `budget.epochs` passes of AdamW (constant rate 1e-3, no decay, clipped to norm 1) in float32, next-token loss plus
+    the model's own balance loss. `router_change` is the norm of what the routers moved over the norm they had.
+    """
+
+    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+        """Train, then score; "n/a" for a model without routers."""
+        routers = router_parameters(lm.model)
+        if not routers:
+            raise NotApplicable("the model has no router")
+        lm.model.float()
+        start = [parameter.detach().clone() for parameter in routers]
+        train(lm.model, context)
+        moved = _norm([now.detach() - then for now, then in zip(routers, start, strict=True)])
+        change = Metric(value=moved / _norm(start), higher_is_better=True, unit="")
+        scored = super().evaluate(lm, context)
+        return Scored({CHANGE: change, **scored.metrics}, CHANGE, scored.examples, scored.details)
+
+
+def router_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Parameters of all routers, but for those of their noise, which is off in evaluation."""
+    layers = [module for module in model.modules() if isinstance(module, Routed)]
+    named = [item for layer in layers for item in layer.router.named_parameters()]  # type: ignore[attr-defined]
+    return [parameter for name, parameter in named if name != "noise"]
+
+
+def train(model: nn.Module, context: Context) -> None:
+    """`budget.epochs` passes over the calibration batches, in their order. The model is left in eval mode."""
+    model.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    with torch.enable_grad():
+        for _ in range(context.budget.epochs):
+            for batch in context.batches():
+                optimizer.zero_grad(set_to_none=True)
+                (context.loss(model, batch) + aux_loss(model)).backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+    model.eval()
+
+
+def _norm(tensors: list[Tensor]) -> float:
+    return float(torch.stack([tensor.double().norm() for tensor in tensors]).norm())

