@@ -25,24 +25,27 @@ class Heads:
 
 
 class Rope(NamedTuple):
-    """Cosines and sines (tokens, H) of the rotary position embedding (arXiv 2104.09864)."""
+    """Rotary position embedding (arXiv 2104.09864): cosines (tokens, H), and sines with the first half negated."""
 
     cos: Tensor
     sin: Tensor
 
     @classmethod
     def of(cls, embeddings: tuple[Tensor, Tensor], batch: int) -> Rope:
-        """From tables (batch or 1, length, H): one row for each token of the batch."""
-        return cls(*(table.expand(batch, -1, -1).reshape(-1, table.shape[-1]) for table in embeddings))
+        """From tables of cosines and sines (batch or 1, length, H): one row for each token of the batch."""
+        cos, sin = embeddings
+        first, second = sin.chunk(2, dim=-1)
+        tables = cos, torch.cat((-first, second), dim=-1)
+        return cls(*(table.expand(batch, -1, -1).reshape(-1, table.shape[-1]) for table in tables))
 
     def at(self, token: Tensor) -> Rope:
         """The rows of these tokens."""
         return Rope(self.cos.index_select(0, token), self.sin.index_select(0, token))
 
     def rotate(self, x_nRH: Tensor) -> Tensor:
-        """Rotate the halves of each head."""
-        first, second = x_nRH.chunk(2, dim=-1)
-        return x_nRH * self.cos.unsqueeze(1) + torch.cat((-second, first), dim=-1) * self.sin.unsqueeze(1)
+        """Rotate each pair of features that lie half a head apart."""
+        other = x_nRH.roll(x_nRH.shape[-1] // 2, dims=-1)
+        return torch.addcmul(x_nRH * self.cos.unsqueeze(1), other, self.sin.unsqueeze(1))
 
 
 def attend(q_nRH: Tensor, seen: Seen, *, scaling: float, dropout: float) -> Tensor:
