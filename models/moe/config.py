@@ -63,7 +63,7 @@ class MoEConfig:
     - `clusters`: the text clusters whose importance these three splits use: "documents" (LLaMA-MoE v1) or "tokens"
       (v2: clusters of FFN inputs).
 
-    Which expert (`router`, `router_init`): described in `routers.py` and `router_init.py`.
+    Which expert (`router`, `router_init`): described in `router.py` and `router_init.py`.
 
     With k = top_k the chosen experts get weights g_i and the routed output is s * sum_i g_i E_i(x):
 
@@ -84,7 +84,7 @@ class MoEConfig:
     - `capacity`: in training an expert takes at most ceil(capacity * tokens * k / N) tokens; the rest are dropped.
 
     `strict_release`: reproduce the balance losses as the authors' code computes them (see `balance.py`). `attn`: also
-    convert the attention. Raises `ModelError` for a combination that cannot work.
+    convert the attention of `layers`. Raises `ModelError` for a combination that cannot work.
     """
 
     num_experts: int = 8
