@@ -75,7 +75,7 @@ def calibrate(
             hook.remove()
 
 
-Gradient = Callable[[nn.Module, Any, Any, Sequence[Tensor]], Sequence[Tensor]]
+Gradient = Callable[[Any, Any, Sequence[Tensor]], Sequence[Tensor]]
 
 
 def _mlps(anatomy: Anatomy) -> list[MLP]:
@@ -91,29 +91,38 @@ def _mlps(anatomy: Anatomy) -> list[MLP]:
 def _sample(
     anatomy: Anatomy, batches: list[Any], recorders: list[Recorder], max_tokens: int, gradient: Gradient | None
 ) -> Calibration:
-    model, documents, final = anatomy.model, Documents(), []
+    documents = Documents()
     rows = _spread(_count(anatomy, batches), max_tokens)
-    hook = anatomy.blocks[-1].site.get().register_forward_hook(lambda module, args, output: final.append(output))
-    try:
-        for batch, kept in zip(batches, rows, strict=True):
-            for recorder in recorders:
-                recorder.gradients = gradient is not None
-            with torch.set_grad_enabled(gradient is not None):
-                output = _call(model, batch)
-                hidden = [recorder.hidden for recorder in recorders if recorder.hidden is not None]
-                found = gradient(model, output, batch, hidden) if gradient else [None] * len(hidden)
-            picker = Picker(_mask(batch), kept)
-            for recorder, dh in zip(recorders, found, strict=True):
-                recorder.take(picker, dh)
-            last = final.pop()
-            documents.add(picker, (last if isinstance(last, Tensor) else last[0]).detach())
-    finally:
-        hook.remove()
-    calibration = Calibration(
-        [recorder.joined() for recorder in recorders], torch.cat(documents.token), torch.cat(documents.embedding)
-    )
+    total = sum(len(kept) for kept in rows)
+    for recorder in recorders:
+        recorder.gradients = gradient is not None
+    for batch, kept in zip(batches, rows, strict=True):
+        picker = Picker(_mask(batch), kept)
+        final, found = _run(anatomy, batch, recorders, gradient)
+        for recorder, dh in zip(recorders, found, strict=True):
+            recorder.take(picker, dh, total)
+        documents.add(picker, final)
+    samples = [recorder.sample for recorder in recorders if recorder.sample is not None]
+    calibration = Calibration(samples, torch.cat(documents.token), torch.cat(documents.embedding))
     _check(calibration)
     return calibration
+
+
+def _run(
+    anatomy: Anatomy, batch: Any, recorders: list[Recorder], gradient: Gradient | None
+) -> tuple[Tensor, Sequence[Tensor | None]]:
+    """Output of the last block, and the gradient of each FFN's hidden activation; the graph does not outlive this."""
+    final: list[Any] = []
+    hook = anatomy.blocks[-1].site.get().register_forward_hook(lambda module, args, output: final.append(output))
+    try:
+        with torch.set_grad_enabled(gradient is not None):
+            output = _call(anatomy.model, batch)
+            hidden = [recorder.hidden for recorder in recorders if recorder.hidden is not None]
+            found = gradient(output, batch, hidden) if gradient else [None] * len(hidden)
+    finally:
+        hook.remove()
+    last = final[-1] if isinstance(final[-1], Tensor) else final[-1][0]
+    return last.detach(), found
 
 
 def _mask(batch: Any) -> Tensor | None:
@@ -152,7 +161,7 @@ def _spread(counts: Sequence[int], most: int) -> list[Tensor]:
 
 
 def _gradient_of(loss: Loss | None) -> Gradient:
-    def gradient(model: nn.Module, output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
+    def gradient(output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
         value = _loss(output, batch) if loss is None else loss(output, batch)
         if not value.requires_grad:
             raise ModelError("the loss does not depend on any feed-forward layer: compute it from the model's output")

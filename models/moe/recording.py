@@ -52,7 +52,8 @@ class Recorder:
         self.gradients = False
         self.input: Tensor | None = None
         self.hidden: Tensor | None = None
-        self.samples: list[FFNSample] = []
+        self.sample: FFNSample | None = None
+        self.taken = 0
         self.hooks = (
             mlp.site.get().register_forward_pre_hook(self._entered),
             mlp.down.get().register_forward_pre_hook(self._down),
@@ -68,22 +69,20 @@ class Recorder:
         self.hidden = self.hidden.detach().requires_grad_()
         return (self.hidden, *args[1:])
 
-    def take(self, picker: Picker, gradient: Tensor | None) -> None:
-        """Keep the picked tokens of the batch that just ran."""
+    def take(self, picker: Picker, gradient: Tensor | None, total: int) -> None:
+        """Keep the picked tokens of the batch that just ran: the next rows of `sample`, which will have `total`."""
         assert self.input is not None and self.hidden is not None
+        x, h = picker.tokens(self.input), picker.tokens(self.hidden.detach())
         dh = None if gradient is None else picker.tokens(gradient)
-        self.samples.append(FFNSample(picker.tokens(self.input), picker.tokens(self.hidden.detach()), dh))
+        if self.sample is None:
+            memory = (None if part is None else part.new_empty(total, part.shape[1]) for part in (x, h, dh))
+            self.sample = FFNSample(*memory)  # type: ignore[arg-type]
+        rows = slice(self.taken, self.taken + len(x))
+        for whole, part in ((self.sample.x, x), (self.sample.h, h), (self.sample.dh, dh)):
+            if whole is not None and part is not None:
+                whole[rows] = part
+        self.taken = rows.stop
         self.input = self.hidden = None
-
-    def joined(self) -> FFNSample:
-        """All batches as one sample; the recorder forgets them, so that only one FFN is in memory twice."""
-        samples, self.samples = self.samples, []
-        gradients = [sample.dh for sample in samples if sample.dh is not None]
-        return FFNSample(
-            torch.cat([sample.x for sample in samples]),
-            torch.cat([sample.h for sample in samples]),
-            torch.cat(gradients) if gradients else None,
-        )
 
 
 @dataclass
