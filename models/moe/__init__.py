@@ -1,5 +1,6 @@
-"""Mixture-of-Experts feed-forward layers made from dense ones."""
+"""Mixture-of-Experts feed-forward and attention layers made from dense ones."""
 
+from .attention_config import AttnMoEConfig
 from .calibration import Calibration, calibrate
 from .config import MoEConfig
 from .convert import convert
@@ -12,6 +13,7 @@ from .statistics import RouterStats, active_params, aux_loss, router_stats, watc
 
 __all__ = [
     "PRESETS",
+    "AttnMoEConfig",
     "Calibration",
     "MoEConfig",
     "MoEFFN",

@@ -29,6 +29,7 @@ class AttnMoEConfig:
     - `router_init`: "random" or "zeros"; the router is linear and sees the input of the attention (after its norm).
     - `scale`: s, a number or "paper", "norm" or "exact". Only "exact" (k: mean coefficient 1 when the g_i sum to 1)
       gives back the dense layer for k = num_experts. The released script of LLaMA-MoE v2 sets 4.0 for 7 of 8.
+    - `seed`: of the router, for `convert_attention` without a generator (`convert` goes on with that of the FFNs).
     - `score`, `renorm`, `noise`, `straight_through`, `balance`, `balance_coef`, `strict_release`: as in `MoEConfig`.
 
     Raises `ModelError` for a value that cannot work.

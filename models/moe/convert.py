@@ -49,19 +49,30 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
     or quantised, or has fewer neurons than experts, and when the data are missing, empty, not finite or of another
     model.
     """
-    plans = _plans(model, config, calibration)
-    if config.attn is not None:
-        from .attention import convert_attention  # needs transformers, which this file does not
+    generator = torch.Generator().manual_seed(config.seed)
+    plans = _plans(model, config, calibration, generator)
+    if config.attn is None:
+        _swap(model, plans, config)
+        return model
+    from .attention import attention_to_dense, convert_attention  # needs transformers, which this file does not
 
-        convert_attention(model, config.attn, torch.Generator().manual_seed(config.seed))
-    _swap(model, plans, config)
+    convert_attention(model, config.attn, generator, layers=config.layers)
+    try:
+        _swap(model, plans, config)
+    except BaseException:
+        attention_to_dense(model)
+        raise
     return model
 
 
-def _plans(model: nn.Module, config: MoEConfig, calibration: Calibration | Iterable[Any] | None) -> deque[_Plan]:
+def _plans(
+    model: nn.Module,
+    config: MoEConfig,
+    calibration: Calibration | Iterable[Any] | None,
+    generator: torch.Generator,
+) -> deque[_Plan]:
     mlps = _convertible(model, config)
     seen = _calibration(model, config, calibration)
-    generator = torch.Generator().manual_seed(config.seed)
     return deque(_plan(block, mlp, config, seen, place, generator) for place, (block, mlp) in mlps.items())
 
 

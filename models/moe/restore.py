@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, ExpertWeights, Site, describe
+from ..anatomy import MLP, DescribesAttention, ExpertWeights, Site, describe
 from ..errors import ModelError
 from .layer import MoEFFN
 
@@ -16,20 +16,25 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def to_dense(model: Model) -> Model:
-    """Put the dense FFNs together again, in place, whatever router, scale and alignment say; return the model.
+    """Put the dense FFNs and attentions together again, in place, whatever router, scale and alignment say.
 
-    Exact when no expert was trained. A neuron that several experts hold comes from the first of them. Raises
-    `ModelError`, and leaves the model untouched, when there is nothing to restore or experts that share neurons left
-    some out.
+    Returns the model. Exact when no expert was trained. A neuron that several experts hold comes from the first of
+    them, a key/value head from the mean. Raises `ModelError`, and leaves the model untouched, when there is nothing to
+    restore or experts that share neurons left some out.
     """
-    blocks = [(i, block.mlp) for i, block in enumerate(describe(model).blocks)]
-    sites = {i: mlp for i, mlp in blocks if mlp is not None and isinstance(mlp.site.get(), MoEFFN)}
-    if not sites:
+    blocks = describe(model).blocks
+    sites = {block.index: block.mlp.site for block in blocks if block.mlp and isinstance(block.mlp.site.get(), MoEFFN)}
+    mixed = any(block.attention and isinstance(block.attention.site.get(), DescribesAttention) for block in blocks)
+    if not sites and not mixed:
         raise ModelError("the model has no layer made by sparsebench.models.moe.convert")
-    for mlp in sites.values():
-        _check_complete(mlp.site)
+    for site in sites.values():
+        _check_complete(site)
     for index in sites:
         restore(model, index)
+    if mixed:
+        from .attention import attention_to_dense  # needs transformers, which this file does not
+
+        attention_to_dense(model)
     return model
 
 

@@ -13,6 +13,9 @@ from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention import AttentionMoE, AttnMoEConfig, attention_to_dense, convert_attention
 from sparsebench.models.moe.balance import balance_loss
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.convert import convert
+from sparsebench.models.moe.restore import to_dense
 from sparsebench.models.moe.statistics import aux_loss, router_stats, watch
 
 Build = Callable[[str], nn.Module]
@@ -67,6 +70,37 @@ def test_only_the_layers_that_were_named(build: Build, example: Callable, run: C
     torch.testing.assert_close(run(model, example(model)), dense, atol=1e-6, rtol=1e-6)
     generated = model.generate(example(model), max_new_tokens=5, do_sample=False)
     assert torch.equal(generated, model.generate(example(model), max_new_tokens=5, do_sample=False, use_cache=False))
+
+
+def test_convert_and_to_dense_take_the_attention_along(build: Build, example: Callable, run: Callable) -> None:
+    model = build("llama")
+    before, dense = copy.deepcopy(model.state_dict()), run(model, example(model))
+    attn = AttnMoEConfig(num_experts=4, top_k=4)
+    convert(model, MoEConfig(num_experts=4, top_k=4, split="sequential", score="none", layers=(1,), attn=attn))
+    converted = model.model.layers[1]
+    assert len(layers(model)) == 1 and isinstance(converted.self_attn, AttentionMoE)
+    assert not torch.equal(converted.self_attn.router.weight, converted.mlp.router.weight)
+    assert not torch.equal(run(model, example(model)), dense)
+    to_dense(model)
+    assert list(model.state_dict()) == list(before)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    convert_attention(model, attn)
+    assert not layers(to_dense(model))
+    with pytest.raises(ModelError, match="no layer made by"):
+        to_dense(model)
+
+
+def test_a_conversion_that_runs_out_of_memory_puts_the_attention_back(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise MemoryError
+
+    model = build("llama")
+    monkeypatch.setitem(convert.__globals__, "_swap_one", fail)
+    with pytest.raises(MemoryError):
+        convert(model, MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=4, top_k=1)))
+    assert not layers(model)
 
 
 def test_the_router_comes_from_the_generator(build: Build) -> None:
