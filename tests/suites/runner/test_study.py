@@ -1,0 +1,89 @@
+"""A study: claims in a profile, their way into the result folder, and rows that only some tasks have."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.plan import expand
+from sparsebench.suites.runner.profile import Profile, built_in, load_profile, narrow
+from sparsebench.suites.runner.run import planned_claims, write_plan
+
+CLAIM = {
+    "id": "S1",
+    "statement": "Full tuning is better than a probe.",
+    "source": "folklore",
+    "backbone": "tiny",
+    "tasks": ["synthetic"],
+    "metric": "rmse",
+    "rows": ["full_tuning", "probe"],
+    "direction": "lower",
+}
+SUITE = {
+    "seeds": 3,
+    "backbones": ["tiny"],
+    "methods": ["full_tuning", {"name": "linear_probe", "label": "probe"}],
+    "tasks": ["synthetic", {"name": "freesolv", "rows": ["probe"]}],
+    "claims": [CLAIM],
+}
+
+
+def load(folder: Path, **changes: Any) -> Profile:
+    content = copy.deepcopy(SUITE)
+    content["claims"][0] |= changes
+    content["claims"][0] = {key: value for key, value in content["claims"][0].items() if value is not None}
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump({"molecules": content}))
+    return load_profile(str(path))
+
+
+def test_claims_go_into_the_result_folder_and_come_back(tmp_path: Path) -> None:
+    profile = load(tmp_path)
+    write_plan(profile, expand(profile), tmp_path, "missing")
+    (claim,) = planned_claims(tmp_path)
+    assert claim == profile.plans[0].claims[0]
+    assert (claim.suite, claim.rows, claim.relation) == ("molecules", ("full_tuning", "probe"), "ordered")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": ["full_tuning", "prob"]}, "did you mean.*probe"),
+        ({"rows": ["probe"]}, "S1 must name two rows or more"),
+        ({"tasks": ["bace"]}, "task 'bace'"),
+        ({"backbone": "gin"}, "backbone 'gin'"),
+        ({"direction": "left"}, "direction"),
+        ({"directoin": "lower"}, "did you mean"),
+        ({"source": None}, "S1 has no 'source'"),
+    ],
+)
+def test_a_wrong_claim_is_explained(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        load(tmp_path, **changes)
+
+
+def test_a_task_may_be_for_some_rows_only(tmp_path: Path) -> None:
+    profile = load(tmp_path)
+    pairs = {(cell.info.label, cell.info.task) for cell in expand(profile)}
+    assert pairs == {("full_tuning", "synthetic"), ("probe", "synthetic"), ("probe", "freesolv")}
+    named = narrow(profile.plans[0], ["full_tuning"], ["freesolv"], [], 1)
+    assert [cell.info.task for cell in expand(Profile("p", (named,)))] == ["freesolv"]
+
+
+def test_a_task_for_an_unknown_row_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": [{"name": "synthetic", "rows": ["prob"]}]}}))
+    with pytest.raises(UsageError, match="row 'prob', which is not listed; did you mean"):
+        load_profile(str(path))
+
+
+def test_every_built_in_study_has_claims_and_seeds_enough() -> None:
+    studies = [name for name in built_in() if name.startswith("claims-")]
+    assert studies
+    for name in studies:
+        for plan in load_profile(name).plans:
+            assert plan.claims
+            assert plan.seeds >= 3
