@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ..errors import ModelError
 
 # Shapes: B batch rows, S new tokens of a row, T = B * S, V visible slots of a row (past + S), K chosen experts,
 # P pairs of a token that is no padding and an expert.
+
+_layouts: WeakIdKeyDictionary = WeakIdKeyDictionary()  # by mask, while it lives
 
 
 class Layout(NamedTuple):
@@ -38,18 +41,37 @@ def layout_of(mask: Tensor | None, x_BSD: Tensor, *, blocks: bool, packed: bool)
     say the same; the sequences are the batch rows unless `packed`. Raises `ModelError` for another kind of mask.
     """
     batch, length, _ = x_BSD.shape
-    row_T = torch.arange(batch, device=x_BSD.device).repeat_interleave(length)
     if mask is None:
-        return Layout(row_T, batch, None)
+        return Layout(torch.arange(batch, device=x_BSD.device).repeat_interleave(length), batch, None)
     if not isinstance(mask, Tensor) or mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[2] != length:
         raise ModelError(
             f"attention experts take masks (batch, 1, {length}, keys), not {getattr(mask, 'shape', type(mask))}: set "
             "attn_implementation to 'sdpa' or 'eager'"
         )
-    mask_BSV = mask[:, 0].expand(batch, -1, -1)
+    found = _remembered(mask, batch, blocks, packed)
+    return found if found.mask is None else found._replace(mask=mask[:, 0].expand(batch, -1, -1))
+
+
+def _remembered(mask: Tensor, batch: int, blocks: bool, packed: bool) -> Layout:
+    """The layout, found once for all layers of a model; its mask is empty where one is needed.
+
+    A mask that was changed in place counts as new; one made in inference mode does not tell, so it always does.
+    """
+    if mask.is_inference():
+        return _found(mask, batch, blocks, packed)
+    key = (mask._version, batch, blocks, packed)
+    known = _layouts.get(mask)
+    if known is None or known[0] != key:
+        known = _layouts[mask] = key, _found(mask, batch, blocks, packed)
+    return known[1]
+
+
+def _found(mask: Tensor, batch: int, blocks: bool, packed: bool) -> Layout:
+    mask_BSV, length = mask[:, 0].expand(batch, -1, -1), mask.shape[2]
     seen = mask_BSV if mask.dtype == torch.bool else mask_BSV > torch.finfo(mask.dtype).min / 2
     present = seen.diagonal(mask.shape[-1] - length, dim1=1, dim2=2)
-    rows = Layout(torch.where(present.flatten(), row_T, batch), batch, mask_BSV)
+    row_T = torch.arange(batch, device=mask.device).repeat_interleave(length)
+    rows = Layout(torch.where(present.flatten(), row_T, batch), batch, mask.new_empty(0))
     if not blocks or (mask.dtype != torch.bool and mask_BSV[seen].any()):
         return rows
     return _blocks(seen, present, rows, packed=packed)

@@ -1,5 +1,7 @@
 """Attention experts against explicit masks, in float64."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -208,6 +210,31 @@ def test_padding_changes_nothing(batch: str, mode: str, build: Build) -> None:
     for ids, mask, out in zip(*inputs.values(), logits, strict=True):
         alone = model(ids[mask.bool()].unsqueeze(0)).logits
         torch.testing.assert_close(out[mask.bool()], alone[0], atol=1e-10, rtol=1e-10)
+
+
+@torch.no_grad()
+def test_a_mask_changed_in_place_is_a_new_mask(build: Build) -> None:
+    model = convert_attention(build_double(build, "llama"), AttnMoEConfig(num_experts=2, top_k=1))
+    inputs, _ = tree(additive=False)
+    before = model(**inputs, use_cache=False).logits
+    inputs["attention_mask"][..., 7:, 4:7] = torch.ones(3, 3).bool()
+    after = model(**inputs, use_cache=False).logits
+    assert not torch.equal(before, after)
+    fresh = {**inputs, "attention_mask": inputs["attention_mask"].clone()}
+    assert torch.equal(after, model(**fresh, use_cache=False).logits)
+    with torch.inference_mode():
+        assert torch.equal(after, model(**fresh, use_cache=False).logits)
+
+
+def test_masks_are_not_kept(build: Build) -> None:
+    model = convert_attention(build_double(build, "llama"), AttnMoEConfig(num_experts=2, top_k=1))
+    inputs, _ = tree(additive=True)
+    mask = weakref.ref(inputs["attention_mask"])
+    with torch.no_grad():
+        model(**inputs, use_cache=False)
+    del inputs
+    gc.collect()
+    assert mask() is None
 
 
 def test_attention_dropout_in_training_only(build: Build) -> None:
