@@ -1,17 +1,85 @@
-"""Which design computes the experts."""
+"""Which design computes the experts: the fastest exact one for the device, the dtype and the number of rows."""
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from .eager import Weights, loop_experts
+from .eager import Weights, few_experts, loop_experts
+from .grouped import fits_grouped, grouped_experts
+from .native import Native, native
+from .operators import Operators
+from .segments import segment_experts
+from .training import TrainedExperts
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of an expert.
 
+FEW_PAIRS = 4
+"""Up to so many (token, expert) pairs, PyTorch's operators take them one by one."""
+_TORCH = Operators()
 
-def run_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
-    """Sum over the K chosen experts of weight times expert output, (T, D). An index of N stands for no expert."""
-    return loop_experts(x_TD, index_TK, weight_TK, weights)
+
+def run_experts(
+    x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights, *, accumulate: bool = False
+) -> Tensor:
+    """Sum over the K chosen experts of weight times expert output, (T, D). An index of N stands for no expert.
+
+    `accumulate`: see `TrainedExperts`.
+    """
+    if x_TD.is_cuda and fits_grouped(x_TD, weights):
+        return grouped_experts(x_TD, index_TK, weight_TK, weights)
+    if not _plain(x_TD, weights) or _watched():
+        return loop_experts(x_TD, index_TK, weight_TK, weights)
+    x_TD, index_TK, library = x_TD.contiguous(), index_TK.contiguous(), _library(x_TD)
+    weight_TK = weight_TK.contiguous() if library is None else weight_TK.to(torch.float32).contiguous()
+    gate_up, down = weights.gate_up, weights.down
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down)):
+        return TrainedExperts.apply(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH, accumulate)
+    if library is not None and library.suits(x_TD.dtype, index_TK.numel() / len(down)):
+        return library.experts(x_TD, index_TK, weight_TK, gate_up, down)
+    if library is None and index_TK.numel() <= FEW_PAIRS:
+        return few_experts(x_TD, index_TK, weight_TK, weights)
+    return segment_experts(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH)
 
 
-__all__ = ["Weights", "run_experts"]
+def kernels(x_TD: Tensor, weight: Tensor) -> Native | None:
+    """The C++ kernels if they can take these tensors, nobody wants a gradient and nobody looks into the operators."""
+    if x_TD.device.type != "cpu" or x_TD.dtype != weight.dtype or len(x_TD) == 0 or _watched():
+        return None
+    if torch.is_grad_enabled() and (x_TD.requires_grad or weight.requires_grad):
+        return None
+    return _library(x_TD) if x_TD.is_contiguous() and weight.is_contiguous() else None
+
+
+def _plain(x_TD: Tensor, weights: Weights) -> bool:
+    """Whether these are what our own designs are for: SwiGLU experts without bias, in one dtype, on a CPU."""
+    return (
+        weights.gated
+        and weights.bias is None
+        and (isinstance(weights.activation, nn.SiLU) or weights.activation is F.silu)
+        and x_TD.device.type == weights.down.device.type == "cpu"
+        and x_TD.dtype == weights.gate_up.dtype == weights.down.dtype
+        and weights.gate_up.is_contiguous()
+        and weights.down.is_contiguous()
+        and len(x_TD) > 0
+    )
+
+
+def _watched() -> bool:
+    """Whether somebody looks into the operators: a compiler, a counter of operations, autocast, vmap and the like."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.is_autocast_enabled("cpu")
+        or is_in_torch_dispatch_mode()
+        or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
+    )
+
+
+def _library(x_TD: Tensor) -> Native | None:
+    library = native()
+    return library if library is not None and x_TD.dtype in library.dtypes else None
+
+
+__all__ = ["Weights", "kernels", "run_experts"]

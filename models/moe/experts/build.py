@@ -1,0 +1,84 @@
+"""Building the C++ kernels at first use: one compiler call, cached by source, flags and compiler."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+SOURCE = Path(__file__).with_name("kernel.cpp")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-mavx2", "-mfma")
+NEEDED = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
+SWITCH = "SPARSEBENCH_NATIVE"
+"""Environment variable: 0 keeps to PyTorch's own operators."""
+
+
+class NotAvailableError(RuntimeError):
+    """The kernels cannot be had here; the message says why."""
+
+
+class Built(NamedTuple):
+    """The compiled library; whether it has bfloat16; whether the processor has a matrix unit (AMX) for that."""
+
+    path: Path
+    bf16: bool
+    matrix_unit: bool
+
+
+def library() -> Built:
+    """Compile, or find what was compiled before. Raises `NotAvailableError`."""
+    if os.environ.get(SWITCH) == "0":
+        raise NotAvailableError(f"{SWITCH}=0")
+    found = _processor()
+    missing = [name for name in NEEDED if name not in found]
+    if missing:
+        raise NotAvailableError(f"the processor has no {', '.join(missing)}")
+    bf16 = "avx512_bf16" in found
+    flags = [*FLAGS, *(f"-m{name}" for name in NEEDED), *(["-mavx512bf16"] if bf16 else [])]
+    return Built(_built(flags), bf16, "amx_bf16" in found)
+
+
+def _processor() -> frozenset[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise NotAvailableError(f"the processor's features cannot be read: {error.strerror}") from error
+    return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
+
+
+def _built(flags: list[str]) -> Path:
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
+    if compiler is None:
+        raise NotAvailableError("there is no C++ compiler (g++ or clang++; CXX names another)")
+    content = repr((compiler, flags, SOURCE.read_bytes())).encode()
+    path = _folder() / f"experts-{hashlib.sha256(content).hexdigest()[:16]}.so"
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                if not path.exists():
+                    _compile(compiler, flags, path)
+        except OSError as error:
+            raise NotAvailableError(f"{path.parent} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _compile(compiler: str, flags: list[str], path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        done = subprocess.run([compiler, *flags, str(SOURCE), "-o", str(made)], capture_output=True, text=True)
+        if done.returncode:
+            raise NotAvailableError(f"{compiler} failed: {' '.join(done.stderr.split())[:300]}")
+        made.replace(path)
+
+
+def _folder() -> Path:
+    chosen = os.environ.get("SPARSEBENCH_CACHE")
+    root = Path(chosen).expanduser() if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return (root if chosen else root / "sparsebench") / "native"

@@ -1,0 +1,430 @@
+// Experts E_e(x) = W_down (silu(W_gate x) * (W_up x)) for x86 processors with AVX-512 (and AVX512-BF16 for bfloat16).
+//
+// Weights are read where they lie, as the model stores them: every product is a dot product of two rows that are
+// contiguous along the summed dimension, so nothing is packed or transposed, and one design (`experts`) serves one token
+// and some tens of rows for each expert. For more rows, matrix products of the BLAS are faster; `plan`, `gather`, `gate`
+// and `combine` are what lies between those.
+// Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of each, S (token, expert) pairs.
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace {
+
+typedef uint16_t bf16;  // the bits of a bfloat16
+
+// Scratch memory that grows and is kept: fresh pages would cost more than a decoding step. One for each calling thread.
+struct Scratch {
+  char* data = nullptr;
+  size_t size = 0;
+  ~Scratch() { std::free(data); }
+  char* need(size_t bytes) {
+    if (bytes > size) {
+      std::free(data);
+      size = (bytes + 4095) / 4096 * 4096;
+      data = static_cast<char*>(std::aligned_alloc(4096, size));
+    }
+    return data;
+  }
+};
+
+inline __m512 widen(__m256i bits) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+// What differs between the two number formats: how many numbers fill a vector, a masked load, multiply and add.
+struct Float {
+  typedef float type;
+  typedef __m512 vector;
+  static constexpr int64_t lanes = 16;
+  static vector load(const float* p) { return _mm512_loadu_ps(p); }
+  static vector load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+  static __m512 fma(vector a, vector b, __m512 sum) { return _mm512_fmadd_ps(a, b, sum); }
+  static void store(float* p, __m512 v, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v); }
+  static __m512 get(const float* p, int64_t n) { return load(p, n); }
+};
+
+#ifdef __AVX512BF16__
+struct BFloat16 {
+  typedef bf16 type;
+  typedef __m512bh vector;
+  static constexpr int64_t lanes = 32;
+  static vector load(const bf16* p) { return (__m512bh)_mm512_loadu_si512(p); }
+  static vector load(const bf16* p, int64_t n) {
+    return (__m512bh)_mm512_maskz_loadu_epi16((__mmask32)((1ull << n) - 1), p);
+  }
+  static __m512 fma(vector a, vector b, __m512 sum) { return _mm512_dpbf16_ps(sum, a, b); }
+  static void store(bf16* p, __m512 v, int64_t n) {
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh(v));
+  }
+  static __m512 get(const bf16* p, int64_t n) {
+    return widen(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p));
+  }
+};
+#endif
+
+// e^x; relative error below 1e-7 between -87 and 88, where x is cut off. Cephes' polynomial (degree 5, Cody-Waite).
+inline __m512 exp512(__m512 x) {
+  x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-87.f)), _mm512_set1_ps(88.f));
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
+  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+  __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+  for (float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+  p = _mm512_fmadd_ps(_mm512_mul_ps(p, r), r, _mm512_add_ps(r, _mm512_set1_ps(1.f)));
+  return _mm512_scalef_ps(p, n);
+}
+
+inline __m512 sigmoid(__m512 x) {
+  const __m512 one = _mm512_set1_ps(1.f);
+  return _mm512_div_ps(one, _mm512_add_ps(one, exp512(_mm512_sub_ps(_mm512_setzero_ps(), x))));
+}
+
+inline __m512 silu(__m512 x) { return _mm512_mul_ps(x, sigmoid(x)); }
+
+// Sums of the lanes of four vectors, in the four places of the result.
+inline __m128 sums(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  const __m512d lo = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+  const __m512d hi = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+  const __m512 s = _mm512_add_ps(_mm512_castpd_ps(lo), _mm512_castpd_ps(hi));
+  const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+}
+
+// Four rows of weights, and the four that are needed next: those are fetched while these are used.
+template <class F>
+struct Four {
+  const typename F::type *now[4], *next[4];
+};
+
+// out[r * stride + j] = <rows[r], weights.now[j]> for R rows, `depth` long.
+template <class F, int R, bool FETCH>
+inline void dot4(const typename F::type* const* rows, const Four<F>& weights, int64_t depth, float* out,
+                 int64_t stride) {
+  __m512 sum[R][4];
+  for (int r = 0; r < R; ++r)
+    for (int j = 0; j < 4; ++j) sum[r][j] = _mm512_setzero_ps();
+  int64_t k = 0;
+  for (; k + F::lanes <= depth; k += F::lanes) {
+    typename F::vector w[4];
+    for (int j = 0; j < 4; ++j) {
+      w[j] = F::load(weights.now[j] + k);
+      if (FETCH) _mm_prefetch(reinterpret_cast<const char*>(weights.next[j] + k), _MM_HINT_T1);
+    }
+    for (int r = 0; r < R; ++r) {
+      const typename F::vector a = F::load(rows[r] + k);
+      for (int j = 0; j < 4; ++j) sum[r][j] = F::fma(a, w[j], sum[r][j]);
+    }
+  }
+  if (k < depth) {
+    typename F::vector w[4];
+    for (int j = 0; j < 4; ++j) w[j] = F::load(weights.now[j] + k, depth - k);
+    for (int r = 0; r < R; ++r) {
+      const typename F::vector a = F::load(rows[r] + k, depth - k);
+      for (int j = 0; j < 4; ++j) sum[r][j] = F::fma(a, w[j], sum[r][j]);
+    }
+  }
+  for (int r = 0; r < R; ++r) _mm_storeu_ps(out + r * stride, sums(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));
+}
+
+template <class F, bool FETCH>
+inline int64_t some(const typename F::type* const* rows, int64_t count, const Four<F>& weights, int64_t depth,
+                    float* out, int64_t stride) {
+  switch (std::min<int64_t>(count, 6)) {
+    case 6: dot4<F, 6, FETCH>(rows, weights, depth, out, stride); return 6;
+    case 5: dot4<F, 5, FETCH>(rows, weights, depth, out, stride); return 5;
+    case 4: dot4<F, 4, FETCH>(rows, weights, depth, out, stride); return 4;
+    case 3: dot4<F, 3, FETCH>(rows, weights, depth, out, stride); return 3;
+    case 2: dot4<F, 2, FETCH>(rows, weights, depth, out, stride); return 2;
+    default: dot4<F, 1, FETCH>(rows, weights, depth, out, stride); return 1;
+  }
+}
+
+// The same for any number of rows, six at a time: 24 sums, four weights and one row fill the registers.
+template <class F>
+inline void dots(const typename F::type* const* rows, int64_t count, const Four<F>& weights, int64_t depth, float* out,
+                 int64_t stride) {
+  int64_t r = some<F, true>(rows, count, weights, depth, out, stride);
+  while (r < count) r += some<F, false>(rows + r, count - r, weights, depth, out + r * stride, stride);
+}
+
+// The (token, expert) pairs sorted by expert; pairs whose expert is N are left out.
+struct Plan {
+  std::vector<int64_t> start, pair;
+  Plan(const int64_t* index, int64_t pairs, int64_t experts) : start(experts + 1, 0), pair(pairs) {
+    for (int64_t p = 0; p < pairs; ++p)
+      if (index[p] < experts) ++start[index[p] + 1];
+    for (int64_t e = 0; e < experts; ++e) start[e + 1] += start[e];
+    std::vector<int64_t> next(start.begin(), start.end() - 1);
+    for (int64_t p = 0; p < pairs; ++p)
+      if (index[p] < experts) pair[next[index[p]]++] = p;
+  }
+};
+
+constexpr int64_t NEURONS = 16;          // hidden neurons of one task
+constexpr int64_t COLUMNS = 32;          // output columns of one task
+constexpr int64_t TOKENS = 4096;         // tokens of one pass over the experts
+constexpr int64_t CACHED = 192 * 1024;   // bytes of rows that stay in the second-level cache while weights pass by
+
+struct Rows {
+  int64_t expert, begin, count;
+};
+
+template <class F>
+void experts(const typename F::type* x, const int64_t* index, const float* weight, const typename F::type* gate_up,
+             const typename F::type* down, typename F::type* out, int64_t T, int64_t D, int64_t K, int64_t N, int64_t M) {
+  typedef typename F::type type;
+  static thread_local Scratch scratch;
+  const Plan plan(index, T * K, N);
+  const int64_t pairs = plan.start[N], blocks = (M + NEURONS - 1) / NEURONS;
+  // Rows whose distance is a power of two share few places of the cache: copies stand a line further apart.
+  const int64_t line = 64 / sizeof(type), X = (D / line + 2) * line, H = (M / line + 2) * line;
+  const bool copy = T > 2;
+  char* memory = scratch.need(sizeof(type) * (pairs * H + (copy ? T * X : 0)) + sizeof(type*) * 2 * pairs + 64);
+  type* hidden = reinterpret_cast<type*>(memory);
+  type* copies = hidden + pairs * H;
+  const type** rows = reinterpret_cast<const type**>(copies + (copy ? T * X : 0));
+  const type** hidden_rows = rows + pairs;
+  if (copy) {
+#pragma omp parallel for
+    for (int64_t t = 0; t < T; ++t) std::memcpy(copies + t * X, x + t * D, sizeof(type) * D);
+  }
+  for (int64_t p = 0; p < pairs; ++p) {
+    rows[p] = copy ? copies + plan.pair[p] / K * X : x + plan.pair[p] / K * D;
+    hidden_rows[p] = hidden + p * H;
+  }
+  const int64_t most = std::max<int64_t>(2, CACHED / (6 * D * static_cast<int64_t>(sizeof(type)))) * 6;
+  std::vector<Rows> parts;
+  for (int64_t e = 0; e < N; ++e)
+    for (int64_t p = plan.start[e]; p < plan.start[e + 1]; p += most)
+      parts.push_back({e, p, std::min(most, plan.start[e + 1] - p)});
+  const int64_t tasks = static_cast<int64_t>(parts.size()) * blocks;
+
+#pragma omp parallel
+  {
+    std::unique_ptr<float[]> local(new float[std::max(2 * NEURONS, COLUMNS) * most + COLUMNS * T]);
+    float *gate = local.get(), *up = gate + most * NEURONS;
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < tasks; ++task) {
+      const Rows& part = parts[task / blocks];
+      const int64_t first = task % blocks * NEURONS, last = std::min(M, first + NEURONS);
+      const type* g = gate_up + part.expert * 2 * M * D;
+      for (int64_t n = first; n < last; n += 4) {
+        Four<F> w_gate, w_up;
+        for (int64_t j = 0; j < 4; ++j) {
+          w_gate.now[j] = g + std::min(n + j, M - 1) * D;  // beyond the last neuron: any row, the sums are not used
+          w_gate.next[j] = w_up.now[j] = w_gate.now[j] + M * D;
+          w_up.next[j] = w_gate.now[j] + 4 * D;
+        }
+        dots<F>(rows + part.begin, part.count, w_gate, D, gate + n - first, NEURONS);
+        dots<F>(rows + part.begin, part.count, w_up, D, up + n - first, NEURONS);
+      }
+      for (int64_t r = 0; r < part.count; ++r) {
+        const __m512 scale = _mm512_set1_ps(weight[plan.pair[part.begin + r]]);
+        const __m512 h = _mm512_mul_ps(silu(_mm512_loadu_ps(gate + r * NEURONS)), _mm512_loadu_ps(up + r * NEURONS));
+        F::store(hidden + (part.begin + r) * H + first, _mm512_mul_ps(h, scale), last - first);
+      }
+    }
+    // A task owns columns of the output: experts add up in a fixed order, in float32, without locks.
+    float *product = local.get(), *total = product + COLUMNS * most;
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t first = 0; first < D; first += COLUMNS) {
+      const int64_t last = std::min(D, first + COLUMNS);
+      std::fill(total, total + T * COLUMNS, 0.f);
+      for (const Rows& part : parts) {
+        for (int64_t n = first; n < last; n += 4) {
+          Four<F> w;
+          for (int64_t j = 0; j < 4; ++j) {
+            w.now[j] = down + (part.expert * D + std::min(n + j, D - 1)) * M;
+            w.next[j] = w.now[j] + (n + 4 < last ? 4 : D + 4 - COLUMNS) * M;
+          }
+          dots<F>(hidden_rows + part.begin, part.count, w, M, product + n - first, COLUMNS);
+        }
+        for (int64_t r = 0; r < part.count; ++r) {
+          float* place = total + plan.pair[part.begin + r] / K * COLUMNS;
+          for (int64_t c = 0; c < COLUMNS; c += 16)
+            _mm512_storeu_ps(place + c, _mm512_add_ps(_mm512_loadu_ps(place + c), _mm512_loadu_ps(product + r * COLUMNS + c)));
+        }
+      }
+      for (int64_t t = 0; t < T; ++t)
+        for (int64_t c = first; c < last; c += 16)
+          F::store(out + t * D + c, _mm512_loadu_ps(total + t * COLUMNS + c - first), std::min<int64_t>(16, last - c));
+    }
+  }
+}
+
+// The same in passes: their scratch memory stays small however many tokens there are.
+template <class F>
+void experts_in_passes(const typename F::type* x, const int64_t* index, const float* weight,
+                       const typename F::type* gate_up, const typename F::type* down, typename F::type* out, int64_t T,
+                       int64_t D, int64_t K, int64_t N, int64_t M) {
+  for (int64_t t = 0; t < T; t += TOKENS)
+    experts<F>(x + t * D, index + t * K, weight + t * K, gate_up, down, out + t * D, std::min(TOKENS, T - t), D, K, N, M);
+}
+
+// Router logits <x, router>, the K best of each token, best first, and their weights times `factor`.
+enum Rule { SOFTMAX_OF_CHOSEN, SOFTMAX_OF_ALL, EQUAL, SIGMOID, SIGMOID_SHARE };
+
+inline void choose(const float* logit, int64_t N, int64_t K, int rule, float factor, char* used, int64_t* index,
+                   float* weight) {
+  std::fill(used, used + N, 0);
+  for (int64_t k = 0; k < K; ++k) {
+    int64_t best = 0;
+    while (used[best]) ++best;
+    for (int64_t e = best + 1; e < N; ++e)
+      if (!used[e] && logit[e] > logit[best]) best = e;
+    used[best] = 1;
+    index[k] = best;
+  }
+  float sum = 0;
+  for (int64_t k = 0; k < K; ++k) {
+    const float l = logit[index[k]];
+    weight[k] = rule == EQUAL ? 1.f : rule >= SIGMOID ? 1.f / (1.f + std::exp(-l)) : std::exp(l - logit[index[0]]);
+    sum += weight[k];
+  }
+  if (rule == SOFTMAX_OF_ALL) {
+    sum = 0;
+    for (int64_t e = 0; e < N; ++e) sum += std::exp(logit[e] - logit[index[0]]);
+  }
+  for (int64_t k = 0; k < K; ++k) weight[k] *= rule == SIGMOID ? factor : factor / sum;
+}
+
+template <class F>
+void route(const typename F::type* x, const typename F::type* router, int64_t* index, float* weight, int64_t T,
+           int64_t D, int64_t K, int64_t N, int rule, float factor) {
+  constexpr int64_t group = 6;
+  const int64_t stride = (N + 3) / 4 * 4;
+#pragma omp parallel if (T > 2 * group)
+  {
+    std::vector<float> logits(group * stride);
+    std::vector<char> used(N);
+#pragma omp for
+    for (int64_t first = 0; first < T; first += group) {
+      const int64_t count = std::min(group, T - first);
+      const typename F::type* rows[group];
+      for (int64_t r = 0; r < count; ++r) rows[r] = x + (first + r) * D;
+      for (int64_t n = 0; n < N; n += 4) {
+        Four<F> w;
+        for (int64_t j = 0; j < 4; ++j) w.now[j] = w.next[j] = router + std::min(n + j, N - 1) * D;
+        dots<F>(rows, count, w, D, logits.data() + n, stride);
+      }
+      for (int64_t r = 0; r < count; ++r)
+        choose(logits.data() + r * stride, N, K, rule, factor, used.data(), index + (first + r) * K,
+               weight + (first + r) * K);
+    }
+  }
+}
+
+// hidden[s] = weight * silu(gate) * up, from rows of 2M numbers, gate first.
+template <class F>
+void gate(const typename F::type* inward, const int64_t* order, const float* weight, typename F::type* hidden,
+          int64_t S, int64_t M) {
+#pragma omp parallel for
+  for (int64_t s = 0; s < S; ++s) {
+    const __m512 scale = _mm512_set1_ps(weight[order[s]]);
+    const typename F::type* g = inward + s * 2 * M;
+    for (int64_t m = 0; m < M; m += 16) {
+      const int64_t n = std::min<int64_t>(16, M - m);
+      F::store(hidden + s * M + m, _mm512_mul_ps(_mm512_mul_ps(silu(F::get(g + m, n)), F::get(g + M + m, n)), scale), n);
+    }
+  }
+}
+
+// The way back through `gate`: from the gradient of `hidden` to that of `inward` and of each pair's weight; `hidden`
+// itself is computed anew, for the gradient of the down projection.
+template <class F>
+void gate_backward(const typename F::type* inward, const int64_t* order, const float* weight,
+                   const typename F::type* grad, typename F::type* grad_inward, float* grad_weight,
+                   typename F::type* hidden, int64_t S, int64_t M) {
+  const __m512 one = _mm512_set1_ps(1.f);
+#pragma omp parallel for
+  for (int64_t s = 0; s < S; ++s) {
+    const __m512 scale = _mm512_set1_ps(weight[order[s]]);
+    __m512 sum = _mm512_setzero_ps();
+    const typename F::type* in = inward + s * 2 * M;
+    typename F::type* out = grad_inward + s * 2 * M;
+    for (int64_t m = 0; m < M; m += 16) {
+      const int64_t n = std::min<int64_t>(16, M - m);
+      const __m512 g = F::get(in + m, n), u = F::get(in + M + m, n), d = F::get(grad + s * M + m, n);
+      const __m512 p = sigmoid(g), a = _mm512_mul_ps(g, p), h = _mm512_mul_ps(a, u), scaled = _mm512_mul_ps(d, scale);
+      sum = _mm512_fmadd_ps(d, h, sum);
+      // silu'(g) = p + g p (1 - p)
+      const __m512 slope = _mm512_fmadd_ps(a, _mm512_sub_ps(one, p), p);
+      F::store(out + m, _mm512_mul_ps(_mm512_mul_ps(scaled, u), slope), n);
+      F::store(out + M + m, _mm512_mul_ps(scaled, a), n);
+      F::store(hidden + s * M + m, _mm512_mul_ps(h, scale), n);
+    }
+    grad_weight[order[s]] = _mm512_reduce_add_ps(sum);
+  }
+}
+
+// out[t] = sum of the K rows that belong to token t.
+template <class F>
+void combine(const typename F::type* rows, const int64_t* place, typename F::type* out, int64_t T, int64_t D,
+             int64_t K) {
+#pragma omp parallel for
+  for (int64_t t = 0; t < T; ++t)
+    for (int64_t d = 0; d < D; d += 16) {
+      const int64_t n = std::min<int64_t>(16, D - d);
+      __m512 sum = _mm512_setzero_ps();
+      for (int64_t k = 0; k < K; ++k)
+        if (place[t * K + k] >= 0) sum = _mm512_add_ps(sum, F::get(rows + place[t * K + k] * D + d, n));
+      F::store(out + t * D + d, sum, n);
+    }
+}
+}  // namespace
+
+extern "C" {
+// Sorts the pairs by expert: `counts` (N), `order` (S) the pairs in turn, `place` (S) where each pair went, or -1.
+void sparsebench_plan(const int64_t* index, int64_t S, int64_t N, int64_t* counts, int64_t* order, int64_t* place) {
+  const Plan plan(index, S, N);
+  for (int64_t e = 0; e < N; ++e) counts[e] = plan.start[e + 1] - plan.start[e];
+  std::fill(place, place + S, -1);
+  for (int64_t p = 0; p < plan.start[N]; ++p) place[order[p] = plan.pair[p]] = p;
+}
+
+// Rows of `bytes` bytes: to[s] = from[order[s] / K].
+void sparsebench_gather(const char* from, const int64_t* order, char* to, int64_t S, int64_t K, int64_t bytes) {
+#pragma omp parallel for
+  for (int64_t s = 0; s < S; ++s) std::memcpy(to + s * bytes, from + order[s] / K * bytes, bytes);
+}
+
+#define SPARSEBENCH(F, name)                                                                                          \
+  void sparsebench_experts_##name(const F::type* x, const int64_t* index, const float* weight, const F::type* gate_up, \
+                                  const F::type* down, F::type* out, int64_t T, int64_t D, int64_t K, int64_t N,       \
+                                  int64_t M) {                                                                        \
+    experts_in_passes<F>(x, index, weight, gate_up, down, out, T, D, K, N, M);                                        \
+  }                                                                                                                   \
+  void sparsebench_route_##name(const F::type* x, const F::type* router, int64_t* index, float* weight, int64_t T,     \
+                                int64_t D, int64_t K, int64_t N, int64_t rule, float factor) {                        \
+    route<F>(x, router, index, weight, T, D, K, N, static_cast<int>(rule), factor);                                   \
+  }                                                                                                                   \
+  void sparsebench_gate_##name(const F::type* inward, const int64_t* order, const float* weight, F::type* hidden,      \
+                               int64_t S, int64_t M) {                                                                \
+    gate<F>(inward, order, weight, hidden, S, M);                                                                     \
+  }                                                                                                                   \
+  void sparsebench_gate_backward_##name(const F::type* inward, const int64_t* order, const float* weight,               \
+                                        const F::type* grad, F::type* grad_inward, float* grad_weight, F::type* hidden, \
+                                        int64_t S, int64_t M) {                                                       \
+    gate_backward<F>(inward, order, weight, grad, grad_inward, grad_weight, hidden, S, M);                            \
+  }                                                                                                                   \
+  void sparsebench_combine_##name(const F::type* rows, const int64_t* place, F::type* out, int64_t T, int64_t D,       \
+                                  int64_t K) {                                                                        \
+    combine<F>(rows, place, out, T, D, K);                                                                            \
+  }
+
+SPARSEBENCH(Float, float32)
+#ifdef __AVX512BF16__
+SPARSEBENCH(BFloat16, bfloat16)
+#endif
+}

@@ -1,0 +1,134 @@
+"""The C++ kernels, called with plain pointers: no version of torch's own C++ interface is relied on."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .build import Built, NotAvailableError, library
+from .operators import Operators
+
+# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
+
+RULES = ("softmax of chosen", "softmax of all", "equal", "sigmoid", "sigmoid share")
+MATRIX_ROWS = 64
+"""Rows per expert from which a processor with a matrix unit takes ordinary products (not measured: a guess)."""
+_POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
+_SIGNATURES = {
+    "experts": [_POINTER] * 6 + [_INT] * 5,
+    "route": [_POINTER] * 4 + [_INT] * 5 + [ctypes.c_float],
+    "gate": [_POINTER] * 4 + [_INT] * 2,
+    "gate_backward": [_POINTER] * 7 + [_INT] * 2,
+    "combine": [_POINTER] * 3 + [_INT] * 3,
+}
+
+
+class Native(Operators):
+    """Calls on contiguous CPU tensors of the `dtypes`; int64 indices and float32 weights."""
+
+    def __init__(self, built: Built) -> None:
+        loaded = ctypes.CDLL(str(built.path))
+        self.dtypes = (torch.float32, torch.bfloat16) if built.bf16 else (torch.float32,)
+        self.matrix_unit = built.matrix_unit
+        self._plan = _function(loaded, "sparsebench_plan", [_POINTER, _INT, _INT, _POINTER, _POINTER, _POINTER])
+        self._gather = _function(loaded, "sparsebench_gather", [_POINTER] * 3 + [_INT] * 3)
+        self._typed = {
+            (name, dtype): _function(loaded, f"sparsebench_{name}_{str(dtype).removeprefix('torch.')}", signature)
+            for name, signature in _SIGNATURES.items()
+            for dtype in self.dtypes
+        }
+
+    def suits(self, dtype: torch.dtype, rows: float) -> bool:
+        """Whether `experts` is the fastest for so many rows per expert: many in bfloat16 go to a matrix unit."""
+        return rows <= MATRIX_ROWS or dtype == torch.float32 or not self.matrix_unit
+
+    def experts(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+        """The whole layer: sum of weight times W_down (silu(W_gate x) * (W_up x)), (T, D)."""
+        out = torch.empty_like(x_TD)
+        tensors = (x_TD, index_TK, weight_TK, gate_up, down, out)
+        sizes = (*x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
+        self._typed["experts", x_TD.dtype](*(tensor.data_ptr() for tensor in tensors), *sizes)
+        return out
+
+    def route(self, x_TD: Tensor, router_ND: Tensor, top_k: int, rule: str, factor: float) -> tuple[Tensor, Tensor]:
+        """Indices (T, K) of the best experts, best first, and their float32 weights times `factor`."""
+        index = torch.empty(len(x_TD), top_k, dtype=torch.int64)
+        weight = torch.empty(len(x_TD), top_k)
+        pointers = (tensor.data_ptr() for tensor in (x_TD, router_ND, index, weight))
+        sizes = (*x_TD.shape, top_k, len(router_ND))
+        self._typed["route", x_TD.dtype](*pointers, *sizes, RULES.index(rule), factor)
+        return index, weight
+
+    def plan(self, index_TK: Tensor, experts: int) -> tuple[list[int], Tensor, Tensor]:
+        """As in `Operators`."""
+        counts = torch.empty(experts, dtype=torch.int64)
+        order, place = torch.empty(index_TK.numel(), dtype=torch.int64), torch.empty_like(index_TK)
+        found = (tensor.data_ptr() for tensor in (counts, order, place))
+        self._plan(index_TK.data_ptr(), index_TK.numel(), experts, *found)
+        return counts.tolist(), order, place
+
+    def gather(self, x_TD: Tensor, order_S: Tensor, top_k: int, out_SD: Tensor) -> None:
+        """As in `Operators`."""
+        pointers = (tensor.data_ptr() for tensor in (x_TD, order_S, out_SD))
+        self._gather(*pointers, len(out_SD), top_k, x_TD.shape[1] * x_TD.element_size())
+
+    def gate(self, inward_SM: Tensor, order_S: Tensor, weight_TK: Tensor, out_SM: Tensor) -> None:
+        """As in `Operators`."""
+        pointers = (tensor.data_ptr() for tensor in (inward_SM, order_S, weight_TK, out_SM))
+        self._typed["gate", out_SM.dtype](*pointers, *out_SM.shape)
+
+    def gate_backward(
+        self,
+        inward_SM: Tensor,
+        order_S: Tensor,
+        weight_TK: Tensor,
+        grad_SM: Tensor,
+        grad_inward: Tensor,
+        hidden: Tensor,
+    ) -> Tensor:
+        """As in `Operators`."""
+        grad_weight = torch.zeros_like(weight_TK)
+        tensors = (inward_SM, order_S, weight_TK, grad_SM, grad_inward, grad_weight, hidden)
+        self._typed["gate_backward", hidden.dtype](*(tensor.data_ptr() for tensor in tensors), *hidden.shape)
+        return grad_weight
+
+    def combine(self, rows_SD: Tensor, place_TK: Tensor) -> Tensor:
+        """As in `Operators`."""
+        out = rows_SD.new_empty(len(place_TK), rows_SD.shape[1])
+        pointers = (tensor.data_ptr() for tensor in (rows_SD, place_TK, out))
+        self._typed["combine", rows_SD.dtype](*pointers, *out.shape, place_TK.shape[1])
+        return out
+
+
+def _function(loaded: ctypes.CDLL, name: str, signature: list) -> Callable[..., None]:
+    function = getattr(loaded, name)
+    function.argtypes, function.restype = signature, None
+    return function
+
+
+@functools.cache
+def _load() -> Native | str:
+    try:
+        return Native(library())
+    except NotAvailableError as error:
+        return str(error)
+    except OSError as error:
+        return f"the compiled library cannot be loaded: {error}"
+
+
+def native() -> Native | None:
+    """The kernels, built at the first call, or None where they cannot be had."""
+    loaded = _load()
+    return loaded if isinstance(loaded, Native) else None
+
+
+def status() -> str:
+    """One line for people: whether the kernels are in use, and why not."""
+    loaded = _load()
+    if isinstance(loaded, str):
+        return f"C++ experts: not in use ({loaded}); PyTorch operators instead"
+    return "C++ experts: in use, AVX-512 for float32" + (" and bfloat16" if torch.bfloat16 in loaded.dtypes else "")

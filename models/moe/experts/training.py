@@ -1,0 +1,85 @@
+"""Experts with a backward pass of their own: one plan, no masks, scratch memory reused, the activation recomputed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .operators import Operators
+from .segments import products, scratch
+
+# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
+
+
+class TrainedExperts(torch.autograd.Function):
+    """Gated SiLU experts without bias: x (T, D), index (T, K), weight (T, K), gate_up (N, 2M, D), down (N, D, M).
+
+    Between the passes only the input of the activation (S, 2M) is kept. Frozen experts cost no weight gradient. With
+    `accumulate`, a weight that has a gradient gets the new one added in place: no memory as large as all experts is
+    taken and added up at each step, but hooks on gradients of the experts do not see it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        index: Tensor,
+        weight: Tensor,
+        gate_up: Tensor,
+        down: Tensor,
+        ops: Operators,
+        accumulate: bool,
+    ) -> Tensor:
+        """Sum of weight times expert output, (T, D)."""
+        counts, order, place = ops.plan(index, len(down))
+        pairs, hidden = sum(counts), down.shape[2]
+        inward = x.new_empty(pairs, 2 * hidden)
+        rows, acted = scratch("rows", (pairs, x.shape[1]), x), scratch("acted", (pairs, hidden), x)
+        ops.gather(x, order, index.shape[1], rows)
+        products(rows, counts, gate_up, inward)
+        ops.gate(inward, order, weight, acted)
+        products(acted, counts, down, rows)
+        ctx.save_for_backward(x, order, place, weight, gate_up, down, inward)
+        ctx.counts, ctx.ops, ctx.accumulate = counts, ops, accumulate
+        return ops.combine(rows, place)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of x, weight, gate_up and down; those that nobody needs are None."""
+        x, order, place, weight, gate_up, down, inward = ctx.saved_tensors
+        counts, ops, top_k = ctx.counts, ctx.ops, place.shape[1]
+        pairs, hidden = sum(counts), down.shape[2]
+        rows = scratch("rows", (pairs, x.shape[1]), x)
+        ops.gather(grad_out.contiguous(), order, top_k, rows)
+        grad_acted, acted = scratch("grad_acted", (pairs, hidden), x), scratch("acted", (pairs, hidden), x)
+        products(rows, counts, down.transpose(1, 2), grad_acted)
+        grad_inward = scratch("inward", (pairs, 2 * hidden), x)
+        grad_weight = ops.gate_backward(inward, order, weight, grad_acted, grad_inward, acted)
+        needs_x, _, needs_weight, needs_gate_up, needs_down, *_ = ctx.needs_input_grad
+        grad_down = _outer(rows, acted, counts, down, ctx.accumulate) if needs_down else None
+        grad_gate_up = grad_x = None
+        if needs_gate_up:
+            ops.gather(x, order, top_k, rows)
+            grad_gate_up = _outer(grad_inward, rows, counts, gate_up, ctx.accumulate)
+        if needs_x:
+            products(grad_inward, counts, gate_up.transpose(1, 2), rows)
+            grad_x = ops.combine(rows, place)
+        return grad_x, None, grad_weight if needs_weight else None, grad_gate_up, grad_down, None, None
+
+
+def _outer(left: Tensor, right: Tensor, counts: list[int], weights: Tensor, accumulate: bool) -> Tensor | None:
+    """left_e^T right_e for each expert, stacked; None when it was added to the gradient that is there."""
+    kept = weights.grad if accumulate else None
+    out = torch.empty_like(weights, memory_format=torch.contiguous_format) if kept is None else kept
+    for a, b, place in zip(left.split(counts), right.split(counts), out, strict=True):
+        if kept is not None and len(a):
+            place.addmm_(a.T, b)
+        elif kept is None and len(a):
+            torch.mm(a.T, b, out=place)
+        elif kept is None:
+            place.zero_()
+    return out if kept is None else None
