@@ -76,6 +76,22 @@ def test_the_shifted_readme_row_is_left_out():
     assert len(rows("LLaMA-MoE v2")) == 11
 
 
+def test_the_last_logs_of_training_agree_with_the_published_table():
+    logs, table = rows("during continual pre-training"), rows("LLaMA-MoE README main table")
+    for log, model in (("4/16, fluency filter", "3.5B (4/16)"), ("2/16, fluency filter, scale 8", "3.0B (2/16)")):
+        for task in ("arc_challenge", "hellaswag"):
+            published_score = table[f"LLaMA-MoE-{model}"][task]
+            assert logs[log][f"{task}, 200B tokens"] == pytest.approx(published_score, abs=0.25)
+
+
+def test_pruning_logs_rank_as_the_importance_says():
+    logs = rows("static neuron pruning")
+    for share in ("60", "80", "90", "95", "98", "99"):
+        task = f"arc_challenge, {share} % kept"
+        top, random, bottom = (logs[f"{which} kept"][task] for which in ("most important", "random", "least important"))
+        assert top > random > bottom
+
+
 def test_tables_keep_gaps():
     (table,) = [t for t in published_tables("molecules") if "InstructMol" in t.source]
     gap = table.values[table.methods.index("GraphMVP")][table.tasks.index("freesolv")]
