@@ -1,6 +1,7 @@
 """A study: claims in a profile, their way into the result folder, and rows that only some tasks have."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.plan import expand
 from sparsebench.suites.runner.profile import Profile, built_in, load_profile, narrow
+from sparsebench.suites.runner.registry import ROOT
 from sparsebench.suites.runner.run import planned_claims, write_plan
 
 CLAIM = {
@@ -78,6 +80,28 @@ def test_a_task_for_an_unknown_row_is_explained(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": [{"name": "synthetic", "rows": ["prob"]}]}}))
     with pytest.raises(UsageError, match="row 'prob', which is not listed; did you mean"):
         load_profile(str(path))
+
+
+def test_the_guide_shows_a_study_that_loads(tmp_path: Path) -> None:
+    guide = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    path = tmp_path / "claims-probe.yaml"
+    path.write_text(yaml.safe_dump({"molecules": yaml.safe_load(block)}))
+    assert [claim.id for claim in load_profile(str(path)).plans[0].claims] == ["P1"]
+
+
+def test_run_and_report_give_the_verdict(bench: Any) -> None:
+    path = bench.write_profile({"molecules": SUITE | {"tasks": ["synthetic"], "budget": {"epochs": 1}}})
+    run = ["run", "--profile", str(path), "--out", str(bench.out), "--workers", "1"]
+    assert bench.call(*run).returncode == 0
+    shown = bench.call("report", str(bench.out))
+    assert shown.returncode == 0, shown.stderr
+    assert "S1" in shown.stdout
+    document = (bench.out / "report" / "claims.md").read_text()
+    (row,) = [line for line in document.splitlines() if line.startswith("| S1 ")]
+    assert "full_tuning − probe: " in row
+    assert any(f"| {verdict} |" in row for verdict in ("reproduced", "refuted", "undecided"))
+    assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
 
 
 def test_every_built_in_study_has_claims_and_seeds_enough() -> None:
