@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -72,7 +73,11 @@ def _built(flags: list[str]) -> Path:
 def _compile(compiler: str, flags: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
-        done = subprocess.run([compiler, *flags, str(SOURCE), "-o", str(made)], capture_output=True, text=True)
+        command = [*shlex.split(compiler), *flags, str(SOURCE), "-o", str(made)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            raise NotAvailableError(f"{compiler} cannot be started: {error.strerror}") from error
         if done.returncode:
             raise NotAvailableError(f"{compiler} failed: {' '.join(done.stderr.split())[:300]}")
         made.replace(path)

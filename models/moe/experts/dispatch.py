@@ -11,7 +11,6 @@ from .eager import Weights, few_experts, loop_experts
 from .grouped import fits_grouped, grouped_experts
 from .native import Native, native
 from .operators import Operators
-from .segments import segment_experts
 from .training import TrainedExperts
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of an expert.
@@ -32,7 +31,7 @@ def run_experts(
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
     if not _plain(x_TD, weights) or _watched():
         return loop_experts(x_TD, index_TK, weight_TK, weights)
-    x_TD, index_TK, library = x_TD.contiguous(), index_TK.contiguous(), _library(x_TD)
+    x_TD, index_TK, library = x_TD.contiguous(), index_TK.to(torch.int64).contiguous(), _library(x_TD)
     weight_TK = weight_TK.contiguous() if library is None else weight_TK.to(torch.float32).contiguous()
     gate_up, down = weights.gate_up, weights.down
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down)):
@@ -41,7 +40,7 @@ def run_experts(
         return library.experts(x_TD, index_TK, weight_TK, gate_up, down)
     if library is None and index_TK.numel() <= FEW_PAIRS:
         return few_experts(x_TD, index_TK, weight_TK, weights)
-    return segment_experts(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH)
+    return (library or _TORCH).forward(x_TD, index_TK, weight_TK, gate_up, down)[0]
 
 
 def kernels(x_TD: Tensor, weight: Tensor) -> Native | None:
@@ -68,11 +67,12 @@ def _plain(x_TD: Tensor, weights: Weights) -> bool:
 
 
 def _watched() -> bool:
-    """Whether somebody looks into the operators: a compiler, a counter of operations, autocast, vmap and the like."""
+    """Whether somebody looks into the operators: a compiler, a counter of operations, autocast, vmap, forward mode."""
     return (
         torch.compiler.is_compiling()
         or torch.is_autocast_enabled("cpu")
         or is_in_torch_dispatch_mode()
+        or torch.autograd.forward_ad._current_level >= 0
         or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
     )
 

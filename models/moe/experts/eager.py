@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Wei
     """Sort the (token, expert) pairs by expert: each expert then works on one contiguous slice."""
     experts = len(weights.down)
     order = index_TK.flatten().argsort(stable=True)
-    counts = torch.bincount(index_TK.flatten(), minlength=experts + 1).tolist()
+    counts = _counts(index_TK, experts)
     token = order // index_TK.shape[1]
     weight = weight_TK.flatten()[order].to(x_TD.dtype).unsqueeze(-1)
     rows = x_TD.index_select(0, token)
@@ -40,6 +41,14 @@ def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Wei
             part = F.linear(hidden(x_RD, w_in, b_in, weights) * g, w_out)
             out.index_add_(0, place, part.to(out.dtype))  # under autocast the product is narrower than x
     return out
+
+
+def _counts(index_TK: Tensor, experts: int) -> list[int]:
+    """Pairs of each expert, and of none; on the meta device, where numbers are unknown, all experts have alike many."""
+    if index_TK.is_meta:
+        bounds = [expert * index_TK.numel() // experts for expert in range(experts + 1)]
+        return [*(end - begin for begin, end in itertools.pairwise(bounds)), 0]
+    return torch.bincount(index_TK.flatten(), minlength=experts + 1).tolist()
 
 
 def few_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:

@@ -181,11 +181,11 @@ struct Rows {
 };
 
 template <class F>
-void experts(const typename F::type* x, const int64_t* index, const float* weight, const typename F::type* gate_up,
-             const typename F::type* down, typename F::type* out, int64_t T, int64_t D, int64_t K, int64_t N, int64_t M) {
+void experts(const typename F::type* x, const float* weight, const typename F::type* gate_up,
+             const typename F::type* down, typename F::type* out, typename F::type* inward, const Plan& plan, int64_t T,
+             int64_t D, int64_t K, int64_t N, int64_t M) {
   typedef typename F::type type;
   static thread_local Scratch scratch;
-  const Plan plan(index, T * K, N);
   const int64_t pairs = plan.start[N], blocks = (M + NEURONS - 1) / NEURONS;
   // Rows whose distance is a power of two share few places of the cache: copies stand a line further apart.
   const int64_t line = 64 / sizeof(type), X = (D / line + 2) * line, H = (M / line + 2) * line;
@@ -233,6 +233,11 @@ void experts(const typename F::type* x, const int64_t* index, const float* weigh
         const __m512 scale = _mm512_set1_ps(weight[plan.pair[part.begin + r]]);
         const __m512 h = _mm512_mul_ps(silu(_mm512_loadu_ps(gate + r * NEURONS)), _mm512_loadu_ps(up + r * NEURONS));
         F::store(hidden + (part.begin + r) * H + first, _mm512_mul_ps(h, scale), last - first);
+        if (inward) {
+          type* place = inward + (part.begin + r) * 2 * M + first;
+          F::store(place, _mm512_loadu_ps(gate + r * NEURONS), last - first);
+          F::store(place + M, _mm512_loadu_ps(up + r * NEURONS), last - first);
+        }
       }
     }
     // A task owns columns of the output: experts add up in a fixed order, in float32, without locks.
@@ -268,12 +273,25 @@ template <class F>
 void experts_in_passes(const typename F::type* x, const int64_t* index, const float* weight,
                        const typename F::type* gate_up, const typename F::type* down, typename F::type* out, int64_t T,
                        int64_t D, int64_t K, int64_t N, int64_t M) {
-  for (int64_t t = 0; t < T; t += TOKENS)
-    experts<F>(x + t * D, index + t * K, weight + t * K, gate_up, down, out + t * D, std::min(TOKENS, T - t), D, K, N, M);
+  for (int64_t t = 0; t < T; t += TOKENS) {
+    const int64_t count = std::min(TOKENS, T - t);
+    const Plan plan(index + t * K, count * K, N);
+    experts<F>(x + t * D, weight + t * K, gate_up, down, out + t * D, nullptr, plan, count, D, K, N, M);
+  }
+}
+
+// For training: what goes into the activation, (S, 2M), is kept, and the plan is written as by sparsebench_plan.
+void write(const Plan& plan, int64_t S, int64_t N, int64_t* counts, int64_t* order, int64_t* place) {
+  for (int64_t e = 0; e < N; ++e) counts[e] = plan.start[e + 1] - plan.start[e];
+  std::fill(place, place + S, -1);
+  for (int64_t p = 0; p < plan.start[N]; ++p) place[order[p] = plan.pair[p]] = p;
 }
 
 // Router logits <x, router>, the K best of each token, best first, and their weights times `factor`.
 enum Rule { SOFTMAX_OF_CHOSEN, SOFTMAX_OF_ALL, EQUAL, SIGMOID, SIGMOID_SHARE };
+
+// Whether logit a comes before b, which stands further left: not a number comes first, as in PyTorch's topk.
+inline bool better(float a, float b) { return a > b || (std::isnan(a) && !std::isnan(b)); }
 
 inline void choose(const float* logit, int64_t N, int64_t K, int rule, float factor, char* used, int64_t* index,
                    float* weight) {
@@ -282,7 +300,7 @@ inline void choose(const float* logit, int64_t N, int64_t K, int rule, float fac
     int64_t best = 0;
     while (used[best]) ++best;
     for (int64_t e = best + 1; e < N; ++e)
-      if (!used[e] && logit[e] > logit[best]) best = e;
+      if (!used[e] && better(logit[e], logit[best])) best = e;
     used[best] = 1;
     index[k] = best;
   }
@@ -387,10 +405,7 @@ void combine(const typename F::type* rows, const int64_t* place, typename F::typ
 extern "C" {
 // Sorts the pairs by expert: `counts` (N), `order` (S) the pairs in turn, `place` (S) where each pair went, or -1.
 void sparsebench_plan(const int64_t* index, int64_t S, int64_t N, int64_t* counts, int64_t* order, int64_t* place) {
-  const Plan plan(index, S, N);
-  for (int64_t e = 0; e < N; ++e) counts[e] = plan.start[e + 1] - plan.start[e];
-  std::fill(place, place + S, -1);
-  for (int64_t p = 0; p < plan.start[N]; ++p) place[order[p] = plan.pair[p]] = p;
+  write(Plan(index, S, N), S, N, counts, order, place);
 }
 
 // Rows of `bytes` bytes: to[s] = from[order[s] / K].
@@ -404,6 +419,14 @@ void sparsebench_gather(const char* from, const int64_t* order, char* to, int64_
                                   const F::type* down, F::type* out, int64_t T, int64_t D, int64_t K, int64_t N,       \
                                   int64_t M) {                                                                        \
     experts_in_passes<F>(x, index, weight, gate_up, down, out, T, D, K, N, M);                                        \
+  }                                                                                                                   \
+  void sparsebench_kept_experts_##name(const F::type* x, const int64_t* index, const float* weight,                     \
+                                       const F::type* gate_up, const F::type* down, F::type* out, F::type* inward,     \
+                                       int64_t* counts, int64_t* order, int64_t* place, int64_t T, int64_t D,          \
+                                       int64_t K, int64_t N, int64_t M) {                                             \
+    const Plan plan(index, T * K, N);                                                                                 \
+    write(plan, T * K, N, counts, order, place);                                                                      \
+    experts<F>(x, weight, gate_up, down, out, inward, plan, T, D, K, N, M);                                           \
   }                                                                                                                   \
   void sparsebench_route_##name(const F::type* x, const F::type* router, int64_t* index, float* weight, int64_t T,     \
                                 int64_t D, int64_t K, int64_t N, int64_t rule, float factor) {                        \

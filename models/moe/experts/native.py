@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .build import Built, NotAvailableError, library
-from .operators import Operators
+from .operators import Operators, Plan
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
 
@@ -20,6 +20,7 @@ MATRIX_ROWS = 64
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
     "experts": [_POINTER] * 6 + [_INT] * 5,
+    "kept_experts": [_POINTER] * 10 + [_INT] * 5,
     "route": [_POINTER] * 4 + [_INT] * 5 + [ctypes.c_float],
     "gate": [_POINTER] * 4 + [_INT] * 2,
     "gate_backward": [_POINTER] * 7 + [_INT] * 2,
@@ -54,22 +55,37 @@ class Native(Operators):
         self._typed["experts", x_TD.dtype](*(tensor.data_ptr() for tensor in tensors), *sizes)
         return out
 
+    def forward(
+        self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
+    ) -> tuple[Tensor, Tensor, Plan]:
+        """As in `Operators`."""
+        if not self.suits(x_TD.dtype, index_TK.numel() / len(down)):
+            return super().forward(x_TD, index_TK, weight_TK, gate_up, down)
+        out, inward = torch.empty_like(x_TD), x_TD.new_empty(index_TK.numel(), 2 * down.shape[2])
+        counts, order = index_TK.new_empty(len(down)), index_TK.new_empty(index_TK.numel())
+        place = torch.empty_like(index_TK)
+        tensors = (x_TD, index_TK, weight_TK, gate_up, down, out, inward, counts, order, place)
+        sizes = (*x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
+        self._typed["kept_experts", x_TD.dtype](*(tensor.data_ptr() for tensor in tensors), *sizes)
+        plan = Plan(counts.tolist(), order, place)
+        return out, inward[: sum(plan.counts)], plan
+
     def route(self, x_TD: Tensor, router_ND: Tensor, top_k: int, rule: str, factor: float) -> tuple[Tensor, Tensor]:
         """Indices (T, K) of the best experts, best first, and their float32 weights times `factor`."""
-        index = torch.empty(len(x_TD), top_k, dtype=torch.int64)
-        weight = torch.empty(len(x_TD), top_k)
+        index = torch.empty(len(x_TD), top_k, dtype=torch.int64, device="cpu")
+        weight = torch.empty(len(x_TD), top_k, dtype=torch.float32, device="cpu")
         pointers = (tensor.data_ptr() for tensor in (x_TD, router_ND, index, weight))
         sizes = (*x_TD.shape, top_k, len(router_ND))
         self._typed["route", x_TD.dtype](*pointers, *sizes, RULES.index(rule), factor)
         return index, weight
 
-    def plan(self, index_TK: Tensor, experts: int) -> tuple[list[int], Tensor, Tensor]:
+    def plan(self, index_TK: Tensor, experts: int) -> Plan:
         """As in `Operators`."""
-        counts = torch.empty(experts, dtype=torch.int64)
-        order, place = torch.empty(index_TK.numel(), dtype=torch.int64), torch.empty_like(index_TK)
+        counts = index_TK.new_empty(experts)
+        order, place = index_TK.new_empty(index_TK.numel()), torch.empty_like(index_TK)
         found = (tensor.data_ptr() for tensor in (counts, order, place))
         self._plan(index_TK.data_ptr(), index_TK.numel(), experts, *found)
-        return counts.tolist(), order, place
+        return Plan(counts.tolist(), order, place)
 
     def gather(self, x_TD: Tensor, order_S: Tensor, top_k: int, out_SD: Tensor) -> None:
         """As in `Operators`."""

@@ -1,29 +1,58 @@
-"""What lies between the matrix products of experts: in PyTorch's operators here, in C++ in `native`."""
+"""Experts as two matrix products each and what lies between: in PyTorch's operators here, in C++ in `native`."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .rows import products, scratch
+
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
+
+
+class Plan(NamedTuple):
+    """Pairs sorted by expert: how many each expert has, which they are (S,), and where each pair went (T, K).
+
+    Pairs whose index is N come last and count for nothing; their place is -1.
+    """
+
+    counts: list[int]
+    order: Tensor
+    place: Tensor
 
 
 class Operators:
     """Sorting pairs by expert, gathering, gating and combining rows. Gated SiLU experts without bias."""
 
-    def plan(self, index_TK: Tensor, experts: int) -> tuple[list[int], Tensor, Tensor]:
-        """Pairs sorted by expert: how many each expert has, which they are (S,), and where each pair went (T, K).
+    def forward(
+        self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
+    ) -> tuple[Tensor, Tensor, Plan]:
+        """The layer (T, D), what goes into its activation (S, 2M), sorted by expert, and the plan. No autograd.
 
-        Pairs whose index is N come last and count for nothing; their place is -1.
+        The routing weight goes into the hidden activation, which is narrower than the output.
         """
+        plan = self.plan(index_TK, len(down))
+        pairs, hidden = sum(plan.counts), down.shape[2]
+        rows, acted = scratch("rows", (pairs, x_TD.shape[1]), x_TD), scratch("acted", (pairs, hidden), x_TD)
+        inward = x_TD.new_empty(pairs, 2 * hidden)
+        self.gather(x_TD, plan.order, index_TK.shape[1], rows)
+        products(rows, plan.counts, gate_up, inward)
+        self.gate(inward, plan.order, weight_TK, acted)
+        products(acted, plan.counts, down, rows)
+        return self.combine(rows, plan.place), inward, plan
+
+    def plan(self, index_TK: Tensor, experts: int) -> Plan:
+        """Sort the pairs by expert."""
         flat = index_TK.flatten()
         order = flat.argsort(stable=True)
         counts = torch.bincount(flat, minlength=experts + 1)
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order), device=order.device)
         place[flat == experts] = -1
-        return counts[:experts].tolist(), order, place.view_as(index_TK)
+        return Plan(counts[:experts].tolist(), order, place.view_as(index_TK))
 
     def gather(self, x_TD: Tensor, order_S: Tensor, top_k: int, out_SD: Tensor) -> None:
         """Row of the token of each pair."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .operators import Operators
-from .segments import products, scratch
+from .rows import products, scratch
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
 
@@ -34,17 +34,10 @@ class TrainedExperts(torch.autograd.Function):
         accumulate: bool,
     ) -> Tensor:
         """Sum of weight times expert output, (T, D)."""
-        counts, order, place = ops.plan(index, len(down))
-        pairs, hidden = sum(counts), down.shape[2]
-        inward = x.new_empty(pairs, 2 * hidden)
-        rows, acted = scratch("rows", (pairs, x.shape[1]), x), scratch("acted", (pairs, hidden), x)
-        ops.gather(x, order, index.shape[1], rows)
-        products(rows, counts, gate_up, inward)
-        ops.gate(inward, order, weight, acted)
-        products(acted, counts, down, rows)
-        ctx.save_for_backward(x, order, place, weight, gate_up, down, inward)
-        ctx.counts, ctx.ops, ctx.accumulate = counts, ops, accumulate
-        return ops.combine(rows, place)
+        out, inward, plan = ops.forward(x, index, weight, gate_up, down)
+        ctx.save_for_backward(x, plan.order, plan.place, weight, gate_up, down, inward)
+        ctx.counts, ctx.ops, ctx.accumulate = plan.counts, ops, accumulate
+        return out
 
     @staticmethod
     @once_differentiable

@@ -1,4 +1,4 @@
-"""Experts on many rows: sort once, then two ordinary matrix products for each expert, and little between them."""
+"""Rows sorted by expert: one matrix product for each expert, and the memory that is kept between calls."""
 
 from __future__ import annotations
 
@@ -7,27 +7,8 @@ import threading
 import torch
 from torch import Tensor
 
-from .operators import Operators
-
-# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
-
 KEPT_BYTES = 256 << 20
 _scratch = threading.local()
-
-
-def segment_experts(
-    x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor, operators: Operators
-) -> Tensor:
-    """Gated SiLU experts without autograd, (T, D). The routing weight goes into the hidden activation: M < D."""
-    counts, order, place = operators.plan(index_TK, len(down))
-    pairs, hidden = sum(counts), down.shape[2]
-    rows = scratch("rows", (pairs, x_TD.shape[1]), x_TD)
-    inward, acted = scratch("inward", (pairs, 2 * hidden), x_TD), scratch("acted", (pairs, hidden), x_TD)
-    operators.gather(x_TD, order, index_TK.shape[1], rows)
-    products(rows, counts, gate_up, inward)
-    operators.gate(inward, order, weight_TK, acted)
-    products(acted, counts, down, rows)
-    return operators.combine(rows, place)
 
 
 def products(rows: Tensor, counts: list[int], weights: Tensor, out: Tensor) -> None:
