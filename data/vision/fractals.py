@@ -17,8 +17,10 @@ IMAGE_SIZE = 32
 MAPS = range(2, 7)  # maps of a category
 WALKERS, BURN_IN, STEPS = 64, 12, 24
 JITTER = 0.1  # relative change of each entry of a map, from image to image
+TURN = 30  # degrees, to either side
+SIZE = (0.6, 1.0)  # half-width of an attractor, where the image has 1
 EXTENT = 2.2  # half-width of an attractor in standard deviations of its longer axis
-PLACEMENT = ("x", "y", "size", "sin", "cos")
+PLACEMENT = ("x", "y", "size", "angle")
 
 
 class Categories(NamedTuple):
@@ -29,9 +31,9 @@ class Categories(NamedTuple):
 
 
 class FractalImages(NamedTuple):
-    """``images`` uint8 (B, S, S, 3); ``labels`` int64 (B,), the category; ``placement`` float32 (B, 5), where it is.
+    """``images`` uint8 (B, S, S, 3); ``labels`` int64 (B,), the category; ``placement`` float32 (B, 4), where it is.
 
-    Placement: centre x and y, and half-width, from -1 to 1 each; sine and cosine of the angle.
+    Placement: centre x and y, half-width and angle, from -1 to 1 each.
     """
 
     images: "np.ndarray"
@@ -84,14 +86,15 @@ def draw_fractals(
     import numpy as np
 
     points = _chaos_game(kinds, labels, rng)
-    size = rng.uniform(0.35, 1, size=len(labels))
+    size = rng.uniform(*SIZE, size=len(labels))
     centre = rng.uniform(-1, 1, size=(len(labels), 2)) * (1 - 0.7 * size)[:, None]
-    angle = rng.uniform(0, 2 * np.pi, size=len(labels))
-    turn = (_rotation(angle) * size[:, None, None]).astype(np.float32)
+    angle = rng.uniform(-1, 1, size=len(labels))
+    turn = (_rotation(np.radians(TURN) * angle) * size[:, None, None]).astype(np.float32)
     points = points @ turn.swapaxes(1, 2) + centre[:, None].astype(np.float32)
     images = _paint(_density(points, side), rng)
-    place = np.stack((centre[:, 0], centre[:, 1], (size - 0.675) / 0.325, np.sin(angle), np.cos(angle)), -1)
-    return FractalImages(images, np.asarray(labels, np.int64), place.astype(np.float32))
+    relative = (size - np.mean(SIZE)) / (SIZE[1] - SIZE[0]) * 2
+    place = np.column_stack((centre, relative, angle)).astype(np.float32)
+    return FractalImages(images, np.asarray(labels, np.int64), place)
 
 
 def _chaos_game(kinds: Categories, labels: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
@@ -131,15 +134,13 @@ def _density(points: "np.ndarray", side: int) -> "np.ndarray":
 
 
 def _paint(opacity: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
-    """uint8 (B, S, S, 3): bright on dark or dark on bright, half of the images grey, with noise."""
+    """uint8 (B, S, S, 3): bright on dark, half of the images grey, with noise."""
     import numpy as np
 
     count = len(opacity)
     dark, bright = rng.uniform(0, 0.4, size=(count, 3)), rng.uniform(0.6, 1, size=(count, 3))
     grey = rng.random((count, 1)) < 0.5
     dark, bright = (np.where(grey, colour[:, :1], colour)[:, None, None] for colour in (dark, bright))
-    swap = rng.random((count, 1, 1, 1)) < 0.5
-    front, back = np.where(swap, dark, bright), np.where(swap, bright, dark)
-    pixels = back + (front - back) * opacity[..., None]
+    pixels = dark + (bright - dark) * opacity[..., None]
     noise = rng.normal(size=(*opacity.shape, 1)) * rng.uniform(0, 0.08, size=(count, 1, 1, 1))
     return ((pixels + noise).clip(0, 1) * 255).round().astype(np.uint8)

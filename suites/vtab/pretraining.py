@@ -1,0 +1,129 @@
+"""Pre-trains the fractal ViTs on drawn images: which of 200 fractals is it, and where, how large and how turned?
+
+    python -m sparsebench.suites.vtab.pretraining 96 suites/vtab/weights
+
+One thread, one seed, about twenty minutes for width 96. Every training image is new. Nothing here reads an image of
+the suite: settings were chosen on the loss on drawn validation images. Writes the weights without the head in float16,
+and `<name>.json` beside them: what the model is, how it was trained and how good it is.
+"""
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sparsebench.data.vision.fractals import PLACEMENT, Categories, categories, draw_fractals
+
+from ..training import parameter_groups, warmup_cosine
+from .vit_fractal import vit_fractal
+
+# Shapes: B images, C categories, P values of the placement.
+
+CATEGORIES, SEED = 200, 0
+BATCH, STEPS, VALIDATION = 64, 2500, 2048
+LEARNING_RATE, WEIGHT_DECAY, WARMUP, CLIP, PATCH_DROP = 2e-3, 0.05, 0.05, 1.0, 0.5
+OUTPUTS = CATEGORIES + len(PLACEMENT)
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+def draw(kinds: Categories, count: int, rng: np.random.Generator) -> Batch:
+    """Images (B, 3, 32, 32) from -1 to 1, categories (B,) and placements (B, P)."""
+    drawn = draw_fractals(kinds, rng.integers(len(kinds.maps), size=count), rng)
+    images = torch.from_numpy(drawn.images).permute(0, 3, 1, 2) / 127.5 - 1
+    return images, torch.from_numpy(drawn.labels), torch.from_numpy(drawn.placement)
+
+
+def losses(outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the category, and squared error summed over the placement; both are means over the images."""
+    logits_BC, placement_BP = outputs.float().split((CATEGORIES, len(PLACEMENT)), dim=-1)
+    return F.cross_entropy(logits_BC, batch[1]), (placement_BP - batch[2]).square().sum(-1).mean()
+
+
+def train(width: int, steps: int, learning_rate: float = LEARNING_RATE, drop: float = PATCH_DROP) -> Any:
+    """The trained network with its head, in eval mode; prints the loss now and then."""
+    torch.manual_seed(SEED)  # timm draws the initial weights and the dropped patches from the global generator
+    kinds, rng = categories(CATEGORIES, SEED), np.random.default_rng(SEED)
+    model = vit_fractal(width, OUTPUTS, drop).train()
+    for block in model.blocks:
+        block.attn.fused_attn = False  # at 33 tokens the fused kernel's backward pass takes a third of a step
+    optimizer = torch.optim.AdamW(parameter_groups(model, WEIGHT_DECAY), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, WARMUP))
+    start = perf_counter()
+    for step in range(steps):
+        batch = draw(kinds, BATCH, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            category, place = losses(model(batch[0]), batch)
+        optimizer.zero_grad(set_to_none=True)
+        (category + place).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            seconds = perf_counter() - start
+            sys.stdout.write(f"step {step}: category {category:.3f}, placement {place:.3f}, {seconds:.0f} s\n")
+            sys.stdout.flush()
+    return model.eval()
+
+
+@torch.inference_mode()
+def validate(model: Any) -> dict[str, float]:
+    """Loss, accuracy (chance 1 / 200) and squared error of the placement on 2,048 images that training never drew."""
+    kinds, rng = categories(CATEGORIES, SEED), np.random.default_rng((SEED, 1))
+    batch = draw(kinds, VALIDATION, rng)
+    outputs = torch.cat([model(images) for images in batch[0].split(BATCH)])
+    category, place = losses(outputs, batch)
+    accuracy = (outputs[:, :CATEGORIES].argmax(-1) == batch[1]).float().mean()
+    found = {"loss": category + place, "category loss": category, "accuracy": accuracy, "placement error": place}
+    return {name: round(value.item(), 4) for name, value in found.items()}
+
+
+def card(width: int, model: Any, seconds: float) -> dict[str, Any]:
+    """What is written beside the weights."""
+    return {
+        "model": f"timm VisionTransformer, 32 pixels, patch 4, depth 6, width {width}, without head",
+        "pre-training": "procedural: fractal categories and their placement; not ImageNet, no photograph, no data set",
+        "parameters": sum(p.numel() for name, p in model.named_parameters() if not name.startswith("head.")),
+        "settings": {
+            "categories": CATEGORIES,
+            "images": BATCH * STEPS,
+            "batch": BATCH,
+            "steps": STEPS,
+            "learning rate": LEARNING_RATE,
+            "weight decay": WEIGHT_DECAY,
+            "patches dropped": PATCH_DROP,
+            "precision": "bfloat16 autocast",
+            "seed": SEED,
+        },
+        "validation on drawn images": validate(model),
+        "seconds on one thread": round(seconds),
+        "versions": {name: version(name) for name in ("torch", "timm", "numpy")},
+    }
+
+
+def main(width: int, folder: Path) -> None:
+    """Train and write `vit_fractal_<width>.safetensors` and `.json`."""
+    from safetensors.torch import save_file
+
+    torch.set_num_threads(1)
+    start = perf_counter()
+    model = train(width, STEPS)
+    seconds = perf_counter() - start
+    weights = {key: value.half().contiguous() for key, value in model.state_dict().items() if key[:5] != "head."}
+    model.load_state_dict(weights, strict=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / f"vit_fractal_{width}.safetensors", metadata={"format": "pt"})
+    text = json.dumps(card(width, model, seconds), indent=2)
+    (folder / f"vit_fractal_{width}.json").write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
