@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,13 +59,19 @@ def _plain(x_TD: Tensor, weights: Weights) -> bool:
     return (
         weights.gated
         and weights.bias is None
-        and (isinstance(weights.activation, nn.SiLU) or weights.activation is F.silu)
+        and _is_silu(weights.activation)
         and x_TD.device.type == weights.down.device.type == "cpu"
         and x_TD.dtype == weights.gate_up.dtype == weights.down.dtype
         and weights.gate_up.is_contiguous()
         and weights.down.is_contiguous()
         and len(x_TD) > 0
     )
+
+
+def _is_silu(activation: Callable[[Tensor], Tensor]) -> bool:
+    kind = type(activation)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return activation is F.silu or kind is nn.SiLU or name == "transformers.activations.SiLUActivation"
 
 
 def _watched() -> bool:
