@@ -1,12 +1,16 @@
-"""A small FFN with calibration data, to be cut."""
+"""A small FFN with calibration data, to be cut; random experts with tokens, and their slow reference."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.experts.dispatch import Weights, run_experts
+from sparsebench.models.moe.experts.native import Native, native, status
 from sparsebench.models.moe.recording import FFNSample
 from sparsebench.models.moe.splits import SplitInput
 
@@ -37,3 +41,65 @@ def ffn_input() -> Callable[..., SplitInput]:
         )
 
     return build
+
+
+class Case(NamedTuple):
+    """Tokens x (T, D), their experts and weights (T, K), experts gate_up (N, 2M, D) and down (N, D, M)."""
+
+    x: Tensor
+    index: Tensor
+    weight: Tensor
+    gate_up: Tensor
+    down: Tensor
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.gate_up, self.down, None, True, F.silu)
+
+    def run(self) -> Tensor:
+        """What the library makes of them."""
+        return run_experts(self.x, self.index, self.weight, self.weights)
+
+    def to(self, dtype: torch.dtype) -> "Case":
+        """In another precision; the routing weights stay in float32 or better."""
+        weight = self.weight.to(torch.promote_types(dtype, torch.float32))
+        return Case(self.x.to(dtype), self.index, weight, self.gate_up.to(dtype), self.down.to(dtype))
+
+    def oracle(self) -> Tensor:
+        """Every expert on every token, in float64."""
+        x, _, weight, gate_up, down = (tensor.double() for tensor in self)
+        out = torch.zeros_like(x)
+        for expert in range(len(down)):
+            gate, up = (x @ gate_up[expert].T).chunk(2, dim=1)
+            share = weight.where(self.index == expert, 0).sum(1, keepdim=True)
+            out = out + share * ((F.silu(gate) * up) @ down[expert].T)
+        return out
+
+
+@pytest.fixture(scope="session")
+def case() -> Callable[..., Case]:
+    """`case(T, D, M, N, K)`: outputs are of size 1; with `drop`, some choices are "no expert"."""
+
+    def build(
+        tokens: int, width: int, hidden: int, experts: int, top_k: int, *, drop: bool = False, seed: int = 0
+    ) -> Case:
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator)
+
+        index = torch.rand(tokens, experts + drop, generator=generator).topk(top_k, dim=1).indices
+        weight = torch.rand(tokens, top_k, generator=generator)
+        gate_up = draw(experts, 2 * hidden, width) / width**0.5
+        return Case(draw(tokens, width), index, weight, gate_up, draw(experts, width, hidden) / hidden**0.5)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def library() -> Native:
+    """The C++ kernels; a test that asks for them is skipped where they cannot be built."""
+    built = native()
+    if built is None:
+        pytest.skip(status())
+    return built

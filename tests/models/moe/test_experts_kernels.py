@@ -1,0 +1,206 @@
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sparsebench.models.moe.experts.dispatch import run_experts
+from sparsebench.models.moe.experts.native import Native
+from sparsebench.models.moe.experts.operators import Operators
+
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+SIZES = st.sampled_from([1, 2, 5, 15, 16, 17, 31, 32, 33, 64, 100, 172])
+
+Cases = Callable[..., Any]
+
+
+def assert_right(out: Tensor, case: Any) -> None:
+    tolerance = TOLERANCE[case.x.dtype]
+    assert out.dtype == case.x.dtype
+    torch.testing.assert_close(out.double(), case.oracle(), atol=tolerance, rtol=tolerance)
+
+
+def in_parts(library: Native, case: Any) -> Tensor:
+    """The design for many rows: the library's operators between PyTorch's matrix products."""
+    return Operators.forward(library, *case)[0]
+
+
+def dtype_of(library: Native, dtype: torch.dtype) -> torch.dtype:
+    if dtype not in library.dtypes:
+        pytest.skip(f"the processor has no {dtype}")
+    return dtype
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
+def dtype(request: pytest.FixtureRequest, library: Native) -> torch.dtype:
+    return dtype_of(library, request.param)
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    tokens=st.integers(0, 200),
+    width=SIZES,
+    hidden=SIZES,
+    experts=st.integers(1, 16),
+    drop=st.booleans(),
+    half=st.booleans(),
+    data=st.data(),
+)
+def test_any_shape(
+    case: Cases,
+    library: Native,
+    tokens: int,
+    width: int,
+    hidden: int,
+    experts: int,
+    drop: bool,
+    half: bool,
+    data: st.DataObject,
+) -> None:
+    top_k = data.draw(st.integers(1, experts))
+    half = half and torch.bfloat16 in library.dtypes
+    made = case(tokens, width, hidden, experts, top_k, drop=drop, seed=data.draw(st.integers(0, 9)))
+    made = made.to(torch.bfloat16 if half else torch.float32)
+    assert_right(library.experts(*made), made)
+    assert_right(library.forward(*made)[0], made)
+    assert_right(in_parts(library, made), made)
+    assert_right(made.run(), made)
+
+
+@pytest.mark.parametrize("tokens", range(1, 9))
+def test_few_tokens(case: Cases, library: Native, dtype: torch.dtype, tokens: int) -> None:
+    made = case(tokens, 40, 24, 4, 2, drop=True, seed=tokens).to(dtype)
+    assert_right(library.experts(*made), made)
+
+
+def test_one_expert_takes_all_and_one_is_idle(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(50, 33, 20, 3, 1).to(dtype)
+    made = made._replace(index=torch.ones_like(made.index))
+    assert_right(library.experts(*made), made)
+    assert_right(in_parts(library, made), made)
+
+
+def test_no_expert_at_all(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(5, 33, 20, 3, 2).to(dtype)
+    made = made._replace(index=torch.full_like(made.index, 3))
+    assert not library.experts(*made).any()
+    assert not in_parts(library, made).any()
+
+
+def test_the_same_expert_twice(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(5, 33, 20, 3, 2).to(dtype)
+    made = made._replace(index=made.index[:, :1].expand(-1, 2).contiguous())
+    assert_right(library.experts(*made), made)
+
+
+def test_more_tokens_than_one_pass_takes(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(9001, 20, 12, 3, 2, drop=True).to(dtype)
+    assert_right(library.experts(*made), made)
+
+
+def test_an_expert_with_more_rows_than_fit_the_cache(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(300, 700, 20, 2, 1).to(dtype)
+    made = made._replace(index=torch.zeros_like(made.index))
+    assert_right(library.experts(*made), made)
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 100])
+@pytest.mark.usefixtures("threads")
+def test_same_bits_whatever_the_threads(case: Cases, library: Native, dtype: torch.dtype, tokens: int) -> None:
+    made = case(tokens, 100, 60, 4, 2).to(dtype)
+    outs = []
+    for threads in (1, 1, 2, 2):
+        torch.set_num_threads(threads)
+        outs.append(library.experts(*made))
+    assert all(torch.equal(out, outs[0]) for out in outs)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("tokens", [2, 30])
+def test_what_is_not_a_number_stays_so(
+    case: Cases, library: Native, dtype: torch.dtype, tokens: int, bad: float
+) -> None:
+    made = case(tokens, 40, 24, 4, 2).to(dtype)
+    x = made.x.clone()
+    x[1, 7] = bad
+    for compute in (library.experts, lambda *made: in_parts(library, made)):
+        out, clean = compute(x, *made[1:]), compute(*made)
+        assert not out[1].isfinite().any()
+        others = torch.arange(tokens) != 1
+        assert torch.equal(out[others], clean[others])
+
+
+def test_strided_inputs(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(30, 40, 24, 4, 2).to(dtype)
+    expected = library.experts(*made)
+    x, index, weight = (tensor.T.contiguous().T for tensor in made[:3])
+    gate_up, down = (tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in made[3:])
+    assert not (x.is_contiguous() or index.is_contiguous() or weight.is_contiguous() or down.is_contiguous())
+    assert torch.equal(run_experts(x, index, weight, made.weights), expected)
+    weights = made.weights._replace(gate_up=gate_up, down=down)
+    assert_right(run_experts(made.x, made.index, made.weight, weights), made)
+
+
+def test_indices_of_32_bits(case: Cases, library: Native, dtype: torch.dtype) -> None:
+    made = case(30, 40, 24, 4, 2).to(dtype)
+    assert torch.equal(run_experts(made.x, made.index.int(), made.weight, made.weights), library.experts(*made))
+
+
+@pytest.mark.parametrize("tokens", [3, 200])
+def test_inference_mode_and_out_of_it(case: Cases, library: Native, tokens: int) -> None:
+    """In a thread of its own, whose scratch memory is first made in inference mode."""
+    normal = case(tokens, 40, 24, 4, 2)
+
+    def use() -> list[Tensor]:
+        with torch.inference_mode():
+            made = case(tokens, 40, 24, 4, 2)
+            inside = [made.run(), in_parts(library, made)]
+        with torch.no_grad():
+            outside = [made.run(), in_parts(library, normal)]
+        x = normal.x.clone().requires_grad_()
+        trained = normal._replace(x=x).run()
+        trained.sum().backward()
+        assert x.grad is not None
+        return [*inside, *outside, trained.detach()]
+
+    with ThreadPoolExecutor(1) as pool:
+        outs = pool.submit(use).result()
+    for out in outs:
+        assert_right(out, normal)
+
+
+def test_calls_from_two_threads(case: Cases, library: Native) -> None:
+    cases = [case(tokens, 100, 60, 4, 2, seed=tokens) for tokens in (1, 5, 40, 200) * 5]
+    expected = [library.experts(*made) for made in cases]
+    pairs = [in_parts(library, made) for made in cases]
+    with ThreadPoolExecutor(2) as pool:
+        outs = list(pool.map(lambda made: (library.experts(*made), in_parts(library, made)), cases))
+    for (whole, parts), out, pair in zip(outs, expected, pairs, strict=True):
+        assert torch.equal(whole, out) and torch.equal(parts, pair)
+
+
+def test_defaults_of_torch_do_not_matter(case: Cases, library: Native) -> None:
+    """Somebody's default device or dtype must not become that of memory the kernels write to."""
+    made = case(30, 40, 24, 4, 2)
+    router = made.down[0, :4].repeat(1, 2)[:, :40].contiguous()
+    expected = (library.experts(*made), *library.route(made.x, router, 2, "sigmoid", 1.0), *library.plan(made.index, 4))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            found = (library.experts(*made), *library.route(made.x, router, 2, "sigmoid", 1.0))
+            found = (*found, *library.plan(made.index, 4))
+    finally:
+        torch.set_default_dtype(before)
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
