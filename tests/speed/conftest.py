@@ -1,4 +1,4 @@
-"""Speed runs: one thread, few rounds, and what was run beside each time in the JSON."""
+"""Speed runs: one thread unless a file says otherwise, few rounds, and what was run beside each time in the JSON."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo import OptimizedModule
 
 from sparsebench.models.counting import flops
 
@@ -29,7 +30,14 @@ def measure(benchmark: Callable) -> Callable[..., None]:
     """
 
     def measure(
-        call: Callable[[], object], *, group: str, role: str, model: nn.Module, inputs: Tensor, **facts: object
+        call: Callable[[], object],
+        *,
+        group: str,
+        role: str,
+        model: nn.Module,
+        inputs: Tensor,
+        clock: str = "CPU time of the process",
+        **facts: object,
     ) -> None:
         benchmark.group = group
         benchmark.extra_info.update(
@@ -37,9 +45,9 @@ def measure(benchmark: Callable) -> Callable[..., None]:
             dtype=str(inputs.dtype).removeprefix("torch."),
             rows=inputs.numel() // inputs.shape[-1],
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            flops=flops(model, inputs),
+            flops=None if isinstance(model, OptimizedModule) else flops(model, inputs.detach()),
             threads=torch.get_num_threads(),
-            clock="CPU time of the process",
+            clock=clock,
             **facts,
         )
         call()

@@ -1,99 +1,90 @@
-"""Our MoE layer beside the dense FFN it came from, one of its active size, and the stock experts of transformers."""
+"""Our MoE layer beside the stock experts of transformers, compiled ones too, LLaMA-MoE's loop and a dense FFN.
 
-import time
+Two threads, wall clock, router included. `SPARSEBENCH_SPEED=full` takes all cells; otherwise one of them.
+"""
+
+import os
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig
-from transformers.models.llama.modeling_llama import LlamaMLP
-from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
-from sparsebench.models.anatomy import describe
-from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.convert import convert
+from sparsebench.models.moe.layer import MoEFFN
 
-# One thread and its CPU time: other load on the machine moves this far less than the wall clock.
-pytestmark = pytest.mark.benchmark(timer=time.process_time)
-WIDTH, HIDDEN, EXPERTS, TOP_K = 1024, 2816, 8, 2
-SHAPE = {"width": WIDTH, "hidden": HIDDEN // EXPERTS, "experts": EXPERTS, "top_k": TOP_K}
+from .moe_variants import CELLS, ROLES, Cell, make
+
+FULL = os.environ.get("SPARSEBENCH_SPEED") == "full"
+DTYPES = [torch.float32, torch.bfloat16]
+cells = pytest.mark.parametrize("cell", CELLS if FULL else CELLS[1:2], ids=str)
+dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "bfloat16"])
 
 
-class HFBlock(nn.Module):
-    """The stock block, called with (tokens, width)."""
-
-    def __init__(self, implementation: str) -> None:
-        super().__init__()
-        config = MixtralConfig(
-            hidden_size=WIDTH,
-            intermediate_size=HIDDEN // EXPERTS,
-            num_local_experts=EXPERTS,
-            num_experts_per_tok=TOP_K,
-            experts_implementation=implementation,
-        )
-        self.block = MixtralSparseMoeBlock(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block(x.unsqueeze(0)).squeeze(0)
+@pytest.fixture(autouse=True)
+def two_threads(one_thread: None) -> None:
+    """After the one thread of all speed runs, which is put back at the end."""
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    torch.compiler.reset()
 
 
-def dense_ffn(hidden: int) -> LlamaMLP:
-    config = LlamaConfig(hidden_size=WIDTH, intermediate_size=hidden)
-    return LlamaMLP(config)
+def skip_what_cannot_be(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> None:
+    if "batched_mm" in name and tokens > 1:
+        pytest.skip("batched_mm copies the weights of the chosen experts for each token")
+    if "grouped_mm" in name and cell.hidden * dtype.itemsize % 16:
+        pytest.skip("grouped_mm refuses rows that are no multiple of 16 bytes")
 
 
-@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-def variants(request: pytest.FixtureRequest) -> dict[str, nn.Module]:
-    """The same weights in every layer; the scale 1 is Mixtral's."""
-    config = LlamaConfig(
-        hidden_size=WIDTH, intermediate_size=HIDDEN, num_hidden_layers=1, num_attention_heads=8, vocab_size=8
-    )
-    model = LlamaForCausalLM(config)
-    dense = model.model.layers[0].mlp
-    convert(model, MoEConfig(num_experts=EXPERTS, top_k=TOP_K, split="sequential", scale=1.0))
-    view = describe(model).blocks[0].mlp
-    assert view is not None and view.experts is not None
-    layer = view.site.get()
-    with torch.no_grad():
-        # Ties between logits would send a token elsewhere in bf16: make the routes clear.
-        layer.router.weight.mul_(20)
-    stock = {f"transformers {name}": HFBlock(name) for name in ("eager", "grouped_mm")}
-    for block in (module.block for module in stock.values()):
-        experts = [view.experts.weights(e) for e in range(EXPERTS)]
-        with torch.no_grad():
-            block.gate.weight.copy_(layer.router.weight)
-            block.experts.gate_up_proj.copy_(torch.stack([torch.cat((e.gate, e.up)) for e in experts]))
-            block.experts.down_proj.copy_(torch.stack([e.down for e in experts]))
-    small = dense_ffn(HIDDEN // EXPERTS * TOP_K)
-    layers = {"sparsebench": layer, **stock, "dense": dense, "dense, active size": small}
-    return {name: module.to(request.param) for name, module in layers.items()}
-
-
-ROLES = {
-    "sparsebench": "ours",
-    "transformers eager": "peer",
-    "transformers grouped_mm": "peer",
-    "dense": "reference",
-    "dense, active size": "floor",
-}
-
-
-def agreement(ours: Tensor, reference: Tensor) -> float:
+def agreement(found: Tensor, reference: Tensor) -> float:
     """Relative error over the tokens that took the same route: the median over tokens, robust to a tie."""
-    error = (ours.float() - reference.float()).norm(dim=1) / reference.float().norm(dim=1)
+    error = (found.float() - reference.float()).norm(dim=1) / reference.float().norm(dim=1)
     return float(error.median())
 
 
-@pytest.mark.parametrize("tokens", [1, 64, 512])
-@pytest.mark.parametrize("name", ROLES)
+def check(module: nn.Module, cell: Cell, x: Tensor) -> None:
+    tolerance = 1e-5 if x.dtype == torch.float32 else 2e-2
+    assert agreement(module(x), make("transformers eager", cell, x.dtype)(x)) < tolerance
+
+
+@cells
+@dtypes
+@pytest.mark.parametrize("tokens", [1, 64, 2048])
+@pytest.mark.parametrize("name", [name for name in ROLES if "loop" not in name])
 @torch.no_grad()
-def test_moe_forward(name: str, tokens: int, variants: dict[str, nn.Module], measure: Callable[..., None]) -> None:
-    dtype = next(variants[name].parameters()).dtype
-    x = torch.randn(tokens, WIDTH, generator=torch.Generator().manual_seed(0)).to(dtype)
-    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
-    assert agreement(variants["sparsebench"](x), variants["transformers eager"](x)) < tolerance
-    layer = variants[name]
-    shape = {"width": WIDTH, "hidden": HIDDEN} if "dense" in name else SHAPE
-    group = f"MoE forward, {tokens} tokens, {str(dtype).removeprefix('torch.')}"
-    measure(lambda: layer(x), group=group, role=ROLES[name], model=layer, inputs=x, variant=name, shape=shape)
+def test_moe_forward(name: str, tokens: int, dtype: torch.dtype, cell: Cell, measure: Callable[..., None]) -> None:
+    skip_what_cannot_be(name, cell, tokens, dtype)
+    layer = make(name, cell, dtype).eval()
+    x = torch.randn(tokens, cell.width, generator=torch.Generator().manual_seed(0)).to(dtype)
+    if ROLES[name] != "floor":
+        check(layer, cell, x)
+    group = f"MoE forward, {cell}, {tokens} tokens, {str(dtype).removeprefix('torch.')}"
+    measure(lambda: layer(x), group=group, role=ROLES[name], model=layer, inputs=x, variant=name, clock="wall")
+
+
+@cells
+@dtypes
+@pytest.mark.parametrize("tokens", [64, 2048])
+@pytest.mark.parametrize("name", [name for name in [*ROLES, "sparsebench, kept gradients"] if "batched" not in name])
+def test_moe_step(name: str, tokens: int, dtype: torch.dtype, cell: Cell, measure: Callable[..., None]) -> None:
+    """Forward and backward; weights and input need gradients. Kept gradients are set to zero, the others to None."""
+    skip_what_cannot_be(name, cell, tokens, dtype)
+    kept = name.endswith("kept gradients")
+    layer = make("sparsebench" if kept else name, cell, dtype).train()
+    if kept:
+        assert isinstance(layer, MoEFFN)
+        layer.experts.accumulate = True
+    x = torch.randn(tokens, cell.width, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    upstream = torch.randn(tokens, cell.width, generator=torch.Generator().manual_seed(1)).to(dtype)
+    if ROLES.get(name) != "floor":
+        check(layer, cell, x)
+
+    def step() -> None:
+        for tensor in (x, *layer.parameters()):
+            if kept and tensor.grad is not None:
+                tensor.grad.zero_()
+            else:
+                tensor.grad = None
+        layer(x).backward(upstream)
+
+    group = f"MoE forward and backward, {cell}, {tokens} tokens, {str(dtype).removeprefix('torch.')}"
+    role = "ours" if kept else ROLES[name]
+    measure(step, group=group, role=role, model=layer, inputs=x, variant=name, clock="wall")

@@ -21,7 +21,12 @@ class ExpertBank(nn.Module):
     without a gate), `bias` (N, 2M or M) belongs to it, `down` (N, D, M). An expert of fewer than M neurons ends in
     neurons whose weights are 0; they add nothing and stay 0 in training. `sizes` are the real numbers of neurons. The
     bias of the down projection is not part of an expert.
+
+    Set `accumulate` where gradients are zeroed, not dropped, between steps: new ones are then added where the old lie
+    (see `TrainedExperts`).
     """
+
+    accumulate = False
 
     def __init__(
         self,
@@ -74,7 +79,7 @@ class ExpertBank(nn.Module):
 
     def forward(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Sum over the chosen experts of weight times expert output, (T, D). An index of N stands for no expert."""
-        return run_experts(x_TD, index_TK, weight_TK, self.stacked)
+        return run_experts(x_TD, index_TK, weight_TK, self.stacked, accumulate=self.accumulate)
 
     def every(self, x_TD: Tensor) -> Tensor:
         """Unweighted sum over all experts, (T, D). For a bank of one expert: that expert."""
