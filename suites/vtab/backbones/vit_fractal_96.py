@@ -1,0 +1,20 @@
+"""ViT of width 96 at 32 pixels, 0.7 M weights, pre-trained on drawn fractals: not on ImageNet, not on any photograph
+
+Our own weights: `suites/vtab/pretraining.py` made them, `vit_fractal_96.json` in `suites/vtab/weights` describes them.
+"""
+
+import torch
+
+from ..body import VisionBody
+from ..vit_fractal import vit_fractal_body
+
+SOURCES = ()
+FAMILY = "transformer"
+RANDOM_WEIGHTS = False
+CHECKSUM = "7e4bdc6f3472f77446de89f4cfb6bc39e4833247b1e75fc7327184a68c18aacf"
+"""sha256 of the weight file: here, so that other weights are another backbone for the records."""
+
+
+def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
+    """The network with its weights; nothing is random. Raises ValueError for an argument."""
+    return vit_fractal_body(96, CHECKSUM, argument)

@@ -1,0 +1,163 @@
+"""The ViT of our own pre-training: its file, its anatomy, and its conversion to a mixture of experts."""
+
+import copy
+import json
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from sklearn.linear_model import RidgeClassifier
+from torch import Tensor, nn
+
+from sparsebench.data.vision.fractals import categories, draw_fractals
+from sparsebench.models.anatomy import describe
+from sparsebench.models.moe import MoEConfig, MoEFFN, calibrate, convert
+from sparsebench.suites.context import Budget, Context
+from sparsebench.suites.methods._moe import MoEMethod, calibration
+from sparsebench.suites.methods.cmoe import CMoE
+from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.task import Setup
+from sparsebench.suites.vtab import vit_fractal
+from sparsebench.suites.vtab.backbones import vit_fractal_96
+from sparsebench.suites.vtab.body import VisionBody
+from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+WIDTH, DEPTH, TOKENS = 96, 6, 64
+
+
+def load(seed: int = 0) -> VisionBody:
+    return vit_fractal_96.load(torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def setup() -> Setup:
+    budget = Budget(batch_size=16, calibration_examples=32)
+    return Blobs().setup(vit_fractal_96.load, Context(suite="vtab", task="synthetic", seed=0, budget=budget))
+
+
+def test_nothing_is_random() -> None:
+    state = torch.get_rng_state()
+    first, second = load(0).state_dict(), load(1).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert torch.equal(state, torch.get_rng_state()), "the global generator is left alone"
+
+
+def test_counts_and_anatomy() -> None:
+    body = load()
+    per_block = 12 * WIDTH**2 + 13 * WIDTH  # attention 4 d² + 4 d, FFN 8 d² + 5 d, two norms 4 d
+    rest = (3 * 4 * 4 + 1) * WIDTH + TOKENS * WIDTH + 2 * WIDTH  # patches, positions, last norm
+    assert sum(p.numel() for p in body.parameters()) == DEPTH * per_block + rest
+    anatomy = describe(body)
+    assert len(anatomy.blocks) == DEPTH and anatomy.width == WIDTH
+    assert all(block.mlp is not None and block.mlp.kind == "plain" for block in anatomy.blocks)
+
+
+def test_the_card_describes_the_file() -> None:
+    file = vit_fractal.WEIGHTS / "vit_fractal_96.safetensors"
+    card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    assert card["parameters"] == sum(p.numel() for p in load().parameters())
+    assert "not ImageNet" in card["pre-training"]
+    with safe_open(file, "pt") as content:
+        kinds = {content.get_tensor(key).dtype for key in content.keys()}  # noqa: SIM118
+    assert kinds == {torch.float16}
+    assert sha256(file.read_bytes()).hexdigest() == vit_fractal_96.CHECKSUM
+
+
+def test_other_weights_and_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="install it again"):
+        vit_fractal.vit_fractal_body(96, "0" * 64, None)
+    with pytest.raises(ValueError, match="takes no argument, not '64'"):
+        vit_fractal_96.load(torch.Generator(), "64")
+
+
+def test_pre_training_shows_on_fractals_that_it_never_saw() -> None:
+    """A ridge classifier on the features of 20 new categories, against the same network with random weights."""
+    kinds, rng = categories(20, seed=99), np.random.default_rng(0)
+    labels = np.tile(np.arange(20), 50)
+    images, half = draw_fractals(kinds, labels, rng).images, len(labels) // 2
+    trained = load()
+    torch.manual_seed(0)
+    untrained = VisionBody(vit_fractal.vit_fractal(WIDTH), trained.size)
+    accuracy = []
+    for body in (trained, untrained):
+        with torch.no_grad():
+            x = body.eval()(body.collate(list(body.encode(list(images))))).numpy()
+        x = (x - x.mean(0)) / x.std(0)
+        accuracy.append(RidgeClassifier(alpha=10.0).fit(x[:half], labels[:half]).score(x[half:], labels[half:]))
+    assert accuracy[0] > accuracy[1] + 0.1, accuracy
+
+
+# Conversion
+
+
+def test_calibration_sees_every_layer_and_the_loss_of_the_task(setup: Setup) -> None:
+    seen = calibration(setup.model, setup.context, gradients=True)
+    assert len(seen.samples) == DEPTH
+    for sample in seen.samples:
+        assert sample.x.shape == (32 * TOKENS, WIDTH) and sample.h.shape == (32 * TOKENS, 4 * WIDTH)
+        assert sample.dh is not None and sample.dh.shape == sample.h.shape
+    assert seen.document.tolist() == [image for image in range(32) for _ in range(TOKENS)]
+    assert seen.embedding.shape == (32, WIDTH)
+
+
+def test_gradients_are_those_of_the_summed_loss(setup: Setup) -> None:
+    """Finite differences on a hidden activation of the second image in the last block, in float64."""
+    model = copy.deepcopy(setup.model).double().eval()
+    batch = setup.context.batches()[0]
+    inputs, targets = batch[0][:2].double(), batch[1][:2]
+    down = describe(model).blocks[-1].mlp.down.get()  # type: ignore[union-attr]
+    summed = nn.functional.cross_entropy
+    seen = calibrate(model, [inputs], gradients=True, loss=lambda out, _: summed(out, targets, reduction="sum"))
+    dh = seen.samples[-1].dh
+    assert dh is not None and dh.dtype == torch.float64
+
+    def shifted(step: float, neuron: int) -> float:
+        def add(module: nn.Module, args: tuple[Tensor]) -> Tensor:
+            hidden = args[0].clone()
+            hidden[1, 5, neuron] += step
+            return hidden
+
+        hook = down.register_forward_pre_hook(add)
+        with torch.no_grad():
+            value = summed(model(inputs), targets, reduction="sum").item()
+        hook.remove()
+        return value
+
+    for neuron in (0, 100, 383):
+        slope = (shifted(1e-4, neuron) - shifted(-1e-4, neuron)) / 2e-4
+        assert dh[TOKENS + 5, neuron].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
+
+
+SPLITS = ("random", "sequential", "cluster", "coact", "gradient", "residual", "carved")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_all_experts_together_are_the_dense_network(setup: Setup, split: Any) -> None:
+    shared = 1 if split in ("residual", "carved") else 0
+    config = MoEConfig(num_experts=4, num_shared=shared, top_k=4 - shared, split=split, score="none", scale="exact")
+    inputs = setup.context.batches()[0][0]
+    model = convert(copy.deepcopy(setup.model), config, calibration(setup.model, setup.context, gradients=True))
+    with torch.no_grad():
+        assert torch.allclose(model.eval()(inputs), setup.model.eval()(inputs), atol=1e-4)
+
+
+def test_half_of_the_experts_change_the_features_but_keep_them_finite(setup: Setup) -> None:
+    inputs = setup.context.batches()[0][0]
+    model = convert(copy.deepcopy(setup.model), MoEConfig(num_experts=4, top_k=2, score="none", scale="exact"))
+    with torch.no_grad():
+        converted, dense = model.eval()(inputs), setup.model.eval()(inputs)
+    assert converted.isfinite().all() and not torch.allclose(converted, dense, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", [RandomSplit(), SharedSplit(), CMoE(), LlamaMoEV2()], ids=lambda m: type(m).__name__)
+def test_methods_convert_every_block_and_leave_the_head_to_train(setup: Setup, method: MoEMethod) -> None:
+    model = method.prepare(copy.deepcopy(setup.model), setup.context)
+    assert sum(isinstance(module, MoEFFN) for module in model.modules()) == DEPTH
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
+    with torch.no_grad():
+        assert model.eval()(setup.context.batches()[0][0]).isfinite().all()
