@@ -4,6 +4,7 @@ from .attention_config import AttnMoEConfig
 from .calibration import Calibration, calibrate
 from .config import MoEConfig
 from .convert import convert
+from .experts.interface import register_experts
 from .export import export
 from .layer import MoEFFN
 from .presets import PRESETS, preset
@@ -25,6 +26,7 @@ __all__ = [
     "export",
     "from_pretrained",
     "preset",
+    "register_experts",
     "router_stats",
     "save_pretrained",
     "to_dense",

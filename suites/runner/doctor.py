@@ -27,8 +27,16 @@ def _findings() -> list[str]:
         found.append("SPARSEBENCH_OFFLINE is set: nothing will be downloaded")
     if not shutil.which("apt-get"):
         found.append("no apt-get here: sources from Debian packages (fashion-mnist) cannot be fetched")
+    found.append(_experts())
     found.append(f"matrix speed: bfloat16 is {_bf16_ratio():.1f} times as fast as float32 on one thread")
     return found
+
+
+def _experts() -> str:
+    """Whether the C++ experts are in use; builds them if nobody has yet."""
+    from sparsebench.models.moe.experts.native import status
+
+    return status()
 
 
 def _bf16_ratio(size: int = 512) -> float:

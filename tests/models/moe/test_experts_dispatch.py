@@ -1,0 +1,162 @@
+"""Who computes the experts, and that everybody is right."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils.flop_counter import FlopCounterMode
+
+from sparsebench.models.moe.experts import dispatch
+from sparsebench.models.moe.experts.dispatch import Weights, kernels, run_experts
+from sparsebench.models.moe.experts.eager import loop_experts
+from sparsebench.models.moe.experts.native import Native
+
+Cases = Callable[..., Any]
+
+
+@pytest.fixture
+def loops(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one whenever the plain loop computes."""
+    calls: list[int] = []
+
+    def counted(x: Tensor, *rest: Any) -> Tensor:
+        calls.append(len(x))
+        return loop_experts(x, *rest)
+
+    monkeypatch.setattr(dispatch, "loop_experts", counted)
+    return calls
+
+
+def assert_close(out: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
+    torch.testing.assert_close(out.double(), expected.double(), atol=tolerance, rtol=tolerance)
+
+
+def test_the_loop_is_not_the_usual_way(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    assert_close(made.run(), made.oracle())
+    assert not loops
+
+
+def test_operations_are_counted(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode(), FlopCounterMode(display=False) as counter:
+            out = made.run()
+        assert counter.get_total_flops() == 20 * 2 * 2 * (2 * 16 * 12 + 12 * 16)
+        assert_close(out, made.oracle())
+    assert len(loops) == 2
+
+
+def test_operations_are_counted_without_numbers(case: Cases, loops: list[int]) -> None:
+    made = case(21, 16, 12, 4, 1)
+    meta = type(made)(*(tensor.to("meta") for tensor in made))
+    with FlopCounterMode(display=False) as counter:
+        out = meta.run()
+    assert out.is_meta and out.shape == (21, 16)
+    assert counter.get_total_flops() == 21 * 2 * (2 * 16 * 12 + 12 * 16)
+    assert loops == [21]
+
+
+def test_autocast(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = made.run()
+    assert out.dtype == torch.float32 and loops == [20]
+    assert_close(out, made.oracle(), 3e-2)
+
+
+def test_compile(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    compiled = torch.compile(lambda x: made._replace(x=x).run() + 1, backend="eager")
+    assert_close(compiled(made.x), made.oracle() + 1)
+    assert loops
+
+
+def test_vmap_over_tokens(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    x = torch.stack((made.x, -made.x))
+    out = torch.func.vmap(lambda x: made._replace(x=x).run())(x)
+    assert loops
+    for found, one in zip(out, x, strict=True):
+        assert_close(found, made._replace(x=one).oracle())
+
+
+def test_functional_gradient(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    gradient = torch.func.grad(lambda x: made._replace(x=x).run().square().sum())(made.x)
+    x = made.x.clone().requires_grad_()
+    made._replace(x=x).oracle().square().sum().backward()
+    assert x.grad is not None and loops
+    assert_close(gradient, x.grad, 1e-4)
+
+
+def test_forward_mode(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2)
+    tangent = made.x.flip(0)
+    with torch.no_grad(), forward_ad.dual_level():
+        dual = forward_ad.unpack_dual(made._replace(x=forward_ad.make_dual(made.x, tangent)).run())
+        expected = forward_ad.unpack_dual(made._replace(x=forward_ad.make_dual(made.x, tangent)).oracle())
+    assert loops
+    torch.testing.assert_close(tuple(dual), tuple(expected), atol=1e-5, rtol=1e-5, check_dtype=False)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 20])
+def test_float64(case: Cases, tokens: int) -> None:
+    made = case(tokens, 16, 12, 4, 2).to(torch.float64)
+    assert_close(made.run(), made.oracle(), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision(case: Cases, dtype: torch.dtype) -> None:
+    made = case(20, 16, 12, 4, 2, drop=True).to(dtype)
+    assert made.run().dtype == dtype
+    assert_close(made.run(), made.oracle(), 2e-2)
+
+
+def test_no_tokens(case: Cases) -> None:
+    assert case(0, 16, 12, 4, 2).run().shape == (0, 16)
+
+
+@pytest.mark.parametrize("tokens", [1, 20])
+def test_experts_that_are_not_ours(case: Cases, loops: list[int], tokens: int) -> None:
+    """GELU, a bias, and no gate."""
+    made = case(tokens, 16, 12, 4, 2)
+    bias = made.gate_up[:, :, 0].contiguous()
+    layers = [
+        Weights(made.gate_up, made.down, None, True, F.gelu),
+        Weights(made.gate_up, made.down, bias, True, F.silu),
+        Weights(made.gate_up[:, :12].contiguous(), made.down, None, False, nn.GELU()),
+    ]
+    for done, weights in enumerate(layers, 1):
+        out = run_experts(made.x, made.index, made.weight, weights)
+        assert len(loops) == done
+        assert_close(out, one_by_one(made, weights))
+
+
+def one_by_one(case: Any, weights: Weights) -> Tensor:
+    """Token by token, in float64."""
+    out = torch.zeros(case.x.shape, dtype=torch.float64)
+    for t, (chosen, factors) in enumerate(zip(case.index.tolist(), case.weight.double(), strict=True)):
+        for e, factor in zip(chosen, factors, strict=True):
+            inward = weights.gate_up[e].double() @ case.x[t].double()
+            inward = inward if weights.bias is None else inward + weights.bias[e]
+            gate, up = inward.chunk(2) if weights.gated else (inward, torch.ones(1))
+            out[t] += factor * (weights.down[e].double() @ (weights.activation(gate) * up))
+    return out
+
+
+def test_when_the_router_may_use_kernels(case: Cases, library: Native) -> None:
+    x, weight = case(20, 16, 1, 1, 1).x, torch.ones(4, 16)
+    assert kernels(x, weight) is library
+    assert kernels(x, weight.requires_grad_()) is None
+    with torch.no_grad():
+        assert kernels(x, weight) is library
+        assert kernels(x[:, ::2], weight[:, ::2]) is None
+        assert kernels(x.double(), weight.double()) is None
+        assert kernels(x[:0], weight) is None
+        with FlopCounterMode(display=False):
+            assert kernels(x, weight) is None
