@@ -6,8 +6,8 @@ One thread, one seed; eighteen minutes for width 96 on a busy machine. Every tra
 suite is read. That half of the patches are dropped was chosen on the loss on drawn validation images (equal time, one
 seed). The other settings, the range of angles and the mean over patches were not compared that way: they were changed
 between broken-off runs whose training loss fell slowly. 160,000 images are few: the category is right for 7 % of the
-validation images. Writes the weights without the head in float16,
-and `<name>.json` beside them: what the model is, how it was trained and how good it is.
+validation images. Writes the weights without the head in float16, and `<name>.json` beside them: what the model is,
+how it was trained and how good it is.
 """
 
 import json

@@ -1,8 +1,8 @@
 """ViT of width 96 at 32 pixels, 0.7 M weights, pre-trained on drawn fractals: not on ImageNet, not on any photograph
 
 Our own weights: `suites/vtab/pretraining.py` made them, `vit_fractal_96.json` in `suites/vtab/weights` describes them.
-The pre-training was short. Linear probes on its features, with two random initialisations of the same network behind it:
-Fashion-MNIST 0.47 (0.54, 0.61), digits 0.52 (0.78, 0.77), dSprites location 0.13 (0.09, 0.09), dSprites orientation 0.10
+The pre-training was short. Linear probes on its features, and in brackets on two random initialisations of the network:
+Fashion-MNIST 0.47 (0.54, 0.61), digits 0.52 (0.78, 0.77), dSprites location 0.13 (0.09, 0.09) and orientation 0.10
 (0.09, 0.13). It is a transformer to cut and count, not yet a good source of features.
 """
 
