@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ...errors import ModelError
 from .operators import Operators
 from .rows import products, scratch
 
@@ -40,9 +40,10 @@ class TrainedExperts(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight, gate_up and down; those that nobody needs are None."""
+        if torch.is_grad_enabled():
+            raise ModelError("the fast experts have no second derivative: call experts.eager.loop_experts for that")
         x, order, place, weight, gate_up, down, inward = ctx.saved_tensors
         counts, ops, top_k = ctx.counts, ctx.ops, place.shape[1]
         pairs, hidden = sum(counts), down.shape[2]
