@@ -14,11 +14,14 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.calibration import Calibration, calibrate
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
+from sparsebench.models.moe.statistics import aux_loss
 
 from ..context import Context
 from ..method import Backbone, Curves, NotApplicable
+from ..prediction import PredictionData, Predictor
 from ..task import Task
 from ..training import TrainedMethod, TrainingData
+from .linear_probe import LinearProbe
 
 WITHOUT_FFN = {
     "cnn": "a convolutional network has no feed-forward layer to cut",
@@ -34,7 +37,10 @@ since one of a language model takes up to 1 GB."""
 
 @dataclass(frozen=True, kw_only=True)
 class MoEMethod(TrainedMethod):
-    """Every FFN becomes a mixture of its own neurons; nothing trains, but for the head of a prediction task."""
+    """Every FFN becomes a mixture of its own neurons; a language model stays as it was converted."""
+
+    train: Literal["head", "all"] = "head"
+    """What a prediction task trains: the head, as `linear_probe` finds it, or everything, as `full_tuning` does."""
 
     def __post_init__(self) -> None:
         self.moe_config(0)
@@ -48,7 +54,7 @@ class MoEMethod(TrainedMethod):
         return WITHOUT_FFN.get(backbone.family)
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Convert in place; in a prediction task, leave only the head to train."""
+        """Convert in place; in a prediction task, leave what trains trainable."""
         check_has_ffn(backbone)
         config = self.moe_config(split_seed(context))
         seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None
@@ -58,11 +64,17 @@ class MoEMethod(TrainedMethod):
             if config.attn is None:
                 raise
             raise NotApplicable(str(error)) from error  # the heads of this backbone cannot be shared out like that
-        return only_head_trains(model, context)
+        return only_head_trains(model, context) if self.train == "head" else model.requires_grad_(True)
+
+    def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
+        """The task's loss and the balance loss of the routers."""
+        return context.loss(model, batch) + aux_loss(model)
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-        """Train the head of a prediction task; a language model stays as it was converted."""
-        return {} if context.target.kind == "next-token" else super().fit(model, data, context)
+        """Train in a prediction task; a language model stays as it was converted."""
+        if self.train == "all" and context.target.kind != "next-token":
+            return super().fit(model, data, context)
+        return fit_head(model, data, context)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +104,13 @@ def only_head_trains(model: nn.Module, context: Context) -> nn.Module:
         assert head is not None, "a predictor has a head"
         head.get().requires_grad_(True)
     return model
+
+
+def fit_head(model: nn.Module, data: Any, context: Context) -> Curves:
+    """Solve the head of a prediction task as `linear_probe` does; a language model stays as it is."""
+    if context.target.kind == "next-token":
+        return {}
+    return LinearProbe().fit(cast(Predictor, model), cast(PredictionData, data), context)
 
 
 def check_has_ffn(model: nn.Module) -> None:

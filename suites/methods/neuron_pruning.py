@@ -6,7 +6,7 @@ is a smaller dense FFN.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,14 @@ from sparsebench.models.anatomy import MLP, Site, describe
 from sparsebench.models.moe.importance import importance
 
 from ..context import Context
-from ..method import Backbone, Curves
+from ..method import Backbone, Curves, Method
 from ..task import Task
-from ..training import TrainedMethod, TrainingData
-from ._moe import WITHOUT_FFN, calibration, check_has_ffn, only_head_trains, split_seed
+from ._moe import WITHOUT_FFN, calibration, check_has_ffn, fit_head, only_head_trains, split_seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeuronPruning(TrainedMethod):
-    """Every FFN keeps a share of its neurons; nothing trains, but for the head of a prediction task."""
+class NeuronPruning(Method):
+    """Every FFN keeps a share of its neurons; nothing but the head of a prediction task is fitted."""
 
     keep: float = 0.8
     """Share of the neurons that stay, in (0, 1]."""
@@ -53,9 +52,9 @@ class NeuronPruning(TrainedMethod):
             _keep(mlp.down, kept, rows=False)
         return only_head_trains(backbone, context)
 
-    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-        """Train the head of a prediction task; a language model stays as it was pruned."""
-        return {} if context.target.kind == "next-token" else super().fit(model, data, context)
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """Solve the head of a prediction task; a language model stays as it was pruned."""
+        return fit_head(model, data, context)
 
     def _scores(self, mlps: list[MLP], backbone: nn.Module, context: Context) -> list[Tensor]:
         if self.which == "random":

@@ -17,6 +17,7 @@ from sparsebench.suites.method import Backbone, Method, NotApplicable
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
+from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
 from sparsebench.suites.prediction import Examples, PredictionTask, Splits
 from sparsebench.suites.runner.profile import load_profile
@@ -54,6 +55,17 @@ def test_methods_learn_the_colours(name: str) -> None:
     outcome = Blobs().run(METHODS[name], tiny.load, context())
     assert outcome.metrics["accuracy"].value > 0.4, "chance is 0.25"
     assert outcome.costs is not None and 0 < outcome.costs.params_trainable < outcome.costs.params_total
+
+
+@pytest.mark.parametrize("train", ["head", "all"])
+def test_a_mixture_learns_the_colours(train: Any) -> None:
+    """With "head" nothing but the head is fitted, as the linear probe does; with "all" every parameter trains."""
+    method = RandomSplit(num_experts=4, top_k=2, train=train, learning_rate=1e-2)
+    outcome = Blobs().run(method, tiny.load, context())
+    assert outcome.metrics["accuracy"].value > 0.4, "chance is 0.25"
+    assert outcome.costs is not None
+    share = outcome.costs.params_trainable / outcome.costs.params_total
+    assert share == 1 if train == "all" else share < 0.01
 
 
 @pytest.mark.parametrize("name", METHODS)
