@@ -28,8 +28,10 @@ def export(model: nn.Module, path: str | Path, *, tokenizer: Any = None) -> str:
 
     The checkpoint is of the first architecture in `STOCK` that computes the same function; returns the name of its
     class. The factor s of the routed output (and the gain of an alignment) is folded into the down projections, and
-    experts of fewer neurons than the largest end in zero neurons, up to a multiple of 8 neurons. In float32 the logits
-    are those of the model up to rounding; in bfloat16 the folding rounds once more, unless s is a power of 2.
+    experts of fewer neurons than the largest end in zero neurons, up to a multiple of 8 neurons. The logits are
+    those of the model up to rounding, but for tokens at a tie of two experts, which may go to the other one. Ties are
+    common in bfloat16: most stock routers compute logits in the model's dtype, ours in float32. Folding rounds once
+    more there, unless s is a power of 2.
 
     What happens in training only is not written: noise of the router, a capacity, the balance loss, a straight-through
     gradient. `tokenizer` is saved beside the model if given.

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from transformers import AutoModelForCausalLM
 
 from sparsebench.models.moe import MoEConfig, convert, export, from_pretrained, save_pretrained
 
@@ -41,3 +42,31 @@ def test_converted_smollm2_scores_alike_in_every_form(tmp_path: Path, shared: in
     assert [greedy for _, greedy in stock] == [greedy for _, greedy in expected]
     assert [score for score, _ in stock] == pytest.approx([score for score, _ in expected], abs=1e-3)
     assert len({round(score, 2) for score, _ in expected}) == len(PAIRS)
+
+    prompt = lm.tokenizer("The history of science is", return_tensors="pt").input_ids
+    theirs: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "stock")
+    ours, stock_text, own_text = (
+        each.generate(prompt, max_new_tokens=12, do_sample=False) for each in (model, theirs, own)
+    )
+    assert torch.equal(ours, stock_text)
+    assert torch.equal(ours, own_text)
+
+
+@pytest.mark.data
+def test_exported_smollm2_is_the_same_function_on_1000_tokens(tmp_path: Path) -> None:
+    """In float64: in float32 two ways to compute the attention of dense SmolLM2 already differ by 5e-4."""
+    from sparsebench.suites.llm.backbones import smollm2_135m_instruct
+
+    lm = smollm2_135m_instruct.load(torch.Generator())
+    readme = Path(__file__).parents[3] / "README.md"
+    ids = lm.tokenizer(readme.read_text(encoding="utf-8"), return_tensors="pt", truncation=True, max_length=1000)
+    tokens = ids.input_ids.view(4, 250)
+    model = convert(lm.model, MoEConfig(num_experts=8, top_k=3)).double()
+    export(model, tmp_path / "stock")
+    stock = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "stock", dtype=torch.float64, experts_implementation="eager"
+    )
+    with torch.no_grad():
+        error = (model(tokens).logits - stock(tokens).logits).abs().amax(-1)
+    assert error.median() < 1e-4
+    assert error.max() < 1e-3
