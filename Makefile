@@ -2,6 +2,7 @@
 # make bench   environment, data, the quick profile of all three suites, speed runs, report
 # make test    environment and the whole test suite
 # make check   ruff, pyright, import-linter
+# make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/quick

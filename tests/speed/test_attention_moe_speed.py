@@ -12,10 +12,13 @@ from transformers.models.llama.modeling_llama import LlamaAttention, rotate_half
 
 from sparsebench.models.moe.attention import AttentionMoE, AttnMoEConfig, convert_attention
 
+from .scope import FULL
+
 # One thread and its CPU time: other load on the machine moves this far less than the wall clock.
 pytestmark = pytest.mark.benchmark(timer=time.process_time)
 WIDTH, EXPERTS, GROUP, HEAD = 1024, 8, 2, 64
 ROLES = {"sparsebench": "ours", "v2 loop": "peer", "dense": "reference", "dense, k / N of the heads": "floor"}
+CASES = [(4, 2, 512), (4, 1, 2048), (2, 8, 128)]
 # Shapes: B rows, S tokens, T = B * S, W width, n tokens of one expert in one row, R query heads, H head size.
 
 
@@ -119,7 +122,7 @@ def variants(top_k: int, length: int, dtype: torch.dtype) -> dict[str, nn.Module
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize(("top_k", "rows", "length"), [(4, 2, 512), (4, 1, 2048), (2, 8, 128)])
+@pytest.mark.parametrize(("top_k", "rows", "length"), CASES if FULL else CASES[:1])
 @pytest.mark.parametrize("training", [False, True], ids=["forward", "training"])
 @pytest.mark.parametrize("name", ROLES)
 def test_attention_experts(

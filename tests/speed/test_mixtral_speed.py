@@ -16,7 +16,9 @@ from sparsebench.data.weights import smollm2
 from sparsebench.models.moe import MoEConfig, convert, export
 from sparsebench.models.moe.experts.interface import NAME, register_experts
 
-pytestmark = pytest.mark.data
+from .scope import FULL
+
+pytestmark = [pytest.mark.data, pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")]
 ROLES = {NAME: "ours", "grouped_mm": "peer", "eager": "peer", "no": "floor"}
 PROMPT, NEW = 512, 32
 
