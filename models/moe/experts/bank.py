@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...anatomy import ExpertWeights
 from ...errors import ModelError
 from .dispatch import Weights, run_experts
+from .eager import hidden
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of the largest expert, F of the dense FFN.
 
@@ -83,17 +84,9 @@ class ExpertBank(nn.Module):
 
     def every(self, x_TD: Tensor) -> Tensor:
         """Unweighted sum over all experts, (T, D). For a bank of one expert: that expert."""
-        parts = []
-        for expert, size in enumerate(self.sizes):
-            gate, up, down = self.weights(expert)
-            gate_bias, up_bias = self.bias_of(expert)
-            hidden = nn.functional.linear(x_TD, up, up_bias)
-            if gate is not None:
-                hidden = self.activation(nn.functional.linear(x_TD, gate, gate_bias)) * hidden
-            else:
-                hidden = self.activation(hidden)
-            parts.append(nn.functional.linear(hidden, down))
-            assert hidden.shape[-1] == size
+        bias = [None] * len(self.sizes) if self.bias is None else self.bias.unbind()
+        stacks = zip(self.gate_up.unbind(), bias, self.down.unbind(), strict=True)
+        parts = [nn.functional.linear(hidden(x_TD, w_in, b, self.stacked), w_out) for w_in, b, w_out in stacks]
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
     @property
