@@ -101,8 +101,9 @@ class MLP:
     """Feed-forward part of a block.
 
     `site` is where its input enters and `output` where its result leaves, before the residual sum. They differ only
-    when the FFN is spread over two modules (BERT); then `tail` is the second one. `replace` puts a module that maps
-    input to result in the place of the whole.
+    when the FFN is spread over two modules (BERT); then `tail` is the second one, and `add_norm` the module that holds
+    it, called as add_norm(hidden, input), which adds the input and normalises. `replace` puts a module that maps input
+    to result in the place of the whole.
     """
 
     site: Site
@@ -116,6 +117,7 @@ class MLP:
     activation: Callable[[Tensor], Tensor] | None = None
     experts: Experts | None = None
     tail: Site | None = None
+    add_norm: Site | None = None
 
     @property
     def linears(self) -> tuple[Site, ...]:
@@ -154,7 +156,10 @@ class Attention:
 
 @dataclass(eq=False, kw_only=True)
 class Block:
-    """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions."""
+    """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions.
+
+    `post_norm`: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
+    """
 
     index: int
     site: Site
@@ -162,6 +167,7 @@ class Block:
     mlp: MLP | None = None
     norms: tuple[Site, ...] = ()
     linears: tuple[Site, ...] = ()
+    post_norm: bool = False
 
 
 @dataclass(eq=False, kw_only=True)

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Block, Site
+from ..anatomy import Block, Site
 from ..errors import ModelError, check_choice
-from .config import AdapterConfig
+from .config import RankConfig
 from .layer import AdapterLayer
 from .masked import MaskedLinear, initialise
 
@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.G
 
 
 @dataclass(frozen=True, kw_only=True)
-class BottleneckConfig(AdapterConfig):
+class BottleneckConfig(RankConfig):
     """A(x) = up(act(down(x))), both with bias, once per block.
 
     "sequential": y = FFN(x), out = y + scale A(y), before the residual sum (Houlsby et al., arXiv 1902.00751).
@@ -37,8 +37,8 @@ class BottleneckConfig(AdapterConfig):
         check_choice("placement", self.placement, get_args(Placement))
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
 
-    def place(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, nn.Module]]:
-        """One wrapper; beside an FFN of two modules it wraps both, and the place of the second becomes an identity."""
+    def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """One wrapper: around the result of the FFN, or around what the FFN's input passes through."""
         mlp = block.mlp
         if mlp is None or mlp.kind == "conv":
             raise ModelError(f"{block.site.path} has no transformer FFN: use ConvConfig for a convolutional network")
@@ -46,16 +46,10 @@ class BottleneckConfig(AdapterConfig):
         adapter = Bottleneck(mlp.width, self, generator).to(like.device, like.dtype)
         if self.placement == "sequential":
             yield mlp.output, SequentialAdapter(mlp.output.get(), adapter, self.scale)
+        elif mlp.add_norm is not None:
+            yield mlp.add_norm, ResidualAdapter(mlp.add_norm.get(), adapter, self.scale)
         else:
-            yield from self._beside(mlp, adapter)
-
-    def _beside(self, mlp: MLP, adapter: Bottleneck) -> Iterator[tuple[Site, nn.Module]]:
-        if mlp.tail is None:
             yield mlp.site, ParallelAdapter(mlp.site.get(), adapter, self.scale)
-        else:
-            whole = nn.Sequential(mlp.site.get(), mlp.tail.get())
-            yield mlp.site, ParallelAdapter(whole, adapter, self.scale)
-            yield mlp.tail, nn.Identity()
 
 
 class Bottleneck(nn.Module):
@@ -72,26 +66,36 @@ class Bottleneck(nn.Module):
         return self.up(self.activation(self.down(x)))
 
 
-class SequentialAdapter(AdapterLayer):
-    """y + scale A(y) for the output y of `base`."""
+class ScaledAdapter(AdapterLayer):
+    """Base of the layers with one adapter and a scale."""
 
     def __init__(self, base: nn.Module, adapter: nn.Module, scale: float) -> None:
         super().__init__(base)
         self.adapter, self.scale = adapter, scale
 
-    def forward(self, *args: Any, **keywords: Any) -> Tensor:
+
+class SequentialAdapter(ScaledAdapter):
+    """y + scale A(y) for the output y of `base`."""
+
+    def adapted(self, *args: Any, **keywords: Any) -> Tensor:
         """The adapted output of `base`."""
         y = self.base(*args, **keywords)
         return y + self.adapter(y) * self.scale
 
 
-class ParallelAdapter(AdapterLayer):
+class ParallelAdapter(ScaledAdapter):
     """base(x) + scale A(x)."""
 
-    def __init__(self, base: nn.Module, adapter: nn.Module, scale: float) -> None:
-        super().__init__(base)
-        self.adapter, self.scale = adapter, scale
+    additive = True
 
-    def forward(self, x: Tensor) -> Tensor:
+    def adapted(self, x: Tensor) -> Tensor:
         """The output of `base` plus that of the adapter."""
         return self.base(x) + self.adapter(x) * self.scale
+
+
+class ResidualAdapter(ScaledAdapter):
+    """base(hidden, x + scale A(x)) for a `base` that adds x to what it makes of `hidden`."""
+
+    def adapted(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """The output of `base` with the adapter's beside the FFN's."""
+        return self.base(hidden, x + self.adapter(x) * self.scale)

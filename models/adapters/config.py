@@ -7,34 +7,74 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from torch import nn
 
-from ..anatomy import Block, Site
+from ..anatomy import Anatomy, Block, Site
 from ..errors import ModelError, check_choice
+from .layer import AdapterLayer
 from .masked import Init
+
+KINDS: dict[str, type[AdapterConfig]] = {}
+"""Every configuration class by its name, as saved sets refer to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
-    """Base of adapter configurations. A subclass says in `place` which modules go where in a block.
+    """Base of adapter configurations. A subclass says in `place_in` which layers go where in a block.
 
-    `r`: width of the bottleneck. `blocks`: "all" or the number of last blocks that get adapters. `init`: see
-    `masked.initialise`; pruning by SNIP needs "normal". `train_head`: train the model's head too.
+    `blocks`: "all" or the number of last blocks that get adapters. `train_head`: train the model's head too.
     """
 
-    r: int = 8
     blocks: Literal["all"] | int = "all"
-    init: Init = "zero_up"
     train_head: bool = True
     seed: int = 0
 
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        KINDS[cls.__name__] = cls
+
     def __post_init__(self) -> None:
-        check_choice("init", self.init, get_args(Init))
-        if self.r < 1:
-            raise ModelError(f"r={self.r} must be at least 1")
         if self.blocks != "all" and (not isinstance(self.blocks, int) or self.blocks < 1):
             raise ModelError(f"blocks={self.blocks!r} must be 'all' or a number of last blocks, at least 1")
 
-    def place(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, nn.Module]]:
-        """The sites of a block and the modules to put there; nothing is changed yet."""
-        raise NotImplementedError
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """Sites and the layers to put there, whose `base` is what lies there; nothing is changed yet."""
+        for block in self.chosen(anatomy):
+            yield from self.place_in(block, generator)
+
+    def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """Sites and layers of one block."""
+        raise NotImplementedError(f"{type(self).__name__} must implement place_in or place")
+
+    def chosen(self, anatomy: Anatomy) -> tuple[Block, ...]:
+        """The last blocks of the model that get adapters. Raises `ModelError` when it has fewer."""
+        if self.blocks == "all":
+            return anatomy.blocks
+        if self.blocks > len(anatomy.blocks):
+            raise ModelError(f"blocks={self.blocks} exceeds the {len(anatomy.blocks)} blocks of the model")
+        return anatomy.blocks[-self.blocks :]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankConfig(AdapterConfig):
+    """Base of those with a bottleneck of width `r`. `init`: see `masked.initialise`; SNIP needs "normal"."""
+
+    r: int = 8
+    init: Init = "zero_up"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("init", self.init, get_args(Init))
+        if not isinstance(self.r, int) or self.r < 1:
+            raise ModelError(f"r={self.r!r} must be a whole number, at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinedConfig(AdapterConfig):
+    """Several kinds as one set, such as MAM. `blocks` is that of each part; the rest is of the whole."""
+
+    parts: tuple[AdapterConfig, ...]
+
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """The layers of all parts."""
+        for part in self.parts:
+            yield from part.place(anatomy, generator)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from ..anatomy import Block, Site
 from ..errors import ModelError, check_choice
 from .bottleneck import ACTIVATIONS, SequentialAdapter
-from .config import AdapterConfig
+from .config import RankConfig
+from .layer import AdapterLayer
 from .masked import MaskedConv2d, initialise
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvConfig(AdapterConfig):
+class ConvConfig(RankConfig):
     """out = y + scale up(act(down(y))) for the output y of each block; down and up are 1x1 convolutions with bias.
 
     The convolutional form of RepAdapter (Luo et al., arXiv 2302.08106) with a non-linearity, which it loses when
@@ -31,7 +32,7 @@ class ConvConfig(AdapterConfig):
         super().__post_init__()
         check_choice("activation", self.activation, (*ACTIVATIONS, "identity"))
 
-    def place(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, nn.Module]]:
+    def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the block."""
         if block.attention is not None or not block.linears or not isinstance(block.linears[-1].get(), nn.Conv2d):
             raise ModelError(f"{block.site.path} is not a convolutional block: use BottleneckConfig or LoRAConfig")

@@ -3,19 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..anatomy import Wrapper
+from ..errors import ModelError
 
 
 class AdapterLayer(Wrapper):
-    """A frozen module `base` with trainable modules beside it."""
+    """A frozen module `base` and an adapter: everything of this module that lies outside `base`.
 
-    def added(self) -> Iterator[tuple[str, nn.Module]]:
-        """Names and modules of what was added to `base`."""
+    `owner` is the name of the set it belongs to, `place` the name of the adapted site in the bare model.
+    """
+
+    owner: str = ""
+    place: str = ""
+    enabled: bool = True
+
+    linear: ClassVar[bool] = False
+    """Whether the adapter can be folded into the parameters of `base`: then `fold` does it."""
+    additive: ClassVar[bool] = False
+    """Whether it adds a term to the output that does not depend on that output, so that folding commutes."""
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        """The adapted output, or that of `base` where the set is disabled."""
+        return self.adapted(*args, **keywords) if self.enabled else self.base(*args, **keywords)
+
+    def adapted(self, *args: Any, **keywords: Any) -> Any:
+        """The output with the adapter."""
+        raise NotImplementedError(f"{type(self).__name__} must implement adapted")
+
+    def fold(self, base: nn.Module) -> None:
+        """Change the parameters of the bare module `base` so that it gives what this layer gives."""
+        raise ModelError(f"{type(self).__name__} is not linear in its input and cannot be merged into a weight")
+
+    def own(self) -> Iterator[tuple[str, nn.Module]]:
+        """Names and modules of what was added beside `base`."""
         return ((name, child) for name, child in self.named_children() if name != "base")
+
+    def own_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters of the adapter."""
+        return ((name, value) for name, value in self.named_parameters() if not name.startswith("base."))
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the adapter by name."""
+        state = self.state_dict(keep_vars=True)
+        return {name: value for name, value in state.items() if not name.startswith("base.")}
+
+    def check_mergeable(self) -> None:
+        """Raise `ModelError` where folding would change the function."""
+        if not self.linear:
+            self.fold(self.base)
+        inner = self.base
+        while isinstance(inner, AdapterLayer):
+            if not (self.additive and inner.additive):
+                raise ModelError(f"{self.place}: adapters {inner.owner!r} lie below {self.owner!r}: merge those first")
+            inner = inner.base
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Fold the adapter into the bare module below; `unmerge` gives the old parameters back, bit for bit."""
+        base = self.bare()
+        self._before = {name: None if value is None else value.detach().clone() for name, value in _direct(base)}
+        self.fold(base)
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Give the bare module the parameters it had before `merge`."""
+        base = self.bare()
+        for name, value in self._before.items():
+            now = getattr(base, name)
+            if value is None or now is None:
+                setattr(base, name, None if value is None else nn.Parameter(value, requires_grad=False))
+            else:
+                now.copy_(value)
+        del self._before
+
+    def bare(self) -> nn.Module:
+        """The module below all wrappers."""
+        inner = self.base
+        while isinstance(inner, Wrapper):
+            inner = inner.base
+        return inner
 
 
 class FrozenNorm(Wrapper):
@@ -35,3 +106,7 @@ class FrozenNorm(Wrapper):
         super().train(mode)
         self.base.eval()
         return self
+
+
+def _direct(module: nn.Module) -> list[tuple[str, nn.Parameter | None]]:
+    return list(module._parameters.items())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..anatomy import Block, Site, is_linear
 from ..errors import ModelError, check_choice
-from .config import AdapterConfig
+from .config import RankConfig
 from .layer import AdapterLayer
 from .masked import Masked, MaskedConv2d, MaskedLinear, initialise
 
@@ -19,7 +19,7 @@ TARGETS = ("q", "k", "v", "o", "gate", "up", "down", "linears")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoRAConfig(AdapterConfig):
+class LoRAConfig(RankConfig):
     """y = W x + (alpha / r) B A x with A (r, in), B (out, r), no biases (Hu et al., arXiv 2106.09685).
 
     `targets` are sites of the anatomy: "q", "k", "v" and "o" of the attention (also where q, k and v are one fused
@@ -41,7 +41,7 @@ class LoRAConfig(AdapterConfig):
         """The factor of the update."""
         return 1.0 if self.alpha is None else self.alpha / self.r
 
-    def place(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, nn.Module]]:
+    def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """LoRA layers around the targets that this block has."""
         for site, spans in _targets(block, self.targets):
             yield site, LoRALayer(site.get(), spans, self, generator, site.path)
@@ -67,7 +67,9 @@ class LoRALayer(AdapterLayer):
         for down, up in pairs:
             initialise(down, up, config.init, generator)
 
-    def forward(self, x: Tensor) -> Tensor:
+    linear = additive = True
+
+    def adapted(self, x: Tensor) -> Tensor:
         """The output of `base` plus the update."""
         out = self.base(x)
         x = self.dropout(x)
@@ -85,9 +87,9 @@ class LoRALayer(AdapterLayer):
         return rows.view(out.shape)
 
     @torch.no_grad()
-    def merge(self) -> None:
+    def fold(self, base: nn.Module) -> None:
         """Add the update to the weight of `base`."""
-        weight = self.base.weight
+        weight = base.weight
         assert isinstance(weight, Tensor)
         flat = weight.flatten(1)
         for (start, stop), down, up in zip(self.spans, self.down, self.up, strict=True):

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError, check_choice
-from .attach import AdapterSet
-from .config import AdapterConfig
+from .sets import AdapterSet
+from .config import RankConfig
 from .criteria import CRITERIA, Evidence, LossFunction
 from .masked import Masked
 
-Config = TypeVar("Config", bound=AdapterConfig)
+Config = TypeVar("Config", bound=RankConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,11 @@
 """transformers: BERT and RoBERTa. Their FFN is spread over `intermediate` and `output.dense`."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, head_beside, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, comes_from, head_beside, see_through
 
 _FAMILIES = ("bert", "roberta")
 
@@ -36,8 +37,9 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=(see_through(layer.attention.output, "LayerNorm"), see_through(layer.output, "LayerNorm")),
+        norms=tuple(see_through(see_through(part, "output").get(), "LayerNorm") for part in (layer.attention, layer)),
         linears=attention.linears + mlp.linears,
+        post_norm=True,
     )
 
 
@@ -56,18 +58,18 @@ def _attention(layer: Any) -> Attention:
 
 
 def _mlp(layer: Any) -> MLP:
-    site, tail = see_through(layer, "intermediate"), see_through(layer.output, "dense")
-    output = see_through(layer.output, "dropout")
-    if isinstance(site.get(), DescribesMLP):
-        return site.get().describe_mlp(site, output, tail)
-    if isinstance(site.get(), nn.Sequential):  # both halves were joined below a wrapper
-        site, tail = Site(site.get(), "0"), see_through(site.get(), "1")
+    add_norm = see_through(layer, "output")
+    site, tail = see_through(layer, "intermediate"), see_through(add_norm.get(), "dense")
+    output = see_through(add_norm.get(), "dropout")
     module = site.get()
+    if isinstance(module, DescribesMLP):
+        return replace(module.describe_mlp(site, output, tail), add_norm=add_norm)
     up = see_through(module, "dense")
     return MLP(
         site=site,
         output=output,
         tail=tail,
+        add_norm=add_norm,
         kind="plain",
         up=up,
         down=tail,

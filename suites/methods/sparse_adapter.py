@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import nn
 
-from sparsebench.models.adapters.attach import AdapterSet, attach
+from sparsebench.models.adapters import AdapterSet, attach
 from sparsebench.models.adapters.pruning import LargeSparse, sparsify
 
 from ..context import Context

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters.attach import AdapterSet, attach
+from sparsebench.models.adapters import AdapterSet, attach
 from sparsebench.models.adapters.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.conv import ConvConfig
@@ -170,7 +170,7 @@ def test_lora_equals_the_formula(build: Build) -> None:
     assert block.attention is not None and block.attention.qkv is not None
     base = block.attention.qkv.get().double()
     config = LoRAConfig(r=4, alpha=12, init="normal")
-    (_, layer), *_ = config.place(block, torch.Generator().manual_seed(0))
+    (_, layer), *_ = config.place_in(block, torch.Generator().manual_seed(0))
     x = torch.randn(3, 5, 32, dtype=torch.float64)
     down, up = [d.weight for d in layer.down], [u.weight for u in layer.up]
     update = torch.cat((up[0] @ down[0], torch.zeros(32, 32).double(), up[1] @ down[1]))
@@ -267,7 +267,7 @@ def test_errors_leave_the_model_alone(family: str, config: AdapterConfig, messag
     ("make", "message"),
     [
         (lambda: LoRAConfig(targets=("querry",)), "targets='querry' is not one of"),
-        (lambda: LoRAConfig(r=0), "r=0 must be at least 1"),
+        (lambda: LoRAConfig(r=0), "r=0 must be a whole number, at least 1"),
         (lambda: LoRAConfig(blocks=0), "blocks=0 must be"),
         (lambda: BottleneckConfig(placement="paralel"), "did you mean 'parallel'"),
         (lambda: BottleneckConfig(init="zero"), "did you mean 'zero_up'"),
@@ -284,7 +284,7 @@ def test_refusals(build: Build) -> None:
     adapters = attach(model, BottleneckConfig(r=4))
     with pytest.raises(ValueError, match="cannot be merged"):
         adapters.merge()
-    with pytest.raises(ValueError, match="carries adapters already"):
+    with pytest.raises(ValueError, match="carries adapters named .default. already"):
         attach(model, LoRAConfig())
     with pytest.raises(ValueError, match="missing"):
         adapters.load_state_dict({})

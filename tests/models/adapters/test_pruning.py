@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sparsebench.models.adapters.attach import AdapterSet, attach
+from sparsebench.models.adapters import AdapterSet, attach
 from sparsebench.models.adapters.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.conv import ConvConfig
 from sparsebench.models.adapters.criteria import CRITERIA, Evidence
