@@ -1,0 +1,1 @@
+"""GraphsGPT: molecules as graph words, and back (arXiv 2402.02464)."""

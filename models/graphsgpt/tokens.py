@@ -1,0 +1,79 @@
+"""Molecules as token sequences, and batches of them (GraphsGPT, arXiv 2402.02464, section 3).
+
+`MoleculeTokens` is int16 (4, L) with the rows `TOKEN`, `FIRST`, `SECOND`, `IS_NODE`: token id, node id 1, node id 2,
+and 1 for a node or 0 for an edge. A node has the ids (i, i); an edge has (i, j), its two ends. Node ids count from 0
+in order of first appearance. L = atoms + bonds, in improved mode also + the new-fragment edges. A molecule that could
+not be tokenised has L = 0.
+
+Improved mode: the first token is node 0. Each further atom j comes right after the edge (i, j), i < j, that introduces
+it, i being its nearest predecessor; its other bonds to earlier atoms (i, j), smallest i first, follow before the next
+atom. A new-fragment edge is (0, j). Faithful mode follows the order of the bonds: an edge goes from the lower to the
+higher atom of the input, so a ring closure may have i > j, and where both ends are new the first stands right before it.
+
+Blocks: the first edge, all before it and the node after it are block 0; every later edge opens the next block. A
+position may see its own block and all earlier ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MoleculeTokens = NDArray[np.int16]
+TOKEN, FIRST, SECOND, IS_NODE = range(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """B molecules, padded on the right to the longest, L. Padding is 0 (False) in every tensor, `block` too."""
+
+    tokens: Tensor  # int64 (B, L)
+    positions: Tensor  # int64 (B, L, 2): the two node ids
+    is_node: Tensor  # bool (B, L)
+    mask: Tensor  # bool (B, L): True where there is a token
+    lengths: Tensor  # int64 (B,)
+    block: Tensor  # int64 (B, L): index of the block
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def to(self, device: torch.device | str) -> "TokenBatch":
+        """The same batch on a device."""
+        return TokenBatch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+def collate(molecules: Sequence[MoleculeTokens]) -> TokenBatch:
+    """A batch of molecules, each int16 (4, L); rows of length 0 stay as rows without a token."""
+    lengths = np.array([molecule.shape[1] for molecule in molecules], dtype=np.int64)
+    rows = np.zeros((lengths.sum() + 1, 4), dtype=np.int16)
+    if len(molecules):
+        np.concatenate([molecule.T for molecule in molecules], out=rows[:-1])
+    return gather(rows, lengths.cumsum() - lengths, lengths)
+
+
+def gather(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> TokenBatch:
+    """The batch of the molecules `rows[starts[i] : starts[i] + lengths[i]]`.
+
+    `rows` is int16 (tokens + 1, 4), the rows of `MoleculeTokens` as columns, all molecules one after the other; the
+    last row is 0, which is what padding reads.
+    """
+    width = int(lengths.max(initial=0))
+    column = np.arange(width)
+    mask = column < lengths[:, None]
+    where = np.where(mask, starts[:, None] + column, len(rows) - 1)
+    packed = rows.view(np.int64)[:, 0].take(where)  # one element per token: four int16
+    table = torch.from_numpy(packed.view(np.int16).reshape(*packed.shape, 4)).long()
+    is_node = table[..., IS_NODE].bool()
+    present = torch.from_numpy(mask)
+    edges = (present & ~is_node).cumsum(1)
+    return TokenBatch(
+        tokens=table[..., TOKEN],
+        positions=table[..., FIRST : SECOND + 1],
+        is_node=is_node,
+        mask=present,
+        lengths=torch.from_numpy(lengths),
+        block=(edges - 1).clamp_(min=0) * present,
+    )
