@@ -1,0 +1,1 @@
+"""Labelled texts and questions with fixed parts."""

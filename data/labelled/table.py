@@ -1,0 +1,100 @@
+"""Labelled texts, equality of texts, and parts that share none."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Text = str | tuple[str, str]
+"""One text, or a pair of texts that are judged together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTexts:
+    """N texts and their targets: class numbers int64 (N,) by the order of ``classes``, or float64 (N, 1) scores."""
+
+    texts: tuple[Text, ...]
+    targets: "np.ndarray"
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.texts) != len(self.targets):
+            raise ValueError(f"{len(self.texts)} texts, but {len(self.targets)} targets")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int]) -> "LabelledTexts":
+        """These rows, in this order."""
+        return LabelledTexts(
+            texts=tuple(self.texts[row] for row in rows), targets=self.targets[list(rows)], classes=self.classes
+        )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Training, validation and test part; no text is in two of them."""
+
+    train: LabelledTexts
+    val: LabelledTexts
+    test: LabelledTexts
+
+
+def labelled(texts: Sequence[Text], labels: Sequence[str]) -> LabelledTexts:
+    """Classes from their names, numbered in alphabetical order."""
+    import numpy as np
+
+    classes = tuple(sorted(set(labels)))
+    number = {name: index for index, name in enumerate(classes)}
+    targets = np.array([number[label] for label in labels], dtype=np.int64)
+    return LabelledTexts(texts=tuple(texts), targets=targets, classes=classes)
+
+
+def normal_form(text: Text) -> str:
+    """What two texts are compared by: lower case, every run of white space one blank; a pair is its two lines."""
+    return " ".join(text.lower().split()) if isinstance(text, str) else "\n".join(map(normal_form, text))
+
+
+def distinct(table: LabelledTexts) -> LabelledTexts:
+    """The first row of each normal form; texts whose rows disagree on the target are left out altogether."""
+    rows: dict[str, list[int]] = {}
+    for row, text in enumerate(table.texts):
+        rows.setdefault(normal_form(text), []).append(row)
+    agreed = [found[0] for found in rows.values() if len({str(table.targets[row]) for row in found}) == 1]
+    return table.take(agreed)
+
+
+def hashed_parts(table: LabelledTexts, *, val: int, test: int, train: int | None = None) -> Parts:
+    """Distinct texts, dealt out by a hash of the text: ``test``, ``val``, and of the rest at most ``train``.
+
+    Each part is in the order of the hash, so that its first rows are a random sample. Raises ValueError when nothing
+    is left to train on.
+    """
+    table = _ordered(distinct(table))
+    if val + test >= len(table):
+        raise ValueError(f"{val} + {test} validation and test texts leave none of {len(table)} for training")
+    end = len(table) if train is None else min(len(table), val + test + train)
+    bounds = ((test + val, end), (test, test + val), (0, test))
+    return Parts(*(table.take(range(*bound)) for bound in bounds))
+
+
+def official_parts(training: LabelledTexts, test: LabelledTexts, *, val: int, train: int | None = None) -> Parts:
+    """The official test part, every row; its texts leave the training part, which gives ``val`` and ``train`` texts.
+
+    Parts are ordered as in `hashed_parts`.
+    """
+    tested = {normal_form(text) for text in test.texts}
+    rest = hashed_parts(_without(training, tested), val=val, test=0, train=train)
+    return Parts(rest.train, rest.val, _ordered(test))
+
+
+def _without(table: LabelledTexts, forms: Collection[str]) -> LabelledTexts:
+    return table.take([row for row, text in enumerate(table.texts) if normal_form(text) not in forms])
+
+
+def _ordered(table: LabelledTexts) -> LabelledTexts:
+    digests = [hashlib.sha256(normal_form(text).encode()).digest() for text in table.texts]
+    return table.take(sorted(range(len(table)), key=digests.__getitem__))
