@@ -24,7 +24,7 @@ class CountsActive(Protocol):
 
 @runtime_checkable
 class Masked(Protocol):
-    """A module whose mask removes entries of its weight (a pruned adapter)."""
+    """A module that has lost entries of its weight and does not store them (a pruned adapter)."""
 
     def masked_out(self) -> int:
         """Number of removed entries."""
@@ -35,8 +35,9 @@ class Masked(Protocol):
 class ParameterCounts:
     """Numbers of parameters.
 
-    `trainable`: require a gradient and are not masked out. `active`: work on one token; routed experts count k / N.
-    `nonzero`: no mask removes them; a weight that merely happens to be 0 counts.
+    `total`: with the removed entries of pruned adapters, which are not stored. `trainable`: require a gradient.
+    `active`: work on one token; routed experts count k / N. `nonzero`: not removed; a weight that merely happens to be
+    0 counts.
     """
 
     total: int
@@ -47,16 +48,13 @@ class ParameterCounts:
 
 def count_parameters(model: nn.Module) -> ParameterCounts:
     """Count the parameters of a model of any kind; experts are found through its anatomy or `active_parameters`."""
-    total = _numel(model)
-    masked = {module: module.masked_out() for module in model.modules() if isinstance(module, Masked)}
-    frozen_masked = sum(count for module, count in masked.items() if not module.weight.requires_grad)
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    removed = sum(masked.values())
+    stored = _numel(model)
+    removed = sum(module.masked_out() for module in model.modules() if isinstance(module, Masked))
     return ParameterCounts(
-        total=total,
-        trainable=trainable - (removed - frozen_masked),
-        active=total - _inactive(model),
-        nonzero=total - removed,
+        total=stored + removed,
+        trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        active=stored - _inactive(model),
+        nonzero=stored,
     )
 
 

@@ -2,148 +2,140 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
+from typing import Any, Literal, get_args
 
 from ..errors import ModelError, check_choice
-from .sets import AdapterSet
-from .config import RankConfig
-from .criteria import CRITERIA, Evidence, LossFunction
+from .candidates import Candidates, Entries, Units
+from .criteria import CRITERIA, Evidence, LossFunction, generator_of
+from .densities import Schedule, erdos_renyi
 from .masked import Masked
+from .released import released_masks
+from .report import Report, describe_pruning
+from .selection import Group, choose, shuffled
+from .sets import AdapterSet
+from .units import pairs
 
-Config = TypeVar("Config", bound=RankConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerDensity:
-    """How many of the weights of one layer stay."""
-
-    name: str
-    total: int
-    kept: int
-
-    @property
-    def density(self) -> float:
-        """Fraction kept."""
-        return self.kept / self.total
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What `sparsify` did. `ties`: weights at the border whose score is the same, so that their position decided."""
-
-    method: str
-    sparsity: float
-    total: int
-    kept: int
-    ties: int
-    layers: tuple[LayerDensity, ...]
+RANDOM = ("er", "erk")  # random scores, densities by shape
+METHODS = (*CRITERIA, *RANDOM)
+Scope = Literal["global", "local"]
+Granularity = Literal["weight", "unit"]
 
 
 def sparsify(
     adapters: AdapterSet,
     *,
     method: str = "snip",
-    sparsity: float,
+    sparsity: float | None = None,
+    density: float | None = None,
     batches: Iterable[Any] | None = None,
     loss_fn: LossFunction | None = None,
-    generator: torch.Generator | None = None,
+    scope: Scope = "global",
+    rounds: int | None = None,
+    schedule: Schedule = "exponential",
+    shuffle_within_layer: bool = False,
+    generator: Any = None,
+    granularity: Granularity = "weight",
+    faithful: bool = False,
 ) -> Report:
-    """Remove the fraction `sparsity` of all adapter weights, those of lowest score over all layers together.
+    """Remove adapter weights of lowest score; biases, norms and the head stay. Make the optimizer afterwards.
 
-    Exactly round((1 - sparsity) N) of the N weights stay; equal scores are ranked by position. Biases and the head are
-    not pruned. What was removed before stays removed. (`--sparsity` of the released code is the fraction kept.)
+    `sparsity` is the fraction removed, `density` = 1 - sparsity the fraction kept: give one. (The flag `--sparsity` of
+    the released code means the density.) Exactly round(density N) of N weights stay, for scope="local" of every weight
+    tensor; equal scores are ranked by position. What was removed before stays removed, and N counts it.
 
-    Raises `ModelError` when a score is not finite or all are equal. With init="zero_up", up = 0 makes every SNIP score
-    0: attach with init="normal", or train some steps first, so that both factors are non-zero.
+    `method`: see `criteria`; "er" and "erk" are random with densities by shape (`densities.raw_density`), which for
+    adapters of one shape is uniform. `batches` and `loss_fn(model, batch)` -> scalar: for "snip" and "grasp", scored in
+    eval mode; no gradients stay. `generator` (`torch.Generator`): for what is random.
+
+    `rounds`: scores are taken anew after each; None is 100 for "synflow", as in its paper, and 1 for the others.
+    `shuffle_within_layer` keeps only how many entries each layer has and draws which: the control for any criterion
+    (Frankle et al., arXiv 2009.08576). `granularity="unit"` keeps whole bottleneck units, exactly round(density r), by
+    the sum of their scores, and makes the layers narrower; with none left, one unit without weights stays.
+    `faithful=True` gives the masks of the released code, with its defects: see `released`.
+
+    Raises `ModelError`, and prunes nothing, when a score is not finite or all are equal. With init="zero_up", up = 0
+    makes every SNIP score 0: attach with init="normal", or train some steps first, so that both factors are non-zero.
     """
-    check_choice("method", method, tuple(CRITERIA))
-    if not 0 <= sparsity <= 1:
-        raise ModelError(f"sparsity={sparsity} is the fraction removed and must lie between 0 and 1")
-    layers = list(adapters.prunable().values())
-    total = sum(layer.weight.numel() for layer in layers)
-    keep, left = round((1 - sparsity) * total), total - sum(layer.masked_out() for layer in layers)
-    if keep > left:
-        raise ModelError(f"sparsity={sparsity} keeps {keep} weights, but earlier pruning left only {left}")
-    masks, ties = [torch.zeros_like(layer.weight, dtype=torch.bool) for layer in layers], 0
-    if keep == left:
-        masks = [layer.mask if layer.mask is not None else ~mask for layer, mask in zip(layers, masks, strict=True)]
-    elif keep > 0:
-        evidence = Evidence(model=adapters.model, batches=batches, loss_fn=loss_fn, generator=generator)
-        masks, ties = _keep_best(layers, _in_one_row(layers, CRITERIA[method](layers, evidence), method), keep)
-    for layer, mask in zip(layers, masks, strict=True):
-        layer.prune(mask)
-    densities = tuple(
-        LayerDensity(name=name, total=layer.weight.numel(), kept=layer.weight.numel() - layer.masked_out())
-        for name, layer in adapters.prunable().items()
-    )
-    return Report(method=method, sparsity=sparsity, total=total, kept=keep, ties=ties, layers=densities)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LargeSparse:
-    """An adapter `factor` times as wide at density 1/factor: as many non-zero weights as the dense one of `base_r`."""
-
-    base_r: int
-    factor: int
-
-    @property
-    def r(self) -> int:
-        """Width of the large adapter."""
-        return self.base_r * self.factor
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of its weights to remove."""
-        return 1 - 1 / self.factor
-
-    def widen(self, config: Config) -> Config:
-        """The configuration of the large adapter."""
-        return dataclasses.replace(config, r=self.r)
-
-    def verify(self, dense: AdapterSet, sparse: AdapterSet) -> int:
-        """The common number of non-zero weights, without biases; a `ModelError` if the two sets differ in it."""
-        counts = [
-            sum(layer.weight.numel() - layer.masked_out() for layer in adapters.prunable().values())
-            for adapters in (dense, sparse)
-        ]
-        if counts[0] != counts[1]:
-            raise ModelError(
-                f"unequal budgets: {counts[0]} weights in the dense adapters, {counts[1]} in the sparse ones"
-            )
-        return counts[0]
-
-
-def _in_one_row(layers: list[Masked], scores: list[Tensor], method: str) -> Tensor:
-    """All scores one after another in float64; what was removed before ranks below everything."""
-    row = torch.cat([score.flatten().double().cpu() for score in scores])
-    gone = torch.cat([_gone(layer).flatten().cpu() for layer in layers])
-    bad = int((~row.isfinite()).sum())
-    if bad:
-        raise ModelError(f"{bad} of {len(row)} scores of method={method!r} are NaN or infinite: nothing was pruned")
-    if row[~gone].min() == row[~gone].max():
-        raise ModelError(
-            f"all scores of method={method!r} equal {row[~gone][0]:g}: nothing was pruned. With init='zero_up' one "
-            "factor is 0 and so is every score: attach with init='normal', or train a few steps first"
+    kept = _density(sparsity, density)
+    _check(method, scope, schedule, granularity, rounds, faithful)
+    if rounds is None:
+        rounds = 100 if method == "synflow" and not faithful else 1
+    layers, evidence = _targets(adapters), _evidence(adapters, batches, loss_fn, generator)
+    members, sizes = list(layers.values()), {name: layer.shape.numel() for name, layer in layers.items()}
+    ties = 0
+    if faithful:
+        masks = released_masks(members, evidence, method=method, density=kept, local=scope == "local", rounds=rounds)
+        for layer, mask in zip(members, masks, strict=True):
+            layer.prune(mask.bool())
+    else:
+        candidates = Units(members, evidence.pairs) if granularity == "unit" else Entries(members)
+        groups = _groups(candidates, members, method, kept, scope)
+        score = CRITERIA["random" if method in RANDOM else method]
+        keep, ties = choose(
+            candidates, groups, members, lambda: score(members, evidence), rounds=rounds, schedule=schedule
         )
-    return row.masked_fill(gone, -torch.inf)
+        candidates.apply(shuffled(keep, generator_of(evidence, "shuffle")) if shuffle_within_layer else keep)
+    return describe_pruning(layers, sizes, evidence.pairs, method=method, density=kept, ties=ties)
 
 
-def _gone(layer: Masked) -> Tensor:
-    return torch.zeros_like(layer.weight, dtype=torch.bool) if layer.mask is None else ~layer.mask
+def _density(sparsity: float | None, density: float | None) -> float:
+    given = {name: value for name, value in (("sparsity", sparsity), ("density", density)) if value is not None}
+    if len(given) != 1:
+        raise ModelError(
+            f"give sparsity (the fraction removed) or density (the fraction kept), not {'both' if given else 'neither'}"
+        )
+    ((name, value),) = given.items()
+    if not 0 <= value <= 1:
+        what = "removed" if name == "sparsity" else "kept"
+        raise ModelError(f"{name}={value} is the fraction {what} and must lie between 0 and 1")
+    return value if name == "density" else 1 - value
 
 
-def _keep_best(layers: list[Masked], row: Tensor, keep: int) -> tuple[list[Tensor], int]:
-    """Masks of the `keep` best scores, ranked by score, then position; and how many entries tie at the border."""
-    order = row.argsort(descending=True, stable=True)
-    mask = torch.zeros(len(row), dtype=torch.bool)
-    mask[order[:keep]] = True
-    last, first_out = row[order[keep - 1]], row[order[keep]]
-    pieces = mask.split([layer.weight.numel() for layer in layers])
-    masks = [piece.view(layer.weight.shape) for piece, layer in zip(pieces, layers, strict=True)]
-    return masks, int((row == last).sum()) if last == first_out else 0
+def _check(method: str, scope: str, schedule: str, granularity: str, rounds: int | None, faithful: bool) -> None:
+    check_choice("method", method, METHODS)
+    check_choice("scope", scope, get_args(Scope))
+    check_choice("schedule", schedule, get_args(Schedule))
+    check_choice("granularity", granularity, get_args(Granularity))
+    if rounds is not None and (not isinstance(rounds, int) or rounds < 1):
+        raise ModelError(f"rounds={rounds!r} must be a whole number, at least 1")
+    if method in RANDOM and (scope == "local" or granularity == "unit" or faithful):
+        raise ModelError(
+            f"method={method!r} sets the densities of the weights itself, which the released code does not have: "
+            "leave scope, granularity and faithful at their defaults"
+        )
+    if faithful and granularity == "unit":
+        raise ModelError("faithful=True: the released code prunes single weights, not units")
+
+
+def _targets(adapters: AdapterSet) -> dict[str, Masked]:
+    """The prunable layers by name, each once."""
+    found = {id(layer): (name, layer) for name, layer in reversed(adapters.prunable().items())}
+    if not found:
+        raise ModelError(f"{adapters.config} has no weights that can be pruned")
+    return dict(reversed(found.values()))
+
+
+def _evidence(
+    adapters: AdapterSet, batches: Iterable[Any] | None, loss_fn: LossFunction | None, generator: Any
+) -> Evidence:
+    return Evidence(
+        model=adapters.model,
+        pairs=pairs(adapters),
+        batches=None if batches is None else list(batches),
+        loss_fn=loss_fn,
+        generator=generator,
+    )
+
+
+def _groups(candidates: Candidates, layers: list[Masked], method: str, density: float, scope: Scope) -> list[Group]:
+    sizes, left = candidates.sizes, candidates.left
+    if method in RANDOM:
+        keeps = erdos_renyi(
+            [layer.shape for layer in layers], left, round(density * sum(sizes)), kernel=method == "erk"
+        )
+    elif scope == "local":
+        keeps = [round(density * size) for size in sizes]
+    else:
+        return [Group(parts=range(len(sizes)), left=sum(left), keep=round(density * sum(sizes)))]
+    return [Group(parts=[i], left=left[i], keep=keep) for i, keep in enumerate(keeps)]

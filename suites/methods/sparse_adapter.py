@@ -12,7 +12,8 @@ from typing import Literal
 from torch import nn
 
 from sparsebench.models.adapters import AdapterSet, attach
-from sparsebench.models.adapters.pruning import LargeSparse, sparsify
+from sparsebench.models.adapters.large_sparse import LargeSparse
+from sparsebench.models.adapters.pruning import sparsify
 
 from ..context import Context
 from ..parameter_efficient import ParameterEfficientMethod
