@@ -13,9 +13,12 @@ from ..anatomy import Block, Site, is_linear
 from ..errors import ModelError, check_choice
 from .config import RankConfig
 from .layer import AdapterLayer
-from .masked import Masked, MaskedConv2d, MaskedLinear, initialise
+from .low_rank import LowRankLinear
+from .masked import Masked, MaskedConv2d, MaskedLinear, adapter_dtype, initialise
 
 TARGETS = ("q", "k", "v", "o", "gate", "up", "down", "linears")
+FEW_ROWS = 64
+"""Below this the fixed cost of a function of our own outweighs what it saves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,37 +73,74 @@ class LoRALayer(AdapterLayer):
     linear = additive = True
 
     def adapted(self, x: Tensor) -> Tensor:
-        """The output of `base` plus the update."""
-        out = self.base(x)
-        x = self.dropout(x)
+        """The output of `base` plus the update; the adapter is computed in the dtype of the input."""
         if isinstance(self.up[0], MaskedConv2d):
-            return out + self.up[0](self.down[0](x)) * self.scaling
-        rows = out.view(-1, out.shape[-1])
-        for (start, stop), down, up in zip(self.spans, self.down, self.up, strict=True):
-            assert isinstance(up, Masked)
-            # under autocast the parts come in two widths
-            low, weight = down(x).view(rows.shape[0], -1).to(rows.dtype), up.effective().T.to(rows.dtype)
-            if stop - start == rows.shape[1]:
+            return self.base(x) + self.up[0](self.down[0](self.dropout(x))) * self.scaling
+        if self._fits_function(x):
+            return self._by_function(x)
+        out = self.base(x)
+        x = self.dropout(x).to(out.dtype)
+        rows, x = out.view(-1, out.shape[-1]), x.reshape(-1, x.shape[-1])
+        for (start, stop), down, up in self._factors():
+            low, weight = x @ down.to(x.dtype).t(), up.to(x.dtype).t()
+            if stop - start == rows.shape[1] and torch.is_grad_enabled():
                 rows = torch.addmm(rows, low, weight, alpha=self.scaling)
             else:  # in place, which a linear layer allows: it does not need its output for its gradient
                 rows[:, start:stop].addmm_(low, weight, alpha=self.scaling)
         return rows.view(out.shape)
+
+    def _fits_function(self, x: Tensor) -> bool:
+        """Whether `LowRankLinear` does the same: it is faster from FEW_ROWS rows on, and only for training."""
+        base = self.base
+        return (
+            type(base) is nn.Linear
+            and x.numel() >= FEW_ROWS * base.in_features
+            and torch.is_grad_enabled()
+            and not (self.dropout.training and self.dropout.p)
+            and not (base._forward_hooks or base._forward_pre_hooks or base._backward_hooks or base._backward_pre_hooks)
+            and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
+        )
+
+    def _by_function(self, x: Tensor) -> Tensor:
+        base, dtype = self.base, _computed_in(x)
+        downs = [down for _, down, _ in self._factors()]
+        y, _ = LowRankLinear.apply(
+            x.reshape(-1, x.shape[-1]).to(dtype),
+            base.weight.to(dtype),
+            None if base.bias is None else base.bias.to(dtype),
+            self.scaling,
+            self.spans,
+            downs[0] if len(downs) == 1 else torch.cat(downs),
+            *(up for _, _, up in self._factors()),
+        )
+        return y.view(*x.shape[:-1], -1)
+
+    def _factors(self) -> Iterator[tuple[tuple[int, int], Tensor, Tensor]]:
+        """Span, A and B of each pair."""
+        for span, down, up in zip(self.spans, self.down, self.up, strict=True):
+            assert isinstance(down, Masked) and isinstance(up, Masked)
+            yield span, down.effective(), up.effective()
 
     @torch.no_grad()
     def fold(self, base: nn.Module) -> None:
         """Add the update to the weight of `base`."""
         weight = base.weight
         assert isinstance(weight, Tensor)
-        flat = weight.flatten(1)
-        for (start, stop), down, up in zip(self.spans, self.down, self.up, strict=True):
-            assert isinstance(down, Masked) and isinstance(up, Masked)
-            dtype = torch.promote_types(weight.dtype, torch.float32)
-            update = up.effective().flatten(1).to(dtype) @ down.effective().flatten(1).to(dtype)
+        dtype, flat = adapter_dtype(weight), weight.flatten(1)
+        for (start, stop), down, up in self._factors():
+            update = up.flatten(1).to(dtype) @ down.flatten(1).to(dtype)
             flat[start:stop] = (flat[start:stop].to(dtype) + self.scaling * update).to(weight.dtype)
 
 
+def _computed_in(x: Tensor) -> torch.dtype:
+    """The dtype of a matrix product with x: under autocast not its own."""
+    device = x.device.type
+    cast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(device) if cast else x.dtype
+
+
 def _pair(base: Any, out: int, r: int, path: str) -> tuple[Masked, Masked]:
-    like = {"device": base.weight.device, "dtype": base.weight.dtype}
+    like = {"device": base.weight.device, "dtype": adapter_dtype(base.weight)}
     if isinstance(base, nn.Conv2d):
         if base.kernel_size != (1, 1) or base.groups != 1:
             raise ModelError(f"{path}: LoRA works on pointwise (1x1, ungrouped) convolutions, not on {base}")

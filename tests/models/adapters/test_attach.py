@@ -227,7 +227,7 @@ def test_adapters_on_a_converted_model(build: Build, example: Callable, run: Cal
 def test_bf16(build: Build, example: Callable, run: Callable) -> None:
     model = build("llama").bfloat16()
     adapters = attach(model, LoRAConfig(init="normal"))
-    assert {parameter.dtype for parameter in adapters.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in adapters.weights().values()} == {torch.float32}
     assert run(model, example(model)).dtype == torch.bfloat16
 
 
