@@ -6,13 +6,13 @@ from collections import Counter
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..anatomy import Anatomy, Site, describe, has_parameters
-from ..errors import ModelError
+from ..errors import ModelError, check_choice
 from .config import AdapterConfig
-from .layer import AdapterLayer, FrozenNorm
-from .sets import AdapterSet, adapter_sets, bare_path
+from .layer import AdapterLayer
+from .sets import AdapterSet, adapter_sets, register
+from .wrapping import bare_path, freeze_norms
 
 
 def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:
@@ -20,36 +20,44 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
 
     The head stays trainable unless `config.train_head` is False, or it shares its weight with an embedding. Batch norms
     are frozen with their running statistics. A model may carry several sets under different names: each acts inside
-    those attached before it, and theirs stay as trainable as they were.
+    those attached before it, and theirs stay as trainable as they were (but for those that `config.uses`).
 
     Raises `ModelError`, and leaves the model untouched, when it carries adapters of this name already, or has no place
     for these.
     """
     sets = adapter_sets(model)
-    if name in sets or any(layer.owner == name for layer in model.modules() if isinstance(layer, AdapterLayer)):
-        raise ModelError(
-            f"the model carries adapters named {name!r} already: remove() them, or attach under a new name"
-        )
+    _check_name(model, sets, config, name)
     anatomy = describe(model)
     placed = list(config.place(anatomy, torch.Generator().manual_seed(config.seed)))
     _check(placed, config, anatomy)
     earlier = next(iter(sets.values()), None)
+    trainable = [p for p in model.parameters() if p.requires_grad] if earlier is None else earlier.was_trainable
+    for used in config.uses():
+        sets[used].requires_grad_(False)
     if earlier is None:
-        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         model.requires_grad_(False)
-    else:
-        trainable = earlier.was_trainable
     for site, layer in placed:
         layer.owner, layer.place = name, bare_path(model, site.path)
-        layer.train(site.get().training)
+        layer.match_mode()
         site.replace(layer)
-    for site in _batch_norms(model):
-        site.replace(FrozenNorm(site.get()))
+    freeze_norms(model)
     head = anatomy.head if config.train_head and not _tied(anatomy) else None
     if head is not None:
         head.get().requires_grad_(True)
-    sets[name] = AdapterSet(model, config, name, trainable, head)
-    return sets[name]
+    adapters = AdapterSet(model, config, name, trainable, head)
+    register(adapters)
+    return adapters
+
+
+def _check_name(model: nn.Module, sets: dict[str, AdapterSet], config: AdapterConfig, name: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"name={name!r} must be a word that tells these adapters from others on the model")
+    if name in sets or any(layer.owner == name for layer in model.modules() if isinstance(layer, AdapterLayer)):
+        raise ModelError(
+            f"the model carries adapters named {name!r} already: remove() them, or attach under a new name"
+        )
+    for used in config.uses():
+        check_choice("adapters", used, tuple(sets))
 
 
 def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anatomy: Anatomy) -> None:
@@ -63,15 +71,6 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
     twice = [site.path for site, _ in placed if counts[id(site.parent), site.name] > 1]
     if twice:
         raise ModelError(f"{config} puts two adapters at {twice[0]}: attach them as two sets")
-
-
-def _batch_norms(model: nn.Module) -> list[Site]:
-    return [
-        Site(parent, name)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, _BatchNorm) and not isinstance(parent, FrozenNorm)
-    ]
 
 
 def _tied(anatomy: Anatomy) -> bool:

@@ -1,77 +1,140 @@
-"""Bottleneck adapters after, or beside, the feed-forward part of transformer blocks."""
+"""Bottleneck adapters after, or beside, the parts of transformer blocks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..anatomy import Block, Site
 from ..errors import ModelError, check_choice
 from .config import RankConfig
 from .layer import AdapterLayer
-from .masked import MaskedLinear, initialise
+from .masked import MaskedLinear, adapter_dtype, initialise
 
-Placement = Literal["sequential", "parallel"]
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+Placement = Literal["sequential", "parallel", "houlsby", "pfeiffer"]
+Norm = Literal["none", "in", "out"]
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "identity": nn.Identity,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class BottleneckConfig(RankConfig):
-    """A(x) = up(act(down(x))), both with bias, once per block.
+    """A(x) = up(dropout(act(down(x)))), in each block of width d 2 d r + r + d parameters.
 
-    "sequential": y = FFN(x), out = y + scale A(y), before the residual sum (Houlsby et al., arXiv 1902.00751).
-    "parallel": out = FFN(x) + scale A(x) (He et al., arXiv 2110.04366). 2 d r + r + d parameters per block of width d.
+    `placement`, with the residual sum always outside of what is adapted:
+    "sequential": out = y + scale A(y) for the result y of the FFN.
+    "parallel": out = FFN(x) + scale A(x) (He et al., arXiv 2110.04366).
+    "houlsby": "sequential", and the same after the attention's output projection with an adapter of its own (Houlsby et
+    al., arXiv 1902.00751): twice the parameters.
+    "pfeiffer": "sequential" where blocks normalise their inputs. Where they normalise sums (BERT), around the last norm
+    LN: out = LN(s + scale A(LN(s))) with s = FFN(x) + x (Pfeiffer et al., arXiv 2005.00247).
+
+    `bias`: of down and up. `norm`: a LayerNorm of the adapter's own on what goes "in" or comes "out"; 2 d parameters.
+    `scale`: a number, or "learned", one parameter that starts at 1.
     """
 
     r: int = 64
     placement: Placement = "sequential"
     activation: str = "gelu"
-    scale: float = 1.0
+    scale: float | Literal["learned"] = 1.0
+    bias: bool = True
+    norm: Norm = "none"
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("placement", self.placement, get_args(Placement))
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
+        check_choice("norm", self.norm, get_args(Norm))
+        if self.scale != "learned" and not (isinstance(self.scale, float | int) and math.isfinite(self.scale)):
+            raise ModelError(f"scale={self.scale!r} must be a number or 'learned'")
+        if not 0 <= self.dropout < 1:
+            raise ModelError(f"dropout={self.dropout} is a probability: from 0 to below 1")
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """One wrapper: around the result of the FFN, or around what the FFN's input passes through."""
-        mlp = block.mlp
+        """A wrapper for each adapter of the block."""
+        mlp, attention = block.mlp, block.attention
         if mlp is None or mlp.kind == "conv":
             raise ModelError(f"{block.site.path} has no transformer FFN: use ConvConfig for a convolutional network")
-        like = next(block.site.get().parameters())
-        adapter = Bottleneck(mlp.width, self, generator).to(like.device, like.dtype)
-        if self.placement == "sequential":
-            yield mlp.output, SequentialAdapter(mlp.output.get(), adapter, self.scale)
+        if self.placement == "houlsby":
+            if attention is None or attention.o is None:
+                raise ModelError(
+                    f"{block.site.path} has no output projection of an attention: choose another placement"
+                )
+            yield self._wrap(SequentialAdapter, attention.o, block, generator)
+        if self.placement == "pfeiffer" and block.post_norm:
+            yield self._wrap(PostNormAdapter, block.norms[-1], block, generator)
+        elif self.placement != "parallel":
+            yield self._wrap(SequentialAdapter, mlp.output, block, generator)
         elif mlp.add_norm is not None:
-            yield mlp.add_norm, ResidualAdapter(mlp.add_norm.get(), adapter, self.scale)
+            yield self._wrap(ResidualAdapter, mlp.add_norm, block, generator)
         else:
-            yield mlp.site, ParallelAdapter(mlp.site.get(), adapter, self.scale)
+            yield self._wrap(ParallelAdapter, mlp.site, block, generator)
+
+    def _wrap(
+        self, kind: type[ScaledAdapter], site: Site, block: Block, generator: torch.Generator
+    ) -> tuple[Site, AdapterLayer]:
+        assert block.mlp is not None
+        like = next(block.site.get().parameters())
+        layer = kind(site.get(), Bottleneck(block.mlp.width, self, generator), self.scale)
+        for _, module in layer.own():
+            module.to(like.device, adapter_dtype(like))
+        if isinstance(layer.scale, nn.Parameter):
+            layer.scale.data = layer.scale.to(like.device, adapter_dtype(like))
+        return site, layer
+
+
+class OwnNorm(nn.LayerNorm):
+    """A LayerNorm that computes in the dtype of its input, whatever that of its parameters."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise the last dimension."""
+        weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+        return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
 
 class Bottleneck(nn.Module):
-    """up(act(down(x))) on the last dimension."""
+    """up(dropout(act(down(x)))) on the last dimension, perhaps with a norm before or after."""
 
     def __init__(self, width: int, config: BottleneckConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.down, self.up = MaskedLinear(width, config.r), MaskedLinear(config.r, width)
-        self.activation = ACTIVATIONS[config.activation]()
+        self.norm_in = OwnNorm(width) if config.norm == "in" else None
+        self.down = MaskedLinear(width, config.r, bias=config.bias)
+        self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)
+        self.up = MaskedLinear(config.r, width, bias=config.bias)
+        self.norm_out = OwnNorm(width) if config.norm == "out" else None
         initialise(self.down, self.up, config.init, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width) to the same shape."""
-        return self.up(self.activation(self.down(x)))
+        x = x if self.norm_in is None else self.norm_in(x)
+        x = self.up(self.dropout(self.activation(self.down(x))))
+        return x if self.norm_out is None else self.norm_out(x)
 
 
 class ScaledAdapter(AdapterLayer):
     """Base of the layers with one adapter and a scale."""
 
-    def __init__(self, base: nn.Module, adapter: nn.Module, scale: float) -> None:
+    def __init__(self, base: nn.Module, adapter: nn.Module, scale: float | Literal["learned"]) -> None:
         super().__init__(base)
-        self.adapter, self.scale = adapter, scale
+        self.adapter = adapter
+        self.scale = nn.Parameter(torch.ones(())) if scale == "learned" else scale
+
+    def change(self, x: Tensor) -> Tensor:
+        """scale A(x)."""
+        out = self.adapter(x)
+        return out * (self.scale.to(out.dtype) if isinstance(self.scale, Tensor) else self.scale)
 
 
 class SequentialAdapter(ScaledAdapter):
@@ -80,7 +143,7 @@ class SequentialAdapter(ScaledAdapter):
     def adapted(self, *args: Any, **keywords: Any) -> Tensor:
         """The adapted output of `base`."""
         y = self.base(*args, **keywords)
-        return y + self.adapter(y) * self.scale
+        return y + self.change(y)
 
 
 class ParallelAdapter(ScaledAdapter):
@@ -90,7 +153,7 @@ class ParallelAdapter(ScaledAdapter):
 
     def adapted(self, x: Tensor) -> Tensor:
         """The output of `base` plus that of the adapter."""
-        return self.base(x) + self.adapter(x) * self.scale
+        return self.base(x) + self.change(x)
 
 
 class ResidualAdapter(ScaledAdapter):
@@ -98,4 +161,12 @@ class ResidualAdapter(ScaledAdapter):
 
     def adapted(self, hidden: Tensor, x: Tensor) -> Tensor:
         """The output of `base` with the adapter's beside the FFN's."""
-        return self.base(hidden, x + self.adapter(x) * self.scale)
+        return self.base(hidden, x + self.change(x))
+
+
+class PostNormAdapter(ScaledAdapter):
+    """LN(s + scale A(LN(s))) for a norm `base` = LN of the sum s of the FFN's result and its input."""
+
+    def adapted(self, s: Tensor) -> Tensor:
+        """The adapted output of the block."""
+        return self.base(s + self.change(self.base(s)))

@@ -33,13 +33,18 @@ class AdapterConfig:
         KINDS[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        if self.blocks != "all" and (not isinstance(self.blocks, int) or self.blocks < 1):
+        whole = isinstance(self.blocks, int) and not isinstance(self.blocks, bool)
+        if self.blocks != "all" and (not whole or self.blocks < 1):
             raise ModelError(f"blocks={self.blocks!r} must be 'all' or a number of last blocks, at least 1")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """Sites and the layers to put there, whose `base` is what lies there; nothing is changed yet."""
         for block in self.chosen(anatomy):
             yield from self.place_in(block, generator)
+
+    def uses(self) -> tuple[str, ...]:
+        """Names of attached sets that this one is built on: `attach` freezes them, and they cannot go before it."""
+        return ()
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """Sites and layers of one block."""
@@ -74,7 +79,16 @@ class CombinedConfig(AdapterConfig):
 
     parts: tuple[AdapterConfig, ...]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.parts or not all(isinstance(part, AdapterConfig) for part in self.parts):
+            raise ModelError(f"parts={self.parts!r} must be one or more adapter configurations")
+
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """The layers of all parts."""
         for part in self.parts:
             yield from part.place(anatomy, generator)
+
+    def uses(self) -> tuple[str, ...]:
+        """Those of all parts."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.uses()))

@@ -13,7 +13,7 @@ from ..errors import ModelError, check_choice
 from .bottleneck import ACTIVATIONS, SequentialAdapter
 from .config import RankConfig
 from .layer import AdapterLayer
-from .masked import MaskedConv2d, initialise
+from .masked import MaskedConv2d, adapter_dtype, initialise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,15 @@ class ConvConfig(RankConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("activation", self.activation, (*ACTIVATIONS, "identity"))
+        check_choice("activation", self.activation, tuple(ACTIVATIONS))
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the block."""
         if block.attention is not None or not block.linears or not isinstance(block.linears[-1].get(), nn.Conv2d):
             raise ModelError(f"{block.site.path} is not a convolutional block: use BottleneckConfig or LoRAConfig")
         last = block.linears[-1].get()
-        adapter = ConvBottleneck(last.out_channels, self, generator).to(last.weight.device, last.weight.dtype)
+        adapter = ConvBottleneck(last.out_channels, self, generator)
+        adapter.to(last.weight.device, adapter_dtype(last.weight))
         yield block.site, SequentialAdapter(block.site.get(), adapter, self.scale)
 
 
@@ -47,7 +48,7 @@ class ConvBottleneck(nn.Module):
     def __init__(self, channels: int, config: ConvConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.down, self.up = MaskedConv2d(channels, config.r, 1), MaskedConv2d(config.r, channels, 1)
-        self.activation = ACTIVATIONS.get(config.activation, nn.Identity)()
+        self.activation = ACTIVATIONS[config.activation]()
         initialise(self.down, self.up, config.init, generator)
 
     def forward(self, x: Tensor) -> Tensor:

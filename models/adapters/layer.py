@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from ..anatomy import Wrapper
 from ..errors import ModelError
 
+_MERGES = "_sparsebench_merges"  # on a bare module: how many adapters are folded into it
+
 
 class AdapterLayer(Wrapper):
     """A frozen module `base` and an adapter: everything of this module that lies outside `base`.
@@ -52,6 +54,12 @@ class AdapterLayer(Wrapper):
         state = self.state_dict(keep_vars=True)
         return {name: value for name, value in state.items() if not name.startswith("base.")}
 
+    def match_mode(self) -> None:
+        """Put the adapter in the mode, training or evaluation, that `base` is in."""
+        self.training = self.base.training
+        for _, module in self.own():
+            module.train(self.training)
+
     def check_mergeable(self) -> None:
         """Raise `ModelError` where folding would change the function."""
         if not self.linear:
@@ -67,19 +75,28 @@ class AdapterLayer(Wrapper):
         """Fold the adapter into the bare module below; `unmerge` gives the old parameters back, bit for bit."""
         base = self.bare()
         self._before = {name: None if value is None else value.detach().clone() for name, value in _direct(base)}
+        self._depth = getattr(base, _MERGES, 0) + 1
+        setattr(base, _MERGES, self._depth)
         self.fold(base)
+
+    def is_last_merged(self) -> bool:
+        """Whether nothing was folded into the bare module after this layer."""
+        return getattr(self.bare(), _MERGES, 0) == self._depth
 
     @torch.no_grad()
     def unmerge(self) -> None:
         """Give the bare module the parameters it had before `merge`."""
         base = self.bare()
+        setattr(base, _MERGES, self._depth - 1)
+        if self._depth == 1:
+            delattr(base, _MERGES)
         for name, value in self._before.items():
             now = getattr(base, name)
             if value is None or now is None:
                 setattr(base, name, None if value is None else nn.Parameter(value, requires_grad=False))
             else:
                 now.copy_(value)
-        del self._before
+        del self._before, self._depth
 
     def bare(self) -> nn.Module:
         """The module below all wrappers."""
@@ -94,8 +111,11 @@ class FrozenNorm(Wrapper):
 
     def __init__(self, base: nn.Module) -> None:
         super().__init__(base)
-        self.training = base.training
-        base.eval()
+        self.match_mode()
+
+    def match_mode(self) -> None:
+        """Take over the mode of `base`, which goes into eval mode."""
+        self.train(self.base.training)
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
         """Normalise with the running statistics."""

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 
-from ..anatomy import Site, Wrapper
+from ..anatomy import Site
 from ..errors import ModelError
 from .config import AdapterConfig
 from .layer import AdapterLayer, FrozenNorm
-from .masked import Masked
+from .masked import PRUNED, Masked
+from .wrapping import Wrapped, bare_path, unwrap, wrap
 
 _ATTRIBUTE = "_sparsebench_adapters"
-PRUNED = ("mask", "values", "index")
 
 
 def adapter_sets(model: nn.Module) -> dict[str, AdapterSet]:
     """The sets that a model carries, by name, oldest first. They are copied and pickled with the model."""
-    if not hasattr(model, _ATTRIBUTE):
-        setattr(model, _ATTRIBUTE, {})
-    return getattr(model, _ATTRIBUTE)
+    return dict(getattr(model, _ATTRIBUTE, {}))
+
+
+def register(adapters: AdapterSet) -> None:
+    """Note on its model that a set is attached."""
+    setattr(adapters.model, _ATTRIBUTE, adapter_sets(adapters.model) | {adapters.name: adapters})
 
 
 @dataclass(eq=False)
 class AdapterSet:
-    """One set of adapters in a model; `attach` makes it."""
+    """One set of adapters in a model; `attach` makes it.
+
+    Acting on a set that is not on its model (removed, merged) raises `ModelError`.
+    """
 
     model: nn.Module
     config: AdapterConfig
     name: str
     was_trainable: list[nn.Parameter]
     head: Site | None
-    merged: list[tuple[nn.Module, str, AdapterLayer]] = field(default_factory=list)
+    merged: list[Wrapped] = field(default_factory=list)
 
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
         """Adapter layers by the name of their place in the bare model, in order."""
@@ -71,41 +76,55 @@ class AdapterSet:
         }
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """The prunable weights (not biases) by name."""
-        return {f"{name}.weight": layer.weight for name, layer in self.prunable().items()}
+        """What is stored of the prunable weights (not biases): the weight, or the surviving values, by name."""
+        return {f"{name}.weight": layer.stored for name, layer in self.prunable().items()}
 
     def count(self, *, head: bool = False) -> int:
         """Number of parameters that are trained, without pruned entries; with those of the head if asked for."""
         parameters = self.parameters() if head else self._own_parameters()
-        removed = sum(layer.masked_out() for layer in self.prunable().values())
-        return sum(parameter.numel() for parameter in parameters) - removed
+        return sum(parameter.numel() for parameter in parameters)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors of the adapters by name in the bare model, and the head's under its own name."""
         named: dict[int, tuple[str, Tensor]] = {}
+        seen: set[int] = set()
         for place, layer in self.layers():
+            shared = {child for child, module in layer.own() if id(module) in seen}
+            seen.update(id(module) for _, module in layer.own())
             for key, value in layer.own_state().items():
-                named.setdefault(id(value), (f"{place}.{key}", value))
+                if key.partition(".")[0] not in shared:
+                    named.setdefault(id(value), (f"{place}.{key}", value))
         return {key: value.detach() for key, value in named.values()} | self._head_state()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load what `state_dict` gave, pruned entries included. Raises `ModelError` when the names do not match."""
+        """Load what `state_dict` gave, pruned entries and removed units included.
+
+        Raises `ModelError` when names or shapes do not match.
+        """
         expected, given = _plain(self.state_dict()), _plain(state)
         if expected != given:
             missing, unexpected = sorted(expected - given), sorted(given - expected)
             raise ModelError(f"these are not the adapters of this model: missing {missing}, unexpected {unexpected}")
-        for place, layer in self.layers():
-            layer.load_state_dict(_below(place, state), strict=False)
+        for name, value in self._head_state().items():
+            if state[name].shape != value.shape:
+                raise ModelError(f"{name} has shape {tuple(value.shape)}, not {tuple(state[name].shape)} as given")
+        try:
+            for place, layer in self.layers():
+                layer.load_state_dict(_below(place, state), strict=False)
+        except RuntimeError as error:  # other shapes
+            raise ModelError(f"these are not the adapters of this model: {error}") from error
         if self.head is not None:
             self.head.get().load_state_dict(_below(bare_path(self.model, self.head.path), state))
 
     def enable(self) -> None:
         """Let the adapters act (they do after `attach`)."""
+        self.check_attached()
         for _, layer in self.layers():
             layer.enabled = True
 
     def disable(self) -> None:
         """Give the model the outputs it has without this set; the trained head stays."""
+        self.check_attached()
         for _, layer in self.layers():
             layer.enabled = False
 
@@ -115,9 +134,12 @@ class AdapterSet:
         Exact for kinds that are linear in their input, refused with a `ModelError` for others. The head keeps what it
         learned, and the parameters get back the `requires_grad` they had. `unmerge` undoes it.
         """
+        self._check_free()
         layers = [layer for _, layer in self.layers()]
         for layer in layers:
             layer.check_mergeable()
+        if not all(layer.enabled for layer in layers):
+            raise ModelError(f"adapters {self.name!r} are disabled: enable() them before merge()")
         for layer in layers:
             layer.merge()
         self.merged = self._detach()
@@ -125,28 +147,43 @@ class AdapterSet:
 
     def unmerge(self) -> nn.Module:
         """Put merged adapters back; the weights are again, bit for bit, those from before `merge`."""
-        sets = adapter_sets(self.model)
-        if not self.merged or self.name in sets:
+        if not self.merged or self.name in adapter_sets(self.model):
             raise ModelError(f"adapters {self.name!r} are not merged: unmerge() undoes merge()")
-        if any(getattr(parent, name) is not layer.base for parent, name, layer in self.merged):
+        layers = [wrapper for _, _, wrapper in self.merged if isinstance(wrapper, AdapterLayer)]
+        if not all(layer.is_last_merged() for layer in layers) or not wrap(self.merged):
             raise ModelError(
-                f"the model has changed since adapters {self.name!r} were merged: unmerge the newest first"
+                f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
             )
-        if not sets:
-            self.model.requires_grad_(False)
-        for parent, name, layer in reversed(self.merged):
+        if not adapter_sets(self.model):
+            own = {id(parameter) for parameter in self._own_parameters()}
+            for parameter in self.model.parameters():
+                parameter.requires_grad_(parameter.requires_grad and id(parameter) in own)
+        for _, _, wrapper in self.merged:
+            wrapper.match_mode()
+        for layer in layers:
             layer.unmerge()
-            setattr(parent, name, layer)
         if self.head is not None:
             self.head.get().requires_grad_(True)
         self.merged = []
-        sets[self.name] = self
+        register(self)
         return self.model
 
     def remove(self) -> nn.Module:
         """Take the adapters off and return the model; the head keeps what it learned."""
+        self._check_free()
         self._detach()
         return self.model
+
+    def check_attached(self) -> None:
+        """Raise `ModelError` unless the adapters are on the model."""
+        if adapter_sets(self.model).get(self.name) is not self:
+            raise ModelError(f"adapters {self.name!r} are not on the model: they were removed or merged")
+
+    def _check_free(self) -> None:
+        self.check_attached()
+        users = [name for name, other in adapter_sets(self.model).items() if self.name in other.config.uses()]
+        if users:
+            raise ModelError(f"adapters {users[0]!r} are built on {self.name!r}: remove those first")
 
     def _own_parameters(self) -> list[nn.Parameter]:
         return list(dict.fromkeys(value for _, layer in self.layers() for _, value in layer.own_parameters()))
@@ -157,40 +194,23 @@ class AdapterSet:
         path = bare_path(self.model, self.head.path)
         return {f"{path}.{key}": value for key, value in self.head.get().state_dict().items()}
 
-    def _detach(self) -> list[tuple[nn.Module, str, AdapterLayer]]:
-        """Unwrap this set's layers; with the last set the model is as it was, but for the head."""
-        gone = _unwrap(self.model, lambda module: isinstance(module, AdapterLayer) and module.owner == self.name)
-        sets = adapter_sets(self.model)
-        sets.pop(self.name, None)
-        if not sets:
-            for parent, name, norm in _unwrap(self.model, lambda module: isinstance(module, FrozenNorm)):
-                getattr(parent, name).train(norm.training)
-            self.model.requires_grad_(False)
-            for parameter in self.was_trainable:
-                parameter.requires_grad_(True)
-        return gone
-
-
-def bare_path(model: nn.Module, path: str) -> str:
-    """A dotted path as it reads in the model without wrappers."""
-    module, hops = model, []
-    for hop in path.split("."):
-        if not (isinstance(module, Wrapper) and hop == "base"):
-            hops.append(hop)
-        module = getattr(module, hop)
-    return ".".join(hops)
-
-
-def _unwrap(model: nn.Module, which: Callable[[nn.Module], bool]) -> list[tuple[nn.Module, str, Any]]:
-    """Put the base of each wrapper that is meant in its place; gives back where each of them was."""
-    places = [(parent, name) for parent in model.modules() for name, _ in parent.named_children()]
-    found = []
-    for parent, name in places:
-        child = getattr(parent, name)
-        if which(child):
-            setattr(parent, name, child.base)
-            found.append((parent, name, child))
-    return found
+    def _detach(self) -> list[Wrapped]:
+        """Unwrap this set's layers; with the last set the model is as it was, but for the head. Gives what went."""
+        gone = unwrap(self.model, lambda module: isinstance(module, AdapterLayer) and module.owner == self.name)
+        rest = {name: other for name, other in adapter_sets(self.model).items() if other is not self}
+        if rest:
+            setattr(self.model, _ATTRIBUTE, rest)
+            if self.head is not None:
+                self.head.get().requires_grad_(any(other.head is not None for other in rest.values()))
+            return gone
+        delattr(self.model, _ATTRIBUTE)
+        norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))
+        for _, _, norm in norms:
+            norm.base.train(norm.training)
+        self.model.requires_grad_(False)
+        for parameter in self.was_trainable:
+            parameter.requires_grad_(True)
+        return gone + norms
 
 
 def _plain(state: Mapping[str, Tensor]) -> set[str]:

@@ -1,0 +1,57 @@
+"""Putting wrappers into a model, taking them out and putting them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..anatomy import Wrapper
+from .layer import AdapterLayer, FrozenNorm
+
+Wrapped = tuple[nn.Module, str, AdapterLayer | FrozenNorm]
+"""A module, the name of a child in it, and the wrapper that is or was there."""
+
+
+def freeze_norms(model: nn.Module) -> None:
+    """Keep the running statistics of all batch norms as they are."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, _BatchNorm) and not isinstance(parent, FrozenNorm):
+                setattr(parent, name, FrozenNorm(child))
+
+
+def bare_path(model: nn.Module, path: str) -> str:
+    """A dotted path as it reads in the model without wrappers."""
+    module, hops = model, []
+    for hop in path.split("."):
+        if not (isinstance(module, Wrapper) and hop == "base"):
+            hops.append(hop)
+        module = getattr(module, hop)
+    return ".".join(hops)
+
+
+def wrap(gone: list[Wrapped]) -> bool:
+    """Put back what `unwrap` took; False, and nothing changed, where something else has come into a place."""
+    done: list[Wrapped] = []
+    for parent, name, wrapper in reversed(gone):
+        if getattr(parent, name) is not wrapper.base:
+            for other, there, put in reversed(done):
+                setattr(other, there, put.base)
+            return False
+        setattr(parent, name, wrapper)
+        done.append((parent, name, wrapper))
+    return True
+
+
+def unwrap(model: nn.Module, which: Callable[[nn.Module], bool]) -> list[Wrapped]:
+    """Put the base of each wrapper that is meant in its place; gives back where each of them was."""
+    places = [(parent, name) for parent in model.modules() for name, _ in parent.named_children()]
+    found = []
+    for parent, name in places:
+        child = getattr(parent, name)
+        if which(child):
+            setattr(parent, name, child.base)
+            found.append((parent, name, child))
+    return found
