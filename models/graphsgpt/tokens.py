@@ -8,7 +8,7 @@ not be tokenised has L = 0.
 Improved mode: the first token is node 0. Each further atom j comes right after the edge (i, j), i < j, that introduces
 it, i being its nearest predecessor; its other bonds to earlier atoms (i, j), smallest i first, follow before the next
 atom. A new-fragment edge is (0, j). Faithful mode follows the order of the bonds: an edge goes from the lower to the
-higher atom of the input, so a ring closure may have i > j, and where both ends are new the first stands right before it.
+higher atom of the input, so a ring closure may have i > j; where both ends are new the first stands right before it.
 
 Blocks: the first edge, all before it and the node after it are block 0; every later edge opens the next block. A
 position may see its own block and all earlier ones.
