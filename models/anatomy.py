@@ -131,11 +131,16 @@ class MLP:
             self.tail.replace(nn.Identity() if tail is None else tail)
 
 
+Prefixed = Callable[..., Any]
+"""prefixed(attention, keys, values, *args, **keywords): call a module in the place of an attention as
+attention(*args, **keywords), with further keys and values, both (key/value heads, n, head_dim), seen by all queries."""
+
+
 @dataclass(eq=False, kw_only=True)
 class Attention:
     """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v), and o.
 
-    A mixture of attention experts has none of these sites.
+    A mixture of attention experts has none of these sites. `prefixed` is None where nothing knows how to do that.
     """
 
     site: Site
@@ -147,6 +152,7 @@ class Attention:
     k: Site | None = None
     v: Site | None = None
     qkv: Site | None = None
+    prefixed: Prefixed | None = None
 
     @property
     def linears(self) -> tuple[Site, ...]:
@@ -159,6 +165,8 @@ class Block:
     """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions.
 
     `post_norm`: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
+    `branches`: where the block is x <- x + f(x) once per branch and nothing else, the children of `site` whose chain is
+    f, such as (norm1, attn, ls1, drop_path1); these sites hold what the block calls, wrappers included.
     """
 
     index: int
@@ -168,11 +176,15 @@ class Block:
     norms: tuple[Site, ...] = ()
     linears: tuple[Site, ...] = ()
     post_norm: bool = False
+    branches: tuple[tuple[Site, ...], ...] = ()
 
 
 @dataclass(eq=False, kw_only=True)
 class Anatomy:
-    """The whole model. `width` is the size of the final hidden state, `head` the task head or vocabulary projection."""
+    """The whole model. `width` is the size of the final hidden state, `head` the task head or vocabulary projection.
+
+    `prefix_tokens`: where blocks see an image as a row of tokens, those before its patches (class token, registers).
+    """
 
     model: nn.Module
     blocks: tuple[Block, ...]
@@ -180,6 +192,7 @@ class Anatomy:
     embeddings: tuple[Site, ...] = ()
     final_norm: Site | None = None
     head: Site | None = None
+    prefix_tokens: int | None = None
 
     def sites(self) -> Iterator[Site]:
         """Every site of the view."""
@@ -237,6 +250,20 @@ def see_through(parent: nn.Module, name: str) -> Site:
     while isinstance(site.get(), Wrapper):
         site = Site(site.get(), "base")
     return site
+
+
+def inner_sites(site: Site) -> Iterator[Site]:
+    """The sites of all modules with parameters of their own at or below `site`, seen through wrappers; with paths."""
+    module = site.get()
+    if not isinstance(module, nn.Module):
+        return
+    if module._parameters:
+        yield site
+    for name, _ in module.named_children():
+        child = Site(module, name, f"{site.path}.{name}")
+        while isinstance(child.get(), Wrapper):
+            child = Site(child.get(), "base", f"{child.path}.base")
+        yield from inner_sites(child)
 
 
 def head_beside(model: nn.Module, body: nn.Module) -> Site | None:

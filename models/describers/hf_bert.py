@@ -1,11 +1,13 @@
 """transformers: BERT and RoBERTa. Their FFN is spread over `intermediate` and `output.dense`."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, comes_from, head_beside, see_through
+from ..prefixed_attention import through_cache
 
 _FAMILIES = ("bert", "roberta")
 
@@ -37,23 +39,27 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=tuple(see_through(see_through(part, "output").get(), "LayerNorm") for part in (layer.attention, layer)),
+        norms=tuple(
+            see_through(see_through(part, "output").get(), "LayerNorm") for part in (attention.site.get(), layer)
+        ),
         linears=attention.linears + mlp.linears,
         post_norm=True,
     )
 
 
 def _attention(layer: Any) -> Attention:
-    projections = layer.attention.self
+    site = see_through(layer, "attention")
+    projections = site.get().self
     return Attention(
-        site=see_through(layer, "attention"),
+        site=site,
         q=see_through(projections, "query"),
         k=see_through(projections, "key"),
         v=see_through(projections, "value"),
-        o=see_through(layer.attention.output, "dense"),
+        o=see_through(site.get().output, "dense"),
         num_heads=projections.num_attention_heads,
         num_kv_heads=projections.num_attention_heads,
         head_dim=projections.attention_head_size,
+        prefixed=partial(through_cache, causal=projections.is_causal),
     )
 
 

@@ -1,5 +1,6 @@
 """transformers: Llama, Mistral, Qwen2, Qwen3; Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE, GLM-4-MoE, dots.llm1."""
 
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -17,6 +18,7 @@ from ..anatomy import (
     head_beside,
     see_through,
 )
+from ..prefixed_attention import through_cache
 
 _FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "glm4_moe", "dots1")
 
@@ -68,6 +70,7 @@ def _attention(layer: Any) -> Attention:
         num_heads=config.num_attention_heads,
         num_kv_heads=config.num_key_value_heads,
         head_dim=module.head_dim,
+        prefixed=partial(through_cache, causal=True),
     )
 
 

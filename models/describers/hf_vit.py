@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, comes_from, head_beside, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, head_beside, see_through
+from ..prefixed_attention import bare, extended_mask, joined
+
+_BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
 
 
 def matches(model: nn.Module) -> bool:
@@ -22,6 +25,7 @@ def describe(model: Any) -> Anatomy:
         embeddings=(see_through(body, "embeddings"),),
         final_norm=see_through(body, "layernorm"),
         head=head_beside(model, body),
+        prefix_tokens=1,
     )
 
 
@@ -36,6 +40,7 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(layer, "layernorm_before"), see_through(layer, "layernorm_after")),
         linears=attention.linears + mlp.linears,
+        branches=tuple(tuple(Site(layer, name) for name in names) for names in _BRANCHES),
     )
 
 
@@ -52,7 +57,33 @@ def _attention(layer: Any) -> Attention:
         num_heads=heads,
         num_kv_heads=heads,
         head_dim=module.head_dim,
+        prefixed=_prefixed,
     )
+
+
+def _prefixed(
+    module: nn.Module, keys: Tensor, values: Tensor, x: Tensor, attention_mask: Tensor | None = None, **keywords: Any
+) -> tuple[Tensor, Tensor | None]:
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+    from transformers.models.vit.modeling_vit import eager_attention_forward
+
+    vit = bare(module)
+    q, k, v = (
+        projection(x).unflatten(-1, (-1, vit.head_dim)).transpose(1, 2)
+        for projection in (vit.q_proj, vit.k_proj, vit.v_proj)
+    )
+    attend = ALL_ATTENTION_FUNCTIONS.get_interface(vit.config._attn_implementation, eager_attention_forward)
+    out, weights = attend(
+        vit,
+        q,
+        joined(keys, k),
+        joined(values, v),
+        extended_mask(attention_mask, x, keys.shape[1], causal=False),
+        dropout=vit.attention_dropout if vit.training else 0.0,
+        scaling=vit.scaling,
+        **keywords,
+    )
+    return vit.o_proj(out.flatten(2)), weights
 
 
 def _mlp(layer: Any) -> MLP:

@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
+from ..prefixed_attention import bare, extended_mask, joined
+
+_BRANCHES = (("norm1", "attn", "ls1", "drop_path1"), ("norm2", "mlp", "ls2", "drop_path2"))
 
 
 def matches(model: nn.Module) -> bool:
@@ -23,6 +27,7 @@ def describe(model: Any) -> Anatomy:
         embeddings=(see_through(model, "patch_embed"), *(Site(model, name) for name in tokens)),
         final_norm=see_through(model, norm),
         head=None if isinstance(model.head, nn.Identity) else see_through(model, "head"),
+        prefix_tokens=model.num_prefix_tokens,
     )
 
 
@@ -37,7 +42,12 @@ def _block(blocks: nn.Module, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(block, "norm1"), see_through(block, "norm2")),
         linears=attention.linears + mlp.linears,
+        branches=tuple(tuple(Site(block, name) for name in names) for names in _BRANCHES) if _is_sum(block) else (),
     )
+
+
+def _is_sum(block: nn.Module) -> bool:
+    return (type(block).__module__, type(block).__name__) == ("timm.models.vision_transformer", "Block")
 
 
 def _attention(block: Any) -> Attention:
@@ -50,7 +60,31 @@ def _attention(block: Any) -> Attention:
         num_heads=module.num_heads,
         num_kv_heads=module.num_heads,
         head_dim=module.head_dim,
+        prefixed=_prefixed if type(module).__name__ == "Attention" else None,
     )
+
+
+def _prefixed(
+    module: nn.Module,
+    keys: Tensor,
+    values: Tensor,
+    x: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+) -> Tensor:
+    vit = bare(module)
+    q, k, v = vit.qkv(x).unflatten(-1, (3, vit.num_heads, vit.head_dim)).permute(2, 0, 3, 1, 4).unbind()
+    out = F.scaled_dot_product_attention(
+        vit.q_norm(q),
+        joined(keys, vit.k_norm(k)),
+        joined(values, v),
+        attn_mask=extended_mask(attn_mask, x, keys.shape[1], causal=is_causal),
+        dropout_p=vit.attn_drop.p if vit.training else 0.0,
+        scale=vit.scale,
+    )
+    out = vit.norm(out.transpose(1, 2).flatten(2))
+    gate = getattr(vit, "gate", None)
+    return vit.proj_drop(vit.proj(out if gate is None else out * gate(x).sigmoid()))
 
 
 def _mlp(block: Any) -> MLP:
