@@ -74,11 +74,12 @@ def grasp(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
 
 
 def synflow(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
-    """|w dR/dw| with R the sum of |U| |D| 1 over outputs (Tanaka et al., arXiv 2006.05467), per adapter in isolation.
+    """|w dR/dw| / R with R the product over adapters of the flow 1^T |U| |D| 1 (Tanaka et al., arXiv 2006.05467).
 
-    Without data and in float64. For one pair of projections D (r, in) and U (out, r) the derivative is known:
-    S(D_ji) = |D_ji| sum_o |U_oj| and S(U_oj) = |U_oj| sum_i |D_ji|. Biases, norms and the activation do not enter, so
-    the scores of D and U have the same sum, in every unit.
+    Without data and in float64. Biases, norms and activations do not enter; D (r, in) and U (out, r) of one adapter
+    have the scores |D_ji| sum_o |U_oj| and |U_oj| sum_i |D_ji|, over its flow. As in a chain of layers all weights then
+    have the same sum of scores, 1, and every unit gets as much as it gives, so that in small rounds no weight is
+    emptied before the others. (The released code adds the flows up; a weaker adapter then goes as a whole.)
     """
     scores = []
     for layer in layers:
@@ -86,8 +87,9 @@ def synflow(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
         other = pair.up if side == 0 else pair.down
         sums = unit_sums(other.effective(torch.float64).detach().abs(), 1 - side)
         weight = layer.effective(torch.float64).detach().abs()
-        shape = [-1 if d == side else 1 for d in range(weight.dim())]
-        scores.append((weight * sums.view(shape))[layer.mask])
+        through = weight * sums.view([-1 if d == side else 1 for d in range(weight.dim())])
+        flow = through.sum()
+        scores.append((through / flow if flow > 0 else through)[layer.mask])
     return scores
 
 
