@@ -17,6 +17,8 @@ from .prediction import Body, Paired, Pairs, PredictionData, Predictor
 
 LARGEST = 2**29
 """Bytes above which the results of the frozen stages are not kept."""
+SAMPLE = 8
+"""Examples from whose results their bytes are reckoned."""
 
 
 class Remainder(Body):
@@ -27,10 +29,9 @@ class Remainder(Body):
         self.whole, self.start = body, start
         self.width, self.unit = body.width, body.unit
 
-    def collate(self, items: list[Tensor]) -> Tensor:
-        """Results of the frozen stages as one batch; feature maps lie channels last, where convolutions are faster."""
-        batch = torch.stack(items)
-        return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
+    def collate(self, items: list[Tensor]) -> Any:
+        """Results of the frozen stages as one batch."""
+        return self.whole.join(items)
 
     def forward(self, inputs: Any) -> Any:
         """Features of shape (B, width) from the output of stage `start - 1`."""
@@ -56,8 +57,9 @@ def cut(model: nn.Module, data: Any, context: Context) -> tuple[nn.Module, Any]:
     """
     if not isinstance(model, Predictor) or not isinstance(data, PredictionData) or not len(data.train):
         return model, data
-    start, size = frozen_stages(model.body, data.collate([data.train[0]])[0])
-    if start == 0 or size * (len(data.train) + len(data.val)) > LARGEST:
+    sample = list(data.train[:SAMPLE])
+    start, size = frozen_stages(model.body, data.collate(sample)[0])
+    if start == 0 or size / len(sample) * (len(data.train) + len(data.val)) > LARGEST:
         return model, data
     rest = Cut(model, start)
     train, val = (_through(model.body, start, part, data, context) for part in (data.train, data.val))
@@ -71,9 +73,10 @@ def frozen_stages(body: Body, inputs: Any) -> tuple[int, int]:
     with torch.enable_grad():
         for number, stage in enumerate(stages := body.stages()):
             inputs = stage(inputs)
-            if inputs.requires_grad:
+            parts = body.split(inputs)
+            if any(part.requires_grad for part in parts):
                 return number, size
-            size = inputs.nbytes
+            size = sum(part.nbytes for part in parts)
     return len(stages), size
 
 
@@ -82,13 +85,14 @@ def _through(body: Body, start: int, part: Pairs, data: PredictionData, context:
     """`part` with the results of the first `start` stages in the place of its inputs."""
     body.eval()
     size = context.budget.batch_size
-    found, targets = [], []
+    found: list[Tensor] = []
+    targets = []
     for first in range(0, len(part), size):
         inputs, target = data.collate(list(part[first : first + size]))
         with torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16):
-            found.append(_run(body.stages()[:start], inputs).cpu())
+            found += body.split(_run(body.stages()[:start], inputs).to("cpu"))
         targets.append(target.cpu())
-    return Paired(list(torch.cat(found)), torch.cat(targets)) if found else Paired((), torch.zeros(0))
+    return Paired(found, torch.cat(targets)) if found else Paired((), torch.zeros(0))
 
 
 def _run(stages: Any, inputs: Any) -> Any:

@@ -47,7 +47,7 @@ class Body(nn.Module):
 
     width: int
     unit: str
-    """What one example is called: image or molecule."""
+    """What one example is called: image, molecule or text."""
 
     def encode(self, raw: Sequence[Any]) -> Sequence[Any]:
         """Fixed preprocessing, done once before training (resize, normalise, build graphs)."""
@@ -62,8 +62,17 @@ class Body(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
 
     def stages(self) -> Sequence[Callable[[Any], Any]]:
-        """Steps that make up `forward`, one after another; every result is a tensor with examples first."""
+        """Steps that make up `forward`, one after another; what a step gives, `split` takes apart."""
         return (self.forward,)
+
+    def split(self, result: Any) -> list[Tensor]:
+        """What a stage gives for a batch, example by example: here a tensor with examples first."""
+        return list(result)
+
+    def join(self, items: list[Tensor]) -> Any:
+        """A batch for the next stage from what `split` gave. Maps lie channels last, where convolutions are faster."""
+        batch = torch.stack(items)
+        return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
 
 class Predictor(nn.Module):
@@ -153,10 +162,15 @@ class PredictionTask(Task):
     """Base of the prediction tasks; a subclass states `target`, the sources and `load`."""
 
     target: ClassVar[Target]
+    trains: ClassVar[bool] = True
 
     @abstractmethod
     def load(self) -> Splits:
         """The fixed splits."""
+
+    def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
+        """Metrics of a part, from outputs (N, outputs) in the targets' unit."""
+        return score(outputs, targets, self.target, generator)
 
     def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load and encode the splits, and put a fresh head on the backbone's body."""
@@ -215,7 +229,7 @@ class PredictionTask(Task):
         outputs = predict(model, part, data, context.budget.batch_size)
         targets = targets_of(part)
         generator = context.task_generator("bootstrap")
-        return score(data.scale.undo(outputs), data.scale.undo(targets), self.target, generator)
+        return self.score(data.scale.undo(outputs), data.scale.undo(targets), generator)
 
     def _measure(self, model: nn.Module, data: PredictionData, context: Context) -> Costs:
         pairs = list(data.test[: context.budget.batch_size])

@@ -1,6 +1,6 @@
-"""Scores of predictions with standard errors: accuracy, RMSE, ROC-AUC."""
+"""Scores of predictions with standard errors: accuracy, macro F1, RMSE, correlations, ROC-AUC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,19 +67,77 @@ def area_under_curve(outputs: Tensor, targets: Tensor, generator: torch.Generato
     n, value = len(labels_NT), _mean_auc(scores_NT, labels_NT)
     if np.isnan(value):
         raise ValueError(f"no column of the {n} examples has both classes: ROC-AUC is not defined")
-    draws = [
-        _mean_auc(scores_NT[rows], labels_NT[rows])
-        for rows in torch.randint(n, (BOOTSTRAP_DRAWS, n), generator=generator).numpy()
-    ]
     metric = Metric(
         value=value,
-        stderr=float(np.nanstd(draws, ddof=1)),
+        stderr=_bootstrap(lambda rows: _mean_auc(scores_NT[rows], labels_NT[rows]), n, generator),
         n=n,
         higher_is_better=True,
         chance=0.5,
         unit="share",
     )
     return Scores("roc_auc", {"roc_auc": metric}, {"score": outputs.tolist(), "target": _plain(targets)})
+
+
+def macro_f1(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Metric:
+    """Mean over classes of the F1 of class numbers (N,), over the classes that are there or predicted.
+
+    Standard error by bootstrap over examples.
+    """
+    predicted, actual, classes = outputs.argmax(dim=1).numpy(), targets.numpy(), outputs.shape[1]
+    n = len(actual)
+    return Metric(
+        value=_mean_f1(predicted, actual, classes),
+        stderr=_bootstrap(lambda rows: _mean_f1(predicted[rows], actual[rows], classes), n, generator),
+        n=n,
+        higher_is_better=True,
+        unit="share",
+    )
+
+
+def correlations(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Metric]:
+    """Pearson's and Spearman's correlation of outputs (N, 1) with known targets (N, 1); 0 where either is constant.
+
+    Standard errors by bootstrap over examples.
+    """
+    from scipy.stats import rankdata
+
+    x, y = outputs[:, 0].double().numpy(), targets[:, 0].double().numpy()
+
+    def pearson(rows: Any) -> float:
+        return _pearson(x[rows], y[rows])
+
+    def spearman(rows: Any) -> float:
+        return _pearson(rankdata(x[rows]), rankdata(y[rows]))
+
+    return {
+        name: Metric(
+            value=statistic(slice(None)),
+            stderr=_bootstrap(statistic, len(x), generator),
+            n=len(x),
+            higher_is_better=True,
+            chance=0.0,
+            unit="",
+        )
+        for name, statistic in (("pearson", pearson), ("spearman", spearman))
+    }
+
+
+def _bootstrap(statistic: Callable[[np.ndarray], float], n: int, generator: torch.Generator) -> float:
+    """Standard deviation of `statistic(rows)` over samples of n of n rows, with replacement."""
+    draws = torch.randint(n, (BOOTSTRAP_DRAWS, n), generator=generator).numpy()
+    return float(np.nanstd([statistic(rows) for rows in draws], ddof=1))
+
+
+def _mean_f1(predicted: np.ndarray, actual: np.ndarray, classes: int) -> float:
+    hits = np.bincount(actual[predicted == actual], minlength=classes)
+    both = np.bincount(predicted, minlength=classes) + np.bincount(actual, minlength=classes)
+    return float((2 * hits[both > 0] / both[both > 0]).mean())
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    scale = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / scale) if scale > 0 else 0.0
 
 
 def _mean_auc(scores_NT: np.ndarray, labels_NT: np.ndarray) -> float:

@@ -56,6 +56,8 @@ class Task(ABC):
     """The group whose mean the suite reports, for instance VTAB's natural, specialized or structured."""
     sources: ClassVar[tuple[str, ...]] = ()
     """Names of the data sources, as in `data/manifest/`."""
+    trains: ClassVar[bool] = False
+    """Whether `Method.fit` gets training data here."""
 
     def unsupported(self, backbone: Backbone) -> str | None:
         """Why this task cannot use `backbone`, or None if it can."""

@@ -19,7 +19,7 @@ from sparsebench.reports.record import Costs, Metric
 
 from ..context import Context, Target
 from ..measure import Clock, measure_costs
-from ..method import Method
+from ..method import Backbone, Method
 from ..task import LoadBackbone, Outcome, Setup, Task
 
 CALIBRATION_DOMAINS = ("encyclopedic", "code", "law")
@@ -57,6 +57,10 @@ class LanguageTask(Task):
     @abstractmethod
     def evaluate(self, lm: CausalLM, context: Context) -> Scored:
         """Score the model, which is in eval mode, on the test part."""
+
+    def unsupported(self, backbone: Backbone) -> str | None:
+        """Encoders read in both directions."""
+        return "an encoder: it predicts no next token" if backbone.family == "encoder" else None
 
     def documents(self, domain: str, part: Any) -> tuple[str, ...]:
         """Documents of one half ("calibration" or "test") of a text domain, in a fixed order."""

@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import f1_score, roc_auc_score
 
 from sparsebench.suites.context import Target
-from sparsebench.suites.scores import accuracy, area_under_curve, root_mean_squared_error, score
+from sparsebench.suites.scores import (
+    accuracy,
+    area_under_curve,
+    correlations,
+    macro_f1,
+    root_mean_squared_error,
+    score,
+)
 
 
 def generator() -> torch.Generator:
@@ -109,3 +117,33 @@ def test_outputs_that_are_not_finite_raise(kind: str) -> None:
 def test_no_scorable_column_raises() -> None:
     with pytest.raises(ValueError, match="no column"):
         area_under_curve(torch.rand(3, 1), torch.ones(3, 1), generator())
+
+
+def test_macro_f1_is_that_of_scikit_learn() -> None:
+    outputs = torch.randn(60, 5, generator=generator())
+    targets = torch.randint(4, (60,), generator=generator())
+    expected = f1_score(targets.numpy(), outputs.argmax(1).numpy(), average="macro")
+    metric = macro_f1(outputs, targets, generator())
+    assert metric.value == pytest.approx(expected)
+    assert metric.stderr is not None and 0.02 < metric.stderr < 0.12
+
+
+def test_macro_f1_weighs_a_rare_class_as_much_as_a_frequent_one() -> None:
+    outputs = torch.tensor([[1.0, 0.0]]).repeat(10, 1)  # always the frequent class
+    targets = torch.tensor([0] * 9 + [1])
+    assert macro_f1(outputs, targets, generator()).value == pytest.approx((2 * 9 / (10 + 9) + 0) / 2)
+
+
+def test_correlations_are_those_of_scipy() -> None:
+    targets = torch.randn(50, 1, generator=generator())
+    outputs = targets**3 + 0.5 * torch.randn(50, 1, generator=torch.Generator().manual_seed(1))
+    x, y = outputs[:, 0].numpy(), targets[:, 0].numpy()
+    found = correlations(outputs, targets, generator())
+    assert found["pearson"].value == pytest.approx(pearsonr(x, y).statistic, rel=1e-5)
+    assert found["spearman"].value == pytest.approx(spearmanr(x, y).statistic, rel=1e-5)
+    assert all(metric.stderr is not None and 0 < metric.stderr < 0.1 for metric in found.values())
+
+
+def test_a_constant_prediction_correlates_with_nothing() -> None:
+    targets = torch.randn(20, 1, generator=generator())
+    assert {m.value for m in correlations(torch.ones(20, 1), targets, generator()).values()} == {0.0}

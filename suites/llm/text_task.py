@@ -1,0 +1,57 @@
+"""Protocol of the text tasks: an encoder and a head predict a class or a score for a text or a pair of texts."""
+
+import functools
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from sparsebench.data.labelled.table import LabelledTexts, Parts
+
+from ..method import Backbone
+from ..prediction import Examples, PredictionTask, Splits
+from ..scores import Scores, correlations, macro_f1
+
+
+class TextTask(PredictionTask):
+    """Base of the text tasks; a subclass states `target`, the sources and `parts`.
+
+    Classes are scored by accuracy, with macro F1 beside it; a score by Pearson's correlation, as STS-B is (with
+    Spearman's; Cer et al., 2017), and RMSE beside it. The first `budget.test_examples` texts of the test part are a
+    random sample of it, the same for every method and seed.
+    """
+
+    group = "text"
+
+    @abstractmethod
+    def parts(self) -> Parts:
+        """The fixed parts, each in a random order."""
+
+    def unsupported(self, backbone: Backbone) -> str | None:
+        """Causal language models give no vector for a text."""
+        return None if backbone.family == "encoder" else "a causal LM: this task takes an encoder"
+
+    def load(self) -> Splits:
+        """The parts; read and split once per process."""
+        return _load(type(self))
+
+    def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
+        """Metrics of a part. Raises FloatingPointError when an output is not finite."""
+        scores = super().score(outputs, targets, generator)
+        if self.target.kind == "regression":
+            return Scores("pearson", {**correlations(outputs, targets, generator), **scores.metrics}, scores.examples)
+        more = {"macro_f1": macro_f1(outputs, targets, generator)}
+        return Scores(scores.main, {**scores.metrics, **more}, scores.examples)
+
+
+@functools.cache
+def _load(task: type[TextTask]) -> Splits:
+    parts = task().parts()
+    classes = len(parts.train.classes) or 1
+    if classes != task.target.outputs:
+        raise ValueError(f"{task.__name__} has {classes} outputs, its target says {task.target.outputs}")
+    return Splits(*map(_examples, (parts.train, parts.val, parts.test)))
+
+
+def _examples(part: LabelledTexts) -> Examples:
+    return Examples(part.texts, part.targets)

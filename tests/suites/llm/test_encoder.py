@@ -1,0 +1,113 @@
+"""The text body: that of transformers, whatever the padding, with stages that can be taken apart."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from sparsebench.models.anatomy import describe
+from sparsebench.suites.llm.backbones import tiny_encoder
+from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.encoder import LENGTH, Padded, TextBody, remembered
+
+TEXTS = ["a", "some text", ("first", "and second"), "x" * 500]
+
+
+@pytest.fixture
+def body() -> TextBody:
+    return tiny_encoder.load(torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def slow_features(body: TextBody, text) -> Tensor:
+    """One text by itself through transformers, mean over its tokens."""
+    parts = (text,) if isinstance(text, str) else text
+    options = {"truncation": True, "max_length": LENGTH, "return_token_type_ids": True, "return_tensors": "pt"}
+    inputs = byte_tokenizer()(*parts, **options)
+    return body.network(**inputs).last_hidden_state[0].mean(0)
+
+
+@torch.no_grad()
+def test_features_of_a_batch_are_those_of_each_text_alone(body: TextBody) -> None:
+    features = body(body.collate(body.encode(TEXTS)))
+    expected = torch.stack([slow_features(body, text) for text in TEXTS])
+    assert features.shape == (4, 32)
+    assert torch.allclose(features, expected, atol=1e-5)
+    assert (expected[0] - expected[1]).abs().max() > 0.1  # the comparison can fail
+
+
+@pytest.mark.data
+@torch.no_grad()
+def test_minilm_gives_the_vectors_of_transformers_and_knows_what_is_alike() -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    from sparsebench.suites.llm.backbones import minilm_l6
+
+    body = minilm_l6.load(torch.Generator())
+    assert sum(p.numel() for p in body.parameters()) == 22_565_376
+    texts = ["A man is eating food.", "Someone has a meal.", "The stock market fell sharply today."]
+    features = body(body.collate(body.encode(texts)))
+    model, tokenizer = (kind.from_pretrained(minilm_l6._folder()) for kind in (AutoModel, AutoTokenizer))
+    inputs = tokenizer(texts, padding=True, return_tensors="pt")
+    hidden, mask = model.eval()(**inputs).last_hidden_state, inputs["attention_mask"].unsqueeze(-1)
+    assert torch.allclose(features, (hidden * mask).sum(1) / mask.sum(1), atol=1e-4)
+    alike = torch.nn.functional.cosine_similarity(features[:1], features[1:])
+    assert alike[0] > 0.5 > 0.2 > alike[1]
+
+
+def test_a_batch_is_as_long_as_its_longest_text(body: TextBody) -> None:
+    batch = body.collate(body.encode(TEXTS[:3]))
+    assert batch.values.shape == (3, 15, 2)  # "first" and "and second"
+    assert batch.attention_mask.sum(1).tolist() == [1, 9, 15]
+    assert body.encode(TEXTS)[3].shape == (LENGTH, 2)
+
+
+def test_the_second_text_of_a_pair_is_another_segment(body: TextBody) -> None:
+    assert body.encode([("ab", "c")])[0][:, 1].tolist() == [0, 0, 1]
+
+
+def test_a_text_is_tokenised_once() -> None:
+    calls = []
+
+    def tokenizer(*texts, **options):
+        calls.append(texts[0])
+        return byte_tokenizer()(*texts, **options)
+
+    memory: dict = {}
+    first = remembered(memory, tokenizer, ["a", "b", "a", ("c", "d")])
+    again = remembered(memory, tokenizer, ["b", "a", ("c", "d")])
+    assert calls == [["a", "b"], ["c"]]
+    assert again[0] is first[1] and again[1] is first[0] is first[2] and again[2] is first[3]
+
+
+@torch.no_grad()
+def test_stages_are_the_forward_pass_and_can_be_taken_apart_anywhere(body: TextBody) -> None:
+    items = body.encode(TEXTS)
+    expected = body(body.collate(items))
+    for cut in range(len(body.stages()) + 1):
+        result: Padded | Tensor = body.collate(items)
+        for stage in body.stages()[:cut]:
+            result = stage(result)
+        parts = body.split(result)
+        assert len(parts) == len(TEXTS)
+        if cut < len(body.stages()):
+            assert [len(part) for part in parts] == [len(item) for item in items]
+        order = [2, 0, 3, 1]
+        result = body.join([parts[index] for index in order])
+        for stage in body.stages()[cut:]:
+            result = stage(result)
+        assert isinstance(result, Tensor) and torch.allclose(result, expected[order], atol=1e-5)
+
+
+def test_training_has_no_dropout_and_copies_share_the_tokenizer(body: TextBody) -> None:
+    batch = body.collate(body.encode(TEXTS))
+    body.train()
+    assert torch.equal(body(batch), body(batch))
+    assert copy.deepcopy(body).tokenize is body.tokenize
+
+
+def test_anatomy_is_that_of_the_network(body: TextBody) -> None:
+    anatomy = describe(body)
+    assert anatomy.model is body and len(anatomy.blocks) == 2 and anatomy.width == 32
+    assert anatomy.blocks[0].mlp is not None and anatomy.blocks[0].mlp.hidden == 64

@@ -1,0 +1,156 @@
+"""Text tasks through the protocol of prediction tasks; frozen blocks computed once; the packaged sets."""
+
+import dataclasses
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sparsebench.data.labelled.table import LabelledTexts, Parts, hashed_parts, normal_form
+from sparsebench.suites.context import Budget, Context, Target
+from sparsebench.suites.frozen_prefix import Cut, cut
+from sparsebench.suites.llm.backbones import tiny_encoder
+from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
+from sparsebench.suites.llm.text_task import TextTask
+from sparsebench.suites.method import Backbone
+from sparsebench.suites.methods.adapter import Adapter
+from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.full_tuning import FullTuning
+from sparsebench.suites.methods.linear_probe import LinearProbe
+from sparsebench.suites.methods.lora import LoRA
+from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.sparse_adapter import SparseAdapter
+from sparsebench.suites.training import train
+
+TRAINED = [
+    Adapter(rank=4, blocks=1, learning_rate=1e-2),
+    SparseAdapter(base_rank=4, learning_rate=1e-2),
+    LoRA(rank=4, learning_rate=1e-2),
+    FullTuning(learning_rate=3e-3),
+    LinearProbe(),
+    RandomSplit(),
+]
+
+
+def surroundings(dtype: torch.dtype = torch.float32) -> Context:
+    budget = Budget(epochs=10, batch_size=16, calibration_examples=32)
+    return Context(suite="llm", task="synthetic_texts", seed=0, budget=budget, dtype=dtype)
+
+
+@pytest.mark.parametrize("method", TRAINED, ids=lambda method: type(method).__name__)
+def test_methods_learn(method: Any) -> None:
+    outcome = SyntheticTexts().run(method, tiny_encoder.load, surroundings())
+    accuracy, f1 = outcome.metrics["accuracy"], outcome.metrics["macro_f1"]
+    assert outcome.main_metric == "accuracy" and accuracy.n == 64 and accuracy.chance == 0.25
+    assert accuracy.value > 0.6 and f1.value > 0.6
+    assert outcome.costs is not None and outcome.costs.unit == "text" and outcome.costs.flops > 0
+
+
+def test_bfloat16_training_learns_too() -> None:
+    outcome = SyntheticTexts().run(TRAINED[0], tiny_encoder.load, surroundings(torch.bfloat16))
+    assert outcome.metrics["accuracy"].value > 0.6
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_training_from_the_frozen_blocks_is_training_the_whole(blocks: int) -> None:
+    method = Adapter(rank=4, blocks=blocks, learning_rate=1e-2)
+    losses, weights = [], []
+    for shortened in (False, True):
+        ready = SyntheticTexts().setup(tiny_encoder.load, surroundings())
+        model = method.prepare(ready.model, ready.context)
+        rest, data = cut(model, ready.data, ready.context) if shortened else (model, ready.data)
+        assert isinstance(rest, Cut) == shortened
+        losses.append([loss for _, loss in train(method, rest, data, ready.context)["train loss"]])
+        weights.append([parameter.detach() for parameter in model.parameters()])
+    assert len(losses[0]) == 60 and losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*weights, strict=True))
+
+
+def test_frozen_results_have_the_length_of_their_text() -> None:
+    ready = SyntheticTexts().setup(tiny_encoder.load, surroundings())
+    model = Adapter(rank=4, blocks=1).prepare(ready.model, ready.context)
+    _, data = cut(model, ready.data, ready.context)
+    tokens = [len(item) for item, _ in ready.data.train]
+    assert [len(item) for item, _ in data.train] == tokens and len(set(tokens)) > 10
+
+
+class Lengths(TextTask):
+    """How long is a text? A score."""
+
+    version = "1"
+    target = Target("regression", 1)
+
+    def parts(self) -> Parts:
+        texts = tuple("ab" * count + "!" for count in range(1, 61))
+        return hashed_parts(LabelledTexts(texts=texts, targets=np.arange(60.0)[:, None]), val=10, test=20)
+
+
+def test_a_score_is_judged_by_its_correlation() -> None:
+    outcome = Lengths().run(FullTuning(learning_rate=3e-3), tiny_encoder.load, surroundings())
+    assert outcome.main_metric == "pearson"
+    assert outcome.metrics["pearson"].value > 0.5 and outcome.metrics["spearman"].value > 0.5
+    assert outcome.metrics["rmse"].higher_is_better is False
+    assert len(outcome.examples["prediction"]) == 20
+
+
+def test_outputs_must_fit_the_classes() -> None:
+    wrong = type("Wrong", (SyntheticTexts,), {"target": Target("classification", 3)})
+    with pytest.raises(ValueError, match="4 outputs, its target says 3"):
+        wrong().load()
+
+
+def test_encoders_and_causal_models_have_tasks_of_their_own() -> None:
+    encoder, decoder = Backbone("minilm_l6", "encoder"), Backbone("smollm2_135m_instruct", "transformer")
+    assert SyntheticTexts().unsupported(encoder) is None
+    assert SyntheticTexts().unsupported(decoder) == "a causal LM: this task takes an encoder"
+    assert SyntheticText().unsupported(decoder) is None
+    assert SyntheticText().unsupported(encoder) == "an encoder: it predicts no next token"
+    assert Dense().unsupported(SyntheticTexts, encoder) is not None
+
+
+SIZES = {
+    "trec6": (3880, 500, 1000),
+    "sms_spam": (3011, 500, 1000),
+    "movie_snippets": (3000, 500, 2000),
+    "movie_snippets_score": (3000, 500, 2000),
+    "newsgroups20": (2000, 500, 7528),
+    "reuters_r8": (2000, 500, 2189),
+    "sst2_tuned": (422, 100, 350),
+    "mrpc_tuned": (208, 50, 150),
+    "rte_tuned": (127, 30, 120),
+}
+
+
+def load_task(name: str) -> TextTask:
+    module = importlib.import_module(f"sparsebench.suites.llm.tasks.{name}")
+    (task,) = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    return task()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", SIZES)
+def test_parts_have_the_stated_sizes_and_share_no_text(name: str) -> None:
+    task = load_task(name)
+    splits = task.load()
+    parts = (splits.train, splits.val, splits.test)
+    assert tuple(len(part.inputs) for part in parts) == SIZES[name]
+    train, val, test = ({normal_form(text) for text in part.inputs} for part in parts)
+    assert not train & val and not train & test and not val & test
+    if task.target.kind == "classification":
+        assert set(splits.train.targets.tolist()) == set(range(task.target.outputs))
+        first = np.bincount(splits.test.targets[:300], minlength=task.target.outputs) / min(300, len(test))
+        whole = np.bincount(splits.test.targets, minlength=task.target.outputs) / len(splits.test.targets)
+        assert np.abs(first - whole).max() < 0.12  # the first rows are a sample of all classes
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "least"), [("trec6", 0.8), ("sms_spam", 0.93)])
+def test_a_probe_of_the_published_encoder_is_far_above_chance(name: str, least: float) -> None:
+    from sparsebench.suites.llm.backbones import minilm_l6
+
+    context = dataclasses.replace(surroundings(), task=name, budget=Budget(batch_size=32, test_examples=400))
+    outcome = load_task(name).run(LinearProbe(), minilm_l6.load, context)
+    assert outcome.metrics["accuracy"].value > least
