@@ -87,12 +87,8 @@ class BottleneckConfig(RankConfig):
     ) -> tuple[Site, AdapterLayer]:
         assert block.mlp is not None
         like = next(block.site.get().parameters())
-        layer = kind(site.get(), Bottleneck(block.mlp.width, self, generator), self.scale)
-        for _, module in layer.own():
-            module.to(like.device, adapter_dtype(like))
-        if isinstance(layer.scale, nn.Parameter):
-            layer.scale.data = layer.scale.to(like.device, adapter_dtype(like))
-        return site, layer
+        adapter = Bottleneck(block.mlp.width, self, generator).to(like.device, adapter_dtype(like))
+        return site, kind(site.get(), adapter, self.scale)
 
 
 class OwnNorm(nn.LayerNorm):
@@ -129,7 +125,7 @@ class ScaledAdapter(AdapterLayer):
     def __init__(self, base: nn.Module, adapter: nn.Module, scale: float | Literal["learned"]) -> None:
         super().__init__(base)
         self.adapter = adapter
-        self.scale = nn.Parameter(torch.ones(())) if scale == "learned" else scale
+        self.scale = nn.Parameter(next(adapter.parameters()).new_ones(())) if scale == "learned" else scale
 
     def change(self, x: Tensor) -> Tensor:
         """scale A(x)."""

@@ -83,6 +83,8 @@ class CombinedConfig(AdapterConfig):
         super().__post_init__()
         if not self.parts or not all(isinstance(part, AdapterConfig) for part in self.parts):
             raise ModelError(f"parts={self.parts!r} must be one or more adapter configurations")
+        if self.blocks != "all":
+            raise ModelError(f"blocks={self.blocks!r} of several parts: give each part its own")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """The layers of all parts."""

@@ -1,0 +1,67 @@
+"""Settings of published adapters, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import check_choice
+from .bottleneck import BottleneckConfig
+from .config import AdapterConfig, CombinedConfig
+from .prefix import PrefixConfig
+
+
+def preset(name: str, *, strict_release: bool = False, **changes: Any) -> AdapterConfig:
+    """The configuration of published adapters, with `changes` to its fields.
+
+    `strict_release` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a
+    LayerNorm of their own on the input and both projections N(0, 0.02^2), which SNIP needs and SynFlow, in that code,
+    does not survive. Raises `ModelError` for an unknown name or value.
+    """
+    check_choice("preset", name, tuple(PRESETS))
+    return dataclasses.replace(PRESETS[name](strict_release), **changes)
+
+
+def houlsby(strict_release: bool) -> BottleneckConfig:
+    """Two adapters per block, GELU, near the identity at first (Houlsby et al., arXiv 1902.00751). Strict: ReLU."""
+    if strict_release:
+        return _released(BottleneckConfig(r=64, placement="houlsby"))
+    return BottleneckConfig(r=64, placement="houlsby", activation="gelu", init="truncated")
+
+
+def pfeiffer(strict_release: bool) -> BottleneckConfig:
+    """One adapter per block, at its end, ReLU (Pfeiffer et al., arXiv 2005.00247; their width is d / 16)."""
+    config = BottleneckConfig(r=64, placement="pfeiffer", activation="relu", init="normal")
+    return _released(config) if strict_release else config
+
+
+def parallel(strict_release: bool) -> BottleneckConfig:
+    """An adapter beside the FFN, no change at first (He et al., arXiv 2110.04366)."""
+    config = BottleneckConfig(r=64, placement="parallel", activation="relu")
+    return _released(config) if strict_release else config
+
+
+def scaled_parallel(strict_release: bool) -> BottleneckConfig:
+    """`parallel` times 4, the scale for summarisation (there with r=512)."""
+    return dataclasses.replace(parallel(strict_release), scale=4.0)
+
+
+def mam(strict_release: bool) -> CombinedConfig:
+    """Mix-and-match: a prefix in the attention, a scaled parallel adapter beside the FFN (arXiv 2110.04366).
+
+    The released settings for GLUE: length 16 through an MLP of width 800, r=16, scale 2 (for summarisation: length 30,
+    r=512, scale 4). Strict: no difference. Only the adapters can be pruned.
+    """
+    ffn = dataclasses.replace(parallel(False), r=16, scale=2.0)
+    return CombinedConfig(parts=(PrefixConfig(length=16, bottleneck=800), ffn))
+
+
+PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
+    make.__name__: make for make in (houlsby, pfeiffer, parallel, scaled_parallel, mam)
+}
+"""Makers of the presets, each called with `strict_release`."""
+
+
+def _released(config: BottleneckConfig) -> BottleneckConfig:
+    return dataclasses.replace(config, activation="relu", norm="in", init="normal")
