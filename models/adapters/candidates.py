@@ -56,19 +56,20 @@ class Entries:
 
 
 class Units:
-    """Every unit of every pair; its score is the sum of those of its input and output weights."""
+    """Every unit of every pair that has weights; its score is the sum of those of its input and output weights."""
 
     def __init__(self, layers: Sequence[Masked], pairs: Sequence[Pair]) -> None:
-        self.layers, self.pairs = layers, pairs
-        self.places = [pair_of(layer, pairs) for layer in layers]
-        self.sizes = self.left = [pair.units for pair in pairs]
+        self.pairs = [pair for pair in pairs if pair.down.stored.numel() + pair.up.stored.numel()]
+        self.layers, self.places = layers, [pair_of(layer, pairs) for layer in layers]
+        self.sizes = self.left = [pair.units for pair in self.pairs]
 
     def scores(self, layers: list[Tensor]) -> list[Tensor]:
         """Sums per unit, in float64."""
         sums = {id(pair): torch.zeros(pair.units, dtype=torch.float64) for pair in self.pairs}
         for layer, (pair, dim), score in zip(self.layers, self.places, layers, strict=True):
-            dense = layer.spread(score.to(layer.stored.device))
-            sums[id(pair)] += unit_sums(dense.double(), dim).cpu()
+            if id(pair) in sums:
+                dense = layer.spread(score.to(layer.stored.device))
+                sums[id(pair)] += unit_sums(dense.double(), dim).cpu()
         return [sums[id(pair)] for pair in self.pairs]
 
     def entries(self, keep: list[Tensor]) -> list[Tensor]:
@@ -77,7 +78,8 @@ class Units:
         masks = []
         for layer, (pair, dim) in zip(self.layers, self.places, strict=True):
             shape = [-1 if d == dim else 1 for d in range(len(layer.shape))]
-            masks.append(kept[id(pair)].view(shape).expand(layer.shape)[layer.mask.cpu()])
+            part = kept.get(id(pair), torch.ones(pair.units, dtype=torch.bool))
+            masks.append(part.view(shape).expand(layer.shape)[layer.mask.cpu()])
         return masks
 
     def apply(self, keep: list[Tensor]) -> None:
