@@ -82,7 +82,7 @@ def _flow(layer: Masked, pairs: Sequence[Pair]) -> Tensor:
     """|w dR/dw| with R the sum of what the adapter makes of ones when all its parameters are positive."""
     pair, side = pair_of(layer, pairs)
     if isinstance(pair.owner.down, Masked):
-        run = copy.deepcopy(pair.owner)
+        run = copy.deepcopy(pair.owner).eval()
         members = (run.down, run.up)
     else:
         members = (copy.deepcopy(pair.down), copy.deepcopy(pair.up))
