@@ -4,9 +4,11 @@ from .attach import attach
 from .bottleneck import BottleneckConfig
 from .config import CombinedConfig
 from .conv import ConvConfig
+from .large_sparse import LargeSparse
 from .lora import LoRAConfig
-from .pruning import LargeSparse, sparsify
+from .pruning import sparsify
 from .sets import AdapterSet, adapter_sets
+from .units import remove_dead_units
 
 __all__ = [
     "AdapterSet",
@@ -17,5 +19,6 @@ __all__ = [
     "LoRAConfig",
     "adapter_sets",
     "attach",
+    "remove_dead_units",
     "sparsify",
 ]
