@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .context import Context
-from .prediction import Body, Paired, Pairs, PredictionData, Predictor
+from .prediction import Body, Paired, Pairs, PredictionData, Predictor, batch_rows, targets_of
 
 LARGEST = 2**29
 """Bytes above which the results of the frozen stages are not kept."""
@@ -27,7 +27,7 @@ class Remainder(Body):
     def __init__(self, body: Body, start: int) -> None:
         super().__init__()
         self.whole, self.start = body, start
-        self.width, self.unit = body.width, body.unit
+        self.width, self.unit, self.padded = body.width, body.unit, body.padded
 
     def collate(self, items: list[Tensor]) -> Any:
         """Results of the frozen stages as one batch."""
@@ -84,15 +84,13 @@ def frozen_stages(body: Body, inputs: Any) -> tuple[int, int]:
 def _through(body: Body, start: int, part: Pairs, data: PredictionData, context: Context) -> Paired:
     """`part` with the results of the first `start` stages in the place of its inputs."""
     body.eval()
-    size = context.budget.batch_size
-    found: list[Tensor] = []
-    targets = []
-    for first in range(0, len(part), size):
-        inputs, target = data.collate(list(part[first : first + size]))
+    found: dict[int, Tensor] = {}
+    for rows in batch_rows(part, body, context.budget.batch_size):
+        inputs, _ = data.collate([part[row] for row in rows])
         with torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16):
-            found += body.split(_run(body.stages()[:start], inputs).to("cpu"))
-        targets.append(target.cpu())
-    return Paired(found, torch.cat(targets)) if found else Paired((), torch.zeros(0))
+            items = body.split(_run(body.stages()[:start], inputs).to("cpu"))
+        found.update(zip(rows, items, strict=True))
+    return Paired([found[row] for row in range(len(part))], targets_of(part) if len(part) else torch.zeros(0))
 
 
 def _run(stages: Any, inputs: Any) -> Any:

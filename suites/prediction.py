@@ -48,6 +48,8 @@ class Body(nn.Module):
     width: int
     unit: str
     """What one example is called: image, molecule or text."""
+    padded: bool = False
+    """Whether a batch is padded to its longest item (first dimension): what is only evaluated then goes by length."""
 
     def encode(self, raw: Sequence[Any]) -> Sequence[Any]:
         """Fixed preprocessing, done once before training (resize, normalise, build graphs)."""
@@ -249,8 +251,21 @@ def predict(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int
     The model is put in eval mode.
     """
     model.eval()
-    batches = (data.collate(list(part[start : start + batch_size])) for start in range(0, len(part), batch_size))
-    return torch.cat([model(inputs).float().cpu() for inputs, _ in batches])
+    rows: list[int] = []
+    outputs = []
+    for chunk in batch_rows(part, data.body, batch_size):
+        inputs, _ = data.collate([part[row] for row in chunk])
+        outputs.append(model(inputs).float().cpu())
+        rows += chunk
+    return torch.cat(outputs)[torch.tensor(rows).argsort()]
+
+
+def batch_rows(part: Pairs, body: Body, batch_size: int) -> list[list[int]]:
+    """Row numbers of the batches that a part is evaluated in: in order, or by length where batches are padded."""
+    rows = list(range(len(part)))
+    if body.padded:
+        rows.sort(key=lambda row: len(part[row][0]))
+    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
 
 def prediction_loss(outputs: Tensor, targets: Tensor, target: Target) -> Tensor:

@@ -43,6 +43,7 @@ class TextBody(Body):
     """
 
     unit = "text"
+    padded = True
 
     def __init__(self, network: Any, tokenize: Tokenize) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ Gurevych, arXiv 1908.10084), so a linear probe on it is strong already.
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,13 +26,12 @@ def load(generator: torch.Generator, argument: str | None = None) -> TextBody:
     """The published weights; `generator` is not used. Raises ValueError for an argument: there is nothing to choose."""
     if argument is not None:
         raise ValueError(f"backbone 'minilm_l6' takes no argument, not {argument!r}")
-    from transformers import BertModel
-    from transformers.utils import logging
+    from safetensors.torch import load_file
+    from transformers import BertConfig, BertModel
 
-    logging.disable_progress_bar()
-    network = BertModel.from_pretrained(
-        _folder(), add_pooling_layer=False, use_safetensors=True, attn_implementation="sdpa", dtype=torch.float32
-    )
+    network = BertModel(BertConfig.from_pretrained(_folder()), add_pooling_layer=False)
+    weights = load_file(Path(_folder()) / "model.safetensors")
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
     return TextBody(network.eval(), tokenize)
 
 
