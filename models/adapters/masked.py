@@ -72,7 +72,8 @@ class Masked(nn.Module):
 
     def effective(self, dtype: torch.dtype | None = None) -> Tensor:
         """The dense weight, with removed entries at 0; its gradient reaches the surviving entries."""
-        return self.spread(self.stored if dtype is None else self.stored.to(dtype))
+        stored = self.stored if dtype is None else self.stored.to(dtype)
+        return stored if self.index is None else self.spread(stored)
 
     def masked_out(self) -> int:
         """Number of removed entries."""
@@ -123,15 +124,16 @@ class Masked(nn.Module):
             destination[f"{prefix}shape"] = torch.tensor(self.shape, dtype=torch.int32)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        given = {name: state_dict.get(f"{prefix}{name}") for name in (*PRUNED, "weight", "bias")}
-        if all(given[name] is not None for name in PRUNED):
-            self._adopt(given["shape"].tolist(), given["bias"])
-            if given["shape"].tolist() == list(self.shape):
-                self._load_mask(given["bits"])
+        weight, bias = state_dict.get(f"{prefix}weight"), state_dict.get(f"{prefix}bias")
+        if all(f"{prefix}{name}" in state_dict for name in PRUNED):
+            shape = state_dict[f"{prefix}shape"].tolist()
+            self._adopt(shape, bias)
+            if shape == list(self.shape):
+                self._load_mask(state_dict[f"{prefix}bits"])
             else:
-                args[-1].append(f"{prefix}shape is {given['shape'].tolist()}, but the layer has {list(self.shape)}")
-        elif given["weight"] is not None:
-            self._adopt(list(given["weight"].shape), given["bias"])
+                args[-1].append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
+        elif weight is not None:
+            self._adopt(list(weight.shape), bias)
             if self.values is not None:
                 self._store_dense()
         rest = {key: value for key, value in state_dict.items() if key not in (f"{prefix}bits", f"{prefix}shape")}
@@ -185,7 +187,6 @@ class MaskedConv2d(Masked, nn.Conv2d):
         return self._conv_forward(input, self.effective(input.dtype), bias)
 
 
-@torch.no_grad()
 def initialise(down: Masked, up: Masked, init: Init, generator: torch.Generator) -> None:
     """Fill a pair of projections; biases are 0.
 
@@ -193,15 +194,21 @@ def initialise(down: Masked, up: Masked, init: Init, generator: torch.Generator)
     "normal": both N(0, 0.02^2) (the default of SparseAdapter, arXiv 2210.04284); the model changes a little at once.
     "truncated": both N(0, 0.01^2) without what lies beyond two deviations (Houlsby et al., arXiv 1902.00751, 2.1).
     """
-    for layer in (down, up):
-        values = torch.zeros(layer.shape)
-        if init == "normal":
-            values.normal_(0, 0.02, generator=generator)
-        elif init == "truncated":
-            nn.init.trunc_normal_(values, std=0.01, a=-0.02, b=0.02, generator=generator)
-        elif layer is down:
-            bound = 1 / math.sqrt(values[0].numel())
-            values.uniform_(-bound, bound, generator=generator)
-        layer.stored.copy_(values)
-        if layer.bias is not None:
-            layer.bias.zero_()
+    fill(down, init, generator)
+    fill(up, init, generator, last=True)
+
+
+@torch.no_grad()
+def fill(layer: Masked, init: Init, generator: torch.Generator, *, last: bool = False) -> None:
+    """Fill one layer as `initialise` does: the up projection if `last`, else the down projection."""
+    values = torch.zeros(layer.shape)
+    if init == "normal":
+        values.normal_(0, 0.02, generator=generator)
+    elif init == "truncated":
+        nn.init.trunc_normal_(values, std=0.01, a=-0.02, b=0.02, generator=generator)
+    elif not last:
+        bound = 1 / math.sqrt(values[0].numel())
+        values.uniform_(-bound, bound, generator=generator)
+    layer.stored.copy_(values)
+    if layer.bias is not None:
+        layer.bias.zero_()

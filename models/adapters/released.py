@@ -60,8 +60,7 @@ def _threshold(row: Tensor, count: int) -> Tensor:
 
 
 def _has_mask(layer: Masked, pairs: Sequence[Pair]) -> bool:
-    pair, side = pair_of(layer, pairs)
-    return side == 0 or pair.up.shape != pair.down.shape
+    return not any(pair.up is layer and pair.up.shape == pair.down.shape for pair in pairs)
 
 
 def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
@@ -81,16 +80,13 @@ def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evide
 def _flow(layer: Masked, pairs: Sequence[Pair]) -> Tensor:
     """|w dR/dw| with R the sum of what the adapter makes of ones when all its parameters are positive."""
     pair, side = pair_of(layer, pairs)
-    if isinstance(pair.owner.down, Masked):
-        run = copy.deepcopy(pair.owner).eval()
-        members = (run.down, run.up)
-    else:
-        members = (copy.deepcopy(pair.down), copy.deepcopy(pair.up))
-        run = nn.Sequential(*members)
+    alone = isinstance(pair.owner.down, Masked)
+    run = copy.deepcopy(pair.owner if alone else nn.Sequential(pair.down, pair.up)).eval()
+    copied = [module for module in run.modules() if isinstance(module, Masked)]
     with torch.no_grad():
         for parameter in run.parameters():
             parameter.abs_()
-    weight = members[side].stored
+    weight = copied[side].stored
     flow = run(torch.ones(1, *pair.down.shape[1:], device=weight.device, dtype=weight.dtype)).sum()
     (slope,) = torch.autograd.grad(flow, weight)
     return (slope * weight).abs().detach()

@@ -87,7 +87,8 @@ def remove_dead_units(adapters: AdapterSet) -> dict[str, int]:
     """
     found = pairs(adapters)
     for pair in found:
-        pair_of(pair.down, found), pair_of(pair.up, found)
+        for layer in (pair.down, pair.up):
+            pair_of(layer, found)
     return {pair.name: _remove_dead(pair) for pair in found}
 
 
