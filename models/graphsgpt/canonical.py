@@ -91,9 +91,13 @@ def check_size(molecule: Chem.Mol) -> None:
     """Raises `Rejection` where a molecule has no atoms or more than `MAX_ATOMS` heavy ones."""
     if molecule.GetNumAtoms() == 0:
         raise Rejection(TokenStatus.EMPTY, "no atoms")
-    if molecule.GetNumHeavyAtoms() > MAX_ATOMS:
-        count = molecule.GetNumHeavyAtoms()
-        raise Rejection(TokenStatus.TOO_MANY_ATOMS, f"{count} atoms, at most {MAX_ATOMS} have a position")
+    check_count(molecule.GetNumHeavyAtoms())
+
+
+def check_count(atoms: int) -> None:
+    """Raises `Rejection` above `MAX_ATOMS`, the number of position codes."""
+    if atoms > MAX_ATOMS:
+        raise Rejection(TokenStatus.TOO_MANY_ATOMS, f"{atoms} atoms, at most {MAX_ATOMS} have a position")
 
 
 def _kekule(smiles: str) -> KekuleMolecule:

@@ -7,7 +7,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
-from .canonical import MAX_CHARACTERS, check_size
+from .canonical import MAX_CHARACTERS, check_count, check_size
 from .status import Rejection, TokenStatus
 from .tokens import MoleculeTokens
 from .vocabulary import EdgeType, NodeType, Vocabulary
@@ -48,6 +48,7 @@ def walk(molecule: Chem.Mol, vocabulary: Vocabulary) -> MoleculeTokens:
         visit(high)
     if not rows:
         raise Rejection(TokenStatus.EMPTY, "no bonds")
+    check_count(len(seen))
     return np.array(rows, dtype=np.int16).T
 
 

@@ -11,11 +11,11 @@ from rdkit import Chem, rdBase
 from . import faithful
 from .assemble import assemble
 from .atoms import AtomReader
-from .canonical import KekuleMolecule, from_mol, from_smiles
+from .canonical import KekuleMolecule, check_count, from_mol, from_smiles
 from .graph_input import from_graph
 from .status import Rejection, TokenStatus
 from .tokens import MoleculeTokens, TokenBatch, gather
-from .vocabulary import MAX_ATOMS, Vocabulary
+from .vocabulary import Vocabulary
 
 CHUNK = 512  # molecules that are assembled at once
 
@@ -70,10 +70,14 @@ class Tokenizer:
     def __call__(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:
         """Never raises for what a molecule is and prints nothing; a single molecule counts as a list of one."""
         single = isinstance(molecules, str | Chem.Mol) or hasattr(molecules, "edge_index")
-        items = [molecules] if single else molecules
-        with rdBase.BlockLogs():
-            parts = [self._chunk(chunk) for chunk in chunks(items, CHUNK)]
-        return concatenate(parts)
+        return concatenate(list(self.stream([molecules] if single else molecules)))
+
+    def stream(self, molecules: Iterable[Any]) -> Iterator[TokenisedMolecules]:
+        """The same, chunk by chunk, for any number of molecules."""
+        for chunk in chunks(molecules, CHUNK):
+            with rdBase.BlockLogs():
+                part = self._chunk(chunk)
+            yield part
 
     def _chunk(self, items: Sequence[Any]) -> TokenisedMolecules:
         results = [self._try(item) for item in items]
@@ -105,10 +109,7 @@ class Tokenizer:
         """Node tokens and bond orders."""
         item = _to_molecule(item)
         molecule: KekuleMolecule = from_smiles(item) if isinstance(item, str) else from_mol(item)
-        if len(molecule.orders) > MAX_ATOMS:
-            raise Rejection(
-                TokenStatus.TOO_MANY_ATOMS, f"{len(molecule.orders)} atoms, at most {MAX_ATOMS} have a position"
-            )
+        check_count(len(molecule.orders))
         return self._read_atoms(molecule), molecule.orders
 
     def _faithful(self, item: Any) -> MoleculeTokens:

@@ -57,8 +57,8 @@ def collate(molecules: Sequence[MoleculeTokens]) -> TokenBatch:
 def gather(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> TokenBatch:
     """The batch of the molecules `rows[starts[i] : starts[i] + lengths[i]]`.
 
-    `rows` is int16 (tokens + 1, 4), the rows of `MoleculeTokens` as columns, all molecules one after the other; the
-    last row is 0, which is what padding reads.
+    `rows` is int16 (tokens + 1, 4), contiguous, the rows of `MoleculeTokens` as columns, all molecules one after the
+    other; the last row is 0, which is what padding reads.
     """
     width = int(lengths.max(initial=0))
     column = np.arange(width)
