@@ -47,7 +47,8 @@ class DecodingConfig:
     max_edges: int = 256
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or min(self.max_atoms, self.max_edges, self.top_k or 1) < 1:
+        top_k = 1 if self.top_k is None else self.top_k
+        if self.temperature < 0 or min(self.max_atoms, self.max_edges, top_k) < 1:
             raise ModelError(f"{self}: the temperature must not be negative, limits and top_k at least 1")
 
 

@@ -1,0 +1,80 @@
+"""Our own GraphsGPT: its encoder, its decoder, or both, the encoder's blocks first."""
+
+from typing import Any
+
+from torch import nn
+
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
+
+_FAMILY = "sparsebench.models.graphsgpt"
+
+
+def matches(model: nn.Module) -> bool:
+    """Whether the model is a `Graph2Seq`, a `GraphGPT` or a `GraphsGPT`."""
+    return comes_from(model, *(f"{_FAMILY}.{part}" for part in ("encoder", "decoder", "modeling")))
+
+
+def describe(model: Any) -> Anatomy:
+    """The anatomy; the head is that of the bonds, the final norm that of the last half."""
+    halves = [model.encoder, model.decoder] if hasattr(model, "heads") else [model]
+    layers = [(half.layers, index) for half in halves for index in range(len(half.layers))]
+    return Anatomy(
+        model=model,
+        blocks=tuple(_block(stack, place, index) for index, (stack, place) in enumerate(layers)),
+        width=model.config.hidden_size,
+        embeddings=tuple(site for half in halves for site in _embeddings(half)),
+        final_norm=see_through(halves[-1], "norm"),
+        head=see_through(model.heads, "bond") if hasattr(model, "heads") else None,
+    )
+
+
+def _embeddings(half: nn.Module) -> list[Site]:
+    names = ("embed", "word", "word_positions")
+    return [see_through(half, name) for name in names if hasattr(half, name)]
+
+
+def _block(layers: nn.ModuleList, place: int, index: int) -> Block:
+    site = see_through(layers, str(place))
+    layer = site.get()
+    attention, mlp = _attention(layer), _mlp(layer)
+    return Block(
+        index=index,
+        site=site,
+        attention=attention,
+        mlp=mlp,
+        norms=(see_through(layer, "input_layernorm"), see_through(layer, "post_attention_layernorm")),
+        linears=attention.linears + mlp.linears,
+    )
+
+
+def _attention(layer: Any) -> Attention:
+    site = see_through(layer, "self_attn")
+    module = site.get()
+    return Attention(
+        site=site,
+        q=see_through(module, "q_proj"),
+        k=see_through(module, "k_proj"),
+        v=see_through(module, "v_proj"),
+        o=see_through(module, "o_proj"),
+        num_heads=module.num_heads,
+        num_kv_heads=module.num_heads,
+        head_dim=module.head_dim,
+    )
+
+
+def _mlp(layer: Any) -> MLP:
+    site = see_through(layer, "mlp")
+    module = site.get()
+    if isinstance(module, DescribesMLP):
+        return module.describe_mlp(site, site, None)
+    up = see_through(module, "up_proj")
+    return MLP(
+        site=site,
+        output=site,
+        kind="plain",
+        up=up,
+        down=see_through(module, "down_proj"),
+        activation=module.act_fn,
+        width=up.get().in_features,
+        hidden=up.get().out_features,
+    )
