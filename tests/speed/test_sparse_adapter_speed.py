@@ -1,0 +1,57 @@
+"""A bottleneck's training step: dense, half of its weights pruned one by one, half of its units taken out."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.adapters.bottleneck import Bottleneck, BottleneckConfig
+
+# One thread and its CPU time: other load on the machine moves this far less than the wall clock.
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
+RANK = 64
+ROLES = {"half the units": "ours", "half the weights": "ours", "dense": "reference"}
+
+
+def make(name: str, width: int) -> Bottleneck:
+    generator = torch.Generator().manual_seed(0)
+    adapter = Bottleneck(width, BottleneckConfig(r=RANK, init="normal"), generator)
+    if name == "half the weights":
+        for layer in (adapter.down, adapter.up):
+            layer.prune(torch.rand(layer.shape, generator=generator) < 0.5)
+    elif name == "half the units":
+        keep = torch.arange(0, RANK, 2)
+        adapter.down.select(0, keep)
+        adapter.up.select(1, keep)
+    return adapter
+
+
+def reference(adapter: Bottleneck, x: Tensor) -> Tensor:
+    """up(gelu(down(x))) in float64."""
+    down, up = adapter.down, adapter.up
+    hidden = nn.functional.gelu(x.double() @ down.effective(torch.float64).T + down.bias.double())
+    return hidden @ up.effective(torch.float64).T + up.bias.double()
+
+
+@pytest.mark.parametrize("rows", [197, 1576])
+@pytest.mark.parametrize("width", [384, 768])
+@pytest.mark.parametrize("name", ROLES)
+def test_pruned_bottleneck_step(name: str, width: int, rows: int, measure: Callable[..., None]) -> None:
+    """Forward and backward; the input needs a gradient, as in the middle of a network."""
+    adapter = make(name, width)
+    x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    upstream = torch.randn(rows, width, generator=torch.Generator().manual_seed(1))
+    trained = [x, *adapter.parameters()]
+    error = (adapter(x).double() - reference(adapter, x)).norm() / reference(adapter, x).norm()
+    assert error.item() < 1e-5
+    measure(
+        lambda: torch.autograd.grad(adapter(x), trained, upstream),
+        group=f"bottleneck forward and backward, width {width}, {rows} rows",
+        role=ROLES[name],
+        model=adapter,
+        inputs=x,
+        variant=name,
+        shape={"width": width, "rank": RANK},
+    )
