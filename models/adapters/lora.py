@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..anatomy import Block, Site, is_linear
@@ -76,18 +77,19 @@ class LoRALayer(AdapterLayer):
         """The output of `base` plus the update; the adapter is computed in the dtype of the input."""
         if isinstance(self.up[0], MaskedConv2d):
             return self.base(x) + self.up[0](self.down[0](self.dropout(x))) * self.scaling
-        if self._fits_function(x):
-            return self._by_function(x)
-        out = self.base(x)
-        x = self.dropout(x).to(out.dtype)
-        rows, x = out.view(-1, out.shape[-1]), x.reshape(-1, x.shape[-1])
+        return self._by_function(x) if self._fits_function(x) else self._by_operators(x)
+
+    def _by_operators(self, x: Tensor) -> Tensor:
+        y = self.base(x)
+        out, x = y.view(-1, y.shape[-1]), self.dropout(x).to(y.dtype).reshape(-1, x.shape[-1])
         for (start, stop), down, up in self._factors():
-            low, weight = x @ down.to(x.dtype).t(), up.to(x.dtype).t()
-            if stop - start == rows.shape[1] and torch.is_grad_enabled():
-                rows = torch.addmm(rows, low, weight, alpha=self.scaling)
-            else:  # in place, which a linear layer allows: it does not need its output for its gradient
-                rows[:, start:stop].addmm_(low, weight, alpha=self.scaling)
-        return rows.view(out.shape)
+            part, low, weight = out[:, start:stop], F.linear(x, down.to(x.dtype)), up.to(x.dtype).t()
+            if not torch.is_grad_enabled():
+                part.addmm_(low, weight, alpha=self.scaling)
+            else:
+                part = torch.addmm(part, low, weight, alpha=self.scaling)
+                out = part if part.shape == out.shape else torch.slice_scatter(out, part, 1, start, stop)
+        return out.view(y.shape)
 
     def _fits_function(self, x: Tensor) -> bool:
         """Whether `LowRankLinear` does the same: it is faster from FEW_ROWS rows on, and only for training."""
@@ -103,23 +105,16 @@ class LoRALayer(AdapterLayer):
 
     def _by_function(self, x: Tensor) -> Tensor:
         base, dtype = self.base, _computed_in(x)
-        downs = [down for _, down, _ in self._factors()]
-        y, _ = LowRankLinear.apply(
-            x.reshape(-1, x.shape[-1]).to(dtype),
-            base.weight.to(dtype),
-            None if base.bias is None else base.bias.to(dtype),
-            self.scaling,
-            self.spans,
-            downs[0] if len(downs) == 1 else torch.cat(downs),
-            *(up for _, _, up in self._factors()),
-        )
-        return y.view(*x.shape[:-1], -1)
+        _, downs, ups = zip(*self._factors(), strict=True)
+        bias = None if base.bias is None else base.bias.to(dtype)
+        down = downs[0] if len(downs) == 1 else torch.cat(downs)
+        y, _ = LowRankLinear.apply(x.to(dtype), base.weight.to(dtype), bias, self.scaling, self.spans, down, *ups)
+        return y
 
-    def _factors(self) -> Iterator[tuple[tuple[int, int], Tensor, Tensor]]:
+    def _factors(self) -> list[tuple[tuple[int, int], Tensor, Tensor]]:
         """Span, A and B of each pair."""
-        for span, down, up in zip(self.spans, self.down, self.up, strict=True):
-            assert isinstance(down, Masked) and isinstance(up, Masked)
-            yield span, down.effective(), up.effective()
+        pairs: Any = zip(self.spans, self.down, self.up, strict=True)
+        return [(span, down.effective(), up.effective()) for span, down, up in pairs]
 
     @torch.no_grad()
     def fold(self, base: nn.Module) -> None:
