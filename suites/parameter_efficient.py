@@ -15,7 +15,6 @@ from sparsebench.models.anatomy import Block, UnknownAnatomy, describe
 from .context import Context
 from .frozen_prefix import cut
 from .method import Backbone, Curves, NotApplicable
-from .prediction import PredictionTask
 from .task import Task
 from .training import TrainedMethod, TrainingData
 
@@ -42,7 +41,7 @@ class ParameterEfficientMethod(TrainedMethod):
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Tasks that do not train, and backbones without a place for the modules."""
-        if not issubclass(task, PredictionTask):
+        if not task.trains:
             return "this task does not train"
         if backbone.family in WITHOUT_BLOCKS or (self.needs_attention and backbone.family in WITHOUT_ATTENTION):
             return f"the backbone is {WITHOUT_ATTENTION[backbone.family]}: it has no transformer blocks"

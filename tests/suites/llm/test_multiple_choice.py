@@ -9,7 +9,7 @@ from sparsebench.suites.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.multiple_choice import HarnessTask, run_harness
-from sparsebench.suites.llm.packed import Pack, packs
+from sparsebench.suites.llm.packing import Pack, packs
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
