@@ -252,18 +252,20 @@ def see_through(parent: nn.Module, name: str) -> Site:
     return site
 
 
-def inner_sites(site: Site) -> Iterator[Site]:
-    """The sites of all modules with parameters of their own at or below `site`, seen through wrappers; with paths."""
-    module = site.get()
-    if not isinstance(module, nn.Module):
-        return
-    if module._parameters:
-        yield site
+def inner_sites(module: nn.Module, skip: nn.Module | None = None, path: str = "") -> Iterator[Site]:
+    """The sites of all modules below `module` with parameters of their own, seen through wrappers, in order.
+
+    `skip` and what lies below it are left out. `path` is that of `module` in the model.
+    """
     for name, _ in module.named_children():
-        child = Site(module, name, f"{site.path}.{name}")
-        while isinstance(child.get(), Wrapper):
-            child = Site(child.get(), "base", f"{child.path}.base")
-        yield from inner_sites(child)
+        site = Site(module, name, f"{path}.{name}" if path else name)
+        while isinstance(site.get(), Wrapper):
+            site = Site(site.get(), "base", f"{site.path}.base")
+        inner = site.get()
+        if inner is not skip:
+            if inner._parameters:
+                yield site
+            yield from inner_sites(inner, skip, site.path)
 
 
 def head_beside(model: nn.Module, body: nn.Module) -> Site | None:

@@ -1,0 +1,39 @@
+"""Sites of kinds that reach the whole backbone, not only the linear layers of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ..anatomy import Anatomy, Site, Wrapper, inner_sites
+from .config import AdapterConfig
+
+
+def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
+    """Where modules with parameters of their own lie, without the head, in order.
+
+    All of them if `config.blocks` is "all", else those from the first chosen block on.
+    """
+    sites = inner_sites(anatomy.model, None if anatomy.head is None else anatomy.head.get())
+    start = "" if config.blocks == "all" else f"{config.chosen(anatomy)[0].site.path}."
+    reached = False
+    for site in sites:
+        reached = reached or site.path.startswith(start)
+        if reached:
+            yield site
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm (layer, RMS, batch, group) with a weight for each channel."""
+    weight = getattr(module, "weight", None)
+    return "norm" in type(module).__name__.lower() and isinstance(weight, nn.Parameter) and weight.ndim == 1
+
+
+def wrappers_over(model: nn.Module, site: Site) -> Iterator[Wrapper]:
+    """The wrappers of `model` that lie around a site, outermost first."""
+    module = model
+    for hop in site.path.split(".")[:-1]:
+        module = getattr(module, hop)
+        if isinstance(module, Wrapper):
+            yield module
