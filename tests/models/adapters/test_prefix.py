@@ -2,6 +2,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from sparsebench.models.adapters import AdapterSet, LoRAConfig, attach
+from sparsebench.models.adapters import AdapterSet, LoRAConfig, attach, sparsify
+from sparsebench.models.adapters.convpass import ConvpassConfig
 from sparsebench.models.adapters.prefix import MLPPrefix, PrefixConfig, PrefixLayer, fold_prefix
+from sparsebench.models.adapters.presets import preset
+from sparsebench.models.adapters.saving import load_adapters, save_adapters
 from sparsebench.models.anatomy import Attention, describe
 from sparsebench.models.moe.attention import AttnMoEConfig, convert_attention
 
@@ -380,6 +384,49 @@ def test_float32_prefix_beside_a_bfloat16_base(build: Build, example: Callable, 
             {key: value for key, value in adapters.state_dict().items() if "prefix" in key}
         )
         torch.testing.assert_close(low.float(), run(high, example(model)), atol=0.06, rtol=0.06)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "llama", "timm_vit"])
+def test_mam(name: str, build: Build, example: Callable, run: Callable, tmp_path: Path) -> None:
+    """Prefix and scaled parallel adapter as one set; only the latter's 2 * 32 * 16 weights per block can be pruned."""
+    model = build(name)
+    config = preset("mam")
+    adapters = attach(model, config)
+    kinds = [type(layer).__name__ for _, layer in adapters.layers()]
+    assert kinds == ["PrefixLayer", "ResidualAdapter" if "bert" in name else "ParallelAdapter"] * 2
+    prefixes = [layer for _, layer in adapters.layers() if isinstance(layer, PrefixLayer)]
+    strong(adapters, 0.3)
+    with torch.no_grad():
+        kept = [torch.stack(layer.prefix()) for layer in prefixes]
+    sparsify(adapters, method="magnitude", sparsity=0.75)
+    assert sum(layer.masked_out() for layer in adapters.prunable().values()) == 0.75 * 2 * 2 * 32 * 16
+    assert all(torch.equal(torch.stack(layer.prefix()), old) for layer, old in zip(prefixes, kept, strict=True))
+    out = model.train()(example(model))
+    (out if isinstance(out, Tensor) else out.logits).square().mean().backward()
+    torch.optim.AdamW(adapters.parameters()).step()
+    model.eval()
+    result = run(model, example(model))
+    save_adapters(adapters, tmp_path)
+    fresh = build(name)
+    assert load_adapters(fresh, tmp_path).config == config
+    assert torch.equal(run(fresh, example(model)), result)
+    size = adapters.count()
+    fold_prefix(adapters)
+    assert adapters.count() < size
+    torch.testing.assert_close(run(model, example(model)), result)
+
+
+def test_what_lies_between_a_vit_attention_and_its_prefix_is_refused(build: Build, example: Callable) -> None:
+    for name in ("vit", "timm_vit"):
+        model = build(name)
+        attach(model, PrefixConfig(length=2), "prefix")
+        attach(model, ConvpassConfig(r=2, parts=("attention",)), "inside")
+        with pytest.raises(ValueError, match="a ConvpassLayer lies between a prefix and its attention"):
+            model(example(model))
+        model = build(name)
+        attach(model, ConvpassConfig(r=2, parts=("attention",)), "outside")
+        attach(model, PrefixConfig(length=2), "prefix")
+        model(example(model))
 
 
 @pytest.mark.parametrize(
