@@ -57,11 +57,8 @@ def grasp(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
     It is -1/2 of the first-order change of |g|^2 when the weight is removed: what holds up the gradient norm stays. The
     published criterion divides the logits by 200 and SparseAdapter does not; `loss_fn` may. Two passes over the data.
     """
-    weights = [layer.stored for layer in layers]
-    with (
-        _scoring(evidence, "grasp") as losses,
-        sdpa_kernel(SDPBackend.MATH),
-    ):  # fused attention has no second derivative
+    weights, plain = [layer.stored for layer in layers], sdpa_kernel(SDPBackend.MATH)  # fused: no second derivative
+    with _scoring(evidence, "grasp", weights) as losses, plain:
         total = _sum_of_gradients(losses(), weights)
         product = [torch.zeros_like(weight) for weight in weights]
         for loss in losses():
@@ -112,25 +109,36 @@ def generator_of(evidence: Evidence, what: str) -> torch.Generator:
 
 def gradients(layers: Sequence[Masked], evidence: Evidence, method: str) -> list[Tensor]:
     """dL/dw of every stored entry, with L summed over the batches."""
-    with _scoring(evidence, method) as losses:
-        return _sum_of_gradients(losses(), [layer.stored for layer in layers])
+    weights = [layer.stored for layer in layers]
+    with _scoring(evidence, method, weights) as losses:
+        return _sum_of_gradients(losses(), weights)
 
 
 @contextmanager
-def _scoring(evidence: Evidence, method: str) -> Iterator[Callable[[], Iterator[Tensor]]]:
-    """Gives a function that gives the loss of each batch, in eval mode (no dropout); restores the modes afterwards."""
+def _scoring(
+    evidence: Evidence, method: str, weights: Sequence[nn.Parameter]
+) -> Iterator[Callable[[], Iterator[Tensor]]]:
+    """Gives a function that gives the loss of each batch, in eval mode (no dropout), with gradients for `weights`.
+
+    Modes and `requires_grad` are as before afterwards.
+    """
     if evidence.batches is None or evidence.loss_fn is None:
         raise ModelError(f"method={method!r} needs batches and loss_fn(model, batch)")
     if len(evidence.batches) == 0:
         raise ModelError(f"method={method!r} got no batch: the scores need at least one")
     modes = {module: module.training for module in evidence.model.modules()}
+    flags = [weight.requires_grad for weight in weights]
     evidence.model.eval()
     try:
+        for weight in weights:
+            weight.requires_grad_(True)
         with torch.enable_grad():
             yield lambda: (_loss(evidence, batch) for batch in evidence.batches or ())
     finally:
         for module, training in modes.items():
             module.training = training
+        for weight, flag in zip(weights, flags, strict=True):
+            weight.requires_grad_(flag)
 
 
 def _loss(evidence: Evidence, batch: Any) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
+import torch
+
 from ..errors import ModelError, check_choice
 from .candidates import Candidates, Entries, Units
 from .criteria import CRITERIA, Evidence, LossFunction, generator_of
@@ -34,7 +36,7 @@ def sparsify(
     rounds: int | None = None,
     schedule: Schedule = "exponential",
     shuffle_within_layer: bool = False,
-    generator: Any = None,
+    generator: torch.Generator | None = None,
     granularity: Granularity = "weight",
     faithful: bool = False,
 ) -> Report:
@@ -117,7 +119,10 @@ def _targets(adapters: AdapterSet) -> dict[str, Masked]:
 
 
 def _evidence(
-    adapters: AdapterSet, batches: Iterable[Any] | None, loss_fn: LossFunction | None, generator: Any
+    adapters: AdapterSet,
+    batches: Iterable[Any] | None,
+    loss_fn: LossFunction | None,
+    generator: torch.Generator | None,
 ) -> Evidence:
     return Evidence(
         model=adapters.model,

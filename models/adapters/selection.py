@@ -66,10 +66,10 @@ def _keep_best(scores: list[Tensor], keep: list[Tensor], parts: Sequence[int], e
     stays = torch.zeros_like(alive)
     ties = 0
     if end > 0:
-        _check(row[alive], first)
-        row = row.masked_fill(~alive, -torch.inf)
+        row = row[alive]
+        _check(row, first)
         order = row.argsort(descending=True, stable=True)
-        stays[order[:end]] = True
+        stays[alive.nonzero()[order[:end], 0]] = True
         last, first_out = row[order[end - 1]], row[order[end]]
         ties = int((row == last).sum()) if last == first_out else 0
     for part, piece in zip(parts, stays.split([len(keep[part]) for part in parts]), strict=True):

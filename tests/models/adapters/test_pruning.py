@@ -130,6 +130,14 @@ def test_dropout_and_no_grad_do_not_enter_the_scores(build: Build, example: Call
     assert torch.equal(*results)
 
 
+def test_a_frozen_set_can_be_scored_and_stays_frozen(build: Build, example: Callable) -> None:
+    for method in ("snip", "grasp"):
+        adapters = attach(build("timm_vit"), LORA).requires_grad_(False)
+        report = sparsify(adapters, method=method, sparsity=0.5, **evidence(adapters, example))
+        assert report.kept == report.total // 2
+        assert not any(weight.requires_grad for weight in adapters.weights().values())
+
+
 def test_shuffling_keeps_the_counts_of_the_layers(build: Build, example: Callable) -> None:
     plain, shuffled = attach(build("timm_vit"), LORA), attach(build("timm_vit"), LORA)
     one = sparsify(plain, sparsity=0.6, **evidence(plain, example))
