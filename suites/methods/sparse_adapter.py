@@ -1,8 +1,9 @@
-"""SparseAdapter: a wider adapter, pruned before training to the weights of a narrow one
+"""SparseAdapter: adapters pruned before training
 
 He et al. (arXiv 2210.04284), section 3: prune at initialisation, then train with the mask fixed. The default is
 Large-Sparse: `factor` times as wide at density 1 / `factor`. Its non-zero weights are as many as those of a dense
-adapter of `base_rank`, which is checked; its biases, never pruned, are more by (factor - 1) * base_rank a block.
+adapter of `base_rank`, which is checked; its biases, never pruned, are more by (factor - 1) * base_rank for each
+adapter. `sparsity` is the share removed, where the flag of the released code means the share kept.
 """
 
 import copy
@@ -11,26 +12,39 @@ from typing import Literal
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterSet, attach
-from sparsebench.models.adapters.large_sparse import LargeSparse
-from sparsebench.models.adapters.pruning import sparsify
+from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, attach, remove_dead_units, sparsify
+from sparsebench.models.errors import ModelError
 
+from ..adapter_method import Kind, prunable
 from ..context import Context
-from ..parameter_efficient import ParameterEfficientMethod
+from ..method import Backbone, NotApplicable
+from ..parameter_efficient import WITHOUT_ATTENTION, ParameterEfficientMethod
+from ..task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseAdapter(ParameterEfficientMethod):
-    """`criterion: random` is the equal-budget control of the data-driven criteria."""
+    """`criterion: random` is the equal-budget control of the data-driven criteria, `shuffle` that of where they prune.
 
+    Both projections start as N(0, 0.02²) (`init`), without which most scores are 0.
+    """
+
+    adapter: Kind = "bottleneck"
+    """What is pruned."""
     base_rank: int = 8
     """Hidden units of the dense adapter whose number of weights is the budget."""
     factor: int = 2
     """How many times as wide the pruned adapter is."""
-    criterion: Literal["snip", "magnitude", "random"] = "snip"
+    criterion: Literal["snip", "grasp", "synflow", "magnitude", "random", "er"] = "snip"
     """What decides which weights stay."""
     sparsity: float | None = None
     """Share of the weights to remove; None removes 1 - 1 / factor, which meets the budget."""
+    scope: Literal["global", "local"] = "global"
+    """One ranking of all weights, or one for each matrix."""
+    granularity: Literal["weight", "unit"] = "weight"
+    """Single weights, or whole hidden units: then the adapter becomes narrower and faster."""
+    shuffle: bool = False
+    """Keep only how many weights each matrix has, and draw which."""
 
     def __post_init__(self) -> None:
         if self.base_rank < 1 or self.factor < 1:
@@ -40,23 +54,45 @@ class SparseAdapter(ParameterEfficientMethod):
         if self.sparsity is not None and not 0 <= self.sparsity <= 1:
             raise ValueError(f"sparsity={self.sparsity} is the share of the weights to remove: from 0 to 1")
 
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Tasks that do not train, and backbones without a place for the adapters."""
+        if self.adapter != "bottleneck" and backbone.family in WITHOUT_ATTENTION:
+            return f"the backbone is {WITHOUT_ATTENTION[backbone.family]}: it has no transformer blocks"
+        return super().unsupported(task, backbone)
+
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with pruned adapters."""
+        if self.adapter != "bottleneck" and self.blocks_of(backbone)[0].attention is None:
+            raise NotApplicable("the backbone has no attention")
         wide = LargeSparse(base_r=self.base_rank, factor=self.factor)
-        dense = self._dense(backbone, context) if self.sparsity is None else None
-        adapters = attach(backbone, self.bottleneck(backbone, wide.r, context))
+        met = self.sparsity is None and self.granularity == "weight"
+        dense = self._attach(copy.deepcopy(backbone), self.base_rank, context) if met else None
+        adapters = self._attach(backbone, wide.r, context)
         sparsify(
             adapters,
             method=self.criterion,
             sparsity=wide.sparsity if self.sparsity is None else self.sparsity,
             batches=context.batches(),
             loss_fn=context.loss,
+            scope=self.scope,
+            shuffle_within_layer=self.shuffle,
+            granularity=self.granularity,
             generator=context.generator("pruning"),
         )
         if dense is not None:
             wide.verify(dense, adapters)
         return backbone
 
-    def _dense(self, backbone: nn.Module, context: Context) -> AdapterSet:
-        """The dense adapters that set the budget, on a copy of the backbone."""
-        return attach(copy.deepcopy(backbone), self.bottleneck(backbone, self.base_rank, context))
+    def deploy(self, model: nn.Module) -> nn.Module:
+        """The model without hidden units that lost all their input or all their output weights."""
+        for adapters in adapter_sets(model).values():
+            remove_dead_units(adapters)
+        return model
+
+    def _attach(self, backbone: nn.Module, rank: int, context: Context) -> AdapterSet:
+        common = {"blocks": self.blocks, "seed": self.init_seed(context)}
+        config = prunable(self.adapter, backbone, rank=rank, init=self.init, **common)
+        try:
+            return attach(backbone, config)
+        except ModelError as error:
+            raise NotApplicable(str(error)) from error

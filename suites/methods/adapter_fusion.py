@@ -1,0 +1,94 @@
+"""AdapterFusion: a learned mixture of adapters, each trained on a part of the data
+
+Pfeiffer et al. (arXiv 2005.00247), section 3.2. Their adapters come from several tasks; a cell has one, so ours come
+from disjoint parts of its training data. Half of the epochs go to them, one after another, the other half to the
+mixture, with the adapters frozen. The head trains throughout.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConfig, adapter_sets, attach, sparsify
+
+from ..context import Context
+from ..frozen_prefix import cut
+from ..method import Curves, NotApplicable
+from ..parameter_efficient import ParameterEfficientMethod
+from ..training import TrainedMethod, TrainingData
+
+FUSION = "fusion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterFusion(ParameterEfficientMethod):
+    """`adapters` bottlenecks of `rank` hidden units after each FFN, and their mixture."""
+
+    rank: int = 16
+    """Hidden units of each adapter."""
+    adapters: int = 3
+    """How many are mixed."""
+    sparsity: float = 0.0
+    """Share of the adapters' weights that SNIP removes before training."""
+
+    needs_attention: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.adapters < 1 or not 0 <= self.sparsity < 1:
+            raise ValueError(f"adapters={self.adapters} must be 1 or more, sparsity={self.sparsity} from 0 to below 1")
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """The frozen backbone with the adapters and their mixture."""
+        if self.blocks_of(backbone)[0].attention is None:
+            raise NotApplicable("the backbone has no attention")
+        for index in range(self.adapters):
+            config = BottleneckConfig(
+                r=self.rank, blocks=self.blocks, activation="relu", init=self.init, seed=self.init_seed(context) + index
+            )
+            adapters = attach(backbone, config, f"part {index}")
+            if self.sparsity:
+                sparsify(adapters, sparsity=self.sparsity, batches=context.batches(), loss_fn=context.loss)
+            adapters.disable()
+        sources = dict(adapter_sets(backbone))
+        for adapters in sources.values():
+            adapters.enable()
+        attach(backbone, FusionConfig(adapters=tuple(sources), seed=self.init_seed(context)), FUSION)
+        _train(sources.values(), True)
+        return backbone
+
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
+        """Each adapter on its part of the data, then the mixture on all of it."""
+        sets = adapter_sets(model)
+        sources = [adapters for name, adapters in sets.items() if name != FUSION]
+        first = max(1, context.budget.epochs // 2)
+        sets[FUSION].disable()
+        _only(sources[0], sources)
+        rest, shorter = cut(model, data, context)
+        for index, adapters in enumerate(sources):
+            _only(adapters, sources)
+            part: Any = replace(shorter, train=shorter.train[index :: len(sources)])  # type: ignore[type-var]
+            TrainedMethod.fit(self, rest, part, _epochs(context, first))
+        for adapters in (*sources, sets[FUSION]):
+            adapters.enable()
+        _train(sources, False)
+        curves = TrainedMethod.fit(self, rest, shorter, _epochs(context, max(1, context.budget.epochs - first)))
+        _train(sources, True)  # what was trained counts as such
+        return curves
+
+
+def _only(chosen: AdapterSet, sources: Sequence[AdapterSet]) -> None:
+    """Let one set act and train, the others neither."""
+    for adapters in sources:
+        adapters.requires_grad_(adapters is chosen)
+        (adapters.enable if adapters is chosen else adapters.disable)()
+
+
+def _train(sets: Iterable[AdapterSet], flag: bool) -> None:
+    for adapters in sets:
+        adapters.requires_grad_(flag)
+
+
+def _epochs(context: Context, epochs: int) -> Context:
+    return replace(context, budget=replace(context.budget, epochs=epochs))

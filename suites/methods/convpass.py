@@ -1,0 +1,30 @@
+"""Convpass: bottlenecks with a 3x3 convolution beside attention and FFN
+
+Jie and Deng (arXiv 2207.07039). The head trains too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.adapters import AdapterConfig, ConvpassConfig
+
+from ..adapter_method import AdapterMethod
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convpass(AdapterMethod):
+    """Bypasses of `rank` channels that start as no change."""
+
+    rank: int = 8
+    """Channels of each bypass."""
+    scale: float = 1.0
+    """Factor of their output; the paper searches it per task."""
+
+    needs_attention: ClassVar[bool] = True
+    on_images: ClassVar[bool] = True
+
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """The bypasses."""
+        return ConvpassConfig(r=self.rank, scale=self.scale, **common)

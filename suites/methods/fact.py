@@ -1,0 +1,29 @@
+"""FacT-TT: one tensor-train update of all matrices of a ViT
+
+Jie and Deng (arXiv 2212.03145). The head trains too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.adapters import AdapterConfig, FacTConfig
+
+from ..adapter_method import AdapterMethod
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacT(AdapterMethod):
+    """Factors of `rank` that all matrices share, and a core for each."""
+
+    rank: int = 16
+    """Rank of the tensor train."""
+    scale: float = 1.0
+    """Factor of the update; the paper searches it per task."""
+
+    needs_attention: ClassVar[bool] = True
+
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """The update."""
+        return FacTConfig(r=self.rank, scale=self.scale, **common)

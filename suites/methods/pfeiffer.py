@@ -1,0 +1,27 @@
+"""Pfeiffer adapters: one per block, at its end
+
+Pfeiffer et al. (arXiv 2005.00247), section 2.1. The head trains too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.adapters import AdapterConfig, preset
+
+from ..adapter_method import AdapterMethod
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pfeiffer(AdapterMethod):
+    """Bottlenecks of `rank` hidden units."""
+
+    rank: int = 64
+    """Hidden units of each adapter."""
+
+    needs_attention: ClassVar[bool] = True
+
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """The published adapters."""
+        return preset("pfeiffer", r=self.rank, **common)

@@ -1,0 +1,31 @@
+"""RepAdapter: a linear bottleneck before attention and FFN, merged afterwards
+
+Luo et al. (arXiv 2302.08106). The head trains too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.adapters import AdapterConfig, RepAdapterConfig
+
+from ..adapter_method import AdapterMethod
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepAdapter(AdapterMethod):
+    """Bottlenecks of `rank` hidden units; `merge` leaves the bare backbone."""
+
+    rank: int = 8
+    """Hidden units of each adapter."""
+    groups: int = 2
+    """Groups of the second projection."""
+    scale: float = 1.0
+    """Factor of their output; the paper searches it per task."""
+
+    needs_attention: ClassVar[bool] = True
+
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """The published adapters."""
+        return RepAdapterConfig(r=self.rank, groups=self.groups, scale=self.scale, **common)
