@@ -65,8 +65,8 @@ class AdapterLayer(Wrapper):
         if not self.linear:
             self.fold(self.base)
         inner = self.base
-        while isinstance(inner, AdapterLayer):
-            if not (self.additive and inner.additive):
+        while isinstance(inner, Wrapper):
+            if isinstance(inner, AdapterLayer) and not (self.additive and inner.additive):
                 raise ModelError(f"{self.place}: adapters {inner.owner!r} lie below {self.owner!r}: merge those first")
             inner = inner.base
 

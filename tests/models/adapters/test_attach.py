@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import pickle
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters import AdapterSet, attach
 from sparsebench.models.adapters.bottleneck import BottleneckConfig
-from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
 from sparsebench.models.adapters.conv import ConvConfig
 from sparsebench.models.adapters.lora import LoRAConfig
 from sparsebench.models.anatomy import describe
@@ -24,14 +25,19 @@ CONFIGS = {
     "lora_linears": LoRAConfig(r=4, targets=("linears",)),
     "sequential": BottleneckConfig(r=6),
     "parallel": BottleneckConfig(r=6, placement="parallel", scale=4.0),
+    "houlsby": BottleneckConfig(r=6, placement="houlsby", norm="in", scale="learned"),
+    "pfeiffer": BottleneckConfig(r=6, placement="pfeiffer"),
+    "combined": CombinedConfig(parts=(BottleneckConfig(r=6), LoRAConfig(r=4))),
     "conv": ConvConfig(r=4),
 }
-CASES = [(name, kind) for name in TRANSFORMERS for kind in ("lora", "lora_linears", "sequential", "parallel")]
+CASES = [(name, kind) for name in TRANSFORMERS for kind in CONFIGS if kind != "conv"]
 CASES += [("efficientnet", "conv"), ("efficientnet", "lora_linears")]
 
 
 def normal(config: AdapterConfig) -> AdapterConfig:
-    return type(config)(**{**vars(config), "init": "normal"})
+    if isinstance(config, CombinedConfig):
+        return dataclasses.replace(config, parts=tuple(normal(part) for part in config.parts))
+    return dataclasses.replace(config, init="normal")
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
