@@ -10,6 +10,7 @@ from ..errors import check_choice
 from .bottleneck import BottleneckConfig
 from .config import AdapterConfig, CombinedConfig
 from .prefix import PrefixConfig
+from .shared_parallel import StreamConfig
 
 
 def preset(name: str, *, strict_release: bool = False, **changes: Any) -> AdapterConfig:
@@ -17,7 +18,8 @@ def preset(name: str, *, strict_release: bool = False, **changes: Any) -> Adapte
 
     `strict_release` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a
     LayerNorm of their own on the input and both projections N(0, 0.02^2), which SNIP needs and SynFlow, in that code,
-    does not survive. Raises `ModelError` for an unknown name or value.
+    does not survive; and those of iDAT as in its release, with both projections N(0, 0.02^2). Raises `ModelError` for
+    an unknown name or value.
     """
     check_choice("preset", name, tuple(PRESETS))
     return dataclasses.replace(PRESETS[name](strict_release), **changes)
@@ -57,8 +59,51 @@ def mam(strict_release: bool) -> CombinedConfig:
     return CombinedConfig(parts=(PrefixConfig(length=16, bottleneck=800), ffn))
 
 
+def adaptformer(strict_release: bool) -> StreamConfig:
+    """An adapter beside the FFN that reads the residual stream (Chen et al., arXiv 2205.13535). Strict: no difference.
+
+    That is the released code; in the paper the adapter reads the norm, as BottleneckConfig(placement="parallel") does.
+    """
+    return StreamConfig(r=64, placement="ffn", activation="relu", scale=0.1, dropout=0.1)
+
+
+def adapter_plus(strict_release: bool) -> StreamConfig:
+    """An adapter after the block, with a learned scale per channel (Steitz and Roth, arXiv 2406.06820).
+
+    Strict: no difference. Its release also drops whole adapters at random in training, which is not done here.
+    """
+    return StreamConfig(r=8, placement="after", scale="channel", init="truncated")
+
+
+def idat_sequential(strict_release: bool) -> StreamConfig:
+    """iDAT's "gist_seq_adapter" (arXiv 2403.15750): an adapter after the block."""
+    return StreamConfig(r=4, placement="after", scale=1.0, init="normal" if strict_release else "zero_up")
+
+
+def idat_adaptformer(strict_release: bool) -> StreamConfig:
+    """iDAT's "adaptformer": an adapter beside the FFN that reads the residual stream."""
+    return StreamConfig(r=4, placement="ffn", init="normal" if strict_release else "zero_up")
+
+
+def idat_shared_parallel(strict_release: bool) -> StreamConfig:
+    """iDAT's "gist_shared_par_adapter": one adapter beside attention and FFN that reads the residual stream."""
+    return StreamConfig(r=4, placement="shared", init="normal" if strict_release else "zero_up")
+
+
 PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
-    make.__name__: make for make in (houlsby, pfeiffer, parallel, scaled_parallel, mam)
+    make.__name__: make
+    for make in (
+        houlsby,
+        pfeiffer,
+        parallel,
+        scaled_parallel,
+        mam,
+        adaptformer,
+        adapter_plus,
+        idat_sequential,
+        idat_adaptformer,
+        idat_shared_parallel,
+    )
 }
 """Makers of the presets, each called with `strict_release`."""
 

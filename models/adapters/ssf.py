@@ -44,17 +44,18 @@ class SSFConfig(AdapterConfig):
             norm = is_norm(module)
             if norm or is_linear(module) or isinstance(module, nn.Conv2d):
                 check_untuned(anatomy.model, site)
-                scale, shift = self._draw(module, generator)
-                yield site, SSFNorm(module, scale, shift) if norm else SSFLayer(module, scale, shift)
+                yield site, self._wrap(module, norm, generator)
 
-    def _draw(self, module: Any, generator: torch.Generator) -> tuple[nn.Parameter, nn.Parameter | None]:
+    def _wrap(self, module: Any, norm: bool, generator: torch.Generator) -> AdapterLayer:
         like: Tensor = module.weight
         noise = torch.zeros(2, like.shape[0])
         if self.init == "normal":
             noise.normal_(0, 0.02, generator=generator)
         noise = noise.to(like.device, adapter_dtype(like))
-        shifts = not is_norm(module) or module._parameters.get("bias") is not None
-        return nn.Parameter(1 + noise[0]), nn.Parameter(noise[1].clone()) if shifts else None
+        scale, shift = nn.Parameter(1 + noise[0]), nn.Parameter(noise[1].clone())
+        if not norm:
+            return SSFLayer(module, scale, shift)
+        return SSFNorm(module, scale, None if module._parameters.get("bias") is None else shift)
 
 
 class SSFLayer(AdapterLayer):

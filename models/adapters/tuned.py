@@ -86,7 +86,8 @@ class Reparametrised(AdapterLayer):
 
     def adapted(self, *args: Any, **keywords: Any) -> Any:
         """The output of `base` with the other values."""
-        inner, layers = self.base, [self]
+        inner: nn.Module = self.base
+        layers: list[Reparametrised] = [self]
         while isinstance(inner, (Reparametrised, FrozenNorm)):
             if isinstance(inner, Reparametrised) and inner.enabled:
                 layers.append(inner)

@@ -8,6 +8,7 @@ from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.convpass import ConvpassConfig
 from sparsebench.models.adapters.fact import FacTConfig
+from sparsebench.models.adapters.presets import preset
 from sparsebench.models.adapters.prompts import PromptConfig
 from sparsebench.models.adapters.rep_adapter import RepAdapterConfig
 from sparsebench.models.adapters.shared_parallel import StreamConfig
@@ -19,11 +20,11 @@ CASES: list[tuple[str, str, AdapterConfig, int]] = [
     ("Adapter r=4", "base", BottleneckConfig(r=4), 82_992),
     ("Adapter r=8", "base", BottleneckConfig(r=8), 156_768),
     ("Adapter r=64", "base", BottleneckConfig(r=64), 1_189_632),
-    ("AdaptFormer r=64", "base", StreamConfig(r=64, placement="ffn", activation="relu"), 1_189_632),
+    ("AdaptFormer r=64", "base", preset("adaptformer"), 1_189_632),
     ("without bias r=8", "base", BottleneckConfig(r=8, placement="parallel", bias=False), 147_456),
     ("without bias r=32", "base", StreamConfig(r=32, placement="ffn", bias=False), 589_824),
-    ("shared-parallel r=4", "base", StreamConfig(r=4, placement="shared"), 82_992),
-    ("sequential r=4", "base", StreamConfig(r=4, placement="after", scale=1.0), 82_992),
+    ("shared-parallel r=4", "base", preset("idat_shared_parallel"), 82_992),
+    ("sequential r=4", "base", preset("idat_sequential"), 82_992),
     ("LoRA q, v r=8", "base", LoRAConfig(r=8), 294_912),
     ("LoRA q, k, v r=8", "base", LoRAConfig(r=8, targets=("q", "k", "v")), 442_368),
     ("BitFit", "base", BitFitConfig(), 102_912),
@@ -33,8 +34,8 @@ CASES: list[tuple[str, str, AdapterConfig, int]] = [
     ("RepAdapter r=8 g=2", "base", RepAdapterConfig(r=8, groups=2), 239_808),
     ("Convpass r=8", "base", ConvpassConfig(r=8), 327_552),
     ("Convpass on attention r=8", "base", ConvpassConfig(r=8, parts=("attention",)), 163_776),
-    ("Adapter+ r=8", "base", StreamConfig(r=8, placement="after", scale="channel"), 165_984),
-    ("Adapter+ r=16", "base", StreamConfig(r=16, placement="after", scale="channel"), 313_536),
+    ("Adapter+ r=8", "base", preset("adapter_plus"), 165_984),
+    ("Adapter+ r=16", "base", preset("adapter_plus", r=16), 313_536),
     ("VPT-shallow p=100", "base", PromptConfig(length=100, depth="shallow"), 76_800),
     ("VPT-deep p=50", "base", PromptConfig(length=50, depth="deep"), 460_800),
     ("Adapter r=4", "small", BottleneckConfig(r=4), 41_520),

@@ -1,14 +1,12 @@
-"""What every kind of adapter must do, whatever its formula."""
+"""Kinds for the whole model and for images: start, second set, merging, compilation."""
 
-import copy
-import pickle
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters import AdapterSet, LoRAConfig, adapter_sets, attach
+from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.convpass import ConvpassConfig
 from sparsebench.models.adapters.fact import FacTConfig
@@ -57,39 +55,6 @@ def test_no_bit_changes_at_the_start(
     assert torch.equal(run(model, batch), before)
     adapters.remove()
     assert torch.equal(run(model, batch), before) and [type(module) for module in model.modules()] == types
-
-
-@pytest.mark.parametrize(("kind", "family"), CASES)
-def test_only_adapters_and_head_move(kind: str, family: str, make: Make, shake: Callable, example: Callable) -> None:
-    model = make(family)
-    adapters = attach(model, KINDS[kind][0])
-    shake(adapters)
-    trained, before = {id(parameter) for parameter in adapters.parameters()}, values(model)
-    model.train()
-    optimizer = torch.optim.AdamW(adapters.parameters(), lr=1e-2)
-    result = model(example(model))
-    (result if isinstance(result, Tensor) else result.logits).square().mean().backward()
-    optimizer.step()
-    for key, value in model.state_dict(keep_vars=True).items():
-        assert torch.equal(value, before[key]) != (id(value) in trained), key
-
-
-@pytest.mark.parametrize(("kind", "family"), CASES)
-def test_load_copy_and_pickle(
-    kind: str, family: str, make: Make, shake: Callable, example: Callable, run: Callable
-) -> None:
-    model = make(family)
-    adapters = attach(model, KINDS[kind][0])
-    shake(adapters)
-    batch, result = example(model), run(model, example(model))
-    fresh = make(family)
-    attach(fresh, KINDS[kind][0]).load_state_dict(adapters.state_dict())
-    assert torch.equal(run(fresh, batch), result)
-    copied = copy.deepcopy(model)
-    shake(adapters)
-    assert torch.equal(run(copied, batch), result) and adapter_sets(copied)["default"].model is copied
-    loaded: AdapterSet = pickle.loads(pickle.dumps(adapter_sets(copied)["default"]))
-    assert torch.equal(run(loaded.model, batch), result)
 
 
 @pytest.mark.parametrize(

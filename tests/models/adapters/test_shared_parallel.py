@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import BottleneckConfig, attach
+from sparsebench.models.adapters.presets import preset
 from sparsebench.models.adapters.shared_parallel import StreamConfig
 from sparsebench.models.adapters.ssf import SSFConfig
 from sparsebench.models.anatomy import Wrapper
@@ -86,14 +87,33 @@ def test_the_stream_is_not_normalised(make: Make, shake: Callable, example: Call
     assert not torch.allclose(*results, atol=1e-3)
 
 
-def test_released_start_of_idat_changes_the_model(make: Make, example: Callable, run: Callable) -> None:
+@pytest.mark.parametrize("name", ["idat_sequential", "idat_adaptformer", "idat_shared_parallel"])
+def test_released_start_of_idat_changes_the_model(name: str, make: Make, example: Callable, run: Callable) -> None:
     model = make("timm_vit")
     before = run(model, example(model))
-    adapters = attach(model, StreamConfig(init="normal"))
+    fixed = attach(model, preset(name))
+    assert torch.equal(run(model, example(model)), before)
+    fixed.remove()
+    adapters = attach(model, preset(name, strict_release=True))
     weights = torch.cat([weight.flatten() for weight in adapters.weights().values()])
     assert abs(weights.std() - 0.02) < 2e-3
     after = run(model, example(model))
     assert not torch.equal(after, before) and torch.allclose(after, before, atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["adaptformer", "adapter_plus"])
+def test_presets(name: str, make: Make, example: Callable, run: Callable) -> None:
+    """AdaptFormer starts as no change and drops hidden units; Adapter+ starts near it and has a scale per channel."""
+    model = make("timm_vit")
+    before = run(model, example(model))
+    adapters = attach(model, preset(name))
+    (_, layer), *_ = adapters.layers()
+    if name == "adaptformer":
+        assert torch.equal(run(model, example(model)), before)
+        assert (layer.placement, layer.scale, layer.adapter.dropout.p) == ("ffn", 0.1, 0.1)
+    else:
+        assert not torch.equal(run(model, example(model)), before)
+        assert torch.equal(layer.scale.detach(), torch.ones(32)) and layer.adapter.up.weight.abs().max() <= 0.02
 
 
 @pytest.mark.parametrize(
