@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from .matrix import Column, Matrix, Row, matrices, pairs, setting
 from .record import Record
 from .statistics import Difference, Score, Verdict, difference, holm
-from .tables import SuiteInfo, family_title, row_name
+from .tables import Family, SuiteInfo, row_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class Contrast:
     difference: Difference
     p: float | None
     seeds: int
+    baseline: str
 
     @property
     def verdict(self) -> Verdict:
@@ -84,30 +85,32 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
 
 
 def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
-    """Every row against the baseline, per family of tasks, over the tasks that both have."""
-    return [contrast for family in matrix.families for contrast in _family_contrasts(matrix, info, family)]
+    """Every row against the family's baseline, per family of tasks, over the tasks that both have."""
+    return [contrast for family in info.families(matrix) for contrast in _family_contrasts(matrix, family)]
 
 
-def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: list[Column]) -> list[Contrast]:
+def _family_contrasts(matrix: Matrix, family: Family) -> list[Contrast]:
     found = []
+    first = family.columns[0]
     for row in matrix.rows:
-        baseline = matrix.baseline(info.baseline, row)
+        baseline = matrix.baseline(family.baseline, row)
         if baseline is None or baseline == row:
             continue
-        pairings = [pairs(matrix.scores(row, c), matrix.scores(baseline, c)) for c in family]
+        pairings = [pairs(matrix.scores(row, c), matrix.scores(baseline, c)) for c in family.columns]
         pairings = [p for p in pairings if p]
         if pairings:
-            found.append((row, difference(pairings, family[0].higher_is_better), max(map(len, pairings))))
+            found.append((row, difference(pairings, first.higher_is_better), max(map(len, pairings))))
     corrected = holm([d.p for _, d, _ in found])
     return [
         Contrast(
             row=row,
             name=row_name(matrix, row),
-            family=family_title(family) if len(family) > 1 else f"{family[0].task} ({family[0].metric})",
-            unit=family[0].unit,
+            family=family.title if len(family.columns) > 1 else f"{first.task} ({first.metric})",
+            unit=first.unit,
             difference=d,
             p=p,
             seeds=seeds,
+            baseline=family.baseline,
         )
         for (row, d, seeds), p in zip(found, corrected, strict=True)
     ]

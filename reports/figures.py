@@ -13,7 +13,7 @@ from .plots import Mark
 from .record import Costs
 from .router_load import RouterLoad, merged, router_load
 from .statistics import estimate_mean
-from .tables import SuiteTable, family_title
+from .tables import Family, SuiteTable
 
 _COSTS: dict[str, tuple[Callable[[Costs], float | None], float]] = {
     "active parameters (M)": (lambda costs: costs.params_active, 1e-6),
@@ -66,7 +66,7 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
         for line in table.lines
     }
     equal = [name for name in _COSTS if _equal([row[name] for row in costs.values()])]
-    families = sorted((f for f in matrix.families if f[0].metric), key=len, reverse=True)
+    families = sorted((f for f in table.families if f.columns[0].metric), key=lambda f: len(f.columns), reverse=True)
     axes = [name for name in _COSTS if name not in equal]
     tradeoffs = [
         figure
@@ -95,15 +95,16 @@ def _equal(costs: Sequence[float | None]) -> bool:
     return len(known) > 1 and max(known) <= 1.001 * min(known)
 
 
-def _tradeoff(matrix: Matrix, table: SuiteTable, family: Sequence[Column], cost: str) -> Figure | None:
+def _tradeoff(matrix: Matrix, table: SuiteTable, family: Family, cost: str) -> Figure | None:
     """Quality on one family of tasks against one cost; None if fewer than two rows have both."""
     quantity, factor = _COSTS[cost]
-    marks = _marks(matrix, table, family, quantity, factor)
+    columns = family.columns
+    marks = _marks(matrix, table, columns, quantity, factor)
     if len(marks) < 2:
         return None
-    name = f"mean {family_title(family)}" if len(family) > 1 else family[0].task
+    name = f"mean {family.title}" if len(columns) > 1 else columns[0].task
     title = f"{name} against {cost.partition(' (')[0]}"
-    svg = plots.tradeoff(marks, title, cost, _axis(name, family[0]), family[0].higher_is_better)
+    svg = plots.tradeoff(marks, title, cost, _axis(name, columns[0]), columns[0].higher_is_better)
     return Figure(title, svg)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .matrix import Column, Matrix, Row, pairs
@@ -24,14 +24,46 @@ COSTS: tuple[tuple[str, str, Callable[[Costs], float | None]], ...] = (
 is divided by that of the baseline on the same backbone."""
 
 
+@dataclass(frozen=True)
+class Family:
+    """Tasks whose scores may be averaged; `title` says of what, `baseline` is the row that others are compared with."""
+
+    columns: tuple[Column, ...]
+    title: str
+    baseline: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class SuiteInfo:
-    """How a suite is presented. `baseline` is the row label that the others are compared with, `unit` that of costs."""
+    """How a suite is presented. `baseline` is the row label that the others are compared with, `unit` that of costs.
+
+    `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
+    """
 
     title: str
     description: str
     baseline: str
     unit: str
+    group_baselines: Mapping[str, str] = field(default_factory=dict)
+
+    def baselines(self, matrix: Matrix) -> list[str]:
+        """The baselines of the tasks that are there, that of the suite first."""
+        found = dict.fromkeys(family.baseline for family in self.families(matrix))
+        return sorted(found, key=lambda label: label != self.baseline)
+
+    def families(self, matrix: Matrix) -> list[Family]:
+        """Families of the matrix, apart by the groups that have a baseline of their own."""
+        found: dict[tuple[int, str], list[Column]] = {}
+        for number, columns in enumerate(matrix.families):
+            for column in columns:
+                own = column.group if column.group in self.group_baselines else ""
+                found.setdefault((number, own), []).append(column)
+        return [
+            Family(
+                tuple(columns), f"{own} {family_title(columns)}".strip(), self.group_baselines.get(own, self.baseline)
+            )
+            for (_, own), columns in found.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +108,18 @@ class SuiteTable:
 
     title: str
     columns: tuple[Column, ...]
+    families: tuple[Family, ...]
     averages: tuple[Average, ...]
     cost_titles: tuple[str, ...]
     lines: tuple[Line, ...]
 
 
 def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
-    """The table of one suite: the baseline first, then by mean rank over the tasks."""
-    averages = _averages(matrix)
-    rows = _ordered(matrix, info.baseline)
+    """The table of one suite: the baselines first, then by mean rank over the tasks."""
+    families = info.families(matrix)
+    averages = _averages(families)
+    labels = info.baselines(matrix)
+    rows = _ordered(matrix, labels)
     entries = {(row, column): _entry(matrix, row, column) for row in rows for column in matrix.columns}
     for column in matrix.columns:
         clear = [row for row in rows if entries[row, column].kind == "value" and not entries[row, column].at_chance]
@@ -102,20 +137,19 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
             row_name(matrix, row),
             tuple(entries[row, column] for column in matrix.columns),
             tuple(means[row, average] for average in averages),
-            _costs(matrix, row, info.baseline),
+            _costs(matrix, row, labels),
         )
         for row in rows
     ]
-    titles = tuple(title.format(unit=info.unit, baseline=info.baseline) for title, _, _ in COSTS)
-    return SuiteTable(info.title, tuple(matrix.columns), averages, titles, tuple(lines))
+    titles = tuple(title.format(unit=info.unit, baseline=" or ".join(labels)) for title, _, _ in COSTS)
+    return SuiteTable(info.title, tuple(matrix.columns), tuple(families), averages, titles, tuple(lines))
 
 
-def _costs(matrix: Matrix, row: Row, label: str) -> tuple[float | None, ...]:
+def _costs(matrix: Matrix, row: Row, labels: Sequence[str]) -> tuple[float | None, ...]:
     *costs, speed = [matrix.cost(row, quantity) for _, _, quantity in COSTS]
-    baseline = matrix.baseline(label, row)
-    if baseline is None or baseline.backbone != row.backbone:
-        return (*costs, None)
-    reference = matrix.cost(baseline, COSTS[-1][2])
+    known = [matrix.baseline(label, row) for label in labels]
+    references = [matrix.cost(b, COSTS[-1][2]) for b in known if b is not None and b.backbone == row.backbone]
+    reference = next((cost for cost in references if cost), None)
     return (*costs, speed / reference if speed and reference else None)
 
 
@@ -159,15 +193,15 @@ def _kind(records: Sequence[Record]) -> Kind:
     return next((kind for kind in order if kind in statuses), "missing")  # pyright: ignore[reportReturnType]
 
 
-def _averages(matrix: Matrix) -> tuple[Average, ...]:
+def _averages(families: Sequence[Family]) -> tuple[Average, ...]:
     averages = []
-    for family in matrix.families:
-        if len(family) < 2 or not all(column.metric for column in family):
+    for family in families:
+        columns = family.columns
+        if len(columns) < 2 or not all(column.metric for column in columns):
             continue
-        title = family_title(family)
-        averages.append(Average(f"mean {title}", tuple(family), of_groups=False))
-        if 1 < len({column.group for column in family}) < len(family):
-            averages.append(Average("mean of groups", tuple(family), of_groups=True))
+        averages.append(Average(f"mean {family.title}", columns, of_groups=False))
+        if 1 < len({column.group for column in columns}) < len(columns):
+            averages.append(Average("mean of groups", columns, of_groups=True))
     return tuple(averages)
 
 
@@ -204,7 +238,7 @@ def _tied(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column]) -> b
     return all(pairings) and difference(pairings, columns[0].higher_is_better).verdict == "same"
 
 
-def _ordered(matrix: Matrix, baseline: str) -> list[Row]:
+def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
     ranks: dict[Row, list[float]] = {row: [] for row in matrix.rows}
     for column in matrix.columns:
         means = {row: _mean(matrix, row, column) for row in matrix.rows}
@@ -213,7 +247,7 @@ def _ordered(matrix: Matrix, baseline: str) -> list[Row]:
         for rank, row in enumerate(ordered):
             ranks[row].append(rank)
     mean_rank = {row: sum(r) / len(r) if r else math.inf for row, r in ranks.items()}
-    return sorted(matrix.rows, key=lambda row: (row.label != baseline, mean_rank[row], row))
+    return sorted(matrix.rows, key=lambda row: (row.label not in baselines, mean_rank[row], row))
 
 
 def _mean(matrix: Matrix, row: Row, column: Column) -> float | None:

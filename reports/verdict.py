@@ -25,26 +25,27 @@ class Verdict:
 
 def verdicts(matrix: Matrix, info: SuiteInfo, found: Sequence[Contrast]) -> list[Verdict]:
     """One verdict per family: who is best against the baseline, by how much, how sure, at what cost."""
-    if not any(row.label == info.baseline for row in matrix.rows):
-        return [Verdict("Baseline missing", f"{info.baseline} was not run, so nothing is compared with it.")]
-    if not found:
-        return [Verdict("Nothing to compare", f"Only {info.baseline} has scores.")]
+    labels = info.baselines(matrix)
+    missing = [label for label in labels if not any(row.label == label for row in matrix.rows)]
+    told = [Verdict("Baseline missing", f"{label} was not run, so nothing is compared with it.") for label in missing]
+    if not found and not missing:
+        return [Verdict("Nothing to compare", f"No row but {' and '.join(labels)} has scores.")]
     groups = groupby(found, key=lambda contrast: contrast.family)
-    return [_family(matrix, info, family, list(members)) for family, members in groups]
+    return told + [_family(matrix, family, list(members)) for family, members in groups]
 
 
-def _family(matrix: Matrix, info: SuiteInfo, family: str, members: list[Contrast]) -> Verdict:
+def _family(matrix: Matrix, family: str, members: list[Contrast]) -> Verdict:
     ranked = sorted(members, key=lambda c: -c.difference.estimate.mean)
     better, same, worse = ([c for c in ranked if c.verdict == verdict] for verdict in ("better", "same", "worse"))
     unsure = [c for c in ranked if c.verdict == "not comparable"]
-    baseline = info.baseline
+    baseline = members[0].baseline
     if better:
-        sentences = [f"{better[0].name} beats {baseline} by {_effect(better[0])}{_cost(matrix, info, better[0])}."]
+        sentences = [f"{better[0].name} beats {baseline} by {_effect(better[0])}{_cost(matrix, better[0])}."]
         sentences += [f"Also better than {baseline}: {_names(better[1:])}."] if better[1:] else []
     else:
         best = (same or worse or unsure)[0]
         told = "the best other cannot be told from it" if best.verdict == "same" else "the closest"
-        effect = f"{best.name}, {_effect(best)}{_cost(matrix, info, best)}"
+        effect = f"{best.name}, {_effect(best)}{_cost(matrix, best)}"
         sentences = [f"No method beats {baseline}; {told}: {effect}."]
         same = [c for c in same if c is not best]
         worse = [c for c in worse if c is not best]
@@ -65,9 +66,9 @@ def _effect(contrast: Contrast) -> str:
     return f"{size} ({sure}, {replicas} × {_plural(d.tasks, 'task')})"
 
 
-def _cost(matrix: Matrix, info: SuiteInfo, contrast: Contrast) -> str:
+def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured."""
-    baseline = matrix.baseline(info.baseline, contrast.row)
+    baseline = matrix.baseline(contrast.baseline, contrast.row)
     shares = []
     for name, quantity in (("active parameters", _active), ("size", _bytes), ("latency", _latency)):
         ours = matrix.cost(contrast.row, quantity)

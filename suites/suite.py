@@ -1,6 +1,7 @@
 """What a suite says of itself. Each suite is a folder with `suite.py`, `tasks/`, `backbones/` and `profiles/`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +18,5 @@ class Suite:
     """What costs are counted for: token, image or molecule."""
     libraries: tuple[str, ...]
     """Distributions whose version can change a number, and which are therefore part of a cell's identity."""
+    group_baselines: Mapping[str, str] = field(default_factory=dict)
+    """Baseline by group of tasks where it is another one; such a group is not averaged with the other tasks."""

@@ -6,8 +6,9 @@ SUITE = Suite(
     name="llm",
     version="1",
     title="Language models",
-    description="Bits per byte on held-out text of several domains, and zero-shot accuracy.",
+    description="Bits per byte on held-out text of several domains, zero-shot accuracy, and text tasks that train.",
     baseline="dense",
     unit="token",
     libraries=("torch", "transformers", "tokenizers", "lm-eval"),
+    group_baselines={"text": "linear_probe", "trained multiple choice": "dense"},
 )

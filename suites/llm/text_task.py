@@ -4,12 +4,15 @@ import functools
 from abc import abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparsebench.data.labelled.table import LabelledTexts, Parts
+from sparsebench.reports.record import Costs
 
+from ..context import Context
+from ..measure import measure_costs
 from ..method import Backbone
-from ..prediction import Examples, PredictionTask, Splits
+from ..prediction import Examples, PredictionData, PredictionTask, Splits
 from ..scores import Scores, correlations, macro_f1
 
 
@@ -42,6 +45,11 @@ class TextTask(PredictionTask):
             return Scores("pearson", {**correlations(outputs, targets, generator), **scores.metrics}, scores.examples)
         more = {"macro_f1": macro_f1(outputs, targets, generator)}
         return Scores(scores.main, {**scores.metrics, **more}, scores.examples)
+
+    def _measure(self, model: nn.Module, data: PredictionData, context: Context) -> Costs:
+        """Costs per token, padding not counted, of the first test texts in one batch."""
+        inputs, _ = data.collate(list(data.test[: context.budget.batch_size]))
+        return measure_costs(model, lambda m: m(inputs), int(inputs.attention_mask.sum()), "token")
 
 
 @functools.cache

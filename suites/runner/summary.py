@@ -24,7 +24,13 @@ SPEED_FILE = "speed.json"
 def suite_infos() -> dict[str, SuiteInfo]:
     """How the report presents each suite."""
     return {
-        name: SuiteInfo(title=about.title, description=about.description, baseline=about.baseline, unit=about.unit)
+        name: SuiteInfo(
+            title=about.title,
+            description=about.description,
+            baseline=about.baseline,
+            unit=about.unit,
+            group_baselines=about.group_baselines,
+        )
         for name, about in suites().items()
     }
 

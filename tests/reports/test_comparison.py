@@ -8,7 +8,7 @@ from rich.console import Console
 from sparsebench.reports import printing
 from sparsebench.reports.comparison import compare, contrasts, select
 from sparsebench.reports.matrix import matrices
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.tables import SuiteInfo, suite_table
 from sparsebench.reports.verdict import verdicts
 
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
@@ -115,3 +115,58 @@ def test_the_verdict_without_a_baseline(make):
     (matrix,) = matrices(side(make, "a", [0.5]))
     (verdict,) = verdicts(matrix, INFO, contrasts(matrix, INFO))
     assert "base was not run" in verdict.text
+
+
+GROUPED = SuiteInfo(
+    title="Language",
+    description="",
+    baseline="base",
+    unit="token",
+    group_baselines={"text": "probe", "choice": "base"},
+)
+
+
+def grouped(make):
+    """Two zero-shot tasks, two text tasks on another backbone, and one that trains the first backbone."""
+    records = []
+    for label, low in (("base", 0.5), ("MoE", 0.4)):
+        records += [r for t in ("zero", "shot") for r in side(make, label, [low, low + 0.01, low + 0.03], t)]
+    for label, low in (("probe", 0.7), ("LoRA", 0.8)):
+        cell = {"group": "text", "backbone": "encoder"}
+        records += [
+            r for t in ("text a", "text b") for r in side(make, label, [low, low + 0.01, low + 0.03], t, **cell)
+        ]
+    for label, low in (("base", 0.3), ("LoRA", 0.35)):
+        records += side(make, label, [low, low + 0.01, low + 0.03], "choice", group="choice")
+    (matrix,) = matrices(records)
+    return matrix
+
+
+def test_groups_with_a_baseline_of_their_own_are_compared_with_it(make):
+    found = {(c.row.label, c.family): c for c in contrasts(grouped(make), GROUPED)}
+    assert {key: c.baseline for key, c in found.items()} == {
+        ("MoE", "accuracy"): "base",
+        ("LoRA", "text accuracy"): "probe",
+        ("LoRA", "choice (accuracy)"): "base",
+    }
+    assert found["LoRA", "text accuracy"].difference.estimate.mean == pytest.approx(0.1)
+    assert found["LoRA", "text accuracy"].difference.tasks == 2
+    assert found["MoE", "accuracy"].difference.estimate.mean == pytest.approx(-0.1)
+
+
+def test_the_verdict_names_the_baseline_of_the_group(make):
+    matrix = grouped(make)
+    told = {v.subject: v.text for v in verdicts(matrix, GROUPED, contrasts(matrix, GROUPED))}
+    assert told["On text accuracy"].startswith("LoRA · encoder beats probe by +10.0")
+    assert "base" in told["On accuracy"] and "probe" not in told["On accuracy"]
+    (matrix,) = matrices(side(make, "LoRA", [0.5], group="text"))
+    (verdict,) = verdicts(matrix, GROUPED, contrasts(matrix, GROUPED))
+    assert "probe was not run" in verdict.text
+
+
+def test_such_groups_have_averages_of_their_own_and_all_baselines_come_first(make):
+    shown = suite_table(grouped(make), GROUPED)
+    assert [average.title for average in shown.averages] == ["mean accuracy", "mean text accuracy"]
+    assert [len(average.columns) for average in shown.averages] == [2, 2]
+    assert {line.row.label for line in shown.lines[:2]} == {"base", "probe"}
+    assert shown.cost_titles[-1] == "speed / base or probe"
