@@ -233,7 +233,10 @@ def test_a_decoder_bert_stays_causal() -> None:
     tokens = torch.randint(3, 64, (2, 7), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         full, part = model(tokens).logits, model(tokens[:, :4]).logits
+        model.set_attn_implementation("eager")
+        eager = model(tokens).logits
     torch.testing.assert_close(full[:, :4], part, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(full, eager, atol=1e-5, rtol=1e-5)
 
 
 def test_counts() -> None:
