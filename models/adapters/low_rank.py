@@ -31,7 +31,7 @@ class LowRankLinear(torch.autograd.Function):
         y = F.linear(rows, weight, bias)
         low = torch.mm(down.to(x.dtype), rows.t())
         for part, low_part, up in zip(_columns(y, spans), _ranks(low, ups), ups, strict=True):
-            torch.addmm(part, low_part.t(), up.to(x.dtype).t(), alpha=scaling, out=part)
+            part.addmm_(low_part.t(), up.to(x.dtype).t(), alpha=scaling)
         ctx.save_for_backward(x, weight, low, down, *ups)
         ctx.scaling, ctx.spans = scaling, spans
         ctx.set_materialize_grads(False)
