@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -33,6 +33,7 @@ def test_raw_densities() -> None:
     assert raw_density((3, 5, 2, 4), False) == 8 / 15 and raw_density((3, 5, 2, 4), True) == 14 / 120
 
 
+@settings(deadline=None)
 @given(shapes=st.lists(SHAPE, min_size=1, max_size=6), density=st.floats(0, 1), kernel=st.booleans())
 def test_epsilon_solves_the_budget(shapes: list, density: float, kernel: bool) -> None:
     """The sum is exact, each layer within one entry of its density, and clipped layers keep everything."""
@@ -65,6 +66,7 @@ def test_narrow_layers_are_kept_denser(method: str, build: Callable[[str], nn.Mo
     assert len({layer.total for layer in report.layers}) > 1 and max(ratios) - min(ratios) < 0.03
 
 
+@settings(deadline=None)
 @given(start=st.integers(1, 5000), share=st.floats(0, 1), rounds=st.integers(1, 100))
 def test_schedules(start: int, share: float, rounds: int) -> None:
     end = round(share * start)
