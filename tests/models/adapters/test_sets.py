@@ -4,11 +4,14 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models import adapters as adapters_package
 from sparsebench.models.adapters import AdapterSet, adapter_sets, attach, sparsify
 from sparsebench.models.adapters.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
@@ -20,6 +23,7 @@ from sparsebench.models.adapters.presets import preset
 from sparsebench.models.anatomy import Wrapper, describe
 from sparsebench.models.errors import ModelError
 
+README = Path(__file__).parents[3] / "models" / "adapters" / "README.md"
 Build = Callable[[str], nn.Module]
 FAMILIES = ("llama", "bert", "roberta", "vit", "timm_vit")
 LORA = LoRAConfig(r=4, targets=("linears",), init="normal")
@@ -375,3 +379,19 @@ def test_compiles_as_one_graph(family: str, build: Build, example: Callable) -> 
     torch.compiler.reset()
     assert all(bool(gradient.any()) for gradient in results[0])
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+
+
+def test_the_example_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = README.read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with torch.random.fork_rng():
+        exec(code, names)
+    assert names["adapters"].count() < 2 * (2 * 32 * 16 + 16 + 32) and (tmp_path / "reviews").is_dir()
+
+
+def test_every_kind_is_in_the_readme() -> None:
+    text = README.read_text(encoding="utf-8")
+    kinds = [name for name in adapters_package.__all__ if name.endswith("Config") and name != "AdapterConfig"]
+    assert len(kinds) > 9 and not [name for name in kinds if f"`{name}" not in text]
