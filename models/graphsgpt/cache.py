@@ -26,72 +26,70 @@ Product = Callable[[Tensor], Tensor]
 
 
 class CachedDecoder:
-    """The decoder of a model, for inference; its weights are copied at the start.
+    """The decoder of a model, for inference; its weights are copied, so make it anew after training.
 
     Plain linear layers are computed by oneDNN with packed weights where that is there (CPU); anything that stands in
-    the place of one, or of a whole FFN, is called as it is.
+    the place of one, or of a whole FFN, is called as it is. `rows`: molecules of a batch, a hint for packing.
     """
 
-    def __init__(self, model: GraphsGPT, rows: int = 1) -> None:
+    @torch.no_grad()
+    def __init__(self, model: GraphsGPT, rows: int = 64) -> None:
         decoder, config = model.decoder, model.config
-        self.decoder, self.heads_count = decoder, config.num_attention_heads
+        self.model, self.heads, self.used = model, config.num_attention_heads, 0
         self.layers = [_LayerStep(layer, 2 * rows) for layer in decoder.layers]
         tokens, kind = decoder.embed.token.table(), decoder.embed.identifier.table()
-        is_node = torch.arange(len(tokens), device=tokens.device).sub(FIRST_NODE) < config.num_atoms
+        is_node = torch.arange(len(tokens), device=tokens.device) < FIRST_NODE + config.num_atoms
         self.tokens = tokens + kind[is_node.long()]
         self.first, self.second = decoder.embed.positions.halves()
-        self.cache = tokens.new_empty(0)
-        self.bias = tokens.new_empty(0)
-        self.used = 0
+        self.keys = self.values = self.bias = tokens.new_empty(0)
 
+    @torch.no_grad()
     def start(self, words: Tensor, capacity: int = 64) -> Tensor:
         """Begin with words (B, K, D); the states of BOS, (B, D)."""
-        x = self.decoder.prefix(words)
-        rows, self.used = len(x), 0
-        self.cache, self.bias = x.new_empty(0), x.new_empty(0)
-        self._grow(rows, max(capacity, x.shape[1]))
-        words_hidden = x.new_zeros(x.shape[1], x.shape[1])
-        words_hidden[:-1, -1] = -torch.inf
-        return self._run(x, x.new_zeros(rows, x.shape[1]), words_hidden)[:, -1]
+        x = self.model.decoder.prefix(words)
+        self.used = 0
+        self._reserve(len(x), max(capacity, x.shape[1]))
+        inside = x.new_zeros(x.shape[1], x.shape[1])
+        inside[:-1, -1] = -torch.inf  # words do not see BOS
+        return self._run(x, x.new_zeros(x.shape[:2]), inside)[:, -1]
 
+    @torch.no_grad()
     def append(self, tokens: Tensor, pairs: Tensor, present: Tensor) -> Tensor:
         """States (B, n, D) of the next block: token ids (B, n), node ids (B, n, 2), and which of them exist (B, n)."""
-        positions = self.decoder.embed.positions
         place = self.first[pairs[..., 0]] + self.second[pairs[..., 1]]
-        x = self.tokens[tokens] + positions.norm(place)
-        if self.used + x.shape[1] > self.cache.shape[-2]:
-            self._grow(len(x), 2 * self.cache.shape[-2])
-        hidden = x.new_zeros(present.shape).masked_fill_(~present, -torch.inf)
-        return self._run(x, hidden, None)
+        x = self.tokens[tokens] + self.model.decoder.embed.positions.norm(place)
+        capacity = self.values.shape[-2]
+        if self.used + x.shape[1] > capacity:
+            self._reserve(len(x), 2 * capacity)
+        return self._run(x, x.new_zeros(present.shape).masked_fill_(~present, -torch.inf))
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these molecules (int64 indices) alone."""
-        self.cache = self.cache.index_select(2, rows)
+        self.keys, self.values = self.keys.index_select(1, rows), self.values.index_select(1, rows)
         self.bias = self.bias.index_select(0, rows)
 
-    def _grow(self, rows: int, capacity: int) -> None:
-        """Buffers for keys and values (layers, 2, B, H, S, d) and for what attention adds to a slot (B, S)."""
-        old_cache, old_bias = self.cache, self.bias
-        width = self.tokens.shape[1]
-        shape = (len(self.layers), 2, rows, self.heads_count, capacity, width // self.heads_count)
-        self.cache, self.bias = self.tokens.new_empty(shape), self.tokens.new_empty(rows, capacity)
-        if self.used:
-            self.cache[..., : self.used, :] = old_cache[..., : self.used, :]
-            self.bias[:, : self.used] = old_bias[:, : self.used]
+    def _reserve(self, rows: int, slots: int) -> None:
+        """Buffers: keys (layers, B, H, d, S), values (layers, B, H, S, d), and what attention adds to a slot (B, S)."""
+        keys, values, bias, used = self.keys, self.values, self.bias, self.used
+        shape = (len(self.layers), rows, self.heads, self.tokens.shape[1] // self.heads)
+        self.keys, self.values = bias.new_empty(*shape, slots), bias.new_empty(*shape[:3], slots, shape[3])
+        self.bias = bias.new_empty(rows, slots)
+        if used:
+            self.keys[..., :used], self.values[..., :used, :] = keys[..., :used], values[..., :used, :]
+            self.bias[:, :used] = bias[:, :used]
 
-    def _run(self, x: Tensor, hidden: Tensor, among: Tensor | None) -> Tensor:
-        """Write the block's keys and values and return its states. `hidden` (B, n) is what later attention adds to its
-        slots, `among` (n, n) what attention inside the block adds."""
-        start, self.used = self.used, self.used + x.shape[1]
+    def _run(self, x: Tensor, hidden: Tensor, inside: Tensor | None = None) -> Tensor:
+        """Write the block's keys and values; its states. `hidden` (B, n): what attention adds to its slots, from now
+        on; `inside` (n, n): what it adds in this block alone."""
+        rows, block = x.shape[:2]
+        start, self.used = self.used, self.used + block
         self.bias[:, start : self.used] = hidden
-        bias = self.bias[:, None, None, : self.used]
-        if among is not None:
-            bias = bias + among
-        bias = bias.expand(-1, -1, x.shape[1], -1)
-        rows = x.flatten(0, 1)
-        for layer, cache in zip(self.layers, self.cache, strict=True):
-            rows = layer(rows, len(x), cache, start, bias)
-        return self.decoder.norm(rows).view(x.shape)
+        bias = self.bias[:, None, None, : self.used].expand(rows, self.heads, block, -1)
+        bias = (bias if inside is None else bias + inside).flatten(0, 1)
+        flat = x.flatten(0, 1)
+        for layer, keys, values in zip(self.layers, self.keys, self.values, strict=True):
+            flat = layer(flat, keys, values, start, bias)
+        return self.model.decoder.norm(flat).view(x.shape)
 
 
 class _LayerStep:
@@ -101,21 +99,23 @@ class _LayerStep:
         attention = layer.self_attn
         if not isinstance(attention, Attention):
             raise ModelError(f"decoding knows no {type(attention).__name__} in the place of an attention")
-        self.norms = layer.input_layernorm, layer.post_attention_layernorm
+        self.before_attention, self.before_ffn = layer.input_layernorm, layer.post_attention_layernorm
         self.qkv = product([attention.q_proj, attention.k_proj, attention.v_proj], rows)
         self.o = product([attention.o_proj], rows)
-        self.mlp = _ffn(layer.mlp, rows)
+        self.ffn = _ffn(layer.mlp, rows)
 
-    def __call__(self, x: Tensor, molecules: int, cache: Tensor, start: int, bias: Tensor) -> Tensor:
-        """(B n, D) to (B n, D)."""
-        heads, width = cache.shape[2], cache.shape[4]
-        qkv = self.qkv(self.norms[0](x)).view(molecules, -1, 3, heads, width)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        stop = start + q.shape[2]
-        cache[0, :, :, start:stop], cache[1, :, :, start:stop] = k, v
-        out = F.scaled_dot_product_attention(q, cache[0, :, :, :stop], cache[1, :, :, :stop], attn_mask=bias)
+    def __call__(self, x: Tensor, keys: Tensor, values: Tensor, start: int, bias: Tensor) -> Tensor:
+        """(B n, D) to (B n, D); keys (B, H, d, S) and values (B, H, S, d) are written from slot `start` on."""
+        rows, heads, width = keys.shape[:3]
+        q, k, v = self.qkv(self.before_attention(x)).view(rows, -1, 3, heads, width).unbind(2)
+        stop = start + q.shape[1]
+        keys[..., start:stop], values[:, :, start:stop] = k.permute(0, 2, 3, 1), v.transpose(1, 2)
+        past_keys, past_values = keys[..., :stop].flatten(0, 1), values[:, :, :stop].flatten(0, 1)
+        q = q.transpose(1, 2).flatten(0, 1)
+        scores = torch.baddbmm(bias, q, past_keys, alpha=width**-0.5)
+        out = torch.bmm(scores.softmax(-1), past_values).view(rows, heads, -1, width)
         x = x + self.o(out.transpose(1, 2).reshape(x.shape))
-        return x + self.mlp(self.norms[1](x))
+        return x + self.ffn(self.before_ffn(x))
 
 
 def product(linears: list[Any], rows: int, activation: str = "none") -> Product:

@@ -67,7 +67,7 @@ class Decoded:
 
 
 def decode(
-    model: GraphsGPT,
+    model: GraphsGPT | CachedDecoder,
     words: Tensor,
     vocabulary: Vocabulary | None = None,
     config: DecodingConfig | None = None,
@@ -75,17 +75,19 @@ def decode(
 ) -> list[Decoded]:
     """One molecule per row of `words` (B, K', D), in their order.
 
+    A `CachedDecoder` of the model, made once, saves preparing its weights at every call.
     `vocabulary` defaults to that of the model's configuration. `generator` draws if the temperature is not 0. Raises
     `ModelError` for words of another model, a vocabulary of another size, and a model that does not predict new atoms.
     """
+    cached = model if isinstance(model, CachedDecoder) else CachedDecoder(model, max(1, len(words)))
     config = config or DecodingConfig()
-    vocabulary = vocabulary or _own_vocabulary(model)
-    _check(model, vocabulary)
+    vocabulary = vocabulary or _own_vocabulary(cached.model)
+    _check(cached.model, vocabulary)
     if len(words) == 0:
         return []
     chooser = Chooser(temperature=config.temperature, top_k=config.top_k, generator=generator)
     with torch.inference_mode():
-        return _Run(model, words, vocabulary, config, chooser).result()
+        return _Run(cached, words, vocabulary, config, chooser).result()
 
 
 class _Step(NamedTuple):
@@ -101,15 +103,15 @@ class _Run:
     """One call of `decode`."""
 
     def __init__(
-        self, model: GraphsGPT, words: Tensor, vocabulary: Vocabulary, config: DecodingConfig, chooser: Chooser
+        self, cached: CachedDecoder, words: Tensor, vocabulary: Vocabulary, config: DecodingConfig, chooser: Chooser
     ) -> None:
-        device, total = words.device, len(words)
-        self.model, self.vocabulary, self.config, self.chooser = model, vocabulary, config, chooser
+        device, total, model = words.device, len(words), cached.model
+        self.cached, self.model = cached, model
+        self.vocabulary, self.config, self.chooser = vocabulary, config, chooser
         self.rows = torch.arange(total, device=device)  # which molecules are still worked on
         self.illegal = torch.zeros(total, dtype=torch.long, device=device)
         self.invalid, self.stopped = (torch.zeros(total, dtype=torch.bool, device=device) for _ in range(2))
         self.steps: list[_Step] = []
-        self.cached = CachedDecoder(model, total)
         state = self.cached.start(words)
         self.first_atom, self.log_prob = chooser.choose(model.heads.first_atom(state).float())
         self.molecules = Molecules(vocabulary, self.first_atom, min(config.max_atoms, model.config.max_atoms))
