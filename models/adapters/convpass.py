@@ -17,6 +17,7 @@ from .bottleneck import ACTIVATIONS
 from .config import RankConfig
 from .layer import AdapterLayer
 from .masked import MaskedConv2d, MaskedLinear, adapter_dtype, fill, initialise
+from .whole import AddsTokens
 
 PARTS = ("attention", "mlp")
 
@@ -49,6 +50,9 @@ class ConvpassConfig(RankConfig):
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use BottleneckConfig, or ConvConfig "
                 "for a convolutional network"
             )
+        prompted = [layer.owner for layer in anatomy.model.modules() if isinstance(layer, AddsTokens)]
+        if prompted:
+            raise ModelError(f"adapters {prompted[0]!r} put prompts among the patches that Convpass convolves")
         for block in self.chosen(anatomy):
             for site in self._sites(block):
                 like = next(site.get().parameters())

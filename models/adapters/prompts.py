@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from ..anatomy import Anatomy, Block, Site
 from ..errors import ModelError, check_choice
 from .config import AdapterConfig
+from .convpass import ConvpassLayer
 from .layer import AdapterLayer
 from .masked import adapter_dtype
 from .shared_parallel import StreamLayer
-from .whole import wrappers_over
+from .whole import AddsTokens, wrappers_over
 
 Depth = Literal["shallow", "deep"]
 
@@ -47,6 +48,9 @@ class PromptConfig(AdapterConfig):
             raise ModelError(
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language model"
             )
+        convolved = [layer.owner for layer in anatomy.model.modules() if isinstance(layer, ConvpassLayer)]
+        if convolved:
+            raise ModelError(f"prompts would lie among the patches that adapters {convolved[0]!r} (Convpass) convolve")
         bound = math.sqrt(6 / (_patch_inputs(anatomy) + anatomy.width))
         blocks = self.chosen(anatomy)
         for block in blocks:
@@ -63,7 +67,7 @@ class PromptConfig(AdapterConfig):
         return nn.Parameter(values.to(like.device, adapter_dtype(like)))
 
 
-class PromptLayer(AdapterLayer):
+class PromptLayer(AddsTokens):
     """A block that gets prompts (p, d) at position `start`, and whose output loses `off` tokens there."""
 
     def __init__(self, base: nn.Module, prompts: nn.Parameter | None, dropout: float, start: int, off: int) -> None:

@@ -62,7 +62,7 @@ class RepAdapterConfig(RankConfig):
         if not all(groups) or not all(is_linear(site.get()) for group in groups for site in group):
             raise ModelError(
                 f"{block.site.path} has no plain linear layers at the input of its {' and '.join(self.parts)}: "
-                "use LoRAConfig(targets=('linears',)), or ConvConfig for a convolutional network"
+                "choose other parts, or use LoRAConfig(targets=('linears',)), or ConvConfig for a convolutional network"
             )
         width = groups[0][0].get().in_features
         if width % self.groups:

@@ -24,11 +24,11 @@ Start = Literal["identity", "normal"]
 class SSFConfig(AdapterConfig):
     """y = scale * f(x) + shift, channel by channel, for every linear layer, convolution and norm f.
 
-    Lian et al., arXiv 2210.08823, eq. 3; equals f with weight scale * W and bias scale * b + shift (eq. 4), which
-    `merge` writes. It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a
-    scale only. With `blocks`="all" the whole model but its head takes part, else everything from the first of these
-    blocks on. `init`: "identity" is scale 1 and shift 0; "normal" is that of the released code, N(1, 0.02^2) and
-    N(0, 0.02^2), which changes the model at once.
+    Lian et al., arXiv 2210.08823. It equals f with weight scale * W and bias scale * b + shift, which `merge` writes.
+    It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a scale only; experts
+    that are stacked in one tensor get nothing. With `blocks`="all" the whole model but its head takes part, else
+    everything from the first of these blocks on. `init`: "identity" is scale 1 and shift 0; "normal" is that of the
+    released code, N(1, 0.02^2) and N(0, 0.02^2), which changes the model at once.
     """
 
     init: Start = "identity"

@@ -44,7 +44,7 @@ class TunedConfig(AdapterConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class BitFitConfig(TunedConfig):
-    """Train all biases, also those of norms (Ben Zaken et al., arXiv 2106.10199); none is created."""
+    """Train all parameters named bias, also those of norms (Ben Zaken et al., arXiv 2106.10199); none is created."""
 
     def names(self, module: nn.Module) -> tuple[str, ...]:
         """The bias, if there is one."""

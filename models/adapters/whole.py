@@ -8,6 +8,7 @@ from torch import nn
 
 from ..anatomy import Anatomy, Site, Wrapper, inner_sites
 from .config import AdapterConfig
+from .layer import AdapterLayer
 
 
 def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
@@ -22,6 +23,10 @@ def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
         reached = reached or site.path.startswith(start)
         if reached:
             yield site
+
+
+class AddsTokens(AdapterLayer):
+    """Base of layers whose `base` sees more tokens than the model has."""
 
 
 def is_norm(module: nn.Module) -> bool:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import attach
+from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.convpass import Convpass, ConvpassConfig
-from sparsebench.models.adapters.masked import Masked
+from sparsebench.models.adapters.prompts import PromptConfig
 
 Make = Callable[[str], nn.Module]
 
@@ -68,7 +69,15 @@ def test_attention_only(make: Make) -> None:
 def test_the_convolution_starts_as_the_identity() -> None:
     adapter = Convpass(8, 1, ConvpassConfig(r=3), torch.Generator().manual_seed(0))
     x = torch.randn(2, 3, 5, 5)
-    assert torch.equal(adapter.conv(x), x) and all(isinstance(part, Masked) for part in (adapter.conv,))
+    assert torch.equal(adapter.conv(x), x)
+
+
+@pytest.mark.parametrize("configs", [(PromptConfig(), ConvpassConfig()), (ConvpassConfig(), PromptConfig())])
+def test_not_together_with_prompts(configs: tuple[AdapterConfig, AdapterConfig], make: Make) -> None:
+    model = make("timm_vit")
+    attach(model, configs[0], "old")
+    with pytest.raises(ValueError, match=r"adapters 'old' .*patches|patches that adapters 'old'"):
+        attach(model, configs[1], "new")
 
 
 def test_refusals(make: Make) -> None:
