@@ -1,9 +1,9 @@
 """Protocol of the multiple-choice tasks that train: a causal LM learns which option is the answer, and is scored on it.
 
-The score of an option is the mean log-probability of its tokens after the prompt. The loss is that of T-Few (Liu et al.,
-arXiv 2205.05638, section 3.2) without its unlikelihood term: cross-entropy of the softmax over the scores of a
+The score of an option is the mean log-probability of its tokens after the prompt. The loss is that of T-Few (Liu et
+al., arXiv 2205.05638, section 3.2) without its unlikelihood term: cross-entropy of the softmax over the scores of a
 question's options, plus the negative score of the right one (the language model's own loss). The option with the
-highest score is the prediction, in training as in the test, with a method that trains and with one that does not.
+highest score is the prediction, with a method that trains and with one that does not.
 """
 
 from abc import abstractmethod
@@ -92,7 +92,7 @@ class ChoiceTask(LanguageTask):
 
 
 def tokens_of(question: Question, tokenizer: Any) -> Tokens:
-    """Prompt and options are tokenised apart; an option begins with a blank, so byte-level BPE gives the same as both."""
+    """Prompt and options are tokenised apart; byte-level BPE never joins a blank to what stands before it."""
     options = [encode(tokenizer, f" {option}") for option in question.options]
     return Tokens(encode(tokenizer, question.prompt), options, question.gold)
 

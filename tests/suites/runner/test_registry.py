@@ -60,8 +60,12 @@ def test_every_built_in_profile_expands_and_its_baseline_is_a_row() -> None:
         assert {plan.suite for plan in profile.plans} == set(owners)
         assert len({cell.id for cell in cells}) == len(cells), f"profile {name} lists a cell twice"
         for plan in profile.plans:
-            labels = {cell.info.label for cell in cells if cell.info.suite == plan.suite and not cell.reason}
-            assert suites()[plan.suite].baseline in labels
+            runs = [cell.info for cell in cells if cell.info.suite == plan.suite and not cell.reason]
+            about = suites()[plan.suite]
+            assert about.baseline in {info.label for info in runs}
+            for group in {info.group for info in runs} & about.group_baselines.keys():
+                labels = {info.label for info in runs if info.group == group}
+                assert about.group_baselines[group] in labels, f"profile {name}: group {group!r}"
 
 
 def test_rivals_share_everything_but_the_method() -> None:
