@@ -19,9 +19,20 @@ from .masked import MaskedLinear, adapter_dtype, initialise
 
 Placement = Literal["sequential", "parallel", "houlsby", "pfeiffer"]
 Norm = Literal["none", "in", "out"]
+
+
+class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x), close to GELU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return x * torch.sigmoid(1.702 * x)
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
+    "quick_gelu": QuickGELU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
     "identity": nn.Identity,

@@ -28,8 +28,8 @@ class ConvpassConfig(RankConfig):
 
     conv is 3x3 with zero padding on the grid of patches; each token before them (class token, registers) is an image
     of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r parameters. `parts` names
-    what gets one. With init="zero_up" the convolution starts as the identity. The release uses x sigmoid(1.702 x) as
-    its activation. Only for models that see a square image as tokens.
+    what gets one. With init="zero_up" the convolution starts as the identity. The release has the activation
+    "quick_gelu". Only for models that see a square image as tokens.
     """
 
     parts: tuple[str, ...] = PARTS

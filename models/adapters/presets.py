@@ -9,8 +9,12 @@ from typing import Any
 from ..errors import check_choice
 from .bottleneck import BottleneckConfig
 from .config import AdapterConfig, CombinedConfig
+from .convpass import ConvpassConfig
+from .fact import FacTConfig
 from .prefix import PrefixConfig
+from .rep_adapter import RepAdapterConfig
 from .shared_parallel import StreamConfig
+from .ssf import SSFConfig
 
 
 def preset(name: str, *, strict_release: bool = False, **changes: Any) -> AdapterConfig:
@@ -18,8 +22,8 @@ def preset(name: str, *, strict_release: bool = False, **changes: Any) -> Adapte
 
     `strict_release` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a
     LayerNorm of their own on the input and both projections N(0, 0.02^2), which SNIP needs and SynFlow, in that code,
-    does not survive; and those of iDAT as in its release, with both projections N(0, 0.02^2). Raises `ModelError` for
-    an unknown name or value.
+    does not survive; and others as in the release of their own authors. Raises `ModelError` for an unknown name or
+    value.
     """
     check_choice("preset", name, tuple(PRESETS))
     return dataclasses.replace(PRESETS[name](strict_release), **changes)
@@ -76,18 +80,41 @@ def adapter_plus(strict_release: bool) -> StreamConfig:
 
 
 def idat_sequential(strict_release: bool) -> StreamConfig:
-    """iDAT's "gist_seq_adapter" (arXiv 2403.15750): an adapter after the block."""
+    """iDAT's "gist_seq_adapter" (arXiv 2403.15750): an adapter after the block. Strict: projections N(0, 0.02^2)."""
     return StreamConfig(r=4, placement="after", scale=1.0, init="normal" if strict_release else "zero_up")
 
 
 def idat_adaptformer(strict_release: bool) -> StreamConfig:
-    """iDAT's "adaptformer": an adapter beside the FFN that reads the residual stream."""
+    """iDAT's "adaptformer": an adapter beside the FFN that reads the residual stream. Strict: as above."""
     return StreamConfig(r=4, placement="ffn", init="normal" if strict_release else "zero_up")
 
 
 def idat_shared_parallel(strict_release: bool) -> StreamConfig:
-    """iDAT's "gist_shared_par_adapter": one adapter beside attention and FFN that reads the residual stream."""
+    """iDAT's "gist_shared_par_adapter": one adapter beside both attention and FFN. Strict: as above."""
     return StreamConfig(r=4, placement="shared", init="normal" if strict_release else "zero_up")
+
+
+def convpass(strict_release: bool) -> ConvpassConfig:
+    """3x3 convolutions beside attention and FFN (Jie and Deng, arXiv 2207.07039). Strict: another activation.
+
+    The authors choose `scale` per task.
+    """
+    return ConvpassConfig(r=8, activation="quick_gelu" if strict_release else "gelu", dropout=0.1)
+
+
+def rep_adapter(strict_release: bool) -> RepAdapterConfig:
+    """Linear adapters before attention and FFN (Luo et al., arXiv 2302.08106), `scale` per task. Strict: the same."""
+    return RepAdapterConfig(r=8, groups=2, dropout=0.1)
+
+
+def fact(strict_release: bool) -> FacTConfig:
+    """FacT-TT (Jie and Deng, arXiv 2212.03145), `r` up to 16 and `scale` per task. Strict: the same."""
+    return FacTConfig(r=16, dropout=0.1)
+
+
+def ssf(strict_release: bool) -> SSFConfig:
+    """Scales and shifts (Lian et al., arXiv 2210.08823), no change at first. Strict: a random start."""
+    return SSFConfig(init="normal" if strict_release else "identity")
 
 
 PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
@@ -103,6 +130,10 @@ PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
         idat_sequential,
         idat_adaptformer,
         idat_shared_parallel,
+        convpass,
+        rep_adapter,
+        fact,
+        ssf,
     )
 }
 """Makers of the presets, each called with `strict_release`."""

@@ -34,7 +34,7 @@ class StreamConfig(RankConfig):
 
     `scale`: a number, or "channel": d learned ones that start at 1. The release of iDAT starts all its linear layers
     as N(0, 0.02^2), so not as no change: init="normal". Blocks are computed from their parts, so that hooks on them,
-    and what transformers records there, see nothing.
+    and what transformers does there (recorded hidden states, activation checkpointing), see nothing.
     """
 
     r: int = 4

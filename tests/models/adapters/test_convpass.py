@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.convpass import Convpass, ConvpassConfig
+from sparsebench.models.adapters.presets import preset
 from sparsebench.models.adapters.prompts import PromptConfig
 
 Make = Callable[[str], nn.Module]
@@ -78,6 +79,16 @@ def test_not_together_with_prompts(configs: tuple[AdapterConfig, AdapterConfig],
     attach(model, configs[0], "old")
     with pytest.raises(ValueError, match=r"adapters 'old' .*patches|patches that adapters 'old'"):
         attach(model, configs[1], "new")
+
+
+def test_released_activation() -> None:
+    strict, fixed = preset("convpass", strict_release=True), preset("convpass")
+    x = torch.linspace(-4, 4, 9)
+    assert isinstance(strict, ConvpassConfig) and isinstance(fixed, ConvpassConfig)
+    adapters = [Convpass(8, 1, config, torch.Generator().manual_seed(0)) for config in (strict, fixed)]
+    torch.testing.assert_close(adapters[0].activation(x), x / (1 + torch.exp(-1.702 * x)))
+    torch.testing.assert_close(adapters[1].activation(x), F.gelu(x))
+    assert adapters[0].dropout.p == 0.1
 
 
 def test_refusals(make: Make) -> None:

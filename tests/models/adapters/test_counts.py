@@ -7,7 +7,6 @@ import torch
 from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.convpass import ConvpassConfig
-from sparsebench.models.adapters.fact import FacTConfig
 from sparsebench.models.adapters.presets import preset
 from sparsebench.models.adapters.prompts import PromptConfig
 from sparsebench.models.adapters.rep_adapter import RepAdapterConfig
@@ -29,10 +28,10 @@ CASES: list[tuple[str, str, AdapterConfig, int]] = [
     ("LoRA q, k, v r=8", "base", LoRAConfig(r=8, targets=("q", "k", "v")), 442_368),
     ("BitFit", "base", BitFitConfig(), 102_912),
     ("LayerNorm tuning", "base", NormTuningConfig(), 38_400),
-    ("SSF", "base", SSFConfig(), 205_824),
-    ("FacT-TT r=16", "base", FacTConfig(r=16), 61_440),
-    ("RepAdapter r=8 g=2", "base", RepAdapterConfig(r=8, groups=2), 239_808),
-    ("Convpass r=8", "base", ConvpassConfig(r=8), 327_552),
+    ("SSF", "base", preset("ssf"), 205_824),
+    ("FacT-TT r=16", "base", preset("fact"), 61_440),
+    ("RepAdapter r=8 g=2", "base", preset("rep_adapter"), 239_808),
+    ("Convpass r=8", "base", preset("convpass"), 327_552),
     ("Convpass on attention r=8", "base", ConvpassConfig(r=8, parts=("attention",)), 163_776),
     ("Adapter+ r=8", "base", preset("adapter_plus"), 165_984),
     ("Adapter+ r=16", "base", preset("adapter_plus", r=16), 313_536),

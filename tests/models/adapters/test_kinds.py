@@ -10,6 +10,7 @@ from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.convpass import ConvpassConfig
 from sparsebench.models.adapters.fact import FacTConfig
+from sparsebench.models.adapters.presets import PRESETS, preset
 from sparsebench.models.adapters.prompts import PromptConfig
 from sparsebench.models.adapters.rep_adapter import RepAdapterConfig
 from sparsebench.models.adapters.shared_parallel import StreamConfig
@@ -142,3 +143,14 @@ def test_last_blocks_only(kind: str, make: Make) -> None:
     model = make("timm_vit")
     places = [place for place, _ in attach(model, type(KINDS[kind][0])(blocks=1)).layers()]
     assert places and all(place.startswith("blocks.1") or place == "norm" for place in places)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("strict", [False, True])
+def test_presets_on_a_vit(name: str, strict: bool, make: Make, example: Callable, run: Callable) -> None:
+    model = make("timm_vit")
+    batch, before = example(model), run(model, example(model))
+    adapters = attach(model, preset(name, strict_release=strict, seed=1))
+    assert adapters.count() > 0 and run(model, batch).isfinite().all()
+    adapters.remove()
+    assert torch.equal(run(model, batch), before)
