@@ -53,7 +53,7 @@ def _bonds(
     Sorted by the later atom, then by the earlier one.
     """
     flat = np.concatenate([matrix.ravel() for matrix in orders])
-    cell = flat.nonzero()[0]
+    cell = (flat != 0).nonzero()[0]
     squares = sizes**2
     corners = squares.cumsum() - squares
     molecule = corners.searchsorted(cell, side="right") - 1

@@ -56,12 +56,10 @@ def _check_hydrogens(texts: list[str], molecule: KekuleMolecule) -> None:
         if match is None:
             continue  # without a bracket, the hydrogens are implied
         stated = 0 if match[2] is None else int(match[2] or 1)
-        implied = _implied_hydrogens(*_element_and_charge(text), int(valence))
+        implied = _implied_hydrogens(*_element_and_charge(text), valence)
         if stated != implied:
             status = TokenStatus.RADICAL if stated < implied else TokenStatus.HYDROGENS
-            raise Rejection(
-                status, f"{text} with {valence:.0f} bonds has {stated} hydrogens, its valence gives {implied}"
-            )
+            raise Rejection(status, f"{text} with {valence} bonds has {stated} hydrogens, its valence gives {implied}")
 
 
 @cache

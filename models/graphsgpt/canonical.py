@@ -23,21 +23,24 @@ _TO_KEKULE = (
     | _FLAGS.SANITIZE_PROPERTIES
     | _FLAGS.SANITIZE_KEKULIZE
 )
-_TO_AROMATIC = _FLAGS.SANITIZE_FINDRADICALS | _FLAGS.SANITIZE_SETAROMATICITY | _FLAGS.SANITIZE_ADJUSTHS
+_TO_AROMATIC = _FLAGS.SANITIZE_SETAROMATICITY | _FLAGS.SANITIZE_ADJUSTHS
+_FIND_RADICALS = _FLAGS.SANITIZE_FINDRADICALS | _TO_AROMATIC  # only atoms in brackets can be radicals
 _ISOTOPE = re.compile(r"\[\d")
+_NEVER_CANONICAL = re.compile(r"[@/\\:*\s]|\[H\]|\[[\d#]|\+\+|--")  # stereo, map numbers, names, other notations
 
 
 class KekuleMolecule(NamedTuple):
-    """Canonical SMILES without stereo, and the bond orders (0, 1, 2, 3), float64 (atoms, atoms), in its atom order."""
+    """Canonical SMILES without stereo, and the bond orders (0, 1, 2, 3), int8 (atoms, atoms), in its atom order."""
 
     smiles: str
     orders: np.ndarray
 
 
-def _reader() -> Chem.SmilesParserParams:
+def _reader(name: bool) -> Chem.SmilesParserParams:
     parameters = Chem.SmilesParserParams()
     parameters.sanitize = False
     parameters.removeHs = False
+    parameters.parseName = parameters.allowCXSMILES = name
     return parameters
 
 
@@ -48,17 +51,24 @@ def _writer() -> Chem.SmilesWriteParams:
     return parameters
 
 
-_READER, _WRITER = _reader(), _writer()
+_READER, _NAMED_READER, _WRITER = _reader(False), _reader(True), _writer()
 
 
-def from_smiles(text: str) -> KekuleMolecule:
-    """Raises `Rejection`, also for isotopes and for more than `MAX_ATOMS` atoms, hydrogens not counted."""
+def from_smiles(text: str, trusted: bool = False) -> KekuleMolecule:
+    """Raises `Rejection`, also for isotopes and for more than `MAX_ATOMS` atoms, hydrogens not counted.
+
+    A `trusted` string is taken as the canonical one, unless it cannot be.
+    """
+    if trusted and not _NEVER_CANONICAL.search(text):
+        return _kekule(text)
     molecule = parse(text)
-    if "[" in text and ("[H]" in text or ":" in text or _ISOTOPE.search(text)):
+    brackets = "[" in text
+    if brackets and ("[H]" in text or ":" in text or _ISOTOPE.search(text)):
         return from_mol(molecule)
     _sanitise(molecule, _TO_KEKULE)
-    orders = Chem.GetAdjacencyMatrix(molecule, useBO=True)
-    _sanitise(molecule, _TO_AROMATIC)
+    orders = _orders(molecule)
+    _sanitise(molecule, _FIND_RADICALS if brackets else _TO_AROMATIC)
+    molecule.ClearComputedProps(includeRings=False)  # the matrix, which the writer would copy
     smiles = Chem.MolToSmiles(molecule, _WRITER)
     return KekuleMolecule(smiles, orders) if smiles == text else _kekule(smiles)
 
@@ -72,7 +82,7 @@ def from_mol(molecule: Chem.Mol) -> KekuleMolecule:
             raise Rejection(TokenStatus.ISOTOPE, f"atom {atom.GetIdx()} is isotope {atom.GetIsotope()}")
         atom.SetAtomMapNum(0)
     _sanitise(copy, _TO_KEKULE)
-    _sanitise(copy, _TO_AROMATIC)
+    _sanitise(copy, _FIND_RADICALS)
     return _kekule(Chem.MolToSmiles(Chem.RemoveHs(copy), _WRITER))
 
 
@@ -80,7 +90,7 @@ def parse(text: str) -> Chem.Mol:
     """An unsanitised molecule with 1 to `MAX_ATOMS` heavy atoms. Raises `Rejection`."""
     if len(text) > MAX_CHARACTERS:
         raise Rejection(TokenStatus.TOO_MANY_ATOMS, f"{len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
-    molecule = Chem.MolFromSmiles(text, _READER)
+    molecule = Chem.MolFromSmiles(text, _NAMED_READER if " " in text or "\t" in text else _READER)
     if molecule is None:
         raise Rejection(TokenStatus.INVALID, f"{text[:80]!r} is not a SMILES string")
     check_size(molecule)
@@ -104,11 +114,20 @@ def _kekule(smiles: str) -> KekuleMolecule:
     """For a canonical string, in which each letter is one atom of the result."""
     molecule = parse(smiles)
     _sanitise(molecule, _TO_KEKULE)
-    return KekuleMolecule(smiles, Chem.GetAdjacencyMatrix(molecule, useBO=True))
+    return KekuleMolecule(smiles, _orders(molecule))
+
+
+def _orders(molecule: Chem.Mol) -> np.ndarray:
+    return Chem.GetAdjacencyMatrix(molecule, useBO=True).astype(np.int8)
 
 
 def _sanitise(molecule: Chem.Mol, steps: int) -> None:
     try:
         Chem.SanitizeMol(molecule, steps)
     except ValueError as error:  # RDKit's sanitisation errors
-        raise Rejection(TokenStatus.INVALID, str(error).splitlines()[0]) from error
+        raise Rejection(TokenStatus.INVALID, first_line(error)) from error
+
+
+def first_line(error: Exception) -> str:
+    """What RDKit says, without the stack that follows in some versions."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

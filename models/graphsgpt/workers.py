@@ -16,9 +16,9 @@ _AHEAD = 4  # chunks per process that are read before their turn
 _tokenizer: Tokenizer | None = None  # of a worker process
 
 
-def _start(vocabulary: Vocabulary) -> None:
+def _start(vocabulary: Vocabulary, canonical_strings: bool) -> None:
     global _tokenizer
-    _tokenizer = Tokenizer(vocabulary)
+    _tokenizer = Tokenizer(vocabulary, canonical_strings=canonical_strings)
 
 
 def _tokenise(items: list[Any]) -> TokenisedMolecules:
@@ -32,13 +32,14 @@ class TokenizerPool:
     Molecules must survive pickling; RDKit's do.
     """
 
-    def __init__(self, vocabulary: Vocabulary, workers: int = 2) -> None:
+    def __init__(self, vocabulary: Vocabulary, workers: int = 2, *, canonical_strings: bool = False) -> None:
         if workers < 1:
             raise ModelError(f"workers={workers} must be at least 1")
         self.vocabulary = vocabulary
         self.workers = workers
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(vocabulary,))
+        arguments = (vocabulary, canonical_strings)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def __call__(self, molecules: Iterable[Any]) -> TokenisedMolecules:
         """As `Tokenizer.__call__`, for more than one molecule."""

@@ -135,6 +135,17 @@ def test_graphs_of_elements_and_orders(one_hot: bool):
     assert same(IMPROVED(graphs), IMPROVED(SMILES))
 
 
+def test_canonical_strings_are_taken_as_they_are():
+    trusting = Tokenizer(Vocabulary.improved(), canonical_strings=True)
+    canonical = [Chem.MolToSmiles(Chem.MolFromSmiles(text), isomericSmiles=False) for text in SMILES]
+    assert same(trusting(canonical), IMPROVED(SMILES))
+    for text in ("OCC", "C(O)C"):  # not canonical: right, but in its own order
+        element, *_ = readable(trusting(text)[0], trusting.vocabulary)
+        assert element == ((8, 0) if text == "OCC" else (6, 0)) and trusting(text).lengths[0] == 5
+    never = ["C[C@H](N)O", "F/C=C/F", "[CH3:7][OH:2]", "[H]C([H])([H])O", "CCO name", "[2H]O", "[Na++]", "C1CC", None]
+    assert same(trusting(never), IMPROVED(never))
+
+
 def test_mixed_list_and_single_molecules():
     mixed = ["CCO", Chem.MolFromSmiles("OCC"), from_smiles("C(C)O")]
     found = IMPROVED(mixed)
