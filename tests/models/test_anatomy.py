@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 import timm
 import torch
+from timm.models.vision_transformer import ResPostBlock
 from torch import nn
 
-from sparsebench.models.anatomy import Anatomy, Site, UnknownAnatomy, describe, register_describer
+from sparsebench.models.anatomy import Anatomy, Site, UnknownAnatomy, Wrapper, describe, inner_sites, register_describer
 
 Build = Callable[[str], nn.Module]
 TRANSFORMERS = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")
@@ -147,3 +148,45 @@ def test_import_is_light() -> None:
         "assert not {'transformers', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["vit", "timm_vit"])
+def test_branches_add_up_to_the_block(name: str, build: Build) -> None:
+    block, x = describe(build(name)).blocks[1], torch.randn(2, 5, 32)
+    expected = block.site.get()(x)
+    for branch in block.branches:
+        y = x
+        for site in branch:
+            y = site.get()(y)
+            y = y[0] if isinstance(y, tuple) else y
+        x = x + y
+    assert len(block.branches) == 2 and torch.equal(x, expected)
+
+
+def test_blocks_that_are_not_known_as_sums_have_no_branches(build: Build) -> None:
+    for name in ("bert", "llama", "efficientnet"):
+        assert not any(block.branches for block in describe(build(name)).blocks)
+    model = timm.create_model("vit_tiny_patch16_224", depth=1, block_fn=ResPostBlock)
+    assert describe(model).blocks[0].branches == ()
+
+
+@pytest.mark.parametrize(("options", "count"), [({}, 1), ({"reg_tokens": 2}, 3)])
+def test_tokens_before_the_patches(options: dict, count: int, build: Build) -> None:
+    model = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, **options)
+    assert describe(model).prefix_tokens == count
+    assert describe(build("vit")).prefix_tokens == 1 and describe(build("bert")).prefix_tokens is None
+
+
+@pytest.mark.parametrize("name", [*TRANSFORMERS, "efficientnet"])
+def test_inner_sites(name: str, build: Build) -> None:
+    """All modules with parameters of their own but the skipped one, by name; also below wrappers."""
+    model = build(name)
+    head = describe(model).head
+    assert head is not None
+    skipped = {id(module) for module in head.get().modules()}
+    named = {n: m for n, m in model.named_modules() if m._parameters and n and id(m) not in skipped}
+    sites = list(inner_sites(model, head.get()))
+    assert {site.path: site.get() for site in sites} == named
+    sites[3].replace(Wrapper(sites[3].get()))
+    again = list(inner_sites(model, head.get()))
+    assert [site.get() for site in again] == [*named.values()] and again[3].path == f"{sites[3].path}.base"
