@@ -30,6 +30,10 @@ class Masked(Protocol):
         """Number of removed entries."""
         ...
 
+    def mask_bytes(self) -> int:
+        """Bytes that say which entries are left; 0 where nothing was removed."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterCounts:
@@ -66,6 +70,15 @@ def stored_bytes(model: nn.Module) -> int:
             storage = tensor.untyped_storage()
             storages[storage._cdata] = storage.nbytes()
     return sum(storages.values())
+
+
+def trained_bytes(model: nn.Module) -> int:
+    """Bytes of what training changes, which is what one more task costs on disk beside a shared backbone.
+
+    The trainable parameters (those that pruning left), and a bit for each entry of a pruned weight.
+    """
+    trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    return trained + sum(module.mask_bytes() for module in model.modules() if isinstance(module, Masked))
 
 
 def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> int:

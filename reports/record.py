@@ -79,6 +79,8 @@ class Metric:
 class Costs:
     """What it costs. Parameters are counts, `bytes` is the size on disk, `peak_rss` is in bytes.
 
+    `bytes_trained` is the part of the size that training changed: what one more task adds to a shared backbone.
+
     `flops` and `latency_ms` (CPU time, one thread) are per `unit`: "token", "image" or "molecule".
     None means not measured.
     """
@@ -90,6 +92,7 @@ class Costs:
     params_nonzero: int | None = None
     flops: float | None = None
     bytes: int | None = None
+    bytes_trained: int | None = None
     peak_rss: int | None = None
     latency_ms: float | None = None
     unit: str

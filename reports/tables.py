@@ -16,6 +16,7 @@ COSTS: tuple[tuple[str, str, Callable[[Costs], float | None]], ...] = (
     ("active params", "count", lambda costs: costs.params_active),
     ("trained params", "count", lambda costs: costs.params_trainable),
     ("size", "size", lambda costs: costs.bytes),
+    ("size / task", "size", lambda costs: costs.bytes_trained),
     ("latency / {unit}", "milliseconds", lambda costs: costs.latency_ms),
     ("{unit}s/s", "count", lambda costs: 1e3 / costs.latency_ms if costs.latency_ms else None),
     ("speed / {baseline}", "times", lambda costs: 1e3 / costs.latency_ms if costs.latency_ms else None),

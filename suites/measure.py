@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparsebench.models.counting import count_parameters, flops, stored_bytes
+from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
 from sparsebench.reports.record import Costs
 
 REPEATS = 3
@@ -33,6 +33,7 @@ def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int
         params_nonzero=counts.nonzero,
         flops=flops(call, model) / units,
         bytes=stored_bytes(model),
+        bytes_trained=trained_bytes(model),
         peak_rss=peak_rss(),
         latency_ms=1e3 * cpu_seconds(lambda: call(model)) / units,
         unit=unit,

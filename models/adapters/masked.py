@@ -79,6 +79,10 @@ class Masked(nn.Module):
         """Number of removed entries."""
         return self.shape.numel() - self.stored.numel()
 
+    def mask_bytes(self) -> int:
+        """Bytes of the mask on disk, a bit for each entry; 0 where nothing was removed."""
+        return 0 if self.values is None else -(-self.shape.numel() // 8)
+
     @torch.no_grad()
     def prune(self, mask: Tensor) -> None:
         """Keep only the entries where the boolean `mask` is True; what was removed before stays removed.

@@ -82,7 +82,7 @@ def size_report(adapters: AdapterSet) -> SizeReport:
     whole = sum(value.nbytes for value in _pack(adapters.state_dict())[0].values())
     head = 0 if adapters.head is None else sum(value.nbytes for value in adapters.head.get().state_dict().values())
     pruned = [layer for layer in adapters.prunable().values() if layer.values is not None]
-    packed = sum(layer.stored.nbytes + (layer.shape.numel() + 7) // 8 for layer in pruned)
+    packed = sum(layer.stored.nbytes + layer.mask_bytes() for layer in pruned)
     unpruned = sum(layer.shape.numel() * layer.stored.element_size() for layer in pruned)
     return SizeReport(stored=whole - head, dense=whole - head - packed + unpruned, head=head)
 

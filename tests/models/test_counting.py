@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.counting import count_parameters, flops, stored_bytes
+from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
+from sparsebench.models.adapters.masked import MaskedLinear
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
 
@@ -39,6 +40,15 @@ def test_frozen_parameters_are_not_trainable() -> None:
     model.weight.requires_grad_(False)
     counts = count_parameters(model)
     assert (counts.total, counts.trainable, counts.active, counts.nonzero) == (20, 4, 20, 20)
+
+
+def test_bytes_of_a_task_shrink_with_pruning() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), layer := MaskedLinear(4, 8, bias=False))
+    model[0].requires_grad_(False)
+    nn.init.ones_(layer.stored)
+    assert trained_bytes(model) == 4 * 32
+    layer.prune(torch.arange(32).view(8, 4) < 5)
+    assert trained_bytes(model) == 4 * 5 + 32 // 8
 
 
 @pytest.mark.parametrize("name", ["mixtral", "olmoe", "qwen2_moe", "qwen3_moe"])

@@ -48,6 +48,7 @@ costs = st.builds(
     params_nonzero=counts,
     flops=st.none() | finite,
     bytes=counts,
+    bytes_trained=counts,
     peak_rss=counts,
     latency_ms=st.none() | finite,
     unit=words,

@@ -139,12 +139,13 @@ def test_a_task_where_nothing_ran_is_still_a_column(make):
 
 
 def test_golden_markdown(make):
-    costs = Costs(params_active=4_952_008, params_trainable=300_000, bytes=19_800_000, latency_ms=3.2, unit="image")
+    sizes = {"bytes": 19_800_000, "bytes_trained": 1_200_000}
+    costs = Costs(params_active=4_952_008, params_trainable=300_000, **sizes, latency_ms=3.2, unit="image")
     records = [make.record("base", seed=s, score=make.metric(v), costs=costs) for s, v in enumerate((0.5, 0.52, 0.54))]
     text = printing.to_markdown(table(records)).splitlines()
-    costs = "| active params | trained params | size | latency / image | images/s | speed / base |"
+    costs = "| active params | trained params | size | size / task | latency / image | images/s | speed / base |"
     assert text[2] == f"| method | t (%) ↑ {costs}"
-    assert text[4] == "| base | 52.0 ± 5.0 | 4.95 M | 300 k | 19.8 MB | 3.2 ms | 312 | 1.00× |"
+    assert text[4] == "| base | 52.0 ± 5.0 | 4.95 M | 300 k | 19.8 MB | 1.2 MB | 3.2 ms | 312 | 1.00× |"
 
 
 def test_speed_is_relative_to_the_baseline(make):
