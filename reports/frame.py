@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "seed", "dtype")
-_COSTS = ("params_total", "params_trainable", "params_active", "params_nonzero", "flops", "bytes", "bytes_trained", "peak_rss")
+_PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonzero")
+_COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
 COLUMNS = (
     *("id", "key", "code"),
     *_CELL,

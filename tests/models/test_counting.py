@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
 from sparsebench.models.adapters.masked import MaskedLinear
+from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
 
