@@ -258,6 +258,10 @@ def test_attaching_draws_nothing_from_the_global_generator(build: Build) -> None
         ("timm_vit", ConvConfig(), "use BottleneckConfig or LoRAConfig"),
         ("llama", LoRAConfig(r=99), "r=99 exceeds 32"),
         ("llama", LoRAConfig(blocks=3), "blocks=3 exceeds the 2 blocks"),
+        ("bert", BottleneckConfig(blocks=5), "blocks=5 exceeds the 2 blocks"),
+        ("bert", LoRAConfig(targets=("gate",)), "finds no target in BertForSequenceClassification"),
+        ("llama", CombinedConfig(parts=(LoRAConfig(r=2), LoRAConfig(r=3))), "puts two adapters at model.layers.0"),
+        ("llama", CombinedConfig(parts=(BottleneckConfig(), LoRAConfig(r=99))), "r=99 exceeds 32"),
     ],
 )
 def test_errors_leave_the_model_alone(family: str, config: AdapterConfig, message: str, build: Build) -> None:
@@ -275,6 +279,11 @@ def test_errors_leave_the_model_alone(family: str, config: AdapterConfig, messag
         (lambda: LoRAConfig(targets=("querry",)), "targets='querry' is not one of"),
         (lambda: LoRAConfig(r=0), "r=0 must be a whole number, at least 1"),
         (lambda: LoRAConfig(blocks=0), "blocks=0 must be"),
+        (lambda: LoRAConfig(blocks=True), "blocks=True must be"),
+        (lambda: LoRAConfig(init="kaiming"), "init='kaiming' is not one of"),
+        (lambda: CombinedConfig(parts=()), "must be one or more adapter configurations"),
+        (lambda: CombinedConfig(parts=(LoRAConfig(), "lora")), "must be one or more adapter configurations"),
+        (lambda: CombinedConfig(parts=(LoRAConfig(),), blocks=2), "blocks=2 of several parts"),
         (lambda: BottleneckConfig(placement="paralel"), "did you mean 'parallel'"),
         (lambda: BottleneckConfig(init="zero"), "did you mean 'zero_up'"),
         (lambda: ConvConfig(activation="glu"), "did you mean 'gelu'"),
@@ -290,7 +299,7 @@ def test_refusals(build: Build) -> None:
     adapters = attach(model, BottleneckConfig(r=4))
     with pytest.raises(ValueError, match="cannot be merged"):
         adapters.merge()
-    with pytest.raises(ValueError, match="carries adapters named .default. already"):
+    with pytest.raises(ValueError, match="carries adapters named 'default' already"):
         attach(model, LoRAConfig())
     with pytest.raises(ValueError, match="missing"):
         adapters.load_state_dict({})

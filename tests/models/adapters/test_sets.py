@@ -56,18 +56,24 @@ def equal_tensors(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def mixed_modes(model: nn.Module) -> nn.Module:
-    """A model in train mode with a block in eval mode and some frozen parameters."""
-    model.train()
-    describe(model).blocks[0].site.get().eval()
+    """A model in train mode, with a block and a layer deep inside another one in eval mode."""
+    blocks = describe(model.train()).blocks
+    blocks[0].site.get().eval()
+    blocks[-1].mlp.linears[-1].get().eval()
+    return model
+
+
+def mixed(model: nn.Module) -> nn.Module:
+    """`mixed_modes`, with some frozen parameters too."""
     for parameter in list(model.parameters())[::3]:
         parameter.requires_grad_(False)
-    return model
+    return mixed_modes(model)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 @pytest.mark.parametrize("family", [*FAMILIES, "efficientnet"])
 def test_removal_in_any_order_restores_everything(family: str, order: tuple[int, ...], build: Build) -> None:
-    model = mixed_modes(build(family))
+    model = mixed(build(family))
     before = snapshot(model)
     configs = (AFTER, LORA, PFEIFFER) if family != "efficientnet" else (ConvConfig(), LORA, ConvConfig(r=3))
     sets = [attach(model, config, str(number)) for number, config in enumerate(configs)]
@@ -157,22 +163,20 @@ MERGING = [
 def test_unmerge_is_exact(
     family: str, config: AdapterConfig, sparsity: float, build: Build, example: Callable, run: Callable
 ) -> None:
-    model = mixed_modes(build(family))
+    model = mixed(build(family))
     bare = snapshot(model)
     adapters = shake(attach(model, config))
     sparsify(adapters, method="random", sparsity=sparsity, generator=torch.Generator().manual_seed(0))
     attached, batch = snapshot(model), example(model)
     model.eval()
     adapted = run(model, batch)
-    model.train()
-    describe(model).blocks[0].site.get().eval()
+    mixed_modes(model)
     adapters.merge()
     merged = snapshot(model)
     assert merged[0] == bare[0] and merged[1] == bare[1] and not equal_tensors(merged[3], bare[3])
     model.eval()
     torch.testing.assert_close(run(model, batch), adapted, atol=1e-4, rtol=1e-4)
-    model.train()
-    describe(model).blocks[0].site.get().eval()
+    mixed_modes(model)
     adapters.unmerge()
     assert same(snapshot(model), attached)
     adapters.remove()
