@@ -15,6 +15,7 @@ from sparsebench.models.adapters.conv import ConvConfig
 from sparsebench.models.adapters.lora import LoRAConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
+from sparsebench.models.moe.attention_config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
 
@@ -223,11 +224,21 @@ def test_adapters_on_a_converted_model(build: Build, example: Callable, run: Cal
     for config in (
         BottleneckConfig(r=4),
         BottleneckConfig(r=4, placement="parallel"),
+        BottleneckConfig(r=4, placement="pfeiffer"),
+        BottleneckConfig(r=4, placement="houlsby"),
         LoRAConfig(targets=("linears",)),
     ):
         adapters = attach(model, config)
         assert torch.equal(run(model, batch), before)
         adapters.remove()
+
+
+def test_attention_experts_have_no_output_projection(build: Build) -> None:
+    attn = AttnMoEConfig(num_experts=2, top_k=1)
+    model = convert(build("llama"), MoEConfig(num_experts=2, top_k=1, attn=attn))
+    with pytest.raises(ValueError, match="has no output projection of an attention: choose another placement"):
+        attach(model, BottleneckConfig(r=4, placement="houlsby"))
+    attach(model, BottleneckConfig(r=4, placement="pfeiffer"))
 
 
 def test_bf16(build: Build, example: Callable, run: Callable) -> None:
