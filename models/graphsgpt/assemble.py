@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .tokens import FIRST, IS_NODE, SECOND, TOKEN
-from .vocabulary import EdgeType, Vocabulary
+from .vocabulary import NEW_FRAGMENT, EdgeType, Vocabulary
 
 
 def assemble(
@@ -40,7 +40,7 @@ def assemble(
     rows[node, IS_NODE] = 1
     rows[edge, TOKEN] = np.array([0] + [vocabulary.edge_ids[EdgeType(0, 0, n)] for n in (1, 2, 3)])[order]
     rows[edge, FIRST], rows[edge, SECOND] = earlier, number[later]
-    rows[begin[fragment], TOKEN] = vocabulary.new_fragment
+    rows[begin[fragment], TOKEN] = vocabulary.edge_ids[NEW_FRAGMENT]
     rows[begin[fragment], SECOND] = number[fragment]
     return rows, np.add.reduceat(tokens, starts)
 

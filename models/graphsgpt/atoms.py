@@ -57,19 +57,24 @@ def _check_hydrogens(texts: list[str], molecule: KekuleMolecule) -> None:
             continue  # without a bracket, the hydrogens are implied
         stated = 0 if match[2] is None else int(match[2] or 1)
         implied = _implied_hydrogens(*_element_and_charge(text), valence)
+        if implied is None:
+            raise Rejection(TokenStatus.INVALID, f"{text} with {valence} bonds exceeds its valence")
         if stated != implied:
             status = TokenStatus.RADICAL if stated < implied else TokenStatus.HYDROGENS
             raise Rejection(status, f"{text} with {valence} bonds has {stated} hydrogens, its valence gives {implied}")
 
 
 @cache
-def _implied_hydrogens(element: int, charge: int, valence: int) -> int:
-    """Hydrogens that RDKit adds to an atom whose bond orders sum to `valence`."""
+def _implied_hydrogens(element: int, charge: int, valence: int) -> int | None:
+    """Hydrogens that RDKit adds to an atom whose bond orders sum to `valence`; None where it would refuse the atom."""
     molecule = Chem.RWMol()
     atom = Chem.Atom(element)
     atom.SetFormalCharge(charge)
     molecule.AddAtom(atom)
     for _ in range(valence):
         molecule.AddBond(0, molecule.AddAtom(Chem.Atom(0)), Chem.BondType.SINGLE)
-    molecule.UpdatePropertyCache(strict=False)
+    try:
+        molecule.UpdatePropertyCache(strict=True)
+    except ValueError:
+        return None
     return molecule.GetAtomWithIdx(0).GetTotalNumHs()

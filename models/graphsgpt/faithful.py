@@ -69,8 +69,8 @@ def collect_bonds(molecules: Iterable[str | Chem.Mol]) -> set[EdgeType]:
 def _bonds(molecule: Chem.Mol, atoms: list[int]) -> Iterable[tuple[int, int, EdgeType]]:
     for bond in molecule.GetBonds():
         low, high = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-        elements = sorted((atoms[low], atoms[high]))
-        yield low, high, EdgeType(*elements, bond.GetBondTypeAsDouble())
+        light, heavy = sorted((atoms[low], atoms[high]))
+        yield low, high, EdgeType(light, heavy, bond.GetBondTypeAsDouble())
 
 
 def _lookup(ids: dict, kind: NodeType | EdgeType) -> int:

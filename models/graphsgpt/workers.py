@@ -29,7 +29,8 @@ def _tokenise(items: list[Any]) -> TokenisedMolecules:
 class TokenizerPool:
     """A `Tokenizer` in `workers` processes. They start at the first call and end with `close` or the `with` block.
 
-    Molecules must survive pickling; RDKit's do.
+    Molecules must survive pickling; RDKit's do. A script that makes one needs the guard `if __name__ == "__main__"`, as
+    with any processes that are spawned. A process that dies ends the pool with `BrokenProcessPool`.
     """
 
     def __init__(self, vocabulary: Vocabulary, workers: int = 2, *, canonical_strings: bool = False) -> None:

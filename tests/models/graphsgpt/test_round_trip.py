@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rdkit import Chem
 
 from sparsebench.data.molecules.moses import moses
@@ -63,6 +65,19 @@ def test_tokens_of_the_molecule_that_came_back_are_the_same():
     result = IMPROVED(COMMON)
     back = [to_molecule(tokens, IMPROVED.vocabulary) for tokens in result]
     assert np.array_equal(IMPROVED(back).rows, result.rows)
+
+
+PIECES = (
+    "C N O S P F Cl =C =O =N #N #C c1ccccc1 c1cc[nH]c1 [N+] [O-] [NH3+] [n+] C1 C2 1 2 =1 (C) (=O) ([O-]) . [Na+] [S+] "
+    "[B-] [Se] [Si] [P+] [Cl+3] [C-] c1ccsc1 n1ccnc1 [CH] [SiH2] [PH5] [2H] [Fe+2] [As] [I+2]"
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES.split()), min_size=1, max_size=12).map("".join))
+def test_whatever_is_ok_comes_back(text: str):
+    changed, _ = not_given_back([text], IMPROVED)
+    assert changed == []
 
 
 def test_node_ids_are_atom_numbers():

@@ -196,6 +196,7 @@ EDGE_CASES = [
     ("[NH3]->[Fe]", "UNKNOWN_TOKEN", "UNKNOWN_TOKEN"),
     ("[C-4]", "UNKNOWN_TOKEN", "EMPTY"),
     ("[Fe]", "OK", "EMPTY"),
+    ("[H][H-][BH2]", "INVALID", "UNKNOWN_TOKEN"),
     ("CBr", "OK", "UNKNOWN_TOKEN"),
     ("CCO a name", "OK", "OK"),
 ]
