@@ -41,27 +41,33 @@ class CachedDecoder:
         is_node = torch.arange(len(tokens), device=tokens.device) < FIRST_NODE + config.num_atoms
         self.tokens = tokens + kind[is_node.long()]
         self.first, self.second = decoder.embed.positions.halves()
-        self.keys = self.values = self.bias = tokens.new_empty(0)
+        self.keys = self.values = self.bias = tokens.new_empty(0, 0, 0, 0, 0)
+        self.buffers = self.keys, self.values, self.bias
 
     @torch.no_grad()
     def start(self, words: Tensor, capacity: int = 64) -> Tensor:
-        """Begin with words (B, K, D); the states of BOS, (B, D)."""
+        """Begin with words (B, K, D); the state of BOS, (B, D)."""
         x = self.model.decoder.prefix(words)
+        rows, block = x.shape[:2]
         self.used = 0
-        self._reserve(len(x), max(capacity, x.shape[1]))
-        inside = x.new_zeros(x.shape[1], x.shape[1])
+        if rows > self.buffers[2].shape[0] or block > self.buffers[2].shape[1]:
+            self._reserve(rows, max(capacity, block))
+        keys, values, bias = self.buffers
+        self.keys, self.values, self.bias = keys[:, :rows], values[:, :rows], bias[:rows]
+        inside = x.new_zeros(block, block)
         inside[:-1, -1] = -torch.inf  # words do not see BOS
-        return self._run(x, x.new_zeros(x.shape[:2]), inside)[:, -1]
+        return self._run(x, block - 1, x.new_zeros(rows, block), inside)
 
     @torch.no_grad()
-    def append(self, tokens: Tensor, pairs: Tensor, present: Tensor) -> Tensor:
-        """States (B, n, D) of the next block: token ids (B, n), node ids (B, n, 2), and which of them exist (B, n)."""
+    def append(self, tokens: Tensor, pairs: Tensor, present: Tensor, edge: int) -> Tensor:
+        """The state (B, D) of the edge of the next block, whose tokens have the ids `tokens` (B, n) and lie at `pairs`
+        (B, n, 2); `present` (B, n): which of them exist, `edge`: which of them is the edge."""
         place = self.first[pairs[..., 0]] + self.second[pairs[..., 1]]
         x = self.tokens[tokens] + self.model.decoder.embed.positions.norm(place)
-        capacity = self.values.shape[-2]
+        capacity = self.bias.shape[1]
         if self.used + x.shape[1] > capacity:
             self._reserve(len(x), 2 * capacity)
-        return self._run(x, x.new_zeros(present.shape).masked_fill_(~present, -torch.inf))
+        return self._run(x, edge, x.new_zeros(present.shape).masked_fill_(~present, -torch.inf))
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these molecules (int64 indices) alone."""
@@ -70,26 +76,28 @@ class CachedDecoder:
 
     def _reserve(self, rows: int, slots: int) -> None:
         """Buffers: keys (layers, B, H, d, S), values (layers, B, H, S, d), and what attention adds to a slot (B, S)."""
-        keys, values, bias, used = self.keys, self.values, self.bias, self.used
+        old, used = (self.keys, self.values, self.bias), self.used
         shape = (len(self.layers), rows, self.heads, self.tokens.shape[1] // self.heads)
-        self.keys, self.values = bias.new_empty(*shape, slots), bias.new_empty(*shape[:3], slots, shape[3])
-        self.bias = bias.new_empty(rows, slots)
+        new = self.tokens.new_empty
+        self.buffers = new(*shape, slots), new(*shape[:3], slots, shape[3]), new(rows, slots)
+        self.keys, self.values, self.bias = self.buffers
         if used:
-            self.keys[..., :used], self.values[..., :used, :] = keys[..., :used], values[..., :used, :]
-            self.bias[:, :used] = bias[:, :used]
+            self.keys[..., :used], self.values[..., :used, :] = old[0][..., :used], old[1][..., :used, :]
+            self.bias[:, :used] = old[2][:, :used]
 
-    def _run(self, x: Tensor, hidden: Tensor, inside: Tensor | None = None) -> Tensor:
-        """Write the block's keys and values; its states. `hidden` (B, n): what attention adds to its slots, from now
-        on; `inside` (n, n): what it adds in this block alone."""
+    def _run(self, x: Tensor, read: int, hidden: Tensor, inside: Tensor | None = None) -> Tensor:
+        """Write the block's keys and values; the state (B, D) of its token `read`. `hidden` (B, n): what attention adds
+        to its slots, from now on; `inside` (n, n): what it adds in this block alone."""
         rows, block = x.shape[:2]
         start, self.used = self.used, self.used + block
         self.bias[:, start : self.used] = hidden
         bias = self.bias[:, None, None, : self.used].expand(rows, self.heads, block, -1)
-        bias = (bias if inside is None else bias + inside).flatten(0, 1)
-        flat = x.flatten(0, 1)
-        for layer, keys, values in zip(self.layers, self.keys, self.values, strict=True):
-            flat = layer(flat, keys, values, start, bias)
-        return self.model.decoder.norm(flat).view(x.shape)
+        bias = bias if inside is None else bias + inside
+        last = len(self.layers) - 1
+        for place, layer in enumerate(self.layers):
+            chosen = slice(read, read + 1) if place == last else slice(None)  # of the last layer only this is read
+            x = layer(x, self.keys[place], self.values[place], start, bias, chosen)
+        return self.model.decoder.norm(x[:, 0])
 
 
 class _LayerStep:
@@ -104,17 +112,18 @@ class _LayerStep:
         self.o = product([attention.o_proj], rows)
         self.ffn = _ffn(layer.mlp, rows)
 
-    def __call__(self, x: Tensor, keys: Tensor, values: Tensor, start: int, bias: Tensor) -> Tensor:
-        """(B n, D) to (B n, D); keys (B, H, d, S) and values (B, H, S, d) are written from slot `start` on."""
+    def __call__(self, x: Tensor, keys: Tensor, values: Tensor, start: int, bias: Tensor, chosen: slice) -> Tensor:
+        """(B, n, D) to (B, m, D) for the m `chosen` tokens. Keys (B, H, d, S) and values (B, H, S, d) of all n are
+        written from slot `start` on; `bias` (B, H, n, S'): what is added to the scores of the slots in use."""
         rows, heads, width = keys.shape[:3]
         q, k, v = self.qkv(self.before_attention(x)).view(rows, -1, 3, heads, width).unbind(2)
         stop = start + q.shape[1]
         keys[..., start:stop], values[:, :, start:stop] = k.permute(0, 2, 3, 1), v.transpose(1, 2)
         past_keys, past_values = keys[..., :stop].flatten(0, 1), values[:, :, :stop].flatten(0, 1)
-        q = q.transpose(1, 2).flatten(0, 1)
+        x, q, bias = x[:, chosen], q[:, chosen].transpose(1, 2).flatten(0, 1), bias[:, :, chosen].flatten(0, 1)
         scores = torch.baddbmm(bias, q, past_keys, alpha=width**-0.5)
         out = torch.bmm(scores.softmax(-1), past_values).view(rows, heads, -1, width)
-        x = x + self.o(out.transpose(1, 2).reshape(x.shape))
+        x = x + self.o(out.transpose(1, 2).flatten(2))
         return x + self.ffn(self.before_ffn(x))
 
 

@@ -27,13 +27,15 @@ class Scores(NamedTuple):
 
 
 def scores(predicted: Predictions, present: Tensor, scale: float) -> Scores:
-    """In float32, with the ends cut to the `present` (B,) atoms and, for the second, the next free slot."""
+    """In float32, with the ends cut to the `present` (B,) atoms and, for the second, the next free slot, which stays
+    out of reach where the codes are used up. `predicted` may hold the cosines to these codes alone."""
     assert predicted.atom is not None
     most = int(present.max())
+    end = slots(predicted.end[:, : most + 1].float(), present + 1, scale)
     return Scores(
         bond=predicted.bond.float(),
         begin=slots(predicted.begin[:, :most].float(), present, scale),
-        end=slots(predicted.end[:, : most + 1].float(), present + 1, scale),
+        end=F.pad(end, (0, most + 1 - end.shape[1]), value=-torch.inf),
         atom=predicted.atom.float(),
     )
 

@@ -25,7 +25,7 @@ from .vocabulary import FIRST_NODE, STOP_CLASS, Vocabulary
 
 # Shapes: B molecules, D width, K' words.
 
-KEEP = 0.75
+KEEP = 0.6
 """Finished molecules are dropped from the batch when no more than this share goes on."""
 
 Status = Literal["complete", "truncated", "invalid"]
@@ -133,9 +133,10 @@ class _Run:
 
     def _next(self, state: Tensor, going: Tensor) -> tuple[Edge, Tensor]:
         """The next edge of each molecule, and which of those that were going go on."""
-        predicted = self.model.heads(state, self.model.decoder.embed.positions.codes)
-        logits = scores(predicted, self.molecules.present, float(self.model.config.connection_scale))
-        edge, gained = self.chooser.propose(logits, self.molecules.present)
+        present = self.molecules.present
+        codes = self.model.decoder.embed.positions.codes[: int(present.max()) + 1]
+        logits = scores(self.model.heads(state, codes), present, float(self.model.config.connection_scale))
+        edge, gained = self.chooser.propose(logits, present)
         sound = self.molecules.sound(edge)
         wrong = going & ~(sound & self.molecules.fits(edge))
         self.illegal[self.rows] += wrong
@@ -165,19 +166,17 @@ class _Run:
         """Feed the edges and their new atoms to the decoder; the states of the edges (B, D)."""
         bond, begin, end, atom = step.edge
         edge_token = (self.vocabulary.first_edge - 1 + bond) * step.going
-        tokens, firsts, seconds, present = [edge_token], [begin], [end], [step.going]
+        tokens, firsts, seconds, present, edge = [edge_token], [begin], [end], [step.going], 0
         if len(self.steps) == 1:
             zero = torch.zeros_like(begin)
             tokens, firsts, seconds = [FIRST_NODE + self.first_atom[self.rows], edge_token], [zero, begin], [zero, end]
-            present = [step.going, step.going]
+            present, edge = [step.going, step.going], 1
         if step.new.any():
             tokens, firsts, seconds = [*tokens, FIRST_NODE + atom], [*firsts, end], [*seconds, end]
             present = [*present, step.new]
-        end = end.clamp(max=len(self.cached.first) - 1)
         pairs = torch.stack([torch.stack(firsts, 1), torch.stack(seconds, 1)], dim=-1)
         pairs = pairs.clamp_(max=len(self.cached.first) - 1)
-        states = self.cached.append(torch.stack(tokens, 1), pairs, torch.stack(present, 1))
-        return states[:, 1 if len(self.steps) == 1 else 0]
+        return self.cached.append(torch.stack(tokens, 1), pairs, torch.stack(present, 1), edge)
 
     def result(self) -> list[Decoded]:
         """The molecules in the order of the words."""

@@ -54,8 +54,7 @@ def teacher_forced(model: GraphsGPT, tokens: TokenBatch, words: Tensor) -> Tenso
             place[row, : len(found)] = found
         present = torch.arange(width) < here.sum(1, keepdim=True)
         pairs = tokens.positions.gather(1, place.unsqueeze(-1).expand(-1, -1, 2))
-        out = cached.append(tokens.tokens.gather(1, place), pairs, present)
-        states.append(out[:, 1 if block == 0 else 0])
+        states.append(cached.append(tokens.tokens.gather(1, place), pairs, present, edge=1 if block == 0 else 0))
     return torch.stack(states, 1)
 
 
@@ -258,6 +257,14 @@ def test_limits_cut_molecules_short(cap: int, edges: int) -> None:
         to_molecule(molecule.tokens, VOCABULARY)
 
 
+def test_a_model_with_few_codes_fills_them_up() -> None:
+    found = [m for seed in range(4) for m in decode(peaked(max_atoms=5, code_size=8, seed=seed), noise(20))]
+    sizes = [int(molecule.tokens[3].sum()) for molecule in found]
+    assert max(sizes) == 5 and sum(molecule.illegal for molecule in found) > 20
+    for molecule in found:
+        to_molecule(molecule.tokens, VOCABULARY)
+
+
 def test_overfit_molecules_come_back() -> None:
     model = small(hidden_size=96, intermediate_size=384, num_hidden_layers=3, num_words=4)
     tokens = Tokenizer(VOCABULARY)(SMILES)
@@ -287,6 +294,15 @@ def test_bfloat16() -> None:
     model = peaked().to(torch.bfloat16)
     for molecule in decode(model, noise(5).bfloat16(), config=DecodingConfig(**SHORT)):
         to_molecule(molecule.tokens, VOCABULARY)
+
+
+def test_a_prepared_decoder_serves_any_batch() -> None:
+    model = peaked()
+    cached = CachedDecoder(model)
+    for rows in (3, 40, 7):
+        words = noise(rows, seed=rows)
+        for ours, fresh in zip(decode(cached, words), decode(model, words), strict=True):
+            assert np.array_equal(ours.tokens, fresh.tokens) and ours.status == fresh.status
 
 
 def test_the_model_is_left_as_it_was() -> None:
