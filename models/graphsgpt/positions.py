@@ -23,7 +23,7 @@ class StableEmbedding(nn.Module):
 
     def table(self, rows: int | None = None) -> Tensor:
         """The first `rows` (or all) normed rows, (rows, D)."""
-        return self.norm(self.embedding.weight[:rows])
+        return self(torch.arange(self.embedding.num_embeddings, device=self.embedding.weight.device)[:rows])
 
 
 class GraphPositions(nn.Module):

@@ -6,6 +6,7 @@ from torch import nn
 
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import flops
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.decoder import GraphGPT
@@ -99,6 +100,14 @@ def test_encoder_ids_are_canonical_or_drawn() -> None:
     words = [random(tokens, generator=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     assert torch.equal(words[0], words[1]) and not torch.equal(words[0], words[2])
     assert faithful().config.encoder_ids == "random"
+
+
+def test_operations_can_be_counted() -> None:
+    model, tokens = small(), batch(["CCO"])
+    slots = 2 * 3 + 1 + 2 * 5  # words, BOS and tokens of both halves
+    weights = 2 * (4 * 32 * 32 + 2 * 32 * 48)
+    assert flops(model, tokens) > 2 * slots * weights
+    assert flops(model.decoder, tokens, model.encoder(tokens).detach()) < flops(model, tokens)
 
 
 def test_choices_are_checked() -> None:
