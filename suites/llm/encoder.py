@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparsebench.data.labelled.table import Text
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
+from sparsebench.models.fast_attention import use_product_attention
 
 from ..prediction import Body
 
@@ -49,6 +50,7 @@ class TextBody(Body):
         super().__init__()
         self.network, self.tokenize = network, tokenize
         self.width = network.config.hidden_size
+        use_product_attention(network)
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
