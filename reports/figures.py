@@ -98,13 +98,13 @@ def _equal(costs: Sequence[float | None]) -> bool:
 def _tradeoff(matrix: Matrix, table: SuiteTable, family: Family, cost: str) -> Figure | None:
     """Quality on one family of tasks against one cost; None if fewer than two rows have both."""
     quantity, factor = _COSTS[cost]
-    columns = family.columns
+    columns, first = family.columns, family.columns[0]
     marks = _marks(matrix, table, columns, quantity, factor)
     if len(marks) < 2:
         return None
-    name = f"mean {family.title}" if len(columns) > 1 else columns[0].task
+    name = f"mean {family.title}" if len(columns) > 1 else first.task
     title = f"{name} against {cost.partition(' (')[0]}"
-    svg = plots.tradeoff(marks, title, cost, _axis(name, columns[0]), columns[0].higher_is_better)
+    svg = plots.tradeoff(marks, title, cost, _axis(name, first), first.higher_is_better)
     return Figure(title, svg)
 
 

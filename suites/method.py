@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class Backbone:
     """What is known of a backbone before it is loaded. `name` is `name[:argument]`.
 
-    `family` is the literal `FAMILY` of the backbone's file: transformer, encoder (a transformer that reads texts from both
-    sides), cnn, graph or fingerprint, or empty where it depends on the argument (`timm:...`).
+    `family` is the literal `FAMILY` of the backbone's file: transformer, encoder (a transformer that gives features of
+    texts), cnn, graph or fingerprint, or empty where it depends on the argument (`timm:...`).
     """
 
     name: str

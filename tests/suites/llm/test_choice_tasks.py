@@ -110,7 +110,6 @@ def test_only_the_adapters_train() -> None:
     before = {name: value.clone() for name, value in setup.model.state_dict().items()}
     model = LoRA(rank=2, blocks=1).prepare(setup.model, setup.context)
     LoRA(rank=2, blocks=1).fit(model, setup.data, setup.context)
-    assert torch.equal(model.model.embed_tokens.weight, before["model.embed_tokens.weight"])
     changed = {name for name, value in model.state_dict().items() if name in before and (value != before[name]).any()}
     assert changed <= {"lm_head.weight"}  # the head is not tied to the embedding here, so it may train
 

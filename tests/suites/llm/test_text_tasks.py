@@ -47,7 +47,7 @@ def test_methods_learn(method: Any) -> None:
     accuracy, f1 = outcome.metrics["accuracy"], outcome.metrics["macro_f1"]
     assert outcome.main_metric == "accuracy" and accuracy.n == 64 and accuracy.chance == 0.25
     assert accuracy.value > 0.6 and f1.value > 0.6
-    assert outcome.costs is not None and outcome.costs.unit == "token" and outcome.costs.flops > 0
+    assert outcome.costs is not None and outcome.costs.unit == "token" and outcome.costs.flops
 
 
 def test_bfloat16_training_learns_too() -> None:
