@@ -13,6 +13,7 @@ from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.plan import Durations, compare, expand, to_run
 from sparsebench.suites.runner.profile import built_in, load_profile, narrow
 from sparsebench.suites.runner.registry import Entry, entries, find, load_class, suites
+from sparsebench.suites.runner.summary import suite_infos
 from sparsebench.suites.task import Task
 
 SUITES = sorted(suites())
@@ -66,6 +67,15 @@ def test_every_built_in_profile_expands_and_its_baseline_is_a_row() -> None:
             for group in {info.group for info in runs} & about.group_baselines.keys():
                 labels = {info.label for info in runs if info.group == group}
                 assert about.group_baselines[group] in labels, f"profile {name}: group {group!r}"
+
+
+def test_the_report_knows_the_baseline_of_every_group() -> None:
+    infos = suite_infos()
+    assert {name: info.group_baselines for name, info in infos.items() if info.group_baselines} == {
+        "llm": {"text": "linear_probe", "trained multiple choice": "dense"}
+    }
+    groups = {load_task(entry).group for entry in entries("task", "llm").values()}
+    assert infos["llm"].group_baselines.keys() <= groups
 
 
 def test_rivals_share_everything_but_the_method() -> None:
