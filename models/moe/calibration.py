@@ -126,7 +126,7 @@ def _run(
 
 
 def _mask(batch: Any) -> Tensor | None:
-    return batch.get("attention_mask") if isinstance(batch, Mapping) else None
+    return batch.get("attention_mask") if isinstance(batch, Mapping) else getattr(batch, "attention_mask", None)
 
 
 def _call(model: nn.Module, batch: Any) -> Any:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.moe.calibration import calibrate
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.encoder import LENGTH, Padded, TextBody, remembered
@@ -111,3 +112,10 @@ def test_anatomy_is_that_of_the_network(body: TextBody) -> None:
     anatomy = describe(body)
     assert anatomy.model is body and len(anatomy.blocks) == 2 and anatomy.width == 32
     assert anatomy.blocks[0].mlp is not None and anatomy.blocks[0].mlp.hidden == 64
+
+
+def test_calibration_samples_no_padding(body: TextBody) -> None:
+    batch = body.collate(body.encode(TEXTS[:3]))
+    seen = calibrate(body, [batch])
+    assert len(seen.document) == 1 + 9 + 15
+    assert seen.document.bincount().tolist() == [1, 9, 15]
