@@ -77,7 +77,7 @@ class ProductAttention(torch.autograd.Function):
             grad_weights = through if grad_weights is None else through + grad_weights
         if grad_weights is None:
             return (None,) * 6
-        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        grad_scores = torch.ops.aten._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
         grad_query = torch.matmul(grad_scores, key).mul_(ctx.scale)
         grad_key = torch.matmul(grad_scores.transpose(-1, -2), query).mul_(ctx.scale)
         return grad_query, grad_key, grad_value, None, None, None
@@ -85,7 +85,7 @@ class ProductAttention(torch.autograd.Function):
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     scores = torch.matmul(query * scale, key.transpose(-1, -2))
-    return torch.softmax(scores, -1) if bias is None else torch._safe_softmax(scores.add_(bias), -1)
+    return torch.softmax(scores, -1) if bias is None else torch.ops.aten._safe_softmax(scores.add_(bias), -1)
 
 
 def _dropped(weights: Tensor, kept: Tensor | None, keep: float) -> Tensor:

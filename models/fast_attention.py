@@ -43,9 +43,9 @@ def use_stock_attention(model: nn.Module) -> None:
 
     from .timm_attention import ProductTimmAttention
 
-    for module in model.modules():
-        if isinstance(module, ProductTimmAttention):
-            module.__class__ = Attention
+    found: list[Any] = [module for module in model.modules() if isinstance(module, ProductTimmAttention)]
+    for module in found:
+        module.__class__ = Attention
 
 
 def register_product_attention() -> str:

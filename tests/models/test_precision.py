@@ -9,7 +9,16 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from sparsebench.models.adapters import LoRAConfig, attach
+from sparsebench.models.adapters import (
+    BitFitConfig,
+    BottleneckConfig,
+    LoRAConfig,
+    NormTuningConfig,
+    PrefixConfig,
+    SSFConfig,
+    attach,
+)
+from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.models.attention_product import ProductAttention
 from sparsebench.models.errors import ModelError
@@ -40,6 +49,22 @@ def test_forward_and_backward_without_autocast(family: str, train_head: bool, bu
     assert list(model.state_dict()) == names
     for parameter in model.parameters():
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16)
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in adapters.parameters())
+
+
+@pytest.mark.parametrize(
+    "config", [BitFitConfig(), BottleneckConfig(), NormTuningConfig(), PrefixConfig(), SSFConfig()]
+)
+@pytest.mark.parametrize("family", ["timm_vit", "bert"])
+def test_other_kinds_of_adapters(family: str, config: AdapterConfig, build: Build, example: Callable) -> None:
+    model = build(family)
+    adapters = attach(model, config)
+    batch = example(model)
+    exact = logits(model, batch)
+    use_product_attention(half_frozen(model))
+    result = logits(model, batch)
+    torch.testing.assert_close(result, exact, atol=0.05, rtol=0.05)
+    result.square().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in adapters.parameters())
 
 
