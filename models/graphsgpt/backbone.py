@@ -87,10 +87,10 @@ class GraphsGPTPreTrainedModel(PreTrainedModel):
     embeddings N(0, 1), position codes orthonormal.
     """
 
+    config: GraphsGPTConfig
     config_class = GraphsGPTConfig
     base_model_prefix = "model"
     main_input_name = "batch"
-    _no_split_modules = ("Layer",)
     _stream = 0
     """Which of the random streams of a seed the class draws from, so that the two halves differ."""
 
@@ -116,4 +116,5 @@ class GraphsGPTPreTrainedModel(PreTrainedModel):
             if isinstance(module, nn.LayerNorm):
                 initialization.zeros_(module.bias)
         elif isinstance(module, GraphPositions):
-            initialization.copy_(module.codes, orthonormal(*module.codes.shape, generator))
+            rows, columns = module.codes.shape
+            initialization.copy_(module.codes, orthonormal(rows, columns, generator))

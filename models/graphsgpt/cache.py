@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..anatomy import is_linear
 from ..errors import ModelError
-from .backbone import Attention, FeedForward, Layer
+from .backbone import Attention, FeedForward
 from .modeling import GraphsGPT
 from .vocabulary import FIRST_NODE
 
@@ -103,7 +103,7 @@ class CachedDecoder:
 class _LayerStep:
     """One layer on the tokens of a block."""
 
-    def __init__(self, layer: Layer, rows: int) -> None:
+    def __init__(self, layer: Any, rows: int) -> None:
         attention = layer.self_attn
         if not isinstance(attention, Attention):
             raise ModelError(f"decoding knows no {type(attention).__name__} in the place of an attention")

@@ -13,7 +13,7 @@ from .vocabulary import Vocabulary
 
 EncoderIds = Literal["canonical", "random"]
 ConnectionLoss = Literal["cross_entropy", "contrastive"]
-PUBLISHED = {"encoder_ids": "random", "predict_atoms": False, "connection_loss": "contrastive"}
+PUBLISHED: dict[str, Any] = {"encoder_ids": "random", "predict_atoms": False, "connection_loss": "contrastive"}
 """The choices of the paper's checkpoints."""
 
 
@@ -76,14 +76,16 @@ class GraphsGPTConfig(PreTrainedConfig):
     @classmethod
     def published(cls, num_words: int = 1, **changes: Any) -> GraphsGPTConfig:
         """The model of the paper's checkpoints (1, 2, 4 or 8 words), with the published choices."""
-        return cls(**({"num_words": num_words} | PUBLISHED | changes))
+        fields: dict[str, Any] = {"num_words": num_words} | PUBLISHED | changes
+        return cls(**fields)
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, **fields: Any) -> GraphsGPTConfig:
         """The configuration for a vocabulary; the other fields as given, choices by default those of its mode."""
-        sizes = {"num_atoms": len(vocabulary.nodes), "num_bonds": len(vocabulary.edges)}
-        choices = PUBLISHED if vocabulary.mode == "faithful" else {}
-        return cls(**(sizes | choices | {"vocabulary": vocabulary.to_dict()} | fields))
+        made: dict[str, Any] = {"num_atoms": len(vocabulary.nodes), "num_bonds": len(vocabulary.edges)}
+        made |= PUBLISHED if vocabulary.mode == "faithful" else {}
+        made |= {"vocabulary": vocabulary.to_dict()} | fields
+        return cls(**made)
 
     @property
     def vocab_size(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from .backbone import GraphsGPTPreTrainedModel
 from .configuration import GraphsGPTConfig
