@@ -38,6 +38,7 @@ def attention(
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     if torch.compiler.is_compiling():  # the compiler fuses this, and derives a backward pass as good
         return F.dropout(_weights(query, key, bias, factor), dropout) @ value
+    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()  # else each product copies them
     return ProductAttention.apply(query, key, value, bias, factor, dropout)[0]
 
 
@@ -72,6 +73,7 @@ class ProductAttention(torch.autograd.Function):
         query, key, value, weights, kept = ctx.saved_tensors
         grad_value = None
         if grad_out is not None:
+            grad_out = grad_out.contiguous()
             grad_value = torch.matmul(_dropped(weights, kept, ctx.keep).transpose(-1, -2), grad_out)
             through = _dropped(torch.matmul(grad_out, value.transpose(-1, -2)), kept, ctx.keep)
             grad_weights = through if grad_weights is None else through + grad_weights
@@ -85,7 +87,12 @@ class ProductAttention(torch.autograd.Function):
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     scores = torch.matmul(query * scale, key.transpose(-1, -2))
-    return torch.softmax(scores, -1) if bias is None else torch.ops.aten._safe_softmax(scores.add_(bias), -1)
+    if bias is None:
+        return torch.softmax(scores, -1)
+    if torch.compiler.is_compiling():
+        return torch.ops.aten._safe_softmax(scores + bias, -1)
+    blind, weights = bias.isneginf().all(-1, keepdim=True), torch.softmax(scores.add_(bias), -1)
+    return weights.masked_fill_(blind, 0) if blind.any() else weights
 
 
 def _dropped(weights: Tensor, kept: Tensor | None, keep: float) -> Tensor:
