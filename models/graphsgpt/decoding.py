@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .cache import CachedDecoder
-from .choices import Chooser, scores
+from .choices import Chooser, Scores, scores
 from .legality import Edge, Molecules
 from .modeling import GraphsGPT
+from .strict import StrictMolecules
 from .tokens import MoleculeTokens
 from .vocabulary import FIRST_NODE, STOP_CLASS, Vocabulary
 
@@ -77,12 +78,13 @@ def decode(
 
     A `CachedDecoder` of the model, made once, saves preparing its weights at every call.
     `vocabulary` defaults to that of the model's configuration. `generator` draws if the temperature is not 0. Raises
-    `ModelError` for words of another model, a vocabulary of another size, and a model that does not predict new atoms.
+    `ModelError` for words of another model, a vocabulary of another size or mode, and constraints in faithful mode,
+    which has rules of its own (`strict`).
     """
     cached = model if isinstance(model, CachedDecoder) else CachedDecoder(model, max(1, len(words)))
     config = config or DecodingConfig()
     vocabulary = vocabulary or _own_vocabulary(cached.model)
-    _check(cached.model, vocabulary)
+    _check(cached.model, vocabulary, config)
     if len(words) == 0:
         return []
     chooser = Chooser(temperature=config.temperature, top_k=config.top_k, generator=generator)
@@ -114,7 +116,8 @@ class _Run:
         self.steps: list[_Step] = []
         state = self.cached.start(words)
         self.first_atom, self.log_prob = chooser.choose(model.heads.first_atom(state).float())
-        self.molecules = Molecules(vocabulary, self.first_atom, min(config.max_atoms, model.config.max_atoms))
+        rules = Molecules if vocabulary.mode == "improved" else StrictMolecules
+        self.molecules = rules(vocabulary, self.first_atom, min(config.max_atoms, model.config.max_atoms))
         self._loop(state)
 
     def _loop(self, state: Tensor) -> None:
@@ -135,24 +138,36 @@ class _Run:
         """The next edge of each molecule, and which of those that were going go on."""
         present = self.molecules.present
         codes = self.model.decoder.embed.positions.codes[: int(present.max()) + 1]
-        logits = scores(self.model.heads(state, codes), present, float(self.model.config.connection_scale))
-        edge, gained = self.chooser.propose(logits, present)
+        predicted = self.model.heads(state, codes)
+        if isinstance(self.molecules, StrictMolecules):
+            edge, gained = self.molecules.propose(predicted, self.chooser)
+            if not self.steps:
+                self.first_atom[self.rows] = self.molecules.atoms[:, 0]
+            edge, gained, going = self._judge(edge, gained, going, None)
+        else:
+            logits = scores(predicted, present, float(self.model.config.connection_scale))
+            edge, gained = self.chooser.propose(logits, present)
+            edge, gained, going = self._judge(edge, gained, going, logits)
+        stop = edge.bond == STOP_CLASS
+        self.log_prob[self.rows] += gained.where(going, 0)
+        self.stopped[self.rows] |= going & stop
+        return edge, going & ~stop
+
+    def _judge(self, edge: Edge, gained: Tensor, going: Tensor, logits: Scores | None) -> tuple[Edge, Tensor, Tensor]:
+        """End the molecules whose edge is impossible or, if constrained, give them a better one."""
         sound = self.molecules.sound(edge)
         wrong = going & ~(sound & self.molecules.fits(edge))
         self.illegal[self.rows] += wrong
         if not self.config.constrained:
             self.invalid[self.rows] |= going & ~sound
-            going = going & sound
-        elif wrong.any():
+            return edge, gained, going & sound
+        if wrong.any():
+            assert logits is not None and isinstance(self.molecules, Molecules)
             rows = wrong.nonzero()[:, 0]
-            better, log_prob = self.chooser.repair(logits, self.molecules, rows)
-            gained[rows] = log_prob
+            better, gained[rows] = self.chooser.repair(logits, self.molecules, rows)
             for part, new in zip(edge, better, strict=True):
                 part[rows] = new
-        stop = edge.bond == STOP_CLASS
-        self.log_prob[self.rows] += gained.where(going, 0)
-        self.stopped[self.rows] |= going & stop
-        return edge, going & ~stop
+        return edge, gained, going
 
     def _drop(self, edge: Edge, going: Tensor) -> tuple[Edge, Tensor]:
         """Work on with the molecules that go on alone."""
@@ -215,12 +230,18 @@ def _own_vocabulary(model: GraphsGPT) -> Vocabulary:
     return Vocabulary.from_dict(model.config.vocabulary)
 
 
-def _check(model: GraphsGPT, vocabulary: Vocabulary) -> None:
+def _check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig) -> None:
     config = model.config
     if (len(vocabulary.nodes), len(vocabulary.edges)) != (config.num_atoms, config.num_bonds):
         raise ModelError(
             f"a vocabulary of {len(vocabulary.nodes)} atoms and {len(vocabulary.edges)} bonds is not that of a model "
             f"with {config.num_atoms} and {config.num_bonds}"
         )
-    if not config.predict_atoms:
-        raise ModelError("the model does not predict new atoms (predict_atoms=False)")
+    if config.predict_atoms != (vocabulary.mode == "improved"):
+        raise ModelError(
+            f"predict_atoms={config.predict_atoms} does not go with a vocabulary in {vocabulary.mode} mode"
+        )
+    if vocabulary.mode == "faithful" and decoding.constrained:
+        raise ModelError(
+            "only Kekule bonds can be constrained: use DecodingConfig(constrained=False), the strict rules"
+        )

@@ -314,8 +314,10 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ModelError, match="does not predict new atoms"):
+    with pytest.raises(ModelError, match="constrained=False"):
         decode(faithful(), noise(1))
+    with pytest.raises(ModelError, match="predict_atoms=False does not go with"):
+        decode(small(predict_atoms=False), noise(1))
     with pytest.raises(ModelError, match="is not that of a model"):
         decode(small(), noise(1), Vocabulary.improved())
     nameless = small()
