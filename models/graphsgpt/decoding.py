@@ -9,7 +9,7 @@ so also where a limit cuts them short.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import ModelError
 from .cache import CachedDecoder
 from .choices import Chooser, Scores, scores
+from .history import Step, token_table
 from .legality import Edge, Molecules
 from .modeling import GraphsGPT
 from .strict import StrictMolecules
@@ -92,15 +93,6 @@ def decode(
         return _Run(cached, words, vocabulary, config, chooser).result()
 
 
-class _Step(NamedTuple):
-    """An edge for each of the molecules `rows`, of which those that are `going` took it; `new`: it brought an atom."""
-
-    rows: Tensor
-    going: Tensor
-    edge: Edge
-    new: Tensor
-
-
 class _Run:
     """One call of `decode`."""
 
@@ -113,7 +105,7 @@ class _Run:
         self.rows = torch.arange(total, device=device)  # which molecules are still worked on
         self.illegal = torch.zeros(total, dtype=torch.long, device=device)
         self.invalid, self.stopped = (torch.zeros(total, dtype=torch.bool, device=device) for _ in range(2))
-        self.steps: list[_Step] = []
+        self.steps: list[Step] = []
         state = self.cached.start(words)
         self.first_atom, self.log_prob = chooser.choose(model.heads.first_atom(state).float())
         rules = Molecules if vocabulary.mode == "improved" else StrictMolecules
@@ -129,7 +121,7 @@ class _Run:
                 return
             if alive <= KEEP * len(going):
                 edge, going = self._drop(edge, going)
-            step = _Step(self.rows, going, edge, going & (edge.end == self.molecules.present))
+            step = Step(self.rows, going, edge, going & (edge.end == self.molecules.present))
             self.steps.append(step)
             self.molecules.add(edge, going)
             state = self._append(step)
@@ -177,7 +169,7 @@ class _Run:
         self.cached.keep(keep)
         return Edge(*(part[keep] for part in edge)), going[keep]
 
-    def _append(self, step: _Step) -> Tensor:
+    def _append(self, step: Step) -> Tensor:
         """Feed the edges and their new atoms to the decoder; the states of the edges (B, D)."""
         bond, begin, end, atom = step.edge
         edge_token = (self.vocabulary.first_edge - 1 + bond) * step.going
@@ -195,7 +187,7 @@ class _Run:
 
     def result(self) -> list[Decoded]:
         """The molecules in the order of the words."""
-        table, there = self._table()
+        table, there = token_table(self.first_atom, self.steps, self.vocabulary)
         columns = (self.log_prob, self.invalid, self.stopped, self.illegal)
         state = zip(*(column.tolist() for column in columns), strict=True)
         return [
@@ -207,21 +199,6 @@ class _Run:
             )
             for row, (log_prob, invalid, stopped, illegal) in enumerate(state)
         ]
-
-    def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        """All tokens, int16 (B, 1 + 2 steps, 4), and which of them exist, bool (B, 1 + 2 steps)."""
-        total = len(self.first_atom)
-        table = torch.zeros(total, 1 + 2 * len(self.steps), 4, dtype=torch.int16, device=self.first_atom.device)
-        there = torch.zeros(table.shape[:2], dtype=torch.bool, device=table.device)
-        table[:, 0, 0], table[:, 0, 3], there[:, 0] = (FIRST_NODE + self.first_atom).short(), 1, True
-        for place, (rows, going, edge, new) in enumerate(self.steps):
-            at = 1 + 2 * place
-            bond, begin, end, atom = edge
-            edges = [self.vocabulary.first_edge - 1 + bond, begin, end, torch.zeros_like(bond)]
-            nodes = [FIRST_NODE + atom, end, end, torch.ones_like(bond)]
-            table[rows, at], there[rows, at] = torch.stack(edges, 1).short(), going
-            table[rows, at + 1], there[rows, at + 1] = torch.stack(nodes, 1).short(), new
-        return table.cpu().numpy(), there.cpu().numpy()
 
 
 def _own_vocabulary(model: GraphsGPT) -> Vocabulary:
