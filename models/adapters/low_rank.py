@@ -51,7 +51,7 @@ class LowRankLinear(torch.autograd.Function):
             found[1] = torch.mm(grad_y.t(), rows) if needed[1] else None
             found[2] = grad_y.sum(0) if needed[2] else None
         if grad_low is not None and needed[0]:
-            back = (grad_low.t(), down.to(x.dtype))
+            back = (grad_low.t(), down.to(grad_low.dtype))  # not that of x where this runs under autocast
             grad_x = torch.mm(*back) if grad_y is None else torch.mm(grad_y, weight).addmm_(*back)
             found[0] = grad_x.view(x.shape)
         if grad_low is not None and needed[5]:

@@ -134,6 +134,7 @@ TARGETS = {"ViT-S/16": (vit, ["qkv"], "head"), "BERT, 6 layers of 384": (bert, [
 
 
 @CPU_TIME
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers
 @pytest.mark.parametrize("library", ["sparsebench", "peft"])
 @pytest.mark.parametrize("backbone", TARGETS if FULL else list(TARGETS)[:1])
 def test_attach(backbone: str, library: str, benchmark: Any) -> None:

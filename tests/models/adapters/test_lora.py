@@ -158,6 +158,17 @@ def test_autocast(rows: int) -> None:
         assert (ours.double() - reference).norm() < 2e-2 * reference.norm()
 
 
+def test_backward_under_autocast_of_a_forward_without() -> None:
+    lora, x = layer(dtype=torch.float32), draw(2 * FEW_ROWS, IN).float().requires_grad_()
+    y = lora(x)
+    assert uses_function(y)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = gradients(lora, x, y)
+    for ours, reference in zip(got, gradients(lora, x, formula(lora, x)), strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours.double() - reference).norm() < 2e-2 * reference.norm()
+
+
 def test_backward_keeps_the_input_and_the_low_rank_product_only() -> None:
     lora, x = layer("all"), draw(2 * FEW_ROWS, IN).requires_grad_()
     kept: list[Tensor] = []
