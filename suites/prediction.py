@@ -154,6 +154,11 @@ class PredictionData:
     val: Pairs
     test: Pairs
 
+    @property
+    def lengths(self) -> list[int] | None:
+        """Length of each training input where batches are padded to the longest, else None."""
+        return [len(self.train[row][0]) for row in range(len(self.train))] if self.body.padded else None
+
     def collate(self, pairs: list[tuple[Any, Tensor]]) -> tuple[Any, Tensor]:
         """A batch: (inputs, targets), both on the cell's device."""
         inputs = self.body.collate([item for item, _ in pairs])

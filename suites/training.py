@@ -1,19 +1,23 @@
 """The one training loop: AdamW, linear warm-up and cosine decay, last epoch, data order from the cell's seed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
+
+from sparsebench.models.adapters.masked import Masked
 
 from .context import Context
 from .method import Curves, Method
 
 CURVE_POINTS = 200
+POOL = 16
+"""Batches among which examples are sorted by length."""
 
 
 class TrainingData(Protocol):
@@ -22,6 +26,11 @@ class TrainingData(Protocol):
     @property
     def train(self) -> Sequence[Any]:
         """Training examples."""
+        ...
+
+    @property
+    def lengths(self) -> Sequence[int] | None:
+        """Length of each training example where batches are padded to the longest, else None."""
         ...
 
     def collate(self, examples: list[Any]) -> Any:
@@ -79,13 +88,14 @@ class TrainedMethod(Method):
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: matrices with decay; biases, norms and scales without."""
+    """Trainable parameters in two groups: matrices, pruned ones too, with decay; biases, norms and scales without."""
+    matrices = {id(layer.stored) for layer in model.modules() if isinstance(layer, Masked)}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:
         raise ValueError("nothing to train: no parameter of the prepared model requires a gradient")
     return [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trainable if p.ndim >= 2 or id(p) in matrices], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2 and id(p) not in matrices], "weight_decay": 0.0},
     ]
 
 
@@ -97,17 +107,45 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+def _loader(data: TrainingData, context: Context) -> DataLoader:
+    size, generator = context.budget.batch_size, context.task_generator("data-order")
+    drop_last = len(data.train) > size  # a last batch of one spoils batch statistics
+    if data.lengths is None:
+        order: dict[str, Any] = {"batch_size": size, "shuffle": True, "drop_last": drop_last, "generator": generator}
+    else:
+        order = {"batch_sampler": SimilarLengths(data.lengths, size, drop_last, generator)}
+    return DataLoader(data.train, collate_fn=data.collate, **order)  # type: ignore[arg-type]
+
+
+class SimilarLengths(BatchSampler):
+    """Batches of examples of similar length, so that little is padded: each pool of random examples is cut by length.
+
+    The batches of an epoch come in random order. Without `drop_last` one of them may be smaller.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, drop_last: bool, generator: torch.Generator) -> None:
+        super().__init__(range(len(lengths)), batch_size, drop_last)
+        self.lengths, self.generator = lengths, generator
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rows = torch.randperm(len(self.lengths), generator=self.generator).tolist()
+        if self.drop_last:
+            rows = rows[: len(self) * self.batch_size]
+        pool = POOL * self.batch_size
+        rows = [
+            row for start in range(0, len(rows), pool) for row in sorted(rows[start : start + pool], key=self._length)
+        ]
+        batches = [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+        yield from (batches[i] for i in torch.randperm(len(batches), generator=self.generator).tolist())
+
+    def _length(self, row: int) -> int:
+        return self.lengths[row]
+
+
 def train(method: TrainedMethod, model: nn.Module, data: TrainingData, context: Context) -> Curves:
     """Run the loop; returns the training loss by step. Raises FloatingPointError when the loss is not finite."""
     accelerator = Accelerator(cpu=context.device.type == "cpu")
-    loader = DataLoader(
-        data.train,  # type: ignore[arg-type]
-        batch_size=context.budget.batch_size,
-        shuffle=True,
-        drop_last=len(data.train) > context.budget.batch_size,  # a last batch of one spoils batch statistics
-        collate_fn=data.collate,
-        generator=context.task_generator("data-order"),
-    )
+    loader = _loader(data, context)
     steps = context.budget.epochs * len(loader)
     optimizer = torch.optim.AdamW(parameter_groups(model, method.weight_decay), lr=method.learning_rate)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, method.warmup))

@@ -44,6 +44,8 @@ class ChoiceData:
     train: Sequence[Tokens]
     separator: list[int]
     device: torch.device
+    lengths: None = None
+    """Options are packed, not padded."""
 
     def collate(self, questions: list[Tokens]) -> Batch:
         """One batch, as `choice_loss` takes it."""

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.adapters.masked import MaskedLinear
 from sparsebench.suites.context import Budget, Context
 from sparsebench.suites.training import (
     CURVE_POINTS,
     Callback,
+    SimilarLengths,
     TrainedMethod,
     TrainingState,
     parameter_groups,
@@ -22,6 +24,8 @@ from sparsebench.suites.training import (
 
 class Numbers:
     """Eight examples (number, target); remembers every batch in the order the loop asks for it."""
+
+    lengths = None
 
     def __init__(self) -> None:
         self.train = [(torch.tensor([float(i)]), torch.tensor([2.0 * i])) for i in range(8)]
@@ -167,3 +171,29 @@ def test_the_curve_is_thinned() -> None:
     curve = train(Fit(), linear(), Numbers(), context(epochs=3 * CURVE_POINTS))["train loss"]
     assert CURVE_POINTS // 2 <= len(curve) <= CURVE_POINTS + 1
     assert curve[-1][0] == 6 * CURVE_POINTS, "the last step is kept"
+
+
+def test_batches_of_similar_lengths_hold_every_example_once() -> None:
+    lengths = torch.randint(1, 60, (500,), generator=torch.Generator().manual_seed(0)).tolist()
+    batches = list(SimilarLengths(lengths, 8, drop_last=False, generator=torch.Generator().manual_seed(1)))
+    assert sorted(row for batch in batches for row in batch) == list(range(500))
+    assert sorted(map(len, batches)) == [4] + [8] * 62
+    padding = sum(max(lengths[row] for row in batch) * len(batch) for batch in batches) / sum(lengths)
+    assert padding < 1.15, "random batches of 8 are padded to 1.8 times their tokens"
+
+
+def test_orders_of_similar_lengths_follow_the_generator() -> None:
+    lengths = list(range(40))
+    sampler = SimilarLengths(lengths, 8, drop_last=True, generator=torch.Generator().manual_seed(1))
+    first, second = list(sampler), list(sampler)
+    assert first != second and len(first) == len(sampler) == 5
+    again = SimilarLengths(lengths, 8, drop_last=True, generator=torch.Generator().manual_seed(1))
+    assert list(again) == first
+
+
+def test_pruned_weights_decay_like_dense_ones() -> None:
+    layer = MaskedLinear(4, 4)
+    nn.init.ones_(layer.stored)
+    layer.prune(torch.eye(4, dtype=torch.bool))
+    decayed, rest = parameter_groups(layer, 0.1)
+    assert decayed["params"] == [layer.values] and rest["params"] == [layer.bias]
