@@ -13,11 +13,9 @@ from sparsebench.models.adapters import (
     CombinedConfig,
     ConvConfig,
     LoRAConfig,
-    attach,
     preset,
 )
 from sparsebench.models.anatomy import describe
-from sparsebench.models.errors import ModelError
 
 from .context import Context
 from .method import NotApplicable
@@ -36,25 +34,15 @@ class AdapterMethod(ParameterEfficientMethod):
 
     @abstractmethod
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
-        """The adapters; `common` are their `blocks` and `seed`."""
+        """The adapters; `common` are fields that all configurations have."""
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with adapters. Raises NotApplicable where it has no place for them."""
-        blocks = self.blocks_of(backbone)
-        if self.needs_attention and blocks[0].attention is None:
-            raise NotApplicable("the backbone has no attention")
+        self.blocks_of(backbone)
         if self.on_images and describe(backbone).prefix_tokens is None:
             raise NotApplicable("the backbone does not see an image as tokens")
-        config = self.config(backbone, **self.common(context))
-        try:
-            attach(backbone, config)
-        except ModelError as error:
-            raise NotApplicable(str(error)) from error
+        self.put(backbone, self.config(backbone, **self.common(context)))
         return backbone
-
-    def common(self, context: Context) -> dict[str, Any]:
-        """What every configuration takes from the method and the cell."""
-        return {"blocks": self.blocks, "seed": self.init_seed(context)}
 
 
 def prunable(kind: Kind, backbone: nn.Module, *, rank: int, init: Any, **common: Any) -> AdapterConfig:
@@ -71,8 +59,8 @@ def _mam(backbone: nn.Module, fields: dict[str, Any]) -> AdapterConfig:
     published = preset("mam")
     assert isinstance(published, CombinedConfig)
     prefix, ffn = published.parts
-    common = {"blocks": fields["blocks"], "seed": fields["seed"]}
-    return replace(published, parts=(replace(prefix, **common), replace(ffn, **fields)), seed=fields["seed"])
+    whole = {name: fields[name] for name in ("seed", "train_head")}
+    return replace(published, parts=(replace(prefix, blocks=fields["blocks"]), replace(ffn, **fields)), **whole)
 
 
 def _preset(name: str) -> Callable[[nn.Module, dict[str, Any]], AdapterConfig]:

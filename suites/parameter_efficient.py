@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
-from sparsebench.models.adapters.bottleneck import BottleneckConfig
-from sparsebench.models.adapters.config import AdapterConfig
-from sparsebench.models.adapters.conv import ConvConfig
+from sparsebench.models.adapters import AdapterConfig, AdapterSet, attach
 from sparsebench.models.anatomy import Block, UnknownAnatomy, describe
+from sparsebench.models.errors import ModelError
 
 from .context import Context
 from .frozen_prefix import cut
@@ -56,10 +55,19 @@ class ParameterEfficientMethod(TrainedMethod):
         """Seed of the modules' first weights: one for every task and method of a replicate."""
         return int(torch.randint(2**31 - 1, (), generator=context.generator("adapter-init")))
 
-    def bottleneck(self, backbone: nn.Module, rank: int, context: Context) -> AdapterConfig:
-        """One bottleneck of `rank` hidden units per block: linear in a transformer, 1x1 convolutions in a CNN."""
-        kind = ConvConfig if self.blocks_of(backbone)[0].attention is None else BottleneckConfig
-        return kind(r=rank, blocks=self.blocks, init=self.init, seed=self.init_seed(context))
+    def common(self, context: Context) -> dict[str, Any]:
+        """What every configuration takes from the method and the cell; a vocabulary projection stays frozen."""
+        head = context.target.kind != "next-token"
+        return {"blocks": self.blocks, "seed": self.init_seed(context), "train_head": head}
+
+    def put(self, backbone: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:
+        """Attach adapters. Raises NotApplicable where the backbone has no place for them."""
+        if self.needs_attention and self.blocks_of(backbone)[0].attention is None:
+            raise NotApplicable("the backbone has no attention")
+        try:
+            return attach(backbone, config, name)
+        except ModelError as error:
+            raise NotApplicable(str(error)) from error
 
     def blocks_of(self, backbone: nn.Module) -> tuple[Block, ...]:
         """The blocks of the loaded backbone. Raises NotApplicable where no anatomy is known."""

@@ -6,23 +6,22 @@ trains too.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-from sparsebench.models.adapters.attach import attach
+from sparsebench.models.adapters import AdapterConfig
 
-from ..context import Context
-from ..parameter_efficient import ParameterEfficientMethod
+from ..adapter_method import AdapterMethod, prunable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adapter(ParameterEfficientMethod):
+class Adapter(AdapterMethod):
     """A dense adapter of `rank` hidden units in each of the last blocks."""
 
     rank: int = 8
     """Hidden units of each adapter."""
 
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The frozen backbone with adapters."""
-        attach(backbone, self.bottleneck(backbone, self.rank, context))
-        return backbone
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """One bottleneck per block: linear in a transformer, 1x1 convolutions in a CNN."""
+        return prunable("bottleneck", backbone, rank=self.rank, init=self.init, **common)

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConfig, adapter_sets, attach, sparsify
+from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConfig, adapter_sets, sparsify
 
 from ..context import Context
 from ..frozen_prefix import cut
-from ..method import Curves, NotApplicable
+from ..method import Curves
 from ..parameter_efficient import ParameterEfficientMethod
 from ..training import TrainedMethod, TrainingData
 
@@ -41,20 +41,18 @@ class AdapterFusion(ParameterEfficientMethod):
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with the adapters and their mixture."""
-        if self.blocks_of(backbone)[0].attention is None:
-            raise NotApplicable("the backbone has no attention")
+        common = self.common(context)
         for index in range(self.adapters):
-            config = BottleneckConfig(
-                r=self.rank, blocks=self.blocks, activation="relu", init=self.init, seed=self.init_seed(context) + index
-            )
-            adapters = attach(backbone, config, f"part {index}")
+            fields = common | {"seed": common["seed"] + index}
+            config = BottleneckConfig(r=self.rank, activation="relu", init=self.init, **fields)
+            adapters = self.put(backbone, config, f"part {index}")
             if self.sparsity:
                 sparsify(adapters, sparsity=self.sparsity, batches=context.batches(), loss_fn=context.loss)
             adapters.disable()
         sources = dict(adapter_sets(backbone))
         for adapters in sources.values():
             adapters.enable()
-        attach(backbone, FusionConfig(adapters=tuple(sources), seed=self.init_seed(context)), FUSION)
+        self.put(backbone, FusionConfig(adapters=tuple(sources), **common | {"blocks": "all"}), FUSION)
         _train(sources.values(), True)
         return backbone
 

@@ -6,20 +6,17 @@ backbone.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from sparsebench.models.adapters.attach import attach
-from sparsebench.models.adapters.lora import LoRAConfig
+from sparsebench.models.adapters import AdapterConfig, LoRAConfig
 
-from ..context import Context
-from ..method import NotApplicable
-from ..parameter_efficient import ParameterEfficientMethod
+from ..adapter_method import AdapterMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoRA(ParameterEfficientMethod):
+class LoRA(AdapterMethod):
     """Rank-`rank` updates in each of the last blocks."""
 
     rank: int = 8
@@ -33,17 +30,6 @@ class LoRA(ParameterEfficientMethod):
 
     needs_attention: ClassVar[bool] = True
 
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The frozen backbone with low-rank updates. Raises NotApplicable without attention."""
-        if self.blocks_of(backbone)[0].attention is None:
-            raise NotApplicable("the backbone has no attention")
-        config = LoRAConfig(
-            r=self.rank,
-            alpha=self.alpha,
-            targets=self.targets,
-            blocks=self.blocks,
-            init=self.init,
-            seed=self.init_seed(context),
-        )
-        attach(backbone, config)
-        return backbone
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """The updates."""
+        return LoRAConfig(r=self.rank, alpha=self.alpha, targets=self.targets, init=self.init, **common)

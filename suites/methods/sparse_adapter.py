@@ -12,8 +12,7 @@ from typing import Literal
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, attach, remove_dead_units, sparsify
-from sparsebench.models.errors import ModelError
+from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, remove_dead_units, sparsify
 
 from ..adapter_method import Kind, prunable
 from ..context import Context
@@ -62,7 +61,8 @@ class SparseAdapter(ParameterEfficientMethod):
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with pruned adapters."""
-        if self.adapter != "bottleneck" and self.blocks_of(backbone)[0].attention is None:
+        blocks = self.blocks_of(backbone)
+        if self.adapter != "bottleneck" and blocks[0].attention is None:
             raise NotApplicable("the backbone has no attention")
         wide = LargeSparse(base_r=self.base_rank, factor=self.factor)
         met = self.sparsity is None and self.granularity == "weight"
@@ -90,9 +90,5 @@ class SparseAdapter(ParameterEfficientMethod):
         return model
 
     def _attach(self, backbone: nn.Module, rank: int, context: Context) -> AdapterSet:
-        common = {"blocks": self.blocks, "seed": self.init_seed(context)}
-        config = prunable(self.adapter, backbone, rank=rank, init=self.init, **common)
-        try:
-            return attach(backbone, config)
-        except ModelError as error:
-            raise NotApplicable(str(error)) from error
+        config = prunable(self.adapter, backbone, rank=rank, init=self.init, **self.common(context))
+        return self.put(backbone, config)
