@@ -63,7 +63,8 @@ def test_every_built_in_profile_expands_and_its_baseline_is_a_row() -> None:
         for plan in profile.plans:
             runs = [cell.info for cell in cells if cell.info.suite == plan.suite and not cell.reason]
             about = suites()[plan.suite]
-            assert about.baseline in {info.label for info in runs}
+            if any(info.group not in about.group_baselines for info in runs):
+                assert about.baseline in {info.label for info in runs}
             for group in {info.group for info in runs} & about.group_baselines.keys():
                 labels = {info.label for info in runs if info.group == group}
                 assert about.group_baselines[group] in labels, f"profile {name}: group {group!r}"
