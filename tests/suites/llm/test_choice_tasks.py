@@ -83,6 +83,7 @@ TRAINED = [
     LoRA(rank=8, targets=("linears",), learning_rate=2e-2),
     Adapter(rank=32, learning_rate=3e-2),
     SparseAdapter(base_rank=32, learning_rate=3e-2),
+    SparseAdapter(adapter="lora", base_rank=8, learning_rate=2e-2),
     FullTuning(learning_rate=1e-2),
 ]
 
@@ -93,7 +94,8 @@ def test_methods_that_train_learn_the_rule(method: Any) -> None:
     outcome = SyntheticChoices().run(method, tiny.load, surroundings())
     losses = [loss for _, loss in outcome.curves["train loss"]]
     assert losses[-1] < 0.9 * losses[0]
-    assert outcome.metrics["accuracy"].value > 0.5 or isinstance(method, Adapter | SparseAdapter)
+    after_the_ffn = isinstance(method, Adapter) or getattr(method, "adapter", "") == "bottleneck"
+    assert outcome.metrics["accuracy"].value > 0.5 or after_the_ffn
     assert outcome.metrics["accuracy"].n == 32 and outcome.metrics["val accuracy"].n == 16
     assert outcome.metrics["accuracy"].chance == 0.25 and len(outcome.examples["correct"]) == 32
     assert outcome.costs is not None and outcome.costs.unit == "token"
