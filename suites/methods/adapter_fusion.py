@@ -52,7 +52,11 @@ class AdapterFusion(ParameterEfficientMethod):
         sources = dict(adapter_sets(backbone))
         for adapters in sources.values():
             adapters.enable()
-        self.put(backbone, FusionConfig(adapters=tuple(sources), **common | {"blocks": "all"}), FUSION)
+        self.put(
+            backbone,
+            FusionConfig(adapters=tuple(sources), seed=common["seed"], train_head=common["train_head"]),
+            FUSION,
+        )
         _train(sources.values(), True)
         return backbone
 
