@@ -1,4 +1,10 @@
-"""GraphsGPT: molecules as graph words, and back (arXiv 2402.02464)."""
+"""GraphsGPT: molecules as graph words, and back (arXiv 2402.02464).
+
+The tokenizer's side is imported at once; what needs transformers, when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .buckets import length_batches, padding_share
 from .detokenize import to_molecule, to_smiles
@@ -10,7 +16,24 @@ from .tokens import MoleculeTokens, TokenBatch, collate
 from .vocabulary import Vocabulary
 from .workers import TokenizerPool
 
+if TYPE_CHECKING:
+    from .configuration import GraphsGPTConfig
+    from .decoder import GraphGPT
+    from .decoding import DecodingConfig
+    from .encoder import Graph2Seq
+    from .modeling import GraphsGPT
+    from .pipeline import GraphsGPTPipeline
+    from .results import Encoded, Generated
+
 __all__ = [
+    "DecodingConfig",
+    "Encoded",
+    "Generated",
+    "Graph2Seq",
+    "GraphGPT",
+    "GraphsGPT",
+    "GraphsGPTConfig",
+    "GraphsGPTPipeline",
     "MoleculeTokens",
     "TokenBatch",
     "TokenStatus",
@@ -28,3 +51,20 @@ __all__ = [
     "to_molecule",
     "to_smiles",
 ]
+
+_LATER = {
+    "DecodingConfig": ".decoding",
+    "Encoded": ".results",
+    "Generated": ".results",
+    "Graph2Seq": ".encoder",
+    "GraphGPT": ".decoder",
+    "GraphsGPT": ".modeling",
+    "GraphsGPTConfig": ".configuration",
+    "GraphsGPTPipeline": ".pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name], __name__), name)

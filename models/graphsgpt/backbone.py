@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
 
+from ..attention_product import attention
 from .configuration import GraphsGPTConfig
 from .positions import GraphPositions, StableEmbedding, orthonormal
 from .tokens import TokenBatch
@@ -30,7 +30,7 @@ class Attention(nn.Module):
         """(B, S, D) to (B, S, D); `see` (B, 1, S or 1, S) bool says which keys a query sees."""
         shape = (*x.shape[:2], self.num_heads, self.head_dim)
         q, k, v = (proj(x).view(shape).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=see)
+        out = attention(q, k, v, see)
         return self.o_proj(out.transpose(1, 2).reshape(x.shape))
 
 

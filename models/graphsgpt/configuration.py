@@ -13,7 +13,13 @@ from .vocabulary import Vocabulary
 
 EncoderIds = Literal["canonical", "random"]
 ConnectionLoss = Literal["cross_entropy", "contrastive"]
-PUBLISHED: dict[str, Any] = {"encoder_ids": "random", "predict_atoms": False, "connection_loss": "contrastive"}
+PropertyEncoding = Literal["magnitude", "published"]
+PUBLISHED: dict[str, Any] = {
+    "encoder_ids": "random",
+    "predict_atoms": False,
+    "connection_loss": "contrastive",
+    "property_encoding": "published",
+}
 """The choices of the paper's checkpoints."""
 
 
@@ -34,6 +40,8 @@ class GraphsGPTConfig(PreTrainedConfig):
     - `connection_loss`: "cross_entropy" over `connection_scale` times the cosines to the codes of the present atoms
       and of the next free slot, or "contrastive" ["contrastive"].
     - `word_dropout`: share of training calls in which only the first K' words exist, K' uniform in 1..K [0].
+    - `properties`: what a molecule can be asked for, name to (mean, deviation) over the training molecules; None for a
+      model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["published"].
 
     `seed` of the initial weights. Raises `ModelError` for values that cannot work.
     """
@@ -55,6 +63,8 @@ class GraphsGPTConfig(PreTrainedConfig):
     connection_loss: str = "cross_entropy"
     connection_scale: float | int = 16.0
     word_dropout: float | int = 0.0
+    properties: dict | None = None
+    property_encoding: str = "magnitude"
     vocabulary: dict | None = None
     seed: int = 0
 
@@ -62,6 +72,7 @@ class GraphsGPTConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         check_choice("encoder_ids", self.encoder_ids, get_args(EncoderIds))
         check_choice("connection_loss", self.connection_loss, get_args(ConnectionLoss))
+        check_choice("property_encoding", self.property_encoding, get_args(PropertyEncoding))
         if self.hidden_size % self.num_attention_heads:
             raise ModelError(
                 f"hidden_size={self.hidden_size} is no multiple of num_attention_heads={self.num_attention_heads}"
@@ -72,6 +83,9 @@ class GraphsGPTConfig(PreTrainedConfig):
             )
         if not 0 <= self.word_dropout <= 1:
             raise ModelError(f"word_dropout={self.word_dropout} is a share, 0 to 1")
+        for name, statistics in (self.properties or {}).items():
+            if len(statistics) != 2 or not statistics[1] > 0:
+                raise ModelError(f"property {name!r} needs a mean and a deviation above 0, not {statistics}")
 
     @classmethod
     def published(cls, num_words: int = 1, **changes: Any) -> GraphsGPTConfig:
@@ -86,6 +100,11 @@ class GraphsGPTConfig(PreTrainedConfig):
         made |= PUBLISHED if vocabulary.mode == "faithful" else {}
         made |= {"vocabulary": vocabulary.to_dict()} | fields
         return cls(**made)
+
+    @property
+    def property_names(self) -> tuple[str, ...]:
+        """Names of the properties in alphabetical order, which is that of the columns of a request."""
+        return tuple(sorted(self.properties or ()))
 
     @property
     def vocab_size(self) -> int:

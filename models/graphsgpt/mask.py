@@ -23,8 +23,3 @@ def block_causal_mask(blocks: Tensor) -> Tensor:
     that every token sees all of them, and they see each other."""
     see = (blocks.unsqueeze(1) <= blocks.unsqueeze(2)) & (blocks < PADDING).unsqueeze(1)
     return see.unsqueeze(1)
-
-
-def encoder_mask(mask: Tensor, num_words: int) -> Tensor:
-    """Keys that every query sees, (B, 1, 1, K + L) bool: words and molecule tokens, no padding."""
-    return torch.cat([mask.new_ones(len(mask), num_words), mask], dim=1)[:, None, None]

@@ -48,14 +48,18 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
         words: Tensor | None = None,
         num_words: int | None = None,
         generator: torch.Generator | None = None,
+        source: TokenBatch | None = None,
+        wanted: Tensor | None = None,
     ) -> GraphsGPTOutput:
-        """Losses and predictions on a batch, with its own words unless `words` (B, K', D) are given.
+        """Losses and predictions on a batch, with the words (B, K', D) that are given, or else those of `source`.
 
-        `num_words` as in `Graph2Seq`; in training it is drawn if `config.word_dropout` is not 0. `generator` draws it,
+        `source` is by default the batch itself, and for a request the scaffolds; `wanted` (B, P) and `num_words` as in
+        `Graph2Seq`. In training the number of words is drawn if `config.word_dropout` is not 0. `generator` draws it,
         and random atom ids.
         """
         if words is None:
-            words = self.encoder(batch, self._num_words(num_words, generator), generator)
+            some = self.draw_words(generator) if num_words is None else num_words
+            words = self.encoder(batch if source is None else source, some, generator, wanted)
         states = self.decoder(batch, words)
         target = targets(batch, self.config.num_atoms)
         codes = self.decoder.embed.positions.codes
@@ -71,11 +75,9 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
             words=words,
         )
 
-    def _num_words(self, num_words: int | None, generator: torch.Generator | None) -> int | None:
-        """K' as asked for, or with probability `word_dropout` in training uniform in 1..K."""
+    def draw_words(self, generator: torch.Generator | None = None) -> int | None:
+        """K' of a training call: with probability `word_dropout` uniform in 1..K, else None, which means all."""
         share = self.config.word_dropout
-        if num_words is not None or not self.training or share == 0:
-            return num_words
-        if torch.rand((), generator=generator) >= share:
+        if not self.training or share == 0 or torch.rand((), generator=generator) >= share:
             return None
         return int(torch.randint(1, self.config.num_words + 1, (), generator=generator))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.mask import block_causal_mask, decoder_blocks, encoder_mask
+from sparsebench.models.graphsgpt.mask import block_causal_mask, decoder_blocks
 from sparsebench.models.graphsgpt.tokens import TokenBatch
 
 from .model_cases import MIXED, batch, small
@@ -37,8 +37,9 @@ def test_blocks_give_the_mask_of_the_paper() -> None:
 
 def test_every_query_of_the_encoder_sees_words_and_tokens_but_no_padding() -> None:
     tokens = batch(["C", "CCO"])
-    mask = encoder_mask(tokens.mask, 2)[:, 0, 0]
-    assert mask.tolist() == [[True] * 3 + [False] * 4, [True] * 7]
+    embedded, seen = small().encoder.embed_input(tokens, 2)
+    assert embedded.shape[:2] == seen.shape
+    assert seen.tolist() == [[True] * 3 + [False] * 4, [True] * 7]
 
 
 def changed(tokens: TokenBatch, where: Tensor) -> TokenBatch:

@@ -1,0 +1,58 @@
+"""Wanted properties as tokens of the encoder (GraphsGPT-1W-C, arXiv 2402.02464, section 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .configuration import GraphsGPTConfig
+from .positions import StableEmbedding
+
+# Shapes: B molecules, P properties, D width, F features of a value.
+
+FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
+"""Of the sines and cosines of a standardised value, in radians per standard deviation."""
+
+
+class ConditionEmbedding(nn.Module):
+    """One token for each property that is wanted, and the mark of a request, which every word query carries.
+
+    Values are standardised by the mean and deviation in the configuration. "magnitude": token p is W_p f(z) plus an
+    embedding of p, where f(z) holds z and sines and cosines of it. "published": LayerNorm(z row_p) plus an embedding
+    of p; that norm is blind to scale, so little more than the sign of z is left.
+    """
+
+    def __init__(self, config: GraphsGPTConfig) -> None:
+        super().__init__()
+        properties, width = config.property_names, config.hidden_size
+        self.statistics = [tuple(map(float, (config.properties or {})[name])) for name in properties]
+        self.mark = StableEmbedding(1, width)
+        self.positions = StableEmbedding(len(properties), width)
+        self.published = config.property_encoding == "published"
+        if self.published:
+            self.rows = nn.Embedding(len(properties), width)
+            self.norm = nn.LayerNorm(width)
+        else:
+            features = 1 + 2 * len(FREQUENCIES)
+            self.values = nn.ModuleList(nn.Linear(features, width) for _ in properties)
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, P, D) of values (B, P) in their units, and which are there, bool (B, P): those that are no NaN.
+
+        The columns are in the order of `config.property_names`.
+        """
+        mean, deviation = values.new_tensor(self.statistics).unbind(1)
+        present = ~values.isnan()
+        z = ((values - mean) / deviation).masked_fill(~present, 0)
+        if self.published:
+            tokens = self.norm(z.unsqueeze(-1) * self.rows.weight)
+        else:
+            features = value_features(z)
+            tokens = torch.stack([layer(features[:, p]) for p, layer in enumerate(self.values)], dim=1)
+        return tokens + self.positions.table(), present
+
+
+def value_features(z: Tensor) -> Tensor:
+    """z, sin(w z), cos(w z) - 1 for each frequency w: (...) to (..., F); 0 gives 0."""
+    angles = z.unsqueeze(-1) * z.new_tensor(FREQUENCIES)
+    return torch.cat([z.unsqueeze(-1), angles.sin(), angles.cos() - 1], dim=-1)

@@ -1,0 +1,162 @@
+"""Molecules to words and words to molecules, with one object (arXiv 2402.02464, sections 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+from .buckets import length_batches
+from .cache import CachedDecoder
+from .decoding import DecodingConfig, decode
+from .likelihood import log_likelihood
+from .modeling import GraphsGPT
+from .requests import request_words
+from .results import Encoded, Generated, no_words, read
+from .tokenizer import TokenisedMolecules, Tokenizer
+from .vocabulary import Vocabulary
+
+# Shapes: N molecules, K words, D width.
+
+GREEDY, SAMPLED = DecodingConfig(), DecodingConfig(temperature=1.0)
+
+
+class GraphsGPTPipeline:
+    """`encode`, `decode`, `generate`, `interpolate`, `hybridize` and `score` with a trained `GraphsGPT`.
+
+    Molecules are SMILES strings, RDKit molecules or torch-geometric graphs, mixed. What cannot be read keeps its row
+    and gets a status and a reason. Decoding is constrained to legal molecules unless a `DecodingConfig` says otherwise.
+    `num_words`: K' <= K, how many words to use, all by default. The model is put in eval mode; make a new pipeline
+    after training it. `batch_size`: molecules that are worked on at once.
+    """
+
+    def __init__(self, model: GraphsGPT, *, num_words: int | None = None, batch_size: int = 256) -> None:
+        if model.config.vocabulary is None:
+            raise ModelError("the model's configuration has no vocabulary: make it by GraphsGPTConfig.of(vocabulary)")
+        if batch_size < 1:
+            raise ModelError(f"batch_size={batch_size} must be at least 1")
+        self.model, self.num_words, self.batch_size = model.eval(), num_words, batch_size
+        self.vocabulary = Vocabulary.from_dict(model.config.vocabulary)
+        self.tokenizer = Tokenizer(self.vocabulary)
+        self._cached = CachedDecoder(model, batch_size)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, **settings: Any) -> GraphsGPTPipeline:
+        """The pipeline of a model that `save_pretrained` wrote, in float32; `settings` as for the class."""
+        model = GraphsGPT.from_pretrained(folder, dtype=torch.float32)
+        assert isinstance(model, GraphsGPT)
+        return cls(model, **settings)
+
+    def tokenize(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:
+        """Tokens and status of each molecule."""
+        return self.tokenizer(molecules)
+
+    @torch.no_grad()
+    def encode(self, molecules: Iterable[Any] | Any, generator: torch.Generator | None = None) -> Encoded:
+        """Graph words (N, K', D) of each molecule. `generator` draws atom ids where the model was made for it."""
+        tokens = self.tokenizer(molecules)
+        words = self._empty_words(len(tokens))
+        for rows in length_batches(tokens.lengths, self.batch_size):
+            batch = tokens.batch(rows).to(self.model.device)
+            words[torch.from_numpy(rows)] = self.model.encoder(batch, self.num_words, generator).float().cpu()
+        return Encoded(words=words, status=tokens.status, reasons=tokens.reasons)
+
+    def decode(
+        self, words: Tensor, config: DecodingConfig = GREEDY, generator: torch.Generator | None = None
+    ) -> list[Generated]:
+        """One molecule for each row of words (N, K', D); a row that is not finite gets none. See `DecodingConfig`."""
+        result = [no_words("these words are not finite")] * len(words)
+        good = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
+        for rows in good.split(self.batch_size):
+            batch = words[rows].to(self.model.device, self.model.dtype)
+            for row, made in zip(rows.tolist(), decode(self._cached, batch, None, config, generator), strict=True):
+                result[row] = read(made, self.vocabulary)
+        return result
+
+    def generate(
+        self,
+        n: int,
+        *,
+        reference: Iterable[Any] | None = None,
+        noise: float = 0.0,
+        scaffold: Any | None = None,
+        properties: Mapping[str, float | Sequence[float]] | None = None,
+        config: DecodingConfig | None = None,
+        generator: torch.Generator | None = None,
+    ) -> list[Generated]:
+        """`n` new molecules.
+
+        With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of deviation `noise` on
+        every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that hold `scaffold`,
+        and have `properties`, each one value or `n` values in its unit; what is left out is not asked for. A request
+        steers and does not force. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a scaffold
+        or reference that cannot be read, a property that the model does not know, and where both ways are mixed.
+        """
+        if reference is not None and (scaffold is not None or properties):
+            raise ModelError("give either reference molecules or a request (scaffold, properties), not both")
+        if reference is not None:
+            return self.decode(self._noisy(n, reference, noise, generator), config or GREEDY, generator)
+        words = self._empty_words(n)
+        for rows in torch.arange(n).split(self.batch_size):
+            asked = {name: _part(name, value, n, rows) for name, value in (properties or {}).items()}
+            found = request_words(self.model, self.tokenizer, len(rows), scaffold, asked, self.num_words, generator)
+            words[rows] = found.float().cpu()
+        return self.decode(words, config or SAMPLED, generator)
+
+    def interpolate(self, first: Any, second: Any, steps: int, config: DecodingConfig = GREEDY) -> list[Generated]:
+        """Molecules at `steps` even places of the straight line between the words of two, both ends included."""
+        one, other = self._must_encode([first, second])
+        share = torch.linspace(0, 1, steps)[:, None, None]
+        return self.decode(one + share * (other - one), config)
+
+    def hybridize(
+        self, target: Any, others: Iterable[Any], slots: Sequence[int], config: DecodingConfig = GREEDY
+    ) -> list[Generated]:
+        """Each of `others` with the words number `slots` taken from `target`. Raises `ModelError` for other slots."""
+        words, count = self.encode(others).words.clone(), self.num_words or self.model.config.num_words
+        if not all(0 <= slot < count for slot in slots):
+            raise ModelError(f"slots {list(slots)} must lie in 0..{count - 1}, the words of this pipeline")
+        words[:, list(slots)] = self._must_encode([target])[0, list(slots)]
+        return self.decode(words, config)
+
+    def score(self, molecules: Iterable[Any] | Any, words: Tensor | None = None) -> Tensor:
+        """Log-likelihood (N,), in nats, of each molecule given `words` (N, K', D), by default its own; NaN without."""
+        tokens = self.tokenizer(molecules)
+        words = self.encode(molecules).words if words is None else words
+        scores = torch.full((len(tokens),), torch.nan)
+        for rows in length_batches(tokens.lengths, self.batch_size):
+            batch, device = tokens.batch(rows), self.model.device
+            given = words[torch.from_numpy(rows)].to(device, self.model.dtype)
+            scores[torch.from_numpy(rows)] = log_likelihood(self.model, batch.to(device), given).cpu()
+        return scores
+
+    def _empty_words(self, rows: int) -> Tensor:
+        config = self.model.config
+        return torch.full((rows, self.num_words or config.num_words, config.hidden_size), torch.nan)
+
+    def _must_encode(self, molecules: Sequence[Any]) -> Tensor:
+        encoded = self.encode(molecules)
+        for molecule, reason in zip(molecules, encoded.reasons, strict=True):
+            if reason:
+                raise ModelError(f"{molecule!r} cannot be used: {reason}")
+        return encoded.words
+
+    def _noisy(self, n: int, reference: Iterable[Any], noise: float, generator: torch.Generator | None) -> Tensor:
+        molecules = list(reference)
+        if not molecules or noise < 0:
+            raise ModelError(f"few-shot needs reference molecules, got {len(molecules)}, and noise >= 0, got {noise}")
+        words = self._must_encode(molecules)[torch.arange(n) % len(molecules)]
+        return words + noise * torch.randn(words.shape, generator=generator)
+
+
+def _part(name: str, value: float | Sequence[float], n: int, rows: Tensor) -> Tensor:
+    """The values of a property for some of the n molecules."""
+    values = torch.as_tensor(np.asarray(value, dtype=np.float32))
+    if values.ndim > 1 or (values.ndim == 1 and len(values) != n):
+        raise ModelError(f"property {name!r} needs one value or {n}, not an array of shape {tuple(values.shape)}")
+    return values.expand(n)[rows]

@@ -1,0 +1,78 @@
+"""What the pipeline gives back: words with a status for each molecule, and molecules with how they came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from rdkit import Chem
+from torch import Tensor
+
+from ..errors import ModelError
+from .decoding import Decoded
+from .detokenize import to_molecule
+from .status import TokenStatus
+from .tokens import MoleculeTokens
+from .vocabulary import Vocabulary
+
+# Shapes: N molecules, K words, D width.
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """`words` (N, K, D), NaN for a molecule that has no tokens; `status` int8 (N,) of `TokenStatus`; `reasons` say why,
+    "" for the others."""
+
+    words: Tensor
+    status: np.ndarray
+    reasons: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def ok(self) -> np.ndarray:
+        """Numbers of the molecules that have words."""
+        return np.flatnonzero(self.status == TokenStatus.OK)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Generated:
+    """One decoded molecule.
+
+    `smiles` (canonical, without stereo) and `mol` are None where `status` is not "ok" or "truncated" (a limit on atoms
+    or edges cut it short); `reason` says why. `log_prob`: log-likelihood given the words, in nats. `repaired`: edges
+    that the model proposed, that were not allowed and were replaced.
+    """
+
+    status: Literal["ok", "truncated", "invalid"]
+    smiles: str | None
+    mol: Chem.Mol | None
+    tokens: MoleculeTokens
+    log_prob: float
+    repaired: int
+    reason: str = ""
+
+
+NOTHING = np.zeros((4, 0), dtype=np.int16)
+
+
+def read(decoded: Decoded, vocabulary: Vocabulary) -> Generated:
+    """The molecule behind decoded tokens; never raises."""
+    facts = {"tokens": decoded.tokens, "log_prob": decoded.log_prob, "repaired": decoded.illegal}
+    if decoded.status == "invalid":
+        return Generated(status="invalid", smiles=None, mol=None, reason="an edge was not allowed", **facts)
+    try:
+        molecule = to_molecule(decoded.tokens, vocabulary)
+    except ModelError as error:
+        return Generated(status="invalid", smiles=None, mol=None, reason=str(error), **facts)
+    status = "ok" if decoded.status == "complete" else "truncated"
+    return Generated(status=status, smiles=Chem.MolToSmiles(molecule), mol=molecule, **facts)
+
+
+def no_words(reason: str) -> Generated:
+    """What stands for a molecule whose words are not finite."""
+    return Generated(
+        status="invalid", smiles=None, mol=None, tokens=NOTHING, log_prob=float("nan"), repaired=0, reason=reason
+    )

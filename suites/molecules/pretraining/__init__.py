@@ -1,0 +1,1 @@
+"""Pre-training of GraphsGPT: `python -m sparsebench.suites.molecules.pretraining --help`."""

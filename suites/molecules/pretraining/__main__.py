@@ -1,0 +1,94 @@
+"""Command line of the pre-training.
+
+    python -m sparsebench.suites.molecules.pretraining OUT [--smiles FILE]
+    torchrun --nproc-per-node 2 -m sparsebench.suites.molecules.pretraining OUT  # processes or GPUs
+
+Prepares the molecules in OUT/corpus (MOSES's training part by default), trains, and writes config.json,
+model.safetensors (float16) and card.json into OUT. The same command goes on where it was stopped.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from accelerate import PartialState
+
+from sparsebench.data.molecules.moses import moses
+from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
+
+from .batches import Batches
+from .card import write_model
+from .corpus import Corpus, build_corpus, read_smiles
+from .loop import Settings, pretrain
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder for the corpus, the state and the trained model.")],
+    smiles: Annotated[
+        Path | None, typer.Option(help="Text file, SMILES first in each line; MOSES if left out.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 12_000,
+    batch_size: Annotated[int, typer.Option(help="Molecules for each process and step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1.5e-3,
+    width: Annotated[int, typer.Option(help="Hidden size; the FFN has four times as many.")] = 128,
+    layers: Annotated[int, typer.Option(help="Of each half.")] = 4,
+    heads: Annotated[int, typer.Option(help="Of each layer.")] = 4,
+    words: Annotated[int, typer.Option(help="K, the graph words of a molecule.")] = 8,
+    word_dropout: Annotated[float, typer.Option(help="Share of the steps with 1..K words.")] = 0.75,
+    requests: Annotated[
+        int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
+    ] = 200_000,
+    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.4,
+    workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
+    threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of weights, order and requests.")] = 0,
+) -> None:
+    """Pre-train GraphsGPT."""
+    torch.set_num_threads(threads)
+    state = PartialState(cpu=not torch.cuda.is_available())
+    settings = Settings(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        request_share=request_share if requests else 0.0,
+        seed=seed,
+    )
+    corpus = _corpus(out / "corpus", smiles, requests, workers)
+    config = GraphsGPTConfig.of(
+        corpus.molecules.vocabulary,
+        num_words=words,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        properties=corpus.statistics() if requests else None,
+        seed=seed,
+    )
+    batches = Batches(
+        corpus=corpus,
+        batch_size=batch_size,
+        request_share=settings.request_share,
+        num_words=words,
+        word_dropout=word_dropout,
+        seed=seed,
+    )
+    model, seconds = pretrain(GraphsGPT(config), batches, settings, out)
+    if state.is_main_process:
+        test = moses("test") if smiles is None else [] if held_out is None else list(read_smiles(held_out))
+        write_model(out, model, settings, corpus, test, seconds)
+
+
+def _corpus(folder: Path, smiles: Path | None, requests: int, workers: int) -> Corpus:
+    """The main process prepares what the others then open."""
+    stream = partial(moses, "train") if smiles is None else partial(read_smiles, smiles)
+    with PartialState().main_process_first():
+        return build_corpus(folder, stream, requests=requests, workers=workers, canonical=smiles is None)
+
+
+if __name__ == "__main__":
+    typer.run(main)

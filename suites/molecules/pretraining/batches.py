@@ -1,0 +1,89 @@
+"""What one step of pre-training sees: a function of seed, step and process, so that training can stop and go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparsebench.models.graphsgpt import TokenBatch, length_batches
+
+from ...context import derive_seed
+from .corpus import Corpus
+
+FREE, KEEP = 0.25, 0.5
+"""Share of the requests that ask for nothing, and of the scaffolds and of each property that the others ask for."""
+
+
+class Step(NamedTuple):
+    """Molecules to be written, and the request for them: scaffolds and properties (B, P), None for the molecules
+    themselves; `num_words` K' for this step, None for all."""
+
+    batch: TokenBatch
+    source: TokenBatch | None
+    wanted: Tensor | None
+    num_words: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """`request_share` of the steps are requests. All processes have the same kind of step and the same K'."""
+
+    corpus: Corpus
+    batch_size: int
+    request_share: float
+    num_words: int
+    word_dropout: float
+    seed: int
+
+    def step(self, step: int, rank: int = 0, processes: int = 1) -> Step:
+        """What process `rank` sees at `step`; every epoch takes each molecule once, in batches of similar length."""
+        draw = np.random.default_rng(derive_seed(self.seed, "kind", step))
+        is_request, fewer = draw.random() < self.request_share, draw.random() < self.word_dropout
+        words = int(draw.integers(1, self.num_words + 1)) if fewer else None
+        rows = self._rows(is_request, step * processes + rank)
+        batch = self.corpus.molecules.batch(rows)
+        if not is_request:
+            return Step(batch, None, None, words)
+        own = np.random.default_rng(derive_seed(self.seed, "request", step, rank))
+        source, wanted = self._request(rows, own)
+        return Step(batch, source, wanted, words)
+
+    def _rows(self, request: bool, index: int) -> np.ndarray:
+        count = len(self.corpus.scaffolds if request else self.corpus.molecules)
+        lengths = self.corpus.molecules.lengths[:count]
+        epoch, place = divmod(index, -(-int((lengths > 0).sum()) // self.batch_size))
+        return _epoch(self, request, epoch)[place]
+
+    def _request(self, rows: np.ndarray, draw: np.random.Generator) -> tuple[TokenBatch, Tensor]:
+        free = draw.random(len(rows)) < FREE
+        bare = free | (draw.random(len(rows)) >= KEEP)
+        values = self.corpus.values[rows].copy()
+        values[free[:, None] | (draw.random(values.shape) >= KEEP)] = np.nan
+        return without_tokens(self.corpus.scaffolds.batch(rows), torch.from_numpy(bare)), torch.from_numpy(values)
+
+
+@lru_cache(maxsize=2)
+def _epoch(batches: Batches, request: bool, epoch: int) -> list[np.ndarray]:
+    """The batches of an epoch; of requests and of the others one each is kept."""
+    lengths = batches.corpus.molecules.lengths
+    lengths = lengths[: len(batches.corpus.scaffolds)] if request else lengths
+    generator = torch.Generator().manual_seed(derive_seed(batches.seed, "order", request, epoch))
+    return length_batches(lengths, batches.batch_size, generator)
+
+
+def without_tokens(batch: TokenBatch, rows: Tensor) -> TokenBatch:
+    """The batch with the molecules `rows` (B,) bool emptied."""
+    keep = ~rows.unsqueeze(1)
+    return TokenBatch(
+        tokens=batch.tokens * keep,
+        positions=batch.positions * keep.unsqueeze(2),
+        is_node=batch.is_node & keep,
+        mask=batch.mask & keep,
+        lengths=batch.lengths * ~rows,
+        block=batch.block * keep,
+    )

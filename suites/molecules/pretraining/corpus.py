@@ -1,0 +1,88 @@
+"""Molecules to pre-train on, prepared once in a folder: their tokens, and of some of them scaffolds and properties."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sparsebench.data.molecules.properties import PROPERTIES, properties
+from sparsebench.data.molecules.scaffold import scaffold_of
+from sparsebench.models.graphsgpt import TokenizerPool, TokenStore, Vocabulary, build_store, open_store
+
+CHUNK = 256
+NAMES = tuple(sorted(PROPERTIES))
+"""The properties in the order of the columns of a request (`GraphsGPTConfig.property_names`)."""
+_ORDER = [PROPERTIES.index(name) for name in NAMES]
+Stream = Callable[[], Iterable[str]]
+"""Gives the SMILES strings anew at each call."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Corpus:
+    """N molecules with tokens. Requests can be made of the first R: their scaffolds, R molecules of which those without
+    rings have no tokens, and their `values`, float32 (R, properties), columns as in `NAMES`."""
+
+    molecules: TokenStore
+    scaffolds: TokenStore
+    values: np.ndarray
+
+    def statistics(self) -> dict[str, tuple[float, float]]:
+        """Mean and deviation of each property, for `GraphsGPTConfig.properties`."""
+        mean, deviation = np.nanmean(self.values, axis=0), np.nanstd(self.values, axis=0)
+        rows = zip(NAMES, mean.tolist(), deviation.tolist(), strict=True)
+        return {name: (round(m, 4), max(round(d, 4), 1e-4)) for name, m, d in rows}
+
+
+def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 2, canonical: bool = False) -> Corpus:
+    """Prepare `folder`, or open what lies there; a part that was broken off is made anew.
+
+    The stream may have any length. `requests`: for how many of the first molecules scaffolds and properties are
+    computed; `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "molecules").exists():
+        with TokenizerPool(Vocabulary.improved(), workers, canonical_strings=canonical) as pool:
+            build_store(folder / "molecules", stream(), pool)
+    if not (folder / "requests").exists():
+        _describe_all(folder / "requests", itertools.islice(stream(), requests), workers)
+    return Corpus(
+        molecules=open_store(folder / "molecules"),
+        scaffolds=open_store(folder / "requests" / "scaffolds"),
+        values=np.load(folder / "requests" / "values.npy"),
+    )
+
+
+def read_smiles(file: Path) -> Iterator[str]:
+    """The first column of each line of a text file, whatever its size; a header "smiles" is left out."""
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            text = line.replace(",", " ").split()
+            if text and not (number == 0 and text[0].lower() == "smiles"):
+                yield text[0]
+
+
+def _describe_all(folder: Path, smiles: Iterable[str], workers: int) -> None:
+    """Scaffolds and properties; the folder appears when it is complete."""
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(_describe, smiles, chunksize=CHUNK))
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        made = Path(place) / folder.name
+        with TokenizerPool(Vocabulary.improved(), workers) as tokenizers:
+            build_store(made / "scaffolds", [scaffold for scaffold, _ in found], tokenizers)
+        np.save(made / "values.npy", np.array([row for _, row in found], dtype=np.float32).reshape(-1, len(NAMES)))
+        (made / "columns.json").write_text(json.dumps(NAMES), encoding="utf-8")
+        made.rename(folder)
+
+
+def _describe(smiles: str) -> tuple[str, list[float]]:
+    """Scaffold and property values; for a string that cannot be read "" and NaN."""
+    values = properties(smiles)[_ORDER].tolist()
+    return "" if np.isnan(values).any() else scaffold_of(smiles), values

@@ -1,0 +1,118 @@
+"""The loop of pre-training: one process or many, stops and goes on."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from sparsebench.models.graphsgpt import GraphsGPT
+
+from ...training import parameter_groups, warmup_cosine
+from .batches import Batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train. `batch_size` molecules for each process and step."""
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.02
+    clip: float = 1.0
+    request_share: float = 0.4
+    save_every: int = 500
+    log_every: int = 50
+    seed: int = 0
+
+
+def pretrain(model: GraphsGPT, batches: Batches, settings: Settings, folder: Path) -> tuple[GraphsGPT, float]:
+    """The trained model, and the seconds spent in the loop, those before a stop included. Computes in bfloat16.
+
+    `folder/state.pt` holds the state every `save_every` steps; where it lies, training goes on from there, and gives
+    what it would have given without the stop (up to the rounding of kernels). Start it by `accelerate launch` for more
+    than one process.
+    """
+    handler = DistributedDataParallelKwargs(find_unused_parameters=True)  # steps without requests leave some out
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[handler])
+    model = model.to(accelerator.device).train()
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.95), fused=True
+    )
+    first, before = _resume(folder / "state.pt", model, optimizer)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    progress = _Progress(settings, first, accelerator)
+    start = perf_counter()
+    for step in range(first, settings.steps):
+        loss = _step(accelerator, wrapped, optimizer, batches, settings, step)
+        progress.show(step, loss)
+        if (step + 1) % settings.save_every == 0 and accelerator.is_main_process:
+            _save(folder / "state.pt", model, optimizer, step + 1, before + perf_counter() - start)
+    accelerator.wait_for_everyone()
+    return model.eval(), before + perf_counter() - start
+
+
+def _step(
+    accelerator: Accelerator, model: Any, optimizer: Any, batches: Batches, settings: Settings, step: int
+) -> torch.Tensor:
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * warmup_cosine(step, settings.steps, settings.warmup)
+    device = accelerator.device
+    seen = batches.step(step, accelerator.process_index, accelerator.num_processes)
+    source = None if seen.source is None else seen.source.to(device)
+    wanted = None if seen.wanted is None else seen.wanted.to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        loss = model(seen.batch.to(device), num_words=seen.num_words, source=source, wanted=wanted).loss
+    optimizer.zero_grad(set_to_none=True)
+    accelerator.backward(loss)
+    accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+    optimizer.step()
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss.item()} at step {step}: lower the learning rate")
+    return loss.detach()
+
+
+def _resume(file: Path, model: GraphsGPT, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """The step to go on from, and the seconds already spent."""
+    if not file.exists():
+        return 0, 0.0
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"], state["seconds"]
+
+
+def _save(file: Path, model: GraphsGPT, optimizer: Any, step: int, seconds: float) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
+    torch.save(state, partial)
+    partial.rename(file)
+
+
+class _Progress:
+    """Lines on the terminal of the main process: mean loss since the last line, speed and what is left."""
+
+    def __init__(self, settings: Settings, first: int, accelerator: Accelerator) -> None:
+        self.settings, self.first, self.show_lines = settings, first, accelerator.is_main_process
+        self.start, self.losses = perf_counter(), []
+
+    def show(self, step: int, loss: torch.Tensor) -> None:
+        self.losses.append(loss)
+        done, total = step + 1, self.settings.steps
+        if not self.show_lines or (done % self.settings.log_every and done != total):
+            return
+        rate = (done - self.first) / (perf_counter() - self.start)
+        mean = torch.stack(self.losses).mean().item()
+        self.losses.clear()
+        left = (total - done) / rate / 60
+        sys.stdout.write(f"step {done}/{total}  loss {mean:.4f}  {rate:.2f} steps/s  {left:.0f} min left\n")
+        sys.stdout.flush()

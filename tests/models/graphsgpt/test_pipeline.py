@@ -1,0 +1,147 @@
+"""The pipeline: rows and statuses, agreement of its verbs with each other, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+from torch_geometric.utils import from_smiles
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.decoding import DecodingConfig
+from sparsebench.models.graphsgpt.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.pipeline import GraphsGPTPipeline
+from sparsebench.models.graphsgpt.status import TokenStatus
+
+from .model_cases import SMILES, batch, faithful, small
+
+PROPERTIES = {"logp": (2.0, 1.0), "qed": (0.7, 0.1)}
+BAD = {
+    "": TokenStatus.EMPTY,
+    "C" * 500: TokenStatus.TOO_MANY_ATOMS,
+    "C" * 1_000_000: TokenStatus.TOO_MANY_ATOMS,
+    "[Og]": TokenStatus.UNKNOWN_TOKEN,
+    "C[CH2]": TokenStatus.RADICAL,
+    "[13CH4]": TokenStatus.ISOTOPE,
+    "[2H]C": TokenStatus.ISOTOPE,
+    "C1CC": TokenStatus.INVALID,
+    "CC(C)(C)(C)C": TokenStatus.INVALID,
+    3.5: TokenStatus.NOT_A_MOLECULE,
+    None: TokenStatus.NOT_A_MOLECULE,
+}
+
+
+def pipeline(**fields: object) -> GraphsGPTPipeline:
+    return GraphsGPTPipeline(small(properties=PROPERTIES, **fields), batch_size=5)
+
+
+def overfitted() -> GraphsGPTPipeline:
+    """A model that knows 16 molecules."""
+    model = small(hidden_size=64, intermediate_size=128, num_words=4)
+    tokens, optimizer = batch(SMILES), torch.optim.AdamW(model.parameters(), lr=3e-3)
+    model.train()
+    for _ in range(400):
+        loss = model(tokens).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if loss < 0.02:
+            break
+    return GraphsGPTPipeline(model)
+
+
+def test_sixteen_molecules_come_back_and_lines_end_in_them() -> None:
+    pipe = overfitted()
+    canonical = [Chem.CanonSmiles(smiles) for smiles in SMILES]
+    encoded = pipe.encode(SMILES)
+    back = pipe.decode(encoded.words)
+    assert [made.smiles for made in back] == canonical
+    line = pipe.interpolate(SMILES[0], SMILES[1], 5)
+    assert (line[0].smiles, line[-1].smiles) == (canonical[0], canonical[1])
+    assert all(made.mol is not None for made in line)
+    assert [made.smiles for made in pipe.hybridize(SMILES[2], SMILES[:3], range(4))] == [canonical[2]] * 3
+    assert [made.smiles for made in pipe.hybridize(SMILES[2], SMILES[:3], [])] == canonical[:3]
+    shots = pipe.generate(4, reference=SMILES[:2], noise=0.0)
+    assert [made.smiles for made in shots] == [canonical[0], canonical[1]] * 2
+    scores = pipe.score(SMILES)
+    np.testing.assert_allclose(scores, [made.log_prob for made in back], rtol=1e-4, atol=1e-4)
+    assert (pipe.score(SMILES, encoded.words.roll(1, 0)) < scores).all()
+
+
+def test_bad_molecules_keep_their_row() -> None:
+    pipe = pipeline()
+    items = ["CCO", *BAD, Chem.MolFromSmiles("CCN"), from_smiles("CCN")]
+    encoded = pipe.encode(items)
+    assert encoded.words.shape == (len(items), 3, 32)
+    assert [TokenStatus(code) for code in encoded.status[1:-2]] == list(BAD.values())
+    assert encoded.ok.tolist() == [0, len(items) - 2, len(items) - 1]
+    assert all(encoded.reasons[row] for row in range(1, len(items) - 2))
+    bad = torch.isnan(encoded.words).flatten(1).all(1)
+    assert bad.tolist() == [row not in encoded.ok for row in range(len(items))]
+    assert torch.equal(encoded.words[-1], encoded.words[-2])
+    made = pipe.decode(encoded.words)
+    assert [m.status == "invalid" for m in made] == bad.tolist() and made[1].smiles is None
+    assert torch.isnan(pipe.score(items)).tolist() == bad.tolist()
+    assert pipe.encode([]).words.shape == (0, 3, 32) and pipe.decode(encoded.words[:0]) == []
+
+
+@torch.no_grad()
+def test_words_do_not_depend_on_the_batch() -> None:
+    pipe = pipeline()
+    one_by_one = torch.cat([pipe.encode([smiles]).words for smiles in SMILES])
+    torch.testing.assert_close(pipe.encode(SMILES).words, one_by_one, atol=1e-5, rtol=0)
+    torch.testing.assert_close(pipe.encode(SMILES[0]).words, one_by_one[:1])
+    few = GraphsGPTPipeline(pipe.model, num_words=2).encode(SMILES)
+    assert few.words.shape == (16, 2, 32)
+
+
+def test_every_molecule_that_is_made_can_be_read() -> None:
+    pipe, draw = pipeline(), torch.Generator().manual_seed(0)
+    made = pipe.generate(30, generator=draw, config=DecodingConfig(temperature=3.0, max_atoms=20))
+    made += pipe.generate(30, scaffold="c1ccccc1", properties={"logp": [1.0] * 30}, generator=draw)
+    made += pipe.generate(30, reference=SMILES, noise=2.0, generator=draw)
+    assert all(m.smiles and m.mol is not None for m in made)
+    assert sum(m.repaired for m in made) > 0
+    free = pipe.generate(60, config=DecodingConfig(constrained=False, temperature=3.0), generator=draw)
+    assert any(m.smiles is None and m.reason for m in free)
+
+
+def test_requests_draw_by_the_generator_alone() -> None:
+    pipe = pipeline()
+    drawn = [pipe.generate(8, properties={"qed": 0.9}, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    smiles = [[made.smiles for made in row] for row in drawn]
+    assert smiles[0] == smiles[1] != smiles[2]
+
+
+def test_what_it_refuses() -> None:
+    pipe = pipeline()
+    with pytest.raises(ModelError, match="did you mean 'logp'"):
+        pipe.generate(2, properties={"lopg": 1.0})
+    with pytest.raises(ModelError, match="one value or 2"):
+        pipe.generate(2, properties={"logp": [1.0, 2.0, 3.0]})
+    with pytest.raises(ModelError, match="scaffold 'C1CC' cannot be used"):
+        pipe.generate(2, scaffold="C1CC")
+    with pytest.raises(ModelError, match="not both"):
+        pipe.generate(2, reference=SMILES, properties={"logp": 1.0})
+    with pytest.raises(ModelError, match="takes no requests"):
+        GraphsGPTPipeline(small()).generate(2)
+    with pytest.raises(ModelError, match="few-shot needs reference"):
+        pipe.generate(2, reference=[])
+    with pytest.raises(ModelError, match="'C1CC' cannot be used"):
+        pipe.interpolate("CC", "C1CC", 3)
+    with pytest.raises(ModelError, match=r"must lie in 0\.\.2"):
+        pipe.hybridize("CC", ["CCC"], [3])
+    with pytest.raises(ModelError, match="at least 1"):
+        GraphsGPTPipeline(pipe.model, batch_size=0)
+    with pytest.raises(ModelError, match="similarities, not probabilities"):
+        GraphsGPTPipeline(faithful()).score(["CC"])
+
+
+def test_a_saved_model_gives_the_same(tmp_path: Path) -> None:
+    pipe = pipeline()
+    pipe.model.save_pretrained(tmp_path)
+    back = GraphsGPTPipeline.from_pretrained(tmp_path)
+    assert isinstance(back.model, GraphsGPT)
+    torch.testing.assert_close(back.encode(SMILES).words, pipe.encode(SMILES).words)
