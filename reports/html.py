@@ -7,32 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import claims, formatting, plots, printing
+from .beside import Beside, beside
 from .claims import Finding
 from .comparison import Contrast, contrasts
+from .drawings import SuiteDrawings, suite_drawings
 from .figures import Figure, SuiteFigures, suite_figures
 from .matrix import Matrix
 from .provenance import Notes, Provenance, notes, provenance
-from .published import MISSING, PublishedTable, published_tables, same_task
+from .published import PublishedTable, published_tables
 from .record import Record
 from .speed import SpeedReport
 from .store import Problem
-from .tables import Line, SuiteInfo, SuiteTable, suite_table
+from .tables import SuiteInfo, SuiteTable, suite_table
 from .verdict import Verdict, verdicts
 
-MAX_BESIDE = 12
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Beside:
-    """Published figures next to ours, on tasks of the same name."""
-
-    source: str
-    notes: tuple[str, ...]
-    tasks: tuple[str, ...]
-    metrics: tuple[str, ...]
-    ours: tuple[tuple[str, tuple[str, ...]], ...]
-    theirs: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +36,7 @@ class Section:
     verdicts: list[Verdict]
     contrasts: list[Contrast]
     figures: SuiteFigures
+    drawings: SuiteDrawings
     beside: list[Beside]
     published: list[PublishedTable]
     notes: Notes
@@ -66,7 +56,8 @@ def section(matrix: Matrix, info: SuiteInfo, anchor: str) -> Section:
         verdicts=verdicts(matrix, info, found),
         contrasts=found,
         figures=suite_figures(matrix, table),
-        beside=[beside for published in tables if (beside := _beside(table, published))],
+        drawings=suite_drawings(matrix, table),
+        beside=[shared for source in tables if (shared := beside(matrix, table, source))],
         published=tables,
         notes=notes(matrix.records),
     )
@@ -120,35 +111,3 @@ def render_html(page: Page) -> str:
     )
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(page=page, style=style)
-
-
-def _beside(table: SuiteTable, published: PublishedTable) -> Beside | None:
-    """The tasks of `published` that have the name of one of ours; None if there are none."""
-    places = [
-        (ours, theirs)
-        for ours, column in enumerate(table.columns)
-        for theirs, task in enumerate(published.tasks)
-        if same_task(column.task, task)
-    ]
-    if not places:
-        return None
-    mine = [(line.name, _ours(table, line, [ours for ours, _ in places])) for line in table.lines[:MAX_BESIDE]]
-    chosen = [[row[theirs] for _, theirs in places] for row in published.values]
-    theirs = [
-        (method, tuple(row))
-        for method, row in zip(published.methods, chosen, strict=True)
-        if any(value != MISSING for value in row)
-    ]
-    return Beside(
-        source=published.source,
-        notes=published.notes,
-        tasks=tuple(table.columns[ours].task for ours, _ in places),
-        metrics=tuple(published.metrics[theirs] for _, theirs in places),
-        ours=tuple(mine),
-        theirs=tuple(theirs),
-    )
-
-
-def _ours(table: SuiteTable, line: Line, places: Sequence[int]) -> tuple[str, ...]:
-    notes: dict[str, int] = {}
-    return tuple(printing.entry_text(line.entries[place], table.columns[place].unit, notes) for place in places)

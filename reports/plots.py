@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from .canvas import GRID, INK, canvas, empty_figure, label_width, short
 
 # Okabe & Ito 2008, told apart by all common kinds of colour vision; black left out because of dark pages.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
 MAX_MARKS = 16
 """Rows that are drawn in one figure; the table has them all."""
 _LIGHT = ("#CC79A7", "#E69F00", "#56B4E9")
-_INK = "#010203"
-_GRID = "#808080"
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "sparsebench",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], _INK),
-}
+_DASHED: Any = {"linestyle": (0, (3, 2)), "linewidth": 1}
 
 
 @dataclass(frozen=True)
@@ -43,6 +25,16 @@ class Mark:
     value: float
     half_width: float | None = None
     cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What was wanted and what came out: the mean or median, and the quartiles."""
+
+    target: float
+    achieved: float
+    low: float
+    high: float
 
 
 def colour(number: int) -> str:
@@ -68,13 +60,13 @@ def pareto(marks: Sequence[Mark], higher_is_better: bool = True) -> list[Mark]:
 def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: str, higher_is_better: bool) -> str:
     """Quality against one cost, with the Pareto front as a stepped line; marks carry the row numbers of the table."""
     marks = [mark for mark in marks if mark.cost > 0][:MAX_MARKS]
-    with _axes((4.4, 3.3), title) as (axes, svg):
+    with canvas((4.4, 3.3), title) as (axes, svg):
         costs = [mark.cost for mark in marks]
         if marks and max(costs) > 5 * min(costs):
             axes.set_xscale("log")
         front = pareto(marks, higher_is_better)
         x, y = [m.cost for m in front], [m.value for m in front]
-        axes.step(x, y, where="post", color=_GRID, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1)
+        axes.step(x, y, where="post", color=GRID, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1)
         for mark in reversed(marks):
             _spot(axes, mark, mark.number in {m.number for m in front})
         axes.set_xlabel(cost_label)
@@ -86,16 +78,16 @@ def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: st
 def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | None = None) -> str:
     """One task: a horizontal bar from zero per method, with its interval; the dashed line is chance."""
     marks = list(marks)[:MAX_MARKS]
-    labels = [f"{mark.number}  {_short(mark.name, 24)}" for mark in marks]
-    with _axes((4.4, 0.65 + 0.3 * len(marks)), title, left=_width(labels)) as (axes, svg):
+    labels = [f"{mark.number}  {short(mark.name, 24)}" for mark in marks]
+    with canvas((4.4, 0.65 + 0.3 * len(marks)), title, left=label_width(labels)) as (axes, svg):
         places = range(len(marks))
         halves = [mark.half_width or 0.0 for mark in marks]
-        error = {"ecolor": _INK, "capsize": 2.5, "elinewidth": 1, "capthick": 1}
+        error = {"ecolor": INK, "capsize": 2.5, "elinewidth": 1, "capthick": 1}
         colours = [colour(mark.number) for mark in marks]
         values = [mark.value for mark in marks]
         axes.barh(places, values, xerr=halves, color=colours, alpha=0.85, height=0.68, error_kw=error)
         if chance is not None:
-            axes.axvline(chance, color=_INK, linestyle=(0, (3, 2)), linewidth=1)
+            axes.axvline(chance, color=INK, **_DASHED)
         axes.set_yticks(places, labels)
         axes.set_ylim(-0.6, len(marks) - 0.4)
         axes.invert_yaxis()
@@ -108,7 +100,7 @@ def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | No
 def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: str, value_label: str) -> str:
     """Training curves, one line per method, its number at the end; a name "y by x" says what the axes are."""
     value_label, _, step_label = value_label.partition(" by ")
-    with _axes((4.4, 3.0), title) as (axes, svg):
+    with canvas((4.4, 3.0), title) as (axes, svg):
         for mark, points in lines:
             x, y = zip(*points, strict=True)
             axes.plot(x, y, color=colour(mark.number), linewidth=1.5)
@@ -118,16 +110,36 @@ def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: s
     return svg[0]
 
 
+def targets(lines: Sequence[tuple[int, Sequence[Aim]]], title: str, unit: str) -> str:
+    """Achieved against wanted, one line per row number with its quartiles as bars; on the dashed line they are equal.
+
+    Rows stand a little beside each other, so that their bars can be told apart.
+    """
+    wanted = [aim.target for _, aims in lines for aim in aims]
+    step = 0.012 * (max(wanted, default=0.0) - min(wanted, default=0.0))
+    with canvas((4.4, 3.3), title) as (axes, svg):
+        axes.plot(*[[min(wanted, default=0.0), max(wanted, default=1.0)]] * 2, color=INK, **_DASHED)
+        for place, (number, aims) in enumerate(lines):
+            shift = step * (place - (len(lines) - 1) / 2)
+            x, y = [aim.target + shift for aim in aims], [aim.achieved for aim in aims]
+            axes.plot(x, y, color=colour(number), linewidth=1.5, marker="o", markersize=4)
+            axes.vlines(x, [aim.low for aim in aims], [aim.high for aim in aims], color=colour(number), linewidth=1)
+            axes.annotate(str(number), (x[-1], y[-1]), (6, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.set_xlabel(f"target ({unit})" if unit else "target")
+        axes.set_ylabel(f"achieved ({unit})" if unit else "achieved")
+    return svg[0]
+
+
 def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
     """How many times as fast as the peer, per benchmark; the line at 1 is the peer."""
-    labels = [_short(name, 30) for name, _ in lines]
-    with _axes((4.4, 0.65 + 0.3 * len(lines)), title, left=_width(labels)) as (axes, svg):
+    labels = [short(name, 30) for name, _ in lines]
+    with canvas((4.4, 0.65 + 0.3 * len(lines)), title, left=label_width(labels)) as (axes, svg):
         places = range(len(lines))
         ratios = [ratio for _, ratio in lines]
         axes.barh(places, ratios, color=[PALETTE[2] if r >= 1 else PALETTE[1] for r in ratios], height=0.68, alpha=0.85)
         for place, ratio in zip(places, ratios, strict=True):
             axes.annotate(f"{ratio:.2f}×", (ratio, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
-        axes.axvline(1.0, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+        axes.axvline(1.0, color=INK, **_DASHED)
         axes.set_yticks(places, labels)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
@@ -141,7 +153,7 @@ def heat_maps(panels: Mapping[str, Sequence[Sequence[float]]], layers: Sequence[
     """One panel per domain: layer down, expert across, colour the load against an even one (1), cut at 2."""
     size, left, gap = (4.4, 2.75), 0.5, 0.07
     width = (size[0] - left - 0.65) / max(1, len(panels)) - gap
-    with _figure(size, title) as (figure, svg):
+    with empty_figure(size, title) as (figure, svg):
         image = None
         for number, (name, rows) in enumerate(panels.items()):
             place = ((left + number * (width + gap)) / size[0], 0.5 / size[1], width / size[0], 1.6 / size[1])
@@ -172,7 +184,7 @@ def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
         color=colour(mark.number),
         marker="o",
         markersize=13,
-        markeredgecolor=_INK if on_front else "none",
+        markeredgecolor=INK if on_front else "none",
         markeredgewidth=1.2,
         elinewidth=1.3,
         capsize=3,
@@ -188,55 +200,3 @@ def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
         fontsize=8,
         zorder=4,
     )
-
-
-@contextmanager
-def _axes(size: tuple[float, float], title: str, left: float = 0.72) -> Iterator[tuple[Any, list[str]]]:
-    """Axes to draw on, sizes and left margin in inches; when the block ends the SVG stands in the list.
-
-    Margins are fixed because a layout engine draws every figure three times.
-    """
-    with _figure(size, title) as (figure, svg):
-        width, height = size
-        yield figure.add_axes((left / width, 0.5 / height, (width - left - 0.15) / width, (height - 0.6) / height)), svg
-
-
-@contextmanager
-def _figure(size: tuple[float, float], title: str) -> Iterator[tuple[Any, list[str]]]:
-    """An empty figure of so many inches; when the block ends its SVG stands in the list.
-
-    The title is for those who hear the page.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    svg: list[str] = []
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=size)
-        yield figure, svg
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg.append(_embeddable(buffer.getvalue(), title))
-
-
-def _embeddable(svg: str, title: str) -> str:
-    """Only the <svg> element: as wide as its place allows, in the font and the text colour of the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace("font-family: 'DejaVu Sans', sans-serif; ", "")
-    svg = re.sub(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', _opening(title), svg, count=1)
-    return svg.replace(_INK, "currentColor")
-
-
-def _opening(title: str) -> str:
-    label = title.replace("\\", "").replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return rf'<svg viewBox="\1" role="img" aria-label="{label}">'
-
-
-def _width(labels: Sequence[str]) -> float:
-    """Inches that the longest label takes at the font size of the figures."""
-    return 0.15 + 0.082 * max(map(len, labels), default=0)
-
-
-def _short(name: str, length: int) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"

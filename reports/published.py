@@ -32,7 +32,10 @@ class Published:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """The figures of one source: `values` has one row of texts per method, "–" where nothing was published."""
+    """The figures of one source: `values` has one row of texts per method, "–" where nothing was published.
+
+    A column is a task and a metric; a task with several metrics has as many columns.
+    """
 
     source: str
     notes: tuple[str, ...]
@@ -63,18 +66,23 @@ def same_task(ours: str, theirs: str) -> bool:
     return _plain(ours) == _plain(theirs)
 
 
+def same_metric(ours: str, theirs: str) -> bool:
+    """Whether two names mean one metric, judged as for tasks: "fcd_test" is "FCD/Test", and a unit "(%)" is no part."""
+    return _plain(ours) == _plain(theirs)
+
+
 def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
-    tasks, methods = _distinct(figures, "task"), _distinct(figures, "method")
-    metric = {figure.task: figure.metric for figure in figures}
-    value = {(figure.method, figure.task): figure.value for figure in figures}
-    digits = {task: max(_digits(figure.value) for figure in figures if figure.task == task) for task in tasks}
+    columns = tuple(dict.fromkeys((figure.task, figure.metric) for figure in figures))
+    methods = _distinct(figures, "method")
+    value = {(figure.method, (figure.task, figure.metric)): figure.value for figure in figures}
+    digits = {column: max(_digits(v) for (_, place), v in value.items() if place == column) for column in columns}
     return PublishedTable(
         source,
         tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
-        tasks,
-        tuple(metric[task] for task in tasks),
+        tuple(task for task, _ in columns),
+        tuple(metric for _, metric in columns),
         methods,
-        tuple(tuple(_text(value.get((method, task)), digits[task]) for task in tasks) for method in methods),
+        tuple(tuple(_text(value.get((method, column)), digits[column]) for column in columns) for method in methods),
     )
 
 
@@ -96,5 +104,5 @@ def _distinct(figures: Sequence[Published], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(getattr(figure, name) for figure in figures))
 
 
-def _plain(task: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", task.lower())
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -9,6 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from sparsebench.reports import molecules
+from sparsebench.reports.molecules import Drawn, Panel
+from sparsebench.reports.plots import Aim
+from sparsebench.reports.property_control import Control
+from sparsebench.reports.property_control import to_details as control_details
 from sparsebench.reports.record import CellInfo, Costs, DataInfo, Metric, Record, Status
 
 
@@ -95,7 +100,7 @@ def grid(labels: int, tasks: int, seeds: int, suite: str = "vtab", noise: float 
 
 def realistic() -> list[Record]:
     """A small made-up result of three suites with every kind of cell: for looking at the page."""
-    return [*_vision(), *_language(), *_molecules()]
+    return [*_vision(), *_language(), *_molecules(), *_generation()]
 
 
 def _vision() -> list[Record]:
@@ -193,6 +198,46 @@ def _molecules() -> list[Record]:
             )
             cell = {"suite": "molecules", "backbone": backbone, "group": "physics" if not up else "physiology"}
             records.append(record(label, task, seed, costs=costs, cell=cell, metrics={name: score}, main_metric=name))
+    return records
+
+
+SMILES = (
+    *("CC(=O)Oc1ccccc1C(=O)O", "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "CC(=O)Nc1ccc(O)cc1"),
+    *("O=C(c1ccccc1)N1CCN(Cc2ccsc2)CC1", "Cc1ccc(S(=O)(=O)NCC2CCCO2)cc1", "COc1ccc(NC(=O)c2ccco2)cc1Cl", "C1CC1"),
+    *("FC(F)(F)c1ccc(Br)cc1", "C[C@H](N)C(=O)O", "O=[N+]([O-])c1ccc(I)cc1", "CCOP(=O)(OCC)SCC", "C(C", "c1ccc<b>"),
+)
+
+
+def panels(grid_size: int = 24) -> list[Panel]:
+    """A grid with some that cannot be read, and a path from one molecule to another."""
+    grid = [Drawn(SMILES[i % len(SMILES)], f"logP {0.3 * i:.1f}" if i % 3 else "") for i in range(grid_size)]
+    path = [Drawn("C" * (i + 1) + "c1ccccc1" + "O" * (i // 4), f"t = {i / 10:.1f}") for i in range(11)]
+    return [Panel("generated, the first", "grid", tuple(grid)), Panel("from toluene", "path", tuple(path))]
+
+
+def controls(slope: float = 0.9) -> dict[str, Control]:
+    """Property control that is right in the middle and too weak at the ends."""
+    targets = (1.0, 2.0, 3.0, 4.0, 5.0)
+    logp = [Aim(t, 3 + slope * (t - 3), 2.6 + slope * (t - 3), 3.3 + slope * (t - 3)) for t in targets]
+    qed = [Aim(t / 6, 0.5 + slope * (t / 6 - 0.5), 0.3 + slope * (t / 6 - 0.5), 0.6 + slope * t / 20) for t in targets]
+    return {"logP": Control("", tuple(logp)), "QED": Control("", tuple(qed))}
+
+
+def _generation() -> list[Record]:
+    records = []
+    for (i, label), seed in itertools.product(enumerate(("GraphsGPT K=1", "GraphsGPT K=4")), range(2)):
+        cell = {"suite": "molecules", "backbone": "graphsgpt-small", "group": "generation"}
+        scores = {
+            "valid": metric(1.0 - 0.01 * i),
+            "Novelty": metric(0.9 - 0.02 * seed),
+            "FCD/Test": metric(1.2 - 0.4 * i + 0.1 * seed, higher_is_better=False, unit=""),
+            "SNN/Test": metric(0.5 + 0.02 * i, unit=""),
+        }
+        common: dict[str, Any] = {"seed": seed, "cell": cell, "metrics": scores}
+        details = molecules.to_details(panels())
+        records.append(record(label, "moses_generation", main_metric="valid", details=details, **common))
+        details = control_details(controls(0.5 + 0.3 * i))
+        records.append(record(label, "property_control", main_metric="Novelty", details=details, **common))
     return records
 
 

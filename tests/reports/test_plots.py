@@ -7,15 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsebench.reports import plots
-from sparsebench.reports.plots import Mark
+from sparsebench.reports.plots import Aim, Mark
 
 MARKS = [Mark(i, f"method {i} <&>", 50.0 + i, 2.0 if i % 2 else None, 1e6 * i) for i in range(1, 12)]
+AIMS = [Aim(1.0, 1.5, 1.2, 1.4), Aim(2.0, 1.9, 1.5, 2.5)]
 FIGURES = {
     "tradeoff": lambda: plots.tradeoff(MARKS, "acc & cost", "params (M)", "acc", True),
     "bars": lambda: plots.bars(MARKS, "task", "acc", 40.0),
     "curves": lambda: plots.curves([(MARKS[0], [(0.0, 1.0), (1.0, 0.5)])], "loss", "loss"),
     "speed": lambda: plots.speed_ratios([("ours <x>", 2.5), ("slow", 0.8)], "speed"),
     "one mark": lambda: plots.tradeoff(MARKS[:1], "t", "c", "v", False),
+    "targets": lambda: plots.targets([(1, AIMS), (2, AIMS[:1])], "logP \\1 <&>", "kcal/mol"),
+    "no target": lambda: plots.targets([], "t", ""),
     "no mark": lambda: plots.bars([], "t", "v"),
 }
 
@@ -35,6 +38,17 @@ def test_figures(name):
 def test_every_row_number_is_drawn():
     svg = FIGURES["tradeoff"]()
     assert all(f">{mark.number}</text>" in svg for mark in MARKS)
+
+
+def test_a_title_stands_as_it_is():
+    assert 'aria-label="logP \\1 &lt;&amp;&gt;"' in FIGURES["targets"]()
+
+
+def test_targets_have_their_unit_and_row_numbers():
+    svg = FIGURES["targets"]()
+    assert all(f">{text}</text>" in svg for text in ("target (kcal/mol)", "achieved (kcal/mol)", "1", "2"))
+    assert plots.colour(1).lower() in svg
+    assert plots.colour(2).lower() in svg
 
 
 def test_long_lists_are_cut():

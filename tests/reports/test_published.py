@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from sparsebench.reports.published import published, published_tables, same_task
+from sparsebench.reports.published import published, published_tables, same_metric, same_task
 from sparsebench.reports.statistics import vtab_averages
 
 NATURAL = ("cifar", "caltech101", "dtd", "oxford_flowers102", "oxford_iiit_pet", "svhn", "sun397")
@@ -67,7 +67,7 @@ def test_every_figure_has_a_source_and_a_place():
 
 
 def test_no_figure_stands_twice():
-    keys = [(f.source, f.method, f.task) for f in published()]
+    keys = [(f.source, f.method, f.task, f.metric) for f in published()]
     assert len(keys) == len(set(keys))
 
 
@@ -102,3 +102,39 @@ def test_tables_keep_gaps():
 def test_task_names_match_by_letters():
     assert same_task("ARC-Easy", "arc_easy")
     assert not same_task("arc_easy", "arc_challenge")
+
+
+def test_metric_names_match_by_letters_and_without_the_unit():
+    assert same_metric("fcd_test", "FCD/Test")
+    assert same_metric("Novelty", "novelty (%)")
+    assert not same_metric("FCD/TestSF", "FCD/Test")
+
+
+def test_means_of_moleculenet_recompute():
+    table = rows("G2PT paper")
+    assert len(table) == 8
+    for method, values in table.items():
+        tasks = [value for task, value in values.items() if task != "mean of tasks"]
+        assert len(tasks) == 8
+        assert math.fsum(tasks) / 8 == pytest.approx(values["mean of tasks"], abs=0.051), method
+
+
+def test_moses_has_a_column_per_metric_and_names_its_splits():
+    (table,) = [t for t in published_tables("molecules") if "MOSES" in t.source]
+    assert set(table.tasks) == {"moses_generation"}
+    shown = dict(zip(table.methods, (dict(zip(table.metrics, v, strict=True)) for v in table.values), strict=True))
+    assert set(shown["VAE"]) == {"FCD/Test", "FCD/TestSF", "valid (%)", "novelty (%)", "SNN/Test", "Scaf/Test"}
+    assert shown["CharRNN"]["FCD/Test"] == "0.0732"
+    assert shown["training set (reference)"]["novelty (%)"] == "–"
+    assert all(float(row["FCD/Test"]) < float(row["FCD/TestSF"]) for row in shown.values())
+    assert any("different splits do not compare" in note for note in table.notes)
+
+
+def test_figures_that_nobody_could_verify_are_not_printed():
+    assert not [figure for figure in published() if "graphsgpt" in (figure.method + figure.source).lower()]
+
+
+def test_our_split_of_moleculenet_is_told_from_theirs():
+    notes = [note for table in published_tables("molecules") for note in table.notes if "scaffold split" in note]
+    assert len(notes) == 2
+    assert all("ours" in note for note in notes)
