@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .heads import Predictions
-from .legality import Edge, Molecules
+from .legality import Edge
 from .losses import slots
 from .vocabulary import STOP_CLASS
 
@@ -24,6 +24,20 @@ class Scores(NamedTuple):
     begin: Tensor
     end: Tensor
     atom: Tensor
+
+
+class Legal(Protocol):
+    """Molecules that know which edges they allow (see `legality.Molecules`); `present` (B,) counts their atoms."""
+
+    present: Tensor
+
+    def mask(self, rows: Tensor, most: int) -> Tensor:
+        """Legal (bond class, begin, end), stop left out: (R, C, most, most + 1) bool."""
+        ...
+
+    def takers(self) -> Tensor:
+        """Which atom classes can be new at the end of a bond: (C, N) bool."""
+        ...
 
 
 def scores(predicted: Predictions, present: Tensor, scale: float) -> Scores:
@@ -67,7 +81,7 @@ class Chooser:
         choice = self._draw(tempered)
         return choice, _at(logits.log_softmax(dim=-1), choice)
 
-    def repair(self, scores: Scores, molecules: Molecules, rows: Tensor) -> tuple[Edge, Tensor]:
+    def repair(self, scores: Scores, molecules: Legal, rows: Tensor) -> tuple[Edge, Tensor]:
         """The most likely legal edge of the molecules `rows` (R,), or one drawn from all legal ones, and its
         log-probability; a stop where there is none."""
         logs = Scores(*(logits[rows].log_softmax(dim=-1) for logits in scores))

@@ -3,13 +3,14 @@
 The state of BOS or of an edge gives the next edge: a class (or stop), two ends, and the class of a new end atom. With
 `constrained`, a proposed edge that the molecule does not allow is replaced by the best (or a drawn) one that it does,
 over class, ends and new atom jointly; where there is none the molecule stops. Molecules are then legal at every step,
-so also where a limit cuts them short.
+so also where a limit cuts them short. With a vocabulary in faithful mode `constrained` says what legal means; without
+constraints the rules of such a model are the published ones, `strict` or `flexible`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,12 +18,15 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .cache import CachedDecoder
-from .choices import Chooser, Scores, scores
+from .choices import Chooser, scores
+from .constrained import ConstrainedMolecules
+from .decoding_config import Decoded, DecodingConfig, Status, check
+from .finishing import finish
+from .flexible import FlexibleMolecules
 from .history import Step, token_table
 from .legality import Edge, Molecules
 from .modeling import GraphsGPT
-from .strict import StrictMolecules
-from .tokens import MoleculeTokens
+from .strict import RepairingMolecules, StrictMolecules
 from .vocabulary import FIRST_NODE, STOP_CLASS, Vocabulary
 
 # Shapes: B molecules, D width, K' words.
@@ -30,42 +34,10 @@ from .vocabulary import FIRST_NODE, STOP_CLASS, Vocabulary
 KEEP = 0.6
 """Finished molecules are dropped from the batch when no more than this share goes on."""
 
-Status = Literal["complete", "truncated", "invalid"]
+Repair = Callable[[Tensor], tuple[Edge, Tensor]]
+"""Other edges for the molecules of these indices (R,), and their log-probabilities (R,)."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class DecodingConfig:
-    """How to decode.
-
-    `temperature` 0 takes the most likely class, end and atom; above, each is drawn, from the `top_k` most likely if
-    given. `constrained`: see above; without it a molecule ends as "invalid" where an edge repeats a bond, ends where it
-    begins or exceeds the atoms, and valences are not looked after. `max_atoms`, `max_edges` cut a molecule short.
-    """
-
-    constrained: bool = True
-    temperature: float = 0.0
-    top_k: int | None = None
-    max_atoms: int = 128
-    max_edges: int = 256
-
-    def __post_init__(self) -> None:
-        top_k = 1 if self.top_k is None else self.top_k
-        if self.temperature < 0 or min(self.max_atoms, self.max_edges, top_k) < 1:
-            raise ModelError(f"{self}: the temperature must not be negative, limits and top_k at least 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A molecule as tokens (4, L), its log-likelihood given the words, and how it ended.
-
-    `illegal`: edges that were proposed and not allowed, repaired if the decoding was constrained. "complete" means that
-    the model said stop, or had no legal edge left; "truncated" that a limit was reached.
-    """
-
-    tokens: MoleculeTokens
-    log_prob: float
-    status: Status
-    illegal: int
+__all__ = ["Decoded", "DecodingConfig", "Status", "decode"]
 
 
 def decode(
@@ -79,13 +51,13 @@ def decode(
 
     A `CachedDecoder` of the model, made once, saves preparing its weights at every call.
     `vocabulary` defaults to that of the model's configuration. `generator` draws if the temperature is not 0. Raises
-    `ModelError` for words of another model, a vocabulary of another size or mode, and constraints in faithful mode,
-    which has rules of its own (`strict`).
+    `ModelError` for words of another model, a vocabulary of another size or mode, and published choices of decoding
+    with a vocabulary in improved mode.
     """
     cached = model if isinstance(model, CachedDecoder) else CachedDecoder(model, max(1, len(words)))
     config = config or DecodingConfig()
     vocabulary = vocabulary or _own_vocabulary(cached.model)
-    _check(cached.model, vocabulary, config)
+    check(cached.model, vocabulary, config)
     if len(words) == 0:
         return []
     chooser = Chooser(temperature=config.temperature, top_k=config.top_k, generator=generator)
@@ -108,9 +80,18 @@ class _Run:
         self.steps: list[Step] = []
         state = self.cached.start(words)
         self.first_atom, self.log_prob = chooser.choose(model.heads.first_atom(state).float())
-        rules = Molecules if vocabulary.mode == "improved" else StrictMolecules
-        self.molecules = rules(vocabulary, self.first_atom, min(config.max_atoms, model.config.max_atoms))
+        self.molecules = self._rules()
         self._loop(state)
+
+    def _rules(self) -> Molecules | StrictMolecules:
+        config, model = self.config, self.model.config
+        start = self.vocabulary, self.first_atom, min(config.max_atoms, model.max_atoms)
+        if self.vocabulary.mode == "improved":
+            return Molecules(*start)
+        if config.constrained:
+            return ConstrainedMolecules(*start, scale=float(model.connection_scale))
+        rules = StrictMolecules if config.rules == "strict" else FlexibleMolecules
+        return rules(*start, valence_check=config.valence_check)
 
     def _loop(self, state: Tensor) -> None:
         going = torch.ones_like(self.rows, dtype=torch.bool)
@@ -131,35 +112,39 @@ class _Run:
         present = self.molecules.present
         codes = self.model.decoder.embed.positions.codes[: int(present.max()) + 1]
         predicted = self.model.heads(state, codes)
-        if isinstance(self.molecules, StrictMolecules):
-            edge, gained = self.molecules.propose(predicted, self.chooser)
-            if not self.steps:
-                self.first_atom[self.rows] = self.molecules.atoms[:, 0]
-            edge, gained, going = self._judge(edge, gained, going, None)
-        else:
+        repair: Repair | None = None
+        if isinstance(self.molecules, Molecules):
             logits = scores(predicted, present, float(self.model.config.connection_scale))
             edge, gained = self.chooser.propose(logits, present)
-            edge, gained, going = self._judge(edge, gained, going, logits)
+            if self.config.constrained:
+                repair = partial(self.chooser.repair, logits, self.molecules)
+        else:
+            edge, gained = self.molecules.propose(predicted, self.chooser)
+            if isinstance(self.molecules, RepairingMolecules):
+                repair = partial(self.molecules.repair, predicted, edge, self.chooser)
+        edge, gained, going = self._judge(edge, gained, going, repair)
+        if not self.steps and isinstance(self.molecules, StrictMolecules):
+            self.first_atom[self.rows] = self.molecules.atoms[:, 0]
         stop = edge.bond == STOP_CLASS
         self.log_prob[self.rows] += gained.where(going, 0)
         self.stopped[self.rows] |= going & stop
         return edge, going & ~stop
 
-    def _judge(self, edge: Edge, gained: Tensor, going: Tensor, logits: Scores | None) -> tuple[Edge, Tensor, Tensor]:
-        """End the molecules whose edge is impossible or, if constrained, give them a better one."""
+    def _judge(self, edge: Edge, gained: Tensor, going: Tensor, repair: Repair | None) -> tuple[Edge, Tensor, Tensor]:
+        """Give the molecules whose edge is impossible a better one, or end them where there is none."""
         sound = self.molecules.sound(edge)
         wrong = going & ~(sound & self.molecules.fits(edge))
         self.illegal[self.rows] += wrong
-        if not self.config.constrained:
-            self.invalid[self.rows] |= going & ~sound
-            return edge, gained, going & sound
-        if wrong.any():
-            assert logits is not None and isinstance(self.molecules, Molecules)
+        if repair is not None and wrong.any():
             rows = wrong.nonzero()[:, 0]
-            better, gained[rows] = self.chooser.repair(logits, self.molecules, rows)
+            better, gained[rows] = repair(rows)
             for part, new in zip(edge, better, strict=True):
                 part[rows] = new
-        return edge, gained, going
+        if self.config.constrained:
+            return edge, gained, going
+        sound = sound if repair is None else self.molecules.sound(edge)
+        self.invalid[self.rows] |= going & ~sound
+        return edge, gained, going & sound
 
     def _drop(self, edge: Edge, going: Tensor) -> tuple[Edge, Tensor]:
         """Work on with the molecules that go on alone."""
@@ -190,7 +175,7 @@ class _Run:
         table, there = token_table(self.first_atom, self.steps, self.vocabulary)
         columns = (self.log_prob, self.invalid, self.stopped, self.illegal)
         state = zip(*(column.tolist() for column in columns), strict=True)
-        return [
+        found = [
             Decoded(
                 tokens=np.ascontiguousarray(table[row, there[row]].T),
                 log_prob=log_prob,
@@ -199,26 +184,12 @@ class _Run:
             )
             for row, (log_prob, invalid, stopped, illegal) in enumerate(state)
         ]
+        if self.vocabulary.mode == "improved" or not (self.config.constrained or self.config.fix_aromatic):
+            return found
+        return [finish(decoded, self.vocabulary, self.config) for decoded in found]
 
 
 def _own_vocabulary(model: GraphsGPT) -> Vocabulary:
     if model.config.vocabulary is None:
         raise ModelError("the model's configuration has no vocabulary: make it by GraphsGPTConfig.of(vocabulary)")
     return Vocabulary.from_dict(model.config.vocabulary)
-
-
-def _check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig) -> None:
-    config = model.config
-    if (len(vocabulary.nodes), len(vocabulary.edges)) != (config.num_atoms, config.num_bonds):
-        raise ModelError(
-            f"a vocabulary of {len(vocabulary.nodes)} atoms and {len(vocabulary.edges)} bonds is not that of a model "
-            f"with {config.num_atoms} and {config.num_bonds}"
-        )
-    if config.predict_atoms != (vocabulary.mode == "improved"):
-        raise ModelError(
-            f"predict_atoms={config.predict_atoms} does not go with a vocabulary in {vocabulary.mode} mode"
-        )
-    if vocabulary.mode == "faithful" and decoding.constrained:
-        raise ModelError(
-            "only Kekule bonds can be constrained: use DecodingConfig(constrained=False), the strict rules"
-        )

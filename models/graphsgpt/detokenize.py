@@ -1,8 +1,11 @@
 """Tokens back to molecules."""
 
+from typing import Literal, get_args
+
 from rdkit import Chem, rdBase
 
-from ..errors import ModelError
+from ..errors import ModelError, check_choice
+from .aromatic import fix_aromatic, kekulise
 from .tokens import FIRST, IS_NODE, SECOND, TOKEN, MoleculeTokens
 from .vocabulary import FIRST_NODE, Vocabulary
 
@@ -13,14 +16,40 @@ _BONDS = {
     3: Chem.BondType.TRIPLE,
 }
 
+Aromatic = Literal["as written", "fixed", "completed"]
 
-def to_molecule(tokens: MoleculeTokens, vocabulary: Vocabulary) -> Chem.Mol:
+
+def to_molecule(tokens: MoleculeTokens, vocabulary: Vocabulary, aromatic: Aromatic = "as written") -> Chem.Mol:
     """A sanitised RDKit molecule; atoms have the tokens' node ids, hydrogens are implicit.
 
     Raises `ModelError`, a ValueError, where the tokens are no graph or RDKit cannot sanitise it, for instance for a
     valence that does not exist. Faithful tokens lack charges and hydrogens: of pyrrole's ring they do not say where the
-    hydrogen is, so they cannot give it back.
+    hydrogen is, so they cannot give it back. `aromatic` repairs such bonds: "fixed", those outside an all-aromatic ring
+    are single, as published (`fix_aromatic`); "completed", in addition a molecule that RDKit cannot sanitise even so
+    gets double bonds and hydrogens instead (`kekulise`).
     """
+    check_choice("aromatic", aromatic, get_args(Aromatic))
+    molecule = _graph(tokens, vocabulary)
+    if aromatic != "as written":
+        molecule = fix_aromatic(molecule)
+    result = molecule.GetMol()
+    try:
+        with rdBase.BlockLogs():
+            if aromatic == "completed" and Chem.SanitizeMol(result, catchErrors=True):
+                result = kekulise(molecule).GetMol()
+            Chem.SanitizeMol(result)
+    except ValueError as error:
+        raise ModelError(f"the tokens are no valid molecule: {str(error).splitlines()[0]}") from error
+    return result
+
+
+def to_smiles(tokens: MoleculeTokens, vocabulary: Vocabulary, aromatic: Aromatic = "as written") -> str:
+    """Canonical SMILES of `to_molecule`; raises the same."""
+    return Chem.MolToSmiles(to_molecule(tokens, vocabulary, aromatic))
+
+
+def _graph(tokens: MoleculeTokens, vocabulary: Vocabulary) -> Chem.RWMol:
+    """Atoms and bonds as they are written, not sanitised."""
     molecule = Chem.RWMol()
     edges = []
     for row in tokens.T.tolist():
@@ -30,18 +59,7 @@ def to_molecule(tokens: MoleculeTokens, vocabulary: Vocabulary) -> Chem.Mol:
             edges.append(row)
     for row in edges:
         _add_bond(molecule, row, vocabulary)
-    result = molecule.GetMol()
-    try:
-        with rdBase.BlockLogs():
-            Chem.SanitizeMol(result)
-    except ValueError as error:
-        raise ModelError(f"the tokens are no valid molecule: {str(error).splitlines()[0]}") from error
-    return result
-
-
-def to_smiles(tokens: MoleculeTokens, vocabulary: Vocabulary) -> str:
-    """Canonical SMILES of `to_molecule`; raises the same."""
-    return Chem.MolToSmiles(to_molecule(tokens, vocabulary))
+    return molecule
 
 
 def _add_atom(molecule: Chem.RWMol, row: list[int], vocabulary: Vocabulary) -> None:

@@ -94,8 +94,8 @@ class GraphsGPTPipeline:
         With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of deviation `noise` on
         every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that hold `scaffold`,
         and have `properties`, each one value or `n` values in its unit; what is left out is not asked for. A request
-        steers and does not force. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a scaffold
-        or reference that cannot be read, a property that the model does not know, and where both ways are mixed.
+        steers and does not force. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a
+        scaffold or reference that cannot be read, an unknown property, and where both ways are mixed.
         """
         if reference is not None and (scaffold is not None or properties):
             raise ModelError("give either reference molecules or a request (scaffold, properties), not both")

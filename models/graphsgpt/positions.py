@@ -26,6 +26,11 @@ class StableEmbedding(nn.Module):
         return self(torch.arange(self.embedding.num_embeddings, device=self.embedding.weight.device)[:rows])
 
 
+class PairProjection(nn.Linear):
+    """A linear map of two codes side by side. Its halves are applied apart and it is never called, so that no adapter
+    belongs around it: being no plain `nn.Linear` says so."""
+
+
 class GraphPositions(nn.Module):
     """Codes of atoms, orthonormal at first; a token lies at a pair of atoms, an atom token at the pair (i, i).
 
@@ -35,7 +40,7 @@ class GraphPositions(nn.Module):
     def __init__(self, atoms: int, code_size: int, width: int) -> None:
         super().__init__()
         self.codes = nn.Parameter(torch.empty(atoms, code_size))
-        self.projection = nn.Linear(2 * code_size, width, bias=False)
+        self.projection = PairProjection(2 * code_size, width, bias=False)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, pairs: Tensor, permutation: Tensor | None = None) -> Tensor:

@@ -64,7 +64,7 @@ def read(decoded: Decoded, vocabulary: Vocabulary) -> Generated:
     if decoded.status == "invalid":
         return Generated(status="invalid", smiles=None, mol=None, reason="an edge was not allowed", **facts)
     try:
-        molecule = to_molecule(decoded.tokens, vocabulary)
+        molecule = decoded.molecule or to_molecule(decoded.tokens, vocabulary)
     except ModelError as error:
         return Generated(status="invalid", smiles=None, mol=None, reason=str(error), **facts)
     status = "ok" if decoded.status == "complete" else "truncated"

@@ -42,7 +42,7 @@ def main(
     word_dropout: Annotated[float, typer.Option(help="Share of the steps with 1..K words.")] = 0.75,
     requests: Annotated[
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
-    ] = 200_000,
+    ] = 150_000,
     request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.4,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,

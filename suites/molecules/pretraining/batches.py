@@ -46,17 +46,16 @@ class Batches:
         is_request, fewer = draw.random() < self.request_share, draw.random() < self.word_dropout
         words = int(draw.integers(1, self.num_words + 1)) if fewer else None
         rows = self._rows(is_request, step * processes + rank)
-        batch = self.corpus.molecules.batch(rows)
         if not is_request:
-            return Step(batch, None, None, words)
+            return Step(self.corpus.molecules.batch(rows), None, None, words)
         own = np.random.default_rng(derive_seed(self.seed, "request", step, rank))
         source, wanted = self._request(rows, own)
-        return Step(batch, source, wanted, words)
+        return Step(self.corpus.molecules.batch(self.corpus.rows[rows]), source, wanted, words)
 
     def _rows(self, request: bool, index: int) -> np.ndarray:
-        count = len(self.corpus.scaffolds if request else self.corpus.molecules)
-        lengths = self.corpus.molecules.lengths[:count]
-        epoch, place = divmod(index, -(-int((lengths > 0).sum()) // self.batch_size))
+        """Numbers of molecules, or of requests."""
+        filled = int((_lengths(self, request) > 0).sum())
+        epoch, place = divmod(index, -(-filled // self.batch_size))
         return _epoch(self, request, epoch)[place]
 
     def _request(self, rows: np.ndarray, draw: np.random.Generator) -> tuple[TokenBatch, Tensor]:
@@ -68,10 +67,15 @@ class Batches:
 
 
 @lru_cache(maxsize=2)
+def _lengths(batches: Batches, request: bool) -> np.ndarray:
+    lengths = batches.corpus.molecules.lengths
+    return lengths[batches.corpus.rows] if request else lengths
+
+
+@lru_cache(maxsize=2)
 def _epoch(batches: Batches, request: bool, epoch: int) -> list[np.ndarray]:
     """The batches of an epoch; of requests and of the others one each is kept."""
-    lengths = batches.corpus.molecules.lengths
-    lengths = lengths[: len(batches.corpus.scaffolds)] if request else lengths
+    lengths = _lengths(batches, request)
     generator = torch.Generator().manual_seed(derive_seed(batches.seed, "order", request, epoch))
     return length_batches(lengths, batches.batch_size, generator)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import multiprocessing
 import tempfile
@@ -27,10 +26,14 @@ Stream = Callable[[], Iterable[str]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
-    """N molecules with tokens. Requests can be made of the first R: their scaffolds, R molecules of which those without
-    rings have no tokens, and their `values`, float32 (R, properties), columns as in `NAMES`."""
+    """N molecules with tokens. Requests can be made of R of them, `rows` int64 (R,), evenly spaced over the N.
+
+    There are their scaffolds, R molecules of which those without rings have no tokens, and their `values`, float32
+    (R, properties), columns as in `NAMES`.
+    """
 
     molecules: TokenStore
+    rows: np.ndarray
     scaffolds: TokenStore
     values: np.ndarray
 
@@ -44,18 +47,27 @@ class Corpus:
 def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 2, canonical: bool = False) -> Corpus:
     """Prepare `folder`, or open what lies there; a part that was broken off is made anew.
 
-    The stream may have any length. `requests`: for how many of the first molecules scaffolds and properties are
-    computed; `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens.
+    The stream may have any length. `requests`: for how many molecules scaffolds and properties are computed;
+    `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "molecules").exists():
         with TokenizerPool(Vocabulary.improved(), workers, canonical_strings=canonical) as pool:
             build_store(folder / "molecules", stream(), pool)
+    molecules = open_store(folder / "molecules")
+    rows = np.arange(min(requests, len(molecules))) * (len(molecules) // max(1, min(requests, len(molecules))))
     if not (folder / "requests").exists():
-        _describe_all(folder / "requests", itertools.islice(stream(), requests), workers)
+        chosen = set(rows.tolist())
+        _describe_all(folder / "requests", (s for row, s in enumerate(stream()) if row in chosen), workers)
+    scaffolds = open_store(folder / "requests" / "scaffolds")
+    if len(scaffolds) != len(rows):
+        raise ValueError(
+            f"{folder} was prepared for {len(scaffolds)} requests, not {len(rows)}: remove it or ask for as many"
+        )
     return Corpus(
-        molecules=open_store(folder / "molecules"),
-        scaffolds=open_store(folder / "requests" / "scaffolds"),
+        molecules=molecules,
+        rows=rows,
+        scaffolds=scaffolds,
         values=np.load(folder / "requests" / "values.npy"),
     )
 

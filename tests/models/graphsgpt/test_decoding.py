@@ -23,7 +23,7 @@ from sparsebench.models.graphsgpt.tokens import MoleculeTokens, TokenBatch, coll
 from sparsebench.models.graphsgpt.vocabulary import Vocabulary
 from sparsebench.models.moe import MoEConfig, convert
 
-from .model_cases import ATOMS, SMILES, VOCABULARY, batch, faithful, small
+from .model_cases import ATOMS, SMILES, VOCABULARY, batch, small
 
 SHORT = {"max_edges": 40}
 
@@ -314,8 +314,6 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ModelError, match="constrained=False"):
-        decode(faithful(), noise(1))
     with pytest.raises(ModelError, match="predict_atoms=False does not go with"):
         decode(small(predict_atoms=False), noise(1))
     with pytest.raises(ModelError, match="is not that of a model"):

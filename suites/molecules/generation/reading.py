@@ -1,0 +1,42 @@
+"""What a generator gave, read once: every metric but validity is of the valid entries alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rdkit import Chem, rdBase
+
+from sparsebench.reports.record import Metric
+
+from .share import share
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Canonical ``smiles`` and ``molecules`` of the valid entries, in the generator's order, and the number of all."""
+
+    smiles: list[str]
+    molecules: list[Chem.Mol]
+    entries: int
+
+
+def read(generated: Sequence[str | None]) -> Generated:
+    """Parse SMILES strings. None, an empty string and what RDKit cannot read are invalid.
+
+    As in MOSES, the molecules are those of the canonical strings, not of the given ones. An entry whose canonical
+    string RDKit cannot read back is invalid too (MOSES stops there).
+    """
+    smiles, molecules = [], []
+    with rdBase.BlockLogs():
+        for text in generated:
+            molecule = Chem.MolFromSmiles(text) if text else None
+            canonical = "" if molecule is None else Chem.MolToSmiles(molecule)
+            molecule = Chem.MolFromSmiles(canonical) if canonical else None
+            if molecule is not None:
+                smiles.append(canonical)
+                molecules.append(molecule)
+    return Generated(smiles, molecules, len(generated))
+
+
+def validity(generated: Generated) -> Metric:
+    """Share of valid entries. Raises ValueError without entries."""
+    return share(len(generated.smiles), generated.entries)
