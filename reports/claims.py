@@ -36,13 +36,14 @@ class Claim:
     statement: str
     source: str
     suite: str
-    backbone: str
     tasks: tuple[str, ...]
     metric: str
     rows: tuple[str, ...]
     direction: Literal["lower", "higher"]
     relation: Literal["ordered", "equal"] = "ordered"
     margin: float = 0.0
+    backbone: str = ""
+    """The backbone of all rows; empty where each row's label names it, since the claim is about backbones."""
     note: str = ""
     """What the reader must know of the test, for instance how it differs from the source's."""
 
@@ -84,7 +85,7 @@ def judge(claims: Sequence[Claim], records: Sequence[Record]) -> list[Finding]:
 
 def _concerns(claim: Claim, record: Record) -> bool:
     cell = record.cell
-    place = cell.suite == claim.suite and cell.backbone == claim.backbone
+    place = cell.suite == claim.suite and claim.backbone in ("", cell.backbone)
     return place and cell.task in claim.tasks and cell.label in claim.rows and claim.metric in record.metrics
 
 
@@ -159,6 +160,11 @@ def expectation(claim: Claim) -> str:
     return f"{f' {sign} '.join(claim.rows)} in {claim.metric}{by}"
 
 
+def where(claim: Claim) -> str:
+    """Where a claim is tested, in words: the backbone, unless the rows name it, and the tasks."""
+    return ", ".join(filter(None, (claim.backbone, *claim.tasks)))
+
+
 def to_markdown(findings: Sequence[Finding]) -> str:
     """The study as a document: the counts, one row per claim, and what the columns mean."""
     lines = ["# Claims", "", count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
@@ -166,7 +172,7 @@ def to_markdown(findings: Sequence[Finding]) -> str:
     lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
     for finding in findings:
         claim = finding.claim
-        tested = f"{expectation(claim)}; {claim.backbone}, {', '.join(claim.tasks)}"
+        tested = f"{expectation(claim)}; {where(claim)}"
         statement = f"{claim.statement} ({claim.note})" if claim.note else claim.statement
         shown = (claim.id, statement, claim.source, tested, finding.verdict, "<br>".join(effects(finding)))
         lines.append(_pipe([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))

@@ -18,8 +18,9 @@ from sparsebench.models.adapters import (
 from sparsebench.models.anatomy import describe
 
 from .context import Context
-from .method import NotApplicable
+from .method import Backbone, NotApplicable
 from .parameter_efficient import ParameterEfficientMethod
+from .task import Task
 
 Kind = Literal["bottleneck", "houlsby", "pfeiffer", "parallel", "lora", "mam"]
 """Adapters with a bottleneck to prune: "bottleneck" is one after each FFN, or after each block of a CNN."""
@@ -31,6 +32,12 @@ class AdapterMethod(ParameterEfficientMethod):
 
     on_images: ClassVar[bool] = False
     """Whether the adapters need a backbone that sees an image as tokens."""
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Also encoders of texts and molecules, where the adapters are for images."""
+        if self.on_images and backbone.family.endswith("encoder"):
+            return "the backbone does not see an image as tokens"
+        return super().unsupported(task, backbone)
 
     @abstractmethod
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:

@@ -27,14 +27,28 @@ class Budget:
     """At most this many test examples, the first ones of the fixed test order; None takes all."""
     calibration_examples: int = 64
     """Training-side examples that a method may look at before training."""
+    train_share: float = 1.0
+    """Share of the training part of a prediction task that there is, in (0, 1]: a random subset, drawn anew for each
+    seed and the same for every method; a smaller share of the same seed is a part of a larger one."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.train_share <= 1:
+            raise ValueError(
+                f"train_share={self.train_share} must lie in (0, 1]: the share of the training part to use"
+            )
 
 
 @dataclass(frozen=True)
 class Target:
     """What the model has to put out: `outputs` is the number of classes, or of regressed or binary columns."""
 
-    kind: Literal["next-token", "classification", "regression", "multilabel"]
+    kind: Literal["next-token", "next-edge", "classification", "regression", "multilabel"]
     outputs: int
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model writes text or molecules, with a head of its own, and gets no new one."""
+        return self.kind in ("next-token", "next-edge")
 
 
 def derive_seed(*axes: object) -> int:

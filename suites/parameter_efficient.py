@@ -57,7 +57,7 @@ class ParameterEfficientMethod(TrainedMethod):
 
     def common(self, context: Context) -> dict[str, Any]:
         """What every configuration takes from the method and the cell; a vocabulary projection stays frozen."""
-        head = context.target.kind != "next-token"
+        head = not context.target.generates
         return {"blocks": self.blocks, "seed": self.init_seed(context), "train_head": head}
 
     def put(self, backbone: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:

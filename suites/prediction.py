@@ -181,7 +181,7 @@ class PredictionTask(Task):
 
     def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load and encode the splits, and put a fresh head on the backbone's body."""
-        splits = self._limit(self.load(), context)
+        splits = few_labels(self._limit(self.load(), context), context)
         body = load_backbone(context.generator("backbone-init"))
         if not isinstance(body, Body):
             raise TypeError(f"a backbone of a prediction task must be a Body, not {type(body).__name__}")
@@ -242,6 +242,19 @@ class PredictionTask(Task):
         pairs = list(data.test[: context.budget.batch_size])
         inputs, _ = data.collate(pairs)
         return measure_costs(model, lambda m: m(inputs), len(pairs), data.body.unit)
+
+
+def few_labels(splits: Splits, context: Context) -> Splits:
+    """`splits` with `budget.train_share` of the training part, at least one example, in the order they had."""
+    train, share = splits.train, context.budget.train_share
+    if share == 1:
+        return splits
+    count = max(1, round(share * len(train.targets)))
+    order = torch.randperm(len(train.targets), generator=context.task_generator("train-subset"))
+    rows = order[:count].sort().values.numpy()
+    raw: Any = train.inputs
+    inputs: Any = raw[rows] if isinstance(raw, np.ndarray) else [raw[row] for row in rows]
+    return replace(splits, train=Examples(inputs, train.targets[rows]))
 
 
 def targets_of(part: Pairs) -> Tensor:

@@ -11,11 +11,12 @@ from .table import MoleculeTable, build_table
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOLECULENET_REGRESSION = {
+MOLECULENET_UNITS = {
     "esol": "log10(mol/L)",
     "freesolv": "kcal/mol",
     "lipop": "log10(D) at pH 7.4",
 }
+"""Units of the MoleculeNet sets that are regressions."""
 
 
 def freesolv() -> MoleculeTable:
@@ -73,12 +74,12 @@ def moleculenet(name: str, folder: Path | str | None = None) -> MoleculeTable:
 def _from_frame(name: str, frame: "pd.DataFrame") -> MoleculeTable:
     """Columns are ``smiles``, then the targets; bbbp and clintox carry an index column before them."""
     targets = frame.drop(columns=["smiles", "index"], errors="ignore")
-    regression = name in _MOLECULENET_REGRESSION
+    regression = name in MOLECULENET_UNITS
     return build_table(
         name,
         [text.strip() for text in frame["smiles"]],
         targets.to_numpy(float),
         "regression" if regression else "classification",
         list(targets.columns),
-        [_MOLECULENET_REGRESSION.get(name, "")] * targets.shape[1],
+        [MOLECULENET_UNITS.get(name, "")] * targets.shape[1],
     )

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
+from ..attention_product import attention
+from ..prefixed_attention import bare, extended_mask, joined
 
 _FAMILY = "sparsebench.models.graphsgpt"
 
@@ -36,14 +38,14 @@ def _embeddings(half: nn.Module) -> list[Site]:
 def _block(layers: nn.ModuleList, place: int, index: int) -> Block:
     site = see_through(layers, str(place))
     layer = site.get()
-    attention, mlp = _attention(layer), _mlp(layer)
+    attending, mlp = _attention(layer), _mlp(layer)
     return Block(
         index=index,
         site=site,
-        attention=attention,
+        attention=attending,
         mlp=mlp,
         norms=(see_through(layer, "input_layernorm"), see_through(layer, "post_attention_layernorm")),
-        linears=attention.linears + mlp.linears,
+        linears=attending.linears + mlp.linears,
     )
 
 
@@ -59,7 +61,18 @@ def _attention(layer: Any) -> Attention:
         num_heads=module.num_heads,
         num_kv_heads=module.num_heads,
         head_dim=module.head_dim,
+        prefixed=_prefixed,
     )
+
+
+def _prefixed(module: nn.Module, keys: Tensor, values: Tensor, x: Tensor, see: Tensor) -> Tensor:
+    own = bare(module)
+    q, k, v = (
+        projection(x).unflatten(-1, (own.num_heads, own.head_dim)).transpose(1, 2)
+        for projection in (own.q_proj, own.k_proj, own.v_proj)
+    )
+    mask = extended_mask(see, x, keys.shape[1], causal=False)
+    return own.o_proj(attention(q, joined(keys, k), joined(values, v), mask).transpose(1, 2).flatten(2))
 
 
 def _mlp(layer: Any) -> MLP:

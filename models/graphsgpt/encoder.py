@@ -56,12 +56,21 @@ class Graph2Seq(GraphsGPTPreTrainedModel):
         return self.norm(x[:, :words])
 
     def embed_input(
-        self, batch: TokenBatch, words: int, generator: torch.Generator | None = None, wanted: Tensor | None = None
+        self,
+        batch: TokenBatch,
+        words: int,
+        generator: torch.Generator | None = None,
+        wanted: Tensor | None = None,
+        *,
+        canonical: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """[words | properties | molecule tokens] (B, S, D), and which of them exist, bool (B, S)."""
+        """[words | properties | molecule tokens] (B, S, D), and which of them exist, bool (B, S).
+
+        With `canonical`, atoms have their canonical ids whatever the configuration says.
+        """
         queries = (self.word.table() + self.word_positions.table(words)).expand(len(batch), -1, -1)
         seen = batch.mask.new_ones(len(batch), words)
-        tokens = self.embed(batch, self._permutation(batch, generator))
+        tokens = self.embed(batch, None if canonical else self._permutation(batch, generator))
         if wanted is None:
             return torch.cat([queries, tokens], dim=1), torch.cat([seen, batch.mask], dim=1)
         condition = self._condition(wanted, len(batch))

@@ -11,7 +11,7 @@ from transformers.utils.generic import ModelOutput
 from .backbone import GraphsGPTPreTrainedModel
 from .configuration import GraphsGPTConfig
 from .decoder import GraphGPT
-from .encoder import Graph2Seq
+from .encoder import Graph2Seq, check_words
 from .heads import Heads, Predictions
 from .losses import Losses, Targets, losses, targets
 from .tokens import TokenBatch
@@ -74,6 +74,13 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
             targets=target,
             words=words,
         )
+
+    def keep_words(self, words: int) -> GraphsGPT:
+        """Leave out, in place, all words but the first `words`; returns the model. Raises `ModelError`."""
+        self.config.num_words = check_words(words, self.config.num_words)
+        for half in (self.encoder, self.decoder):
+            half.word_positions.keep(words)
+        return self
 
     def draw_words(self, generator: torch.Generator | None = None) -> int | None:
         """K' of a training call: with probability `word_dropout` uniform in 1..K, else None, which means all."""

@@ -13,12 +13,14 @@ from torch import Tensor
 from ..errors import ModelError
 from .buckets import length_batches
 from .cache import CachedDecoder
-from .decoding import DecodingConfig, decode
+from .decoding import Decoded, DecodingConfig, decode
 from .likelihood import log_likelihood
+from .mixup import draw_shares, mix, mix_labels, neighbours
 from .modeling import GraphsGPT
 from .requests import request_words
 from .results import Encoded, Generated, no_words, read
 from .tokenizer import TokenisedMolecules, Tokenizer
+from .tokens import MoleculeTokens
 from .vocabulary import Vocabulary
 
 # Shapes: N molecules, K words, D width.
@@ -78,6 +80,12 @@ class GraphsGPTPipeline:
                 result[row] = read(made, self.vocabulary)
         return result
 
+    def read(self, tokens: MoleculeTokens) -> Generated:
+        """The molecule of tokens (4, L) that were not decoded; never raises."""
+        if not tokens.shape[1]:
+            return no_words("there are no tokens")
+        return read(Decoded(tokens=tokens, log_prob=float("nan"), status="complete", illegal=0), self.vocabulary)
+
     def generate(
         self,
         n: int,
@@ -113,6 +121,34 @@ class GraphsGPTPipeline:
         one, other = self._must_encode([first, second])
         share = torch.linspace(0, 1, steps)[:, None, None]
         return self.decode(one + share * (other - one), config)
+
+    def mixup(
+        self,
+        molecules: Iterable[Any],
+        labels: Tensor,
+        *,
+        alpha: float = 1.0,
+        rank: int = 2,
+        classes: int | None = None,
+        config: DecodingConfig = GREEDY,
+        generator: torch.Generator | None = None,
+    ) -> tuple[list[Generated], Tensor]:
+        """Each molecule mixed with its `rank`-th nearest neighbour in the space of words, and the labels likewise.
+
+        The share of the first is Beta(alpha, alpha). `labels` (N, T) with NaN where one is missing, or (N,) int64 class
+        numbers of `classes`, which become shares (N, classes); see `mix_labels`. A molecule without words keeps its
+        row, without a molecule and with NaN labels. Raises `ModelError` for fewer than two molecules with words.
+        """
+        words = self.encode(molecules).words
+        ok = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
+        known, given = words[ok], labels[ok]
+        partner = neighbours(known, rank)
+        share = draw_shares(len(known), alpha, generator or torch.Generator().manual_seed(0))
+        words[ok] = mix(known, known[partner], share)
+        mixed = mix_labels(given, given[partner], share, classes)
+        result = mixed.new_full((len(words), *mixed.shape[1:]), torch.nan)
+        result[ok] = mixed
+        return self.decode(words, config), result
 
     def hybridize(
         self, target: Any, others: Iterable[Any], slots: Sequence[int], config: DecodingConfig = GREEDY

@@ -21,6 +21,10 @@ class StableEmbedding(nn.Module):
         """The normed rows."""
         return self.norm(self.embedding(ids))
 
+    def keep(self, rows: int) -> None:
+        """Leave out all rows but the first."""
+        self.embedding = nn.Embedding.from_pretrained(self.embedding.weight.detach()[:rows].clone(), freeze=False)
+
     def table(self, rows: int | None = None) -> Tensor:
         """The first `rows` (or all) normed rows, (rows, D)."""
         return self(torch.arange(self.embedding.num_embeddings, device=self.embedding.weight.device)[:rows])

@@ -28,7 +28,8 @@ WEIGHTS = "sparsebench_moe{suffix}.safetensors"
 def save_pretrained(
     model: nn.Module, path: str | Path, *, tokenizer: Any = None, max_shard_size: int | str = "5GB"
 ) -> None:
-    """Write a model that `convert` made from one of transformers, or of timm's by its name alone, to a new folder.
+    """Write a model that `convert` made from one of transformers, a GraphsGPT, or one of timm's by its name alone, to a
+    new folder.
 
     `tokenizer` is saved beside it if given. Weights above `max_shard_size` (bytes, or as "5GB") are split over several
     files. Raises `ModelError`, and writes
@@ -61,7 +62,7 @@ def from_pretrained(path: str | Path) -> nn.Module:
     folder = Path(path)
     recipe = _read_recipe(folder)
     base = recipe["model"]
-    hf = base["library"] == "transformers"
+    hf = base["library"] != "timm"
     model = build(recipe, model_class(base).config_class.from_pretrained(folder) if hf else None)
     tensors = _read_weights(folder)
     _check(tensors, model, f"{folder} does not fit its recipe")

@@ -40,7 +40,7 @@ def recipe_of(model: nn.Module) -> Recipe:
 
 @torch.no_grad()
 def build(recipe: Recipe, config: Any) -> Any:
-    """The converted model on the meta device; `config` is the configuration of a model of transformers."""
+    """The converted model on the meta device; `config` is its configuration, None for one of timm."""
     from .attention import convert_attention
 
     with torch.device("meta"):
@@ -60,10 +60,21 @@ def _base_recipe(model: Any) -> Recipe:
     name = type(model).__name__
     if isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is type(model):
         return {"library": "transformers", "class": name}
+    if _own_classes().get(name) is type(model):
+        return {"library": "graphsgpt", "class": name}
     if type(model).__module__.startswith("timm."):
         base: Any = model
         return {"library": "timm", "architecture": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
-    raise ModelError(f"{name} is no model of transformers or timm: save its state_dict yourself")
+    raise ModelError(f"{name} is no model of transformers or timm, nor a GraphsGPT: save its state_dict yourself")
+
+
+def _own_classes() -> dict[str, type]:
+    """The models of our own family, which have configurations in the form of transformers."""
+    from ..graphsgpt.decoder import GraphGPT
+    from ..graphsgpt.encoder import Graph2Seq
+    from ..graphsgpt.modeling import GraphsGPT
+
+    return {kind.__name__: kind for kind in (Graph2Seq, GraphGPT, GraphsGPT)}
 
 
 def _base(recipe: Recipe, config: Any) -> nn.Module:
@@ -75,10 +86,11 @@ def _base(recipe: Recipe, config: Any) -> nn.Module:
 
 
 def model_class(recipe: Recipe) -> Any:
-    """The class of transformers that a base recipe names. Raises `ModelError` for anything else."""
+    """The class of transformers, or of GraphsGPT, that a base recipe names. Raises `ModelError` for anything else."""
     import transformers
 
-    found = getattr(transformers, recipe["class"], None)
+    own = _own_classes() if recipe["library"] == "graphsgpt" else {}
+    found = own.get(recipe["class"]) or getattr(transformers, recipe["class"], None)
     if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
         raise ModelError(f"the installed transformers has no model {recipe['class']!r}: install a version that has it")
     return found

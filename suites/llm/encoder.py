@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from sparsebench.data.labelled.table import Text
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
 from sparsebench.models.fast_attention import use_product_attention
 
+from ..padded import Padded, pad
 from ..prediction import Body
 
 # Shapes: B texts, T tokens of the longest of them, D columns.
@@ -21,17 +22,6 @@ LENGTH = 128
 
 Tokenize = Callable[[Sequence[Text]], list[Tensor]]
 """Token numbers and segment numbers, int32 (tokens, 2), of each text."""
-
-
-class Padded(NamedTuple):
-    """Rows of different lengths: values (B, T, D), zeros behind the end of a row, and a bool mask (B, T) of what is."""
-
-    values: Tensor
-    attention_mask: Tensor
-
-    def to(self, device: Any, non_blocking: bool = False) -> "Padded":
-        """The same on a device."""
-        return Padded(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
 
 
 class TextBody(Body):
@@ -61,9 +51,7 @@ class TextBody(Body):
 
     def collate(self, items: list[Tensor]) -> Padded:
         """Rows (tokens, D) as one batch, as long as the longest of them."""
-        lengths = torch.tensor([len(item) for item in items])
-        values = nn.utils.rnn.pad_sequence(items, batch_first=True)
-        return Padded(values, torch.arange(values.shape[1]) < lengths[:, None])
+        return pad(items)
 
     def forward(self, inputs: Padded) -> Tensor:
         """Features of shape (B, width) from token and segment numbers (B, T, 2)."""
@@ -78,9 +66,7 @@ class TextBody(Body):
 
     def split(self, result: Any) -> list[Tensor]:
         """Hidden states (tokens, width) or features (width,) of each text, without padding."""
-        if isinstance(result, Tensor):
-            return list(result)
-        return [row[seen] for row, seen in zip(*result, strict=True)]
+        return list(result) if isinstance(result, Tensor) else result.rows()
 
     def join(self, items: list[Tensor]) -> Any:
         """The inverse of `split`, up to the amount of padding."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.anatomy import UnknownAnatomy, describe
 from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt import TokenBatch
 from sparsebench.models.moe.calibration import Calibration, calibrate
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.convert import convert
@@ -71,8 +72,8 @@ class MoEMethod(TrainedMethod):
         return context.loss(model, batch) + aux_loss(model)
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-        """Train in a prediction task; a language model stays as it was converted."""
-        if self.train == "all" and context.target.kind != "next-token":
+        """Train in a task that trains; a language model stays as it was converted."""
+        if self.train == "all" and context.target.kind != "next-token" and data is not None:
             return super().fit(model, data, context)
         return fit_head(model, data, context)
 
@@ -98,7 +99,7 @@ def split_seed(context: Context) -> int:
 
 def only_head_trains(model: nn.Module, context: Context) -> nn.Module:
     """The model, frozen but for its head in a prediction task; a language model as it is."""
-    if context.target.kind != "next-token":
+    if not context.target.generates:
         model.requires_grad_(False)
         head = describe(model).head
         assert head is not None, "a predictor has a head"
@@ -108,7 +109,7 @@ def only_head_trains(model: nn.Module, context: Context) -> nn.Module:
 
 def fit_head(model: nn.Module, data: Any, context: Context) -> Curves:
     """Solve the head of a prediction task as `linear_probe` does; a language model stays as it is."""
-    if context.target.kind == "next-token":
+    if context.target.generates:
         return {}
     return LinearProbe().fit(cast(Predictor, model), cast(PredictionData, data), context)
 
@@ -142,9 +143,10 @@ def _calibrate(model: nn.Module, batches: list[Any], context: Context, gradients
         return calibrate(model, inputs, gradients=gradients)
     whole = {id(part): batch for part, batch in zip(inputs, batches, strict=True)}
 
-    def loss(output: Tensor, part: Any) -> Tensor:
+    def loss(output: Any, part: Any) -> Tensor:
         """The task's mean loss on outputs that are there already, summed over the examples."""
-        return context.loss(cast(nn.Module, lambda *_, **__: output), whole[id(part)]) * len(output)
+        examples = len(output) if isinstance(output, Tensor) else len(part)
+        return context.loss(cast(nn.Module, lambda *_, **__: output), whole[id(part)]) * examples
 
     return calibrate(model, inputs, gradients=True, loss=loss)
 
@@ -162,6 +164,8 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield value
     elif isinstance(value, dict):
         yield from _tensors(list(value.values()))
+    elif isinstance(value, TokenBatch):
+        yield from vars(value).values()
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _tensors(item)

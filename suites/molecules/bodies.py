@@ -27,7 +27,7 @@ class FingerprintBody(Body):
 
     def encode(self, raw: Sequence[str]) -> list[Tensor]:
         """Bits, uint8 (2048,), of each SMILES. Raises ValueError with the row of an invalid string."""
-        return _remember(_fingerprints, raw, lambda smiles: ecfp(smiles, radius=2, bits=self.width).byte())
+        return remember(_fingerprints, raw, lambda smiles: ecfp(smiles, radius=2, bits=self.width).byte())
 
     def collate(self, items: list[Tensor]) -> Tensor:
         """Float32 (B, 2048) of zeros and ones."""
@@ -51,7 +51,7 @@ class GraphBody(Body):
 
     def encode(self, raw: Sequence[str]) -> list[Data]:
         """The graph of each SMILES. Raises ValueError with the row of an invalid string."""
-        return _remember(_graphs, raw, molecule_graphs)
+        return remember(_graphs, raw, molecule_graphs)
 
     def collate(self, items: list[Data]) -> Batch:
         """One disconnected graph."""
@@ -68,7 +68,7 @@ class GraphBody(Body):
         return self.network(inputs)
 
 
-def _remember(cache: dict[str, T], raw: Sequence[str], compute: Callable[[Sequence[str]], Iterable[T]]) -> list[T]:
+def remember(cache: dict[str, T], raw: Sequence[str], compute: Callable[[Sequence[str]], Iterable[T]]) -> list[T]:
     """Look up each string; compute the whole list if one is new, so that an error names its row."""
     if any(smiles not in cache for smiles in raw):
         cache.update(zip(raw, compute(raw), strict=True))

@@ -4,10 +4,14 @@ from ..suite import Suite
 
 SUITE = Suite(
     name="molecules",
-    version="1",
+    version="2",
     title="Molecules",
-    description="Property prediction on scaffold splits: no scaffold of the test part was seen in training.",
+    description=(
+        "Property prediction on scaffold splits: no scaffold of the test part was seen in training. Molecules written "
+        "by GraphsGPT: new ones, held-out ones from their own words, and ones with a wanted property or scaffold."
+    ),
     baseline="linear_probe",
     unit="molecule",
-    libraries=("torch", "torch-geometric", "rdkit", "scikit-learn"),
+    libraries=("torch", "torch-geometric", "rdkit", "scikit-learn", "transformers"),
+    group_baselines={name: "dense" for name in ("generation", "reconstruction", "property control", "scaffolds")},
 )

@@ -86,6 +86,12 @@ def load_budget(*layers: Mapping[str, Any]) -> Budget:
     return build(Budget, {key: value for layer in layers for key, value in layer.items()}, "budget")
 
 
+def budget_fields(budget: Budget) -> dict[str, Any]:
+    """The budget as a cell holds it: without a field that later versions added, where that has its default."""
+    fields = dataclasses.asdict(budget)
+    return fields if budget.train_share != 1 else {key: value for key, value in fields.items() if key != "train_share"}
+
+
 def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
     """An instance of the dataclass `kind`; unknown keys and wrong types are a `UsageError`."""
     known = [entry.name for entry in dataclasses.fields(kind)]

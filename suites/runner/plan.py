@@ -9,7 +9,7 @@ from typing import Literal
 
 from sparsebench.reports.record import CellInfo, Record
 
-from .cell import Cell, cell_key, load_budget, load_method, load_task
+from .cell import Cell, budget_fields, cell_key, load_budget, load_method, load_task
 from .fingerprint import code_hash
 from .profile import Profile, Row, SuitePlan, TaskRow
 from .registry import find, suite
@@ -57,7 +57,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
             config=dataclasses.asdict(method),
             backbone=backbone,
             seed=seed,
-            budget=dataclasses.asdict(load_budget(plan.budget, task_row.budget)),
+            budget=budget_fields(load_budget(plan.budget, task_row.budget)),
             dtype=plan.dtype,
         )
         yield Cell(info, cell_key(info, sources), code, plan.timeout, sources, reason)

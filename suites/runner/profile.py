@@ -128,11 +128,11 @@ def _plan(name: str, section: Any) -> SuitePlan:
         _known(f"suite {name!r}: task {task.name!r}", "row", task.rows, labels)
     backbones = tuple(map(str, given.pop("backbones")))
     known = {"row": labels, "task": [task.name for task in tasks], "backbone": backbones}
-    claims = tuple(_claim(name, item, known) for item in given.pop("claims", ()))
+    claims = tuple(_claim(name, item, known, rows) for item in given.pop("claims", ()))
     return SuitePlan(suite=name, methods=rows, tasks=tasks, backbones=backbones, claims=claims, **given)
 
 
-def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]]) -> Claim:
+def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Sequence[Row]) -> Claim:
     """A claim about rows, tasks and a backbone that the plan has."""
     from .cell import build
 
@@ -146,8 +146,18 @@ def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]]) -> Claim:
         raise UsageError(f"{where}: {claim.id} must name two rows or more to compare, not {list(claim.rows)}")
     _known(f"{where}: {claim.id}", "row", claim.rows, known["row"])
     _known(f"{where}: {claim.id}", "task", claim.tasks, known["task"])
-    _known(f"{where}: {claim.id}", "backbone", [claim.backbone], known["backbone"])
+    if claim.backbone:
+        _known(f"{where}: {claim.id}", "backbone", [claim.backbone], known["backbone"])
+    _check_backbones(f"{where}: {claim.id}", claim, known["backbone"], rows)
     return claim
+
+
+def _check_backbones(where: str, claim: Claim, listed: Sequence[str], rows: Sequence[Row]) -> None:
+    """Without a backbone of its own, a claim is about rows that run on one backbone each."""
+    for row in rows:
+        places = row.backbones or listed
+        if not claim.backbone and row.label in claim.rows and len(places) > 1:
+            raise UsageError(f"{where} names no backbone, and the row {row.label!r} runs on {', '.join(places)}")
 
 
 def _known(where: str, kind: str, named: Sequence[str], listed: Sequence[str]) -> None:

@@ -95,7 +95,7 @@ class Untrained(Method):
         return backbone
 
 
-def context(seed: int = 0, **budget: int) -> Context:
+def context(seed: int = 0, **budget: Any) -> Context:
     values = {"epochs": 3, "batch_size": 8, "calibration_examples": 20, **budget}
     return Context(suite="s", task="t", seed=seed, budget=Budget(**values))
 
@@ -299,3 +299,36 @@ def test_anatomy_sees_through_a_predictor(make_predictor: Callable[[], Predictor
     assert anatomy.model is model and anatomy.head is not None and anatomy.head.get() is model.head
     assert anatomy.head.path == "head"
     assert anatomy.blocks[0].linears[0].path == "body.network.blocks.0.attn.qkv"
+
+
+def rows_seen(share: float, seed: int = 0, as_list: bool = False) -> list[tuple[float, ...]]:
+    """First inputs of the training part under a budget."""
+    data = splits("regression")
+    if as_list:
+        data = replace(data, train=Examples(list(data.train.inputs), data.train.targets))
+    setup = make_task("regression", data).setup(Rows, context(seed, train_share=share))
+    assert len(setup.data.val) == 12 and len(setup.data.test) == 20
+    return [tuple(item.tolist()) for item, _ in setup.data.train]
+
+
+def test_a_share_of_the_training_part_is_random_and_part_of_a_larger_share() -> None:
+    whole, half, tenth = rows_seen(1.0), rows_seen(0.5), rows_seen(0.1)
+    assert (len(whole), len(half), len(tenth)) == (40, 20, 4)
+    assert set(tenth) < set(half) < set(whole)
+    assert half == [row for row in whole if row in half], "in the order they had"
+    assert half != whole[:20] and half == rows_seen(0.5) == rows_seen(0.5, as_list=True) != rows_seen(0.5, seed=1)
+    assert len(rows_seen(0.001)) == 1
+
+
+def test_inputs_and_targets_of_a_share_stay_together_and_set_the_scale() -> None:
+    train, few = splits("regression").train, make_task("regression").setup(Rows, context(train_share=0.25)).data
+    pairs = {tuple(np.float32(x)): y for x, y in zip(train.inputs, train.targets, strict=True)}
+    targets = np.stack([pairs[tuple(item.numpy())] for item, _ in few.train])
+    assert np.allclose(few.scale.undo(few.train.targets).numpy(), targets, rtol=1e-5)
+    assert np.allclose(few.scale.mean, targets.mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.5, NAN])
+def test_a_share_lies_in_0_to_1(share: float) -> None:
+    with pytest.raises(ValueError, match="train_share"):
+        Budget(train_share=share)

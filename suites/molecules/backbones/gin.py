@@ -1,8 +1,7 @@
 """Graph isomorphism network with random weights, `gin:<width>x<layers>` (Xu et al., 2019)
 
 With full tuning, training from scratch; with a linear probe, the control that says what its random features are worth.
-Hu et al. (2020) use 300x5. A pre-trained body (GraphsGPT) is one more file of this folder, with a `Body` that encodes
-SMILES into its tokens.
+Hu et al. (2020) use 300x5.
 """
 
 import re

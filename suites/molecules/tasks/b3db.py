@@ -10,7 +10,7 @@ from ..task import MoleculeTask
 class B3DB(MoleculeTask):
     """7,805 molecules that RDKit can read, 63 % of them BBB+."""
 
-    version = "1"
+    version = "2"
     group = "physiology"
     sources = ("b3db",)
     target = Target("multilabel", 1)

@@ -7,7 +7,7 @@ from ..task import MoleculeNetTask
 class Bace(MoleculeNetTask):
     """1,513 molecules, one label."""
 
-    version = "1"
+    version = "2"
     group = "biophysics"
     sources = ("moleculenet",)
     target = Target("multilabel", 1)

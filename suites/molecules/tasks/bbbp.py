@@ -7,7 +7,7 @@ from ..task import MoleculeNetTask
 class Bbbp(MoleculeNetTask):
     """2,039 rows, one label."""
 
-    version = "1"
+    version = "2"
     group = "physiology"
     sources = ("moleculenet",)
     target = Target("multilabel", 1)

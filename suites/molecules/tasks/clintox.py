@@ -7,7 +7,7 @@ from ..task import MoleculeNetTask
 class ClinTox(MoleculeNetTask):
     """1,478 rows, two labels."""
 
-    version = "1"
+    version = "2"
     group = "physiology"
     sources = ("moleculenet",)
     target = Target("multilabel", 2)

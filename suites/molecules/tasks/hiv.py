@@ -7,7 +7,7 @@ from ..task import MoleculeNetTask
 class Hiv(MoleculeNetTask):
     """41,127 molecules, one label; minutes per cell."""
 
-    version = "1"
+    version = "2"
     group = "biophysics"
     sources = ("moleculenet",)
     target = Target("multilabel", 1)

@@ -7,7 +7,7 @@ from ..task import MoleculeNetTask
 class Lipophilicity(MoleculeNetTask):
     """4,200 molecules."""
 
-    version = "1"
+    version = "2"
     group = "physical chemistry"
     sources = ("moleculenet",)
     target = Target("regression", 1)

@@ -7,7 +7,7 @@ from ..task import MoleculeNetTask
 class Sider(MoleculeNetTask):
     """1,427 drugs, 27 labels."""
 
-    version = "1"
+    version = "2"
     group = "physiology"
     sources = ("moleculenet",)
     target = Target("multilabel", 27)

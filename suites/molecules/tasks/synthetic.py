@@ -14,7 +14,7 @@ PIECES = ("C", "CO", "CN", "C(=O)", "C(C)", "C(F)", "C(O)", "C1CC(C1)", "C1CCC(C
 class Synthetic(MoleculeTask):
     """Chains of 3 to 7 pieces, always the same; the target is computable, so a model that works must learn it."""
 
-    version = "1"
+    version = "2"
     group = "smoke test"
     target = Target("regression", 1)
 

@@ -82,7 +82,7 @@ def test_moleculenet_errors(folder: Path):
 
 def test_moleculenet_names_are_all_known():
     names = set(manifest.source("moleculenet").paths)
-    assert len(names) == 11 and set(tables._MOLECULENET_REGRESSION) < names
+    assert len(names) == 11 and set(tables.MOLECULENET_UNITS) < names
 
 
 @pytest.mark.data

@@ -115,6 +115,20 @@ def test_requests_draw_by_the_generator_alone() -> None:
     assert smiles[0] == smiles[1] != smiles[2]
 
 
+def test_mixed_molecules_stand_beside_mixed_labels() -> None:
+    pipe, draw = pipeline(), torch.Generator().manual_seed(0)
+    labels = torch.arange(7.0)[:, None].repeat(1, 2)
+    labels[1, 0] = torch.nan
+    made, mixed = pipe.mixup([*SMILES[:6], "C1CC"], labels, generator=draw)
+    assert len(made) == 7 and made[6].smiles is None and mixed[6].isnan().all()
+    assert all(one.smiles for one in made[:6]) and 1 <= mixed[:, 0].isnan().sum() - 1 <= 6
+    assert ((mixed[:6, 1] >= 0) & (mixed[:6, 1] <= 5)).all()
+    again = pipe.mixup([*SMILES[:6], "C1CC"], labels, generator=torch.Generator().manual_seed(0))[1]
+    assert torch.equal(again.nan_to_num(), mixed.nan_to_num())
+    _, soft = pipe.mixup(SMILES[:3], torch.tensor([0, 1, 2]), classes=3, generator=draw)
+    torch.testing.assert_close(soft.sum(1), torch.ones(3))
+
+
 def test_what_it_refuses() -> None:
     pipe = pipeline()
     with pytest.raises(ModelError, match="did you mean 'logp'"):

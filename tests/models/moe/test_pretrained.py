@@ -13,6 +13,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
+from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.modeling import GraphsGPT
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention import AttnMoEConfig, convert_attention
 from sparsebench.models.moe.pretrained import from_pretrained, save_pretrained
@@ -163,6 +167,25 @@ def test_timm_model_with_other_arguments_is_refused(converted: Callable[..., Any
     with pytest.raises(ModelError, match="more than its configuration"):
         save_pretrained(converted("timm_vit", PLAIN)[0], tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [Graph2Seq, GraphsGPT])
+@pytest.mark.parametrize("config", [PLAIN, ANALYTIC])
+def test_graphsgpt(kind: type, config: MoEConfig, tmp_path: Path) -> None:
+    vocabulary = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+    model = kind(GraphsGPTConfig.of(vocabulary, **sizes)).eval()
+    batch = Tokenizer(vocabulary)(["CCO", "c1ccncc1"]).batch()
+    convert(model, config, [batch] if config.requires else None)
+    save_pretrained(model, tmp_path / "model")
+    again = from_pretrained(tmp_path / "model")
+
+    def outputs(model: Any) -> Tensor:
+        result = model(batch)
+        return result if isinstance(result, Tensor) else result.words
+
+    assert type(again) is kind and again.config.to_dict() == model.config.to_dict()
+    assert torch.equal(outputs(again), outputs(model))
 
 
 def test_model_with_an_adapter_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Fixtures of the molecules suite."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from sparsebench.suites.context import Budget, Context
 
 @pytest.fixture
 def make_context() -> Callable[..., Context]:
-    def make(seed: int = 0, **budget: int) -> Context:
+    def make(seed: int = 0, **budget: Any) -> Context:
         values = {"epochs": 1, "batch_size": 32, "calibration_examples": 32, **budget}
         return Context(suite="molecules", task="synthetic", seed=seed, budget=Budget(**values), dtype=torch.float32)
 

@@ -1,18 +1,24 @@
 """Molecule tasks: parts without a common scaffold, sizes, units, and the folder that the user must give."""
 
+import os
+
 import numpy as np
 import pytest
 
 from sparsebench.data.errors import LocalFolderError
-from sparsebench.data.molecules.scaffold import scaffold_of
+from sparsebench.data.molecules.scaffold import scaffold_of, scaffold_split
+from sparsebench.data.sources import source
 from sparsebench.suites.context import Target
-from sparsebench.suites.molecules.task import MoleculeTask
+from sparsebench.suites.molecules import task
+from sparsebench.suites.molecules.task import SPLIT_SEED, MoleculeTask
 from sparsebench.suites.molecules.tasks.b3db import B3DB
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import COUNT, Synthetic
 from sparsebench.suites.molecules.tasks.tox21 import Tox21
 from sparsebench.suites.prediction import Splits
+from sparsebench.suites.runner.cell import load_task
+from sparsebench.suites.runner.registry import entries, find
 
 
 def parts(splits: Splits) -> tuple:
@@ -43,6 +49,47 @@ def test_synthetic_is_fixed_and_split_by_scaffold():
     check_scaffolds(Synthetic().load())
 
 
+def test_the_split_is_the_balanced_one_with_one_seed():
+    smiles = Synthetic().table().smiles
+    expected = scaffold_split(smiles, balanced=SPLIT_SEED)
+    for part, rows in zip(parts(Synthetic().load()), expected, strict=True):
+        assert list(part.inputs) == [smiles[row] for row in rows]
+    assert not np.array_equal(expected.test, scaffold_split(smiles).test)
+
+
+MOLECULENET = {
+    "bace": (1513, 1),
+    "bbbp": (2039, 1),
+    "clintox": (1478, 2),
+    "esol": (1128, 1),
+    "hiv": (41127, 1),
+    "lipophilicity": (4200, 1),
+    "muv": (93087, 17),
+    "sider": (1427, 27),
+    "tox21": (7831, 12),
+    "toxcast": (8576, 617),
+}
+"""Rows of the files, and labels."""
+
+
+def test_every_moleculenet_set_has_a_task():
+    found = {entry.name for entry in entries("task", "molecules").values() if entry.sources == ("moleculenet",)}
+    assert found == set(MOLECULENET)
+    assert len(found) + 1 == len(source("moleculenet").paths), "FreeSolv comes from another source"
+
+
+@pytest.mark.skipif("SPARSEBENCH_MOLECULENET" not in os.environ, reason="needs the user's folder")
+@pytest.mark.parametrize("name", ["bace", "clintox", "esol", "toxcast"])
+def test_moleculenet_splits(name: str):
+    found = load_task(find("task", name, "molecules"))
+    assert isinstance(found, MoleculeTask) and found.version == "2"
+    rows, labels = MOLECULENET[name]
+    assert found.target.outputs == labels
+    check_sizes(found.load(), rows)
+    check_scaffolds(found.load())
+    assert not np.isnan(found.load().train.targets).all(axis=0).any(), "a label without a training example"
+
+
 def test_a_table_that_does_not_fit_its_task_is_refused():
     class Wrong(Synthetic):
         target = Target("regression", 2)
@@ -53,16 +100,17 @@ def test_a_table_that_does_not_fit_its_task_is_refused():
 
 def test_moleculenet_without_the_folder_says_what_to_set(monkeypatch):
     monkeypatch.delenv("SPARSEBENCH_MOLECULENET", raising=False)
+    task._load.cache_clear()
     with pytest.raises(LocalFolderError, match="SPARSEBENCH_MOLECULENET"):
         Tox21().load()
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("task", "rows", "unit"), [(FreeSolv, 642, "kcal/mol"), (Solubility, 1282, "log10(mol/L)")])
-def test_regression_tasks(task: type[MoleculeTask], rows: int, unit: str):
-    check_sizes(task().load(), rows)
-    check_scaffolds(task().load())
-    assert task().table().units == (unit,)
+@pytest.mark.parametrize(("kind", "rows", "unit"), [(FreeSolv, 642, "kcal/mol"), (Solubility, 1282, "log10(mol/L)")])
+def test_regression_tasks(kind: type[MoleculeTask], rows: int, unit: str):
+    check_sizes(kind().load(), rows)
+    check_scaffolds(kind().load())
+    assert kind().table().units == (unit,)
 
 
 @pytest.mark.data

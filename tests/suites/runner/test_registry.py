@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from sparsebench.suites.context import Budget
 from sparsebench.suites.method import Method
 from sparsebench.suites.runner import fingerprint
-from sparsebench.suites.runner.cell import load_method, load_task
+from sparsebench.suites.runner.cell import budget_fields, load_budget, load_method, load_task
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.plan import Durations, compare, expand, to_run
 from sparsebench.suites.runner.profile import built_in, load_profile, narrow
@@ -147,3 +148,11 @@ def test_the_code_hash_follows_imports_to_the_models() -> None:
     assert "sparsebench.models.moe.convert" in reached
     assert "sparsebench.models.describers.timm_vit" in reached
     assert not any(name.startswith(("sparsebench.reports", "sparsebench.suites.runner")) for name in reached)
+
+
+def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_stay() -> None:
+    assert budget_fields(Budget()).keys() == {"epochs", "batch_size", "test_examples", "calibration_examples"}
+    few = load_budget({"epochs": 3}, {"train_share": 0.1})
+    assert budget_fields(few)["train_share"] == 0.1 and Budget(**budget_fields(few)) == few
+    with pytest.raises(UsageError, match=r"train_share=0\.0 must lie in"):
+        load_budget({"train_share": 0})

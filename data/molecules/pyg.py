@@ -1,0 +1,69 @@
+"""MoleculeNet through torch-geometric: the original files, for those who have no folder of ChemBench's."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..cache import cache_root, sha256_of
+from ..errors import LocalFolderError, UnknownSource
+from ..manifest import near, source
+from .table import MoleculeTable, build_table
+from .tables import MOLECULENET_UNITS
+
+_NAMES = {"lipop": "lipo"}
+"""Names of torch-geometric where they are others than ours."""
+
+
+def moleculenet_from_pyg(name: str, folder: Path | str | None = None) -> MoleculeTable:
+    """One MoleculeNet set (Wu et al., 2018) from the file that torch-geometric downloads into ``folder`` or the cache.
+
+    Names are those of `moleculenet`. The files are the originals, which nothing pins: rows and their order differ from
+    ChemBench's (BBBP has 2,050 for 2,039), so a cell of the suite, which records the checksum of ChemBench's, never
+    reads them. The table's ``name`` says the sha256 of what was read, ``rejected`` the rows that RDKit cannot read.
+    Raises `UnknownSource`, and `LocalFolderError` when the file is not there and cannot be fetched.
+    """
+    known = source("moleculenet").paths
+    if name not in known:
+        raise UnknownSource(f"unknown MoleculeNet set {name!r}{near(name, known)}")
+    import pandas as pd
+    from torch_geometric.datasets import MoleculeNet
+
+    _, remote, stem, smiles, targets = MoleculeNet.names[_NAMES.get(name, name)]
+    place = Path(folder).expanduser() if folder else cache_root() / "pyg-moleculenet"
+    file = place / f"{stem}.csv"
+    if not file.is_file():
+        _download(name, MoleculeNet.url.format(remote), file)
+    return _table(name, pd.read_csv(file), smiles, targets, sha256_of(file))
+
+
+def _download(name: str, url: str, file: Path) -> None:
+    from torch_geometric.data import download_url, extract_gz
+
+    note = source("moleculenet").note
+    advice = f"set {source('moleculenet').environment} to a folder of ChemBench's files; {note}"
+    if os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+        raise LocalFolderError(
+            f"MoleculeNet set {name!r} is not in {file.parent} and SPARSEBENCH_OFFLINE is set: {advice}"
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=file.parent) as folder:
+            path = download_url(url, folder, log=False)
+            if path.endswith(".gz"):
+                extract_gz(path, folder, log=False)
+            (Path(folder) / file.name).replace(file)
+    except OSError as error:
+        raise LocalFolderError(f"MoleculeNet set {name!r} could not be fetched ({error}): {advice}") from error
+
+
+def _table(name: str, frame: Any, smiles: int, targets: int | slice, sha256: str) -> MoleculeTable:
+    chosen = frame.iloc[:, targets] if isinstance(targets, slice) else frame.iloc[:, [targets]]
+    return build_table(
+        f"{name} (torch-geometric, sha256 {sha256})",
+        [str(text).strip() for text in frame.iloc[:, smiles]],
+        chosen.to_numpy(float),
+        "regression" if name in MOLECULENET_UNITS else "classification",
+        list(chosen.columns),
+        [MOLECULENET_UNITS.get(name, "")] * chosen.shape[1],
+    )

@@ -1,0 +1,41 @@
+"""Sampling: molecules drawn edge by edge at a temperature, by request
+
+What a request asks for (a scaffold, properties, nothing) is encoded into words, from which the decoder draws. This is
+how the bare model draws, too; the options are controls: `heed: false` ignores what is asked for, `constrained: false`
+lets the model write molecules that do not exist.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..context import Context
+from ..generation import Drawing, GenerationTask, Sampler
+from ..method import Backbone, Method
+from ..task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Method):
+    """Ways to draw, and controls."""
+
+    temperature: float = 1.0
+    """0 takes the most likely edge."""
+    constrained: bool = True
+    """Replace edges that are not allowed; without, a molecule with one is invalid."""
+    heed: bool = True
+    """False is the control that leaves out what is asked for."""
+    num_words: int | None = None
+    """How many of the model's words to use; None uses all."""
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Only tasks that generate."""
+        return None if issubclass(task, GenerationTask) else "this task generates nothing"
+
+    def prepare(self, backbone: Any, context: Context) -> nn.Module:
+        """The model with this way of drawing."""
+        drawing = Drawing(
+            temperature=self.temperature, constrained=self.constrained, heed=self.heed, num_words=self.num_words
+        )
+        return Sampler(backbone, drawing)

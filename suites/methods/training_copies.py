@@ -1,0 +1,42 @@
+"""Training molecules: what a model could reach that gives back random molecules of its training set
+
+The "Train" row of MOSES (Polykovskiy et al., arXiv 1811.12823): the distance between two samples of one distribution,
+and a novelty of 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from sparsebench.models.graphsgpt import Generated
+
+from ..context import Context
+from ..generation import GenerationTask, Sampler
+from ..method import Backbone, Method
+from ..task import Task
+
+
+class Copier(Sampler):
+    """Gives the reference molecules; the model is there for the costs alone."""
+
+    def draw(self, n: int, references: Sequence[str], generator: Any, **request: Any) -> list[Generated]:
+        """The first `n` references, as they were read."""
+        pipeline = self.pipeline()
+        tokens = pipeline.tokenize(list(references)[:n])
+        return [pipeline.read(tokens[row]) for row in range(len(tokens))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCopies(Method):
+    """Nothing to configure."""
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Only tasks that ask for new molecules and for nothing else."""
+        good = issubclass(task, GenerationTask) and task.few_shot
+        return None if good else "this task asks for no molecules like others"
+
+    def prepare(self, backbone: Any, context: Context) -> nn.Module:
+        """The copier."""
+        return Copier(backbone)

@@ -1,0 +1,20 @@
+"""Graph2Seq, the encoder of GraphsGPT, pre-trained on MOSES: `graph2seq:<pool>` (arXiv 2402.02464)
+
+The argument says what of the K graph words is the feature: `first` (the default, as published), `mean` or `concat`. The
+weights are our own small model, which comes with this package.
+"""
+
+import torch
+
+from ..graph2seq_body import Graph2SeqBody
+from ..pooling import pool_of
+
+SOURCES = ()
+FAMILY = "molecule encoder"
+
+
+def load(generator: torch.Generator, argument: str | None = None) -> Graph2SeqBody:
+    """The body, with its decoder beside it. Raises ValueError for an unknown pool."""
+    from ..graphsgpt_small import load_small
+
+    return Graph2SeqBody(load_small(), pool_of("graph2seq", argument))

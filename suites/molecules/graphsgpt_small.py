@@ -1,0 +1,31 @@
+"""The small GraphsGPT that was pre-trained on MOSES by `pretraining`, 1.9 million parameters, one to eight words."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from safetensors.torch import load
+
+from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
+
+FOLDER = Path(__file__).with_name("weights") / "graphsgpt_small"
+CHECKSUM = "0101996ed31d74e32993736ec17aa4b5ee26f2c25be676af180321a745a82045"
+"""sha256 of the weights: what the backbones were written for."""
+
+
+def small_config() -> GraphsGPTConfig:
+    """Its configuration."""
+    config = GraphsGPTConfig.from_json_file(FOLDER / "config.json")
+    assert isinstance(config, GraphsGPTConfig)
+    return config
+
+
+def load_small() -> GraphsGPT:
+    """The model in float32, in eval mode. Raises ValueError if the packaged weights are not those of this version."""
+    content = (FOLDER / "model.safetensors").read_bytes()
+    if sha256(content).hexdigest() != CHECKSUM:
+        raise ValueError("the weights of graphsgpt_small are not those that this version was written for: reinstall")
+    with torch.device("meta"):
+        model = GraphsGPT(small_config())
+    model.load_state_dict({name: weight.float() for name, weight in load(content).items()}, assign=True)
+    return model.eval()

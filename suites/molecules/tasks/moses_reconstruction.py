@@ -1,0 +1,29 @@
+"""Held-out molecules of MOSES, encoded into graph words and written again: how many come back exactly?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparsebench.reports.molecules import Drawn, Panel, to_details
+
+from ...context import Context
+from ...scores import Scores
+from ..moses_task import MosesTask, test_set
+from ..reconstruction import reconstruct
+
+MOLECULES, PATH = 1000, 6
+
+
+class MosesReconstruction(MosesTask):
+    """The first 1,000 (or as many as the budget has test examples) of the test part in a fixed random order."""
+
+    version = "1"
+    group = "reconstruction"
+    sources = ("moses",)
+
+    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+        """Share of the molecules that come back, with all words and with 1, 2, 4, 8 of them; a path between two."""
+        smiles = test_set()[: context.budget.test_examples or MOLECULES]
+        scores = reconstruct(sampler, smiles)
+        line = sampler.pipeline().interpolate(smiles[0], smiles[1], PATH)
+        drawn = [Drawn(made.smiles or "", f"{place / (PATH - 1):.1f}") for place, made in enumerate(line)]
+        return scores, to_details([Panel("between the words of two held-out molecules", "path", tuple(drawn))])

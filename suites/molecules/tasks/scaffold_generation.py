@@ -1,0 +1,28 @@
+"""Molecules with a wanted scaffold, one that training never saw: do they hold it?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...context import Context
+from ...scores import Scores
+from ..moses_task import MosesTask
+from ..scaffold_request import hold_scaffolds
+
+MOLECULES = 20
+
+
+class ScaffoldGeneration(MosesTask):
+    """20 scaffolds of MOSES's scaffold test part, which no training molecule has, and 20 molecules drawn for each.
+
+    The budget's test examples are the molecules for each scaffold. Scores: the share of molecules that hold the
+    scaffold as a substructure, the share whose own scaffold is exactly that one, and the share of different molecules
+    among those that hold it.
+    """
+
+    version = "1"
+    group = "scaffolds"
+    sources = ("moses",)
+
+    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+        """Draw for every scaffold."""
+        return hold_scaffolds(sampler, context.budget.test_examples or MOLECULES, context)

@@ -1,0 +1,142 @@
+"""Pre-training on a handful of molecules: what is prepared and seen, stopping and going on, what is written."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sparsebench.data.molecules.properties import PROPERTIES, properties
+from sparsebench.data.molecules.scaffold import scaffold_of
+from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, GraphsGPTPipeline, to_smiles
+from sparsebench.suites.molecules.pretraining.batches import Batches
+from sparsebench.suites.molecules.pretraining.card import write_model
+from sparsebench.suites.molecules.pretraining.corpus import NAMES, Corpus, build_corpus, read_smiles
+from sparsebench.suites.molecules.pretraining.loop import Settings, pretrain
+
+SMILES = [
+    "CCO",
+    "c1ccccc1O",
+    "CC(=O)N",
+    "C1CC1C",
+    "nonsense",
+    "CCCCCC",
+    "c1ccncc1C",
+    "CCN(C)C",
+    "O=C1CCCN1",
+    "CCCl",
+] * 3
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return build_corpus(tmp_path_factory.mktemp("corpus"), partial(iter, SMILES), requests=15, workers=1)
+
+
+def batches(corpus: Corpus, **fields: float) -> Batches:
+    given = {"batch_size": 4, "request_share": 0.5, "num_words": 4, "word_dropout": 0.5, "seed": 0} | fields
+    return Batches(corpus=corpus, **given)
+
+
+def model(corpus: Corpus) -> GraphsGPT:
+    config = GraphsGPTConfig.of(
+        corpus.molecules.vocabulary,
+        num_words=4,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        properties=corpus.statistics(),
+    )
+    return GraphsGPT(config)
+
+
+def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus) -> None:
+    assert corpus.rows.tolist() == list(range(0, 30, 2)) and len(corpus.molecules.ok) == 27
+    vocabulary = corpus.molecules.vocabulary
+    for place, row in enumerate(corpus.rows):
+        tokens, text = corpus.scaffolds[place], SMILES[row]
+        if text == "nonsense":
+            assert not tokens.shape[1] and np.isnan(corpus.values[place]).all()
+            continue
+        assert (to_smiles(tokens, vocabulary) if tokens.shape[1] else "") == scaffold_of(text)
+        expected = dict(zip(PROPERTIES, properties(text), strict=True))
+        np.testing.assert_allclose(corpus.values[place], [expected[name] for name in NAMES], rtol=1e-5)
+
+
+def test_a_prepared_folder_is_opened_and_checked(corpus: Corpus) -> None:
+    folder = corpus.molecules.folder.parent
+    again = build_corpus(folder, partial(iter, []), requests=15, workers=1)
+    assert np.array_equal(again.values, corpus.values, equal_nan=True)
+    with pytest.raises(ValueError, match="prepared for 15 requests, not 10"):
+        build_corpus(folder, partial(iter, []), requests=10, workers=1)
+
+
+def test_steps_are_functions_of_their_number(corpus: Corpus) -> None:
+    some = batches(corpus)
+    for step in range(12):
+        one, two, other = some.step(step, 0, 2), batches(corpus).step(step, 0, 2), some.step(step, 1, 2)
+        assert torch.equal(one.batch.tokens, two.batch.tokens) and one.num_words == two.num_words == other.num_words
+        assert (one.wanted is None) == (two.wanted is None) == (other.wanted is None)
+        if one.wanted is not None:
+            assert torch.equal(one.wanted.nan_to_num(), two.wanted.nan_to_num())
+    kinds = {some.step(step).wanted is None for step in range(12)}
+    assert kinds == {True, False}
+
+
+def test_an_epoch_takes_every_molecule_once(corpus: Corpus) -> None:
+    some = batches(corpus, request_share=0.0)
+    rows = [some.step(step, rank, 2).batch.lengths for step in range(4) for rank in range(2)]
+    assert sum(map(len, rows[:7])) == 27
+
+
+def test_requests_leave_out_scaffolds_and_properties(corpus: Corpus) -> None:
+    some = batches(corpus, request_share=1.0)
+    seen = [some.step(step) for step in range(80)]
+    wanted = torch.cat([step.wanted for step in seen if step.wanted is not None])
+    assert 0.25 < wanted.isnan().float().mean() < 0.8 and wanted.isnan().all(1).any()
+    sources = [step.source for step in seen if step.source is not None]
+    empty = torch.cat([source.lengths == 0 for source in sources])
+    assert 0.3 < empty.float().mean() < 1
+    assert all((source.mask.sum(1) == source.lengths).all() for source in sources)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
+    settings = Settings(steps=6, batch_size=4, save_every=3, log_every=3)
+    whole, _ = pretrain(model(corpus), batches(corpus), settings, tmp_path / "whole")
+    part = torch.load(tmp_path / "whole" / "state.pt", weights_only=True)
+    assert part["step"] == 6
+
+    class StopError(RuntimeError):
+        pass
+
+    class Stopping(Batches):
+        def step(self, step: int, rank: int = 0, processes: int = 1):
+            if step == 4:
+                raise StopError
+            return super().step(step, rank, processes)
+
+    with pytest.raises(StopError):
+        pretrain(model(corpus), Stopping(**vars(batches(corpus))), settings, tmp_path / "parts")
+    assert torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["step"] == 3
+    resumed, _ = pretrain(model(corpus), batches(corpus), settings, tmp_path / "parts")
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], weight, msg=name)
+
+
+def test_what_is_written_can_be_used(corpus: Corpus, tmp_path: Path) -> None:
+    trained, seconds = pretrain(model(corpus), batches(corpus), Settings(steps=2, batch_size=4), tmp_path)
+    write_model(tmp_path, trained, Settings(steps=2), corpus, ["CCO", "CCN"], seconds)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert set(card["exact reconstruction"]) == {"1", "2", "3", "4"} and card["held-out molecules"] == 2
+    assert card["drawn without a request"]["valid, constrained"] == 1.0
+    pipe = GraphsGPTPipeline.from_pretrained(tmp_path)
+    assert len(pipe.generate(3, properties={"qed": 0.9})) == 3
+
+
+def test_smiles_files_of_the_user(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("smiles,name\nCCO,a\n\nCCN b\n")
+    assert list(read_smiles(file)) == ["CCO", "CCN"]
