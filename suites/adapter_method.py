@@ -35,7 +35,7 @@ class AdapterMethod(ParameterEfficientMethod):
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Also encoders of texts and molecules, where the adapters are for images."""
-        if self.on_images and backbone.family.endswith("encoder"):
+        if self.on_images and backbone.family.endswith(("encoder", "generator")):
             return "the backbone does not see an image as tokens"
         return super().unsupported(task, backbone)
 

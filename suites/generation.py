@@ -45,6 +45,10 @@ class Sampler(nn.Module):
         super().__init__()
         self.model, self.drawing = model, drawing or Drawing()
 
+    def forward(self, batch: TokenBatch) -> Any:
+        """What the model says of molecules and their own words."""
+        return self.model(batch)
+
     def pipeline(self) -> GraphsGPTPipeline:
         """The pipeline with the words of this drawing."""
         return GraphsGPTPipeline(self.model, num_words=self.drawing.num_words)
@@ -130,7 +134,7 @@ class GenerationTask(Task):
         batches = self._batches(model, context, context.budget.calibration_examples, "calibration")
         return replace(
             context,
-            target=Target("next-edge", model.config.num_bonds),
+            target=Target("next-edge", 1 + model.config.num_bonds),
             batches=lambda: batches,
             loss=reconstruction_loss,
         )

@@ -32,8 +32,8 @@ class Backbone:
     """What is known of a backbone before it is loaded. `name` is `name[:argument]`.
 
     `family` is the literal `FAMILY` of the backbone's file: transformer, encoder (a transformer that gives features of
-    texts), molecule encoder (Graph2Seq), cnn, graph or fingerprint, or empty where it depends on the argument
-    (`timm:...`).
+    texts), molecule encoder (Graph2Seq), molecule generator (GraphsGPT), cnn, graph or fingerprint, or empty where it
+    depends on the argument (`timm:...`).
     """
 
     name: str

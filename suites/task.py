@@ -58,6 +58,8 @@ class Task(ABC):
     """Names of the data sources, as in `data/manifest/`."""
     trains: ClassVar[bool] = False
     """Whether `Method.fit` gets training data here."""
+    draws: ClassVar[bool] = False
+    """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 
     def unsupported(self, backbone: Backbone) -> str | None:
         """Why this task cannot use `backbone`, or None if it can."""

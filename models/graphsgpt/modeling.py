@@ -31,6 +31,12 @@ class GraphsGPTOutput(ModelOutput):
     targets: Targets | None = None
     words: Tensor | None = None
 
+    @property
+    def logits(self) -> Tensor:
+        """Of the class of the next edge, (N, 1 + bonds)."""
+        assert self.predictions is not None
+        return self.predictions.bond
+
 
 class GraphsGPT(GraphsGPTPreTrainedModel):
     """`encoder` (`Graph2Seq`), `decoder` (`GraphGPT`) and `heads`."""

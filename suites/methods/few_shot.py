@@ -6,7 +6,7 @@ references come from.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -26,6 +26,8 @@ class FewShot(Method):
     """Replace edges that are not allowed; without, a molecule with one is invalid."""
     num_words: int | None = None
     """How many of the model's words to use; None uses all."""
+
+    stochastic: ClassVar[bool] = False
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Only tasks that ask for new molecules and for nothing else."""

@@ -32,5 +32,8 @@ class GraphWords(TrainedMethod):
         return None if task.trains else "this task does not train"
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
-        """The backbone without its further words."""
-        return backbone.keep_words(self.words).requires_grad_(True)
+        """The backbone without its further words; requests, which this task does not make, stay as they are."""
+        backbone.keep_words(self.words).requires_grad_(True)
+        if backbone.encoder.condition is not None:
+            backbone.encoder.condition.requires_grad_(False)
+        return backbone

@@ -6,7 +6,7 @@ lets the model write molecules that do not exist.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -28,6 +28,8 @@ class Sampling(Method):
     """False is the control that leaves out what is asked for."""
     num_words: int | None = None
     """How many of the model's words to use; None uses all."""
+
+    stochastic: ClassVar[bool] = False
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Only tasks that generate."""

@@ -6,7 +6,7 @@ and a novelty of 0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -31,6 +31,8 @@ class Copier(Sampler):
 @dataclass(frozen=True, kw_only=True)
 class TrainingCopies(Method):
     """Nothing to configure."""
+
+    stochastic: ClassVar[bool] = False
 
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Only tasks that ask for new molecules and for nothing else."""

@@ -1,4 +1,4 @@
-"""What the Graph2Seq backbones have in common: the argument, and random weights from the cell's generator."""
+"""What the backbones of GraphsGPT have in common: the argument, small sizes, random weights from a generator."""
 
 import copy
 from typing import get_args
@@ -9,6 +9,7 @@ from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.features import Pool
 from sparsebench.models.graphsgpt.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.vocabulary import Vocabulary
 
 
 def pool_of(name: str, argument: str | None) -> Pool:
@@ -17,6 +18,19 @@ def pool_of(name: str, argument: str | None) -> Pool:
     if argument is not None and argument not in known:
         raise ValueError(f"backbone {name!r} wants one of {', '.join(known)}, as in {name}:mean, not {argument!r}")
     return argument or "first"  # type: ignore[return-value]
+
+
+def tiny_config() -> GraphsGPTConfig:
+    """The size of smoke tests."""
+    return GraphsGPTConfig.of(
+        Vocabulary.improved(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_words=4,
+        properties={"logp": (2.5, 1.0)},
+    )
 
 
 def random_encoder(config: GraphsGPTConfig, generator: torch.Generator) -> Graph2Seq:

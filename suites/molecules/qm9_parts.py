@@ -1,37 +1,14 @@
 """QM9 for training GraphsGPT: 100,000 training molecules, 1,000 test molecules without a twin among them."""
 
 import functools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import islice
-from typing import Any
 
 import torch
 
 from sparsebench.data.molecules.qm9 import qm9
-from sparsebench.models.graphsgpt import TokenBatch, TokenisedMolecules, Tokenizer, Vocabulary, collate
 
 TRAIN, TEST = 100_000, 1_000
-
-
-@dataclass(frozen=True)
-class TokenData:
-    """Tokens of the training molecules, for the training loop."""
-
-    train: Sequence[Any]
-    lengths: Sequence[int]
-    device: torch.device
-
-    def collate(self, molecules: list[Any]) -> TokenBatch:
-        """A batch on the cell's device."""
-        return collate(molecules).to(self.device)
-
-
-def token_data(vocabulary: Vocabulary, device: torch.device) -> TokenData:
-    """All training molecules that have tokens."""
-    tokens = _tokens(vocabulary)
-    rows = tokens.ok.tolist()
-    return TokenData([tokens[row] for row in rows], tokens.lengths[rows].tolist(), device)
 
 
 @functools.cache
@@ -53,9 +30,3 @@ def _flat(smiles: str) -> str:
     from rdkit import Chem
 
     return Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False)
-
-
-@functools.lru_cache(maxsize=1)
-def _tokens(vocabulary: Vocabulary) -> TokenisedMolecules:
-    """Tokenised once per process."""
-    return Tokenizer(vocabulary)(parts()[0])

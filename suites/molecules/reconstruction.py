@@ -17,8 +17,7 @@ def reconstruct(sampler: Any, smiles: Sequence[str]) -> Scores:
     """Shares of molecules whose canonical SMILES (without stereo) comes back: "exact" with all words of the sampler,
     "exact K=1" and so on with fewer. A molecule that has no tokens counts as not reconstructed.
 
-    "bits" is the mean negative log-likelihood of the molecules given their words, in bits; how they are decoded is
-    greedy and constrained.
+    Decoding is greedy and constrained.
     """
     pipeline = sampler.pipeline()
     most = pipeline.num_words or sampler.model.config.num_words
@@ -28,6 +27,11 @@ def reconstruct(sampler: Any, smiles: Sequence[str]) -> Scores:
         metrics[f"exact K={words}"] = share(sum(found), len(found))
     metrics["exact"] = metrics[f"exact K={most}"]
     return Scores("exact", metrics, {"exact": found})
+
+
+def valid_share(made: Sequence[Generated]) -> Metric:
+    """Share of the molecules that can be read and were not cut short."""
+    return share(sum(one.status == "ok" for one in made), len(made))
 
 
 def _exact(pipeline: GraphsGPTPipeline, smiles: Sequence[str]) -> list[bool]:

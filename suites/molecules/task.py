@@ -15,7 +15,8 @@ from sparsebench.data.molecules.tables import moleculenet
 from sparsebench.reports.record import Metric
 
 from ..context import Context
-from ..method import Method
+from ..generation import FAMILY as GENERATOR
+from ..method import Backbone, Method
 from ..prediction import Examples, PredictionTask, Splits
 from ..task import LoadBackbone, Outcome
 
@@ -32,6 +33,10 @@ class MoleculeTask(PredictionTask):
 
     Inputs are SMILES strings, targets (N, T) with NaN for a missing label. RMSE carries the table's unit.
     """
+
+    def unsupported(self, backbone: Backbone) -> str | None:
+        """A generator gives no features: its encoder is a backbone of its own."""
+        return "the backbone writes molecules: take its encoder, graph2seq" if backbone.family == GENERATOR else None
 
     @abstractmethod
     def table(self) -> MoleculeTable:

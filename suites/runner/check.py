@@ -1,6 +1,6 @@
 """The conformance battery that every method passes, in each suite that it serves; plug-ins are checked the same way.
 
-It runs on the suite's `synthetic` task and the first backbone without downloads that the method supports.
+It runs on the first synthetic task of the suite and the first backbone without downloads that the method supports.
 """
 
 import copy
@@ -33,12 +33,13 @@ class Case:
     name: str
     suite: str
     backbone: Entry
+    task: str = TASK
 
     def setup(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Setup:
         """The synthetic task; the backbone's own random weights do not depend on the seed."""
-        context = Context(suite=self.suite, task=TASK, seed=seed, budget=BUDGET, dtype=dtype)
+        context = Context(suite=self.suite, task=self.task, seed=seed, budget=BUDGET, dtype=dtype)
         load = backbone_loader(self.backbone, self.backbone.name)
-        task = load_task(find("task", TASK, self.suite))
+        task = load_task(find("task", self.task, self.suite))
         return task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context)
 
     def fitted(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
@@ -147,14 +148,19 @@ BATTERY: tuple[Callable[[Case], None], ...] = (shape, determinism, save_and_load
 def cases(name: str) -> list[Case]:
     """One case for each suite with a backbone that the method supports. Raises `UsageError` for an unknown method."""
     method = load_method(find("method", name), {})
-    found = []
-    for suite in suites():
-        task = type(load_task(find("task", TASK, suite)))
+    found = (_case(method, name, suite) for suite in suites())
+    return [case for case in found if case is not None]
+
+
+def _case(method: Method, name: str, suite: str) -> Case | None:
+    tasks = sorted(task for task in entries("task", suite) if task.startswith(TASK))
+    for task in tasks:
+        kind = type(load_task(find("task", task, suite)))
         for backbone in _without_download(suite):
-            if method.unsupported(task, backbone.backbone(backbone.name)) is None:
-                found.append(Case(method, name, suite, backbone))
-                break
-    return found
+            known = backbone.backbone(backbone.name)
+            if method.unsupported(kind, known) is None and kind().unsupported(known) is None:
+                return Case(method, name, suite, backbone, task)
+    return None
 
 
 def _without_download(suite: str) -> Sequence[Entry]:

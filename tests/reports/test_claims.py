@@ -136,3 +136,14 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     assert "our own" in page
     assert 'id="claims"' not in render(found, [], tmp_path / "without", infos).read_text()
     assert not (tmp_path / "without" / "claims.md").exists()
+
+
+def test_a_claim_about_backbones_compares_rows_wherever_they_ran(records):
+    moved = [
+        dataclasses.replace(r, cell=dataclasses.replace(r.cell, backbone=f"net of {r.cell.label}"))
+        for r in records({"A": 1.0, "B": 2.0})
+    ]
+    assert judge([CLAIM], moved)[0].verdict == "undecided"
+    (finding,) = judge([dataclasses.replace(CLAIM, backbone="")], moved)
+    assert finding.verdict == "reproduced" and finding.seeds == 3
+    assert "A < B in bits; t |" in to_markdown([finding])

@@ -9,6 +9,8 @@ import torch
 
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Vocabulary
 
+from ..pooling import random_model
+
 SOURCES = ()
 FAMILY = "molecule generator"
 RANDOM_WEIGHTS = True
@@ -28,6 +30,5 @@ def load(generator: torch.Generator, argument: str | None = None) -> GraphsGPT:
         intermediate_size=4 * width,
         num_hidden_layers=int(match[2]),
         num_attention_heads=width // HEAD,
-        seed=int(torch.randint(2**31 - 1, (), generator=generator)),
     )
-    return GraphsGPT(config)
+    return random_model(config, generator)

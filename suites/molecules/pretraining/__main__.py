@@ -32,18 +32,19 @@ def main(
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 12_000,
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 6_000,
     batch_size: Annotated[int, typer.Option(help="Molecules for each process and step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1.5e-3,
+    learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its peak.")] = 3e-3,
+    matrix_rate: Annotated[float, typer.Option(help="Of Muon, for the matrices of the layers.")] = 1e-2,
     width: Annotated[int, typer.Option(help="Hidden size; the FFN has four times as many.")] = 128,
     layers: Annotated[int, typer.Option(help="Of each half.")] = 4,
     heads: Annotated[int, typer.Option(help="Of each layer.")] = 4,
     words: Annotated[int, typer.Option(help="K, the graph words of a molecule.")] = 8,
-    word_dropout: Annotated[float, typer.Option(help="Share of the steps with 1..K words.")] = 0.75,
+    word_dropout: Annotated[float, typer.Option(help="Share of the steps with 1..K words.")] = 0.3,
     requests: Annotated[
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
     ] = 150_000,
-    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.4,
+    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.3,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights, order and requests.")] = 0,
@@ -55,7 +56,9 @@ def main(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        matrix_rate=matrix_rate,
         request_share=request_share if requests else 0.0,
+        word_dropout=word_dropout,
         seed=seed,
     )
     corpus = _corpus(out / "corpus", smiles, requests, workers)

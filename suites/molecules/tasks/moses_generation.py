@@ -23,12 +23,13 @@ class MosesGeneration(MosesTask):
     """
 
     version = "1"
+    draws = True
     group = "generation"
     sources = ("moses", "chemnet")
     few_shot = True
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-        """Draw, and score; "repaired" is the share of molecules in which constraints replaced an edge."""
+        """ "repaired" is the share of molecules in which constraints replaced an edge."""
         count = context.budget.test_examples or MOLECULES
         references = self.training_molecules(count, context.task_generator("references"))
         made = sampler.draw(count, references, context.task_generator("sampling"))

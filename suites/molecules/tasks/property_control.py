@@ -20,6 +20,7 @@ class PropertyControl(MosesTask):
     """
 
     version = "1"
+    draws = True
     group = "property control"
     sources = ("moses",)
 

@@ -10,8 +10,9 @@ from sparsebench.models.graphsgpt import GraphsGPT
 from ...context import Context
 from ...generation import GenerationTask, own_vocabulary
 from ...scores import Scores
-from ..qm9_parts import parts, token_data
+from ..qm9_parts import parts
 from ..reconstruction import reconstruct
+from ..token_data import token_data
 
 
 class QM9Reconstruction(GenerationTask):
@@ -29,7 +30,7 @@ class QM9Reconstruction(GenerationTask):
 
     def data(self, model: GraphsGPT, context: Context) -> Any:
         """Tokens of the training molecules."""
-        return token_data(own_vocabulary(model), context.device)
+        return token_data(parts()[0], own_vocabulary(model), context.device)
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
         """Encode and decode the test molecules."""

@@ -20,6 +20,7 @@ class ScaffoldGeneration(MosesTask):
     """
 
     version = "1"
+    draws = True
     group = "scaffolds"
     sources = ("moses",)
 

@@ -5,10 +5,8 @@ import numpy as np
 from sparsebench.data.molecules.table import MoleculeTable, build_table
 
 from ...context import Target
+from ..chains import chains
 from ..task import MoleculeTask
-
-COUNT = 240
-PIECES = ("C", "CO", "CN", "C(=O)", "C(C)", "C(F)", "C(O)", "C1CC(C1)", "C1CCC(CC1)", "c1ccc(cc1)", "c1ccc(nc1)")
 
 
 class Synthetic(MoleculeTask):
@@ -22,10 +20,5 @@ class Synthetic(MoleculeTask):
         """Different molecules with their Wildman-Crippen logP, without a unit."""
         from rdkit.Chem import Crippen, MolFromSmiles
 
-        generator = np.random.default_rng(0)
-        smiles: dict[str, None] = {}
-        while len(smiles) < COUNT:
-            chosen = generator.choice(PIECES, size=generator.integers(3, 8))
-            smiles["C" + "".join(chosen) + "C"] = None
-        targets = np.array([[Crippen.MolLogP(MolFromSmiles(text))] for text in smiles])  # type: ignore[attr-defined]
-        return build_table("synthetic", list(smiles), targets, "regression", ["logP"], [""])
+        targets = np.array([[Crippen.MolLogP(MolFromSmiles(text))] for text in chains()])  # type: ignore[attr-defined]
+        return build_table("synthetic", list(chains()), targets, "regression", ["logP"], [""])

@@ -67,6 +67,19 @@ def test_a_wrong_claim_is_explained(changes: dict[str, Any], message: str, tmp_p
         load(tmp_path, **changes)
 
 
+def test_a_claim_about_backbones_needs_rows_that_name_theirs(tmp_path: Path) -> None:
+    content = copy.deepcopy(SUITE) | {"backbones": ["tiny", "ecfp4"]}
+    content["claims"] = [{key: value for key, value in CLAIM.items() if key != "backbone"}]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({"molecules": content}))
+    with pytest.raises(UsageError, match=r"names no backbone, and the row 'full_tuning' runs on tiny, ecfp4"):
+        load_profile(str(path))
+    full, probe = content["methods"]
+    content["methods"] = [{"name": full, "backbones": ["tiny"]}, probe | {"backbones": ["ecfp4"]}]
+    path.write_text(yaml.safe_dump({"molecules": content}))
+    assert load_profile(str(path)).plans[0].claims[0].backbone == ""
+
+
 def test_a_task_may_be_for_some_rows_only(tmp_path: Path) -> None:
     profile = load(tmp_path)
     pairs = {(cell.info.label, cell.info.task) for cell in expand(profile)}

@@ -1,0 +1,18 @@
+"""GraphsGPT with random weights: 2 layers, width 32, 4 words (smoke test only)"""
+
+import torch
+
+from sparsebench.models.graphsgpt import GraphsGPT
+
+SOURCES = ()
+RANDOM_WEIGHTS = True
+FAMILY = "molecule generator"
+
+
+def load(generator: torch.Generator, argument: str | None = None) -> GraphsGPT:
+    """Both halves. Raises ValueError for an argument: there is nothing to choose."""
+    from ..pooling import random_model, tiny_config
+
+    if argument is not None:
+        raise ValueError(f"backbone 'tiny_generator' takes no argument, not {argument!r}")
+    return random_model(tiny_config(), generator)

@@ -1,0 +1,131 @@
+"""Tasks that write molecules: ways to draw, what a cell gives, and the packaged model on real molecules."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from rdkit import Chem
+
+from sparsebench.reports.molecules import KEY as MOLECULES
+from sparsebench.reports.property_control import KEY as CONTROL
+from sparsebench.suites.context import Budget, Context
+from sparsebench.suites.generation import Drawing, Sampler
+from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.few_shot import FewShot
+from sparsebench.suites.methods.graph_words import GraphWords
+from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.sampling import Sampling
+from sparsebench.suites.methods.training_copies import TrainingCopies
+from sparsebench.suites.molecules import qm9_parts
+from sparsebench.suites.molecules.backbones import gin, graphsgpt, graphsgpt_random, tiny_generator
+from sparsebench.suites.molecules.tasks.moses_generation import MosesGeneration
+from sparsebench.suites.molecules.tasks.moses_reconstruction import MosesReconstruction
+from sparsebench.suites.molecules.tasks.property_control import PropertyControl
+from sparsebench.suites.molecules.tasks.qm9_reconstruction import QM9Reconstruction
+from sparsebench.suites.molecules.tasks.scaffold_generation import ScaffoldGeneration
+from sparsebench.suites.molecules.tasks.synthetic_generation import SyntheticGeneration
+from sparsebench.suites.task import Task
+
+
+def context(task: str, seed: int = 0, **budget: int) -> Context:
+    given = {"epochs": 1, "batch_size": 16, "test_examples": 12, "calibration_examples": 16} | budget
+    return Context(suite="molecules", task=task, seed=seed, budget=Budget(**given))
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def values(outcome: Any) -> Mapping[str, float]:
+    return {name: metric.value for name, metric in outcome.metrics.items()}
+
+
+def test_constraints_and_requests_of_a_sampler() -> None:
+    model = tiny_generator.load(draws())
+    made = Sampler(model).draw(20, (), draws())
+    assert all(one.smiles for one in made)
+    free = Sampler(model, Drawing(constrained=False)).draw(20, (), draws())
+    assert not all(one.smiles for one in free)
+    deaf = Sampler(model, Drawing(heed=False))
+    heard, ignored = (s.draw(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
+    plain = Sampler(model).draw(9, (), draws())
+    assert [one.smiles for one in ignored] == [one.smiles for one in plain] != [one.smiles for one in heard]
+    shots = Sampler(model, Drawing(noise=0.0)).draw(4, ["CCO", "CCN"], draws())
+    assert shots[0].smiles == shots[2].smiles and shots[1].smiles == shots[3].smiles
+
+
+def test_training_moves_a_generator_and_shows_a_curve() -> None:
+    task = SyntheticGeneration()
+    outcome = task.run(GraphWords(words=2), tiny_generator.load, context("synthetic_generation", epochs=2))
+    curve = outcome.curves["train loss"]
+    assert curve[-1][1] < curve[0][1] and outcome.main_metric == "exact"
+    assert {"exact K=1", "exact K=2", "valid"} <= set(outcome.metrics) and "exact K=4" not in outcome.metrics
+    assert outcome.costs is not None and outcome.costs.unit == "molecule" and outcome.costs.flops
+
+
+def test_only_generators_write_molecules() -> None:
+    from sparsebench.suites.method import Backbone
+
+    assert SyntheticGeneration().unsupported(Backbone("gin", "graph"))
+    assert FewShot().unsupported(SyntheticGeneration, Backbone("g", "molecule generator")) is None
+    assert FewShot().unsupported(PropertyControl, Backbone("g", "molecule generator"))
+    with pytest.raises(TypeError, match="must be a GraphsGPT, not GraphBody"):
+        SyntheticGeneration().setup(gin.load, context("synthetic_generation"))
+    with pytest.raises(ValueError, match="wants width x layers"):
+        graphsgpt_random.load(draws(), "100x3")
+    assert graphsgpt_random.load(draws(), "64x1").config.num_words == 8
+
+
+def test_no_test_molecule_of_qm9_has_a_twin_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = ["C" * n + end for n in range(1, 30) for end in ("O", "N", "F")] + ["C[C@H](O)F", "C[C@@H](O)F"] * 5
+    monkeypatch.setattr(qm9_parts, "qm9", lambda: pieces)
+    monkeypatch.setattr(qm9_parts, "TRAIN", 60)
+    qm9_parts.parts.cache_clear()
+    train, test = qm9_parts.parts()
+    qm9_parts.parts.cache_clear()
+    flat = [{Chem.CanonSmiles(text, useChiral=0) for text in part} for part in (train, test)]
+    assert len(train) == 60 and test and not flat[0] & flat[1]
+    assert QM9Reconstruction.trains
+
+
+@pytest.mark.data
+def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
+    task = MosesGeneration()
+    drawn = values(task.run(Dense(), graphsgpt.load, context("moses_generation", test_examples=60)))
+    copies = values(task.run(TrainingCopies(), graphsgpt.load, context("moses_generation", test_examples=60)))
+    wrecked = values(task.run(RandomSplit(), graphsgpt.load, context("moses_generation", test_examples=60)))
+    assert drawn["valid"] == copies["valid"] == 1.0 and copies["Novelty"] < 0.05 < drawn["Novelty"]
+    assert copies["FCD/Test"] < drawn["FCD/Test"] < wrecked["FCD/Test"]
+    assert {"SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv", "Filters", "repaired"} <= set(drawn)
+
+
+@pytest.mark.data
+def test_noise_trades_validity_for_novelty() -> None:
+    task, found = MosesGeneration(), []
+    for noise in (0.1, 2.0):
+        method = FewShot(noise=noise, constrained=False)
+        outcome = task.run(method, graphsgpt.load, context("moses_generation", test_examples=60))
+        found.append(values(outcome))
+        assert len(outcome.details[MOLECULES][0]["items"]) >= 1
+    assert found[0]["valid"] > found[1]["valid"] and found[0]["Novelty"] < found[1]["Novelty"]
+
+
+@pytest.mark.data
+def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
+    budget = {"test_examples": 40}
+    outcome = MosesReconstruction().run(Dense(), graphsgpt.load, context("moses_reconstruction", **budget))
+    found = values(outcome)
+    assert found["exact"] >= 0.5 and outcome.details[MOLECULES][0]["kind"] == "path"
+    steered = [
+        _run(PropertyControl(), Sampling(heed=heed), "property_control", test_examples=8) for heed in (True, False)
+    ]
+    assert steered[0][0]["spearman"] > 0.4 > abs(steered[1][0]["spearman"])
+    assert set(steered[0][1][CONTROL]) == {"logp", "qed", "sa", "mw"}
+    held = [_run(ScaffoldGeneration(), Sampling(heed=heed), "scaffolds", test_examples=4)[0] for heed in (True, False)]
+    assert held[0]["holds"] > held[1]["holds"]
+
+
+def _run(task: Task, method: Any, name: str, **budget: int) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+    outcome = task.run(method, graphsgpt.load, context(name, **budget))
+    return values(outcome), outcome.details
