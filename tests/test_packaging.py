@@ -46,6 +46,7 @@ def test_the_wheel_holds_every_file_of_the_four_folders(wheel: list[str]) -> Non
     wanted = {f"sparsebench/{path}" for path in tracked() if path.suffix in SHIPPED and "results" not in path.parts}
     assert wanted - set(wheel) == set()
     assert "sparsebench/suites/runner/cli.py" in wheel
+    assert "sparsebench/suites/molecules/weights/graphsgpt_small/config.json" in wheel
 
 
 def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import load
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 
 FOLDER = Path(__file__).with_name("weights") / "graphsgpt_small"
-CHECKSUM = "0101996ed31d74e32993736ec17aa4b5ee26f2c25be676af180321a745a82045"
+CHECKSUM = "0a7abd5fd85f1443b19e25b5c7a1684c52f13637f08546600f364e1ef6a86e8c"
 """sha256 of the weights: what the backbones were written for."""
 
 

@@ -45,7 +45,8 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
     reason = method.unsupported(type(task), known) or task.unsupported(known)
     code = code_hash(entries, about.libraries)
     several = method.stochastic or task.draws or entries[2].constant("RANDOM_WEIGHTS", False)
-    for seed in range(plan.seeds if several and not reason else 1):
+    seeds = task_row.seeds or plan.seeds
+    for seed in range(seeds if several and not reason else 1):
         info = CellInfo(
             suite=plan.suite,
             suite_version=about.version,

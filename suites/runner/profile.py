@@ -51,6 +51,8 @@ class TaskRow:
     budget: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[str, ...] = ()
     """Restricts the task to the rows with these labels."""
+    seeds: int | None = None
+    """Seeds of this task alone; None takes the suite's."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,9 @@ def _plan(name: str, section: Any) -> SuitePlan:
     _check_values(name, given, rows)
     labels = [row.label for row in rows]
     for task in tasks:
+        if task.seeds is not None and (not isinstance(task.seeds, int) or task.seeds < 1):
+            where = f"suite {name!r}: seeds of {task.name!r}"
+            raise UsageError(f"{where} must be a whole number from 1, not {task.seeds!r}")
         _known(f"suite {name!r}: task {task.name!r}", "row", task.rows, labels)
     backbones = tuple(map(str, given.pop("backbones")))
     known = {"row": labels, "task": [task.name for task in tasks], "backbone": backbones}

@@ -1,5 +1,6 @@
 """GraphGPT's decoding, in tokens, beside `generate` of an equally large Llama, and in molecules beside the way of the
-published code: no cache, every prefix anew for each edge, a Python loop over the molecules. One thread.
+published code: no cache, every prefix anew for each edge, a Python loop over the molecules. Wall clock; tokens on one
+thread and on two, molecules on one.
 
 Random weights, with heads that write a legal chain: every state prefers a single or a double bond to a stop, the begin
 is the last atom and the end is new. So both ways give the same molecules, and nothing is ever repaired.
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPE
 VOCABULARY = Vocabulary.improved([(6, 0), (14, 0)])
 EDGES = 22  # of 45 tokens: the mean of MOSES
 BATCHES = (1, 8, 64)
+CLOCK = "wall clock"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Row = tuple[int, int, int, int]
 
@@ -104,13 +106,16 @@ def llama() -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rows", BATCHES)
 @pytest.mark.parametrize("variant", ["ours", "generate"])
 @torch.no_grad()
-def test_tokens(variant: str, rows: int, dtype: str, measure: Callable[..., None]) -> None:
+def test_tokens(variant: str, rows: int, dtype: str, threads: int, measure: Callable[..., None]) -> None:
+    torch.set_num_threads(threads)
     tokens = 1 + 2 * EDGES
-    group = f"decoding of {tokens} tokens, 8 layers 512 wide, batch {rows}, {dtype}"
+    group = f"decoding of {tokens} tokens, 8 layers 512 wide, batch {rows}, {dtype}, {threads} threads"
+    facts = {"variant": variant, "tokens": rows * tokens, "clock": CLOCK}
     if variant == "generate":
         model = llama().to(DTYPES[dtype])
         ids = torch.randint(2, 320, (rows, 2), generator=torch.Generator().manual_seed(0))  # as one word and BOS
@@ -119,13 +124,12 @@ def test_tokens(variant: str, rows: int, dtype: str, measure: Callable[..., None
             return model.generate(ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0)
 
         assert call().shape == (rows, 2 + tokens)
-        measure(call, group=group, role="peer", model=model, inputs=call(), variant=variant, tokens=rows * tokens)
+        measure(call, group=group, role="peer", model=model, inputs=call(), **facts)
         return
     model = chain_writer(Size(512, 8, 8), 1).to(DTYPES[dtype])
     words, cached = new_words(rows, 1, 512).to(DTYPES[dtype]), CachedDecoder(model, rows)
     written = ours(cached, words)
     assert [molecule.shape for molecule in written] == [(4, tokens)] * rows
-    facts = {"variant": variant, "tokens": rows * tokens}
     work = Written(model, written)
     measure(lambda: ours(cached, words), group=group, role="ours", model=work, inputs=words, **facts)
 
@@ -187,4 +191,4 @@ def test_molecules(variant: str, size: str, measure: Callable[..., None]) -> Non
     group = f"decoding of 256 molecules of {1 + EDGES} atoms, {size}, float32"
     role = "ours" if variant == "ours" else "peer"
     work = Written(model, written)
-    measure(call, group=group, role=role, model=work, inputs=words, variant=variant, molecules=len(words))
+    measure(call, group=group, role=role, model=work, inputs=words, variant=variant, molecules=len(words), clock=CLOCK)

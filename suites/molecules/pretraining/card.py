@@ -7,20 +7,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
-from rdkit import Chem, rdBase
 
-from sparsebench.models.graphsgpt import GraphsGPT, TokenisedMolecules, Tokenizer, to_smiles
-from sparsebench.models.graphsgpt.cache import CachedDecoder
-from sparsebench.models.graphsgpt.decoding import Decoded, DecodingConfig, decode
+from sparsebench.models.graphsgpt import GraphsGPT
 
+from ...generation import Drawing, Sampler
+from ..reconstruction import reconstruct
 from .corpus import Corpus
 from .loop import Settings
 
-HELD_OUT, SAMPLES, BATCH = 1000, 1000, 250
+HELD_OUT, SAMPLES = 1000, 1000
 
 
 def write_model(
@@ -47,64 +45,19 @@ def write_model(
     (folder / "card.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-@torch.inference_mode()
 def reconstruction(model: GraphsGPT, smiles: Sequence[str]) -> dict[str, float]:
     """Share of the molecules that come back exactly (canonical SMILES without stereo), by number of words."""
-    if not smiles:
-        return {}
-    tokenizer = Tokenizer(_vocabulary(model))
-    tokens = tokenizer(smiles)
-    cached = CachedDecoder(model, BATCH)
-    return {
-        str(words): round(sum(_same(model, cached, tokens, words)) / len(smiles), 4)
-        for words in range(1, model.config.num_words + 1)
-    }
+    metrics = reconstruct(Sampler(model), smiles).metrics if smiles else {}
+    return {name: round(metric.value, 4) for name, metric in metrics.items() if name != "exact"}
 
 
-def _same(model: GraphsGPT, cached: CachedDecoder, tokens: TokenisedMolecules, words: int) -> list[bool]:
-    found: list[bool] = []
-    vocabulary = _vocabulary(model)
-    for start in range(0, len(tokens), BATCH):
-        rows = range(start, min(start + BATCH, len(tokens)))
-        made = decode(cached, model.encoder(tokens.batch(list(rows)), words))
-        for row, molecule in zip(rows, made, strict=True):
-            wanted = tokens[row]
-            known = wanted.shape[1] > 0 and molecule.status == "complete"
-            found.append(known and to_smiles(molecule.tokens, vocabulary) == to_smiles(wanted, vocabulary))
-    return found
-
-
-@torch.inference_mode()
 def samples(model: GraphsGPT, seed: int) -> dict[str, float]:
     """Validity, without and with constraints, and uniqueness of molecules drawn at temperature 1 without a request."""
-    if not model.config.properties:
-        return {}
-    nothing = Tokenizer(_vocabulary(model))([""] * BATCH).batch()
-    words = model.encoder(nothing, wanted=torch.full((BATCH, len(model.config.property_names)), torch.nan))
     found: dict[str, float] = {}
-    for constrained in (False, True):
+    for constrained in (False, True) if model.config.properties else ():
         draw = torch.Generator().manual_seed(seed)
-        config = DecodingConfig(constrained=constrained, temperature=1.0)
-        made = [molecule for _ in range(SAMPLES // BATCH) for molecule in decode(model, words, None, config, draw)]
-        read = [_readable(molecule, model) for molecule in made]
-        valid = [smiles for smiles in read if smiles]
+        made = Sampler(model, Drawing(constrained=constrained)).draw(SAMPLES, (), draw)
+        valid = [one.smiles for one in made if one.status == "ok"]
         name = "constrained" if constrained else "free"
         found |= {f"valid, {name}": len(valid) / len(made), f"unique, {name}": len(set(valid)) / max(1, len(valid))}
     return found
-
-
-def _readable(molecule: Decoded, model: GraphsGPT) -> str | None:
-    if molecule.status != "complete":
-        return None
-    try:
-        with rdBase.BlockLogs():
-            smiles = to_smiles(molecule.tokens, _vocabulary(model))
-            return smiles if Chem.MolFromSmiles(smiles) is not None else None
-    except ValueError:
-        return None
-
-
-def _vocabulary(model: GraphsGPT) -> Any:
-    from sparsebench.models.graphsgpt import Vocabulary
-
-    return Vocabulary.from_dict(model.config.vocabulary or {})

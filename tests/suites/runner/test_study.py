@@ -88,6 +88,17 @@ def test_a_task_may_be_for_some_rows_only(tmp_path: Path) -> None:
     assert [cell.info.task for cell in expand(Profile("p", (named,)))] == ["freesolv"]
 
 
+def test_a_task_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    tasks = [{"name": "synthetic", "seeds": 2}, {"name": "freesolv", "rows": ["full_tuning"]}]
+    path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": tasks, "methods": ["full_tuning"], "claims": []}}))
+    cells = [(cell.info.task, cell.info.seed) for cell in expand(load_profile(str(path)))]
+    assert sorted(cells) == [*(("freesolv", seed) for seed in range(3)), ("synthetic", 0), ("synthetic", 1)]
+    path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": [{"name": "synthetic", "seeds": 0}]}}))
+    with pytest.raises(UsageError, match="seeds of 'synthetic' must be a whole number from 1, not 0"):
+        load_profile(str(path))
+
+
 def test_a_task_for_an_unknown_row_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": [{"name": "synthetic", "rows": ["prob"]}]}}))
