@@ -34,8 +34,7 @@ class MosesGeneration(MosesTask):
         references = self.training_molecules(count, context.task_generator("references"))
         made = sampler.draw(count, references, context.task_generator("sampling"))
         metrics: dict[str, Metric] = dict(moses_metrics([one.smiles for one in made], training=training_set()))
-        repaired = share(sum(one.repaired > 0 for one in made), len(made))
-        metrics["repaired"] = replace(repaired, higher_is_better=False)
+        metrics["repaired"] = replace(share(sum(one.repaired > 0 for one in made), len(made)), higher_is_better=False)
         main = "FCD/Test" if "FCD/Test" in metrics else "valid"
         panel = grid(f"the first of {count:,} molecules, seed {context.seed}", made)
         return Scores(main, metrics, {"smiles": [one.smiles for one in made]}), to_details([panel])

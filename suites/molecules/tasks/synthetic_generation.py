@@ -15,7 +15,7 @@ from ..chains import chains
 from ..reconstruction import reconstruct, valid_share
 from ..token_data import token_data
 
-TRAIN = 200
+TRAIN = 200  # of 240
 
 
 class SyntheticGeneration(GenerationTask):
@@ -23,12 +23,10 @@ class SyntheticGeneration(GenerationTask):
 
     version = "1"
     group = "generation smoke test"
-    trains = True
-    draws = True
-    few_shot = True
+    trains = draws = few_shot = True
 
     def training_molecules(self, count: int, generator: torch.Generator) -> list[str]:
-        """`count` different ones."""
+        """Different ones."""
         return [chains()[row] for row in torch.randperm(TRAIN, generator=generator)[:count].tolist()]
 
     def data(self, model: GraphsGPT, context: Context) -> Any:
@@ -37,6 +35,6 @@ class SyntheticGeneration(GenerationTask):
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
         """Exact reconstruction, and validity of ten drawn molecules."""
-        scores = reconstruct(sampler, chains()[TRAIN:][: context.budget.test_examples])
         made = sampler.draw(10, chains()[:10], context.task_generator("sampling"))
+        scores = reconstruct(sampler, chains()[TRAIN:][: context.budget.test_examples])
         return replace(scores, metrics={**scores.metrics, "valid": valid_share(made)}), {}

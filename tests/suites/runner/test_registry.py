@@ -74,7 +74,10 @@ def test_every_built_in_profile_expands_and_its_baseline_is_a_row() -> None:
 def test_the_report_knows_the_baseline_of_every_group() -> None:
     infos = suite_infos()
     assert {name: info.group_baselines for name, info in infos.items() if info.group_baselines} == {
-        "llm": {"text": "linear_probe", "trained multiple choice": "dense"}
+        "llm": {"text": "linear_probe", "trained multiple choice": "dense"},
+        "molecules": dict.fromkeys(
+            ("generation", "reconstruction", "property control", "scaffolds", "generation smoke test"), "dense"
+        ),
     }
     groups = {load_task(entry).group for entry in entries("task", "llm").values()}
     assert infos["llm"].group_baselines.keys() <= groups
