@@ -45,6 +45,7 @@ def main(
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
     ] = 150_000,
     request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.3,
+    grow: Annotated[float, typer.Option(help="Share of the steps in which molecules grow to their length.")] = 0.4,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights, order and requests.")] = 0,
@@ -59,6 +60,7 @@ def main(
         matrix_rate=matrix_rate,
         request_share=request_share if requests else 0.0,
         word_dropout=word_dropout,
+        grow=grow,
         seed=seed,
     )
     corpus = _corpus(out / "corpus", smiles, requests, workers)
@@ -79,6 +81,7 @@ def main(
         num_words=words,
         word_dropout=word_dropout,
         seed=seed,
+        grow=round(grow * steps),
     )
     model, seconds = pretrain(GraphsGPT(config), batches, settings, out)
     if state.is_main_process:

@@ -15,6 +15,7 @@ from sparsebench.models.graphsgpt import TokenBatch, length_batches
 from ...context import derive_seed
 from .corpus import Corpus
 
+SHORTEST = 9
 FREE, KEEP = 0.25, 0.5
 """Share of the requests that ask for nothing, and of the scaffolds and of each property that the others ask for."""
 
@@ -31,7 +32,12 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """`request_share` of the steps are requests. All processes have the same kind of step and the same K'."""
+    """`request_share` of the steps are requests. All processes have the same kind of step and the same K'.
+
+    In the first `grow` steps molecules to be written from their own words are cut: to the first 9 tokens at the start,
+    to all at the end. Short beginnings teach how atoms are found by their number; without, the loss after 600 steps on
+    MOSES is that of 200 with it.
+    """
 
     corpus: Corpus
     batch_size: int
@@ -39,6 +45,7 @@ class Batches:
     num_words: int
     word_dropout: float
     seed: int
+    grow: int = 0
 
     def step(self, step: int, rank: int = 0, processes: int = 1) -> Step:
         """What process `rank` sees at `step`; every epoch takes each molecule once, in batches of similar length."""
@@ -47,10 +54,16 @@ class Batches:
         words = int(draw.integers(1, self.num_words + 1)) if fewer else None
         rows = self._rows(is_request, step * processes + rank)
         if not is_request:
-            return Step(self.corpus.molecules.batch(rows), None, None, words)
+            return Step(self._beginning(self.corpus.molecules.batch(rows), step), None, None, words)
         own = np.random.default_rng(derive_seed(self.seed, "request", step, rank))
         source, wanted = self._request(rows, own)
         return Step(self.corpus.molecules.batch(self.corpus.rows[rows]), source, wanted, words)
+
+    def _beginning(self, batch: TokenBatch, step: int) -> TokenBatch:
+        if step >= self.grow:
+            return batch
+        longest = int(self.corpus.molecules.lengths.max())
+        return beginning(batch, SHORTEST + (longest - SHORTEST) * step // self.grow)
 
     def _rows(self, request: bool, index: int) -> np.ndarray:
         """Numbers of molecules, or of requests."""
@@ -90,4 +103,20 @@ def without_tokens(batch: TokenBatch, rows: Tensor) -> TokenBatch:
         mask=batch.mask & keep,
         lengths=batch.lengths * ~rows,
         block=batch.block * keep,
+    )
+
+
+def beginning(batch: TokenBatch, tokens: int) -> TokenBatch:
+    """The first `tokens` tokens of each molecule, and the atom after them if its edge is the last of them."""
+    column = torch.arange(batch.mask.shape[1])
+    there = (column < tokens) | ((column == tokens) & batch.is_node)
+    keep = (batch.mask & there)[:, : tokens + 1]
+    width = tokens + 1
+    return TokenBatch(
+        tokens=batch.tokens[:, :width] * keep,
+        positions=batch.positions[:, :width] * keep.unsqueeze(2),
+        is_node=batch.is_node[:, :width] & keep,
+        mask=keep,
+        lengths=keep.sum(1),
+        block=batch.block[:, :width] * keep,
     )

@@ -35,6 +35,7 @@ class Settings:
     clip: float = 1.0
     request_share: float = 0.3
     word_dropout: float = 0.3
+    grow: float = 0.4
     save_every: int = 500
     log_every: int = 50
     seed: int = 0

@@ -11,7 +11,7 @@ import torch
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, GraphsGPTPipeline, to_smiles
-from sparsebench.suites.molecules.pretraining.batches import Batches
+from sparsebench.suites.molecules.pretraining.batches import Batches, beginning
 from sparsebench.suites.molecules.pretraining.card import write_model
 from sparsebench.suites.molecules.pretraining.corpus import NAMES, Corpus, build_corpus, read_smiles
 from sparsebench.suites.molecules.pretraining.loop import Settings, pretrain
@@ -84,6 +84,20 @@ def test_steps_are_functions_of_their_number(corpus: Corpus) -> None:
             assert torch.equal(one.wanted.nan_to_num(), two.wanted.nan_to_num())
     kinds = {some.step(step).wanted is None for step in range(12)}
     assert kinds == {True, False}
+
+
+def test_molecules_grow_to_their_length(corpus: Corpus) -> None:
+    whole = corpus.molecules.batch(corpus.molecules.ok)
+    for tokens in (1, 2, 4, 100):
+        cut = beginning(whole, tokens)
+        for row, length in enumerate(cut.lengths.tolist()):
+            assert length in (tokens, tokens + 1) or length == whole.lengths[row]
+            assert torch.equal(cut.tokens[row, :length], whole.tokens[row, :length])
+            more = whole.tokens.shape[1] > length and whole.mask[row, length] and whole.is_node[row, length]
+            assert not more  # an edge has the atom that it brings
+    growing = batches(corpus, request_share=0.0, grow=10)
+    longest = [int(growing.step(step).batch.lengths.max()) for step in range(12)]
+    assert longest[0] <= 10
 
 
 def test_an_epoch_takes_every_molecule_once(corpus: Corpus) -> None:
