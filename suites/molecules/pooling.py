@@ -1,7 +1,7 @@
 """What the backbones of GraphsGPT have in common: the argument, small sizes, random weights from a generator."""
 
 import copy
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -20,7 +20,7 @@ def pool_of(name: str, argument: str | None) -> Pool:
     return argument or "first"  # type: ignore[return-value]
 
 
-def tiny_config() -> GraphsGPTConfig:
+def tiny_config(**fields: Any) -> GraphsGPTConfig:
     """The size of smoke tests."""
     return GraphsGPTConfig.of(
         Vocabulary.improved(),
@@ -29,7 +29,7 @@ def tiny_config() -> GraphsGPTConfig:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_words=4,
-        properties={"logp": (2.5, 1.0)},
+        **fields,
     )
 
 

@@ -15,4 +15,4 @@ def load(generator: torch.Generator, argument: str | None = None) -> GraphsGPT:
 
     if argument is not None:
         raise ValueError(f"backbone 'tiny_generator' takes no argument, not {argument!r}")
-    return random_model(tiny_config(), generator)
+    return random_model(tiny_config(properties={"logp": (2.5, 1.0)}), generator)
