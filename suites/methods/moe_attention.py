@@ -38,7 +38,7 @@ class MoEAttention(Method):
     def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
         """Head groups of causal decoders only."""
         other = issubclass(task, PredictionTask) or backbone.family.startswith("molecule")
-        return "attention experts need the causal decoder of a language model" if other else None
+        return "attention experts need a causal decoder" if other else None
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert the attention of every block in place."""
