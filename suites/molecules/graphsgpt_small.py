@@ -9,7 +9,7 @@ from safetensors.torch import load
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 
 FOLDER = Path(__file__).with_name("weights") / "graphsgpt_small"
-CHECKSUM = "0a7abd5fd85f1443b19e25b5c7a1684c52f13637f08546600f364e1ef6a86e8c"
+CHECKSUM = "4a8fe6f133cbc585691457bc94442e6fc846a9124dcfb45ef4f38eb769839bc2"
 """sha256 of the weights: what the backbones were written for."""
 
 

@@ -32,7 +32,7 @@ def write_model(
     found = {
         "model": "GraphsGPT, improved mode: both halves and heads",
         "parameters": sum(weight.numel() for weight in rounded.parameters()),
-        "molecules": {"trained on": len(corpus.molecules.ok), "with requests": len(corpus.scaffolds)},
+        "molecules": {"in the corpus": len(corpus.molecules.ok), "with requests": len(corpus.scaffolds)},
         "settings": asdict(settings),
         "processes": PartialState().num_processes,
         "seconds": round(seconds),

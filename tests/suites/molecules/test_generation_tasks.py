@@ -116,7 +116,7 @@ def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
     budget = {"test_examples": 40}
     outcome = MosesReconstruction().run(Dense(), graphsgpt.load, context("moses_reconstruction", **budget))
     found = values(outcome)
-    assert 0 <= found["exact"] <= 1 and outcome.details[MOLECULES][0]["kind"] == "path"
+    assert found["exact"] >= 0.3 and outcome.details[MOLECULES][0]["kind"] == "path"
     steered = [
         _run(PropertyControl(), Sampling(heed=heed), "property_control", test_examples=8) for heed in (True, False)
     ]
