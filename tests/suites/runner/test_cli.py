@@ -42,7 +42,7 @@ BAD_PROFILES = {
     "an unknown suite": ({"molecule": GOOD}, "did you mean molecules?"),
     "a misspelt key": ({"molecules": {**GOOD, "sedes": 3}}, "unknown key 'sedes'; did you mean seeds"),
     "an unknown method": ({"molecules": {**GOOD, "methods": ["ful_tuning"]}}, "did you mean full_tuning, prefix"),
-    "an unknown task": ({"molecules": {**GOOD, "tasks": ["sythetic"]}}, "did you mean synthetic, synthetic_generation?"),
+    "an unknown task": ({"molecules": {**GOOD, "tasks": ["sythetic"]}}, "did you mean synthetic, synthetic_gen"),
     "an unknown backbone": ({"molecules": {**GOOD, "backbones": ["tinny"]}}, "did you mean tiny"),
     "a misspelt config key": (
         {"molecules": {**GOOD, "methods": [{"name": "full_tuning", "config": {"learningrate": 1}}]}},
