@@ -17,7 +17,7 @@ from sparsebench.models.graphsgpt.vocabulary import Vocabulary
 
 from .context import Context, Target
 from .measure import Clock, measure_costs
-from .method import Backbone, Method
+from .method import Backbone, Method, NotApplicable
 from .scores import Scores
 from .task import LoadBackbone, Outcome, Setup, Task
 
@@ -61,8 +61,13 @@ class Sampler(nn.Module):
         scaffold: str | None = None,
         properties: Mapping[str, float] | None = None,
     ) -> list[Generated]:
-        """`n` molecules. `references` serve few-shot alone; a request (scaffold, properties) the other way alone."""
+        """`n` molecules. `references` serve few-shot alone; a request (scaffold, properties) the other way alone.
+
+        Raises NotApplicable for a model that takes no requests, unless it draws few-shot.
+        """
         drawing = self.drawing
+        if drawing.noise is None and not self.model.config.properties:
+            raise NotApplicable("the model takes no requests: without references it draws nothing")
         heat = (1.0 if drawing.noise is None else 0.0) if drawing.temperature is None else drawing.temperature
         config = DecodingConfig(constrained=drawing.constrained, temperature=heat)
         if drawing.noise is not None:

@@ -12,6 +12,7 @@ from sparsebench.reports.property_control import Control, to_details
 from sparsebench.reports.record import Metric
 
 from ..context import Context
+from ..method import NotApplicable
 from ..scores import Scores, correlations
 
 TARGETS = (-1.5, -0.75, 0.0, 0.75, 1.5)
@@ -21,7 +22,9 @@ UNITS = {"logp": "", "qed": "", "sa": "", "mw": "Da"}
 
 def follow_targets(sampler: Any, count: int, context: Context) -> tuple[Scores, Mapping[str, Any]]:
     """`count` molecules for each target of each property. Raises ValueError where none of them can be read."""
-    statistics = sampler.model.config.properties or {}
+    statistics = sampler.model.config.properties
+    if not statistics:
+        raise NotApplicable("the model takes no requests")
     draw = context.task_generator("sampling")
     metrics: dict[str, Metric] = {}
     controls: dict[str, Control] = {}

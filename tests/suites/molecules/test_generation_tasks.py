@@ -11,6 +11,7 @@ from sparsebench.reports.molecules import KEY as MOLECULES
 from sparsebench.reports.property_control import KEY as CONTROL
 from sparsebench.suites.context import Budget, Context
 from sparsebench.suites.generation import Drawing, Sampler
+from sparsebench.suites.method import NotApplicable
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.few_shot import FewShot
 from sparsebench.suites.methods.graph_words import GraphWords
@@ -51,6 +52,8 @@ def test_constraints_and_requests_of_a_sampler() -> None:
     heard, ignored = (s.draw(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
     plain = Sampler(model).draw(9, (), draws())
     assert [one.smiles for one in ignored] == [one.smiles for one in plain] != [one.smiles for one in heard]
+    with pytest.raises(NotApplicable, match="takes no requests"):
+        Sampler(graphsgpt_random.load(draws(), "32x1")).draw(1, (), draws())
     shots = Sampler(model, Drawing(noise=0.0)).draw(4, ["CCO", "CCN"], draws())
     assert shots[0].smiles == shots[2].smiles and shots[1].smiles == shots[3].smiles
 
