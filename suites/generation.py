@@ -29,13 +29,15 @@ COST_MOLECULES = 32
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     """How a `Sampler` draws: by request at `temperature`, or few-shot, from the words of reference molecules with
-    Gaussian `noise`, then greedily unless a temperature is given. `heed` False leaves out what is asked for."""
+    Gaussian `noise`, then greedily unless a temperature is given. `heed` False leaves out what is asked for;
+    `keep_scaffold` has molecules start as the scaffold that is asked for."""
 
     noise: float | None = None
     temperature: float | None = None
     constrained: bool = True
     num_words: int | None = None
     heed: bool = True
+    keep_scaffold: bool = True
 
 
 class Sampler(nn.Module):
@@ -74,7 +76,8 @@ class Sampler(nn.Module):
             noise = drawing.noise
             return self.pipeline().generate(n, reference=references, noise=noise, config=config, generator=generator)
         asked: dict[str, Any] = {"scaffold": scaffold, "properties": properties} if drawing.heed else {}
-        return self.pipeline().generate(n, config=config, generator=generator, **asked)
+        keep = drawing.keep_scaffold
+        return self.pipeline().generate(n, keep_scaffold=keep, config=config, generator=generator, **asked)
 
 
 class GenerationTask(Task):

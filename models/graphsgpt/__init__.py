@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .buckets import length_batches, padding_share
 from .detokenize import to_molecule, to_smiles
 from .faithful import collect_bonds
+from .scaffold_first import ScaffoldFirstTokenizer
 from .status import TokenStatus
 from .store import TokenStore, build_store, open_store
 from .tokenizer import TokenisedMolecules, Tokenizer
@@ -35,6 +36,7 @@ __all__ = [
     "GraphsGPTConfig",
     "GraphsGPTPipeline",
     "MoleculeTokens",
+    "ScaffoldFirstTokenizer",
     "TokenBatch",
     "TokenStatus",
     "TokenStore",

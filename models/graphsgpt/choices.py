@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .heads import Predictions
-from .legality import Edge
+from .legality import Edge, EdgeNumbers
 from .losses import slots
 from .vocabulary import STOP_CLASS
 
@@ -101,12 +101,23 @@ class Chooser:
         chosen = atoms[torch.arange(len(rows), device=rows.device), bond]
         atom = chosen.argmax(-1) if self.temperature == 0 else self._draw(chosen * heat)
         edge = Edge(bond, begin, end, atom)
-        ends = _at(logs.begin, begin) + _at(logs.end, end)
-        return edge, _joint(edge, present, _at(logs.bond, bond), ends, _at(logs.atom, atom))
+        return edge, _gained(logs, edge, present)
 
     def _draw(self, logits: Tensor) -> Tensor:
         weights = F.softmax(logits / self.temperature, dim=-1)
         return torch.multinomial(weights, 1, generator=self.generator)[:, 0]
+
+
+def given(scores: Scores, edge: EdgeNumbers, present: Tensor) -> tuple[Edge, Tensor]:
+    """This edge for all molecules, and its log-probability (B,); `present` (B,) are their atoms."""
+    logs = Scores(*(logits.log_softmax(dim=-1) for logits in scores))
+    edges = Edge(*(torch.full_like(present, number) for number in edge))
+    return edges, _gained(logs, edges, present)
+
+
+def _gained(logs: Scores, edge: Edge, present: Tensor) -> Tensor:
+    ends = _at(logs.begin, edge.begin) + _at(logs.end, edge.end)
+    return _joint(edge, present, _at(logs.bond, edge.bond), ends, _at(logs.atom, edge.atom))
 
 
 def _at(values: Tensor, index: Tensor) -> Tensor:

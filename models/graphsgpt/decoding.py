@@ -18,15 +18,16 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .cache import CachedDecoder
-from .choices import Chooser, scores
+from .choices import Chooser, given, scores
 from .constrained import ConstrainedMolecules
 from .decoding_config import Decoded, DecodingConfig, Status, check
 from .finishing import finish
 from .flexible import FlexibleMolecules
-from .history import Step, token_table
+from .history import Step, edges_of, token_table
 from .legality import Edge, Molecules
 from .modeling import GraphsGPT
 from .strict import RepairingMolecules, StrictMolecules
+from .tokens import TOKEN, MoleculeTokens
 from .vocabulary import FIRST_NODE, STOP_CLASS, Vocabulary
 
 # Shapes: B molecules, D width, K' words.
@@ -46,30 +47,39 @@ def decode(
     vocabulary: Vocabulary | None = None,
     config: DecodingConfig | None = None,
     generator: torch.Generator | None = None,
+    prefix: MoleculeTokens | None = None,
 ) -> list[Decoded]:
-    """One molecule per row of `words` (B, K', D), in their order.
+    """One molecule per row of `words` (B, K', D), in their order, all of which begin with the tokens `prefix` (4, L).
 
     A `CachedDecoder` of the model, made once, saves preparing its weights at every call.
     `vocabulary` defaults to that of the model's configuration. `generator` draws if the temperature is not 0. Raises
-    `ModelError` for words of another model, a vocabulary of another size or mode, and published choices of decoding
-    with a vocabulary in improved mode.
+    `ModelError` for words of another model, a vocabulary of another size or mode, published choices of decoding with a
+    vocabulary in improved mode, and a prefix with one in faithful mode.
     """
     cached = model if isinstance(model, CachedDecoder) else CachedDecoder(model, max(1, len(words)))
     config = config or DecodingConfig()
     vocabulary = vocabulary or _own_vocabulary(cached.model)
     check(cached.model, vocabulary, config)
+    if prefix is not None and vocabulary.mode != "improved":
+        raise ModelError("a prefix needs a vocabulary in improved mode")
     if len(words) == 0:
         return []
     chooser = Chooser(temperature=config.temperature, top_k=config.top_k, generator=generator)
     with torch.inference_mode():
-        return _Run(cached, words, vocabulary, config, chooser).result()
+        return _Run(cached, words, vocabulary, config, chooser, prefix).result()
 
 
 class _Run:
     """One call of `decode`."""
 
     def __init__(
-        self, cached: CachedDecoder, words: Tensor, vocabulary: Vocabulary, config: DecodingConfig, chooser: Chooser
+        self,
+        cached: CachedDecoder,
+        words: Tensor,
+        vocabulary: Vocabulary,
+        config: DecodingConfig,
+        chooser: Chooser,
+        prefix: MoleculeTokens | None,
     ) -> None:
         device, total, model = words.device, len(words), cached.model
         self.cached, self.model = cached, model
@@ -79,9 +89,16 @@ class _Run:
         self.invalid, self.stopped = (torch.zeros(total, dtype=torch.bool, device=device) for _ in range(2))
         self.steps: list[Step] = []
         state = self.cached.start(words)
-        self.first_atom, self.log_prob = chooser.choose(model.heads.first_atom(state).float())
+        self.first_atom, self.log_prob = self._first_atom(model.heads.first_atom(state).float(), prefix)
+        self.prefix = [] if prefix is None else edges_of(prefix, vocabulary)
         self.molecules = self._rules()
         self._loop(state)
+
+    def _first_atom(self, logits: Tensor, prefix: MoleculeTokens | None) -> tuple[Tensor, Tensor]:
+        if prefix is None:
+            return self.chooser.choose(logits)
+        atom = int(prefix[TOKEN, 0]) - FIRST_NODE
+        return self.rows.new_full((len(logits),), atom), logits.log_softmax(-1)[:, atom]
 
     def _rules(self) -> Molecules | StrictMolecules:
         config, model = self.config, self.model.config
@@ -115,7 +132,10 @@ class _Run:
         repair: Repair | None = None
         if isinstance(self.molecules, Molecules):
             logits = scores(predicted, present, float(self.model.config.connection_scale))
-            edge, gained = self.chooser.propose(logits, present)
+            if len(self.steps) < len(self.prefix):
+                edge, gained = given(logits, self.prefix[len(self.steps)], present)
+            else:
+                edge, gained = self.chooser.propose(logits, present)
             if self.config.constrained:
                 repair = partial(self.chooser.repair, logits, self.molecules)
         else:

@@ -1,4 +1,4 @@
-"""The steps of a decoding, and the tokens they wrote."""
+"""The steps of a decoding and the tokens they wrote, and back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .legality import Edge
-from .tokens import FIRST, IS_NODE, SECOND, TOKEN
+from .legality import Edge, EdgeNumbers
+from .tokens import FIRST, IS_NODE, SECOND, TOKEN, MoleculeTokens
 from .vocabulary import FIRST_NODE, Vocabulary
 
 # Shapes: B molecules.
@@ -39,3 +39,12 @@ def token_table(first_atom: Tensor, steps: Sequence[Step], vocabulary: Vocabular
         table[rows, at + 1, IS_NODE] = 1
         there[rows, at], there[rows, at + 1] = going, new
     return table.cpu().numpy(), there.cpu().numpy()
+
+
+def edges_of(tokens: MoleculeTokens, vocabulary: Vocabulary) -> list[EdgeNumbers]:
+    """The edges of tokens (4, L) in improved mode: class, both ends, and the class of the atom that the edge brings, or
+    0."""
+    is_node = tokens[IS_NODE].astype(bool)
+    brings = np.append(is_node[1:] * (tokens[TOKEN, 1:] - FIRST_NODE), 0)
+    table = np.stack([tokens[TOKEN] - vocabulary.first_edge + 1, tokens[FIRST], tokens[SECOND], brings])
+    return [EdgeNumbers(*column) for column in table[:, ~is_node].T.tolist()]

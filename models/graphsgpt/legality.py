@@ -34,6 +34,15 @@ class Edge(NamedTuple):
     atom: Tensor
 
 
+class EdgeNumbers(NamedTuple):
+    """An `Edge` of one molecule."""
+
+    bond: int
+    begin: int
+    end: int
+    atom: int
+
+
 class Molecules:
     """B molecules that grow: number of atoms `present` (B,), free valence (B, A) and neighbours (B, A, A)."""
 

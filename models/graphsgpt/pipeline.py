@@ -69,15 +69,23 @@ class GraphsGPTPipeline:
         return Encoded(words=words, status=tokens.status, reasons=tokens.reasons)
 
     def decode(
-        self, words: Tensor, config: DecodingConfig = GREEDY, generator: torch.Generator | None = None
+        self,
+        words: Tensor,
+        config: DecodingConfig = GREEDY,
+        generator: torch.Generator | None = None,
+        prefix: MoleculeTokens | None = None,
     ) -> list[Generated]:
-        """One molecule for each row of words (N, K', D); a row that is not finite gets none. See `DecodingConfig`."""
+        """One molecule for each row of words (N, K', D); a row that is not finite gets none. See `DecodingConfig`.
+
+        All molecules begin with the tokens `prefix` (4, L), if there is one.
+        """
         result = [no_words("these words are not finite")] * len(words)
         good = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         for rows in good.split(self.batch_size):
             batch = words[rows].to(self.model.device, self.model.dtype)
-            for row, made in zip(rows.tolist(), decode(self._cached, batch, None, config, generator), strict=True):
-                result[row] = read(made, self.vocabulary)
+            made = decode(self._cached, batch, None, config, generator, prefix)
+            for row, one in zip(rows.tolist(), made, strict=True):
+                result[row] = read(one, self.vocabulary)
         return result
 
     def read(self, tokens: MoleculeTokens) -> Generated:
@@ -93,6 +101,7 @@ class GraphsGPTPipeline:
         reference: Iterable[Any] | None = None,
         noise: float = 0.0,
         scaffold: Any | None = None,
+        keep_scaffold: bool = True,
         properties: Mapping[str, float | Sequence[float]] | None = None,
         config: DecodingConfig | None = None,
         generator: torch.Generator | None = None,
@@ -100,10 +109,11 @@ class GraphsGPTPipeline:
         """`n` new molecules.
 
         With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of deviation `noise` on
-        every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that hold `scaffold`,
-        and have `properties`, each one value or `n` values in its unit; what is left out is not asked for. A request
-        steers and does not force. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a
-        scaffold or reference that cannot be read, an unknown property, and where both ways are mixed.
+        every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that have `scaffold` and
+        `properties`, each one value or `n` values in its unit; what is left out is not asked for. Properties steer and
+        do not force. Molecules start as the scaffold and grow from there, unless `keep_scaffold` is False: then it
+        only steers, too. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a scaffold
+        or reference that cannot be read, an unknown property, and where both ways are mixed.
         """
         if reference is not None and (scaffold is not None or properties):
             raise ModelError("give either reference molecules or a request (scaffold, properties), not both")
@@ -114,7 +124,8 @@ class GraphsGPTPipeline:
             asked = {name: _part(name, value, n, rows) for name, value in (properties or {}).items()}
             found = request_words(self.model, self.tokenizer, len(rows), scaffold, asked, self.num_words, generator)
             words[rows] = found.float().cpu()
-        return self.decode(words, config or SAMPLED, generator)
+        prefix = self.tokenizer([scaffold])[0] if scaffold is not None and keep_scaffold else None
+        return self.decode(words, config or SAMPLED, generator, prefix)
 
     def interpolate(self, first: Any, second: Any, steps: int, config: DecodingConfig = GREEDY) -> list[Generated]:
         """Molecules at `steps` even places of the straight line between the words of two, both ends included."""

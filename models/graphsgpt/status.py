@@ -15,6 +15,7 @@ class TokenStatus(IntEnum):
     ISOTOPE = 6
     RADICAL = 7  # fewer hydrogens than the valence implies
     HYDROGENS = 8  # more hydrogens than the valence implies
+    NO_SCAFFOLD = 9  # the scaffold that should come first is not in it
 
 
 class Rejection(Exception):  # noqa: N818 - an outcome

@@ -16,9 +16,9 @@ _AHEAD = 4  # chunks per process that are read before their turn
 _tokenizer: Tokenizer | None = None  # of a worker process
 
 
-def _start(vocabulary: Vocabulary, canonical_strings: bool) -> None:
+def _start(kind: type[Tokenizer], vocabulary: Vocabulary, canonical_strings: bool) -> None:
     global _tokenizer
-    _tokenizer = Tokenizer(vocabulary, canonical_strings=canonical_strings)
+    _tokenizer = kind(vocabulary, canonical_strings=canonical_strings)
 
 
 def _tokenise(items: list[Any]) -> TokenisedMolecules:
@@ -27,19 +27,27 @@ def _tokenise(items: list[Any]) -> TokenisedMolecules:
 
 
 class TokenizerPool:
-    """A `Tokenizer` in `workers` processes. They start at the first call and end with `close` or the `with` block.
+    """A `Tokenizer`, or another `kind` of it, in `workers` processes.
 
-    Molecules must survive pickling; RDKit's do. A script that makes one needs the guard `if __name__ == "__main__"`, as
-    with any processes that are spawned. A process that dies ends the pool with `BrokenProcessPool`.
+    They start at the first call and end with `close` or the `with` block. Molecules must survive pickling; RDKit's do.
+    A script that makes one needs the guard `if __name__ == "__main__"`, as with any processes that are spawned. A
+    process that dies ends the pool with `BrokenProcessPool`.
     """
 
-    def __init__(self, vocabulary: Vocabulary, workers: int = 2, *, canonical_strings: bool = False) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        workers: int = 2,
+        *,
+        canonical_strings: bool = False,
+        kind: type[Tokenizer] = Tokenizer,
+    ) -> None:
         if workers < 1:
             raise ModelError(f"workers={workers} must be at least 1")
         self.vocabulary = vocabulary
         self.workers = workers
         context = multiprocessing.get_context("spawn")
-        arguments = (vocabulary, canonical_strings)
+        arguments = (kind, vocabulary, canonical_strings)
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def __call__(self, molecules: Iterable[Any]) -> TokenisedMolecules:

@@ -1,8 +1,9 @@
 """Sampling: molecules drawn edge by edge at a temperature, by request
 
 What a request asks for (a scaffold, properties, nothing) is encoded into words, from which the decoder draws. This is
-how the bare model draws, too; the options are controls: `heed: false` ignores what is asked for, `constrained: false`
-lets the model write molecules that do not exist.
+how the bare model draws, too, and molecules that should have a scaffold start as it. The options are controls: `heed:
+false` ignores what is asked for, `keep_scaffold: false` lets the scaffold steer alone, `constrained: false` lets the
+model write molecules that do not exist.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Sampling(Method):
     """Replace edges that are not allowed; without, a molecule with one is invalid."""
     heed: bool = True
     """False is the control that leaves out what is asked for."""
+    keep_scaffold: bool = True
+    """Start as the scaffold that is asked for; without, it only steers."""
     num_words: int | None = None
     """How many of the model's words to use; None uses all."""
 
@@ -37,7 +40,4 @@ class Sampling(Method):
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The model with this way of drawing."""
-        drawing = Drawing(
-            temperature=self.temperature, constrained=self.constrained, heed=self.heed, num_words=self.num_words
-        )
-        return Sampler(backbone, drawing)
+        return Sampler(backbone, Drawing(**vars(self)))

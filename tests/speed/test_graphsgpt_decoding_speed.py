@@ -25,7 +25,10 @@ from sparsebench.models.graphsgpt.vocabulary import FIRST_NODE, Vocabulary
 
 from .scope import FULL
 
-pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")
+pytestmark = [
+    pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it"),
+    pytest.mark.timeout(1800),
+]
 VOCABULARY = Vocabulary.improved([(6, 0), (14, 0)])
 EDGES = 22  # of 45 tokens: the mean of MOSES
 BATCHES = (1, 8, 64)

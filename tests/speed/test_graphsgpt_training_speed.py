@@ -20,6 +20,7 @@ from .scope import FULL
 pytestmark = [
     pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it"),
     pytest.mark.benchmark(timer=time.process_time),
+    pytest.mark.timeout(1800),
 ]
 MOLECULES, BATCH = 1024, 64
 SIZES = {"128 wide, 4 layers": (128, 4), "512 wide, 8 layers": (512, 8)}

@@ -32,7 +32,7 @@ def main(
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 6_000,
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 7_000,
     batch_size: Annotated[int, typer.Option(help="Molecules for each process and step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its peak.")] = 3e-3,
     matrix_rate: Annotated[float, typer.Option(help="Of Muon, for the matrices of the layers.")] = 1e-2,
@@ -43,8 +43,8 @@ def main(
     word_dropout: Annotated[float, typer.Option(help="Share of the steps with 1..K words.")] = 0.3,
     requests: Annotated[
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
-    ] = 150_000,
-    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.3,
+    ] = 300_000,
+    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.5,
     grow: Annotated[float, typer.Option(help="Share of the steps in which molecules grow to their length.")] = 0.4,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,

@@ -14,7 +14,14 @@ import numpy as np
 
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
-from sparsebench.models.graphsgpt import TokenizerPool, TokenStore, Vocabulary, build_store, open_store
+from sparsebench.models.graphsgpt import (
+    ScaffoldFirstTokenizer,
+    TokenizerPool,
+    TokenStore,
+    Vocabulary,
+    build_store,
+    open_store,
+)
 
 CHUNK = 256
 NAMES = tuple(sorted(PROPERTIES))
@@ -28,13 +35,15 @@ Stream = Callable[[], Iterable[str]]
 class Corpus:
     """N molecules with tokens. Requests can be made of R of them, `rows` int64 (R,), evenly spaced over the N.
 
-    There are their scaffolds, R molecules of which those without rings have no tokens, and their `values`, float32
+    There are their scaffolds, R molecules of which those without rings have no tokens; the same molecules in an order
+    that begins with the scaffold, `grown`, without tokens where there is no scaffold; and their `values`, float32
     (R, properties), columns as in `NAMES`.
     """
 
     molecules: TokenStore
     rows: np.ndarray
     scaffolds: TokenStore
+    grown: TokenStore
     values: np.ndarray
 
     def statistics(self) -> dict[str, tuple[float, float]]:
@@ -58,7 +67,7 @@ def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 
     rows = np.arange(min(requests, len(molecules))) * (len(molecules) // max(1, min(requests, len(molecules))))
     if not (folder / "requests").exists():
         chosen = set(rows.tolist())
-        _describe_all(folder / "requests", (s for row, s in enumerate(stream()) if row in chosen), workers)
+        _describe_all(folder / "requests", [s for row, s in enumerate(stream()) if row in chosen], workers)
     scaffolds = open_store(folder / "requests" / "scaffolds")
     if len(scaffolds) != len(rows):
         raise ValueError(
@@ -68,6 +77,7 @@ def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 
         molecules=molecules,
         rows=rows,
         scaffolds=scaffolds,
+        grown=open_store(folder / "requests" / "grown"),
         values=np.load(folder / "requests" / "values.npy"),
     )
 
@@ -81,14 +91,17 @@ def read_smiles(file: Path) -> Iterator[str]:
                 yield text[0]
 
 
-def _describe_all(folder: Path, smiles: Iterable[str], workers: int) -> None:
-    """Scaffolds and properties; the folder appears when it is complete."""
+def _describe_all(folder: Path, smiles: list[str], workers: int) -> None:
+    """Scaffolds, molecules that begin with them, and properties; the folder appears when it is complete."""
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_describe, smiles, chunksize=CHUNK))
+    scaffolds = [scaffold for scaffold, _ in found]
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         made = Path(place) / folder.name
-        with TokenizerPool(Vocabulary.improved(), workers) as tokenizers:
-            build_store(made / "scaffolds", [scaffold for scaffold, _ in found], tokenizers)
+        with TokenizerPool(Vocabulary.improved(), workers) as pool:
+            build_store(made / "scaffolds", scaffolds, pool)
+        with TokenizerPool(Vocabulary.improved(), workers, kind=ScaffoldFirstTokenizer) as pool:
+            build_store(made / "grown", zip(smiles, scaffolds, strict=True), pool)
         np.save(made / "values.npy", np.array([row for _, row in found], dtype=np.float32).reshape(-1, len(NAMES)))
         (made / "columns.json").write_text(json.dumps(NAMES), encoding="utf-8")
         made.rename(folder)

@@ -1,4 +1,4 @@
-"""Molecules with a wanted scaffold, one that training never saw: do they hold it?"""
+"""Molecules with a wanted scaffold, one that training never saw: do they hold it, and no other?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ class ScaffoldGeneration(MosesTask):
     among those that hold it.
     """
 
-    version = "1"
+    version = "2"  # molecules start as the scaffold
     draws = True
     group = "scaffolds"
     sources = ("moses",)

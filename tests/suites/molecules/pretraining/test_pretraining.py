@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
@@ -62,6 +63,9 @@ def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus) ->
             assert not tokens.shape[1] and np.isnan(corpus.values[place]).all()
             continue
         assert (to_smiles(tokens, vocabulary) if tokens.shape[1] else "") == scaffold_of(text)
+        grown = corpus.grown[place]
+        assert np.array_equal(grown[:, : tokens.shape[1]], tokens) and bool(grown.shape[1]) == bool(tokens.shape[1])
+        assert not tokens.shape[1] or to_smiles(grown, vocabulary) == Chem.CanonSmiles(text)
         expected = dict(zip(PROPERTIES, properties(text), strict=True))
         np.testing.assert_allclose(corpus.values[place], [expected[name] for name in NAMES], rtol=1e-5)
 
@@ -95,9 +99,10 @@ def test_molecules_grow_to_their_length(corpus: Corpus) -> None:
             assert torch.equal(cut.tokens[row, :length], whole.tokens[row, :length])
             more = whole.tokens.shape[1] > length and whole.mask[row, length] and whole.is_node[row, length]
             assert not more  # an edge has the atom that it brings
-    growing = batches(corpus, request_share=0.0, grow=10)
-    longest = [int(growing.step(step).batch.lengths.max()) for step in range(12)]
-    assert longest[0] <= 10
+    for share in (0.0, 1.0):
+        growing = batches(corpus, request_share=share, grow=10)
+        longest = [int(growing.step(step).batch.lengths.max()) for step in range(12)]
+        assert longest[0] <= 10
 
 
 def test_an_epoch_takes_every_molecule_once(corpus: Corpus) -> None:
@@ -106,15 +111,19 @@ def test_an_epoch_takes_every_molecule_once(corpus: Corpus) -> None:
     assert sum(map(len, rows[:7])) == 27
 
 
-def test_requests_leave_out_scaffolds_and_properties(corpus: Corpus) -> None:
+def test_requests_ask_for_some_properties_or_for_a_scaffold_that_comes_first(corpus: Corpus) -> None:
     some = batches(corpus, request_share=1.0)
     seen = [some.step(step) for step in range(80)]
     wanted = torch.cat([step.wanted for step in seen if step.wanted is not None])
     assert 0.25 < wanted.isnan().float().mean() < 0.8 and wanted.isnan().all(1).any()
-    sources = [step.source for step in seen if step.source is not None]
-    empty = torch.cat([source.lengths == 0 for source in sources])
-    assert 0.3 < empty.float().mean() < 1
-    assert all((source.mask.sum(1) == source.lengths).all() for source in sources)
+    scaffolds = [step for step in seen if step.source is not None and step.source.lengths.any()]
+    assert 20 < len(scaffolds) < 45
+    for step in scaffolds:
+        source = step.source
+        assert source is not None and source.lengths.all()
+        same = (step.batch.tokens[:, : source.tokens.shape[1]] == source.tokens) | ~source.mask
+        assert same.all() and (step.batch.lengths >= source.lengths).all()
+    assert all(step.batch.lengths.all() for step in seen)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
