@@ -32,7 +32,7 @@ def main(
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 7_000,
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 11_000,
     batch_size: Annotated[int, typer.Option(help="Molecules for each process and step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its peak.")] = 3e-3,
     matrix_rate: Annotated[float, typer.Option(help="Of Muon, for the matrices of the layers.")] = 1e-2,

@@ -52,6 +52,10 @@ def test_constraints_and_requests_of_a_sampler() -> None:
     heard, ignored = (s.draw(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
     plain = Sampler(model).draw(9, (), draws())
     assert [one.smiles for one in ignored] == [one.smiles for one in plain] != [one.smiles for one in heard]
+    ring = Chem.MolFromSmiles("C1CCCC1")
+    for keep in (True, False):
+        grown = Sampler(model, Drawing(keep_scaffold=keep)).draw(20, (), draws(), scaffold="C1CCCC1")
+        assert all(one.mol is not None and one.mol.HasSubstructMatch(ring) for one in grown) == keep
     with pytest.raises(NotApplicable, match="takes no requests"):
         Sampler(graphsgpt_random.load(draws(), "32x1")).draw(1, (), draws())
     shots = Sampler(model, Drawing(noise=0.0)).draw(4, ["CCO", "CCN"], draws())
@@ -125,8 +129,14 @@ def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
     ]
     assert steered[0][0] != steered[1][0] and all(-1 <= found["spearman"] <= 1 for found, _ in steered)
     assert set(steered[0][1][CONTROL]) == {"logp", "qed", "sa", "mw"}
-    held = [_run(ScaffoldGeneration(), Sampling(heed=heed), "scaffolds", test_examples=4)[0] for heed in (True, False)]
-    assert all(0 <= found["holds"] <= 1 for found in held)
+
+
+@pytest.mark.data
+def test_molecules_of_the_packaged_model_start_as_the_scaffold() -> None:
+    kinds = (Sampling(), Sampling(keep_scaffold=False), Sampling(heed=False))
+    kept, steered, ignored = (_run(ScaffoldGeneration(), kind, "scaffolds", test_examples=4)[0] for kind in kinds)
+    assert kept["holds"] >= 0.95 and kept["exact scaffold"] > max(0.2, steered["exact scaffold"])
+    assert ignored["holds"] < 0.1 and ignored["exact scaffold"] == 0
 
 
 def _run(task: Task, method: Any, name: str, **budget: int) -> tuple[Mapping[str, float], Mapping[str, Any]]:
