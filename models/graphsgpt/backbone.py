@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, initialization
 
 from ..attention_product import attention
 from .configuration import GraphsGPTConfig
+from .heads import FromZero
 from .positions import GraphPositions, StableEmbedding, orthonormal
 from .tokens import TokenBatch
 
@@ -105,7 +106,9 @@ class GraphsGPTPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         generator = getattr(self, "_generator", None)
-        if isinstance(module, nn.Linear):
+        if isinstance(module, FromZero):
+            initialization.zeros_(module.weight)
+        elif isinstance(module, nn.Linear):
             initialization.normal_(module.weight, std=self.config.initializer_range, generator=generator)
             if module.bias is not None:
                 initialization.zeros_(module.bias)

@@ -67,7 +67,7 @@ class Chooser:
         parts = [self.choose(logits) for logits in scores]
         edge = Edge(*(choice for choice, _ in parts))
         bond, begin, end, atom = (gained for _, gained in parts)
-        return edge, _joint(edge, present, bond, begin + end, atom)
+        return edge, joint(edge, present, bond, begin + end, atom)
 
     def choose(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """A class (B,) from logits (B, classes), and its log-probability (B,) at temperature 1."""
@@ -79,7 +79,7 @@ class Chooser:
             least = logits.topk(self.top_k, dim=-1).values[:, -1:]
             tempered = logits.masked_fill(logits < least, -torch.inf)
         choice = self._draw(tempered)
-        return choice, _at(logits.log_softmax(dim=-1), choice)
+        return choice, at(logits.log_softmax(dim=-1), choice)
 
     def repair(self, scores: Scores, molecules: Legal, rows: Tensor) -> tuple[Edge, Tensor]:
         """The most likely legal edge of the molecules `rows` (R,), or one drawn from all legal ones, and its
@@ -108,22 +108,39 @@ class Chooser:
         return torch.multinomial(weights, 1, generator=self.generator)[:, 0]
 
 
-def given(scores: Scores, edge: EdgeNumbers, present: Tensor) -> tuple[Edge, Tensor]:
-    """This edge for all molecules, and its log-probability (B,); `present` (B,) are their atoms."""
-    logs = Scores(*(logits.log_softmax(dim=-1) for logits in scores))
-    edges = Edge(*(torch.full_like(present, number) for number in edge))
-    return edges, _gained(logs, edges, present)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SideBySide:
+    """The next edges of B molecules with `present` (B,) atoms, from heads that know nothing of each other."""
+
+    scores: Scores
+    chooser: Chooser
+    present: Tensor
+
+    def propose(self) -> tuple[Edge, Tensor]:
+        """Edges, and their log-probabilities (B,)."""
+        return self.chooser.propose(self.scores, self.present)
+
+    def given(self, edge: EdgeNumbers) -> tuple[Edge, Tensor]:
+        """This edge for all molecules, and its log-probability (B,)."""
+        logs = Scores(*(logits.log_softmax(dim=-1) for logits in self.scores))
+        edges = Edge(*(torch.full_like(self.present, number) for number in edge))
+        return edges, _gained(logs, edges, self.present)
+
+    def repair(self, molecules: Legal, rows: Tensor) -> tuple[Edge, Tensor]:
+        """As `Chooser.repair`."""
+        return self.chooser.repair(self.scores, molecules, rows)
 
 
 def _gained(logs: Scores, edge: Edge, present: Tensor) -> Tensor:
-    ends = _at(logs.begin, edge.begin) + _at(logs.end, edge.end)
-    return _joint(edge, present, _at(logs.bond, edge.bond), ends, _at(logs.atom, edge.atom))
+    ends = at(logs.begin, edge.begin) + at(logs.end, edge.end)
+    return joint(edge, present, at(logs.bond, edge.bond), ends, at(logs.atom, edge.atom))
 
 
-def _at(values: Tensor, index: Tensor) -> Tensor:
+def at(values: Tensor, index: Tensor) -> Tensor:
+    """values[b, index[b]] (B,)."""
     return values.gather(1, index.unsqueeze(1))[:, 0]
 
 
-def _joint(edge: Edge, present: Tensor, bond: Tensor, ends: Tensor, atom: Tensor) -> Tensor:
+def joint(edge: Edge, present: Tensor, bond: Tensor, ends: Tensor, atom: Tensor) -> Tensor:
     """Log-probability of an edge: that of its class and, unless it is a stop, of its ends and of a new atom."""
     return bond + torch.where(edge.bond == STOP_CLASS, 0, ends + torch.where(edge.end == present, atom, 0))

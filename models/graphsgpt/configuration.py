@@ -39,6 +39,8 @@ class GraphsGPTConfig(PreTrainedConfig):
       [False].
     - `connection_loss`: "cross_entropy" over `connection_scale` times the cosines to the codes of the present atoms
       and of the next free slot, or "contrastive" ["contrastive"].
+    - `chained_heads`: each part of an edge is predicted knowing those before it, see `heads.Chain`; needs
+      `predict_atoms`. Without it they are predicted side by side [False].
     - `word_dropout`: share of training calls in which only the first K' words exist, K' uniform in 1..K [0].
     - `properties`: what a molecule can be asked for, name to (mean, deviation) over the training molecules; None for a
       model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["published"].
@@ -62,6 +64,7 @@ class GraphsGPTConfig(PreTrainedConfig):
     predict_atoms: bool = True
     connection_loss: str = "cross_entropy"
     connection_scale: float | int = 16.0
+    chained_heads: bool = False
     word_dropout: float | int = 0.0
     properties: dict | None = None
     property_encoding: str = "magnitude"
@@ -73,6 +76,8 @@ class GraphsGPTConfig(PreTrainedConfig):
         check_choice("encoder_ids", self.encoder_ids, get_args(EncoderIds))
         check_choice("connection_loss", self.connection_loss, get_args(ConnectionLoss))
         check_choice("property_encoding", self.property_encoding, get_args(PropertyEncoding))
+        if self.chained_heads and not (self.predict_atoms and self.connection_loss == "cross_entropy"):
+            raise ModelError("chained_heads needs predict_atoms and the cross-entropy connection")
         if self.hidden_size % self.num_attention_heads:
             raise ModelError(
                 f"hidden_size={self.hidden_size} is no multiple of num_attention_heads={self.num_attention_heads}"

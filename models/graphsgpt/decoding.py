@@ -14,11 +14,13 @@ from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ModelError
 from .cache import CachedDecoder
-from .choices import Chooser, given, scores
+from .chained import ChainedEdges
+from .choices import Chooser, SideBySide, scores
 from .constrained import ConstrainedMolecules
 from .decoding_config import Decoded, DecodingConfig, Status, check
 from .finishing import finish
@@ -128,17 +130,15 @@ class _Run:
         """The next edge of each molecule, and which of those that were going go on."""
         present = self.molecules.present
         codes = self.model.decoder.embed.positions.codes[: int(present.max()) + 1]
-        predicted = self.model.heads(state, codes)
         repair: Repair | None = None
         if isinstance(self.molecules, Molecules):
-            logits = scores(predicted, present, float(self.model.config.connection_scale))
-            if len(self.steps) < len(self.prefix):
-                edge, gained = given(logits, self.prefix[len(self.steps)], present)
-            else:
-                edge, gained = self.chooser.propose(logits, present)
+            edges = self._edges(state, codes)
+            given = self.prefix[len(self.steps)] if len(self.steps) < len(self.prefix) else None
+            edge, gained = edges.propose() if given is None else edges.given(given)
             if self.config.constrained:
-                repair = partial(self.chooser.repair, logits, self.molecules)
+                repair = partial(edges.repair, self.molecules)
         else:
+            predicted = self.model.heads(state, codes)
             edge, gained = self.molecules.propose(predicted, self.chooser)
             if isinstance(self.molecules, RepairingMolecules):
                 repair = partial(self.molecules.repair, predicted, edge, self.chooser)
@@ -149,6 +149,15 @@ class _Run:
         self.log_prob[self.rows] += gained.where(going, 0)
         self.stopped[self.rows] |= going & stop
         return edge, going & ~stop
+
+    def _edges(self, state: Tensor, codes: Tensor) -> SideBySide | ChainedEdges:
+        heads, present, chooser = self.model.heads, self.molecules.present, self.chooser
+        scale = float(self.model.config.connection_scale)
+        if heads.chain is None:
+            return SideBySide(scores=scores(heads(state, codes), present, scale), chooser=chooser, present=present)
+        return ChainedEdges(
+            heads=heads, chooser=chooser, states=state, codes=F.normalize(codes, dim=-1), present=present, scale=scale
+        )
 
     def _judge(self, edge: Edge, gained: Tensor, going: Tensor, repair: Repair | None) -> tuple[Edge, Tensor, Tensor]:
         """Give the molecules whose edge is impossible a better one, or end them where there is none."""

@@ -69,7 +69,7 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
         states = self.decoder(batch, words)
         target = targets(batch, self.config.num_atoms)
         codes = self.decoder.embed.positions.codes
-        predicted = self.heads(states[target.read], codes)
+        predicted = self.heads(states[target.read], codes, target.bond, target.begin.clamp(min=0))
         first_atom = self.heads.first_atom(states[target.read[:, 0], 0])
         parts = losses(predicted, first_atom, target, codes, self.config)
         return GraphsGPTOutput(

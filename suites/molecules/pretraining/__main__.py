@@ -32,7 +32,11 @@ def main(
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 11_000,
+    go_on_from: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a trained model to go on from; sizes and properties are then its own."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 6_000,
     batch_size: Annotated[int, typer.Option(help="Molecules for each process and step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its peak.")] = 3e-3,
     matrix_rate: Annotated[float, typer.Option(help="Of Muon, for the matrices of the layers.")] = 1e-2,
@@ -44,7 +48,7 @@ def main(
     requests: Annotated[
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
     ] = 300_000,
-    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.5,
+    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.3,
     grow: Annotated[float, typer.Option(help="Share of the steps in which molecules grow to their length.")] = 0.4,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
@@ -72,21 +76,23 @@ def main(
         num_hidden_layers=layers,
         num_attention_heads=heads,
         properties=corpus.statistics() if requests else None,
+        chained_heads=True,
         seed=seed,
     )
+    fresh = GraphsGPT(config) if go_on_from is None else trained(go_on_from)
     batches = Batches(
         corpus=corpus,
         batch_size=batch_size,
         request_share=settings.request_share,
-        num_words=words,
+        num_words=fresh.config.num_words,
         word_dropout=word_dropout,
         seed=seed,
         grow=round(grow * steps),
     )
-    model, seconds = pretrain(GraphsGPT(config), batches, settings, out)
+    model, seconds = pretrain(fresh, batches, settings, out)
     if state.is_main_process:
         test = moses("test") if smiles is None else [] if held_out is None else list(read_smiles(held_out))
-        write_model(out, model, settings, corpus, test, seconds)
+        write_model(out, model, settings, corpus, test, seconds, go_on_from)
 
 
 def _corpus(folder: Path, smiles: Path | None, requests: int, workers: int) -> Corpus:
@@ -94,6 +100,15 @@ def _corpus(folder: Path, smiles: Path | None, requests: int, workers: int) -> C
     stream = partial(moses, "train") if smiles is None else partial(read_smiles, smiles)
     with PartialState().main_process_first():
         return build_corpus(folder, stream, requests=requests, workers=workers, canonical=smiles is None)
+
+
+def trained(folder: Path) -> GraphsGPT:
+    """The trained model with chained heads, which change nothing before they are trained."""
+    config = GraphsGPTConfig.from_pretrained(folder)
+    config.chained_heads = True
+    model = GraphsGPT.from_pretrained(folder, config=config, dtype=torch.float32)
+    assert isinstance(model, GraphsGPT)
+    return model
 
 
 if __name__ == "__main__":

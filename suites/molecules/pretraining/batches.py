@@ -16,7 +16,7 @@ from ...context import derive_seed
 from .corpus import Corpus
 
 SHORTEST = 9
-WITH_SCAFFOLD = 0.4
+WITH_SCAFFOLD = 0.3
 """Share of the steps of requests that ask for scaffolds."""
 FREE, KEEP = 0.25, 0.5
 """Share of the requests that ask for no property, and of each property that the others ask for."""

@@ -22,9 +22,16 @@ HELD_OUT, SAMPLES = 1000, 1000
 
 
 def write_model(
-    folder: Path, model: GraphsGPT, settings: Settings, corpus: Corpus, test: Sequence[str], seconds: float
+    folder: Path,
+    model: GraphsGPT,
+    settings: Settings,
+    corpus: Corpus,
+    test: Sequence[str],
+    seconds: float,
+    start: Path | None = None,
 ) -> None:
-    """Write config.json, model.safetensors in float16 and card.json; what is measured are the rounded weights."""
+    """Write config.json, model.safetensors in float16 and card.json; what is measured are the rounded weights. The card
+    of the model that training went on from, in the folder `start`, is taken over."""
     rounded = GraphsGPT(model.config)
     rounded.load_state_dict(model.cpu().state_dict())
     rounded.half().save_pretrained(folder)
@@ -34,6 +41,7 @@ def write_model(
         "parameters": sum(weight.numel() for weight in rounded.parameters()),
         "molecules": {"in the corpus": len(corpus.molecules.ok), "with requests": len(corpus.scaffolds)},
         "settings": asdict(settings),
+        "went on from": None if start is None else json.loads((start / "card.json").read_text(encoding="utf-8")),
         "processes": PartialState().num_processes,
         "seconds": round(seconds),
         "threads of each process": torch.get_num_threads(),

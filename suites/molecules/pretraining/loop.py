@@ -33,7 +33,7 @@ class Settings:
     weight_decay: float = 0.01
     warmup: float = 0.02
     clip: float = 1.0
-    request_share: float = 0.5
+    request_share: float = 0.3
     word_dropout: float = 0.3
     grow: float = 0.4
     save_every: int = 500

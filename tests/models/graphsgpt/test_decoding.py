@@ -1,8 +1,6 @@
 """Cached decoding against the same model without a cache, and what comes out of it."""
 
 import copy
-from collections.abc import Iterator
-from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from sparsebench.models.graphsgpt.cache import CachedDecoder
 from sparsebench.models.graphsgpt.choices import Chooser, Scores
 from sparsebench.models.graphsgpt.decoding import Decoded, DecodingConfig, decode
 from sparsebench.models.graphsgpt.detokenize import to_molecule
-from sparsebench.models.graphsgpt.legality import Edge, Molecules, max_valence
+from sparsebench.models.graphsgpt.legality import Edge, Molecules
 from sparsebench.models.graphsgpt.losses import slots, targets
 from sparsebench.models.graphsgpt.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokenizer import Tokenizer
@@ -24,6 +22,7 @@ from sparsebench.models.graphsgpt.vocabulary import Vocabulary
 from sparsebench.models.moe import MoEConfig, convert
 
 from .model_cases import ATOMS, SMILES, VOCABULARY, batch, small
+from .slow_decoding import Grown, batch_of
 
 SHORT = {"max_edges": 40}
 
@@ -76,35 +75,6 @@ def test_cached_states_are_those_without_a_cache(kind: str) -> None:
     torch.testing.assert_close(ours[:, 1:][there], expected[:, 1:][edges], atol=1e-5, rtol=0)
 
 
-class Grown:
-    """One molecule, the slow way."""
-
-    def __init__(self, atom: int, cap: int) -> None:
-        self.valences = [max_valence(*node) for node in ATOMS]
-        self.rows, self.free, self.joined, self.cap = [(2 + atom, 0, 0, 1)], [self.valences[atom]], set(), cap
-
-    def options(self) -> Iterator[tuple[int, int, int, int]]:
-        """Every legal (bond class, begin, end, atom)."""
-        count = len(self.free)
-        for begin, atom in product(range(count), range(len(ATOMS))):
-            if count < self.cap:
-                room = min(self.free[begin], self.valences[atom])
-                yield from ((bond, begin, count, atom) for bond in (1, 2, 3) if bond <= room)
-                yield from [(4, 0, count, atom)] if begin == 0 else []
-        for begin, end in combinations(range(count), 2):
-            room = 0 if (begin, end) in self.joined else min(self.free[begin], self.free[end])
-            yield from ((bond, begin, end, 0) for bond in (1, 2, 3) if bond <= room)
-
-    def add(self, bond: int, begin: int, end: int, atom: int) -> None:
-        order = 0 if bond == 4 else bond
-        self.rows.append((VOCABULARY.first_edge + bond - 1, begin, end, 0))
-        if end == len(self.free):
-            self.rows.append((2 + atom, end, end, 1))
-            self.free.append(self.valences[atom])
-        self.free[begin], self.free[end] = self.free[begin] - order, self.free[end] - order
-        self.joined |= {(begin, end)} if order else set()
-
-
 def uncached(model: GraphsGPT, words: Tensor, cap: int, edges: int) -> MoleculeTokens:
     """Greedy decoding of one molecule: the whole prefix each time, and every legal edge looked at in turn."""
     state = model.decoder(batch_of([]), words)[0, 0]
@@ -121,10 +91,6 @@ def uncached(model: GraphsGPT, words: Tensor, cap: int, edges: int) -> MoleculeT
         last = max(place for place, row in enumerate(molecule.rows) if row[3] == 0)
         state = model.decoder(batch_of(molecule.rows), words)[0, 1 + last]
     return np.array(molecule.rows, dtype=np.int16).T
-
-
-def batch_of(rows: list[tuple[int, int, int, int]]) -> TokenBatch:
-    return collate([np.array(rows, dtype=np.int16).reshape(-1, 4).T])
 
 
 def log_probabilities(model: GraphsGPT, state: Tensor, count: int) -> list[Tensor]:

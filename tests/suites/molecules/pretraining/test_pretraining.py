@@ -12,6 +12,7 @@ from rdkit import Chem
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, GraphsGPTPipeline, to_smiles
+from sparsebench.suites.molecules.pretraining.__main__ import trained
 from sparsebench.suites.molecules.pretraining.batches import Batches, beginning
 from sparsebench.suites.molecules.pretraining.card import write_model
 from sparsebench.suites.molecules.pretraining.corpus import NAMES, Corpus, build_corpus, read_smiles
@@ -117,7 +118,7 @@ def test_requests_ask_for_some_properties_or_for_a_scaffold_that_comes_first(cor
     wanted = torch.cat([step.wanted for step in seen if step.wanted is not None])
     assert 0.25 < wanted.isnan().float().mean() < 0.8 and wanted.isnan().all(1).any()
     scaffolds = [step for step in seen if step.source is not None and step.source.lengths.any()]
-    assert 20 < len(scaffolds) < 45
+    assert 12 < len(scaffolds) < 38
     for step in scaffolds:
         source = step.source
         assert source is not None and source.lengths.all()
@@ -159,6 +160,18 @@ def test_what_is_written_can_be_used(corpus: Corpus, tmp_path: Path) -> None:
     assert card["drawn without a request"]["valid, constrained"] == 1.0
     pipe = GraphsGPTPipeline.from_pretrained(tmp_path)
     assert len(pipe.generate(3, properties={"qed": 0.9})) == 3
+
+
+def test_a_trained_model_goes_on_with_chained_heads(corpus: Corpus, tmp_path: Path) -> None:
+    before = model(corpus)
+    before.save_pretrained(tmp_path / "before")
+    (tmp_path / "before" / "card.json").write_text('{"seconds": 7}')
+    after = trained(tmp_path / "before")
+    batch = corpus.molecules.batch([0, 1, 2])
+    assert after.config.chained_heads and after.config.property_names == before.config.property_names
+    torch.testing.assert_close(after(batch).loss, before(batch).loss)
+    write_model(tmp_path / "after", after, Settings(steps=1), corpus, [], 1.0, tmp_path / "before")
+    assert json.loads((tmp_path / "after" / "card.json").read_text())["went on from"] == {"seconds": 7}
 
 
 def test_smiles_files_of_the_user(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Decoding the slow way: one molecule in Python lists, every legal edge by itself."""
+
+from collections.abc import Iterator
+from itertools import combinations, product
+
+import numpy as np
+
+from sparsebench.models.graphsgpt.legality import max_valence
+from sparsebench.models.graphsgpt.tokens import TokenBatch, collate
+
+from .model_cases import ATOMS, VOCABULARY
+
+
+class Grown:
+    """One molecule, the slow way."""
+
+    def __init__(self, atom: int, cap: int) -> None:
+        self.valences = [max_valence(*node) for node in ATOMS]
+        self.rows, self.free, self.joined, self.cap = [(2 + atom, 0, 0, 1)], [self.valences[atom]], set(), cap
+
+    def options(self) -> Iterator[tuple[int, int, int, int]]:
+        """Every legal (bond class, begin, end, atom)."""
+        count = len(self.free)
+        for begin, atom in product(range(count), range(len(ATOMS))):
+            if count < self.cap:
+                room = min(self.free[begin], self.valences[atom])
+                yield from ((bond, begin, count, atom) for bond in (1, 2, 3) if bond <= room)
+                yield from [(4, 0, count, atom)] if begin == 0 else []
+        for begin, end in combinations(range(count), 2):
+            room = 0 if (begin, end) in self.joined else min(self.free[begin], self.free[end])
+            yield from ((bond, begin, end, 0) for bond in (1, 2, 3) if bond <= room)
+
+    def add(self, bond: int, begin: int, end: int, atom: int) -> None:
+        order = 0 if bond == 4 else bond
+        self.rows.append((VOCABULARY.first_edge + bond - 1, begin, end, 0))
+        if end == len(self.free):
+            self.rows.append((2 + atom, end, end, 1))
+            self.free.append(self.valences[atom])
+        self.free[begin], self.free[end] = self.free[begin] - order, self.free[end] - order
+        self.joined |= {(begin, end)} if order else set()
+
+
+def batch_of(rows: list[tuple[int, int, int, int]]) -> TokenBatch:
+    return collate([np.array(rows, dtype=np.int16).reshape(-1, 4).T])
