@@ -1,4 +1,4 @@
-"""GraphsGPT of 1.9 M parameters, pre-trained on MOSES by us: writes molecules (Gao et al., arXiv 2402.02464)"""
+"""GraphsGPT of 2.1 M parameters, pre-trained on MOSES by us: writes molecules (Gao et al., arXiv 2402.02464)"""
 
 import torch
 
