@@ -107,6 +107,11 @@ def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
     assert {"SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv", "Filters", "repaired"} <= set(drawn)
 
 
+def test_most_molecules_of_the_packaged_model_need_no_constraints() -> None:
+    made = Sampler(graphsgpt.load(draws()), Drawing(constrained=False)).draw(100, (), draws())
+    assert sum(one.status == "ok" for one in made) >= 60
+
+
 @pytest.mark.data
 def test_noise_trades_validity_for_novelty() -> None:
     task, found = MosesGeneration(), []
@@ -123,11 +128,11 @@ def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
     budget = {"test_examples": 40}
     outcome = MosesReconstruction().run(Dense(), graphsgpt.load, context("moses_reconstruction", **budget))
     found = values(outcome)
-    assert found["exact"] >= 0.3 and outcome.details[MOLECULES][0]["kind"] == "path"
+    assert found["exact"] >= 0.6 and outcome.details[MOLECULES][0]["kind"] == "path"
     steered = [
         _run(PropertyControl(), Sampling(heed=heed), "property_control", test_examples=8) for heed in (True, False)
     ]
-    assert steered[0][0] != steered[1][0] and all(-1 <= found["spearman"] <= 1 for found, _ in steered)
+    assert steered[0][0]["spearman"] > steered[1][0]["spearman"] + 0.1
     assert set(steered[0][1][CONTROL]) == {"logp", "qed", "sa", "mw"}
 
 
