@@ -1,10 +1,11 @@
 """From words to molecules, all molecules of a batch at once (arXiv 2402.02464, section 3.3).
 
 The state of BOS or of an edge gives the next edge: a class (or stop), two ends, and the class of a new end atom. With
-`constrained`, a proposed edge that the molecule does not allow is replaced by the best (or a drawn) one that it does,
-over class, ends and new atom jointly; where there is none the molecule stops. Molecules are then legal at every step,
-so also where a limit cuts them short. With a vocabulary in faithful mode `constrained` says what legal means; without
-constraints the rules of such a model are the published ones, `strict` or `flexible`.
+`constrained`, a proposed edge that the molecule does not allow is replaced by the best (or a drawn) one that it does:
+over class, ends and new atom jointly, or one after the other with chained heads. Where there is none the molecule
+stops. Molecules are then legal at every step, so also where a limit cuts them short. With a vocabulary in faithful mode
+`constrained` says what legal means; without constraints the rules of such a model are the published ones, `strict` or
+`flexible`.
 """
 
 from __future__ import annotations
