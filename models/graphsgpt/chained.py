@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .choices import Chooser, Legal, at, joint
+from .choices import Chooser, Legal, at, begin_logits, end_logits, joint
 from .heads import Heads
 from .legality import Edge, EdgeNumbers
-from .losses import slots
 from .vocabulary import STOP_CLASS
 
 # Shapes: B molecules, R of them, D width, A position codes, C classes of what is chosen.
@@ -77,11 +75,10 @@ class ChainedEdges:
         states, present, most = self.states[rows], self.present[rows], int(self.present.max())
         bond, by_bond = pick((), self.heads.bond(states).float())
         cosines = self.heads.first_end(self.heads.know_bond(states, bond), self.codes)
-        begin, by_begin = pick((bond,), slots(cosines[:, :most].float(), present, self.scale))
+        begin, by_begin = pick((bond,), begin_logits(cosines, present, most, self.scale))
         later = self.heads.know_begin(states, self.codes, bond, begin)
-        cosines = self.heads.second_end(later, self.codes)[:, : most + 1].float()
-        logits = slots(cosines, present + 1, self.scale)
-        end, by_end = pick((bond, begin), F.pad(logits, (0, most + 1 - logits.shape[1]), value=-torch.inf))
+        cosines = self.heads.second_end(later, self.codes)
+        end, by_end = pick((bond, begin), end_logits(cosines, present, most, self.scale))
         assert self.heads.atom is not None
         atom, by_atom = pick((bond, begin, end), self.heads.atom(later).float())
         edge = Edge(bond, begin, end, atom)

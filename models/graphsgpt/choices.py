@@ -45,13 +45,24 @@ def scores(predicted: Predictions, present: Tensor, scale: float) -> Scores:
     out of reach where the codes are used up. `predicted` may hold the cosines to these codes alone."""
     assert predicted.atom is not None
     most = int(present.max())
-    end = slots(predicted.end[:, : most + 1].float(), present + 1, scale)
     return Scores(
         bond=predicted.bond.float(),
-        begin=slots(predicted.begin[:, :most].float(), present, scale),
-        end=F.pad(end, (0, most + 1 - end.shape[1]), value=-torch.inf),
+        begin=begin_logits(predicted.begin, present, most, scale),
+        end=end_logits(predicted.end, present, most, scale),
         atom=predicted.atom.float(),
     )
+
+
+def begin_logits(cosines: Tensor, present: Tensor, most: int, scale: float) -> Tensor:
+    """Logits (B, most) of the first end: one of the `present` (B,) atoms, which are no more than `most`."""
+    return slots(cosines[:, :most].float(), present, scale)
+
+
+def end_logits(cosines: Tensor, present: Tensor, most: int, scale: float) -> Tensor:
+    """Logits (B, most + 1) of the second end: one of the `present` (B,) atoms or the next free slot, which stays out of
+    reach where the codes are used up."""
+    logits = slots(cosines[:, : most + 1].float(), present + 1, scale)
+    return F.pad(logits, (0, most + 1 - logits.shape[1]), value=-torch.inf)
 
 
 @dataclass(frozen=True, kw_only=True)

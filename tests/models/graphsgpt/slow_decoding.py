@@ -1,12 +1,16 @@
 """Decoding the slow way: one molecule in Python lists, every legal edge by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations, product
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from sparsebench.models.graphsgpt.decoding import DecodingConfig, decode
 from sparsebench.models.graphsgpt.legality import max_valence
-from sparsebench.models.graphsgpt.tokens import TokenBatch, collate
+from sparsebench.models.graphsgpt.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens import MoleculeTokens, TokenBatch, collate
 
 from .model_cases import ATOMS, VOCABULARY
 
@@ -42,3 +46,20 @@ class Grown:
 
 def batch_of(rows: list[tuple[int, int, int, int]]) -> TokenBatch:
     return collate([np.array(rows, dtype=np.int16).reshape(-1, 4).T])
+
+
+@torch.no_grad()
+def check_against(
+    slow: Callable[[GraphsGPT, Tensor, int, int], MoleculeTokens], build: Callable[..., GraphsGPT]
+) -> None:
+    """Greedy decoding with models of several seeds gives the molecules of `slow(model, words, max_atoms, max_edges)`,
+    of several lengths, many edges repaired."""
+    sizes, illegal, config = set(), 0, DecodingConfig(max_atoms=9, max_edges=14)
+    words = 2 * torch.randn(4, 3, 32, generator=torch.Generator().manual_seed(0))
+    for seed in range(6):
+        model = build(seed=seed)
+        for row, molecule in enumerate(decode(model, words, config=config)):
+            assert np.array_equal(molecule.tokens, slow(model, words[row : row + 1], 9, 14)), (seed, row)
+            sizes.add(molecule.tokens.shape[1])
+            illegal += molecule.illegal
+    assert len(sizes) > 4 and illegal > 50
