@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import claims, formatting, plots, printing
-from .beside import Beside, beside
+from . import claims, formatting
+from . import table_formats as printing
 from .claims import Finding
 from .comparison import Contrast, contrasts
-from .drawings import SuiteDrawings, suite_drawings
-from .figures import Figure, SuiteFigures, suite_figures
+from .figures import plots
+from .figures.suite_figures import Figure, SuiteFigures, suite_figures
 from .matrix import Matrix
+from .panels.molecule_panels import SuiteDrawings, suite_drawings
 from .provenance import Notes, Provenance, notes, provenance
 from .published import PublishedTable, published_tables
+from .published_comparison import Beside, beside
 from .record import Record
 from .speed import SpeedReport
 from .store import Problem

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .frame import canonical
+from .dataframe import canonical
 from .record import Costs, Record
 from .statistics import Score
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .frame import canonical
+from .dataframe import canonical
 from .record import Record
 
 MAX_FAILURES = 50

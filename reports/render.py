@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import claims, printing
+from . import claims
+from . import table_formats as printing
 from .claims import Finding
-from .frame import newest, to_frame
+from .dataframe import newest, to_frame
 from .html import Page, Section, render_html, section
 from .matrix import Matrix, matrices
 from .record import Record

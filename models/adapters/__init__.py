@@ -1,26 +1,26 @@
 """Small trainable modules on a frozen model, and their pruning at initialisation."""
 
-from .attach import attach
-from .bottleneck import BottleneckConfig
+from ..sparsity.bottleneck_units import remove_dead_units
+from .adapter_set import AdapterSet, adapter_sets
+from .attachment import attach
 from .config import AdapterConfig, CombinedConfig
-from .conv import ConvConfig
-from .convpass import ConvpassConfig
-from .fact import FacTConfig
-from .fusion import FusionConfig
-from .large_sparse import LargeSparse
-from .lora import LoRAConfig
-from .peft_format import load_peft, save_peft
-from .prefix import PrefixConfig, fold_prefix
+from .files.peft_format import load_peft, save_peft
+from .files.saving import load_adapters, save_adapters, size_report
+from .kinds.bottleneck import BottleneckConfig
+from .kinds.conv import ConvConfig
+from .kinds.convpass import ConvpassConfig
+from .kinds.fact import FacTConfig
+from .kinds.fusion import FusionConfig
+from .kinds.lora import LoRAConfig
+from .kinds.parameter_tuning import BitFitConfig, NormTuningConfig
+from .kinds.prefix import PrefixConfig, fold_prefix
+from .kinds.prompts import PromptConfig
+from .kinds.rep_adapter import RepAdapterConfig
+from .kinds.shared_parallel import StreamConfig
+from .kinds.ssf import SSFConfig
 from .presets import preset
-from .prompts import PromptConfig
-from .pruning import sparsify
-from .rep_adapter import RepAdapterConfig
-from .saving import load_adapters, save_adapters, size_report
-from .sets import AdapterSet, adapter_sets
-from .shared_parallel import StreamConfig
-from .ssf import SSFConfig
-from .tuned import BitFitConfig, NormTuningConfig
-from .units import remove_dead_units
+from .pruning.large_sparse import LargeSparse
+from .pruning.sparsify import sparsify
 
 __all__ = [
     "AdapterConfig",

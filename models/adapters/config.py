@@ -10,8 +10,8 @@ import torch
 
 from ..anatomy import Anatomy, Block, Site
 from ..errors import ModelError, check_choice
+from ..sparsity.masked import Init
 from .layer import AdapterLayer
-from .masked import Init
 
 KINDS: dict[str, type[AdapterConfig]] = {}
 """Every configuration class by its name, as saved sets refer to it."""

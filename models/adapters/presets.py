@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import check_choice
-from .bottleneck import BottleneckConfig
 from .config import AdapterConfig, CombinedConfig
-from .convpass import ConvpassConfig
-from .fact import FacTConfig
-from .prefix import PrefixConfig
-from .rep_adapter import RepAdapterConfig
-from .shared_parallel import StreamConfig
-from .ssf import SSFConfig
+from .kinds.bottleneck import BottleneckConfig
+from .kinds.convpass import ConvpassConfig
+from .kinds.fact import FacTConfig
+from .kinds.prefix import PrefixConfig
+from .kinds.rep_adapter import RepAdapterConfig
+from .kinds.shared_parallel import StreamConfig
+from .kinds.ssf import SSFConfig
 
 
 def preset(name: str, *, strict_release: bool = False, **changes: Any) -> AdapterConfig:

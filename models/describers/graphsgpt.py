@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
-from ..attention_product import attention
-from ..prefixed_attention import bare, extended_mask, joined
+from ..attention.attention_product import attention
+from ..attention.prefixed_attention import bare, extended_mask, joined
 
 _FAMILY = "sparsebench.models.graphsgpt"
 

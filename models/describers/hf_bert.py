@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, comes_from, head_beside, see_through
-from ..prefixed_attention import through_cache
+from ..attention.prefixed_attention import through_cache
 
 _FAMILIES = ("bert", "roberta")
 

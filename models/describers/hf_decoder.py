@@ -18,7 +18,7 @@ from ..anatomy import (
     head_beside,
     see_through,
 )
-from ..prefixed_attention import through_cache
+from ..attention.prefixed_attention import through_cache
 
 _FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "glm4_moe", "dots1")
 

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, head_beside, see_through
-from ..prefixed_attention import bare, extended_mask, joined
+from ..attention.prefixed_attention import bare, extended_mask, joined
 
 _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
-from ..prefixed_attention import bare, extended_mask, joined
+from ..attention.prefixed_attention import bare, extended_mask, joined
 
 _BRANCHES = (("norm1", "attn", "ls1", "drop_path1"), ("norm2", "mlp", "ls2", "drop_path2"))
 

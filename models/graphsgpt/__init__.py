@@ -6,23 +6,23 @@ The tokenizer's side is imported at once; what needs transformers, when it is fi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .buckets import length_batches, padding_share
-from .detokenize import to_molecule, to_smiles
-from .faithful import collect_bonds
-from .scaffold_first import ScaffoldFirstTokenizer
-from .status import TokenStatus
-from .store import TokenStore, build_store, open_store
-from .tokenizer import TokenisedMolecules, Tokenizer
-from .tokens import MoleculeTokens, TokenBatch, collate
-from .vocabulary import Vocabulary
-from .workers import TokenizerPool
+from .tokens.batch import MoleculeTokens, TokenBatch, collate
+from .tokens.detokenize import to_molecule, to_smiles
+from .tokens.faithful import collect_bonds
+from .tokens.length_batches import length_batches, padding_share
+from .tokens.scaffold_first import ScaffoldFirstTokenizer
+from .tokens.status import TokenStatus
+from .tokens.store import TokenStore, build_store, open_store
+from .tokens.tokenizer import TokenisedMolecules, Tokenizer
+from .tokens.vocabulary import Vocabulary
+from .tokens.workers import TokenizerPool
 
 if TYPE_CHECKING:
-    from .configuration import GraphsGPTConfig
-    from .decoder import GraphGPT
-    from .decoding import DecodingConfig
-    from .encoder import Graph2Seq
-    from .modeling import GraphsGPT
+    from .decoding.decode import DecodingConfig
+    from .model.configuration import GraphsGPTConfig
+    from .model.decoder import GraphGPT
+    from .model.encoder import Graph2Seq
+    from .model.modeling import GraphsGPT
     from .pipeline import GraphsGPTPipeline
     from .results import Encoded, Generated
 
@@ -55,13 +55,13 @@ __all__ = [
 ]
 
 _LATER = {
-    "DecodingConfig": ".decoding",
+    "DecodingConfig": ".decoding.config",
     "Encoded": ".results",
     "Generated": ".results",
-    "Graph2Seq": ".encoder",
-    "GraphGPT": ".decoder",
-    "GraphsGPT": ".modeling",
-    "GraphsGPTConfig": ".configuration",
+    "Graph2Seq": ".model.encoder",
+    "GraphGPT": ".model.decoder",
+    "GraphsGPT": ".model.modeling",
+    "GraphsGPTConfig": ".model.configuration",
     "GraphsGPTPipeline": ".pipeline",
 }
 

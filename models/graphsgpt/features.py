@@ -7,9 +7,9 @@ from typing import Literal
 from torch import Tensor
 
 from ..errors import ModelError
-from .encoder import Graph2Seq
-from .tokens import TokenBatch
-from .vocabulary import Vocabulary
+from .model.encoder import Graph2Seq
+from .tokens.batch import TokenBatch
+from .tokens.vocabulary import Vocabulary
 
 # Shapes: B molecules, L tokens, K words, D width.
 

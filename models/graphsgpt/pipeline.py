@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .buckets import length_batches
-from .cache import CachedDecoder
-from .decoding import Decoded, DecodingConfig, decode
-from .likelihood import log_likelihood
+from .conditioning import request_words
+from .decoding.decode import Decoded, DecodingConfig, decode
+from .decoding.kv_cache import CachedDecoder
+from .log_likelihood import log_likelihood
 from .mixup import draw_shares, mix, mix_labels, neighbours
-from .modeling import GraphsGPT
-from .requests import request_words
+from .model.modeling import GraphsGPT
 from .results import Encoded, Generated, no_words, read
-from .tokenizer import TokenisedMolecules, Tokenizer
-from .tokens import MoleculeTokens
-from .vocabulary import Vocabulary
+from .tokens.batch import MoleculeTokens
+from .tokens.length_batches import length_batches
+from .tokens.tokenizer import TokenisedMolecules, Tokenizer
+from .tokens.vocabulary import Vocabulary
 
 # Shapes: N molecules, K words, D width.
 

@@ -10,11 +10,11 @@ from rdkit import Chem
 from torch import Tensor
 
 from ..errors import ModelError
-from .decoding import Decoded
-from .detokenize import to_molecule
-from .status import TokenStatus
-from .tokens import MoleculeTokens
-from .vocabulary import Vocabulary
+from .decoding.decode import Decoded
+from .tokens.batch import MoleculeTokens
+from .tokens.detokenize import to_molecule
+from .tokens.status import TokenStatus
+from .tokens.vocabulary import Vocabulary
 
 # Shapes: N molecules, K words, D width.
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..errors import ModelError, check_choice
-from .buckets import length_batches
-from .encoder import Graph2Seq
 from .features import Pool, own_vocabulary, pooled, width_of, words_of
-from .modeling import GraphsGPT
-from .tokenizer import Tokenizer
+from .model.encoder import Graph2Seq
+from .model.modeling import GraphsGPT
+from .tokens.length_batches import length_batches
+from .tokens.tokenizer import Tokenizer
 
 
 class GraphWords(TransformerMixin, BaseEstimator):

@@ -1,16 +1,16 @@
 """Mixture-of-Experts feed-forward and attention layers made from dense ones."""
 
-from .attention_config import AttnMoEConfig
-from .calibration import Calibration, calibrate
+from ..calibration.ffn_samples import Calibration, calibrate
+from .attention.config import AttnMoEConfig
+from .checkpoint.pretrained import from_pretrained, save_pretrained
+from .checkpoint.restore import to_dense
 from .config import MoEConfig
-from .convert import convert
+from .conversion import convert
 from .experts.interface import register_experts
-from .export import export
 from .layer import MoEFFN
 from .presets import PRESETS, preset
-from .pretrained import from_pretrained, save_pretrained
-from .restore import to_dense
-from .statistics import RouterStats, active_params, aux_loss, router_stats, watch
+from .routing.statistics import RouterStats, active_params, aux_loss, router_stats, watch
+from .stock_export import export
 
 __all__ = [
     "PRESETS",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from ..errors import ModelError, check_choice
 
 if TYPE_CHECKING:
-    from .attention_config import AttnMoEConfig
+    from .attention.config import AttnMoEConfig
 
 Split = Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "carved"]
 Matrix = Literal["up", "gate"]

@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Experts, ExpertWeights, Site
-from .balance import balance_loss, within_capacity
 from .config import MoEConfig
 from .experts import ExpertBank
-from .router import Router, Routing
-from .routing_counts import RoutingCounts
+from .routing.balance import balance_loss, within_capacity
+from .routing.counts import RoutingCounts
+from .routing.router import Router, Routing
 
 
 class Alignment(nn.Module):

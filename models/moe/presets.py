@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import check_choice
-from .attention_config import AttnMoEConfig
+from .attention.config import AttnMoEConfig
 from .config import MoEConfig
 
 

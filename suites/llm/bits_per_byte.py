@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.text import token_bytes
+from sparsebench.reports.panels.router_load import RouterLoad, to_details
 from sparsebench.reports.record import Metric
-from sparsebench.reports.router_load import RouterLoad, to_details
 
-from ..context import Context
+from ..contracts.context import Context
 from .language import CausalLM, LanguageTask, Scored, cut, encode
 from .routing import watched
 

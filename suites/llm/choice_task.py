@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sparsebench.data.labelled.questions import Question, QuestionParts
 from sparsebench.reports.record import Metric
 
-from ..context import Context, Target
+from ..contracts.context import Context, Target
 from .language import SEPARATOR, CausalLM, LanguageTask, Scored, encode
 from .packing import Pack, packs, token_scores
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from sparsebench.reports.record import Metric
 
-from ..context import Context
+from ..contracts.context import Context
 from .bits_per_byte import MAIN, bits_metric, domain_bits, load_details, ratio, router_load
 from .language import CausalLM, LanguageTask, Scored
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sparsebench.data.labelled.table import Text
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
-from sparsebench.models.fast_attention import use_product_attention
+from sparsebench.models.attention.fast_attention import use_product_attention
 
-from ..padded import Padded, pad
-from ..prediction import Body
+from ..prediction.padding import Padded, pad
+from ..prediction.task import Body
 
 # Shapes: B texts, T tokens of the longest of them, D columns.
 

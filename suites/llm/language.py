@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from sparsebench.data.text import passages, windows
 from sparsebench.reports.record import Costs, Metric
 
-from ..context import Context, Target
-from ..measure import Clock, measure_costs
-from ..method import Backbone, Method
-from ..task import LoadBackbone, Outcome, Setup, Task
+from ..contracts.context import Context, Target
+from ..contracts.costs import Clock, measure_costs
+from ..contracts.method import Backbone, Method
+from ..contracts.task import LoadBackbone, Outcome, Setup, Task
 
 CALIBRATION_DOMAINS = ("encyclopedic", "code", "law")
 CALIBRATION_WINDOW = 256

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sparsebench.data.evalsets import arrow_file
 from sparsebench.reports.record import Metric
 
-from ..context import Context
+from ..contracts.context import Context
 from .language import CausalLM, LanguageTask, Scored
 
 if TYPE_CHECKING:

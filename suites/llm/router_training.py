@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.moe.statistics import Routed, aux_loss
+from sparsebench.models.moe.routing.statistics import Routed, aux_loss
 from sparsebench.reports.record import Metric
 
-from ..context import Context
-from ..method import NotApplicable
+from ..contracts.context import Context
+from ..contracts.method import NotApplicable
 from .domains import DomainsTask
 from .language import CausalLM, Scored
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.statistics import Routed, router_stats, watch
+from sparsebench.models.moe.routing.statistics import Routed, router_stats, watch
 
 Result = TypeVar("Result")
 

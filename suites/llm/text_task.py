@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from sparsebench.data.labelled.table import LabelledTexts, Parts
 from sparsebench.reports.record import Costs
 
-from ..context import Context
-from ..measure import measure_costs
-from ..method import Backbone
-from ..prediction import Examples, PredictionData, PredictionTask, Splits
-from ..scores import Scores, correlations, macro_f1
+from ..contracts.context import Context
+from ..contracts.costs import measure_costs
+from ..contracts.method import Backbone
+from ..contracts.metrics import Scores, correlations, macro_f1
+from ..prediction.task import Examples, PredictionData, PredictionTask, Splits
 
 
 class TextTask(PredictionTask):

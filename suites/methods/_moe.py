@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import UnknownAnatomy, describe
+from sparsebench.models.calibration.ffn_samples import Calibration, calibrate
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import TokenBatch
-from sparsebench.models.moe.calibration import Calibration, calibrate
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.convert import convert
-from sparsebench.models.moe.statistics import aux_loss
+from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.routing.statistics import aux_loss
 
-from ..context import Context
-from ..method import Backbone, Curves, NotApplicable
-from ..prediction import PredictionData, Predictor
-from ..task import Task
-from ..training import TrainedMethod, TrainingData
+from ..contracts.context import Context
+from ..contracts.method import Backbone, Curves, NotApplicable
+from ..contracts.task import Task
+from ..prediction.task import PredictionData, Predictor
+from ..training.loop import TrainedMethod, TrainingData
 from .linear_probe import LinearProbe
 
 WITHOUT_FFN = {

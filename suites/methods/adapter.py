@@ -12,7 +12,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig
 
-from ..adapter_method import AdapterMethod, prunable
+from ._adapters import AdapterMethod, prunable
 
 
 @dataclass(frozen=True, kw_only=True)

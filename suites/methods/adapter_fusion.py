@@ -13,11 +13,11 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConfig, adapter_sets, sparsify
 
-from ..context import Context
-from ..frozen_prefix import cut
-from ..method import Curves
-from ..parameter_efficient import ParameterEfficientMethod
-from ..training import TrainedMethod, TrainingData
+from ..contracts.context import Context
+from ..contracts.method import Curves
+from ..prediction.frozen_features import cut
+from ..training.loop import TrainedMethod, TrainingData
+from ._parameter_efficient import ParameterEfficientMethod
 
 FUSION = "fusion"
 

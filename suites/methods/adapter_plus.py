@@ -10,7 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, preset
 
-from ..adapter_method import AdapterMethod
+from ._adapters import AdapterMethod
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from ..context import Context
-from ..method import Backbone, Method
-from ..prediction import PredictionTask
-from ..task import Task
+from ..contracts.context import Context
+from ..contracts.method import Backbone, Method
+from ..contracts.task import Task
+from ..prediction.task import PredictionTask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..context import Context
-from ..method import Backbone
-from ..task import Task
-from ..training import TrainedMethod
+from ..contracts.context import Context
+from ..contracts.method import Backbone
+from ..contracts.task import Task
+from ..training.loop import TrainedMethod
 
 
 @dataclass(frozen=True, kw_only=True)

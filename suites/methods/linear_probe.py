@@ -14,10 +14,10 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 
-from ..context import Context
-from ..method import Backbone, Curves, Method
-from ..prediction import PredictionData, PredictionTask, Predictor, predict, prediction_loss, targets_of
-from ..task import Task
+from ..contracts.context import Context
+from ..contracts.method import Backbone, Curves, Method
+from ..contracts.task import Task
+from ..prediction.task import PredictionData, PredictionTask, Predictor, predict, prediction_loss, targets_of
 
 Affine = tuple[np.ndarray, np.ndarray]
 """Weight (outputs, width) and bias (outputs,)."""

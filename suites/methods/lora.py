@@ -12,7 +12,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, LoRAConfig
 
-from ..adapter_method import AdapterMethod
+from ._adapters import AdapterMethod
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe.attention import convert_attention
-from sparsebench.models.moe.attention_config import AttnMoEConfig
+from sparsebench.models.moe.attention.config import AttnMoEConfig
+from sparsebench.models.moe.attention.convert_attention import convert_attention
 
-from ..context import Context
-from ..method import Backbone, Method, NotApplicable
-from ..prediction import PredictionTask
-from ..task import Task
+from ..contracts.context import Context
+from ..contracts.method import Backbone, Method, NotApplicable
+from ..contracts.task import Task
+from ..prediction.task import PredictionTask
 from ._moe import split_seed
 
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import MLP, Site, describe
-from sparsebench.models.moe.importance import importance
+from sparsebench.models.moe.splits.importance import importance
 
-from ..context import Context
-from ..method import Backbone, Curves, Method
-from ..task import Task
+from ..contracts.context import Context
+from ..contracts.method import Backbone, Curves, Method
+from ..contracts.task import Task
 from ._moe import WITHOUT_FFN, calibration, check_has_ffn, fit_head, only_head_trains, split_seed
 
 

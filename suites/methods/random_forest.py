@@ -16,10 +16,10 @@ import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor, nn
 
-from ..context import Context, Target
-from ..method import Backbone, Curves, Method
-from ..prediction import PredictionData, PredictionTask, Predictor, predict, targets_of
-from ..task import Task
+from ..contracts.context import Context, Target
+from ..contracts.method import Backbone, Curves, Method
+from ..contracts.task import Task
+from ..prediction.task import PredictionData, PredictionTask, Predictor, predict, targets_of
 
 Forest = RandomForestClassifier | RandomForestRegressor
 

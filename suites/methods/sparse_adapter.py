@@ -14,11 +14,11 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, remove_dead_units, sparsify
 
-from ..adapter_method import Kind, prunable
-from ..context import Context
-from ..method import Backbone, NotApplicable
-from ..parameter_efficient import WITHOUT_ATTENTION, ParameterEfficientMethod
-from ..task import Task
+from ..contracts.context import Context
+from ..contracts.method import Backbone, NotApplicable
+from ..contracts.task import Task
+from ._adapters import Kind, prunable
+from ._parameter_efficient import WITHOUT_ATTENTION, ParameterEfficientMethod
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from sparsebench.models.ecfp import ecfp
-from sparsebench.models.gin import GIN, GINConfig
-from sparsebench.models.molecule_graph import molecule_graphs
+from sparsebench.models.molecules.ecfp import ecfp
+from sparsebench.models.molecules.gin import GIN, GINConfig
+from sparsebench.models.molecules.molecule_graph import molecule_graphs
 
-from ..prediction import Body
+from ..prediction.task import Body
 
 T = TypeVar("T")
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
 from sparsebench.models.errors import check_choice
 from sparsebench.models.graphsgpt import TokenBatch, Tokenizer, TokenStatus, Vocabulary, collate
-from sparsebench.models.graphsgpt.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.features import Pool, own_vocabulary, pooled, width_of
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.smiles import parse
+from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.molecules.smiles import parse
 
-from ..padded import Padded, pad
-from ..prediction import Body
+from ..prediction.padding import Padded, pad
+from ..prediction.task import Body
 from .bodies import remember
 
 # Shapes: B molecules, L tokens of the longest of them, K words, D width.

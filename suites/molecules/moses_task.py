@@ -7,9 +7,9 @@ import torch
 
 from sparsebench.data.molecules.moses import moses
 from sparsebench.models.graphsgpt import Generated
-from sparsebench.reports.molecules import Drawn, Panel
+from sparsebench.reports.panels.molecules import Drawn, Panel
 
-from ..generation import GenerationTask
+from .generation_task import GenerationTask
 
 DRAWN = 12
 """Molecules that a panel of the report shows."""

@@ -5,11 +5,11 @@ from typing import Any, get_args
 
 import torch
 
-from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.features import Pool
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.vocabulary import Vocabulary
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
 
 def pool_of(name: str, argument: str | None) -> Pool:

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from sparsebench.data.molecules.properties import PROPERTIES, properties
-from sparsebench.reports.plots import Aim
-from sparsebench.reports.property_control import Control, to_details
+from sparsebench.reports.figures.plots import Aim
+from sparsebench.reports.panels.property_control import Control, to_details
 from sparsebench.reports.record import Metric
 
-from ..context import Context
-from ..method import NotApplicable
-from ..scores import Scores, correlations
+from ..contracts.context import Context
+from ..contracts.method import NotApplicable
+from ..contracts.metrics import Scores, correlations
 
 TARGETS = (-1.5, -0.75, 0.0, 0.75, 1.5)
 """Standard deviations from the mean of the training molecules."""

@@ -6,8 +6,8 @@ from typing import Any
 from sparsebench.models.graphsgpt import Generated, GraphsGPTPipeline
 from sparsebench.reports.record import Metric
 
-from ..scores import Scores
-from .generation.share import share
+from ..contracts.metrics import Scores
+from .metrics.share import share
 
 STEPS = (1, 2, 4, 8)
 """Numbers of words that are tried beside all."""

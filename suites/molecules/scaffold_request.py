@@ -10,12 +10,12 @@ from rdkit import Chem
 from sparsebench.data.molecules.moses import moses
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import Generated
-from sparsebench.reports.molecules import Drawn, Panel, to_details
+from sparsebench.reports.panels.molecules import Drawn, Panel, to_details
 from sparsebench.reports.record import Metric
 
-from ..context import Context
-from ..scores import Scores
-from .generation.share import share
+from ..contracts.context import Context
+from ..contracts.metrics import Scores
+from .metrics.share import share
 from .moses_task import DRAWN
 
 SCAFFOLDS = 20

@@ -1,6 +1,6 @@
 """Constants of the molecules suite."""
 
-from ..suite import Suite
+from ..contracts.suite import Suite
 
 SUITE = Suite(
     name="molecules",

@@ -14,11 +14,11 @@ from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.data.molecules.tables import moleculenet
 from sparsebench.reports.record import Metric
 
-from ..context import Context
-from ..generation import FAMILY as GENERATOR
-from ..method import Backbone, Method
-from ..prediction import Examples, PredictionTask, Splits
-from ..task import LoadBackbone, Outcome
+from ..contracts.context import Context
+from ..contracts.method import Backbone, Method
+from ..contracts.task import LoadBackbone, Outcome
+from ..prediction.task import Examples, PredictionTask, Splits
+from .generation_task import FAMILY as GENERATOR
 
 SPLIT_SEED = 0
 """Of the scaffold balanced split: one split for every cell; the seed of a cell does not change it."""

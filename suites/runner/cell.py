@@ -15,9 +15,9 @@ from sparsebench.data.cache import sha256_of
 from sparsebench.data.sources import fingerprint
 from sparsebench.reports.record import CellInfo
 
-from ..context import Budget
-from ..method import Method
-from ..task import Task
+from ..contracts.context import Budget
+from ..contracts.method import Method
+from ..contracts.task import Task
 from .errors import UsageError, near
 from .registry import Entry, find, load_class
 

@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ..context import Budget, Context
-from ..method import Method
-from ..task import Setup
-from ..training import TrainedMethod
+from ..contracts.context import Budget, Context
+from ..contracts.method import Method
+from ..contracts.task import Setup
+from ..training.loop import TrainedMethod
 from .cell import load_method, load_task
 from .execute import backbone_loader
 from .registry import Entry, entries, find, suites

@@ -42,7 +42,7 @@ def _experts() -> str:
 def _bf16_ratio(size: int = 512) -> float:
     import torch
 
-    from ..measure import cpu_seconds
+    from ..contracts.costs import cpu_seconds
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

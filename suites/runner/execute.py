@@ -16,9 +16,9 @@ from sparsebench.models.anatomy import UnknownAnatomy
 from sparsebench.reports.record import CellInfo, DataInfo, Record, RecordError
 from sparsebench.reports.store import Store
 
-from ..context import Budget, Context, derive_seed
-from ..method import NotApplicable
-from ..task import Outcome
+from ..contracts.context import Budget, Context, derive_seed
+from ..contracts.method import NotApplicable
+from ..contracts.task import Outcome
 from .cell import Cell, cell_entries, load_method, load_task
 from .environment import environment
 from .registry import Entry
@@ -68,7 +68,7 @@ def _run(cell: Cell) -> Outcome:
     import numpy as np
     import torch
 
-    from ..measure import reset_peak_rss
+    from ..contracts.costs import reset_peak_rss
 
     info = cell.info
     method_entry, task_entry, backbone_entry = cell_entries(info)

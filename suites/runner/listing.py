@@ -67,7 +67,7 @@ def _describe_entry(entry: Entry) -> str:
 def _config_lines(entry: Entry) -> list[str]:
     import dataclasses
 
-    from ..method import Method
+    from ..contracts.method import Method
     from .registry import load_class
 
     fields = dataclasses.fields(load_class(entry, Method))

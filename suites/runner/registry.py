@@ -15,11 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..suite import Suite
+from ..contracts.suite import Suite
 from .errors import UsageError, near
 
 if TYPE_CHECKING:
-    from ..method import Backbone
+    from ..contracts.method import Backbone
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "sparsebench.suites"
@@ -64,7 +64,7 @@ class Entry:
 
     def backbone(self, name: str) -> "Backbone":
         """What a method is told of this backbone, called `name[:argument]`."""
-        from ..method import Backbone
+        from ..contracts.method import Backbone
 
         return Backbone(name, self.constant("FAMILY", ""))
 
@@ -79,8 +79,8 @@ def _named(target: ast.AST | None, name: str) -> bool:
 
 @functools.cache
 def suites() -> Mapping[str, Suite]:
-    """All suites by name: the folders of `suites/` that hold a `suite.py`."""
-    names = sorted(path.parent.name for path in ROOT.glob("*/suite.py"))
+    """All suites by name: the folders of `suites/` that hold tasks."""
+    names = sorted(path.parent.name for path in ROOT.glob("*/tasks"))
     return {name: importlib.import_module(f"{PACKAGE}.{name}.suite").SUITE for name in names}
 
 
@@ -94,17 +94,22 @@ def suite(name: str) -> Suite:
 @functools.cache
 def entries(kind: Kind, suite: str = "") -> Mapping[str, Entry]:
     """All entries of a kind by name; tasks and backbones are those of one suite."""
-    folder, package = (
-        (ROOT / "methods", f"{PACKAGE}.methods")
-        if kind == "method"
-        else (ROOT / suite / f"{kind}s", f"{PACKAGE}.{suite}.{kind}s")
-    )
-    files = sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
-    found = {path.stem: Entry(kind, path.stem, f"{package}.{path.stem}", path, suite) for path in files}
+    found = {}
+    for folder in _folders(kind, suite):
+        package = ".".join([PACKAGE, *folder.relative_to(ROOT).parts])
+        for path in sorted(folder.glob("[!_]*.py")):
+            found[path.stem] = Entry(kind, path.stem, f"{package}.{path.stem}", path, suite)
     plugins = _plugins(kind, suite)
     for name in found.keys() & plugins.keys():
         raise UsageError(f"an installed package brings the {kind} {name!r} ({plugins[name].module}), which is built in")
     return found | plugins
+
+
+def _folders(kind: Kind, suite: str) -> list[Path]:
+    """Where the files of a kind lie: methods in `methods/` and, those that only one suite can have, in that suite's."""
+    if kind == "method":
+        return [ROOT / "methods", *(ROOT / name / "methods" for name in suites())]
+    return [ROOT / suite / f"{kind}s"]
 
 
 def _plugins(kind: Kind, suite: str) -> dict[str, Entry]:

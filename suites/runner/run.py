@@ -11,7 +11,7 @@ from time import perf_counter
 from rich.console import Console
 
 from sparsebench.reports.claims import Claim
-from sparsebench.reports.frame import newest
+from sparsebench.reports.dataframe import newest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 

@@ -11,7 +11,7 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
 
-from ..prediction import Body
+from ..prediction.task import Body
 
 
 class VisionBody(Body):

@@ -1,6 +1,6 @@
 """Constants of the vtab suite."""
 
-from ..suite import Suite
+from ..contracts.suite import Suite
 
 SUITE = Suite(
     name="vtab",

@@ -8,7 +8,7 @@ import numpy as np
 from sparsebench.data.vision.splits import VisionSplits
 from sparsebench.data.vision.vtab1k import ImageList, vtab1k
 
-from ..prediction import Examples, PredictionTask, Splits
+from ..prediction.task import Examples, PredictionTask, Splits
 
 
 def mini(splits: VisionSplits) -> Splits:

@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data import fetch, manifest, sources
-from sparsebench.data.errors import (
-    ChecksumError,
-    DownloadError,
-    LocalFolderError,
-    OfflineError,
-    UnknownSource,
-)
+from sparsebench.data.errors import ChecksumError, DownloadError, LocalFolderError, OfflineError, UnknownSource
 
 
 def left_in(cache: Path) -> list[str]:

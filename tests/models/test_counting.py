@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.adapters.masked import MaskedLinear
 from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.convert import convert
+from sparsebench.models.moe.conversion import convert
+from sparsebench.models.sparsity.masked import MaskedLinear
 
 Build = Callable[[str], nn.Module]
 

@@ -20,9 +20,9 @@ from sparsebench.models.adapters import (
 )
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.anatomy import describe
-from sparsebench.models.attention_product import ProductAttention
+from sparsebench.models.attention.attention_product import ProductAttention
+from sparsebench.models.attention.fast_attention import use_product_attention
 from sparsebench.models.errors import ModelError
-from sparsebench.models.fast_attention import use_product_attention
 from sparsebench.models.precision import half_frozen
 
 Build = Callable[[str], nn.Module]

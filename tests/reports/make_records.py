@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sparsebench.reports import molecules
-from sparsebench.reports.molecules import Drawn, Panel
-from sparsebench.reports.plots import Aim
-from sparsebench.reports.property_control import Control
-from sparsebench.reports.property_control import to_details as control_details
+from sparsebench.reports.figures.plots import Aim
+from sparsebench.reports.panels import molecules
+from sparsebench.reports.panels.molecules import Drawn, Panel
+from sparsebench.reports.panels.property_control import Control
+from sparsebench.reports.panels.property_control import to_details as control_details
 from sparsebench.reports.record import CellInfo, Costs, DataInfo, Metric, Record, Status
 
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from sparsebench.reports import printing
+from sparsebench.reports import table_formats as printing
 from sparsebench.reports.comparison import compare, contrasts, select
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.tables import SuiteInfo, suite_table

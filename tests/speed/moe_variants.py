@@ -13,7 +13,7 @@ from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.experts.interface import NAME, register_experts
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.router import LinearRouter
+from sparsebench.models.moe.routing.router import LinearRouter
 
 
 class Cell(NamedTuple):

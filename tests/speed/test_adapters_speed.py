@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters.lora import LoRAConfig, LoRALayer
+from sparsebench.models.adapters.kinds.lora import LoRAConfig, LoRALayer
 
 from .scope import FULL
 

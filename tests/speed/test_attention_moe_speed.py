@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention, rotate_half
 
-from sparsebench.models.moe.attention import AttentionMoE, AttnMoEConfig, convert_attention
+from sparsebench.models.moe.attention.convert_attention import AttentionMoE, AttnMoEConfig, convert_attention
 
 from .scope import FULL
 

@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from sparsebench.data.molecules.moses import moses
-from sparsebench.models.graphsgpt.store import TokenStore, build_store
-from sparsebench.models.graphsgpt.tokenizer import Tokenizer
-from sparsebench.models.graphsgpt.tokens import collate
-from sparsebench.models.graphsgpt.vocabulary import Vocabulary
-from sparsebench.models.graphsgpt.workers import TokenizerPool
+from sparsebench.models.graphsgpt.tokens.batch import collate
+from sparsebench.models.graphsgpt.tokens.store import TokenStore, build_store
+from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+from sparsebench.models.graphsgpt.tokens.workers import TokenizerPool
 
 from .scope import FULL
 

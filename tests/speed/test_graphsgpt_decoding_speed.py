@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.graphsgpt.cache import CachedDecoder
-from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.decoding import DecodingConfig, decode
-from sparsebench.models.graphsgpt.legality import max_valence
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.tokens import MoleculeTokens, collate
-from sparsebench.models.graphsgpt.vocabulary import FIRST_NODE, Vocabulary
+from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.kv_cache import CachedDecoder
+from sparsebench.models.graphsgpt.decoding.valence import max_valence
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate
+from sparsebench.models.graphsgpt.tokens.vocabulary import FIRST_NODE, Vocabulary
 
 from .scope import FULL
 

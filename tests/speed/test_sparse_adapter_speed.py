@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters.bottleneck import Bottleneck, BottleneckConfig
+from sparsebench.models.adapters.kinds.bottleneck import Bottleneck, BottleneckConfig
 
 # One thread and its CPU time: other load on the machine moves this far less than the wall clock.
 pytestmark = pytest.mark.benchmark(timer=time.process_time)

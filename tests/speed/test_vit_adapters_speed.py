@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from sparsebench.models.adapters import LoRAConfig, attach
-from sparsebench.models.fast_attention import use_product_attention
+from sparsebench.models.attention.fast_attention import use_product_attention
 from sparsebench.models.precision import half_frozen
 
 from .scope import FULL

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...calibration.hooks import FFNSample
 from ...errors import ModelError
 from ..config import MoEConfig
-from ..importance import importance
-from ..recording import FFNSample
+from .importance import importance
 
 # Shapes: T tokens, F hidden neurons, D width, N routed experts.
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..importance import cluster_importance
-from ..token_clusters import document_labels, token_centroids, token_labels
 from .base import SplitInput, ranked
+from .importance import cluster_importance
+from .token_clusters import document_labels, token_centroids, token_labels
 
 # Shapes: N routed experts = clusters of tokens, F hidden neurons, P neurons to deal out, D width.
 

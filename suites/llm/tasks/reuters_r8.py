@@ -3,7 +3,7 @@
 from sparsebench.data.labelled.orange import reuters_r8
 from sparsebench.data.labelled.table import Parts, official_parts
 
-from ...context import Target
+from ...contracts.context import Target
 from ..text_task import TextTask
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsebench.data.labelled.table import Parts, hashed_parts, labelled
 
-from ...context import Target
+from ...contracts.context import Target
 from ..text_task import TextTask
 
 LETTERS = "abcdefghijklmnop"

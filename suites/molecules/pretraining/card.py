@@ -13,7 +13,7 @@ from accelerate import PartialState
 
 from sparsebench.models.graphsgpt import GraphsGPT
 
-from ...generation import Drawing, Sampler
+from ..generation_task import Drawing, Sampler
 from ..reconstruction import reconstruct
 from .corpus import Corpus
 from .loop import Settings

@@ -1,6 +1,6 @@
 """BACE (MoleculeNet, your folder): inhibitors of human beta-secretase 1."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

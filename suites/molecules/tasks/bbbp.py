@@ -1,6 +1,6 @@
 """BBBP (MoleculeNet, your folder): passes the blood-brain barrier (Martins et al., 2012)."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

@@ -1,6 +1,6 @@
 """ClinTox (MoleculeNet, your folder): FDA approval and clinical-trial toxicity."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

@@ -1,6 +1,6 @@
 """ESOL (MoleculeNet, your folder): aqueous solubility, log10(mol/L) (Delaney, 2004)."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

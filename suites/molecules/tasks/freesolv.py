@@ -3,7 +3,7 @@
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.data.molecules.tables import freesolv
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeTask
 
 

@@ -1,6 +1,6 @@
 """HIV (MoleculeNet, your folder): inhibition of HIV replication."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

@@ -1,6 +1,6 @@
 """Lipophilicity (MoleculeNet, your folder): log D at pH 7.4."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparsebench.reports.molecules import to_details
+from sparsebench.reports.panels.molecules import to_details
 from sparsebench.reports.record import Metric
 
-from ...context import Context
-from ...scores import Scores
-from ..generation.moses import moses_metrics
-from ..generation.share import share
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
+from ..metrics.moses import moses_metrics
+from ..metrics.share import share
 from ..moses_task import MosesTask, grid, training_set
 
 MOLECULES = 1000

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparsebench.reports.molecules import Drawn, Panel, to_details
+from sparsebench.reports.panels.molecules import Drawn, Panel, to_details
 
-from ...context import Context
-from ...scores import Scores
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
 from ..moses_task import MosesTask, test_set
 from ..reconstruction import reconstruct
 

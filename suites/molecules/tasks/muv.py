@@ -1,6 +1,6 @@
 """MUV (MoleculeNet, your folder): 17 screens with few actives, labels missing."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

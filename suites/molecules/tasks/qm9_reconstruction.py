@@ -7,9 +7,9 @@ import torch
 
 from sparsebench.models.graphsgpt import GraphsGPT
 
-from ...context import Context
-from ...generation import GenerationTask, own_vocabulary
-from ...scores import Scores
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
+from ..generation_task import GenerationTask, own_vocabulary
 from ..qm9_parts import parts
 from ..reconstruction import reconstruct
 from ..token_data import token_data

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...context import Context
-from ...scores import Scores
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
 from ..moses_task import MosesTask
 from ..scaffold_request import hold_scaffolds
 

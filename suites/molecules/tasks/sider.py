@@ -1,6 +1,6 @@
 """SIDER (MoleculeNet, your folder): side effects of drugs in 27 organ classes."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

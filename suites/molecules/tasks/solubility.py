@@ -7,7 +7,7 @@ import numpy as np
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.data.molecules.tables import solubility
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeTask
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsebench.data.molecules.table import MoleculeTable, build_table
 
-from ...context import Target
+from ...contracts.context import Target
 from ..chains import chains
 from ..task import MoleculeTask
 

@@ -8,10 +8,10 @@ import torch
 
 from sparsebench.models.graphsgpt import GraphsGPT
 
-from ...context import Context
-from ...generation import GenerationTask, own_vocabulary
-from ...scores import Scores
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
 from ..chains import chains
+from ..generation_task import GenerationTask, own_vocabulary
 from ..reconstruction import reconstruct, valid_share
 from ..token_data import token_data
 

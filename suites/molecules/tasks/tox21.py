@@ -1,6 +1,6 @@
 """Tox21 (MoleculeNet, your folder): twelve toxicity assays, labels missing."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

@@ -1,6 +1,6 @@
 """ToxCast (MoleculeNet, your folder): 617 toxicity assays, labels missing."""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import MoleculeNetTask
 
 

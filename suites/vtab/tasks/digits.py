@@ -5,8 +5,8 @@ Alpaydin and Kaynak, 1998 (UCI): 800 + 200 + 797 of the 1,797 images that scikit
 
 from sparsebench.data.vision.digits import CLASSES, digits
 
-from ...context import Target
-from ...prediction import PredictionTask, Splits
+from ...contracts.context import Target
+from ...prediction.task import PredictionTask, Splits
 from ..task import mini
 
 

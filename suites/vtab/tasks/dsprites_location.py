@@ -5,8 +5,8 @@ Factor grid of Matthey et al., 2017; label rule of Zhai et al., arXiv 1910.04867
 
 from sparsebench.data.vision.dsprites import CLASSES, dsprites
 
-from ...context import Target
-from ...prediction import PredictionTask, Splits
+from ...contracts.context import Target
+from ...prediction.task import PredictionTask, Splits
 from ..task import mini
 
 

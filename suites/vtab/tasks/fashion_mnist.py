@@ -5,8 +5,8 @@ Xiao, Rasul and Vollgraf, arXiv 1708.07747: 800 + 200 of the training images, 2,
 
 from sparsebench.data.vision.fashion_mnist import CLASSES, fashion_mnist
 
-from ...context import Target
-from ...prediction import PredictionTask, Splits
+from ...contracts.context import Target
+from ...prediction.task import PredictionTask, Splits
 from ..task import mini
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...context import Target
-from ...prediction import Examples, PredictionTask, Splits
+from ...contracts.context import Target
+from ...prediction.task import Examples, PredictionTask, Splits
 
 COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200], [180, 180, 60]])
 

@@ -1,6 +1,6 @@
 """VTAB-1K: EuroSAT, RGB, from your own folder"""
 
-from ...context import Target
+from ...contracts.context import Target
 from ..task import VTAB1KTask
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters.lora import LoRAConfig
-from sparsebench.models.adapters.masked import Masked, MaskedLinear
-from sparsebench.models.adapters.sets import AdapterSet
+from sparsebench.models.adapters.adapter_set import AdapterSet
+from sparsebench.models.adapters.kinds.lora import LoRAConfig
+from sparsebench.models.sparsity.masked import Masked, MaskedLinear
 
 LORA = LoRAConfig(r=4, init="normal")
 

@@ -6,13 +6,13 @@ import torch
 
 from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
-from sparsebench.models.adapters.convpass import ConvpassConfig
+from sparsebench.models.adapters.kinds.convpass import ConvpassConfig
+from sparsebench.models.adapters.kinds.parameter_tuning import BitFitConfig, NormTuningConfig
+from sparsebench.models.adapters.kinds.prompts import PromptConfig
+from sparsebench.models.adapters.kinds.rep_adapter import RepAdapterConfig
+from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
+from sparsebench.models.adapters.kinds.ssf import SSFConfig
 from sparsebench.models.adapters.presets import preset
-from sparsebench.models.adapters.prompts import PromptConfig
-from sparsebench.models.adapters.rep_adapter import RepAdapterConfig
-from sparsebench.models.adapters.shared_parallel import StreamConfig
-from sparsebench.models.adapters.ssf import SSFConfig
-from sparsebench.models.adapters.tuned import BitFitConfig, NormTuningConfig
 from sparsebench.models.counting import count_parameters
 
 CASES: list[tuple[str, str, AdapterConfig, int]] = [

@@ -28,16 +28,16 @@ from sparsebench.models.adapters import (
     attach,
 )
 from sparsebench.models.adapters.config import KINDS, AdapterConfig
-from sparsebench.models.adapters.convpass import ConvpassConfig
-from sparsebench.models.adapters.fact import FacTConfig
-from sparsebench.models.adapters.fusion import FusionConfig
-from sparsebench.models.adapters.peft_format import NamedLoRAConfig
-from sparsebench.models.adapters.prompts import PromptConfig
-from sparsebench.models.adapters.rep_adapter import RepAdapterConfig
-from sparsebench.models.adapters.saving import load_adapters, save_adapters
-from sparsebench.models.adapters.shared_parallel import StreamConfig
-from sparsebench.models.adapters.ssf import SSFConfig
-from sparsebench.models.adapters.tuned import BitFitConfig, NormTuningConfig
+from sparsebench.models.adapters.files.peft_format import NamedLoRAConfig
+from sparsebench.models.adapters.files.saving import load_adapters, save_adapters
+from sparsebench.models.adapters.kinds.convpass import ConvpassConfig
+from sparsebench.models.adapters.kinds.fact import FacTConfig
+from sparsebench.models.adapters.kinds.fusion import FusionConfig
+from sparsebench.models.adapters.kinds.parameter_tuning import BitFitConfig, NormTuningConfig
+from sparsebench.models.adapters.kinds.prompts import PromptConfig
+from sparsebench.models.adapters.kinds.rep_adapter import RepAdapterConfig
+from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
+from sparsebench.models.adapters.kinds.ssf import SSFConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 

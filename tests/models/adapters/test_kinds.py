@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
-from sparsebench.models.adapters.convpass import ConvpassConfig
-from sparsebench.models.adapters.fact import FacTConfig
+from sparsebench.models.adapters.kinds.convpass import ConvpassConfig
+from sparsebench.models.adapters.kinds.fact import FacTConfig
+from sparsebench.models.adapters.kinds.parameter_tuning import BitFitConfig, NormTuningConfig
+from sparsebench.models.adapters.kinds.prompts import PromptConfig
+from sparsebench.models.adapters.kinds.rep_adapter import RepAdapterConfig
+from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
+from sparsebench.models.adapters.kinds.ssf import SSFConfig
 from sparsebench.models.adapters.presets import PRESETS, preset
-from sparsebench.models.adapters.prompts import PromptConfig
-from sparsebench.models.adapters.rep_adapter import RepAdapterConfig
-from sparsebench.models.adapters.shared_parallel import StreamConfig
-from sparsebench.models.adapters.ssf import SSFConfig
-from sparsebench.models.adapters.tuned import BitFitConfig, NormTuningConfig
 
 Make = Callable[[str], nn.Module]
 VITS = ("timm_vit", "vit_4d", "no_class_token", "registers", "layer_scale")

@@ -1,10 +1,10 @@
 """Molecules, a vocabulary and small models for the tests of the model."""
 
-from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.tokenizer import Tokenizer
-from sparsebench.models.graphsgpt.tokens import TokenBatch
-from sparsebench.models.graphsgpt.vocabulary import Vocabulary
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.batch import TokenBatch
+from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
 SMILES = [
     "CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1",

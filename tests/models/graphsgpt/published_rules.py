@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.decoding import DecodingConfig
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.tokens import MoleculeTokens, collate
-from sparsebench.models.graphsgpt.vocabulary import Vocabulary
+from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
 VALENCES = {"B": 3, "C": 4, "N": 3, "O": 2, "F": 1, "Si": 4, "S": 6, "Cl": 1, "Br": 1, "I": 1}
 NUMBERS = {"B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Si": 14, "S": 16, "Cl": 17, "Br": 35, "I": 53}

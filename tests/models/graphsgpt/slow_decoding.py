@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.decoding import DecodingConfig, decode
-from sparsebench.models.graphsgpt.legality import max_valence
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.tokens import MoleculeTokens, TokenBatch, collate
+from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.valence import max_valence
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch, collate
 
 from .model_cases import ATOMS, VOCABULARY
 

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from sparsebench.models.adapters import attach
-from sparsebench.models.adapters.prefix import PrefixConfig, PrefixLayer
-from sparsebench.models.adapters.ssf import SSFConfig
+from sparsebench.models.adapters.kinds.prefix import PrefixConfig, PrefixLayer
+from sparsebench.models.adapters.kinds.ssf import SSFConfig
 from sparsebench.models.anatomy import describe, is_linear
 
 from .model_cases import batch, small

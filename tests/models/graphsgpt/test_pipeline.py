@@ -9,10 +9,10 @@ from rdkit import Chem
 from torch_geometric.utils import from_smiles
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt.decoding import DecodingConfig
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.pipeline import GraphsGPTPipeline
-from sparsebench.models.graphsgpt.status import TokenStatus
+from sparsebench.models.graphsgpt.tokens.status import TokenStatus
 
 from .model_cases import SMILES, batch, faithful, small
 

@@ -17,9 +17,9 @@ from torch_geometric.utils import from_smiles
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Tokenizer, TokenStatus, Vocabulary
-from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.encoder import Graph2Seq
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.sklearn_api import GraphWords
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C", "CCN(CC)CC", "OCC1CCCC1"]

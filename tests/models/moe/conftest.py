@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparsebench.models.calibration.hooks import FFNSample
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts.dispatch import Weights, run_experts
 from sparsebench.models.moe.experts.native import Native, native, status
-from sparsebench.models.moe.recording import FFNSample
 from sparsebench.models.moe.splits import SplitInput
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from sparsebench.suites.context import Budget, Context
+from sparsebench.suites.contracts.context import Budget, Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
 

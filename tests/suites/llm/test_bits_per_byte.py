@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparsebench.suites.context import Context
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.bits_per_byte import WINDOW, check_bytes, ratio, window_bits
 from sparsebench.suites.llm.language import CausalLM, cut, encode
 from sparsebench.suites.llm.markov import markov_documents

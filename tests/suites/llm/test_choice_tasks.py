@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.labelled.questions import Question
-from sparsebench.suites.context import Budget, Context
+from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.method import Backbone
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.choice_task import answers, batch_of, choice_loss, option_scores, tokens_of
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.tasks.arc_easy import ARCEasy
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
-from sparsebench.suites.method import Backbone
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.full_tuning import FullTuning

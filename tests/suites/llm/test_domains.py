@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.reports.router_load import KEY, RouterLoad
-from sparsebench.suites.context import Context
+from sparsebench.reports.panels.router_load import KEY, RouterLoad
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.task import Outcome
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.domains import DomainsTask
 from sparsebench.suites.llm.language import CausalLM
@@ -17,12 +19,10 @@ from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.router_training import RouterTrainingTask, router_parameters
 from sparsebench.suites.llm.routing import watched
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.method import NotApplicable
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe_attention import MoEAttention
 from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.task import Outcome
 
 
 class _Letters:

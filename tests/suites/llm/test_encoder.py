@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.moe.calibration import calibrate
+from sparsebench.models.calibration.ffn_samples import calibrate
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.encoder import LENGTH, Padded, TextBody, remembered

@@ -6,12 +6,12 @@ import pytest
 import timm
 import torch
 
-from sparsebench.suites.context import Context
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import Backbone, Method, NotApplicable
 from sparsebench.suites.llm.backbones import hf, tiny
 from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW, CausalLM
 from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.method import Backbone, Method, NotApplicable
 from sparsebench.suites.methods.cmoe import CMoE
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
@@ -20,7 +20,7 @@ from sparsebench.suites.methods.moe_attention import MoEAttention
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
 from sparsebench.suites.methods.neuron_pruning import NeuronPruning
-from sparsebench.suites.prediction import PredictionTask
+from sparsebench.suites.prediction.task import PredictionTask
 
 METHODS = [
     Dense(),

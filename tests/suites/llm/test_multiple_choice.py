@@ -5,7 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from sparsebench.suites.context import Context
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.multiple_choice import HarnessTask, run_harness

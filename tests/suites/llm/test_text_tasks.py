@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from sparsebench.data.labelled.table import LabelledTexts, Parts, hashed_parts, normal_form
-from sparsebench.suites.context import Budget, Context, Target
-from sparsebench.suites.frozen_prefix import Cut, cut
+from sparsebench.suites.contracts.context import Budget, Context, Target
+from sparsebench.suites.contracts.method import Backbone
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
 from sparsebench.suites.llm.text_task import TextTask
-from sparsebench.suites.method import Backbone
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.full_tuning import FullTuning
@@ -23,8 +22,9 @@ from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
-from sparsebench.suites.prediction import batch_rows, predict
-from sparsebench.suites.training import train
+from sparsebench.suites.prediction.frozen_features import Cut, cut
+from sparsebench.suites.prediction.task import batch_rows, predict
+from sparsebench.suites.training.loop import train
 
 TRAINED = [
     Adapter(rank=4, blocks=1, learning_rate=1e-2),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.suites.context import Budget, Context
+from sparsebench.suites.contracts.context import Budget, Context
 
 
 @pytest.fixture

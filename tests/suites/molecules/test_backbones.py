@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.ecfp import ecfp
+from sparsebench.models.molecules.ecfp import ecfp
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
 from sparsebench.suites.molecules.bodies import GraphBody
-from sparsebench.suites.prediction import Body
+from sparsebench.suites.prediction.task import Body
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
 LOADERS = [ecfp4.load, gin.load, tiny.load]

@@ -7,26 +7,26 @@ import pytest
 import torch
 from rdkit import Chem
 
-from sparsebench.reports.molecules import KEY as MOLECULES
-from sparsebench.reports.property_control import KEY as CONTROL
-from sparsebench.suites.context import Budget, Context
-from sparsebench.suites.generation import Drawing, Sampler
-from sparsebench.suites.method import NotApplicable
+from sparsebench.reports.panels.molecules import KEY as MOLECULES
+from sparsebench.reports.panels.property_control import KEY as CONTROL
+from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.few_shot import FewShot
-from sparsebench.suites.methods.graph_words import GraphWords
 from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.sampling import Sampling
-from sparsebench.suites.methods.training_copies import TrainingCopies
 from sparsebench.suites.molecules import qm9_parts
 from sparsebench.suites.molecules.backbones import gin, graphsgpt, graphsgpt_random, tiny_generator
+from sparsebench.suites.molecules.generation_task import Drawing, Sampler
+from sparsebench.suites.molecules.methods.few_shot import FewShot
+from sparsebench.suites.molecules.methods.graph_words import GraphWords
+from sparsebench.suites.molecules.methods.sampling import Sampling
+from sparsebench.suites.molecules.methods.training_copies import TrainingCopies
 from sparsebench.suites.molecules.tasks.moses_generation import MosesGeneration
 from sparsebench.suites.molecules.tasks.moses_reconstruction import MosesReconstruction
 from sparsebench.suites.molecules.tasks.property_control import PropertyControl
 from sparsebench.suites.molecules.tasks.qm9_reconstruction import QM9Reconstruction
 from sparsebench.suites.molecules.tasks.scaffold_generation import ScaffoldGeneration
 from sparsebench.suites.molecules.tasks.synthetic_generation import SyntheticGeneration
-from sparsebench.suites.task import Task
 
 
 def context(task: str, seed: int = 0, **budget: int) -> Context:
@@ -72,7 +72,7 @@ def test_training_moves_a_generator_and_shows_a_curve() -> None:
 
 
 def test_only_generators_write_molecules() -> None:
-    from sparsebench.suites.method import Backbone
+    from sparsebench.suites.contracts.method import Backbone
 
     assert SyntheticGeneration().unsupported(Backbone("gin", "graph"))
     assert FewShot().unsupported(SyntheticGeneration, Backbone("g", "molecule generator")) is None

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.calibration.ffn_samples import calibrate
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
-from sparsebench.models.graphsgpt.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.encoder import Graph2Seq
-from sparsebench.models.graphsgpt.modeling import GraphsGPT
-from sparsebench.models.moe.calibration import calibrate
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.suites.molecules import graph2seq_body
 from sparsebench.suites.molecules.backbones import graph2seq, graph2seq_random, tiny_encoder
 from sparsebench.suites.molecules.graph2seq_body import Graph2SeqBody, Molecules

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sparsebench.data.molecules.table import MoleculeTable
-from sparsebench.suites.context import Context, Target
-from sparsebench.suites.method import Backbone, Method
+from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.method import Backbone, Method
 from sparsebench.suites.methods.full_tuning import FullTuning
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.random_forest import RandomForestMethod

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.statistics import router_stats, watch
-from sparsebench.suites.context import Context
-from sparsebench.suites.frozen_prefix import cut
-from sparsebench.suites.method import Backbone, Method, NotApplicable
+from sparsebench.models.moe.routing.statistics import router_stats, watch
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import Backbone, Method, NotApplicable
+from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.bitfit import BitFit
 from sparsebench.suites.methods.cmoe import CMoE
@@ -35,8 +35,8 @@ from sparsebench.suites.methods.ssf import SSF
 from sparsebench.suites.methods.vpt_deep import VPTDeep
 from sparsebench.suites.molecules.backbones import tiny_encoder
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
-from sparsebench.suites.task import Setup
-from sparsebench.suites.training import TrainedMethod
+from sparsebench.suites.prediction.frozen_features import cut
+from sparsebench.suites.training.loop import TrainedMethod
 
 MakeContext = Callable[..., Context]
 

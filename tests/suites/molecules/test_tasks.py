@@ -8,7 +8,7 @@ import pytest
 from sparsebench.data.errors import LocalFolderError
 from sparsebench.data.molecules.scaffold import scaffold_of, scaffold_split
 from sparsebench.data.sources import source
-from sparsebench.suites.context import Target
+from sparsebench.suites.contracts.context import Target
 from sparsebench.suites.molecules import task
 from sparsebench.suites.molecules.chains import COUNT
 from sparsebench.suites.molecules.task import SPLIT_SEED, MoleculeTask
@@ -17,7 +17,7 @@ from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.molecules.tasks.tox21 import Tox21
-from sparsebench.suites.prediction import Splits
+from sparsebench.suites.prediction.task import Splits
 from sparsebench.suites.runner.cell import load_task
 from sparsebench.suites.runner.registry import entries, find
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.suites.method import Method
+from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.runner import check
 from sparsebench.suites.runner.registry import entries
 

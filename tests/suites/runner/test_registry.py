@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.suites.context import Budget
-from sparsebench.suites.method import Method
+from sparsebench.suites.contracts.context import Budget
+from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.runner import fingerprint
 from sparsebench.suites.runner.cell import budget_fields, load_budget, load_method, load_task
 from sparsebench.suites.runner.errors import UsageError
@@ -15,7 +16,6 @@ from sparsebench.suites.runner.plan import Durations, compare, expand, to_run
 from sparsebench.suites.runner.profile import built_in, load_profile, narrow
 from sparsebench.suites.runner.registry import Entry, entries, find, load_class, suites
 from sparsebench.suites.runner.summary import suite_infos
-from sparsebench.suites.task import Task
 
 SUITES = sorted(suites())
 
@@ -148,7 +148,7 @@ def test_the_code_hash_sees_code_and_nothing_else(tmp_path: Path) -> None:
 def test_the_code_hash_follows_imports_to_the_models() -> None:
     entry = find("method", "moe_random")
     reached = fingerprint._closure(((entry.module, entry.path),))
-    assert "sparsebench.models.moe.convert" in reached
+    assert "sparsebench.models.moe.conversion" in reached
     assert "sparsebench.models.describers.timm_vit" in reached
     assert not any(name.startswith(("sparsebench.reports", "sparsebench.suites.runner")) for name in reached)
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sparsebench.models.adapters.attach import attach
-from sparsebench.models.adapters.conv import ConvConfig
+from sparsebench.models.adapters.attachment import attach
+from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.suites.vtab.backbones import efficientnet_lite0, tiny
 from sparsebench.suites.vtab.backbones import timm as timm_backbone

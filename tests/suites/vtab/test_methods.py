@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters.masked import Masked
-from sparsebench.suites.context import Budget, Context, Target
-from sparsebench.suites.method import Backbone, Method, NotApplicable
+from sparsebench.models.sparsity.masked import Masked
+from sparsebench.suites.contracts.context import Budget, Context, Target
+from sparsebench.suites.contracts.method import Backbone, Method, NotApplicable
+from sparsebench.suites.contracts.task import Setup, Task
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
-from sparsebench.suites.prediction import Examples, PredictionTask, Splits
+from sparsebench.suites.prediction.task import Examples, PredictionTask, Splits
 from sparsebench.suites.runner.profile import load_profile
-from sparsebench.suites.task import Setup, Task
 from sparsebench.suites.vtab.backbones import timm as timm_backbone
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.suite import SUITE

@@ -11,8 +11,8 @@ from PIL import Image
 
 from sparsebench.data.errors import DataError
 from sparsebench.data.vision import vtab1k
-from sparsebench.suites.context import Budget, Context
-from sparsebench.suites.prediction import Examples, PredictionTask
+from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.prediction.task import Examples, PredictionTask
 from sparsebench.suites.runner.cell import load_task
 from sparsebench.suites.runner.registry import entries, find
 from sparsebench.suites.vtab.backbones import tiny

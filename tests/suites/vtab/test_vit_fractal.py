@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from sparsebench.data.vision.fractals import categories, draw_fractals
 from sparsebench.models.anatomy import describe
 from sparsebench.models.moe import MoEConfig, MoEFFN, calibrate, convert
-from sparsebench.suites.context import Budget, Context
+from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.methods._moe import MoEMethod, calibration
 from sparsebench.suites.methods.cmoe import CMoE
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
-from sparsebench.suites.task import Setup
 from sparsebench.suites.vtab import vit_fractal
 from sparsebench.suites.vtab.backbones import vit_fractal_96
 from sparsebench.suites.vtab.body import VisionBody

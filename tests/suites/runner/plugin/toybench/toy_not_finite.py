@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from sparsebench.suites.context import Context
-from sparsebench.suites.method import Method
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import Method
 
 
 @dataclass(frozen=True, kw_only=True)

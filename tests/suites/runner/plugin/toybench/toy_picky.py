@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from sparsebench.suites.context import Context
-from sparsebench.suites.method import Backbone, Method
-from sparsebench.suites.task import Task
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import Backbone, Method
+from sparsebench.suites.contracts.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 import torch
 
 from sparsebench.reports.record import Metric
-from sparsebench.suites.context import Context
-from sparsebench.suites.method import Method
-from sparsebench.suites.task import LoadBackbone, Outcome, Setup, Task
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.contracts.task import LoadBackbone, Outcome, Setup, Task
 
 
 class ToySum(Task):

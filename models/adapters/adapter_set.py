@@ -1,0 +1,224 @@
+"""The adapters of a model as one thing: train, count, save, switch off, merge, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..anatomy import Site
+from ..errors import ModelError
+from ..sparsity.masked import PRUNED, Masked
+from .config import AdapterConfig
+from .layer import AdapterLayer, FrozenNorm
+from .wrapping import Wrapped, bare_path, unwrap, wrap
+
+_ATTRIBUTE = "_sparsebench_adapters"
+
+
+def adapter_sets(model: nn.Module) -> dict[str, AdapterSet]:
+    """The sets that a model carries, by name, oldest first. They are copied and pickled with the model."""
+    return dict(getattr(model, _ATTRIBUTE, {}))
+
+
+def register(adapters: AdapterSet) -> None:
+    """Note on its model that a set is attached."""
+    setattr(adapters.model, _ATTRIBUTE, adapter_sets(adapters.model) | {adapters.name: adapters})
+
+
+@dataclass(eq=False)
+class AdapterSet:
+    """One set of adapters in a model; `attach` makes it.
+
+    Acting on a set that is not on its model (removed, merged) raises `ModelError`.
+    """
+
+    model: nn.Module
+    config: AdapterConfig
+    name: str
+    was_trainable: list[nn.Parameter]
+    head: Site | None
+    merged: list[Wrapped] = field(default_factory=list)
+
+    def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
+        """Adapter layers by the name of their place in the bare model, in order."""
+        for module in self.model.modules():
+            if isinstance(module, AdapterLayer) and module.owner == self.name:
+                yield module.place, module
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The added modules by name; one that several layers share comes under its first name. No head."""
+        found: dict[int, tuple[str, nn.Module]] = {}
+        for place, layer in self.layers():
+            for child, module in layer.own():
+                found.setdefault(id(module), (f"{place}.{child}", module))
+        return dict(found.values())
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Everything that is trained: the adapters' parameters, then the head's."""
+        head = [] if self.head is None else list(self.head.get().parameters())
+        return list(dict.fromkeys([*self._own_parameters(), *head]))
+
+    def requires_grad_(self, flag: bool) -> AdapterSet:
+        """Freeze or open the parameters of this set, without the head."""
+        for parameter in self._own_parameters():
+            parameter.requires_grad_(flag)
+        return self
+
+    def prunable(self) -> dict[str, Masked]:
+        """The layers whose weight can be pruned, by name."""
+        return {
+            f"{name}.{inner}" if inner else name: layer
+            for name, module in self.modules().items()
+            for inner, layer in module.named_modules()
+            if isinstance(layer, Masked)
+        }
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """What is stored of the prunable weights (not biases): the weight, or the surviving values, by name."""
+        return {f"{name}.weight": layer.stored for name, layer in self.prunable().items()}
+
+    def count(self, *, head: bool = False) -> int:
+        """Number of parameters that are trained, without pruned entries; with those of the head if asked for."""
+        parameters = self.parameters() if head else self._own_parameters()
+        return sum(parameter.numel() for parameter in parameters)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors of the adapters by name in the bare model, and the head's under its own name."""
+        named: dict[int, tuple[str, Tensor]] = {}
+        seen: set[int] = set()
+        for place, layer in self.layers():
+            shared = {child for child, module in layer.own() if id(module) in seen}
+            seen.update(id(module) for _, module in layer.own())
+            for key, value in layer.own_state().items():
+                if key.partition(".")[0] not in shared:
+                    named.setdefault(id(value), (f"{place}.{key}", value))
+        return {key: value.detach() for key, value in named.values()} | self._head_state()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load what `state_dict` gave, pruned entries and removed units included.
+
+        Raises `ModelError` when names or shapes do not match.
+        """
+        expected, given = _plain(self.state_dict()), _plain(state)
+        if expected != given:
+            missing, unexpected = sorted(expected - given), sorted(given - expected)
+            raise ModelError(f"these are not the adapters of this model: missing {missing}, unexpected {unexpected}")
+        for name, value in self._head_state().items():
+            if state[name].shape != value.shape:
+                raise ModelError(f"{name} has shape {tuple(value.shape)}, not {tuple(state[name].shape)} as given")
+        try:
+            for place, layer in self.layers():
+                layer.load_state_dict(_below(place, state), strict=False)
+        except RuntimeError as error:  # other shapes
+            raise ModelError(f"these are not the adapters of this model: {error}") from error
+        if self.head is not None:
+            self.head.get().load_state_dict(_below(bare_path(self.model, self.head.path), state))
+
+    def enable(self) -> None:
+        """Let the adapters act (they do after `attach`)."""
+        self.check_attached()
+        for _, layer in self.layers():
+            layer.enabled = True
+
+    def disable(self) -> None:
+        """Give the model the outputs it has without this set; the trained head stays."""
+        self.check_attached()
+        for _, layer in self.layers():
+            layer.enabled = False
+
+    def merge(self) -> nn.Module:
+        """Fold the adapters into the weights of the model, take them off, and return the model.
+
+        Exact for kinds that are linear in their input, refused with a `ModelError` for others. The head keeps what it
+        learned, and the parameters get back the `requires_grad` they had. `unmerge` undoes it.
+        """
+        self._check_free()
+        layers = [layer for _, layer in self.layers()]
+        for layer in layers:
+            layer.check_mergeable()
+        if not all(layer.enabled for layer in layers):
+            raise ModelError(f"adapters {self.name!r} are disabled: enable() them before merge()")
+        for layer in layers:
+            layer.merge()
+        self.merged = self._detach()
+        return self.model
+
+    def unmerge(self) -> nn.Module:
+        """Put merged adapters back; the weights are again, bit for bit, those from before `merge`."""
+        if not self.merged or self.name in adapter_sets(self.model):
+            raise ModelError(f"adapters {self.name!r} are not merged: unmerge() undoes merge()")
+        layers = [wrapper for _, _, wrapper in self.merged if isinstance(wrapper, AdapterLayer)]
+        if not all(layer.is_last_merged() for layer in layers) or not wrap(self.merged):
+            raise ModelError(
+                f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
+            )
+        if not adapter_sets(self.model):
+            own = {id(parameter) for parameter in self._own_parameters()}
+            for parameter in self.model.parameters():
+                parameter.requires_grad_(parameter.requires_grad and id(parameter) in own)
+        for _, _, wrapper in self.merged:
+            wrapper.match_mode()
+        for layer in layers:
+            layer.unmerge()
+        if self.head is not None:
+            self.head.get().requires_grad_(True)
+        self.merged = []
+        register(self)
+        return self.model
+
+    def remove(self) -> nn.Module:
+        """Take the adapters off and return the model; the head keeps what it learned."""
+        self._check_free()
+        self._detach()
+        return self.model
+
+    def check_attached(self) -> None:
+        """Raise `ModelError` unless the adapters are on the model."""
+        if adapter_sets(self.model).get(self.name) is not self:
+            raise ModelError(f"adapters {self.name!r} are not on the model: they were removed or merged")
+
+    def _check_free(self) -> None:
+        self.check_attached()
+        users = [name for name, other in adapter_sets(self.model).items() if self.name in other.config.uses()]
+        if users:
+            raise ModelError(f"adapters {users[0]!r} are built on {self.name!r}: remove those first")
+
+    def _own_parameters(self) -> list[nn.Parameter]:
+        return list(dict.fromkeys(value for _, layer in self.layers() for _, value in layer.own_parameters()))
+
+    def _head_state(self) -> dict[str, Tensor]:
+        if self.head is None:
+            return {}
+        path = bare_path(self.model, self.head.path)
+        return {f"{path}.{key}": value for key, value in self.head.get().state_dict().items()}
+
+    def _detach(self) -> list[Wrapped]:
+        """Unwrap this set's layers; with the last set the model is as it was, but for the head. Gives what went."""
+        gone = unwrap(self.model, lambda module: isinstance(module, AdapterLayer) and module.owner == self.name)
+        rest = {name: other for name, other in adapter_sets(self.model).items() if other is not self}
+        if rest:
+            setattr(self.model, _ATTRIBUTE, rest)
+            if self.head is not None:
+                self.head.get().requires_grad_(any(other.head is not None for other in rest.values()))
+            return gone
+        delattr(self.model, _ATTRIBUTE)
+        norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))
+        for _, _, norm in norms:
+            norm.base.train(norm.training)
+        self.model.requires_grad_(False)
+        for parameter in self.was_trainable:
+            parameter.requires_grad_(True)
+        return gone + norms
+
+
+def _plain(state: Mapping[str, Tensor]) -> set[str]:
+    """Names as they were before pruning, which stores values and their places instead of a weight."""
+    stems = {key: key.rpartition(".") for key in state}
+    return {f"{stem}.weight" if leaf in PRUNED else key for key, (stem, _, leaf) in stems.items()}
+
+
+def _below(place: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{place}."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

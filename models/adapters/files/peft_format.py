@@ -1,0 +1,219 @@
+"""LoRA checkpoints in the format of Hugging Face PEFT: `adapter_config.json` and `adapter_model.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ...anatomy import Anatomy, Site, describe
+from ...errors import ModelError
+from ...sparsity.masked import Masked
+from ..adapter_set import AdapterSet
+from ..attachment import attach
+from ..config import AdapterConfig
+from ..kinds.lora import LoRAConfig, LoRALayer
+from ..layer import AdapterLayer
+from ..wrapping import bare_path
+
+CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+_FACTOR = re.compile(r"(?P<path>.+)\.lora_(?P<factor>[AB])\.weight")
+# Of fields that are set, these are read, or say nothing that the tensors do not.
+_READ = {"peft_type", "r", "lora_alpha", "alpha_pattern", "use_rslora", "lora_dropout", "bias", "init_lora_weights"}
+_NAMES_MODULES = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern"}
+_NAMES_MODULES |= {"modules_to_save", "fan_in_fan_out"}
+_TRAINING = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "ensure_weight_tying"}
+_ORIGIN = {"base_model_name_or_path", "revision", "task_type", "auto_mapping", "peft_version", "inference_mode"}
+_UNUSED = {"megatron_core", "qalora_group_size", "runtime_config"}
+_KNOWN = _READ | _NAMES_MODULES | _TRAINING | _ORIGIN | _UNUSED
+_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedLoRAConfig(AdapterConfig):
+    """LoRA on linear layers that are listed: (name in the bare model, r, alpha) of each; see `LoRAConfig`."""
+
+    layers: tuple[tuple[str, int, float], ...]
+    dropout: float = 0.0
+
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """A LoRA layer around each of them. Raises `ModelError` for those that are not linear layers of a block."""
+        sites = {bare_path(anatomy.model, site.path): site for block in anatomy.blocks for site in block.linears}
+        unknown = [name for name, _, _ in self.layers if name not in sites]
+        if unknown:
+            raise ModelError(
+                f"{', '.join(unknown)} {'is no linear layer' if len(unknown) == 1 else 'are no linear layers'} of a "
+                f"block of {type(anatomy.model).__name__}: LoRA goes on those only"
+            )
+        for name, r, alpha in self.layers:
+            site, config = sites[name], LoRAConfig(r=r, alpha=alpha, dropout=self.dropout)
+            yield site, LoRALayer(site.get(), [(0, site.get().weight.shape[0])], config, generator, name)
+
+
+def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> AdapterSet:
+    """Attach to `model` the LoRA checkpoint that PEFT wrote into `folder`; a head in it is loaded, and trained on.
+
+    The tensors say which layers are adapted, and with which rank; the configuration gives their scaling. Raises
+    `ModelError`, and leaves the model untouched, for other methods and variants (it names the field), for layers
+    outside the blocks, and for files that are missing, cannot be read or do not fit the model.
+    """
+    config, tensors = _read(Path(folder))
+    _check(config, folder)
+    factors, rest = _factors(tensors)
+    _check_head(model, rest, folder)
+    ranks = ((path, parts["A"].shape[0]) for path, parts in factors.items())
+    listed = NamedLoRAConfig(
+        layers=tuple((path, r, _scaling(config, path, r) * r) for path, r in ranks),
+        dropout=config.get("lora_dropout") or 0.0,
+        train_head=bool(rest),
+    )
+    adapters = attach(model, listed, name)
+    state = {f"{path}.{part}.0.weight": parts[key] for path, parts in factors.items() for key, part in _PARTS.items()}
+    try:
+        _check_shapes(adapters, state)
+        adapters.load_state_dict(state | rest)
+    except ModelError as error:
+        adapters.remove()
+        raise ModelError(f"{folder} does not fit this {type(model).__name__}: {error}") from error
+    return adapters
+
+
+def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | None = None) -> None:
+    """Write a set of LoRA layers, and its head, so that PEFT can load it: `PeftModel.from_pretrained(model, folder)`.
+
+    Pruned factors are written dense, with zeros. Where one fused matrix has pairs of factors for parts of its rows,
+    PEFT gets the same update as one pair of the ranks' sum. Raises `ModelError` for a set of another kind.
+    """
+    adapters.check_attached()
+    tensors: dict[str, Tensor] = {}
+    scales: dict[str, tuple[int, float]] = {}
+    dropout = 0.0
+    for path, layer in adapters.layers():
+        if not isinstance(layer, LoRALayer):
+            raise ModelError(f"{path} has a {type(layer).__name__}: only LoRA can be written in this format")
+        down, up = _one_pair(layer)
+        tensors |= {f"{path}.lora_A.weight": down, f"{path}.lora_B.weight": up}
+        scales[path], dropout = (len(down), layer.scaling * len(down)), layer.dropout.p
+    head = None if adapters.head is None else bare_path(adapters.model, adapters.head.path)
+    if adapters.head is not None:
+        tensors |= {f"{head}.{key}": value for key, value in adapters.head.get().state_dict().items()}
+    config = _config(scales, head) | {"base_model_name_or_path": base_model_name, "lora_dropout": dropout}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {f"{_PREFIX}{key}": value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    save_file(written, folder / TENSORS, metadata={"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+_PARTS = {"A": "down", "B": "up"}
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    for file in (CONFIG, TENSORS):
+        if not (folder / file).is_file():
+            raise ModelError(f"{folder} has no {file}: it is not a checkpoint of PEFT with safe tensors")
+    try:
+        return json.loads((folder / CONFIG).read_text(encoding="utf-8")), load_file(folder / TENSORS)
+    except (json.JSONDecodeError, SafetensorError) as error:
+        raise ModelError(f"{folder} cannot be read: {error}") from error
+
+
+def _check(config: Mapping[str, Any], folder: str | Path) -> None:
+    """Refuse what is not plain LoRA; unknown fields count only where they are set."""
+    wrong = [key for key in sorted(config) if key not in _KNOWN and config[key]]
+    wrong += ["peft_type"] if config.get("peft_type") != "LORA" else []
+    wrong += ["bias"] if config.get("bias", "none") != "none" else []
+    # the others start from a changed base, which the checkpoint does not hold
+    wrong += ["init_lora_weights"] if config.get("init_lora_weights", True) not in _PLAIN_STARTS else []
+    if wrong:
+        named = ", ".join(f"{key}={config.get(key)!r}" for key in wrong)
+        raise ModelError(f"{folder} is not plain LoRA: {named} cannot be loaded")
+
+
+def _factors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+    """A and B by the names of the adapted modules, and all other tensors."""
+    factors: dict[str, dict[str, Tensor]] = {}
+    rest = {}
+    for key, value in tensors.items():
+        name = key.removeprefix(_PREFIX)
+        found = _FACTOR.fullmatch(name)
+        if found:
+            factors.setdefault(found["path"], {})[found["factor"]] = value
+        else:
+            rest[name] = value
+    lone = [path for path, parts in factors.items() if len(parts) < 2]
+    if lone or not factors:
+        raise ModelError(f"LoRA needs lora_A and lora_B of each module; incomplete: {', '.join(lone) or 'all'}")
+    return factors, rest
+
+
+def _check_head(model: nn.Module, rest: Mapping[str, Tensor], folder: str | Path) -> None:
+    """Beside LoRA there may be nothing but the head."""
+    site = describe(model).head
+    head = None if site is None else bare_path(model, site.path)
+    foreign = sorted({key.rpartition(".")[0] for key in rest if head is None or not key.startswith(f"{head}.")})
+    if foreign:
+        raise ModelError(f"{folder} holds {', '.join(foreign)}: beside LoRA only the head ({head}) can be loaded")
+
+
+def _check_shapes(adapters: AdapterSet, state: Mapping[str, Tensor]) -> None:
+    """Here a narrower factor, which loading would take for one that has lost units, is an error."""
+    for key, value in adapters.state_dict().items():
+        if key in state and state[key].shape != value.shape:
+            raise ModelError(f"{key} has shape {tuple(value.shape)}, not {tuple(state[key].shape)} as given")
+
+
+def _scaling(config: Mapping[str, Any], path: str, r: int) -> float:
+    """alpha / r, or alpha / sqrt(r) with `use_rslora`; the first pattern that ends the name gives alpha."""
+    patterns = config.get("alpha_pattern") or {}
+    matching = (alpha for pattern, alpha in patterns.items() if re.match(rf"(.*\.)?({pattern})$", path))
+    alpha = next(matching, config.get("lora_alpha", 8))
+    return alpha / (math.sqrt(r) if config.get("use_rslora") else r)
+
+
+def _one_pair(layer: LoRALayer) -> tuple[Tensor, Tensor]:
+    """A (r, in) and B (out, r) with the same update; the factors of several spans become the blocks of a larger B."""
+    downs, ups = ([part.effective() for part in parts if isinstance(part, Masked)] for parts in (layer.down, layer.up))
+    bare = layer.bare()
+    assert isinstance(bare.weight, Tensor)
+    up = ups[0].new_zeros(bare.weight.shape[0], sum(part.shape[1] for part in ups), *ups[0].shape[2:])
+    first = 0
+    for (start, stop), part in zip(layer.spans, ups, strict=True):
+        up[start:stop, first : first + part.shape[1]] = part
+        first += part.shape[1]
+    return torch.cat(downs), up
+
+
+def _config(scales: Mapping[str, tuple[int, float]], head: str | None) -> dict[str, Any]:
+    """The most common rank and alpha, and patterns for the others."""
+    (r, alpha), _ = Counter(scales.values()).most_common(1)[0]
+    return {
+        "peft_type": "LORA",
+        "task_type": None,
+        "inference_mode": True,
+        "r": r,
+        "lora_alpha": _number(alpha),
+        "rank_pattern": {path: rank for path, (rank, _) in scales.items() if rank != r},
+        "alpha_pattern": {path: _number(a) for path, (_, a) in scales.items() if a != alpha},
+        "target_modules": list(scales),
+        "modules_to_save": None if head is None else [head],
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "use_rslora": False,
+    }
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value == int(value) else value

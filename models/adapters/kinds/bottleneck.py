@@ -1,0 +1,179 @@
+"""Bottleneck adapters after, or beside, the parts of transformer blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...anatomy import Block, Site
+from ...errors import ModelError, check_choice
+from ...sparsity.masked import MaskedLinear, adapter_dtype, initialise
+from ..config import RankConfig
+from ..layer import AdapterLayer
+
+Placement = Literal["sequential", "parallel", "houlsby", "pfeiffer"]
+Norm = Literal["none", "in", "out"]
+
+
+class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x), close to GELU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "quick_gelu": QuickGELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "identity": nn.Identity,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BottleneckConfig(RankConfig):
+    """A(x) = up(dropout(act(down(x)))), in each block of width d 2 d r + r + d parameters.
+
+    `placement`, with the residual sum always outside of what is adapted:
+    "sequential": out = y + scale A(y) for the result y of the FFN.
+    "parallel": out = FFN(x) + scale A(x) (He et al., arXiv 2110.04366).
+    "houlsby": "sequential", and the same after the attention's output projection with an adapter of its own (Houlsby et
+    al., arXiv 1902.00751): twice the parameters.
+    "pfeiffer": "sequential" where blocks normalise their inputs. Where they normalise sums (BERT), around the last norm
+    LN: out = LN(s + scale A(LN(s))) with s = FFN(x) + x (Pfeiffer et al., arXiv 2005.00247).
+
+    `bias`: of down and up. `norm`: a LayerNorm of the adapter's own on what goes "in" or comes "out"; 2 d parameters.
+    `scale`: a number, or "learned", one parameter that starts at 1.
+    """
+
+    r: int = 64
+    placement: Placement = "sequential"
+    activation: str = "gelu"
+    scale: float | Literal["learned"] = 1.0
+    bias: bool = True
+    norm: Norm = "none"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("placement", self.placement, get_args(Placement))
+        check_choice("activation", self.activation, tuple(ACTIVATIONS))
+        check_choice("norm", self.norm, get_args(Norm))
+        if self.scale != "learned" and not (isinstance(self.scale, float | int) and math.isfinite(self.scale)):
+            raise ModelError(f"scale={self.scale!r} must be a number or 'learned'")
+        if not 0 <= self.dropout < 1:
+            raise ModelError(f"dropout={self.dropout} is a probability: from 0 to below 1")
+
+    def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """A wrapper for each adapter of the block."""
+        mlp, attention = block.mlp, block.attention
+        if mlp is None or mlp.kind == "conv":
+            raise ModelError(f"{block.site.path} has no transformer FFN: use ConvConfig for a convolutional network")
+        if self.placement == "houlsby":
+            if attention is None or attention.o is None:
+                raise ModelError(
+                    f"{block.site.path} has no output projection of an attention: choose another placement"
+                )
+            yield self._wrap(SequentialAdapter, attention.o, block, generator)
+        if self.placement == "pfeiffer" and block.post_norm:
+            yield self._wrap(PostNormAdapter, block.norms[-1], block, generator)
+        elif self.placement != "parallel":
+            yield self._wrap(SequentialAdapter, mlp.output, block, generator)
+        elif mlp.add_norm is not None:
+            yield self._wrap(ResidualAdapter, mlp.add_norm, block, generator)
+        else:
+            yield self._wrap(ParallelAdapter, mlp.site, block, generator)
+
+    def _wrap(
+        self, kind: type[ScaledAdapter], site: Site, block: Block, generator: torch.Generator
+    ) -> tuple[Site, AdapterLayer]:
+        assert block.mlp is not None
+        like = next(block.site.get().parameters())
+        adapter = Bottleneck(block.mlp.width, self, generator).to(like.device, adapter_dtype(like))
+        return site, kind(site.get(), adapter, self.scale)
+
+
+class OwnNorm(nn.LayerNorm):
+    """A LayerNorm that computes in the dtype of its input, whatever that of its parameters."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise the last dimension."""
+        weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+        return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
+
+
+class Bottleneck(nn.Module):
+    """up(dropout(act(down(x)))) on the last dimension, perhaps with a norm before or after."""
+
+    def __init__(self, width: int, config: BottleneckConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.norm_in = OwnNorm(width) if config.norm == "in" else None
+        self.down = MaskedLinear(width, config.r, bias=config.bias)
+        self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)
+        self.up = MaskedLinear(config.r, width, bias=config.bias)
+        self.norm_out = OwnNorm(width) if config.norm == "out" else None
+        initialise(self.down, self.up, config.init, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., width) to the same shape."""
+        x = x if self.norm_in is None else self.norm_in(x)
+        x = self.up(self.dropout(self.activation(self.down(x))))
+        return x if self.norm_out is None else self.norm_out(x)
+
+
+class ScaledAdapter(AdapterLayer):
+    """Base of the layers with one adapter and a scale."""
+
+    def __init__(self, base: nn.Module, adapter: nn.Module, scale: float | Literal["learned"]) -> None:
+        super().__init__(base)
+        self.adapter = adapter
+        self.scale = nn.Parameter(next(adapter.parameters()).new_ones(())) if scale == "learned" else scale
+
+    def change(self, x: Tensor) -> Tensor:
+        """scale A(x)."""
+        out = self.adapter(x)
+        return out * (self.scale.to(out.dtype) if isinstance(self.scale, Tensor) else self.scale)
+
+
+class SequentialAdapter(ScaledAdapter):
+    """y + scale A(y) for the output y of `base`."""
+
+    def adapted(self, *args: Any, **keywords: Any) -> Tensor:
+        """The adapted output of `base`."""
+        y = self.base(*args, **keywords)
+        return y + self.change(y)
+
+
+class ParallelAdapter(ScaledAdapter):
+    """base(x) + scale A(x)."""
+
+    additive = True
+
+    def adapted(self, x: Tensor) -> Tensor:
+        """The output of `base` plus that of the adapter."""
+        return self.base(x) + self.change(x)
+
+
+class ResidualAdapter(ScaledAdapter):
+    """base(hidden, x + scale A(x)) for a `base` that adds x to what it makes of `hidden`."""
+
+    def adapted(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """The output of `base` with the adapter's beside the FFN's."""
+        return self.base(hidden, x + self.change(x))
+
+
+class PostNormAdapter(ScaledAdapter):
+    """LN(s + scale A(LN(s))) for a norm `base` = LN of the sum s of the FFN's result and its input."""
+
+    def adapted(self, s: Tensor) -> Tensor:
+        """The adapted output of the block."""
+        return self.base(s + self.change(self.base(s)))

@@ -1,0 +1,97 @@
+"""AdapterFusion: a learned mixture, per position, of adapters of several tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import Anatomy, Site
+from ...errors import ModelError
+from ...sparsity.masked import MaskedLinear, adapter_dtype
+from ..adapter_set import adapter_sets
+from ..config import AdapterConfig
+from ..layer import AdapterLayer
+from .bottleneck import Bottleneck, SequentialAdapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionConfig(AdapterConfig):
+    """out = h + sum_n a_n V z_n with a = softmax_n((Q h) . (K z_n)) (Pfeiffer et al., arXiv 2005.00247, section 3.2).
+
+    h is the result of the FFN and z_n = scale_n A_n(h) the change by adapters n, all on the same h. `adapters` are the
+    names of attached sets with layers at the same places ("sequential", "houlsby"), attached one after another. They
+    are frozen, and stay so when the fusion is removed. While it acts they do so only through it; one that is disabled
+    is left out. V starts as the identity, Q and K as N(0, 0.02^2): 3 d^2 parameters per place of width d.
+    """
+
+    adapters: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.adapters or len(set(self.adapters)) < len(self.adapters):
+            raise ModelError(f"adapters={self.adapters!r} must be names of attached sets, each once")
+        if self.blocks != "all":
+            raise ModelError(f"blocks={self.blocks!r}: a fusion goes where its adapters are; leave it at 'all'")
+
+    def uses(self) -> tuple[str, ...]:
+        """The fused sets."""
+        return self.adapters
+
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """One wrapper around the adapters of each place."""
+        sets = adapter_sets(anatomy.model)
+        for name in self.adapters:
+            if {place for place, _ in sets[name].layers()} != {place for place, _ in sets[self.adapters[0]].layers()}:
+                raise ModelError(f"adapters {name!r} and {self.adapters[0]!r} lie in different places of the model")
+        for path, parent in list(anatomy.model.named_modules()):
+            for name, child in list(parent.named_children()):
+                if self._fused(child) and not self._fused(parent):
+                    yield Site(parent, name, f"{path}.{name}".lstrip(".")), self._fusion(child, generator)
+
+    def _fused(self, module: nn.Module) -> bool:
+        return isinstance(module, AdapterLayer) and module.owner in self.adapters
+
+    def _fusion(self, outermost: nn.Module, generator: torch.Generator) -> FusionLayer:
+        inner, found = outermost, []
+        while isinstance(inner, AdapterLayer) and inner.owner in self.adapters:
+            if not isinstance(inner, SequentialAdapter) or not isinstance(inner.adapter, Bottleneck):
+                raise ModelError(f"{inner.place} has a {type(inner).__name__}: fusion needs bottlenecks after the FFN")
+            found.append(inner)
+            inner = inner.base
+        if len(found) < len(self.adapters):
+            raise ModelError(f"other adapters lie between those to fuse at {found[0].place}: attach those last")
+        down = found[0].adapter.down
+        layer = FusionLayer(outermost, self.adapters, down.in_features, generator)
+        for _, module in layer.own():
+            module.to(down.stored.device, adapter_dtype(down.stored))
+        return layer
+
+
+class FusionLayer(AdapterLayer):
+    """The layers of the fused sets that lie directly below, in parallel."""
+
+    def __init__(self, base: nn.Module, fused: tuple[str, ...], width: int, generator: torch.Generator) -> None:
+        super().__init__(base)
+        self.fused = fused
+        self.query, self.key, self.value = (MaskedLinear(width, width, bias=False) for _ in range(3))
+        with torch.no_grad():
+            for linear in (self.query, self.key):
+                linear.stored.normal_(0, 0.02, generator=generator)
+            nn.init.eye_(self.value.stored)
+
+    def adapted(self, *args: Any, **keywords: Any) -> Tensor:
+        """h plus the mixture of the changes by the adapters."""
+        inner, layers = self.base, []
+        while isinstance(inner, SequentialAdapter) and inner.owner in self.fused:
+            layers += [inner] if inner.enabled else []
+            inner = inner.base
+        h = inner(*args, **keywords)
+        if not layers:
+            return h
+        z = torch.stack([layer.change(h) for layer in layers], dim=-2)  # (..., N, d)
+        scores = (self.key(z) @ self.query(h).unsqueeze(-1)).squeeze(-1)
+        return h + (scores.softmax(-1).unsqueeze(-2) @ self.value(z)).squeeze(-2)

@@ -1,0 +1,159 @@
+"""Prefix tuning: learned keys and values that every query of an attention sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import Anatomy, Attention, Block, Prefixed, Site
+from ...errors import ModelError
+from ...sparsity.masked import adapter_dtype
+from ..adapter_set import AdapterSet
+from ..config import AdapterConfig, CombinedConfig
+from ..layer import AdapterLayer
+
+# Shapes: p length of the prefix, C key/value heads, H head size, D width of the model, m width of the MLP.
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefixConfig(AdapterConfig):
+    """softmax(q [P_k; K]^T) [P_v; V] in every head, with learned P_k, P_v (p, H) (Li and Liang, arXiv 2101.00190).
+
+    `length` is p: 2 p C H parameters per block. The prefix has no positions: rotary embeddings leave it alone. With a
+    `bottleneck` m (800 in that paper) it is W_2 tanh(W_1 E + b_1) + b_2 instead, E (p, D), W_1 (m, D) and b_1 shared by
+    all blocks, which trains more stably; `fold_prefix` puts its result in its place afterwards. All weights start
+    as N(0, 0.02^2) and biases as 0, so the model changes a little at once.
+    """
+
+    length: int = 30
+    bottleneck: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("length", "bottleneck"):
+            value = getattr(self, field)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ModelError(f"{field}={value!r} must be a whole number, at least 1")
+
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """One wrapper around the attention of each block."""
+        trunk = Trunk(self.length, anatomy.width, self.bottleneck, generator) if self.bottleneck else None
+        for block in self.chosen(anatomy):
+            attention = _attention(block)
+            shape = (attention.num_kv_heads, self.length, attention.head_dim)
+            prefix = Prefix(shape, generator) if trunk is None else MLPPrefix(trunk, shape, generator)
+            base = attention.site.get()
+            like = next(base.parameters())
+            assert attention.prefixed is not None
+            yield attention.site, PrefixLayer(base, prefix.to(like.device, adapter_dtype(like)), attention.prefixed)
+
+
+class Prefix(nn.Module):
+    """Keys and values, both (C, p, H)."""
+
+    def __init__(self, shape: tuple[int, int, int], generator: torch.Generator) -> None:
+        super().__init__()
+        self.keys, self.values = (nn.Parameter(_normal(shape, generator)) for _ in range(2))
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Keys and values."""
+        return self.keys, self.values
+
+
+class Trunk(nn.Module):
+    """tanh(W_1 E + b_1) (p, m)."""
+
+    def __init__(self, length: int, width: int, bottleneck: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(_normal((length, width), generator))
+        self.linear = _linear(width, bottleneck, generator)
+
+    def forward(self) -> Tensor:
+        """The hidden states from which every block makes its prefix."""
+        return self.linear(self.embedding).tanh()
+
+
+class MLPPrefix(nn.Module):
+    """Keys and values of one block from a `trunk` that all blocks share."""
+
+    def __init__(self, trunk: Trunk, shape: tuple[int, int, int], generator: torch.Generator) -> None:
+        super().__init__()
+        self.trunk, self.shape = trunk, shape
+        heads, _, size = shape
+        self.linear = _linear(trunk.linear.out_features, 2 * heads * size, generator)
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Keys and values."""
+        heads, _, size = self.shape
+        keys, values = self.linear(self.trunk()).unflatten(-1, (2, heads, size)).permute(1, 2, 0, 3).unbind()
+        return keys, values
+
+    @torch.no_grad()
+    def folded(self) -> Prefix:
+        """The same keys and values as parameters."""
+        prefix = Prefix(self.shape, torch.Generator()).to(self.linear.weight)
+        for parameter, value in zip((prefix.keys, prefix.values), self(), strict=True):
+            parameter.copy_(value)
+            parameter.requires_grad_(self.linear.weight.requires_grad)
+        return prefix
+
+
+class PrefixLayer(AdapterLayer):
+    """The attention `base`, called with further keys and values; `prefixed` knows how its family is called so."""
+
+    def __init__(self, base: nn.Module, prefix: nn.Module, prefixed: Prefixed) -> None:
+        super().__init__(base)
+        self.prefix, self.prefixed = prefix, prefixed
+
+    def adapted(self, *args: Any, **keywords: Any) -> Any:
+        """What `base` returns, with this prefix and those of the sets directly below."""
+        inner, pairs = self.base, [self.prefix()]
+        while isinstance(inner, PrefixLayer):
+            pairs += [inner.prefix()] if inner.enabled else []
+            inner = inner.base
+        keys, values = (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1) for parts in zip(*pairs, strict=True))
+        return self.prefixed(inner, keys, values, *args, **keywords)
+
+
+def fold_prefix(adapters: AdapterSet) -> None:
+    """Replace every re-parameterised prefix of a set by the keys and values it gives, without its MLP.
+
+    The outputs stay. The set has new parameters afterwards: make the optimizer anew.
+    """
+    for _, layer in adapters.layers():
+        if isinstance(layer, PrefixLayer) and isinstance(layer.prefix, MLPPrefix):
+            layer.prefix = layer.prefix.folded()
+    adapters.config = _folded(adapters.config)
+
+
+def _folded(config: AdapterConfig) -> AdapterConfig:
+    if isinstance(config, CombinedConfig):
+        return replace(config, parts=tuple(map(_folded, config.parts)))
+    return replace(config, bottleneck=None) if isinstance(config, PrefixConfig) else config
+
+
+def _attention(block: Block) -> Attention:
+    attention = block.attention
+    if attention is None or attention.prefixed is None:
+        kind = "no attention" if attention is None else f"a {type(attention.site.get()).__name__}"
+        raise ModelError(
+            f"{block.site.path} has {kind}: a prefix needs the attention of a decoder, BERT, RoBERTa or ViT of "
+            "transformers, or of a VisionTransformer of timm"
+        )
+    return attention
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).normal_(0, 0.02, generator=generator)
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        linear.weight.copy_(_normal((outputs, inputs), generator))
+        linear.bias.zero_()
+    return linear

@@ -1,0 +1,97 @@
+"""Visual prompt tuning: learned tokens among those of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import Anatomy, Block, Site
+from ...errors import ModelError, check_choice
+from ...sparsity.masked import adapter_dtype
+from ..config import AdapterConfig
+from ..layer import AdapterLayer
+from ..sites import AddsTokens, wrappers_over
+from .convpass import ConvpassLayer
+from .shared_parallel import StreamLayer
+
+Depth = Literal["shallow", "deep"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig(AdapterConfig):
+    """`length` learned tokens between the class token and the patches (VPT, Jia et al., arXiv 2203.12119).
+
+    "shallow": they enter before the first of the blocks, pass through all and leave after the last; p d parameters.
+    "deep": every block has its own, put in before it and taken off after it; p d parameters each. They start as
+    U(-v, v), v = sqrt(6 / (patch inputs + d)), and change the outputs at once. `dropout` acts on the prompts. Blocks
+    see p more tokens, so the cost of a step grows. Only for models that see an image as tokens.
+    """
+
+    length: int = 10
+    depth: Depth = "deep"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("depth", self.depth, get_args(Depth))
+        if not isinstance(self.length, int) or self.length < 1:
+            raise ModelError(f"length={self.length!r} must be a whole number, at least 1")
+
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """A wrapper around each block, or for "shallow" around the first and the last."""
+        if anatomy.prefix_tokens is None:
+            raise ModelError(
+                f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language model"
+            )
+        convolved = [layer.owner for layer in anatomy.model.modules() if isinstance(layer, ConvpassLayer)]
+        if convolved:
+            raise ModelError(f"prompts would lie among the patches that adapters {convolved[0]!r} (Convpass) convolve")
+        bound = math.sqrt(6 / (_patch_inputs(anatomy) + anatomy.width))
+        blocks = self.chosen(anatomy)
+        for block in blocks:
+            first, last = (self.depth == "deep" or block is end for end in (blocks[0], blocks[-1]))
+            if first or last:
+                _check_site(anatomy, block)
+                prompts = self._draw(block, anatomy.width, bound, generator) if first else None
+                start, off = anatomy.prefix_tokens, self.length if last else 0
+                yield block.site, PromptLayer(block.site.get(), prompts, self.dropout, start, off)
+
+    def _draw(self, block: Block, width: int, bound: float, generator: torch.Generator) -> nn.Parameter:
+        like = next(block.site.get().parameters())
+        values = torch.empty(self.length, width).uniform_(-bound, bound, generator=generator)
+        return nn.Parameter(values.to(like.device, adapter_dtype(like)))
+
+
+class PromptLayer(AddsTokens):
+    """A block that gets prompts (p, d) at position `start`, and whose output loses `off` tokens there."""
+
+    def __init__(self, base: nn.Module, prompts: nn.Parameter | None, dropout: float, start: int, off: int) -> None:
+        super().__init__(base)
+        self.prompts, self.dropout = prompts, nn.Dropout(dropout)
+        self.start, self.off = start, off
+
+    def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Tensor:
+        """The output of `base` for tokens x (batch, tokens, d) among which there are prompts."""
+        if self.prompts is not None:
+            prompts = self.dropout(self.prompts.to(x.dtype).expand(len(x), -1, -1))
+            x = torch.cat((x[:, : self.start], prompts, x[:, self.start :]), dim=1)
+        x = self.base(x, *args, **keywords)
+        return torch.cat((x[:, : self.start], x[:, self.start + self.off :]), dim=1) if self.off else x
+
+
+def _patch_inputs(anatomy: Anatomy) -> int:
+    """Number of pixels and channels of a patch."""
+    places = [site.get() for site in anatomy.embeddings]
+    modules = [module for place in places if isinstance(place, nn.Module) for module in place.modules()]
+    return next(module.weight[0].numel() for module in modules if isinstance(module, nn.Conv2d))
+
+
+def _check_site(anatomy: Anatomy, block: Block) -> None:
+    for wrapper in wrappers_over(anatomy.model, block.site):
+        if isinstance(wrapper, StreamLayer):
+            raise ModelError(f"{block.site.path}: attach prompts before adapters {wrapper.owner!r}, not inside them")

@@ -1,0 +1,121 @@
+"""Bottleneck adapters on the un-normalised residual stream of pre-norm blocks: iDAT, GIST, AdaptFormer, Adapter+."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import Block, Site
+from ...errors import ModelError, check_choice
+from ...sparsity.masked import adapter_dtype
+from ..config import RankConfig
+from ..layer import AdapterLayer
+from .bottleneck import ACTIVATIONS, Bottleneck, BottleneckConfig
+
+StreamPlacement = Literal["shared", "ffn", "after"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig(RankConfig):
+    """A(x) = up(act(down(x))) once per block, of x itself and not of its norm; 2 d r + r + d parameters.
+
+    In a block x <- x + f(x), x <- x + g(x), where f and g are everything from the norm to the drop path:
+    "shared": x <- x + f(x) + scale A(x), then x <- x + g(x) + scale A(x), the same A ("gist_shared_par_adapter" of
+    iDAT, Ruan et al., arXiv 2403.15750).
+    "ffn": x <- x + f(x), then x <- x + g(x) + scale A(x) (AdaptFormer as released, Chen et al., arXiv 2205.13535;
+    "adaptformer" of iDAT).
+    "after": x <- x + f(x), x <- x + g(x), then x <- x + scale A(x) ("gist_seq_adapter" of iDAT; Adapter+, Steitz and
+    Roth, arXiv 2406.06820).
+
+    `scale`: a number, or "channel": d learned ones that start at 1. The release of iDAT starts all its linear layers
+    as N(0, 0.02^2), so not as no change: init="normal". Blocks are computed from their parts, so that hooks on them,
+    and what transformers does there (recorded hidden states, activation checkpointing), see nothing.
+    """
+
+    r: int = 4
+    placement: StreamPlacement = "shared"
+    activation: str = "gelu"
+    scale: float | Literal["channel"] = 0.1
+    bias: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("placement", self.placement, get_args(StreamPlacement))
+        check_choice("activation", self.activation, tuple(ACTIVATIONS))
+        if self.scale != "channel" and not (isinstance(self.scale, float | int) and math.isfinite(self.scale)):
+            raise ModelError(f"scale={self.scale!r} must be a number or 'channel'")
+
+    def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """One wrapper around the block."""
+        if len(block.branches) != 2 or block.mlp is None or block.attention is None:
+            kind = type(block.site.get()).__name__
+            raise ModelError(
+                f"{block.site.path} is a {kind}, not known as a sum x + f(x), x + g(x): use BottleneckConfig, or "
+                "ConvConfig for a convolutional network"
+            )
+        inner = BottleneckConfig(
+            r=self.r, init=self.init, activation=self.activation, bias=self.bias, dropout=self.dropout
+        )
+        like = next(block.site.get().parameters())
+        device, dtype, width = like.device, adapter_dtype(like), block.mlp.width
+        adapter = Bottleneck(width, inner, generator).to(device, dtype)
+        scale = nn.Parameter(torch.ones(width, device=device, dtype=dtype)) if self.scale == "channel" else self.scale
+        yield block.site, StreamLayer(block, adapter, scale, self.placement)
+
+
+class StreamLayer(AdapterLayer):
+    """A block, computed from its branches with adapters on its residual stream.
+
+    Such layers of several sets around one block add up. Nothing else may lie between them and the block.
+    """
+
+    def __init__(
+        self, block: Block, adapter: nn.Module, scale: nn.Parameter | float, placement: StreamPlacement
+    ) -> None:
+        super().__init__(block.site.get())
+        self.adapter, self.scale, self.placement = adapter, scale, placement
+        self.branches = tuple(tuple(site.name for site in branch) for branch in block.branches)
+
+    def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Tensor:
+        """The output (batch, tokens, d) of the block; further arguments are those of its attention."""
+        block, layers = self.base, [self]
+        while isinstance(block, StreamLayer):
+            layers += [block] if block.enabled else []
+            block = block.base
+        if block is not self.bare():
+            raise ModelError(f"{self.place}: a {type(block).__name__} was attached inside adapters on the stream")
+        first, second = self.branches
+        before = x
+        x = x + _chain(block, first, x, *args, **keywords)
+        x = _sum(x, (layer.change(before) for layer in layers if layer.placement == "shared"))
+        before = x
+        x = x + _chain(block, second, x)
+        x = _sum(x, (layer.change(before) for layer in layers if layer.placement != "after"))
+        return _sum(x, (layer.change(x) for layer in layers if layer.placement == "after"))
+
+    def change(self, x: Tensor) -> Tensor:
+        """scale A(x)."""
+        out = self.adapter(x)
+        return out * (self.scale.to(out.dtype) if isinstance(self.scale, Tensor) else self.scale)
+
+
+def _sum(x: Tensor, terms: Iterator[Tensor]) -> Tensor:
+    for term in list(terms):
+        x = x + term
+    return x
+
+
+def _chain(block: nn.Module, names: tuple[str, ...], x: Tensor, *args: Any, **keywords: Any) -> Tensor:
+    """The norm of a branch, then its attention or FFN with the further arguments, then the rest."""
+    norm, core, *rest = (getattr(block, name) for name in names)
+    y = core(norm(x), *args, **keywords)
+    y = y[0] if isinstance(y, tuple) else y
+    for module in rest:
+        y = module(y)
+    return y

@@ -1,0 +1,106 @@
+"""SSF: a scale and a shift of every feature after every linear layer, convolution and norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import Anatomy, Site, is_linear
+from ...errors import check_choice
+from ...sparsity.masked import adapter_dtype
+from ..config import AdapterConfig
+from ..layer import AdapterLayer
+from ..sites import backbone_sites, is_norm
+from .parameter_tuning import Reparametrised, check_untuned
+
+Start = Literal["identity", "normal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSFConfig(AdapterConfig):
+    """y = scale * f(x) + shift, channel by channel, for every linear layer, convolution and norm f.
+
+    Lian et al., arXiv 2210.08823. It equals f with weight scale * W and bias scale * b + shift, which `merge` writes.
+    It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a scale only; experts
+    that are stacked in one tensor get nothing. With `blocks`="all" the whole model but its head takes part, else
+    everything from the first of these blocks on. `init`: "identity" is scale 1 and shift 0; "normal" is that of the
+    released code, N(1, 0.02^2) and N(0, 0.02^2), which changes the model at once.
+    """
+
+    init: Start = "identity"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("init", self.init, get_args(Start))
+
+    def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        """A wrapper around each of these modules."""
+        for site in backbone_sites(anatomy, self):
+            module = site.get()
+            norm = is_norm(module)
+            if norm or is_linear(module) or isinstance(module, nn.Conv2d):
+                check_untuned(anatomy.model, site)
+                yield site, self._wrap(module, norm, generator)
+
+    def _wrap(self, module: Any, norm: bool, generator: torch.Generator) -> AdapterLayer:
+        like: Tensor = module.weight
+        noise = torch.zeros(2, like.shape[0])
+        if self.init == "normal":
+            noise.normal_(0, 0.02, generator=generator)
+        noise = noise.to(like.device, adapter_dtype(like))
+        scale, shift = nn.Parameter(1 + noise[0]), nn.Parameter(noise[1].clone())
+        if not norm:
+            return SSFLayer(module, scale, shift)
+        return SSFNorm(module, scale, None if module._parameters.get("bias") is None else shift)
+
+
+class SSFLayer(AdapterLayer):
+    """scale * base(x) + shift for a linear layer (last dimension) or a convolution (dimension 1)."""
+
+    linear = True
+
+    def __init__(self, base: nn.Module, scale: nn.Parameter, shift: nn.Parameter) -> None:
+        super().__init__(base)
+        self.scale, self.shift = scale, shift
+        self.trailing = (1, 1) if isinstance(base, nn.Conv2d) else ()
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weight, which some models look at for its dtype."""
+        weight = self.base.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    def adapted(self, x: Tensor) -> Tensor:
+        """The scaled and shifted output of `base`."""
+        y = self.base(x)
+        scale, shift = (value.to(y.dtype).view(-1, *self.trailing) for value in (self.scale, self.shift))
+        return torch.addcmul(shift, y, scale)
+
+    @torch.no_grad()
+    def fold(self, base: nn.Module) -> None:
+        """Scale the weight and bias of `base`, which gets a bias if it has none."""
+        weight, bias = base.weight, base.bias
+        assert isinstance(weight, Tensor)
+        weight.copy_(weight * self.scale.view(-1, *[1] * (weight.ndim - 1)))
+        if isinstance(bias, Tensor):
+            bias.copy_(bias * self.scale + self.shift)
+        else:
+            base.bias = nn.Parameter(self.shift.to(weight.dtype, copy=True), requires_grad=False)
+
+
+class SSFNorm(Reparametrised):
+    """A norm whose weight and bias are scaled and shifted: that of its output, before an activation of its own."""
+
+    def __init__(self, base: nn.Module, scale: nn.Parameter, shift: nn.Parameter | None) -> None:
+        super().__init__(base)
+        self.scale, self.shift = scale, shift
+
+    def changed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The scaled weight, and bias if there is one."""
+        changed = {"weight": values["weight"] * self.scale}
+        return changed if self.shift is None else changed | {"bias": values["bias"] * self.scale + self.shift}

@@ -1,0 +1,1 @@
+"""Adapters pruned at initialisation (SparseAdapter)."""

@@ -1,0 +1,92 @@
+"""Masks as the released code of SparseAdapter computes them, with its defects, for comparison with `sparsify`.
+
+- Everything whose score is at most the threshold goes, ties included: counts are off by the ties.
+- The number to remove is rounded up over all layers and down in each layer.
+- Masks are paired with weights by shape: where r equals the width, `up` has none and is never pruned.
+- Every round scores all weights again, removed ones too: they can come back.
+- "snip" divides by the sum of all scores. With B = 0 (LoRA) that is 0 / 0, and masks of NaN scores stay all ones.
+- "synflow" runs each adapter on ones, through its inner norm: a layer norm of ones gives 0, and every weight goes.
+- Shuffling has no effect, masks are float32, and one round is the default of every criterion.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError, check_choice
+from ...sparsity.bottleneck_units import Pair, pair_of
+from ...sparsity.criteria import CRITERIA, Evidence, gradients
+from ...sparsity.masked import Masked
+from ...sparsity.selection import restored
+
+
+def released_masks(
+    layers: Sequence[Masked], evidence: Evidence, *, method: str, density: float, local: bool, rounds: int
+) -> list[Tensor]:
+    """Float masks of the shapes of the weights; after round t of T the aim is density^(t / T)."""
+    check_choice("method", method, tuple(CRITERIA))
+    if any(layer.masked_out() for layer in layers):
+        raise ModelError("faithful=True works on dense adapters: these are pruned already")
+    weights = [layer.stored.detach().clone() for layer in layers]
+    masks = [torch.ones(layer.shape) for layer in layers]
+    chosen = [i for i, layer in enumerate(layers) if _has_mask(layer, evidence.pairs)]
+    with restored(layers):
+        for step in range(1, rounds + 1):
+            with torch.no_grad():
+                for layer, weight, mask in zip(layers, weights, masks, strict=True):
+                    layer.stored.copy_(weight * mask.to(weight))
+            scores = [score.flatten().float().cpu() for score in _scores(layers, weights, evidence, method)]
+            removed = _removed([scores[i] for i in chosen], 1 - density ** (step / rounds), local)
+            for i, gone in zip(chosen, removed, strict=True):
+                masks[i] = torch.where(gone, 0.0, 1.0).view(layers[i].shape)
+    return masks
+
+
+def _removed(scores: list[Tensor], share: float, local: bool) -> list[Tensor]:
+    if local:
+        return [score <= _threshold(score, int(share * len(score))) for score in scores]
+    row = torch.cat(scores)
+    threshold = _threshold(row, math.ceil(share * len(row)))
+    return [score <= threshold for score in scores]
+
+
+def _threshold(row: Tensor, count: int) -> Tensor:
+    return row.kthvalue(count).values if count > 0 else row.new_tensor(-torch.inf)
+
+
+def _has_mask(layer: Masked, pairs: Sequence[Pair]) -> bool:
+    return not any(pair.up is layer and pair.up.shape == pair.down.shape for pair in pairs)
+
+
+def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
+    if method == "random":
+        return [torch.randn(layer.shape, generator=evidence.generator) for layer in layers]
+    if method == "magnitude":
+        return [weight.abs() for weight in weights]
+    if method == "snip":
+        scores = [(w * g).abs() for w, g in zip(weights, gradients(layers, evidence, "snip"), strict=True)]
+        total = torch.stack([score.sum() for score in scores]).sum()
+        return [score / total for score in scores]
+    if method == "synflow":
+        return [_flow(layer, evidence.pairs) for layer in layers]
+    return CRITERIA[method](layers, evidence)
+
+
+def _flow(layer: Masked, pairs: Sequence[Pair]) -> Tensor:
+    """|w dR/dw| with R the sum of what the adapter makes of ones when all its parameters are positive."""
+    pair, side = pair_of(layer, pairs)
+    alone = isinstance(pair.owner.down, Masked)
+    run = copy.deepcopy(pair.owner if alone else nn.Sequential(pair.down, pair.up)).eval()
+    copied = [module for module in run.modules() if isinstance(module, Masked)]
+    with torch.no_grad():
+        for parameter in run.parameters():
+            parameter.abs_()
+    weight = copied[side].stored
+    flow = run(torch.ones(1, *pair.down.shape[1:], device=weight.device, dtype=weight.dtype)).sum()
+    (slope,) = torch.autograd.grad(flow, weight)
+    return (slope * weight).abs().detach()

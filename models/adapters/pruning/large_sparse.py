@@ -1,0 +1,60 @@
+"""Large-Sparse: wider adapters pruned to the weights of narrow ones (He et al., arXiv 2210.04284, section 3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ...errors import ModelError
+from ..adapter_set import AdapterSet
+from ..config import RankConfig
+
+Config = TypeVar("Config", bound=RankConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Non-zero weights that both sets have, and what each has besides: biases and norms, which are never pruned."""
+
+    weights: int
+    dense_others: int
+    sparse_others: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeSparse:
+    """An adapter `factor` times as wide at density 1/factor: as many non-zero weights as the dense one of `base_r`."""
+
+    base_r: int
+    factor: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise ModelError(f"{name}={value!r} must be a whole number, at least 1")
+
+    @property
+    def r(self) -> int:
+        """Width of the large adapter."""
+        return self.base_r * self.factor
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of its weights to remove."""
+        return 1 - 1 / self.factor
+
+    def widen(self, config: Config) -> Config:
+        """The configuration of the large adapter."""
+        return dataclasses.replace(config, r=self.r)
+
+    def verify(self, dense: AdapterSet, sparse: AdapterSet) -> Budget:
+        """The equal budget of two sets; a `ModelError` if their numbers of non-zero weights differ."""
+        weights = [sum(part.numel() for part in adapters.weights().values()) for adapters in (dense, sparse)]
+        if weights[0] != weights[1]:
+            raise ModelError(
+                f"unequal budgets: {weights[0]} weights in the dense adapters, {weights[1]} in the sparse ones"
+            )
+        return Budget(
+            weights=weights[0], dense_others=dense.count() - weights[0], sparse_others=sparse.count() - weights[0]
+        )

@@ -1,0 +1,83 @@
+"""Attention with further keys and values that every query sees: the ways in which the families are called so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..anatomy import Wrapper
+from ..errors import ModelError
+
+# Shapes: B batch rows, S queries of a row, L keys, C key/value heads, p further keys, H head size.
+
+
+class Prepended:
+    """What an attention of transformers fills as its cache, and then sees with `keys` and `values` (C, p, H) in front.
+
+    `cache` is the real one, if there is any; it never holds the prefix. `square`: the queries are the first keys, and
+    what lies after them in a preallocated cache is empty.
+    """
+
+    def __init__(self, cache: Any, keys: Tensor, values: Tensor, *, square: bool) -> None:
+        self.cache, self.keys, self.values, self.square = cache, keys, values, square
+
+    def update(self, keys: Tensor, values: Tensor, *args: Any, **keywords: Any) -> tuple[Tensor, Tensor]:
+        """The prefix and all keys and values (B, C, L, H) so far."""
+        new = keys.shape[2]
+        if self.cache is not None:
+            keys, values = self.cache.update(keys, values, *args, **keywords)
+        if self.square:
+            keys, values = keys[:, :, :new], values[:, :, :new]
+        return joined(self.keys, keys), joined(self.values, values)
+
+
+def through_cache(
+    module: nn.Module,
+    keys: Tensor,
+    values: Tensor,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None = None,
+    *,
+    causal: bool,
+    **keywords: Any,
+) -> Any:
+    """Call an attention of transformers that takes a cache: it projects, rotates and caches as it always does.
+
+    Raises `ModelError` for attention implementations whose mask is not a tensor of 4 dimensions.
+    """
+    if attention_mask is not None and not (isinstance(attention_mask, Tensor) and attention_mask.dim() == 4):
+        raise ModelError(
+            "a prefix needs the attention implementation 'sdpa' or 'eager': call model.set_attn_implementation('sdpa')"
+        )
+    mask = extended_mask(attention_mask, hidden_states, keys.shape[1], causal=causal)
+    name = "past_key_values" if "past_key_values" in keywords else "cache"
+    square = mask is not None and attention_mask is None
+    keywords[name] = Prepended(keywords.get(name), keys, values, square=square)
+    return module(hidden_states=hidden_states, attention_mask=mask, **keywords)
+
+
+def extended_mask(mask: Tensor | None, x: Tensor, count: int, *, causal: bool) -> Tensor | None:
+    """A mask (..., S, L), boolean or additive, for L keys behind `count` visible ones; x (B, S, width).
+
+    Without a mask all keys are visible, or, for S > 1 causal queries, those up to their own place: then S = L.
+    """
+    length = x.shape[1]
+    if mask is None:
+        if not causal or length == 1:
+            return None
+        mask = x.new_ones(1, 1, length, length, dtype=torch.bool).tril()
+    return torch.cat((mask.new_full((*mask.shape[:-1], count), mask.dtype == torch.bool), mask), dim=-1)
+
+
+def joined(prefix: Tensor, states: Tensor) -> Tensor:
+    """A prefix (C, p, H) before keys or values (B, C, L, H), in their dtype."""
+    return torch.cat((prefix.to(states.dtype).expand(len(states), -1, -1, -1), states), dim=2)
+
+
+def bare(module: nn.Module) -> Any:
+    """The attention itself, for families whose attention is computed from its parts."""
+    if isinstance(module, Wrapper):
+        raise ModelError(f"a {type(module).__name__} lies between a prefix and its attention: attach the prefix last")
+    return module

@@ -1,0 +1,208 @@
+"""Samples of every FFN on calibration data, taken in one pass: enough for every split, router and scale."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..anatomy import MLP, Anatomy, describe
+from ..errors import ModelError
+from .hooks import Documents, FFNSample, Picker, Recorder, first_input
+
+__all__ = ["Calibration", "FFNSample", "Loss", "calibrate"]
+
+# Shapes: B examples of a batch, L tokens of an example, T sampled tokens, D width, C classes, V vocabulary.
+
+Loss = Callable[[Any, Any], Tensor]
+"""`loss(output, batch)`: a scalar from what the model returned for a batch."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` saw.
+
+    `samples`: one for each FFN, in the order of `describe(model).blocks`; all hold the same T tokens. `document` (T,)
+    int64: the example that each token came from. `embedding` (examples, width) float32: mean over the tokens of an
+    example of what the last block gives.
+    """
+
+    samples: list[FFNSample]
+    document: Tensor
+    embedding: Tensor
+
+
+def calibrate(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    gradients: bool = False,
+    loss: Loss | None = None,
+    max_tokens: int = 4096,
+) -> Calibration:
+    """Run batches (`model(**batch)` for mappings, else `model(batch)`) and sample at most `max_tokens` of their tokens.
+
+    The tokens are spread evenly over all batches, always the same ones; those that an `attention_mask` (B, L) hides are
+    left out. The model runs in eval mode and is left as it was; no parameter gets a gradient.
+
+    `gradients` adds one backward pass for each batch, of the loss summed over its targets: `loss(output, batch)` if
+    given; else, if there is `batch["labels"]`, the model's own mean loss times the number of labels that are not -100
+    (classification logits (B, C) of a model that takes no labels: their cross-entropy); else, for logits (B, L, V), the
+    cross-entropy of the next token. Raises `ModelError` when there is no token or no loss, for an FFN without a
+    down projection, and when a value is NaN or infinite.
+    """
+    batches = list(batches)
+    anatomy = describe(model)
+    recorders = [Recorder(mlp) for mlp in _mlps(anatomy)]
+    modes = {module: module.training for module in model.modules()}
+    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    model.eval().requires_grad_(False)
+    try:
+        return _sample(anatomy, batches, recorders, max_tokens, _gradient_of(loss) if gradients else None)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for parameter, required in trainable.items():
+            parameter.requires_grad_(required)
+        for hook in (hook for recorder in recorders for hook in recorder.hooks):
+            hook.remove()
+
+
+Gradient = Callable[[Any, Any, Sequence[Tensor]], Sequence[Tensor]]
+
+
+def _mlps(anatomy: Anatomy) -> list[MLP]:
+    mlps = [block.mlp for block in anatomy.blocks if block.mlp is not None]
+    if not mlps:
+        raise ModelError(f"{type(anatomy.model).__name__} has no feed-forward layer to calibrate")
+    for mlp in mlps:
+        if mlp.kind not in ("gated", "plain"):
+            raise ModelError(f"{mlp.site.path} is of kind {mlp.kind!r}: only gated and plain FFNs can be calibrated")
+    return mlps
+
+
+def _sample(
+    anatomy: Anatomy, batches: list[Any], recorders: list[Recorder], max_tokens: int, gradient: Gradient | None
+) -> Calibration:
+    documents = Documents()
+    rows = _spread(_count(anatomy, batches), max_tokens)
+    total = sum(len(kept) for kept in rows)
+    for recorder in recorders:
+        recorder.gradients = gradient is not None
+    for batch, kept in zip(batches, rows, strict=True):
+        picker = Picker(_mask(batch), kept)
+        final, found = _run(anatomy, batch, recorders, gradient)
+        for recorder, dh in zip(recorders, found, strict=True):
+            recorder.take(picker, dh, total)
+        documents.add(picker, final)
+    samples = [recorder.sample for recorder in recorders if recorder.sample is not None]
+    calibration = Calibration(samples, torch.cat(documents.token), torch.cat(documents.embedding))
+    _check(calibration)
+    return calibration
+
+
+def _run(
+    anatomy: Anatomy, batch: Any, recorders: list[Recorder], gradient: Gradient | None
+) -> tuple[Tensor, Sequence[Tensor | None]]:
+    """Output of the last block, and the gradient of each FFN's hidden activation; the graph does not outlive this."""
+    final: list[Any] = []
+    hook = anatomy.blocks[-1].site.get().register_forward_hook(lambda module, args, output: final.append(output))
+    try:
+        with torch.set_grad_enabled(gradient is not None):
+            output = _call(anatomy.model, batch)
+            hidden = [recorder.hidden for recorder in recorders if recorder.hidden is not None]
+            found = gradient(output, batch, hidden) if gradient else [None] * len(hidden)
+    finally:
+        hook.remove()
+    last = final[-1] if isinstance(final[-1], Tensor) else final[-1][0]
+    return last.detach(), found
+
+
+def _mask(batch: Any) -> Tensor | None:
+    return batch.get("attention_mask") if isinstance(batch, Mapping) else getattr(batch, "attention_mask", None)
+
+
+def _call(model: nn.Module, batch: Any) -> Any:
+    if not isinstance(batch, Mapping):
+        return model(batch)
+    known = _takes_labels(model)
+    return model(**{name: value for name, value in batch.items() if known or name != "labels"})
+
+
+def _takes_labels(model: nn.Module) -> bool:
+    return "labels" in inspect.signature(model.forward).parameters
+
+
+@torch.no_grad()
+def _count(anatomy: Anatomy, batches: Sequence[Any]) -> list[int]:
+    """Unmasked tokens of each batch, from the input of the first FFN."""
+    site = next(block.mlp.site.get() for block in anatomy.blocks if block.mlp is not None)
+    inputs = (first_input(anatomy.model, site, partial(_call, anatomy.model, batch)) for batch in batches)
+    return [int(Picker(_mask(batch)).visible(x).sum()) for batch, x in zip(batches, inputs, strict=True)]
+
+
+def _spread(counts: Sequence[int], most: int) -> list[Tensor]:
+    """Rows to keep of each batch: `most` of all rows, evenly spaced over the batches end to end."""
+    total = sum(counts)
+    if total == 0:
+        raise ModelError("the calibration data hold no token: pass at least one batch with an unmasked token")
+    if most < 1:
+        raise ModelError(f"max_tokens={most} must be 1 or more")
+    kept = torch.arange(min(total, most)) * total // min(total, most)
+    bounds = torch.tensor([0, *counts]).cumsum(0)
+    return [kept[(kept >= start) & (kept < end)] - start for start, end in pairwise(bounds)]
+
+
+def _gradient_of(loss: Loss | None) -> Gradient:
+    def gradient(output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
+        value = _loss(output, batch) if loss is None else loss(output, batch)
+        if not value.requires_grad:
+            raise ModelError("the loss does not depend on any feed-forward layer: compute it from the model's output")
+        return torch.autograd.grad(value, hidden, allow_unused=True, materialize_grads=True)
+
+    return gradient
+
+
+def _loss(output: Any, batch: Any) -> Tensor:
+    labels = batch.get("labels") if isinstance(batch, Mapping) else None
+    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if labels is not None:
+        own = getattr(output, "loss", None)
+        if own is not None:
+            return own * (labels != -100).sum()
+        if logits is not None and logits.ndim == 2:
+            return F.cross_entropy(_precise(logits), labels, reduction="sum")
+    ids = _token_ids(batch)
+    if labels is None and ids is not None and logits is not None and logits.ndim == 3:
+        mask = _mask(batch)
+        targets = ids if mask is None else ids.masked_fill(~mask.bool(), -100)
+        return F.cross_entropy(_precise(logits[:, :-1]).transpose(1, 2), targets[:, 1:], reduction="sum")
+    raise ModelError(
+        "gradients=True needs a loss: pass batches with labels, token batches to a language model, "
+        "or loss=lambda output, batch: ..."
+    )
+
+
+def _token_ids(batch: Any) -> Tensor | None:
+    ids = batch.get("input_ids") if isinstance(batch, Mapping) else batch
+    return ids if isinstance(ids, Tensor) and not ids.is_floating_point() else None
+
+
+def _precise(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _check(calibration: Calibration) -> None:
+    for index, sample in enumerate(calibration.samples):
+        for name, value in (("inputs", sample.x), ("activations", sample.h), ("gradients", sample.dh)):
+            if value is not None and not value.isfinite().all():
+                raise ModelError(f"feed-forward layer {index}: {name} on the calibration data are NaN or infinite")
+    if not calibration.embedding.isfinite().all():
+        raise ModelError("the output of the last block on the calibration data is NaN or infinite")

@@ -1,0 +1,48 @@
+"""GraphGPT: words to the states that predict a molecule edge by edge (arXiv 2402.02464)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from ..tokens.batch import TokenBatch
+from ..tokens.vocabulary import BOS
+from .attention_mask import block_causal_mask, decoder_blocks
+from .backbone import GraphsGPTPreTrainedModel, Layer, MoleculeEmbedding
+from .configuration import GraphsGPTConfig
+from .positions import StableEmbedding
+
+# Shapes: B molecules, L tokens, K words, D width.
+
+
+class GraphGPT(GraphsGPTPreTrainedModel):
+    """Causal decoder over [words | BOS | molecule tokens], causal between blocks of an edge and the atom it brings."""
+
+    _stream = 2
+
+    def __init__(self, config: GraphsGPTConfig) -> None:
+        super().__init__(config)
+        self.embed = MoleculeEmbedding(config)
+        self.word_positions = StableEmbedding(config.num_words, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_init()
+
+    def forward(self, batch: TokenBatch, words: Tensor) -> Tensor:
+        """States (B, 1 + L, D) of BOS and of the molecule's tokens, given words (B, K', D), K' from 0 to K."""
+        num_words = words.shape[1]
+        x = torch.cat([self.prefix(words), self.embed(batch)], dim=1)
+        see = block_causal_mask(decoder_blocks(batch.block, batch.mask, num_words))
+        for layer in self.layers:
+            x = layer(x, see)
+        return self.norm(x[:, num_words:])
+
+    def prefix(self, words: Tensor) -> Tensor:
+        """Embedded [words | BOS], (B, K' + 1, D), from words (B, K', D). Raises `ModelError` for another shape."""
+        most, width = self.config.num_words, self.config.hidden_size
+        if words.ndim != 3 or words.shape[1] > most or words.shape[2] != width:
+            raise ModelError(f"words of shape {tuple(words.shape)} are not (molecules, at most {most}, {width})")
+        bos = self.embed.token(words.new_tensor([[BOS]], dtype=torch.long))
+        placed = words + self.word_positions.table(words.shape[1])
+        return torch.cat([placed, bos.expand(len(words), -1, -1)], dim=1)

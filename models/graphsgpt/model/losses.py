@@ -1,0 +1,117 @@
+"""What the decoder should predict, and the losses (arXiv 2402.02464)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..tokens.batch import TokenBatch
+from ..tokens.vocabulary import FIRST_NODE
+from .configuration import GraphsGPTConfig
+from .heads import Predictions
+
+# Shapes: B molecules, L tokens, N states that predict, M molecules with at least one token, A codes.
+
+NONE = -1
+"""Target where there is nothing to predict."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Per state that predicts: BOS and edges, in the order of the tokens, molecule after molecule."""
+
+    read: Tensor  # bool (B, 1 + L): which states these are, of BOS and the molecule's tokens
+    bond: Tensor  # (N,) class of the next edge, 0 = stop
+    begin: Tensor  # (N,) node id of its first end, NONE at a stop
+    end: Tensor  # (N,) node id of its second end; the number of present atoms if that is new
+    present: Tensor  # (N,) atoms that are there before the edge, the first atom included
+    atom: Tensor  # (N,) class of a new end atom, else NONE
+    first_atom: Tensor  # (M,) class of the first atom
+
+
+def targets(batch: TokenBatch, num_atoms: int) -> Targets:
+    """The targets of a batch, of which `num_atoms` is the number of atom classes. Empty molecules have none."""
+    edge, some = batch.mask & ~batch.is_node, batch.mask.any(dim=1, keepdim=True)
+    present = (batch.mask & batch.is_node).cumsum(1)
+    begin, end = batch.positions.unbind(-1)
+    following = F.pad(batch.tokens[:, 1:], (0, 1)) - FIRST_NODE
+    wanted = torch.cat([edge, some], dim=1)
+
+    def pick(values: Tensor, at_stop: int) -> Tensor:
+        return F.pad(values, (0, 1), value=at_stop)[wanted]
+
+    return Targets(
+        read=torch.cat([some, edge], dim=1),
+        bond=pick(batch.tokens - (FIRST_NODE + num_atoms) + 1, 0),
+        begin=pick(begin, NONE),
+        end=pick(end, NONE),
+        present=pick(present, NONE),
+        atom=pick(following.where(end == present, NONE), NONE),
+        first_atom=batch.tokens[some[:, 0], :1].flatten() - FIRST_NODE,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """Scalars; `atom` is None without that head."""
+
+    bond: Tensor
+    first_atom: Tensor
+    connection: Tensor
+    atom: Tensor | None
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        parts = [self.bond, self.first_atom, self.connection, self.atom]
+        return torch.stack([part for part in parts if part is not None]).sum()
+
+
+def losses(
+    predicted: Predictions, first_atom: Tensor, target: Targets, codes: Tensor, config: GraphsGPTConfig
+) -> Losses:
+    """Means over the batch: cross-entropy of bonds (stops included), of first atoms, of new end atoms, and the
+    connection loss that `config` names. `first_atom`: logits (M, atoms); `codes` (A, code_size)."""
+    contrastive = config.connection_loss == "contrastive"
+    return Losses(
+        bond=F.cross_entropy(predicted.bond, target.bond),
+        first_atom=F.cross_entropy(first_atom, target.first_atom),
+        connection=(
+            contrastive_loss(predicted, target, codes)
+            if contrastive
+            else connection_cross_entropy(predicted, target, config.connection_scale)
+        ),
+        atom=None if predicted.atom is None else _masked(predicted.atom, target.atom),
+    )
+
+
+def contrastive_loss(predicted: Predictions, target: Targets, codes: Tensor) -> Tensor:
+    """1 - the mean cosine of both ends to their codes, + the mean |cosine| between different codes."""
+    edge = target.begin != NONE
+    ends = ((predicted.begin, target.begin), (predicted.end, target.end))
+    right = torch.cat([cosines[edge].gather(1, ids[edge].unsqueeze(1)) for cosines, ids in ends])
+    codes = F.normalize(codes, dim=-1)
+    between = (codes @ codes.T).abs().sum() - len(codes)
+    return (1 - right).sum() / max(1, len(right)) + between / (len(codes) * (len(codes) - 1))
+
+
+def connection_cross_entropy(predicted: Predictions, target: Targets, scale: float) -> Tensor:
+    """Cross-entropy of the first end over the present atoms, + of the second end over these and the next free slot;
+    logits are `scale` times the cosines."""
+    begin = _masked(slots(predicted.begin, target.present, scale), target.begin)
+    return begin + _masked(slots(predicted.end, target.present + 1, scale), target.end)
+
+
+def slots(cosines: Tensor, allowed: Tensor, scale: float) -> Tensor:
+    """Logits (N, A) of position codes from cosines; only the first `allowed` (N,) codes can be chosen."""
+    code = torch.arange(cosines.shape[1], device=cosines.device)
+    return (scale * cosines).masked_fill(code >= allowed.unsqueeze(1), -torch.inf)
+
+
+def _masked(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the rows that have a target; 0 if none has."""
+    there = target != NONE
+    return F.cross_entropy(logits[there], target[there], reduction="sum") / there.sum().clamp(min=1)

@@ -1,0 +1,1 @@
+"""Molecules to tokens and back, and stores of tokens."""

@@ -1,0 +1,1 @@
+"""Mixtures saved, loaded, and turned back into dense layers."""

@@ -1,0 +1,27 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ...errors import ModelError
+
+
+@contextmanager
+def written(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder to write to, which becomes `path` when the block ends without an error.
+
+    Raises `ModelError` if `path` is a file or a folder that is not empty.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ModelError(f"{path} exists and is not an empty folder: choose another path, or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
+        folder = Path(temporary) / path.name
+        folder.mkdir()
+        yield folder
+        folder.rename(path)

@@ -1,0 +1,148 @@
+"""The shape of a converted model without its weights: a recipe in JSON, and the modules built from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import MLP, describe
+from ...errors import ModelError
+from ..attention.config import AttnMoEConfig
+from ..config import MoEConfig
+from ..dense_ffn import DenseFFN
+from ..layer import Alignment, MoEFFN
+from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
+
+Recipe = dict[str, Any]
+
+
+def recipe_of(model: nn.Module) -> Recipe:
+    """All that `build` needs beside the configuration of the base model. Raises `ModelError` if nothing is converted
+    or the base model is of neither library."""
+    from ..attention.convert_attention import AttentionMoE
+
+    blocks, attention = {}, {}
+    for block in describe(model).blocks:
+        layer = block.mlp.site.get() if block.mlp else None
+        if isinstance(layer, MoEFFN):
+            blocks[str(block.index)] = _layer_recipe(layer)
+        mixture = block.attention.site.get() if block.attention else None
+        if isinstance(mixture, AttentionMoE):
+            attention[str(block.index)] = dataclasses.asdict(mixture.config)
+    if not blocks and not attention:
+        raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
+    return {"model": _base_recipe(model), "blocks": blocks, "attention": attention}
+
+
+@torch.no_grad()
+def build(recipe: Recipe, config: Any) -> Any:
+    """The converted model on the meta device; `config` is its configuration, None for one of timm."""
+    from ..attention.convert_attention import convert_attention
+
+    with torch.device("meta"):
+        model = _base(recipe["model"], config)
+    for index, fields in recipe["attention"].items():
+        convert_attention(model, AttnMoEConfig(**fields), layers=(int(index),))
+    for block in describe(model).blocks:
+        if str(block.index) in recipe["blocks"]:
+            assert block.mlp is not None
+            block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)]))
+    return model
+
+
+def _base_recipe(model: Any) -> Recipe:
+    import transformers
+
+    name = type(model).__name__
+    if isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is type(model):
+        return {"library": "transformers", "class": name}
+    if _own_classes().get(name) is type(model):
+        return {"library": "graphsgpt", "class": name}
+    if type(model).__module__.startswith("timm."):
+        base: Any = model
+        return {"library": "timm", "architecture": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
+    raise ModelError(f"{name} is no model of transformers or timm, nor a GraphsGPT: save its state_dict yourself")
+
+
+def _own_classes() -> dict[str, type]:
+    """The models of our own family, which have configurations in the form of transformers."""
+    from ...graphsgpt.model.decoder import GraphGPT
+    from ...graphsgpt.model.encoder import Graph2Seq
+    from ...graphsgpt.model.modeling import GraphsGPT
+
+    return {kind.__name__: kind for kind in (Graph2Seq, GraphGPT, GraphsGPT)}
+
+
+def _base(recipe: Recipe, config: Any) -> nn.Module:
+    if recipe["library"] == "timm":
+        import timm
+
+        return timm.create_model(recipe["architecture"], num_classes=recipe["num_classes"])
+    return model_class(recipe)(config)
+
+
+def model_class(recipe: Recipe) -> Any:
+    """The class of transformers, or of GraphsGPT, that a base recipe names. Raises `ModelError` for anything else."""
+    import transformers
+
+    own = _own_classes() if recipe["library"] == "graphsgpt" else {}
+    found = own.get(recipe["class"]) or getattr(transformers, recipe["class"], None)
+    if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
+        raise ModelError(f"the installed transformers has no model {recipe['class']!r}: install a version that has it")
+    return found
+
+
+def _layer_recipe(layer: MoEFFN) -> Recipe:
+    return {
+        "config": dataclasses.asdict(layer.config),
+        "experts": list(layer.experts.sizes),
+        "shared": None if layer.shared is None else list(layer.shared.sizes),
+        "scale": layer.scale,
+        "aligned": layer.alignment is not None,
+    }
+
+
+def _layer(mlp: MLP, recipe: Recipe) -> MoEFFN:
+    dense, config, shared = DenseFFN.of(mlp), _moe_config(recipe["config"]), recipe["shared"]
+    layer = MoEFFN(
+        config=config,
+        router=_router(config, dense),
+        experts=dense.bank(_groups(recipe["experts"])),
+        shared=None if shared is None else dense.bank(_groups(shared)),
+        down_bias=dense.down_bias,
+        neurons=torch.empty(sum(recipe["experts"]) + sum(shared or ()), dtype=torch.long, device="meta"),
+        hidden=mlp.hidden,
+        template=(mlp.site.get(), None if mlp.tail is None else mlp.tail.get()),
+    )
+    layer.scale = recipe["scale"]
+    if recipe["aligned"]:
+        layer.alignment = Alignment(dense.down.new_empty(mlp.width), dense.down.new_empty(mlp.width))
+    return layer
+
+
+def _moe_config(fields: dict[str, Any]) -> MoEConfig:
+    attn = None if fields["attn"] is None else AttnMoEConfig(**fields["attn"])
+    return MoEConfig(**{**fields, "attn": attn})
+
+
+def _groups(sizes: list[int]) -> list[Tensor]:
+    """Neighbouring neurons: which ones they are does not matter without weights."""
+    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+    return [torch.arange(end - start) for start, end in pairwise(ends)]
+
+
+def _router(config: MoEConfig, dense: DenseFFN) -> Router:
+    routed = config.num_routed
+    rows = dense.up.new_empty(routed, dense.up.shape[1])
+    if config.router == "mlp":
+        return MLPRouter(config, rows, dense.up.new_empty(routed, routed))
+    if config.router == "linear":
+        return LinearRouter(config, rows)
+    gate_bias, up_bias = (None if b is None else b.new_empty(routed) for b in (dense.gate_bias, dense.up_bias))
+    gate = None if dense.gate is None else torch.empty_like(rows)
+    activation = dense.activation
+    return GLURouter(config, gate=gate, up=rows, gate_bias=gate_bias, up_bias=up_bias, activation=activation)

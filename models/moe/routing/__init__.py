@@ -1,0 +1,1 @@
+"""Routers, balance losses and statistics of routing."""

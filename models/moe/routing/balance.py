@@ -1,0 +1,110 @@
+"""Load balance: auxiliary losses on the router, and the capacity of experts."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..config import MoEConfig
+from .router import Routing
+
+# Shapes: T tokens, N routed experts, K chosen experts.
+
+
+def balance_loss(config: MoEConfig, routing: Routing) -> Tensor:
+    """The auxiliary loss of one layer on one batch, `balance_coef` included; 0 when `balance` is "none" or T is 0.
+
+    - "cv2": CV^2(importance) + CV^2(load) (Shazeer et al., arXiv 1701.06538; LLaMA-MoE v1).
+    - "switch": N * sum_e f_e P_e, with f_e the picks of expert e per token and P_e its mean probability (Switch
+      Transformers, arXiv 2101.03961, for k picks); k when both are uniform.
+
+    `strict_release` puts the formulas of the authors' code in their place: `smooth_load` with `released=True`, and
+    `released_switch_loss`, which is constant.
+    """
+    if config.balance == "none" or len(routing.logits) == 0:
+        return routing.logits.new_zeros(())
+    if config.balance == "cv2":
+        load = smooth_load(routing, released=config.strict_release)
+        loss = cv_squared(importance(routing)) + cv_squared(load)
+    elif config.strict_release:
+        loss = released_switch_loss(routing)
+    else:
+        loss = switch_loss(routing, sigmoid=config.score == "sigmoid")
+    return config.balance_coef * loss
+
+
+def cv_squared(values_N: Tensor) -> Tensor:
+    """Squared coefficient of variation with the unbiased variance: 0 if all are equal, N if one has everything."""
+    if len(values_N) == 1:
+        return values_N.new_zeros(())
+    return values_N.var() / (values_N.mean().square() + 1e-10)
+
+
+def counts(routing: Routing) -> Tensor:
+    """How many tokens chose each expert (N,)."""
+    chosen = torch.bincount(routing.index.flatten(), minlength=routing.logits.shape[1])
+    return chosen.to(routing.logits.dtype)
+
+
+def importance(routing: Routing) -> Tensor:
+    """Sum over tokens of each expert's weight (N,)."""
+    empty = routing.weight.new_zeros(routing.logits.shape[1])
+    return empty.index_add(0, routing.index.flatten(), routing.weight.flatten())
+
+
+def smooth_load(routing: Routing, *, released: bool = False) -> Tensor:
+    """Expected number of tokens of each expert if its own noise were drawn again (N,); `counts` without noise.
+
+    P(expert e of a token is chosen) = Phi((logit_e - t_e) / std_e), where t_e is the k-th greatest noisy logit of the
+    other experts (arXiv 1701.06538, equations 8 and 9). The sum over experts is k T on average. `released` takes the
+    other of the two possible thresholds where the noise alone, without the logit, says so, as the code of LLaMA-MoE
+    v1 does: the sum is then off.
+    """
+    k, experts = routing.index.shape[1], routing.logits.shape[1]
+    if routing.noisy is None or routing.std is None or k == experts:
+        return counts(routing)
+    best = routing.noisy.topk(k + 1, dim=-1).values
+    if_in, if_out = best[:, k, None], best[:, k - 1, None]
+    compared = routing.noisy - routing.logits if released else routing.noisy
+    threshold = torch.where(compared > if_in, if_in, if_out)
+    return torch.special.ndtr((routing.logits - threshold) / routing.std).sum(0)
+
+
+def switch_loss(routing: Routing, *, sigmoid: bool = False) -> Tensor:
+    """N * sum_e f_e P_e; probabilities are the softmax of the logits, or their sigmoids divided by their sum."""
+    logits = routing.logits if routing.noisy is None else routing.noisy
+    probability = logits.sigmoid() / logits.sigmoid().sum(-1, keepdim=True) if sigmoid else logits.softmax(-1)
+    return logits.shape[1] * (counts(routing) / len(logits) * probability.mean(0)).sum()
+
+
+def released_switch_loss(routing: Routing) -> Tensor:
+    """What the code of LLaMA-MoE v2 computes: the softmax is over the chosen logits, so that its mean is 1 / k.
+
+    The value is N / k whatever the router does, and the gradient is 0.
+    """
+    experts, k = routing.logits.shape[1], routing.index.shape[1]
+    chosen = routing.logits.gather(1, routing.index).softmax(-1).mean(-1)
+    fraction = counts(routing) / (len(routing.logits) * k)
+    return experts * (fraction * chosen.mean()).sum()
+
+
+def within_capacity(routing: Routing, capacity: float) -> Routing:
+    """Drop what exceeds ceil(capacity * T * K / N) tokens per expert: index N and weight 0.
+
+    First choices come before second ones, earlier tokens before later ones.
+    """
+    tokens, k = routing.index.shape
+    experts = routing.logits.shape[1]
+    limit = math.ceil(capacity * tokens * k / experts)
+    ranked = routing.index.T.flatten()
+    order = ranked.argsort(stable=True)
+    first = torch.bincount(ranked, minlength=experts).cumsum(0).roll(1)
+    first[0] = 0
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device) - first[ranked[order]]
+    dropped = (place >= limit).view(k, tokens).T
+    return routing._replace(
+        index=routing.index.masked_fill(dropped, experts), weight=routing.weight.masked_fill(dropped, 0)
+    )

@@ -1,0 +1,175 @@
+"""Routers: which experts a token goes to, and with what weight."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import MoEConfig
+from ..experts.dispatch import kernels
+
+# Shapes: T tokens, D width, N routed experts, K chosen experts.
+
+NOISE_FLOOR = 1e-2
+"""Smallest standard deviation of the routing noise."""
+
+
+class Routing(NamedTuple):
+    """Where tokens go: chosen experts, best first, and their weights times the scale, both (T, K).
+
+    `logits` (T, N) are free of noise. While noise is on, `noisy` (T, N) chose the experts and `std` (T, N) is the
+    standard deviation of the noise.
+    """
+
+    index: Tensor
+    weight: Tensor
+    logits: Tensor
+    noisy: Tensor | None = None
+    std: Tensor | None = None
+
+
+class Router(nn.Module):
+    """Logits, noise in training, the choice of the best, and their weights; all in float32 or better.
+
+    `scale` is the factor s of the routed output. The noise of Shazeer et al. (arXiv 1701.06538, equation 4) has
+    standard deviation softplus(W_noise x) + 0.01, and W_noise is 0 at first, so that it starts at 0.703. It is drawn
+    from torch's global generator, as dropout is.
+    """
+
+    def __init__(self, config: MoEConfig, like_ND: Tensor) -> None:
+        super().__init__()
+        self.top_k, self.score, self.renorm = config.top_k, config.score, config.renorm
+        self.straight_through, self.scale = config.straight_through, config.scale_value
+        self.noise = nn.Parameter(torch.zeros_like(like_ND)) if config.noise == "shazeer" else None
+
+    @abstractmethod
+    def logits(self, x_TD: Tensor) -> Tensor:
+        """Router logits (T, N) of tokens in float32 or better."""
+
+    def forward(self, x_TD: Tensor) -> Routing:
+        """Route the tokens."""
+        x_TD = x_TD.to(torch.promote_types(x_TD.dtype, torch.float32))
+        with _full_precision(x_TD):
+            logits = self.logits(x_TD)
+            if self.noise is None or not self.training:
+                return Routing(*self._choose(logits), logits)
+            std = F.softplus(_linear(x_TD, self.noise)) + NOISE_FLOOR
+            noisy = logits + torch.randn_like(logits) * std
+            return Routing(*self._choose(noisy), logits, noisy, std)
+
+    def choose(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and weights of `forward` alone: faster where nobody needs the logits."""
+        routing = self(x_TD)
+        return routing.index, routing.weight
+
+    def _choose(self, logits_TN: Tensor) -> tuple[Tensor, Tensor]:
+        best, index = logits_TN.topk(self.top_k, dim=-1)
+        weight = self._weights(logits_TN, best, index)
+        if self.straight_through and weight.requires_grad:
+            probability = logits_TN.softmax(-1).gather(1, index)
+            weight = weight + (probability - probability.detach())
+        return index, weight * self.scale
+
+    def _weights(self, logits_TN: Tensor, best_TK: Tensor, index_TK: Tensor) -> Tensor:
+        if self.score == "none":  # the zero keeps the router in the graph: no parameter without a gradient
+            equal = torch.full_like(best_TK, 1 / self.top_k)
+            return equal + 0 * best_TK if best_TK.requires_grad else equal
+        if self.score == "sigmoid":
+            weight = best_TK.sigmoid()
+            return weight / weight.sum(-1, keepdim=True) if self.renorm else weight
+        if self.score == "softmax_topk" and not self.renorm:
+            return logits_TN.softmax(-1).gather(1, index_TK)
+        # A softmax over the chosen logits equals the softmax over all of them divided by the sum of the chosen.
+        return best_TK.softmax(-1)
+
+    def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
+        noise = "" if self.noise is None else ", noise"
+        return f"top_k={self.top_k}, score={self.score}, scale={self.scale:g}{noise}"
+
+
+class LinearRouter(Router):
+    """logits = W x, W (N, D); no bias."""
+
+    def __init__(self, config: MoEConfig, weight_ND: Tensor) -> None:
+        super().__init__(config, weight_ND)
+        self.weight = nn.Parameter(weight_ND)
+
+    def logits(self, x_TD: Tensor) -> Tensor:
+        """W x."""
+        return _linear(x_TD, self.weight)
+
+    def choose(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and weights, in one C++ call where that can be had."""
+        library = None if self.training else kernels(x_TD, self.weight)
+        if library is None:
+            return super().choose(x_TD)
+        return library.route(x_TD, self.weight, self.top_k, self._rule(), self.scale)
+
+    def _rule(self) -> str:
+        if self.score == "sigmoid":
+            return "sigmoid share" if self.renorm else "sigmoid"
+        if self.score == "softmax_topk" and not self.renorm:
+            return "softmax of all"
+        return "equal" if self.score == "none" else "softmax of chosen"
+
+
+class MLPRouter(Router):
+    """logits = V tanh(W x), W (N, D), V (N, N); the router of LLaMA-MoE v1."""
+
+    def __init__(self, config: MoEConfig, hidden_ND: Tensor, output_NN: Tensor) -> None:
+        super().__init__(config, hidden_ND)
+        self.hidden, self.output = nn.Parameter(hidden_ND), nn.Parameter(output_NN)
+
+    def logits(self, x_TD: Tensor) -> Tensor:
+        """V tanh(W x)."""
+        return _linear(_linear(x_TD, self.hidden).tanh(), self.output)
+
+
+class GLURouter(Router):
+    """Logit of an expert = |h_r(x)|, the activation of one of its neurons, r (CMoE, arXiv 2502.04416).
+
+    `gate`, `up` (N, D) and their biases are copies of that neuron's; without gate h_r = act(W_up x + b).
+    """
+
+    def __init__(
+        self,
+        config: MoEConfig,
+        *,
+        gate: Tensor | None,
+        up: Tensor,
+        gate_bias: Tensor | None,
+        up_bias: Tensor | None,
+        activation: Callable[[Tensor], Tensor],
+    ) -> None:
+        super().__init__(config, up)
+        self.gate, self.up = _parameter(gate), nn.Parameter(up)
+        self.gate_bias, self.up_bias = _parameter(gate_bias), _parameter(up_bias)
+        self.activation = activation
+
+    def logits(self, x_TD: Tensor) -> Tensor:
+        """|act(W_gate x) * (W_up x)|, or |act(W_up x)|."""
+        up = _linear(x_TD, self.up, self.up_bias)
+        if self.gate is None:
+            return self.activation(up).abs()
+        return (self.activation(_linear(x_TD, self.gate, self.gate_bias)) * up).abs()
+
+
+def _linear(x_TD: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(x_TD, weight.to(x_TD.dtype), None if bias is None else bias.to(x_TD.dtype))
+
+
+def _parameter(tensor: Tensor | None) -> nn.Parameter | None:
+    return None if tensor is None else nn.Parameter(tensor)
+
+
+def _full_precision(x: Tensor) -> torch.autocast | nullcontext[None]:
+    """Autocast would put the logits in bf16, where they tie."""
+    if x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type):
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)

@@ -1,0 +1,36 @@
+"""Carved experts: the training-free construction of CMoE (arXiv 2502.04416)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .base import Partition, SplitInput, ranked
+from .clustering import balanced_kmeans
+from .top_activation_mask import strongest
+
+ACTIVE = 10
+"""Neurons that count as active on a token: those of greatest |h| (K_a of the paper)."""
+
+
+def split(inp: SplitInput) -> Partition:
+    """Shared neurons are those active most often; the others are grouped by the tokens they are active on.
+
+    The grouping is balanced k-means of the markers (F, T), from the routed neurons that are active most often.
+    """
+    active_FT = strongest(inp.need_sample().h, ACTIVE)
+    order = ranked(active_FT.mean(1))
+    shared, rest = order[: inp.shared_size].sort().values, order[inp.shared_size :]
+    count = inp.config.num_routed
+    found = balanced_kmeans(active_FT[rest], count, inp.generator, start=torch.arange(count))
+    experts = tuple(rest[group].sort().values for group in found.groups)
+    return Partition(shared=shared, experts=experts, representatives=representatives(active_FT, experts))
+
+
+def representatives(active_FT: Tensor, experts: tuple[Tensor, ...]) -> Tensor:
+    """Of each expert the neuron whose markers lie nearest to their mean; the lowest index of equals. (N,) int64."""
+    chosen = []
+    for neurons in experts:
+        active = active_FT[neurons]
+        chosen.append(neurons[(active - active.mean(0)).square().sum(1).argmin()])
+    return torch.stack(chosen)

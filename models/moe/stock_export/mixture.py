@@ -1,0 +1,69 @@
+"""Mixtures in the layout of transformers: scale and gain folded in, zero neurons at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...anatomy import ExpertWeights
+from ..layer import MoEFFN
+from ..routing.router import LinearRouter
+
+# Shapes: N routed experts, D width, M neurons of an expert in the file, S neurons of the shared block in the file.
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One mixture with s and the gain of an alignment folded into the down projections.
+
+    router (N, D), gate_up (N, 2M, D), down (N, D, M); shared: gate and up (S, D), down (D, S).
+    """
+
+    router: Tensor
+    gate_up: Tensor
+    down: Tensor
+    shared: ExpertWeights
+
+    @classmethod
+    def of(cls, layer: MoEFFN, *, hidden: int, shared: int) -> Mixture:
+        """With `hidden` neurons in every expert and `shared` in the shared block: the rest of them are zero."""
+        assert isinstance(layer.router, LinearRouter)
+        gain = None if layer.alignment is None else layer.alignment.gain
+        gate, up = layer.experts.gate_up.detach().chunk(2, dim=1)
+        down = _scaled(layer.experts.down.detach(), layer.scale, gain)
+        return cls(
+            router=layer.router.weight.detach(),
+            gate_up=torch.cat([_padded(gate, 1, hidden), _padded(up, 1, hidden)], dim=1),
+            down=_padded(down, 2, hidden),
+            shared=_shared(layer, gain, shared),
+        )
+
+
+def _shared(layer: MoEFFN, gain: Tensor | None, size: int) -> ExpertWeights:
+    width = layer.experts.down.shape[1]
+    empty = layer.experts.down.detach().new_zeros(0, width)
+    parts = [layer.shared.weights(expert) for expert in range(len(layer.shared.sizes))] if layer.shared else []
+    gate = torch.cat([empty, *(part.gate for part in parts if part.gate is not None)]).detach()
+    up = torch.cat([empty, *(part.up for part in parts)]).detach()
+    down = _scaled(torch.cat([empty.T, *(part.down for part in parts)], dim=1).detach(), 1.0, gain)
+    return ExpertWeights(_padded(gate, 0, size), _padded(up, 0, size), _padded(down, 1, size))
+
+
+def _scaled(down: Tensor, scale: float, gain: Tensor | None) -> Tensor:
+    """`down` (..., D, M) times `scale`, and row by row times `gain` (D,); rounded once."""
+    if scale == 1 and gain is None:
+        return down
+    factor = down.new_full((down.shape[-2],), scale, dtype=torch.float64)
+    factor = factor if gain is None else factor * gain.detach().double()
+    wide = torch.promote_types(down.dtype, torch.float32)
+    return (down.to(wide) * factor.to(wide).unsqueeze(-1)).to(down.dtype)
+
+
+def _padded(tensor: Tensor, axis: int, size: int) -> Tensor:
+    missing = size - tensor.shape[axis]
+    if missing == 0:
+        return tensor.contiguous()
+    shape = [*tensor.shape[:axis], missing, *tensor.shape[axis + 1 :]]
+    return torch.cat([tensor, tensor.new_zeros(shape)], dim=axis)

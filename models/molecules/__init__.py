@@ -1,0 +1,1 @@
+"""Networks and fingerprints for molecules that are not GraphsGPT."""

@@ -1,0 +1,29 @@
+"""Molecules as graphs of torch-geometric, with categorical features of atoms and bonds."""
+
+from collections.abc import Iterable
+
+from torch_geometric.data import Data
+from torch_geometric.utils.smiles import e_map, from_rdmol, x_map
+
+from ..errors import ModelError
+from .smiles import parse
+
+ATOM_FEATURES = tuple(len(values) for values in x_map.values())
+BOND_FEATURES = tuple(len(values) for values in e_map.values())
+
+
+def molecule_graphs(smiles: Iterable[str]) -> list[Data]:
+    """One graph per string, without explicit hydrogens.
+
+    `x` (atoms, 9) and `edge_attr` (2 * bonds, 3) are int64 categories with `ATOM_FEATURES` and `BOND_FEATURES` values;
+    `edge_index` (2, 2 * bonds) holds each bond in both directions. Raises ValueError on an invalid string, or on an
+    atom or bond outside the categories.
+    """
+    strings = list(smiles)
+    graphs = []
+    for row, molecule in enumerate(parse(strings)):
+        try:
+            graphs.append(from_rdmol(molecule))
+        except ValueError as error:
+            raise ModelError(f"row {row}: {strings[row]!r} has an atom or bond without a category: {error}") from error
+    return graphs

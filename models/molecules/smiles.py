@@ -1,0 +1,19 @@
+"""Parsing of SMILES strings."""
+
+from collections.abc import Iterable
+
+from rdkit import Chem, rdBase
+
+from ..errors import ModelError
+
+
+def parse(smiles: Iterable[str]) -> list[Chem.Mol]:
+    """RDKit molecules. Raises `ModelError`, a ValueError, with the row and the string that is no molecule."""
+    with rdBase.BlockLogs():
+        molecules = []
+        for row, text in enumerate(smiles):
+            molecule = Chem.MolFromSmiles(text)
+            if molecule is None or molecule.GetNumAtoms() == 0:
+                raise ModelError(f"row {row}: {text!r} is not a valid SMILES string")
+            molecules.append(molecule)
+    return molecules

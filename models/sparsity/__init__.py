@@ -1,0 +1,1 @@
+"""Masks, criteria, budgets and selection: what any pruned module stands on."""

@@ -1,0 +1,204 @@
+"""Which figures the page shows for a suite: a bounded number, however many records there are."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .. import formatting
+from ..matrix import Column, Matrix
+from ..panels.router_load import RouterLoad, merged, router_load
+from ..record import Costs
+from ..statistics import estimate_mean
+from ..tables import Family, SuiteTable
+from . import plots
+from .plots import Mark
+
+_COSTS: dict[str, tuple[Callable[[Costs], float | None], float]] = {
+    "active parameters (M)": (lambda costs: costs.params_active, 1e-6),
+    "size on disk (MB)": (lambda costs: costs.bytes, 1e-6),
+    "latency (ms)": (lambda costs: costs.latency_ms, 1.0),
+}
+"""Cost axes: label, where it comes from, and what it is multiplied with to get that unit."""
+MAX_FAMILIES = 3
+MAX_BARS = 6
+MAX_CURVES = 4
+MAX_LINES = 10
+MAX_LOADS = 4
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: its title, SVG text, and the words under it."""
+
+    title: str
+    svg: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class LoadFigure:
+    """The router load of one row as a heat map, and in words: domain, specialisation, where that is greatest."""
+
+    figure: Figure
+    lines: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class SuiteFigures:
+    """The figures of a suite, and what was left out. `equal_costs`: costs that are the same for all rows."""
+
+    tradeoffs: tuple[Figure, ...]
+    equal_costs: tuple[str, ...]
+    bars: tuple[Figure, ...]
+    curves: tuple[Figure, ...]
+    bars_left_out: int
+    rows_left_out: int
+    loads: tuple[LoadFigure, ...]
+    loads_left_out: int
+
+
+def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
+    """Trade-offs for the largest families, bars per task, training curves."""
+    costs = {
+        line.row: {name: matrix.cost(line.row, quantity) for name, (quantity, _) in _COSTS.items()}
+        for line in table.lines
+    }
+    equal = [name for name in _COSTS if _equal([row[name] for row in costs.values()])]
+    families = sorted((f for f in table.families if f.columns[0].metric), key=lambda f: len(f.columns), reverse=True)
+    axes = [name for name in _COSTS if name not in equal]
+    tradeoffs = [
+        figure
+        for rank, family in enumerate(families[:MAX_FAMILIES])
+        for name in (axes if rank == 0 else axes[:1])
+        if (figure := _tradeoff(matrix, table, family, name))
+    ]
+    columns = [column for column in table.columns if column.metric]
+    bars = [_bars(table, column) for column in columns[:MAX_BARS]]
+    loads = _loads(matrix, table)
+    return SuiteFigures(
+        tuple(tradeoffs),
+        tuple(equal),
+        tuple(bars),
+        tuple(_curves(matrix, table)),
+        max(0, len(columns) - MAX_BARS),
+        max(0, len(table.lines) - plots.MAX_MARKS),
+        tuple(_load_figure(name, load) for name, load in loads[:MAX_LOADS]),
+        max(0, len(loads) - MAX_LOADS),
+    )
+
+
+def _equal(costs: Sequence[float | None]) -> bool:
+    """Whether a cost is known and the same, to a thousandth, for all rows that have it."""
+    known = [cost for cost in costs if cost]
+    return len(known) > 1 and max(known) <= 1.001 * min(known)
+
+
+def _tradeoff(matrix: Matrix, table: SuiteTable, family: Family, cost: str) -> Figure | None:
+    """Quality on one family of tasks against one cost; None if fewer than two rows have both."""
+    quantity, factor = _COSTS[cost]
+    columns, first = family.columns, family.columns[0]
+    marks = _marks(matrix, table, columns, quantity, factor)
+    if len(marks) < 2:
+        return None
+    name = f"mean {family.title}" if len(columns) > 1 else first.task
+    title = f"{name} against {cost.partition(' (')[0]}"
+    svg = plots.tradeoff(marks, title, cost, _axis(name, first), first.higher_is_better)
+    return Figure(title, svg)
+
+
+def _marks(
+    matrix: Matrix,
+    table: SuiteTable,
+    family: Sequence[Column],
+    quantity: Callable[[Costs], float | None],
+    factor: float,
+) -> list[Mark]:
+    scale = formatting.scale(family[0].unit)
+    marks = []
+    for number, line in enumerate(table.lines, start=1):
+        cost = matrix.cost(line.row, quantity)
+        if cost and matrix.complete(line.row, family):
+            mean = estimate_mean([list(matrix.scores(line.row, column).values()) for column in family])
+            half = None if mean.half_width is None else scale * mean.half_width
+            marks.append(Mark(number, line.name, scale * mean.mean, half, factor * cost))
+    return marks
+
+
+def _bars(table: SuiteTable, column: Column) -> Figure:
+    scale = formatting.scale(column.unit)
+    place = table.columns.index(column)
+    marks = []
+    for number, line in enumerate(table.lines, start=1):
+        value = line.entries[place].estimate
+        if value is not None:
+            half = None if value.half_width is None else scale * value.half_width
+            marks.append(Mark(number, line.name, scale * value.mean, half))
+    chance = None if column.chance is None else scale * column.chance
+    caption = (
+        ""
+        if column.chance is None
+        else f"Dashed: chance, {formatting.number(column.chance, column.unit)} {formatting.shown_unit(column.unit)}."
+    )
+    return Figure(column.task, plots.bars(marks, column.task, _axis(column.metric, column), chance), caption)
+
+
+def _curves(matrix: Matrix, table: SuiteTable) -> list[Figure]:
+    """Mean over seeds per method; the curves of the first tasks that have some."""
+    places = {line.row: (number, line.name) for number, line in enumerate(table.lines[:MAX_LINES], start=1)}
+    found: dict[tuple[str, str], dict[int, list[list[tuple[float, float]]]]] = defaultdict(lambda: defaultdict(list))
+    for (row, column), records in matrix.cells.items():
+        for record in records:
+            for name, points in record.curves.items():
+                if row in places and len(points) > 1:
+                    found[column.task, name][places[row][0]].append(points)
+    figures = []
+    for (task, name), by_number in sorted(found.items())[:MAX_CURVES]:
+        lines = [(Mark(number, "", 0.0), _mean_curve(seeds)) for number, seeds in sorted(by_number.items())]
+        title = f"{task}: {name}"
+        figures.append(Figure(title, plots.curves(lines, title, name)))
+    return figures
+
+
+def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    values: dict[float, list[float]] = defaultdict(list)
+    for points in seeds:
+        for step, value in points:
+            values[step].append(value)
+    return [(step, math.fsum(v) / len(v)) for step, v in sorted(values.items()) if len(v) == len(seeds)] or list(
+        seeds[0]
+    )
+
+
+def _loads(matrix: Matrix, table: SuiteTable) -> list[tuple[str, RouterLoad]]:
+    """The router load of each row with one on two domains or more: that of its first seed, over all tasks."""
+    found = []
+    for number, line in enumerate(table.lines, start=1):
+        first = [
+            min(records, key=lambda record: record.cell.seed)
+            for column in matrix.columns
+            if (records := matrix.cells.get((line.row, column)))
+        ]
+        load = merged([load for record in first if (load := router_load(record))])
+        if load is not None and len(load.domains) > 1:
+            found.append((f"{number}  {line.name}", load))
+    return found
+
+
+def _load_figure(name: str, load: RouterLoad) -> LoadFigure:
+    lines = []
+    for domain in load.domains:
+        layer, expert, share = load.strongest(domain)
+        where = f"layer {layer}: expert {expert} gets {formatting.number(share, 'share')} %"
+        lines.append((domain, formatting.number(load.specialisation(domain)), where))
+    caption = f"Specialisation {formatting.number(load.specialisation())} bits."
+    svg = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
+    return LoadFigure(Figure(name, svg, caption), tuple(lines))
+
+
+def _axis(name: str, column: Column) -> str:
+    unit = formatting.shown_unit(column.unit)
+    unit = f" ({unit})" if unit and unit != name else ""
+    return f"{name}{unit} {'↑' if column.higher_is_better else '↓'}"

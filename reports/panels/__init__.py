@@ -1,0 +1,1 @@
+"""Parts of the report page that belong to one kind of result."""

@@ -1,0 +1,1 @@
+"""What a suite, a method and a task promise, and what a cell hands to them."""

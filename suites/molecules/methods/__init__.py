@@ -1,0 +1,1 @@
+"""Methods that only molecules can have."""

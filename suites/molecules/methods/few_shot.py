@@ -1,0 +1,39 @@
+"""Few-shot sampling: molecules from the words of reference molecules with Gaussian noise
+
+GraphsGPT (Gao et al., arXiv 2402.02464) generates so: encode molecules of the training set, add noise of deviation s to
+their words, decode greedily. The words are normed, so 1 is their own size. Novelty is measured against the set that the
+references come from.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from ...contracts.context import Context
+from ...contracts.method import Backbone, Method
+from ...contracts.task import Task
+from ..generation_task import Drawing, GenerationTask, Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShot(Method):
+    """`noise` is s of the paper."""
+
+    noise: float = 1.0
+    """Deviation of what is added to every number of the words."""
+    constrained: bool = True
+    """Replace edges that are not allowed; without, a molecule with one is invalid."""
+    num_words: int | None = None
+    """How many of the model's words to use; None uses all."""
+
+    stochastic: ClassVar[bool] = False
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Only tasks that ask for new molecules and for nothing else."""
+        good = issubclass(task, GenerationTask) and task.few_shot
+        return None if good else "this task asks for no molecules like others"
+
+    def prepare(self, backbone: Any, context: Context) -> nn.Module:
+        """The model with this way of drawing."""
+        return Sampler(backbone, Drawing(noise=self.noise, constrained=self.constrained, num_words=self.num_words))

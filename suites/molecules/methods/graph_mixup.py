@@ -1,0 +1,186 @@
+"""Mixup of molecules by their graph words, for fine-tuning
+
+GraphsGPT (Gao et al., arXiv 2402.02464, section 4.1; mixup: Zhang et al., arXiv 1710.09412). A molecule and a near
+neighbour in the space of their words are mixed, and so are their labels. The paper decodes the mixed words back to
+molecules and trains on those (`space="molecules"`); `space="words"` trains the head on the mixed words themselves, with
+neighbours within a batch; `space="none"` is the control with as many steps.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.mixup import draw_shares, mix, mix_labels, neighbours
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.detokenize import to_smiles
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+
+from ...contracts.context import Context
+from ...contracts.method import Backbone, Curves, NotApplicable
+from ...contracts.task import Task
+from ...prediction.frozen_features import cut
+from ...prediction.task import Paired, PredictionData, PredictionTask, Predictor, predict
+from ...training.loop import TrainedMethod
+
+
+@runtime_checkable
+class WordBody(Protocol):
+    """A body that makes graph words: `words(inputs)` (B, K, D), and perhaps a `generator` that turns them back."""
+
+    generator: GraphsGPT | None
+    vocabulary: Vocabulary
+    num_words: int
+
+    def words(self, inputs: Any) -> Tensor:
+        """Graph words (B, K, D)."""
+        ...
+
+    def encode(self, raw: Sequence[str]) -> list[Tensor]:
+        """Tokens (L, 4) of each SMILES; L is 0 where it cannot be tokenised."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphMixup(TrainedMethod):
+    """The training loop on molecules mixed with a neighbour; the share of the first is Beta(alpha, alpha)."""
+
+    space: Literal["words", "molecules", "none"] = "words"
+    """What is mixed: the words that reach the head, molecules before training, or nothing."""
+    train: Literal["all", "head"] = "all"
+    """What trains: everything (published), or the head on the frozen encoder."""
+    alpha: float = 1.0
+    """Of Beta(alpha, alpha); 1 is uniform (published)."""
+    rank: int = 2
+    """Which of the nearest neighbours is the partner; the published code takes the second."""
+    self_prob: float = 0.1
+    """In the space of molecules, how often a training example is the original instead of a mixed one."""
+    learning_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.alpha <= 0 or self.rank < 1:
+            raise ValueError(f"alpha={self.alpha} must be above 0 and rank={self.rank} at least 1")
+        if not 0 <= self.self_prob <= 1:
+            raise ValueError(f"self_prob={self.self_prob} is a probability")
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Only Graph2Seq has graph words, and only what is predicted has labels to mix."""
+        if not issubclass(task, PredictionTask):
+            return "this task has no labels to mix" if task.trains else "this task does not train"
+        return None if backbone.family == "molecule encoder" else "the backbone gives no graph words of molecules"
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """The backbone with all, or the head, trainable. Raises NotApplicable where it cannot decode and must."""
+        body = backbone.get_submodule("body")
+        if not isinstance(body, WordBody):
+            raise NotApplicable(f"{type(body).__name__} gives no graph words of molecules")
+        if self.space == "molecules" and body.generator is None:
+            raise NotApplicable("the backbone has no decoder that turns mixed words into molecules")
+        backbone.float().requires_grad_(self.train == "all")
+        backbone.get_submodule("head").requires_grad_(True)
+        return backbone
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """The training loop, on mixed features or mixed molecules."""
+        if self.space == "molecules":
+            data = self._with_mixed_molecules(cast(Predictor, model), data, context)
+            return super().fit(model, data, context)
+        rest, data = cut(model, data, context)
+        loss = context.loss if self.space == "none" else self._mixing_loss(cast(Predictor, rest), context)
+        return super().fit(rest, data, replace(context, loss=loss))
+
+    def _mixing_loss(self, model: Predictor, context: Context) -> Callable[[nn.Module, Any], Tensor]:
+        """The task's loss on mixed features: all pools are linear, so these are features of mixed words."""
+        draws = context.task_generator("mixup")
+
+        def loss(_: nn.Module, batch: Any) -> Tensor:
+            inputs, targets = batch
+            features = model.body(inputs)
+            if len(features) < 2:
+                return context.loss(cast(nn.Module, lambda _: model.head(features)), batch)
+            partner = neighbours(features.float(), self.rank)
+            share = draw_shares(len(features), self.alpha, draws).to(features.device)
+            outputs = model.head(mix(features, features[partner], share))
+            mixed = mix_labels(targets, targets[partner], share, context.target.outputs)
+            return context.loss(cast(nn.Module, lambda _: outputs), (inputs, mixed))
+
+        return loss
+
+    def _with_mixed_molecules(self, model: Predictor, data: PredictionData, context: Context) -> Any:
+        """The data, whose training part gives an original with `self_prob`, else any mixed molecule."""
+        draws = context.task_generator("mixup")
+        pool = mixed_molecules(model, data, context, self.alpha, self.rank, draws)
+        original = cast(Paired, data.train)
+        return replace(data, train=OriginalOrMixed(original, pool, self.self_prob, draws)) if len(pool) else data
+
+
+def mixed_molecules(
+    model: Predictor, data: PredictionData, context: Context, alpha: float, rank: int, draws: torch.Generator
+) -> Paired:
+    """One mixed molecule for each training molecule with tokens, but those that cannot be decoded, with soft labels.
+
+    Decoding is greedy, constrained where the vocabulary is ours, and by the strict rules where it is the published one.
+    """
+    body = cast(Any, model.body)
+    known = [pair for pair in data.train if len(pair[0])]
+    if len(known) < 2:
+        return Paired([], torch.zeros(0))
+    train = Paired([item for item, _ in known], torch.stack([target for _, target in known]))
+    words = _words(body, train, data, context.budget.batch_size)
+    partner, share = neighbours(words, rank), draw_shares(len(words), alpha, draws)
+    smiles = _decoded(body, mix(words, words[partner], share), context.budget.batch_size)
+    kept = [row for row, text in enumerate(smiles) if text]
+    items = body.encode([smiles[row] for row in kept])
+    labels = mix_labels(train.targets, train.targets[partner], share, context.target.outputs)
+    return Paired(items, labels[kept])
+
+
+def _words(body: Any, part: Paired, data: PredictionData, batch_size: int) -> Tensor:
+    """Words (N, K, D), float32, on the CPU."""
+
+    class Flat(nn.Module):
+        def forward(self, inputs: Any) -> Tensor:
+            return body.words(inputs).flatten(1)
+
+    body.eval()
+    return predict(Flat(), part, data, batch_size).unflatten(1, (body.num_words, -1))
+
+
+def _decoded(body: Any, words: Tensor, batch_size: int) -> list[str]:
+    """SMILES of mixed words, "" where they are no molecule."""
+    vocabulary, device = body.vocabulary, next(body.parameters()).device
+    model = body.generator.to(device).eval()
+    config = DecodingConfig(constrained=vocabulary.mode == "improved")
+    found = []
+    for part in words.split(batch_size):
+        found += decode(model, part.to(device), vocabulary, config)
+    return [_smiles(result, vocabulary) for result in found]
+
+
+def _smiles(result: Any, vocabulary: Vocabulary) -> str:
+    try:
+        return "" if result.status == "invalid" else to_smiles(result.tokens, vocabulary)
+    except ValueError:  # no molecule that RDKit can build
+        return ""
+
+
+class OriginalOrMixed(Sequence[tuple[Any, Tensor]]):
+    """As many examples as `original`; each look-up gives it with probability `self_prob`, else any of `mixed`."""
+
+    def __init__(self, original: Paired, mixed: Paired, self_prob: float, draws: torch.Generator) -> None:
+        self.original, self.mixed, self.self_prob, self.draws = original, mixed, self_prob, draws
+
+    def __len__(self) -> int:
+        return len(self.original)
+
+    def __getitem__(self, index: Any) -> Any:
+        if float(torch.rand((), generator=self.draws)) < self.self_prob:
+            item, target = self.original[index]
+            return item, target if target.is_floating_point() else self._soft(target)
+        return self.mixed[int(torch.randint(len(self.mixed), (), generator=self.draws))]
+
+    def _soft(self, target: Tensor) -> Tensor:
+        return nn.functional.one_hot(target, self.mixed.targets.shape[1]).float()

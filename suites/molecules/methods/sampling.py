@@ -1,0 +1,43 @@
+"""Sampling: molecules drawn edge by edge at a temperature, by request
+
+What a request asks for (a scaffold, properties, nothing) is encoded into words, from which the decoder draws. This is
+how the bare model draws, too, and molecules that should have a scaffold start as it. The options are controls: `heed:
+false` ignores what is asked for, `keep_scaffold: false` lets the scaffold steer alone, `constrained: false` lets the
+model write molecules that do not exist.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from ...contracts.context import Context
+from ...contracts.method import Backbone, Method
+from ...contracts.task import Task
+from ..generation_task import Drawing, GenerationTask, Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Method):
+    """Ways to draw, and controls."""
+
+    temperature: float = 1.0
+    """0 takes the most likely edge."""
+    constrained: bool = True
+    """Replace edges that are not allowed; without, a molecule with one is invalid."""
+    heed: bool = True
+    """False is the control that leaves out what is asked for."""
+    keep_scaffold: bool = True
+    """Start as the scaffold that is asked for; without, it only steers."""
+    num_words: int | None = None
+    """How many of the model's words to use; None uses all."""
+
+    stochastic: ClassVar[bool] = False
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Only tasks that generate."""
+        return None if issubclass(task, GenerationTask) else "this task generates nothing"
+
+    def prepare(self, backbone: Any, context: Context) -> nn.Module:
+        """The model with this way of drawing."""
+        return Sampler(backbone, Drawing(**vars(self)))

@@ -1,0 +1,44 @@
+"""Training molecules: what a model could reach that gives back random molecules of its training set
+
+The "Train" row of MOSES (Polykovskiy et al., arXiv 1811.12823): the distance between two samples of one distribution,
+and a novelty of 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.graphsgpt import Generated
+
+from ...contracts.context import Context
+from ...contracts.method import Backbone, Method
+from ...contracts.task import Task
+from ..generation_task import GenerationTask, Sampler
+
+
+class Copier(Sampler):
+    """Gives the reference molecules; the model is there for the costs alone."""
+
+    def draw(self, n: int, references: Sequence[str], generator: Any, **request: Any) -> list[Generated]:
+        """The first `n` references, as they were read."""
+        pipeline = self.pipeline()
+        tokens = pipeline.tokenize(list(references)[:n])
+        return [pipeline.read(tokens[row]) for row in range(len(tokens))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCopies(Method):
+    """Nothing to configure."""
+
+    stochastic: ClassVar[bool] = False
+
+    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+        """Only tasks that ask for new molecules and for nothing else."""
+        good = issubclass(task, GenerationTask) and task.few_shot
+        return None if good else "this task asks for no molecules like others"
+
+    def prepare(self, backbone: Any, context: Context) -> nn.Module:
+        """The copier."""
+        return Copier(backbone)

@@ -1,0 +1,1 @@
+"""Tasks that predict a label or a number from features."""

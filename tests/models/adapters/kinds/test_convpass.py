@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparsebench.models.adapters import attach
+from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters.kinds.convpass import Convpass, ConvpassConfig
+from sparsebench.models.adapters.kinds.prompts import PromptConfig
+from sparsebench.models.adapters.presets import preset
+
+Make = Callable[[str], nn.Module]
+
+
+def naive(adapter: Convpass, x: Tensor, prefix: int, side: int) -> Tensor:
+    """Neighbour by neighbour: up(gelu(conv(gelu(down(x)))))."""
+    project_in, conv, project_out = adapter.project_in, adapter.conv, adapter.project_out
+    low = F.gelu(x @ project_in.weight.T + project_in.bias)
+    new = conv.bias.expand(low.shape).clone()
+    new[:, :prefix] += low[:, :prefix] @ conv.weight[:, :, 1, 1].T
+    for row in range(side):
+        for column in range(side):
+            for i in (-1, 0, 1):
+                for j in (-1, 0, 1):
+                    if 0 <= row + i < side and 0 <= column + j < side:
+                        near = low[:, prefix + (row + i) * side + column + j]
+                        new[:, prefix + row * side + column] += near @ conv.weight[:, :, i + 1, j + 1].T
+    return F.gelu(new) @ project_out.weight.T + project_out.bias
+
+
+@pytest.mark.parametrize(("prefix", "side"), [(0, 3), (1, 3), (5, 4), (1, 1)])
+def test_equals_the_formula(prefix: int, side: int) -> None:
+    config, generator = ConvpassConfig(r=3, init="normal"), torch.Generator().manual_seed(0)
+    adapter = Convpass(8, prefix, config, generator).double()
+    for parameter in adapter.parameters():
+        parameter.data.normal_(generator=generator)
+    x = torch.randn(2, prefix + side * side, 8, dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(adapter(x), naive(adapter, x, prefix, side))
+
+
+@pytest.mark.parametrize(("family", "prefix"), [("timm_vit", 1), ("no_class_token", 0), ("registers", 3), ("vit", 1)])
+def test_beside_attention_and_ffn(
+    family: str, prefix: int, make: Make, shake: Callable, example: Callable, run: Callable
+) -> None:
+    """A copy of the model with the adapter's output added by hooks gives the same."""
+    model, plain = make(family).double(), make(family).double()
+    adapters = attach(model, ConvpassConfig(r=3, scale=2.0))
+    shake(adapters)
+
+    def add(module: nn.Module, args: tuple, out: Any, layer: Any) -> Any:
+        change = 2 * naive(layer.adapter, args[0], prefix, 2)
+        return (out[0] + change, *out[1:]) if isinstance(out, tuple) else out + change
+
+    for place, layer in adapters.layers():
+        plain.get_submodule(place).register_forward_hook(
+            lambda module, args, out, layer=layer: add(module, args, out, layer)
+        )
+    batch = example(model).double()
+    torch.testing.assert_close(run(model, batch), run(plain, batch))
+
+
+def test_attention_only(make: Make) -> None:
+    adapters = attach(make("timm_vit"), ConvpassConfig(parts=("attention",)))
+    assert [place for place, _ in adapters.layers()] == ["blocks.0.attn", "blocks.1.attn"]
+
+
+def test_the_convolution_starts_as_the_identity() -> None:
+    adapter = Convpass(8, 1, ConvpassConfig(r=3), torch.Generator().manual_seed(0))
+    x = torch.randn(2, 3, 5, 5)
+    assert torch.equal(adapter.conv(x), x)
+
+
+@pytest.mark.parametrize("configs", [(PromptConfig(), ConvpassConfig()), (ConvpassConfig(), PromptConfig())])
+def test_not_together_with_prompts(configs: tuple[AdapterConfig, AdapterConfig], make: Make) -> None:
+    model = make("timm_vit")
+    attach(model, configs[0], "old")
+    with pytest.raises(ValueError, match=r"adapters 'old' .*patches|patches that adapters 'old'"):
+        attach(model, configs[1], "new")
+
+
+def test_released_activation() -> None:
+    strict, fixed = preset("convpass", strict_release=True), preset("convpass")
+    x = torch.linspace(-4, 4, 9)
+    assert isinstance(strict, ConvpassConfig) and isinstance(fixed, ConvpassConfig)
+    adapters = [Convpass(8, 1, config, torch.Generator().manual_seed(0)) for config in (strict, fixed)]
+    torch.testing.assert_close(adapters[0].activation(x), x / (1 + torch.exp(-1.702 * x)))
+    torch.testing.assert_close(adapters[1].activation(x), F.gelu(x))
+    assert adapters[0].dropout.p == 0.1
+
+
+def test_refusals(make: Make) -> None:
+    for family, cure in (("bert", "use BottleneckConfig"), ("efficientnet", "ConvConfig")):
+        with pytest.raises(ValueError, match=f"does not see an image as tokens.*{cure}"):
+            attach(make(family), ConvpassConfig())
+    adapter = Convpass(8, 1, ConvpassConfig(), torch.Generator())
+    with pytest.raises(ValueError, match="6 patches are not a square"):
+        adapter(torch.zeros(1, 7, 8))
+    with pytest.raises(ValueError, match="did you mean 'attention'"):
+        ConvpassConfig(parts=("atention",))

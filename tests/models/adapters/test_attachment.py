@@ -1,0 +1,316 @@
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.adapters import AdapterSet, attach
+from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
+from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
+from sparsebench.models.adapters.kinds.conv import ConvConfig
+from sparsebench.models.adapters.kinds.lora import LoRAConfig
+from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.moe.attention.config import AttnMoEConfig
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.conversion import convert
+
+Build = Callable[[str], nn.Module]
+TRANSFORMERS = ("llama", "qwen3", "bert", "roberta", "vit", "timm_vit", "mixtral")
+CONFIGS = {
+    "lora": LoRAConfig(r=4, alpha=8),
+    "lora_linears": LoRAConfig(r=4, targets=("linears",)),
+    "sequential": BottleneckConfig(r=6),
+    "parallel": BottleneckConfig(r=6, placement="parallel", scale=4.0),
+    "houlsby": BottleneckConfig(r=6, placement="houlsby", norm="in", scale="learned"),
+    "pfeiffer": BottleneckConfig(r=6, placement="pfeiffer"),
+    "combined": CombinedConfig(parts=(BottleneckConfig(r=6), LoRAConfig(r=4))),
+    "conv": ConvConfig(r=4),
+}
+CASES = [(name, kind) for name in TRANSFORMERS for kind in CONFIGS if kind != "conv"]
+CASES += [("efficientnet", "conv"), ("efficientnet", "lora_linears")]
+
+
+def normal(config: AdapterConfig) -> AdapterConfig:
+    if isinstance(config, CombinedConfig):
+        return dataclasses.replace(config, parts=tuple(normal(part) for part in config.parts))
+    return dataclasses.replace(config, init="normal")
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_zero_up_changes_no_bit(name: str, kind: str, build: Build, example: Callable, run: Callable) -> None:
+    model = build(name)
+    batch = example(model)
+    before = run(model, batch)
+    adapters = attach(model, CONFIGS[kind])
+    assert torch.equal(run(model, batch), before)
+    adapters.remove()
+    assert torch.equal(run(model, batch), before)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_only_adapters_and_head_move(name: str, kind: str, build: Build, example: Callable) -> None:
+    """Steps in train mode leave every frozen tensor and buffer, batch-norm statistics included, bit-identical."""
+    model = build(name)
+    adapters = attach(model, normal(CONFIGS[kind]))
+    trained = {key for key in adapters.state_dict()}
+    before = copy.deepcopy(model.state_dict())
+    model.train()
+    optimizer = torch.optim.AdamW(adapters.parameters(), lr=1e-2, weight_decay=0.1)
+    for step in range(3):
+        result = model(example(model, step))
+        (result if isinstance(result, Tensor) else result.logits).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]) != (key in trained), key
+    assert {id(p) for p in model.parameters() if p.requires_grad} == {id(p) for p in adapters.parameters()}
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_remove_restores_the_model(name: str, kind: str, build: Build) -> None:
+    model = build(name)
+    next(iter(model.parameters())).requires_grad_(False)
+    names, flags = list(model.state_dict()), [p.requires_grad for p in model.parameters()]
+    types = [type(module) for module in model.modules()]
+    attach(model, CONFIGS[kind]).remove()
+    assert list(model.state_dict()) == names
+    assert [p.requires_grad for p in model.parameters()] == flags
+    assert [type(module) for module in model.modules()] == types
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_save_load_copy_and_pickle(name: str, kind: str, build: Build, example: Callable, run: Callable) -> None:
+    model = build(name)
+    adapters = attach(model, normal(CONFIGS[kind]))
+    batch = example(model)
+    for parameter in adapters.parameters():
+        parameter.data.normal_(0, 0.1, generator=torch.Generator().manual_seed(parameter.numel()))
+    result = run(model, batch)
+    fresh = build(name)
+    attach(fresh, CONFIGS[kind]).load_state_dict(adapters.state_dict())
+    assert torch.equal(run(fresh, batch), result)
+    copied, copied_set = copy.deepcopy((model, adapters))
+    assert torch.equal(run(copied, batch), result) and copied_set.model is copied
+    loaded: AdapterSet = pickle.loads(pickle.dumps(adapters))
+    assert torch.equal(run(loaded.model, batch), result)
+    loaded.remove()
+    assert not any(isinstance(module, type(next(adapters.layers())[1])) for module in loaded.model.modules())
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_the_anatomy_sees_through_adapters(name: str, kind: str, build: Build) -> None:
+    plain = describe(build(name))
+    model = build(name)
+    attach(model, CONFIGS[kind])
+    seen = describe(model)
+    for old, new in zip(plain.blocks, seen.blocks, strict=True):
+        assert [type(s.get()) for s in new.linears] == [type(s.get()) for s in old.linears]
+        assert [type(s.get()) for s in new.norms] == [type(s.get()) for s in old.norms]
+        assert (new.mlp is None) == (old.mlp is None)
+        if old.mlp is not None and new.mlp is not None:
+            assert (new.mlp.kind, new.mlp.width, new.mlp.hidden) == (old.mlp.kind, old.mlp.width, old.mlp.hidden)
+
+
+VIT_B = {"depth": 12, "embed_dim": 768, "num_heads": 12}
+VIT_S = {"depth": 12, "embed_dim": 384, "num_heads": 6}
+
+
+@pytest.mark.parametrize(
+    ("size", "config", "count"),
+    [
+        (VIT_B, BottleneckConfig(r=4), 82_992),
+        (VIT_B, BottleneckConfig(r=8), 156_768),
+        (VIT_B, BottleneckConfig(r=64, placement="parallel"), 1_189_632),
+        (VIT_B, LoRAConfig(r=8), 294_912),
+        (VIT_B, LoRAConfig(r=8, targets=("q", "k", "v")), 442_368),
+        (VIT_S, BottleneckConfig(r=4), 41_520),
+        (VIT_S, BottleneckConfig(r=8), 78_432),
+        (VIT_S, BottleneckConfig(r=8, blocks=3), 78_432 // 4),
+    ],
+)
+def test_published_parameter_counts(size: dict, config: AdapterConfig, count: int) -> None:
+    with torch.device("meta"):
+        model = timm.create_model("vit_base_patch16_224", num_classes=10, **size)
+    adapters = attach(model, config)
+    assert adapters.count() == count
+    head = (size["embed_dim"] + 1) * 10
+    assert adapters.count(head=True) == count + head == count_parameters(model).trainable
+
+
+def test_conv_count(build: Build) -> None:
+    model = build("efficientnet")
+    channels = [block.linears[-1].get().out_channels for block in describe(model).blocks]
+    assert attach(model, ConvConfig(r=4)).count() == sum(2 * 4 * c + 4 + c for c in channels)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.parametrize("targets", [("q", "v"), ("linears",)])
+def test_merge(name: str, targets: tuple, build: Build, example: Callable, run: Callable) -> None:
+    model = build(name)
+    names, batch = list(model.state_dict()), example(model)
+    base = run(model, batch)
+    adapters = attach(model, LoRAConfig(r=4, alpha=8, targets=targets, init="normal"))
+    for parameter in adapters.weights().values():
+        parameter.data.mul_(10)
+    adapted = run(model, batch)
+    assert not torch.allclose(adapted, base, atol=1e-3)
+    assert adapters.merge() is model and list(model.state_dict()) == names
+    torch.testing.assert_close(run(model, batch), adapted, atol=1e-5, rtol=1e-4)
+
+
+def test_merge_of_pointwise_convolutions(build: Build, example: Callable, run: Callable) -> None:
+    model = build("efficientnet")
+    adapters = attach(model, LoRAConfig(r=4, targets=("linears",), init="normal"))
+    batch, adapted = example(model), run(model, example(model))
+    adapters.merge()
+    torch.testing.assert_close(run(model, batch), adapted, atol=1e-5, rtol=1e-4)
+
+
+def test_lora_equals_the_formula(build: Build) -> None:
+    """On a fused qkv matrix: q and v each get their own pair, k none."""
+    block = describe(build("timm_vit")).blocks[0]
+    assert block.attention is not None and block.attention.qkv is not None
+    base = block.attention.qkv.get().double()
+    config = LoRAConfig(r=4, alpha=12, init="normal")
+    (_, layer), *_ = config.place_in(block, torch.Generator().manual_seed(0))
+    x = torch.randn(3, 5, 32, dtype=torch.float64)
+    down, up = [d.weight for d in layer.down], [u.weight for u in layer.up]
+    update = torch.cat((up[0] @ down[0], torch.zeros(32, 32).double(), up[1] @ down[1]))
+    torch.testing.assert_close(layer(x), base(x) + 3 * x @ update.T)
+
+
+def test_frozen_batch_norm_stays_in_eval_mode(build: Build) -> None:
+    model = build("efficientnet")
+    adapters = attach(model, ConvConfig())
+    model.train()
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 49 and not any(norm.training for norm in norms)
+    adapters.remove()
+    model.train()
+    assert all(norm.training for norm in norms)
+
+
+def test_nothing_before_the_first_adapted_block_builds_a_graph(build: Build, example: Callable) -> None:
+    model = build("timm_vit")
+    attach(model, LoRAConfig(blocks=1))
+    seen = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda module, args, out: seen.append(out.requires_grad))
+    model(example(model))
+    assert seen == [False, True]
+
+
+def test_tied_head_stays_frozen(build: Build) -> None:
+    model = build("llama")
+    model.lm_head.weight = model.model.embed_tokens.weight
+    adapters = attach(model, LoRAConfig())
+    assert adapters.head is None and not model.lm_head.weight.requires_grad
+
+
+def test_head_can_be_frozen(build: Build) -> None:
+    model = build("timm_vit")
+    attach(model, LoRAConfig(train_head=False))
+    assert not model.head.weight.requires_grad
+
+
+def test_adapters_on_a_converted_model(build: Build, example: Callable, run: Callable) -> None:
+    model = convert(build("bert"), MoEConfig())
+    batch, before = example(model), run(model, example(model))
+    for config in (
+        BottleneckConfig(r=4),
+        BottleneckConfig(r=4, placement="parallel"),
+        BottleneckConfig(r=4, placement="pfeiffer"),
+        BottleneckConfig(r=4, placement="houlsby"),
+        LoRAConfig(targets=("linears",)),
+    ):
+        adapters = attach(model, config)
+        assert torch.equal(run(model, batch), before)
+        adapters.remove()
+
+
+def test_attention_experts_have_no_output_projection(build: Build) -> None:
+    attn = AttnMoEConfig(num_experts=2, top_k=1)
+    model = convert(build("llama"), MoEConfig(num_experts=2, top_k=1, attn=attn))
+    with pytest.raises(ValueError, match="has no output projection of an attention: choose another placement"):
+        attach(model, BottleneckConfig(r=4, placement="houlsby"))
+    attach(model, BottleneckConfig(r=4, placement="pfeiffer"))
+
+
+def test_bf16(build: Build, example: Callable, run: Callable) -> None:
+    model = build("llama").bfloat16()
+    adapters = attach(model, LoRAConfig(init="normal"))
+    assert {weight.dtype for weight in adapters.weights().values()} == {torch.float32}
+    assert run(model, example(model)).dtype == torch.bfloat16
+
+
+def test_seed_decides_the_weights(build: Build) -> None:
+    def draw(seed: int) -> Tensor:
+        return next(iter(attach(build("llama"), LoRAConfig(seed=seed)).weights().values()))
+
+    assert torch.equal(draw(0), draw(0)) and not torch.equal(draw(0), draw(1))
+
+
+def test_attaching_draws_nothing_from_the_global_generator(build: Build) -> None:
+    model, state = build("bert"), torch.random.get_rng_state()
+    attach(model, BottleneckConfig(r=4))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "message"),
+    [
+        ("efficientnet", LoRAConfig(), "finds no target in EfficientNet"),
+        ("efficientnet", BottleneckConfig(), "use ConvConfig"),
+        ("timm_vit", ConvConfig(), "use BottleneckConfig or LoRAConfig"),
+        ("llama", LoRAConfig(r=99), "r=99 exceeds 32"),
+        ("llama", LoRAConfig(blocks=3), "blocks=3 exceeds the 2 blocks"),
+        ("bert", BottleneckConfig(blocks=5), "blocks=5 exceeds the 2 blocks"),
+        ("bert", LoRAConfig(targets=("gate",)), "finds no target in BertForSequenceClassification"),
+        ("llama", CombinedConfig(parts=(LoRAConfig(r=2), LoRAConfig(r=3))), "puts two adapters at model.layers.0"),
+        ("llama", CombinedConfig(parts=(BottleneckConfig(), LoRAConfig(r=99))), "r=99 exceeds 32"),
+    ],
+)
+def test_errors_leave_the_model_alone(family: str, config: AdapterConfig, message: str, build: Build) -> None:
+    model = build(family)
+    before = list(model.named_modules())
+    with pytest.raises(ValueError, match=message):
+        attach(model, config)
+    assert list(model.named_modules()) == before
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LoRAConfig(targets=("querry",)), "targets='querry' is not one of"),
+        (lambda: LoRAConfig(r=0), "r=0 must be a whole number, at least 1"),
+        (lambda: LoRAConfig(blocks=0), "blocks=0 must be"),
+        (lambda: LoRAConfig(blocks=True), "blocks=True must be"),
+        (lambda: LoRAConfig(init="kaiming"), "init='kaiming' is not one of"),
+        (lambda: CombinedConfig(parts=()), "must be one or more adapter configurations"),
+        (lambda: CombinedConfig(parts=(LoRAConfig(), "lora")), "must be one or more adapter configurations"),
+        (lambda: CombinedConfig(parts=(LoRAConfig(),), blocks=2), "blocks=2 of several parts"),
+        (lambda: BottleneckConfig(placement="paralel"), "did you mean 'parallel'"),
+        (lambda: BottleneckConfig(init="zero"), "did you mean 'zero_up'"),
+        (lambda: ConvConfig(activation="glu"), "did you mean 'gelu'"),
+    ],
+)
+def test_bad_configurations(make: Callable, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_refusals(build: Build) -> None:
+    model = build("timm_vit")
+    adapters = attach(model, BottleneckConfig(r=4))
+    with pytest.raises(ValueError, match="cannot be merged"):
+        adapters.merge()
+    with pytest.raises(ValueError, match="carries adapters named 'default' already"):
+        attach(model, LoRAConfig())
+    with pytest.raises(ValueError, match="missing"):
+        adapters.load_state_dict({})

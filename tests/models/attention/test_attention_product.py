@@ -1,0 +1,179 @@
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparsebench.models.adapters import LoRAConfig, attach
+from sparsebench.models.anatomy import describe
+from sparsebench.models.attention.attention_product import MAX_TOKENS, ProductAttention, attention
+from sparsebench.models.attention.fast_attention import NAME, use_product_attention, use_stock_attention
+from sparsebench.models.errors import ModelError
+
+Build = Callable[[str], nn.Module]
+BATCH, HEADS, TOKENS, SIZE = 2, 3, 9, 8
+MASKS: dict[str, Tensor | None] = {
+    "none": None,
+    "padding": torch.tensor([[9], [5]])[:, :, None, None] > torch.arange(TOKENS),
+    "one blind query": torch.arange(TOKENS)[:, None].ne(4).expand(TOKENS, TOKENS),
+    "float": torch.linspace(-2, 2, TOKENS * TOKENS).view(TOKENS, TOKENS),
+}
+
+
+def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def inputs(dtype: torch.dtype, tokens: int = TOKENS) -> list[Tensor]:
+    return [draw(BATCH, HEADS, tokens, SIZE, seed=seed, dtype=dtype).requires_grad_() for seed in range(3)]
+
+
+def formula(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """Query by query in float64."""
+    rows = []
+    for i in range(query.shape[2]):
+        scores = (query[:, :, i, None].double() * key.double()).sum(-1) / query.shape[-1] ** 0.5
+        allowed = torch.ones_like(scores, dtype=torch.bool)
+        if mask is not None and mask.dtype == torch.bool:
+            allowed = mask.expand(BATCH, HEADS, TOKENS, TOKENS)[:, :, i]
+        elif mask is not None:
+            scores = scores + mask[i].double()
+        if causal:
+            allowed = allowed & (torch.arange(key.shape[2]) <= i)
+        weights = torch.where(allowed, (scores - scores.amax(-1, keepdim=True)).exp(), 0.0)
+        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-300)
+        rows.append((weights[..., None] * value.double()).sum(2))
+    return torch.stack(rows, 2)
+
+
+def by_products(y: Tensor) -> bool:
+    return "ProductAttention" in type(y.grad_fn).__name__
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("name", MASKS)
+def test_bfloat16_is_the_formula_within_rounding(name: str, causal: bool) -> None:
+    mask = MASKS[name]
+    if causal and mask is not None:
+        pytest.skip("torch takes a mask or causal, not both")
+    tensors = inputs(torch.bfloat16)
+    given = mask.bfloat16() if name == "float" and mask is not None else mask
+    y, exact = attention(*tensors, given, causal=causal), formula(*tensors, mask, causal)
+    assert by_products(y) and y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.double(), exact, atol=0.02, rtol=0.02)
+    upstream = draw(*y.shape, seed=9)
+    got = torch.autograd.grad(y, tensors, upstream.bfloat16())
+    for ours, reference in zip(got, torch.autograd.grad(exact, tensors, upstream), strict=True):
+        assert (ours.double() - reference.double()).norm() < 0.02 * reference.double().norm()
+
+
+@pytest.mark.parametrize("name", ["none", "padding", "one blind query"])
+def test_function_in_float64(name: str) -> None:
+    mask, tensors = MASKS[name], inputs(torch.float64)
+    bias = None if mask is None else torch.zeros(mask.shape, dtype=torch.float64).masked_fill(~mask, -torch.inf)
+    y = ProductAttention.apply(*tensors, bias, SIZE**-0.5, 0.0)[0]
+    torch.testing.assert_close(y, formula(*tensors, mask, False))
+    small = [tensor.detach()[:1, :1, :, :3].requires_grad_() for tensor in tensors]
+    bias = None if bias is None else bias[:1]
+    assert torch.autograd.gradcheck(lambda *t: ProductAttention.apply(*t, bias, 0.4, 0.0)[0], small)
+    assert torch.autograd.gradgradcheck(lambda *t: ProductAttention.apply(*t, bias, 0.4, 0.0)[0], small)
+
+
+def test_dropout() -> None:
+    """The same random numbers in the forward and the backward pass; the expectation is the result without."""
+    query, key, value = inputs(torch.float64)
+
+    def dropped(value: Tensor, seed: int = 0) -> Tensor:
+        torch.manual_seed(seed)
+        return ProductAttention.apply(query, key, value, None, 1.0, 0.3)[0]
+
+    with torch.random.fork_rng():
+        torch.autograd.gradcheck(dropped, value, raise_exception=True)
+        torch.manual_seed(0)
+        torch.autograd.gradcheck(lambda q: _seeded(q, key, value), query, raise_exception=True)
+        mean = sum(dropped(value, seed).detach() for seed in range(2000)) / 2000
+    plain = ProductAttention.apply(query, key, value, None, 1.0, 0.0)[0].detach()
+    torch.testing.assert_close(mean, plain, atol=0.12, rtol=0)
+
+
+def _seeded(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    torch.manual_seed(1)
+    return ProductAttention.apply(query, key, value, None, 1.0, 0.3)[0]
+
+
+def test_where_the_fused_kernel_is_faster_it_is_used() -> None:
+    short, long = inputs(torch.bfloat16), inputs(torch.bfloat16, MAX_TOKENS + 1)
+    assert by_products(attention(*short))
+    assert not by_products(attention(*long)) and not by_products(attention(*inputs(torch.float32)))
+    learned = torch.zeros(TOKENS, TOKENS, dtype=torch.bfloat16, requires_grad=True)
+    assert not by_products(attention(*short, learned)) and attention(*short, learned).requires_grad
+    plain = [tensor.detach() for tensor in long]
+    assert torch.equal(attention(*plain), F.scaled_dot_product_attention(*plain))
+
+
+def gradients(model: nn.Module, result: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(result.float().square().sum(), [p for p in model.parameters() if p.requires_grad]))
+
+
+def call(model: Any, batch: Tensor, **keywords: Tensor) -> Tensor:
+    result = model(batch.bfloat16() if batch.is_floating_point() else batch, **keywords)
+    return result if isinstance(result, Tensor) else result.logits
+
+
+@pytest.mark.parametrize("family", ["timm_vit", "vit", "bert", "roberta", "llama", "qwen3"])
+def test_models(family: str, build: Build, example: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs and gradients as with torch's attention, layer by layer through our function, and back again."""
+    model = build(family).bfloat16()
+    model.requires_grad_(False)
+    attach(model, LoRAConfig(r=4, init="normal"))
+    batch, keywords = example(model), {}
+    if not batch.is_floating_point():
+        keywords["attention_mask"] = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    before, names = call(model, batch, **keywords), list(model.state_dict())
+    expected = gradients(model, before)
+    calls: list[int] = []
+    apply = ProductAttention.apply
+    monkeypatch.setattr(ProductAttention, "apply", lambda *args: calls.append(1) or apply(*args))
+    use_product_attention(model)
+    use_product_attention(model)
+    assert list(model.state_dict()) == names and len(describe(model).blocks) == 2
+    after = call(model, batch, **keywords)
+    assert len(calls) == 2
+    torch.testing.assert_close(after, before, atol=0.03, rtol=0.03)
+    for ours, reference in zip(gradients(model, after), expected, strict=True):
+        assert (ours - reference).norm() < 0.06 * reference.norm() + 1e-3
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(call(twin, batch, **keywords), after)
+    use_stock_attention(model)
+    calls.clear()
+    assert torch.equal(call(model, batch, **keywords), before) and not calls
+
+
+@pytest.mark.parametrize("family", ["timm_vit", "bert"])
+def test_compiles_in_one_graph(family: str, build: Build, example: Callable) -> None:
+    model = build(family).bfloat16()
+    model.requires_grad_(False)
+    attach(model, LoRAConfig(r=4, init="normal"))
+    use_product_attention(model)
+    batch = example(model)
+    eager = call(model, batch)
+    compiled = call(torch.compile(model, fullgraph=True, backend="aot_eager"), batch)
+    torch.testing.assert_close(compiled, eager, atol=0.03, rtol=0.03)
+    for ours, reference in zip(gradients(model, compiled), gradients(model, eager), strict=True):
+        assert (ours - reference).norm() < 0.06 * reference.norm() + 1e-3
+    torch._dynamo.reset()
+
+
+def test_refusals(build: Build) -> None:
+    bert = build("bert")
+    bert.set_attn_implementation("eager")
+    with pytest.raises(ModelError, match="uses 'eager' attention"):
+        use_product_attention(bert)
+    with pytest.raises(ModelError, match="EfficientNet has no attention of timm"):
+        use_product_attention(timm.create_model("tf_efficientnet_lite0"))
+    assert NAME == "sparsebench_product"

@@ -1,0 +1,161 @@
+"""Edges chosen part by part, against slow loops, and what side by side cannot learn."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.log_likelihood import log_likelihood
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.results import read
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate
+from sparsebench.models.graphsgpt.tokens.detokenize import to_molecule
+from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+
+from ..model_cases import VOCABULARY, batch, small
+from ..slow_decoding import Grown, batch_of, check_against
+
+
+def chained(vocabulary: Vocabulary = VOCABULARY, **fields: object) -> GraphsGPT:
+    """Random weights, also where training starts from 0, and heads that are not near a tie."""
+    model = small(vocabulary, chained_heads=True, **fields)
+    draw = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for known in (model.heads.chain.at_begin, model.heads.chain.at_end):
+            known.down.weight.normal_(std=0.3, generator=draw)
+        for head in (model.heads.bond, model.heads.first_atom, model.heads.atom):
+            head.weight.mul_(10)
+    return model
+
+
+def noise(rows: int, seed: int = 0) -> Tensor:
+    return torch.randn(rows, 3, 32, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def test_at_the_start_a_chain_changes_nothing() -> None:
+    plain, linked = small(), small(chained_heads=True)
+    missing = linked.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing and all(name.startswith("heads.chain.") for name in missing)
+    one, other = plain(batch()), linked(batch())
+    for a, b in zip(one.predictions, other.predictions, strict=True):
+        assert torch.equal(a, b)
+    linked.heads.chain.at_end.down.weight.normal_()
+    other = linked(batch())
+    for name in ("bond", "begin", "end", "atom"):
+        same = torch.equal(getattr(one.predictions, name), getattr(other.predictions, name))
+        assert same == (name in ("bond", "begin"))
+
+
+class Oracle:
+    """Greedy choices of one molecule, part by part, among those that can still become a legal edge."""
+
+    def __init__(self, model: GraphsGPT, state: Tensor, count: int) -> None:
+        self.heads, self.state, self.count = model.heads, state.unsqueeze(0), count
+        self.codes = torch.nn.functional.normalize(model.decoder.embed.positions.codes, dim=-1)
+
+    def edge(self, options: set[tuple[int, int, int, int]] | None) -> tuple[int, int, int, int]:
+        """The best edge; of all, legal or not, for None."""
+        bond = self._best(self.heads.bond(self.state), self._allowed(options, 0))
+        known = torch.tensor([bond])
+        cosines = self.heads.first_end(self.heads.know_bond(self.state, known), self.codes)
+        begin = self._best(cosines[:, : self.count], self._allowed(options, 1, bond))
+        later = self.heads.know_begin(self.state, self.codes, known, torch.tensor([begin]))
+        cosines = self.heads.second_end(later, self.codes)[:, : self.count + 1]
+        end = self._best(cosines, self._allowed(options, 2, bond, begin))
+        atoms = self._allowed(options, 3, bond, begin, end) if end == self.count else None
+        return bond, begin, end, self._best(self.heads.atom(later), atoms)
+
+    @staticmethod
+    def _allowed(options: set[tuple[int, int, int, int]] | None, part: int, *known: int) -> set[int] | None:
+        return None if options is None else {edge[part] for edge in options if edge[:part] == known}
+
+    @staticmethod
+    def _best(logits: Tensor, allowed: set[int] | None) -> int:
+        scores = logits[0].tolist()
+        return max(range(len(scores)) if allowed is None else allowed, key=scores.__getitem__)
+
+
+def slow(model: GraphsGPT, words: Tensor, cap: int, edges: int) -> MoleculeTokens:
+    state = model.decoder(batch_of([]), words)[0, 0]
+    molecule = Grown(int(model.heads.first_atom(state).argmax()), cap)
+    for _ in range(edges):
+        oracle, options, new = Oracle(model, state, len(molecule.free)), set(molecule.options()), len(molecule.free)
+        edge = oracle.edge(None)
+        if edge[0] == 0:
+            break
+        plain = edge if edge[2] == new else (*edge[:3], 0)
+        if plain not in options:
+            if not options:
+                break
+            edge = oracle.edge(options)
+        molecule.add(*edge)
+        last = max(place for place, row in enumerate(molecule.rows) if row[3] == 0)
+        state = model.decoder(batch_of(molecule.rows), words)[0, 1 + last]
+    return np.array(molecule.rows, dtype=np.int16).T
+
+
+def test_decoding_gives_the_molecules_of_slow_decoding() -> None:
+    check_against(slow, chained)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
+def test_every_molecule_is_valid(temperature: float) -> None:
+    vocabulary = Vocabulary.improved()
+    config, draw, found = DecodingConfig(temperature=temperature, max_edges=40), torch.Generator().manual_seed(0), []
+    for seed in range(4):
+        found += decode(chained(vocabulary, seed=seed), 2 * noise(30), config=config, generator=draw)
+    assert sum(molecule.illegal for molecule in found) > 100
+    for molecule in found:
+        assert molecule.status in ("complete", "truncated")
+        assert to_molecule(molecule.tokens, vocabulary).GetNumAtoms() == molecule.tokens[3].sum()
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_the_log_probability_is_the_likelihood(constrained: bool) -> None:
+    model, words, draw = chained(), noise(40), torch.Generator().manual_seed(0)
+    prefix = Tokenizer(VOCABULARY)("c1ccncc1")[0]
+    for start in (None, prefix):
+        for heat in (0.0, 1.0):
+            config = DecodingConfig(temperature=heat, max_edges=30, constrained=constrained)
+            made = decode(model, words, config=config, generator=draw, prefix=start)
+            whole = [(row, one) for row, one in enumerate(made) if one.status == "complete"]
+            assert whole or heat == 0 or not constrained
+            if whole:
+                rows = torch.tensor([row for row, _ in whole])
+                scores = log_likelihood(model, collate([one.tokens for _, one in whole]), words[rows])
+                np.testing.assert_allclose(scores, [one.log_prob for _, one in whole], atol=5e-3, rtol=1e-3)
+
+
+def drawn_after_training(linked: bool) -> float:
+    """Share of what is drawn, without constraints, that is one of four rings that share their words."""
+    wanted = ["C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1"]
+    model = small(hidden_size=64, intermediate_size=128, chained_heads=linked).train()
+    tokens, optimizer = batch(wanted), torch.optim.AdamW(model.parameters(), lr=3e-3)
+    words = torch.ones(4, 3, 64)
+    for _ in range(250):
+        loss = model(tokens, words=words).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    config = DecodingConfig(temperature=1.0, constrained=False, max_edges=20)
+    made = decode(model.eval(), torch.ones(200, 3, 64), config=config, generator=torch.Generator().manual_seed(0))
+    found = Counter(read(one, VOCABULARY).smiles for one in made)
+    return sum(found[smiles] for smiles in wanted) / len(made)
+
+
+def test_a_chain_can_say_what_side_by_side_cannot() -> None:
+    assert drawn_after_training(linked=True) > 0.95 > 0.7 > drawn_after_training(linked=False)
+
+
+def test_what_a_chain_needs() -> None:
+    for fields in ({"predict_atoms": False}, {"connection_loss": "contrastive"}):
+        with pytest.raises(ModelError, match="chained_heads needs"):
+            GraphsGPTConfig.of(VOCABULARY, chained_heads=True, **fields)

@@ -1,0 +1,285 @@
+"""Cached decoding against the same model without a cache, and what comes out of it."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sparsebench.models.adapters import LoRAConfig, attach
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.decoding.decode import Decoded, DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.edge_sampling import Chooser, Scores
+from sparsebench.models.graphsgpt.decoding.kv_cache import CachedDecoder
+from sparsebench.models.graphsgpt.decoding.valence import Edge, Molecules
+from sparsebench.models.graphsgpt.model.losses import slots, targets
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch, collate
+from sparsebench.models.graphsgpt.tokens.detokenize import to_molecule
+from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+from sparsebench.models.moe import MoEConfig, convert
+
+from ..model_cases import ATOMS, SMILES, VOCABULARY, batch, small
+from ..slow_decoding import Grown, batch_of, check_against
+
+SHORT = {"max_edges": 40}
+
+
+def noise(rows: int, seed: int = 0, words: int = 3) -> Tensor:
+    return torch.randn(rows, words, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def peaked(**fields: object) -> GraphsGPT:
+    """Random weights with heads so large that probabilities are not near a tie."""
+    model = small(**fields)
+    with torch.no_grad():
+        for head in (model.heads.bond, model.heads.first_atom, model.heads.atom):
+            head.weight.mul_(20)
+    return model
+
+
+def teacher_forced(model: GraphsGPT, tokens: TokenBatch, words: Tensor) -> Tensor:
+    """Cached states of BOS and of all edges (B, 1 + edges, D) as the true tokens are appended block by block."""
+    cached = CachedDecoder(model)
+    states = [cached.start(words, capacity=8)]
+    for block in range(int(tokens.block.max()) + 1):
+        here = tokens.mask & (tokens.block == block)
+        width = 3 if block == 0 else 2
+        place = torch.zeros(len(tokens), width, dtype=torch.long)
+        for row, columns in enumerate(here):
+            found = columns.nonzero()[:, 0]
+            place[row, : len(found)] = found
+        present = torch.arange(width) < here.sum(1, keepdim=True)
+        pairs = tokens.positions.gather(1, place.unsqueeze(-1).expand(-1, -1, 2))
+        states.append(cached.append(tokens.tokens.gather(1, place), pairs, present, edge=1 if block == 0 else 0))
+    return torch.stack(states, 1)
+
+
+@pytest.mark.parametrize("kind", ["plain", "mixture", "lora"])
+@torch.no_grad()
+def test_cached_states_are_those_without_a_cache(kind: str) -> None:
+    model = small()
+    if kind == "mixture":
+        convert(model, MoEConfig(num_experts=4, top_k=2))
+    elif kind == "lora":
+        attach(model, LoRAConfig(r=2, targets=("q", "v", "up"), init="normal"))
+    tokens = batch(SMILES)
+    words = model.encoder(tokens)
+    edges = tokens.mask & ~tokens.is_node
+    expected = model.decoder(tokens, words)
+    ours = teacher_forced(model, tokens, words)
+    torch.testing.assert_close(ours[:, 0], expected[:, 0], atol=1e-5, rtol=0)
+    there = torch.arange(ours.shape[1] - 1) < edges.sum(1, keepdim=True)
+    torch.testing.assert_close(ours[:, 1:][there], expected[:, 1:][edges], atol=1e-5, rtol=0)
+
+
+def uncached(model: GraphsGPT, words: Tensor, cap: int, edges: int) -> MoleculeTokens:
+    """Greedy decoding of one molecule: the whole prefix each time, and every legal edge looked at in turn."""
+    state = model.decoder(batch_of([]), words)[0, 0]
+    molecule = Grown(int(model.heads.first_atom(state).argmax()), cap)
+    for _ in range(edges):
+        logs = log_probabilities(model, state, len(molecule.free))
+        options = list(molecule.options())
+        if int(logs[0].argmax()) == 0 or not options:
+            break
+        new = len(molecule.free)
+        molecule.add(
+            *max(options, key=lambda e: sum(log[i] for log, i in zip(logs[: 3 + (e[2] == new)], e, strict=False)))
+        )
+        last = max(place for place, row in enumerate(molecule.rows) if row[3] == 0)
+        state = model.decoder(batch_of(molecule.rows), words)[0, 1 + last]
+    return np.array(molecule.rows, dtype=np.int16).T
+
+
+def log_probabilities(model: GraphsGPT, state: Tensor, count: int) -> list[Tensor]:
+    """Of the bond class, the begin, the end and a new atom's class."""
+    predicted = model.heads(state.unsqueeze(0), model.decoder.embed.positions.codes)
+    begin = slots(predicted.begin, torch.tensor([count]), 16.0)
+    end = slots(predicted.end, torch.tensor([count + 1]), 16.0)
+    return [logits[0].log_softmax(-1) for logits in (predicted.bond, begin, end, predicted.atom)]
+
+
+def test_cached_decoding_gives_the_molecules_of_slow_decoding() -> None:
+    check_against(uncached, peaked)
+
+
+@pytest.mark.parametrize("row", [0, 7, 19])
+def test_a_molecule_alone_is_the_row_of_a_batch(row: int) -> None:
+    model, words = peaked(), noise(20)
+    config = DecodingConfig(**SHORT)
+    together, alone = decode(model, words, config=config)[row], decode(model, words[row : row + 1], config=config)[0]
+    assert np.array_equal(together.tokens, alone.tokens)
+    assert (together.status, together.illegal) == (alone.status, alone.illegal)
+    assert together.log_prob == pytest.approx(alone.log_prob, abs=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
+def test_every_molecule_is_valid(temperature: float) -> None:
+    """Random weights propose nonsense at almost every step; all atoms of the default vocabulary are in it."""
+    vocabulary = Vocabulary.improved()
+    config, generator, found = DecodingConfig(temperature=temperature, **SHORT), torch.Generator().manual_seed(0), []
+    for seed in range(6):
+        found += decode(small(vocabulary, seed=seed), 2 * noise(30), config=config, generator=generator)
+    assert sum(molecule.illegal for molecule in found) > 100
+    assert max(molecule.tokens.shape[1] for molecule in found) > 20
+    for molecule in found:
+        assert molecule.status in ("complete", "truncated")
+        atoms = to_molecule(molecule.tokens, vocabulary).GetNumAtoms()
+        assert atoms == molecule.tokens[3].sum()
+
+
+def test_without_constraints_molecules_break() -> None:
+    model, words = peaked(), noise(50)
+    free = decode(model, words, config=DecodingConfig(constrained=False, **SHORT))
+    assert {molecule.status for molecule in free} >= {"invalid"}
+    broken = [molecule for molecule in free if molecule.status == "invalid"]
+    assert all(molecule.illegal > 0 for molecule in broken)
+    bound = decode(model, words, config=DecodingConfig(**SHORT))
+    same = [np.array_equal(a.tokens, b.tokens) for a, b in zip(free, bound, strict=True)]
+    assert same == [a.illegal == 0 for a in free]
+
+
+def test_the_log_likelihood_is_that_of_the_tokens() -> None:
+    model, words = peaked(), noise(12)
+    for config in (DecodingConfig(**SHORT), DecodingConfig(temperature=1.5, top_k=5, **SHORT)):
+        found = decode(model, words, config=config, generator=torch.Generator().manual_seed(0))
+        assert {molecule.status for molecule in found} == {"complete", "truncated"} or config.temperature
+        for row, molecule in enumerate(found):
+            assert molecule.log_prob == pytest.approx(likelihood(model, words[row : row + 1], molecule), abs=3e-3)
+
+
+@torch.no_grad()
+def likelihood(model: GraphsGPT, words: Tensor, molecule: Decoded) -> float:
+    tokens = collate([molecule.tokens])
+    target = targets(tokens, len(ATOMS))
+    codes = model.decoder.embed.positions.codes
+    states = model.decoder(tokens, words)[target.read]
+    predicted = model.heads(states, codes)
+    total = model.heads.first_atom(states[:1]).log_softmax(-1)[0, target.first_atom[0]]
+    edges = target.begin != -1
+    new = target.atom != -1
+    ends = [(predicted.begin, target.present, target.begin), (predicted.end, target.present + 1, target.end)]
+    for cosines, allowed, wanted in ends:
+        total += slots(cosines, allowed, 16.0)[edges].log_softmax(-1).gather(1, wanted[edges, None]).sum()
+    total += predicted.atom[new].log_softmax(-1).gather(1, target.atom[new, None]).sum()
+    spoken = torch.ones_like(edges) if molecule.status == "complete" else edges
+    return float(total + predicted.bond.log_softmax(-1).gather(1, target.bond[:, None])[spoken].sum())
+
+
+def test_drawing_follows_the_generator_and_greedy_needs_none() -> None:
+    model, words = peaked(), noise(6)
+
+    def tokens(temperature: float, seed: int) -> list[bytes]:
+        config = DecodingConfig(temperature=temperature, **SHORT)
+        found = decode(model, words, config=config, generator=torch.Generator().manual_seed(seed))
+        return [molecule.tokens.tobytes() for molecule in found]
+
+    assert tokens(1.0, 0) == tokens(1.0, 0) != tokens(1.0, 1)
+    assert tokens(0.0, 0) == tokens(0.0, 1) == tokens(1e-4, 2)
+    top = DecodingConfig(temperature=2.0, top_k=1, **SHORT)
+    first = [m.tokens[0, 0] for m in decode(model, words, config=top, generator=torch.Generator())]
+    assert first == [m.tokens[0, 0] for m in decode(model, words, config=DecodingConfig(**SHORT))]
+
+
+def test_repairs_are_drawn_from_the_legal_edges() -> None:
+    """Frequencies of a repair against the joint distribution over all legal edges."""
+    generator = torch.Generator().manual_seed(0)
+    molecules = Molecules(VOCABULARY, torch.zeros(1, dtype=torch.long), 4)
+    molecules.add(Edge(*(torch.tensor([v]) for v in (3, 0, 1, 0))), torch.tensor([True]))
+    sizes = {"bond": 5, "begin": 2, "end": 3, "atom": len(ATOMS)}
+    logits = Scores(**{name: torch.randn(1, size, generator=generator) for name, size in sizes.items()})
+    chooser = Chooser(temperature=0.7, top_k=None, generator=generator)
+    rows = torch.zeros(20_000, dtype=torch.long)
+    (bond, begin, end, atom), _ = chooser.repair(logits, molecules, rows)
+    legal = molecules.mask(rows[:1], 2)[0].unsqueeze(-1) & molecules.takers()[:, None, None]
+    parts = (logits.bond[0, :, None, None, None], logits.begin[0, None, :, None, None])
+    joint = (sum(parts) + logits.end[0, None, None, :, None] + logits.atom[0]) / 0.7
+    expected = joint.masked_fill(~legal, -torch.inf).flatten().softmax(-1)
+    index = ((bond * 2 + begin) * 3 + end) * len(ATOMS) + atom
+    frequency = torch.bincount(index, minlength=len(expected)) / len(rows)
+    assert (expected > 0.01).sum() > 5
+    assert (frequency - expected).abs().max() < 0.012
+    assert frequency[expected == 0].sum() == 0
+
+
+@pytest.mark.parametrize(("cap", "edges"), [(1, 40), (5, 40), (128, 1), (128, 7)])
+def test_limits_cut_molecules_short(cap: int, edges: int) -> None:
+    found = decode(peaked(), noise(30), config=DecodingConfig(max_atoms=cap, max_edges=edges))
+    for molecule in found:
+        atoms, bonds = molecule.tokens[3].sum(), (molecule.tokens[3] == 0).sum()
+        assert atoms <= cap and bonds <= edges
+        assert molecule.status != "truncated" or bonds == edges
+        to_molecule(molecule.tokens, VOCABULARY)
+
+
+def test_a_model_with_few_codes_fills_them_up() -> None:
+    found = [m for seed in range(4) for m in decode(peaked(max_atoms=5, code_size=8, seed=seed), noise(20))]
+    sizes = [int(molecule.tokens[3].sum()) for molecule in found]
+    assert max(sizes) == 5 and sum(molecule.illegal for molecule in found) > 20
+    for molecule in found:
+        to_molecule(molecule.tokens, VOCABULARY)
+
+
+def test_overfit_molecules_come_back() -> None:
+    model = small(hidden_size=96, intermediate_size=384, num_hidden_layers=3, num_words=4)
+    tokens = Tokenizer(VOCABULARY)(SMILES)
+    train(model, tokens.batch(), steps=95)
+    words = model.encoder(tokens.batch()).detach()
+    found = decode(model, words)
+    assert [np.array_equal(molecule.tokens, tokens[row]) for row, molecule in enumerate(found)] == [True] * 16
+    assert all(molecule.status == "complete" and molecule.illegal == 0 for molecule in found)
+    between = torch.lerp(words[0], words[1], torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1))
+    start, middle, stop = decode(model, between)
+    assert np.array_equal(start.tokens, tokens[0]) and np.array_equal(stop.tokens, tokens[1])
+    to_molecule(middle.tokens, VOCABULARY)
+
+
+def train(model: GraphsGPT, tokens: TokenBatch, steps: int) -> None:
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=3e-3, weight_decay=0.0)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 20)
+        optimizer.zero_grad()
+        model(tokens).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    model.eval()
+
+
+def test_bfloat16() -> None:
+    model = peaked().to(torch.bfloat16)
+    for molecule in decode(model, noise(5).bfloat16(), config=DecodingConfig(**SHORT)):
+        to_molecule(molecule.tokens, VOCABULARY)
+
+
+def test_a_prepared_decoder_serves_any_batch() -> None:
+    model = peaked()
+    cached = CachedDecoder(model)
+    for rows in (3, 40, 7):
+        words = noise(rows, seed=rows)
+        for ours, fresh in zip(decode(cached, words), decode(model, words), strict=True):
+            assert np.array_equal(ours.tokens, fresh.tokens) and ours.status == fresh.status
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = peaked()
+    before = copy.deepcopy(model.state_dict())
+    assert decode(model, noise(0)) == []
+    decode(model, noise(2), config=DecodingConfig(max_edges=3))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_refusals() -> None:
+    with pytest.raises(ModelError, match="predict_atoms=False does not go with"):
+        decode(small(predict_atoms=False), noise(1))
+    with pytest.raises(ModelError, match="is not that of a model"):
+        decode(small(), noise(1), Vocabulary.improved())
+    nameless = small()
+    nameless.config.vocabulary = None
+    with pytest.raises(ModelError, match="no vocabulary"):
+        decode(nameless, noise(1))
+    with pytest.raises(ModelError, match="at least 1"):
+        DecodingConfig(top_k=0)
+    with pytest.raises(ModelError, match=r"not \(molecules"):
+        decode(small(), noise(1, words=4))

@@ -1,0 +1,170 @@
+import json
+import os
+import pickle
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.tokens.batch import collate
+from sparsebench.models.graphsgpt.tokens.length_batches import length_batches, padding_share
+from sparsebench.models.graphsgpt.tokens.store import TokenStore, build_store, open_store
+from sparsebench.models.graphsgpt.tokens.tokenizer import CHUNK, Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+from sparsebench.models.graphsgpt.tokens.workers import TokenizerPool
+
+TOKENIZER = Tokenizer(Vocabulary.improved())
+SMILES = ["C" * length + "c1ccccc1O" * (length % 2) for length in range(1, 41)]
+MIXED = ["CCO", None, "[Na+].[Cl-]", "C1CC", "[2H]O", "c1cc[nH]c1"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    return build_store(tmp_path / "store", MIXED, TOKENIZER)
+
+
+def test_store_holds_the_tokens_and_keeps_every_row(store: TokenStore):
+    wanted = TOKENIZER(MIXED)
+    assert len(store) == len(MIXED) and store.ok.tolist() == [0, 2, 5]
+    assert isinstance(store.rows.base, np.memmap) and not store.rows.flags.writeable
+    assert store.vocabulary == TOKENIZER.vocabulary and store.lengths.tolist() == wanted.lengths.tolist()
+    assert all(np.array_equal(store[index], wanted[index]) for index in range(len(MIXED)))
+    with pytest.raises(IndexError):
+        store[len(MIXED)]
+
+
+def test_failures_have_row_status_and_reason(store: TokenStore):
+    found = [(failure["row"], failure["status"]) for failure in store.failures()]
+    assert found == [(1, "NOT_A_MOLECULE"), (3, "INVALID"), (4, "ISOTOPE")]
+    assert "C1CC" in store.failures()[1]["reason"]
+
+
+def test_batch_equals_collate(store: TokenStore):
+    chosen = [5, 1, 0, 2, 2]
+    found, wanted = store.batch(chosen), collate([store[index] for index in chosen])
+    assert all(torch.equal(vars(found)[name], tensor) for name, tensor in vars(wanted).items())
+    with pytest.raises(IndexError):
+        store.batch([0, -1])
+
+
+def test_open_again_and_in_another_process(store: TokenStore):
+    for copy in (open_store(store.folder, verify=True), pickle.loads(pickle.dumps(store))):
+        assert np.array_equal(copy.rows, store.rows) and copy.vocabulary == store.vocabulary
+    assert len(pickle.dumps(store)) < 1000
+
+
+def test_damage_is_found(store: TokenStore):
+    rows = store.folder / "rows.i16"
+    content = rows.read_bytes()
+    rows.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    open_store(store.folder)
+    with pytest.raises(ModelError, match=r"rows\.i16 does not have the sha256"):
+        open_store(store.folder, verify=True)
+    rows.write_bytes(content[:-2])
+    with pytest.raises(ModelError, match="bytes instead of"):
+        open_store(store.folder)
+    meta = store.folder / "store.json"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"format": 99}))
+    with pytest.raises(ModelError, match="has format 99"):
+        open_store(store.folder)
+
+
+def test_no_store_and_one_too_many(store: TokenStore, tmp_path: Path):
+    with pytest.raises(ModelError, match="holds no token store"):
+        open_store(tmp_path / "nothing")
+    with pytest.raises(ModelError, match="exists: open it"):
+        build_store(store.folder, MIXED, TOKENIZER)
+
+
+def test_nothing_stays_when_the_source_breaks(tmp_path: Path):
+    def broken() -> Iterator[str]:
+        yield from ["C"] * 2 * CHUNK
+        raise OSError("the disk went away")
+
+    with pytest.raises(OSError, match="went away"):
+        build_store(tmp_path / "store", broken(), TOKENIZER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_store(tmp_path: Path):
+    store = build_store(tmp_path / "deep" / "store", [], TOKENIZER)
+    assert len(store) == 0 and store.batch([]).tokens.shape == (0, 0) and length_batches(store.lengths, 4) == []
+
+
+def test_the_pool_lives_on_and_gives_what_one_process_gives(tmp_path: Path):
+    many = MIXED * 200
+    with TokenizerPool(TOKENIZER.vocabulary, workers=2) as pool:
+        first, second = pool(many), pool(MIXED)
+        wanted = TOKENIZER(many)
+        assert np.array_equal(first.rows, wanted.rows) and first.reasons == wanted.reasons
+        assert np.array_equal(second.rows, TOKENIZER(MIXED).rows)
+        store = build_store(tmp_path / "store", iter(many), pool)
+        assert np.array_equal(store.rows, wanted.rows) and np.array_equal(store.status, wanted.status)
+        processes = set(pool._pool._processes)
+        start = time.perf_counter()
+        pool(["C"])
+        assert time.perf_counter() - start < 0.5 and set(pool._pool._processes) == processes
+        assert os.getpid() not in processes and 1 <= len(processes) <= 2
+    with pytest.raises(ModelError, match="workers=0"):
+        TokenizerPool(TOKENIZER.vocabulary, workers=0)
+
+
+def test_the_pool_reads_no_further_than_it_must():
+    taken = 0
+
+    def source() -> Iterator[str]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "CCO"
+
+    with TokenizerPool(TOKENIZER.vocabulary, workers=1) as pool:
+        stream = pool.stream(source())
+        assert len(next(stream)) == CHUNK
+        assert taken <= 5 * CHUNK
+        stream.close()
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_batches_hold_every_row_once(seed: int | None):
+    lengths = np.random.default_rng(0).integers(0, 50, size=1003)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    batches = length_batches(lengths, 64, generator)
+    assert sorted(np.concatenate(batches).tolist()) == np.flatnonzero(lengths).tolist()
+    sizes = sorted(len(batch) for batch in batches)
+    assert sizes[0] == np.count_nonzero(lengths) % 64 and set(sizes[1:]) == {64}
+
+
+def test_shuffling_follows_the_generator():
+    lengths = np.random.default_rng(0).integers(1, 50, size=500)
+
+    def epoch(generator: torch.Generator | None) -> list[list[int]]:
+        return [batch.tolist() for batch in length_batches(lengths, 16, generator)]
+
+    generator = torch.Generator().manual_seed(1)
+    first, second = epoch(generator), epoch(generator)
+    assert first != second and epoch(torch.Generator().manual_seed(1)) == first and epoch(None) == epoch(None)
+    assert sorted(map(sorted, first)) != sorted(map(sorted, second))  # also who is with whom
+    with pytest.raises(ModelError, match="batch_size=0"):
+        length_batches(lengths, 0)
+
+
+def test_padding_share_by_hand():
+    assert padding_share([2, 4, 4, 1], [np.array([0, 1]), np.array([2, 3])]) == pytest.approx(1 - 11 / 16)
+    assert padding_share([], []) == 0
+
+
+@pytest.mark.data
+def test_less_than_one_percent_of_moses_is_padding():
+    from sparsebench.data.molecules.moses import moses
+
+    lengths = TOKENIZER(moses("test")[::36]).lengths
+    for size in (64, 128):
+        batches = length_batches(lengths, size, torch.Generator().manual_seed(0))
+        assert padding_share(lengths, batches) < 0.01
+    shuffled = np.array_split(np.random.default_rng(0).permutation(len(lengths)), len(lengths) // 64)
+    assert padding_share(lengths, shuffled) > 0.1

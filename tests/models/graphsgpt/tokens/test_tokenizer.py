@@ -1,0 +1,269 @@
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+from torch_geometric.data import Data
+from torch_geometric.utils import from_smiles
+
+from sparsebench.models.graphsgpt.tokens.canonical import MAX_CHARACTERS
+from sparsebench.models.graphsgpt.tokens.status import TokenStatus
+from sparsebench.models.graphsgpt.tokens.tokenizer import TokenisedMolecules, Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import NEW_FRAGMENT, EdgeType, NodeType, Vocabulary
+
+IMPROVED = Tokenizer(Vocabulary.improved())
+FAITHFUL = Tokenizer(Vocabulary.faithful([(6, 6, 1), (6, 6, 2), (6, 6, 1.5), (6, 8, 1), (6, 7, 1.5)]))
+SMILES = [
+    "CCO",
+    "c1ccccc1",
+    "c1ccc2[nH]ccc2c1",
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "[O-][N+](=O)c1ccc2ccccc2c1C#N",
+    "C[C@H](N)C(=O)O",
+    "F/C=C/Cl",
+    "[Na+].[O-]C(=O)c1ccccc1.O",
+    "C1CC2CCC1C2",
+    "C[N+](C)(C)CC([O-])=O",
+    "O=S(=O)(Nc1ncccn1)c1ccc(N)cc1",
+    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
+]
+
+
+def readable(tokens: np.ndarray, vocabulary: Vocabulary) -> list[Any]:
+    """(element, charge) for a node, (order, i, j) for an edge."""
+    nodes = {token: tuple(node) for node, token in vocabulary.node_ids.items()}
+    edges = {token: edge for edge, token in vocabulary.edge_ids.items()}
+    return [
+        nodes[token] if node else (edges[token].order, first, second)
+        for token, first, second, node in tokens.T.tolist()
+    ]
+
+
+def slow_improved(text: str, vocabulary: Vocabulary) -> list[list[int]]:
+    """The definition, atom by atom, on RDKit's own reading of the canonical string."""
+    canonical = Chem.MolToSmiles(Chem.MolFromSmiles(text), isomericSmiles=False)
+    molecule = Chem.MolFromSmiles(canonical, sanitize=False)
+    flags = Chem.SanitizeFlags
+    Chem.SanitizeMol(molecule, flags.SANITIZE_CLEANUP | flags.SANITIZE_PROPERTIES | flags.SANITIZE_KEKULIZE)
+    rows = []
+    for atom in molecule.GetAtoms():
+        number = atom.GetIdx()
+        node = [vocabulary.node_ids[NodeType(atom.GetAtomicNum(), atom.GetFormalCharge())], number, number, 1]
+        bonds = sorted((bond.GetOtherAtomIdx(number), bond.GetBondTypeAsDouble()) for bond in atom.GetBonds())
+        edges = [[vocabulary.edge_ids[EdgeType(0, 0, order)], low, number, 0] for low, order in bonds if low < number]
+        if number and not edges:
+            edges = [[vocabulary.edge_ids[NEW_FRAGMENT], 0, number, 0]]
+        rows += [*edges[-1:], node, *edges[:-1]]
+    return rows
+
+
+def test_cyclopropanol_by_hand():
+    (tokens,) = IMPROVED("OC1CC1")
+    assert readable(tokens, IMPROVED.vocabulary) == [
+        (8, 0), (1, 0, 1), (6, 0), (1, 1, 2), (6, 0), (1, 2, 3), (6, 0), (1, 1, 3),
+    ]  # fmt: skip
+
+
+def test_salt_by_hand():
+    (tokens,) = IMPROVED("[Na+].[Cl-]")
+    assert readable(tokens, IMPROVED.vocabulary) == [(17, -1), (0, 0, 1), (11, 1)]
+
+
+@pytest.mark.parametrize("text", SMILES)
+def test_against_the_slow_reference(text: str):
+    assert IMPROVED(text)[0].T.tolist() == slow_improved(text, IMPROVED.vocabulary)
+
+
+def test_a_batch_is_its_molecules_one_by_one():
+    together = IMPROVED(SMILES * 60)  # more than one chunk
+    assert len(together) == 60 * len(SMILES)
+    for index, text in enumerate(SMILES):
+        alone = IMPROVED(text)[0]
+        assert np.array_equal(together[index], alone)
+        assert np.array_equal(together[index + 59 * len(SMILES)], alone)
+
+
+def same(one: TokenisedMolecules, other: TokenisedMolecules) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("rows", "lengths", "status"))
+
+
+def shuffled(molecule: Chem.Mol, generator: random.Random) -> Chem.Mol:
+    order = list(range(molecule.GetNumAtoms()))
+    generator.shuffle(order)
+    return Chem.RenumberAtoms(molecule, order)
+
+
+def test_any_way_to_give_a_molecule_gives_the_same_tokens():
+    wanted = IMPROVED(SMILES)
+    molecules = [Chem.MolFromSmiles(text) for text in SMILES]
+    generator = random.Random(0)
+    for _ in range(10):
+        permuted = [shuffled(molecule, generator) for molecule in molecules]
+        assert same(IMPROVED(permuted), wanted)
+        kekule = [Chem.Mol(molecule) for molecule in permuted]
+        for molecule in kekule:
+            Chem.Kekulize(molecule, clearAromaticFlags=True)
+        assert same(IMPROVED(kekule), wanted)
+        assert same(IMPROVED([Chem.MolToSmiles(molecule, doRandom=True) for molecule in molecules]), wanted)
+    assert same(IMPROVED([Chem.AddHs(molecule) for molecule in molecules]), wanted)
+    assert same(IMPROVED([Chem.MolToSmiles(Chem.AddHs(molecule)) for molecule in molecules]), wanted)
+    assert same(IMPROVED([from_smiles(text) for text in SMILES]), wanted)
+    assert same(IMPROVED([from_smiles(text, with_hydrogen=True) for text in SMILES]), wanted)
+    assert same(IMPROVED([from_smiles(text, kekulize=True) for text in SMILES]), wanted)
+
+
+def graph(molecule: Chem.Mol, one_hot: bool) -> Data:
+    bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), bond.GetBondTypeAsDouble()) for bond in molecule.GetBonds()]
+    both = bonds + [(j, i, order) for i, j, order in bonds]
+    orders = torch.tensor([order for *_, order in both])
+    columns = torch.tensor([1.0, 2.0, 3.0, 1.5])
+    return Data(
+        z=torch.tensor([atom.GetAtomicNum() for atom in molecule.GetAtoms()]),
+        charge=torch.tensor([atom.GetFormalCharge() for atom in molecule.GetAtoms()]),
+        edge_index=torch.tensor([(i, j) for i, j, _ in both], dtype=torch.int64).reshape(-1, 2).t(),
+        edge_attr=(orders[:, None] == columns).float() if one_hot else orders,
+    )
+
+
+@pytest.mark.parametrize("one_hot", [True, False], ids=["one-hot bonds", "bond orders"])
+def test_graphs_of_elements_and_orders(one_hot: bool):
+    graphs = [graph(Chem.AddHs(Chem.MolFromSmiles(text)), one_hot) for text in SMILES]
+    assert same(IMPROVED(graphs), IMPROVED(SMILES))
+
+
+def test_canonical_strings_are_taken_as_they_are():
+    trusting = Tokenizer(Vocabulary.improved(), canonical_strings=True)
+    canonical = [Chem.MolToSmiles(Chem.MolFromSmiles(text), isomericSmiles=False) for text in SMILES]
+    assert same(trusting(canonical), IMPROVED(SMILES))
+    for text in ("OCC", "C(O)C"):  # not canonical: right, but in its own order
+        element, *_ = readable(trusting(text)[0], trusting.vocabulary)
+        assert element == ((8, 0) if text == "OCC" else (6, 0)) and trusting(text).lengths[0] == 5
+    never = ["C[C@H](N)O", "F/C=C/F", "[CH3:7][OH:2]", "[H]C([H])([H])O", "CCO name", "[2H]O", "[Na++]", "C1CC", None]
+    assert same(trusting(never), IMPROVED(never))
+
+
+def test_mixed_list_and_single_molecules():
+    mixed = ["CCO", Chem.MolFromSmiles("OCC"), from_smiles("C(C)O")]
+    found = IMPROVED(mixed)
+    assert all(np.array_equal(tokens, found[0]) for tokens in found)
+    assert all(len(IMPROVED(item)) == 1 for item in mixed)
+
+
+def test_atom_maps_are_labels_and_the_molecule_is_left_alone():
+    molecule = Chem.MolFromSmiles("[CH3:7][OH:2]")
+    before = molecule.ToBinary()
+    assert same(IMPROVED(molecule), IMPROVED("CO")) and same(IMPROVED("[CH3:7][OH:2]"), IMPROVED("CO"))
+    assert molecule.ToBinary() == before
+
+
+EDGE_CASES = [
+    ("C", "OK", "EMPTY"),
+    ("[Na+].[Cl-]", "OK", "EMPTY"),
+    ("C" * 128, "OK", "OK"),
+    ("C" * 129, "TOO_MANY_ATOMS", "TOO_MANY_ATOMS"),
+    ("C" * 1_000_000, "TOO_MANY_ATOMS", "TOO_MANY_ATOMS"),
+    ("(" * 1000, "INVALID", "INVALID"),
+    ("C1CC", "INVALID", "INVALID"),
+    ("c1cccc1", "INVALID", "INVALID"),
+    ("C(C)(C)(C)(C)C", "INVALID", "INVALID"),
+    ("C\x00C", "INVALID", "INVALID"),
+    ("\ud800", "INVALID", "INVALID"),
+    ("é", "INVALID", "INVALID"),
+    ("CC>>CC", "INVALID", "INVALID"),
+    ("", "EMPTY", "EMPTY"),
+    (Chem.Mol(), "EMPTY", "EMPTY"),
+    (None, "NOT_A_MOLECULE", "NOT_A_MOLECULE"),
+    (3.5, "NOT_A_MOLECULE", "NOT_A_MOLECULE"),
+    (float("nan"), "NOT_A_MOLECULE", "NOT_A_MOLECULE"),
+    (b"C", "NOT_A_MOLECULE", "NOT_A_MOLECULE"),
+    ([], "NOT_A_MOLECULE", "NOT_A_MOLECULE"),
+    (Data(), "INVALID", "INVALID"),
+    (Data(z=torch.tensor([6]), edge_index=torch.tensor([[0], [7]]), edge_attr=torch.ones(1)), "INVALID", "INVALID"),
+    ("[Se]", "RADICAL", "EMPTY"),
+    ("[CH3]", "RADICAL", "EMPTY"),
+    ("C[CH2]", "RADICAL", "OK"),
+    ("[Na]", "RADICAL", "EMPTY"),
+    ("[PH5]", "HYDROGENS", "EMPTY"),
+    ("[2H]OC", "ISOTOPE", "UNKNOWN_TOKEN"),
+    ("C[13CH3]", "ISOTOPE", "OK"),
+    (Chem.MolFromSmiles("C[13CH3]"), "ISOTOPE", "OK"),
+    ("*C", "UNKNOWN_TOKEN", "UNKNOWN_TOKEN"),
+    ("C$C", "UNKNOWN_TOKEN", "UNKNOWN_TOKEN"),
+    ("[NH3]->[Fe]", "UNKNOWN_TOKEN", "UNKNOWN_TOKEN"),
+    ("[C-4]", "UNKNOWN_TOKEN", "EMPTY"),
+    ("[Fe]", "OK", "EMPTY"),
+    ("[H][H-][BH2]", "INVALID", "UNKNOWN_TOKEN"),
+    ("CBr", "OK", "UNKNOWN_TOKEN"),
+    ("CCO a name", "OK", "OK"),
+]
+
+
+@pytest.mark.parametrize(("tokenizer", "column"), [(IMPROVED, 1), (FAITHFUL, 2)], ids=["improved", "faithful"])
+def test_edge_cases(tokenizer: Tokenizer, column: int, capfd: pytest.CaptureFixture[str]):
+    result = tokenizer([case[0] for case in EDGE_CASES])
+    found = [TokenStatus(status).name for status in result.status]
+    wrong = [(str(case[0])[:20], got) for case, got in zip(EDGE_CASES, found, strict=True) if got != case[column]]
+    assert wrong == []
+    ok = result.status == TokenStatus.OK
+    assert ((result.lengths > 0) == ok).all() and (result.ok == np.flatnonzero(ok)).all()
+    assert all((reason == "") == good for reason, good in zip(result.reasons, ok, strict=True))
+    assert result.batch().mask.any(1).tolist() == ok.tolist()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_empty_list():
+    assert len(IMPROVED([])) == 0 == len(FAITHFUL([])) and IMPROVED([]).batch().tokens.shape == (0, 0)
+
+
+def test_explicit_hydrogens_do_not_count_as_atoms():
+    heavy = Chem.AddHs(Chem.MolFromSmiles("C" * 100))
+    assert heavy.GetNumAtoms() > 128 and same(IMPROVED(heavy), IMPROVED("C" * 100))
+    assert FAITHFUL(heavy).status[0] in (TokenStatus.TOO_MANY_ATOMS, TokenStatus.UNKNOWN_TOKEN)
+
+
+def test_a_long_string_of_a_small_molecule_is_read():
+    text = "[C:99999]([H])([H])([H])" + "[C:99999]([H])([H])" * 126 + "[C:99999]([H])([H])([H])"
+    assert 2000 < len(text) < MAX_CHARACTERS and same(IMPROVED(text), IMPROVED("C" * 128))
+
+
+ALPHABET = st.sampled_from(
+    [*"CNOPSFIcnos[]()=#+-@/\\.123%*$:H", "Cl", "Br", "[nH]", "[N+]", "[O-]", "[2H]", "c1ccccc1"]
+)
+ITEMS = st.one_of(
+    st.lists(ALPHABET, max_size=25).map("".join),
+    st.text(max_size=10),
+    st.none(),
+    st.integers(),
+    st.floats(),
+    st.binary(),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ITEMS, max_size=12))
+def test_no_batch_raises_and_every_row_keeps_its_place(items: list[Any]):
+    for tokenizer in (IMPROVED, FAITHFUL):
+        result = tokenizer(items)
+        assert len(result) == len(items) == len(result.reasons)
+        for index, item in enumerate(items):
+            assert np.array_equal(result[index], tokenizer([item])[0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ALPHABET, min_size=1, max_size=25).map("".join))
+def test_sequences_follow_the_contract(text: str):
+    tokens = IMPROVED(text)[0]
+    nodes, edges = tokens[:, tokens[3] == 1], tokens[:, tokens[3] == 0]
+    assert (nodes[1] == nodes[2]).all() and (nodes[1] == np.arange(nodes.shape[1])).all()
+    assert (edges[1] < edges[2]).all() and (nodes[0] < IMPROVED.vocabulary.first_edge).all()
+    assert (edges[0] >= IMPROVED.vocabulary.first_edge).all()
+    for column in range(tokens.shape[1]):
+        present = int(tokens[3, :column].sum())
+        if tokens[3, column] and column:
+            assert tokens[3, column - 1] == 0 and tokens[2, column - 1] == tokens[2, column]
+        elif column:
+            assert tokens[1, column] < present and tokens[2, column] <= present

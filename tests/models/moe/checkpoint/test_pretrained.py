@@ -1,0 +1,238 @@
+"""Our own format brings every converted model back, bit for bit."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import transformers
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.moe import MoEConfig, convert, to_dense
+from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
+from sparsebench.models.moe.checkpoint.pretrained import from_pretrained, save_pretrained
+
+RECIPE, WEIGHTS = "sparsebench_moe.json", "sparsebench_moe.safetensors"
+PLAIN = MoEConfig(num_experts=4)
+EVERYTHING = MoEConfig(
+    num_experts=6,
+    num_shared=1,
+    split="residual",
+    overlap=True,
+    importance="activation",
+    router="mlp",
+    noise="shazeer",
+    scale="calibrated",
+    align=True,
+    balance="cv2",
+    capacity=1.5,
+    layers=(1,),
+    attn=AttnMoEConfig(num_experts=4, top_k=3),
+)
+ANALYTIC = MoEConfig(num_experts=5, num_shared=2, split="carved", router="glu", router_init="analytic", score="sigmoid")
+CASES = {
+    "llama": ("llama", PLAIN),
+    "llama, everything": ("llama", EVERYTHING),
+    "llama, analytic": ("llama", ANALYTIC),
+    "mistral": ("mistral", MoEConfig(num_experts=4, score="softmax_topk", renorm=False, scale="norm")),
+    "qwen2": ("qwen2", MoEConfig(num_experts=7, top_k=1, straight_through=True, balance="switch")),
+    "qwen3, attention": ("qwen3", MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=2, top_k=1, mode="keep_kv"))),
+    "bert": ("bert", MoEConfig(num_experts=4, score="none")),
+    "bert, analytic": ("bert", ANALYTIC),
+    "roberta": ("roberta", MoEConfig(num_experts=5, layers=(0,))),
+    "vit": ("vit", MoEConfig(num_experts=4, num_shared=1, router="mlp")),
+}
+
+
+@pytest.fixture
+def converted(
+    build: Callable[[str], nn.Module], example: Callable[..., Tensor]
+) -> Callable[[str, MoEConfig], tuple[Any, Tensor]]:
+    """A converted tiny model, and an input for it."""
+
+    def converted(family: str, config: MoEConfig) -> tuple[Any, Tensor]:
+        model = build(family)
+        batch = example(model)
+        return convert(model, config, [example(model, seed) for seed in range(8)] if config.requires else None), batch
+
+    return converted
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_reloaded_model_is_the_same_bit_for_bit(
+    converted: Callable[..., Any], run: Callable[..., Tensor], tmp_path: Path, name: str, dtype: torch.dtype
+) -> None:
+    model, batch = converted(*CASES[name])
+    model.to(dtype).train()
+    save_pretrained(model, tmp_path / "model")
+    again = from_pretrained(tmp_path / "model")
+    assert type(again) is type(model) and not again.training
+    assert torch.equal(run(again, batch), run(model.eval(), batch))
+    assert {n: (p.dtype, p.shape) for n, p in again.state_dict().items()} == {
+        n: (p.dtype, p.shape) for n, p in model.state_dict().items()
+    }
+    assert again.config.to_dict() == model.config.to_dict()
+
+
+def test_reloaded_model_trains_and_generates_alike(converted: Callable[..., Any], tmp_path: Path) -> None:
+    model, batch = converted("llama", EVERYTHING)
+    model.generation_config.max_new_tokens = 5
+    save_pretrained(model, tmp_path / "model")
+    again = from_pretrained(tmp_path / "model")
+    assert torch.equal(again.generate(batch, do_sample=False), model.generate(batch, do_sample=False))
+    gradients = []
+    for each in (model, again):
+        each.eval()(input_ids=batch, labels=batch).loss.backward()
+        gradients.append({name: parameter.grad for name, parameter in each.named_parameters()})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(
+        torch.equal(gradient, gradients[1][name]) for name, gradient in gradients[0].items() if gradient is not None
+    )
+
+
+def test_reloaded_model_goes_back_to_dense(
+    build: Callable[[str], nn.Module], run: Callable[..., Tensor], example: Callable[..., Tensor], tmp_path: Path
+) -> None:
+    for family in ("llama", "bert"):
+        dense = build(family)
+        batch = example(dense)
+        expected = run(dense, batch)
+        save_pretrained(convert(dense, MoEConfig(num_experts=4, num_shared=1)), tmp_path / family)
+        assert torch.equal(run(to_dense(from_pretrained(tmp_path / family)), batch), expected)
+
+
+def test_tied_embeddings_stay_tied(tmp_path: Path) -> None:
+    config = transformers.LlamaConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, vocab_size=32
+    )
+    config.tie_word_embeddings = True
+    model = convert(transformers.LlamaForCausalLM(config), PLAIN)
+    save_pretrained(model, tmp_path / "model")
+    again = from_pretrained(tmp_path / "model")
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    with safe_open(tmp_path / "model" / WEIGHTS, "pt") as file:
+        assert "lm_head.weight" not in file.keys()  # noqa: SIM118 - no mapping
+
+
+def test_attention_alone(converted: Callable[..., Any], run: Callable[..., Tensor], build: Any, tmp_path: Path) -> None:
+    model = convert_attention(build("llama"), AttnMoEConfig(num_experts=2, top_k=1), layers=(1,))
+    batch = torch.arange(3, 9)[None]
+    save_pretrained(model, tmp_path / "model")
+    assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), run(model, batch))
+
+
+def test_names_do_not_collide_with_renaming_rules_of_transformers(converted: Callable[..., Any]) -> None:
+    configs = (EVERYTHING, ANALYTIC, PLAIN)
+    names = [name for config in configs for name in converted("llama", config)[0].state_dict()]
+    assert len(names) > 60
+    assert not [name for name in names if any(bad in name for bad in ("weight_g", "weight_v", "gamma", "beta"))]
+
+
+def test_plain_transformers_does_not_load_it_as_a_dense_model(converted: Callable[..., Any], tmp_path: Path) -> None:
+    save_pretrained(converted("llama", PLAIN)[0], tmp_path / "model")
+    with pytest.raises(OSError, match=r"no file named|does not appear to have"):
+        transformers.LlamaForCausalLM.from_pretrained(tmp_path / "model")
+
+
+def test_large_models_are_split(converted: Callable[..., Any], run: Callable[..., Tensor], tmp_path: Path) -> None:
+    model, batch = converted("llama", PLAIN)
+    save_pretrained(model, tmp_path / "model", max_shard_size=20_000)
+    files = sorted((tmp_path / "model").glob("*.safetensors"))
+    assert len(files) > 2
+    assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), run(model, batch))
+    files[1].unlink()
+    with pytest.raises(ModelError, match="missing"):
+        from_pretrained(tmp_path / "model")
+
+
+def test_timm_model_by_name(tmp_path: Path) -> None:
+    model = convert(timm.create_model("vit_tiny_patch16_224", num_classes=3).eval(), MoEConfig(num_experts=4))
+    save_pretrained(model, tmp_path / "model")
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(from_pretrained(tmp_path / "model")(image), model(image))
+
+
+def test_timm_model_with_other_arguments_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="more than its configuration"):
+        save_pretrained(converted("timm_vit", PLAIN)[0], tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [Graph2Seq, GraphsGPT])
+@pytest.mark.parametrize("config", [PLAIN, ANALYTIC])
+def test_graphsgpt(kind: type, config: MoEConfig, tmp_path: Path) -> None:
+    vocabulary = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+    model = kind(GraphsGPTConfig.of(vocabulary, **sizes)).eval()
+    batch = Tokenizer(vocabulary)(["CCO", "c1ccncc1"]).batch()
+    convert(model, config, [batch] if config.requires else None)
+    save_pretrained(model, tmp_path / "model")
+    again = from_pretrained(tmp_path / "model")
+
+    def outputs(model: Any) -> Tensor:
+        result = model(batch)
+        return result if isinstance(result, Tensor) else result.words
+
+    assert type(again) is kind and again.config.to_dict() == model.config.to_dict()
+    assert torch.equal(outputs(again), outputs(model))
+
+
+def test_model_with_an_adapter_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+    model, _ = converted("llama", PLAIN)
+    model.model.adapter = nn.Linear(2, 2)
+    with pytest.raises(ModelError, match=r"2 unknown, as model\.adapter\.bias"):
+        save_pretrained(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_dense_and_foreign_models_are_refused(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nothing in the model is made by"):
+        save_pretrained(build("llama"), tmp_path / "model")
+
+    class Own(transformers.LlamaForCausalLM):
+        pass
+
+    with pytest.raises(ModelError, match="Own is no model of transformers or timm"):
+        save_pretrained(convert(Own(build("llama").config), PLAIN), tmp_path / "model")
+
+
+def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(ModelError, match="was not written by"):
+        from_pretrained(folder)
+    save_pretrained(converted("llama", PLAIN)[0], folder)
+    with pytest.raises(ModelError, match="not an empty folder"):
+        save_pretrained(converted("llama", PLAIN)[0], folder)
+    weights, recipe = (folder / WEIGHTS).read_bytes(), json.loads((folder / RECIPE).read_text())
+
+    (folder / WEIGHTS).write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelError, match="damaged or cut short"):
+        from_pretrained(folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="missing"):
+        from_pretrained(folder)
+    (folder / WEIGHTS).write_bytes(weights)
+
+    for change, message in (
+        ({"format": 2}, "update sparsebench"),
+        ({"blocks": {"0": recipe["blocks"]["0"]}}, "missing.*unknown"),
+        ({"model": {"library": "transformers", "class": "AutoTokenizer"}}, "no model 'AutoTokenizer'"),
+        ({"model": {"library": "transformers", "class": "os"}}, "no model 'os'"),
+    ):
+        (folder / RECIPE).write_text(json.dumps(recipe | change))
+        with pytest.raises(ModelError, match=message):
+            from_pretrained(folder)
+    (folder / RECIPE).write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        from_pretrained(folder)

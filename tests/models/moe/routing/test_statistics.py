@@ -1,0 +1,124 @@
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.moe import MoEConfig, MoEFFN, active_params, aux_loss, convert, router_stats, watch
+from sparsebench.models.moe.routing.balance import balance_loss
+
+Build = Callable[[str], nn.Module]
+
+
+def layers(model: nn.Module) -> list[MoEFFN]:
+    return [module for module in model.modules() if isinstance(module, MoEFFN)]
+
+
+def recorded(model: nn.Module, ids: Tensor) -> list[Tensor]:
+    """FFN inputs of one forward pass."""
+    inputs: list[Tensor] = []
+    hooks = [layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for layer in layers(model)]
+    model(ids)
+    for hook in hooks:
+        hook.remove()
+    return [x.flatten(0, 1).detach() for x in inputs]
+
+
+def test_aux_loss_is_the_sum_over_layers(build: Build, example: Callable) -> None:
+    config = MoEConfig(balance="switch", balance_coef=0.5)
+    model = convert(build("llama").double(), config).train()
+    inputs = recorded(model, example(model))
+    routings = [layer.router(x) for layer, x in zip(layers(model), inputs, strict=True)]
+    expected = sum(balance_loss(config, routing) for routing in routings)
+    torch.testing.assert_close(aux_loss(model), expected)
+    assert expected > 1
+
+
+def test_aux_loss_trains_the_router_and_accumulates(build: Build, example: Callable) -> None:
+    """Gradients of two micro-batches are the sum of the gradients of each."""
+    model = convert(build("llama").double(), MoEConfig(balance="cv2", noise="none", score="softmax_topk")).train()
+    weights = [layer.router.weight for layer in layers(model)]
+    single = []
+    for seed in (0, 1):
+        model(example(model, seed))
+        single.append(torch.autograd.grad(aux_loss(model), weights))
+    for seed in (0, 1):
+        model(example(model, seed))
+        aux_loss(model).backward()
+    for weight, first, second in zip(weights, *single, strict=True):
+        assert weight.grad is not None and weight.grad.norm() > 0
+        torch.testing.assert_close(weight.grad, first + second)
+
+
+def test_aux_loss_without_gradients_or_training(build: Build, example: Callable) -> None:
+    model = convert(build("llama"), MoEConfig(balance="switch"))
+    model(example(model))
+    assert float(aux_loss(model)) == 0
+    with torch.no_grad():
+        model.train()(example(model))
+    loss = aux_loss(model)
+    assert float(loss) > 0 and not loss.requires_grad
+    model.eval()(example(model, 1))
+    assert torch.equal(aux_loss(model), loss)
+    assert float(aux_loss(build("llama"))) == 0
+
+
+@torch.no_grad()
+def test_router_stats_equal_a_loop(build: Build, example: Callable) -> None:
+    model = convert(build("llama").double(), MoEConfig(top_k=2, num_shared=1))
+    inputs = [recorded(model, example(model, seed)) for seed in (0, 1)]
+    with watch(model):
+        model(example(model, 0))
+        model(example(model, 1))
+    model(example(model, 2))  # not watched
+    for place, (layer, stats) in enumerate(zip(layers(model), router_stats(model), strict=True)):
+        picks, weights, entropies = torch.zeros(7).double(), torch.zeros(7).double(), []
+        for x_D in torch.cat([x[place] for x in inputs]):
+            probability = (layer.router.weight @ x_D).softmax(0)
+            best = probability.topk(2)
+            picks[best.indices] += 1
+            weights[best.indices] += best.values / best.values.sum()
+            entropies.append(float(-(probability * probability.log()).sum()))
+        assert stats.layer == f"model.layers.{place}.mlp" and stats.tokens == 28
+        torch.testing.assert_close(stats.load, picks / 56)
+        torch.testing.assert_close(stats.importance, weights / 28)
+        assert stats.token_entropy == pytest.approx(sum(entropies) / 28)
+        share = stats.load[stats.load > 0]
+        assert stats.load_entropy == pytest.approx(float(-(share * share.log()).sum()))
+        assert 0 < stats.load_entropy <= math.log(7)
+
+
+def test_watching_again_starts_from_zero(build: Build, example: Callable) -> None:
+    model = convert(build("llama"), MoEConfig())
+    for _ in range(2):
+        with watch(model):
+            model(example(model))
+        assert router_stats(model)[0].tokens == 14
+
+
+def test_stats_need_a_watched_converted_model(build: Build, example: Callable) -> None:
+    with pytest.raises(ValueError, match="no layer made by"):
+        router_stats(build("llama"))
+    model = convert(build("llama"), MoEConfig())
+    model(example(model))
+    with pytest.raises(ValueError, match="with watch"):
+        router_stats(model)
+    with watch(model):
+        pass
+    with pytest.raises(ValueError, match="with watch"):
+        router_stats(model)
+
+
+def test_active_parameters(build: Build) -> None:
+    model = build("llama")
+    for layer in model.model.layers:
+        layer.mlp.gate_proj, layer.mlp.up_proj = nn.Linear(32, 48, bias=False), nn.Linear(32, 48, bias=False)
+        layer.mlp.down_proj = nn.Linear(48, 32, bias=False)
+    dense = active_params(model)
+    assert dense == count_parameters(model).total
+    convert(model, MoEConfig(num_shared=2, top_k=2))
+    router, ffn = 2 * 6 * 32, 2 * 3 * 32 * 48
+    assert count_parameters(model).total == dense + router
+    assert active_params(model) == dense + router - ffn // 2

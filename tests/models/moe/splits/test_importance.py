@@ -1,0 +1,102 @@
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparsebench.models.calibration.ffn_samples import calibrate
+from sparsebench.models.calibration.hooks import FFNSample
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.splits.importance import cluster_importance, importance
+
+Build = Callable[[str], nn.Module]
+TOKENS = torch.randint(3, 64, (4, 9), generator=torch.Generator().manual_seed(5))
+
+
+def down(model: nn.Module) -> Tensor:
+    return model.model.layers[0].mlp.down_proj.weight
+
+
+def test_gradient_importance_of_each_neuron(build: Build) -> None:
+    """Against one neuron at a time: a gain on its activation at each token, differentiated."""
+    model = build("llama").double()
+    sample = calibrate(model, [TOKENS], gradients=True).samples[0]
+    found = importance(sample, down(model), "gradient")
+    for neuron in range(0, 50, 7):
+        gain = torch.ones(4, 9, dtype=torch.float64, requires_grad=True)
+
+        def scaled(module: nn.Module, args: tuple[Tensor], neuron=neuron, gain=gain) -> tuple[Tensor]:
+            mask = torch.zeros(50, dtype=torch.float64)
+            mask[neuron] = 1
+            return (args[0] * (1 + (gain - 1).unsqueeze(-1) * mask),)
+
+        hook = model.model.layers[0].mlp.down_proj.register_forward_pre_hook(scaled)
+        logits = model(TOKENS).logits
+        hook.remove()
+        F.cross_entropy(logits[:, :-1].transpose(1, 2), TOKENS[:, 1:], reduction="sum").backward()
+        assert gain.grad is not None
+        expected = gain.grad.abs().sum() / (4 * 8)  # nothing is predicted from the last token of a text
+        torch.testing.assert_close(found[neuron], expected)
+
+
+def test_removal_changes_the_loss_by_the_signed_sum(build: Build) -> None:
+    """To first order: all of a neuron's column times (1 - part). BERT computes in float64 throughout."""
+    model, part = build("bert").double(), 1e-5
+    sample = calibrate(model, [TOKENS], gradients=True, loss=lambda output, _: output.logits.square().sum()).samples[0]
+    assert sample.dh is not None
+    for neuron in range(0, 50, 9):
+        values = []
+        for factor in (1, 1 - part):
+            pruned = copy.deepcopy(model)
+            with torch.no_grad():
+                pruned.bert.encoder.layer[0].output.dense.weight[:, neuron] *= factor
+                values.append(pruned(TOKENS).logits.square().sum().item())
+        change = (values[1] - values[0]) / part
+        assert change == pytest.approx(-(sample.h * sample.dh)[:, neuron].sum().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["gradient", "activation"])
+def test_important_neurons_matter_more(kind, build: Build) -> None:
+    """The output moves more without the top tenth than without the bottom tenth."""
+    model = build("llama").double()
+    with torch.no_grad():
+        order = torch.randperm(50, generator=torch.Generator().manual_seed(0))
+        down(model).mul_(torch.logspace(-1, 1, 50, dtype=torch.float64)[order])
+        dense = model(TOKENS).logits
+    score = importance(calibrate(model, [TOKENS], gradients=True).samples[0], down(model), kind)
+    order = score.argsort()
+    moved = []
+    for neurons in (order[:5], order[-5:]):
+        pruned = copy.deepcopy(model)
+        with torch.no_grad():
+            down(pruned)[:, neurons] = 0
+            moved.append((pruned(TOKENS).logits - dense).norm().item())
+    assert moved[1] > 5 * moved[0]
+
+
+@pytest.mark.parametrize("kind", ["gradient", "activation"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_clusters_against_a_loop(kind, dtype: torch.dtype) -> None:
+    """1,500 tokens, more than are summed at a time; cluster 2 has none; one token in five does not reach the loss."""
+    generator = torch.Generator().manual_seed(0)
+    h, dh = (torch.randn(1500, 6, generator=generator).to(dtype) for _ in range(2))
+    weight, x = torch.randn(4, 6, generator=generator).to(dtype), torch.zeros(1500, 4)
+    dh[::5] = 0
+    label = torch.randint(0, 2, (1500,), generator=generator)
+    found = cluster_importance(FFNSample(x, h, dh), weight, kind, label, 3)
+    h, dh, weight = h.double(), dh.double(), weight.double()
+    used = torch.tensor([t % 5 > 0 or kind == "activation" for t in range(1500)])
+    for cluster, tokens in enumerate([used & (label == 0), used & (label == 1), used]):
+        for neuron in range(6):
+            if kind == "gradient":
+                expected = (h[tokens, neuron] * dh[tokens, neuron]).abs().mean()
+            else:
+                expected = h[tokens, neuron].abs().mean() * weight[:, neuron].norm()
+            torch.testing.assert_close(found[cluster, neuron].double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_must_have_been_recorded() -> None:
+    with pytest.raises(ModelError, match=r"calibrate\(model, batches, gradients=True\)"):
+        importance(FFNSample(torch.zeros(2, 3), torch.zeros(2, 4)), torch.zeros(3, 4), "gradient")

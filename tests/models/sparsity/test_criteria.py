@@ -1,0 +1,184 @@
+"""Every score against its definition: finite differences or autograd in float64."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.adapters.adapter_set import AdapterSet
+from sparsebench.models.adapters.attachment import attach
+from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
+from sparsebench.models.adapters.kinds.conv import ConvConfig
+from sparsebench.models.adapters.kinds.lora import LoRAConfig
+from sparsebench.models.adapters.pruning.sparsify import sparsify
+from sparsebench.models.sparsity.bottleneck_units import pairs, unit_sums
+from sparsebench.models.sparsity.criteria import CRITERIA, Evidence
+from sparsebench.models.sparsity.masked import Masked
+
+from ..adapters.pruning_tools import LORA, BareSet, Pairs, evidence, loss, masks
+
+Build = Callable[[str], nn.Module]
+CONFIGS = {
+    "lora": LORA,
+    "bottleneck": BottleneckConfig(r=3, init="normal"),
+    "tanh": BottleneckConfig(r=3, init="normal", activation="tanh"),
+}
+
+
+def grown(adapters: AdapterSet, factor: float = 10) -> AdapterSet:
+    """Weights far enough from 0 for second derivatives to matter."""
+    for weight in adapters.weights().values():
+        weight.data.mul_(factor)
+    return adapters
+
+
+def total_loss(model: nn.Module, batches: Sequence[Tensor]) -> Tensor:
+    losses = [loss(model, batch) for batch in batches]
+    return torch.stack(losses).sum()
+
+
+def entries(layer: Masked, every: int) -> list[tuple[int, Tensor]]:
+    flat = layer.stored.data.view(-1)
+    return [(i, flat) for i in range(0, len(flat), every)]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("pruned", [False, True])
+def test_snip_equals_finite_differences(name: str, pruned: bool, build: Build, example: Callable) -> None:
+    """|L(m_i = 1 + e) - L(m_i = 1 - e)| / 2e for a mask m on the weights."""
+    model = build("timm_vit").double()
+    adapters = attach(model, CONFIGS[name])
+    if pruned:
+        sparsify(adapters, method="magnitude", sparsity=0.4)
+    batches = [example(model, seed).double() for seed in range(2)]
+    layers = list(adapters.prunable().values())[:2]
+    scores = CRITERIA["snip"](layers, Evidence(model=model, batches=batches, loss_fn=loss))
+    step = 1e-4
+    for layer, score in zip(layers, scores, strict=True):
+        for i, flat in entries(layer, 7):
+            original, values = flat[i].clone(), []
+            for sign in (1, -1):
+                flat[i] = original * (1 + sign * step)
+                with torch.no_grad():
+                    values.append(total_loss(model, batches))
+            flat[i] = original
+            difference = abs(values[0] - values[1]) / (2 * step)
+            torch.testing.assert_close(difference, score.flatten()[i], rtol=1e-6, atol=1e-11)
+
+
+def squared_gradient(model: nn.Module, batches: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    with torch.enable_grad():
+        return torch.stack([g.square().sum() for g in torch.autograd.grad(total_loss(model, batches), weights)]).sum()
+
+
+@pytest.mark.parametrize("copies", [1, 8])  # with 8 LoRA takes its own backward pass
+@pytest.mark.parametrize("name", CONFIGS)
+def test_grasp_equals_finite_differences(name: str, copies: int, build: Build, example: Callable) -> None:
+    """-1/2 d|g|^2/de for w_i (1 - e): the change of the gradient norm as the weight starts to go."""
+    model = build("timm_vit").double()
+    adapters = grown(attach(model, CONFIGS[name]))
+    batches = [example(model, seed).double().repeat(copies, 1, 1, 1) for seed in range(2)]
+    layers = list(adapters.prunable().values())
+    weights = [layer.stored for layer in layers]
+    scores = CRITERIA["grasp"](layers, Evidence(model=model, batches=batches, loss_fn=loss))
+    assert any((score < 0).any() for score in scores) and any((score > 0).any() for score in scores)
+    step = 1e-4
+    scale = max(float(score.abs().max()) for score in scores)
+    for layer, score in zip(layers, scores, strict=True):
+        for i, flat in entries(layer, 31):
+            original, values = flat[i].clone(), []
+            for sign in (1, -1):
+                flat[i] = original * (1 - sign * step)
+                values.append(squared_gradient(model, batches, weights))
+            flat[i] = original
+            slope = (values[0] - values[1]) / (2 * step)
+            torch.testing.assert_close(-slope / 2, score.flatten()[i], rtol=1e-6, atol=1e-7 * scale)
+
+
+@pytest.mark.parametrize("name", ["lora", "bottleneck"])
+def test_removing_by_grasp_moves_the_gradient_norm(name: str, build: Build, example: Callable) -> None:
+    """Without the best weight the norm falls, without the worst it rises."""
+    model = build("timm_vit").double()
+    adapters = grown(attach(model, CONFIGS[name]), 3)
+    batches, layers = [example(model).double()], list(adapters.prunable().values())
+    weights = [layer.stored for layer in layers]
+    scores = CRITERIA["grasp"](layers, Evidence(model=model, batches=batches, loss_fn=loss))
+    before = squared_gradient(model, batches, weights)
+    row = torch.cat([score.flatten() for score in scores])
+    places = [(layer, i) for layer in layers for i in range(layer.stored.numel())]
+    for index, sign in ((int(row.argmax()), -1), (int(row.argmin()), 1)):
+        layer, i = places[index]
+        flat = layer.stored.data.view(-1)
+        original = flat[i].clone()
+        flat[i] = 0
+        assert (squared_gradient(model, batches, weights) - before) * sign > 0
+        flat[i] = original
+
+
+def flow(pair: Pairs) -> list[Tensor]:
+    """The definition: |w dR/dw| / R by autograd with R = 1^T |U| |D| 1, without biases, norm or activation."""
+    down, up = (layer.effective().detach().double().abs().requires_grad_() for layer in (pair.down, pair.up))
+    result = (up.flatten(1) @ down.flatten(1)).sum().log()
+    return [weight * slope for weight, slope in zip((down, up), torch.autograd.grad(result, (down, up)), strict=True)]
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_synflow_equals_autograd(pruned: bool) -> None:
+    adapters = BareSet(Pairs(6, 3, norm=True), Pairs(5, 4, act=nn.GELU(), out=7))
+    if pruned:
+        sparsify(adapters, method="magnitude", sparsity=0.4)  # type: ignore[arg-type]
+    layers = list(adapters.prunable().values())
+    scores = CRITERIA["synflow"](layers, Evidence(model=adapters.model, pairs=pairs(adapters)))  # type: ignore[arg-type]
+    expected = [weight for pair in adapters.model for weight in flow(pair)]
+    for layer, score, dense in zip(layers, scores, expected, strict=True):
+        assert score.dtype == torch.float64
+        torch.testing.assert_close(layer.spread(score), dense.detach(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("timm_vit", LORA),
+        ("bert", BottleneckConfig(r=5, init="normal", norm="in")),
+        ("efficientnet", ConvConfig(r=3, init="normal")),
+        ("efficientnet", LoRAConfig(r=3, init="normal", targets=("linears",))),
+    ],
+)
+def test_synflow_is_conserved(family: str, config: object, build: Build) -> None:
+    """What flows into a unit flows out of it, and all weights have the same sum; float64 beside a float32 model."""
+    adapters = attach(build(family), config)
+    found, layers = pairs(adapters), list(adapters.prunable().values())
+    scores = CRITERIA["synflow"](layers, Evidence(model=adapters.model, pairs=found))
+    by_layer = {id(layer): layer.spread(score) for layer, score in zip(layers, scores, strict=True)}
+    assert len(found) == len(layers) // 2
+    for pair in found:
+        into, out = unit_sums(by_layer[id(pair.down)], 0), unit_sums(by_layer[id(pair.up)], 1)
+        torch.testing.assert_close(into, out, rtol=1e-12, atol=0)
+        torch.testing.assert_close(into.sum(), torch.ones((), dtype=torch.float64), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("rounds", [None, 1])
+def test_synflow_in_rounds_empties_no_layer_first(rounds: int | None, build: Build) -> None:
+    """At 99 % in 100 rounds every weight keeps entries, and every unit both sides or none; not so in one round."""
+    adapters = attach(build("timm_vit"), BottleneckConfig(r=16, init="normal", placement="houlsby"))
+    for i, weight in enumerate(adapters.weights().values()):
+        weight.data.mul_(1 + i % 3)  # adapters of unequal flow
+    report = sparsify(adapters, method="synflow", sparsity=0.99, rounds=rounds)
+    halves = sum(int(((unit_sums(p.down.mask, 0) > 0) != (unit_sums(p.up.mask, 1) > 0)).sum()) for p in pairs(adapters))
+    if rounds is None:
+        assert min(layer.kept for layer in report.layers) > 0 and halves <= 1, (report.layers, halves)
+    else:
+        assert halves > 5, halves
+
+
+@pytest.mark.parametrize("method", ["snip", "grasp", "synflow"])
+def test_reduced_precision_scores_like_float32(method: str, build: Build, example: Callable) -> None:
+    """Adapters keep float32 masters beside a bfloat16 model: most of the choice is the same."""
+    chosen = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = build("llama").to(dtype)
+        adapters = attach(model, LORA)
+        sparsify(adapters, method=method, sparsity=0.5, **evidence(adapters, example))
+        chosen.append(torch.cat([mask.flatten() for mask in masks(adapters)]))
+    assert (chosen[0] == chosen[1]).float().mean() > 0.9

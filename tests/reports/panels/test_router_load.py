@@ -1,0 +1,61 @@
+"""Router load: what a record keeps of it, the measure of specialisation, and the figure with its words."""
+
+import math
+import re
+
+import pytest
+
+from sparsebench.reports.panels.router_load import RouterLoad, router_load, to_details
+from sparsebench.reports.render import render
+from sparsebench.reports.tables import SuiteInfo
+
+# Two layers, two experts: layer 3 routes all domains alike, layer 5 gives each domain an expert of its own.
+LOAD = RouterLoad(
+    (3, 5),
+    {"code": ((0.25, 0.75), (1.0, 0.0)), "law": ((0.25, 0.75), (0.0, 1.0))},
+)
+
+
+def test_specialisation_is_the_divergence_from_the_mean_load():
+    assert LOAD.mean(1) == [0.5, 0.5]
+    assert LOAD.divergence("code", 0) == 0.0
+    assert LOAD.divergence("code", 1) == 1.0  # one bit says which of two experts
+    assert LOAD.specialisation("law") == 0.5
+    assert LOAD.specialisation() == 0.5
+    assert LOAD.strongest("law") == (5, 1, 1.0)
+
+
+def test_divergence_is_kullback_leiblers():
+    load = RouterLoad((0,), {"a": ((0.7, 0.2, 0.1),), "b": ((0.1, 0.3, 0.6),)})
+    expected = sum(p * math.log2(p / q) for p, q in zip((0.7, 0.2, 0.1), (0.4, 0.25, 0.35), strict=True))
+    assert load.divergence("a", 0) == pytest.approx(expected)
+
+
+def test_a_record_keeps_it_to_a_tenth_of_a_per_mille(make):
+    record = make.record(details=to_details(LOAD))
+    assert router_load(record) == LOAD
+    assert router_load(make.record()) is None
+    third = RouterLoad((0,), {"a": ((1 / 3, 2 / 3),)})
+    kept = router_load(make.record(details=to_details(third)))
+    assert kept is not None
+    assert kept.domains["a"][0] == pytest.approx(third.domains["a"][0], abs=1e-4)
+
+
+def test_the_page_draws_the_first_seed_of_a_few_rows_and_says_it_in_words(make, tmp_path):
+    infos = {"vtab": SuiteInfo(title="T", description="", baseline="row 0", unit="token")}
+    other = RouterLoad(LOAD.layers, dict.fromkeys(LOAD.domains, ((0.5, 0.5), (0.5, 0.5))))
+    records = [
+        make.record(f"row {row}", seed=seed, details=to_details(other if seed else LOAD))
+        for row in range(5)
+        for seed in (1, 0)
+    ]
+    text = render(records, [], tmp_path, infos).read_text()
+    shown = re.findall(r'aria-label="Router load of [^"]*row (\d) by domain[^"]*Specialisation 0\.500 bits\."', text)
+    assert shown == ["0", "1", "2", "3"]
+    assert "1 more rows have a router." in text
+    assert "layer 5: expert 1 gets 100.0 %" in text
+    assert len(re.findall(r"<image [^>]*data:image/png", text)) >= 2 * 4
+
+
+def test_without_a_router_there_is_no_figure(make, tmp_path):
+    assert "Router load" not in render([make.record()], [], tmp_path, {}).read_text()

@@ -1,0 +1,31 @@
+"""The tidy frame, and which of several records of one cell counts."""
+
+from sparsebench.reports.dataframe import COLUMNS, newest, to_frame
+
+
+def test_one_row_per_record_and_metric(make):
+    scores = {"accuracy": make.metric(0.5), "loss": make.metric(1.2, higher_is_better=False, unit="")}
+    good = make.record("a", metrics=scores, main_metric="accuracy")
+    bad = make.record("b", status="oom")
+    frame = to_frame([good, bad])
+    assert tuple(frame.columns) == COLUMNS
+    assert list(frame["metric"][:2]) == ["accuracy", "loss"]
+    assert list(frame["main"]) == [True, False, False]
+    assert frame["value"].isna().tolist() == [False, False, True]
+    assert frame["budget"][0] == '{"epochs":10}'
+    assert frame["seconds"][0] == 4.0
+    assert frame["status"].tolist() == ["ok", "ok", "oom"]
+
+
+def test_no_records_no_rows():
+    assert to_frame([]).empty
+
+
+def test_the_last_finished_of_a_key_counts(make):
+    old = make.record(code="1", id="k-1", finished="2026-01-01")
+    new = make.record(code="2", id="k-2", finished="2026-01-02")
+    other = make.record("b")
+    for order in ([old, new, other], [new, other, old]):
+        current, superseded = newest(order)
+        assert {record.id for record in current} == {"k-2", other.id}
+        assert superseded == [old]

@@ -1,0 +1,334 @@
+"""The prediction protocol: what a method may see, standardisation, missing labels, evaluation."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import describe
+from sparsebench.suites.contracts.context import Budget, Context, Target
+from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.contracts.task import Outcome
+from sparsebench.suites.prediction.task import (
+    Body,
+    Examples,
+    Paired,
+    PredictionTask,
+    Predictor,
+    Scale,
+    Splits,
+    encode,
+    predict,
+    prediction_loss,
+)
+from sparsebench.suites.training.loop import TrainedMethod
+from sparsebench.suites.vtab.backbones import tiny
+
+NAN = float("nan")
+
+
+class Rows(Body):
+    """Vectors of four numbers through one layer with dropout."""
+
+    unit = "row"
+
+    def __init__(self, generator: torch.Generator, argument: str | None = None) -> None:
+        super().__init__()
+        self.width = 4
+        self.layer, self.dropout = nn.Linear(4, 4), nn.Dropout(0.5)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.normal_(generator=generator)
+
+    def encode(self, raw: Sequence[Any]) -> list[Tensor]:
+        return list(torch.as_tensor(np.asarray(raw), dtype=torch.float32))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.dropout(self.layer(inputs))
+
+
+def splits(kind: str, seed: int = 0) -> Splits:
+    rng = np.random.default_rng(seed)
+
+    def part(count: int) -> Examples:
+        x = rng.normal(size=(count, 4))
+        if kind == "classification":
+            return Examples(x, (x[:, 0] > 0).astype(np.int64))
+        y = np.stack([x[:, 0], x[:, 1]], axis=1)
+        return Examples(x, 300 + 50 * y if kind == "regression" else (y > 0).astype(float))
+
+    return Splits(part(40), part(12), part(20))
+
+
+def make_task(kind: str, data: Splits | None = None) -> PredictionTask:
+    class Toy(PredictionTask):
+        version = "1"
+        target = Target(kind, 2)  # type: ignore[arg-type]
+
+        def load(self) -> Splits:
+            return data or splits(kind)
+
+    return Toy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Everything(TrainedMethod):
+    """Trains the whole predictor and keeps it for the test to look at."""
+
+    kept: list[nn.Module]
+    learning_rate: float = 0.01
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        self.kept.append(backbone)
+        return backbone
+
+
+class Untrained(Method):
+    """Touches nothing."""
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        return backbone
+
+
+def context(seed: int = 0, **budget: Any) -> Context:
+    values = {"epochs": 3, "batch_size": 8, "calibration_examples": 20, **budget}
+    return Context(suite="s", task="t", seed=seed, budget=Budget(**values))
+
+
+def run(task: PredictionTask, seed: int = 0) -> tuple[Outcome, dict[str, Tensor]]:
+    torch.manual_seed(seed)
+    method = Everything(kept=[])
+    outcome = task.run(method, Rows, context(seed))
+    return outcome, method.kept[0].state_dict()
+
+
+KINDS = ["classification", "regression", "multilabel"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_test_part_does_not_touch_training(kind: str) -> None:
+    clean = splits(kind)
+    rng = np.random.default_rng(9)
+    poison = Examples(
+        rng.normal(size=(20, 4)) * 1e3, rng.permutation(clean.test.targets) * 0 + clean.test.targets[::-1]
+    )
+    (one, state), (other, poisoned) = run(make_task(kind)), run(make_task(kind, replace(clean, test=poison)))
+    assert all(torch.equal(state[name], poisoned[name]) for name in state)
+    assert one.curves == other.curves
+    main = one.main_metric
+    assert one.metrics[f"val {main}"] == other.metrics[f"val {main}"]
+    assert one.metrics[main] != other.metrics[main]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_are_deterministic_and_seeds_differ(kind: str) -> None:
+    (one, a), (again, b), (_, c) = run(make_task(kind)), run(make_task(kind)), run(make_task(kind), seed=1)
+    assert one.metrics == again.metrics and one.curves == again.curves and one.examples == again.examples
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not torch.equal(a["head.weight"], c["head.weight"])
+
+
+def test_outcome_holds_both_parts_costs_and_times() -> None:
+    outcome, _ = run(make_task("classification"))
+    assert set(outcome.metrics) == {"accuracy", "val accuracy"} and outcome.main_metric == "accuracy"
+    assert outcome.metrics["accuracy"].n == 20 and outcome.metrics["val accuracy"].n == 12
+    assert set(outcome.times) == {"load", "prepare", "fit", "evaluate", "measure"}
+    assert outcome.costs is not None and outcome.costs.unit == "row"
+    assert outcome.costs.params_total == 4 * 4 + 4 + 4 * 2 + 2
+    assert outcome.costs.flops == 2 * (4 * 4 + 4 * 2), "operations of one example"
+    assert len(outcome.examples["correct"]) == 20
+
+
+def test_test_examples_are_the_first_ones() -> None:
+    data = make_task("classification").setup(Rows, context(test_examples=7)).data
+    assert len(data.test) == 7
+    assert torch.equal(data.test.targets, torch.from_numpy(splits("classification").test.targets[:7]))
+
+
+def test_calibration_comes_from_the_training_part_and_is_the_same_for_everyone() -> None:
+    setup = make_task("classification").setup(Rows, context())
+    batches = setup.context.batches()
+    assert [len(inputs) for inputs, _ in batches] == [8, 8, 4]
+    rows = {tuple(item.tolist()) for item, _ in setup.data.train}
+    seen = [tuple(row.tolist()) for inputs, _ in batches for row in inputs]
+    assert set(seen) <= rows and len(set(seen)) == 20
+    again = make_task("classification").setup(Rows, context()).context.calibration()
+    other = make_task("classification").setup(Rows, context(seed=1)).context.calibration()
+    assert torch.equal(again[0], batches[0][0]) and not torch.equal(other[0], again[0])
+
+
+def test_head_and_backbone_depend_on_the_seed_alone() -> None:
+    states = [
+        make_task(kind).setup(Rows, context(seed)).model.state_dict()
+        for kind, seed in (("classification", 0), ("regression", 0), ("classification", 1))
+    ]
+    assert torch.equal(states[0]["body.layer.weight"], states[1]["body.layer.weight"])
+    assert torch.equal(states[0]["head.weight"], states[1]["head.weight"])
+    assert not torch.equal(states[0]["head.weight"], states[2]["head.weight"])
+
+
+def test_regression_is_trained_on_standardised_targets_and_scored_in_its_unit() -> None:
+    task = make_task("regression")
+    data = task.setup(Rows, context()).data
+    train = data.train.targets
+    assert torch.allclose(train.mean(0), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(train.std(0, correction=0), torch.ones(2), atol=1e-5)
+    truth = torch.from_numpy(splits("regression").test.targets).float()
+    assert torch.allclose(data.scale.undo(data.test.targets), truth, atol=1e-3)
+
+    class Zero(Untrained):
+        def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+            for parameter in backbone.parameters():
+                nn.init.zeros_(parameter)
+            return backbone
+
+    rmse = task.run(Zero(), Rows, context()).metrics["rmse"].value
+    mean = torch.from_numpy(splits("regression").train.targets.mean(0)).float()
+    assert rmse == pytest.approx(((truth - mean) ** 2).mean().sqrt().item(), rel=1e-5)
+
+
+def test_scale_ignores_missing_values_and_leaves_other_targets_alone() -> None:
+    targets = np.array([[1.0, 10.0], [3.0, NAN], [NAN, 30.0]])
+    scale = Scale.of(targets, Target("regression", 2))
+    assert scale.mean.tolist() == [2.0, 20.0] and scale.deviation.tolist() == [1.0, 10.0]
+    labels = torch.tensor([[0.0, 1.0]])
+    assert torch.equal(Scale.of(targets, Target("multilabel", 2)).apply(labels), labels)
+    classes = torch.tensor([3, 1])
+    assert torch.equal(scale.apply(classes), classes) and torch.equal(scale.undo(classes), classes)
+
+
+def test_a_constant_target_is_not_divided_by_zero() -> None:
+    scale = Scale.of(np.array([[5.0], [5.0]]), Target("regression", 1))
+    assert scale.apply(torch.tensor([[5.0], [6.0]])).tolist() == [[0.0], [1.0]]
+    assert scale.undo(torch.tensor([[1.0]])).tolist() == [[6.0]]
+
+
+def test_losses_by_hand() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1))) / 2
+    assert prediction_loss(logits, torch.tensor([0, 1]), Target("classification", 2)).item() == pytest.approx(expected)
+    targets = torch.tensor([[1.0, NAN], [0.0, 1.0]])
+    squares = prediction_loss(logits, targets, Target("regression", 2)).item()
+    assert squares == pytest.approx((1 + 0 + 0) / 3)
+    binary = prediction_loss(logits, targets, Target("multilabel", 2)).item()
+    assert binary == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2) + math.log(1 + math.exp(-1))) / 3)
+
+
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_a_batch_without_any_label_adds_nothing(kind: str) -> None:
+    outputs = torch.randn(2, 1, requires_grad=True)
+    loss = prediction_loss(outputs, torch.full((2, 1), NAN), Target(kind, 1))  # type: ignore[arg-type]
+    loss.backward()
+    assert loss.item() == 0.0 and outputs.grad is not None and not outputs.grad.any()
+
+
+@pytest.mark.parametrize("kind", ["regression", "multilabel"])
+def test_missing_labels_go_through_the_whole_protocol(kind: str) -> None:
+    data = splits(kind)
+    for part in (data.train, data.val, data.test):
+        part.targets[::3, 1] = NAN
+    outcome, _ = run(make_task(kind, data))
+    assert math.isfinite(outcome.metrics[outcome.main_metric].value)
+    assert any(None in row for row in outcome.examples["target"])
+
+
+def test_prediction_is_in_eval_mode_in_order_and_independent_of_the_batch() -> None:
+    setup = make_task("classification").setup(Rows, context())
+    setup.model.train()
+    whole = predict(setup.model, setup.data.test, setup.data, 20)
+    parts = predict(setup.model, setup.data.test, setup.data, 3)
+    assert torch.allclose(whole, parts, atol=1e-6) and not setup.model.training
+    assert torch.allclose(whole[5], setup.model(setup.data.test[5][0][None])[0], atol=1e-6)
+
+
+def test_outputs_that_are_not_finite_raise() -> None:
+    class Broken(Untrained):
+        def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+            nn.init.constant_(backbone.get_submodule("head").weight, NAN)  # type: ignore[arg-type]
+            return backbone
+
+    with pytest.raises(FloatingPointError, match="not finite"):
+        make_task("classification").run(Broken(), Rows, context())
+
+
+def test_a_backbone_that_is_no_body_is_refused() -> None:
+    with pytest.raises(TypeError, match="must be a Body, not Linear"):
+        make_task("classification").setup(lambda generator: nn.Linear(2, 2), context())
+
+
+def test_unequal_lengths_are_refused() -> None:
+    data = splits("classification")
+    short = replace(data, train=Examples(data.train.inputs[:5], data.train.targets))
+    with pytest.raises(ValueError, match="5 inputs, but 40 targets"):
+        encode(Rows(torch.Generator()), short, Target("classification", 2), torch.device("cpu"))
+
+
+def test_pairs_look_inputs_up_only_when_asked() -> None:
+    asked: list[int] = []
+
+    class Lazy(Sequence[int]):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: Any) -> int:
+            asked.append(index)
+            return 10 * index
+
+    pairs = Paired(Lazy(), torch.arange(4))
+    assert len(pairs) == 4 and asked == []
+    assert pairs[2] == (20, torch.tensor(2)) and asked == [2]
+
+
+@pytest.fixture
+def make_predictor() -> Callable[[], Predictor]:
+    def make() -> Predictor:
+        generator = torch.Generator().manual_seed(0)
+        return Predictor(tiny.load(generator), 3, generator)
+
+    return make
+
+
+def test_anatomy_sees_through_a_predictor(make_predictor: Callable[[], Predictor]) -> None:
+    model = make_predictor()
+    anatomy = describe(model)
+    assert anatomy.model is model and anatomy.head is not None and anatomy.head.get() is model.head
+    assert anatomy.head.path == "head"
+    assert anatomy.blocks[0].linears[0].path == "body.network.blocks.0.attn.qkv"
+
+
+def rows_seen(share: float, seed: int = 0, as_list: bool = False) -> list[tuple[float, ...]]:
+    """First inputs of the training part under a budget."""
+    data = splits("regression")
+    if as_list:
+        data = replace(data, train=Examples(list(data.train.inputs), data.train.targets))
+    setup = make_task("regression", data).setup(Rows, context(seed, train_share=share))
+    assert len(setup.data.val) == 12 and len(setup.data.test) == 20
+    return [tuple(item.tolist()) for item, _ in setup.data.train]
+
+
+def test_a_share_of_the_training_part_is_random_and_part_of_a_larger_share() -> None:
+    whole, half, tenth = rows_seen(1.0), rows_seen(0.5), rows_seen(0.1)
+    assert (len(whole), len(half), len(tenth)) == (40, 20, 4)
+    assert set(tenth) < set(half) < set(whole)
+    assert half == [row for row in whole if row in half], "in the order they had"
+    assert half != whole[:20] and half == rows_seen(0.5) == rows_seen(0.5, as_list=True) != rows_seen(0.5, seed=1)
+    assert len(rows_seen(0.001)) == 1
+
+
+def test_inputs_and_targets_of_a_share_stay_together_and_set_the_scale() -> None:
+    train, few = splits("regression").train, make_task("regression").setup(Rows, context(train_share=0.25)).data
+    pairs = {tuple(np.float32(x)): y for x, y in zip(train.inputs, train.targets, strict=True)}
+    targets = np.stack([pairs[tuple(item.numpy())] for item, _ in few.train])
+    assert np.allclose(few.scale.undo(few.train.targets).numpy(), targets, rtol=1e-5)
+    assert np.allclose(few.scale.mean, targets.mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.5, NAN])
+def test_a_share_lies_in_0_to_1(share: float) -> None:
+    with pytest.raises(ValueError, match="train_share"):
+        Budget(train_share=share)
