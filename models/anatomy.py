@@ -1,15 +1,18 @@
 """One view of any backbone: ordered blocks, each with its attention, MLP, norms and linear sites.
 
-Transforms work on this view and never on module names. A describer (one file per family in `describers/`) knows the
-names of one family and builds the view; `register_describer` adds families from outside.
+Transforms work on this view and never on module names. A describer knows the names of one family and builds the view.
+Those of other libraries are files in `describers/`, each of which says in `SERVES` which classes it is for; models of
+our own and of users register theirs with `register_describer`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -218,30 +221,41 @@ class DescribesAttention(Protocol):
 
 
 Describer = Callable[[nn.Module], Anatomy]
-_registry: list[tuple[Callable[[nn.Module], bool], Describer]] = []
-_builtin_loaded = False
+_registered: list[tuple[Callable[[nn.Module], bool], Describer]] = []
+_listeners: list[set[str]] = []
 
 
 def register_describer(which: type[nn.Module] | Callable[[nn.Module], bool], describer: Describer) -> None:
     """Teach `describe` a new kind of model, given by its class or by a predicate. The newest registration wins."""
     matches = partial(_is_instance, which) if isinstance(which, type) else which
-    _load_builtin()
-    _registry.insert(0, (matches, describer))
+    _registered.insert(0, (matches, describer))
 
 
 def describe(model: nn.Module) -> Anatomy:
     """The anatomy of a model. Raises `UnknownAnatomy` when no describer knows it."""
-    _load_builtin()
-    for matches, describer in _registry:
-        if matches(model):
-            anatomy = describer(model)
-            _name_sites(anatomy, model)
-            return anatomy
-    name = type(model).__name__
-    raise UnknownAnatomy(
-        f"no describer knows {type(model).__module__}.{name}; "
-        f"register one: sparsebench.models.anatomy.register_describer({name}, describe_{name.lower()})"
-    )
+    describer = _describer_of(model)
+    if describer is None:
+        name = type(model).__name__
+        raise UnknownAnatomy(
+            f"no describer knows {type(model).__module__}.{name}; "
+            f"register one: sparsebench.models.anatomy.register_describer({name}, describe_{name.lower()})"
+        )
+    for used in _listeners:
+        used.add(getattr(describer, "__module__", type(describer).__module__))
+    anatomy = describer(model)
+    _name_sites(anatomy, model)
+    return anatomy
+
+
+@contextmanager
+def used_describers() -> Iterator[set[str]]:
+    """Collects, while it is open, the names of the Python modules whose describers `describe` calls."""
+    used: set[str] = set()
+    _listeners.append(used)
+    try:
+        yield used
+    finally:
+        _listeners[:] = [listener for listener in _listeners if listener is not used]
 
 
 def see_through(parent: nn.Module, name: str) -> Site:
@@ -274,24 +288,33 @@ def head_beside(model: nn.Module, body: nn.Module) -> Site | None:
     return see_through(model, names[-1]) if names and model is not body else None
 
 
-def comes_from(model: nn.Module, *modules: str) -> bool:
-    """Whether a class of the model, or a base class, is defined in one of these Python modules."""
-    return any(cls.__module__ in modules for cls in type(model).__mro__)
-
-
 def _is_instance(cls: type[nn.Module], model: nn.Module) -> bool:
     return isinstance(model, cls)
 
 
-def _load_builtin() -> None:
-    global _builtin_loaded
-    if _builtin_loaded:
-        return
-    _builtin_loaded = True
+def _describer_of(model: nn.Module) -> Describer | None:
+    for matches, describer in _registered:
+        if matches(model):
+            return describer
+    for cls in type(model).__mro__:
+        describer = _built_in().get(f"{cls.__module__}.{cls.__qualname__}")
+        if describer is not None:
+            return describer
+    return None
+
+
+@functools.cache
+def _built_in() -> Mapping[str, Describer]:
+    """The describers of `describers/` by the full name of each class that they serve."""
+    found: dict[str, Describer] = {}
     package = importlib.import_module(".describers", __package__)
     for info in pkgutil.iter_modules(package.__path__):
         family = importlib.import_module(f".describers.{info.name}", __package__)
-        _registry.append((family.matches, family.describe))
+        for name in family.SERVES:
+            if name in found:
+                raise ValueError(f"both {found[name].__module__} and {family.__name__} serve {name}")
+            found[name] = family.describe
+    return found
 
 
 def _sites(value: object) -> Iterator[Site]:

@@ -6,15 +6,13 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, comes_from, head_beside, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, head_beside, see_through
 from ..attention.prefixed_attention import through_cache
 
-_FAMILIES = ("bert", "roberta")
-
-
-def matches(model: nn.Module) -> bool:
-    """Whether the model is a BERT or RoBERTa."""
-    return comes_from(model, *(f"transformers.models.{family}.modeling_{family}" for family in _FAMILIES))
+SERVES = (
+    "transformers.models.bert.modeling_bert.BertPreTrainedModel",
+    "transformers.models.roberta.modeling_roberta.RobertaPreTrainedModel",
+)
 
 
 def describe(model: Any) -> Anatomy:

@@ -14,18 +14,23 @@ from ..anatomy import (
     DescribesMLP,
     Site,
     StackedExperts,
-    comes_from,
     head_beside,
     see_through,
 )
 from ..attention.prefixed_attention import through_cache
 
-_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "glm4_moe", "dots1")
-
-
-def matches(model: nn.Module) -> bool:
-    """Whether the model is of one of these families."""
-    return comes_from(model, *(f"transformers.models.{family}.modeling_{family}" for family in _FAMILIES))
+SERVES = (
+    "transformers.models.dots1.modeling_dots1.Dots1PreTrainedModel",
+    "transformers.models.glm4_moe.modeling_glm4_moe.Glm4MoePreTrainedModel",
+    "transformers.models.llama.modeling_llama.LlamaPreTrainedModel",
+    "transformers.models.mistral.modeling_mistral.MistralPreTrainedModel",
+    "transformers.models.mixtral.modeling_mixtral.MixtralPreTrainedModel",
+    "transformers.models.olmoe.modeling_olmoe.OlmoePreTrainedModel",
+    "transformers.models.qwen2.modeling_qwen2.Qwen2PreTrainedModel",
+    "transformers.models.qwen2_moe.modeling_qwen2_moe.Qwen2MoePreTrainedModel",
+    "transformers.models.qwen3.modeling_qwen3.Qwen3PreTrainedModel",
+    "transformers.models.qwen3_moe.modeling_qwen3_moe.Qwen3MoePreTrainedModel",
+)
 
 
 def describe(model: Any) -> Anatomy:

@@ -4,15 +4,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, head_beside, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, head_beside, see_through
 from ..attention.prefixed_attention import bare, extended_mask, joined
 
+SERVES = ("transformers.models.vit.modeling_vit.ViTPreTrainedModel",)
 _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
-
-
-def matches(model: nn.Module) -> bool:
-    """Whether the model is a ViT of transformers."""
-    return comes_from(model, "transformers.models.vit.modeling_vit")
 
 
 def describe(model: Any) -> Anatomy:

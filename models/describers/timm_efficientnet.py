@@ -4,12 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Block, Site, comes_from, see_through
+from ..anatomy import MLP, Anatomy, Block, Site, see_through
 
-
-def matches(model: nn.Module) -> bool:
-    """Whether the model is an EfficientNet of timm."""
-    return comes_from(model, "timm.models.efficientnet") and hasattr(model, "conv_stem")
+SERVES = ("timm.models.efficientnet.EfficientNet",)
 
 
 def describe(model: Any) -> Anatomy:

@@ -5,15 +5,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, see_through
 from ..attention.prefixed_attention import bare, extended_mask, joined
 
+SERVES = ("timm.models.vision_transformer.VisionTransformer",)
 _BRANCHES = (("norm1", "attn", "ls1", "drop_path1"), ("norm2", "mlp", "ls2", "drop_path2"))
-
-
-def matches(model: nn.Module) -> bool:
-    """Whether the model is a VisionTransformer of timm."""
-    return comes_from(model, "timm.models.vision_transformer") and hasattr(model, "patch_embed")
 
 
 def describe(model: Any) -> Anatomy:

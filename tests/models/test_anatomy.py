@@ -1,3 +1,5 @@
+import importlib
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +10,18 @@ import torch
 from timm.models.vision_transformer import ResPostBlock
 from torch import nn
 
-from sparsebench.models.anatomy import Anatomy, Site, UnknownAnatomy, Wrapper, describe, inner_sites, register_describer
+from sparsebench.models import anatomy as anatomy_module
+from sparsebench.models import describers
+from sparsebench.models.anatomy import (
+    Anatomy,
+    Site,
+    UnknownAnatomy,
+    Wrapper,
+    describe,
+    inner_sites,
+    register_describer,
+    used_describers,
+)
 
 Build = Callable[[str], nn.Module]
 TRANSFORMERS = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")
@@ -137,6 +150,47 @@ def test_registered_wrapper_is_seen_through(build: Build) -> None:
     anatomy = describe(model)
     assert anatomy.head is not None and anatomy.head.get() is model.head
     assert anatomy.blocks[0].linears[0].path == "body.blocks.0.attn.qkv"
+
+
+def test_the_nearest_class_decides(build: Build) -> None:
+    class Mine(type(build("llama"))):
+        pass
+
+    model = Mine(build("llama").config)
+    assert len(describe(model).blocks) == 2
+    with pytest.raises(UnknownAnatomy, match="LlamaDecoderLayer"):
+        describe(model.model.layers[0])
+
+
+def test_describers_name_classes_that_there_are() -> None:
+    for info in pkgutil.iter_modules(describers.__path__):
+        for name in importlib.import_module(f"{describers.__name__}.{info.name}").SERVES:
+            module, _, cls = name.rpartition(".")
+            assert issubclass(getattr(importlib.import_module(module), cls), nn.Module)
+
+
+def test_two_describers_of_one_class_are_refused(tmp_path, monkeypatch) -> None:
+    served = anatomy_module._built_in()
+    (tmp_path / "again.py").write_text(f"SERVES = ({min(served)!r},)\n\n\ndef describe(model):\n    return model\n")
+    monkeypatch.setattr(describers, "__path__", [*describers.__path__, str(tmp_path)])
+    anatomy_module._built_in.cache_clear()
+    with pytest.raises(ValueError, match=rf"both .*again.* serve {min(served)}"):
+        describe(nn.Linear(2, 2))
+    monkeypatch.undo()
+    del sys.modules[f"{describers.__name__}.again"]
+    anatomy_module._built_in.cache_clear()
+    assert anatomy_module._built_in().keys() == served.keys()
+
+
+def test_who_described_is_known(build: Build) -> None:
+    models = {name: build(name) for name in ("llama", "bert", "timm_vit")}
+    with used_describers() as used:
+        describe(models["llama"])
+        with used_describers() as inner:
+            describe(models["timm_vit"])
+    describe(models["bert"])
+    assert inner == {"sparsebench.models.describers.timm_vit"}
+    assert used == {"sparsebench.models.describers.hf_decoder"} | inner
 
 
 def test_import_is_light() -> None:

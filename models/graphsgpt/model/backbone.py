@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
 
+from ...anatomy import register_describer
 from ...attention.attention_product import attention
 from ..tokens.batch import TokenBatch
+from .anatomy import describe
 from .configuration import GraphsGPTConfig
 from .heads import FromZero
 from .positions import GraphPositions, StableEmbedding, orthonormal
@@ -121,3 +123,6 @@ class GraphsGPTPreTrainedModel(PreTrainedModel):
         elif isinstance(module, GraphPositions):
             rows, columns = module.codes.shape
             initialization.copy_(module.codes, orthonormal(rows, columns, generator))
+
+
+register_describer(GraphsGPTPreTrainedModel, describe)

@@ -4,16 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, comes_from, see_through
-from ..attention.attention_product import attention
-from ..attention.prefixed_attention import bare, extended_mask, joined
-
-_FAMILY = "sparsebench.models.graphsgpt"
-
-
-def matches(model: nn.Module) -> bool:
-    """Whether the model is a `Graph2Seq`, a `GraphGPT` or a `GraphsGPT`."""
-    return comes_from(model, *(f"{_FAMILY}.{part}" for part in ("encoder", "decoder", "modeling")))
+from ...anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, see_through
+from ...attention.attention_product import attention
+from ...attention.prefixed_attention import bare, extended_mask, joined
 
 
 def describe(model: Any) -> Anatomy:
