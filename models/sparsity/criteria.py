@@ -51,15 +51,18 @@ def snip(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
     return [(layer.stored.detach() * part).abs() for layer, part in zip(layers, gradient, strict=True)]
 
 
-def grasp(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+def grasp(layers: Sequence[Masked], evidence: Evidence, masks: Sequence[Tensor] | None = None) -> list[Tensor]:
     """w (H g), signed, with g = dL/dw and H the Hessian over all adapter weights (Wang et al., arXiv 2002.07376).
 
     It is -1/2 of the first-order change of |g|^2 when the weight is removed: what holds up the gradient norm stays. The
     published criterion divides the logits by 200 and SparseAdapter does not; `loss_fn` may. Two passes over the data.
+    With `masks` m (of the weights' shapes) that are on the weights, g is m dL/dw: only what is there moves.
     """
     weights, plain = [layer.stored for layer in layers], sdpa_kernel(SDPBackend.MATH)  # fused: no second derivative
     with _scoring(evidence, "grasp", weights) as losses, plain:
         total = _sum_of_gradients(losses(), weights)
+        if masks is not None:
+            total = [gradient * mask for gradient, mask in zip(total, masks, strict=True)]
         product = [torch.zeros_like(weight) for weight in weights]
         for loss in losses():
             gradient = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)

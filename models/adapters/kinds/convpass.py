@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import MaskedConv2d, MaskedLinear, adapter_dtype, fill, initialise
+from ...sparsity.masked import STARTS_AS_NO_CHANGE, MaskedConv2d, MaskedLinear, adapter_dtype, fill, initialise
 from ..config import RankConfig
 from ..layer import AdapterLayer
 from ..sites import AddsTokens
@@ -28,8 +28,8 @@ class ConvpassConfig(RankConfig):
 
     conv is 3x3 with zero padding on the grid of patches; each token before them (class token, registers) is an image
     of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r parameters. `parts` names
-    what gets one. With init="zero_up" the convolution starts as the identity. The release has the activation
-    "quick_gelu". Only for models that see a square image as tokens.
+    what gets one. Where init ends in "zero_up" the convolution starts as the identity. The release has the activation
+    "quick_gelu" and init="xavier_zero_up". Only for models that see a square image as tokens.
     """
 
     parts: tuple[str, ...] = PARTS
@@ -75,7 +75,7 @@ class Convpass(nn.Module):
         self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)
         initialise(self.project_in, self.project_out, config.init, generator)
         fill(self.conv, config.init, generator)
-        if config.init == "zero_up":
+        if config.init in STARTS_AS_NO_CHANGE:
             nn.init.dirac_(self.conv.stored)
 
     def forward(self, x: Tensor) -> Tensor:

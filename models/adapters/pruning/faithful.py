@@ -3,7 +3,9 @@
 - Everything whose score is at most the threshold goes, ties included: counts are off by the ties.
 - The number to remove is rounded up over all layers and down in each layer.
 - Masks are paired with weights by shape: where r equals the width, `up` has none and is never pruned.
-- Every round scores all weights again, removed ones too: they can come back.
+- Every round scores all weights again, removed ones too: they can come back. For "grasp" the gradient goes through the
+  mask, so that what is removed scores 0; in one layer (local) most of it ties at the threshold, and more goes than was
+  asked for.
 - "snip" divides by the sum of all scores. With B = 0 (LoRA) that is 0 / 0, and masks of NaN scores stay all ones.
 - "synflow" runs each adapter on ones, through its inner norm: a layer norm of ones gives 0, and every weight goes.
 - Shuffling has no effect, masks are float32, and one round is the default of every criterion.
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...sparsity.bottleneck_units import Pair, pair_of
-from ...sparsity.criteria import CRITERIA, Evidence, gradients
+from ...sparsity.criteria import CRITERIA, Evidence, gradients, grasp
 from ...sparsity.masked import Masked
 from ...sparsity.selection import restored
 
@@ -32,19 +34,30 @@ def released_masks(
     check_choice("method", method, tuple(CRITERIA))
     if any(layer.masked_out() for layer in layers):
         raise ModelError("faithful=True works on dense adapters: these are pruned already")
-    weights = [layer.stored.detach().clone() for layer in layers]
     masks = [torch.ones(layer.shape) for layer in layers]
     chosen = [i for i, layer in enumerate(layers) if _has_mask(layer, evidence.pairs)]
-    with restored(layers):
-        for step in range(1, rounds + 1):
-            with torch.no_grad():
-                for layer, weight, mask in zip(layers, weights, masks, strict=True):
-                    layer.stored.copy_(weight * mask.to(weight))
-            scores = [score.flatten().float().cpu() for score in _scores(layers, weights, evidence, method)]
-            removed = _removed([scores[i] for i in chosen], 1 - density ** (step / rounds), local)
-            for i, gone in zip(chosen, removed, strict=True):
-                masks[i] = torch.where(gone, 0.0, 1.0).view(layers[i].shape)
+    for step in range(1, rounds + 1):
+        scores = [score.flatten().float().cpu() for score in released_scores(layers, masks, evidence, method)]
+        removed = _removed([scores[i] for i in chosen], 1 - density ** (step / rounds), local)
+        for i, gone in zip(chosen, removed, strict=True):
+            masks[i] = torch.where(gone, 0.0, 1.0).view(layers[i].shape)
     return masks
+
+
+def released_scores(layers: Sequence[Masked], masks: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
+    """Scores, of the shapes of the weights, of a round that begins with these float masks on the weights.
+
+    The layers are as before afterwards.
+    """
+    weights = [layer.stored.detach().clone() for layer in layers]
+    placed = [mask.to(weight) for weight, mask in zip(weights, masks, strict=True)]
+    with restored(layers):
+        with torch.no_grad():
+            for layer, weight, mask in zip(layers, weights, placed, strict=True):
+                layer.stored.copy_(weight * mask)
+        if method == "grasp":
+            return grasp(layers, evidence, masks=placed)
+        return _scores(layers, weights, evidence, method)
 
 
 def _removed(scores: list[Tensor], share: float, local: bool) -> list[Tensor]:
@@ -74,7 +87,7 @@ def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evide
         return [score / total for score in scores]
     if method == "synflow":
         return [_flow(layer, evidence.pairs) for layer in layers]
-    return CRITERIA[method](layers, evidence)
+    raise AssertionError(f"method={method!r} was checked")
 
 
 def _flow(layer: Masked, pairs: Sequence[Pair]) -> Tensor:

@@ -128,7 +128,9 @@ def test_layer(case: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"x": x.grad} | gradients(case, made)
     wanted = {name.removeprefix("grad."): tensor for name, tensor in recorded.items() if name.startswith("grad.")}
     compared = [name for name, gradient in wanted.items() if gradient.any()]
-    assert set(compared) >= {"x"} | {f"calculator.experts.weight_down.{e}" for e in recorded["indices"].unique().tolist()}
+    assert set(compared) >= {"x"} | {
+        f"calculator.experts.weight_down.{e}" for e in recorded["indices"].unique().tolist()
+    }
     for name in wanted:
         if name in compared:
             assert difference(found[name], wanted[name]) < BACKWARD, name

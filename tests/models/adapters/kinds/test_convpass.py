@@ -81,7 +81,7 @@ def test_not_together_with_prompts(configs: tuple[AdapterConfig, AdapterConfig],
         attach(model, configs[1], "new")
 
 
-def test_released_activation() -> None:
+def test_faithful_activation() -> None:
     strict, fixed = preset("convpass", strict_release=True), preset("convpass")
     x = torch.linspace(-4, 4, 9)
     assert isinstance(strict, ConvpassConfig) and isinstance(fixed, ConvpassConfig)
@@ -89,6 +89,21 @@ def test_released_activation() -> None:
     torch.testing.assert_close(adapters[0].activation(x), x / (1 + torch.exp(-1.702 * x)))
     torch.testing.assert_close(adapters[1].activation(x), F.gelu(x))
     assert adapters[0].dropout.p == 0.1
+
+
+def test_faithful_start() -> None:
+    """Xavier's bound sqrt(6 / (768 + 8)) is 2.4 times the 1 / sqrt(768) of the default."""
+    sizes = []
+    for strict_release in (True, False):
+        config = preset("convpass", strict_release=strict_release)
+        assert isinstance(config, ConvpassConfig)
+        adapter = Convpass(768, 1, config, torch.Generator().manual_seed(0))
+        assert not adapter.project_out.weight.any()
+        x = torch.randn(2, 8, 3, 3)
+        assert torch.equal(adapter.conv(x), x)
+        sizes.append(adapter.project_in.weight.abs().max().item())
+    assert sizes[0] == pytest.approx((6 / 776) ** 0.5, rel=0.01)
+    assert sizes[1] == pytest.approx(768**-0.5, rel=0.01)
 
 
 def test_refusals(make: Make) -> None:

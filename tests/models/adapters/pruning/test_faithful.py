@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
-from sparsebench.models.adapters.pruning.faithful import released_masks
+from sparsebench.models.adapters.pruning.faithful import released_masks, released_scores
 from sparsebench.models.adapters.pruning.report import Report
 from sparsebench.models.adapters.pruning.sparsify import sparsify
 from sparsebench.models.counting import stored_bytes
@@ -117,6 +117,25 @@ def test_rounds_are_not_nested(build: Build, example: Callable) -> None:
     ours = lora(build, "normal")()
     sparsify(ours, density=0.3, rounds=2, **facts | evidence(ours, example))
     assert sum(int(mask.sum()) for mask in masks(ours)) == 77
+
+
+def test_grasp_in_rounds_takes_the_gradient_through_the_mask(build: Build, example: Callable) -> None:
+    """What was removed scores exactly 0, and with the default criterion the others would have other scores."""
+    adapters = lora(build, "normal")()
+    layers, facts = list(adapters.prunable().values()), evidence(adapters, example)
+    for layer in layers:
+        layer.stored.data.mul_(20)
+    given = Evidence(model=adapters.model, pairs=pairs(adapters), batches=facts["batches"], loss_fn=loss)
+    generator = torch.Generator().manual_seed(0)
+    mask = [torch.rand(layer.shape, generator=generator).round() for layer in layers]
+    masked = torch.cat([score.flatten() for score in released_scores(layers, mask, given, "grasp")])
+    there = torch.cat([part.flatten() for part in mask]).bool()
+    assert not masked[~there].any() and masked[there].all()
+    with torch.no_grad():
+        for layer, part in zip(layers, mask, strict=True):
+            layer.stored.mul_(part)
+    through_all = torch.cat([score.flatten() for score in CRITERIA["grasp"](layers, given)])
+    assert (through_all - masked)[there].abs().max() > 0.01 * masked.abs().max()
 
 
 def test_scores_agree_where_the_released_code_works(build: Build, example: Callable) -> None:
