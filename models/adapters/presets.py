@@ -17,108 +17,109 @@ from .kinds.shared_parallel import StreamConfig
 from .kinds.ssf import SSFConfig
 
 
-def preset(name: str, *, strict_release: bool = False, **changes: Any) -> AdapterConfig:
+def preset(name: str, *, faithful: bool = False, **changes: Any) -> AdapterConfig:
     """The configuration of published adapters, with `changes` to its fields.
 
-    `strict_release` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a
+    `faithful` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a
     LayerNorm of their own on the input and both projections N(0, 0.02^2), which SNIP needs and SynFlow, in that code,
     does not survive; and others as in the release of their own authors. Raises `ModelError` for an unknown name or
     value.
     """
     check_choice("preset", name, tuple(PRESETS))
-    return dataclasses.replace(PRESETS[name](strict_release), **changes)
+    return dataclasses.replace(PRESETS[name](faithful), **changes)
 
 
-def houlsby(strict_release: bool) -> BottleneckConfig:
-    """Two adapters per block, GELU, near the identity at first (Houlsby et al., arXiv 1902.00751). Strict: ReLU."""
-    if strict_release:
-        return _released(BottleneckConfig(r=64, placement="houlsby"))
+def houlsby(faithful: bool) -> BottleneckConfig:
+    """Two adapters per block, GELU, near the identity at first (Houlsby et al., arXiv 1902.00751). Faithful: ReLU."""
+    if faithful:
+        return _faithful(BottleneckConfig(r=64, placement="houlsby"))
     return BottleneckConfig(r=64, placement="houlsby", activation="gelu", init="truncated")
 
 
-def pfeiffer(strict_release: bool) -> BottleneckConfig:
+def pfeiffer(faithful: bool) -> BottleneckConfig:
     """One adapter per block, at its end, ReLU (Pfeiffer et al., arXiv 2005.00247; their width is d / 16)."""
     config = BottleneckConfig(r=64, placement="pfeiffer", activation="relu", init="normal")
-    return _released(config) if strict_release else config
+    return _faithful(config) if faithful else config
 
 
-def parallel(strict_release: bool) -> BottleneckConfig:
+def parallel(faithful: bool) -> BottleneckConfig:
     """An adapter beside the FFN, no change at first (He et al., arXiv 2110.04366)."""
     config = BottleneckConfig(r=64, placement="parallel", activation="relu")
-    return _released(config) if strict_release else config
+    return _faithful(config) if faithful else config
 
 
-def scaled_parallel(strict_release: bool) -> BottleneckConfig:
+def scaled_parallel(faithful: bool) -> BottleneckConfig:
     """`parallel` times 4, the scale for summarisation (there with r=512)."""
-    return dataclasses.replace(parallel(strict_release), scale=4.0)
+    return dataclasses.replace(parallel(faithful), scale=4.0)
 
 
-def mam(strict_release: bool) -> CombinedConfig:
+def mam(faithful: bool) -> CombinedConfig:
     """Mix-and-match: a prefix in the attention, a scaled parallel adapter beside the FFN (arXiv 2110.04366).
 
     The released settings for GLUE: length 16 through an MLP of width 800, r=16, scale 2 (for summarisation: length 30,
-    r=512, scale 4). Strict: no difference. Only the adapters can be pruned.
+    r=512, scale 4). Faithful: no difference. Only the adapters can be pruned.
     """
     ffn = dataclasses.replace(parallel(False), r=16, scale=2.0)
     return CombinedConfig(parts=(PrefixConfig(length=16, bottleneck=800), ffn))
 
 
-def adaptformer(strict_release: bool) -> StreamConfig:
-    """An adapter beside the FFN that reads the residual stream (Chen et al., arXiv 2205.13535). Strict: no difference.
+def adaptformer(faithful: bool) -> StreamConfig:
+    """An adapter beside the FFN that reads the residual stream (Chen et al., arXiv 2205.13535).
 
     That is the released code; in the paper the adapter reads the norm, as BottleneckConfig(placement="parallel") does.
+    Faithful: no difference.
     """
     return StreamConfig(r=64, placement="ffn", activation="relu", scale=0.1, dropout=0.1)
 
 
-def adapter_plus(strict_release: bool) -> StreamConfig:
+def adapter_plus(faithful: bool) -> StreamConfig:
     """An adapter after the block, with a learned scale per channel (Steitz and Roth, arXiv 2406.06820).
 
-    Strict: no difference. Its release also drops whole adapters at random in training, which is not done here.
+    Faithful: no difference. Its release also drops whole adapters at random in training, which is not done here.
     """
     return StreamConfig(r=8, placement="after", scale="channel", init="truncated")
 
 
-def idat_sequential(strict_release: bool) -> StreamConfig:
-    """iDAT's "gist_seq_adapter" (arXiv 2403.15750): an adapter after the block. Strict: projections N(0, 0.02^2)."""
-    return StreamConfig(r=4, placement="after", scale=1.0, init="normal" if strict_release else "zero_up")
+def idat_sequential(faithful: bool) -> StreamConfig:
+    """iDAT's "gist_seq_adapter" (arXiv 2403.15750): an adapter after the block. Faithful: projections N(0, 0.02^2)."""
+    return StreamConfig(r=4, placement="after", scale=1.0, init="normal" if faithful else "zero_up")
 
 
-def idat_adaptformer(strict_release: bool) -> StreamConfig:
-    """iDAT's "adaptformer": an adapter beside the FFN that reads the residual stream. Strict: as above."""
-    return StreamConfig(r=4, placement="ffn", init="normal" if strict_release else "zero_up")
+def idat_adaptformer(faithful: bool) -> StreamConfig:
+    """iDAT's "adaptformer": an adapter beside the FFN that reads the residual stream. Faithful: as above."""
+    return StreamConfig(r=4, placement="ffn", init="normal" if faithful else "zero_up")
 
 
-def idat_shared_parallel(strict_release: bool) -> StreamConfig:
-    """iDAT's "gist_shared_par_adapter": one adapter beside both attention and FFN. Strict: as above."""
-    return StreamConfig(r=4, placement="shared", init="normal" if strict_release else "zero_up")
+def idat_shared_parallel(faithful: bool) -> StreamConfig:
+    """iDAT's "gist_shared_par_adapter": one adapter beside both attention and FFN. Faithful: as above."""
+    return StreamConfig(r=4, placement="shared", init="normal" if faithful else "zero_up")
 
 
-def convpass(strict_release: bool) -> ConvpassConfig:
-    """3x3 convolutions beside attention and FFN (Jie and Deng, arXiv 2207.07039). Strict: the activation "quick_gelu"
+def convpass(faithful: bool) -> ConvpassConfig:
+    """3x3 convolutions beside attention and FFN (Jie and Deng, arXiv 2207.07039). Faithful: the activation "quick_gelu"
     and a Xavier start, 2.4 times as large as ours at width 768.
 
     The authors choose `scale` per task.
     """
     config = ConvpassConfig(r=8, activation="gelu", dropout=0.1)
-    if strict_release:
+    if faithful:
         return dataclasses.replace(config, activation="quick_gelu", init="xavier_zero_up")
     return config
 
 
-def rep_adapter(strict_release: bool) -> RepAdapterConfig:
-    """Linear adapters before attention and FFN (Luo et al., arXiv 2302.08106), `scale` per task. Strict: the same."""
+def rep_adapter(faithful: bool) -> RepAdapterConfig:
+    """Linear adapters before attention and FFN (Luo et al., arXiv 2302.08106), `scale` per task. Faithful: the same."""
     return RepAdapterConfig(r=8, groups=2, dropout=0.1)
 
 
-def fact(strict_release: bool) -> FacTConfig:
-    """FacT-TT (Jie and Deng, arXiv 2212.03145), `r` up to 16 and `scale` per task. Strict: the same."""
+def fact(faithful: bool) -> FacTConfig:
+    """FacT-TT (Jie and Deng, arXiv 2212.03145), `r` up to 16 and `scale` per task. Faithful: the same."""
     return FacTConfig(r=16, dropout=0.1)
 
 
-def ssf(strict_release: bool) -> SSFConfig:
-    """Scales and shifts (Lian et al., arXiv 2210.08823), no change at first. Strict: a random start."""
-    return SSFConfig(init="normal" if strict_release else "identity")
+def ssf(faithful: bool) -> SSFConfig:
+    """Scales and shifts (Lian et al., arXiv 2210.08823), no change at first. Faithful: a random start."""
+    return SSFConfig(init="normal" if faithful else "identity")
 
 
 PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
@@ -140,8 +141,8 @@ PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
         ssf,
     )
 }
-"""Makers of the presets, each called with `strict_release`."""
+"""Makers of the presets, each called with `faithful`."""
 
 
-def _released(config: BottleneckConfig) -> BottleneckConfig:
+def _faithful(config: BottleneckConfig) -> BottleneckConfig:
     return dataclasses.replace(config, activation="relu", norm="in", init="normal")

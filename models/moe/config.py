@@ -83,7 +83,7 @@ class MoEConfig:
     - `balance`, `balance_coef`: what `aux_loss` returns, described in `balance.py`.
     - `capacity`: in training an expert takes at most ceil(capacity * tokens * k / N) tokens; the rest are dropped.
 
-    `strict_release`: reproduce the balance losses as the authors' code computes them (see `balance.py`). `attn`: also
+    `faithful`: reproduce the balance losses as the authors' code computes them (see `balance.py`). `attn`: also
     convert the attention of `layers`. Raises `ModelError` for a combination that cannot work.
     """
 
@@ -109,7 +109,7 @@ class MoEConfig:
     capacity: float | None = None
     layers: Literal["all"] | tuple[int, ...] = "all"
     attn: AttnMoEConfig | None = None
-    strict_release: bool = False
+    faithful: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ class LlamaMoEV1(MoEMethod):
     """Another of the paper's constructions of the experts."""
     scale: Literal["paper", "norm", "exact", "calibrated"] | float | None = None
     """Factor of the routed output; "paper" is N/k, "calibrated" is fitted per layer."""
-    strict_release: bool = False
+    faithful: bool = False
     """With the defects of the released code (they act in training only)."""
 
     def moe_config(self, seed: int) -> MoEConfig:
@@ -37,4 +37,4 @@ class LlamaMoEV1(MoEMethod):
         if self.split in ("gradient", "gradient_share"):
             changes["importance"] = "gradient"
         given = {name: value for name, value in changes.items() if value is not None}
-        return preset(PRESETS[self.preset], strict_release=self.strict_release, seed=seed, **given)
+        return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, **given)

@@ -23,10 +23,10 @@ class LlamaMoEV2(MoEMethod):
     """Factor of the routed output; "calibrated" is fitted per layer."""
     align: bool = False
     """Match mean and variance of each layer's output to the dense model's on the calibration data."""
-    strict_release: bool = False
+    faithful: bool = False
     """With the defects of the released code: routers that cannot learn, shrunken attention."""
 
     def moe_config(self, seed: int) -> MoEConfig:
         """The preset with its changes."""
         changes: dict[str, Any] = {} if self.scale is None else {"scale": self.scale}
-        return preset(PRESETS[self.preset], strict_release=self.strict_release, seed=seed, align=self.align, **changes)
+        return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, align=self.align, **changes)

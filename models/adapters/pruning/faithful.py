@@ -27,7 +27,7 @@ from ...sparsity.masked import Masked
 from ...sparsity.selection import restored
 
 
-def released_masks(
+def faithful_masks(
     layers: Sequence[Masked], evidence: Evidence, *, method: str, density: float, local: bool, rounds: int
 ) -> list[Tensor]:
     """Float masks of the shapes of the weights; after round t of T the aim is density^(t / T)."""
@@ -37,14 +37,14 @@ def released_masks(
     masks = [torch.ones(layer.shape) for layer in layers]
     chosen = [i for i, layer in enumerate(layers) if _has_mask(layer, evidence.pairs)]
     for step in range(1, rounds + 1):
-        scores = [score.flatten().float().cpu() for score in released_scores(layers, masks, evidence, method)]
+        scores = [score.flatten().float().cpu() for score in faithful_scores(layers, masks, evidence, method)]
         removed = _removed([scores[i] for i in chosen], 1 - density ** (step / rounds), local)
         for i, gone in zip(chosen, removed, strict=True):
             masks[i] = torch.where(gone, 0.0, 1.0).view(layers[i].shape)
     return masks
 
 
-def released_scores(layers: Sequence[Masked], masks: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
+def faithful_scores(layers: Sequence[Masked], masks: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
     """Scores, of the shapes of the weights, of a round that begins with these float masks on the weights.
 
     The layers are as before afterwards.

@@ -15,7 +15,7 @@ from ...sparsity.granularity import Candidates, Entries, Units
 from ...sparsity.masked import Masked
 from ...sparsity.selection import Group, choose, shuffled
 from ..adapter_set import AdapterSet
-from .faithful import released_masks
+from .faithful import faithful_masks
 from .report import Report, describe_pruning
 
 RANDOM = ("er", "erk")  # random scores, densities by shape
@@ -54,7 +54,7 @@ def sparsify(
     `shuffle_within_layer` keeps only how many entries each layer has and draws which: the control for any criterion
     (Frankle et al., arXiv 2009.08576). `granularity="unit"` keeps whole bottleneck units, exactly round(density r), by
     the sum of their scores, and makes the layers narrower; with none left, one unit without weights stays.
-    `faithful=True` gives the masks of the released code, with its defects: see `released`.
+    `faithful=True` gives the masks of the released code, with its defects: see `faithful`.
 
     Raises `ModelError`, and prunes nothing, when a score is not finite or all are equal. With init="zero_up", up = 0
     makes every SNIP score 0: attach with init="normal", or train some steps first, so that both factors are non-zero.
@@ -67,7 +67,7 @@ def sparsify(
     members, sizes = list(layers.values()), {name: layer.shape.numel() for name, layer in layers.items()}
     ties = 0
     if faithful:
-        masks = released_masks(members, evidence, method=method, density=kept, local=scope == "local", rounds=rounds)
+        masks = faithful_masks(members, evidence, method=method, density=kept, local=scope == "local", rounds=rounds)
         for layer, mask in zip(members, masks, strict=True):
             layer.prune(mask.bool())
     else:

@@ -48,15 +48,16 @@ class DecodingConfig:
         if self.temperature < 0 or min(self.max_atoms, self.max_edges, top_k) < 1:
             raise ModelError(f"{self}: the temperature must not be negative, limits and top_k at least 1")
         check_choice("rules", self.rules, get_args(Rules))
-        if self.constrained and self.published:
+        chosen = self.faithful_choices
+        if self.constrained and chosen:
             raise ModelError(
-                f"{self.published} has no meaning in constrained decoding, which repairs every edge and aromatic bond: "
+                f"{chosen} has no meaning in constrained decoding, which repairs every edge and aromatic bond: "
                 "leave it out, or use constrained=False"
             )
 
     @property
-    def published(self) -> str:
-        """The published choices that are not at their defaults, as text; empty if there is none."""
+    def faithful_choices(self) -> str:
+        """The choices of the published code that are not at their defaults, as text; empty if there is none."""
         chosen = {"rules": self.rules != "strict", "valence_check": self.valence_check}
         chosen |= {"fix_aromatic": self.fix_aromatic}
         return ", ".join(f"{name}={getattr(self, name)!r}" for name, is_chosen in chosen.items() if is_chosen)
@@ -94,8 +95,9 @@ def check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig) ->
         raise ModelError(
             f"predict_atoms={config.predict_atoms} does not go with a vocabulary in {vocabulary.mode} mode"
         )
-    if vocabulary.mode == "improved" and decoding.published:
+    chosen = decoding.faithful_choices
+    if vocabulary.mode == "improved" and chosen:
         raise ModelError(
-            f"{decoding.published} has no meaning with a vocabulary in improved mode: the published rules need bonds "
+            f"{chosen} has no meaning with a vocabulary in improved mode: the published rules need bonds "
             "that name the elements of both ends (Vocabulary.faithful)"
         )

@@ -18,7 +18,7 @@ class ConditionEmbedding(nn.Module):
     """One token for each property that is wanted, and the mark of a request, which every word query carries.
 
     Values are standardised by the mean and deviation in the configuration. "magnitude": token p is W_p f(z) plus an
-    embedding of p, where f(z) holds z and sines and cosines of it. "published": LayerNorm(z row_p) plus an embedding
+    embedding of p, where f(z) holds z and sines and cosines of it. "faithful": LayerNorm(z row_p) plus an embedding
     of p; that norm is blind to scale, so little more than the sign of z is left.
     """
 
@@ -28,8 +28,8 @@ class ConditionEmbedding(nn.Module):
         self.statistics = [tuple(map(float, (config.properties or {})[name])) for name in properties]
         self.mark = StableEmbedding(1, width)
         self.positions = StableEmbedding(len(properties), width)
-        self.published = config.property_encoding == "published"
-        if self.published:
+        self.faithful = config.property_encoding == "faithful"
+        if self.faithful:
             self.rows = nn.Embedding(len(properties), width)
             self.norm = nn.LayerNorm(width)
         else:
@@ -44,7 +44,7 @@ class ConditionEmbedding(nn.Module):
         mean, deviation = values.new_tensor(self.statistics).unbind(1)
         present = ~values.isnan()
         z = ((values - mean) / deviation).masked_fill(~present, 0)
-        if self.published:
+        if self.faithful:
             tokens = self.norm(z.unsqueeze(-1) * self.rows.weight)
         else:
             features = value_features(z)

@@ -13,12 +13,12 @@ from ..tokens.vocabulary import Vocabulary
 
 EncoderIds = Literal["canonical", "random"]
 ConnectionLoss = Literal["cross_entropy", "contrastive"]
-PropertyEncoding = Literal["magnitude", "published"]
-PUBLISHED: dict[str, Any] = {
+PropertyEncoding = Literal["magnitude", "faithful"]
+FAITHFUL: dict[str, Any] = {
     "encoder_ids": "random",
     "predict_atoms": False,
     "connection_loss": "contrastive",
-    "property_encoding": "published",
+    "property_encoding": "faithful",
 }
 """The choices of the paper's checkpoints."""
 
@@ -31,7 +31,7 @@ class GraphsGPTConfig(PreTrainedConfig):
     and `GraphsGPTConfig.of(vocabulary)` sets all three. `num_words`: K, the graph words of a molecule. `max_atoms`:
     position codes, of `code_size` numbers each.
 
-    Choices; the defaults are ours, the published ones in brackets:
+    Choices; the defaults are ours, those of the published checkpoints ("faithful") in brackets:
 
     - `encoder_ids`: "canonical", the position ids of the tokens as they are, or "random": a permutation of all codes
       drawn for each molecule at every call ["random"].
@@ -43,7 +43,7 @@ class GraphsGPTConfig(PreTrainedConfig):
       `predict_atoms`. Without it they are predicted side by side [False].
     - `word_dropout`: share of training calls in which only the first K' words exist, K' uniform in 1..K [0].
     - `properties`: what a molecule can be asked for, name to (mean, deviation) over the training molecules; None for a
-      model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["published"].
+      model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["faithful"].
 
     `seed` of the initial weights. Raises `ModelError` for values that cannot work.
     """
@@ -73,6 +73,8 @@ class GraphsGPTConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
+        if self.property_encoding == "published":  # its name in configurations that older versions wrote
+            self.property_encoding = "faithful"
         check_choice("encoder_ids", self.encoder_ids, get_args(EncoderIds))
         check_choice("connection_loss", self.connection_loss, get_args(ConnectionLoss))
         check_choice("property_encoding", self.property_encoding, get_args(PropertyEncoding))
@@ -93,16 +95,16 @@ class GraphsGPTConfig(PreTrainedConfig):
                 raise ModelError(f"property {name!r} needs a mean and a deviation above 0, not {statistics}")
 
     @classmethod
-    def published(cls, num_words: int = 1, **changes: Any) -> GraphsGPTConfig:
-        """The model of the paper's checkpoints (1, 2, 4 or 8 words), with the published choices."""
-        fields: dict[str, Any] = {"num_words": num_words} | PUBLISHED | changes
+    def faithful(cls, num_words: int = 1, **changes: Any) -> GraphsGPTConfig:
+        """The model of the paper's checkpoints (1, 2, 4 or 8 words), with the faithful choices."""
+        fields: dict[str, Any] = {"num_words": num_words} | FAITHFUL | changes
         return cls(**fields)
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, **fields: Any) -> GraphsGPTConfig:
         """The configuration for a vocabulary; the other fields as given, choices by default those of its mode."""
         made: dict[str, Any] = {"num_atoms": len(vocabulary.nodes), "num_bonds": len(vocabulary.edges)}
-        made |= PUBLISHED if vocabulary.mode == "faithful" else {}
+        made |= FAITHFUL if vocabulary.mode == "faithful" else {}
         made |= {"vocabulary": vocabulary.to_dict()} | fields
         return cls(**made)
 

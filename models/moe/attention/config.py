@@ -30,7 +30,7 @@ class AttnMoEConfig:
     - `scale`: s, a number or "paper", "norm" or "exact". Only "exact" (k: mean coefficient 1 when the g_i sum to 1)
       gives back the dense layer for k = num_experts. The released script of LLaMA-MoE v2 sets 4.0 for 7 of 8.
     - `seed`: of the router, for `convert_attention` without a generator (`convert` goes on with that of the FFNs).
-    - `score`, `renorm`, `noise`, `straight_through`, `balance`, `balance_coef`, `strict_release`: as in `MoEConfig`.
+    - `score`, `renorm`, `noise`, `straight_through`, `balance`, `balance_coef`, `faithful`: as in `MoEConfig`.
 
     Raises `ModelError` for a value that cannot work.
     """
@@ -46,7 +46,7 @@ class AttnMoEConfig:
     router_init: RouterInit = "random"
     balance: Balance = "none"
     balance_coef: float = 1e-2
-    strict_release: bool = False
+    faithful: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,5 +71,5 @@ class AttnMoEConfig:
             scale=self.scale,
             balance=self.balance,
             balance_coef=self.balance_coef,
-            strict_release=self.strict_release,
+            faithful=self.faithful,
         )

@@ -18,6 +18,8 @@ from ..layer import Alignment, MoEFFN
 from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
 
 Recipe = dict[str, Any]
+RENAMED = {"strict_release": "faithful"}
+"""Fields of configurations in older folders, and what they are called today."""
 
 
 def recipe_of(model: nn.Module) -> Recipe:
@@ -46,7 +48,7 @@ def build(recipe: Recipe, config: Any) -> Any:
     with torch.device("meta"):
         model = _base(recipe["model"], config)
     for index, fields in recipe["attention"].items():
-        convert_attention(model, AttnMoEConfig(**fields), layers=(int(index),))
+        convert_attention(model, _attention_config(fields), layers=(int(index),))
     for block in describe(model).blocks:
         if str(block.index) in recipe["blocks"]:
             assert block.mlp is not None
@@ -125,8 +127,17 @@ def _layer(mlp: MLP, recipe: Recipe) -> MoEFFN:
 
 
 def _moe_config(fields: dict[str, Any]) -> MoEConfig:
-    attn = None if fields["attn"] is None else AttnMoEConfig(**fields["attn"])
-    return MoEConfig(**{**fields, "attn": attn})
+    attn = None if fields["attn"] is None else _attention_config(fields["attn"])
+    return MoEConfig(**{**_renamed(fields), "attn": attn})
+
+
+def _attention_config(fields: dict[str, Any]) -> AttnMoEConfig:
+    return AttnMoEConfig(**_renamed(fields))
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """With today's names: folders that older versions wrote have others."""
+    return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 
 def _groups(sizes: list[int]) -> list[Tensor]:

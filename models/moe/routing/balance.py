@@ -20,16 +20,16 @@ def balance_loss(config: MoEConfig, routing: Routing) -> Tensor:
     - "switch": N * sum_e f_e P_e, with f_e the picks of expert e per token and P_e its mean probability (Switch
       Transformers, arXiv 2101.03961, for k picks); k when both are uniform.
 
-    `strict_release` puts the formulas of the authors' code in their place: `smooth_load` with `released=True`, and
-    `released_switch_loss`, which is constant.
+    `faithful` puts the formulas of the authors' code in their place: `smooth_load` with `faithful=True`, and
+    `faithful_switch_loss`, which is constant.
     """
     if config.balance == "none" or len(routing.logits) == 0:
         return routing.logits.new_zeros(())
     if config.balance == "cv2":
-        load = smooth_load(routing, released=config.strict_release)
+        load = smooth_load(routing, faithful=config.faithful)
         loss = cv_squared(importance(routing)) + cv_squared(load)
-    elif config.strict_release:
-        loss = released_switch_loss(routing)
+    elif config.faithful:
+        loss = faithful_switch_loss(routing)
     else:
         loss = switch_loss(routing, sigmoid=config.score == "sigmoid")
     return config.balance_coef * loss
@@ -54,11 +54,11 @@ def importance(routing: Routing) -> Tensor:
     return empty.index_add(0, routing.index.flatten(), routing.weight.flatten())
 
 
-def smooth_load(routing: Routing, *, released: bool = False) -> Tensor:
+def smooth_load(routing: Routing, *, faithful: bool = False) -> Tensor:
     """Expected number of tokens of each expert if its own noise were drawn again (N,); `counts` without noise.
 
     P(expert e of a token is chosen) = Phi((logit_e - t_e) / std_e), where t_e is the k-th greatest noisy logit of the
-    other experts (arXiv 1701.06538, equations 8 and 9). The sum over experts is k T on average. `released` takes the
+    other experts (arXiv 1701.06538, equations 8 and 9). The sum over experts is k T on average. `faithful` takes the
     other of the two possible thresholds where the noise alone, without the logit, says so, as the code of LLaMA-MoE
     v1 does: the sum is then off.
     """
@@ -67,7 +67,7 @@ def smooth_load(routing: Routing, *, released: bool = False) -> Tensor:
         return counts(routing)
     best = routing.noisy.topk(k + 1, dim=-1).values
     if_in, if_out = best[:, k, None], best[:, k - 1, None]
-    compared = routing.noisy - routing.logits if released else routing.noisy
+    compared = routing.noisy - routing.logits if faithful else routing.noisy
     threshold = torch.where(compared > if_in, if_in, if_out)
     return torch.special.ndtr((routing.logits - threshold) / routing.std).sum(0)
 
@@ -79,7 +79,7 @@ def switch_loss(routing: Routing, *, sigmoid: bool = False) -> Tensor:
     return logits.shape[1] * (counts(routing) / len(logits) * probability.mean(0)).sum()
 
 
-def released_switch_loss(routing: Routing) -> Tensor:
+def faithful_switch_loss(routing: Routing) -> Tensor:
     """What the code of LLaMA-MoE v2 computes: the softmax is over the chosen logits, so that its mean is 1 / k.
 
     The value is N / k whatever the router does, and the gradient is 0.

@@ -146,11 +146,11 @@ def test_last_blocks_only(kind: str, make: Make) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("strict", [False, True])
-def test_presets_on_a_vit(name: str, strict: bool, make: Make, example: Callable, run: Callable) -> None:
+@pytest.mark.parametrize("faithful", [False, True])
+def test_presets_on_a_vit(name: str, faithful: bool, make: Make, example: Callable, run: Callable) -> None:
     model = make("timm_vit")
     batch, before = example(model), run(model, example(model))
-    adapters = attach(model, preset(name, strict_release=strict, seed=1))
+    adapters = attach(model, preset(name, faithful=faithful, seed=1))
     assert adapters.count() > 0 and run(model, batch).isfinite().all()
     adapters.remove()
     assert torch.equal(run(model, batch), before)

@@ -23,17 +23,17 @@ Build = Callable[[str], nn.Module]
     ],
 )
 def test_published_settings(name: str, fields: dict) -> None:
-    for strict_release in (False, True):
-        config = preset(name, strict_release=strict_release)
+    for faithful in (False, True):
+        config = preset(name, faithful=faithful)
         assert {field: getattr(config, field) for field in fields} == fields
-        assert config.strict_release == strict_release
+        assert config.faithful == faithful
 
 
 def test_attention_preset() -> None:
-    fixed, released = preset("v2_attn_7of8").attn, preset("v2_attn_7of8", strict_release=True).attn
+    fixed, released = preset("v2_attn_7of8").attn, preset("v2_attn_7of8", faithful=True).attn
     assert fixed is not None and released is not None
     assert (fixed.num_experts, fixed.top_k, fixed.mode, fixed.scale) == (8, 7, "drop_kv", "exact")
-    assert released.scale == 4.0 and released.strict_release
+    assert released.scale == 4.0 and released.faithful
 
 
 def test_changes_and_unknown_names() -> None:
@@ -75,13 +75,11 @@ def batches() -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-@pytest.mark.parametrize("strict_release", [False, True])
-def test_presets_convert_train_and_go_back(
-    name: str, strict_release: bool, build: Build, batches: list[Tensor]
-) -> None:
+@pytest.mark.parametrize("faithful", [False, True])
+def test_presets_convert_train_and_go_back(name: str, faithful: bool, build: Build, batches: list[Tensor]) -> None:
     model = build("llama")
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    config = preset(name, strict_release=strict_release, attn=None)
+    config = preset(name, faithful=faithful, attn=None)
     convert(model, config, batches).train()
     loss = model(batches[0], labels=batches[0]).loss + aux_loss(model)
     loss.backward()
@@ -91,11 +89,11 @@ def test_presets_convert_train_and_go_back(
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-@pytest.mark.parametrize("strict_release", [False, True])
-def test_the_released_1p7_router_never_learns(strict_release: bool, build: Build, batches: list[Tensor]) -> None:
+@pytest.mark.parametrize("faithful", [False, True])
+def test_the_released_1p7_router_never_learns(faithful: bool, build: Build, batches: list[Tensor]) -> None:
     model = build("llama").double()
-    convert(model, preset("v2_1p7top1", strict_release=strict_release), batches).train()
+    convert(model, preset("v2_1p7top1", faithful=faithful), batches).train()
     (model(batches[0], labels=batches[0]).loss + aux_loss(model)).backward()
     sizes = [float(m.router.weight.grad.norm()) for m in model.modules() if isinstance(m, MoEFFN)]
-    assert max(sizes) < 1e-15 if strict_release else min(sizes) > 1e-6
-    assert float(aux_loss(model).detach()) == pytest.approx(2 * 0.01 * 7) or not strict_release
+    assert max(sizes) < 1e-15 if faithful else min(sizes) > 1e-6
+    assert float(aux_loss(model).detach()) == pytest.approx(2 * 0.01 * 7) or not faithful

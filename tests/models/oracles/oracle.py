@@ -1,9 +1,9 @@
 """Recorded numbers of official code, and how near ours must come to them.
 
-Both sides compute in float32, whose unit round-off is u = 2^-24, and add the same numbers up in another order. A product
-with n terms then differs by about 2 sqrt(n) u of the size of its terms, and after d products in a row, one feeding the
-next, by d times as much. The greatest of many thousand such differences lies some four deviations out. The size of the
-terms is taken to be the greatest absolute value of the recorded tensor, as each is a sum of terms of both signs.
+Both sides compute in float32, whose unit round-off is u = 2^-24, and add the same numbers up in another order. The sum
+of n terms then differs by about 2 sqrt(n) u of their size, and after d sums in a row, each fed by the one before, by at
+most about d times as much. The greatest of many thousand such differences lies four deviations out. The size of the
+terms is taken to be the greatest absolute value of what was recorded, as each value is a sum of terms of both signs.
 """
 
 from __future__ import annotations

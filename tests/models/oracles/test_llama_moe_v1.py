@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsebench.models.moe import preset
-from sparsebench.models.moe.balance import importance, smooth_load
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.router import LinearRouter, MLPRouter, Router
+from sparsebench.models.moe.routing.balance import importance, smooth_load
+from sparsebench.models.moe.routing.router import LinearRouter, MLPRouter, Router
 
 from .oracle import Oracle, difference, rounding
 
@@ -35,7 +35,7 @@ def configuration(case: str) -> MoEConfig:
     given = SETTINGS[case]
     return preset(
         "llama_moe_v1_2of8",
-        strict_release=True,
+        faithful=True,
         num_experts=given["num_experts"],
         top_k=given["num_selects"],
         scale=given["score_scale_factor"],
@@ -115,7 +115,7 @@ def test_layer(case: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(routing.index, recorded["indices"])
     assert difference(routing.weight / made.scale, recorded["scores"]) < FORWARD
     assert difference(importance(routing) / made.scale, recorded["importance"]) < FORWARD
-    assert difference(smooth_load(routing, released=True), recorded["load"]) < FORWARD
+    assert difference(smooth_load(routing, faithful=True), recorded["load"]) < FORWARD
     y = made(x)
     assert difference(y, recorded["y"]) < FORWARD
     loss = (y * ORACLE[f"{case}.cotangent"]).sum()
@@ -161,7 +161,7 @@ def test_the_corrected_load_is_another() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         routing = made(ORACLE[f"{case}.x"])
-    ours, theirs = smooth_load(routing), smooth_load(routing, released=True)
+    ours, theirs = smooth_load(routing), smooth_load(routing, faithful=True)
     assert difference(theirs, ours) > 1000 * FORWARD
 
 

@@ -10,11 +10,11 @@ import transformers
 from torch import Tensor
 
 from sparsebench.models.moe import aux_loss, convert, preset
-from sparsebench.models.moe.balance import released_switch_loss
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.dense import DenseFFN
+from sparsebench.models.moe.dense_ffn import DenseFFN
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.router import Routing
+from sparsebench.models.moe.routing.balance import faithful_switch_loss
+from sparsebench.models.moe.routing.router import Routing
 
 from .oracle import Oracle, difference, rounding
 
@@ -32,8 +32,8 @@ MODELS = ("mlp_8top2", "mlp_8top2_indices", "residual_1p7top1")
 def configuration(model: str, scale: float | None = None) -> MoEConfig:
     scale = SCALE[model] if scale is None else scale
     if model.startswith("mlp"):
-        return preset("llama_moe_v2_8top2", strict_release=True, scale=scale)
-    return preset("v2_1p7top1", strict_release=True, scale=scale, split="sequential", router_init="random")
+        return preset("llama_moe_v2_8top2", faithful=True, scale=scale)
+    return preset("v2_1p7top1", faithful=True, scale=scale, split="sequential", router_init="random")
 
 
 def dense(model: str) -> Any:
@@ -86,7 +86,7 @@ def expert_gradients(layer: MoEFFN) -> dict[str, Tensor]:
 
 
 def check_no_gradient(found: Tensor, recorded: Tensor, other: Tensor) -> None:
-    """The only expert has weight 1 whatever the router says: only rounding is left, on the scale of another gradient."""
+    """The only expert has weight 1 whatever the router says: just rounding is left, on the scale of other gradients."""
     assert max(found.abs().max(), recorded.abs().max()) < BLOCK_BACKWARD * other.abs().max()
 
 
@@ -194,7 +194,7 @@ def test_balance_loss(k: int) -> None:
     for layer in range(3):
         logits = ORACLE[f"balance.router_logits.layer{layer}"]
         index = logits.topk(k).indices
-        loss = released_switch_loss(Routing(index, torch.ones(index.shape), logits))
+        loss = faithful_switch_loss(Routing(index, torch.ones(index.shape), logits))
         for way in ("single_layer", "all_layers", "layer_wise"):
             assert difference(loss[None], ORACLE[f"balance.top{k}.{way}"]) < BLOCK, way
 

@@ -11,8 +11,10 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
 
-from sparsebench.models.moe.attention import AttentionMoE, AttnMoEConfig, convert_attention
-from sparsebench.models.moe.balance import released_switch_loss
+from sparsebench.models.moe.attention.config import AttnMoEConfig
+from sparsebench.models.moe.attention.convert_attention import convert_attention
+from sparsebench.models.moe.attention.layer import AttentionMoE
+from sparsebench.models.moe.routing.balance import faithful_switch_loss
 
 from .oracle import Oracle, difference, rounding
 
@@ -49,7 +51,7 @@ def configuration(case: str) -> AttnMoEConfig:
         score="softmax_topk",
         renorm=True,
         balance="switch",
-        strict_release=True,
+        faithful=True,
     )
 
 
@@ -116,7 +118,7 @@ def test_training(case: str) -> None:
     made, x = layer(case).train(), ORACLE[f"attn.{case}.x"].requires_grad_()
     y, _ = made(x, rope(case, 0, TOKENS))
     assert difference(y, ORACLE[f"attn.{case}.train.y"]) < FORWARD
-    constant = released_switch_loss(made.router(x.flatten(0, 1)))
+    constant = faithful_switch_loss(made.router(x.flatten(0, 1)))
     assert difference(constant[None], ORACLE[f"attn.{case}.load_balancing_loss"]) < FORWARD
     (y * ORACLE[f"attn.{case}.cotangent"]).sum().backward()
     assert x.grad is not None and made.router.weight.grad is not None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import AdapterSet, attach, preset
-from sparsebench.models.adapters.fact import FacTLayer
+from sparsebench.models.adapters.kinds.fact import FacTLayer
 
 from .oracle import Oracle, difference, rounding
 
@@ -38,17 +38,17 @@ Parameters = dict[str, Tensor]
 
 def convpass(model: nn.Module, parts: tuple[str, ...] = ("attention", "mlp")) -> AdapterSet:
     given = SETTINGS["convpass"]
-    return attach(model, preset("convpass", strict_release=True, r=given["dim"], scale=given["s"], parts=parts))
+    return attach(model, preset("convpass", faithful=True, r=given["dim"], scale=given["s"], parts=parts))
 
 
 def fact(model: nn.Module) -> AdapterSet:
     given = SETTINGS["fact_tt"]
-    return attach(model, preset("fact", strict_release=True, r=given["dim"], scale=given["s"]))
+    return attach(model, preset("fact", faithful=True, r=given["dim"], scale=given["s"]))
 
 
 def idat(name: str) -> Callable[[nn.Module], AdapterSet]:
     """The scale is that of the preset: 0.1 beside, 1 after the block."""
-    return lambda model: attach(model, preset(name, strict_release=True, r=SETTINGS["idat"]["hidden_dim"]))
+    return lambda model: attach(model, preset(name, faithful=True, r=SETTINGS["idat"]["hidden_dim"]))
 
 
 METHODS: dict[str, Callable[[nn.Module], AdapterSet]] = {

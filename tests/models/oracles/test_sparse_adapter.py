@@ -10,10 +10,10 @@ import transformers
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import AdapterSet, BottleneckConfig, attach, sparsify
-from sparsebench.models.adapters.criteria import Evidence
-from sparsebench.models.adapters.masked import Masked
-from sparsebench.models.adapters.released import released_scores
-from sparsebench.models.adapters.units import pairs
+from sparsebench.models.adapters.pruning.faithful import faithful_scores
+from sparsebench.models.sparsity.bottleneck_units import pairs
+from sparsebench.models.sparsity.criteria import Evidence
+from sparsebench.models.sparsity.masked import Masked
 
 from .oracle import Oracle, difference, rounding
 
@@ -164,7 +164,7 @@ def test_scores(case: Case, number: int) -> None:
     evidence = Evidence(model=adapters.model, pairs=pairs(adapters), batches=batches(), loss_fn=loss)
     before = f"{case.name}.round{number - 1}.mask."
     masks = [ORACLE[before + name].float() if number > 1 else torch.ones(layer.shape) for name, layer in layers.items()]
-    found = released_scores(list(layers.values()), masks, evidence, case.method)
+    found = faithful_scores(list(layers.values()), masks, evidence, case.method)
     recorded = [ORACLE[f"{case.name}.round{number}.score.{name}"] for name in layers]
     assert difference(over_the_greatest(found), over_the_greatest(recorded)) < SCORES
 

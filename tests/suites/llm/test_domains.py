@@ -103,7 +103,7 @@ def trained(with_budget: Callable[..., Context]) -> Callable[..., Outcome]:
 
 
 def test_a_renormalised_top_one_router_stays_and_a_corrected_one_moves(trained: Callable[..., Outcome]) -> None:
-    frozen, corrected = (trained(LlamaMoEV2(strict_release=strict)) for strict in (True, False))
+    frozen, corrected = (trained(LlamaMoEV2(faithful=faithful)) for faithful in (True, False))
     assert frozen.main_metric == "router_change"
     assert frozen.metrics["router_change"].value == 0.0
     assert corrected.metrics["router_change"].value > 1e-3

@@ -33,7 +33,7 @@ METHODS = [
     LlamaMoEV1(preset="2of16", split="cluster"),
     LlamaMoEV2(),
     LlamaMoEV2(preset="8top2", align=True),
-    LlamaMoEV2(strict_release=True),
+    LlamaMoEV2(faithful=True),
     CMoE(),
     CMoE(num_shared=0, top_k=6, split="random"),
     CMoE(num_shared=1, top_k=5, split="residual"),

@@ -35,10 +35,10 @@ def ffns(model: nn.Module) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", llama_moe_v1.PRESETS)
-@pytest.mark.parametrize("strict", [False, True])
-def test_v1_is_the_preset(name: Any, strict: bool, setup: Setup) -> None:
-    method = LlamaMoEV1(preset=name, strict_release=strict)
-    wanted = preset(llama_moe_v1.PRESETS[name], strict_release=strict, seed=_moe.split_seed(setup.context))
+@pytest.mark.parametrize("faithful", [False, True])
+def test_v1_is_the_preset(name: Any, faithful: bool, setup: Setup) -> None:
+    method = LlamaMoEV1(preset=name, faithful=faithful)
+    wanted = preset(llama_moe_v1.PRESETS[name], faithful=faithful, seed=_moe.split_seed(setup.context))
     assert [layer.config for layer in ffns(method.prepare(setup.model, setup.context))] == [wanted] * 2
 
 

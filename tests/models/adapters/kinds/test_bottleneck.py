@@ -167,7 +167,7 @@ VIT_B = {"depth": 12, "embed_dim": 768, "num_heads": 12}
         (BottleneckConfig(r=64, norm="in"), 2 * 768 * 64 + 64 + 3 * 768),
         (BottleneckConfig(r=64, scale="learned"), 2 * 768 * 64 + 64 + 768 + 1),
         (BottleneckConfig(r=1024), 2 * 768 * 1024 + 1024 + 768),
-        (preset("houlsby", strict_release=True), 2 * (2 * 768 * 64 + 64 + 3 * 768)),
+        (preset("houlsby", faithful=True), 2 * (2 * 768 * 64 + 64 + 3 * 768)),
         (preset("pfeiffer", r=48), 2 * 768 * 48 + 48 + 768),
     ],
 )
@@ -253,24 +253,24 @@ def test_under_autocast(build: Build, example: Callable) -> None:
 
 
 @pytest.mark.parametrize("name", ["houlsby", "pfeiffer", "parallel", "scaled_parallel", "mam"])
-@pytest.mark.parametrize("strict", [False, True])
-def test_presets_attach(name: str, strict: bool, build: Build, example: Callable, run: Callable) -> None:
+@pytest.mark.parametrize("faithful", [False, True])
+def test_presets_attach(name: str, faithful: bool, build: Build, example: Callable, run: Callable) -> None:
     for family in ("llama", "bert", "roberta", "vit", "timm_vit"):
         model = build(family)
         batch, before = example(model), run(model, example(model))
-        adapters = attach(model, preset(name, strict_release=strict, seed=1))
+        adapters = attach(model, preset(name, faithful=faithful, seed=1))
         assert next(adapters.layers()) and adapters.prunable()
         assert run(model, batch).isfinite().all()
         adapters.remove()
         assert torch.equal(run(model, batch), before)
 
 
-def test_strict_release_presets() -> None:
+def test_faithful_presets() -> None:
     for name in ("houlsby", "pfeiffer", "parallel", "scaled_parallel"):
-        config = preset(name, strict_release=True)
+        config = preset(name, faithful=True)
         assert isinstance(config, BottleneckConfig)
         assert (config.r, config.norm, config.init, config.activation) == (64, "in", "normal", "relu")
-    assert preset("mam", strict_release=True) == preset("mam")
+    assert preset("mam", faithful=True) == preset("mam")
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ def test_not_together_with_prompts(configs: tuple[AdapterConfig, AdapterConfig],
 
 
 def test_faithful_activation() -> None:
-    strict, fixed = preset("convpass", strict_release=True), preset("convpass")
+    faithful, fixed = preset("convpass", faithful=True), preset("convpass")
     x = torch.linspace(-4, 4, 9)
-    assert isinstance(strict, ConvpassConfig) and isinstance(fixed, ConvpassConfig)
-    adapters = [Convpass(8, 1, config, torch.Generator().manual_seed(0)) for config in (strict, fixed)]
+    assert isinstance(faithful, ConvpassConfig) and isinstance(fixed, ConvpassConfig)
+    adapters = [Convpass(8, 1, config, torch.Generator().manual_seed(0)) for config in (faithful, fixed)]
     torch.testing.assert_close(adapters[0].activation(x), x / (1 + torch.exp(-1.702 * x)))
     torch.testing.assert_close(adapters[1].activation(x), F.gelu(x))
     assert adapters[0].dropout.p == 0.1
@@ -94,8 +94,8 @@ def test_faithful_activation() -> None:
 def test_faithful_start() -> None:
     """Xavier's bound sqrt(6 / (768 + 8)) is 2.4 times the 1 / sqrt(768) of the default."""
     sizes = []
-    for strict_release in (True, False):
-        config = preset("convpass", strict_release=strict_release)
+    for faithful in (True, False):
+        config = preset("convpass", faithful=faithful)
         assert isinstance(config, ConvpassConfig)
         adapter = Convpass(768, 1, config, torch.Generator().manual_seed(0))
         assert not adapter.project_out.weight.any()

@@ -94,7 +94,7 @@ def test_released_start_of_idat_changes_the_model(name: str, make: Make, example
     fixed = attach(model, preset(name))
     assert torch.equal(run(model, example(model)), before)
     fixed.remove()
-    adapters = attach(model, preset(name, strict_release=True))
+    adapters = attach(model, preset(name, faithful=True))
     weights = torch.cat([weight.flatten() for weight in adapters.weights().values()])
     assert abs(weights.std() - 0.02) < 2e-3
     after = run(model, example(model))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
-from sparsebench.models.adapters.pruning.faithful import released_masks, released_scores
+from sparsebench.models.adapters.pruning.faithful import faithful_masks, faithful_scores
 from sparsebench.models.adapters.pruning.report import Report
 from sparsebench.models.adapters.pruning.sparsify import sparsify
 from sparsebench.models.counting import stored_bytes
@@ -106,7 +106,7 @@ def test_rounds_are_not_nested(build: Build, example: Callable) -> None:
     before = [layer.stored.clone() for layer in layers]
 
     def flat(density: float, rounds: int) -> Tensor:
-        found = released_masks(layers, given, method="snip", density=density, local=False, rounds=rounds)
+        found = faithful_masks(layers, given, method="snip", density=density, local=False, rounds=rounds)
         assert {mask.dtype for mask in found} == {torch.float32}
         return torch.cat([mask.flatten() for mask in found]).bool()
 
@@ -128,7 +128,7 @@ def test_grasp_in_rounds_takes_the_gradient_through_the_mask(build: Build, examp
     given = Evidence(model=adapters.model, pairs=pairs(adapters), batches=facts["batches"], loss_fn=loss)
     generator = torch.Generator().manual_seed(0)
     mask = [torch.rand(layer.shape, generator=generator).round() for layer in layers]
-    masked = torch.cat([score.flatten() for score in released_scores(layers, mask, given, "grasp")])
+    masked = torch.cat([score.flatten() for score in faithful_scores(layers, mask, given, "grasp")])
     there = torch.cat([part.flatten() for part in mask]).bool()
     assert not masked[~there].any() and masked[there].all()
     with torch.no_grad():

@@ -43,8 +43,8 @@ def test_a_request_is_no_molecule_and_needs_none() -> None:
 
 
 @torch.no_grad()
-def test_values_of_one_sign_differ_unless_published() -> None:
-    for encoding, differ in (("magnitude", True), ("published", False)):
+def test_values_of_one_sign_differ_unless_faithful() -> None:
+    for encoding, differ in (("magnitude", True), ("faithful", False)):
         condition = small(properties=PROPERTIES, property_encoding=encoding).encoder.condition
         assert condition is not None
         tokens, present = condition(wanted((3.0, NAN, 60.0), (6.0, NAN, 80.0)))
@@ -65,8 +65,8 @@ def test_models_without_properties_refuse_requests() -> None:
         small(properties=PROPERTIES).encoder(batch(["C"]), wanted=torch.zeros(1, 2))
     with pytest.raises(ModelError, match="deviation above 0"):
         GraphsGPTConfig(properties={"logp": (1.0, 0.0)})
-    with pytest.raises(ModelError, match="did you mean 'published'"):
-        GraphsGPTConfig(property_encoding="publish")
+    with pytest.raises(ModelError, match="did you mean 'faithful'"):
+        GraphsGPTConfig(property_encoding="faithfull")
 
 
 def test_saved_statistics_come_back(tmp_path) -> None:
@@ -76,3 +76,8 @@ def test_saved_statistics_come_back(tmp_path) -> None:
     request = wanted((3.0, 0.5, 70.0))
     with torch.no_grad():
         torch.testing.assert_close(back(batch(["C"]), wanted=request), model(batch(["C"]), wanted=request))
+
+
+def test_configurations_of_older_versions_load() -> None:
+    """They call the encoding of the published checkpoints by another name."""
+    assert GraphsGPTConfig(property_encoding="published").property_encoding == "faithful"

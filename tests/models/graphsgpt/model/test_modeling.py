@@ -24,7 +24,7 @@ def count(module: nn.Module) -> int:
 @pytest.mark.parametrize("words", [1, 2, 4, 8])
 def test_parameters_of_the_published_sizes(words: int) -> None:
     with torch.device("meta"):
-        model = GraphsGPT(GraphsGPTConfig.published(words))
+        model = GraphsGPT(GraphsGPTConfig.faithful(words))
     more = 512 * (words - 1)
     assert count(model) == 51_113_216 + 2 * more
     assert count(model.encoder) == 25_437_696 + more

@@ -236,3 +236,15 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
     (folder / RECIPE).write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         from_pretrained(folder)
+
+
+def test_folders_of_older_versions_load(tmp_path: Path, build: Callable[[str], nn.Module]) -> None:
+    """The switch `faithful` had another name in their recipes."""
+    config = MoEConfig(num_experts=4, faithful=True, attn=AttnMoEConfig(num_experts=2, top_k=1, faithful=True))
+    save_pretrained(convert(build("llama"), config), tmp_path / "new")
+    recipe = tmp_path / "new" / RECIPE
+    text = recipe.read_text(encoding="utf-8")
+    assert text.count('"faithful"') == 6  # in each of two layers: of the FFN, of the attention, and of both in one
+    recipe.write_text(text.replace('"faithful"', '"strict_release"'), encoding="utf-8")
+    layer = from_pretrained(tmp_path / "new").model.layers[0]
+    assert layer.mlp.config == config and layer.self_attn.config == config.attn

@@ -9,8 +9,8 @@ from sparsebench.models.moe.routing.balance import (
     balance_loss,
     counts,
     cv_squared,
+    faithful_switch_loss,
     importance,
-    released_switch_loss,
     smooth_load,
     switch_loss,
     within_capacity,
@@ -75,9 +75,9 @@ def test_switch_loss_equals_a_loop_and_pushes_towards_balance() -> None:
 
 
 @pytest.mark.parametrize(("experts", "k", "value"), [(8, 2, 4.0), (7, 1, 7.0), (64, 8, 8.0), (8, 7, 8 / 7)])
-def test_the_released_switch_loss_is_a_constant_without_gradient(experts: int, k: int, value: float) -> None:
+def test_the_faithful_switch_loss_is_a_constant_without_gradient(experts: int, k: int, value: float) -> None:
     logits = (3 * normal(50, experts)).requires_grad_()
-    loss = released_switch_loss(routing(logits, k))
+    loss = faithful_switch_loss(routing(logits, k))
     assert float(loss.detach()) == pytest.approx(value)
     loss.backward()
     assert float(logits.grad.abs().max()) < 1e-15
@@ -98,7 +98,7 @@ def test_smooth_loads_sum_to_k(spread: float) -> None:
 
 
 def test_the_released_smooth_loads_do_not_sum_to_k() -> None:
-    released = smooth_load(noisy_routing(2.0), released=True)
+    released = smooth_load(noisy_routing(2.0), faithful=True)
     assert float(released.sum().detach()) / 100_000 == pytest.approx(1.81, abs=0.01)
 
 
@@ -131,7 +131,7 @@ def test_smooth_load_has_a_gradient_and_without_noise_is_the_count() -> None:
         ({"balance": "none"}, 0.0),
         ({"balance": "cv2", "balance_coef": 0.5}, 0.5 * 2 * 24 / 7),
         ({"balance": "switch", "balance_coef": 0.5}, 0.5 * 8 * (0.5 + 0.5) * 2 * 0.25),
-        ({"balance": "switch", "balance_coef": 0.5, "strict_release": True}, 0.5 * 4),
+        ({"balance": "switch", "balance_coef": 0.5, "faithful": True}, 0.5 * 4),
     ],
 )
 def test_balance_loss_of_two_busy_experts(fields: dict, value: float) -> None:
