@@ -29,7 +29,7 @@ speed: setup
 	$(BIN)/python -m pytest tests/speed --override-ini addopts='--import-mode=importlib' -q --benchmark-json=$(OUT)/speed.json
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .

@@ -75,6 +75,36 @@ class Case(NamedTuple):
             out = out + share * ((F.silu(gate) * up) @ down[expert].T)
         return out
 
+    def rounding(self) -> Tensor:
+        """How far rounding may take an output from the oracle (T, D), on whatever processor: 5 standard deviations.
+
+        A value v that is rounded to unit round-off u is off by u |v| / sqrt(3) on average, independently of the others,
+        so squares add, and go through a matrix product with the squared weights. Matrix products add up in float32;
+        their results, silu, the two products behind it and each sum over experts are rounded to the type of x.
+        """
+        stored = (torch.finfo(self.x.dtype).eps / 2) ** 2 / 3
+        summed = (torch.finfo(torch.float32).eps / 2) ** 2 / 3
+        x, _, weight, gate_up, down = (tensor.double() for tensor in self)
+        width, hidden = down.shape[1:]
+        square = torch.zeros_like(x)
+        magnitude = torch.zeros_like(x)
+        for expert in range(len(down)):
+            inward = x @ gate_up[expert].T
+            gate, up = inward.chunk(2, dim=1)
+            off_inward = stored * inward**2 + width * summed * (x**2 @ (gate_up[expert] ** 2).T)
+            off_gate, off_up = off_inward.chunk(2, dim=1)
+            acted = F.silu(gate) * up
+            steepest = 1.1  # of silu
+            off_acted = steepest**2 * up**2 * off_gate + F.silu(gate) ** 2 * off_up + 4 * stored * acted**2
+            out = acted @ down[expert].T
+            squared_down = (down[expert] ** 2).T
+            off_out = off_acted @ squared_down + hidden * summed * (acted**2 @ squared_down) + stored * out**2
+            share = weight.where(self.index == expert, 0).sum(1, keepdim=True)
+            square += share**2 * off_out
+            magnitude += share * out.abs()
+        square += (self.index.shape[1] + 1) * stored * magnitude**2
+        return 5 * square.sqrt()
+
 
 @pytest.fixture(scope="session")
 def case() -> Callable[..., Case]:

@@ -82,6 +82,17 @@ def through(model: nn.Module, batch: Tensor) -> Tensor:
     return out if isinstance(out, Tensor) else out.logits
 
 
+def assert_equal_but_for_rounding(ours: Tensor, theirs: Tensor, exact: nn.Module, batch: Tensor) -> None:
+    """Both sum the same numbers in other orders, so ours may be off by a few times what theirs is off in float32.
+
+    `exact` is their model; it is put into float64.
+    """
+    truth = through(exact.double(), batch.double() if batch.is_floating_point() else batch)
+    rounding = torch.finfo(torch.float32).eps * truth.abs().max()
+    allowed = 4 * max((theirs - truth).abs().max(), rounding)
+    assert (ours - truth).abs().max() <= allowed
+
+
 def edit(folder: Path, **fields: Any) -> None:
     file = folder / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
@@ -92,9 +103,10 @@ def test_reading(case: str, build: Build, example: Callable, tmp_path: Path) -> 
     family, options = THEIRS[case]
     model, batch = build(family), example(build(family))
     plain = through(model, batch)
-    expected = through(theirs(build(family), tmp_path, **options), batch)
+    peer = theirs(build(family), tmp_path, **options)
+    expected = through(peer, batch)
     adapters = load_peft(model, tmp_path, "theirs")
-    torch.testing.assert_close(through(model, batch), expected, atol=1e-6, rtol=1e-6)
+    assert_equal_but_for_rounding(through(model, batch), expected, peer, batch)
     assert not torch.allclose(expected, plain, atol=1e-3)
     assert (adapters.head is not None) == ("SEQ_CLS" in options.values() or "modules_to_save" in options)
     assert {layer.dropout.p for _, layer in adapters.layers()} == {options.get("lora_dropout", 0.0)}  # type: ignore

@@ -1,0 +1,13 @@
+"""Settings of every test run: drawn examples are the same each time, and workers share the cores."""
+
+import os
+
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    # Before torch is imported; programs that tests start inherit it.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("fixed", derandomize=True, database=None)
+settings.load_profile("fixed")
