@@ -89,13 +89,29 @@ def losses(
 
 
 def contrastive_loss(predicted: Predictions, target: Targets, codes: Tensor) -> Tensor:
-    """1 - the mean cosine of both ends to their codes, + the mean |cosine| between different codes."""
+    """1 - the mean cosine of both ends to their codes, + the mean |cosine| between different codes.
+
+    The codes (A, code_size) of the second term are those of the atoms of the largest molecule of the batch: the others
+    are not in use there, and are not pushed apart.
+    """
     edge = target.begin != NONE
     ends = ((predicted.begin, target.begin), (predicted.end, target.end))
     right = torch.cat([cosines[edge].gather(1, ids[edge].unsqueeze(1)) for cosines, ids in ends])
+    return (1 - right).sum() / max(1, len(right)) + _mean_cosine_between(codes[: _most_atoms(target)])
+
+
+def _most_atoms(target: Targets) -> int:
+    """Of a molecule of the batch: every atom but the first is the end of an edge, and the first is its own."""
+    last = torch.cat([target.begin, target.end, target.end.new_zeros(1)]).max()
+    return int(last) + 1
+
+
+def _mean_cosine_between(codes: Tensor) -> Tensor:
+    """Mean |cosine| of two different rows; 0 if there is but one."""
+    count = len(codes)
     codes = F.normalize(codes, dim=-1)
-    between = (codes @ codes.T).abs().sum() - len(codes)
-    return (1 - right).sum() / max(1, len(right)) + between / (len(codes) * (len(codes) - 1))
+    total = (codes @ codes.T).abs().sum() - count
+    return total / max(1, count * (count - 1))
 
 
 def connection_cross_entropy(predicted: Predictions, target: Targets, scale: float) -> Tensor:

@@ -82,6 +82,18 @@ def test_contrastive_loss_by_hand() -> None:
     assert found.atom is None
 
 
+def test_contrastive_loss_leaves_codes_without_atoms_alone() -> None:
+    """The largest molecule has three atoms: a fourth code may lie where it will, and has no gradient."""
+    config = GraphsGPTConfig.of(TWO, max_atoms=4, code_size=4, connection_loss="contrastive")
+    target = targets(collate([ACETALDEHYDE, METHANE]), len(TWO.nodes))
+    shown = Predictions(bond=torch.zeros(4, 5), begin=torch.zeros(4, 4), end=torch.zeros(4, 4), atom=None)
+    codes = torch.tensor([[2.0, 0, 0, 0], [0, 1, 0, 0], [0.6, 0.8, 0, 0], [1, 0, 0, 0]], requires_grad=True)
+    found = losses(shown, torch.zeros(2, 2), target, codes, config)
+    assert found.connection.item() == pytest.approx(1 + (0 + 0.6 + 0.8) / 3, rel=1e-6)
+    found.connection.backward()
+    assert codes.grad is not None and codes.grad[:3].any() and not codes.grad[3].any()
+
+
 def test_slots_beyond_the_next_free_one_are_out() -> None:
     logits = slots(torch.full((2, 4), 0.5), torch.tensor([1, 3]), 16.0)
     assert logits.tolist() == [[8, -torch.inf, -torch.inf, -torch.inf], [8, 8, 8, -torch.inf]]
