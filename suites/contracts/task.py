@@ -1,8 +1,9 @@
 """The contract of a task: data with fixed splits, metrics and a protocol, all under one version number.
 
 A task is one file in `suites/<suite>/tasks/`; the file name is its public name and the first line of its docstring the
-caption. Most tasks derive from the protocol of their kind (`suites/prediction.py`, `suites/llm/`), which implements
-`run`, and state only their data.
+caption. A family of near-equal tasks is one file with a table, one row for each (`suites/runner/table.py`). Most tasks
+derive from the protocol of their kind (`suites/prediction/`, `suites/llm/`), which implements `run`, and state only
+their data.
 """
 
 from abc import ABC, abstractmethod
@@ -52,9 +53,9 @@ class Task(ABC):
     """A benchmarked task. Changed data or a changed metric means a new version."""
 
     version: ClassVar[str]
-    group: ClassVar[str] = ""
+    group: str = ""
     """The group whose mean the suite reports, for instance VTAB's natural, specialized or structured."""
-    sources: ClassVar[tuple[str, ...]] = ()
+    sources: tuple[str, ...] = ()
     """Names of the data sources, as in `data/manifest/`."""
     trains: ClassVar[bool] = False
     """Whether `Method.fit` gets training data here."""

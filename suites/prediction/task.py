@@ -168,7 +168,7 @@ class PredictionData:
 class PredictionTask(Task):
     """Base of the prediction tasks; a subclass states `target`, the sources and `load`."""
 
-    target: ClassVar[Target]
+    target: Target
     trains: ClassVar[bool] = True
 
     @abstractmethod

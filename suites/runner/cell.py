@@ -77,8 +77,9 @@ def load_method(entry: Entry, config: Mapping[str, Any]) -> Method:
 
 
 def load_task(entry: Entry) -> Task:
-    """The task object."""
-    return load_class(entry, Task)()
+    """The task object, of a row of a table with the row's values."""
+    kind = load_class(entry, Task)
+    return kind() if entry.row is None else build(kind, entry.row_fields, f"task {entry.name!r}")
 
 
 def load_budget(*layers: Mapping[str, Any]) -> Budget:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .registry import ROOT, Entry
+from .table import table_constant, uses_table
 
 TOP = "sparsebench"
 HOME = ROOT.parent
@@ -21,10 +22,22 @@ LEFT_OUT = ("sparsebench.reports", "sparsebench.suites.runner")
 def code_hash(entries: Iterable[Entry], libraries: Iterable[str]) -> str:
     """Hash of the code behind `entries` and of the installed versions of `libraries` (16 hex digits)."""
     parts = [f"{name}=={installed(name)}" for name in sorted(libraries)]
+    entries = tuple(entries)
     modules = {entry.module: entry.path for entry in entries}
-    for module, path in sorted(_closure(tuple(sorted(modules.items()))).items()):
-        parts.append(f"{module} {_normal_form(path)}")
+    closure = _closure(tuple(sorted(modules.items())))
+    rows = {entry.module: entry for entry in entries if _is_one_row(entry, closure)}
+    for module, path in sorted(closure.items()):
+        parts.append(f"{module} {_normal_form(path, with_table=module not in rows)}")
+    for module, entry in rows.items():
+        parts.append(f"{module} {sorted(entry.row_fields.items())}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _is_one_row(entry: Entry, closure: dict[str, Path]) -> bool:
+    """Whether no other row of the entry's table can change what it does: no code reads the table."""
+    if entry.row is None or uses_table(_tree(entry.path)):
+        return False
+    return not any(entry.module in _imports(module, path) for module, path in closure.items())
 
 
 def installed(distribution: str) -> str:
@@ -101,9 +114,11 @@ def _tree(path: Path) -> ast.Module:
 
 
 @functools.cache
-def _normal_form(path: Path) -> str:
+def _normal_form(path: Path, with_table: bool = True) -> str:
     """The code without comments, layout and docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not with_table:
+        tree.body = [statement for statement in tree.body if table_constant(statement) is None]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)] or [ast.Pass()]

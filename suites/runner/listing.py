@@ -56,7 +56,10 @@ def _everything() -> list[Entry]:
 def _describe_entry(entry: Entry) -> str:
     tree = ast.parse(entry.path.read_text(encoding="utf-8"))
     where = f" of suite {entry.suite}" if entry.suite else ""
-    lines = [f"{entry.name} ({entry.kind}{where}, module {entry.module})", ast.get_docstring(tree) or ""]
+    lines = [f"{entry.name} ({entry.kind}{where}, module {entry.module})"]
+    if entry.row is not None:
+        lines += [f"{entry.caption}.", ""]
+    lines.append(ast.get_docstring(tree) or "")
     if entry.kind == "method":
         lines += ["", "config:", *_config_lines(entry)]
     if entry.sources:

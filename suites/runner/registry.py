@@ -2,14 +2,15 @@
 
 A module is parsed, not imported, so that `sparsebench list` needs no torch. Entry points: `sparsebench.methods`
 (`name = "package.module"`), `sparsebench.tasks` and `sparsebench.backbones` (`"suite.name" = "package.module"`).
+A task is a file, or a row of a file with a table (`table.py`).
 """
 
 import ast
 import functools
 import importlib
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..contracts.suite import Suite
 from .errors import UsageError, near
+from .table import TableRow, read_table
 
 if TYPE_CHECKING:
     from ..contracts.method import Backbone
@@ -36,6 +38,8 @@ class Entry:
     path: Path
     suite: str = ""
     """The suite of a task or a backbone; empty for a method, which may serve every suite."""
+    row: TableRow | None = field(default=None, hash=False)
+    """The row of the module's table that this task is, or None for a task with a file of its own."""
 
     @functools.cached_property
     def _tree(self) -> ast.Module:
@@ -43,11 +47,25 @@ class Entry:
 
     @property
     def caption(self) -> str:
-        """The first line of the module's docstring."""
+        """The caption of the row, or the first line of the module's docstring."""
+        if self.row is not None:
+            return self.row["caption"]
         return (ast.get_docstring(self._tree) or "").partition("\n")[0].rstrip(".")
 
+    @property
+    def row_fields(self) -> dict[str, Any]:
+        """What the row gives to the task's class: every column but the caption."""
+        return {name: value for name, value in (self.row or {}).items() if name != "caption"}
+
+    def rows(self) -> "list[Entry]":
+        """The tasks in this file: one for each row of its table, or the entry itself if it has no table."""
+        table = read_table(self._tree, self.path) if self.kind == "task" else []
+        return [replace(self, name=row["name"], row=row) for row in table] or [self]
+
     def constant(self, name: str, default: Any) -> Any:
-        """A literal assigned to `name` in the module or in one of its classes, without importing it."""
+        """The row's value, or a literal assigned to `name` in the module or one of its classes; nothing is imported."""
+        if self.row is not None and name in self.row:
+            return self.row[name]
         for node in ast.walk(self._tree):
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             if isinstance(node, ast.Assign | ast.AnnAssign) and any(_named(target, name) for target in targets):
@@ -94,15 +112,30 @@ def suite(name: str) -> Suite:
 @functools.cache
 def entries(kind: Kind, suite: str = "") -> Mapping[str, Entry]:
     """All entries of a kind by name; tasks and backbones are those of one suite."""
-    found = {}
-    for folder in _folders(kind, suite):
-        package = ".".join([PACKAGE, *folder.relative_to(ROOT).parts])
-        for path in sorted(folder.glob("[!_]*.py")):
-            found[path.stem] = Entry(kind, path.stem, f"{package}.{path.stem}", path, suite)
-    plugins = _plugins(kind, suite)
+    found = _by_name(_own_files(kind, suite))
+    plugins = _by_name(_plugins(kind, suite))
     for name in found.keys() & plugins.keys():
         raise UsageError(f"an installed package brings the {kind} {name!r} ({plugins[name].module}), which is built in")
     return found | plugins
+
+
+def _by_name(files: Iterator[Entry]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for file in files:
+        for entry in file.rows():
+            if entry.name in found:
+                raise UsageError(
+                    f"{entry.path} and {found[entry.name].path} both define the {entry.kind} {entry.name!r}"
+                )
+            found[entry.name] = entry
+    return found
+
+
+def _own_files(kind: Kind, suite: str) -> Iterator[Entry]:
+    for folder in _folders(kind, suite):
+        package = ".".join([PACKAGE, *folder.relative_to(ROOT).parts])
+        for path in sorted(folder.glob("[!_]*.py")):
+            yield Entry(kind, path.stem, f"{package}.{path.stem}", path, suite)
 
 
 def _folders(kind: Kind, suite: str) -> list[Path]:
@@ -112,13 +145,11 @@ def _folders(kind: Kind, suite: str) -> list[Path]:
     return [ROOT / suite / f"{kind}s"]
 
 
-def _plugins(kind: Kind, suite: str) -> dict[str, Entry]:
-    found = {}
+def _plugins(kind: Kind, suite: str) -> Iterator[Entry]:
     for point in entry_points(group=f"sparsebench.{kind}s"):
         owner, _, name = point.name.rpartition(".")
         if kind == "method" or owner == suite:
-            found[name] = Entry(kind, name, point.value, _source_file(point.value), suite)
-    return found
+            yield Entry(kind, name, point.value, _source_file(point.value), suite)
 
 
 def _source_file(module: str) -> Path:
