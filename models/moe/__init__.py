@@ -3,12 +3,12 @@
 from ..calibration.ffn_samples import Calibration, calibrate
 from .attention.config import AttnMoEConfig
 from .checkpoint.pretrained import from_pretrained, save_pretrained
-from .checkpoint.restore import to_dense
 from .config import MoEConfig
 from .conversion import convert
 from .experts.interface import register_experts
 from .layer import MoEFFN
 from .presets import PRESETS, preset
+from .restoration import to_dense
 from .routing.statistics import RouterStats, active_params, aux_loss, router_stats, watch
 from .stock_export import export
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from ..anatomy import MLP, Site, describe, is_linear
 from ..calibration.ffn_samples import Calibration, FFNSample, calibrate
 from ..errors import ModelError
-from .checkpoint.restore import restore
 from .config import MoEConfig
 from .dense_ffn import DenseFFN
 from .layer import Alignment, MoEFFN
 from .output_alignment import fit
+from .restoration import restore
+from .router_init import make_router
 from .routing.router import Router
-from .routing.router_init import make_router
 from .splits import Partition, SplitInput, partition
 
 Model = TypeVar("Model", bound=nn.Module)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ...errors import ModelError, check_choice
-from ..config import Balance, MoEConfig, Noise, Score
+from ...errors import check_choice
+from ..routing.config import RoutingConfig, Score
 
 Mode = Literal["drop_kv", "keep_kv"]
 Scale = Literal["paper", "norm", "exact"]
@@ -14,7 +14,7 @@ RouterInit = Literal["random", "zeros"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttnMoEConfig:
+class AttnMoEConfig(RoutingConfig):
     """How to cut the heads of an attention layer into experts, and how tokens are routed to them.
 
     An expert is `num_heads / num_experts` query heads with the key/value heads they use and their columns of the output
@@ -27,26 +27,19 @@ class AttnMoEConfig:
       "keep_kv" (as in MoH, arXiv 2410.11842): every expert keeps the keys and values of all tokens; only queries and
       outputs are routed.
     - `router_init`: "random" or "zeros"; the router is linear and sees the input of the attention (after its norm).
-    - `scale`: s, a number or "paper", "norm" or "exact". Only "exact" (k: mean coefficient 1 when the g_i sum to 1)
-      gives back the dense layer for k = num_experts. The released script of LLaMA-MoE v2 sets 4.0 for 7 of 8.
+    - `scale`: as in `RoutingConfig`, but there is nothing to calibrate. Only "exact" gives back the dense layer for
+      k = num_experts. The released script of LLaMA-MoE v2 sets 4.0 for 7 of 8.
     - `seed`: of the router, for `convert_attention` without a generator (`convert` goes on with that of the FFNs).
-    - `score`, `renorm`, `noise`, `straight_through`, `balance`, `balance_coef`, `faithful`: as in `MoEConfig`.
 
-    Raises `ModelError` for a value that cannot work.
+    The other fields are those of `RoutingConfig`. Raises `ModelError` for a value that cannot work.
     """
 
     num_experts: int = 8
     top_k: int = 7
     mode: Mode = "drop_kv"
     score: Score = "softmax_topk"
-    renorm: bool = True
-    noise: Noise = "none"
-    straight_through: bool = False
     scale: Scale | float = "exact"
     router_init: RouterInit = "random"
-    balance: Balance = "none"
-    balance_coef: float = 1e-2
-    faithful: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,22 +47,4 @@ class AttnMoEConfig:
         check_choice("router_init", self.router_init, get_args(RouterInit))
         if isinstance(self.scale, str):
             check_choice("scale", self.scale, get_args(Scale))
-        if self.num_experts < 1:
-            raise ModelError(f"num_experts={self.num_experts} must be 1 or more")
-        self.routing  # noqa: B018 - raises for the rest
-
-    @property
-    def routing(self) -> MoEConfig:
-        """What router and balance loss need to know."""
-        return MoEConfig(
-            num_experts=self.num_experts,
-            top_k=self.top_k,
-            score=self.score,
-            renorm=self.renorm,
-            noise=self.noise,
-            straight_through=self.straight_through,
-            scale=self.scale,
-            balance=self.balance,
-            balance_coef=self.balance_coef,
-            faithful=self.faithful,
-        )
+        super().__post_init__()

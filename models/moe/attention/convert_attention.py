@@ -107,7 +107,7 @@ def _moe_layer(attention: Attention, config: AttnMoEConfig, generator: torch.Gen
         rows.normal_(0, 0.02, generator=generator)
     layer = AttentionMoE(
         config=config,
-        router=LinearRouter(config.routing, rows.to(out.device, out.dtype)),
+        router=LinearRouter(config, rows.to(out.device, out.dtype)),
         heads=heads,
         qkv=_experts([linear.weight for linear in linears], heads, copies),
         qkv_bias=None if linears[0].bias is None else _experts([linear.bias for linear in linears], heads, copies),

@@ -136,7 +136,7 @@ class AttentionMoE(nn.Module):
             if self.counting and self.counts is not None:
                 self.counts.add(real)
             if self.training:
-                self.aux = balance_loss(self.config.routing, real)
+                self.aux = balance_loss(self.config, real)
         return routing
 
     def _mix(

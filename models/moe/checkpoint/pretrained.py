@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from .atomic_folder import written
-from .skeleton import Recipe, build, model_class, recipe_of
+from .model_classes import model_class
+from .skeleton import Recipe, build, recipe_of
 
 FORMAT = 1
 RECIPE = "sparsebench_moe.json"

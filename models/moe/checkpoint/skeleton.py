@@ -16,6 +16,7 @@ from ..config import MoEConfig
 from ..dense_ffn import DenseFFN
 from ..layer import Alignment, MoEFFN
 from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
+from .model_classes import base_model, base_recipe
 
 Recipe = dict[str, Any]
 RENAMED = {"strict_release": "faithful"}
@@ -37,7 +38,7 @@ def recipe_of(model: nn.Module) -> Recipe:
             attention[str(block.index)] = dataclasses.asdict(mixture.config)
     if not blocks and not attention:
         raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
-    return {"model": _base_recipe(model), "blocks": blocks, "attention": attention}
+    return {"model": base_recipe(model), "blocks": blocks, "attention": attention}
 
 
 @torch.no_grad()
@@ -46,7 +47,7 @@ def build(recipe: Recipe, config: Any) -> Any:
     from ..attention.convert_attention import convert_attention
 
     with torch.device("meta"):
-        model = _base(recipe["model"], config)
+        model = base_model(recipe["model"], config)
     for index, fields in recipe["attention"].items():
         convert_attention(model, _attention_config(fields), layers=(int(index),))
     for block in describe(model).blocks:
@@ -54,48 +55,6 @@ def build(recipe: Recipe, config: Any) -> Any:
             assert block.mlp is not None
             block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)]))
     return model
-
-
-def _base_recipe(model: Any) -> Recipe:
-    import transformers
-
-    name = type(model).__name__
-    if isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is type(model):
-        return {"library": "transformers", "class": name}
-    if _own_classes().get(name) is type(model):
-        return {"library": "graphsgpt", "class": name}
-    if type(model).__module__.startswith("timm."):
-        base: Any = model
-        return {"library": "timm", "architecture": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
-    raise ModelError(f"{name} is no model of transformers or timm, nor a GraphsGPT: save its state_dict yourself")
-
-
-def _own_classes() -> dict[str, type]:
-    """The models of our own family, which have configurations in the form of transformers."""
-    from ...graphsgpt.model.decoder import GraphGPT
-    from ...graphsgpt.model.encoder import Graph2Seq
-    from ...graphsgpt.model.modeling import GraphsGPT
-
-    return {kind.__name__: kind for kind in (Graph2Seq, GraphGPT, GraphsGPT)}
-
-
-def _base(recipe: Recipe, config: Any) -> nn.Module:
-    if recipe["library"] == "timm":
-        import timm
-
-        return timm.create_model(recipe["architecture"], num_classes=recipe["num_classes"])
-    return model_class(recipe)(config)
-
-
-def model_class(recipe: Recipe) -> Any:
-    """The class of transformers, or of GraphsGPT, that a base recipe names. Raises `ModelError` for anything else."""
-    import transformers
-
-    own = _own_classes() if recipe["library"] == "graphsgpt" else {}
-    found = own.get(recipe["class"]) or getattr(transformers, recipe["class"], None)
-    if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
-        raise ModelError(f"the installed transformers has no model {recipe['class']!r}: install a version that has it")
-    return found
 
 
 def _layer_recipe(layer: MoEFFN) -> Recipe:

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from ..config import MoEConfig
+from .config import RoutingConfig
 from .router import Routing
 
 # Shapes: T tokens, N routed experts, K chosen experts.
 
 
-def balance_loss(config: MoEConfig, routing: Routing) -> Tensor:
+def balance_loss(config: RoutingConfig, routing: Routing) -> Tensor:
     """The auxiliary loss of one layer on one batch, `balance_coef` included; 0 when `balance` is "none" or T is 0.
 
     - "cv2": CV^2(importance) + CV^2(load) (Shazeer et al., arXiv 1701.06538; LLaMA-MoE v1).

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import MoEConfig
 from ..experts.dispatch import kernels
+from .config import RoutingConfig
 
 # Shapes: T tokens, D width, N routed experts, K chosen experts.
 
@@ -42,7 +42,7 @@ class Router(nn.Module):
     from torch's global generator, as dropout is.
     """
 
-    def __init__(self, config: MoEConfig, like_ND: Tensor) -> None:
+    def __init__(self, config: RoutingConfig, like_ND: Tensor) -> None:
         super().__init__()
         self.top_k, self.score, self.renorm = config.top_k, config.score, config.renorm
         self.straight_through, self.scale = config.straight_through, config.scale_value
@@ -96,7 +96,7 @@ class Router(nn.Module):
 class LinearRouter(Router):
     """logits = W x, W (N, D); no bias."""
 
-    def __init__(self, config: MoEConfig, weight_ND: Tensor) -> None:
+    def __init__(self, config: RoutingConfig, weight_ND: Tensor) -> None:
         super().__init__(config, weight_ND)
         self.weight = nn.Parameter(weight_ND)
 
@@ -122,7 +122,7 @@ class LinearRouter(Router):
 class MLPRouter(Router):
     """logits = V tanh(W x), W (N, D), V (N, N); the router of LLaMA-MoE v1."""
 
-    def __init__(self, config: MoEConfig, hidden_ND: Tensor, output_NN: Tensor) -> None:
+    def __init__(self, config: RoutingConfig, hidden_ND: Tensor, output_NN: Tensor) -> None:
         super().__init__(config, hidden_ND)
         self.hidden, self.output = nn.Parameter(hidden_ND), nn.Parameter(output_NN)
 
@@ -139,7 +139,7 @@ class GLURouter(Router):
 
     def __init__(
         self,
-        config: MoEConfig,
+        config: RoutingConfig,
         *,
         gate: Tensor | None,
         up: Tensor,

@@ -17,9 +17,9 @@ from sparsebench.models.moe.attention.convert_attention import (
     attention_to_dense,
     convert_attention,
 )
-from sparsebench.models.moe.checkpoint.restore import to_dense
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.restoration import to_dense
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.statistics import aux_loss, router_stats, watch
 
@@ -162,7 +162,7 @@ def test_balance_loss_and_statistics_leave_padding_out(build: Build) -> None:
         model.train()(ids, attention_mask=mask)
     assert [layer.tokens for layer in router_stats(model)] == [11, 11]
     real = [type(r)(*(None if t is None else t[mask.flatten().bool()] for t in r)) for r in routings]
-    expected = sum(balance_loss(config.routing, routing) for routing in real)
+    expected = sum(balance_loss(config, routing) for routing in real)
     torch.testing.assert_close(aux_loss(model), expected)
     aux_loss(model).backward()
     assert all(layer.router.weight.grad.abs().sum() > 0 for layer in layers(model))

@@ -6,8 +6,8 @@ from torch import Tensor
 from sparsebench.models.calibration.ffn_samples import FFNSample
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.dense_ffn import DenseFFN
+from sparsebench.models.moe.router_init import energy_rows, make_router
 from sparsebench.models.moe.routing.router import GLURouter, LinearRouter, MLPRouter
-from sparsebench.models.moe.routing.router_init import energy_rows, make_router
 from sparsebench.models.moe.splits import Partition
 
 PARTS = Partition(

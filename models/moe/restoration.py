@@ -8,9 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ...anatomy import MLP, DescribesAttention, ExpertWeights, Site, describe
-from ...errors import ModelError
-from ..layer import MoEFFN
+from ..anatomy import MLP, DescribesAttention, ExpertWeights, Site, describe
+from ..errors import ModelError
+from .layer import MoEFFN
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -32,7 +32,7 @@ def to_dense(model: Model) -> Model:
     for index in sites:
         restore(model, index)
     if mixed:
-        from ..attention.convert_attention import attention_to_dense  # needs transformers, which this file does not
+        from .attention.convert_attention import attention_to_dense  # needs transformers, which this file does not
 
         attention_to_dense(model)
     return model

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.moe.checkpoint.restore import to_dense
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
+from sparsebench.models.moe.restoration import to_dense
 
 Build = Callable[[str], nn.Module]
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")

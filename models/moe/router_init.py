@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...calibration.ffn_samples import FFNSample
-from ..config import MoEConfig
-from ..dense_ffn import DenseFFN
-from ..splits import Partition
-from .router import GLURouter, LinearRouter, MLPRouter, Router
+from ..calibration.ffn_samples import FFNSample
+from .config import MoEConfig
+from .dense_ffn import DenseFFN
+from .routing.router import GLURouter, LinearRouter, MLPRouter, Router
+from .splits import Partition
 
 # Shapes: T tokens, D width, F hidden neurons, N routed experts.
 

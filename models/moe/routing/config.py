@@ -1,0 +1,99 @@
+"""Configuration of a router: how many experts it chooses, what they weigh, and what keeps them busy alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ...errors import ModelError, check_choice
+
+RouterKind = Literal["linear", "mlp", "glu"]
+RouterInit = Literal["random", "zeros", "energy", "centroids", "analytic"]
+Score = Literal["topk_softmax", "softmax_topk", "sigmoid", "none"]
+Noise = Literal["none", "shazeer"]
+Scale = Literal["paper", "norm", "exact", "calibrated"]
+Balance = Literal["none", "cv2", "switch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutingConfig:
+    """How each token chooses k = top_k of N experts.
+
+    The chosen experts get weights g_i and their output is s * sum_i g_i E_i(x):
+
+    - `score`: "topk_softmax" is a softmax over the k chosen logits; "softmax_topk" is a softmax over all N, of which k
+      are chosen; "sigmoid" is the sigmoid of each logit; both are then divided by their sum if `renorm`, or left as
+      they are; "none" gives each chosen expert 1/k.
+    - `noise`: "shazeer" adds learned Gaussian noise to the logits in training.
+    - `straight_through`: a renormalised top-1 weight is always 1, so that no gradient of the task reaches the router;
+      with this the value stays 1 and the gradient is that of the probability.
+    - `scale`: s itself, or "paper": N/k (LLaMA-MoE, arXiv 2406.16554), "norm": sqrt(N k), which keeps the output's norm
+      when experts are independent, "exact": k, so that each chosen expert has mean coefficient 1 when the g_i sum to 1,
+      "calibrated": a fit that starts from k. Mind that the mean coefficient of a chosen expert is s/k: "paper" gives
+      N/k^2, hence with k = N the output is dense/N, and only "exact" gives back the dense layer.
+    - `balance`, `balance_coef`: the loss on the router, described in `balance.py`.
+
+    `faithful`: reproduce the balance losses as the authors' code computes them (see `balance.py`). Raises
+    `ModelError` for a value that cannot work.
+    """
+
+    num_experts: int = 8
+    top_k: int = 2
+    score: Score = "topk_softmax"
+    renorm: bool = True
+    noise: Noise = "none"
+    straight_through: bool = False
+    scale: Scale | float = "exact"
+    balance: Balance = "none"
+    balance_coef: float = 1e-2
+    faithful: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("score", self.score, get_args(Score))
+        check_choice("noise", self.noise, get_args(Noise))
+        check_choice("balance", self.balance, get_args(Balance))
+        if self.num_experts < 1:
+            raise ModelError(f"num_experts={self.num_experts} must be 1 or more")
+        if not 1 <= self.top_k <= self.num_routed:
+            raise ModelError(f"top_k={self.top_k} must lie in 1..{self.num_routed}, the number of routed experts")
+        self._check_scale()
+        if not 0 <= self.balance_coef < math.inf:
+            raise ModelError(f"balance_coef={self.balance_coef!r} must be 0 or more")
+        self._check_straight_through()
+
+    @property
+    def num_routed(self) -> int:
+        """Number of experts that the router chooses from, N."""
+        return self.num_experts
+
+    @property
+    def scale_value(self) -> float:
+        """The factor s of the routed output; for "calibrated", the k that the fit starts from."""
+        if not isinstance(self.scale, str):
+            return float(self.scale)
+        if self.scale == "paper":
+            return self.num_routed / self.top_k
+        if self.scale == "norm":
+            return math.sqrt(self.num_routed * self.top_k)
+        return float(self.top_k)
+
+    def _check_scale(self) -> None:
+        if isinstance(self.scale, str):
+            check_choice("scale", self.scale, get_args(Scale))
+        else:
+            check_positive("scale", self.scale)
+
+    def _check_straight_through(self) -> None:
+        normed = self.score == "topk_softmax" or (self.score == "softmax_topk" and self.renorm)
+        if self.straight_through and not (self.top_k == 1 and normed):
+            raise ModelError(
+                f"straight_through is for a renormalised softmax of the best expert alone: top_k={self.top_k}, "
+                f"score={self.score!r}, renorm={self.renorm} reach the router without it"
+            )
+
+
+def check_positive(field: str, value: float) -> None:
+    """Raise a `ModelError` unless `value` is a finite number above 0."""
+    if not 0 < value < math.inf:
+        raise ModelError(f"{field}={value!r} must be a positive number")

@@ -1,0 +1,65 @@
+"""Bases of checkpoints by name: of transformers, of timm, of rooms of ours, and of nobody."""
+
+from typing import Any
+
+import pytest
+import timm
+import torch
+import transformers
+from torch import nn
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPTConfig, Vocabulary
+from sparsebench.models.moe.checkpoint.model_classes import base_model, base_recipe, model_class
+
+LLAMA = transformers.LlamaConfig(
+    hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, vocab_size=32
+)
+SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_words": 2}
+
+
+def test_a_model_of_transformers() -> None:
+    recipe = base_recipe(transformers.LlamaForCausalLM(LLAMA))
+    assert recipe == {"library": "transformers", "class": "LlamaForCausalLM"}
+    assert model_class(recipe) is transformers.LlamaForCausalLM
+    assert base_model(recipe, LLAMA).config is LLAMA
+
+
+def test_a_model_of_timm() -> None:
+    recipe = base_recipe(timm.create_model("vit_tiny_patch16_224", num_classes=3))
+    assert recipe == {"library": "timm", "architecture": "vit_tiny_patch16_224", "num_classes": 3}
+    with torch.device("meta"):
+        assert base_model(recipe, None).num_classes == 3
+
+
+def test_a_model_of_a_room() -> None:
+    config = GraphsGPTConfig.of(Vocabulary.improved([(6, 0), (8, 0)]), **SIZES)
+    recipe = base_recipe(Graph2Seq(config))
+    assert recipe == {"library": "graphsgpt", "class": "Graph2Seq"}
+    assert model_class(recipe) is Graph2Seq
+    assert type(base_model(recipe, config)) is Graph2Seq
+
+
+def test_a_class_that_only_has_the_name_of_a_known_one_is_refused() -> None:
+    named_alike = type("LlamaForCausalLM", (transformers.LlamaForCausalLM,), {})
+    with pytest.raises(ModelError, match="no model of transformers or timm"):
+        base_recipe(named_alike(LLAMA))
+    with pytest.raises(ModelError, match="Linear is no model"):
+        base_recipe(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [
+        ("transformers", "AutoTokenizer"),  # no model
+        ("transformers", "NoSuchModel"),
+        ("graphsgpt", "Tokenizer"),  # no model either
+        ("graphsgpt", "import_module"),  # not part of the face
+        ("nosuchroom", "Graph2Seq"),
+        ("os.path", "join"),  # not a room of ours
+        ("..data", "Graph2Seq"),
+    ],
+)
+def test_names_of_anything_else_are_refused(library: str, name: str) -> None:
+    with pytest.raises(ModelError, match=f"has no model '{name}'"):
+        model_class({"library": library, "class": name})
