@@ -11,9 +11,10 @@ from . import table_formats as printing
 from .claims import Finding
 from .comparison import Contrast, contrasts
 from .figures import plots
-from .figures.suite_figures import Figure, SuiteFigures, suite_figures
+from .figures.figure import Figure
+from .figures.suite_figures import SuiteFigures, suite_figures
 from .matrix import Matrix
-from .panels.molecule_panels import SuiteDrawings, suite_drawings
+from .panels import SuitePanels, suite_panels
 from .provenance import Notes, Provenance, notes, provenance
 from .published import PublishedTable, published_tables
 from .published_comparison import Beside, beside
@@ -38,7 +39,7 @@ class Section:
     verdicts: list[Verdict]
     contrasts: list[Contrast]
     figures: SuiteFigures
-    drawings: SuiteDrawings
+    panels: SuitePanels
     beside: list[Beside]
     published: list[PublishedTable]
     notes: Notes
@@ -58,7 +59,7 @@ def section(matrix: Matrix, info: SuiteInfo, anchor: str) -> Section:
         verdicts=verdicts(matrix, info, found),
         contrasts=found,
         figures=suite_figures(matrix, table),
-        drawings=suite_drawings(matrix, table),
+        panels=suite_panels(matrix, table),
         beside=[shared for source in tables if (shared := beside(matrix, table, source))],
         published=tables,
         notes=notes(matrix.records),

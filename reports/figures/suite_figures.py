@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from .. import formatting
 from ..matrix import Column, Matrix
-from ..panels.router_load import RouterLoad, merged, router_load
 from ..record import Costs
 from ..statistics import estimate_mean
 from ..tables import Family, SuiteTable
 from . import plots
+from .figure import Figure
 from .plots import Mark
 
 _COSTS: dict[str, tuple[Callable[[Costs], float | None], float]] = {
@@ -26,24 +26,6 @@ MAX_FAMILIES = 3
 MAX_BARS = 6
 MAX_CURVES = 4
 MAX_LINES = 10
-MAX_LOADS = 4
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure: its title, SVG text, and the words under it."""
-
-    title: str
-    svg: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class LoadFigure:
-    """The router load of one row as a heat map, and in words: domain, specialisation, where that is greatest."""
-
-    figure: Figure
-    lines: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -56,8 +38,6 @@ class SuiteFigures:
     curves: tuple[Figure, ...]
     bars_left_out: int
     rows_left_out: int
-    loads: tuple[LoadFigure, ...]
-    loads_left_out: int
 
 
 def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
@@ -77,7 +57,6 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
     ]
     columns = [column for column in table.columns if column.metric]
     bars = [_bars(table, column) for column in columns[:MAX_BARS]]
-    loads = _loads(matrix, table)
     return SuiteFigures(
         tuple(tradeoffs),
         tuple(equal),
@@ -85,8 +64,6 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
         tuple(_curves(matrix, table)),
         max(0, len(columns) - MAX_BARS),
         max(0, len(table.lines) - plots.MAX_MARKS),
-        tuple(_load_figure(name, load) for name, load in loads[:MAX_LOADS]),
-        max(0, len(loads) - MAX_LOADS),
     )
 
 
@@ -170,32 +147,6 @@ def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[fl
     return [(step, math.fsum(v) / len(v)) for step, v in sorted(values.items()) if len(v) == len(seeds)] or list(
         seeds[0]
     )
-
-
-def _loads(matrix: Matrix, table: SuiteTable) -> list[tuple[str, RouterLoad]]:
-    """The router load of each row with one on two domains or more: that of its first seed, over all tasks."""
-    found = []
-    for number, line in enumerate(table.lines, start=1):
-        first = [
-            min(records, key=lambda record: record.cell.seed)
-            for column in matrix.columns
-            if (records := matrix.cells.get((line.row, column)))
-        ]
-        load = merged([load for record in first if (load := router_load(record))])
-        if load is not None and len(load.domains) > 1:
-            found.append((f"{number}  {line.name}", load))
-    return found
-
-
-def _load_figure(name: str, load: RouterLoad) -> LoadFigure:
-    lines = []
-    for domain in load.domains:
-        layer, expert, share = load.strongest(domain)
-        where = f"layer {layer}: expert {expert} gets {formatting.number(share, 'share')} %"
-        lines.append((domain, formatting.number(load.specialisation(domain)), where))
-    caption = f"Specialisation {formatting.number(load.specialisation())} bits."
-    svg = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
-    return LoadFigure(Figure(name, svg, caption), tuple(lines))
 
 
 def _axis(name: str, column: Column) -> str:

@@ -1,4 +1,4 @@
-"""Molecules to be drawn on the page, as a record keeps them in `details["molecules"]`, and their drawing.
+"""Drawings of molecules.
 
 The JSON: `[{"title": str, "kind": "grid" | "path", "items": [{"smiles": str, "caption": str}, ...]}, ...]`.
 A grid is a set (what a model generated), a path is a row in order (latent interpolation).
@@ -6,24 +6,19 @@ A grid is a set (what a model generated), a path is a row in order (latent inter
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
-from xml.etree import ElementTree
+from typing import Any, get_args
 
-from ..figures.svg import opening
-from ..record import Record, RecordError
+from ..figures.figure import Gallery, GalleryKind, Picture
+from ..figures.molecules import draw_molecule
+from ..record import RecordError
+from .panel import Content, Entry, Panel
 
-KEY = "molecules"
-SIZE = (150, 110)
-MAX_ATOMS = 120
-"""A larger molecule is shown as text: in so small a picture nobody could read it."""
-Kind = Literal["grid", "path"]
-# RDKit paints with these, the style sheet has the colour of each class on light and on dark pages.
-_CLASSES = {"#0000FF": "atom-n", "#FF0000": "atom-o", "#FFFF00": "atom-s", "#00FF00": "atom-x", "#FF00FF": "atom-p"}
-_ELEMENTS = {7: "#0000FF", 8: "#FF0000", 16: "#FFFF00", 15: "#FF00FF"} | dict.fromkeys((9, 17, 35, 53), "#00FF00")
+MAX_SETS = 6
+"""Sets of molecules per suite: with 24 molecules each they take half a megabyte."""
+MAX_MOLECULES = 24
+LEGEND = "The lowest seed. A text instead of a drawing: no valid molecule, or too large to draw."
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Panel:
+class MoleculeSet:
     """Molecules that belong together.
 
     Raises:
@@ -43,119 +38,72 @@ class Panel:
     """
 
     title: str
-    kind: Kind
+    kind: GalleryKind
     items: tuple[Drawn, ...]
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise RecordError(f"panel {self.title!r}: kind {self.kind!r} is none of {', '.join(get_args(Kind))}")
+        kinds = get_args(GalleryKind)
+        if self.kind not in kinds:
+            raise RecordError(f"molecules {self.title!r}: kind {self.kind!r} is none of {', '.join(kinds)}")
         if not self.items:
-            raise RecordError(f"panel {self.title!r}: no molecules")
-        texts = [self.title, *(text for item in self.items for text in (item.smiles, item.caption))]
+            raise RecordError(f"molecules {self.title!r}: there are none")
+        texts = [self.title]
+        for item in self.items:
+            texts += [item.smiles, item.caption]
         for text in texts:
             if not isinstance(text, str):
-                raise RecordError(f"panel {self.title!r}: {text!r} is no text")
+                raise RecordError(f"molecules {self.title!r}: {text!r} is no text")
 
 
-class _Look(NamedTuple):
-    """How a path is painted."""
-
-    fill: str
-    stroke: str
-    width: str
-    dashes: str
+def to_details(sets: Sequence[MoleculeSet]) -> dict[str, Any]:
+    """As an entry of `Record.details`; nothing for no sets."""
+    found = [{"title": one.title, "kind": one.kind, "items": [vars(item) for item in one.items]} for one in sets]
+    return {PANEL.key: found} if found else {}
 
 
-def to_details(panels: Sequence[Panel]) -> dict[str, Any]:
-    """As JSON values; nothing for no panels."""
-    found = [
-        {
-            "title": panel.title,
-            "kind": panel.kind,
-            "items": [{"smiles": item.smiles, "caption": item.caption} for item in panel.items],
-        }
-        for panel in panels
-    ]
-    return {KEY: found} if found else {}
+class MoleculesPanel(Panel[tuple[MoleculeSet, ...]]):
+    """The first sets of molecules, row by row of the table."""
 
+    key = "molecules"
 
-def panels(record: Record) -> tuple[Panel, ...]:
-    """The panels that a record holds, none if it holds none.
+    def parse(self, value: Any) -> tuple[MoleculeSet, ...]:
+        """The sets of one record."""
+        sets = []
+        for entry in value:
+            items = tuple(Drawn(item["smiles"], item["caption"]) for item in entry["items"])
+            sets.append(MoleculeSet(entry["title"], entry["kind"], items))
+        return tuple(sets)
 
-    Raises:
-        RecordError: the entry has another form.
-    """
-    found = record.details.get(KEY, [])
-    try:
-        return tuple(
-            Panel(entry["title"], entry["kind"], tuple(Drawn(i["smiles"], i["caption"]) for i in entry["items"]))
-            for entry in found
-        )
-    except (KeyError, TypeError, RecordError) as error:
-        raise RecordError(f"record {record.id}: details[{KEY!r}] is not of its form: {error!r}") from error
-
-
-def draw(smiles: str) -> str | None:
-    """A molecule as a small SVG in the colours of the page; None for what cannot be read or is too large."""
-    try:
-        from rdkit import Chem, rdBase
-        from rdkit.Chem.Draw.rdMolDraw2D import PrepareAndDrawMolecule
-    except ImportError:
-        return None
-    with rdBase.BlockLogs():
-        try:
-            molecule = Chem.MolFromSmiles(smiles)
-            if molecule is None or not 0 < molecule.GetNumAtoms() <= MAX_ATOMS:
-                return None
-            pen = _pen()
-            PrepareAndDrawMolecule(pen, molecule)
-        except (ValueError, RuntimeError):
+    def show(self, entries: Sequence[Entry[tuple[MoleculeSet, ...]]]) -> Content | None:
+        """A gallery per set."""
+        found = [(entry, one) for entry in entries for one in entry.value]
+        if not found:
             return None
-        pen.FinishDrawing()
-    return _compact(pen.GetDrawingText(), smiles)
+        galleries = tuple(_gallery(entry, one) for entry, one in found[:MAX_SETS])
+        return Content("Molecules", galleries=galleries, legend=LEGEND + _more(len(found) - len(galleries)))
 
 
-def _pen() -> Any:
-    """No background, bonds of 20 points at most, no label below 9, black but for the elements that have a colour."""
-    from rdkit.Chem.Draw.rdMolDraw2D import MolDraw2DSVG
-
-    pen = MolDraw2DSVG(*SIZE)
-    options = pen.drawOptions()
-    options.clearBackground = False
-    options.fixedBondLength = 20
-    options.bondLineWidth = 1.3
-    options.minFontSize = 9
-    options.padding = 0.04
-    options.setAtomPalette({-1: (0.0, 0.0, 0.0)} | {atom: _rgb(colour) for atom, colour in _ELEMENTS.items()})
-    return pen
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
+def _gallery(entry: Entry[Any], molecules: MoleculeSet) -> Gallery:
+    shown = molecules.items[:MAX_MOLECULES]
+    more = len(molecules.items) - len(shown)
+    caption = ""
+    if more:
+        caption = f"{more} more of this set are in the record."
+    return Gallery(
+        number=entry.number,
+        title=f"{entry.name} · {entry.task}: {molecules.title}",
+        kind=molecules.kind,
+        pictures=tuple(Picture(item.smiles, item.caption, draw_molecule(item.smiles)) for item in shown),
+        texts="SMILES",
+        caption=caption,
+    )
 
 
-def _compact(svg: str, title: str) -> str:
-    """One path per colour and width, nothing else of what RDKit writes: a tenth of the size, and no ids."""
-    strokes: dict[_Look, list[str]] = defaultdict(list)
-    for element in ElementTree.fromstring(svg.partition("?>")[2]).iter("{http://www.w3.org/2000/svg}path"):
-        places = re.sub(r"\.0\b", "", element.get("d", "").strip())
-        strokes[_look(element)].append(re.sub(r"\s*([A-Za-z,])\s*", r"\1", places))
-    paths = [_path(look, "".join(places)) for look, places in strokes.items()]
-    return f"{opening(f'0 0 {SIZE[0]} {SIZE[1]}', title)}{''.join(paths)}</svg>"
+def _more(count: int) -> str:
+    if count == 0:
+        return ""
+    noun = "set is" if count == 1 else "sets are"
+    return f" {count} more {noun} in the records."
 
 
-def _look(path: ElementTree.Element) -> _Look:
-    style = dict(part.split(":", 1) for part in path.get("style", "").split(";") if part)
-    fill, width = style.get("fill", path.get("fill", "none")), style.get("stroke-width", "").removesuffix("px")
-    return _Look(fill, style.get("stroke", "none"), width, style.get("stroke-dasharray", ""))
-
-
-def _path(look: _Look, places: str) -> str:
-    found = _CLASSES.get((look.stroke if look.fill == "none" else look.fill).upper())
-    parts = [f'class="{found}"'] if found else []
-    parts += [f'fill="{"none" if look.fill == "none" else "currentColor"}"']
-    if look.stroke != "none":
-        parts += [f'stroke="currentColor" stroke-width="{look.width}"']
-    parts += [f'stroke-dasharray="{look.dashes}"'] if look.dashes else []
-    return f'<path {" ".join(parts)} d="{places}"/>'
+PANEL = MoleculesPanel()

@@ -1,4 +1,4 @@
-"""How well generation keeps to a wanted property, as a record keeps it in `details["property_control"]`.
+"""How well generation keeps to a wanted property.
 
 The JSON: `{"<property>": {"unit": str, "points": [[target, achieved, lower quartile, upper quartile], ...]}}`.
 `achieved` is the mean or the median of what was measured on the molecules made for that target.
@@ -7,14 +7,23 @@ The JSON: `{"<property>": {"unit": str, "points": [[target, achieved, lower quar
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..figures import plots
+from ..figures.figure import Figure
 from ..figures.plots import Aim
-from ..record import Record, RecordError
+from ..record import RecordError
+from .panel import Content, Entry, Panel
 
-KEY = "property_control"
+MAX_FIGURES = 6
+MAX_LINES = 10
+LEGEND = (
+    "What was achieved against what was asked for: means or medians, bars from the lower to the upper quartile of the "
+    "molecules, numbers as in the table; the lowest seed. Dashed: achieved equals target."
+)
 
 
 @dataclass(frozen=True)
@@ -26,37 +35,59 @@ class Control:
 
 
 def to_details(controls: Mapping[str, Control]) -> dict[str, Any]:
-    """As JSON values.
+    """As an entry of `Record.details`.
 
     Raises:
         RecordError: no points, a number that is not finite, quartiles the wrong way round.
     """
+    entry = {}
     for name, control in controls.items():
         _check(name, control)
-    return {
-        KEY: {name: {"unit": c.unit, "points": [_numbers(aim) for aim in c.points]} for name, c in controls.items()}
-    }
+        entry[name] = {"unit": control.unit, "points": [_numbers(aim) for aim in control.points]}
+    return {PANEL.key: entry}
 
 
-def property_control(record: Record) -> dict[str, Control]:
-    """The controls that a record holds by property, none if it holds none.
+class PropertyControlPanel(Panel[dict[str, Control]]):
+    """A figure per task and property, with a line per row of the table."""
 
-    Raises:
-        RecordError: the entry has another form.
-    """
-    found = record.details.get(KEY, {})
-    try:
-        controls = {name: Control(entry["unit"], _aims(entry["points"])) for name, entry in found.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"record {record.id}: details[{KEY!r}] is not of its form: {error!r}") from error
-    for name, control in controls.items():
-        _check(name, control)
-    return controls
+    key = "property_control"
+
+    def parse(self, value: Any) -> dict[str, Control]:
+        """Property to control."""
+        controls = {name: Control(entry["unit"], _aims(entry["points"])) for name, entry in value.items()}
+        for name, control in controls.items():
+            _check(name, control)
+        return controls
+
+    def show(self, entries: Sequence[Entry[dict[str, Control]]]) -> Content | None:
+        """The figures by task and property."""
+        lines: dict[tuple[str, str, str], list[tuple[int, tuple[Aim, ...]]]] = defaultdict(list)
+        for entry in entries:
+            for name, control in entry.value.items():
+                lines[entry.task, name, control.unit].append((entry.number, control.points))
+        if not lines:
+            return None
+        shown = sorted(lines.items())[:MAX_FIGURES]
+        figures = tuple(_figure(*place, found[:MAX_LINES]) for place, found in shown)
+        numbers = {entry.number for entry in entries if entry.value}
+        more = _more(len(numbers) - MAX_LINES, "rows have such lines")
+        more += _more(len(lines) - MAX_FIGURES, "pairs of task and property are not drawn")
+        return Content("Property control", figures, legend=LEGEND + more)
+
+
+def _figure(task: str, name: str, unit: str, lines: Sequence[tuple[int, tuple[Aim, ...]]]) -> Figure:
+    title = f"{task}: {name}"
+    return Figure(title, plots.targets(lines, f"{title}, achieved against target", unit))
+
+
+def _more(count: int, what: str) -> str:
+    return f" {count} more {what}." if count > 0 else ""
 
 
 def _aims(points: Sequence[Sequence[float]]) -> tuple[Aim, ...]:
     """Points in the order of their targets."""
-    return tuple(sorted((Aim(*map(float, point)) for point in points), key=lambda aim: aim.target))
+    aims = [Aim(*map(float, point)) for point in points]
+    return tuple(sorted(aims, key=lambda aim: aim.target))
 
 
 def _numbers(aim: Aim) -> list[float]:
@@ -72,3 +103,6 @@ def _check(name: str, control: Control) -> None:
             raise RecordError(f"{where}: {aim} holds a number that is not finite")
         if aim.low > aim.high:
             raise RecordError(f"{where}: the lower quartile {aim.low} is above the upper one, {aim.high}")
+
+
+PANEL = PropertyControlPanel()

@@ -1,4 +1,7 @@
-"""Where a router sends the tokens of each text domain, as a record keeps it in `details["router_load"]`.
+"""Where a router sends the tokens of each text domain.
+
+The JSON: `{"layers": [int, ...], "per_mille": {"<domain>": ["<share> <share> ...", ...]}}`, a text per layer with the
+share of each expert in per mille.
 
 A domain is specialised as far as its load differs from the mean load of all domains: the Kullback-Leibler divergence
 of its shares from the mean shares, in bits; 0 where every domain is routed alike.
@@ -7,15 +10,25 @@ of its shares from the mean shares, in bits; 0 where every domain is routed alik
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..record import Record
+from .. import formatting
+from ..figures import plots
+from ..figures.figure import Figure, Words
+from ..record import RecordError
+from .panel import Content, Entry, Panel
 
-KEY = "router_load"
 Shares = tuple[tuple[float, ...], ...]
 """Per layer the share of the routed tokens that each expert gets; a layer's shares sum to 1."""
+MAX_FIGURES = 4
+LEGEND = (
+    "Share of a domain's routed tokens that each expert gets, against an even share; one seed. Specialisation: "
+    "divergence of a domain's shares from the mean shares of all domains in bits, mean over layers; 0 means that all "
+    "domains are routed alike."
+)
 
 
 @dataclass(frozen=True)
@@ -37,8 +50,10 @@ class RouterLoad:
 
     def specialisation(self, domain: str | None = None) -> float:
         """Divergence averaged over layers, of one domain or of all."""
-        domains = self.domains if domain is None else [domain]
-        found = [self.divergence(name, place) for name in domains for place in range(len(self.layers))]
+        domains = list(self.domains) if domain is None else [domain]
+        found = []
+        for name in domains:
+            found += [self.divergence(name, place) for place in range(len(self.layers))]
         return math.fsum(found) / len(found)
 
     def strongest(self, domain: str) -> tuple[int, int, float]:
@@ -50,26 +65,70 @@ class RouterLoad:
 
 
 def to_details(load: RouterLoad) -> dict[str, Any]:
-    """As JSON values, small: a layer is a string of shares in per mille."""
+    """As an entry of `Record.details`, small: a layer is a text of shares in per mille."""
     rows = {domain: [_text(layer) for layer in shares] for domain, shares in load.domains.items()}
-    return {KEY: {"layers": list(load.layers), "per_mille": rows}}
+    return {PANEL.key: {"layers": list(load.layers), "per_mille": rows}}
 
 
-def router_load(record: Record) -> RouterLoad | None:
-    """The load that a record holds, None if it holds none."""
-    found: Mapping[str, Any] | None = record.details.get(KEY)
-    if found is None:
-        return None
-    domains = {domain: tuple(map(_shares, layers)) for domain, layers in found["per_mille"].items()}
-    return RouterLoad(tuple(found["layers"]), domains)
+class RouterLoadPanel(Panel[RouterLoad]):
+    """A heat map for each row whose tasks cover two domains or more."""
+
+    key = "router_load"
+
+    def parse(self, value: Any) -> RouterLoad:
+        """The load of one record."""
+        layers = tuple(value["layers"])
+        if not layers or not all(type(layer) is int for layer in layers):
+            raise RecordError(f"layers must be whole numbers, at least one, not {value['layers']!r}")
+        domains = {domain: tuple(map(_shares, texts)) for domain, texts in value["per_mille"].items()}
+        if not domains:
+            raise RecordError("there is no domain")
+        forms = {tuple(map(len, shares)) for shares in domains.values()}
+        if len(forms) > 1 or any(len(form) != len(layers) for form in forms):
+            raise RecordError(f"every domain needs {len(layers)} layers, each with the same experts in all domains")
+        return RouterLoad(layers, domains)
+
+    def show(self, entries: Sequence[Entry[RouterLoad]]) -> Content | None:
+        """The tasks of a row (bits per byte of one domain each, say) make one figure."""
+        by_row: dict[str, list[RouterLoad]] = defaultdict(list)
+        for entry in entries:
+            by_row[f"{entry.number}  {entry.name}"].append(entry.value)
+        merged = {name: _merged(loads) for name, loads in by_row.items()}
+        several = {name: load for name, load in merged.items() if len(load.domains) > 1}
+        if not several:
+            return None
+        figures = tuple(_figure(name, load) for name, load in list(several.items())[:MAX_FIGURES])
+        more = ""
+        if len(several) > MAX_FIGURES:
+            more = f" {len(several) - MAX_FIGURES} more rows have a router."
+        return Content("Router load by domain", figures, legend=LEGEND + more)
 
 
-def merged(loads: Sequence[RouterLoad]) -> RouterLoad | None:
-    """The domains of several loads of one model together; None for none. Those of other layers than the first go."""
-    if not loads:
-        return None
-    alike = [load for load in loads if load.layers == loads[0].layers]
-    return RouterLoad(loads[0].layers, {domain: shares for load in alike for domain, shares in load.domains.items()})
+def _merged(loads: Sequence[RouterLoad]) -> RouterLoad:
+    """The domains of several loads of one model together; loads of another shape than the first are not of it."""
+    first = loads[0]
+    domains: dict[str, Shares] = {}
+    for load in loads:
+        if _shape(load) == _shape(first):
+            domains |= load.domains
+    return RouterLoad(first.layers, domains)
+
+
+def _shape(load: RouterLoad) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The layers, and the number of experts in each."""
+    shares = next(iter(load.domains.values()))
+    return load.layers, tuple(map(len, shares))
+
+
+def _figure(name: str, load: RouterLoad) -> Figure:
+    rows = []
+    for domain in load.domains:
+        layer, expert, share = load.strongest(domain)
+        where = f"layer {layer}: expert {expert} gets {formatting.number(share, 'share')} %"
+        rows.append((domain, formatting.number(load.specialisation(domain)), where))
+    caption = f"Specialisation {formatting.number(load.specialisation())} bits."
+    svg = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
+    return Figure(name, svg, caption, Words(("domain", "bits", "most its own in"), tuple(rows)))
 
 
 def _text(shares: Sequence[float]) -> str:
@@ -78,4 +137,10 @@ def _text(shares: Sequence[float]) -> str:
 
 def _shares(text: str) -> tuple[float, ...]:
     found = [float(number) for number in text.split()]
-    return tuple(number / math.fsum(found) for number in found)
+    total = math.fsum(found)
+    if not 0 < total < math.inf or min(found) < 0:
+        raise RecordError(f"{text!r} are no shares: they must be finite, not negative, and not all 0")
+    return tuple(number / total for number in found)
+
+
+PANEL = RouterLoadPanel()

@@ -7,12 +7,12 @@ import torch
 
 from sparsebench.data.molecules.moses import moses
 from sparsebench.models.graphsgpt import Generated
-from sparsebench.reports.panels.molecules import Drawn, Panel
+from sparsebench.reports.panels.molecules import Drawn, MoleculeSet
 
 from .generation_task import GenerationTask
 
 DRAWN = 12
-"""Molecules that a panel of the report shows."""
+"""Molecules that the report draws of a set."""
 
 
 class MosesTask(GenerationTask):
@@ -39,7 +39,7 @@ def test_set() -> list[str]:
     return [everything[row] for row in order]
 
 
-def grid(title: str, molecules: Sequence[Generated]) -> Panel:
-    """The first molecules that can be read, as a panel of the report."""
+def grid(title: str, molecules: Sequence[Generated]) -> MoleculeSet:
+    """The first molecules that can be read, as a set to be drawn in the report."""
     found = [Drawn(made.smiles) for made in molecules if made.smiles][:DRAWN]
-    return Panel(title, "grid", tuple(found) or (Drawn("", "none can be read"),))
+    return MoleculeSet(title, "grid", tuple(found) or (Drawn("", "none can be read"),))

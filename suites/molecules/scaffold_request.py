@@ -10,7 +10,7 @@ from rdkit import Chem
 from sparsebench.data.molecules.moses import moses
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import Generated
-from sparsebench.reports.panels.molecules import Drawn, Panel, to_details
+from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
@@ -34,7 +34,7 @@ def hold_scaffolds(sampler: Any, count: int, context: Context) -> tuple[Scores, 
     if good:
         metrics["different"] = share(len(set(good)), len(good))
     drawn = [Drawn(made[0][0], "wanted"), *(Drawn(one.smiles or "") for _, one in made[: min(count, DRAWN - 1)])]
-    return Scores("holds", metrics, {"holds": held}), to_details([Panel("a scaffold", "grid", tuple(drawn))])
+    return Scores("holds", metrics, {"holds": held}), to_details([MoleculeSet("a scaffold", "grid", tuple(drawn))])
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparsebench.reports.figures.plots import Aim
 from sparsebench.reports.panels import molecules
-from sparsebench.reports.panels.molecules import Drawn, Panel
+from sparsebench.reports.panels.molecules import Drawn, MoleculeSet
 from sparsebench.reports.panels.property_control import Control
 from sparsebench.reports.panels.property_control import to_details as control_details
 from sparsebench.reports.record import CellInfo, Costs, DataInfo, Metric, Record, Status
@@ -208,11 +208,11 @@ SMILES = (
 )
 
 
-def panels(grid_size: int = 24) -> list[Panel]:
+def molecule_sets(grid_size: int = 24) -> list[MoleculeSet]:
     """A grid with some that cannot be read, and a path from one molecule to another."""
     grid = [Drawn(SMILES[i % len(SMILES)], f"logP {0.3 * i:.1f}" if i % 3 else "") for i in range(grid_size)]
     path = [Drawn("C" * (i + 1) + "c1ccccc1" + "O" * (i // 4), f"t = {i / 10:.1f}") for i in range(11)]
-    return [Panel("generated, the first", "grid", tuple(grid)), Panel("from toluene", "path", tuple(path))]
+    return [MoleculeSet("generated, the first", "grid", tuple(grid)), MoleculeSet("from toluene", "path", tuple(path))]
 
 
 def controls(slope: float = 0.9) -> dict[str, Control]:
@@ -234,7 +234,7 @@ def _generation() -> list[Record]:
             "SNN/Test": metric(0.5 + 0.02 * i, unit=""),
         }
         common: dict[str, Any] = {"seed": seed, "cell": cell, "metrics": scores}
-        details = molecules.to_details(panels())
+        details = molecules.to_details(molecule_sets())
         records.append(record(label, "moses_generation", main_metric="valid", details=details, **common))
         details = control_details(controls(0.5 + 0.3 * i))
         records.append(record(label, "property_control", main_metric="Novelty", details=details, **common))

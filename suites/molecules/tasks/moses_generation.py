@@ -36,5 +36,5 @@ class MosesGeneration(MosesTask):
         metrics: dict[str, Metric] = dict(moses_metrics([one.smiles for one in made], training=training_set()))
         metrics["repaired"] = replace(share(sum(one.repaired > 0 for one in made), len(made)), higher_is_better=False)
         main = "FCD/Test" if "FCD/Test" in metrics else "valid"
-        panel = grid(f"the first of {count:,} molecules, seed {context.seed}", made)
-        return Scores(main, metrics, {"smiles": [one.smiles for one in made]}), to_details([panel])
+        drawn = grid(f"the first of {count:,} molecules, seed {context.seed}", made)
+        return Scores(main, metrics, {"smiles": [one.smiles for one in made]}), to_details([drawn])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparsebench.reports.panels.molecules import Drawn, Panel, to_details
+from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
@@ -26,4 +26,4 @@ class MosesReconstruction(MosesTask):
         scores = reconstruct(sampler, smiles)
         line = sampler.pipeline().interpolate(smiles[0], smiles[1], PATH)
         drawn = [Drawn(made.smiles or "", f"{place / (PATH - 1):.1f}") for place, made in enumerate(line)]
-        return scores, to_details([Panel("between the words of two held-out molecules", "path", tuple(drawn))])
+        return scores, to_details([MoleculeSet("between the words of two held-out molecules", "path", tuple(drawn))])

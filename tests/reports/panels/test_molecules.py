@@ -1,29 +1,41 @@
-"""Molecules: what a record keeps of them, and drawings that are small, well-formed, and in the page's colours."""
+"""Molecules: what a record keeps of them, and what the page shows, escaped and a bounded amount."""
 
 import json
 import re
-import subprocess
-import sys
-import xml.etree.ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sparsebench.reports.panels.molecules import MAX_ATOMS, Drawn, Panel, draw, panels, to_details
+from sparsebench.reports.panels.molecules import MAX_MOLECULES, MAX_SETS, PANEL, Drawn, MoleculeSet, to_details
 from sparsebench.reports.record import RecordError
+from sparsebench.reports.render import render
+from sparsebench.reports.tables import SuiteInfo
 
-ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
-LARGE = ("O=C(c1ccc(S(=O)(=O)NCC2CCCO2)cc1)N1CCN(Cc2ccsc2)CC1", "COc1ccc(NC(=O)c2ccc(N3CCOCC3)nc2)cc1OC(F)(F)Cl")
+INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
 
 
-def test_a_record_keeps_panels(make):
-    found = [Panel("grid <b>", "grid", (Drawn("CCO", "a & b"), Drawn(""))), Panel("path", "path", (Drawn("C("),))]
-    details = to_details(found)
-    assert details["molecules"][0]["items"] == [{"smiles": "CCO", "caption": "a & b"}, {"smiles": "", "caption": ""}]
-    assert panels(make.record(details=json.loads(json.dumps(details)))) == tuple(found)
+@pytest.fixture
+def page(tmp_path):
+    return lambda *records: render(records, [], tmp_path, INFOS).read_text()
+
+
+def titles(text):
+    found = re.findall(r'<h4><span class="row"><span class="chip"[^>]*>(\d+)</span><span>([^<]*)</span>', text)
+    return [f"{number} {title}" for number, title in found]
+
+
+def details(smiles="CCO", title="first", size=1):
+    return to_details([MoleculeSet(title, "grid", (Drawn(smiles, "a caption"),) * size)])
+
+
+def test_a_record_keeps_them(make):
+    found = [
+        MoleculeSet("grid <b>", "grid", (Drawn("CCO", "a & b"), Drawn(""))),
+        MoleculeSet("path", "path", (Drawn("C("),)),
+    ]
+    kept = to_details(found)
+    assert kept["molecules"][0]["items"] == [{"smiles": "CCO", "caption": "a & b"}, {"smiles": "", "caption": ""}]
+    assert PANEL.read(make.record(details=json.loads(json.dumps(kept)))) == tuple(found)
     assert to_details([]) == {}
-    assert panels(make.record()) == ()
 
 
 @pytest.mark.parametrize(
@@ -43,52 +55,34 @@ def test_a_record_keeps_panels(make):
 def test_another_form_is_an_error_that_names_the_record(make, entry):
     record = make.record(details={"molecules": entry})
     with pytest.raises(RecordError, match=record.id):
-        panels(record)
+        PANEL.read(record)
 
 
-def test_a_drawing_is_a_picture_without_ids_or_fixed_black():
-    svg = draw("C[C@H](N)C(=O)OP(S)Cl")
-    assert svg == draw("C[C@H](N)C(=O)OP(S)Cl")
-    assert svg is not None
-    root = xml.etree.ElementTree.fromstring(svg)
-    assert root.get("aria-label") == "C[C@H](N)C(=O)OP(S)Cl"
-    assert {element.tag for element in root} == {"path"}
-    assert set(re.findall(r'class="([^"]*)"', svg)) == {"atom-n", "atom-o", "atom-p", "atom-s", "atom-x"}
-    assert not re.search(r'\bid=|#|http|style=|<rect|fill="(?!none|currentColor)', svg)
+def test_every_row_and_task_has_its_sets(make, page):
+    records = [make.record(f"row {row:02d}", task, details=details()) for row in range(2) for task in ("t", "u")]
+    assert titles(page(*records)) == [f"{row + 1} row {row:02d} · {task}: first" for row in range(2) for task in "tu"]
 
 
-def test_every_class_has_a_colour_on_the_page(make, tmp_path):
-    from sparsebench.reports.render import render
-
-    style = render([make.record()], [], tmp_path, {}).read_text().partition("</style>")[0]
-    for name in ("nitrogen", "oxygen", "sulfur", "halogen", "phosphorus"):
-        assert style.count(f"--{name}: #") == 2, "light and dark"
-        assert f"var(--{name})" in style
-
-
-def test_twenty_four_drug_like_molecules_stay_small():
-    assert sum(len(draw(LARGE[i % 2]) or "") for i in range(24)) < 200_000
+def test_sets_are_capped_and_the_page_says_so(make, page):
+    records = [make.record(f"row {row:02d}", details=details()) for row in range(MAX_SETS + 2)]
+    text = page(*records)
+    assert len(titles(text)) == MAX_SETS
+    assert "2 more sets are in the records." in text
+    assert "1 more set is in the records." in page(*records[:-1])
+    assert "in the records." not in page(*records[:-2])
 
 
-@pytest.mark.parametrize("smiles", ["", "C(C", "c1cccc1", "<script>", "é\0", "C" * (MAX_ATOMS + 1), "not a molecule"])
-def test_what_cannot_be_read_has_no_drawing(smiles, capfd):
-    assert draw(smiles) is None
-    assert capfd.readouterr() == ("", ""), "RDKit complains on the terminal"
+def test_large_sets_are_cut(make, page):
+    text = page(make.record(details=details(size=MAX_MOLECULES + 3)))
+    assert text.count('aria-label="CCO"') == MAX_MOLECULES
+    assert "3 more of this set are in the record." in text
 
 
-@pytest.mark.parametrize("smiles", ["C", "[Na+].[Cl-]", "[2H]C", "[Cu]<-N", "C\\C=C\\Cl", "[Se]", "*C", ASPIRIN])
-def test_odd_molecules_are_drawn(smiles):
-    svg = draw(smiles)
-    assert svg is not None
-    assert xml.etree.ElementTree.fromstring(svg).get("aria-label") == smiles
-
-
-@given(st.text(alphabet="CNOcnos123()[]=#+-@/\\.%*<>&\"'H ", max_size=25) | st.text(max_size=10))
-def test_no_text_breaks_the_drawing(smiles):
-    svg = draw(smiles)
-    assert svg is None or svg.startswith("<svg ")
-
-
-def test_reading_panels_does_not_import_rdkit():
-    code = "import sys, sparsebench.reports.molecules, sparsebench.reports.html\nassert 'rdkit' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_texts_are_escaped_and_what_cannot_be_read_is_shown(make, page):
+    bad = '"><script>alert(1)</script>'
+    drawn = MoleculeSet(f"title {bad}", "path", (Drawn(f"C{bad}", f"caption {bad}"), Drawn("")))
+    text = page(make.record(details=to_details([drawn])))
+    assert "<script>alert" not in text
+    assert '<code class="unread">C&#34;&gt;&lt;script&gt;' in text
+    assert '<code class="unread">(empty)</code>' in text
+    assert '<ol class="path">' in text

@@ -1,12 +1,14 @@
-"""Property control: what a record keeps of it, and what is refused."""
+"""Property control: what a record keeps of it, what is refused, and its figures."""
 
 import json
 
 import pytest
 
 from sparsebench.reports.figures.plots import Aim
-from sparsebench.reports.panels.property_control import Control, property_control, to_details
+from sparsebench.reports.panels.property_control import MAX_FIGURES, MAX_LINES, PANEL, Control, to_details
 from sparsebench.reports.record import RecordError
+from sparsebench.reports.render import render
+from sparsebench.reports.tables import SuiteInfo
 
 LOGP = Control("", (Aim(1.0, 1.5, 1.2, 1.9), Aim(2.0, 1.9, 1.5, 2.5)))
 
@@ -16,14 +18,13 @@ def test_a_record_keeps_it(make):
     assert details == {
         "property_control": {"logP": {"unit": "", "points": [[1.0, 1.5, 1.2, 1.9], [2.0, 1.9, 1.5, 2.5]]}}
     }
-    assert property_control(make.record(details=json.loads(json.dumps(details)))) == {"logP": LOGP}
-    assert property_control(make.record()) == {}
+    assert PANEL.read(make.record(details=json.loads(json.dumps(details)))) == {"logP": LOGP}
 
 
 def test_points_are_read_by_rising_target(make):
     points = [[2, 1.9, 1.5, 2.5], [1, 1.5, 1.2, 1.9]]
     record = make.record(details={"property_control": {"logP": {"unit": "", "points": points}}})
-    assert property_control(record) == {"logP": LOGP}
+    assert PANEL.read(record) == {"logP": LOGP}
 
 
 def test_a_mean_may_lie_outside_the_quartiles():
@@ -45,9 +46,24 @@ def test_a_mean_may_lie_outside_the_quartiles():
 )
 def test_another_form_is_an_error(make, entry):
     with pytest.raises(RecordError, match="propert"):
-        property_control(make.record(details={"property_control": entry}))
+        PANEL.read(make.record(details={"property_control": entry}))
 
 
 def test_numbers_are_finite():
     with pytest.raises(RecordError, match="not finite"):
         to_details({"logP": Control("", (Aim(1.0, float("nan"), 1.0, 2.0),))})
+
+
+def test_there_is_one_figure_per_task_and_property(make, tmp_path):
+    records = [
+        make.record(f"row {row:02d}", task, seed, details=to_details(make.controls()))
+        for row in range(MAX_LINES + 1)
+        for task in ("a", "b", "c", "d")
+        for seed in (1, 0)
+    ]
+    infos = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
+    text = render(records, [], tmp_path, infos).read_text()
+    assert text.count(", achieved against target") == MAX_FIGURES
+    assert 'aria-label="a: QED, achieved against target"' in text
+    assert "1 more rows have such lines." in text
+    assert f"{8 - MAX_FIGURES} more pairs of task and property are not drawn." in text

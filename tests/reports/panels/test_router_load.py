@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sparsebench.reports.panels.router_load import RouterLoad, router_load, to_details
+from sparsebench.reports.panels.router_load import PANEL, RouterLoad, to_details
+from sparsebench.reports.record import RecordError
 from sparsebench.reports.render import render
 from sparsebench.reports.tables import SuiteInfo
 
@@ -33,11 +34,9 @@ def test_divergence_is_kullback_leiblers():
 
 def test_a_record_keeps_it_to_a_tenth_of_a_per_mille(make):
     record = make.record(details=to_details(LOAD))
-    assert router_load(record) == LOAD
-    assert router_load(make.record()) is None
+    assert PANEL.read(record) == LOAD
     third = RouterLoad((0,), {"a": ((1 / 3, 2 / 3),)})
-    kept = router_load(make.record(details=to_details(third)))
-    assert kept is not None
+    kept = PANEL.read(make.record(details=to_details(third)))
     assert kept.domains["a"][0] == pytest.approx(third.domains["a"][0], abs=1e-4)
 
 
@@ -59,3 +58,43 @@ def test_the_page_draws_the_first_seed_of_a_few_rows_and_says_it_in_words(make, 
 
 def test_without_a_router_there_is_no_figure(make, tmp_path):
     assert "Router load" not in render([make.record()], [], tmp_path, {}).read_text()
+
+
+def test_the_tasks_of_a_row_make_one_figure(make, tmp_path):
+    records = [
+        make.record("row", domain, details=to_details(RouterLoad(LOAD.layers, {domain: shares})))
+        for domain, shares in LOAD.domains.items()
+    ]
+    other = RouterLoad((1,), {"other": ((1.0, 0.0),)})
+    text = render([*records, make.record("row", "u", details=to_details(other))], [], tmp_path, {}).read_text()
+    assert text.count('aria-label="Router load of') == 1
+    assert "<td>code</td>" in text
+    assert "<td>law</td>" in text
+    assert "<td>other</td>" not in text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"layers": [], "per_mille": {"code": []}},
+        {"layers": ["3"], "per_mille": {"code": ["500 500"]}},
+        {"layers": [True], "per_mille": {"code": ["500 500"]}},
+        {"layers": [3], "per_mille": {}},
+        {"layers": [3], "per_mille": {"code": ["500 500", "500 500"]}},
+        {"layers": [3], "per_mille": {"code": ["500 500"], "law": ["300 300 400"]}},
+        {"layers": [3], "per_mille": {"code": ["0 0"]}},
+        {"layers": [3], "per_mille": {"code": [""]}},
+        {"layers": [3], "per_mille": {"code": ["-500 1500"]}},
+        {"layers": [3], "per_mille": {"code": ["nan 500"]}},
+        {"layers": [3], "per_mille": {"code": ["inf 500"]}},
+        {"layers": [3], "per_mille": {"code": ["all of it"]}},
+        {"layers": [3], "per_mille": {"code": [500]}},
+        {"layers": 3, "per_mille": {"code": ["500 500"]}},
+        {"per_mille": {"code": ["500 500"]}},
+        [1000],
+    ],
+)
+def test_another_form_is_an_error_that_names_the_record(make, entry):
+    record = make.record(details={"router_load": entry})
+    with pytest.raises(RecordError, match=record.id):
+        PANEL.read(record)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.reports.panels.router_load import KEY, RouterLoad
+from sparsebench.reports.panels.router_load import PANEL, RouterLoad
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Outcome
@@ -62,7 +62,7 @@ def test_the_mean_is_that_of_the_domains_and_each_is_the_single_task(lm: CausalL
 
 def test_the_load_counts_what_the_router_chose(context: Context) -> None:
     outcome = Letters().run(RandomSplit(num_experts=4, top_k=1), tiny.load, context)
-    kept = outcome.details[KEY]
+    kept = outcome.details[PANEL.key]
     assert kept["layers"] == [0, 1]
     shares = {d: [[float(s) / 1000 for s in row.split()] for row in rows] for d, rows in kept["per_mille"].items()}
     assert [len(row) for rows in shares.values() for row in rows] == [4] * 4
@@ -93,7 +93,7 @@ def test_attention_routers_are_watched_where_the_ffn_has_none(context: Context) 
 
 def test_a_single_domain_task_keeps_its_load(context: Context) -> None:
     outcome = SyntheticText().run(RandomSplit(), tiny.load, context)
-    assert list(outcome.details[KEY]["per_mille"]) == ["synthetic"]
+    assert list(outcome.details[PANEL.key]["per_mille"]) == ["synthetic"]
 
 
 @pytest.fixture

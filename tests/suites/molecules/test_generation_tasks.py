@@ -7,8 +7,7 @@ import pytest
 import torch
 from rdkit import Chem
 
-from sparsebench.reports.panels.molecules import KEY as MOLECULES
-from sparsebench.reports.panels.property_control import KEY as CONTROL
+from sparsebench.reports.panels import molecules, property_control
 from sparsebench.suites.contracts.context import Budget, Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Task
@@ -119,7 +118,7 @@ def test_noise_trades_validity_for_novelty() -> None:
         method = FewShot(noise=noise, constrained=False)
         outcome = task.run(method, graphsgpt.load, context("moses_generation", test_examples=60))
         found.append(values(outcome))
-        assert len(outcome.details[MOLECULES][0]["items"]) >= 1
+        assert len(outcome.details[molecules.PANEL.key][0]["items"]) >= 1
     assert found[0]["valid"] > found[1]["valid"] and found[0]["Novelty"] < found[1]["Novelty"]
 
 
@@ -128,12 +127,12 @@ def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
     budget = {"test_examples": 40}
     outcome = MosesReconstruction().run(Dense(), graphsgpt.load, context("moses_reconstruction", **budget))
     found = values(outcome)
-    assert found["exact"] >= 0.6 and outcome.details[MOLECULES][0]["kind"] == "path"
+    assert found["exact"] >= 0.6 and outcome.details[molecules.PANEL.key][0]["kind"] == "path"
     steered = [
         _run(PropertyControl(), Sampling(heed=heed), "property_control", test_examples=8) for heed in (True, False)
     ]
     assert steered[0][0]["spearman"] > steered[1][0]["spearman"] + 0.1
-    assert set(steered[0][1][CONTROL]) == {"logp", "qed", "sa", "mw"}
+    assert set(steered[0][1][property_control.PANEL.key]) == {"logp", "qed", "sa", "mw"}
 
 
 @pytest.mark.data

@@ -1,0 +1,73 @@
+"""The contract of a panel: it shows one entry of `Record.details`, for all rows of a suite."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ..figures.figure import Figure, Gallery
+from ..record import Record, RecordError
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Value]):
+    """What one row of the table (its number and name) has on one task: the entry of its lowest seed."""
+
+    number: int
+    name: str
+    task: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a panel shows of a suite under one heading; `legend` says how to read it and what is not shown."""
+
+    title: str
+    figures: tuple[Figure, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    legend: str = ""
+
+
+class Panel(ABC, Generic[Value]):
+    """A panel is one file of this folder that holds an object of this kind, called `PANEL`.
+
+    Tasks write what it reads: the file also has `to_details`, which makes the JSON that `parse` takes.
+    """
+
+    key: ClassVar[str]
+    """The entry of `Record.details` that it reads."""
+
+    @abstractmethod
+    def parse(self, value: Any) -> Value:
+        """The JSON value of the entry, checked.
+
+        Raises:
+            RecordError: a value that makes no sense. A missing key or a wrong type may raise what Python raises.
+        """
+
+    @abstractmethod
+    def show(self, entries: Sequence[Entry[Value]]) -> Content | None:
+        """What the page shows of a suite, a bounded amount; None if there is nothing worth showing.
+
+        Args:
+            entries: one per row and task that has such an entry, in the order of the table.
+        """
+
+    def read(self, record: Record) -> Value:
+        """What a record holds under the key of this panel.
+
+        Raises:
+            RecordError: the entry has another form; the message names the record.
+            KeyError: there is no such entry.
+        """
+        value = record.details[self.key]
+        try:
+            return self.parse(value)
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+            reason = str(error) if isinstance(error, RecordError) else repr(error)
+            raise RecordError(f"record {record.id}: details[{self.key!r}] is not of its form: {reason}") from error

@@ -1,0 +1,124 @@
+"""The contract of panels: found by file, the lowest seed, and never in the way of the scores."""
+
+import sys
+
+import pytest
+
+from sparsebench.reports import panels
+from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
+from sparsebench.reports.panels.panel import Panel
+from sparsebench.reports.record import RecordError
+from sparsebench.reports.render import render
+from sparsebench.reports.tables import SuiteInfo
+
+INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
+DICE = '''
+"""How often a die showed a six."""
+
+from sparsebench.reports.figures.figure import Figure, Words
+from sparsebench.reports.panels.panel import Content, Panel
+
+
+class Dice(Panel[float]):
+    """Sixes per row."""
+
+    key = "dice"
+
+    def parse(self, value):
+        return value["sixes"] / value["throws"]
+
+    def show(self, entries):
+        rows = tuple((entry.name, entry.task, f"{entry.value:.2f}") for entry in entries)
+        words = Words(("row", "task", "share"), rows)
+        return Content("Dice", (Figure("Sixes", "<svg></svg>", words=words),), legend="<i>")
+
+
+PANEL = Dice()
+'''
+
+
+@pytest.fixture
+def page(tmp_path):
+    return lambda *records: render(records, [], tmp_path, INFOS).read_text()
+
+
+@pytest.fixture
+def dice(tmp_path, monkeypatch):
+    """One more file in the folder of panels."""
+    folder = tmp_path / "more panels"
+    folder.mkdir()
+    (folder / "dice.py").write_text(DICE)
+    monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(folder)])
+    yield
+    sys.modules.pop(f"{panels.__name__}.dice", None)
+    vars(panels).pop("dice", None)
+
+
+def molecules(smiles):
+    return to_details([MoleculeSet("first", "grid", (Drawn(smiles),))])
+
+
+def test_every_file_is_a_panel_with_a_key_of_its_own():
+    found = panels.find_panels()
+    assert all(isinstance(panel, Panel) for panel in found)
+    keys = [panel.key for panel in found]
+    assert sorted(keys) == ["molecules", "property_control", "router_load"]
+
+
+def test_a_file_added_to_the_folder_is_on_the_page(make, page, dice):
+    text = page(make.record("row 00", "throw", details={"dice": {"sixes": 3, "throws": 12}}))
+    assert "<h3>Dice</h3>" in text
+    assert "<td>row 00</td><td>throw</td><td>0.25</td>" in text
+    assert '<p class="legend">&lt;i&gt;</p>' in text
+
+
+@pytest.mark.parametrize("entry", [{"sixes": 1, "throws": 0}, {}, [], None, 3, {"sixes": "x", "throws": 2}])
+def test_whatever_stands_there_is_reported(make, page, dice, entry):
+    broken = make.record("row 00", details={"dice": entry})
+    text = page(broken, make.record("row 01", details={"dice": {"sixes": 1, "throws": 2}}))
+    assert f"Not drawn: record {broken.id}: details[&#39;dice&#39;] is not of its form" in text
+    assert "<td>row 01</td><td>t</td><td>0.50</td>" in text
+    assert "50.0" in text
+
+
+def test_a_record_without_an_entry_is_not_read(make):
+    for panel in panels.find_panels():
+        with pytest.raises(KeyError):
+            panel.read(make.record())
+
+
+def test_an_error_of_its_own_is_told_in_its_words(make):
+    record = make.record(details={"molecules": [{"title": "t", "kind": "grid", "items": []}]})
+    with pytest.raises(RecordError, match="is not of its form: molecules 't': there are none"):
+        panels.find_panels()[0].read(record)
+
+
+def test_the_lowest_seed_of_each_row_and_task_is_shown(make, page):
+    records = [
+        make.record(f"row {row:02d}", task, seed, details=molecules("CC" if seed else "CO"))
+        for row in range(2)
+        for task in ("t", "u")
+        for seed in (2, 0, 1)
+    ]
+    text = page(*records)
+    assert text.count('aria-label="CO"') == 4
+    assert 'aria-label="CC"' not in text
+
+
+def test_broken_entries_of_every_panel_do_not_hide_the_scores(make, page):
+    broken = {"molecules": [{"title": "<b>"}], "property_control": {"logP": []}, "router_load": {"layers": [1]}}
+    text = page(make.record("row 00", details=broken), make.record("row 01", details=molecules("CCO")))
+    assert text.count("Not drawn: record ") == 3
+    assert 'aria-label="CCO"' in text
+    assert "50.0" in text
+
+
+def test_problems_are_capped(make, page):
+    records = [make.record(f"row {row:02d}", details={"molecules": 7}) for row in range(panels.MAX_PROBLEMS + 3)]
+    assert page(*records).count("Not drawn: record ") == panels.MAX_PROBLEMS
+
+
+def test_nothing_is_said_where_there_is_nothing(make, page):
+    text = page(make.record())
+    for words in ("Property control", "Molecules", "Router load", "Not drawn"):
+        assert words not in text
