@@ -7,7 +7,15 @@ if WORKERS > 1:
     # Before torch is imported; programs that tests start inherit it.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 settings.register_profile("fixed", derandomize=True, database=None)
 settings.load_profile("fixed")
+
+LONGEST = ("tests/test_docs.py", "tests/suites/runner/", "tests/suites/molecules/", "tests/suites/llm/")
+"""Where the tests lie that run whole programs or trained models: they start first, so that no worker ends alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), 9))
