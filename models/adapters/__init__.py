@@ -1,6 +1,5 @@
 """Small trainable modules on a frozen model, and their pruning at initialisation."""
 
-from ..sparsity.bottleneck_units import remove_dead_units
 from .adapter_set import AdapterSet, adapter_sets
 from .attachment import attach
 from .config import AdapterConfig, CombinedConfig
@@ -19,6 +18,7 @@ from .kinds.rep_adapter import RepAdapterConfig
 from .kinds.shared_parallel import StreamConfig
 from .kinds.ssf import SSFConfig
 from .presets import preset
+from .pruning.adapter_units import remove_dead_units
 from .pruning.large_sparse import LargeSparse
 from .pruning.sparsify import sparsify
 

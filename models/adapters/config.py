@@ -10,7 +10,7 @@ import torch
 
 from ..anatomy import Anatomy, Block, Site
 from ..errors import ModelError, check_choice
-from ..sparsity.masked import Init
+from .initialisation import Init
 from .layer import AdapterLayer
 
 KINDS: dict[str, type[AdapterConfig]] = {}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..adapters.adapter_set import AdapterSet
 from ..errors import ModelError
 from .masked import Masked, MaskedConv2d
+
+# Shapes: R units of a bottleneck, O outputs of its up projection (with the size of a kernel, flattened).
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,21 +34,17 @@ class Pair:
         return self.down.shape[0]
 
 
-def pairs(adapters: AdapterSet) -> list[Pair]:
-    """The pairs of a set.
-
-    A module has pairs when it has attributes `down` and `up`, both `Masked` (with what lies between them, if anything,
-    as `activation`) or both lists of `Masked`, without anything between them.
-    """
-    return [pair for name, owner in _owners(adapters) for pair in _pairs_of(name, owner)]
-
-
 def pair_of(layer: Masked, pairs: Sequence[Pair]) -> tuple[Pair, int]:
     """The pair a layer is in, and the dimension of its weight that counts units: 0 for `down`, 1 for `up`.
 
     Raises `ModelError` when it is in none, or in several.
     """
-    found = [(pair, dim) for pair in pairs for dim, member in enumerate((pair.down, pair.up)) if member is layer]
+    found: list[tuple[Pair, int]] = []
+    for pair in pairs:
+        if layer is pair.down:
+            found.append((pair, 0))
+        if layer is pair.up:
+            found.append((pair, 1))
     if len(found) != 1:
         raise ModelError(f"{layer} is in {len(found)} pairs of `down` and `up`, but units and 'synflow' need one")
     return found[0]
@@ -58,9 +55,19 @@ def unit_sums(values: Tensor, dim: int) -> Tensor:
     return values.movedim(dim, 0).flatten(1).sum(1)
 
 
+def unread_units(pair: Pair) -> Tensor:
+    """(units,) True where the row of `down` has no entry left: the unit puts out a constant."""
+    return unit_sums(pair.down.mask.long(), 0) == 0
+
+
+def silent_units(pair: Pair) -> Tensor:
+    """(units,) True where the column of `up` has no entry left: nobody gets what the unit puts out."""
+    return unit_sums(pair.up.mask.long(), 1) == 0
+
+
 def dead_units(pair: Pair) -> Tensor:
     """(units,) True where the row of `down` or the column of `up` has no entry left."""
-    return (unit_sums(pair.down.mask.long(), 0) == 0) | (unit_sums(pair.up.mask.long(), 1) == 0)
+    return unread_units(pair) | silent_units(pair)
 
 
 def keep_units(pair: Pair, keep: Tensor) -> None:
@@ -78,61 +85,46 @@ def keep_units(pair: Pair, keep: Tensor) -> None:
         pair.up.select(1, places)
 
 
-def remove_dead_units(adapters: AdapterSet) -> dict[str, int]:
-    """Take out units that pruning left without input or output weights; how many, by the name of the pair.
-
-    Lossless in eval mode: a unit with an empty column of `up` puts out nothing. One with an empty row of `down` puts
-    out the constant act(b_j) U_:j, which is added to the bias of `up`; where `up` has no bias, only units whose
-    constant is 0 go. Makes new parameters: make the optimizer afterwards.
-    """
-    found = pairs(adapters)
-    for pair in found:
-        for layer in (pair.down, pair.up):
-            pair_of(layer, found)
-    return {pair.name: _remove_dead(pair) for pair in found}
-
-
 @torch.no_grad()
-def _remove_dead(pair: Pair) -> int:
-    dead, before = dead_units(pair), pair.units
-    empty_row, constant = unit_sums(pair.down.mask.long(), 0) == 0, _constants(pair)
-    silent = unit_sums(pair.up.mask.long(), 1) == 0
-    if _takes_constants(pair.up):
-        assert pair.up.bias is not None
-        columns = pair.up.effective(torch.float64).flatten(1)
-        constant = torch.where(empty_row & ~silent, constant, 0)
-        pair.up.bias.copy_(pair.up.bias.double() + columns @ constant)
+def remove_dead(pair: Pair) -> int:
+    """Take the dead units out of a pair without a change of its output in eval mode; how many went.
+
+    A silent unit just goes. An unread one puts out the constant act(b_j) U_:j, which the bias of `up` takes over;
+    where it cannot, only units whose constant is 0 go.
+    """
+    before = pair.units
+    silent_R = silent_units(pair)
+    constant_R = _constants(pair)
+    if _bias_takes_constants(pair.up):
+        removable_R = silent_R | unread_units(pair)
+        _move_to_bias(pair.up, torch.where(removable_R & ~silent_R, constant_R, 0))
     else:
-        dead &= silent | (constant == 0)
-    if bool(dead.any()):
-        keep_units(pair, ~dead)
+        removable_R = silent_R | (unread_units(pair) & (constant_R == 0))
+    if bool(removable_R.any()):
+        keep_units(pair, ~removable_R)
     return before - pair.units
 
 
 def _constants(pair: Pair) -> Tensor:
     """(units,) act(b_j) in float64: what a unit without input weights puts out."""
-    bias = pair.down.bias
-    start = torch.zeros(pair.units, device=pair.down.stored.device) if bias is None else bias
-    return start.double() if pair.activation is None else pair.activation(start.double())
+    if pair.down.bias is None:
+        bias_R = torch.zeros(pair.units, dtype=torch.float64, device=pair.down.stored.device)
+    else:
+        bias_R = pair.down.bias.double()
+    if pair.activation is None:
+        return bias_R
+    return pair.activation(bias_R)
 
 
-def _takes_constants(up: Masked) -> bool:
-    pointwise = not isinstance(up, MaskedConv2d) or (up.kernel_size == (1, 1) and up.padding == (0, 0))
-    return up.bias is not None and pointwise
+def _bias_takes_constants(up: Masked) -> bool:
+    """Whether a constant input gives the same output everywhere: not where a kernel reaches over a padded border."""
+    if up.bias is None:
+        return False
+    return not isinstance(up, MaskedConv2d) or (up.kernel_size == (1, 1) and up.padding == (0, 0))
 
 
-def _owners(adapters: AdapterSet) -> Iterator[tuple[str, nn.Module]]:
-    yield from adapters.layers()
-    for name, module in adapters.modules().items():
-        for inner, child in module.named_modules():
-            yield f"{name}.{inner}".rstrip("."), child
-
-
-def _pairs_of(name: str, owner: nn.Module) -> Iterator[Pair]:
-    down, up = getattr(owner, "down", None), getattr(owner, "up", None)
-    if isinstance(down, Masked) and isinstance(up, Masked):
-        yield Pair(name=name, owner=owner, down=down, up=up, activation=getattr(owner, "activation", None))
-    elif isinstance(down, nn.ModuleList) and isinstance(up, nn.ModuleList):
-        for i, (one, other) in enumerate(zip(down, up, strict=True)):
-            if isinstance(one, Masked) and isinstance(other, Masked):
-                yield Pair(name=f"{name}.{i}", owner=owner, down=one, up=other)
+def _move_to_bias(up: Masked, constant_R: Tensor) -> None:
+    """Add to the bias of `up` what it makes of constant units."""
+    assert up.bias is not None
+    weight_OR = up.effective(torch.float64).flatten(1)
+    up.bias.copy_(up.bias.double() + weight_OR @ constant_R)

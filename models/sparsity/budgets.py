@@ -18,7 +18,9 @@ def kept_after(step: int, rounds: int, start: int, end: int, schedule: Schedule)
     part = step / rounds
     if schedule == "linear":
         return round(start - (start - end) * part)
-    return round(start * (end / start) ** part) if start else 0
+    if start == 0:
+        return 0
+    return round(start * (end / start) ** part)
 
 
 def raw_density(shape: Sequence[int], kernel: bool) -> float:
@@ -26,7 +28,8 @@ def raw_density(shape: Sequence[int], kernel: bool) -> float:
 
     Mocanu et al. (arXiv 1707.04780) and Evci et al. (arXiv 1911.11134, ERK). Both are the same for a linear layer.
     """
-    sizes = torch.tensor(shape if kernel else shape[:2], dtype=torch.float64)
+    counted = shape if kernel else shape[:2]
+    sizes = torch.tensor(counted, dtype=torch.float64)
     return float(sizes.sum() / sizes.prod())
 
 
@@ -36,23 +39,39 @@ def erdos_renyi(shapes: Sequence[Sequence[int]], left: Sequence[int], keep: int,
     A weight that would exceed what it has keeps all of it, and epsilon is solved again for the others. Fractions are
     rounded by largest remainder, so every weight is within one entry of its share.
     """
-    sizes = [float(torch.Size(shape).numel()) for shape in shapes]
-    parts = [raw_density(shape, kernel) * size for shape, size in zip(shapes, sizes, strict=True)]
+    raw: list[float] = []
+    for shape in shapes:
+        size = torch.Size(shape).numel()
+        raw.append(raw_density(shape, kernel) * size)
+    shares = _shares(raw, left, keep)
+    return _round_to_sum(shares, keep)
+
+
+def _shares(raw: Sequence[float], left: Sequence[int], keep: int) -> list[float]:
+    """epsilon * raw, but at most `left`, with the one epsilon for which the sum is `keep`."""
     full: set[int] = set()
     while True:
-        open_ = [i for i in range(len(parts)) if i not in full]
+        solved = set(range(len(raw))) - full
+        if not solved:
+            return [float(size) for size in left]
         budget = keep - sum(left[i] for i in full)
-        epsilon = budget / sum(parts[i] for i in open_) if open_ else 0.0
-        over = {i for i in open_ if epsilon * parts[i] > left[i]}
+        epsilon = budget / sum(raw[i] for i in solved)
+        # Weights that are full now leave less to the others, of which more can be full then: again until none is.
+        over = {i for i in solved if epsilon * raw[i] > left[i]}
         if not over:
             break
         full |= over
-    return _whole([float(left[i]) if i in full else epsilon * parts[i] for i in range(len(parts))], keep)
+    shares = [epsilon * value for value in raw]
+    for i in full:
+        shares[i] = float(left[i])
+    return shares
 
 
-def _whole(shares: list[float], total: int) -> list[int]:
+def _round_to_sum(shares: Sequence[float], total: int) -> list[int]:
     """Shares rounded to whole numbers of the given sum: the largest remainders go up, the earlier first."""
-    floors = [int(share + 1e-9) for share in shares]
-    ranked = sorted(range(len(shares)), key=lambda i: floors[i] - shares[i])
-    up = set(ranked[: total - sum(floors)])
-    return [floor + (i in up) for i, floor in enumerate(floors)]
+    # A share that is a whole number but for the rounding of its computation counts as that number.
+    whole = [int(share + 1e-9) for share in shares]
+    by_remainder = sorted(range(len(shares)), key=lambda i: whole[i] - shares[i])
+    for i in by_remainder[: total - sum(whole)]:
+        whole[i] += 1
+    return whole

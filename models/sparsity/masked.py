@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 
-Init = Literal["zero_up", "xavier_zero_up", "normal", "truncated"]
-STARTS_AS_NO_CHANGE = ("zero_up", "xavier_zero_up")
 PRUNED = ("values", "bits", "shape")
 """What the state of a pruned layer holds in place of `weight`."""
-
-
-def adapter_dtype(base_weight: Tensor) -> torch.dtype:
-    """The dtype of adapter parameters beside a frozen weight: at least float32, as optimizers need it."""
-    return torch.promote_types(base_weight.dtype, torch.float32)
 
 
 class Masked(nn.Module):
@@ -46,7 +39,7 @@ class Masked(nn.Module):
         self.register_buffer("index", None, persistent=False)  # int32, positions in the flattened weight
 
     def reset_parameters(self) -> None:
-        """Nothing: `initialise` draws from an explicit generator instead."""
+        """Nothing: whoever makes the layer fills it, from a generator of its own."""
 
     @property
     def shape(self) -> torch.Size:
@@ -69,12 +62,17 @@ class Masked(nn.Module):
         """Something per stored entry as a tensor of the weight's shape, 0 (False) where entries were removed."""
         if self.index is None:
             return entries.view(self.shape)
-        return entries.new_zeros(self.shape.numel()).scatter(0, self.index, entries.flatten()).view(self.shape)
+        dense = entries.new_zeros(self.shape.numel())
+        return dense.scatter(0, self.index, entries.flatten()).view(self.shape)
 
     def effective(self, dtype: torch.dtype | None = None) -> Tensor:
         """The dense weight, with removed entries at 0; its gradient reaches the surviving entries."""
-        stored = self.stored if dtype is None else self.stored.to(dtype)
-        return stored if self.index is None else self.spread(stored)
+        stored: Tensor = self.stored
+        if dtype is not None:
+            stored = stored.to(dtype)
+        if self.index is None:
+            return stored
+        return self.spread(stored)
 
     def masked_out(self) -> int:
         """Number of removed entries."""
@@ -82,7 +80,9 @@ class Masked(nn.Module):
 
     def mask_bytes(self) -> int:
         """Bytes of the mask on disk, a bit for each entry; 0 where nothing was removed."""
-        return 0 if self.values is None else -(-self.shape.numel() // 8)
+        if self.values is None:
+            return 0
+        return math.ceil(self.shape.numel() / 8)
 
     @torch.no_grad()
     def prune(self, mask: Tensor) -> None:
@@ -101,7 +101,8 @@ class Masked(nn.Module):
     @torch.no_grad()
     def select(self, dim: int, keep: Tensor) -> None:
         """Keep only the slices `keep` (int64) of dimension 0 (outputs, with their bias) or 1 (inputs)."""
-        weight, mask = self.effective().index_select(dim, keep), self.mask.index_select(dim, keep)
+        weight = self.effective().index_select(dim, keep)
+        mask = self.mask.index_select(dim, keep)
         self._resize(weight.shape)
         if dim == 0 and self.bias is not None:
             self.bias = nn.Parameter(self.bias.index_select(0, keep), self.bias.requires_grad)
@@ -115,11 +116,15 @@ class Masked(nn.Module):
 
     def _store_dense(self) -> None:
         old = self.stored
-        self.weight, self.values, self.index = nn.Parameter(old.new_empty(self.shape), old.requires_grad), None, None
+        self.weight = nn.Parameter(old.new_empty(self.shape), old.requires_grad)
+        self.values = None
+        self.index = None
 
     def _store_pruned(self, mask: Tensor) -> None:
-        old, self.index = self.stored, mask.flatten().nonzero()[:, 0].to(torch.int32)
-        self.weight, self.values = None, nn.Parameter(old.new_empty(len(self.index)), old.requires_grad)
+        old = self.stored
+        self.index = mask.flatten().nonzero()[:, 0].to(torch.int32)
+        self.values = nn.Parameter(old.new_empty(len(self.index)), old.requires_grad)
+        self.weight = None
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -129,19 +134,22 @@ class Masked(nn.Module):
             destination[f"{prefix}shape"] = torch.tensor(self.shape, dtype=torch.int32)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        weight, bias = state_dict.get(f"{prefix}weight"), state_dict.get(f"{prefix}bias")
+        weight = state_dict.get(f"{prefix}weight")
+        bias = state_dict.get(f"{prefix}bias")
         if all(f"{prefix}{name}" in state_dict for name in PRUNED):
             shape = state_dict[f"{prefix}shape"].tolist()
             self._adopt(shape, bias)
             if shape == list(self.shape):
                 self._load_mask(state_dict[f"{prefix}bits"])
             else:
-                args[-1].append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
+                errors = args[-1]
+                errors.append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
         elif weight is not None:
             self._adopt(list(weight.shape), bias)
             if self.values is not None:
                 self._store_dense()
-        rest = {key: value for key, value in state_dict.items() if key not in (f"{prefix}bits", f"{prefix}shape")}
+        own = (f"{prefix}bits", f"{prefix}shape")
+        rest = {key: value for key, value in state_dict.items() if key not in own}
         super()._load_from_state_dict(rest, prefix, *args)
 
     def _load_mask(self, bits: Tensor) -> None:
@@ -152,13 +160,19 @@ class Masked(nn.Module):
 
     def _adopt(self, shape: list[int], bias: Tensor | None) -> None:
         """Become as narrow as a saved layer that has lost units; other differences stay, and loading fails."""
-        changed = [d for d in range(len(self.shape)) if shape[d : d + 1] != [self.shape[d]]]
-        if len(shape) != len(self.shape) or changed not in ([0], [1]) or shape[changed[0]] > self.shape[changed[0]]:
+        if not self._has_lost_units(shape):
             return
         self._resize(torch.Size(shape))
         self._store_dense()
         if bias is not None and self.bias is not None:
             self.bias = nn.Parameter(self.bias.new_empty(bias.shape), self.bias.requires_grad)
+
+    def _has_lost_units(self, shape: list[int]) -> bool:
+        """Whether a saved shape is that of this layer, narrower in its outputs or in its inputs."""
+        if len(shape) != len(self.shape):
+            return False
+        changed = [dim for dim, size in enumerate(self.shape) if shape[dim] != size]
+        return changed in ([0], [1]) and shape[changed[0]] < self.shape[changed[0]]
 
 
 class MaskedLinear(Masked, nn.Linear):
@@ -173,7 +187,9 @@ class MaskedLinear(Masked, nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
-        return F.linear(input, self.effective(input.dtype), None if self.bias is None else self.bias.to(input.dtype))
+        weight = self.effective(input.dtype)
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return F.linear(input, weight, bias)
 
 
 class MaskedConv2d(Masked, nn.Conv2d):
@@ -188,42 +204,6 @@ class MaskedConv2d(Masked, nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (batch, in, height, width) to (batch, out, height, width)."""
+        weight = self.effective(input.dtype)
         bias = None if self.bias is None else self.bias.to(input.dtype)
-        return self._conv_forward(input, self.effective(input.dtype), bias)
-
-
-def initialise(down: Masked, up: Masked, init: Init, generator: torch.Generator) -> None:
-    """Fill a pair of projections; biases are 0.
-
-    "zero_up": down U(-1, 1) / sqrt(fan_in), up 0, so that the adapter starts as no change (LoRA, arXiv 2106.09685).
-    "xavier_zero_up": down U(-1, 1) sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010), up 0.
-    "normal": both N(0, 0.02^2) (the default of SparseAdapter, arXiv 2210.04284); the model changes a little at once.
-    "truncated": both N(0, 0.01^2) without what lies beyond two deviations (Houlsby et al., arXiv 1902.00751, 2.1).
-    """
-    fill(down, init, generator)
-    fill(up, init, generator, last=True)
-
-
-@torch.no_grad()
-def fill(layer: Masked, init: Init, generator: torch.Generator, *, last: bool = False) -> None:
-    """Fill one layer as `initialise` does: the up projection if `last`, else the down projection."""
-    values = torch.zeros(layer.shape)
-    if init == "normal":
-        values.normal_(0, 0.02, generator=generator)
-    elif init == "truncated":
-        nn.init.trunc_normal_(values, std=0.01, a=-0.02, b=0.02, generator=generator)
-    elif not last:
-        bound = _bound(values, xavier=init == "xavier_zero_up")
-        values.uniform_(-bound, bound, generator=generator)
-    layer.stored.copy_(values)
-    if layer.bias is not None:
-        layer.bias.zero_()
-
-
-def _bound(values: Tensor, *, xavier: bool) -> float:
-    """Of a uniform distribution, by the numbers of inputs (and outputs) of a weight (out, in, ...)."""
-    fan_in = values[0].numel()
-    if not xavier:
-        return 1 / math.sqrt(fan_in)
-    fan_out = values[:, 0].numel()
-    return math.sqrt(6 / (fan_in + fan_out))
+        return self._conv_forward(input, weight, bias)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .budgets import Schedule, kept_after
-from .granularity import Candidates
+from .granularity import Granularity
 from .masked import Masked
+
+# Shapes: C candidates of a part that are left, N those of a group, A those of a group that are still in.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class Group:
 
 
 def choose(
-    candidates: Candidates,
+    granularity: Granularity,
     groups: Sequence[Group],
     layers: Sequence[Masked],
     score: Callable[[], list[Tensor]],
@@ -37,21 +39,18 @@ def choose(
     rounds: int,
     schedule: Schedule,
 ) -> tuple[list[Tensor], int]:
-    """Boolean tensors of the candidates that stay, per part, and how many tied at the border.
+    """Boolean tensors (C,) of the candidates that stay, per part, and how many tied at the border.
 
     After each round what is out is zero while the rest is scored again, and it stays out. The layers are as before
-    afterwards.
+    afterwards. Raises `ModelError` where a score is not finite, or all scores are equal.
     """
-    keep, ties = [torch.ones(left, dtype=torch.bool) for left in candidates.left], 0
+    keep = [torch.ones(left, dtype=torch.bool) for left in granularity.left]
+    ties = 0
     with restored(layers):
         for step in range(1, rounds + 1):
-            ends = [kept_after(step, rounds, group.left, group.keep, schedule) for group in groups]
-            alive = [sum(int(keep[part].sum()) for part in group.parts) for group in groups]
-            scores = candidates.scores(score()) if any(0 < e < a for e, a in zip(ends, alive, strict=True)) else keep
-            for group, end, left in zip(groups, ends, alive, strict=True):
-                if end < left:
-                    ties += _keep_best(scores, keep, group.parts, end, first=step == 1)
-            _zero(layers, candidates.entries(keep))
+            targets = [kept_after(step, rounds, group.left, group.keep, schedule) for group in groups]
+            ties += _shrink(granularity, groups, targets, keep, score, first=step == 1)
+            _zero(layers, granularity.kept_entries(keep))
     return keep, ties
 
 
@@ -60,39 +59,73 @@ def shuffled(keep: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]
     return [part[torch.randperm(len(part), generator=generator)] for part in keep]
 
 
-def _keep_best(scores: list[Tensor], keep: list[Tensor], parts: Sequence[int], end: int, *, first: bool) -> int:
-    """Put the `end` best of what is in `keep` there, ranked by score, then position; how many tie at the border."""
-    row, alive = torch.cat([scores[part].cpu() for part in parts]).double(), torch.cat([keep[part] for part in parts])
-    stays = torch.zeros_like(alive)
+def _shrink(
+    granularity: Granularity,
+    groups: Sequence[Group],
+    targets: Sequence[int],
+    keep: list[Tensor],
+    score: Callable[[], list[Tensor]],
+    *,
+    first: bool,
+) -> int:
+    """Leave in each group as many candidates as its target says; gives how many tied at the borders."""
+    ranked: list[tuple[Group, int]] = []
+    for group, target in zip(groups, targets, strict=True):
+        if target == 0:
+            for part in group.parts:
+                keep[part] = torch.zeros_like(keep[part])
+        elif target < sum(int(keep[part].sum()) for part in group.parts):
+            ranked.append((group, target))
+    if not ranked:  # scores cost passes over the data, and here they decide nothing
+        return 0
+    scores = granularity.scores(score())
     ties = 0
-    if end > 0:
-        row = row[alive]
-        _check(row, first)
-        order = row.argsort(descending=True, stable=True)
-        stays[alive.nonzero()[order[:end], 0]] = True
-        last, first_out = row[order[end - 1]], row[order[end]]
-        ties = int((row == last).sum()) if last == first_out else 0
-    for part, piece in zip(parts, stays.split([len(keep[part]) for part in parts]), strict=True):
-        keep[part] = piece
+    for group, target in ranked:
+        ties += _keep_best(scores, keep, group.parts, target, first=first)
     return ties
 
 
-def _check(row: Tensor, first: bool) -> None:
+def _keep_best(scores: list[Tensor], keep: list[Tensor], parts: Sequence[int], count: int, *, first: bool) -> int:
+    """Leave in `keep` the `count` best of what is there, ranked by score, then position; how many tie at the border.
+
+    `count` is less than what is there, and at least 1.
+    """
+    alive_N = torch.cat([keep[part] for part in parts])
+    score_N = torch.cat([scores[part].cpu() for part in parts]).double()
+    score_A = score_N[alive_N]
+    _check(score_A, first)
+    order_A = score_A.argsort(descending=True, stable=True)  # stable: equal scores stay in the order of position
+    place_A = alive_N.nonzero()[:, 0]
+    stays_N = torch.zeros_like(alive_N)
+    stays_N[place_A[order_A[:count]]] = True
+    sizes = [len(keep[part]) for part in parts]
+    for part, stays_C in zip(parts, stays_N.split(sizes), strict=True):
+        keep[part] = stays_C
+    last_in = score_A[order_A[count - 1]]
+    first_out = score_A[order_A[count]]
+    if last_in != first_out:
+        return 0
+    return int((score_A == last_in).sum())
+
+
+def _check(score_A: Tensor, first: bool) -> None:
     """Raise unless the scores can decide; after the first round only zeros everywhere are a sign of collapse."""
-    bad = int((~row.isfinite()).sum())
+    bad = int((~score_A.isfinite()).sum())
     if bad:
-        raise ModelError(f"{bad} of {len(row)} scores are NaN or infinite: nothing was pruned")
-    if row.min() == row.max() and len(row) > 1 and (first or row[0] == 0):
+        raise ModelError(f"{bad} of {len(score_A)} scores are NaN or infinite: nothing was pruned")
+    if score_A.min() == score_A.max() and len(score_A) > 1 and (first or score_A[0] == 0):
         raise ModelError(
-            f"all scores equal {row[0]:g}: nothing was pruned. With init='zero_up' one factor is 0 and so is every "
+            f"all scores equal {score_A[0]:g}: nothing was pruned. With init='zero_up' one factor is 0 and so is every "
             "score: attach with init='normal', or train a few steps first"
         )
 
 
 @torch.no_grad()
-def _zero(layers: Sequence[Masked], entries: Sequence[Tensor]) -> None:
-    for layer, kept in zip(layers, entries, strict=True):
-        layer.stored.masked_fill_(~kept.to(layer.stored.device).view_as(layer.stored), 0)
+def _zero(layers: Sequence[Masked], kept_entries: Sequence[Tensor]) -> None:
+    """Set the stored entries that are out to 0, so that the others are scored without them."""
+    for layer, keep_E in zip(layers, kept_entries, strict=True):
+        out = ~keep_E.to(layer.stored.device).view_as(layer.stored)
+        layer.stored.masked_fill_(out, 0)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Block, Site
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import MaskedLinear, adapter_dtype, initialise
+from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
+from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
 
 Placement = Literal["sequential", "parallel", "houlsby", "pfeiffer"]

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Block, Site
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import MaskedConv2d, adapter_dtype, initialise
+from ...sparsity.masked import MaskedConv2d
 from ..config import RankConfig
+from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
 from .bottleneck import ACTIVATIONS, SequentialAdapter
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import STARTS_AS_NO_CHANGE, MaskedConv2d, MaskedLinear, adapter_dtype, fill, initialise
+from ...sparsity.masked import MaskedConv2d, MaskedLinear
 from ..config import RankConfig
+from ..initialisation import STARTS_AS_NO_CHANGE, adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
 from ..sites import AddsTokens
 from .bottleneck import ACTIVATIONS

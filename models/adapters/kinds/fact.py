@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Site, is_linear
 from ...errors import ModelError
-from ...sparsity.masked import MaskedLinear, adapter_dtype, fill, initialise
+from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
+from ..initialisation import adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
 
 

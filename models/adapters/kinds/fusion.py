@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Site
 from ...errors import ModelError
-from ...sparsity.masked import MaskedLinear, adapter_dtype
+from ...sparsity.masked import MaskedLinear
 from ..adapter_set import adapter_sets
 from ..config import AdapterConfig
+from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from .bottleneck import Bottleneck, SequentialAdapter
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Block, Site, is_linear
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import Masked, MaskedConv2d, MaskedLinear, adapter_dtype, initialise
+from ...sparsity.masked import Masked, MaskedConv2d, MaskedLinear
 from ..config import RankConfig
+from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
 from .low_rank import LowRankLinear
 

@@ -12,8 +12,8 @@ from torch.func import functional_call
 
 from ...anatomy import Anatomy, Site, Wrapper
 from ...errors import ModelError
-from ...sparsity.masked import adapter_dtype
 from ..config import AdapterConfig
+from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer, FrozenNorm
 from ..sites import backbone_sites, is_norm, wrappers_over
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Attention, Block, Prefixed, Site
 from ...errors import ModelError
-from ...sparsity.masked import adapter_dtype
 from ..adapter_set import AdapterSet
 from ..config import AdapterConfig, CombinedConfig
+from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 
 # Shapes: p length of the prefix, C key/value heads, H head size, D width of the model, m width of the MLP.

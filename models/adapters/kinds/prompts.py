@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import adapter_dtype
 from ..config import AdapterConfig
+from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from ..sites import AddsTokens, wrappers_over
 from .convpass import ConvpassLayer

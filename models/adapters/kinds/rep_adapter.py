@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site, is_linear
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import MaskedLinear, adapter_dtype, initialise
+from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
+from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
 from .parameter_tuning import check_untuned
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ...anatomy import Block, Site
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import adapter_dtype
 from ..config import RankConfig
+from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from .bottleneck import ACTIVATIONS, Bottleneck, BottleneckConfig
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Site, is_linear
 from ...errors import check_choice
-from ...sparsity.masked import adapter_dtype
 from ..config import AdapterConfig
+from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from ..sites import backbone_sites, is_norm
 from .parameter_tuning import Reparametrised, check_untuned

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...sparsity.bottleneck_units import Pair, pair_of
-from ...sparsity.criteria import CRITERIA, Evidence, gradients, grasp
+from ...sparsity.criteria import grasp
 from ...sparsity.masked import Masked
+from ...sparsity.scoring import CRITERIA, Evidence, calibration_losses, gradients
 from ...sparsity.selection import restored
 
 
@@ -35,11 +36,12 @@ def faithful_masks(
     if any(layer.masked_out() for layer in layers):
         raise ModelError("faithful=True works on dense adapters: these are pruned already")
     masks = [torch.ones(layer.shape) for layer in layers]
-    chosen = [i for i, layer in enumerate(layers) if _has_mask(layer, evidence.pairs)]
+    maskable = [i for i, layer in enumerate(layers) if _has_mask(layer, evidence.pairs)]
     for step in range(1, rounds + 1):
-        scores = [score.flatten().float().cpu() for score in faithful_scores(layers, masks, evidence, method)]
-        removed = _removed([scores[i] for i in chosen], 1 - density ** (step / rounds), local)
-        for i, gone in zip(chosen, removed, strict=True):
+        scores = faithful_scores(layers, masks, evidence, method)
+        rows = [scores[i].flatten().float().cpu() for i in maskable]
+        removed = _removed(rows, 1 - density ** (step / rounds), local)
+        for i, gone in zip(maskable, removed, strict=True):
             masks[i] = torch.where(gone, 0.0, 1.0).view(layers[i].shape)
     return masks
 
@@ -56,20 +58,28 @@ def faithful_scores(layers: Sequence[Masked], masks: Sequence[Tensor], evidence:
             for layer, weight, mask in zip(layers, weights, placed, strict=True):
                 layer.stored.copy_(weight * mask)
         if method == "grasp":
-            return grasp(layers, evidence, masks=placed)
+            return _grasp(layers, placed, evidence)
         return _scores(layers, weights, evidence, method)
 
 
-def _removed(scores: list[Tensor], share: float, local: bool) -> list[Tensor]:
-    if local:
-        return [score <= _threshold(score, int(share * len(score))) for score in scores]
-    row = torch.cat(scores)
-    threshold = _threshold(row, math.ceil(share * len(row)))
-    return [score <= threshold for score in scores]
+def _removed(scores: Sequence[Tensor], fraction: float, local: bool) -> list[Tensor]:
+    """Boolean, for each row of scores: what is at most the threshold of the row (local), or of all rows together."""
+    if not local:
+        row = torch.cat(list(scores))
+        threshold = _threshold(row, math.ceil(fraction * len(row)))
+        return [score <= threshold for score in scores]
+    removed = []
+    for score in scores:
+        threshold = _threshold(score, int(fraction * len(score)))
+        removed.append(score <= threshold)
+    return removed
 
 
 def _threshold(row: Tensor, count: int) -> Tensor:
-    return row.kthvalue(count).values if count > 0 else row.new_tensor(-torch.inf)
+    """The `count` lowest score; below all of them for 0."""
+    if count == 0:
+        return row.new_tensor(-torch.inf)
+    return row.kthvalue(count).values
 
 
 def _has_mask(layer: Masked, pairs: Sequence[Pair]) -> bool:
@@ -77,29 +87,46 @@ def _has_mask(layer: Masked, pairs: Sequence[Pair]) -> bool:
 
 
 def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
+    """Of criteria that score the weights as they are without masks."""
     if method == "random":
         return [torch.randn(layer.shape, generator=evidence.generator) for layer in layers]
     if method == "magnitude":
         return [weight.abs() for weight in weights]
     if method == "snip":
-        scores = [(w * g).abs() for w, g in zip(weights, gradients(layers, evidence, "snip"), strict=True)]
-        total = torch.stack([score.sum() for score in scores]).sum()
-        return [score / total for score in scores]
+        return _snip(layers, weights, evidence)
     if method == "synflow":
         return [_flow(layer, evidence.pairs) for layer in layers]
     raise AssertionError(f"method={method!r} was checked")
 
 
+def _snip(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence) -> list[Tensor]:
+    """|w g| over the sum of all, with the gradients g where the masks are on the weights."""
+    slopes = gradients(layers, evidence, "snip")
+    scores = [(weight * slope).abs() for weight, slope in zip(weights, slopes, strict=True)]
+    total = torch.stack([score.sum() for score in scores]).sum()
+    return [score / total for score in scores]
+
+
+def _grasp(layers: Sequence[Masked], masks: Sequence[Tensor], evidence: Evidence) -> list[Tensor]:
+    """With the gradient through the masks, which are on the weights."""
+    weights = [layer.stored for layer in layers]
+    with calibration_losses(weights, evidence, "grasp") as losses:
+        return grasp(weights, losses, masks)
+
+
 def _flow(layer: Masked, pairs: Sequence[Pair]) -> Tensor:
     """|w dR/dw| with R the sum of what the adapter makes of ones when all its parameters are positive."""
     pair, side = pair_of(layer, pairs)
-    alone = isinstance(pair.owner.down, Masked)
-    run = copy.deepcopy(pair.owner if alone else nn.Sequential(pair.down, pair.up)).eval()
-    copied = [module for module in run.modules() if isinstance(module, Masked)]
+    if isinstance(pair.owner.down, Masked):
+        adapter = pair.owner
+    else:  # one of several pairs that the owner has
+        adapter = nn.Sequential(pair.down, pair.up)
+    positive = copy.deepcopy(adapter).eval()
     with torch.no_grad():
-        for parameter in run.parameters():
+        for parameter in positive.parameters():
             parameter.abs_()
-    weight = copied[side].stored
-    flow = run(torch.ones(1, *pair.down.shape[1:], device=weight.device, dtype=weight.dtype)).sum()
-    (slope,) = torch.autograd.grad(flow, weight)
+    projections = [module for module in positive.modules() if isinstance(module, Masked)]
+    weight = projections[side].stored
+    ones = torch.ones(1, *pair.down.shape[1:], device=weight.device, dtype=weight.dtype)
+    (slope,) = torch.autograd.grad(positive(ones).sum(), weight)
     return (slope * weight).abs().detach()

@@ -10,10 +10,10 @@ import transformers
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import AdapterSet, BottleneckConfig, attach, sparsify
+from sparsebench.models.adapters.pruning.adapter_units import pairs
 from sparsebench.models.adapters.pruning.faithful import faithful_scores
-from sparsebench.models.sparsity.bottleneck_units import pairs
-from sparsebench.models.sparsity.criteria import Evidence
 from sparsebench.models.sparsity.masked import Masked
+from sparsebench.models.sparsity.scoring import Evidence
 
 from .oracle import Oracle, difference, rounding
 

@@ -11,10 +11,11 @@ from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
+from sparsebench.models.adapters.pruning.adapter_units import pairs
 from sparsebench.models.adapters.pruning.sparsify import sparsify
-from sparsebench.models.sparsity.bottleneck_units import Pair, dead_units, pairs, unit_sums
-from sparsebench.models.sparsity.criteria import CRITERIA, Evidence
+from sparsebench.models.sparsity.bottleneck_units import Pair, dead_units, unit_sums
 from sparsebench.models.sparsity.masked import Masked
+from sparsebench.models.sparsity.scoring import CRITERIA, Evidence
 
 from ..adapters.pruning_tools import LORA, BareSet, Pairs, evidence, loss
 

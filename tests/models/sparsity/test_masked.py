@@ -11,11 +11,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparsebench.models.adapters.attachment import attach
+from sparsebench.models.adapters.initialisation import adapter_dtype
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.adapters.pruning.sparsify import sparsify
 from sparsebench.models.counting import count_parameters, stored_bytes
-from sparsebench.models.sparsity.masked import Masked, MaskedConv2d, MaskedLinear, adapter_dtype
+from sparsebench.models.sparsity.masked import Masked, MaskedConv2d, MaskedLinear
 
 from ..adapters.pruning_tools import LORA, evidence
 

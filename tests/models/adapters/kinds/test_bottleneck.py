@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import attach
+from sparsebench.models.adapters.initialisation import initialise
 from sparsebench.models.adapters.kinds.bottleneck import Bottleneck, BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.layer import AdapterLayer
 from sparsebench.models.adapters.presets import preset
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
-from sparsebench.models.sparsity.masked import MaskedLinear, initialise
+from sparsebench.models.sparsity.masked import MaskedLinear
 
 Build = Callable[[str], nn.Module]
 POST_NORM, PRE_NORM = ("bert", "roberta"), ("llama", "vit", "timm_vit")

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
+from sparsebench.models.adapters.pruning.adapter_units import pairs
 from sparsebench.models.adapters.pruning.faithful import faithful_masks, faithful_scores
 from sparsebench.models.adapters.pruning.report import Report
 from sparsebench.models.adapters.pruning.sparsify import sparsify
 from sparsebench.models.counting import stored_bytes
-from sparsebench.models.sparsity.bottleneck_units import pairs
-from sparsebench.models.sparsity.criteria import CRITERIA, Evidence
 from sparsebench.models.sparsity.masked import MaskedLinear
+from sparsebench.models.sparsity.scoring import CRITERIA, Evidence
 
 from ..pruning_tools import BareSet, Pairs, evidence, loss, masks
 

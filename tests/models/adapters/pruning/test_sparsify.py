@@ -277,7 +277,7 @@ def test_zero_factor_is_refused(config: object, method: str, build: Build, examp
         ({"loss_fn": lambda model, batch: loss(model, batch) * float("nan")}, "NaN or infinite: nothing was pruned"),
         ({"loss_fn": lambda model, batch: 0.5}, "loss_fn gave a float"),
         ({"loss_fn": lambda model, batch: model(batch)}, r"loss_fn gave a tensor of shape \(2, 3\)"),
-        ({"loss_fn": lambda model, batch: torch.zeros(())}, "depends on the adapters"),
+        ({"loss_fn": lambda model, batch: torch.zeros(())}, "depends on the weights to prune"),
         ({"method": "er", "scope": "local"}, "sets the densities"),
         ({"method": "erk", "granularity": "unit"}, "sets the densities"),
     ],

@@ -1,0 +1,58 @@
+"""The bottlenecks of a set of adapters, and the removal of their dead units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ...sparsity.bottleneck_units import Pair, pair_of, remove_dead
+from ...sparsity.masked import Masked
+from ..adapter_set import AdapterSet
+
+
+def pairs(adapters: AdapterSet) -> list[Pair]:
+    """The pairs of a set.
+
+    A module has pairs when it has attributes `down` and `up`, both `Masked` (with what lies between them, if anything,
+    as `activation`) or both lists of `Masked`, without anything between them.
+    """
+    found: list[Pair] = []
+    for name, owner in _owners(adapters):
+        found.extend(_pairs_of(name, owner))
+    return found
+
+
+def remove_dead_units(adapters: AdapterSet) -> dict[str, int]:
+    """Take out units that pruning left without input or output weights; how many, by the name of the pair.
+
+    Lossless in eval mode: a unit with an empty column of `up` puts out nothing. One with an empty row of `down` puts
+    out the constant act(b_j) U_:j, which is added to the bias of `up`; where `up` has no bias, only units whose
+    constant is 0 go. Makes new parameters: make the optimizer afterwards. Raises `ModelError`, and removes nothing,
+    where a projection belongs to several pairs.
+    """
+    found = pairs(adapters)
+    for pair in found:
+        pair_of(pair.down, found)
+        pair_of(pair.up, found)
+    return {pair.name: remove_dead(pair) for pair in found}
+
+
+def _owners(adapters: AdapterSet) -> Iterator[tuple[str, nn.Module]]:
+    """Every module that may have pairs: the layers, and all that lies in the modules that they added."""
+    yield from adapters.layers()
+    for name, module in adapters.modules().items():
+        for inner, child in module.named_modules():
+            yield f"{name}.{inner}".rstrip("."), child
+
+
+def _pairs_of(name: str, owner: nn.Module) -> Iterator[Pair]:
+    down = getattr(owner, "down", None)
+    up = getattr(owner, "up", None)
+    if isinstance(down, Masked) and isinstance(up, Masked):
+        activation = getattr(owner, "activation", None)
+        yield Pair(name=name, owner=owner, down=down, up=up, activation=activation)
+    elif isinstance(down, nn.ModuleList) and isinstance(up, nn.ModuleList):
+        for i, (one, other) in enumerate(zip(down, up, strict=True)):
+            if isinstance(one, Masked) and isinstance(other, Masked):
+                yield Pair(name=f"{name}.{i}", owner=owner, down=one, up=other)

@@ -1,0 +1,132 @@
+"""Criteria by name on masked layers: what they may look at, and the calibration losses in a state that scores fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from . import criteria
+from .bottleneck_units import Pair, pair_of
+from .criteria import Losses
+from .masked import Masked
+
+LossFunction = Callable[[nn.Module, Any], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a criterion may look at: model, pairs of projections, calibration batches with their loss, random numbers.
+
+    `loss_fn(model, batch)` gives a scalar; the loss of the calibration data is the sum over batches.
+    """
+
+    model: nn.Module
+    pairs: Sequence[Pair] = ()
+    batches: Sequence[Any] | None = None
+    loss_fn: LossFunction | None = None
+    generator: torch.Generator | None = None
+
+
+def generator_of(evidence: Evidence, what: str) -> torch.Generator:
+    """The generator, or a `ModelError` that says what needs one."""
+    if evidence.generator is None:
+        raise ModelError(f"{what!r} needs a generator: torch.Generator().manual_seed(seed)")
+    return evidence.generator
+
+
+def gradients(layers: Sequence[Masked], evidence: Evidence, method: str) -> list[Tensor]:
+    """dL/dw of every stored entry, with L summed over the batches. `method` is named in errors."""
+    weights = _weights(layers)
+    with calibration_losses(weights, evidence, method) as losses:
+        return criteria.sum_of_gradients(weights, losses)
+
+
+@contextmanager
+def calibration_losses(weights: Sequence[nn.Parameter], evidence: Evidence, method: str) -> Iterator[Losses]:
+    """The losses of the batches, in eval mode (no dropout), with gradients for `weights`.
+
+    Modes and `requires_grad` are as before afterwards. Raises `ModelError` without batches or a loss function.
+    """
+    if evidence.batches is None or evidence.loss_fn is None:
+        raise ModelError(f"method={method!r} needs batches and loss_fn(model, batch)")
+    if len(evidence.batches) == 0:
+        raise ModelError(f"method={method!r} got no batch: the scores need at least one")
+    batches = evidence.batches
+    modes = {module: module.training for module in evidence.model.modules()}
+    flags = [weight.requires_grad for weight in weights]
+    evidence.model.eval()
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)
+        with torch.enable_grad():
+            yield lambda: (_loss(evidence, batch) for batch in batches)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for weight, flag in zip(weights, flags, strict=True):
+            weight.requires_grad_(flag)
+
+
+def _random(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    return criteria.random(_weights(layers), generator_of(evidence, "random"))
+
+
+def _magnitude(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    return criteria.magnitude(_weights(layers))
+
+
+def _snip(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    weights = _weights(layers)
+    with calibration_losses(weights, evidence, "snip") as losses:
+        return criteria.snip(weights, losses)
+
+
+def _grasp(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    weights = _weights(layers)
+    with calibration_losses(weights, evidence, "grasp") as losses:
+        return criteria.grasp(weights, losses)
+
+
+def _synflow(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    by_pair: dict[int, tuple[Tensor, Tensor]] = {}
+    scores = []
+    for layer in layers:
+        pair, side = pair_of(layer, evidence.pairs)
+        if id(pair) not in by_pair:  # both projections of a pair are scored at once
+            by_pair[id(pair)] = criteria.synflow(pair.down.effective(), pair.up.effective())
+        dense = by_pair[id(pair)][side]
+        scores.append(dense[layer.mask])
+    return scores
+
+
+CRITERIA: dict[str, Callable[[Sequence[Masked], Evidence], list[Tensor]]] = {
+    "random": _random,
+    "magnitude": _magnitude,
+    "snip": _snip,
+    "grasp": _grasp,
+    "synflow": _synflow,
+}
+"""Each gives one score per stored entry of every layer."""
+
+
+def _weights(layers: Sequence[Masked]) -> list[nn.Parameter]:
+    return [layer.stored for layer in layers]
+
+
+def _loss(evidence: Evidence, batch: Any) -> Tensor:
+    assert evidence.loss_fn is not None
+    loss = evidence.loss_fn(evidence.model, batch)
+    if not isinstance(loss, Tensor):
+        raise ModelError(f"loss_fn gave a {type(loss).__name__}{_LOSS}")
+    if loss.numel() != 1 or not loss.requires_grad:
+        raise ModelError(f"loss_fn gave a tensor of shape {tuple(loss.shape)}{_LOSS}")
+    return loss
+
+
+_LOSS = ": it must give a scalar tensor that depends on the weights to prune"
