@@ -1,10 +1,5 @@
-"""What a cell hands to its method and its task: seeds, budget, precision, calibration data.
+"""What a cell hands to its method and its task: seeds, budget, precision, calibration data."""
 
-Seeds are hashes of named axes. A method is never one of the axes, so that rivals see the same data in the same order.
-"""
-
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,30 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .budget import Budget
+from .seeds import derive_seed
+
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How much work one cell may do; part of the cell's identity."""
-
-    epochs: int = 10
-    """Passes over the training part; unused by tasks that do not train."""
-    batch_size: int = 32
-    """Examples in one training or evaluation step."""
-    test_examples: int | None = None
-    """At most this many test examples, the first ones of the fixed test order; None takes all."""
-    calibration_examples: int = 64
-    """Training-side examples that a method may look at before training."""
-    train_share: float = 1.0
-    """Share of the training part of a prediction task that there is, in (0, 1]: a random subset, drawn anew for each
-    seed and the same for every method; a smaller share of the same seed is a part of a larger one."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.train_share <= 1:
-            raise ValueError(
-                f"train_share={self.train_share} must lie in (0, 1]: the share of the training part to use"
-            )
 
 
 @dataclass(frozen=True)
@@ -49,12 +24,6 @@ class Target:
     def generates(self) -> bool:
         """Whether the model writes text or molecules, with a head of its own, and gets no new one."""
         return self.kind in ("next-token", "next-edge")
-
-
-def derive_seed(*axes: object) -> int:
-    """A 63-bit seed from named axes, the same on every machine and Python version."""
-    digest = hashlib.sha256(json.dumps([str(axis) for axis in axes]).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _no_calibration() -> Sequence[Any]:

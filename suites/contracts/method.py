@@ -17,27 +17,12 @@ Methods that train derive from `sparsebench.suites.training.TrainedMethod`, whic
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from .context import Context
-
-if TYPE_CHECKING:
-    from .task import Task
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """What is known of a backbone before it is loaded. `name` is `name[:argument]`.
-
-    `family` is the literal `FAMILY` of the backbone's file: transformer, encoder (a transformer that gives features of
-    texts), molecule encoder (Graph2Seq), molecule generator (GraphsGPT), cnn, graph or fingerprint, or empty where it
-    depends on the argument (`timm:...`).
-    """
-
-    name: str
-    family: str = ""
+from .traits import Backbone, TaskTraits
 
 
 class NotApplicable(RuntimeError):  # noqa: N818 -- reads as what it says
@@ -55,7 +40,7 @@ class Method(ABC):
     stochastic: ClassVar[bool] = True
     """False if the seed changes nothing about the method: on fixed weights, the plan then runs one seed only."""
 
-    def unsupported(self, task: type["Task"], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Why this method cannot run there (shown as "n/a: reason"), or None if it can."""
         return None
 

@@ -9,7 +9,7 @@ their data.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +17,8 @@ from torch import nn
 from sparsebench.reports.record import Costs, Metric
 
 from .context import Context
-from .method import Backbone, Method
+from .method import Method
+from .traits import Backbone, TaskTraits
 
 LoadBackbone = Callable[[torch.Generator], Any]
 """Loads the cell's backbone, whatever its suite defines: a `Body` for prediction, a `CausalLM` for language. The
@@ -49,18 +50,8 @@ class Outcome:
     """Anything else worth keeping that is not a score, as JSON values."""
 
 
-class Task(ABC):
+class Task(TaskTraits, ABC):
     """A benchmarked task. Changed data or a changed metric means a new version."""
-
-    version: ClassVar[str]
-    group: str = ""
-    """The group whose mean the suite reports, for instance VTAB's natural, specialized or structured."""
-    sources: tuple[str, ...] = ()
-    """Names of the data sources, as in `data/manifest/`."""
-    trains: ClassVar[bool] = False
-    """Whether `Method.fit` gets training data here."""
-    draws: ClassVar[bool] = False
-    """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 
     def unsupported(self, backbone: Backbone) -> str | None:
         """Why this task cannot use `backbone`, or None if it can."""

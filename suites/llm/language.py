@@ -20,8 +20,9 @@ from sparsebench.reports.record import Costs, Metric
 
 from ..contracts.context import Context, Target
 from ..contracts.costs import Clock, measure_costs
-from ..contracts.method import Backbone, Method
+from ..contracts.method import Method
 from ..contracts.task import LoadBackbone, Outcome, Setup, Task
+from ..contracts.traits import Backbone
 
 CALIBRATION_DOMAINS = ("encyclopedic", "code", "law")
 CALIBRATION_WINDOW = 256

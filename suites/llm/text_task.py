@@ -11,8 +11,8 @@ from sparsebench.reports.record import Costs
 
 from ..contracts.context import Context
 from ..contracts.costs import measure_costs
-from ..contracts.method import Backbone
 from ..contracts.metrics import Scores, correlations, macro_f1
+from ..contracts.traits import Backbone
 from ..prediction.task import Examples, PredictionData, PredictionTask, Splits
 
 

@@ -11,8 +11,8 @@ from sparsebench.models.adapters import AdapterConfig, BottleneckConfig, Combine
 from sparsebench.models.anatomy import describe
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, NotApplicable
-from ..contracts.task import Task
+from ..contracts.method import NotApplicable
+from ..contracts.traits import Backbone, TaskTraits
 from ._parameter_efficient import ParameterEfficientMethod
 
 Kind = Literal["bottleneck", "houlsby", "pfeiffer", "parallel", "lora", "mam"]
@@ -26,7 +26,7 @@ class AdapterMethod(ParameterEfficientMethod):
     on_images: ClassVar[bool] = False
     """Whether the adapters need a backbone that sees an image as tokens."""
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Also encoders of texts and molecules, where the adapters are for images."""
         if self.on_images and backbone.family.endswith(("encoder", "generator")):
             return "the backbone does not see an image as tokens"

@@ -18,8 +18,8 @@ from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Curves, NotApplicable
-from ..contracts.task import Task
+from ..contracts.method import Curves, NotApplicable
+from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.task import PredictionData, Predictor
 from ..training.loop import TrainedMethod, TrainingData
 from .linear_probe import LinearProbe
@@ -50,7 +50,7 @@ class MoEMethod(TrainedMethod):
     def moe_config(self, seed: int) -> MoEConfig:
         """The conversion. Raises `ModelError` for a config that cannot be."""
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Backbones without a transformer's feed-forward layer have nothing to cut."""
         return WITHOUT_FFN.get(backbone.family)
 

@@ -12,8 +12,8 @@ from sparsebench.models.anatomy import Block, UnknownAnatomy, describe
 from sparsebench.models.errors import ModelError
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Curves, NotApplicable
-from ..contracts.task import Task
+from ..contracts.method import Curves, NotApplicable
+from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.frozen_features import cut
 from ..training.loop import TrainedMethod, TrainingData
 
@@ -38,7 +38,7 @@ class ParameterEfficientMethod(TrainedMethod):
 
     needs_attention: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Tasks that do not train, and backbones without a place for the modules."""
         if not task.trains:
             return "this task does not train"

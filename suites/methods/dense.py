@@ -9,8 +9,8 @@ from typing import ClassVar
 from torch import nn
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Method
-from ..contracts.task import Task
+from ..contracts.method import Method
+from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.task import PredictionTask
 
 
@@ -20,7 +20,7 @@ class Dense(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Prediction tasks put an untrained head on the backbone."""
         if issubclass(task, PredictionTask):
             return "the head is random without training; the trained baseline is linear_probe"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone
-from ..contracts.task import Task
+from ..contracts.traits import Backbone, TaskTraits
 from ..training.loop import TrainedMethod
 
 
@@ -18,7 +17,7 @@ from ..training.loop import TrainedMethod
 class FullTuning(TrainedMethod):
     """The training loop on everything; a pre-trained backbone wants a smaller `learning_rate`."""
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Most language tasks do not train, and a fingerprint has nothing to train."""
         if not task.trains:
             return "this task does not train"

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Curves, Method
-from ..contracts.task import Task
+from ..contracts.method import Curves, Method
+from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.task import PredictionData, PredictionTask, Predictor, predict, prediction_loss, targets_of
 
 Affine = tuple[np.ndarray, np.ndarray]
@@ -41,7 +41,7 @@ class LinearProbe(Method):
         if not self.penalties or min(self.penalties) <= 0:
             raise ValueError(f"penalties must be one or more numbers above 0, not {self.penalties}")
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """A probe needs one feature vector and one target per example."""
         if issubclass(task, PredictionTask):
             return None

@@ -15,8 +15,8 @@ from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.attention.convert_attention import convert_attention
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Method, NotApplicable
-from ..contracts.task import Task
+from ..contracts.method import Method, NotApplicable
+from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.task import PredictionTask
 from ._moe import split_seed
 
@@ -35,7 +35,7 @@ class MoEAttention(Method):
     def __post_init__(self) -> None:
         self._config()
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Head groups of causal decoders only."""
         other = issubclass(task, PredictionTask) or backbone.family.startswith("molecule")
         return "attention experts need a causal decoder" if other else None

@@ -15,8 +15,8 @@ from sparsebench.models.anatomy import MLP, Site, describe
 from sparsebench.models.moe.splits.importance import importance
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Curves, Method
-from ..contracts.task import Task
+from ..contracts.method import Curves, Method
+from ..contracts.traits import Backbone, TaskTraits
 from ._moe import WITHOUT_FFN, calibration, check_has_ffn, fit_head, only_head_trains, split_seed
 
 
@@ -33,7 +33,7 @@ class NeuronPruning(Method):
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep must lie in (0, 1], not {self.keep}")
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Backbones without a transformer's feed-forward layer have no neurons to drop."""
         return WITHOUT_FFN.get(backbone.family)
 

@@ -17,8 +17,8 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor, nn
 
 from ..contracts.context import Context, Target
-from ..contracts.method import Backbone, Curves, Method
-from ..contracts.task import Task
+from ..contracts.method import Curves, Method
+from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.task import PredictionData, PredictionTask, Predictor, predict, targets_of
 
 Forest = RandomForestClassifier | RandomForestRegressor
@@ -99,7 +99,7 @@ class RandomForestMethod(Method):
         if self.trees < 1:
             raise ValueError(f"trees must be 1 or more, not {self.trees}")
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """A forest needs one feature vector and one target per example."""
         if issubclass(task, PredictionTask):
             return None

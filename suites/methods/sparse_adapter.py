@@ -15,8 +15,8 @@ from torch import nn
 from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, remove_dead_units, sparsify
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, NotApplicable
-from ..contracts.task import Task
+from ..contracts.method import NotApplicable
+from ..contracts.traits import Backbone, TaskTraits
 from ._adapters import Kind, prunable
 from ._parameter_efficient import WITHOUT_ATTENTION, ParameterEfficientMethod
 
@@ -53,7 +53,7 @@ class SparseAdapter(ParameterEfficientMethod):
         if self.sparsity is not None and not 0 <= self.sparsity <= 1:
             raise ValueError(f"sparsity={self.sparsity} is the share of the weights to remove: from 0 to 1")
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Tasks that do not train, and backbones without a place for the adapters."""
         if self.adapter != "bottleneck" and backbone.family in WITHOUT_ATTENTION:
             return f"the backbone is {WITHOUT_ATTENTION[backbone.family]}: it has no transformer blocks"

@@ -17,9 +17,10 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
 from ..contracts.context import Context, Target
 from ..contracts.costs import Clock, measure_costs
-from ..contracts.method import Backbone, Method, NotApplicable
+from ..contracts.method import Method, NotApplicable
 from ..contracts.metrics import Scores
 from ..contracts.task import LoadBackbone, Outcome, Setup, Task
+from ..contracts.traits import Backbone
 
 FAMILY = "molecule generator"
 COST_MOLECULES = 32

@@ -15,8 +15,9 @@ from sparsebench.data.molecules.tables import moleculenet
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
-from ..contracts.method import Backbone, Method
+from ..contracts.method import Method
 from ..contracts.task import LoadBackbone, Outcome
+from ..contracts.traits import Backbone
 from ..prediction.task import Examples, PredictionTask, Splits
 from .generation_task import FAMILY as GENERATOR
 

@@ -15,7 +15,7 @@ from sparsebench.data.cache import sha256_of
 from sparsebench.data.sources import fingerprint
 from sparsebench.reports.record import CellInfo
 
-from ..contracts.context import Budget
+from ..contracts.budget import Budget
 from ..contracts.method import Method
 from ..contracts.task import Task
 from .errors import UsageError, near

@@ -13,7 +13,8 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ..contracts.context import Budget, Context
+from ..contracts.budget import Budget
+from ..contracts.context import Context
 from ..contracts.method import Method
 from ..contracts.task import Setup
 from ..training.loop import TrainedMethod

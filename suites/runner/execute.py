@@ -16,8 +16,10 @@ from sparsebench.models.anatomy import UnknownAnatomy
 from sparsebench.reports.record import CellInfo, DataInfo, Record, RecordError
 from sparsebench.reports.store import Store
 
-from ..contracts.context import Budget, Context, derive_seed
+from ..contracts.budget import Budget
+from ..contracts.context import Context
 from ..contracts.method import NotApplicable
+from ..contracts.seeds import derive_seed
 from ..contracts.task import Outcome
 from .cell import Cell, cell_entries, load_method, load_task
 from .environment import environment

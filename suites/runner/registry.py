@@ -21,7 +21,7 @@ from .errors import UsageError, near
 from .table import TableRow, read_table
 
 if TYPE_CHECKING:
-    from ..contracts.method import Backbone
+    from ..contracts.traits import Backbone
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "sparsebench.suites"
@@ -82,7 +82,7 @@ class Entry:
 
     def backbone(self, name: str) -> "Backbone":
         """What a method is told of this backbone, called `name[:argument]`."""
-        from ..contracts.method import Backbone
+        from ..contracts.traits import Backbone
 
         return Backbone(name, self.constant("FAMILY", ""))
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ...contracts.context import Context
-from ...contracts.method import Backbone, Method
-from ...contracts.task import Task
+from ...contracts.method import Method
+from ...contracts.traits import Backbone, TaskTraits
 from ..generation_task import Drawing, GenerationTask, Sampler
 
 
@@ -29,7 +29,7 @@ class FewShot(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Only tasks that ask for new molecules and for nothing else."""
         good = issubclass(task, GenerationTask) and task.few_shot
         return None if good else "this task asks for no molecules like others"

@@ -20,8 +20,8 @@ from sparsebench.models.graphsgpt.tokens.detokenize import to_smiles
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
 from ...contracts.context import Context
-from ...contracts.method import Backbone, Curves, NotApplicable
-from ...contracts.task import Task
+from ...contracts.method import Curves, NotApplicable
+from ...contracts.traits import Backbone, TaskTraits
 from ...prediction.frozen_features import cut
 from ...prediction.task import Paired, PredictionData, PredictionTask, Predictor, predict
 from ...training.loop import TrainedMethod
@@ -66,7 +66,7 @@ class GraphMixup(TrainedMethod):
         if not 0 <= self.self_prob <= 1:
             raise ValueError(f"self_prob={self.self_prob} is a probability")
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Only Graph2Seq has graph words, and only what is predicted has labels to mix."""
         if not issubclass(task, PredictionTask):
             return "this task has no labels to mix" if task.trains else "this task does not train"

@@ -10,8 +10,7 @@ from typing import Any
 from torch import nn
 
 from ...contracts.context import Context
-from ...contracts.method import Backbone
-from ...contracts.task import Task
+from ...contracts.traits import Backbone, TaskTraits
 from ...training.loop import TrainedMethod
 from ..generation_task import GenerationTask
 
@@ -25,7 +24,7 @@ class GraphWords(TrainedMethod):
     learning_rate: float = 2e-3
     """Peak learning rate."""
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Only tasks that train a generator."""
         if not issubclass(task, GenerationTask):
             return "this task has no graph words"

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ...contracts.context import Context
-from ...contracts.method import Backbone, Method
-from ...contracts.task import Task
+from ...contracts.method import Method
+from ...contracts.traits import Backbone, TaskTraits
 from ..generation_task import Drawing, GenerationTask, Sampler
 
 
@@ -34,7 +34,7 @@ class Sampling(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Only tasks that generate."""
         return None if issubclass(task, GenerationTask) else "this task generates nothing"
 

@@ -13,8 +13,8 @@ from torch import nn
 from sparsebench.models.graphsgpt import Generated
 
 from ...contracts.context import Context
-from ...contracts.method import Backbone, Method
-from ...contracts.task import Task
+from ...contracts.method import Method
+from ...contracts.traits import Backbone, TaskTraits
 from ..generation_task import GenerationTask, Sampler
 
 
@@ -34,7 +34,7 @@ class TrainingCopies(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Only tasks that ask for new molecules and for nothing else."""
         good = issubclass(task, GenerationTask) and task.few_shot
         return None if good else "this task asks for no molecules like others"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sparsebench.models.graphsgpt import TokenBatch, collate, length_batches
 
-from ...contracts.context import derive_seed
+from ...contracts.seeds import derive_seed
 from .corpus import Corpus
 
 SHORTEST = 9

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
 

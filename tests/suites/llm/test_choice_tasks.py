@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.labelled.questions import Question
-from sparsebench.suites.contracts.context import Budget, Context
-from sparsebench.suites.contracts.method import Backbone
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.choice_task import answers, batch_of, choice_loss, option_scores, tokens_of
 from sparsebench.suites.llm.language import CausalLM

@@ -7,7 +7,8 @@ import timm
 import torch
 
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.method import Backbone, Method, NotApplicable
+from sparsebench.suites.contracts.method import Method, NotApplicable
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import hf, tiny
 from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW, CausalLM
 from sparsebench.suites.llm.markov import markov_documents

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sparsebench.data.labelled.table import LabelledTexts, Parts, hashed_parts, normal_form
-from sparsebench.suites.contracts.context import Budget, Context, Target
-from sparsebench.suites.contracts.method import Backbone
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts

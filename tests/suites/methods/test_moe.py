@@ -10,7 +10,8 @@ from torch import nn
 
 from sparsebench.models.moe import MoEFFN, preset
 from sparsebench.models.moe.attention.convert_attention import AttentionMoE
-from sparsebench.suites.contracts.context import Budget, Context, Target
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny

@@ -9,7 +9,8 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor, nn
 
 from sparsebench.models.counting import count_parameters
-from sparsebench.suites.contracts.context import Budget, Context, Target
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.methods.random_forest import LEAST_PROBABILITY, ForestHead, RandomForestMethod
 from sparsebench.suites.prediction.task import Body, PredictionData, Predictor, Scale
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import torch
 from rdkit import Chem
 
 from sparsebench.reports.panels import molecules, property_control
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.methods.dense import Dense
@@ -71,7 +72,7 @@ def test_training_moves_a_generator_and_shows_a_curve() -> None:
 
 
 def test_only_generators_write_molecules() -> None:
-    from sparsebench.suites.contracts.method import Backbone
+    from sparsebench.suites.contracts.traits import Backbone
 
     assert SyntheticGeneration().unsupported(Backbone("gin", "graph"))
     assert FewShot().unsupported(SyntheticGeneration, Backbone("g", "molecule generator")) is None

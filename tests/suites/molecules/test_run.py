@@ -8,7 +8,8 @@ import pytest
 
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.contracts.method import Backbone, Method
+from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods.full_tuning import FullTuning
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.random_forest import RandomForestMethod

@@ -11,8 +11,9 @@ import torch
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.statistics import router_stats, watch
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.method import Backbone, Method, NotApplicable
+from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.bitfit import BitFit
 from sparsebench.suites.methods.cmoe import CMoE

@@ -11,7 +11,8 @@ from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.prediction import frozen_features as frozen_prefix
 from sparsebench.suites.prediction.frozen_features import Cut, cut, frozen_stages

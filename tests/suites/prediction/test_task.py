@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.suites.contracts.context import Budget, Context, Target
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.task import Outcome
 from sparsebench.suites.prediction.task import (

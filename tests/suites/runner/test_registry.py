@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.suites.contracts.context import Budget
+from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.runner import fingerprint

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.sparsity.masked import MaskedLinear
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.training.loop import (
     CURVE_POINTS,
     Callback,

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.sparsity.masked import Masked
-from sparsebench.suites.contracts.context import Budget, Context, Target
-from sparsebench.suites.contracts.method import Backbone, Method, NotApplicable
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup, Task
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA

@@ -11,7 +11,8 @@ from PIL import Image
 
 from sparsebench.data.errors import DataError
 from sparsebench.data.vision import vtab1k
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.prediction.task import Examples, PredictionTask
 from sparsebench.suites.runner.cell import load_task
 from sparsebench.suites.runner.registry import entries, find

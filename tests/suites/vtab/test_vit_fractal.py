@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sparsebench.data.vision.fractals import categories, draw_fractals
 from sparsebench.models.anatomy import describe
 from sparsebench.models.moe import MoEConfig, MoEFFN, calibrate, convert
-from sparsebench.suites.contracts.context import Budget, Context
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.methods._moe import MoEMethod, calibration
 from sparsebench.suites.methods.cmoe import CMoE

@@ -15,8 +15,9 @@ from sparsebench.models.graphsgpt.decoding.decode import Decoded
 from sparsebench.models.graphsgpt.mixup import draw_shares, neighbours
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.contracts.method import Backbone, NotApplicable
+from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.molecules.backbones import tiny, tiny_encoder
 from sparsebench.suites.molecules.graph2seq_body import Graph2SeqBody
 from sparsebench.suites.molecules.methods import graph_mixup

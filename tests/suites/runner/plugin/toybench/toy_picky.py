@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.method import Backbone, Method
-from sparsebench.suites.contracts.task import Task
+from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.contracts.traits import Backbone, TaskTraits
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToyPicky(Method):
     """A method that is never applicable."""
 
-    def unsupported(self, task: type[Task], backbone: Backbone) -> str | None:
+    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Always a reason."""
         return f"{backbone.name} has no spokes"
 
