@@ -24,7 +24,7 @@ from .matrix import pairs
 from .record import Record
 from .statistics import Estimate, Score, difference
 
-Verdict = Literal["reproduced", "refuted", "undecided"]
+ClaimVerdict = Literal["reproduced", "refuted", "undecided"]
 MIN_SEEDS = 3
 
 
@@ -56,7 +56,7 @@ class Step:
     second: str
     effect: Estimate | None
     seeds: int
-    verdict: Verdict
+    verdict: ClaimVerdict
     reason: str = ""
 
 
@@ -65,7 +65,7 @@ class Finding:
     """A claim and what the records say of it; `seconds` were spent inside the cells behind it."""
 
     claim: Claim
-    verdict: Verdict
+    verdict: ClaimVerdict
     steps: tuple[Step, ...]
     unit: str
     seconds: float
@@ -92,7 +92,7 @@ def _concerns(claim: Claim, record: Record) -> bool:
 def _judge(claim: Claim, records: Sequence[Record]) -> Finding:
     steps = tuple(_step(claim, first, second, records) for first, second in pairwise(claim.rows))
     found = {step.verdict for step in steps}
-    verdict: Verdict = "refuted" if "refuted" in found else "undecided" if "undecided" in found else "reproduced"
+    verdict: ClaimVerdict = "refuted" if "refuted" in found else "undecided" if "undecided" in found else "reproduced"
     return Finding(
         claim,
         verdict,
@@ -126,7 +126,7 @@ def _scores(claim: Claim, task: str, label: str, records: Sequence[Record]) -> d
     return {seed: Score(metric.value, metric.stderr) for seed, metric in metrics.items()}
 
 
-def _verdict(claim: Claim, effect: Estimate) -> Verdict:
+def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
     if effect.low is None or effect.high is None:
         return "undecided"
     if claim.relation == "equal":

@@ -1,4 +1,4 @@
-"""Two sides compared, task by task and over all tasks: paired differences with interval, p and verdict."""
+"""Two sides compared, task by task and over all tasks: paired differences with interval, p and outcome."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from .matrix import Column, Matrix, Row, matrices, pairs, setting
 from .record import Record
-from .statistics import Difference, Score, Verdict, difference, holm
+from .statistics import Difference, Outcome, Score, difference, holm
 from .tables import Family, SuiteInfo, row_name
 
 
@@ -24,9 +24,9 @@ class Comparison:
     reason: str | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def outcome(self) -> Outcome:
         """better, same, worse (A against B), or not comparable."""
-        return self.difference.verdict if self.difference else "not comparable"
+        return self.difference.outcome if self.difference else "not comparable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Contrast:
     baseline: str
 
     @property
-    def verdict(self) -> Verdict:
-        """As `Difference.verdict`, with the corrected p."""
-        return replace(self.difference, p=self.p).verdict
+    def outcome(self) -> Outcome:
+        """As `Difference.outcome`, with the corrected p."""
+        return replace(self.difference, p=self.p).outcome
 
 
 def compare(a: Sequence[Record], b: Sequence[Record], same_label: bool = False) -> list[Comparison]:
@@ -105,7 +105,7 @@ def _family_contrasts(matrix: Matrix, family: Family) -> list[Contrast]:
         Contrast(
             row=row,
             name=row_name(matrix, row),
-            family=family.title if len(family.columns) > 1 else f"{first.task} ({first.metric})",
+            family=family.name,
             unit=first.unit,
             difference=d,
             p=p,
@@ -148,7 +148,7 @@ def _compare_task(a: Matrix, b: Matrix, ours: Row, theirs: Row, column: Column, 
     if not pairing:
         return replace(line, reason="no seed with a score on both sides")
     result = difference([pairing], column.higher_is_better)
-    reason = None if result.verdict != "not comparable" else "one pair, and no standard error"
+    reason = None if result.outcome != "not comparable" else "one pair, and no standard error"
     return replace(line, difference=result, pairs=len(pairing), reason=reason)
 
 

@@ -17,12 +17,12 @@ from .matrix import Matrix
 from .panels import SuitePanels, suite_panels
 from .provenance import Notes, Provenance, notes, provenance
 from .published import PublishedTable, published_tables
-from .published_comparison import Beside, beside
+from .published_comparison import PublishedComparison, compare_published
 from .record import Record
 from .speed import SpeedReport
 from .store import Problem
+from .summary import Summary, summaries
 from .tables import SuiteInfo, SuiteTable, suite_table
-from .verdict import Verdict, verdicts
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -36,11 +36,11 @@ class Section:
     matrix: Matrix
     table: SuiteTable
     footnotes: dict[str, int]
-    verdicts: list[Verdict]
+    summaries: list[Summary]
     contrasts: list[Contrast]
     figures: SuiteFigures
     panels: SuitePanels
-    beside: list[Beside]
+    compared: list[PublishedComparison]
     published: list[PublishedTable]
     notes: Notes
 
@@ -56,14 +56,20 @@ def section(matrix: Matrix, info: SuiteInfo, anchor: str) -> Section:
         matrix=matrix,
         table=table,
         footnotes=printing.footnotes(table),
-        verdicts=verdicts(matrix, info, found),
+        summaries=summaries(matrix, info, found),
         contrasts=found,
         figures=suite_figures(matrix, table),
         panels=suite_panels(matrix, table),
-        beside=[shared for source in tables if (shared := beside(matrix, table, source))],
+        compared=_compared(matrix, table, tables),
         published=tables,
         notes=notes(matrix.records),
     )
+
+
+def _compared(matrix: Matrix, table: SuiteTable, sources: Sequence[PublishedTable]) -> list[PublishedComparison]:
+    """The sources that have a task of ours."""
+    found = [compare_published(matrix, table, source) for source in sources]
+    return [comparison for comparison in found if comparison is not None]
 
 
 @dataclass(frozen=True, kw_only=True)

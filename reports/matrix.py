@@ -60,6 +60,10 @@ class Matrix:
                 found[record.cell.seed] = Score(metric.value, metric.stderr)
         return found
 
+    def record_of(self, row: Row) -> Record:
+        """The first record of a row: what its method is."""
+        return next(records[0] for (other, _), records in self.cells.items() if other == row and records)
+
     def complete(self, row: Row, columns: Iterable[Column]) -> bool:
         """Whether the row has a score in each of the columns."""
         return all(self.scores(row, column) for column in columns)
@@ -112,7 +116,7 @@ def pairs(ours: dict[int, Score], theirs: dict[int, Score]) -> list[tuple[Score,
 
 
 def setting(record: Record) -> dict[str, str]:
-    """What must be equal for two results of one task to be comparable, beside the versions."""
+    """What must be equal for two results of one task to be comparable, in addition to the versions."""
     return {key: canonical(value) for key, value in record.cell.budget.items()} | {"dtype": record.cell.dtype}
 
 

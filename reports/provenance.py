@@ -25,13 +25,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Notes:
-    """What the reader of a suite must know beside the scores."""
+    """What the reader of a suite must know in addition to the scores."""
 
     not_applicable: tuple[Reason, ...]
     failures: tuple[Record, ...]
-    failures_left_out: int
+    failures_excluded: int
     warnings: tuple[tuple[str, int], ...]
-    warnings_left_out: int
+    warnings_excluded: int
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from .published import MISSING, PublishedTable, same_metric, same_task
 from .statistics import Score, estimate
 from .tables import Entry, Line, SuiteTable
 
-MAX_BESIDE = 12
+MAX_ROWS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class PublishedComparison:
     """The tasks that we share with one source: per row of ours its number in the table, name, and a text per task."""
 
     source: str
@@ -27,11 +27,11 @@ class Beside:
     theirs: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def beside(matrix: Matrix, table: SuiteTable, published: PublishedTable) -> Beside | None:
+def compare_published(matrix: Matrix, table: SuiteTable, published: PublishedTable) -> PublishedComparison | None:
     """The tasks of `published` that have the name of one of ours; None if there are none.
 
-    A task with one published metric stands beside our main metric, one with several beside ours of the same names.
-    Rows without any of these scores are left out.
+    A task with one published metric is compared with our main metric, one with several with ours of the same names.
+    Rows without any of these scores are excluded.
     """
     places = [
         (ours, theirs)
@@ -49,12 +49,12 @@ def beside(matrix: Matrix, table: SuiteTable, published: PublishedTable) -> Besi
         (method, tuple(row[theirs] for _, theirs in places))
         for method, row in zip(published.methods, published.values, strict=True)
     ]
-    return Beside(
+    return PublishedComparison(
         source=published.source,
         notes=published.notes,
         tasks=tuple(table.columns[ours].task for ours, _ in places),
         metrics=tuple(published.metrics[theirs] for _, theirs in places),
-        ours=tuple(row for row in mine if _any(row[-1]))[:MAX_BESIDE],
+        ours=tuple(row for row in mine if _any(row[-1]))[:MAX_ROWS],
         theirs=tuple(row for row in theirs if _any(row[-1])),
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Source = Literal["seeds", "examples", "none"]
-Verdict = Literal["better", "same", "worse", "not comparable"]
+Outcome = Literal["better", "same", "worse", "not comparable"]
 CONFIDENCE = 0.95
 ALPHA = 0.05
 EXACT_PAIRS = 14
@@ -64,7 +64,7 @@ class Difference:
     tasks: int = 1
 
     @property
-    def verdict(self) -> Verdict:
+    def outcome(self) -> Outcome:
         """Better or worse only if p < 0.05; "not comparable" where nothing measures the spread."""
         if self.p is None:
             return "same" if self.estimate.mean == 0 else "not comparable"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "mean ± half width of the 95 % interval over seeds; * from the standard error over test examples "
-    "(one deterministic record); bold: cannot be told from the best; † not clear of chance; ! some seeds failed."
+    "(one deterministic record); bold: cannot be distinguished from the best (controls apart); † not clear of chance; "
+    "! some seeds failed."
 )
 Style = Callable[[str], str]
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
@@ -122,7 +123,7 @@ def to_rich(table: SuiteTable, width: int) -> list[Table]:
 
 def _fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[list[int]], list[int]]:
     """Columns of each part of a table (the first column, and as many others as fit), and the width of every column."""
-    frame = 3  # a rule and two blanks beside each column
+    frame = 3  # a rule and two blanks between columns
     widths = [max(map(len, [*title.split(), *(row[index] for row in rows)])) for index, title in enumerate(titles)]
     widths[0] = min(widths[0], width // 3)
     start = width - 1 - widths[0] - frame
@@ -142,16 +143,16 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
     from rich.text import Text
 
     shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
-    for title in ("suite", "task", "difference [95 %]", "p", "pairs", "verdict"):
-        shown.add_column(title, justify="left" if title in ("suite", "task", "verdict") else "right", overflow="fold")
+    for title in ("suite", "task", "difference [95 %]", "p", "pairs", "outcome"):
+        shown.add_column(title, justify="left" if title in ("suite", "task", "outcome") else "right", overflow="fold")
     styles = {"better": "green", "worse": "red", "same": "", "not comparable": "dim"}
     for line in lines:
         result = line.difference
         effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}" if result else "–"
         p = f"{formatting.p_value(result.p)} ({result.test})" if result and result.p is not None else "–"
-        verdict = line.verdict + (f": {line.reason}" if line.reason else "")
+        outcome = line.outcome + (f": {line.reason}" if line.reason else "")
         cells = (line.suite, line.name, effect.strip(), p, str(line.pairs))
-        shown.add_row(*map(Text, cells), Text(verdict, styles[line.verdict]))
+        shown.add_row(*map(Text, cells), Text(outcome, styles[line.outcome]))
     return shown
 
 
@@ -180,7 +181,8 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         entries = zip((*line.entries, *line.averages), units, strict=True)
         texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
         scores = [bold(text) if best else text for text, best in texts]
-        rows.append([escape(line.name), *scores, *map(escape, cost_texts(line.costs))])
+        name = f"{line.name} (control)" if line.role == "control" else line.name
+        rows.append([escape(name), *scores, *map(escape, cost_texts(line.costs))])
     return titles, rows
 
 

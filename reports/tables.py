@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .matrix import Column, Matrix, Row, pairs
 from .record import Costs, Record
 from .statistics import Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
 
+Role = Literal["baseline", "control", "method"]
 Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
 COSTS: tuple[tuple[str, str, Callable[[Costs], float | None]], ...] = (
     ("active params", "count", lambda costs: costs.params_active),
@@ -33,12 +34,20 @@ class Family:
     title: str
     baseline: str
 
+    @property
+    def name(self) -> str:
+        """The title, or the task itself where there is only one."""
+        first = self.columns[0]
+        return self.title if len(self.columns) > 1 else f"{first.task} ({first.metric})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteInfo:
     """How a suite is presented. `baseline` is the row label that the others are compared with, `unit` that of costs.
 
     `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
+    `controls`: method to the configurations that make it a control (a copy of the training set, a random choice); an
+    empty configuration stands for all. A control is never the best of a column.
     """
 
     title: str
@@ -46,6 +55,17 @@ class SuiteInfo:
     baseline: str
     unit: str
     group_baselines: Mapping[str, str] = field(default_factory=dict)
+    controls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+    def role(self, matrix: Matrix, row: Row) -> Role:
+        """What a row is there for."""
+        if row.label in self.baselines(matrix):
+            return "baseline"
+        cell = matrix.record_of(row).cell
+        for config in self.controls.get(cell.method, ()):
+            if config.items() <= cell.config.items():
+                return "control"
+        return "method"
 
     def baselines(self, matrix: Matrix) -> list[str]:
         """The baselines of the tasks that are there, that of the suite first."""
@@ -71,7 +91,7 @@ class SuiteInfo:
 class Entry:
     """One score in the table, or why there is none.
 
-    `best`: cannot be told from the best of its column. `lost`: seeds that failed while others went well.
+    `best`: cannot be distinguished from the best of its column. `lost`: seeds that failed while others went well.
     """
 
     kind: Kind
@@ -98,6 +118,7 @@ class Line:
 
     row: Row
     name: str
+    role: Role
     entries: tuple[Entry, ...]
     averages: tuple[Entry, ...]
     costs: tuple[float | None, ...]
@@ -120,38 +141,63 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     families = info.families(matrix)
     averages = _averages(families)
     labels = info.baselines(matrix)
-    rows = _ordered(matrix, labels)
-    entries = {(row, column): _entry(matrix, row, column) for row in rows for column in matrix.columns}
-    for column in matrix.columns:
-        clear = [row for row in rows if entries[row, column].kind == "value" and not entries[row, column].at_chance]
-        for row in _best(matrix, clear, [column]):
-            entries[row, column] = replace(entries[row, column], best=True)
-    means = {(row, average): _average_entry(matrix, row, average) for row in rows for average in averages}
-    for average in averages:
-        if not average.of_groups:
-            candidates = [row for row in rows if means[row, average].kind == "value"]
-            for row in _best(matrix, candidates, average.columns):
-                means[row, average] = replace(means[row, average], best=True)
-    lines = [
-        Line(
-            row,
-            row_name(matrix, row),
-            tuple(entries[row, column] for column in matrix.columns),
-            tuple(means[row, average] for average in averages),
-            _costs(matrix, row, labels),
+    roles: dict[Row, Role] = {row: info.role(matrix, row) for row in _ordered(matrix, labels)}
+    rivals = [row for row, role in roles.items() if role != "control"]
+    scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
+    means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}
+    lines = []
+    for row, role in roles.items():
+        line = Line(
+            row=row,
+            name=row_name(matrix, row),
+            role=role,
+            entries=tuple(scores[column][row] for column in matrix.columns),
+            averages=tuple(means[average][row] for average in averages),
+            costs=_costs(matrix, row, labels),
         )
-        for row in rows
-    ]
+        lines.append(line)
     titles = tuple(title.format(unit=info.unit, baseline=" or ".join(labels)) for title, _, _ in COSTS)
     return SuiteTable(info.title, tuple(matrix.columns), tuple(families), averages, titles, tuple(lines))
 
 
+def _column_entries(matrix: Matrix, column: Column, rows: Iterable[Row], rivals: Sequence[Row]) -> dict[Row, Entry]:
+    """One task of every row; of the rivals that are clear of chance the best are marked."""
+    entries = {row: _entry(matrix, row, column) for row in rows}
+    clear = [row for row in rivals if entries[row].kind == "value" and not entries[row].at_chance]
+    return _with_best(entries, _best(matrix, clear, [column]))
+
+
+def _average_entries(matrix: Matrix, average: Average, rows: Iterable[Row], rivals: Sequence[Row]) -> dict[Row, Entry]:
+    """One average of every row; the mean of group means has no test that could say which are best."""
+    entries = {row: _average_entry(matrix, row, average) for row in rows}
+    if average.of_groups:
+        return entries
+    complete = [row for row in rivals if entries[row].kind == "value"]
+    return _with_best(entries, _best(matrix, complete, average.columns))
+
+
+def _with_best(entries: Mapping[Row, Entry], best: Iterable[Row]) -> dict[Row, Entry]:
+    return dict(entries) | {row: replace(entries[row], best=True) for row in best}
+
+
 def _costs(matrix: Matrix, row: Row, labels: Sequence[str]) -> tuple[float | None, ...]:
     *costs, speed = [matrix.cost(row, quantity) for _, _, quantity in COSTS]
-    known = [matrix.baseline(label, row) for label in labels]
-    references = [matrix.cost(b, COSTS[-1][2]) for b in known if b is not None and b.backbone == row.backbone]
-    reference = next((cost for cost in references if cost), None)
-    return (*costs, speed / reference if speed and reference else None)
+    reference = _baseline_speed(matrix, row, labels)
+    if not speed or not reference:
+        return *costs, None
+    return *costs, speed / reference
+
+
+def _baseline_speed(matrix: Matrix, row: Row, labels: Sequence[str]) -> float | None:
+    """The speed of the first baseline that ran on the same backbone."""
+    _, _, speed = COSTS[-1]
+    for label in labels:
+        baseline = matrix.baseline(label, row)
+        if baseline is not None and baseline.backbone == row.backbone:
+            found = matrix.cost(baseline, speed)
+            if found:
+                return found
+    return None
 
 
 def row_name(matrix: Matrix, row: Row) -> str:
@@ -171,27 +217,30 @@ def family_title(columns: Sequence[Column]) -> str:
 def _entry(matrix: Matrix, row: Row, column: Column) -> Entry:
     records = matrix.cells.get((row, column), [])
     scores = matrix.scores(row, column)
+    bad = [record for record in records if record.status != "ok"]
+    reasons = [record.reason for record in bad]
     ids = tuple(record.id for record in records)
-    if scores:
-        value = estimate(list(scores.values()))
-        chance = at_chance(value, column.chance, column.higher_is_better)
-        bad = [record for record in records if record.status != "ok"]
-        return Entry(
-            kind="value",
-            estimate=value,
-            at_chance=chance,
-            lost=len(bad),
-            ids=ids,
-            reason=bad[0].reason if bad else None,
-        )
-    return Entry(kind=_kind(records), reason=records[0].reason if records else None, ids=ids)
+    if not scores:
+        return Entry(kind=_kind(records), reason=next(iter(reasons), None), ids=ids)
+    value = estimate(list(scores.values()))
+    return Entry(
+        kind="value",
+        estimate=value,
+        at_chance=at_chance(value, column.chance, column.higher_is_better),
+        lost=len(bad),
+        ids=ids,
+        reason=next(iter(reasons), None),
+    )
 
 
 def _kind(records: Sequence[Record]) -> Kind:
     """The worst that happened: a failure is told before an "n/a"."""
     statuses = {record.status for record in records}
     order: tuple[Kind, ...] = ("failed", "oom", "timeout", "n/a")
-    return next((kind for kind in order if kind in statuses), "missing")  # pyright: ignore[reportReturnType]
+    for kind in order:
+        if kind in statuses:
+            return kind
+    return "missing"
 
 
 def _averages(families: Sequence[Family]) -> tuple[Average, ...]:
@@ -208,49 +257,60 @@ def _averages(families: Sequence[Family]) -> tuple[Average, ...]:
 
 def _average_entry(matrix: Matrix, row: Row, average: Average) -> Entry:
     """An average needs every task: one over fewer tasks would be of another thing."""
-    scores = [list(matrix.scores(row, column).values()) for column in average.columns]
-    if not all(scores):
+    if not matrix.complete(row, average.columns):
         return Entry(kind="missing", reason="not all tasks have a score")
-    ids = tuple(r.id for column in average.columns for r in matrix.cells[row, column])
-    if not average.of_groups:
-        return Entry(kind="value", estimate=estimate_mean(scores), ids=ids)
-    keys = [f"{column.task}@{column.version}" for column in average.columns]
-    means = {key: math.fsum(s.value for s in seeds) / len(seeds) for key, seeds in zip(keys, scores, strict=True)}
-    groups = {key: column.group for key, column in zip(keys, average.columns, strict=True)}
-    return Entry(kind="value", estimate=Estimate(vtab_averages(means, groups)[1], None, len(keys), "none"), ids=ids)
+    ids: list[str] = []
+    for column in average.columns:
+        ids += [record.id for record in matrix.cells[row, column]]
+    value = _mean_of_groups(matrix, row, average.columns) if average.of_groups else _mean(matrix, row, average.columns)
+    return Entry(kind="value", estimate=value, ids=tuple(ids))
+
+
+def _mean(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
+    """Over the tasks of the means over seeds; every task must have a score."""
+    return estimate_mean([list(matrix.scores(row, column).values()) for column in columns])
+
+
+def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
+    means = {}
+    groups = {}
+    for column in columns:
+        key = f"{column.task}@{column.version}"
+        means[key] = _mean(matrix, row, [column]).mean
+        groups[key] = column.group
+    _, of_groups = vtab_averages(means, groups)
+    return Estimate(of_groups, None, len(means), "none")
 
 
 def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Per variant: the row with the best mean, and those that the paired test cannot tell from it."""
+    """Per variant: the row with the best mean, and those that the paired test cannot distinguish from it."""
     best = []
+    choose = max if columns[0].higher_is_better else min
     for variant in dict.fromkeys(row.variant for row in rows):
-        members = [row for row in rows if row.variant == variant]
-        if len(members) < 2:
+        means = {row: _mean(matrix, row, columns).mean for row in rows if row.variant == variant}
+        if len(means) < 2:
             continue
-        means = {row: estimate_mean([list(matrix.scores(row, c).values()) for c in columns]).mean for row in members}
-        choose = max if columns[0].higher_is_better else min
-        winner = choose(members, key=lambda row: means[row])
-        best += [row for row in members if means[row] == means[winner] or _tied(matrix, winner, row, columns)]
+        winner = choose(means, key=lambda row: means[row])
+        best += [row for row in means if means[row] == means[winner] or _tied(matrix, winner, row, columns)]
     return best
 
 
 def _tied(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column]) -> bool:
     pairings = [pairs(matrix.scores(winner, column), matrix.scores(row, column)) for column in columns]
-    return all(pairings) and difference(pairings, columns[0].higher_is_better).verdict == "same"
+    return all(pairings) and difference(pairings, columns[0].higher_is_better).outcome == "same"
 
 
 def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
-    ranks: dict[Row, list[float]] = {row: [] for row in matrix.rows}
+    """The baselines first, then by mean rank over the tasks that a row has."""
+    ranks: dict[Row, list[int]] = {row: [] for row in matrix.rows}
     for column in matrix.columns:
-        means = {row: _mean(matrix, row, column) for row in matrix.rows}
-        known = {row: value for row, value in means.items() if value is not None}
-        ordered = sorted(known, key=lambda row: known[row], reverse=column.higher_is_better)
+        means = {row: _mean(matrix, row, [column]).mean for row in matrix.rows if matrix.scores(row, column)}
+        ordered = sorted(means, key=lambda row: means[row], reverse=column.higher_is_better)
         for rank, row in enumerate(ordered):
             ranks[row].append(rank)
-    mean_rank = {row: sum(r) / len(r) if r else math.inf for row, r in ranks.items()}
-    return sorted(matrix.rows, key=lambda row: (row.label not in baselines, mean_rank[row], row))
 
+    def place(row: Row) -> tuple[bool, float, Row]:
+        mean_rank = sum(ranks[row]) / len(ranks[row]) if ranks[row] else math.inf
+        return row.label not in baselines, mean_rank, row
 
-def _mean(matrix: Matrix, row: Row, column: Column) -> float | None:
-    scores = matrix.scores(row, column)
-    return math.fsum(score.value for score in scores.values()) / len(scores) if scores else None
+    return sorted(matrix.rows, key=place)

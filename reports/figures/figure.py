@@ -1,4 +1,4 @@
-"""What the page can show beside tables: single figures, and galleries of small pictures."""
+"""What the page can show in addition to tables: single figures, and galleries of small pictures."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .svg import GRID, INK, canvas, empty_figure, label_width, short
 
-# Okabe & Ito 2008, told apart by all common kinds of colour vision; black left out because of dark pages.
+# Okabe & Ito 2008, distinguished by all common kinds of colour vision; black excluded because of dark pages.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
 MAX_MARKS = 16
 """Rows that are drawn in one figure; the table has them all."""
@@ -113,7 +113,7 @@ def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: s
 def targets(lines: Sequence[tuple[int, Sequence[Aim]]], title: str, unit: str) -> str:
     """Achieved against wanted, one line per row number with its quartiles as bars; on the dashed line they are equal.
 
-    Rows stand a little beside each other, so that their bars can be told apart.
+    Rows are shifted a little against each other, so that their bars do not cover each other.
     """
     wanted = [aim.target for _, aims in lines for aim in aims]
     step = 0.012 * (max(wanted, default=0.0) - min(wanted, default=0.0))

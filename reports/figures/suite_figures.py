@@ -30,14 +30,14 @@ MAX_LINES = 10
 
 @dataclass(frozen=True)
 class SuiteFigures:
-    """The figures of a suite, and what was left out. `equal_costs`: costs that are the same for all rows."""
+    """The figures of a suite, and what was excluded. `equal_costs`: costs that are the same for all rows."""
 
     tradeoffs: tuple[Figure, ...]
     equal_costs: tuple[str, ...]
     bars: tuple[Figure, ...]
     curves: tuple[Figure, ...]
-    bars_left_out: int
-    rows_left_out: int
+    tasks_excluded: int
+    rows_excluded: int
 
 
 def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:

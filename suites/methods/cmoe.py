@@ -11,6 +11,9 @@ from sparsebench.models.moe import MoEConfig, preset
 
 from ._moe import MoEMethod
 
+CONTROLS = ({"split": "random"}, {"split": "cluster"}, {"num_shared": 0})
+"""Configurations that are controls, read by the report."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CMoE(MoEMethod):

@@ -12,6 +12,9 @@ from sparsebench.models.moe.config import MoEConfig
 
 from ._moe import BlockMoE
 
+CONTROLS = ({},)
+"""Configurations that are controls, read by the report: every one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSplit(BlockMoE):

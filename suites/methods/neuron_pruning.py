@@ -19,6 +19,9 @@ from ..contracts.method import Curves, Method
 from ..contracts.traits import Backbone, TaskTraits
 from ._moe import WITHOUT_FFN, calibration, check_has_ffn, fit_head, only_head_trains, split_seed
 
+CONTROLS = ({},)
+"""Configurations that are controls, read by the report: every one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronPruning(Method):

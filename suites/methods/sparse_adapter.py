@@ -20,6 +20,9 @@ from ..contracts.traits import Backbone, TaskTraits
 from ._adapters import Kind, prunable
 from ._parameter_efficient import WITHOUT_ATTENTION, ParameterEfficientMethod
 
+CONTROLS = ({"criterion": "random"}, {"shuffle": True})
+"""Configurations that are controls, read by the report."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SparseAdapter(ParameterEfficientMethod):

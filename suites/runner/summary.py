@@ -15,7 +15,7 @@ from sparsebench.reports.table_formats import claims_table, comparison_table, to
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
 from .errors import UsageError
-from .registry import suites
+from .registry import entries, suites
 from .run import planned_claims, planned_records
 
 SPEED_FILE = "speed.json"
@@ -23,6 +23,7 @@ SPEED_FILE = "speed.json"
 
 def suite_infos() -> dict[str, SuiteInfo]:
     """How the report presents each suite."""
+    controls = {name: entry.constant("CONTROLS", ()) for name, entry in entries("method").items()}
     return {
         name: SuiteInfo(
             title=about.title,
@@ -30,6 +31,7 @@ def suite_infos() -> dict[str, SuiteInfo]:
             baseline=about.baseline,
             unit=about.unit,
             group_baselines=about.group_baselines,
+            controls=controls,
         )
         for name, about in suites().items()
     }

@@ -71,7 +71,7 @@ def test_no_figure_stands_twice():
     assert len(keys) == len(set(keys))
 
 
-def test_the_shifted_readme_row_is_left_out():
+def test_the_shifted_readme_row_is_excluded():
     assert "Sheared-LLaMA-2.7B" not in rows("LLaMA-MoE v2")
     assert len(rows("LLaMA-MoE v2")) == 11
 

@@ -1,8 +1,8 @@
-"""Published figures next to ours: which of our metrics stands beside which of theirs."""
+"""Published figures next to ours: which of our metrics is compared with which of theirs."""
 
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.published import PublishedTable
-from sparsebench.reports.published_comparison import beside
+from sparsebench.reports.published_comparison import compare_published
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
 INFO = SuiteInfo(title="T", description="", baseline="base", unit="molecule")
@@ -12,14 +12,14 @@ SEVERAL = PublishedTable("s", (), ("t1", "t1", "t1"), ("validity (%)", "SNN/Test
 
 def found(records, published):
     (matrix,) = matrices(records)
-    return beside(matrix, suite_table(matrix, INFO), published)
+    return compare_published(matrix, suite_table(matrix, INFO), published)
 
 
 def test_one_metric_stands_beside_the_main_one(make):
     shown = found([make.record("base", "t1", score=make.metric(0.5, stderr=None))], ONE)
     assert shown.tasks == ("t1",)
     assert shown.ours == ((1, "base", ("50.0",)),)
-    assert shown.theirs == (("x", ("1",)),), "a method without a figure on our tasks is left out"
+    assert shown.theirs == (("x", ("1",)),), "a method without a figure on our tasks is excluded"
 
 
 def test_several_metrics_stand_beside_those_of_the_same_name(make):
@@ -32,7 +32,7 @@ def test_several_metrics_stand_beside_those_of_the_same_name(make):
     assert shown.ours == ((1, "base", ("90.0", "0.600", "–")),), "per cent only where theirs is"
 
 
-def test_rows_without_any_of_the_tasks_are_left_out_and_numbers_stay(make):
+def test_rows_without_any_of_the_tasks_are_excluded_and_numbers_stay(make):
     records = [make.record("base", "t2"), make.record("mine", "t1", metrics={"accuracy": make.metric(0.5)})]
     assert [(number, name) for number, name, _ in found(records, ONE).ours] == [(2, "mine")]
     failed = make.record("bad", "t1", status="failed")

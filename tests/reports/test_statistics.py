@@ -76,14 +76,14 @@ def test_three_pairs_are_tested_by_t():
     result = difference(paired(ours, theirs))
     assert result.test == "t"
     assert result.p == pytest.approx(scipy.stats.ttest_rel(ours, theirs).pvalue)
-    assert result.verdict == "better"
+    assert result.outcome == "better"
 
 
 def test_lower_is_better_flips_the_sign():
     up = difference(paired([3.0, 3.1, 3.3], [2.0, 2.2, 2.1]))
     down = difference(paired([3.0, 3.1, 3.3], [2.0, 2.2, 2.1]), higher_is_better=False)
     assert down.estimate.mean == pytest.approx(-up.estimate.mean)
-    assert (up.verdict, down.verdict) == ("better", "worse")
+    assert (up.outcome, down.outcome) == ("better", "worse")
 
 
 def test_deterministic_records_are_tested_by_their_standard_errors():
@@ -94,8 +94,8 @@ def test_deterministic_records_are_tested_by_their_standard_errors():
 
 
 def test_one_pair_without_standard_error_is_not_comparable():
-    assert difference([[(Score(0.5), Score(0.4))]]).verdict == "not comparable"
-    assert difference([[(Score(0.5), Score(0.5))]]).verdict == "same"
+    assert difference([[(Score(0.5), Score(0.4))]]).outcome == "not comparable"
+    assert difference([[(Score(0.5), Score(0.5))]]).outcome == "same"
 
 
 def test_six_pairs_that_all_agree_reach_the_exact_p():

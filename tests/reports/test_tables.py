@@ -202,3 +202,21 @@ def test_a_wide_table_is_cut_to_the_terminal(make):
             assert part.columns[0].header == "method"
         shown = [column.header for part in parts for column in part.columns[1:]]
         assert len(shown) == len(set(shown)) == 12 + len(wide.averages) + len(wide.cost_titles)
+
+
+def test_rows_have_a_role_and_a_control_is_never_the_best(make):
+    info = SuiteInfo(title="T", description="", baseline="base", unit="image", controls={"copies": [{"rank": 8}]})
+    records = []
+    for label, low in (("base", 0.5), ("a", 0.6), ("copies all", 0.9)):
+        records += [make.record(label, seed=seed, score=low + 0.001 * seed) for seed in range(3)]
+    records += [make.record("copies few", cell={"config": {"rank": 4}}, score=0.55)]
+    (matrix,) = matrices(records)
+    table = suite_table(matrix, info)
+    assert {line.name: line.role for line in table.lines} == {
+        "base": "baseline",
+        "a": "method",
+        "copies all": "control",
+        "copies few": "method",
+    }
+    assert [line.name for line in table.lines if line.entries[0].best] == ["a"]
+    assert "| copies all (control) |" in printing.to_markdown(table)

@@ -17,6 +17,9 @@ from ...contracts.method import Method
 from ...contracts.traits import Backbone, TaskTraits
 from ..generation_task import GenerationTask, Sampler
 
+CONTROLS = ({},)
+"""Configurations that are controls, read by the report: every one."""
+
 
 class Copier(Sampler):
     """Gives the reference molecules; the model is there for the costs alone."""

@@ -1,0 +1,90 @@
+"""Summaries: who wins by how much and how sure, and what wins nothing: controls, and rows without a baseline."""
+
+from sparsebench.reports.comparison import contrasts
+from sparsebench.reports.matrix import matrices
+from sparsebench.reports.record import Costs
+from sparsebench.reports.summary import summaries
+from sparsebench.reports.tables import SuiteInfo
+
+INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image", controls={"copies": [{}]})
+GROUPED = SuiteInfo(title="Language", description="", baseline="base", unit="token", group_baselines={"text": "probe"})
+
+
+def side(make, label, values, task="t", costs=None, **cell):
+    return [make.record(label, task, seed, make.metric(v), cell=cell, costs=costs) for seed, v in enumerate(values)]
+
+
+def summarise(records, info=INFO):
+    (matrix,) = matrices(records)
+    return {summary.subject: summary.text for summary in summaries(matrix, info, contrasts(matrix, info))}
+
+
+def test_it_says_who_wins_how_much_and_how_sure(make):
+    records = [r for t in ("t", "u", "v") for r in side(make, "base", [0.5, 0.52, 0.49], t)]
+    records += [r for t in ("t", "u", "v") for r in side(make, "LoRA", [0.6, 0.63, 0.61], t)]
+    text = summarise(records)["On accuracy"]
+    assert text.startswith("LoRA beats base by +11.0 [")
+    assert "points (p = 0.004, 3 seeds × 3 tasks)" in text
+
+
+def test_it_says_at_what_cost(make):
+    cheap = Costs(params_active=100, bytes=1000, latency_ms=1.0, unit="image")
+    dear = Costs(params_active=100, bytes=700, latency_ms=3.0, unit="image")
+    records = side(make, "base", [0.5, 0.51, 0.52], costs=cheap) + side(make, "a", [0.6, 0.61, 0.62], costs=dear)
+    assert ", at 70 % of its size and 3 × its latency." in summarise(records)["On t (accuracy)"]
+    records = side(make, "base", [0.5, 0.51, 0.52], costs=cheap) + side(make, "a", [0.6, 0.61, 0.62], costs=cheap)
+    assert ", at equal cost." in summarise(records)["On t (accuracy)"]
+
+
+def test_without_a_winner(make):
+    records = side(make, "base", [0.8, 0.82, 0.81]) + side(make, "a", [0.6, 0.61, 0.6])
+    assert summarise(records)["On t (accuracy)"].startswith("No method beats base; the closest: a, −20.7 [")
+
+
+def test_what_cannot_be_distinguished_is_no_winner(make):
+    records = side(make, "base", [0.8, 0.82, 0.84]) + side(make, "a", [0.84, 0.8, 0.83])
+    text = summarise(records)["On t (accuracy)"]
+    assert text.startswith("No method beats base; the best other cannot be distinguished from it: a, ")
+
+
+def test_without_a_baseline(make):
+    assert summarise(side(make, "a", [0.5])) == {
+        "Baseline missing": "base was not run, so nothing is compared with it."
+    }
+
+
+def test_with_the_baseline_alone(make):
+    assert summarise(side(make, "base", [0.5])) == {"Nothing to compare": "No row but base has scores."}
+
+
+def test_a_control_wins_nothing_and_is_told_at_the_end(make):
+    records = side(make, "base", [0.5, 0.51, 0.52]) + side(make, "a", [0.3, 0.31, 0.32])
+    text = summarise(records + side(make, "copies", [0.9, 0.91, 0.92]))["On t (accuracy)"]
+    assert text.startswith("No method beats base; the closest: a, ")
+    assert text.endswith("Controls: copies (+40.0), better.")
+
+
+def test_controls_alone_are_told(make):
+    records = side(make, "base", [0.5, 0.51, 0.52]) + side(make, "copies", [0.9, 0.91, 0.92])
+    assert summarise(records)["On t (accuracy)"] == "Controls: copies (+40.0), better."
+
+
+def test_the_best_row_is_named_even_where_it_has_no_baseline(make):
+    records = side(make, "base", [0.5, 0.51, 0.52], backbone="one") + side(make, "base", [0.4, 0.41], backbone="two")
+    records += side(make, "a", [0.3, 0.31, 0.32], backbone="one") + side(make, "graph net", [0.9], backbone="three")
+    text = summarise(records)["On t (accuracy)"]
+    assert "The best score of all, 90.0 %, is that of graph net · three, which has no baseline to pair it with." in text
+
+
+def test_the_baseline_of_the_group_is_named(make):
+    records = side(make, "base", [0.5, 0.51, 0.53], "zero") + side(make, "MoE", [0.4, 0.41, 0.43], "zero")
+    cell = {"group": "text", "backbone": "encoder"}
+    for label, low in (("probe", 0.7), ("LoRA", 0.8)):
+        records += side(make, label, [low, low + 0.01, low + 0.03], "a", **cell)
+        records += side(make, label, [low, low + 0.01, low + 0.03], "b", **cell)
+    told = summarise(records, GROUPED)
+    assert told["On text accuracy"].startswith("LoRA · encoder beats probe by +10.0")
+    assert "base" in told["On zero (accuracy)"]
+    assert "probe" not in told["On zero (accuracy)"]
+    missing = summarise(side(make, "LoRA", [0.5], group="text"), GROUPED)
+    assert "probe was not run" in missing["Baseline missing"]
