@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..calibration.ffn_samples import FFNSample
+from ..calibration.hooks import FFNSample
 from .config import MoEConfig
 from .dense_ffn import DenseFFN
 from .layer import Alignment, MoEFFN
@@ -14,26 +14,31 @@ from .layer import Alignment, MoEFFN
 
 
 @torch.no_grad()
-def fit(layer: MoEFFN, dense: DenseFFN, sample: FFNSample | None, config: MoEConfig) -> None:
+def fit(layer: MoEFFN, dense: DenseFFN, sample: FFNSample, config: MoEConfig) -> None:
     """Set the scale and the alignment of `layer`, in eval mode, as `config` asks."""
-    if sample is None or not (config.scale == "calibrated" or config.align):
-        return
     layer.eval()
-    target_TD = dense.output(sample.h)
+    dense_TD = dense.output(sample.h)
     if config.scale == "calibrated":
+        # What the routed experts have to give: the dense output without the parts that no scale multiplies.
+        target_TD = dense_TD
+        if layer.shared is not None:
+            target_TD = target_TD - layer.shared.every(sample.x)
+        if layer.down_bias is not None:
+            target_TD = target_TD - layer.down_bias
         routed_TD = layer.routed(sample.x) / layer.scale
-        fixed_TD = target_TD if layer.shared is None else target_TD - layer.shared.every(sample.x)
-        fixed_TD = fixed_TD if layer.down_bias is None else fixed_TD - layer.down_bias
-        layer.scale = least_squares(routed_TD, fixed_TD, otherwise=config.scale_value)
+        layer.scale = least_squares(routed_TD, target_TD, otherwise=config.scale_value)
     if config.align:
-        layer.alignment = Alignment(*match_moments(layer(sample.x), target_TD))
+        gain_D, offset_D = match_moments(layer(sample.x), dense_TD)
+        layer.alignment = Alignment(gain_D, offset_D)
 
 
 def least_squares(routed_TD: Tensor, target_TD: Tensor, *, otherwise: float) -> float:
     """The s that makes sum (target - s * routed)^2 least; `otherwise` when routed is all 0."""
-    routed, target = routed_TD.double(), target_TD.double()
-    square = routed.square().sum()
-    return float((routed * target).sum() / square) if square > 0 else otherwise
+    routed_TD = routed_TD.double()
+    square = routed_TD.square().sum()
+    if square == 0:
+        return otherwise
+    return float((routed_TD * target_TD.double()).sum() / square)
 
 
 def match_moments(output_TD: Tensor, target_TD: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,9 +46,12 @@ def match_moments(output_TD: Tensor, target_TD: Tensor) -> tuple[Tensor, Tensor]
 
     A channel of the output that does not vary keeps gain 1.
     """
-    output, target = output_TD.double(), target_TD.double()
-    variance = output.var(0, correction=0)
-    varies = variance > 0
-    gain = torch.where(varies, (target.var(0, correction=0) / variance.where(varies, 1)).sqrt(), 1)
-    offset = target.mean(0) - output.mean(0) * gain
-    return gain.to(output_TD.dtype), offset.to(output_TD.dtype)
+    dtype = output_TD.dtype
+    output_TD = output_TD.double()
+    target_TD = target_TD.double()
+    variance_D = output_TD.var(0, correction=0)
+    varies_D = variance_D > 0
+    ratio_D = target_TD.var(0, correction=0) / variance_D.where(varies_D, 1)
+    gain_D = ratio_D.sqrt().where(varies_D, 1)
+    offset_D = target_TD.mean(0) - output_TD.mean(0) * gain_D
+    return gain_D.to(dtype), offset_D.to(dtype)

@@ -64,8 +64,7 @@ class ExpertBank(nn.Module):
         sizes = [len(group) for group in groups]
         groups = [group.to(up.device) for group in groups]
         inward = [(gate, gate_bias), (up, up_bias)] if gate is not None else [(up, up_bias)]
-        if len(set(sizes)) > 1 and gate is None and activation(torch.zeros(1)).item() != 0:
-            raise ModelError("experts of unequal size need an activation that maps 0 to 0")
+        check_sizes(sizes, gated=gate is not None, activation=activation)
         bias = None
         if any(b is not None for _, b in inward):
             bias = torch.cat([_stack(_or_zeros(b, weight), groups) for weight, b in inward], dim=1)
@@ -110,6 +109,15 @@ class ExpertBank(nn.Module):
 
     def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
         return f"sizes={self.sizes}, width={self.down.shape[1]}, gated={self.gated}"
+
+
+def check_sizes(sizes: Sequence[int], *, gated: bool, activation: Callable[[Tensor], Tensor]) -> None:
+    """Raise a `ModelError` for experts that cannot be filled up with zero neurons to one size.
+
+    The activation of a zero neuron is act(0), which must be 0; behind a gate it is multiplied by 0 anyway.
+    """
+    if len(set(sizes)) > 1 and not gated and activation(torch.zeros(1)).item() != 0:
+        raise ModelError("experts of unequal size need an activation that maps 0 to 0")
 
 
 def _stack(rows: Tensor, groups: Sequence[Tensor]) -> Tensor:

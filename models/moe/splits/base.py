@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,8 +27,6 @@ class SplitInput:
     gate: Tensor | None
     up: Tensor
     down: Tensor
-    activation: Callable[[Tensor], Tensor]
-    gated: bool
     sample: FFNSample | None
     document: Tensor | None
     embedding: Tensor | None

@@ -31,8 +31,6 @@ def ffn_input() -> Callable[..., SplitInput]:
             gate=gate,
             up=up,
             down=down,
-            activation=F.silu,
-            gated=True,
             sample=sample if sampled else None,
             document=torch.arange(40) // 2 if sampled else None,
             embedding=draw(20, width).float() if sampled else None,

@@ -405,3 +405,27 @@ def test_anatomy_of_the_converted_model(name: str, build: Build) -> None:
     first = mlp.experts.weights(0)
     assert torch.equal(first.up, old.up.get().weight[: len(first.up)])
     assert torch.equal(first.down, old.down.get().weight[:, : len(first.up)])
+
+
+def test_each_layer_is_built_once(build: Build, example: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    init = MoEFFN.__init__
+
+    def counted(self: MoEFFN, **fields: Any) -> None:
+        built.append(self)
+        init(self, **fields)
+
+    monkeypatch.setattr(MoEFFN, "__init__", counted)
+    model = build("llama")
+    convert(model, MoEConfig(num_shared=1, scale="calibrated", align=True), [example(model)])
+    assert built == layers(model)
+
+
+def test_experts_that_cannot_be_filled_up_are_refused_before_anything_changes(build: Build) -> None:
+    """The last layer has 50 neurons for 8 experts and an activation that does not map 0 to 0."""
+    model = build("bert")
+    model.bert.encoder.layer[1].intermediate.intermediate_act_fn = nn.Sigmoid()
+    before = dict(model.named_modules())
+    with pytest.raises(ValueError, match="activation that maps 0 to 0"):
+        convert(model, MoEConfig())
+    assert dict(model.named_modules()) == before

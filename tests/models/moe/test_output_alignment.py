@@ -1,8 +1,16 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.moe.output_alignment import least_squares, match_moments
+from sparsebench.models.anatomy import describe
+from sparsebench.models.calibration.ffn_samples import calibrate
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.dense_ffn import DenseFFN
+from sparsebench.models.moe.layer import MoEFFN
+from sparsebench.models.moe.output_alignment import fit, least_squares, match_moments
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -26,3 +34,24 @@ def test_moments_match() -> None:
     torch.testing.assert_close(aligned.mean(0), target.mean(0))
     torch.testing.assert_close(aligned.var(0)[:3], target.var(0)[:3])
     assert float(gain[3]) == 1.0
+
+
+def test_fit_sets_what_the_config_asks_for_and_nothing_else(build: Callable, example: Callable) -> None:
+    """A shared block and the bias of the down projection stand outside the scale."""
+    model = build("bert").double()
+    seen = calibrate(model, [example(model)])
+    mlp = describe(model).blocks[0].mlp
+    assert mlp is not None
+    dense = DenseFFN.of(mlp)
+    sample = seen.samples[0]
+    convert(model, MoEConfig(num_shared=1, top_k=7, score="none", scale=2.0, layers=(0,)), seen)
+    layer = next(module for module in model.modules() if isinstance(module, MoEFFN))
+    fit(layer, dense, sample, MoEConfig(num_shared=1))
+    assert layer.scale == 2.0 and layer.alignment is None
+    fit(layer, dense, sample, MoEConfig(num_shared=1, scale="calibrated"))
+    assert layer.scale == pytest.approx(7.0) and layer.alignment is None  # all experts are chosen: s = k is exact
+    layer.scale = 2.0
+    fit(layer, dense, sample, MoEConfig(num_shared=1, align=True))
+    assert layer.scale == 2.0 and layer.alignment is not None
+    output = layer(sample.x)
+    torch.testing.assert_close(output.mean(0), dense.output(sample.h).mean(0))

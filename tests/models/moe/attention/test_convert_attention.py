@@ -102,7 +102,7 @@ def test_a_conversion_that_runs_out_of_memory_puts_the_attention_back(
         raise MemoryError
 
     model = build("llama")
-    monkeypatch.setitem(convert.__globals__, "_swap_one", fail)
+    monkeypatch.setitem(convert.__globals__, "_swap", fail)
     with pytest.raises(MemoryError):
         convert(model, MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=4, top_k=1)))
     assert not layers(model)
