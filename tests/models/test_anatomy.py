@@ -5,9 +5,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-import timm
 import torch
-from timm.models.vision_transformer import ResPostBlock
 from torch import nn
 
 from sparsebench.models import anatomy as anatomy_module
@@ -25,7 +23,6 @@ from sparsebench.models.anatomy import (
 
 Build = Callable[[str], nn.Module]
 TRANSFORMERS = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")
-MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
@@ -90,42 +87,6 @@ def test_replace_takes_the_place_of_the_whole_ffn(name: str, build: Build, examp
         assert block.mlp is not None
         block.mlp.replace(zero)
     torch.testing.assert_close(run(model, example(model)), silenced)
-
-
-@pytest.mark.parametrize("name", MIXTURES)
-def test_mixture(name: str, build: Build) -> None:
-    model = build(name)
-    model.set_experts_implementation("eager")
-    mlp = describe(model).blocks[0].mlp
-    assert mlp is not None and mlp.kind == "moe" and mlp.experts is not None and mlp.activation is not None
-    experts = mlp.experts
-    assert (experts.num_experts, experts.top_k, mlp.width) == (4, 2, 32)
-    assert (experts.shared is not None) == (name == "qwen2_moe")
-    x = torch.randn(5, 32)
-    for expert in range(4):
-        gate, up, down = experts.weights(expert)
-        assert gate is not None and gate.shape == up.shape == (mlp.hidden, 32) and down.shape == (32, mlp.hidden)
-        index, weight = torch.full((5, 1), expert), torch.ones(5, 1)
-        ours = (mlp.activation(x @ gate.T) * (x @ up.T)) @ down.T
-        torch.testing.assert_close(experts.tensors[0].parent(x, index, weight), ours, atol=1e-6, rtol=1e-4)
-
-
-def test_bare_models_have_no_head(build: Build) -> None:
-    assert describe(build("llama").base_model).head is None
-    assert describe(build("bert").base_model).head is None
-    assert describe(timm.create_model("vit_tiny_patch16_224", depth=1, num_classes=0)).head is None
-
-
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_b0"])
-def test_efficientnet(name: str, build: Build) -> None:
-    model = timm.create_model(name)
-    anatomy = describe(model)
-    assert len(anatomy.blocks) == 16 and anatomy.width == 1280
-    assert anatomy.blocks[0].mlp is None and len(anatomy.blocks[0].linears) == 1
-    mlp = anatomy.blocks[1].mlp
-    assert mlp is not None and mlp.kind == "conv" and mlp.hidden == 6 * mlp.width
-    assert all(site.get().kernel_size == (1, 1) for block in anatomy.blocks for site in block.linears)
-    assert anatomy.head is not None and anatomy.head.path == "classifier"
 
 
 def test_unknown_model_says_how_to_register() -> None:
@@ -215,20 +176,6 @@ def test_branches_add_up_to_the_block(name: str, build: Build) -> None:
             y = y[0] if isinstance(y, tuple) else y
         x = x + y
     assert len(block.branches) == 2 and torch.equal(x, expected)
-
-
-def test_blocks_that_are_not_known_as_sums_have_no_branches(build: Build) -> None:
-    for name in ("bert", "llama", "efficientnet"):
-        assert not any(block.branches for block in describe(build(name)).blocks)
-    model = timm.create_model("vit_tiny_patch16_224", depth=1, block_fn=ResPostBlock)
-    assert describe(model).blocks[0].branches == ()
-
-
-@pytest.mark.parametrize(("options", "count"), [({}, 1), ({"reg_tokens": 2}, 3)])
-def test_tokens_before_the_patches(options: dict, count: int, build: Build) -> None:
-    model = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, **options)
-    assert describe(model).prefix_tokens == count
-    assert describe(build("vit")).prefix_tokens == 1 and describe(build("bert")).prefix_tokens is None
 
 
 @pytest.mark.parametrize("name", [*TRANSFORMERS, "efficientnet"])
