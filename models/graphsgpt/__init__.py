@@ -18,7 +18,7 @@ from .tokens.vocabulary import Vocabulary
 from .tokens.workers import TokenizerPool
 
 if TYPE_CHECKING:
-    from .decoding.decode import DecodingConfig
+    from .decoding.config import DecodingConfig
     from .model.configuration import GraphsGPTConfig
     from .model.decoder import GraphGPT
     from .model.encoder import Graph2Seq

@@ -16,7 +16,7 @@ from .tokens.tokenizer import Tokenizer
 
 
 @torch.no_grad()
-def request_words(
+def conditional_words(
     model: GraphsGPT,
     tokenizer: Tokenizer,
     rows: int,

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .conditioning import request_words
-from .decoding.decode import Decoded, DecodingConfig, decode
+from .conditioning import conditional_words
+from .decoding.config import DecodingConfig
+from .decoding.decode import decode
 from .decoding.kv_cache import CachedDecoder
+from .decoding.output import Decoded
 from .log_likelihood import log_likelihood
 from .mixup import draw_shares, mix, mix_labels, neighbours
 from .model.modeling import GraphsGPT
@@ -101,7 +103,7 @@ class GraphsGPTPipeline:
         reference: Iterable[Any] | None = None,
         noise: float = 0.0,
         scaffold: Any | None = None,
-        keep_scaffold: bool = True,
+        scaffold_prefix: bool = True,
         properties: Mapping[str, float | Sequence[float]] | None = None,
         config: DecodingConfig | None = None,
         generator: torch.Generator | None = None,
@@ -111,7 +113,7 @@ class GraphsGPTPipeline:
         With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of deviation `noise` on
         every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that have `scaffold` and
         `properties`, each one value or `n` values in its unit; what is left out is not asked for. Properties steer and
-        do not force. Molecules start as the scaffold and grow from there, unless `keep_scaffold` is False: then it
+        do not force. Molecules start as the scaffold and grow from there, unless `scaffold_prefix` is False: then it
         only steers, too. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a scaffold
         or reference that cannot be read, an unknown property, and where both ways are mixed.
         """
@@ -122,9 +124,9 @@ class GraphsGPTPipeline:
         words = self._empty_words(n)
         for rows in torch.arange(n).split(self.batch_size):
             asked = {name: _part(name, value, n, rows) for name, value in (properties or {}).items()}
-            found = request_words(self.model, self.tokenizer, len(rows), scaffold, asked, self.num_words, generator)
+            found = conditional_words(self.model, self.tokenizer, len(rows), scaffold, asked, self.num_words, generator)
             words[rows] = found.float().cpu()
-        prefix = self.tokenizer([scaffold])[0] if scaffold is not None and keep_scaffold else None
+        prefix = self.tokenizer([scaffold])[0] if scaffold is not None and scaffold_prefix else None
         return self.decode(words, config or SAMPLED, generator, prefix)
 
     def interpolate(self, first: Any, second: Any, steps: int, config: DecodingConfig = GREEDY) -> list[Generated]:

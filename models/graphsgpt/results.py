@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from rdkit import Chem
 from torch import Tensor
 
 from ..errors import ModelError
-from .decoding.decode import Decoded
+from .decoding.output import Decoded
 from .tokens.batch import MoleculeTokens
 from .tokens.detokenize import to_molecule
 from .tokens.status import TokenStatus
@@ -60,7 +60,7 @@ NOTHING = np.zeros((4, 0), dtype=np.int16)
 
 def read(decoded: Decoded, vocabulary: Vocabulary) -> Generated:
     """The molecule behind decoded tokens; never raises."""
-    facts = {"tokens": decoded.tokens, "log_prob": decoded.log_prob, "repaired": decoded.illegal}
+    facts: dict[str, Any] = {"tokens": decoded.tokens, "log_prob": decoded.log_prob, "repaired": decoded.illegal}
     if decoded.status == "invalid":
         return Generated(status="invalid", smiles=None, mol=None, reason="an edge was not allowed", **facts)
     try:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..errors import ModelError, check_choice
-from .features import Pool, own_vocabulary, pooled, width_of, words_of
+from .features import Pool, pooled, width_of, words_of
+from .model.configuration import own_vocabulary
 from .model.encoder import Graph2Seq
 from .model.modeling import GraphsGPT
 from .tokens.length_batches import length_batches
@@ -41,13 +42,13 @@ class GraphWords(TransformerMixin, BaseEstimator):
         """Check the parameters; raises `ModelError` for those that cannot work."""
         check_choice("pool", self.pool, get_args(Pool))
         length_batches([], self.batch_size)
-        own_vocabulary(self._encoder())
+        own_vocabulary(self._encoder().config)
         return self
 
     def transform(self, X: Iterable[Any]) -> NDArray[np.float32]:
         """Features (N, width), NaN where a molecule has no tokens."""
         encoder = self._encoder()
-        molecules = Tokenizer(own_vocabulary(encoder))(X)
+        molecules = Tokenizer(own_vocabulary(encoder.config))(X)
         self.status_ = molecules.status
         found = np.full((len(molecules), width_of(encoder, self.pool)), np.nan, dtype=np.float32)
         device = next(encoder.parameters()).device

@@ -78,7 +78,7 @@ class Sampler(nn.Module):
             return self.pipeline().generate(n, reference=references, noise=noise, config=config, generator=generator)
         asked: dict[str, Any] = {"scaffold": scaffold, "properties": properties} if drawing.heed else {}
         keep = drawing.keep_scaffold
-        return self.pipeline().generate(n, keep_scaffold=keep, config=config, generator=generator, **asked)
+        return self.pipeline().generate(n, scaffold_prefix=keep, config=config, generator=generator, **asked)
 
 
 class GenerationTask(Task):

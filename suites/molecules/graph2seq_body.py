@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
 from sparsebench.models.errors import check_choice
 from sparsebench.models.graphsgpt import TokenBatch, Tokenizer, TokenStatus, Vocabulary, collate
-from sparsebench.models.graphsgpt.features import Pool, own_vocabulary, pooled, width_of
+from sparsebench.models.graphsgpt.features import Pool, pooled, width_of
+from sparsebench.models.graphsgpt.model.configuration import own_vocabulary
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.molecules.smiles import parse
@@ -69,7 +70,7 @@ class Graph2SeqBody(Body):
         whole = isinstance(model, GraphsGPT)
         self._whole = (model,) if whole else ()  # in a tuple, which torch does not search for modules
         self.network = model.encoder if whole else model
-        self.vocabulary = own_vocabulary(self.network)
+        self.vocabulary = own_vocabulary(self.network.config)
         self.pool: Pool = pool
         self.num_words, self.width = model.config.num_words, width_of(self.network, pool)
         self._refused = self._encoded = 0

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.decoding.kv_cache import CachedDecoder
 from sparsebench.models.graphsgpt.decoding.valence import max_valence
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig

@@ -1,11 +1,9 @@
-"""How to decode, and what comes out of it (arXiv 2402.02464, section 3.3)."""
+"""How to decode (arXiv 2402.02464, section 3.3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
-
-from rdkit import Chem
 
 from ...errors import ModelError, check_choice
 from ..model.modeling import GraphsGPT
@@ -13,7 +11,6 @@ from ..tokens.batch import MoleculeTokens
 from ..tokens.vocabulary import Vocabulary
 
 Rules = Literal["strict", "flexible"]
-Status = Literal["complete", "truncated", "invalid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +20,12 @@ class DecodingConfig:
     `temperature` 0 takes the most likely class, end and atom; above, each is drawn, from the `top_k` most likely if
     given. `constrained`: an edge that the molecule does not allow is replaced by one that it does; without it a
     molecule ends as "invalid" where an edge repeats a bond, ends where it begins or exceeds the atoms, and valences are
-    not looked after. `max_atoms`, `max_edges` cut a molecule short.
+    not checked. `max_atoms`, `max_edges` cut a molecule short.
 
     With a vocabulary in faithful mode only the class of a bond is drawn, and constrained decoding ends with a repair of
     the aromatic bonds (`constrained`). Without constraints these are the published choices: `rules` "strict" ends a
     molecule at the first edge that does not fit, "flexible" looks for another one (`flexible`); `valence_check` has the
-    rules look after valences too (`strict`); `fix_aromatic` makes aromatic bonds outside a ring single on finishing,
+    rules check valences too (`strict`); `fix_aromatic` makes aromatic bonds outside a ring single on finishing,
     and a molecule that RDKit then does not sanitise "invalid" (`aromatic`).
 
     Raises `ModelError` for values that cannot work, and for published choices with `constrained`.
@@ -56,35 +53,23 @@ class DecodingConfig:
             )
 
     @property
+    def repairs(self) -> bool:
+        """Whether an edge that the molecule does not allow is replaced."""
+        return self.constrained or self.rules == "flexible"
+
+    @property
     def faithful_choices(self) -> str:
         """The choices of the published code that are not at their defaults, as text; empty if there is none."""
-        chosen = {"rules": self.rules != "strict", "valence_check": self.valence_check}
-        chosen |= {"fix_aromatic": self.fix_aromatic}
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name, is_chosen in chosen.items() if is_chosen)
+        defaults = {"rules": "strict", "valence_check": False, "fix_aromatic": False}
+        chosen = []
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                chosen.append(f"{name}={getattr(self, name)!r}")
+        return ", ".join(chosen)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A molecule as tokens (4, L), its log-likelihood given the words, and how it ended.
-
-    `illegal`: edges that were proposed and not allowed, repaired if the decoding was constrained or flexible, and
-    bonds written as aromatic that are not aromatic in `molecule`. "complete" means that the model said stop, or had no
-    legal edge left; "truncated" that a limit was reached.
-
-    `molecule`: the sanitised molecule, whose atoms have the tokens' node ids. Faithful tokens cannot say what a repair
-    of aromatic bonds changed, so it is there in faithful mode where there was one: constrained or with `fix_aromatic`,
-    unless the molecule is "invalid".
-    """
-
-    tokens: MoleculeTokens
-    log_prob: float
-    status: Status
-    illegal: int
-    molecule: Chem.Mol | None = None
-
-
-def check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig) -> None:
-    """Raise `ModelError` where model, vocabulary and choices do not go together."""
+def check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig, prefix: MoleculeTokens | None) -> None:
+    """Raise `ModelError` where model, vocabulary, choices and the tokens to begin with do not go together."""
     config = model.config
     if (len(vocabulary.nodes), len(vocabulary.edges)) != (config.num_atoms, config.num_bonds):
         raise ModelError(
@@ -101,3 +86,5 @@ def check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig) ->
             f"{chosen} has no meaning with a vocabulary in improved mode: the published rules need bonds "
             "that name the elements of both ends (Vocabulary.faithful)"
         )
+    if prefix is not None and vocabulary.mode != "improved":
+        raise ModelError("a prefix needs a vocabulary in improved mode")

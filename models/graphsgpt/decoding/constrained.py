@@ -2,7 +2,7 @@
 
 Faithful tokens know aromatic bonds but neither charges nor hydrogens, so whether a ring is aromatic shows only when it
 is finished, and whether RDKit finds a Kekule form depends on hydrogens that are not written. Constraining each step so
-that this must come out well would forbid rings that are legal once they are closed. So the steps look after what can
+that this must come out well would forbid rings that are legal once they are closed. So the steps check what can
 never be mended, and the rest is mended at the end:
 
 - in each step both atoms must stay within the highest valence that RDKit accepts, where an aromatic bond counts 2 half
@@ -28,11 +28,11 @@ from torch import Tensor
 from ..model.heads import Predictions
 from ..model.losses import slots
 from ..tokens.vocabulary import STOP_CLASS, Vocabulary
-from .edge_sampling import Chooser, Scores
+from .edge_sampling import EdgeLogits, EdgeSampler, at
 from .strict import NO_LIMIT, THRESHOLD, RepairingMolecules
 from .valence import Edge, max_valence
 
-# Shapes: B molecules, R of them, C bond classes (0 is stop).
+# Shapes: B molecules, R of them, C bond classes (0 is stop), A present atoms at most, E = A + 1 ends.
 
 HALVES = {1: 2, 1.5: 2, 2: 4, 3: 6}
 AT_ONCE = 1 << 22
@@ -49,45 +49,61 @@ class ConstrainedMolecules(RepairingMolecules):
         self.valences = torch.tensor([max_valence(*node) for node in vocabulary.nodes], device=first_atom.device)
         self.scale = scale
 
-    def repair(self, predicted: Predictions, edge: Edge, chooser: Chooser, rows: Tensor) -> tuple[Edge, Tensor]:
+    def repair(self, predicted: Predictions, edge: Edge, sampler: EdgeSampler, rows: Tensor) -> tuple[Edge, Tensor]:
         """The best legal edge, or one drawn from all legal ones; a stop where there is none."""
-        most = min(int(self.present.max()), self.max_atoms)
-        end = F.pad(slots(predicted.end[:, :most].float(), self.present, self.scale), (0, 1), value=-torch.inf)
-        scores = Scores(
-            bond=predicted.bond.float(),
-            begin=slots(predicted.begin[:, :most].float(), self.present, self.scale),
-            end=end.scatter(1, self.present.unsqueeze(1), self.scale * THRESHOLD),
-            atom=end.new_zeros(len(end), 1),
-        )
+        most = self.most
+        logits = self._logits(predicted, most)
         size = max(1, AT_ONCE // (len(self.ends) * most * (most + 1)))
-        parts = [chooser.repair(scores, self, part)[0] for part in rows.split(size)]
-        bond, begin, end, _ = (torch.cat(part) for part in zip(*parts, strict=True))
+        repaired = [sampler.repair(logits, self, part)[0] for part in rows.split(size)]
+        bond = torch.cat([part.bond for part in repaired])
+        begin = torch.cat([part.begin for part in repaired])
+        end = torch.cat([part.end for part in repaired])
         if self.empty:
             self.atoms[rows, 0] = self.name_first(self.predicted[rows], bond)
-        low, high = self.ends[bond].unbind(1)
-        atom = torch.where(self.atoms[rows, begin] == low, high, low)
-        return Edge(bond, begin, end, atom), scores.bond[rows].log_softmax(-1).gather(1, bond.unsqueeze(1))[:, 0]
+        atom = self.other_end(self.atoms[rows, begin], bond)
+        return Edge(bond, begin, end, atom), at(logits.bond[rows].log_softmax(-1), bond)
+
+    def _logits(self, predicted: Predictions, most: int) -> EdgeLogits:
+        """Of the class and both ends, a new end standing at the threshold of the strict rules; the atom follows."""
+        begin_BA = slots(predicted.begin[:, :most].float(), self.present, self.scale)
+        end_BA = slots(predicted.end[:, :most].float(), self.present, self.scale)
+        end_BE = F.pad(end_BA, (0, 1), value=-torch.inf)
+        end_BE = end_BE.scatter(1, self.present.unsqueeze(1), self.scale * THRESHOLD)
+        return EdgeLogits(predicted.bond.float(), begin_BA, end_BE, end_BE.new_zeros(len(end_BE), 1))
 
     def mask(self, rows: Tensor, most: int) -> Tensor:
-        """Which (bond class, begin, end) are legal in the molecules `rows` (R,): (R, C, most, most + 1) bool. `most` is
-        at least the number of their present atoms. Stop is left out."""
-        present, places = self.present[rows].unsqueeze(1), torch.arange(most + 1, device=rows.device)
-        classes = torch.arange(len(self.ends), device=rows.device).unsqueeze(1)
-        low, high = self.ends.unsqueeze(1).unbind(-1)
-        kind = self.atoms[rows, None, :most]
-        kind = self.name_first(self.predicted[rows, None, None], classes) if self.empty else kind
-        there = (places[:-1] < present).unsqueeze(1)
-        ready = there & self.room(self.used[rows, None, :most], kind, classes)
-        light, heavy = ready & (kind == low), ready & (kind == high)
-        old = (light.unsqueeze(3) & heavy.unsqueeze(2)) | (heavy.unsqueeze(3) & light.unsqueeze(2))
-        apart = ~self.joined[rows, :most, :most] & (places[:-1] != places[:-1].unsqueeze(1))
-        fresh = [self.room(torch.zeros_like(end), end, classes) for end in (high, low)]
-        brings = (light & fresh[0]) | (heavy & fresh[1])
-        new = (places == present) & (places < self.max_atoms)
-        legal = F.pad(old & apart.unsqueeze(1), (0, 1)) | (brings.unsqueeze(3) & new[:, None, None])
-        legal[:, STOP_CLASS] = False
-        return legal
+        """Which (bond class, begin, end) are legal in the molecules `rows` (R,): (R, C, A, E) bool, A = `most` being at
+        least the number of their present atoms. Stop is excluded."""
+        present_R1 = self.present[rows].unsqueeze(1)
+        end_E = torch.arange(most + 1, device=rows.device)
+        begin_A = end_E[:-1]
+        class_C1 = torch.arange(len(self.ends), device=rows.device).unsqueeze(1)
+        low_C1, high_C1 = self.ends.unsqueeze(1).unbind(-1)
 
-    def takers(self) -> Tensor:
+        # Atoms at which a bond of each class can end, as its lighter and as its heavier element.
+        atom_RCA = self.atoms[rows, None, :most]
+        if self.empty:  # the first atom takes an element of whatever bond comes
+            atom_RCA = self.name_first(self.predicted[rows, None, None], class_C1)
+        open_RCA = (begin_A < present_R1).unsqueeze(1)
+        open_RCA = open_RCA & self.has_room(self.used[rows, None, :most], atom_RCA, class_C1)
+        light_RCA = open_RCA & (atom_RCA == low_C1)
+        heavy_RCA = open_RCA & (atom_RCA == high_C1)
+
+        # Bonds between two atoms that are there, one of either kind and not joined yet.
+        old_RCAA = (light_RCA.unsqueeze(3) & heavy_RCA.unsqueeze(2)) | (heavy_RCA.unsqueeze(3) & light_RCA.unsqueeze(2))
+        apart_RAA = ~self.joined[rows, :most, :most] & (begin_A != begin_A.unsqueeze(1))
+
+        # Bonds to a new atom of the other kind, which must have room for it.
+        new_RE = (end_E == present_R1) & (end_E < self.max_atoms)
+        room_low_C1 = self.has_room(torch.zeros_like(low_C1), low_C1, class_C1)
+        room_high_C1 = self.has_room(torch.zeros_like(high_C1), high_C1, class_C1)
+        adds_atom_RCA = (light_RCA & room_high_C1) | (heavy_RCA & room_low_C1)
+
+        legal_RCAE = F.pad(old_RCAA & apart_RAA.unsqueeze(1), (0, 1))
+        legal_RCAE = legal_RCAE | (adds_atom_RCA.unsqueeze(3) & new_RE[:, None, None])
+        legal_RCAE[:, STOP_CLASS] = False
+        return legal_RCAE
+
+    def allowed_new_atoms(self) -> Tensor:
         """The class of a new atom follows from the bond: (C, 1) bool, all true."""
         return torch.ones_like(self.halves, dtype=torch.bool).unsqueeze(1)

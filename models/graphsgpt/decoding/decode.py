@@ -2,46 +2,38 @@
 
 The state of BOS or of an edge gives the next edge: a class (or stop), two ends, and the class of a new end atom. With
 `constrained`, a proposed edge that the molecule does not allow is replaced by the best (or a drawn) one that it does:
-over class, ends and new atom jointly, or one after the other with chained heads. Where there is none the molecule
-stops. Molecules are then legal at every step, so also where a limit cuts them short. With a vocabulary in faithful mode
-`constrained` says what legal means; without constraints the rules of such a model are the published ones, `strict` or
-`flexible`.
+over class, ends and new atom jointly, or one after the other with autoregressive heads. Where there is none the
+molecule stops. Molecules are then legal at every step, so also where a limit cuts them short. With a vocabulary in
+faithful mode `constrained` says what legal means; without constraints the rules of such a model are the published ones,
+`strict` or `flexible`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...errors import ModelError
+from ..model.configuration import own_vocabulary
 from ..model.modeling import GraphsGPT
 from ..tokens.batch import TOKEN, MoleculeTokens
-from ..tokens.vocabulary import FIRST_NODE, STOP_CLASS, Vocabulary
-from .autoregressive_edges import ChainedEdges
-from .config import Decoded, DecodingConfig, Status, check
+from ..tokens.vocabulary import FIRST_NODE, Vocabulary
+from .autoregressive_edges import AutoregressiveEdges
+from .config import DecodingConfig, check
 from .constrained import ConstrainedMolecules
-from .edge_sampling import Chooser, SideBySide, scores
-from .finishing import finish
+from .edge_sampling import EdgeSampler, IndependentEdges, edge_logits
 from .flexible import FlexibleMolecules
-from .history import Step, edges_of, token_table
 from .kv_cache import CachedDecoder
-from .strict import RepairingMolecules, StrictMolecules
-from .valence import Edge, Molecules
+from .output import Decoded, Progress, Step, edges_of, finish
+from .strict import PublishedEdges, StrictMolecules
+from .valence import Edge, EdgeNumbers, Molecules
 
-# Shapes: B molecules, D width, K' words.
+# Shapes: N molecules, B of them that are still in the batch, R of these, K words, D width.
 
 KEEP = 0.6
-"""Finished molecules are dropped from the batch when no more than this share goes on."""
+"""Finished molecules are dropped from the batch when no more than this fraction goes on."""
 
-Repair = Callable[[Tensor], tuple[Edge, Tensor]]
-"""Other edges for the molecules of these indices (R,), and their log-probabilities (R,)."""
-
-__all__ = ["Decoded", "DecodingConfig", "Status", "decode"]
+NextEdges = IndependentEdges | AutoregressiveEdges | PublishedEdges
 
 
 def decode(
@@ -52,7 +44,7 @@ def decode(
     generator: torch.Generator | None = None,
     prefix: MoleculeTokens | None = None,
 ) -> list[Decoded]:
-    """One molecule per row of `words` (B, K', D), in their order, all of which begin with the tokens `prefix` (4, L).
+    """One molecule per row of `words` (N, K, D), in their order, all of which begin with the tokens `prefix` (4, L).
 
     A `CachedDecoder` of the model, made once, saves preparing its weights at every call.
     `vocabulary` defaults to that of the model's configuration. `generator` draws if the temperature is not 0. Raises
@@ -61,165 +53,146 @@ def decode(
     """
     cached = model if isinstance(model, CachedDecoder) else CachedDecoder(model, max(1, len(words)))
     config = config or DecodingConfig()
-    vocabulary = vocabulary or _own_vocabulary(cached.model)
-    check(cached.model, vocabulary, config)
-    if prefix is not None and vocabulary.mode != "improved":
-        raise ModelError("a prefix needs a vocabulary in improved mode")
+    vocabulary = vocabulary or own_vocabulary(cached.model.config)
+    check(cached.model, vocabulary, config, prefix)
     if len(words) == 0:
         return []
-    chooser = Chooser(temperature=config.temperature, top_k=config.top_k, generator=generator)
+    sampler = EdgeSampler(temperature=config.temperature, top_k=config.top_k, generator=generator)
     with torch.inference_mode():
-        return _Run(cached, words, vocabulary, config, chooser, prefix).result()
+        found = _grow(cached, words, vocabulary, config, sampler, prefix).decoded(vocabulary)
+    if vocabulary.mode == "faithful" and (config.constrained or config.fix_aromatic):
+        return [finish(decoded, vocabulary, config) for decoded in found]
+    return found
 
 
-class _Run:
-    """One call of `decode`."""
+def _grow(
+    cached: CachedDecoder,
+    words: Tensor,
+    vocabulary: Vocabulary,
+    config: DecodingConfig,
+    sampler: EdgeSampler,
+    prefix: MoleculeTokens | None,
+) -> Progress:
+    """The first atom of each molecule, then an edge for each at every turn, until all have ended."""
+    model = cached.model
+    state_BD = cached.start(words)
+    first_atom_B, log_prob_B = _first_atom(model.heads.first_atom(state_BD).float(), sampler, prefix)
+    molecules = _molecules(model, vocabulary, config, first_atom_B)
+    progress = Progress(first_atom_B, log_prob_B)
+    given = [] if prefix is None else edges_of(prefix, vocabulary)
+    active_B = torch.ones_like(first_atom_B, dtype=torch.bool)
 
-    def __init__(
-        self,
-        cached: CachedDecoder,
-        words: Tensor,
-        vocabulary: Vocabulary,
-        config: DecodingConfig,
-        chooser: Chooser,
-        prefix: MoleculeTokens | None,
-    ) -> None:
-        device, total, model = words.device, len(words), cached.model
-        self.cached, self.model = cached, model
-        self.vocabulary, self.config, self.chooser = vocabulary, config, chooser
-        self.rows = torch.arange(total, device=device)  # which molecules are still worked on
-        self.illegal = torch.zeros(total, dtype=torch.long, device=device)
-        self.invalid, self.stopped = (torch.zeros(total, dtype=torch.bool, device=device) for _ in range(2))
-        self.steps: list[Step] = []
-        state = self.cached.start(words)
-        self.first_atom, self.log_prob = self._first_atom(model.heads.first_atom(state).float(), prefix)
-        self.prefix = [] if prefix is None else edges_of(prefix, vocabulary)
-        self.molecules = self._rules()
-        self._loop(state)
+    for turn in range(config.max_edges):
+        # 1. The heads say what comes next.
+        edges = _next_edges(model, molecules, state_BD, sampler)
+        edge, log_prob_B = _proposal(edges, given, turn)
 
-    def _first_atom(self, logits: Tensor, prefix: MoleculeTokens | None) -> tuple[Tensor, Tensor]:
-        if prefix is None:
-            return self.chooser.choose(logits)
-        atom = int(prefix[TOKEN, 0]) - FIRST_NODE
-        return self.rows.new_full((len(logits),), atom), logits.log_softmax(-1)[:, atom]
+        # 2. An edge that the molecule does not allow is replaced, or ends the molecule.
+        valid_B = molecules.is_valid_edge(edge)
+        illegal_B = active_B & ~(valid_B & molecules.valence_ok(edge))
+        progress.illegal[progress.rows] += illegal_B
+        if config.repairs and illegal_B.any():
+            _repair(edges, edge, log_prob_B, illegal_B.nonzero()[:, 0])
+        if config.constrained:  # every edge is legal now, or a stop where there was none
+            valid_B = torch.ones_like(active_B)
+        elif config.repairs:
+            valid_B = molecules.is_valid_edge(edge)
+        if turn == 0:  # by the published rules the first bond has a say in what the first atom is
+            progress.first_atom = molecules.first_atom.clone()
+        active_B = progress.turn(edge, log_prob_B, active_B, active_B & ~valid_B)
 
-    def _rules(self) -> Molecules | StrictMolecules:
-        config, model = self.config, self.model.config
-        start = self.vocabulary, self.first_atom, min(config.max_atoms, model.max_atoms)
-        if self.vocabulary.mode == "improved":
-            return Molecules(*start)
-        if config.constrained:
-            return ConstrainedMolecules(*start, scale=float(model.connection_scale))
-        rules = StrictMolecules if config.rules == "strict" else FlexibleMolecules
-        return rules(*start, valence_check=config.valence_check)
+        # 3. Molecules that have ended leave the batch, once there are enough of them.
+        alive = int(active_B.sum())
+        if alive == 0:
+            break
+        if alive <= KEEP * len(active_B):
+            kept = active_B.nonzero()[:, 0]
+            progress.rows = progress.rows[kept]
+            molecules.keep(kept)
+            cached.keep(kept)
+            edge = Edge(*(part[kept] for part in edge))
+            active_B = active_B[kept]
 
-    def _loop(self, state: Tensor) -> None:
-        going = torch.ones_like(self.rows, dtype=torch.bool)
-        while len(self.steps) < self.config.max_edges:
-            edge, going = self._next(state, going)
-            alive = int(going.sum())
-            if not alive:
-                return
-            if alive <= KEEP * len(going):
-                edge, going = self._drop(edge, going)
-            step = Step(self.rows, going, edge, going & (edge.end == self.molecules.present))
-            self.steps.append(step)
-            self.molecules.add(edge, going)
-            state = self._append(step)
-
-    def _next(self, state: Tensor, going: Tensor) -> tuple[Edge, Tensor]:
-        """The next edge of each molecule, and which of those that were going go on."""
-        present = self.molecules.present
-        codes = self.model.decoder.embed.positions.codes[: int(present.max()) + 1]
-        repair: Repair | None = None
-        if isinstance(self.molecules, Molecules):
-            edges = self._edges(state, codes)
-            given = self.prefix[len(self.steps)] if len(self.steps) < len(self.prefix) else None
-            edge, gained = edges.propose() if given is None else edges.given(given)
-            if self.config.constrained:
-                repair = partial(edges.repair, self.molecules)
-        else:
-            predicted = self.model.heads(state, codes)
-            edge, gained = self.molecules.propose(predicted, self.chooser)
-            if isinstance(self.molecules, RepairingMolecules):
-                repair = partial(self.molecules.repair, predicted, edge, self.chooser)
-        edge, gained, going = self._judge(edge, gained, going, repair)
-        if not self.steps and isinstance(self.molecules, StrictMolecules):
-            self.first_atom[self.rows] = self.molecules.atoms[:, 0]
-        stop = edge.bond == STOP_CLASS
-        self.log_prob[self.rows] += gained.where(going, 0)
-        self.stopped[self.rows] |= going & stop
-        return edge, going & ~stop
-
-    def _edges(self, state: Tensor, codes: Tensor) -> SideBySide | ChainedEdges:
-        heads, present, chooser = self.model.heads, self.molecules.present, self.chooser
-        scale = float(self.model.config.connection_scale)
-        if heads.chain is None:
-            return SideBySide(scores=scores(heads(state, codes), present, scale), chooser=chooser, present=present)
-        return ChainedEdges(
-            heads=heads, chooser=chooser, states=state, codes=F.normalize(codes, dim=-1), present=present, scale=scale
-        )
-
-    def _judge(self, edge: Edge, gained: Tensor, going: Tensor, repair: Repair | None) -> tuple[Edge, Tensor, Tensor]:
-        """Give the molecules whose edge is impossible a better one, or end them where there is none."""
-        sound = self.molecules.sound(edge)
-        wrong = going & ~(sound & self.molecules.fits(edge))
-        self.illegal[self.rows] += wrong
-        if repair is not None and wrong.any():
-            rows = wrong.nonzero()[:, 0]
-            better, gained[rows] = repair(rows)
-            for part, new in zip(edge, better, strict=True):
-                part[rows] = new
-        if self.config.constrained:
-            return edge, gained, going
-        sound = sound if repair is None else self.molecules.sound(edge)
-        self.invalid[self.rows] |= going & ~sound
-        return edge, gained, going & sound
-
-    def _drop(self, edge: Edge, going: Tensor) -> tuple[Edge, Tensor]:
-        """Work on with the molecules that go on alone."""
-        keep = going.nonzero()[:, 0]
-        self.rows = self.rows[keep]
-        self.molecules.keep(keep)
-        self.cached.keep(keep)
-        return Edge(*(part[keep] for part in edge)), going[keep]
-
-    def _append(self, step: Step) -> Tensor:
-        """Feed the edges and their new atoms to the decoder; the states of the edges (B, D)."""
-        bond, begin, end, atom = step.edge
-        edge_token = (self.vocabulary.first_edge - 1 + bond) * step.going
-        tokens, firsts, seconds, present, edge = [edge_token], [begin], [end], [step.going], 0
-        if len(self.steps) == 1:
-            zero = torch.zeros_like(begin)
-            tokens, firsts, seconds = [FIRST_NODE + self.first_atom[self.rows], edge_token], [zero, begin], [zero, end]
-            present, edge = [step.going, step.going], 1
-        if step.new.any():
-            tokens, firsts, seconds = [*tokens, FIRST_NODE + atom], [*firsts, end], [*seconds, end]
-            present = [*present, step.new]
-        pairs = torch.stack([torch.stack(firsts, 1), torch.stack(seconds, 1)], dim=-1)
-        pairs = pairs.clamp_(max=len(self.cached.first) - 1)
-        return self.cached.append(torch.stack(tokens, 1), pairs, torch.stack(present, 1), edge)
-
-    def result(self) -> list[Decoded]:
-        """The molecules in the order of the words."""
-        table, there = token_table(self.first_atom, self.steps, self.vocabulary)
-        columns = (self.log_prob, self.invalid, self.stopped, self.illegal)
-        state = zip(*(column.tolist() for column in columns), strict=True)
-        found = [
-            Decoded(
-                tokens=np.ascontiguousarray(table[row, there[row]].T),
-                log_prob=log_prob,
-                status="invalid" if invalid else "complete" if stopped else "truncated",
-                illegal=illegal,
-            )
-            for row, (log_prob, invalid, stopped, illegal) in enumerate(state)
-        ]
-        if self.vocabulary.mode == "improved" or not (self.config.constrained or self.config.fix_aromatic):
-            return found
-        return [finish(decoded, self.vocabulary, self.config) for decoded in found]
+        # 4. The others get their edge, and the decoder reads it.
+        step = Step(progress.rows, active_B, edge, active_B & (edge.end == molecules.present))
+        progress.steps.append(step)
+        molecules.add(edge, active_B)
+        state_BD = _append(cached, vocabulary, step, molecules.first_atom if turn == 0 else None)
+    return progress
 
 
-def _own_vocabulary(model: GraphsGPT) -> Vocabulary:
-    if model.config.vocabulary is None:
-        raise ModelError("the model's configuration has no vocabulary: make it by GraphsGPTConfig.of(vocabulary)")
-    return Vocabulary.from_dict(model.config.vocabulary)
+def _first_atom(logits: Tensor, sampler: EdgeSampler, prefix: MoleculeTokens | None) -> tuple[Tensor, Tensor]:
+    """The class (N,) of each first atom, and its log-probability (N,), from logits (N, atoms)."""
+    if prefix is None:
+        return sampler.sample(logits)
+    atom = int(prefix[TOKEN, 0]) - FIRST_NODE
+    first_atom = torch.full((len(logits),), atom, dtype=torch.long, device=logits.device)
+    return first_atom, logits.log_softmax(-1)[:, atom]
+
+
+def _molecules(
+    model: GraphsGPT, vocabulary: Vocabulary, config: DecodingConfig, first_atom: Tensor
+) -> Molecules | StrictMolecules:
+    """Molecules of one atom each, with the rules by which they grow."""
+    max_atoms = min(config.max_atoms, model.config.max_atoms)
+    if vocabulary.mode == "improved":
+        return Molecules(vocabulary, first_atom, max_atoms)
+    if config.constrained:
+        return ConstrainedMolecules(vocabulary, first_atom, max_atoms, float(model.config.connection_scale))
+    rules = StrictMolecules if config.rules == "strict" else FlexibleMolecules
+    return rules(vocabulary, first_atom, max_atoms, config.valence_check)
+
+
+def _next_edges(
+    model: GraphsGPT, molecules: Molecules | StrictMolecules, state: Tensor, sampler: EdgeSampler
+) -> NextEdges:
+    """What the heads say of states (B, D); the ends of an edge are the present atoms and the next free place."""
+    heads = model.heads
+    scale = float(model.config.connection_scale)
+    codes = model.decoder.embed.positions.codes[: int(molecules.present.max()) + 1]
+    if isinstance(molecules, StrictMolecules):
+        return PublishedEdges(predicted=heads(state, codes), sampler=sampler, molecules=molecules)
+    if heads.chain is None:
+        logits = edge_logits(heads(state, codes), molecules.present, scale)
+        return IndependentEdges(logits=logits, sampler=sampler, molecules=molecules)
+    return AutoregressiveEdges(
+        heads=heads,
+        sampler=sampler,
+        molecules=molecules,
+        states=state,
+        codes=F.normalize(codes, dim=-1),
+        scale=scale,
+    )
+
+
+def _proposal(edges: NextEdges, given: list[EdgeNumbers], turn: int) -> tuple[Edge, Tensor]:
+    """The next edges and their log-probabilities (B,): those of the prefix first."""
+    if turn < len(given):
+        assert not isinstance(edges, PublishedEdges)  # `check`: a prefix needs a vocabulary in improved mode
+        return edges.given(given[turn])
+    return edges.propose()
+
+
+def _repair(edges: NextEdges, edge: Edge, log_prob: Tensor, rows: Tensor) -> None:
+    """Replace, in place, the edges of the molecules `rows` (R,) and their log-probabilities."""
+    better, log_prob[rows] = edges.repair(edge, rows)
+    for part, new in zip(edge, better, strict=True):
+        part[rows] = new
+
+
+def _append(cached: CachedDecoder, vocabulary: Vocabulary, step: Step, first_atom: Tensor | None) -> Tensor:
+    """Feed the edges and the atoms that they add to the decoder, before the first edge the first atoms (B,), too; the
+    states of the edges (B, D)."""
+    bond, begin, end, atom = step.edge
+    edge_token = (vocabulary.first_edge - 1 + bond) * step.active
+    block = [(edge_token, begin, end, step.active)]
+    place_of_edge = 0
+    if first_atom is not None:
+        zero = torch.zeros_like(begin)
+        block.insert(0, (FIRST_NODE + first_atom, zero, zero, step.active))
+        place_of_edge = 1
+    if step.new.any():
+        block.append((FIRST_NODE + atom, end, end, step.new))
+    tokens, firsts, seconds, present = (torch.stack(column, dim=1) for column in zip(*block, strict=True))
+    pairs = torch.stack([firsts, seconds], dim=-1).clamp_(max=len(cached.first) - 1)
+    return cached.append(tokens, pairs, present, place_of_edge)

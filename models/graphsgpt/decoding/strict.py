@@ -9,16 +9,18 @@ checked, the valences.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ..model.heads import Predictions
 from ..model.losses import slots
 from ..tokens.vocabulary import STOP_CLASS, Vocabulary
-from .edge_sampling import Chooser
+from .edge_sampling import EdgeSampler, at
 from .valence import Edge
 
-# Shapes: B molecules, C bond classes (0 is stop), A atoms that fit.
+# Shapes: B molecules, R of them, C bond classes (0 is stop), N atom classes, M atoms at most, A present atoms at most.
 
 THRESHOLD = 0.5
 VALENCES = {5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 16: 6, 17: 1, 35: 1, 53: 1}
@@ -28,16 +30,28 @@ NO_LIMIT = 1_000
 
 
 class StrictMolecules:
-    """B molecules that grow: number of atoms `present` (B,), their classes (B, A), which are `joined` (B, A, A), and
-    the `used` valence of each (B, A) in half units. An aromatic bond uses three, an odd half is forgiven."""
+    """B molecules that grow: number of atoms `present` (B,), their classes `atoms` (B, M), which are `joined`
+    (B, M, M), and the `used` valence of each (B, M) in half units. An aromatic bond uses three, an odd half is
+    forgiven.
+
+    `ends` (C, 2): the atom classes that a bond names, the lighter first; `halves` (C,): the half units that it uses;
+    `valences` (N,). `predicted` (B,): the class that was predicted for the first atom, whatever it then became.
+    """
 
     def __init__(self, vocabulary: Vocabulary, first_atom: Tensor, max_atoms: int, valence_check: bool = False) -> None:
-        device, rows = first_atom.device, len(first_atom)
-        classes = {node.element: c for c, node in enumerate(vocabulary.nodes)}
-        pairs = [(-1, -1), *((classes[edge.low], classes[edge.high]) for edge in vocabulary.edges)]
-        limits = [VALENCES.get(node.element, NO_LIMIT) if valence_check else NO_LIMIT for node in vocabulary.nodes]
-        self.ends = torch.tensor(pairs, device=device)
-        self.halves = torch.tensor([0, *(round(2 * edge.order) for edge in vocabulary.edges)], device=device)
+        device = first_atom.device
+        rows = len(first_atom)
+        atom_class = {node.element: number for number, node in enumerate(vocabulary.nodes)}
+        ends = [(-1, -1)]  # of a stop
+        halves = [0]
+        for edge in vocabulary.edges:
+            ends.append((atom_class[edge.low], atom_class[edge.high]))
+            halves.append(round(2 * edge.order))
+        limits = [NO_LIMIT] * len(vocabulary.nodes)
+        if valence_check:
+            limits = [VALENCES.get(node.element, NO_LIMIT) for node in vocabulary.nodes]
+        self.ends = torch.tensor(ends, device=device)
+        self.halves = torch.tensor(halves, device=device)
         self.valences = torch.tensor(limits, device=device)
         self.max_atoms = max_atoms
         self.present = torch.ones(rows, dtype=torch.long, device=device)
@@ -48,18 +62,26 @@ class StrictMolecules:
         self.joined = torch.zeros(rows, max_atoms, max_atoms, dtype=torch.bool, device=device)
         self.empty = True
 
-    def propose(self, predicted: Predictions, chooser: Chooser) -> tuple[Edge, Tensor]:
+    @property
+    def first_atom(self) -> Tensor:
+        """Its class (B,), which the first bond may have changed."""
+        return self.atoms[:, 0]
+
+    @property
+    def most(self) -> int:
+        """A: the number of atoms of the largest molecule."""
+        return min(int(self.present.max()), self.max_atoms)
+
+    def propose(self, predicted: Predictions, sampler: EdgeSampler) -> tuple[Edge, Tensor]:
         """The next edges, and the log-probability (B,) of their classes; the similarities of ends are none."""
-        bond, log_prob = chooser.choose(predicted.bond.float())
-        low, high = self.ends[bond].unbind(1)
+        bond, log_prob = sampler.sample(predicted.bond.float())
         if self.empty:
             self.atoms[:, 0] = self.name_first(self.predicted, bond)
-        most = min(int(self.present.max()), self.max_atoms)
+        most = self.most
         begin = slots(predicted.begin[:, :most].float(), self.present, 1.0).argmax(-1)
-        similarity, old = slots(predicted.end[:, :most].float(), self.present, 1.0).max(-1)
-        end = torch.where(similarity > THRESHOLD, old, self.present)
-        at_begin = self.atoms.gather(1, begin.unsqueeze(1))[:, 0]
-        return Edge(bond, begin, end, torch.where(at_begin == low, high, low)), log_prob
+        similarity, nearest = slots(predicted.end[:, :most].float(), self.present, 1.0).max(-1)
+        end = torch.where(similarity > THRESHOLD, nearest, self.present)
+        return Edge(bond, begin, end, self.other_end(at(self.atoms, begin), bond)), log_prob
 
     def name_first(self, atom: Tensor, bond: Tensor) -> Tensor:
         """The class of the first atom, predicted as `atom`, of molecules that begin with the class `bond`; any shapes
@@ -67,33 +89,42 @@ class StrictMolecules:
         low, high = self.ends[bond].unbind(-1)
         return torch.where((atom != low) & (atom != high) & (bond != STOP_CLASS), low, atom)
 
-    def sound(self, edge: Edge) -> Tensor:
+    def other_end(self, atom: Tensor, bond: Tensor) -> Tensor:
+        """The atom class that a bond names in addition to `atom`; any shapes that go together."""
+        low, high = self.ends[bond].unbind(-1)
+        return torch.where(atom == low, high, low)
+
+    def is_valid_edge(self, edge: Edge) -> Tensor:
         """Whether the published rules accept each edge, or stop: (B,) bool."""
         bond, begin, end, atom = edge
         row = torch.arange(len(bond), device=bond.device)
-        at = end.clamp(max=self.max_atoms - 1)
-        at_begin, old = self.atoms[row, begin], end < self.present
-        fits = (at_begin.unsqueeze(1) == self.ends[bond]).any(dim=1) & (~old | (self.atoms[row, at] == atom))
-        good = fits & (begin != end) & ~(self.joined[row, begin, at] & old) & (end < self.max_atoms)
-        good &= self.room(self.used[row, begin], at_begin, bond) & self.room(self.used[row, at] * old, atom, bond)
+        place = end.clamp(max=self.max_atoms - 1)  # of a new atom that has no place anything may be read
+        old = end < self.present
+        at_begin = self.atoms[row, begin]
+        good = (at_begin.unsqueeze(1) == self.ends[bond]).any(dim=1)
+        good &= ~old | (self.atoms[row, place] == atom)
+        good &= (begin != end) & ~(self.joined[row, begin, place] & old) & (end < self.max_atoms)
+        good &= self.has_room(self.used[row, begin], at_begin, bond)
+        good &= self.has_room(self.used[row, place] * old, atom, bond)
         return torch.where(bond == STOP_CLASS, not self.empty, good)
 
-    def room(self, used: Tensor, atom: Tensor, bond: Tensor) -> Tensor:
+    def has_room(self, used: Tensor, atom: Tensor, bond: Tensor) -> Tensor:
         """Whether atoms of class `atom` that have `used` so many half units have room for a bond; any shapes that go
         together."""
         return (used + self.halves[bond]) // 2 <= self.valences[atom]
 
-    def fits(self, edge: Edge) -> Tensor:
-        """There are no rules beside those of `sound`: (B,) bool, all true."""
+    def valence_ok(self, edge: Edge) -> Tensor:
+        """`is_valid_edge` checks valences, too: (B,) bool, all true."""
         return torch.ones_like(edge.bond, dtype=torch.bool)
 
-    def add(self, edge: Edge, going: Tensor) -> None:
-        """Add the edges, and the atoms they bring, to the molecules that are `going` (B,) bool."""
-        bond, begin, end, atom = (part[going] for part in edge)
-        rows = going.nonzero()[:, 0]
+    def add(self, edge: Edge, active: Tensor) -> None:
+        """Add the edges, and the atoms that they add, to the molecules that are `active` (B,) bool."""
+        bond, begin, end, atom = (part[active] for part in edge)
+        rows = active.nonzero()[:, 0]
         new = end == self.present[rows]
         self.atoms[rows[new], end[new]] = atom[new]
-        self.joined[rows, begin, end] = self.joined[rows, end, begin] = True
+        self.joined[rows, begin, end] = True
+        self.joined[rows, end, begin] = True
         self.used[rows, begin] += self.halves[bond]
         self.used[rows, end] += self.halves[bond]
         self.present[rows] += new
@@ -101,14 +132,35 @@ class StrictMolecules:
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these molecules (int64 indices) alone."""
-        self.present, self.atoms, self.joined = self.present[rows], self.atoms[rows], self.joined[rows]
-        self.used, self.predicted = self.used[rows], self.predicted[rows]
+        self.present = self.present[rows]
+        self.atoms = self.atoms[rows]
+        self.joined = self.joined[rows]
+        self.used = self.used[rows]
+        self.predicted = self.predicted[rows]
 
 
 class RepairingMolecules(StrictMolecules):
-    """The same with something to put in the place of an edge that `sound` does not accept."""
+    """The same with something to put in the place of an edge that `is_valid_edge` does not accept."""
 
-    def repair(self, predicted: Predictions, edge: Edge, chooser: Chooser, rows: Tensor) -> tuple[Edge, Tensor]:
+    def repair(self, predicted: Predictions, edge: Edge, sampler: EdgeSampler, rows: Tensor) -> tuple[Edge, Tensor]:
         """Other edges for the molecules `rows` (R,), of whose `edge` (of all B) none is accepted, and the
         log-probabilities (R,) of their classes. Where there is no other edge it stays as it is, or is a stop."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PublishedEdges:
+    """The next edges of B molecules by the published rules, from what the heads say about them."""
+
+    predicted: Predictions
+    sampler: EdgeSampler
+    molecules: StrictMolecules
+
+    def propose(self) -> tuple[Edge, Tensor]:
+        """As `StrictMolecules.propose`."""
+        return self.molecules.propose(self.predicted, self.sampler)
+
+    def repair(self, edge: Edge, rows: Tensor) -> tuple[Edge, Tensor]:
+        """As `RepairingMolecules.repair`, of molecules that are such."""
+        assert isinstance(self.molecules, RepairingMolecules)
+        return self.molecules.repair(self.predicted, edge, self.sampler, rows)

@@ -11,7 +11,7 @@ from ...attention.attention_product import attention
 from ..tokens.batch import TokenBatch
 from .anatomy import describe
 from .configuration import GraphsGPTConfig
-from .heads import FromZero
+from .heads import ZeroInitLinear
 from .positions import GraphPositions, StableEmbedding, orthonormal
 
 # Shapes: B sequences, S tokens, D width.
@@ -108,7 +108,7 @@ class GraphsGPTPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         generator = getattr(self, "_generator", None)
-        if isinstance(module, FromZero):
+        if isinstance(module, ZeroInitLinear):
             initialization.zeros_(module.weight)
         elif isinstance(module, nn.Linear):
             initialization.normal_(module.weight, std=self.config.initializer_range, generator=generator)

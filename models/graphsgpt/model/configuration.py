@@ -39,11 +39,12 @@ class GraphsGPTConfig(PreTrainedConfig):
       [False].
     - `connection_loss`: "cross_entropy" over `connection_scale` times the cosines to the codes of the present atoms
       and of the next free slot, or "contrastive" ["contrastive"].
-    - `chained_heads`: each part of an edge is predicted knowing those before it, see `heads.Chain`; needs
-      `predict_atoms`. Without it they are predicted side by side [False].
-    - `word_dropout`: share of training calls in which only the first K' words exist, K' uniform in 1..K [0].
-    - `properties`: what a molecule can be asked for, name to (mean, deviation) over the training molecules; None for a
-      model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["faithful"].
+    - `autoregressive_heads`: each part of an edge is predicted knowing those before it (`heads.AutoregressiveHeads`);
+      needs `predict_atoms`. Without it they are predicted independently [False]. Configurations of older versions call
+      it `chained_heads`.
+    - `word_dropout`: fraction of the training calls in which only the first K' words exist, K' uniform in 1..K [0].
+    - `properties`: what a molecule can be asked for, name to (mean, standard deviation) over the training molecules;
+      None for a model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["faithful"].
 
     `seed` of the initial weights. Raises `ModelError` for values that cannot work.
     """
@@ -64,7 +65,7 @@ class GraphsGPTConfig(PreTrainedConfig):
     predict_atoms: bool = True
     connection_loss: str = "cross_entropy"
     connection_scale: float | int = 16.0
-    chained_heads: bool = False
+    autoregressive_heads: bool = False
     word_dropout: float | int = 0.0
     properties: dict | None = None
     property_encoding: str = "magnitude"
@@ -72,14 +73,19 @@ class GraphsGPTConfig(PreTrainedConfig):
     seed: int = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)
-        if self.property_encoding == "published":  # its name in configurations that older versions wrote
+        # Names in configurations that older versions wrote.
+        self.autoregressive_heads |= kwargs.pop("chained_heads", False)
+        if self.property_encoding == "published":
             self.property_encoding = "faithful"
+        super().__post_init__(**kwargs)
+        self._check()
+
+    def _check(self) -> None:
         check_choice("encoder_ids", self.encoder_ids, get_args(EncoderIds))
         check_choice("connection_loss", self.connection_loss, get_args(ConnectionLoss))
         check_choice("property_encoding", self.property_encoding, get_args(PropertyEncoding))
-        if self.chained_heads and not (self.predict_atoms and self.connection_loss == "cross_entropy"):
-            raise ModelError("chained_heads needs predict_atoms and the cross-entropy connection")
+        if self.autoregressive_heads and not (self.predict_atoms and self.connection_loss == "cross_entropy"):
+            raise ModelError("autoregressive_heads needs predict_atoms and the cross-entropy connection")
         if self.hidden_size % self.num_attention_heads:
             raise ModelError(
                 f"hidden_size={self.hidden_size} is no multiple of num_attention_heads={self.num_attention_heads}"
@@ -89,10 +95,10 @@ class GraphsGPTConfig(PreTrainedConfig):
                 f"max_atoms={self.max_atoms} exceeds code_size={self.code_size}: so many codes cannot be orthogonal"
             )
         if not 0 <= self.word_dropout <= 1:
-            raise ModelError(f"word_dropout={self.word_dropout} is a share, 0 to 1")
+            raise ModelError(f"word_dropout={self.word_dropout} is a fraction, 0 to 1")
         for name, statistics in (self.properties or {}).items():
             if len(statistics) != 2 or not statistics[1] > 0:
-                raise ModelError(f"property {name!r} needs a mean and a deviation above 0, not {statistics}")
+                raise ModelError(f"property {name!r} needs a mean and a standard deviation above 0, not {statistics}")
 
     @classmethod
     def faithful(cls, num_words: int = 1, **changes: Any) -> GraphsGPTConfig:
@@ -122,3 +128,10 @@ class GraphsGPTConfig(PreTrainedConfig):
     def initializer_range(self) -> float:
         """Standard deviation of the initial linear weights."""
         return math.sqrt(2 / (self.hidden_size + self.intermediate_size))
+
+
+def own_vocabulary(config: GraphsGPTConfig) -> Vocabulary:
+    """The vocabulary that a model's configuration holds. Raises `ModelError` if it has none."""
+    if config.vocabulary is None:
+        raise ModelError("the model's configuration has no vocabulary: make it by GraphsGPTConfig.of(vocabulary)")
+    return Vocabulary.from_dict(config.vocabulary)

@@ -13,7 +13,7 @@ from .configuration import GraphsGPTConfig
 # Shapes: N states, D width, A position codes, F features.
 
 WIDER = 2
-"""Hidden size of `Known`, in widths."""
+"""Hidden size of a `ConditioningMLP`, in widths."""
 
 
 class Predictions(NamedTuple):
@@ -26,24 +26,24 @@ class Predictions(NamedTuple):
     atom: Tensor | None
 
 
-class FromZero(nn.Linear):
+class ZeroInitLinear(nn.Linear):
     """A linear layer that starts at 0."""
 
 
-class Known(nn.Module):
+class ConditioningMLP(nn.Module):
     """A state that knows parts of the edge: x + W_down SiLU(W_up [x; known]). W_down starts at 0."""
 
     def __init__(self, width: int, features: int) -> None:
         super().__init__()
         self.up = nn.Linear(width + features, WIDER * width)
-        self.down = FromZero(WIDER * width, width, bias=False)
+        self.down = ZeroInitLinear(WIDER * width, width, bias=False)
 
     def forward(self, states: Tensor, known: Tensor) -> Tensor:
         """(N, D) with features (N, F) to (N, D)."""
         return states + self.down(F.silu(self.up(torch.cat([states, known], dim=-1))))
 
 
-class Chain(nn.Module):
+class AutoregressiveHeads(nn.Module):
     """Has each part of an edge know those before it: class, first end, second end and new atom.
 
     Heads that read one state can only say p(class) p(begin) p(end): where two edges are about as likely, as at every
@@ -54,14 +54,14 @@ class Chain(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.bond = nn.Embedding(1 + config.num_bonds, width)
-        self.at_begin = Known(width, width)
-        self.at_end = Known(width, width + config.code_size)
+        self.at_begin = ConditioningMLP(width, width)
+        self.at_end = ConditioningMLP(width, width + config.code_size)
 
 
 class Heads(nn.Module):
     """Linear heads; those of the two ends give a direction that is compared with the decoder's position codes.
 
-    With `config.chained_heads` the parts are predicted one after the other (`Chain`).
+    With `config.autoregressive_heads` the parts are predicted one after the other (`AutoregressiveHeads`).
     """
 
     def __init__(self, config: GraphsGPTConfig) -> None:
@@ -72,39 +72,48 @@ class Heads(nn.Module):
         self.begin = nn.Linear(width, config.code_size)
         self.end = nn.Linear(width, config.code_size)
         self.atom = nn.Linear(width, config.num_atoms, bias=False) if config.predict_atoms else None
-        self.chain = Chain(config) if config.chained_heads else None
+        self.chain = AutoregressiveHeads(config) if config.autoregressive_heads else None
 
     def forward(
         self, states: Tensor, codes: Tensor, bond: Tensor | None = None, begin: Tensor | None = None
     ) -> Predictions:
         """Predictions from states (N, D) and codes (A, code_size); the first atom has `first_atom` to itself.
 
-        With a chain, classes `bond` (N,) and ends `begin` (N,), anything at a stop, are what the later parts know.
+        With autoregressive heads, classes `bond` (N,) and ends `begin` (N,), anything at a stop, are what the later
+        parts know.
         """
         codes = F.normalize(codes, dim=-1)
-        later = states if bond is None or begin is None else self.know_begin(states, codes, bond, begin)
+        begin_states_ND = states
+        end_states_ND = states
+        if bond is not None:
+            begin_states_ND = self.given_bond(states, bond)
+        if bond is not None and begin is not None:
+            end_states_ND = self.given_begin(states, codes, bond, begin)
         return Predictions(
             bond=self.bond(states),
-            begin=self.first_end(states if bond is None else self.know_bond(states, bond), codes),
-            end=self.second_end(later, codes),
-            atom=None if self.atom is None else self.atom(later),
+            begin=self.first_end(begin_states_ND, codes),
+            end=self.second_end(end_states_ND, codes),
+            atom=None if self.atom is None else self.atom(end_states_ND),
         )
 
-    def know_bond(self, states: Tensor, bond: Tensor) -> Tensor:
+    def given_bond(self, states: Tensor, bond: Tensor) -> Tensor:
         """States (N, D) for the first end."""
-        return states if self.chain is None else self.chain.at_begin(states, self.chain.bond(bond))
+        if self.chain is None:
+            return states
+        return self.chain.at_begin(states, self.chain.bond(bond))
 
-    def know_begin(self, states: Tensor, codes: Tensor, bond: Tensor, begin: Tensor) -> Tensor:
+    def given_begin(self, states: Tensor, codes: Tensor, bond: Tensor, begin: Tensor) -> Tensor:
         """States (N, D) for the second end and its atom; the codes have length 1."""
         if self.chain is None:
             return states
-        place = codes[begin] * codes.shape[-1] ** 0.5
-        return self.chain.at_end(states, torch.cat([self.chain.bond(bond), place.to(states.dtype)], dim=-1))
+        place = codes[begin] * codes.shape[-1] ** 0.5  # numbers of variance 1, as those of the embedding beside them
+        known = torch.cat([self.chain.bond(bond), place.to(states.dtype)], dim=-1)
+        return self.chain.at_end(states, known)
 
     def first_end(self, states: Tensor, codes: Tensor) -> Tensor:
-        """Cosines (N, A) to the codes, which have length 1, from what `know_bond` gives."""
+        """Cosines (N, A) to the codes, which have length 1, from what `given_bond` gives."""
         return F.normalize(self.begin(states), dim=-1) @ codes.T
 
     def second_end(self, states: Tensor, codes: Tensor) -> Tensor:
-        """Cosines (N, A) to the codes, which have length 1, from what `know_begin` gives."""
+        """Cosines (N, A) to the codes, which have length 1, from what `given_begin` gives."""
         return F.normalize(self.end(states), dim=-1) @ codes.T

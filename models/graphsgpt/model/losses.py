@@ -13,7 +13,8 @@ from ..tokens.vocabulary import FIRST_NODE
 from .configuration import GraphsGPTConfig
 from .heads import Predictions
 
-# Shapes: B molecules, L tokens, N states that predict, M molecules with at least one token, A codes.
+# Shapes: B molecules, L tokens, S = 1 + L places of BOS and the tokens, or of the tokens and a stop, N states that
+# predict, M molecules with at least one token, A codes.
 
 NONE = -1
 """Target where there is nothing to predict."""
@@ -33,24 +34,35 @@ class Targets:
 
 
 def targets(batch: TokenBatch, num_atoms: int) -> Targets:
-    """The targets of a batch, of which `num_atoms` is the number of atom classes. Empty molecules have none."""
-    edge, some = batch.mask & ~batch.is_node, batch.mask.any(dim=1, keepdim=True)
-    present = (batch.mask & batch.is_node).cumsum(1)
-    begin, end = batch.positions.unbind(-1)
-    following = F.pad(batch.tokens[:, 1:], (0, 1)) - FIRST_NODE
-    wanted = torch.cat([edge, some], dim=1)
+    """The targets of a batch, of which `num_atoms` is the number of atom classes. Empty molecules have none.
 
-    def pick(values: Tensor, at_stop: int) -> Tensor:
-        return F.pad(values, (0, 1), value=at_stop)[wanted]
+    BOS and every edge predict the edge that comes next, the last of them a stop. So the states that predict are BOS and
+    the edges of [BOS | tokens], and what they predict are the edges and the stop of [tokens | stop]: as many, in the
+    same order, which lets two masks pair them without an index.
+    """
+    is_edge_BL = batch.mask & ~batch.is_node
+    not_empty_B1 = batch.mask.any(dim=1, keepdim=True)
+    predicts_BS = torch.cat([not_empty_B1, is_edge_BL], dim=1)
+    predicted_BS = torch.cat([is_edge_BL, not_empty_B1], dim=1)
 
+    def pick(values_BL: Tensor, at_stop: int) -> Tensor:
+        """The values (N,) of the edges that are predicted, and `at_stop` at each stop."""
+        return F.pad(values_BL, (0, 1), value=at_stop)[predicted_BS]
+
+    bond_BL = batch.tokens - (FIRST_NODE + num_atoms) + 1  # class 0 is stop
+    begin_BL, end_BL = batch.positions.unbind(-1)
+    present_BL = (batch.mask & batch.is_node).cumsum(1)
+    # An end that equals the number of present atoms is new, and its atom is the token right after the edge.
+    next_atom_BL = F.pad(batch.tokens[:, 1:], (0, 1)) - FIRST_NODE
+    atom_BL = next_atom_BL.where(end_BL == present_BL, NONE)
     return Targets(
-        read=torch.cat([some, edge], dim=1),
-        bond=pick(batch.tokens - (FIRST_NODE + num_atoms) + 1, 0),
-        begin=pick(begin, NONE),
-        end=pick(end, NONE),
-        present=pick(present, NONE),
-        atom=pick(following.where(end == present, NONE), NONE),
-        first_atom=batch.tokens[some[:, 0], :1].flatten() - FIRST_NODE,
+        read=predicts_BS,
+        bond=pick(bond_BL, 0),
+        begin=pick(begin_BL, NONE),
+        end=pick(end_BL, NONE),
+        present=pick(present_BL, NONE),
+        atom=pick(atom_BL, NONE),
+        first_atom=batch.tokens[not_empty_B1[:, 0], :1].flatten() - FIRST_NODE,
     )
 
 
@@ -75,15 +87,14 @@ def losses(
 ) -> Losses:
     """Means over the batch: cross-entropy of bonds (stops included), of first atoms, of new end atoms, and the
     connection loss that `config` names. `first_atom`: logits (M, atoms); `codes` (A, code_size)."""
-    contrastive = config.connection_loss == "contrastive"
+    if config.connection_loss == "contrastive":
+        connection = contrastive_loss(predicted, target, codes)
+    else:
+        connection = connection_cross_entropy(predicted, target, config.connection_scale)
     return Losses(
         bond=F.cross_entropy(predicted.bond, target.bond),
         first_atom=F.cross_entropy(first_atom, target.first_atom),
-        connection=(
-            contrastive_loss(predicted, target, codes)
-            if contrastive
-            else connection_cross_entropy(predicted, target, config.connection_scale)
-        ),
+        connection=connection,
         atom=None if predicted.atom is None else _masked(predicted.atom, target.atom),
     )
 

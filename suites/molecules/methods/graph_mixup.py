@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.mixup import draw_shares, mix, mix_labels, neighbours
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.detokenize import to_smiles

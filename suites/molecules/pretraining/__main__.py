@@ -76,7 +76,7 @@ def main(
         num_hidden_layers=layers,
         num_attention_heads=heads,
         properties=corpus.statistics() if requests else None,
-        chained_heads=True,
+        autoregressive_heads=True,
         seed=seed,
     )
     fresh = GraphsGPT(config) if go_on_from is None else trained(go_on_from)
@@ -105,7 +105,7 @@ def _corpus(folder: Path, smiles: Path | None, requests: int, workers: int) -> C
 def trained(folder: Path) -> GraphsGPT:
     """The trained model with chained heads, which change nothing before they are trained."""
     config = GraphsGPTConfig.from_pretrained(folder)
-    config.chained_heads = True
+    config.autoregressive_heads = True
     model = GraphsGPT.from_pretrained(folder, config=config, dtype=torch.float32)
     assert isinstance(model, GraphsGPT)
     return model

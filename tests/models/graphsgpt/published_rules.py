@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate

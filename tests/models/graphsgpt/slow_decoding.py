@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.decoding.valence import max_valence
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch, collate

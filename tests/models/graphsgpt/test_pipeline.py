@@ -9,7 +9,7 @@ from rdkit import Chem
 from torch_geometric.utils import from_smiles
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.pipeline import GraphsGPTPipeline
 from sparsebench.models.graphsgpt.tokens.status import TokenStatus

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.log_likelihood import log_likelihood
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
@@ -24,7 +25,7 @@ from ..slow_decoding import Grown, batch_of, check_against
 
 def chained(vocabulary: Vocabulary = VOCABULARY, **fields: object) -> GraphsGPT:
     """Random weights, also where training starts from 0, and heads that are not near a tie."""
-    model = small(vocabulary, chained_heads=True, **fields)
+    model = small(vocabulary, autoregressive_heads=True, **fields)
     draw = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for known in (model.heads.chain.at_begin, model.heads.chain.at_end):
@@ -40,7 +41,7 @@ def noise(rows: int, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def test_at_the_start_a_chain_changes_nothing() -> None:
-    plain, linked = small(), small(chained_heads=True)
+    plain, linked = small(), small(autoregressive_heads=True)
     missing = linked.load_state_dict(plain.state_dict(), strict=False).missing_keys
     assert missing and all(name.startswith("heads.chain.") for name in missing)
     one, other = plain(batch()), linked(batch())
@@ -64,9 +65,9 @@ class Oracle:
         """The best edge; of all, legal or not, for None."""
         bond = self._best(self.heads.bond(self.state), self._allowed(options, 0))
         known = torch.tensor([bond])
-        cosines = self.heads.first_end(self.heads.know_bond(self.state, known), self.codes)
+        cosines = self.heads.first_end(self.heads.given_bond(self.state, known), self.codes)
         begin = self._best(cosines[:, : self.count], self._allowed(options, 1, bond))
-        later = self.heads.know_begin(self.state, self.codes, known, torch.tensor([begin]))
+        later = self.heads.given_begin(self.state, self.codes, known, torch.tensor([begin]))
         cosines = self.heads.second_end(later, self.codes)[:, : self.count + 1]
         end = self._best(cosines, self._allowed(options, 2, bond, begin))
         atoms = self._allowed(options, 3, bond, begin, end) if end == self.count else None
@@ -122,11 +123,11 @@ def test_the_log_probability_is_the_likelihood(constrained: bool) -> None:
     model, words, draw = chained(), noise(40), torch.Generator().manual_seed(0)
     prefix = Tokenizer(VOCABULARY)("c1ccncc1")[0]
     for start in (None, prefix):
-        for heat in (0.0, 1.0):
-            config = DecodingConfig(temperature=heat, max_edges=30, constrained=constrained)
+        for temperature in (0.0, 1.0):
+            config = DecodingConfig(temperature=temperature, max_edges=30, constrained=constrained)
             made = decode(model, words, config=config, generator=draw, prefix=start)
             whole = [(row, one) for row, one in enumerate(made) if one.status == "complete"]
-            assert whole or heat == 0 or not constrained
+            assert whole or temperature == 0 or not constrained
             if whole:
                 rows = torch.tensor([row for row, _ in whole])
                 scores = log_likelihood(model, collate([one.tokens for _, one in whole]), words[rows])
@@ -136,7 +137,7 @@ def test_the_log_probability_is_the_likelihood(constrained: bool) -> None:
 def drawn_after_training(linked: bool) -> float:
     """Share of what is drawn, without constraints, that is one of four rings that share their words."""
     wanted = ["C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1"]
-    model = small(hidden_size=64, intermediate_size=128, chained_heads=linked).train()
+    model = small(hidden_size=64, intermediate_size=128, autoregressive_heads=linked).train()
     tokens, optimizer = batch(wanted), torch.optim.AdamW(model.parameters(), lr=3e-3)
     words = torch.ones(4, 3, 64)
     for _ in range(250):
@@ -157,5 +158,5 @@ def test_a_chain_can_say_what_side_by_side_cannot() -> None:
 
 def test_what_a_chain_needs() -> None:
     for fields in ({"predict_atoms": False}, {"connection_loss": "contrastive"}):
-        with pytest.raises(ModelError, match="chained_heads needs"):
-            GraphsGPTConfig.of(VOCABULARY, chained_heads=True, **fields)
+        with pytest.raises(ModelError, match="autoregressive_heads needs"):
+            GraphsGPTConfig.of(VOCABULARY, autoregressive_heads=True, **fields)

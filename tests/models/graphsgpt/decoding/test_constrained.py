@@ -6,9 +6,11 @@ import torch
 from rdkit import Chem
 
 from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.decoding.constrained import ConstrainedMolecules
-from sparsebench.models.graphsgpt.decoding.decode import Decoded, DecodingConfig, decode
-from sparsebench.models.graphsgpt.decoding.edge_sampling import Chooser
+from sparsebench.models.graphsgpt.decoding.decode import decode
+from sparsebench.models.graphsgpt.decoding.edge_sampling import EdgeSampler
+from sparsebench.models.graphsgpt.decoding.output import Decoded
 from sparsebench.models.graphsgpt.decoding.strict import StrictMolecules
 from sparsebench.models.graphsgpt.decoding.valence import Edge, max_valence
 from sparsebench.models.graphsgpt.model.heads import Predictions
@@ -70,7 +72,7 @@ def test_legal_is_what_the_rules_say(seed: int) -> None:
             assert bool(mask[c, i, j]) == good, (c, i, j)
             if edges:
                 low, high, _ = RICH.edges[c - 1]
-                assert bool(molecules.sound(edge(c, i, j, (high if atoms[i] == low else low) - 1))) == good
+                assert bool(molecules.is_valid_edge(edge(c, i, j, (high if atoms[i] == low else low) - 1))) == good
             legal += [(c, i, j)] if good else []
         if not legal:
             break
@@ -93,21 +95,21 @@ def test_the_best_edge_is_the_strict_one_where_that_is_legal(cap: int) -> None:
     ours, strict = ConstrainedMolecules(RICH, first, cap, 16.0), StrictMolecules(RICH, first, cap)
     same = 0
     for _ in range(12):
-        predicted, going = random_predictions(rows, cap, generator), torch.ones(rows, dtype=torch.bool)
+        predicted, active = random_predictions(rows, cap, generator), torch.ones(rows, dtype=torch.bool)
         proposed, _ = ours.propose(predicted, GREEDY)
         by_strict, _ = strict.propose(predicted, GREEDY)
         assert all(torch.equal(a, b) for a, b in zip(proposed, by_strict, strict=True))
-        sound = ours.sound(proposed) & (proposed.bond != 0)
-        taken, gained = ours.repair(predicted, proposed, GREEDY, torch.arange(rows))
+        valid = ours.is_valid_edge(proposed) & (proposed.bond != 0)
+        taken, log_prob = ours.repair(predicted, proposed, GREEDY, torch.arange(rows))
         for part, old in zip(taken, proposed, strict=True):
-            assert torch.equal(part[sound], old[sound])
-        same += int(sound.sum())
+            assert torch.equal(part[valid], old[valid])
+        same += int(valid.sum())
         stop = taken.bond == 0
-        assert ours.sound(taken)[~stop].all()
-        torch.testing.assert_close(gained, predicted.bond.log_softmax(1)[torch.arange(rows), taken.bond])
+        assert ours.is_valid_edge(taken)[~stop].all()
+        torch.testing.assert_close(log_prob, predicted.bond.log_softmax(1)[torch.arange(rows), taken.bond])
         strict.atoms[:, 0] = ours.atoms[:, 0]
         for molecules in (ours, strict):
-            molecules.add(taken, going & ~stop)
+            molecules.add(taken, active & ~stop)
     assert same > 20 or cap == 1
 
 
@@ -134,10 +136,10 @@ def test_repairs_are_drawn_from_the_legal_edges() -> None:
     for name in ("present", "atoms", "joined", "used", "predicted"):
         part = getattr(molecules, name)
         setattr(molecules, name, part.expand(20_000, *part.shape[1:]))
-    chooser = Chooser(temperature=0.7, top_k=None, generator=generator)
+    sampler = EdgeSampler(temperature=0.7, top_k=None, generator=generator)
     molecules.scale = 2.0
     proposed = Edge(*(torch.zeros(20_000, dtype=torch.long) for _ in range(4)))
-    bond, begin, end, _ = molecules.repair(many, proposed, chooser, rows)[0]
+    bond, begin, end, _ = molecules.repair(many, proposed, sampler, rows)[0]
     cosines = torch.cat([predicted.end[0, :2], torch.tensor([0.5])])
     joint = predicted.bond[0, :, None, None] + 2 * predicted.begin[0, None, :2, None] + 2 * cosines
     legal = molecules.mask(rows[:1], 2)[0]
@@ -212,7 +214,7 @@ def test_real_molecules_are_legal_at_every_step() -> None:
                 continue
             new = tokens[0, (tokens[3] == 1) & (tokens[1] == j)][0] - FIRST_NODE
             step = edge(token - vocabulary.first_edge + 1, i, j, int(new))
-            assert molecules.sound(step), smiles
+            assert molecules.is_valid_edge(step), smiles
             molecules.add(step, torch.tensor([True]))
             end = max(end, j)
         assert int(molecules.present) == int(tokens[3].sum()) == end + 1

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt.decoding.decode import Decoded, DecodingConfig, decode
-from sparsebench.models.graphsgpt.decoding.edge_sampling import Chooser, Scores
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
+from sparsebench.models.graphsgpt.decoding.edge_sampling import EdgeLogits, EdgeSampler
 from sparsebench.models.graphsgpt.decoding.kv_cache import CachedDecoder
+from sparsebench.models.graphsgpt.decoding.output import Decoded
 from sparsebench.models.graphsgpt.decoding.valence import Edge, Molecules
 from sparsebench.models.graphsgpt.model.losses import slots, targets
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
@@ -189,11 +191,11 @@ def test_repairs_are_drawn_from_the_legal_edges() -> None:
     molecules = Molecules(VOCABULARY, torch.zeros(1, dtype=torch.long), 4)
     molecules.add(Edge(*(torch.tensor([v]) for v in (3, 0, 1, 0))), torch.tensor([True]))
     sizes = {"bond": 5, "begin": 2, "end": 3, "atom": len(ATOMS)}
-    logits = Scores(**{name: torch.randn(1, size, generator=generator) for name, size in sizes.items()})
-    chooser = Chooser(temperature=0.7, top_k=None, generator=generator)
+    logits = EdgeLogits(**{name: torch.randn(1, size, generator=generator) for name, size in sizes.items()})
+    sampler = EdgeSampler(temperature=0.7, top_k=None, generator=generator)
     rows = torch.zeros(20_000, dtype=torch.long)
-    (bond, begin, end, atom), _ = chooser.repair(logits, molecules, rows)
-    legal = molecules.mask(rows[:1], 2)[0].unsqueeze(-1) & molecules.takers()[:, None, None]
+    (bond, begin, end, atom), _ = sampler.repair(logits, molecules, rows)
+    legal = molecules.mask(rows[:1], 2)[0].unsqueeze(-1) & molecules.allowed_new_atoms()[:, None, None]
     parts = (logits.bond[0, :, None, None, None], logits.begin[0, None, :, None, None])
     joint = (sum(parts) + logits.end[0, None, None, :, None] + logits.atom[0]) / 0.7
     expected = joint.masked_fill(~legal, -torch.inf).flatten().softmax(-1)

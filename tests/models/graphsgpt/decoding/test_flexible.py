@@ -8,15 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
-from sparsebench.models.graphsgpt.decoding.edge_sampling import Chooser
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
+from sparsebench.models.graphsgpt.decoding.edge_sampling import EdgeSampler
 from sparsebench.models.graphsgpt.decoding.flexible import FlexibleMolecules
 from sparsebench.models.graphsgpt.decoding.valence import Edge
 from sparsebench.models.graphsgpt.model.heads import Predictions
 
 from ..published_rules import RICH, Slow, slow_decode, talkative
 
-GREEDY = Chooser(temperature=0.0, top_k=None, generator=None)
+GREEDY = EdgeSampler(temperature=0.0, top_k=None, generator=None)
 
 
 def random_predictions(rows: int, cap: int, generator: torch.Generator) -> Predictions:
@@ -37,25 +38,25 @@ def test_each_step_is_that_of_a_slow_search(cap: int, valence_check: bool) -> No
     generator, rows = torch.Generator().manual_seed(cap), 60
     config = DecodingConfig(constrained=False, rules="flexible", valence_check=valence_check)
     first = torch.tensor([5, 7, 8, 4, 0])[torch.randint(5, (rows,), generator=generator)]
-    molecules, going = FlexibleMolecules(RICH, first, cap, valence_check), torch.ones(rows, dtype=torch.bool)
+    molecules, active = FlexibleMolecules(RICH, first, cap, valence_check), torch.ones(rows, dtype=torch.bool)
     slow = [Slow(RICH, config, cap, [1 + int(atom)]) for atom in first]
     failed = 0
     for step in range(22):
         predicted = random_predictions(rows, cap, generator)
         predicted.bond[0, 0] += 99 * (step == 0)  # a stop that comes first
         edge, _ = molecules.propose(predicted, GREEDY)
-        wrong = (going & ~molecules.sound(edge)).nonzero()[:, 0]
-        better, gained = molecules.repair(predicted, edge, GREEDY, wrong)
-        torch.testing.assert_close(gained, predicted.bond.log_softmax(1)[wrong, better.bond])
+        wrong = (active & ~molecules.is_valid_edge(edge)).nonzero()[:, 0]
+        better, log_prob = molecules.repair(predicted, edge, GREEDY, wrong)
+        torch.testing.assert_close(log_prob, predicted.bond.log_softmax(1)[wrong, better.bond])
         for part, new in zip(edge, better, strict=True):
             part[wrong] = new
-        sound = molecules.sound(edge)
-        for row in going.nonzero()[:, 0].tolist():
+        valid = molecules.is_valid_edge(edge)
+        for row in active.nonzero()[:, 0].tolist():
             kind = int(predicted.bond[row].argmax())
             found = (0, 0, 0, 0) if kind == 0 and slow[row].edges else None
             if kind:
                 found = slow[row].next(*(part[row] for part in predicted[:3]), kind)
-            assert bool(sound[row]) == (found is not None), row
+            assert bool(valid[row]) == (found is not None), row
             failed += found is None
             if found is not None and found[0]:
                 ours = tuple(int(part[row]) for part in edge)
@@ -63,9 +64,9 @@ def test_each_step_is_that_of_a_slow_search(cap: int, valence_check: bool) -> No
                 slow[row].add(found)
             elif found is not None:
                 assert edge.bond[row] == 0
-        going &= sound & (edge.bond != 0)
-        molecules.add(edge, going)
-        for row in going.nonzero()[:, 0].tolist():
+        active &= valid & (edge.bond != 0)
+        molecules.add(edge, active)
+        for row in active.nonzero()[:, 0].tolist():
             assert [1 + atom for atom in molecules.atoms[row, : molecules.present[row]].tolist()] == slow[row].atoms
     check_ways(sum((molecule.ways for molecule in slow), Counter()), cap, valence_check)
     assert failed > 0

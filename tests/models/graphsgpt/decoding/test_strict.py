@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.decoding.strict import StrictMolecules
 from sparsebench.models.graphsgpt.decoding.valence import Edge
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
@@ -71,19 +72,19 @@ def test_the_published_valences(first: str, edges: list[tuple], refused: tuple) 
         return edge(bond(*kind), 0, end, other - 1)
 
     for place, kind in enumerate(edges):
-        assert checked.sound(star(kind, place + 1))
+        assert checked.is_valid_edge(star(kind, place + 1))
         for molecules in (checked, free):
             molecules.add(star(kind, place + 1), torch.tensor([True]))
     last = star(refused, len(edges) + 1)
     fits = (first, edges) == ("B", [(5, 7, 1.5)])
-    assert bool(checked.sound(last)) == fits and free.sound(last)
+    assert bool(checked.is_valid_edge(last)) == fits and free.is_valid_edge(last)
 
 
 def test_elements_without_a_published_valence_have_none() -> None:
     vocabulary = Vocabulary.faithful([(8, 15, 2)])
     molecules = StrictMolecules(vocabulary, torch.tensor([14]), 9, valence_check=True)
     for end in range(1, 6):
-        assert molecules.sound(edge(1, 0, end, OXYGEN))
+        assert molecules.is_valid_edge(edge(1, 0, end, OXYGEN))
         molecules.add(edge(1, 0, end, OXYGEN), torch.tensor([True]))
 
 
@@ -106,7 +107,7 @@ def test_valences_are_those_of_a_slow_sum(seed: int) -> None:
             continue
         full = slow.full(slow.atoms, i, order)
         full |= slow.exceeds(other, [], order) if j == count else slow.full(slow.atoms, j, order)
-        assert bool(molecules.sound(edge(kind, i, j, other - 1))) == (not full)
+        assert bool(molecules.is_valid_edge(edge(kind, i, j, other - 1))) == (not full)
         refused += full
         if not full:
             molecules.add(edge(kind, i, j, other - 1), torch.tensor([True]))

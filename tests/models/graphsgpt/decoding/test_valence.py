@@ -54,13 +54,20 @@ def test_legal_is_what_rdkit_accepts(seed: int) -> None:
     graph.GetAtomWithIdx(0).SetFormalCharge(SOME.nodes[first].charge)
     for _ in range(8):
         count = graph.GetNumAtoms()
-        mask, takers = molecules.mask(rows, count), molecules.takers()
+        mask, allowed_new_atoms = molecules.mask(rows, count), molecules.allowed_new_atoms()
         legal = []
         for bond, begin, end, atom in candidates(count):
             after = by_rdkit(graph, bond, begin, end, atom)
             one = edge(bond, begin, end, atom)
-            assert bool(molecules.sound(one) & molecules.fits(one)) == (after is not None), (bond, begin, end, atom)
-            assert bool(mask[0, bond, begin, end] & (takers[bond, atom] | (end < count))) == (after is not None)
+            assert bool(molecules.is_valid_edge(one) & molecules.valence_ok(one)) == (after is not None), (
+                bond,
+                begin,
+                end,
+                atom,
+            )
+            assert bool(mask[0, bond, begin, end] & (allowed_new_atoms[bond, atom] | (end < count))) == (
+                after is not None
+            )
             legal += [((bond, begin, end, atom), after)] if after is not None else []
         if not legal:
             break
@@ -71,7 +78,7 @@ def test_legal_is_what_rdkit_accepts(seed: int) -> None:
 
 def test_stop_is_always_possible() -> None:
     molecules = Molecules(SOME, torch.tensor([0]), CAP)
-    assert bool(molecules.sound(edge(0, 0, 0, 0)) & molecules.fits(edge(0, 0, 0, 0)))
+    assert bool(molecules.is_valid_edge(edge(0, 0, 0, 0)) & molecules.valence_ok(edge(0, 0, 0, 0)))
     assert not molecules.mask(torch.tensor([0]), 1)[:, 0].any()
 
 

@@ -117,7 +117,7 @@ def test_choices_are_checked() -> None:
         GraphsGPTConfig(hidden_size=30)
     with pytest.raises(ModelError, match="cannot be orthogonal"):
         GraphsGPTConfig(max_atoms=129)
-    with pytest.raises(ModelError, match="share"):
+    with pytest.raises(ModelError, match="fraction"):
         GraphsGPTConfig(word_dropout=2.0)
 
 

@@ -15,7 +15,8 @@ from sparsebench.models.graphsgpt import (
     Vocabulary,
     to_smiles,
 )
-from sparsebench.models.graphsgpt.decoding.decode import DecodingConfig, decode
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.log_likelihood import log_likelihood
 from sparsebench.models.graphsgpt.pipeline import GraphsGPTPipeline
 from sparsebench.models.graphsgpt.tokens.batch import collate
@@ -94,7 +95,7 @@ def test_molecules_grow_from_the_scaffold() -> None:
     for smiles in ("C1CCCCC1", "O=C1CCCN1"):
         query = Chem.MolFromSmiles(smiles)
         kept = pipe.generate(20, scaffold=smiles, generator=draw)
-        steered = pipe.generate(20, scaffold=smiles, keep_scaffold=False, generator=draw)
+        steered = pipe.generate(20, scaffold=smiles, scaffold_prefix=False, generator=draw)
         held = [[one.mol is not None and one.mol.HasSubstructMatch(query) for one in made] for made in (kept, steered)]
         assert all(held[0]) and not all(held[1])
         assert len({one.smiles for one in kept}) > 5

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.data.molecules.table import MoleculeTable
-from sparsebench.models.graphsgpt.decoding.decode import Decoded
+from sparsebench.models.graphsgpt.decoding.output import Decoded
 from sparsebench.models.graphsgpt.mixup import draw_shares, neighbours
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.suites.contracts.context import Context, Target

@@ -168,7 +168,7 @@ def test_a_trained_model_goes_on_with_chained_heads(corpus: Corpus, tmp_path: Pa
     (tmp_path / "before" / "card.json").write_text('{"seconds": 7}')
     after = trained(tmp_path / "before")
     batch = corpus.molecules.batch([0, 1, 2])
-    assert after.config.chained_heads and after.config.property_names == before.config.property_names
+    assert after.config.autoregressive_heads and after.config.property_names == before.config.property_names
     torch.testing.assert_close(after(batch).loss, before(batch).loss)
     write_model(tmp_path / "after", after, Settings(steps=1), corpus, [], 1.0, tmp_path / "before")
     assert json.loads((tmp_path / "after" / "card.json").read_text())["went on from"] == {"seconds": 7}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from sparsebench.models.graphsgpt.decoding.decode import Decoded, DecodingConfig
-from sparsebench.models.graphsgpt.decoding.finishing import finish
+from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
+from sparsebench.models.graphsgpt.decoding.output import Decoded, finish
 from sparsebench.models.graphsgpt.tokens.faithful import collect_bonds
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
