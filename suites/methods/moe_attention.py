@@ -18,7 +18,7 @@ from ..contracts.context import Context
 from ..contracts.method import Method, NotApplicable
 from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.task import PredictionTask
-from ._moe import split_seed
+from ._calibration import split_seed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,9 @@ from sparsebench.models.moe.splits.importance import importance
 from ..contracts.context import Context
 from ..contracts.method import Curves, Method
 from ..contracts.traits import Backbone, TaskTraits
-from ._moe import WITHOUT_FFN, calibration, check_has_ffn, fit_head, only_head_trains, split_seed
+from ._calibration import calibration, split_seed
+from ._moe import WITHOUT_FFN, check_has_ffn
+from ._trainable import fit_head, only_head_trains
 
 CONTROLS = ({},)
 """Configurations that are controls, read by the report: every one."""

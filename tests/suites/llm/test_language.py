@@ -132,24 +132,6 @@ def test_a_run_repeats_exactly_and_another_seed_is_another_split(context: Contex
     assert not torch.equal(neurons(0), neurons(1))
 
 
-def test_calibration_is_done_once_for_equal_weights_and_data(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparsebench.suites.methods import _moe
-
-    calls = []
-    original = _moe.calibrate
-    monkeypatch.setattr(_moe, "calibrate", lambda *a, **k: calls.append(1) or original(*a, **k))
-    monkeypatch.setattr(_moe, "_calibrations", {})
-    setup = SyntheticText().setup(tiny.load, context)
-    first = _moe.calibration(setup.model, setup.context, gradients=False)
-    assert _moe.calibration(setup.model, setup.context, gradients=False) is first
-    assert _moe.calibration(setup.model, setup.context, gradients=True) is not first
-    with torch.no_grad():
-        next(setup.model.parameters()).mul_(2)
-    assert _moe.calibration(setup.model, setup.context, gradients=False) is not first
-    assert len(calls) == 3
-    assert len(_moe._calibrations) == 1
-
-
 def test_a_shared_block_keeps_what_matters_most(context: Context) -> None:
     """Neurons whose output is switched off must not be in the shared block."""
     setup = SyntheticText().setup(tiny.load, context)

@@ -4,19 +4,19 @@ import copy
 from typing import Any
 
 import pytest
-import timm
 import torch
 from torch import nn
 
 from sparsebench.models.moe import MoEFFN, preset
 from sparsebench.models.moe.attention.convert_attention import AttentionMoE
 from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.methods import _moe, llama_moe_v1, llama_moe_v2
+from sparsebench.suites.methods import llama_moe_v1, llama_moe_v2
+from sparsebench.suites.methods._calibration import split_seed
 from sparsebench.suites.methods.cmoe import CMoE
 from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
@@ -39,7 +39,7 @@ def ffns(model: nn.Module) -> list[Any]:
 @pytest.mark.parametrize("faithful", [False, True])
 def test_v1_is_the_preset(name: Any, faithful: bool, setup: Setup) -> None:
     method = LlamaMoEV1(preset=name, faithful=faithful)
-    wanted = preset(llama_moe_v1.PRESETS[name], faithful=faithful, seed=_moe.split_seed(setup.context))
+    wanted = preset(llama_moe_v1.PRESETS[name], faithful=faithful, seed=split_seed(setup.context))
     assert [layer.config for layer in ffns(method.prepare(setup.model, setup.context))] == [wanted] * 2
 
 
@@ -54,7 +54,7 @@ def test_v1_has_every_construction_of_the_paper(split: Any, setup: Setup) -> Non
 @pytest.mark.parametrize("name", ["8top2", "1p7top1"])
 def test_v2_is_the_preset(name: Any, setup: Setup) -> None:
     method = LlamaMoEV2(preset=name, scale="calibrated", align=True)
-    changes = {"scale": "calibrated", "align": True, "seed": _moe.split_seed(setup.context)}
+    changes = {"scale": "calibrated", "align": True, "seed": split_seed(setup.context)}
     wanted = preset(llama_moe_v2.PRESETS[name], **changes)
     assert [layer.config for layer in ffns(method.prepare(setup.model, setup.context))] == [wanted] * 2
 
@@ -84,32 +84,6 @@ def test_an_impossible_config_is_refused_before_anything_runs() -> None:
         CMoE(num_shared=3, top_k=6)
     with pytest.raises(ValueError, match="keep must lie"):
         NeuronPruning(keep=0.0)
-
-
-def test_gradients_of_a_prediction_task_are_those_of_its_own_loss() -> None:
-    """A batch is (inputs, targets); calibration must see the gradient of the loss summed over the examples."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = timm.create_model(
-            "vit_tiny_patch16_224", img_size=32, embed_dim=32, depth=2, num_heads=4, num_classes=2
-        ).eval()
-        batches = [(torch.randn(n, 3, 32, 32), torch.tensor([0, 1, 1][:n])) for n in (3, 1)]
-    context = Context(
-        suite="vtab",
-        task="t",
-        seed=0,
-        target=Target("classification", 2),
-        batches=lambda: batches,
-        inputs=lambda batch: batch[0],
-        loss=lambda m, batch: nn.functional.cross_entropy(m(batch[0]), batch[1]),
-    )
-    found = _moe.calibration(model, context, gradients=True).samples[0].dh
-    assert found is not None
-    hidden: list[torch.Tensor] = []
-    model.blocks[0].mlp.fc2.register_forward_pre_hook(lambda module, args: hidden.append(args[0]))
-    slow = [nn.functional.cross_entropy(model(x), y, reduction="sum") for x, y in batches]
-    expected = torch.autograd.grad(slow[0] + slow[1], hidden)
-    torch.testing.assert_close(found, torch.cat([gradient.flatten(0, -2) for gradient in expected]))
 
 
 def test_pruning_keeps_the_neurons_that_matter(setup: Setup) -> None:

@@ -18,7 +18,8 @@ from sparsebench.models.moe import MoEConfig, MoEFFN, calibrate, convert
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.methods._moe import MoEMethod, calibration
+from sparsebench.suites.methods._calibration import calibration
+from sparsebench.suites.methods._moe import MoEMethod
 from sparsebench.suites.methods.cmoe import CMoE
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe_random import RandomSplit

@@ -1,0 +1,109 @@
+"""Calibration of the converting methods: once per process for equal weights and data, gradients of the right loss."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.methods import _calibration
+from sparsebench.suites.methods._calibration import calibration, leaves, split_seed
+from sparsebench.suites.prediction.padding import pad
+
+BUDGET = Budget(batch_size=8, test_examples=2, calibration_examples=16)
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return SyntheticText().setup(tiny.load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+
+
+def test_calibration_is_done_once_for_equal_weights_and_data(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    original = _calibration.calibrate
+    monkeypatch.setattr(_calibration, "calibrate", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setattr(_calibration, "_calibrations", {})
+    first = calibration(setup.model, setup.context, gradients=False)
+    assert calibration(setup.model, setup.context, gradients=False) is first
+    assert calibration(setup.model, setup.context, gradients=True) is not first
+    with torch.no_grad():
+        next(setup.model.parameters()).mul_(2)
+    assert calibration(setup.model, setup.context, gradients=False) is not first
+    assert len(calls) == 3
+    assert len(_calibration._calibrations) == 1
+
+
+def test_gradients_of_a_prediction_task_are_those_of_its_own_loss() -> None:
+    """A batch is (inputs, targets); calibration must see the gradient of the loss summed over the examples."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = timm.create_model(
+            "vit_tiny_patch16_224", img_size=32, embed_dim=32, depth=2, num_heads=4, num_classes=2
+        ).eval()
+        batches = [(torch.randn(n, 3, 32, 32), torch.tensor([0, 1, 1][:n])) for n in (3, 1)]
+    context = Context(
+        suite="vtab",
+        task="t",
+        seed=0,
+        target=Target("classification", 2),
+        batches=lambda: batches,
+        inputs=lambda batch: batch[0],
+        loss=lambda m, batch: nn.functional.cross_entropy(m(batch[0]), batch[1]),
+    )
+    found = calibration(model, context, gradients=True).samples[0].dh
+    assert found is not None
+    hidden: list[torch.Tensor] = []
+    model.blocks[0].mlp.fc2.register_forward_pre_hook(lambda module, args: hidden.append(args[0]))
+    slow = [nn.functional.cross_entropy(model(x), y, reduction="sum") for x, y in batches]
+    expected = torch.autograd.grad(slow[0] + slow[1], hidden)
+    torch.testing.assert_close(found, torch.cat([gradient.flatten(0, -2) for gradient in expected]))
+
+
+@dataclasses.dataclass
+class Tokens:
+    """Stands for a batch of molecules."""
+
+    ids: torch.Tensor
+    blocks: list[int]
+
+
+def test_leaves_are_found_inside_whatever_a_batch_may_be() -> None:
+    ids = torch.arange(3)
+    padded = pad([torch.ones(2, 1), torch.ones(1, 1)])
+    found = list(leaves([{"a": ids}, (Tokens(ids, [4, 5]), None), padded, "text", 1.5, True]))
+    assert [leaf for leaf in found if not isinstance(leaf, torch.Tensor)] == (
+        ["a", "ids", "blocks", 4, 5, None, "text", 1.5, True]
+    )
+    tensors = [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
+    assert [tensor.shape for tensor in tensors] == [ids.shape, ids.shape, (2, 2, 1), (2, 2)]
+
+
+def test_a_batch_that_cannot_be_hashed_is_refused_and_never_taken_for_another() -> None:
+    with pytest.raises(TypeError, match="holds a object"):
+        list(leaves([object()]))
+
+
+@pytest.mark.parametrize("change", ["value", "shape", "dtype", "number"])
+def test_the_fingerprint_sees_every_difference(change: str) -> None:
+    batch: dict[str, Any] = {"x": torch.ones(2, 3), "count": 1}
+    other = {
+        "value": {"x": torch.full((2, 3), 2.0), "count": 1},
+        "shape": {"x": torch.ones(3, 2), "count": 1},
+        "dtype": {"x": torch.ones(2, 3, dtype=torch.int32), "count": 1},
+        "number": {"x": torch.ones(2, 3), "count": 2},
+    }[change]
+    model = nn.Linear(1, 1)
+    assert _calibration._fingerprint(model, [batch]) == _calibration._fingerprint(model, [dict(batch)])
+    assert _calibration._fingerprint(model, [batch]) != _calibration._fingerprint(model, [other])
+
+
+def test_the_split_seed_is_that_of_the_replicate_whatever_the_task() -> None:
+    seeds = [split_seed(Context(suite="llm", task=task, seed=seed)) for task, seed in (("a", 0), ("b", 0), ("a", 1))]
+    assert seeds[0] == seeds[1] != seeds[2]
