@@ -50,7 +50,7 @@ def calibrate(
     """Run batches (`model(**batch)` for mappings, else `model(batch)`) and sample at most `max_tokens` of their tokens.
 
     The tokens are spread evenly over all batches, always the same ones; those that an `attention_mask` (B, L) hides are
-    left out. The model runs in eval mode and is left as it was; no parameter gets a gradient.
+    excluded. The model runs in eval mode and is left as it was; no parameter gets a gradient.
 
     `gradients` adds one backward pass for each batch, of the loss summed over its targets: `loss(output, batch)` if
     given; else, if there is `batch["labels"]`, the model's own mean loss times the number of labels that are not -100

@@ -74,8 +74,8 @@ def llama_moe_v2_8top2(faithful: bool) -> MoEConfig:
     """LLaMA-MoE v2, 2 of 8 experts (arXiv 2411.15708): neurons in their order, random linear router, scale 4.
 
     Softmax over all experts, the best two divided by their sum. Balance: Switch-type, 0.01. Router rows are N(0, 0.02)
-    where the release draws them uniformly with about half that deviation. Faithful: the balance loss is the constant
-    N/k with gradient 0, since its softmax runs over the chosen logits.
+    where the release draws them uniformly with about half that standard deviation. Faithful: the balance loss is the
+    constant N/k with gradient 0, since its softmax runs over the chosen logits.
     """
     return MoEConfig(
         num_experts=8,
@@ -144,7 +144,7 @@ def cmoe_3p1of8(faithful: bool) -> MoEConfig:
         num_experts=8,
         num_shared=3,
         top_k=1,
-        split="carved",
+        split="cmoe",
         router="glu",
         router_init="analytic",
         score="none",

@@ -25,7 +25,7 @@ class CMoE(MoEMethod):
     """Blocks that are always on; 0 leaves the shared block out, as a control."""
     top_k: int = 1
     """Routed experts per token, beside the shared ones."""
-    split: Literal["carved", "random", "cluster", "residual"] = "carved"
+    split: Literal["cmoe", "random", "cluster", "residual"] = "cmoe"
     """Other ways to deal out the neurons, under the same router, as controls; "residual" is v2's gradient split."""
 
     def moe_config(self, seed: int) -> MoEConfig:

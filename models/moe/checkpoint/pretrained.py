@@ -32,10 +32,10 @@ def save_pretrained(
     """Write a model that `convert` made from one of transformers, a GraphsGPT, or one of timm's by its name alone, to a
     new folder.
 
-    `tokenizer` is saved beside it if given. Weights above `max_shard_size` (bytes, or as "5GB") are split over several
-    files. Raises `ModelError`, and writes
-    nothing, when the folder is not empty, when nothing in the model is converted, or when it holds something that its
-    configuration and recipe do not bring back (an adapter, a changed head).
+    `tokenizer` is saved along with it if given. Weights above `max_shard_size` (bytes, or as "5GB") are split over
+    several files. Raises `ModelError`, and writes nothing, when the folder is not empty, when nothing in the model is
+    converted, or when it holds something that its configuration and recipe do not bring back (an adapter, a changed
+    head).
     """
     from huggingface_hub import save_torch_state_dict
 

@@ -21,11 +21,15 @@ from .model_classes import base_model, base_recipe
 Recipe = dict[str, Any]
 RENAMED = {"strict_release": "faithful"}
 """Fields of configurations in older folders, and what they are called today."""
+RENAMED_SPLITS = {"carved": "cmoe"}
+"""Likewise values of `MoEConfig.split`."""
 
 
 def recipe_of(model: nn.Module) -> Recipe:
-    """All that `build` needs beside the configuration of the base model. Raises `ModelError` if nothing is converted
-    or the base model is of neither library."""
+    """All that `build` needs in addition to the configuration of the base model.
+
+    Raises `ModelError` if nothing is converted or the class of the base model is not known by name.
+    """
     from ..attention.convert_attention import AttentionMoE
 
     blocks, attention = {}, {}
@@ -86,8 +90,11 @@ def _layer(mlp: MLP, recipe: Recipe) -> MoEFFN:
 
 
 def _moe_config(fields: dict[str, Any]) -> MoEConfig:
-    attn = None if fields["attn"] is None else _attention_config(fields["attn"])
-    return MoEConfig(**{**_renamed(fields), "attn": attn})
+    fields = _renamed(fields)
+    fields["split"] = RENAMED_SPLITS.get(fields["split"], fields["split"])
+    if fields["attn"] is not None:
+        fields["attn"] = _attention_config(fields["attn"])
+    return MoEConfig(**fields)
 
 
 def _attention_config(fields: dict[str, Any]) -> AttnMoEConfig:

@@ -158,7 +158,7 @@ inline void dots(const typename F::type* const* rows, int64_t count, const Four<
   while (r < count) r += some<F, false>(rows + r, count - r, weights, depth, out + r * stride, stride);
 }
 
-// The (token, expert) pairs sorted by expert; pairs whose expert is N are left out.
+// The (token, expert) pairs sorted by expert; pairs whose expert is N are excluded.
 struct Plan {
   std::vector<int64_t> start, pair;
   Plan(const int64_t* index, int64_t pairs, int64_t experts) : start(experts + 1, 0), pair(pairs) {
@@ -359,7 +359,7 @@ void gate(const typename F::type* inward, const int64_t* order, const float* wei
 }
 
 // The way back through `gate`: from the gradient of `hidden` to that of `inward` and of each pair's weight; `hidden`
-// itself is computed anew, for the gradient of the down projection.
+// itself is computed again, for the gradient of the down projection.
 template <class F>
 void gate_backward(const typename F::type* inward, const int64_t* order, const float* weight,
                    const typename F::type* grad, typename F::type* grad_inward, float* grad_weight,

@@ -76,7 +76,7 @@ class Operators:
         """The way back through `gate`.
 
         From the gradient of its output to that of the rows, written to `grad_inward`, and of the weights, returned
-        (T, K); the output itself is computed anew into `hidden`.
+        (T, K); the output itself is computed again into `hidden`.
         """
         gate, up = inward_SM.chunk(2, dim=-1)
         order_S = order_S[: len(hidden)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...errors import ModelError
 from . import cluster, cmoe, coact, gradient, gradient_share, random, residual, sequential
 from .base import Partition, SplitInput, block_sizes
-from .top_activation_mask import strongest
+from .top_activation_mask import top_activation_mask
 
 __all__ = ["SPLITS", "Partition", "SplitInput", "block_sizes", "partition"]
 
@@ -20,7 +20,7 @@ SPLITS: dict[str, Callable[[SplitInput], Partition]] = {
     "gradient": gradient.split,
     "gradient_share": gradient_share.split,
     "residual": residual.split,
-    "carved": cmoe.split,
+    "cmoe": cmoe.split,
 }
 """The construction of each value of `MoEConfig.split`."""
 
@@ -37,6 +37,6 @@ def partition(inp: SplitInput) -> Partition:
         raise ModelError(f"{inp.hidden} hidden neurons cannot form num_experts={inp.config.num_experts} blocks")
     parts = SPLITS[inp.config.split](inp)
     if inp.config.router == "glu" and parts.representatives is None:
-        active = strongest(inp.need_sample().h, cmoe.ACTIVE)
+        active = top_activation_mask(inp.need_sample().h, cmoe.ACTIVE)
         parts = replace(parts, representatives=cmoe.representatives(active, parts.experts))
     return parts

@@ -15,6 +15,10 @@ def split(inp: SplitInput) -> Partition:
         raise ModelError("cluster_on='gate' needs a gated feed-forward layer: use cluster_on='up'")
     shared, rest = set_apart(inp)
     found = balanced_kmeans(
-        rows.detach()[rest.to(rows.device)], inp.config.num_routed, inp.generator, metric=inp.config.metric
+        rows.detach()[rest.to(rows.device)],
+        inp.config.num_routed,
+        inp.generator,
+        metric=inp.config.metric,
+        starts=inp.config.kmeans_starts,
     )
     return Partition(shared=shared, experts=tuple(rest[group] for group in found.groups))

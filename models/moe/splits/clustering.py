@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ def balanced_kmeans(
     *,
     metric: Literal["l2", "cos"] = "l2",
     start: Tensor | None = None,
+    starts: int = 1,
 ) -> Clusters:
     """`constrained_kmeans` into clusters whose sizes differ by at most 1."""
     return constrained_kmeans(
@@ -49,6 +50,7 @@ def balanced_kmeans(
         largest=-(-len(x_PD) // clusters),
         metric=metric,
         start=start,
+        starts=starts,
     )
 
 
@@ -61,61 +63,81 @@ def constrained_kmeans(
     largest: int,
     metric: Literal["l2", "cos"] = "l2",
     start: Tensor | None = None,
+    starts: int = 1,
     iterations: int = 100,
 ) -> Clusters:
     """k-means in which every cluster has `smallest` to `largest` points (Bradley, Bennett and Demiriz, 2000).
 
     Each step assigns all points at least total squared distance under the bounds (`assignment.assign`, exact) and moves
     the centroids, until that no longer pays (`_TOLERANCE`). "cos" is "l2" on rows of unit length. Centroids start at
-    the points `start` (K,), or at k-means++ draws. Points are sorted by a random projection first, so that the clusters
-    do not depend on their order. Computed in float32 on the CPU (float64 stays). Raises `ModelError` when there are
-    more clusters than points and when a value is not finite.
+    the points `start` (K,), or at k-means++ draws: the best of `starts` runs from different ones, by the sum of squared
+    distances. Points are sorted by a random projection first, so that the clusters do not depend on their order.
+    Computed in float32 on the CPU (float64 stays). Raises `ModelError` when there are more clusters than points and
+    when a value is not finite.
     """
     if not 1 <= clusters <= len(x_PD):
         raise ModelError(f"{len(x_PD)} points cannot form {clusters} clusters")
-    x = x_PD.detach().cpu().to(torch.promote_types(x_PD.dtype, torch.float32))
-    if not x.isfinite().all():
+    x_PD = x_PD.detach().cpu().to(torch.promote_types(x_PD.dtype, torch.float32))
+    if not x_PD.isfinite().all():
         raise ModelError("values to cluster are NaN or infinite")
     if metric == "cos":
-        x = F.normalize(x, dim=1)
-    order = (x @ torch.randn(x.shape[1], generator=generator, dtype=x.dtype)).argsort(stable=True)
-    centroid = x[start] if start is not None else None
-    x = x[order]
-    if centroid is None:
-        centroid = x[_plus_plus(x, clusters, generator)]
-    label, centroid = _lloyd(x, centroid, smallest, largest, iterations)
-    unsorted = torch.empty_like(label)
-    unsorted[order] = label
-    return Clusters(unsorted, centroid)
+        x_PD = F.normalize(x_PD, dim=1)
+    projection_D = torch.randn(x_PD.shape[1], generator=generator, dtype=x_PD.dtype)
+    order_P = (x_PD @ projection_D).argsort(stable=True)
+    sorted_PD = x_PD[order_P]
+    bounds = (np.full(clusters, smallest), np.full(clusters, largest))
+    if start is not None:
+        best = _lloyd(sorted_PD, x_PD[start], *bounds, iterations)
+    else:
+        runs = []
+        for _ in range(starts):
+            drawn_K = _plus_plus(sorted_PD, clusters, generator)
+            runs.append(_lloyd(sorted_PD, sorted_PD[drawn_K], *bounds, iterations))
+        best = min(runs, key=lambda run: run.inertia)
+    label_P = torch.empty_like(best.label)
+    label_P[order_P] = best.label
+    return Clusters(label_P, best.centroid)
 
 
-def _lloyd(x: Tensor, centroid: Tensor, smallest: int, largest: int, iterations: int) -> tuple[Tensor, Tensor]:
-    clusters = len(centroid)
-    lower, upper = np.full(clusters, smallest), np.full(clusters, largest)
-    total = float(x.square().sum(dtype=torch.float64))
-    label, prices, before = None, None, np.inf
+class _Run(NamedTuple):
+    """Where one start ends: labels (P,), centroids (K, D), and the sum of squared distances."""
+
+    label: Tensor
+    centroid: Tensor
+    inertia: float
+
+
+def _lloyd(x_PD: Tensor, centroid_KD: Tensor, lower_K: np.ndarray, upper_K: np.ndarray, iterations: int) -> _Run:
+    """Lloyd's steps: the cheapest assignment to the centroids, then the means of what was assigned."""
+    clusters = len(centroid_KD)
+    points = np.arange(len(x_PD))
+    squares = float(x_PD.square().sum(dtype=torch.float64))
+    label_P = points
+    prices_K = None  # those of the last step: the next assignment is a similar problem
+    before = np.inf
+    inertia = np.inf
     for _ in range(iterations):
-        cost = (centroid.square().sum(1, keepdim=True) - 2 * (centroid @ x.T)).numpy()  # squared distance less |x|^2
-        label, prices = assign(cost, lower, upper, prices)
-        member = F.one_hot(torch.from_numpy(label), clusters).to(x.dtype)
-        centroid = member.T @ x / member.sum(0).unsqueeze(1)
-        inertia = total + float(cost[label, np.arange(len(x))].sum(dtype=np.float64))
+        # |x - c|^2 less |x|^2, which is the same for all clusters and comes back in `squares`.
+        cost_KP = (centroid_KD.square().sum(1, keepdim=True) - 2 * (centroid_KD @ x_PD.T)).numpy()
+        label_P, prices_K = assign(cost_KP, lower_K, upper_K, prices_K)
+        member_PK = F.one_hot(torch.from_numpy(label_P), clusters).to(x_PD.dtype)
+        centroid_KD = member_PK.T @ x_PD / member_PK.sum(0).unsqueeze(1)
+        inertia = squares + float(cost_KP[label_P, points].sum(dtype=np.float64))
         if inertia >= (1 - _TOLERANCE) * before:
             break
         before = inertia
-    assert label is not None
-    return torch.from_numpy(label), centroid
+    return _Run(torch.from_numpy(label_P), centroid_KD, inertia)
 
 
-def _plus_plus(x: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+def _plus_plus(x_PD: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
     """k-means++ (Arthur and Vassilvitskii, 2007): each next start is drawn by its squared distance to the nearest."""
-    chosen = [int(torch.randint(len(x), (1,), generator=generator))]
-    nearest = (x - x[chosen[0]]).square().sum(1)
+    chosen = [int(torch.randint(len(x_PD), (1,), generator=generator))]
+    nearest_P = (x_PD - x_PD[chosen[0]]).square().sum(1)
     while len(chosen) < clusters:
-        weight = nearest.double()
-        if weight.sum() == 0:  # fewer different points than clusters
-            weight = torch.ones_like(weight)
-            weight[chosen] = 0
-        chosen.append(int(torch.multinomial(weight, 1, generator=generator)))
-        nearest = torch.minimum(nearest, (x - x[chosen[-1]]).square().sum(1))
+        weight_P = nearest_P.double()
+        if weight_P.sum() == 0:  # fewer different points than clusters
+            weight_P = torch.ones_like(weight_P)
+            weight_P[chosen] = 0
+        chosen.append(int(torch.multinomial(weight_P, 1, generator=generator)))
+        nearest_P = torch.minimum(nearest_P, (x_PD - x_PD[chosen[-1]]).square().sum(1))
     return torch.tensor(chosen)

@@ -1,4 +1,4 @@
-"""Carved experts: the training-free construction of CMoE (arXiv 2502.04416)."""
+"""The training-free construction of CMoE (arXiv 2502.04416)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .base import Partition, SplitInput, ranked
 from .clustering import balanced_kmeans
-from .top_activation_mask import strongest
+from .top_activation_mask import top_activation_mask
 
 ACTIVE = 10
 """Neurons that count as active on a token: those of greatest |h| (K_a of the paper)."""
@@ -16,9 +16,10 @@ ACTIVE = 10
 def split(inp: SplitInput) -> Partition:
     """Shared neurons are those active most often; the others are grouped by the tokens they are active on.
 
-    The grouping is balanced k-means of the markers (F, T), from the routed neurons that are active most often.
+    The grouping is balanced k-means of the rows of the activation mask (F, T), from the routed neurons that are active
+    most often.
     """
-    active_FT = strongest(inp.need_sample().h, ACTIVE)
+    active_FT = top_activation_mask(inp.need_sample().h, ACTIVE)
     order = ranked(active_FT.mean(1))
     shared, rest = order[: inp.shared_size].sort().values, order[inp.shared_size :]
     count = inp.config.num_routed
@@ -28,7 +29,10 @@ def split(inp: SplitInput) -> Partition:
 
 
 def representatives(active_FT: Tensor, experts: tuple[Tensor, ...]) -> Tensor:
-    """Of each expert the neuron whose markers lie nearest to their mean; the lowest index of equals. (N,) int64."""
+    """Of each expert the neuron whose row of the mask lies nearest to the mean of its rows, (N,) int64.
+
+    Of equals that with the lowest index.
+    """
     chosen = []
     for neurons in experts:
         active = active_FT[neurons]

@@ -27,25 +27,40 @@ def document_labels(inp: SplitInput) -> Tensor:
     inp.need_sample()
     if inp.document is None or inp.embedding is None:
         raise ModelError("clusters='documents' needs the document of each token: pass what calibrate() returned")
-    documents, clusters = len(inp.embedding), inp.config.num_routed
+    documents = len(inp.embedding)
+    clusters = inp.config.num_routed
     if documents < clusters:
         raise ModelError(
             f"clusters='documents' needs at least as many calibration examples ({documents}) as routed experts "
             f"({clusters}): pass more examples, or use clusters='tokens'"
         )
     generator = torch.Generator().manual_seed(inp.config.seed)
-    found = constrained_kmeans(inp.embedding, clusters, generator, smallest=1, largest=documents, metric="cos")
+    found = constrained_kmeans(
+        inp.embedding,
+        clusters,
+        generator,
+        smallest=1,
+        largest=documents,
+        metric="cos",
+        starts=inp.config.kmeans_starts,
+    )
     return found.label[inp.document.cpu()]
 
 
 def token_centroids(inp: SplitInput) -> Tensor:
     """Centroids (N, D) of the FFN inputs, each of a cluster within 40 % of the mean size (v2's feature clusters)."""
-    x_TD, clusters = inp.need_sample().x, inp.config.num_routed
-    smallest = max(1, math.floor((1 - _JITTER) * len(x_TD) / clusters))
-    largest = math.ceil((1 + _JITTER) * len(x_TD) / clusters)
-    return constrained_kmeans(
-        x_TD, clusters, inp.generator, smallest=smallest, largest=largest, metric=inp.config.metric
-    ).centroid
+    x_TD = inp.need_sample().x
+    clusters = inp.config.num_routed
+    found = constrained_kmeans(
+        x_TD,
+        clusters,
+        inp.generator,
+        smallest=max(1, math.floor((1 - _JITTER) * len(x_TD) / clusters)),
+        largest=math.ceil((1 + _JITTER) * len(x_TD) / clusters),
+        metric=inp.config.metric,
+        starts=inp.config.kmeans_starts,
+    )
+    return found.centroid
 
 
 def token_labels(x_TD: Tensor, centroid_ND: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def export(model: nn.Module, path: str | Path, *, tokenizer: Any = None) -> str:
     more there, unless s is a power of 2.
 
     What happens in training only is not written: noise of the router, a capacity, the balance loss, a straight-through
-    gradient. `tokenizer` is saved beside the model if given.
+    gradient. `tokenizer` is saved along with the model if given.
 
     Raises `ModelError`, and writes nothing, when the folder is not empty or when no stock architecture has some part of
     the model; the message names the part. `save_pretrained` then writes our own format.

@@ -19,8 +19,8 @@ class Stock:
     """One architecture of transformers.
 
     It fits a model whose features it `has`, and which has all that it `needs`. `widths` gives the neurons of an expert
-    and of the shared block in the file, `config` the fields beside `Source.config`, `mixture` the tensors of one block
-    by their names below the block. `rest` changes the tensors that are no mixture.
+    and of the shared block in the file, `config` the fields in addition to `Source.config`, `mixture` the tensors of
+    one block by their names below the block. `rest` changes the tensors that are no mixture.
     """
 
     name: str

@@ -28,7 +28,7 @@ BOTH = frozenset({"activations", "gradients"})
         ({"split": "gradient"}, BOTH, BOTH),
         ({"split": "gradient", "importance": "activation"}, ACTIVATIONS, ACTIVATIONS),
         ({"split": "residual", "num_shared": 1}, BOTH, BOTH),
-        ({"split": "carved", "num_shared": 1, "importance": "gradient"}, ACTIVATIONS, ACTIVATIONS),
+        ({"split": "cmoe", "num_shared": 1, "importance": "gradient"}, ACTIVATIONS, ACTIVATIONS),
         ({"router_init": "energy"}, ACTIVATIONS, ACTIVATIONS),
         ({"router_init": "analytic"}, NOTHING, NOTHING),
         ({"router": "glu", "router_init": "analytic"}, ACTIVATIONS, ACTIVATIONS),
@@ -45,6 +45,13 @@ def test_importance_follows_the_split_unless_given() -> None:
     assert MoEConfig(split="gradient_share").importance == "gradient"
     assert MoEConfig(split="cluster").importance == "activation"
     assert MoEConfig(split="residual", num_shared=1, importance="activation").importance == "activation"
+
+
+@pytest.mark.parametrize(
+    ("fields", "starts"), [({}, 1), ({"faithful": True}, 10), ({"faithful": True, "clustering_starts": 3}, 3)]
+)
+def test_starts_of_k_means_are_those_of_the_release_in_faithful_mode(fields: dict, starts: int) -> None:
+    assert MoEConfig(**fields).kmeans_starts == starts
 
 
 def test_a_list_of_layers_becomes_a_tuple() -> None:
@@ -76,6 +83,7 @@ def test_a_list_of_layers_becomes_a_tuple() -> None:
         ({"router_init": "centroids"}, "use router_init='energy'"),
         ({"router_init": "centroids", "split": "gradient"}, "clusters='tokens'"),
         ({"split": "residual"}, "set num_shared"),
+        ({"clustering_starts": 0}, "clustering_starts=0 must be 1 or more"),
     ],
 )
 def test_bad_values(fields: dict, message: str) -> None:

@@ -16,7 +16,7 @@ from sparsebench.models.moe.routing.router import LinearRouter
 
 Build = Callable[[str], nn.Module]
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")
-EXCLUSIVE = ("random", "sequential", "cluster", "coact", "gradient", "residual", "carved")
+EXCLUSIVE = ("random", "sequential", "cluster", "coact", "gradient", "residual", "cmoe")
 
 
 def cast(batch: Tensor, dtype: torch.dtype) -> Tensor:

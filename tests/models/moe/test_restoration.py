@@ -21,7 +21,7 @@ def same(before: dict[str, Tensor], model: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("name", DENSE)
-@pytest.mark.parametrize("split", ["random", "cluster", "carved"])
+@pytest.mark.parametrize("split", ["random", "cluster", "cmoe"])
 def test_to_dense_restores_every_bit(name: str, split: str, build: Build, example: Callable, run: Callable) -> None:
     model = build(name)
     before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]

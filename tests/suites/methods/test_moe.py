@@ -72,7 +72,7 @@ def test_attention_experts_leave_the_ffn_dense(setup: Setup) -> None:
     assert not any(isinstance(module, MoEFFN) for module in model.modules())
 
 
-@pytest.mark.parametrize("split", ["carved", "random", "cluster", "residual"])
+@pytest.mark.parametrize("split", ["cmoe", "random", "cluster", "residual"])
 def test_cmoe_and_its_controls_differ_by_the_split_alone(split: Any, setup: Setup) -> None:
     layers = ffns(CMoE(num_shared=1, top_k=5, split=split).prepare(setup.model, setup.context))
     config = layers[0].config

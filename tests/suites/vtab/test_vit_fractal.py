@@ -135,12 +135,12 @@ def test_gradients_are_those_of_the_summed_loss(setup: Setup) -> None:
         assert dh[TOKENS + 5, neuron].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
 
 
-SPLITS = ("random", "sequential", "cluster", "coact", "gradient", "residual", "carved")
+SPLITS = ("random", "sequential", "cluster", "coact", "gradient", "residual", "cmoe")
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_all_experts_together_are_the_dense_network(setup: Setup, split: Any) -> None:
-    shared = 1 if split in ("residual", "carved") else 0
+    shared = 1 if split in ("residual", "cmoe") else 0
     config = MoEConfig(num_experts=4, num_shared=shared, top_k=4 - shared, split=split, score="none", scale="exact")
     inputs = setup.context.batches()[0][0]
     model = convert(copy.deepcopy(setup.model), config, calibration(setup.model, setup.context, gradients=True))

@@ -38,7 +38,7 @@ EVERYTHING = MoEConfig(
     layers=(1,),
     attn=AttnMoEConfig(num_experts=4, top_k=3),
 )
-ANALYTIC = MoEConfig(num_experts=5, num_shared=2, split="carved", router="glu", router_init="analytic", score="sigmoid")
+ANALYTIC = MoEConfig(num_experts=5, num_shared=2, split="cmoe", router="glu", router_init="analytic", score="sigmoid")
 CASES = {
     "llama": ("llama", PLAIN),
     "llama, everything": ("llama", EVERYTHING),
@@ -239,12 +239,16 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
 
 
 def test_folders_of_older_versions_load(tmp_path: Path, build: Callable[[str], nn.Module]) -> None:
-    """The switch `faithful` had another name in their recipes."""
-    config = MoEConfig(num_experts=4, faithful=True, attn=AttnMoEConfig(num_experts=2, top_k=1, faithful=True))
-    save_pretrained(convert(build("llama"), config), tmp_path / "new")
+    """The switch `faithful` and the split "cmoe" had other names in their recipes."""
+    attn = AttnMoEConfig(num_experts=2, top_k=1, faithful=True)
+    config = MoEConfig(num_experts=4, num_shared=1, split="cmoe", faithful=True, attn=attn)
+    model = convert(build("llama"), config, [torch.arange(3, 20)[None]])
+    save_pretrained(model, tmp_path / "new")
     recipe = tmp_path / "new" / RECIPE
     text = recipe.read_text(encoding="utf-8")
     assert text.count('"faithful"') == 6  # in each of two layers: of the FFN, of the attention, and of both in one
-    recipe.write_text(text.replace('"faithful"', '"strict_release"'), encoding="utf-8")
+    assert text.count('"cmoe"') == 2
+    older = text.replace('"faithful"', '"strict_release"').replace('"cmoe"', '"carved"')
+    recipe.write_text(older, encoding="utf-8")
     layer = from_pretrained(tmp_path / "new").model.layers[0]
     assert layer.mlp.config == config and layer.self_attn.config == config.attn
