@@ -1,7 +1,7 @@
 """The small GraphsGPT that was pre-trained on MOSES by `pretraining`, 2.1 million parameters, one to eight words.
 
 Two stages of two processes, as its card says: 5,000 steps with heads side by side, by an earlier form of the script,
-and 4,000 with `--go-on-from`, `--grow 0 --learning-rate 0.0015 --matrix-rate 0.005 --request-share 0.5`.
+and 4,000 with `--go-on-from`, `--grow 0 --learning-rate 0.0015 --matrix-rate 0.005 --condition-fraction 0.5`.
 """
 
 from hashlib import sha256

@@ -19,7 +19,7 @@ from ..contracts.method import Method
 from ..contracts.task import LoadBackbone, Outcome
 from ..contracts.traits import Backbone
 from ..prediction.task import Examples, PredictionTask, Splits
-from .generation_task import FAMILY as GENERATOR
+from .families import GENERATOR
 
 SPLIT_SEED = 0
 """Of the scaffold balanced split: one split for every cell; the seed of a cell does not change it."""
@@ -50,7 +50,7 @@ class MoleculeTask(PredictionTask):
     def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As every prediction task, with the physical unit of the target on the RMSE.
 
-        `details` say which share of all molecules the body refused, if it can: they have the features of no molecule.
+        `details` say which fraction of all molecules was refused, if known: they have the features of no molecule.
         """
         bodies: list[Any] = []
 
@@ -60,8 +60,9 @@ class MoleculeTask(PredictionTask):
 
         outcome = super().run(method, load, context)
         outcome.metrics = _with_unit(outcome.metrics, _load(type(self))[1])
-        refused = getattr(bodies[-1], "refused_share", None)
-        outcome.details = outcome.details if refused is None else {**outcome.details, "refused_share": refused}
+        refused = getattr(bodies[-1], "refused_fraction", None)
+        if refused is not None:
+            outcome.details = {**outcome.details, "refused_fraction": refused}
         return outcome
 
 
@@ -90,4 +91,9 @@ def _load(task: type[MoleculeTask]) -> tuple[Splits, str]:
 
 
 def _with_unit(metrics: Mapping[str, Metric], unit: str) -> dict[str, Metric]:
-    return {name: metric if metric.unit else replace(metric, unit=unit) for name, metric in metrics.items()}
+    """The metrics, with `unit` where they have none."""
+    found = dict(metrics)
+    for name, metric in metrics.items():
+        if not metric.unit:
+            found[name] = replace(metric, unit=unit)
+    return found

@@ -5,7 +5,7 @@ In a comparison of 25 embedding models on 25 sets (arXiv 2508.06199), almost non
 
 import torch
 
-from ..bodies import FingerprintBody
+from ..features.fingerprint import FingerprintBody
 
 SOURCES = ()
 FAMILY = "fingerprint"

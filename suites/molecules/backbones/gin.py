@@ -8,7 +8,7 @@ import re
 
 import torch
 
-from ..bodies import GraphBody
+from ..features.graph import GraphBody
 
 SOURCES = ()
 RANDOM_WEIGHTS = True

@@ -6,8 +6,7 @@ weights are our own small model, which comes with this package.
 
 import torch
 
-from ..graph2seq_body import Graph2SeqBody
-from ..pooling import pool_of
+from ..features.graph2seq import Graph2SeqBody, pool_of
 
 SOURCES = ()
 FAMILY = "molecule encoder"

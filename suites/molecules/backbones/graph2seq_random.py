@@ -6,8 +6,8 @@ its random features are worth.
 
 import torch
 
-from ..graph2seq_body import Graph2SeqBody
-from ..pooling import pool_of, random_encoder
+from ..features.graph2seq import Graph2SeqBody, pool_of
+from ..random_weights import random_encoder
 
 SOURCES = ()
 RANDOM_WEIGHTS = True

@@ -9,7 +9,7 @@ import torch
 
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Vocabulary
 
-from ..pooling import random_model
+from ..random_weights import random_model
 
 SOURCES = ()
 FAMILY = "molecule generator"

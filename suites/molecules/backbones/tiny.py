@@ -2,7 +2,7 @@
 
 import torch
 
-from ..bodies import GraphBody
+from ..features.graph import GraphBody
 
 SOURCES = ()
 RANDOM_WEIGHTS = True

@@ -2,8 +2,8 @@
 
 import torch
 
-from ..graph2seq_body import Graph2SeqBody
-from ..pooling import pool_of, random_model, tiny_config
+from ..features.graph2seq import Graph2SeqBody, pool_of
+from ..random_weights import random_model, tiny_config
 
 SOURCES = ()
 RANDOM_WEIGHTS = True

@@ -11,7 +11,7 @@ FAMILY = "molecule generator"
 
 def load(generator: torch.Generator, argument: str | None = None) -> GraphsGPT:
     """Both halves. Raises ValueError for an argument: there is nothing to choose."""
-    from ..pooling import random_model, tiny_config
+    from ..random_weights import random_model, tiny_config
 
     if argument is not None:
         raise ValueError(f"backbone 'tiny_generator' takes no argument, not {argument!r}")

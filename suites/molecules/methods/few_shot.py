@@ -1,8 +1,8 @@
 """Few-shot sampling: molecules from the words of reference molecules with Gaussian noise
 
-GraphsGPT (Gao et al., arXiv 2402.02464) generates so: encode molecules of the training set, add noise of deviation s to
-their words, decode greedily. The words are normed, so 1 is their own size. Novelty is measured against the set that the
-references come from.
+GraphsGPT (Gao et al., arXiv 2402.02464) generates so: encode molecules of the training set, add noise of standard
+deviation s to their words, decode greedily. The words are normed, so 1 is their own size. Novelty is measured against
+the set that the references come from.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from torch import nn
 from ...contracts.context import Context
 from ...contracts.method import Method
 from ...contracts.traits import Backbone, TaskTraits
-from ..generation_task import Drawing, GenerationTask, Sampler
+from ..generation.sampler import Sampler, SamplingConfig
+from ..generation.task import GenerationTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class FewShot(Method):
     """`noise` is s of the paper."""
 
     noise: float = 1.0
-    """Deviation of what is added to every number of the words."""
+    """Standard deviation of what is added to every number of the words."""
     constrained: bool = True
     """Replace edges that are not allowed; without, a molecule with one is invalid."""
     num_words: int | None = None
@@ -35,5 +36,6 @@ class FewShot(Method):
         return None if good else "this task asks for no molecules like others"
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
-        """The model with this way of drawing."""
-        return Sampler(backbone, Drawing(noise=self.noise, constrained=self.constrained, num_words=self.num_words))
+        """The model with this way of sampling."""
+        config = SamplingConfig(noise=self.noise, constrained=self.constrained, num_words=self.num_words)
+        return Sampler(backbone, config)

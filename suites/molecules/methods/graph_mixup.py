@@ -26,6 +26,7 @@ from ...contracts.traits import Backbone, TaskTraits
 from ...prediction.frozen_features import cut
 from ...prediction.task import Paired, PredictionData, PredictionTask, Predictor, predict
 from ...training.loop import TrainedMethod
+from ..families import ENCODER
 
 
 @runtime_checkable
@@ -71,7 +72,7 @@ class GraphMixup(TrainedMethod):
         """Only Graph2Seq has graph words, and only what is predicted has labels to mix."""
         if not issubclass(task, PredictionTask):
             return "this task has no labels to mix" if task.trains else "this task does not train"
-        return None if backbone.family == "molecule encoder" else "the backbone gives no graph words of molecules"
+        return None if backbone.family == ENCODER else "the backbone gives no graph words of molecules"
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The backbone with all, or the head, trainable. Raises NotApplicable where it cannot decode and must."""

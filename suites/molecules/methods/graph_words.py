@@ -12,7 +12,7 @@ from torch import nn
 from ...contracts.context import Context
 from ...contracts.traits import Backbone, TaskTraits
 from ...training.loop import TrainedMethod
-from ..generation_task import GenerationTask
+from ..generation.task import GenerationTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class GraphWords(TrainedMethod):
         return None if task.trains else "this task does not train"
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
-        """The backbone without its further words; requests, which this task does not make, stay as they are."""
+        """The backbone without its further words; conditions, which this task does not use, stay as they are."""
         backbone.keep_words(self.words).requires_grad_(True)
         if backbone.encoder.condition is not None:
             backbone.encoder.condition.requires_grad_(False)

@@ -1,9 +1,9 @@
-"""Sampling: molecules drawn edge by edge at a temperature, by request
+"""Sampling: molecules sampled edge by edge at a temperature, from a condition
 
-What a request asks for (a scaffold, properties, nothing) is encoded into words, from which the decoder draws. This is
-how the bare model draws, too, and molecules that should have a scaffold start as it. The options are controls: `heed:
-false` ignores what is asked for, `keep_scaffold: false` lets the scaffold steer alone, `constrained: false` lets the
-model write molecules that do not exist.
+A condition (a scaffold, properties, nothing) is encoded into words, from which the decoder samples. This is how the
+bare model samples, too, and molecules that should have a scaffold start as it. The options are controls:
+`use_condition: false` ignores what is asked for, `scaffold_prefix: false` lets the scaffold steer alone, `constrained:
+false` lets the model write molecules that do not exist.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,21 @@ from torch import nn
 from ...contracts.context import Context
 from ...contracts.method import Method
 from ...contracts.traits import Backbone, TaskTraits
-from ..generation_task import Drawing, GenerationTask, Sampler
+from ..generation.sampler import Sampler, SamplingConfig
+from ..generation.task import GenerationTask
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Method):
-    """Ways to draw, and controls."""
+    """Ways to sample, and controls."""
 
     temperature: float = 1.0
     """0 takes the most likely edge."""
     constrained: bool = True
     """Replace edges that are not allowed; without, a molecule with one is invalid."""
-    heed: bool = True
-    """False is the control that leaves out what is asked for."""
-    keep_scaffold: bool = True
+    use_condition: bool = True
+    """False is the control that ignores what is asked for."""
+    scaffold_prefix: bool = True
     """Start as the scaffold that is asked for; without, it only steers."""
     num_words: int | None = None
     """How many of the model's words to use; None uses all."""
@@ -39,5 +40,5 @@ class Sampling(Method):
         return None if issubclass(task, GenerationTask) else "this task generates nothing"
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
-        """The model with this way of drawing."""
-        return Sampler(backbone, Drawing(**vars(self)))
+        """The model with this way of sampling."""
+        return Sampler(backbone, SamplingConfig(**vars(self)))

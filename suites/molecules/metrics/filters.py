@@ -10,7 +10,7 @@ from rdkit import Chem, DataStructs
 
 from sparsebench.reports.record import Metric
 
-from .share import share
+from .fraction import fraction
 
 ATOMS = frozenset({"C", "N", "S", "O", "F", "Cl", "Br", "H"})
 LARGEST_RING = 7
@@ -49,8 +49,8 @@ def patterns(smarts: Sequence[str]) -> Patterns:
 
 
 def filters(molecules: Sequence[Chem.Mol], forbidden: Patterns) -> Metric:
-    """Share of molecules that pass. Raises ValueError without molecules."""
-    return share(sum(passes(molecule, forbidden) for molecule in molecules), len(molecules))
+    """Fraction of molecules that pass. Raises ValueError without molecules."""
+    return fraction(sum(passes(molecule, forbidden) for molecule in molecules), len(molecules))
 
 
 def passes(molecule: Chem.Mol, forbidden: Patterns) -> bool:

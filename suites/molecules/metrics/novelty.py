@@ -5,11 +5,11 @@ from collections.abc import Set as AbstractSet
 
 from sparsebench.reports.record import Metric
 
-from .share import share
+from .fraction import fraction
 
 
 def novelty(smiles: Sequence[str], training: Collection[str]) -> Metric:
-    """Share of the distinct generated molecules that are not in ``training``, both as canonical SMILES strings.
+    """Fraction of the distinct generated molecules that are not in ``training``, both as canonical SMILES strings.
 
     Strings are compared, so both sides must be canonical in the same version of RDKit. The strings of MOSES are older
     than ours: 2 of a random 10,000 of its training set differ from RDKit 2026.9's, too few to re-write 1.6 million.
@@ -17,4 +17,4 @@ def novelty(smiles: Sequence[str], training: Collection[str]) -> Metric:
     """
     known = training if isinstance(training, AbstractSet) else set(training)
     distinct = set(smiles)
-    return share(len(distinct - known), len(distinct))
+    return fraction(len(distinct - known), len(distinct))

@@ -7,7 +7,7 @@ from rdkit import Chem, rdBase
 
 from sparsebench.reports.record import Metric
 
-from .share import share
+from .fraction import fraction
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def read(generated: Sequence[str | None]) -> Generated:
 
 
 def validity(generated: Generated) -> Metric:
-    """Share of valid entries. Raises ValueError without entries."""
-    return share(len(generated.smiles), generated.entries)
+    """Fraction of valid entries. Raises ValueError without entries."""
+    return fraction(len(generated.smiles), generated.entries)

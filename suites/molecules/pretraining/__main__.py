@@ -20,15 +20,13 @@ from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 
 from .batches import Batches
 from .card import write_model
-from .corpus import Corpus, build_corpus, read_smiles
+from .corpus import Corpus, Stream, build_corpus, read_smiles
 from .loop import Settings, pretrain
 
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder for the corpus, the state and the trained model.")],
-    smiles: Annotated[
-        Path | None, typer.Option(help="Text file, SMILES first in each line; MOSES if left out.")
-    ] = None,
+    smiles: Annotated[Path | None, typer.Option(help="Text file, SMILES first in each line; by default MOSES.")] = None,
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
     ] = None,
@@ -44,30 +42,32 @@ def main(
     layers: Annotated[int, typer.Option(help="Of each half.")] = 4,
     heads: Annotated[int, typer.Option(help="Of each layer.")] = 4,
     words: Annotated[int, typer.Option(help="K, the graph words of a molecule.")] = 8,
-    word_dropout: Annotated[float, typer.Option(help="Share of the steps with 1..K words.")] = 0.3,
-    requests: Annotated[
+    word_dropout: Annotated[float, typer.Option(help="Fraction of the steps with 1..K words.")] = 0.3,
+    conditions: Annotated[
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
     ] = 300_000,
-    request_share: Annotated[float, typer.Option(help="Share of the steps that learn requests.")] = 0.3,
-    grow: Annotated[float, typer.Option(help="Share of the steps in which molecules grow to their length.")] = 0.4,
+    condition_fraction: Annotated[float, typer.Option(help="Fraction of the steps that learn conditions.")] = 0.3,
+    grow: Annotated[float, typer.Option(help="Fraction of the steps in which molecules grow to their length.")] = 0.4,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of weights, order and requests.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, order and conditions.")] = 0,
 ) -> None:
     """Pre-train GraphsGPT."""
     torch.set_num_threads(threads)
     state = PartialState(cpu=not torch.cuda.is_available())
+    if not conditions:
+        condition_fraction = 0.0
     settings = Settings(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
         matrix_rate=matrix_rate,
-        request_share=request_share if requests else 0.0,
+        condition_fraction=condition_fraction,
         word_dropout=word_dropout,
         grow=grow,
         seed=seed,
     )
-    corpus = _corpus(out / "corpus", smiles, requests, workers)
+    corpus = _corpus(out / "corpus", smiles, conditions, workers)
     config = GraphsGPTConfig.of(
         corpus.molecules.vocabulary,
         num_words=words,
@@ -75,7 +75,7 @@ def main(
         intermediate_size=4 * width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        properties=corpus.statistics() if requests else None,
+        properties=corpus.statistics() if conditions else None,
         autoregressive_heads=True,
         seed=seed,
     )
@@ -83,7 +83,7 @@ def main(
     batches = Batches(
         corpus=corpus,
         batch_size=batch_size,
-        request_share=settings.request_share,
+        condition_fraction=condition_fraction,
         num_words=fresh.config.num_words,
         word_dropout=word_dropout,
         seed=seed,
@@ -91,19 +91,25 @@ def main(
     )
     model, seconds = pretrain(fresh, batches, settings, out)
     if state.is_main_process:
-        test = moses("test") if smiles is None else [] if held_out is None else list(read_smiles(held_out))
+        test: list[str] = []
+        if smiles is None:
+            test = moses("test")
+        elif held_out is not None:
+            test = list(read_smiles(held_out))
         write_model(out, model, settings, corpus, test, seconds, go_on_from)
 
 
-def _corpus(folder: Path, smiles: Path | None, requests: int, workers: int) -> Corpus:
+def _corpus(folder: Path, smiles: Path | None, conditions: int, workers: int) -> Corpus:
     """The main process prepares what the others then open."""
-    stream = partial(moses, "train") if smiles is None else partial(read_smiles, smiles)
+    stream: Stream = partial(moses, "train")
+    if smiles is not None:
+        stream = partial(read_smiles, smiles)
     with PartialState().main_process_first():
-        return build_corpus(folder, stream, requests=requests, workers=workers, canonical=smiles is None)
+        return build_corpus(folder, stream, conditions=conditions, workers=workers, canonical=smiles is None)
 
 
 def trained(folder: Path) -> GraphsGPT:
-    """The trained model with chained heads, which change nothing before they are trained."""
+    """The trained model with autoregressive heads, which change nothing before they are trained."""
     config = GraphsGPTConfig.from_pretrained(folder)
     config.autoregressive_heads = True
     model = GraphsGPT.from_pretrained(folder, config=config, dtype=torch.float32)

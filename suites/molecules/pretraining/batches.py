@@ -15,18 +15,23 @@ from sparsebench.models.graphsgpt import TokenBatch, collate, length_batches
 from ...contracts.seeds import derive_seed
 from .corpus import Corpus
 
+# Shapes: B molecules, L tokens, P properties.
+
 SHORTEST = 9
+"""Tokens that molecules begin with at the first step, where they grow."""
 WITH_SCAFFOLD = 0.3
-"""Share of the steps of requests that ask for scaffolds."""
-FREE, KEEP = 0.25, 0.5
-"""Share of the requests that ask for no property, and of each property that the others ask for."""
+"""Fraction of the conditional steps whose condition is a scaffold."""
+NO_PROPERTY = 0.25
+"""Fraction of the conditions that ask for no property."""
+EACH_PROPERTY = 0.5
+"""How often each property is asked for in the other conditions."""
 NO_TOKENS = np.zeros((4, 0), dtype=np.int16)
 Kind = Literal["own", "properties", "scaffold"]
 
 
 class Step(NamedTuple):
-    """Molecules to be written, and the request for them: scaffolds and properties (B, P), None for the molecules
-    themselves; `num_words` K' for this step, None for all."""
+    """Molecules to be written, and the condition for them: scaffolds (`source`) and properties (`wanted`, (B, P)), None
+    for the molecules themselves; `num_words` K' for this step, None for all."""
 
     batch: TokenBatch
     source: TokenBatch | None
@@ -36,9 +41,9 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """Molecules are to be written from their own words, or, in `request_share` of the steps, from requests: for
-    properties, or for a scaffold, with which the molecule then begins, and properties. All processes have the same kind
-    of step and the same K'.
+    """Molecules are to be written from their own words, or, in `condition_fraction` of the steps, from a condition:
+    properties, or a scaffold, with which the molecule then begins, and properties. All processes have the same kind of
+    step and the same K'.
 
     In the first `grow` steps molecules to be written are cut: to the first 9 tokens at the start, to all at the end.
     Short beginnings teach how atoms are found by their number; without, the loss after 600 steps on MOSES is that of
@@ -47,7 +52,7 @@ class Batches:
 
     corpus: Corpus
     batch_size: int
-    request_share: float
+    condition_fraction: float
     num_words: int
     word_dropout: float
     seed: int
@@ -55,22 +60,37 @@ class Batches:
 
     def step(self, step: int, rank: int = 0, processes: int = 1) -> Step:
         """What process `rank` sees at `step`; every epoch takes each molecule once, in batches of similar length."""
-        draw = np.random.default_rng(derive_seed(self.seed, "kind", step))
-        kind, fewer = self._kind(draw), draw.random() < self.word_dropout
-        words = int(draw.integers(1, self.num_words + 1)) if fewer else None
+        # All processes draw the kind and K' from the same seed; only the rows and what is asked for differ.
+        rng = np.random.default_rng(derive_seed(self.seed, "kind", step))
+        kind = self._kind(rng)
+        num_words = self._num_words(rng)
         rows = self._rows(kind, step * processes + rank)
         if kind == "own":
-            return Step(self._beginning(self.corpus.molecules.batch(rows), step), None, None, words)
+            batch = self.corpus.molecules.batch(rows)
+            return Step(self._beginning(batch, step), None, None, num_words)
         wanted = self._wanted(rows, np.random.default_rng(derive_seed(self.seed, "request", step, rank)))
         if kind == "scaffold":
-            source, batch = self.corpus.scaffolds.batch(rows), self.corpus.grown.batch(rows)
+            source = self.corpus.scaffolds.batch(rows)
+            batch = self.corpus.grown.batch(rows)
         else:
-            source, batch = collate([NO_TOKENS] * len(rows)), self.corpus.molecules.batch(self.corpus.rows[rows])
-        return Step(self._beginning(batch, step), source, wanted, words)
+            source = collate([NO_TOKENS] * len(rows))
+            batch = self.corpus.molecules.batch(self.corpus.rows[rows])
+        return Step(self._beginning(batch, step), source, wanted, num_words)
 
-    def _kind(self, draw: np.random.Generator) -> Kind:
-        place = draw.random() / self.request_share if self.request_share else 1.0
-        return "own" if place >= 1 else "scaffold" if place < WITH_SCAFFOLD else "properties"
+    def _kind(self, rng: np.random.Generator) -> Kind:
+        if not self.condition_fraction:
+            return "own"
+        place = rng.random() / self.condition_fraction  # below 1 in that fraction of the steps, uniform there
+        if place >= 1:
+            return "own"
+        if place < WITH_SCAFFOLD:
+            return "scaffold"
+        return "properties"
+
+    def _num_words(self, rng: np.random.Generator) -> int | None:
+        if rng.random() >= self.word_dropout:
+            return None
+        return int(rng.integers(1, self.num_words + 1))
 
     def _beginning(self, batch: TokenBatch, step: int) -> TokenBatch:
         if step >= self.grow:
@@ -79,17 +99,18 @@ class Batches:
         return beginning(batch, SHORTEST + (longest - SHORTEST) * step // self.grow)
 
     def _rows(self, kind: Kind, index: int) -> np.ndarray:
-        """Numbers of molecules, or of requests."""
+        """Numbers of molecules, or of conditions."""
         filled = int((_lengths(self, kind) > 0).sum())
         epoch, place = divmod(index, -(-filled // self.batch_size))
         return _epoch(self, kind, epoch)[place]
 
-    def _wanted(self, rows: np.ndarray, draw: np.random.Generator) -> Tensor:
-        """Properties (B, P) of which some are asked for."""
-        values = self.corpus.values[rows].copy()
-        free = draw.random((len(rows), 1)) < FREE
-        values[free | (draw.random(values.shape) >= KEEP)] = np.nan
-        return torch.from_numpy(values)
+    def _wanted(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Properties of which some are asked for; NaN for the others."""
+        values_BP = self.corpus.values[rows].copy()
+        none_B1 = rng.random((len(rows), 1)) < NO_PROPERTY
+        dropped_BP = rng.random(values_BP.shape) >= EACH_PROPERTY
+        values_BP[none_B1 | dropped_BP] = np.nan
+        return torch.from_numpy(values_BP)
 
 
 @lru_cache(maxsize=3)
@@ -97,8 +118,9 @@ def _lengths(batches: Batches, kind: Kind) -> np.ndarray:
     corpus = batches.corpus
     if kind == "scaffold":
         return corpus.grown.lengths
-    lengths = corpus.molecules.lengths
-    return lengths if kind == "own" else lengths[corpus.rows]
+    if kind == "own":
+        return corpus.molecules.lengths
+    return corpus.molecules.lengths[corpus.rows]
 
 
 @lru_cache(maxsize=3)
@@ -110,15 +132,15 @@ def _epoch(batches: Batches, kind: Kind, epoch: int) -> list[np.ndarray]:
 
 def beginning(batch: TokenBatch, tokens: int) -> TokenBatch:
     """The first `tokens` tokens of each molecule, and the atom after them if its edge is the last of them."""
-    column = torch.arange(batch.mask.shape[1])
-    there = (column < tokens) | ((column == tokens) & batch.is_node)
-    keep = (batch.mask & there)[:, : tokens + 1]
     width = tokens + 1
+    column_L = torch.arange(batch.mask.shape[1])
+    kept_BL = (column_L < tokens) | ((column_L == tokens) & batch.is_node)
+    mask_BL = (batch.mask & kept_BL)[:, :width]
     return TokenBatch(
-        tokens=batch.tokens[:, :width] * keep,
-        positions=batch.positions[:, :width] * keep.unsqueeze(2),
-        is_node=batch.is_node[:, :width] & keep,
-        mask=keep,
-        lengths=keep.sum(1),
-        block=batch.block[:, :width] * keep,
+        tokens=batch.tokens[:, :width] * mask_BL,
+        positions=batch.positions[:, :width] * mask_BL.unsqueeze(2),
+        is_node=batch.is_node[:, :width] & mask_BL,
+        mask=mask_BL,
+        lengths=mask_BL.sum(1),
+        block=batch.block[:, :width] * mask_BL,
     )

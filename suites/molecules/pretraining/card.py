@@ -13,12 +13,13 @@ from accelerate import PartialState
 
 from sparsebench.models.graphsgpt import GraphsGPT
 
-from ..generation_task import Drawing, Sampler
-from ..reconstruction import reconstruct
+from ..generation.reconstruction import reconstruct
+from ..generation.sampler import Sampler, SamplingConfig
 from .corpus import Corpus
 from .loop import Settings
 
-HELD_OUT, SAMPLES = 1000, 1000
+HELD_OUT = 1000
+SAMPLES = 1000
 
 
 def write_model(
@@ -36,36 +37,45 @@ def write_model(
     rounded.load_state_dict(model.cpu().state_dict())
     rounded.half().save_pretrained(folder)
     rounded = rounded.float().eval()
+    origin = None
+    if start is not None:
+        origin = json.loads((start / "card.json").read_text(encoding="utf-8"))
     found = {
         "model": "GraphsGPT, improved mode: both halves and heads",
         "parameters": sum(weight.numel() for weight in rounded.parameters()),
-        "molecules": {"in the corpus": len(corpus.molecules.ok), "with requests": len(corpus.scaffolds)},
+        "molecules": {"in the corpus": len(corpus.molecules.ok), "with conditions": len(corpus.scaffolds)},
         "settings": asdict(settings),
-        "went on from": None if start is None else json.loads((start / "card.json").read_text(encoding="utf-8")),
+        "went on from": origin,
         "processes": PartialState().num_processes,
         "seconds": round(seconds),
         "threads of each process": torch.get_num_threads(),
         "held-out molecules": min(HELD_OUT, len(test)),
         "exact reconstruction": reconstruction(rounded, test[:HELD_OUT]),
-        "drawn without a request": samples(rounded, settings.seed),
+        "sampled without a condition": samples(rounded, settings.seed),
         "versions": {name: version(name) for name in ("torch", "transformers", "rdkit", "numpy")},
     }
     (folder / "card.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def reconstruction(model: GraphsGPT, smiles: Sequence[str]) -> dict[str, float]:
-    """Share of the molecules that come back exactly (canonical SMILES without stereo), by number of words."""
-    metrics = reconstruct(Sampler(model), smiles).metrics if smiles else {}
-    return {name: round(metric.value, 4) for name, metric in metrics.items() if name != "exact"}
+    """Fraction of the molecules that come back exactly (canonical SMILES without stereo), by number of words."""
+    if not smiles:
+        return {}
+    metrics = dict(reconstruct(Sampler(model), smiles).metrics)
+    del metrics["exact"]
+    return {name: round(metric.value, 4) for name, metric in metrics.items()}
 
 
 def samples(model: GraphsGPT, seed: int) -> dict[str, float]:
-    """Validity, without and with constraints, and uniqueness of molecules drawn at temperature 1 without a request."""
+    """Validity, without and with constraints, and uniqueness of molecules sampled at temperature 1 without a condition;
+    empty for a model that takes none."""
     found: dict[str, float] = {}
-    for constrained in (False, True) if model.config.properties else ():
-        draw = torch.Generator().manual_seed(seed)
-        made = Sampler(model, Drawing(constrained=constrained)).draw(SAMPLES, (), draw)
-        valid = [one.smiles for one in made if one.status == "ok"]
-        name = "constrained" if constrained else "free"
-        found |= {f"valid, {name}": len(valid) / len(made), f"unique, {name}": len(set(valid)) / max(1, len(valid))}
+    if not model.config.properties:
+        return found
+    for name, constrained in (("free", False), ("constrained", True)):
+        generator = torch.Generator().manual_seed(seed)
+        generated = Sampler(model, SamplingConfig(constrained=constrained)).sample(SAMPLES, (), generator)
+        valid = [one.smiles for one in generated if one.status == "ok"]
+        found[f"valid, {name}"] = len(valid) / len(generated)
+        found[f"unique, {name}"] = len(set(valid)) / max(1, len(valid))
     return found

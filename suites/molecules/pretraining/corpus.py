@@ -25,15 +25,15 @@ from sparsebench.models.graphsgpt import (
 
 CHUNK = 256
 NAMES = tuple(sorted(PROPERTIES))
-"""The properties in the order of the columns of a request (`GraphsGPTConfig.property_names`)."""
+"""The properties in the order of the columns of a condition (`GraphsGPTConfig.property_names`)."""
 _ORDER = [PROPERTIES.index(name) for name in NAMES]
 Stream = Callable[[], Iterable[str]]
-"""Gives the SMILES strings anew at each call."""
+"""Gives the SMILES strings, from the start at each call."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
-    """N molecules with tokens. Requests can be made of R of them, `rows` int64 (R,), evenly spaced over the N.
+    """N molecules with tokens. Conditions can be made of R of them, `rows` int64 (R,), evenly spaced over the N.
 
     There are their scaffolds, R molecules of which those without rings have no tokens; the same molecules in an order
     that begins with the scaffold, `grown`, without tokens where there is no scaffold; and their `values`, float32
@@ -47,16 +47,19 @@ class Corpus:
     values: np.ndarray
 
     def statistics(self) -> dict[str, tuple[float, float]]:
-        """Mean and deviation of each property, for `GraphsGPTConfig.properties`."""
-        mean, deviation = np.nanmean(self.values, axis=0), np.nanstd(self.values, axis=0)
-        rows = zip(NAMES, mean.tolist(), deviation.tolist(), strict=True)
-        return {name: (round(m, 4), max(round(d, 4), 1e-4)) for name, m, d in rows}
+        """Mean and standard deviation of each property, for `GraphsGPTConfig.properties`."""
+        means = np.nanmean(self.values, axis=0).tolist()
+        deviations = np.nanstd(self.values, axis=0).tolist()
+        found = {}
+        for name, mean, deviation in zip(NAMES, means, deviations, strict=True):
+            found[name] = (round(mean, 4), max(round(deviation, 4), 1e-4))
+        return found
 
 
-def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 2, canonical: bool = False) -> Corpus:
-    """Prepare `folder`, or open what lies there; a part that was broken off is made anew.
+def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int = 2, canonical: bool = False) -> Corpus:
+    """Prepare `folder`, or open what lies there; a part that was broken off is made again.
 
-    The stream may have any length. `requests`: for how many molecules scaffolds and properties are computed;
+    The stream may have any length. `conditions`: for how many molecules scaffolds and properties are computed;
     `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,14 +67,16 @@ def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 
         with TokenizerPool(Vocabulary.improved(), workers, canonical_strings=canonical) as pool:
             build_store(folder / "molecules", stream(), pool)
     molecules = open_store(folder / "molecules")
-    rows = np.arange(min(requests, len(molecules))) * (len(molecules) // max(1, min(requests, len(molecules))))
+    count = min(conditions, len(molecules))
+    rows = np.arange(count) * (len(molecules) // max(1, count))
     if not (folder / "requests").exists():
         chosen = set(rows.tolist())
-        _describe_all(folder / "requests", [s for row, s in enumerate(stream()) if row in chosen], workers)
+        smiles = [text for row, text in enumerate(stream()) if row in chosen]
+        _describe_all(folder / "requests", smiles, workers)
     scaffolds = open_store(folder / "requests" / "scaffolds")
     if len(scaffolds) != len(rows):
         raise ValueError(
-            f"{folder} was prepared for {len(scaffolds)} requests, not {len(rows)}: remove it or ask for as many"
+            f"{folder} was prepared for {len(scaffolds)} conditions, not {len(rows)}: remove it or ask for as many"
         )
     return Corpus(
         molecules=molecules,
@@ -83,7 +88,7 @@ def build_corpus(folder: Path, stream: Stream, *, requests: int, workers: int = 
 
 
 def read_smiles(file: Path) -> Iterator[str]:
-    """The first column of each line of a text file, whatever its size; a header "smiles" is left out."""
+    """The first column of each line of a text file, whatever its size; a header "smiles" is skipped."""
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines):
             text = line.replace(",", " ").split()

@@ -33,7 +33,7 @@ class Settings:
     weight_decay: float = 0.01
     warmup: float = 0.02
     clip: float = 1.0
-    request_share: float = 0.3
+    condition_fraction: float = 0.3
     word_dropout: float = 0.3
     grow: float = 0.4
     save_every: int = 500
@@ -48,7 +48,7 @@ def pretrain(model: GraphsGPT, batches: Batches, settings: Settings, folder: Pat
     what it would have given without the stop (up to the rounding of kernels). Start it by `torchrun` for more than one
     process.
     """
-    handler = DistributedDataParallelKwargs(find_unused_parameters=True)  # steps without requests leave some out
+    handler = DistributedDataParallelKwargs(find_unused_parameters=True)  # steps without conditions leave some unused
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[handler])
     model = model.to(accelerator.device).train()
     optimizers = _optimizers(model, settings)
@@ -70,16 +70,15 @@ Optimizers = tuple[torch.optim.Optimizer, torch.optim.Optimizer]
 
 def _optimizers(model: GraphsGPT, settings: Settings) -> Optimizers:
     """Muon for the matrices of the layers, AdamW for embeddings, norms, codes and heads."""
-    matrices = [
-        weight for half in (model.encoder, model.decoder) for weight in half.layers.parameters() if weight.ndim == 2
-    ]
+    layers = [*model.encoder.layers.parameters(), *model.decoder.layers.parameters()]
+    matrices = [weight for weight in layers if weight.ndim == 2]
     known = {id(weight) for weight in matrices}
-    rest = [
-        group | {"params": [weight for weight in group["params"] if id(weight) not in known]}
-        for group in parameter_groups(model, settings.weight_decay)
-    ]
+    others = []
+    for group in parameter_groups(model, settings.weight_decay):
+        weights = [weight for weight in group["params"] if id(weight) not in known]
+        others.append(group | {"params": weights})
     muon = torch.optim.Muon(matrices, lr=1.0, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return muon, torch.optim.AdamW(rest, lr=1.0, betas=(0.9, 0.95))
+    return muon, torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95))
 
 
 def _step(
@@ -128,12 +127,16 @@ class _Progress:
     """Lines on the terminal of the main process: mean loss since the last line, speed and what is left."""
 
     def __init__(self, settings: Settings, first: int, accelerator: Accelerator) -> None:
-        self.settings, self.first, self.show_lines = settings, first, accelerator.is_main_process
-        self.start, self.losses = perf_counter(), []
+        self.settings = settings
+        self.first = first
+        self.show_lines = accelerator.is_main_process
+        self.start = perf_counter()
+        self.losses: list[torch.Tensor] = []
 
     def show(self, step: int, loss: torch.Tensor) -> None:
         self.losses.append(loss)
-        done, total = step + 1, self.settings.steps
+        done = step + 1
+        total = self.settings.steps
         if not self.show_lines or (done % self.settings.log_every and done != total):
             return
         rate = (done - self.first) / (perf_counter() - self.start)

@@ -1,7 +1,6 @@
 """MOSES: are new molecules like those of a large set, without being copies? (Polykovskiy et al., arXiv 1811.12823)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from sparsebench.reports.panels.molecules import to_details
@@ -9,9 +8,9 @@ from sparsebench.reports.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
+from ..generation.moses import MosesTask, grid
+from ..generation.sampler import repaired_fraction
 from ..metrics.moses import moses_metrics
-from ..metrics.share import share
-from ..moses_task import MosesTask, grid, training_set
 
 MOLECULES = 1000
 
@@ -29,12 +28,13 @@ class MosesGeneration(MosesTask):
     few_shot = True
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-        """ "repaired" is the share of molecules in which constraints replaced an edge."""
+        """ "repaired" is the fraction of molecules in which constraints replaced an edge."""
         count = context.budget.test_examples or MOLECULES
         references = self.training_molecules(count, context.task_generator("references"))
-        made = sampler.draw(count, references, context.task_generator("sampling"))
-        metrics: dict[str, Metric] = dict(moses_metrics([one.smiles for one in made], training=training_set()))
-        metrics["repaired"] = replace(share(sum(one.repaired > 0 for one in made), len(made)), higher_is_better=False)
+        generated = sampler.sample(count, references, context.task_generator("sampling"))
+        smiles = [one.smiles for one in generated]
+        metrics: dict[str, Metric] = dict(moses_metrics(smiles, training=self.training_set()))
+        metrics["repaired"] = repaired_fraction(generated)
         main = "FCD/Test" if "FCD/Test" in metrics else "valid"
-        drawn = grid(f"the first of {count:,} molecules, seed {context.seed}", made)
-        return Scores(main, metrics, {"smiles": [one.smiles for one in made]}), to_details([drawn])
+        drawn = grid(f"the first of {count:,} molecules, seed {context.seed}", generated)
+        return Scores(main, metrics, {"smiles": smiles}), to_details([drawn])

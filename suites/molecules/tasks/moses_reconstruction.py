@@ -7,10 +7,12 @@ from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
-from ..moses_task import MosesTask, test_set
-from ..reconstruction import reconstruct
+from ..generation.moses import MosesTask, test_set
+from ..generation.reconstruction import reconstruct
 
-MOLECULES, PATH = 1000, 6
+MOLECULES = 1000
+PATH = 6
+"""Molecules on the path between two."""
 
 
 class MosesReconstruction(MosesTask):
@@ -21,9 +23,11 @@ class MosesReconstruction(MosesTask):
     sources = ("moses",)
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-        """Share of the molecules that come back, with all words and with 1, 2, 4, 8 of them; a path between two."""
+        """Fraction of the molecules that come back, with all words and with 1, 2, 4, 8 of them; a path between two."""
         smiles = test_set()[: context.budget.test_examples or MOLECULES]
         scores = reconstruct(sampler, smiles)
-        line = sampler.pipeline().interpolate(smiles[0], smiles[1], PATH)
-        drawn = [Drawn(made.smiles or "", f"{place / (PATH - 1):.1f}") for place, made in enumerate(line)]
-        return scores, to_details([MoleculeSet("between the words of two held-out molecules", "path", tuple(drawn))])
+        path = []
+        for place, one in enumerate(sampler.pipeline().interpolate(smiles[0], smiles[1], PATH)):
+            path.append(Drawn(one.smiles or "", f"{place / (PATH - 1):.1f}"))
+        drawn = MoleculeSet("between the words of two held-out molecules", "path", tuple(path))
+        return scores, to_details([drawn])

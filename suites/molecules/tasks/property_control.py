@@ -5,8 +5,8 @@ from typing import Any
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
-from ..moses_task import MosesTask
-from ..property_control import follow_targets
+from ..generation.moses import MosesTask
+from ..generation.property_control import follow_targets
 
 MOLECULES = 40
 
@@ -15,8 +15,8 @@ class PropertyControl(MosesTask):
     """For each property (logP, QED, SA score, weight) five targets, and 40 molecules for each, nothing else asked.
 
     The budget's test examples are the molecules for each target. Scores: Spearman's correlation of target and achieved
-    value over all molecules, the mean absolute error in standard deviations of the training molecules, and the share of
-    neighbouring targets whose mean achieved values rise.
+    value over all molecules, the mean absolute error in standard deviations of the training molecules, and the fraction
+    of neighbouring targets whose mean achieved values rise.
     """
 
     version = "1"
@@ -25,5 +25,5 @@ class PropertyControl(MosesTask):
     sources = ("moses",)
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-        """Draw for every target."""
+        """Sample for every target."""
         return follow_targets(sampler, context.budget.test_examples or MOLECULES, context)

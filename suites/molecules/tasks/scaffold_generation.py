@@ -5,18 +5,18 @@ from typing import Any
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
-from ..moses_task import MosesTask
-from ..scaffold_request import hold_scaffolds
+from ..generation.moses import MosesTask
+from ..generation.scaffolds import hold_scaffolds
 
 MOLECULES = 20
 
 
 class ScaffoldGeneration(MosesTask):
-    """20 scaffolds of MOSES's scaffold test part, which no training molecule has, and 20 molecules drawn for each.
+    """20 scaffolds of MOSES's scaffold test part, which no training molecule has, and 20 molecules sampled for each.
 
-    The budget's test examples are the molecules for each scaffold. Scores: the share of molecules that hold the
-    scaffold as a substructure, the share whose own scaffold is exactly that one, and the share of different molecules
-    among those that hold it.
+    The budget's test examples are the molecules for each scaffold. Scores: the fraction of molecules that hold the
+    scaffold as a substructure, the fraction whose own scaffold is exactly that one, and the fraction of different
+    molecules among those that hold it.
     """
 
     version = "2"  # molecules start as the scaffold
@@ -25,5 +25,5 @@ class ScaffoldGeneration(MosesTask):
     sources = ("moses",)
 
     def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-        """Draw for every scaffold."""
+        """Sample for every scaffold."""
         return hold_scaffolds(sampler, context.budget.test_examples or MOLECULES, context)

@@ -5,7 +5,7 @@ import numpy as np
 from sparsebench.data.molecules.table import MoleculeTable, build_table
 
 from ...contracts.context import Target
-from ..chains import chains
+from ..synthetic_molecules import synthetic_molecules
 from ..task import MoleculeTask
 
 
@@ -20,5 +20,6 @@ class Synthetic(MoleculeTask):
         """Different molecules with their Wildman-Crippen logP, without a unit."""
         from rdkit.Chem import Crippen, MolFromSmiles
 
-        targets = np.array([[Crippen.MolLogP(MolFromSmiles(text))] for text in chains()])  # type: ignore[attr-defined]
-        return build_table("synthetic", list(chains()), targets, "regression", ["logP"], [""])
+        smiles = list(synthetic_molecules())
+        values = [Crippen.MolLogP(MolFromSmiles(text)) for text in smiles]  # type: ignore[attr-defined]
+        return build_table("synthetic", smiles, np.array(values)[:, None], "regression", ["logP"], [""])

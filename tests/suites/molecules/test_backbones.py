@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sparsebench.models.molecules.ecfp import ecfp
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
-from sparsebench.suites.molecules.bodies import GraphBody
+from sparsebench.suites.molecules.features.graph import GraphBody
 from sparsebench.suites.prediction.task import Body
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]

@@ -19,7 +19,7 @@ from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.molecules.backbones import tiny, tiny_encoder
-from sparsebench.suites.molecules.graph2seq_body import Graph2SeqBody
+from sparsebench.suites.molecules.features.graph2seq import Graph2SeqBody
 from sparsebench.suites.molecules.methods import graph_mixup
 from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, OriginalOrMixed, mixed_molecules
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic

@@ -34,11 +34,11 @@ SMILES = [
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return build_corpus(tmp_path_factory.mktemp("corpus"), partial(iter, SMILES), requests=15, workers=1)
+    return build_corpus(tmp_path_factory.mktemp("corpus"), partial(iter, SMILES), conditions=15, workers=1)
 
 
 def batches(corpus: Corpus, **fields: float) -> Batches:
-    given = {"batch_size": 4, "request_share": 0.5, "num_words": 4, "word_dropout": 0.5, "seed": 0} | fields
+    given = {"batch_size": 4, "condition_fraction": 0.5, "num_words": 4, "word_dropout": 0.5, "seed": 0} | fields
     return Batches(corpus=corpus, **given)
 
 
@@ -73,10 +73,10 @@ def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus) ->
 
 def test_a_prepared_folder_is_opened_and_checked(corpus: Corpus) -> None:
     folder = corpus.molecules.folder.parent
-    again = build_corpus(folder, partial(iter, []), requests=15, workers=1)
+    again = build_corpus(folder, partial(iter, []), conditions=15, workers=1)
     assert np.array_equal(again.values, corpus.values, equal_nan=True)
-    with pytest.raises(ValueError, match="prepared for 15 requests, not 10"):
-        build_corpus(folder, partial(iter, []), requests=10, workers=1)
+    with pytest.raises(ValueError, match="prepared for 15 conditions, not 10"):
+        build_corpus(folder, partial(iter, []), conditions=10, workers=1)
 
 
 def test_steps_are_functions_of_their_number(corpus: Corpus) -> None:
@@ -101,19 +101,19 @@ def test_molecules_grow_to_their_length(corpus: Corpus) -> None:
             more = whole.tokens.shape[1] > length and whole.mask[row, length] and whole.is_node[row, length]
             assert not more  # an edge has the atom that it brings
     for share in (0.0, 1.0):
-        growing = batches(corpus, request_share=share, grow=10)
+        growing = batches(corpus, condition_fraction=share, grow=10)
         longest = [int(growing.step(step).batch.lengths.max()) for step in range(12)]
         assert longest[0] <= 10
 
 
 def test_an_epoch_takes_every_molecule_once(corpus: Corpus) -> None:
-    some = batches(corpus, request_share=0.0)
+    some = batches(corpus, condition_fraction=0.0)
     rows = [some.step(step, rank, 2).batch.lengths for step in range(4) for rank in range(2)]
     assert sum(map(len, rows[:7])) == 27
 
 
 def test_requests_ask_for_some_properties_or_for_a_scaffold_that_comes_first(corpus: Corpus) -> None:
-    some = batches(corpus, request_share=1.0)
+    some = batches(corpus, condition_fraction=1.0)
     seen = [some.step(step) for step in range(80)]
     wanted = torch.cat([step.wanted for step in seen if step.wanted is not None])
     assert 0.25 < wanted.isnan().float().mean() < 0.8 and wanted.isnan().all(1).any()
@@ -157,12 +157,12 @@ def test_what_is_written_can_be_used(corpus: Corpus, tmp_path: Path) -> None:
     assert (
         set(card["exact reconstruction"]) == {"exact K=1", "exact K=2", "exact K=4"} and card["held-out molecules"] == 2
     )
-    assert card["drawn without a request"]["valid, constrained"] == 1.0
+    assert card["sampled without a condition"]["valid, constrained"] == 1.0
     pipe = GraphsGPTPipeline.from_pretrained(tmp_path)
     assert len(pipe.generate(3, properties={"qed": 0.9})) == 3
 
 
-def test_a_trained_model_goes_on_with_chained_heads(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_trained_model_goes_on_with_autoregressive_heads(corpus: Corpus, tmp_path: Path) -> None:
     before = model(corpus)
     before.save_pretrained(tmp_path / "before")
     (tmp_path / "before" / "card.json").write_text('{"seconds": 7}')

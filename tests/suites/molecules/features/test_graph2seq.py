@@ -17,9 +17,9 @@ from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
-from sparsebench.suites.molecules import graph2seq_body
 from sparsebench.suites.molecules.backbones import graph2seq, graph2seq_random, tiny_encoder
-from sparsebench.suites.molecules.graph2seq_body import Graph2SeqBody, Molecules
+from sparsebench.suites.molecules.features import graph2seq as graph2seq_features
+from sparsebench.suites.molecules.features.graph2seq import Graph2SeqBody, Molecules
 
 SMILES = ["C", "c1ccccc1O", "[CH3]", "CC(=O)N", "[Na+].[Cl-]"]
 RADICAL = 2
@@ -73,9 +73,9 @@ def test_items_are_int16_rows_and_refused_molecules_keep_their_row(body: Graph2S
     items = body.encode(SMILES)
     assert [item.dtype for item in items] == [torch.int16] * 5
     assert [tuple(item.shape) for item in items] == [(1, 4), (14, 4), (0, 4), (7, 4), (3, 4)]
-    assert body.refused_share == 1 / 5
+    assert body.refused_fraction == 1 / 5
     many = body.encode(["C" * 129, "CCO"])
-    assert len(many[0]) == 0 and len(many[1]) == 5 and body.refused_share == 2 / 7
+    assert len(many[0]) == 0 and len(many[1]) == 5 and body.refused_fraction == 2 / 7
 
 
 def test_random_ids_of_a_model_are_not_used() -> None:
@@ -93,7 +93,7 @@ def test_a_molecule_is_tokenised_once_for_each_vocabulary(body: Graph2SeqBody, m
     def fail(vocabulary: Vocabulary) -> Tokenizer:
         raise AssertionError("tokenised again")
 
-    monkeypatch.setattr(graph2seq_body, "_tokenizer", fail)
+    monkeypatch.setattr(graph2seq_features, "_tokenizer", fail)
     assert body.encode(["CCN"])[0] is first[1]
 
 

@@ -10,7 +10,7 @@ from sparsebench.data.molecules.scaffold import scaffold_of, scaffold_split
 from sparsebench.data.sources import source
 from sparsebench.suites.contracts.context import Target
 from sparsebench.suites.molecules import task
-from sparsebench.suites.molecules.chains import COUNT
+from sparsebench.suites.molecules.synthetic_molecules import COUNT
 from sparsebench.suites.molecules.task import SPLIT_SEED, MoleculeTask
 from sparsebench.suites.molecules.tasks.b3db import B3DB
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv

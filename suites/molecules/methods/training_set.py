@@ -15,16 +15,17 @@ from sparsebench.models.graphsgpt import Generated
 from ...contracts.context import Context
 from ...contracts.method import Method
 from ...contracts.traits import Backbone, TaskTraits
-from ..generation_task import GenerationTask, Sampler
+from ..generation.sampler import Sampler
+from ..generation.task import GenerationTask
 
 CONTROLS = ({},)
 """Configurations that are controls, read by the report: every one."""
 
 
-class Copier(Sampler):
+class ReferenceSampler(Sampler):
     """Gives the reference molecules; the model is there for the costs alone."""
 
-    def draw(self, n: int, references: Sequence[str], generator: Any, **request: Any) -> list[Generated]:
+    def sample(self, n: int, references: Sequence[str], generator: Any, **condition: Any) -> list[Generated]:
         """The first `n` references, as they were read."""
         pipeline = self.pipeline()
         tokens = pipeline.tokenize(list(references)[:n])
@@ -32,7 +33,7 @@ class Copier(Sampler):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingCopies(Method):
+class TrainingSet(Method):
     """Nothing to configure."""
 
     stochastic: ClassVar[bool] = False
@@ -43,5 +44,5 @@ class TrainingCopies(Method):
         return None if good else "this task asks for no molecules like others"
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
-        """The copier."""
-        return Copier(backbone)
+        """The sampler that gives its references."""
+        return ReferenceSampler(backbone)

@@ -1,10 +1,10 @@
-"""Graph2Seq, the encoder of GraphsGPT, as the body of a molecule task (arXiv 2402.02464, section 4)."""
+"""Graph words of molecules as features: Graph2Seq, the encoder of GraphsGPT (arXiv 2402.02464, section 4)."""
 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.molecules.smiles import parse
 
-from ..prediction.padding import Padded, pad
-from ..prediction.task import Body
-from .bodies import remember
+from ...prediction.padding import Padded, pad
+from ...prediction.task import Body
+from .once import featurise_once
 
 # Shapes: B molecules, L tokens of the longest of them, K words, D width.
 
@@ -45,7 +45,9 @@ class Molecules(NamedTuple):
 
     def batch(self) -> TokenBatch:
         """What the model takes."""
-        return TokenBatch(**{name: tensor for name, tensor in self._asdict().items() if name != "attention_mask"})
+        fields = self._asdict()
+        del fields["attention_mask"]
+        return TokenBatch(**fields)
 
 
 class Graph2SeqBody(Body):
@@ -54,7 +56,7 @@ class Graph2SeqBody(Body):
     `pool`: "first" takes word 0 (the paper), "mean" the mean of the K words, "concat" all of them, width K D. Atoms
     have their canonical ids, whatever `encoder_ids` says: features are the same at every call. A molecule that the
     tokenizer refuses (a radical, more than 128 atoms) keeps its row, without a token: its features are those of no
-    molecule; `refused_share` says how many did. Raises `ModelError` for another `pool` and for a model whose
+    molecule; `refused_fraction` says how many did. Raises `ModelError` for another `pool` and for a model whose
     configuration has no vocabulary.
 
     `generator` is the whole `GraphsGPT` if one was given, else None: a method may decode words with it. Its decoder is
@@ -67,13 +69,19 @@ class Graph2SeqBody(Body):
     def __init__(self, model: Graph2Seq | GraphsGPT, pool: Pool = "first") -> None:
         super().__init__()
         check_choice("pool", pool, get_args(Pool))
-        whole = isinstance(model, GraphsGPT)
-        self._whole = (model,) if whole else ()  # in a tuple, which torch does not search for modules
-        self.network = model.encoder if whole else model
+        # In a tuple, which torch does not search for modules: the decoder is no part of the body.
+        self._whole: tuple[GraphsGPT, ...] = ()
+        if isinstance(model, GraphsGPT):
+            self._whole = (model,)
+            self.network = model.encoder
+        else:
+            self.network = model
         self.vocabulary = own_vocabulary(self.network.config)
         self.pool: Pool = pool
-        self.num_words, self.width = model.config.num_words, width_of(self.network, pool)
-        self._refused = self._encoded = 0
+        self.num_words = model.config.num_words
+        self.width = width_of(self.network, pool)
+        self._encoded = 0
+        self._refused = 0
 
     @property
     def generator(self) -> GraphsGPT | None:
@@ -81,13 +89,14 @@ class Graph2SeqBody(Body):
         return self._whole[0] if self._whole else None
 
     @property
-    def refused_share(self) -> float:
-        """Share of all molecules that went through `encode` and have no tokens."""
+    def refused_fraction(self) -> float:
+        """Fraction of all molecules that went through `encode` and have no tokens."""
         return self._refused / max(1, self._encoded)
 
     def encode(self, raw: Sequence[str]) -> list[Tensor]:
         """Tokens, int16 (L, 4), of each SMILES. Raises ValueError with the row of an invalid string."""
-        items = remember(_tokens.setdefault(self.vocabulary, {}), raw, self._tokenise)
+        known = _tokens.setdefault(self.vocabulary, {})
+        items = featurise_once(known, raw, self._tokenise)
         self._encoded += len(items)
         self._refused += sum(len(item) == 0 for item in items)
         return items
@@ -96,7 +105,11 @@ class Graph2SeqBody(Body):
         found = _tokenizer(self.vocabulary)(raw)
         if TokenStatus.INVALID in found.status or TokenStatus.EMPTY in found.status:
             parse(raw)  # raises, unless RDKit reads them after all: then they are refused like others
-        return [torch.from_numpy(np.ascontiguousarray(found[row].T)) for row in range(len(found))]
+        items = []
+        for row in range(len(found)):
+            tokens_L4 = np.ascontiguousarray(found[row].T)
+            items.append(torch.from_numpy(tokens_L4))
+        return items
 
     def collate(self, items: list[Tensor]) -> Molecules:
         """Tokens (L, 4) as one batch."""
@@ -121,11 +134,15 @@ class Graph2SeqBody(Body):
 
     def split(self, result: Any) -> list[Tensor]:
         """States (K + tokens, D) or features (width,) of each molecule, without padding."""
-        return list(result) if isinstance(result, Tensor) else result.rows()
+        if isinstance(result, Tensor):
+            return list(result)
+        return result.rows()
 
     def join(self, items: list[Tensor]) -> Any:
         """The inverse of `split`, up to the amount of padding."""
-        return torch.stack(items) if items[0].ndim == 1 else pad(items)
+        if items[0].ndim == 1:
+            return torch.stack(items)
+        return pad(items)
 
     def _embed(self, inputs: Molecules) -> Padded:
         return Padded(*self.network.embed_input(inputs.batch(), self.num_words, canonical=True))
@@ -140,6 +157,18 @@ class Graph2SeqBody(Body):
 @functools.cache
 def _tokenizer(vocabulary: Vocabulary) -> Tokenizer:
     return Tokenizer(vocabulary)
+
+
+def pool_of(backbone: str, argument: str | None) -> Pool:
+    """The pool that the argument of `backbone` names, "first" by default. Raises ValueError for another."""
+    if argument is None:
+        return "first"
+    known = get_args(Pool)
+    if argument not in known:
+        raise ValueError(
+            f"backbone {backbone!r} wants one of {', '.join(known)}, as in {backbone}:mean, not {argument!r}"
+        )
+    return cast(Pool, argument)
 
 
 def describe_body(body: Any) -> Anatomy:

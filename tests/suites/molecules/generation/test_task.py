@@ -14,13 +14,13 @@ from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.molecules import qm9_parts
 from sparsebench.suites.molecules.backbones import gin, graphsgpt, graphsgpt_random, tiny_generator
-from sparsebench.suites.molecules.generation_task import Drawing, Sampler
+from sparsebench.suites.molecules.generation import qm9
+from sparsebench.suites.molecules.generation.sampler import Sampler, SamplingConfig
 from sparsebench.suites.molecules.methods.few_shot import FewShot
 from sparsebench.suites.molecules.methods.graph_words import GraphWords
 from sparsebench.suites.molecules.methods.sampling import Sampling
-from sparsebench.suites.molecules.methods.training_copies import TrainingCopies
+from sparsebench.suites.molecules.methods.training_set import TrainingSet
 from sparsebench.suites.molecules.tasks.moses_generation import MosesGeneration
 from sparsebench.suites.molecules.tasks.moses_reconstruction import MosesReconstruction
 from sparsebench.suites.molecules.tasks.property_control import PropertyControl
@@ -44,21 +44,21 @@ def values(outcome: Any) -> Mapping[str, float]:
 
 def test_constraints_and_requests_of_a_sampler() -> None:
     model = tiny_generator.load(draws())
-    made = Sampler(model).draw(20, (), draws())
+    made = Sampler(model).sample(20, (), draws())
     assert all(one.smiles for one in made)
-    free = Sampler(model, Drawing(constrained=False)).draw(20, (), draws())
+    free = Sampler(model, SamplingConfig(constrained=False)).sample(20, (), draws())
     assert not all(one.smiles for one in free)
-    deaf = Sampler(model, Drawing(heed=False))
-    heard, ignored = (s.draw(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
-    plain = Sampler(model).draw(9, (), draws())
+    deaf = Sampler(model, SamplingConfig(use_condition=False))
+    heard, ignored = (s.sample(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
+    plain = Sampler(model).sample(9, (), draws())
     assert [one.smiles for one in ignored] == [one.smiles for one in plain] != [one.smiles for one in heard]
     ring = Chem.MolFromSmiles("C1CCCC1")
     for keep in (True, False):
-        grown = Sampler(model, Drawing(keep_scaffold=keep)).draw(20, (), draws(), scaffold="C1CCCC1")
+        grown = Sampler(model, SamplingConfig(scaffold_prefix=keep)).sample(20, (), draws(), scaffold="C1CCCC1")
         assert all(one.mol is not None and one.mol.HasSubstructMatch(ring) for one in grown) == keep
-    with pytest.raises(NotApplicable, match="takes no requests"):
-        Sampler(graphsgpt_random.load(draws(), "32x1")).draw(1, (), draws())
-    shots = Sampler(model, Drawing(noise=0.0)).draw(4, ["CCO", "CCN"], draws())
+    with pytest.raises(NotApplicable, match="takes no conditions"):
+        Sampler(graphsgpt_random.load(draws(), "32x1")).sample(1, (), draws())
+    shots = Sampler(model, SamplingConfig(noise=0.0)).sample(4, ["CCO", "CCN"], draws())
     assert shots[0].smiles == shots[2].smiles and shots[1].smiles == shots[3].smiles
 
 
@@ -86,11 +86,11 @@ def test_only_generators_write_molecules() -> None:
 
 def test_no_test_molecule_of_qm9_has_a_twin_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = ["C" * n + end for n in range(1, 30) for end in ("O", "N", "F")] + ["C[C@H](O)F", "C[C@@H](O)F"] * 5
-    monkeypatch.setattr(qm9_parts, "qm9", lambda: pieces)
-    monkeypatch.setattr(qm9_parts, "TRAIN", 60)
-    qm9_parts.parts.cache_clear()
-    train, test = qm9_parts.parts()
-    qm9_parts.parts.cache_clear()
+    monkeypatch.setattr(qm9, "qm9", lambda: pieces)
+    monkeypatch.setattr(qm9, "TRAIN", 60)
+    qm9.qm9_parts.cache_clear()
+    train, test = qm9.qm9_parts()
+    qm9.qm9_parts.cache_clear()
     flat = [{Chem.CanonSmiles(text, useChiral=0) for text in part} for part in (train, test)]
     assert len(train) == 60 and test and not flat[0] & flat[1]
     assert QM9Reconstruction.trains
@@ -100,7 +100,7 @@ def test_no_test_molecule_of_qm9_has_a_twin_in_training(monkeypatch: pytest.Monk
 def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
     task = MosesGeneration()
     drawn = values(task.run(Dense(), graphsgpt.load, context("moses_generation", test_examples=60)))
-    copies = values(task.run(TrainingCopies(), graphsgpt.load, context("moses_generation", test_examples=60)))
+    copies = values(task.run(TrainingSet(), graphsgpt.load, context("moses_generation", test_examples=60)))
     wrecked = values(task.run(RandomSplit(), graphsgpt.load, context("moses_generation", test_examples=60)))
     assert drawn["valid"] == copies["valid"] == 1.0 and copies["Novelty"] < 0.05 < drawn["Novelty"]
     assert copies["FCD/Test"] < drawn["FCD/Test"] < wrecked["FCD/Test"]
@@ -108,7 +108,7 @@ def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
 
 
 def test_most_molecules_of_the_packaged_model_need_no_constraints() -> None:
-    made = Sampler(graphsgpt.load(draws()), Drawing(constrained=False)).draw(100, (), draws())
+    made = Sampler(graphsgpt.load(draws()), SamplingConfig(constrained=False)).sample(100, (), draws())
     assert sum(one.status == "ok" for one in made) >= 60
 
 
@@ -130,7 +130,8 @@ def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
     found = values(outcome)
     assert found["exact"] >= 0.6 and outcome.details[molecules.PANEL.key][0]["kind"] == "path"
     steered = [
-        _run(PropertyControl(), Sampling(heed=heed), "property_control", test_examples=8) for heed in (True, False)
+        _run(PropertyControl(), Sampling(use_condition=heed), "property_control", test_examples=8)
+        for heed in (True, False)
     ]
     assert steered[0][0]["spearman"] > steered[1][0]["spearman"] + 0.1
     assert set(steered[0][1][property_control.PANEL.key]) == {"logp", "qed", "sa", "mw"}
@@ -138,7 +139,7 @@ def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
 
 @pytest.mark.data
 def test_molecules_of_the_packaged_model_start_as_the_scaffold() -> None:
-    kinds = (Sampling(), Sampling(keep_scaffold=False), Sampling(heed=False))
+    kinds = (Sampling(), Sampling(scaffold_prefix=False), Sampling(use_condition=False))
     kept, steered, ignored = (_run(ScaffoldGeneration(), kind, "scaffolds", test_examples=4)[0] for kind in kinds)
     assert kept["holds"] >= 0.95 and kept["exact scaffold"] > max(0.2, steered["exact scaffold"])
     assert ignored["holds"] < 0.1 and ignored["exact scaffold"] == 0

@@ -27,7 +27,8 @@ def token_data(smiles: Sequence[str], vocabulary: Vocabulary, device: torch.devi
     """All of the molecules that have tokens; those of the last call are remembered."""
     tokens = _tokens(tuple(smiles), vocabulary)
     rows = tokens.ok.tolist()
-    return TokenData([tokens[row] for row in rows], tokens.lengths[rows].tolist(), device)
+    train = [tokens[row] for row in rows]
+    return TokenData(train, tokens.lengths[rows].tolist(), device)
 
 
 @functools.lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ PIECES = ("C", "CO", "CN", "C(=O)", "C(C)", "C(F)", "C(O)", "C1CC(C1)", "C1CCC(C
 
 
 @functools.cache
-def chains() -> tuple[str, ...]:
+def synthetic_molecules() -> tuple[str, ...]:
     """Different chains of 3 to 7 pieces, always the same."""
     generator = np.random.default_rng(0)
     smiles: dict[str, None] = {}

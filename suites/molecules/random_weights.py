@@ -1,23 +1,14 @@
-"""What the backbones of GraphsGPT have in common: the argument, small sizes, random weights from a generator."""
+"""GraphsGPT with random weights that come from a generator, and the size of smoke tests."""
 
 import copy
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
-from sparsebench.models.graphsgpt.features import Pool
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
-
-
-def pool_of(name: str, argument: str | None) -> Pool:
-    """The pool that the argument of backbone `name` names, "first" by default. Raises ValueError for another."""
-    known = get_args(Pool)
-    if argument is not None and argument not in known:
-        raise ValueError(f"backbone {name!r} wants one of {', '.join(known)}, as in {name}:mean, not {argument!r}")
-    return argument or "first"  # type: ignore[return-value]
 
 
 def tiny_config(**fields: Any) -> GraphsGPTConfig:

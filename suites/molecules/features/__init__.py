@@ -1,0 +1,1 @@
+"""Molecules as feature vectors: one file for each feature extractor."""

@@ -1,0 +1,44 @@
+"""What the generation tasks on MOSES have in common: its training molecules, and pictures for the report."""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+
+from sparsebench.data.molecules.moses import moses
+from sparsebench.models.graphsgpt import Generated
+from sparsebench.reports.panels.molecules import Drawn, MoleculeSet
+
+from .task import GenerationTask
+
+SHOWN = 12
+"""Molecules that the report shows of a set."""
+
+
+class MosesTask(GenerationTask):
+    """Base of the tasks whose training molecules are those of MOSES."""
+
+    def training_set(self) -> Sequence[str]:
+        """All 1,584,663 of them."""
+        return _training_set()
+
+
+@functools.cache
+def _training_set() -> list[str]:
+    return moses("train")
+
+
+@functools.cache
+def test_set() -> list[str]:
+    """All 176,074 of MOSES's test part in one fixed random order, since its file is not shuffled."""
+    everything = moses("test")
+    order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(0))
+    return [everything[row] for row in order.tolist()]
+
+
+def grid(title: str, molecules: Sequence[Generated]) -> MoleculeSet:
+    """The first molecules that can be read, as a set to be drawn in the report."""
+    readable = [one.smiles for one in molecules if one.smiles]
+    if not readable:
+        return MoleculeSet(title, "grid", (Drawn("", "none can be read"),))
+    return MoleculeSet(title, "grid", tuple(map(Drawn, readable[:SHOWN])))
