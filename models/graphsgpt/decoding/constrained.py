@@ -42,6 +42,8 @@ AT_ONCE = 1 << 22
 class ConstrainedMolecules(RepairingMolecules):
     """B molecules that grow and can be made valid at every step."""
 
+    renames_first = True
+
     def __init__(self, vocabulary: Vocabulary, first_atom: Tensor, max_atoms: int, scale: float) -> None:
         super().__init__(vocabulary, first_atom, max_atoms)
         halves = [0, *(HALVES.get(edge.order, 3 * NO_LIMIT) for edge in vocabulary.edges)]
@@ -70,6 +72,20 @@ class ConstrainedMolecules(RepairingMolecules):
         end_BE = F.pad(end_BA, (0, 1), value=-torch.inf)
         end_BE = end_BE.scatter(1, self.present.unsqueeze(1), self.scale * THRESHOLD)
         return EdgeLogits(predicted.bond.float(), begin_BA, end_BE, end_BE.new_zeros(len(end_BE), 1))
+
+    def have_valence(self, edge: Edge) -> Tensor:
+        """Whether both atoms, new ones too, have the valence for each bond: (B,) bool."""
+        bond, begin, end, atom = edge
+        row = torch.arange(len(bond), device=bond.device)
+        place = end.clamp(max=self.max_atoms - 1)
+        used_at_end = self.used[row, place] * (end < self.present)
+        begin_has_room = self.has_room(self.used[row, begin], self.atoms[row, begin], bond)
+        return begin_has_room & self.has_room(used_at_end, atom, bond)
+
+    def has_room(self, used: Tensor, atom: Tensor, bond: Tensor) -> Tensor:
+        """Whether atoms of class `atom` that have `used` so many half units have room for a bond; any shapes that go
+        together."""
+        return (used + self.halves[bond]) // 2 <= self.valences[atom]
 
     def mask(self, rows: Tensor, most: int) -> Tensor:
         """Which (bond class, begin, end) are legal in the molecules `rows` (R,): (R, C, A, E) bool, A = `most` being at

@@ -1,10 +1,10 @@
 """The published rules of decoding, for models whose bonds name the elements of both ends (arXiv 2402.02464).
 
 The bond class is taken (or drawn) first. Its begin is the present atom with the most similar code, its end likewise if
-that similarity is above 1/2, else a new atom of the bond's other element. A first atom whose element the first bond
-does not have becomes the bond's lighter element. Nothing is repaired: a molecule fails where the first prediction is a
-stop, or an edge does not fit the elements, joins an atom with itself, repeats a bond, exceeds the atoms or, if they are
-checked, the valences.
+that similarity is above 1/2, else a new atom of the bond's other element. The first bond joins the first atom with a
+new one, whatever the similarities say. Nothing is repaired: a molecule fails where the first prediction is a stop, or
+an edge does not fit the elements, joins an atom with itself, repeats a bond, exceeds the atoms or, if they are checked,
+the valences. Those of the first bond and of a new atom are not checked: the release does not look at them.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from .valence import Edge
 
 THRESHOLD = 0.5
 VALENCES = {5: 3, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 16: 6, 17: 1, 35: 1, 53: 1}
-"""The published table, by atomic number. It knows no charges and not the oxygen of furan or the substituted nitrogen of
-pyrrole, whose two aromatic bonds count 3. Elements that are not in it have no limit here."""
+"""The published table, by atomic number. It knows no charges. Elements that are not in it have no limit here."""
 NO_LIMIT = 1_000
 
 
 class StrictMolecules:
     """B molecules that grow: number of atoms `present` (B,), their classes `atoms` (B, M), which are `joined`
-    (B, M, M), and the `used` valence of each (B, M) in half units. An aromatic bond uses three, an odd half is
-    forgiven.
+    (B, M, M), and the `used` valence of each (B, M) in half units, of which an aromatic bond uses three.
 
     `ends` (C, 2): the atom classes that a bond names, the lighter first; `halves` (C,): the half units that it uses;
     `valences` (N,). `predicted` (B,): the class that was predicted for the first atom, whatever it then became.
     """
+
+    renames_first = False
+    """Whether a first atom that the first bond does not have becomes the bond's lighter element (`name_first`)."""
 
     def __init__(self, vocabulary: Vocabulary, first_atom: Tensor, max_atoms: int, valence_check: bool = False) -> None:
         device = first_atom.device
@@ -75,12 +76,14 @@ class StrictMolecules:
     def propose(self, predicted: Predictions, sampler: EdgeSampler) -> tuple[Edge, Tensor]:
         """The next edges, and the log-probability (B,) of their classes; the similarities of ends are none."""
         bond, log_prob = sampler.sample(predicted.bond.float())
-        if self.empty:
+        if self.empty and self.renames_first:
             self.atoms[:, 0] = self.name_first(self.predicted, bond)
         most = self.most
         begin = slots(predicted.begin[:, :most].float(), self.present, 1.0).argmax(-1)
         similarity, nearest = slots(predicted.end[:, :most].float(), self.present, 1.0).max(-1)
         end = torch.where(similarity > THRESHOLD, nearest, self.present)
+        if self.empty and not self.renames_first:
+            end = self.present.clone()
         return Edge(bond, begin, end, self.other_end(at(self.atoms, begin), bond)), log_prob
 
     def name_first(self, atom: Tensor, bond: Tensor) -> Tensor:
@@ -104,14 +107,35 @@ class StrictMolecules:
         good = (at_begin.unsqueeze(1) == self.ends[bond]).any(dim=1)
         good &= ~old | (self.atoms[row, place] == atom)
         good &= (begin != end) & ~(self.joined[row, begin, place] & old) & (end < self.max_atoms)
-        good &= self.has_room(self.used[row, begin], at_begin, bond)
-        good &= self.has_room(self.used[row, place] * old, atom, bond)
+        good &= self.have_valence(edge)
         return torch.where(bond == STOP_CLASS, not self.empty, good)
 
-    def has_room(self, used: Tensor, atom: Tensor, bond: Tensor) -> Tensor:
-        """Whether atoms of class `atom` that have `used` so many half units have room for a bond; any shapes that go
-        together."""
-        return (used + self.halves[bond]) // 2 <= self.valences[atom]
+    def have_valence(self, edge: Edge) -> Tensor:
+        """Whether both atoms have the valence for each bond: (B,) bool. A new atom and those of the first bond do."""
+        bond, begin, end, _ = edge
+        row = torch.arange(len(bond), device=bond.device)
+        place = end.clamp(max=self.max_atoms - 1)
+        begin_limit = 2 * self.valences[self.atoms[row, begin]]
+        end_limit = 2 * self.valences[self.atoms[row, place]]
+        begin_takes = self.takes(self.used[row, begin], begin_limit, bond)
+        end_takes = self.takes(self.used[row, place], end_limit, bond)
+        is_new = end >= self.present
+        return (begin_takes & (end_takes | is_new)) | self.empty
+
+    def takes(self, used: Tensor, limit: Tensor, bond: Tensor) -> Tensor:
+        """Whether atoms that have `used` so many half units of `limit` can take a bond; any shapes that go together."""
+        return self.is_free(used, limit) & ~self.exceeds(used, limit, bond)
+
+    def is_free(self, used: Tensor, limit: Tensor) -> Tensor:
+        """Whether any valence is left. The half of an odd number of aromatic bonds is forgiven."""
+        return used < limit + used % 2
+
+    def exceeds(self, used: Tensor, limit: Tensor, bond: Tensor) -> Tensor:
+        """Whether the bond is too much. The half of an odd number of aromatic bonds is forgiven, and for a new aromatic
+        bond another one: as a second one it fits an oxygen, or a nitrogen with a single bond, but no single bond fits a
+        nitrogen with two aromatic ones. So the release has it."""
+        more = self.halves[bond]
+        return used + more > limit + used % 2 + more % 2
 
     def valence_ok(self, edge: Edge) -> Tensor:
         """`is_valid_edge` checks valences, too: (B,) bool, all true."""

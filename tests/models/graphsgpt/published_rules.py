@@ -1,5 +1,6 @@
 """The published rules of decoding the slow way: one molecule, one attempt after the other, no cache."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -46,6 +47,10 @@ def talkative(seed: int, vocabulary: Vocabulary = RICH, peak: float = 20, **fiel
     return model
 
 
+class Failure(Exception):  # noqa: N818 - of a molecule, not of the program
+    """No class will do any more."""
+
+
 @dataclass
 class Slow:
     """A molecule and the rules; atoms are atomic numbers, edges (class, begin, end)."""
@@ -58,74 +63,91 @@ class Slow:
     ways: Counter[str] = field(default_factory=Counter)
 
     def next(self, bond: Tensor, begin: Tensor, end: Tensor, kind: int) -> Found | None:
-        """The next edge, None if the molecule fails; `kind` is the class chosen, not a stop."""
-        if self.config.rules == "strict":
-            return self.attempt(kind, begin, end, strict=True)
+        """The next edge, None if the molecule fails; `kind` is the class chosen."""
         order = [kind, *(c for c in bond.argsort(descending=True).tolist() if c != kind)]
-        for place, c in enumerate(order):
+        for place, c in enumerate(order[:1] if self.config.rules == "strict" else order):
             if c == 0 and self.edges:
-                self.ways["stop as next best"] += 1
+                self.ways["stop as next best"] += place > 0
                 return 0, 0, 0, 0
-            found = self.attempt(c, begin, end, strict=False) if c else None
+            try:
+                found = self.attempt(c, begin, end) if c else None
+            except Failure:
+                self.ways["stuck"] += 1
+                return None
             if found:
                 self.ways["next class"] += place > 0
                 return found
         return None
 
-    def attempt(self, c: int, begin: Tensor, end: Tensor, strict: bool) -> Found | None:
+    def attempt(self, c: int, begin: Tensor, end: Tensor) -> Found | None:
+        """The edge of a class, None where it cannot be. Raises `Failure`."""
         low, high, order = self.vocabulary.edges[c - 1]
-        atoms, count = list(self.atoms), len(self.atoms)
-        if not self.edges and atoms[0] not in (low, high):
-            atoms[0] = low
-        nearest = begin[:count].argsort(descending=True).tolist()
-        i = nearest[0]
-        if atoms[i] not in (low, high):
+        count = len(self.atoms)
+        if not self.edges:
+            return self.first(c, low, high)
+        i, limit = self.free(begin[:count].argsort(descending=True).tolist(), "begin")
+        if self.exceeds(i, limit, order):
             return None
-        if self.full(atoms, i, order):
-            others = [a for a in nearest[1:11] if atoms[a] in (low, high) and not self.full(atoms, a, order)]
-            if strict or not others:
-                return None
-            i = others[0]
-            self.ways["next begin"] += 1
-        other = high if atoms[i] == low else low
-        j = self.end(atoms, i, end, other, order, strict)
-        if j == count and (count >= self.cap or self.exceeds(other, [], order)):
-            return None
-        return None if j is None else (c, i, j, other)
-
-    def end(self, atoms: list[int], i: int, end: Tensor, other: int, order: float, strict: bool) -> int | None:
-        count = len(atoms)
         nearest = end[:count].argsort(descending=True).tolist()
-        j = nearest[0]
-        if end[j] <= 0.5:
-            return count
+        j, above = nearest[0], bool(end[nearest[0]] > 0.5)
+        if above:
+            j, limit = self.free(nearest, "end")
+            if self.exceeds(j, limit, order):
+                return None
+            above = bool(end[j] > 0.5)
         bonded = {frozenset(pair) for _, *pair in self.edges}
-        good = [a for a in nearest[:11] if atoms[a] == other and a != i and frozenset((a, i)) not in bonded]
-        roomy = [a for a in good if not self.full(atoms, a, order)]
-        if j in good and roomy and (j in roomy or not strict):
-            self.ways["next end"] += j not in roomy
-            return roomy[0]
-        self.ways["new end"] += not strict
-        return None if strict else count
+        if above and i != j and frozenset((i, j)) not in bonded:
+            matching = sorted((self.atoms[i], self.atoms[j])) == [low, high]
+            return (c, i, j, self.atoms[j]) if matching else None
+        self.ways["new end"] += above
+        if above and self.config.rules == "strict":
+            return None
+        if count >= self.cap:
+            raise Failure
+        if self.atoms[i] not in (low, high):
+            return None
+        return c, i, count, high if self.atoms[i] == low else low
 
-    def full(self, atoms: list[int], a: int, order: float) -> bool:
-        return self.exceeds(atoms[a], [self.order(c) for c, *pair in self.edges if a in pair], order)
+    def first(self, c: int, low: int, high: int) -> Found | None:
+        """The first bond, whose valences nobody checks."""
+        if self.cap < 2:
+            raise Failure
+        if self.atoms[0] not in (low, high):
+            return None
+        return c, 0, 1, high if self.atoms[0] == low else low
 
-    def exceeds(self, element: int, orders: list[float], more: float) -> bool:
-        if not self.config.valence_check or element not in TABLE:
-            return False
-        orders = [*orders, more]
-        slack = 0.5 if orders.count(1.5) % 2 else 0.0
-        return sum(orders) - slack > TABLE[element]
+    def free(self, nearest: list[int], what: str) -> tuple[int, float]:
+        """The first of the atoms that has not the valence of the first in use, and that. Raises `Failure`."""
+        limit = float(TABLE.get(self.atoms[nearest[0]], math.inf)) if self.config.valence_check else math.inf
+        for place, a in enumerate(nearest[: 1 if self.config.rules == "strict" else 11]):
+            used, slack = self.valence(a)
+            if used < limit + slack:
+                self.ways[f"next {what}"] += place > 0
+                return a, limit
+        raise Failure
+
+    def full(self, a: int, order: float) -> bool:
+        """Whether an atom cannot take a bond by its own valence."""
+        try:
+            _, limit = self.free([a], "alone")
+        except Failure:
+            return True
+        return self.exceeds(a, limit, order)
+
+    def exceeds(self, a: int, limit: float, order: float) -> bool:
+        used, slack = self.valence(a)
+        return used + order > limit + slack + (0.5 if order == 1.5 else 0.0)
+
+    def valence(self, a: int) -> tuple[float, float]:
+        """The sum of the bond orders at an atom, and the half that an odd number of aromatic ones is forgiven."""
+        orders = [self.order(c) for c, *pair in self.edges if a in pair]
+        return sum(orders), 0.5 if orders.count(1.5) % 2 else 0.0
 
     def order(self, c: int) -> float:
         return self.vocabulary.edges[c - 1].order
 
     def add(self, found: Found) -> None:
         c, i, j, other = found
-        low, high, _ = self.vocabulary.edges[c - 1]
-        if not self.edges and self.atoms[0] not in (low, high):
-            self.atoms[0] = low
         self.edges.append((c, i, j))
         self.atoms += [other] if j == len(self.atoms) else []
 
@@ -148,23 +170,12 @@ def slow_decode(model: GraphsGPT, words: Tensor, config: DecodingConfig) -> tupl
     molecule = Slow(vocabulary, config, model.config.max_atoms, [1 + int(model.heads.first_atom(state).argmax())])
     while len(molecule.edges) < config.max_edges:
         bond, begin, end, _ = model.heads(state.unsqueeze(0), codes)
-        kind = int(bond.argmax())
-        if kind == 0:
-            return failing(molecule, kind), "complete" if molecule.edges else "invalid", molecule.ways
-        found = molecule.next(bond[0], begin[0], end[0], kind)
+        found = molecule.next(bond[0], begin[0], end[0], int(bond.argmax()))
         if found is None:
-            return failing(molecule, kind), "invalid", molecule.ways
+            return molecule.tokens(), "invalid", molecule.ways
         if found[0] == 0:
             return molecule.tokens(), "complete", molecule.ways
         molecule.add(found)
         tokens = molecule.tokens()
         state = model.decoder(collate([tokens]), words)[0, 1 + int((tokens[3] == 0).nonzero()[0].max())]
     return molecule.tokens(), "truncated", molecule.ways
-
-
-def failing(molecule: Slow, kind: int) -> MoleculeTokens:
-    """The tokens; a first atom has the name that a failing first bond gave it."""
-    if kind and not molecule.edges:
-        low, high, _ = molecule.vocabulary.edges[kind - 1]
-        molecule.atoms[0] = molecule.atoms[0] if molecule.atoms[0] in (low, high) else low
-    return molecule.tokens()

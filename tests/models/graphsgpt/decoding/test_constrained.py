@@ -94,12 +94,15 @@ def test_the_best_edge_is_the_strict_one_where_that_is_legal(cap: int) -> None:
     first = torch.tensor([5, 7, 8])[torch.randint(3, (rows,), generator=generator)]
     ours, strict = ConstrainedMolecules(RICH, first, cap, 16.0), StrictMolecules(RICH, first, cap)
     same = 0
-    for _ in range(12):
+    for step in range(12):
         predicted, active = random_predictions(rows, cap, generator), torch.ones(rows, dtype=torch.bool)
         proposed, _ = ours.propose(predicted, GREEDY)
         by_strict, _ = strict.propose(predicted, GREEDY)
-        assert all(torch.equal(a, b) for a, b in zip(proposed, by_strict, strict=True))
         valid = ours.is_valid_edge(proposed) & (proposed.bond != 0)
+        # The strict rules do not rename a first atom, and their first bond needs no similarity.
+        alike = valid & strict.is_valid_edge(by_strict) if step == 0 else torch.ones_like(valid)
+        assert all(torch.equal(a[alike], b[alike]) for a, b in zip(proposed, by_strict, strict=True))
+        assert alike.any() or cap == 1
         taken, log_prob = ours.repair(predicted, proposed, GREEDY, torch.arange(rows))
         for part, old in zip(taken, proposed, strict=True):
             assert torch.equal(part[valid], old[valid])
@@ -225,8 +228,8 @@ def test_published_repairs_fail_where_rdkit_does(rules: str) -> None:
     config = DecodingConfig(constrained=False, rules=rules, fix_aromatic=True, temperature=1.0, max_edges=12)
     plain = DecodingConfig(constrained=False, rules=rules, temperature=1.0, max_edges=12)
     failed = 0
-    for seed in range(4):
-        model, words = talkative(seed, AROMATIC, peak=3), torch.randn(60, 3, 32, generator=torch.Generator())
+    for seed in range(5):
+        model, words = talkative(seed, AROMATIC, peak=1), torch.randn(60, 3, 32, generator=torch.Generator())
         both = [decode(model, words, config=c, generator=torch.Generator().manual_seed(seed)) for c in (config, plain)]
         for ours, written in zip(*both, strict=True):
             assert np.array_equal(ours.tokens, written.tokens) and ours.illegal >= written.illegal

@@ -53,9 +53,7 @@ def test_each_step_is_that_of_a_slow_search(cap: int, valence_check: bool) -> No
         valid = molecules.is_valid_edge(edge)
         for row in active.nonzero()[:, 0].tolist():
             kind = int(predicted.bond[row].argmax())
-            found = (0, 0, 0, 0) if kind == 0 and slow[row].edges else None
-            if kind:
-                found = slow[row].next(*(part[row] for part in predicted[:3]), kind)
+            found = slow[row].next(*(part[row] for part in predicted[:3]), kind)
             assert bool(valid[row]) == (found is not None), row
             failed += found is None
             if found is not None and found[0]:
@@ -94,18 +92,23 @@ def test_flexible_decoding_is_that_of_a_slow_loop(valence_check: bool) -> None:
     assert seen["complete"] > 5 and seen["invalid"] > 0 and seen["repaired"] > 20 and seen["new end"] > 5, seen
 
 
-def test_a_first_bond_that_no_atom_can_take_gives_way_to_the_next() -> None:
-    """F=F is likeliest; with valences C-F is next, and the first atom, hydrogen, becomes its carbon."""
+def test_a_first_bond_without_the_first_atom_gives_way_to_the_next() -> None:
+    """F=F is likeliest, then C-F. The valences of a first bond are not checked; a hydrogen has no bond at all."""
     bond = torch.full((1, 1 + len(RICH.edges)), -9.0)
     kinds = {edge: 1 + place for place, edge in enumerate(RICH.edges)}
     bond[0, kinds[9, 9, 2]], bond[0, kinds[6, 9, 1]] = 5.0, 4.0
     predicted = Predictions(bond, torch.ones(1, 4), torch.ones(1, 4), None)
-    for valence_check, pair in ((True, (6, 9)), (False, (9, 9))):
-        molecules = FlexibleMolecules(RICH, torch.tensor([0]), 4, valence_check)
+    for first, bond_taken in ((6, kinds[6, 9, 1]), (9, kinds[9, 9, 2])):
+        molecules = FlexibleMolecules(RICH, torch.tensor([first - 1]), 4, valence_check=True)
         edge, _ = molecules.propose(predicted, GREEDY)
         taken, _ = molecules.repair(predicted, edge, GREEDY, torch.tensor([0]))
-        assert (1 + int(molecules.atoms[0, 0]), 1 + int(taken.atom)) == pair
+        assert (int(taken.bond), 1 + int(taken.atom)) == (bond_taken, 9)
         assert (int(taken.begin), int(taken.end)) == (0, 1)
+        assert 1 + int(molecules.atoms[0, 0]) == first and molecules.is_valid_edge(taken)
+    molecules = FlexibleMolecules(RICH, torch.tensor([0]), 4)
+    edge, _ = molecules.propose(predicted, GREEDY)
+    taken, _ = molecules.repair(predicted, edge, GREEDY, torch.tensor([0]))
+    assert not molecules.is_valid_edge(taken)
 
 
 def test_rows_can_be_dropped() -> None:
