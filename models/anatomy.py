@@ -26,11 +26,11 @@ class UnknownAnatomy(ValueError):  # noqa: N818 - reads as what it says
 
 
 class Wrapper(nn.Module):
-    """A module that stands in the place of another, `base`, and calls it. Describers see through it."""
+    """A module that stands in the place of another, `base_layer`, and calls it. Describers see through it."""
 
-    def __init__(self, base: nn.Module) -> None:
+    def __init__(self, base_layer: nn.Module) -> None:
         super().__init__()
-        self.base = base
+        self.base_layer = base_layer
 
 
 @dataclass(eq=False)
@@ -262,7 +262,7 @@ def see_through(parent: nn.Module, name: str) -> Site:
     """The site of the original module below any wrappers that stand at `parent.name`."""
     site = Site(parent, name)
     while isinstance(site.get(), Wrapper):
-        site = Site(site.get(), "base")
+        site = Site(site.get(), "base_layer")
     return site
 
 
@@ -274,7 +274,7 @@ def inner_sites(module: nn.Module, skip: nn.Module | None = None, path: str = ""
     for name, _ in module.named_children():
         site = Site(module, name, f"{path}.{name}" if path else name)
         while isinstance(site.get(), Wrapper):
-            site = Site(site.get(), "base", f"{site.path}.base")
+            site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
         inner = site.get()
         if inner is not skip:
             if inner._parameters:

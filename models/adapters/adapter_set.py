@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
 from .layer import AdapterLayer, FrozenNorm
-from .wrapping import Wrapped, bare_path, unwrap, wrap
+from .wrapping import Wrapped, path_without_wrappers, unwrap, wrap
 
 _ATTRIBUTE = "_sparsebench_adapters"
 
@@ -42,7 +42,7 @@ class AdapterSet:
     merged: list[Wrapped] = field(default_factory=list)
 
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
-        """Adapter layers by the name of their place in the bare model, in order."""
+        """Adapter layers by the name of their place in the model without wrappers, in order."""
         for module in self.model.modules():
             if isinstance(module, AdapterLayer) and module.owner == self.name:
                 yield module.place, module
@@ -51,29 +51,31 @@ class AdapterSet:
         """The added modules by name; one that several layers share comes under its first name. No head."""
         found: dict[int, tuple[str, nn.Module]] = {}
         for place, layer in self.layers():
-            for child, module in layer.own():
+            for child, module in layer.adapter_modules():
                 found.setdefault(id(module), (f"{place}.{child}", module))
         return dict(found.values())
 
     def parameters(self) -> list[nn.Parameter]:
         """Everything that is trained: the adapters' parameters, then the head's."""
-        head = [] if self.head is None else list(self.head.get().parameters())
-        return list(dict.fromkeys([*self._own_parameters(), *head]))
+        found = dict.fromkeys(self._adapter_parameters())
+        if self.head is not None:
+            found |= dict.fromkeys(self.head.get().parameters())
+        return list(found)
 
     def requires_grad_(self, flag: bool) -> AdapterSet:
         """Freeze or open the parameters of this set, without the head."""
-        for parameter in self._own_parameters():
+        for parameter in self._adapter_parameters():
             parameter.requires_grad_(flag)
         return self
 
     def prunable(self) -> dict[str, Masked]:
         """The layers whose weight can be pruned, by name."""
-        return {
-            f"{name}.{inner}" if inner else name: layer
-            for name, module in self.modules().items()
-            for inner, layer in module.named_modules()
-            if isinstance(layer, Masked)
-        }
+        found: dict[str, Masked] = {}
+        for name, module in self.modules().items():
+            for inner, layer in module.named_modules(prefix=name):
+                if isinstance(layer, Masked):
+                    found[inner] = layer
+        return found
 
     def weights(self) -> dict[str, nn.Parameter]:
         """What is stored of the prunable weights (not biases): the weight, or the surviving values, by name."""
@@ -81,29 +83,37 @@ class AdapterSet:
 
     def count(self, *, head: bool = False) -> int:
         """Number of parameters that are trained, without pruned entries; with those of the head if asked for."""
-        parameters = self.parameters() if head else self._own_parameters()
+        parameters = self.parameters() if head else self._adapter_parameters()
         return sum(parameter.numel() for parameter in parameters)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Tensors of the adapters by name in the bare model, and the head's under its own name."""
-        named: dict[int, tuple[str, Tensor]] = {}
+        """Tensors of the adapters by name in the model without wrappers, and the head's under its own name."""
+        named: dict[int, tuple[str, Tensor]] = {}  # by identity; holds the tensors, so that no identity is used again
         seen: set[int] = set()
         for place, layer in self.layers():
-            shared = {child for child, module in layer.own() if id(module) in seen}
-            seen.update(id(module) for _, module in layer.own())
-            for key, value in layer.own_state().items():
-                if key.partition(".")[0] not in shared:
+            # What several layers share is stored once, under its first name: modules, and parameters by themselves.
+            shared: set[str] = set()
+            for child, module in layer.adapter_modules():
+                if id(module) in seen:
+                    shared.add(child)
+                seen.add(id(module))
+            for key, value in layer.adapter_state().items():
+                child = key.partition(".")[0]
+                if child not in shared:
                     named.setdefault(id(value), (f"{place}.{key}", value))
-        return {key: value.detach() for key, value in named.values()} | self._head_state()
+        state = {key: value.detach() for key, value in named.values()}
+        return state | self._head_state()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load what `state_dict` gave, pruned entries and removed units included.
 
         Raises `ModelError` when names or shapes do not match.
         """
-        expected, given = _plain(self.state_dict()), _plain(state)
+        expected = _plain(self.state_dict())
+        given = _plain(state)
         if expected != given:
-            missing, unexpected = sorted(expected - given), sorted(given - expected)
+            missing = sorted(expected - given)
+            unexpected = sorted(given - expected)
             raise ModelError(f"these are not the adapters of this model: missing {missing}, unexpected {unexpected}")
         for name, value in self._head_state().items():
             if state[name].shape != value.shape:
@@ -114,7 +124,8 @@ class AdapterSet:
         except RuntimeError as error:  # other shapes
             raise ModelError(f"these are not the adapters of this model: {error}") from error
         if self.head is not None:
-            self.head.get().load_state_dict(_below(bare_path(self.model, self.head.path), state))
+            path = path_without_wrappers(self.model, self.head.path)
+            self.head.get().load_state_dict(_below(path, state))
 
     def enable(self) -> None:
         """Let the adapters act (they do after `attach`)."""
@@ -129,7 +140,7 @@ class AdapterSet:
             layer.enabled = False
 
     def merge(self) -> nn.Module:
-        """Fold the adapters into the weights of the model, take them off, and return the model.
+        """Merge the adapters into the weights of the model, take them off, and return the model.
 
         Exact for kinds that are linear in their input, refused with a `ModelError` for others. The head keeps what it
         learned, and the parameters get back the `requires_grad` they had. `unmerge` undoes it.
@@ -155,9 +166,10 @@ class AdapterSet:
                 f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
             )
         if not adapter_sets(self.model):
-            own = {id(parameter) for parameter in self._own_parameters()}
+            adapted = {id(parameter) for parameter in self._adapter_parameters()}
             for parameter in self.model.parameters():
-                parameter.requires_grad_(parameter.requires_grad and id(parameter) in own)
+                if id(parameter) not in adapted:
+                    parameter.requires_grad_(False)
         for _, _, wrapper in self.merged:
             wrapper.match_mode()
         for layer in layers:
@@ -181,23 +193,27 @@ class AdapterSet:
 
     def _check_free(self) -> None:
         self.check_attached()
-        users = [name for name, other in adapter_sets(self.model).items() if self.name in other.config.uses()]
-        if users:
-            raise ModelError(f"adapters {users[0]!r} are built on {self.name!r}: remove those first")
+        for name, other in adapter_sets(self.model).items():
+            if self.name in other.config.uses():
+                raise ModelError(f"adapters {name!r} are built on {self.name!r}: remove those first")
 
-    def _own_parameters(self) -> list[nn.Parameter]:
-        return list(dict.fromkeys(value for _, layer in self.layers() for _, value in layer.own_parameters()))
+    def _adapter_parameters(self) -> list[nn.Parameter]:
+        found: dict[nn.Parameter, None] = {}
+        for _, layer in self.layers():
+            found |= dict.fromkeys(value for _, value in layer.adapter_parameters())
+        return list(found)
 
     def _head_state(self) -> dict[str, Tensor]:
         if self.head is None:
             return {}
-        path = bare_path(self.model, self.head.path)
+        path = path_without_wrappers(self.model, self.head.path)
         return {f"{path}.{key}": value for key, value in self.head.get().state_dict().items()}
 
     def _detach(self) -> list[Wrapped]:
         """Unwrap this set's layers; with the last set the model is as it was, but for the head. Gives what went."""
         gone = unwrap(self.model, lambda module: isinstance(module, AdapterLayer) and module.owner == self.name)
-        rest = {name: other for name, other in adapter_sets(self.model).items() if other is not self}
+        rest = adapter_sets(self.model)
+        rest.pop(self.name)
         if rest:
             setattr(self.model, _ATTRIBUTE, rest)
             if self.head is not None:
@@ -206,7 +222,7 @@ class AdapterSet:
         delattr(self.model, _ATTRIBUTE)
         norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))
         for _, _, norm in norms:
-            norm.base.train(norm.training)
+            norm.base_layer.train(norm.training)
         self.model.requires_grad_(False)
         for parameter in self.was_trainable:
             parameter.requires_grad_(True)
@@ -215,8 +231,11 @@ class AdapterSet:
 
 def _plain(state: Mapping[str, Tensor]) -> set[str]:
     """Names as they were before pruning, which stores values and their places instead of a weight."""
-    stems = {key: key.rpartition(".") for key in state}
-    return {f"{stem}.weight" if leaf in PRUNED else key for key, (stem, _, leaf) in stems.items()}
+    names: set[str] = set()
+    for key in state:
+        stem, _, leaf = key.rpartition(".")
+        names.add(f"{stem}.weight" if leaf in PRUNED else key)
+    return names
 
 
 def _below(place: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

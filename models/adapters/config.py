@@ -33,12 +33,13 @@ class AdapterConfig:
         KINDS[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.blocks, int) and not isinstance(self.blocks, bool)
-        if self.blocks != "all" and (not whole or self.blocks < 1):
+        if self.blocks == "all":
+            return
+        if not isinstance(self.blocks, int) or isinstance(self.blocks, bool) or self.blocks < 1:
             raise ModelError(f"blocks={self.blocks!r} must be 'all' or a number of last blocks, at least 1")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """Sites and the layers to put there, whose `base` is what lies there; nothing is changed yet."""
+        """Sites and the layers to put there, whose `base_layer` is what lies there now; nothing is changed yet."""
         for block in self.chosen(anatomy):
             yield from self.place_in(block, generator)
 
@@ -61,7 +62,7 @@ class AdapterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RankConfig(AdapterConfig):
-    """Base of those with a bottleneck of width `r`. `init`: see `masked.initialise`; SNIP needs "normal"."""
+    """Base of those with a bottleneck of width `r`. `init`: see `initialisation.initialise`; SNIP needs "normal"."""
 
     r: int = 8
     init: Init = "zero_up"
@@ -93,4 +94,7 @@ class CombinedConfig(AdapterConfig):
 
     def uses(self) -> tuple[str, ...]:
         """Those of all parts."""
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.uses()))
+        names: dict[str, None] = {}
+        for part in self.parts:
+            names |= dict.fromkeys(part.uses())
+        return tuple(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from ..anatomy import Wrapper
 from ..errors import ModelError
 
-_MERGES = "_sparsebench_merges"  # on a bare module: how many adapters are folded into it
+_MERGES = "_sparsebench_merges"  # on a module without wrappers: how many adapters are merged into it
+_BASE = "base_layer"
 
 
 class AdapterLayer(Wrapper):
-    """A frozen module `base` and an adapter: everything of this module that lies outside `base`.
+    """A frozen module `base_layer` and an adapter: everything of this module that lies outside `base_layer`.
 
-    `owner` is the name of the set it belongs to, `place` the name of the adapted site in the bare model.
+    `owner` is the name of the set it belongs to, `place` the name of the adapted site in the model without wrappers.
     """
 
     owner: str = ""
@@ -25,108 +26,118 @@ class AdapterLayer(Wrapper):
     enabled: bool = True
 
     linear: ClassVar[bool] = False
-    """Whether the adapter can be folded into the parameters of `base`: then `fold` does it."""
+    """Whether the adapter can be merged into the parameters of `base_layer`: then `merge_into` does it."""
     additive: ClassVar[bool] = False
-    """Whether it adds a term to the output that does not depend on that output, so that folding commutes."""
+    """Whether it adds a term to the output that does not depend on that output, so that merging commutes."""
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """Today's names of added modules by those that adapter files of format 1 have for them."""
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
-        """The adapted output, or that of `base` where the set is disabled."""
-        return self.adapted(*args, **keywords) if self.enabled else self.base(*args, **keywords)
+        """The adapted output, or that of `base_layer` where the set is disabled."""
+        if self.enabled:
+            return self.adapted(*args, **keywords)
+        return self.base_layer(*args, **keywords)
 
     def adapted(self, *args: Any, **keywords: Any) -> Any:
         """The output with the adapter."""
         raise NotImplementedError(f"{type(self).__name__} must implement adapted")
 
-    def fold(self, base: nn.Module) -> None:
-        """Change the parameters of the bare module `base` so that it gives what this layer gives."""
+    def merge_into(self, base_layer: nn.Module) -> None:
+        """Change the parameters of a module without wrappers so that it gives what this layer gives."""
         raise ModelError(f"{type(self).__name__} is not linear in its input and cannot be merged into a weight")
 
-    def own(self) -> Iterator[tuple[str, nn.Module]]:
-        """Names and modules of what was added beside `base`."""
-        return ((name, child) for name, child in self.named_children() if name != "base")
+    def adapter_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Names and modules of what was added to `base_layer`."""
+        for name, child in self.named_children():
+            if name != _BASE:
+                yield name, child
 
-    def own_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def adapter_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters of the adapter."""
-        return ((name, value) for name, value in self.named_parameters() if not name.startswith("base."))
+        for name, value in self.named_parameters():
+            if not name.startswith(f"{_BASE}."):
+                yield name, value
 
-    def own_state(self) -> dict[str, Tensor]:
+    def adapter_state(self) -> dict[str, Tensor]:
         """Parameters and buffers of the adapter by name."""
         state = self.state_dict(keep_vars=True)
-        return {name: value for name, value in state.items() if not name.startswith("base.")}
+        return {name: value for name, value in state.items() if not name.startswith(f"{_BASE}.")}
 
     def match_mode(self) -> None:
-        """Put the adapter in the mode, training or evaluation, that `base` is in."""
-        self.training = self.base.training
-        for _, module in self.own():
+        """Put the adapter in the mode, training or evaluation, that `base_layer` is in."""
+        self.training = self.base_layer.training
+        for _, module in self.adapter_modules():
             module.train(self.training)
 
     def check_mergeable(self) -> None:
-        """Raise `ModelError` where folding would change the function."""
+        """Raise `ModelError` where merging would change the function."""
         if not self.linear:
-            self.fold(self.base)
-        inner = self.base
+            self.merge_into(self.base_layer)
+        inner = self.base_layer
         while isinstance(inner, Wrapper):
             if isinstance(inner, AdapterLayer) and not (self.additive and inner.additive):
                 raise ModelError(f"{self.place}: adapters {inner.owner!r} lie below {self.owner!r}: merge those first")
-            inner = inner.base
+            inner = inner.base_layer
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Fold the adapter into the bare module below; `unmerge` gives the old parameters back, bit for bit."""
-        base = self.bare()
-        self._before = {name: None if value is None else value.detach().clone() for name, value in _direct(base)}
-        self._depth = getattr(base, _MERGES, 0) + 1
-        setattr(base, _MERGES, self._depth)
-        self.fold(base)
+        """Merge the adapter into the module below; `unmerge` gives the old parameters back, bit for bit."""
+        base_layer = self.get_base_layer()
+        # Copies, not the inverse of the update: subtracting what was added would leave rounding errors.
+        self._before: dict[str, Tensor | None] = {}
+        for name, value in base_layer._parameters.items():
+            self._before[name] = None if value is None else value.detach().clone()
+        self._depth = getattr(base_layer, _MERGES, 0) + 1
+        setattr(base_layer, _MERGES, self._depth)
+        self.merge_into(base_layer)
 
     def is_last_merged(self) -> bool:
-        """Whether nothing was folded into the bare module after this layer."""
-        return getattr(self.bare(), _MERGES, 0) == self._depth
+        """Whether nothing was merged into the module after this layer."""
+        return getattr(self.get_base_layer(), _MERGES, 0) == self._depth
 
     @torch.no_grad()
     def unmerge(self) -> None:
-        """Give the bare module the parameters it had before `merge`."""
-        base = self.bare()
-        setattr(base, _MERGES, self._depth - 1)
+        """Give the module the parameters it had before `merge`."""
+        base_layer = self.get_base_layer()
         if self._depth == 1:
-            delattr(base, _MERGES)
+            delattr(base_layer, _MERGES)
+        else:
+            setattr(base_layer, _MERGES, self._depth - 1)
         for name, value in self._before.items():
-            now = getattr(base, name)
-            if value is None or now is None:
-                setattr(base, name, None if value is None else nn.Parameter(value, requires_grad=False))
+            now = getattr(base_layer, name)
+            if value is None:  # merging gave the module a bias
+                setattr(base_layer, name, None)
+            elif now is None:
+                setattr(base_layer, name, nn.Parameter(value, requires_grad=False))
             else:
                 now.copy_(value)
         del self._before, self._depth
 
-    def bare(self) -> nn.Module:
+    def get_base_layer(self) -> nn.Module:
         """The module below all wrappers."""
-        inner = self.base
+        inner = self.base_layer
         while isinstance(inner, Wrapper):
-            inner = inner.base
+            inner = inner.base_layer
         return inner
 
 
 class FrozenNorm(Wrapper):
     """A batch norm whose running statistics stay as they are: `train()` of the model leaves it in eval mode."""
 
-    def __init__(self, base: nn.Module) -> None:
-        super().__init__(base)
+    def __init__(self, base_layer: nn.Module) -> None:
+        super().__init__(base_layer)
         self.match_mode()
 
     def match_mode(self) -> None:
-        """Take over the mode of `base`, which goes into eval mode."""
-        self.train(self.base.training)
+        """Take over the mode of `base_layer`, which goes into eval mode."""
+        self.train(self.base_layer.training)
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
         """Normalise with the running statistics."""
-        return self.base(*args, **keywords)
+        return self.base_layer(*args, **keywords)
 
     def train(self, mode: bool = True) -> FrozenNorm:
         """Set the mode of this wrapper only."""
         super().train(mode)
-        self.base.eval()
+        self.base_layer.eval()
         return self
-
-
-def _direct(module: nn.Module) -> list[tuple[str, nn.Parameter | None]]:
-    return list(module._parameters.items())

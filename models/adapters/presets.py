@@ -43,7 +43,7 @@ def pfeiffer(faithful: bool) -> BottleneckConfig:
 
 
 def parallel(faithful: bool) -> BottleneckConfig:
-    """An adapter beside the FFN, no change at first (He et al., arXiv 2110.04366)."""
+    """An adapter parallel to the FFN, no change at first (He et al., arXiv 2110.04366)."""
     config = BottleneckConfig(r=64, placement="parallel", activation="relu")
     return _faithful(config) if faithful else config
 
@@ -54,7 +54,7 @@ def scaled_parallel(faithful: bool) -> BottleneckConfig:
 
 
 def mam(faithful: bool) -> CombinedConfig:
-    """Mix-and-match: a prefix in the attention, a scaled parallel adapter beside the FFN (arXiv 2110.04366).
+    """Mix-and-match: a prefix in the attention, a scaled parallel adapter at the FFN (arXiv 2110.04366).
 
     The released settings for GLUE: length 16 through an MLP of width 800, r=16, scale 2 (for summarisation: length 30,
     r=512, scale 4). Faithful: no difference. Only the adapters can be pruned.
@@ -64,7 +64,7 @@ def mam(faithful: bool) -> CombinedConfig:
 
 
 def adaptformer(faithful: bool) -> StreamConfig:
-    """An adapter beside the FFN that reads the residual stream (Chen et al., arXiv 2205.13535).
+    """An adapter parallel to the FFN that reads the residual stream (Chen et al., arXiv 2205.13535).
 
     That is the released code; in the paper the adapter reads the norm, as BottleneckConfig(placement="parallel") does.
     Faithful: no difference.
@@ -86,18 +86,19 @@ def idat_sequential(faithful: bool) -> StreamConfig:
 
 
 def idat_adaptformer(faithful: bool) -> StreamConfig:
-    """iDAT's "adaptformer": an adapter beside the FFN that reads the residual stream. Faithful: as above."""
+    """iDAT's "adaptformer": an adapter parallel to the FFN that reads the residual stream. Faithful: as above."""
     return StreamConfig(r=4, placement="ffn", init="normal" if faithful else "zero_up")
 
 
 def idat_shared_parallel(faithful: bool) -> StreamConfig:
-    """iDAT's "gist_shared_par_adapter": one adapter beside both attention and FFN. Faithful: as above."""
+    """iDAT's "gist_shared_par_adapter": one adapter parallel to both attention and FFN. Faithful: as above."""
     return StreamConfig(r=4, placement="shared", init="normal" if faithful else "zero_up")
 
 
 def convpass(faithful: bool) -> ConvpassConfig:
-    """3x3 convolutions beside attention and FFN (Jie and Deng, arXiv 2207.07039). Faithful: the activation "quick_gelu"
-    and a Xavier start, 2.4 times as large as ours at width 768.
+    """3x3 convolutions parallel to attention and FFN (Jie and Deng, arXiv 2207.07039).
+
+    Faithful: the activation "quick_gelu" and a Xavier start, 2.4 times as large as ours at width 768.
 
     The authors choose `scale` per task.
     """

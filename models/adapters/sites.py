@@ -16,17 +16,20 @@ def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
 
     All of them if `config.blocks` is "all", else those from the first chosen block on.
     """
-    sites = inner_sites(anatomy.model, None if anatomy.head is None else anatomy.head.get())
-    start = "" if config.blocks == "all" else f"{config.chosen(anatomy)[0].site.path}."
+    head = None if anatomy.head is None else anatomy.head.get()
+    start = ""
+    if config.blocks != "all":
+        first = config.chosen(anatomy)[0]
+        start = f"{first.site.path}."
     reached = False
-    for site in sites:
+    for site in inner_sites(anatomy.model, head):
         reached = reached or site.path.startswith(start)
         if reached:
             yield site
 
 
 class AddsTokens(AdapterLayer):
-    """Base of layers whose `base` sees more tokens than the model has."""
+    """Base of layers whose `base_layer` sees more tokens than the model has."""
 
 
 def is_norm(module: nn.Module) -> bool:

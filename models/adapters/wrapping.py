@@ -22,11 +22,13 @@ def freeze_norms(model: nn.Module) -> None:
                 setattr(parent, name, FrozenNorm(child))
 
 
-def bare_path(model: nn.Module, path: str) -> str:
+def path_without_wrappers(model: nn.Module, path: str) -> str:
     """A dotted path as it reads in the model without wrappers."""
-    module, hops = model, []
+    module = model
+    hops: list[str] = []
     for hop in path.split("."):
-        if not (isinstance(module, Wrapper) and hop == "base"):
+        into_wrapper = isinstance(module, Wrapper) and hop == "base_layer"
+        if not into_wrapper:
             hops.append(hop)
         module = getattr(module, hop)
     return ".".join(hops)
@@ -36,9 +38,8 @@ def wrap(gone: list[Wrapped]) -> bool:
     """Put back what `unwrap` took; False, and nothing changed, where something else has come into a place."""
     done: list[Wrapped] = []
     for parent, name, wrapper in reversed(gone):
-        if getattr(parent, name) is not wrapper.base:
-            for other, there, put in reversed(done):
-                setattr(other, there, put.base)
+        if getattr(parent, name) is not wrapper.base_layer:
+            _undo(done)
             return False
         setattr(parent, name, wrapper)
         done.append((parent, name, wrapper))
@@ -46,12 +47,21 @@ def wrap(gone: list[Wrapped]) -> bool:
 
 
 def unwrap(model: nn.Module, which: Callable[[nn.Module], bool]) -> list[Wrapped]:
-    """Put the base of each wrapper that is meant in its place; gives back where each of them was."""
-    places = [(parent, name) for parent in model.modules() for name, _ in parent.named_children()]
-    found = []
+    """Put the base layer of each wrapper that is meant in its place; gives back where each of them was."""
+    places: list[tuple[nn.Module, str]] = []
+    for parent in model.modules():
+        for name, _ in parent.named_children():
+            places.append((parent, name))
+    found: list[Wrapped] = []
     for parent, name in places:
+        # Looked up again: where wrappers lie in each other, the outer one may have gone since.
         child = getattr(parent, name)
         if which(child):
-            setattr(parent, name, child.base)
+            setattr(parent, name, child.base_layer)
             found.append((parent, name, child))
     return found
+
+
+def _undo(done: list[Wrapped]) -> None:
+    for parent, name, wrapper in reversed(done):
+        setattr(parent, name, wrapper.base_layer)

@@ -190,4 +190,4 @@ def test_inner_sites(name: str, build: Build) -> None:
     assert {site.path: site.get() for site in sites} == named
     sites[3].replace(Wrapper(sites[3].get()))
     again = list(inner_sites(model, head.get()))
-    assert [site.get() for site in again] == [*named.values()] and again[3].path == f"{sites[3].path}.base"
+    assert [site.get() for site in again] == [*named.values()] and again[3].path == f"{sites[3].path}.base_layer"

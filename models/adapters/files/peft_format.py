@@ -24,9 +24,10 @@ from ..attachment import attach
 from ..config import AdapterConfig
 from ..kinds.lora import LoRAConfig, LoRALayer
 from ..layer import AdapterLayer
-from ..wrapping import bare_path
+from ..wrapping import path_without_wrappers
 
-CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+TENSORS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _FACTOR = re.compile(r"(?P<path>.+)\.lora_(?P<factor>[AB])\.weight")
 # Of fields that are set, these are read, or say nothing that the tensors do not.
@@ -42,23 +43,28 @@ _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 @dataclass(frozen=True, kw_only=True)
 class NamedLoRAConfig(AdapterConfig):
-    """LoRA on linear layers that are listed: (name in the bare model, r, alpha) of each; see `LoRAConfig`."""
+    """LoRA on listed linear layers: (name in the model without wrappers, r, alpha) of each; see `LoRAConfig`."""
 
     layers: tuple[tuple[str, int, float], ...]
     dropout: float = 0.0
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A LoRA layer around each of them. Raises `ModelError` for those that are not linear layers of a block."""
-        sites = {bare_path(anatomy.model, site.path): site for block in anatomy.blocks for site in block.linears}
+        sites: dict[str, Site] = {}
+        for block in anatomy.blocks:
+            for site in block.linears:
+                sites[path_without_wrappers(anatomy.model, site.path)] = site
         unknown = [name for name, _, _ in self.layers if name not in sites]
         if unknown:
+            what = "is no linear layer" if len(unknown) == 1 else "are no linear layers"
             raise ModelError(
-                f"{', '.join(unknown)} {'is no linear layer' if len(unknown) == 1 else 'are no linear layers'} of a "
-                f"block of {type(anatomy.model).__name__}: LoRA goes on those only"
+                f"{', '.join(unknown)} {what} of a block of {type(anatomy.model).__name__}: LoRA goes on those only"
             )
         for name, r, alpha in self.layers:
-            site, config = sites[name], LoRAConfig(r=r, alpha=alpha, dropout=self.dropout)
-            yield site, LoRALayer(site.get(), [(0, site.get().weight.shape[0])], config, generator, name)
+            layer = sites[name].get()
+            outputs = layer.weight.shape[0]
+            config = LoRAConfig(r=r, alpha=alpha, dropout=self.dropout)
+            yield sites[name], LoRALayer(layer, [(0, outputs)], config, generator, name)
 
 
 def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> AdapterSet:
@@ -72,14 +78,15 @@ def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> Ad
     _check(config, folder)
     factors, rest = _factors(tensors)
     _check_head(model, rest, folder)
-    ranks = ((path, parts["A"].shape[0]) for path, parts in factors.items())
-    listed = NamedLoRAConfig(
-        layers=tuple((path, r, _scaling(config, path, r) * r) for path, r in ranks),
-        dropout=config.get("lora_dropout") or 0.0,
-        train_head=bool(rest),
-    )
+    layers: list[tuple[str, int, float]] = []
+    state: dict[str, Tensor] = {}
+    for path, factor in factors.items():
+        r = factor["A"].shape[0]
+        layers.append((path, r, _scaling(config, path, r) * r))
+        state[f"{path}.lora_A.0.weight"] = factor["A"]
+        state[f"{path}.lora_B.0.weight"] = factor["B"]
+    listed = NamedLoRAConfig(layers=tuple(layers), dropout=config.get("lora_dropout") or 0.0, train_head=bool(rest))
     adapters = attach(model, listed, name)
-    state = {f"{path}.{part}.0.weight": parts[key] for path, parts in factors.items() for key, part in _PARTS.items()}
     try:
         _check_shapes(adapters, state)
         adapters.load_state_dict(state | rest)
@@ -104,19 +111,20 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
             raise ModelError(f"{path} has a {type(layer).__name__}: only LoRA can be written in this format")
         down, up = _one_pair(layer)
         tensors |= {f"{path}.lora_A.weight": down, f"{path}.lora_B.weight": up}
-        scales[path], dropout = (len(down), layer.scaling * len(down)), layer.dropout.p
-    head = None if adapters.head is None else bare_path(adapters.model, adapters.head.path)
+        scales[path] = (len(down), layer.scaling * len(down))
+        dropout = layer.dropout.p
+    head = None
     if adapters.head is not None:
+        head = path_without_wrappers(adapters.model, adapters.head.path)
         tensors |= {f"{head}.{key}": value for key, value in adapters.head.get().state_dict().items()}
     config = _config(scales, head) | {"base_model_name_or_path": base_model_name, "lora_dropout": dropout}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    written = {f"{_PREFIX}{key}": value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    written: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        written[f"{_PREFIX}{key}"] = value.detach().cpu().contiguous().clone()
     save_file(written, folder / TENSORS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-_PARTS = {"A": "down", "B": "up"}
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -132,10 +140,13 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _check(config: Mapping[str, Any], folder: str | Path) -> None:
     """Refuse what is not plain LoRA; unknown fields count only where they are set."""
     wrong = [key for key in sorted(config) if key not in _KNOWN and config[key]]
-    wrong += ["peft_type"] if config.get("peft_type") != "LORA" else []
-    wrong += ["bias"] if config.get("bias", "none") != "none" else []
-    # the others start from a changed base, which the checkpoint does not hold
-    wrong += ["init_lora_weights"] if config.get("init_lora_weights", True) not in _PLAIN_STARTS else []
+    if config.get("peft_type") != "LORA":
+        wrong.append("peft_type")
+    if config.get("bias", "none") != "none":
+        wrong.append("bias")
+    # The other starts change the base weights, which the checkpoint does not hold.
+    if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
+        wrong.append("init_lora_weights")
     if wrong:
         named = ", ".join(f"{key}={config.get(key)!r}" for key in wrong)
         raise ModelError(f"{folder} is not plain LoRA: {named} cannot be loaded")
@@ -159,12 +170,16 @@ def _factors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]
 
 
 def _check_head(model: nn.Module, rest: Mapping[str, Tensor], folder: str | Path) -> None:
-    """Beside LoRA there may be nothing but the head."""
+    """In addition to LoRA there may be nothing but the head."""
     site = describe(model).head
-    head = None if site is None else bare_path(model, site.path)
-    foreign = sorted({key.rpartition(".")[0] for key in rest if head is None or not key.startswith(f"{head}.")})
+    head = None if site is None else path_without_wrappers(model, site.path)
+    foreign: set[str] = set()
+    for key in rest:
+        if head is None or not key.startswith(f"{head}."):
+            foreign.add(key.rpartition(".")[0])
     if foreign:
-        raise ModelError(f"{folder} holds {', '.join(foreign)}: beside LoRA only the head ({head}) can be loaded")
+        names = ", ".join(sorted(foreign))
+        raise ModelError(f"{folder} holds {names}: in addition to LoRA only the head ({head}) can be loaded")
 
 
 def _check_shapes(adapters: AdapterSet, state: Mapping[str, Tensor]) -> None:
@@ -177,22 +192,34 @@ def _check_shapes(adapters: AdapterSet, state: Mapping[str, Tensor]) -> None:
 def _scaling(config: Mapping[str, Any], path: str, r: int) -> float:
     """alpha / r, or alpha / sqrt(r) with `use_rslora`; the first pattern that ends the name gives alpha."""
     patterns = config.get("alpha_pattern") or {}
-    matching = (alpha for pattern, alpha in patterns.items() if re.match(rf"(.*\.)?({pattern})$", path))
-    alpha = next(matching, config.get("lora_alpha", 8))
-    return alpha / (math.sqrt(r) if config.get("use_rslora") else r)
+    alpha = config.get("lora_alpha", 8)
+    for pattern, its_alpha in patterns.items():
+        if re.match(rf"(.*\.)?({pattern})$", path):
+            alpha = its_alpha
+            break
+    if config.get("use_rslora"):
+        return alpha / math.sqrt(r)
+    return alpha / r
 
 
 def _one_pair(layer: LoRALayer) -> tuple[Tensor, Tensor]:
     """A (r, in) and B (out, r) with the same update; the factors of several spans become the blocks of a larger B."""
-    downs, ups = ([part.effective() for part in parts if isinstance(part, Masked)] for parts in (layer.down, layer.up))
-    bare = layer.bare()
-    assert isinstance(bare.weight, Tensor)
-    up = ups[0].new_zeros(bare.weight.shape[0], sum(part.shape[1] for part in ups), *ups[0].shape[2:])
+    base_layer = layer.get_base_layer()
+    assert isinstance(base_layer.weight, Tensor)
+    downs: list[Tensor] = []
+    ups: list[Tensor] = []
+    for lora_A, lora_B in zip(layer.lora_A, layer.lora_B, strict=True):
+        assert isinstance(lora_A, Masked) and isinstance(lora_B, Masked)
+        downs.append(lora_A.effective())
+        ups.append(lora_B.effective())
+    ranks = sum(up.shape[1] for up in ups)
+    joined = ups[0].new_zeros(base_layer.weight.shape[0], ranks, *ups[0].shape[2:])
     first = 0
-    for (start, stop), part in zip(layer.spans, ups, strict=True):
-        up[start:stop, first : first + part.shape[1]] = part
-        first += part.shape[1]
-    return torch.cat(downs), up
+    for (start, stop), up in zip(layer.spans, ups, strict=True):
+        last = first + up.shape[1]
+        joined[start:stop, first:last] = up
+        first = last
+    return torch.cat(downs), joined
 
 
 def _config(scales: Mapping[str, tuple[int, float]], head: str | None) -> dict[str, Any]:
@@ -216,4 +243,6 @@ def _config(scales: Mapping[str, tuple[int, float]], head: str | None) -> dict[s
 
 
 def _number(value: float) -> int | float:
-    return int(value) if value == int(value) else value
+    if value == int(value):
+        return int(value)
+    return value

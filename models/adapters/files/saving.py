@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import PRUNED
 from ..adapter_set import AdapterSet
 from ..attachment import attach
 from ..config import KINDS, AdapterConfig
 
-FORMAT = 1
-"""Version of what `save_adapters` writes."""
-TENSORS, DESCRIPTION = "adapters.safetensors", "adapters.json"
-_VALUES, _BITS = "pruned.values", "pruned.bits"
+FORMAT = 2
+"""Version of what `save_adapters` writes. In format 1 some modules have other names: `AdapterLayer.former_names`."""
+TENSORS = "adapters.safetensors"
+DESCRIPTION = "adapters.json"
+_VALUES = "pruned.values"
+_BITS = "pruned.bits"
 
 
 def save_adapters(adapters: AdapterSet, folder: str | Path) -> None:
@@ -43,10 +46,10 @@ def save_adapters(adapters: AdapterSet, folder: str | Path) -> None:
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()},
-        folder / TENSORS,
-    )
+    written: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        written[name] = value.cpu().clone(memory_format=torch.contiguous_format)
+    save_file(written, folder / TENSORS)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
@@ -61,7 +64,10 @@ def load_adapters(model: nn.Module, folder: str | Path, name: str | None = None)
         raise ModelError(f"{folder} holds adapters of a {description['model']}, not of a {type(model).__name__}")
     adapters = attach(model, _decode(description["config"], folder), name or description["name"])
     try:
-        adapters.load_state_dict(_unpack(tensors, description["pruned"]))
+        state = _unpack(tensors, description["pruned"])
+        if description["format"] == 1:
+            state = _with_names_of_today(state, adapters)
+        adapters.load_state_dict(state)
     except ModelError as error:
         adapters.remove()
         raise ModelError(f"{folder} does not fit this {type(model).__name__}: {error}") from error
@@ -70,7 +76,7 @@ def load_adapters(model: nn.Module, folder: str | Path, name: str | None = None)
 
 @dataclass(frozen=True, kw_only=True)
 class SizeReport:
-    """Bytes of the tensors of a set as `save_adapters` stores them, unpruned (`dense`), and of the head beside them."""
+    """Bytes of the tensors of a set as `save_adapters` stores them, unpruned (`dense`), and of the head by itself."""
 
     stored: int
     dense: int
@@ -79,37 +85,77 @@ class SizeReport:
 
 def size_report(adapters: AdapterSet) -> SizeReport:
     """The sizes of a set."""
-    whole = sum(value.nbytes for value in _pack(adapters.state_dict())[0].values())
-    head = 0 if adapters.head is None else sum(value.nbytes for value in adapters.head.get().state_dict().values())
-    pruned = [layer for layer in adapters.prunable().values() if layer.values is not None]
-    packed = sum(layer.stored.nbytes + layer.mask_bytes() for layer in pruned)
-    unpruned = sum(layer.shape.numel() * layer.stored.element_size() for layer in pruned)
-    return SizeReport(stored=whole - head, dense=whole - head - packed + unpruned, head=head)
+    tensors, _ = _pack(adapters.state_dict())
+    everything = _bytes(tensors)
+    head = 0 if adapters.head is None else _bytes(adapters.head.get().state_dict())
+    packed = 0
+    unpruned = 0
+    for layer in adapters.prunable().values():
+        if layer.values is not None:
+            packed += layer.stored.nbytes + layer.mask_bytes()
+            unpruned += layer.shape.numel() * layer.stored.element_size()
+    stored = everything - head
+    return SizeReport(stored=stored, dense=stored - packed + unpruned, head=head)
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(value.nbytes for value in tensors.values())
 
 
 def _pack(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, list[int]]]:
     """The pruned layers of a state in two tensors, for a short file header; and their names and shapes in order."""
-    stems = [key.removesuffix(".bits") for key in state if key.endswith(".bits")]
-    packed = {f"{stem}.{leaf}" for stem in stems for leaf in PRUNED}
-    tensors = {key: value for key, value in state.items() if key not in packed}
-    if stems:
-        tensors[_VALUES] = torch.cat([state[f"{stem}.values"].cpu() for stem in stems])
-        tensors[_BITS] = torch.cat([state[f"{stem}.bits"].cpu() for stem in stems])
-    return tensors, {stem: state[f"{stem}.shape"].tolist() for stem in stems}
+    tensors = dict(state)
+    shapes: dict[str, list[int]] = {}
+    values: list[Tensor] = []
+    bits: list[Tensor] = []
+    for key in state:
+        if not key.endswith(".bits"):
+            continue
+        stem = key.removesuffix(".bits")
+        values.append(tensors.pop(f"{stem}.values").cpu())
+        bits.append(tensors.pop(f"{stem}.bits").cpu())
+        shapes[stem] = tensors.pop(f"{stem}.shape").tolist()
+    if shapes:
+        tensors[_VALUES] = torch.cat(values)
+        tensors[_BITS] = torch.cat(bits)
+    return tensors, shapes
 
 
 def _unpack(tensors: dict[str, Tensor], pruned: dict[str, str]) -> dict[str, Tensor]:
     """The state that `_pack` took."""
-    state = {key: value for key, value in tensors.items() if key not in (_VALUES, _BITS)}
-    values, bits = tensors.get(_VALUES), tensors.get(_BITS)
+    state = dict(tensors)
+    if not pruned:
+        return state
+    all_values = state.pop(_VALUES)
+    all_bits = state.pop(_BITS)
     for stem, text in pruned.items():
-        assert values is not None and bits is not None
         shape = torch.tensor([int(size) for size in text.split("x")], dtype=torch.int32)
-        state[f"{stem}.shape"], state[f"{stem}.bits"] = shape, bits[: -(-int(shape.prod()) // 8)]
-        count = int(np.bitwise_count(state[f"{stem}.bits"].numpy()).sum())
-        state[f"{stem}.values"] = values[:count]
-        values, bits = values[count:], bits[len(state[f"{stem}.bits"]) :]
+        # A bit for each entry, the last byte filled up; as many values as there are bits set.
+        num_bytes = math.ceil(int(shape.prod()) / 8)
+        bits = all_bits[:num_bytes]
+        num_values = int(np.bitwise_count(bits.numpy()).sum())
+        state[f"{stem}.shape"] = shape
+        state[f"{stem}.bits"] = bits
+        state[f"{stem}.values"] = all_values[:num_values]
+        all_bits = all_bits[num_bytes:]
+        all_values = all_values[num_values:]
     return state
+
+
+def _with_names_of_today(state: dict[str, Tensor], adapters: AdapterSet) -> dict[str, Tensor]:
+    """A state of format 1, whose layers have `former_names`."""
+    prefixes: dict[str, str] = {}
+    for place, layer in adapters.layers():
+        for former, name in layer.former_names.items():
+            prefixes[f"{place}.{former}."] = f"{place}.{name}."
+    renamed: dict[str, Tensor] = {}
+    for key, value in state.items():
+        for former, name in prefixes.items():
+            if key.startswith(former):
+                key = key.replace(former, name, 1)
+                break
+        renamed[key] = value
+    return renamed
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -128,9 +174,13 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _encode(value: Any) -> Any:
     if isinstance(value, AdapterConfig):
-        fields = {field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            fields[field.name] = _encode(getattr(value, field.name))
         return {"kind": type(value).__name__, "fields": fields}
-    return [_encode(item) for item in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value
 
 
 def _decode(value: Any, folder: str | Path) -> Any:

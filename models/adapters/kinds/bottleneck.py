@@ -1,4 +1,4 @@
-"""Bottleneck adapters after, or beside, the parts of transformer blocks."""
+"""Bottleneck adapters after the parts of transformer blocks, or parallel to them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class BottleneckConfig(RankConfig):
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A wrapper for each adapter of the block."""
-        mlp, attention = block.mlp, block.attention
+        mlp = block.mlp
+        attention = block.attention
         if mlp is None or mlp.kind == "conv":
             raise ModelError(f"{block.site.path} has no transformer FFN: use ConvConfig for a convolutional network")
         if self.placement == "houlsby":
@@ -108,7 +109,8 @@ class OwnNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise the last dimension."""
-        weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+        weight = self.weight.to(input.dtype)
+        bias = self.bias.to(input.dtype)
         return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
 
@@ -119,62 +121,75 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.norm_in = OwnNorm(width) if config.norm == "in" else None
         self.down = MaskedLinear(width, config.r, bias=config.bias)
-        self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.dropout = nn.Dropout(config.dropout)
         self.up = MaskedLinear(config.r, width, bias=config.bias)
         self.norm_out = OwnNorm(width) if config.norm == "out" else None
         initialise(self.down, self.up, config.init, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width) to the same shape."""
-        x = x if self.norm_in is None else self.norm_in(x)
+        if self.norm_in is not None:
+            x = self.norm_in(x)
         x = self.up(self.dropout(self.activation(self.down(x))))
-        return x if self.norm_out is None else self.norm_out(x)
+        if self.norm_out is not None:
+            x = self.norm_out(x)
+        return x
 
 
 class ScaledAdapter(AdapterLayer):
     """Base of the layers with one adapter and a scale."""
 
-    def __init__(self, base: nn.Module, adapter: nn.Module, scale: float | Literal["learned"]) -> None:
-        super().__init__(base)
+    def __init__(self, base_layer: nn.Module, adapter: nn.Module, scale: float | Literal["learned"]) -> None:
+        super().__init__(base_layer)
         self.adapter = adapter
-        self.scale = nn.Parameter(next(adapter.parameters()).new_ones(())) if scale == "learned" else scale
+        if scale == "learned":
+            self.scale = nn.Parameter(next(adapter.parameters()).new_ones(()))
+        else:
+            self.scale = scale
 
     def change(self, x: Tensor) -> Tensor:
         """scale A(x)."""
-        out = self.adapter(x)
-        return out * (self.scale.to(out.dtype) if isinstance(self.scale, Tensor) else self.scale)
+        return scaled(self.adapter(x), self.scale)
+
+
+def scaled(out: Tensor, scale: Tensor | float) -> Tensor:
+    """An output times a number or learned scale, in the dtype of the output."""
+    if isinstance(scale, Tensor):
+        scale = scale.to(out.dtype)
+    return out * scale
 
 
 class SequentialAdapter(ScaledAdapter):
-    """y + scale A(y) for the output y of `base`."""
+    """y + scale A(y) for the output y of `base_layer`."""
 
     def adapted(self, *args: Any, **keywords: Any) -> Tensor:
-        """The adapted output of `base`."""
-        y = self.base(*args, **keywords)
+        """The adapted output of `base_layer`."""
+        y = self.base_layer(*args, **keywords)
         return y + self.change(y)
 
 
 class ParallelAdapter(ScaledAdapter):
-    """base(x) + scale A(x)."""
+    """base_layer(x) + scale A(x)."""
 
     additive = True
 
     def adapted(self, x: Tensor) -> Tensor:
-        """The output of `base` plus that of the adapter."""
-        return self.base(x) + self.change(x)
+        """The output of `base_layer` plus that of the adapter."""
+        return self.base_layer(x) + self.change(x)
 
 
 class ResidualAdapter(ScaledAdapter):
-    """base(hidden, x + scale A(x)) for a `base` that adds x to what it makes of `hidden`."""
+    """base_layer(hidden, x + scale A(x)) for a `base_layer` that adds x to what it makes of `hidden`."""
 
     def adapted(self, hidden: Tensor, x: Tensor) -> Tensor:
-        """The output of `base` with the adapter's beside the FFN's."""
-        return self.base(hidden, x + self.change(x))
+        """The output of `base_layer` for the sum of the FFN's result and the adapter's."""
+        return self.base_layer(hidden, x + self.change(x))
 
 
 class PostNormAdapter(ScaledAdapter):
-    """LN(s + scale A(LN(s))) for a norm `base` = LN of the sum s of the FFN's result and its input."""
+    """LN(s + scale A(LN(s))) for a norm `base_layer` = LN of the sum s of the FFN's result and its input."""
 
     def adapted(self, s: Tensor) -> Tensor:
         """The adapted output of the block."""
-        return self.base(s + self.change(self.base(s)))
+        return self.base_layer(s + self.change(self.base_layer(s)))

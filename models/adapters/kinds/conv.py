@@ -35,9 +35,9 @@ class ConvConfig(RankConfig):
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the block."""
-        if block.attention is not None or not block.linears or not isinstance(block.linears[-1].get(), nn.Conv2d):
+        last = block.linears[-1].get() if block.linears else None
+        if block.attention is not None or not isinstance(last, nn.Conv2d):
             raise ModelError(f"{block.site.path} is not a convolutional block: use BottleneckConfig or LoRAConfig")
-        last = block.linears[-1].get()
         adapter = ConvBottleneck(last.out_channels, self, generator)
         adapter.to(last.weight.device, adapter_dtype(last.weight))
         yield block.site, SequentialAdapter(block.site.get(), adapter, self.scale)
@@ -48,7 +48,8 @@ class ConvBottleneck(nn.Module):
 
     def __init__(self, channels: int, config: ConvConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.down, self.up = MaskedConv2d(channels, config.r, 1), MaskedConv2d(config.r, channels, 1)
+        self.down = MaskedConv2d(channels, config.r, 1)
+        self.up = MaskedConv2d(config.r, channels, 1)
         self.activation = ACTIVATIONS[config.activation]()
         initialise(self.down, self.up, config.init, generator)
 

@@ -1,4 +1,4 @@
-"""Convpass: a convolution over the image's patches beside the attention and the FFN of a ViT."""
+"""Convpass: a convolution over the image's patches, parallel to the attention and the FFN of a ViT."""
 
 from __future__ import annotations
 
@@ -61,8 +61,15 @@ class ConvpassConfig(RankConfig):
                 yield site, ConvpassLayer(site.get(), adapter.to(like.device, adapter_dtype(like)), self.scale)
 
     def _sites(self, block: Block) -> list[Site]:
-        parts = [getattr(block, part) for part in PARTS if part in self.parts]
-        return [part.site for part in parts if part is not None]
+        sites: list[Site] = []
+        if "attention" in self.parts and block.attention is not None:
+            sites.append(block.attention.site)
+        if "mlp" in self.parts and block.mlp is not None:
+            sites.append(block.mlp.site)
+        return sites
+
+
+# Shapes: B images, T tokens, P of them before the patches, S * S patches, R rank, D width.
 
 
 class Convpass(nn.Module):
@@ -71,38 +78,50 @@ class Convpass(nn.Module):
     def __init__(self, width: int, prefix: int, config: ConvpassConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.prefix = prefix
-        self.project_in, self.project_out = MaskedLinear(width, config.r), MaskedLinear(config.r, width)
+        self.project_in = MaskedLinear(width, config.r)
+        self.project_out = MaskedLinear(config.r, width)
         self.conv = MaskedConv2d(config.r, config.r, 3, padding=1)
-        self.activation, self.dropout = ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.dropout = nn.Dropout(config.dropout)
         initialise(self.project_in, self.project_out, config.init, generator)
         fill(self.conv, config.init, generator)
         if config.init in STARTS_AS_NO_CHANGE:
             nn.init.dirac_(self.conv.stored)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor) -> Tensor:
         """Map (batch, prefix + side * side, width) to the same shape."""
-        side = math.isqrt(x.shape[1] - self.prefix)
-        if side * side + self.prefix != x.shape[1]:
-            raise ModelError(f"{x.shape[1] - self.prefix} patches are not a square: Convpass needs a square image")
-        low = self.activation(self.project_in(x))
-        alone, patches = low[:, : self.prefix], low[:, self.prefix :]
-        patches = self.conv(patches.mT.unflatten(2, (side, side))).flatten(2).mT
-        centre, bias = self.conv.effective(low.dtype)[:, :, 1, 1], self.conv.bias
-        assert bias is not None
-        low = torch.cat((F.linear(alone, centre, bias.to(low.dtype)), patches), dim=1)
-        return self.project_out(self.dropout(self.activation(low)))
+        patches = x_BTD.shape[1] - self.prefix
+        side = math.isqrt(patches)
+        if side * side != patches:
+            raise ModelError(f"{patches} patches are not a square: Convpass needs a square image")
+        low_BTR = self.activation(self.project_in(x_BTD))
+        alone_BPR = self._on_single_pixels(low_BTR[:, : self.prefix])
+        image_BRSS = low_BTR[:, self.prefix :].mT.unflatten(2, (side, side))
+        patches_BNR = self.conv(image_BRSS).flatten(2).mT
+        low_BTR = torch.cat((alone_BPR, patches_BNR), dim=1)
+        return self.project_out(self.dropout(self.activation(low_BTR)))
+
+    def _on_single_pixels(self, tokens_BPR: Tensor) -> Tensor:
+        """The convolution of images of one pixel: only the centre of the kernel meets anything but padding."""
+        assert self.conv.bias is not None
+        centre_RR = self.conv.effective(tokens_BPR.dtype)[:, :, 1, 1]
+        return F.linear(tokens_BPR, centre_RR, self.conv.bias.to(tokens_BPR.dtype))
 
 
 class ConvpassLayer(AdapterLayer):
-    """base(z) + scale A(z), where `base` may return more beside its output."""
+    """base_layer(z) + scale A(z), where `base_layer` may return more than its output."""
 
     additive = True
 
-    def __init__(self, base: nn.Module, adapter: Convpass, scale: float) -> None:
-        super().__init__(base)
-        self.adapter, self.scale = adapter, scale
+    def __init__(self, base_layer: nn.Module, adapter: Convpass, scale: float) -> None:
+        super().__init__(base_layer)
+        self.adapter = adapter
+        self.scale = scale
 
     def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Any:
-        """The output of `base` plus that of the adapter."""
-        out, change = self.base(x, *args, **keywords), self.adapter(x) * self.scale
-        return (out[0] + change, *out[1:]) if isinstance(out, tuple) else out + change
+        """The output of `base_layer` plus that of the adapter."""
+        out = self.base_layer(x, *args, **keywords)
+        change = self.adapter(x) * self.scale
+        if isinstance(out, tuple):
+            return (out[0] + change, *out[1:])
+        return out + change

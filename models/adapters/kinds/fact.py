@@ -31,58 +31,79 @@ class FacTConfig(RankConfig):
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A wrapper around each linear layer of the blocks."""
-        width, sites = anatomy.width, [site for block in self.chosen(anatomy) for site in block.linears]
+        width = anatomy.width
+        sites: list[Site] = []
+        for block in self.chosen(anatomy):
+            sites.extend(block.linears)
         if not sites:
             raise ModelError(f"the blocks of {type(anatomy.model).__name__} have no linear layers: FacT has no place")
         for site in sites:
-            base = site.get()
-            if not is_linear(base) or base.in_features % width or base.out_features % width:
-                raise ModelError(
-                    f"{site.path} is {base}: FacT needs plain linear layers whose sizes are multiples of the width "
-                    f"{width}; use LoRAConfig(targets=('linears',))"
-                )
+            _check_tiles(site, width)
         like = sites[0].get().weight
-        u, v = MaskedLinear(width, self.r, bias=False), MaskedLinear(self.r, width, bias=False)
+        u = MaskedLinear(width, self.r, bias=False)
+        v = MaskedLinear(self.r, width, bias=False)
         initialise(u, v, self.init, generator)
-        u, v = (layer.to(like.device, adapter_dtype(like)) for layer in (u, v))
+        u.to(like.device, adapter_dtype(like))
+        v.to(like.device, adapter_dtype(like))
         for site in sites:
-            base = site.get()
-            core = MaskedLinear(base.in_features // width * self.r, base.out_features // width * self.r, bias=False)
+            base_layer = site.get()
+            tiles_in = base_layer.in_features // width
+            tiles_out = base_layer.out_features // width
+            core = MaskedLinear(tiles_in * self.r, tiles_out * self.r, bias=False)
             fill(core, self.init, generator)
-            core.to(base.weight.device, adapter_dtype(base.weight))
-            yield site, FacTLayer(base, u, core, v, self.scale, self.dropout)
+            core.to(base_layer.weight.device, adapter_dtype(base_layer.weight))
+            yield site, FacTLayer(base_layer, u, core, v, self.scale, self.dropout)
+
+
+def _check_tiles(site: Site, width: int) -> None:
+    layer = site.get()
+    if not is_linear(layer) or layer.in_features % width or layer.out_features % width:
+        raise ModelError(
+            f"{site.path} is {layer}: FacT needs plain linear layers whose sizes are multiples of the width {width}; "
+            "use LoRAConfig(targets=('linears',))"
+        )
+
+
+# Shapes: O, I tiles out and in, D width of a tile, R rank.
 
 
 class FacTLayer(AdapterLayer):
     """A linear layer plus tiles scale V C U; `core` (tiles out * r, tiles in * r) holds all C of the layer."""
 
-    linear = additive = True
+    linear = True
+    additive = True
 
     def __init__(
         self,
-        base: nn.Module,
+        base_layer: nn.Module,
         u: MaskedLinear,
         core: MaskedLinear,
         v: MaskedLinear,
         scale: float,
         dropout: float,
     ) -> None:
-        super().__init__(base)
-        self.u, self.core, self.v = u, core, v
-        self.scale, self.dropout = scale, nn.Dropout(dropout)
+        super().__init__(base_layer)
+        self.u = u
+        self.core = core
+        self.v = v
+        self.scale = scale
+        self.dropout = nn.Dropout(dropout)
 
     def adapted(self, x: Tensor) -> Tensor:
-        """The output of `base` plus the update."""
-        low = self.u(x.unflatten(-1, (-1, self.u.in_features))).flatten(-2)
-        low = self.dropout(self.core(low)).unflatten(-1, (-1, self.v.in_features))
-        return self.base(x) + self.v(low).flatten(-2) * self.scale
+        """The output of `base_layer` plus the update."""
+        tiles_in = x.unflatten(-1, (-1, self.u.in_features))  # (..., I, D)
+        low = self.u(tiles_in).flatten(-2)  # (..., I * R)
+        low = self.dropout(self.core(low)).unflatten(-1, (-1, self.v.in_features))  # (..., O, R)
+        return self.base_layer(x) + self.v(low).flatten(-2) * self.scale
 
     @torch.no_grad()
-    def fold(self, base: nn.Module) -> None:
-        """Add the update to the weight of `base`."""
-        weight = base.weight
+    def merge_into(self, base_layer: nn.Module) -> None:
+        """Add scale V C U to each tile of the weight."""
+        weight = base_layer.weight
         assert isinstance(weight, Tensor)
-        r, v, u = self.v.in_features, self.v.effective(), self.u.effective()
-        cores = self.core.effective().unflatten(1, (-1, r)).unflatten(0, (-1, r))
-        update = torch.einsum("dr,orns,se->odne", v, cores, u)
-        weight.copy_(weight + self.scale * update.flatten(2).flatten(0, 1))
+        r = self.v.in_features
+        v_DR = self.v.effective()
+        u_RD = self.u.effective()
+        core_ORIR = self.core.effective().unflatten(1, (-1, r)).unflatten(0, (-1, r))
+        update_ODID = torch.einsum("dr,orns,se->odne", v_DR, core_ORIR, u_RD)
+        weight.copy_(weight + self.scale * update_ODID.flatten(2).flatten(0, 1))

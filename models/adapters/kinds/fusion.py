@@ -26,7 +26,7 @@ class FusionConfig(AdapterConfig):
     h is the result of the FFN and z_n = scale_n A_n(h) the change by adapters n, all on the same h. `adapters` are the
     names of attached sets with layers at the same places ("sequential", "houlsby"), attached one after another. They
     are frozen, and stay so when the fusion is removed. While it acts they do so only through it; one that is disabled
-    is left out. V starts as the identity, Q and K as N(0, 0.02^2): 3 d^2 parameters per place of width d.
+    does not take part. V starts as the identity, Q and K as N(0, 0.02^2): 3 d^2 parameters per place of width d.
     """
 
     adapters: tuple[str, ...]
@@ -44,41 +44,55 @@ class FusionConfig(AdapterConfig):
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the adapters of each place."""
-        sets = adapter_sets(anatomy.model)
-        for name in self.adapters:
-            if {place for place, _ in sets[name].layers()} != {place for place, _ in sets[self.adapters[0]].layers()}:
-                raise ModelError(f"adapters {name!r} and {self.adapters[0]!r} lie in different places of the model")
+        self._check_places(anatomy.model)
         for path, parent in list(anatomy.model.named_modules()):
             for name, child in list(parent.named_children()):
-                if self._fused(child) and not self._fused(parent):
+                if self._is_fused(child) and not self._is_fused(parent):  # the outermost at its place
                     yield Site(parent, name, f"{path}.{name}".lstrip(".")), self._fusion(child, generator)
 
-    def _fused(self, module: nn.Module) -> bool:
+    def _check_places(self, model: nn.Module) -> None:
+        sets = adapter_sets(model)
+        first = self.adapters[0]
+        places = {place for place, _ in sets[first].layers()}
+        for name in self.adapters:
+            if {place for place, _ in sets[name].layers()} != places:
+                raise ModelError(f"adapters {name!r} and {first!r} lie in different places of the model")
+
+    def _is_fused(self, module: nn.Module) -> bool:
         return isinstance(module, AdapterLayer) and module.owner in self.adapters
 
     def _fusion(self, outermost: nn.Module, generator: torch.Generator) -> FusionLayer:
-        inner, found = outermost, []
+        """The layer to put around the adapters of one place, which lie in each other."""
+        found: list[SequentialAdapter] = []
+        inner = outermost
         while isinstance(inner, AdapterLayer) and inner.owner in self.adapters:
             if not isinstance(inner, SequentialAdapter) or not isinstance(inner.adapter, Bottleneck):
                 raise ModelError(f"{inner.place} has a {type(inner).__name__}: fusion needs bottlenecks after the FFN")
             found.append(inner)
-            inner = inner.base
+            inner = inner.base_layer
         if len(found) < len(self.adapters):
             raise ModelError(f"other adapters lie between those to fuse at {found[0].place}: attach those last")
-        down = found[0].adapter.down
-        layer = FusionLayer(outermost, self.adapters, down.in_features, generator)
-        for _, module in layer.own():
-            module.to(down.stored.device, adapter_dtype(down.stored))
+        bottleneck = found[0].adapter
+        assert isinstance(bottleneck, Bottleneck)
+        stored = bottleneck.down.stored
+        layer = FusionLayer(outermost, self.adapters, bottleneck.down.in_features, generator)
+        for _, module in layer.adapter_modules():
+            module.to(stored.device, adapter_dtype(stored))
         return layer
+
+
+# Shapes: N fused adapters, D width; before them any dimensions of batch and positions.
 
 
 class FusionLayer(AdapterLayer):
     """The layers of the fused sets that lie directly below, in parallel."""
 
-    def __init__(self, base: nn.Module, fused: tuple[str, ...], width: int, generator: torch.Generator) -> None:
-        super().__init__(base)
+    def __init__(self, base_layer: nn.Module, fused: tuple[str, ...], width: int, generator: torch.Generator) -> None:
+        super().__init__(base_layer)
         self.fused = fused
-        self.query, self.key, self.value = (MaskedLinear(width, width, bias=False) for _ in range(3))
+        self.query = MaskedLinear(width, width, bias=False)
+        self.key = MaskedLinear(width, width, bias=False)
+        self.value = MaskedLinear(width, width, bias=False)
         with torch.no_grad():
             for linear in (self.query, self.key):
                 linear.stored.normal_(0, 0.02, generator=generator)
@@ -86,13 +100,16 @@ class FusionLayer(AdapterLayer):
 
     def adapted(self, *args: Any, **keywords: Any) -> Tensor:
         """h plus the mixture of the changes by the adapters."""
-        inner, layers = self.base, []
+        enabled: list[SequentialAdapter] = []
+        inner = self.base_layer
         while isinstance(inner, SequentialAdapter) and inner.owner in self.fused:
-            layers += [inner] if inner.enabled else []
-            inner = inner.base
-        h = inner(*args, **keywords)
-        if not layers:
-            return h
-        z = torch.stack([layer.change(h) for layer in layers], dim=-2)  # (..., N, d)
-        scores = (self.key(z) @ self.query(h).unsqueeze(-1)).squeeze(-1)
-        return h + (scores.softmax(-1).unsqueeze(-2) @ self.value(z)).squeeze(-2)
+            if inner.enabled:
+                enabled.append(inner)
+            inner = inner.base_layer
+        h_D = inner(*args, **keywords)
+        if not enabled:
+            return h_D
+        z_ND = torch.stack([layer.change(h_D) for layer in enabled], dim=-2)
+        scores_N = (self.key(z_ND) @ self.query(h_D).unsqueeze(-1)).squeeze(-1)
+        weights_1N = scores_N.softmax(-1).unsqueeze(-2)
+        return h_D + (weights_1N @ self.value(z_ND)).squeeze(-2)

@@ -1,4 +1,4 @@
-"""LoRA: a low-rank update beside linear layers and pointwise convolutions."""
+"""LoRA: W x + s B A x, a low-rank update of linear layers and pointwise convolutions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...anatomy import Block, Site, is_linear
+from ...anatomy import Attention, Block, Site, is_linear
 from ...errors import ModelError, check_choice
 from ...sparsity.masked import Masked, MaskedConv2d, MaskedLinear
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
-from .low_rank import LowRankLinear
+from .low_rank import LowRankLinear, Span
 
 TARGETS = ("q", "k", "v", "o", "gate", "up", "down", "linears")
 FEW_ROWS = 64
 """Below this the fixed cost of a function of our own outweighs what it saves."""
+
+# Shapes: N rows (all dimensions of x but the last), I inputs, O outputs (of a span), R rank.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,9 @@ class LoRAConfig(RankConfig):
     @property
     def scaling(self) -> float:
         """The factor of the update."""
-        return 1.0 if self.alpha is None else self.alpha / self.r
+        if self.alpha is None:
+            return 1.0
+        return self.alpha / self.r
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """LoRA layers around the targets that this block has."""
@@ -53,48 +57,77 @@ class LoRAConfig(RankConfig):
 
 
 class LoRALayer(AdapterLayer):
-    """A linear layer or pointwise convolution plus a low-rank update of its outputs in each span [start, stop)."""
+    """W x + s B A x, where W (out, in) is a linear layer or pointwise convolution and each span of its outputs [start,
+    stop) has a pair of its own: `lora_A` (r, in) and `lora_B` (stop - start, r).
+    """
+
+    linear = True
+    additive = True
+    former_names = {"down": "lora_A", "up": "lora_B"}  # noqa: RUF012
 
     def __init__(
         self,
-        base: nn.Module,
-        spans: Sequence[tuple[int, int]],
+        base_layer: nn.Module,
+        spans: Sequence[Span],
         config: LoRAConfig,
         generator: torch.Generator,
-        path: str = "base",
+        path: str = "base_layer",
     ) -> None:
-        super().__init__(base)
-        self.spans, self.scaling = tuple(spans), config.scaling
+        super().__init__(base_layer)
+        self.spans = tuple(spans)
+        self.scaling = config.scaling
         self.dropout = nn.Dropout(config.dropout)
-        pairs = [_pair(base, stop - start, config.r, path) for start, stop in self.spans]
-        self.down = nn.ModuleList(down for down, _ in pairs)
-        self.up = nn.ModuleList(up for _, up in pairs)
-        for down, up in pairs:
-            initialise(down, up, config.init, generator)
-
-    linear = additive = True
+        self.lora_A = nn.ModuleList()
+        self.lora_B = nn.ModuleList()
+        for start, stop in self.spans:
+            lora_A, lora_B = _pair(base_layer, stop - start, config.r, path)
+            initialise(lora_A, lora_B, config.init, generator)
+            self.lora_A.append(lora_A)
+            self.lora_B.append(lora_B)
+        self.is_conv = isinstance(base_layer, nn.Conv2d)
 
     def adapted(self, x: Tensor) -> Tensor:
-        """The output of `base` plus the update; the adapter is computed in the dtype of the input."""
-        if isinstance(self.up[0], MaskedConv2d):
-            return self.base(x) + self.up[0](self.down[0](self.dropout(x))) * self.scaling
-        return self._by_function(x) if self._fits_function(x) else self._by_operators(x)
+        """W x + s B A x, the update in the dtype of the input; three ways to compute it, by what is fastest."""
+        if self.is_conv:
+            return self.base_layer(x) + self.lora_B[0](self.lora_A[0](self.dropout(x))) * self.scaling
+        if self._fits_function(x):
+            return self._by_function(x)
+        return self._by_operators(x)
 
     def _by_operators(self, x: Tensor) -> Tensor:
-        y = self.base(x)
-        out, x = y.view(-1, y.shape[-1]), self.dropout(x).to(y.dtype).reshape(-1, x.shape[-1])
-        for (start, stop), down, up in self._factors():
-            part, low, weight = out[:, start:stop], F.linear(x, down.to(x.dtype)), up.to(x.dtype).t()
+        """The products one by one; the update is added within each product, and in place where nothing is trained."""
+        y = self.base_layer(x)
+        y_NO = y.view(-1, y.shape[-1])
+        x_NI = self.dropout(x).to(y.dtype).reshape(-1, x.shape[-1])
+        for (start, stop), a_RI, b_OR in self._factors():
+            low_NR = F.linear(x_NI, a_RI.to(x_NI.dtype))
+            b_RO = b_OR.to(x_NI.dtype).t()
+            span_NO = y_NO[:, start:stop]
             if not torch.is_grad_enabled():
-                part.addmm_(low, weight, alpha=self.scaling)
+                span_NO.addmm_(low_NR, b_RO, alpha=self.scaling)
+                continue
+            span_NO = torch.addmm(span_NO, low_NR, b_RO, alpha=self.scaling)
+            if span_NO.shape == y_NO.shape:
+                y_NO = span_NO
             else:
-                part = torch.addmm(part, low, weight, alpha=self.scaling)
-                out = part if part.shape == out.shape else torch.slice_scatter(out, part, 1, start, stop)
-        return out.view(y.shape)
+                y_NO = torch.slice_scatter(y_NO, span_NO, 1, start, stop)
+        return y_NO.view(y.shape)
+
+    def _by_function(self, x: Tensor) -> Tensor:
+        """All of it as one function with a backward pass of its own."""
+        base_layer: Any = self.base_layer
+        dtype = _computed_in(x)
+        bias = None if base_layer.bias is None else base_layer.bias.to(dtype)
+        downs = _matrices(self.lora_A)
+        ups = _matrices(self.lora_B)
+        down = downs[0] if len(downs) == 1 else torch.cat(downs)
+        weight = base_layer.weight.to(dtype)
+        y, _ = LowRankLinear.apply(x.to(dtype), weight, bias, self.scaling, self.spans, down, *ups)
+        return y
 
     def _fits_function(self, x: Tensor) -> bool:
         """Whether `LowRankLinear` does the same: it is faster from FEW_ROWS rows on, and only for training."""
-        base = self.base
+        base = self.base_layer
         return (
             type(base) is nn.Linear
             and x.numel() >= FEW_ROWS * base.in_features
@@ -104,69 +137,84 @@ class LoRALayer(AdapterLayer):
             and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
         )
 
-    def _by_function(self, x: Tensor) -> Tensor:
-        base, dtype = self.base, _computed_in(x)
-        _, downs, ups = zip(*self._factors(), strict=True)
-        bias = None if base.bias is None else base.bias.to(dtype)
-        down = downs[0] if len(downs) == 1 else torch.cat(downs)
-        y, _ = LowRankLinear.apply(x.to(dtype), base.weight.to(dtype), bias, self.scaling, self.spans, down, *ups)
-        return y
-
-    def _factors(self) -> list[tuple[tuple[int, int], Tensor, Tensor]]:
+    def _factors(self) -> Iterator[tuple[Span, Tensor, Tensor]]:
         """Span, A and B of each pair."""
-        pairs: Any = zip(self.spans, self.down, self.up, strict=True)
-        return [(span, down.effective(), up.effective()) for span, down, up in pairs]
+        return zip(self.spans, _matrices(self.lora_A), _matrices(self.lora_B), strict=True)
 
     @torch.no_grad()
-    def fold(self, base: nn.Module) -> None:
-        """Add the update to the weight of `base`."""
-        weight = base.weight
+    def merge_into(self, base_layer: nn.Module) -> None:
+        """W <- W + s B A, in the precision of the adapter."""
+        weight = base_layer.weight
         assert isinstance(weight, Tensor)
-        dtype, flat = adapter_dtype(weight), weight.flatten(1)
-        for (start, stop), down, up in self._factors():
-            update = up.flatten(1).to(dtype) @ down.flatten(1).to(dtype)
-            flat[start:stop] = (flat[start:stop].to(dtype) + self.scaling * update).to(weight.dtype)
+        dtype = adapter_dtype(weight)
+        weight_OI = weight.flatten(1)
+        for (start, stop), a, b in self._factors():
+            update_OI = b.flatten(1).to(dtype) @ a.flatten(1).to(dtype)
+            merged_OI = weight_OI[start:stop].to(dtype) + self.scaling * update_OI
+            weight_OI[start:stop] = merged_OI.to(weight.dtype)
+
+
+def _matrices(layers: Any) -> list[Tensor]:
+    return [layer.effective() for layer in layers]
 
 
 def _computed_in(x: Tensor) -> torch.dtype:
     """The dtype of a matrix product with x: under autocast not its own."""
     device = x.device.type
-    cast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
-    return torch.get_autocast_dtype(device) if cast else x.dtype
+    if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    return x.dtype
 
 
-def _pair(base: Any, out: int, r: int, path: str) -> tuple[Masked, Masked]:
-    like = {"device": base.weight.device, "dtype": adapter_dtype(base.weight)}
-    if isinstance(base, nn.Conv2d):
-        if base.kernel_size != (1, 1) or base.groups != 1:
-            raise ModelError(f"{path}: LoRA works on pointwise (1x1, ungrouped) convolutions, not on {base}")
-        _check_rank(r, min(base.in_channels, out), path)
-        down = MaskedConv2d(base.in_channels, r, 1, stride=base.stride, padding=base.padding, bias=False, **like)
-        return down, MaskedConv2d(r, out, 1, bias=False, **like)
-    if not is_linear(base):
-        raise ModelError(f"{path} is a {type(base).__name__}: LoRA needs a plain nn.Linear or a pointwise convolution")
-    _check_rank(r, min(base.in_features, out), path)
-    return MaskedLinear(base.in_features, r, bias=False, **like), MaskedLinear(r, out, bias=False, **like)
+def _pair(base_layer: Any, out: int, r: int, path: str) -> tuple[Masked, Masked]:
+    """A and B for `out` outputs of a layer, not filled yet."""
+    is_conv = isinstance(base_layer, nn.Conv2d)
+    if is_conv and (base_layer.kernel_size != (1, 1) or base_layer.groups != 1):
+        raise ModelError(f"{path}: LoRA works on pointwise (1x1, ungrouped) convolutions, not on {base_layer}")
+    if not is_conv and not is_linear(base_layer):
+        raise ModelError(
+            f"{path} is a {type(base_layer).__name__}: LoRA needs a plain nn.Linear or a pointwise convolution"
+        )
+    inputs = base_layer.in_channels if is_conv else base_layer.in_features
+    if r > min(inputs, out):
+        raise ModelError(f"r={r} exceeds {min(inputs, out)}, the full rank of {path}: choose a smaller r")
+    like = {"device": base_layer.weight.device, "dtype": adapter_dtype(base_layer.weight)}
+    if is_conv:
+        reach = {"stride": base_layer.stride, "padding": base_layer.padding}
+        return MaskedConv2d(inputs, r, 1, bias=False, **reach, **like), MaskedConv2d(r, out, 1, bias=False, **like)
+    return MaskedLinear(inputs, r, bias=False, **like), MaskedLinear(r, out, bias=False, **like)
 
 
-def _check_rank(r: int, full: int, path: str) -> None:
-    if r > full:
-        raise ModelError(f"r={r} exceeds {full}, the full rank of {path}: choose a smaller r")
-
-
-def _targets(block: Block, names: Sequence[str]) -> list[tuple[Site, list[tuple[int, int]]]]:
+def _targets(block: Block, names: Sequence[str]) -> list[tuple[Site, list[Span]]]:
     """Each target site of a block with the spans of its outputs that get an update."""
     if "linears" in names:
-        return [(site, [(0, site.get().weight.shape[0])]) for site in block.linears]
-    found: list[tuple[Site, list[tuple[int, int]]]] = []
-    for owner in (block.attention, block.mlp):
-        sites = [(name, getattr(owner, name, None)) for name in names]
-        found += [(site, [(0, site.get().weight.shape[0])]) for _, site in sites if site is not None]
+        return [(site, [_all_outputs(site)]) for site in block.linears]
+    found: list[tuple[Site, list[Span]]] = []
+    for part in (block.attention, block.mlp):
+        for name in names:
+            site = getattr(part, name, None)
+            if site is not None:
+                found.append((site, [_all_outputs(site)]))
     attention = block.attention
     if attention is not None and attention.qkv is not None:
-        sizes = (attention.num_heads, attention.num_kv_heads, attention.num_kv_heads)
-        stops = [attention.head_dim * sum(sizes[: i + 1]) for i in range(3)]
-        spans = {"q": (0, stops[0]), "k": (stops[0], stops[1]), "v": (stops[1], stops[2])}
-        wanted = [span for name, span in spans.items() if name in names]
-        found += [(attention.qkv, wanted)] if wanted else []
+        spans = _fused_spans(attention, names)
+        if spans:
+            found.append((attention.qkv, spans))
     return found
+
+
+def _all_outputs(site: Site) -> Span:
+    return 0, site.get().weight.shape[0]
+
+
+def _fused_spans(attention: Attention, names: Sequence[str]) -> list[Span]:
+    """Where the wanted ones of q, k and v lie among the outputs of one matrix that has them in this order."""
+    heads = {"q": attention.num_heads, "k": attention.num_kv_heads, "v": attention.num_kv_heads}
+    spans: list[Span] = []
+    start = 0
+    for name, count in heads.items():
+        stop = start + count * attention.head_dim
+        if name in names:
+            spans.append((start, stop))
+        start = stop
+    return spans

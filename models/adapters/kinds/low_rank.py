@@ -9,7 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Spans = tuple[tuple[int, int], ...]
+Span = tuple[int, int]
+"""Outputs [start, stop)."""
+
+# Shapes: N rows (all dimensions of x but the last), I inputs, O outputs, S outputs of one span, R rank of its pair, Q
+# ranks of all pairs together.
 
 
 class LowRankLinear(torch.autograd.Function):
@@ -24,57 +28,81 @@ class LowRankLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, scaling: float, spans: Spans, down: Tensor, *ups: Any
+        ctx: Any,
+        x: Tensor,
+        weight_OI: Tensor,
+        bias: Tensor | None,
+        scaling: float,
+        spans: tuple[Span, ...],
+        down_QI: Tensor,
+        *ups: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Compute y and low."""
-        rows = x.reshape(-1, x.shape[-1])
-        y = F.linear(rows, weight, bias)
-        low = torch.mm(down.to(x.dtype), rows.t())
-        for part, low_part, up in zip(_columns(y, spans), _ranks(low, ups), ups, strict=True):
-            part.addmm_(low_part.t(), up.to(x.dtype).t(), alpha=scaling)
-        ctx.save_for_backward(x, weight, low, down, *ups)
-        ctx.scaling, ctx.spans = scaling, spans
+        x_NI = x.reshape(-1, x.shape[-1])
+        y_NO = F.linear(x_NI, weight_OI, bias)
+        low_QN = torch.mm(down_QI.to(x.dtype), x_NI.t())
+        for y_NS, low_RN, up_SR in zip(_columns(y_NO, spans), _ranks(low_QN, ups), ups, strict=True):
+            y_NS.addmm_(low_RN.t(), up_SR.to(x.dtype).t(), alpha=scaling)
+        ctx.save_for_backward(x, weight_OI, low_QN, down_QI, *ups)
+        ctx.scaling = scaling
+        ctx.spans = spans
         ctx.set_materialize_grads(False)
-        return y.view(*x.shape[:-1], -1), low
+        return y_NO.view(*x.shape[:-1], -1), low_QN
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of the arguments; `grads` are those of y and of low, which only second derivatives have."""
-        grad_y, grad_low = grads
-        x, weight, low, down, *ups = ctx.saved_tensors
-        needed, rows = ctx.needs_input_grad, x.reshape(-1, x.shape[-1])
-        found: list[Tensor | None] = [None] * len(needed)
+        grad_y, grad_low_QN = grads
+        x, weight_OI, low_QN, down_QI, *ups = ctx.saved_tensors
+        x_NI = x.reshape(-1, x.shape[-1])
+        needs_x, needs_weight, needs_bias, _, _, needs_down, *_ = ctx.needs_input_grad
+        grad_y_NO = None
+        grad_x = grad_weight = grad_bias = grad_down = None
+        grad_ups: list[Tensor | None] = [None] * len(ups)
         if grad_y is not None:
-            grad_y = grad_y.reshape(-1, grad_y.shape[-1])
-            through, found[6:] = _through_updates(grad_y, low, ups, ctx.spans, ctx.scaling)
-            grad_low = through if grad_low is None else through + grad_low
-            found[1] = torch.mm(grad_y.t(), rows) if needed[1] else None
-            found[2] = grad_y.sum(0) if needed[2] else None
-        if grad_low is not None and needed[0]:
-            back = (grad_low.t(), down.to(grad_low.dtype))  # not that of x where this runs under autocast
-            grad_x = torch.mm(*back) if grad_y is None else torch.mm(grad_y, weight).addmm_(*back)
-            found[0] = grad_x.view(x.shape)
-        if grad_low is not None and needed[5]:
-            found[5] = torch.mm(grad_low, rows).to(down.dtype)
-        return tuple(found)
+            grad_y_NO = grad_y.reshape(-1, grad_y.shape[-1])
+            through_QN, grad_ups = _through_updates(grad_y_NO, low_QN, ups, ctx.spans, ctx.scaling)
+            grad_low_QN = through_QN if grad_low_QN is None else through_QN + grad_low_QN
+            if needs_weight:
+                grad_weight = torch.mm(grad_y_NO.t(), x_NI)
+            if needs_bias:
+                grad_bias = grad_y_NO.sum(0)
+        if grad_low_QN is not None and needs_x:
+            grad_low_NQ = grad_low_QN.t()
+            cast_QI = down_QI.to(grad_low_QN.dtype)  # under autocast not the dtype of x
+            if grad_y_NO is None:
+                grad_x_NI = torch.mm(grad_low_NQ, cast_QI)
+            else:
+                grad_x_NI = torch.mm(grad_y_NO, weight_OI).addmm_(grad_low_NQ, cast_QI)
+            grad_x = grad_x_NI.view(x.shape)
+        if grad_low_QN is not None and needs_down:
+            grad_down = torch.mm(grad_low_QN, x_NI).to(down_QI.dtype)
+        return grad_x, grad_weight, grad_bias, None, None, grad_down, *grad_ups
 
 
 def _through_updates(
-    grad_y: Tensor, low: Tensor, ups: Sequence[Tensor], spans: Spans, scaling: float
+    grad_y_NO: Tensor, low_QN: Tensor, ups: Sequence[Tensor], spans: Sequence[Span], scaling: float
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Gradients of low and of each B."""
-    lows, grads = [], []
-    for part, low_part, up in zip(_columns(grad_y, spans), _ranks(low, ups), ups, strict=True):
-        lows.append(torch.mm(up.to(part.dtype).t(), part.t()))
-        grads.append(torch.mm(low_part, part).mul_(scaling).t().to(up.dtype))
-    return (lows[0] if len(lows) == 1 else torch.cat(lows)).mul_(scaling), grads
+    grad_lows: list[Tensor] = []
+    grad_ups: list[Tensor | None] = []
+    for grad_NS, low_RN, up_SR in zip(_columns(grad_y_NO, spans), _ranks(low_QN, ups), ups, strict=True):
+        grad_lows.append(torch.mm(up_SR.to(grad_NS.dtype).t(), grad_NS.t()))
+        grad_up_RS = torch.mm(low_RN, grad_NS).mul_(scaling)
+        grad_ups.append(grad_up_RS.t().to(up_SR.dtype))
+    grad_low_QN = grad_lows[0] if len(grad_lows) == 1 else torch.cat(grad_lows)
+    return grad_low_QN.mul_(scaling), grad_ups
 
 
-def _columns(y: Tensor, spans: Spans) -> list[Tensor]:
+def _columns(y_NO: Tensor, spans: Sequence[Span]) -> list[Tensor]:
     """The columns of each span."""
-    return [y if stop - start == y.shape[1] else y[:, start:stop] for start, stop in spans]
+    if spans == ((0, y_NO.shape[1]),):
+        return [y_NO]
+    return [y_NO[:, start:stop] for start, stop in spans]
 
 
-def _ranks(low: Tensor, ups: Sequence[Tensor]) -> Sequence[Tensor]:
+def _ranks(low_QN: Tensor, ups: Sequence[Tensor]) -> Sequence[Tensor]:
     """The rows of `low` that belong to each B."""
-    return (low,) if len(ups) == 1 else low.split([up.shape[1] for up in ups])
+    if len(ups) == 1:
+        return (low_QN,)
+    return low_QN.split([up_SR.shape[1] for up_SR in ups])

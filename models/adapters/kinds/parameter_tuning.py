@@ -1,4 +1,4 @@
-"""BitFit and norm tuning: some of the model's own parameters, as trainable copies beside the frozen ones."""
+"""BitFit and norm tuning: some of the model's own parameters, as trainable copies of the frozen ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class BitFitConfig(TunedConfig):
 
     def names(self, module: nn.Module) -> tuple[str, ...]:
         """The bias, if there is one."""
-        return ("bias",) if module._parameters.get("bias") is not None else ()
+        if module._parameters.get("bias") is None:
+            return ()
+        return ("bias",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +59,9 @@ class NormTuningConfig(TunedConfig):
 
     def names(self, module: nn.Module) -> tuple[str, ...]:
         """Weight and bias of a norm."""
-        return tuple(
-            name for name in ("weight", "bias") if is_norm(module) and module._parameters.get(name) is not None
-        )
+        if not is_norm(module):
+            return ()
+        return tuple(name for name in ("weight", "bias") if module._parameters.get(name) is not None)
 
 
 _CURES = {
@@ -76,7 +78,7 @@ class Reparametrised(AdapterLayer):
     @property
     def weight(self) -> Tensor:
         """The frozen weight, which some models look at for its dtype."""
-        weight = self.base.weight
+        weight = self.base_layer.weight
         assert isinstance(weight, Tensor)
         return weight
 
@@ -85,25 +87,25 @@ class Reparametrised(AdapterLayer):
         raise NotImplementedError(f"{type(self).__name__} must implement changed")
 
     def adapted(self, *args: Any, **keywords: Any) -> Any:
-        """The output of `base` with the other values."""
-        inner: nn.Module = self.base
+        """The output of `base_layer` with the other values."""
         layers: list[Reparametrised] = [self]
+        inner: nn.Module = self.base_layer
         while isinstance(inner, (Reparametrised, FrozenNorm)):
             if isinstance(inner, Reparametrised) and inner.enabled:
                 layers.append(inner)
-            inner = inner.base
+            inner = inner.base_layer
+        frozen = _parameters(self.get_base_layer())
         changed: dict[str, Tensor] = {}
-        frozen = _parameters(self.bare())
         for layer in reversed(layers):
             changed |= layer.changed(frozen | changed)
-        hops = _hops(inner)
+        hops = _hops(inner)  # wrappers of other kinds may lie between these layers and the parameters
         values = {f"{hops}{name}": value.to(frozen[name].dtype) for name, value in changed.items()}
         return functional_call(inner, values, args, keywords)
 
     @torch.no_grad()
-    def fold(self, base: nn.Module) -> None:
-        """Write the values into `base`."""
-        parameters = _parameters(base)
+    def merge_into(self, base_layer: nn.Module) -> None:
+        """Write the values into `base_layer`."""
+        parameters = _parameters(base_layer)
         for name, value in self.changed(parameters).items():
             parameters[name].copy_(value)
 
@@ -111,11 +113,13 @@ class Reparametrised(AdapterLayer):
 class TunedLayer(Reparametrised):
     """A module with trainable copies of some of its parameters, in `adapter_dtype`."""
 
-    def __init__(self, base: nn.Module, names: tuple[str, ...]) -> None:
-        super().__init__(base)
-        frozen = _parameters(base)
-        copies = {name: frozen[name].detach().to(adapter_dtype(frozen[name]), copy=True) for name in names}
-        self.tuned = nn.ParameterDict({name: nn.Parameter(value) for name, value in copies.items()})
+    def __init__(self, base_layer: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__(base_layer)
+        frozen = _parameters(base_layer)
+        self.tuned = nn.ParameterDict()
+        for name in sorted(names):
+            value = frozen[name].detach()
+            self.tuned[name] = nn.Parameter(value.to(adapter_dtype(value), copy=True))
 
     def changed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The copies."""
@@ -123,7 +127,7 @@ class TunedLayer(Reparametrised):
 
 
 def check_untuned(model: nn.Module, site: Site) -> None:
-    """Raise `ModelError` for a kind that folds into parameters which an older set replaces by its own."""
+    """Raise `ModelError` for a kind that merges into parameters which an older set replaces by its own."""
     for wrapper in wrappers_over(model, site):
         if isinstance(wrapper, TunedLayer):
             raise ModelError(
@@ -137,8 +141,9 @@ def _parameters(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _hops(module: nn.Module) -> str:
-    """The dotted way from a wrapper down to the bare module."""
+    """The dotted way from a wrapper down to the module below all of them."""
     hops = ""
     while isinstance(module, Wrapper):
-        module, hops = module.base, f"{hops}base."
+        module = module.base_layer
+        hops += "base_layer."
     return hops

@@ -41,15 +41,18 @@ class PrefixConfig(AdapterConfig):
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the attention of each block."""
-        trunk = Trunk(self.length, anatomy.width, self.bottleneck, generator) if self.bottleneck else None
+        trunk = None
+        if self.bottleneck is not None:
+            trunk = Trunk(self.length, anatomy.width, self.bottleneck, generator)
         for block in self.chosen(anatomy):
             attention = _attention(block)
+            assert attention.prefixed is not None
             shape = (attention.num_kv_heads, self.length, attention.head_dim)
             prefix = Prefix(shape, generator) if trunk is None else MLPPrefix(trunk, shape, generator)
-            base = attention.site.get()
-            like = next(base.parameters())
-            assert attention.prefixed is not None
-            yield attention.site, PrefixLayer(base, prefix.to(like.device, adapter_dtype(like)), attention.prefixed)
+            base_layer = attention.site.get()
+            like = next(base_layer.parameters())
+            prefix.to(like.device, adapter_dtype(like))
+            yield attention.site, PrefixLayer(base_layer, prefix, attention.prefixed)
 
 
 class Prefix(nn.Module):
@@ -57,7 +60,8 @@ class Prefix(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], generator: torch.Generator) -> None:
         super().__init__()
-        self.keys, self.values = (nn.Parameter(_normal(shape, generator)) for _ in range(2))
+        self.keys = nn.Parameter(_normal(shape, generator))
+        self.values = nn.Parameter(_normal(shape, generator))
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Keys and values."""
@@ -82,18 +86,20 @@ class MLPPrefix(nn.Module):
 
     def __init__(self, trunk: Trunk, shape: tuple[int, int, int], generator: torch.Generator) -> None:
         super().__init__()
-        self.trunk, self.shape = trunk, shape
+        self.trunk = trunk
+        self.shape = shape
         heads, _, size = shape
         self.linear = _linear(trunk.linear.out_features, 2 * heads * size, generator)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Keys and values."""
         heads, _, size = self.shape
-        keys, values = self.linear(self.trunk()).unflatten(-1, (2, heads, size)).permute(1, 2, 0, 3).unbind()
-        return keys, values
+        both_p2CH = self.linear(self.trunk()).unflatten(-1, (2, heads, size))
+        keys_CpH, values_CpH = both_p2CH.permute(1, 2, 0, 3).unbind()
+        return keys_CpH, values_CpH
 
     @torch.no_grad()
-    def folded(self) -> Prefix:
+    def as_prefix(self) -> Prefix:
         """The same keys and values as parameters."""
         prefix = Prefix(self.shape, torch.Generator()).to(self.linear.weight)
         for parameter, value in zip((prefix.keys, prefix.values), self(), strict=True):
@@ -103,43 +109,51 @@ class MLPPrefix(nn.Module):
 
 
 class PrefixLayer(AdapterLayer):
-    """The attention `base`, called with further keys and values; `prefixed` knows how its family is called so."""
+    """The attention `base_layer`, called with further keys and values; `prefixed` knows how its family is called so."""
 
-    def __init__(self, base: nn.Module, prefix: nn.Module, prefixed: Prefixed) -> None:
-        super().__init__(base)
-        self.prefix, self.prefixed = prefix, prefixed
+    def __init__(self, base_layer: nn.Module, prefix: nn.Module, prefixed: Prefixed) -> None:
+        super().__init__(base_layer)
+        self.prefix = prefix
+        self.prefixed = prefixed
 
     def adapted(self, *args: Any, **keywords: Any) -> Any:
-        """What `base` returns, with this prefix and those of the sets directly below."""
-        inner, pairs = self.base, [self.prefix()]
+        """What `base_layer` returns, with this prefix and those of the sets directly below."""
+        keys_CpH, values_CpH = self.prefix()
+        inner = self.base_layer
         while isinstance(inner, PrefixLayer):
-            pairs += [inner.prefix()] if inner.enabled else []
-            inner = inner.base
-        keys, values = (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1) for parts in zip(*pairs, strict=True))
-        return self.prefixed(inner, keys, values, *args, **keywords)
+            if inner.enabled:
+                more_keys, more_values = inner.prefix()
+                keys_CpH = torch.cat((keys_CpH, more_keys), dim=1)
+                values_CpH = torch.cat((values_CpH, more_values), dim=1)
+            inner = inner.base_layer
+        return self.prefixed(inner, keys_CpH, values_CpH, *args, **keywords)
 
 
 def fold_prefix(adapters: AdapterSet) -> None:
     """Replace every re-parameterised prefix of a set by the keys and values it gives, without its MLP.
 
-    The outputs stay. The set has new parameters afterwards: make the optimizer anew.
+    The outputs stay. The set has new parameters afterwards: make a new optimizer.
     """
     for _, layer in adapters.layers():
         if isinstance(layer, PrefixLayer) and isinstance(layer.prefix, MLPPrefix):
-            layer.prefix = layer.prefix.folded()
-    adapters.config = _folded(adapters.config)
+            layer.prefix = layer.prefix.as_prefix()
+    adapters.config = _without_mlp(adapters.config)
 
 
-def _folded(config: AdapterConfig) -> AdapterConfig:
+def _without_mlp(config: AdapterConfig) -> AdapterConfig:
     if isinstance(config, CombinedConfig):
-        return replace(config, parts=tuple(map(_folded, config.parts)))
-    return replace(config, bottleneck=None) if isinstance(config, PrefixConfig) else config
+        return replace(config, parts=tuple(map(_without_mlp, config.parts)))
+    if isinstance(config, PrefixConfig):
+        return replace(config, bottleneck=None)
+    return config
 
 
 def _attention(block: Block) -> Attention:
     attention = block.attention
     if attention is None or attention.prefixed is None:
-        kind = "no attention" if attention is None else f"a {type(attention.site.get()).__name__}"
+        kind = "no attention"
+        if attention is not None:
+            kind = f"a {type(attention.site.get()).__name__}"
         raise ModelError(
             f"{block.site.path} has {kind}: a prefix needs the attention of a decoder, BERT, RoBERTa or ViT of "
             "transformers, or of a VisionTransformer of timm"

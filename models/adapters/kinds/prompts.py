@@ -48,18 +48,22 @@ class PromptConfig(AdapterConfig):
             raise ModelError(
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language model"
             )
-        convolved = [layer.owner for layer in anatomy.model.modules() if isinstance(layer, ConvpassLayer)]
-        if convolved:
-            raise ModelError(f"prompts would lie among the patches that adapters {convolved[0]!r} (Convpass) convolve")
+        for layer in anatomy.model.modules():
+            if isinstance(layer, ConvpassLayer):
+                raise ModelError(
+                    f"prompts would lie among the patches that adapters {layer.owner!r} (Convpass) convolve"
+                )
         bound = math.sqrt(6 / (_patch_inputs(anatomy) + anatomy.width))
         blocks = self.chosen(anatomy)
         for block in blocks:
-            first, last = (self.depth == "deep" or block is end for end in (blocks[0], blocks[-1]))
-            if first or last:
-                _check_site(anatomy, block)
-                prompts = self._draw(block, anatomy.width, bound, generator) if first else None
-                start, off = anatomy.prefix_tokens, self.length if last else 0
-                yield block.site, PromptLayer(block.site.get(), prompts, self.dropout, start, off)
+            enters = self.depth == "deep" or block is blocks[0]
+            leaves = self.depth == "deep" or block is blocks[-1]
+            if not enters and not leaves:
+                continue
+            _check_site(anatomy, block)
+            prompts = self._draw(block, anatomy.width, bound, generator) if enters else None
+            off = self.length if leaves else 0
+            yield block.site, PromptLayer(block.site.get(), prompts, self.dropout, anatomy.prefix_tokens, off)
 
     def _draw(self, block: Block, width: int, bound: float, generator: torch.Generator) -> nn.Parameter:
         like = next(block.site.get().parameters())
@@ -70,25 +74,35 @@ class PromptConfig(AdapterConfig):
 class PromptLayer(AddsTokens):
     """A block that gets prompts (p, d) at position `start`, and whose output loses `off` tokens there."""
 
-    def __init__(self, base: nn.Module, prompts: nn.Parameter | None, dropout: float, start: int, off: int) -> None:
-        super().__init__(base)
-        self.prompts, self.dropout = prompts, nn.Dropout(dropout)
-        self.start, self.off = start, off
+    def __init__(
+        self, base_layer: nn.Module, prompts: nn.Parameter | None, dropout: float, start: int, off: int
+    ) -> None:
+        super().__init__(base_layer)
+        self.prompts = prompts
+        self.dropout = nn.Dropout(dropout)
+        self.start = start
+        self.off = off
 
-    def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Tensor:
-        """The output of `base` for tokens x (batch, tokens, d) among which there are prompts."""
+    def adapted(self, x_BTD: Tensor, *args: Any, **keywords: Any) -> Tensor:
+        """The output of `base_layer` for tokens (batch, tokens, d) among which there are prompts."""
         if self.prompts is not None:
-            prompts = self.dropout(self.prompts.to(x.dtype).expand(len(x), -1, -1))
-            x = torch.cat((x[:, : self.start], prompts, x[:, self.start :]), dim=1)
-        x = self.base(x, *args, **keywords)
-        return torch.cat((x[:, : self.start], x[:, self.start + self.off :]), dim=1) if self.off else x
+            prompts_BpD = self.dropout(self.prompts.to(x_BTD.dtype).expand(len(x_BTD), -1, -1))
+            x_BTD = torch.cat((x_BTD[:, : self.start], prompts_BpD, x_BTD[:, self.start :]), dim=1)
+        x_BTD = self.base_layer(x_BTD, *args, **keywords)
+        if self.off == 0:
+            return x_BTD
+        return torch.cat((x_BTD[:, : self.start], x_BTD[:, self.start + self.off :]), dim=1)
 
 
 def _patch_inputs(anatomy: Anatomy) -> int:
     """Number of pixels and channels of a patch."""
-    places = [site.get() for site in anatomy.embeddings]
-    modules = [module for place in places if isinstance(place, nn.Module) for module in place.modules()]
-    return next(module.weight[0].numel() for module in modules if isinstance(module, nn.Conv2d))
+    for site in anatomy.embeddings:
+        embedding = site.get()
+        modules = embedding.modules() if isinstance(embedding, nn.Module) else ()
+        for module in modules:
+            if isinstance(module, nn.Conv2d):
+                return module.weight[0].numel()
+    raise ModelError(f"{type(anatomy.model).__name__} does not make its patches by a convolution")
 
 
 def _check_site(anatomy: Anatomy, block: Block) -> None:

@@ -54,13 +54,11 @@ class RepAdapterConfig(RankConfig):
 
     def _inputs(self, block: Block) -> list[list[Site]]:
         """The linear layers that read one input, for each part of a block."""
-        attention, mlp = block.attention, block.mlp
-        found = {
-            "attention": [] if attention is None else [attention.q, attention.k, attention.v, attention.qkv],
-            "mlp": [] if mlp is None else [mlp.gate, mlp.up],
-        }
-        groups = [[site for site in found[part] if site is not None] for part in self.parts]
-        if not all(groups) or not all(is_linear(site.get()) for group in groups for site in group):
+        groups = [_inputs_of(block, part) for part in self.parts]
+        plain = True
+        for sites in groups:
+            plain = plain and len(sites) > 0 and all(is_linear(site.get()) for site in sites)
+        if not plain:
             raise ModelError(
                 f"{block.site.path} has no plain linear layers at the input of its {' and '.join(self.parts)}: "
                 "choose other parts, or use LoRAConfig(targets=('linears',)), or ConvConfig for a convolutional network"
@@ -71,53 +69,70 @@ class RepAdapterConfig(RankConfig):
         return groups
 
 
+def _inputs_of(block: Block, part: str) -> list[Site]:
+    """The linear layers that read the input of one part of a block; none where it lacks that part."""
+    attention = block.attention
+    mlp = block.mlp
+    sites: tuple[Site | None, ...] = ()
+    if part == "attention" and attention is not None:
+        sites = (attention.q, attention.k, attention.v, attention.qkv)
+    elif part == "mlp" and mlp is not None:
+        sites = (mlp.gate, mlp.up)
+    return [site for site in sites if site is not None]
+
+
+# Shapes: G groups, R rank of a group, W outputs of a group, D width.
+
+
 class RepAdapter(nn.Module):
     """z + scale (U (D z + b_D) + b_U) on the last dimension; `project_out` holds the blocks of U below each other."""
 
     def __init__(self, width: int, config: RepAdapterConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.groups, self.scale = config.groups, config.scale
-        self.project_in, self.project_out = (
-            MaskedLinear(width, config.r),
-            MaskedLinear(config.r // config.groups, width),
-        )
+        self.groups = config.groups
+        self.scale = config.scale
+        self.project_in = MaskedLinear(width, config.r)
+        self.project_out = MaskedLinear(config.r // config.groups, width)
         self.dropout = nn.Dropout(config.dropout)
         initialise(self.project_in, self.project_out, config.init, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width) to the same shape."""
         assert self.project_out.bias is not None
-        low = self.dropout(self.project_in(x)).unflatten(-1, (self.groups, -1))
-        blocks = self.project_out.effective(low.dtype).unflatten(0, (self.groups, -1))
-        high = torch.einsum("...gi,goi->...go", low, blocks).flatten(-2) + self.project_out.bias.to(low.dtype)
-        return x + high * self.scale
+        low_GR = self.dropout(self.project_in(x)).unflatten(-1, (self.groups, -1))
+        up_GWR = self.project_out.effective(low_GR.dtype).unflatten(0, (self.groups, -1))
+        high_D = torch.einsum("...gr,gwr->...gw", low_GR, up_GWR).flatten(-2)
+        high_D = high_D + self.project_out.bias.to(high_D.dtype)
+        return x + high_D * self.scale
 
     def matrix(self) -> tuple[Tensor, Tensor]:
         """M (width, width) and c (width) with A(z) = z + M z + c."""
         assert self.project_in.bias is not None and self.project_out.bias is not None
-        up = torch.block_diag(*self.project_out.effective().unflatten(0, (self.groups, -1)))
-        return self.scale * up @ self.project_in.effective(), self.scale * (
-            up @ self.project_in.bias + self.project_out.bias
-        )
+        up_GWR = self.project_out.effective().unflatten(0, (self.groups, -1))
+        up = torch.block_diag(*up_GWR)
+        matrix = self.scale * up @ self.project_in.effective()
+        constant = self.scale * (up @ self.project_in.bias + self.project_out.bias)
+        return matrix, constant
 
 
 class RepAdapterLayer(AdapterLayer):
-    """base(A(z)) for a linear layer `base`."""
+    """base_layer(A(z)) for a linear layer `base_layer`."""
 
     linear = True
 
-    def __init__(self, base: nn.Module, adapter: RepAdapter) -> None:
-        super().__init__(base)
+    def __init__(self, base_layer: nn.Module, adapter: RepAdapter) -> None:
+        super().__init__(base_layer)
         self.adapter = adapter
 
     def adapted(self, x: Tensor) -> Tensor:
-        """The output of `base` for the adapted input."""
-        return self.base(self.adapter(x))
+        """The output of `base_layer` for the adapted input."""
+        return self.base_layer(self.adapter(x))
 
     @torch.no_grad()
-    def fold(self, base: nn.Module) -> None:
-        """Multiply A into the weight of `base`, which gets a bias if it has none."""
-        weight, bias = base.weight, base.bias
+    def merge_into(self, base_layer: nn.Module) -> None:
+        """W (z + M z + c) + b = (W + W M) z + (b + W c): `base_layer` gets a bias if it has none."""
+        weight = base_layer.weight
+        bias = base_layer.bias
         assert isinstance(weight, Tensor)
         matrix, constant = self.adapter.matrix()
         wide = weight.to(matrix.dtype)
@@ -125,5 +140,5 @@ class RepAdapterLayer(AdapterLayer):
         if isinstance(bias, Tensor):
             bias.copy_(bias + shift)
         else:
-            base.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=False)
+            base_layer.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=False)
         weight.copy_(wide + wide @ matrix)

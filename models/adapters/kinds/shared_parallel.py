@@ -15,7 +15,7 @@ from ...errors import ModelError, check_choice
 from ..config import RankConfig
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
-from .bottleneck import ACTIVATIONS, Bottleneck, BottleneckConfig
+from .bottleneck import ACTIVATIONS, Bottleneck, BottleneckConfig, scaled
 
 StreamPlacement = Literal["shared", "ffn", "after"]
 
@@ -59,13 +59,18 @@ class StreamConfig(RankConfig):
                 f"{block.site.path} is a {kind}, not known as a sum x + f(x), x + g(x): use BottleneckConfig, or "
                 "ConvConfig for a convolutional network"
             )
-        inner = BottleneckConfig(
+        config = BottleneckConfig(
             r=self.r, init=self.init, activation=self.activation, bias=self.bias, dropout=self.dropout
         )
+        width = block.mlp.width
         like = next(block.site.get().parameters())
-        device, dtype, width = like.device, adapter_dtype(like), block.mlp.width
-        adapter = Bottleneck(width, inner, generator).to(device, dtype)
-        scale = nn.Parameter(torch.ones(width, device=device, dtype=dtype)) if self.scale == "channel" else self.scale
+        where = {"device": like.device, "dtype": adapter_dtype(like)}
+        adapter = Bottleneck(width, config, generator).to(**where)
+        scale: nn.Parameter | float
+        if self.scale == "channel":
+            scale = nn.Parameter(torch.ones(width, **where))
+        else:
+            scale = self.scale
         yield block.site, StreamLayer(block, adapter, scale, self.placement)
 
 
@@ -79,43 +84,54 @@ class StreamLayer(AdapterLayer):
         self, block: Block, adapter: nn.Module, scale: nn.Parameter | float, placement: StreamPlacement
     ) -> None:
         super().__init__(block.site.get())
-        self.adapter, self.scale, self.placement = adapter, scale, placement
-        self.branches = tuple(tuple(site.name for site in branch) for branch in block.branches)
+        self.adapter = adapter
+        self.scale = scale
+        self.placement = placement
+        attention, ffn = block.branches
+        self.branches = (_names(attention), _names(ffn))
 
     def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Tensor:
         """The output (batch, tokens, d) of the block; further arguments are those of its attention."""
-        block, layers = self.base, [self]
+        layers: list[StreamLayer] = [self]
+        block = self.base_layer
         while isinstance(block, StreamLayer):
-            layers += [block] if block.enabled else []
-            block = block.base
-        if block is not self.bare():
+            if block.enabled:
+                layers.append(block)
+            block = block.base_layer
+        if block is not self.get_base_layer():
             raise ModelError(f"{self.place}: a {type(block).__name__} was attached inside adapters on the stream")
-        first, second = self.branches
-        before = x
-        x = x + _chain(block, first, x, *args, **keywords)
-        x = _sum(x, (layer.change(before) for layer in layers if layer.placement == "shared"))
-        before = x
-        x = x + _chain(block, second, x)
-        x = _sum(x, (layer.change(before) for layer in layers if layer.placement != "after"))
-        return _sum(x, (layer.change(x) for layer in layers if layer.placement == "after"))
+        attention, ffn = self.branches
+        stream = x
+        x = stream + _chain(block, attention, stream, *args, **keywords)
+        for layer in layers:
+            if layer.placement == "shared":
+                x = x + layer.change(stream)
+        stream = x
+        x = stream + _chain(block, ffn, stream)
+        for layer in layers:
+            if layer.placement != "after":
+                x = x + layer.change(stream)
+        stream = x
+        for layer in layers:
+            if layer.placement == "after":
+                x = x + layer.change(stream)
+        return x
 
     def change(self, x: Tensor) -> Tensor:
         """scale A(x)."""
-        out = self.adapter(x)
-        return out * (self.scale.to(out.dtype) if isinstance(self.scale, Tensor) else self.scale)
+        return scaled(self.adapter(x), self.scale)
 
 
-def _sum(x: Tensor, terms: Iterator[Tensor]) -> Tensor:
-    for term in list(terms):
-        x = x + term
-    return x
+def _names(branch: tuple[Site, ...]) -> tuple[str, ...]:
+    return tuple(site.name for site in branch)
 
 
 def _chain(block: nn.Module, names: tuple[str, ...], x: Tensor, *args: Any, **keywords: Any) -> Tensor:
     """The norm of a branch, then its attention or FFN with the further arguments, then the rest."""
     norm, core, *rest = (getattr(block, name) for name in names)
     y = core(norm(x), *args, **keywords)
-    y = y[0] if isinstance(y, tuple) else y
+    if isinstance(y, tuple):
+        y = y[0]
     for module in rest:
         y = module(y)
     return y

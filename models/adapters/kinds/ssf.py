@@ -52,55 +52,65 @@ class SSFConfig(AdapterConfig):
         if self.init == "normal":
             noise.normal_(0, 0.02, generator=generator)
         noise = noise.to(like.device, adapter_dtype(like))
-        scale, shift = nn.Parameter(1 + noise[0]), nn.Parameter(noise[1].clone())
+        scale = nn.Parameter(1 + noise[0])
+        shift = nn.Parameter(noise[1].clone())
         if not norm:
             return SSFLayer(module, scale, shift)
-        return SSFNorm(module, scale, None if module._parameters.get("bias") is None else shift)
+        if module._parameters.get("bias") is None:
+            return SSFNorm(module, scale, None)
+        return SSFNorm(module, scale, shift)
 
 
 class SSFLayer(AdapterLayer):
-    """scale * base(x) + shift for a linear layer (last dimension) or a convolution (dimension 1)."""
+    """scale * base_layer(x) + shift for a linear layer (last dimension) or a convolution (dimension 1)."""
 
     linear = True
 
-    def __init__(self, base: nn.Module, scale: nn.Parameter, shift: nn.Parameter) -> None:
-        super().__init__(base)
-        self.scale, self.shift = scale, shift
-        self.trailing = (1, 1) if isinstance(base, nn.Conv2d) else ()
+    def __init__(self, base_layer: nn.Module, scale: nn.Parameter, shift: nn.Parameter) -> None:
+        super().__init__(base_layer)
+        self.scale = scale
+        self.shift = shift
+        self.trailing = (1, 1) if isinstance(base_layer, nn.Conv2d) else ()
 
     @property
     def weight(self) -> Tensor:
         """The frozen weight, which some models look at for its dtype."""
-        weight = self.base.weight
+        weight = self.base_layer.weight
         assert isinstance(weight, Tensor)
         return weight
 
     def adapted(self, x: Tensor) -> Tensor:
-        """The scaled and shifted output of `base`."""
-        y = self.base(x)
-        scale, shift = (value.to(y.dtype).view(-1, *self.trailing) for value in (self.scale, self.shift))
+        """The scaled and shifted output of `base_layer`."""
+        y = self.base_layer(x)
+        scale = self.scale.to(y.dtype).view(-1, *self.trailing)
+        shift = self.shift.to(y.dtype).view(-1, *self.trailing)
         return torch.addcmul(shift, y, scale)
 
     @torch.no_grad()
-    def fold(self, base: nn.Module) -> None:
-        """Scale the weight and bias of `base`, which gets a bias if it has none."""
-        weight, bias = base.weight, base.bias
+    def merge_into(self, base_layer: nn.Module) -> None:
+        """Scale the weight and bias of `base_layer`, which gets a bias if it has none."""
+        weight = base_layer.weight
+        bias = base_layer.bias
         assert isinstance(weight, Tensor)
-        weight.copy_(weight * self.scale.view(-1, *[1] * (weight.ndim - 1)))
+        per_output = (-1,) + (1,) * (weight.ndim - 1)
+        weight.copy_(weight * self.scale.view(per_output))
         if isinstance(bias, Tensor):
             bias.copy_(bias * self.scale + self.shift)
         else:
-            base.bias = nn.Parameter(self.shift.to(weight.dtype, copy=True), requires_grad=False)
+            base_layer.bias = nn.Parameter(self.shift.to(weight.dtype, copy=True), requires_grad=False)
 
 
 class SSFNorm(Reparametrised):
     """A norm whose weight and bias are scaled and shifted: that of its output, before an activation of its own."""
 
-    def __init__(self, base: nn.Module, scale: nn.Parameter, shift: nn.Parameter | None) -> None:
-        super().__init__(base)
-        self.scale, self.shift = scale, shift
+    def __init__(self, base_layer: nn.Module, scale: nn.Parameter, shift: nn.Parameter | None) -> None:
+        super().__init__(base_layer)
+        self.scale = scale
+        self.shift = shift
 
     def changed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The scaled weight, and bias if there is one."""
         changed = {"weight": values["weight"] * self.scale}
-        return changed if self.shift is None else changed | {"bias": values["bias"] * self.scale + self.shift}
+        if self.shift is not None:
+            changed["bias"] = values["bias"] * self.scale + self.shift
+        return changed

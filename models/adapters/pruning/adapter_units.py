@@ -9,13 +9,14 @@ from torch import nn
 from ...sparsity.bottleneck_units import Pair, pair_of, remove_dead
 from ...sparsity.masked import Masked
 from ..adapter_set import AdapterSet
+from ..kinds.lora import LoRALayer
 
 
 def pairs(adapters: AdapterSet) -> list[Pair]:
     """The pairs of a set.
 
-    A module has pairs when it has attributes `down` and `up`, both `Masked` (with what lies between them, if anything,
-    as `activation`) or both lists of `Masked`, without anything between them.
+    A module has one when it has attributes `down` and `up` that are `Masked`, with what lies between them, if anything,
+    as `activation`. A LoRA layer has one for each of its spans, without anything between.
     """
     found: list[Pair] = []
     for name, owner in _owners(adapters):
@@ -47,12 +48,13 @@ def _owners(adapters: AdapterSet) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _pairs_of(name: str, owner: nn.Module) -> Iterator[Pair]:
+    if isinstance(owner, LoRALayer):
+        for i, (lora_A, lora_B) in enumerate(zip(owner.lora_A, owner.lora_B, strict=True)):
+            assert isinstance(lora_A, Masked) and isinstance(lora_B, Masked)
+            yield Pair(name=f"{name}.{i}", owner=owner, down=lora_A, up=lora_B)
+        return
     down = getattr(owner, "down", None)
     up = getattr(owner, "up", None)
     if isinstance(down, Masked) and isinstance(up, Masked):
         activation = getattr(owner, "activation", None)
         yield Pair(name=name, owner=owner, down=down, up=up, activation=activation)
-    elif isinstance(down, nn.ModuleList) and isinstance(up, nn.ModuleList):
-        for i, (one, other) in enumerate(zip(down, up, strict=True)):
-            if isinstance(one, Masked) and isinstance(other, Masked):
-                yield Pair(name=f"{name}.{i}", owner=owner, down=one, up=other)

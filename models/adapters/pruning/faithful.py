@@ -26,6 +26,7 @@ from ...sparsity.criteria import grasp
 from ...sparsity.masked import Masked
 from ...sparsity.scoring import CRITERIA, Evidence, calibration_losses, gradients
 from ...sparsity.selection import restored
+from ..kinds.lora import LoRALayer
 
 
 def faithful_masks(
@@ -117,9 +118,8 @@ def _grasp(layers: Sequence[Masked], masks: Sequence[Tensor], evidence: Evidence
 def _flow(layer: Masked, pairs: Sequence[Pair]) -> Tensor:
     """|w dR/dw| with R the sum of what the adapter makes of ones when all its parameters are positive."""
     pair, side = pair_of(layer, pairs)
-    if isinstance(pair.owner.down, Masked):
-        adapter = pair.owner
-    else:  # one of several pairs that the owner has
+    adapter = pair.owner
+    if isinstance(adapter, LoRALayer):  # its pairs have nothing around them, and its base layer is no part of them
         adapter = nn.Sequential(pair.down, pair.up)
     positive = copy.deepcopy(adapter).eval()
     with torch.no_grad():

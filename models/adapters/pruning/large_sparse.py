@@ -15,7 +15,7 @@ Config = TypeVar("Config", bound=RankConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Non-zero weights that both sets have, and what each has besides: biases and norms, which are never pruned."""
+    """Non-zero weights that both sets have, and what each has in addition: biases and norms, which are never pruned."""
 
     weights: int
     dense_others: int
@@ -50,11 +50,12 @@ class LargeSparse:
 
     def verify(self, dense: AdapterSet, sparse: AdapterSet) -> Budget:
         """The equal budget of two sets; a `ModelError` if their numbers of non-zero weights differ."""
-        weights = [sum(part.numel() for part in adapters.weights().values()) for adapters in (dense, sparse)]
-        if weights[0] != weights[1]:
-            raise ModelError(
-                f"unequal budgets: {weights[0]} weights in the dense adapters, {weights[1]} in the sparse ones"
-            )
-        return Budget(
-            weights=weights[0], dense_others=dense.count() - weights[0], sparse_others=sparse.count() - weights[0]
-        )
+        weights = _count_weights(dense)
+        found = _count_weights(sparse)
+        if weights != found:
+            raise ModelError(f"unequal budgets: {weights} weights in the dense adapters, {found} in the sparse ones")
+        return Budget(weights=weights, dense_others=dense.count() - weights, sparse_others=sparse.count() - weights)
+
+
+def _count_weights(adapters: AdapterSet) -> int:
+    return sum(weight.numel() for weight in adapters.weights().values())

@@ -69,16 +69,18 @@ def describe_pruning(
     ties: int,
 ) -> Report:
     """The report of layers as they are now, `sizes` being those of their weights before."""
-    densities = tuple(
-        LayerDensity(name=name, total=sizes[name], kept=layer.stored.numel()) for name, layer in layers.items()
-    )
-    units = tuple(UnitCount(name=pair.name, total=pair.units, dead=int(dead_units(pair).sum())) for pair in pairs)
+    densities: list[LayerDensity] = []
+    for name, layer in layers.items():
+        densities.append(LayerDensity(name=name, total=sizes[name], kept=layer.stored.numel()))
+    units: list[UnitCount] = []
+    for pair in pairs:
+        units.append(UnitCount(name=pair.name, total=pair.units, dead=int(dead_units(pair).sum())))
     return Report(
         method=method,
         density=density,
         total=sum(layer.total for layer in densities),
         kept=sum(layer.kept for layer in densities),
         ties=ties,
-        layers=densities,
-        units=units,
+        layers=tuple(densities),
+        units=tuple(units),
     )

@@ -60,7 +60,7 @@ def shake() -> Callable[..., None]:
 
     def shake(adapters: AdapterSet, size: float = 0.1) -> None:
         generator = torch.Generator().manual_seed(0)
-        for parameter in dict.fromkeys(p for _, layer in adapters.layers() for _, p in layer.own_parameters()):
+        for parameter in dict.fromkeys(p for _, layer in adapters.layers() for _, p in layer.adapter_parameters()):
             noise = torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
             parameter.data.add_(noise, alpha=size)
 

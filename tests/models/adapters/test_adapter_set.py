@@ -35,7 +35,7 @@ PFEIFFER = BottleneckConfig(r=5, placement="pfeiffer", init="normal", norm="in",
 def shake(adapters: AdapterSet, seed: int = 0) -> AdapterSet:
     """Noise on every parameter but the head's, so that no adapter is without effect."""
     generator = torch.Generator().manual_seed(seed)
-    for parameter in dict.fromkeys(p for _, layer in adapters.layers() for _, p in layer.own_parameters()):
+    for parameter in dict.fromkeys(p for _, layer in adapters.layers() for _, p in layer.adapter_parameters()):
         parameter.data.add_(torch.randn(parameter.shape, generator=generator).to(parameter.dtype), alpha=0.2)
     return adapters
 

@@ -179,7 +179,7 @@ def test_lora_equals_the_formula(build: Build) -> None:
     config = LoRAConfig(r=4, alpha=12, init="normal")
     (_, layer), *_ = config.place_in(block, torch.Generator().manual_seed(0))
     x = torch.randn(3, 5, 32, dtype=torch.float64)
-    down, up = [d.weight for d in layer.down], [u.weight for u in layer.up]
+    down, up = [d.weight for d in layer.lora_A], [u.weight for u in layer.lora_B]
     update = torch.cat((up[0] @ down[0], torch.zeros(32, 32).double(), up[1] @ down[1]))
     torch.testing.assert_close(layer(x), base(x) + 3 * x @ update.T)
 

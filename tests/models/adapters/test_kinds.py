@@ -133,7 +133,7 @@ def test_merge_is_refused(kind: str, make: Make) -> None:
 def test_masters_beside_a_bfloat16_base(kind: str, make: Make, example: Callable, run: Callable) -> None:
     model = make("timm_vit").bfloat16()
     adapters = attach(model, KINDS[kind][0])
-    own = [parameter for _, layer in adapters.layers() for _, parameter in layer.own_parameters()]
+    own = [parameter for _, layer in adapters.layers() for _, parameter in layer.adapter_parameters()]
     assert {parameter.dtype for parameter in own} == {torch.float32}
     assert run(model, example(model)).dtype == torch.bfloat16
 

@@ -215,7 +215,7 @@ def test_loading_beside_another_set_and_training_on(build: Build, example: Calla
         ({"trainable_token_indices": [1], "target_modules": ["q_proj"]}, r"trainable_token_indices=\[1\]"),
         ({"target_modules": ["lm_head", "q_proj"]}, "lm_head is no linear layer of a block of LlamaForCausalLM"),
         ({"target_modules": ["q_proj", "embed_tokens"]}, "holds .*model.embed_tokens.*only the head .lm_head. can"),
-        ({"target_modules": ["q_proj"], "modules_to_save": ["norm"]}, "holds .*model.norm: beside LoRA"),
+        ({"target_modules": ["q_proj"], "modules_to_save": ["norm"]}, "holds .*model.norm: in addition to LoRA"),
     ],
 )
 def test_other_variants_are_refused(options: dict, message: str, build: Build, tmp_path: Path) -> None:

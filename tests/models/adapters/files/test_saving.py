@@ -182,7 +182,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no json": (lambda f: (f / "adapters.json").write_text("{"), "cannot be read"),
     "no safetensors": (lambda f: (f / "adapters.safetensors").write_bytes(b"x" * 99), "cannot be read"),
     "no format": (lambda f: (f / "adapters.json").write_text("{}"), "cannot be read"),
-    "newer": (lambda f: change(f, format=2), "has format 2, newer than 1: update"),
+    "newer": (lambda f: change(f, format=3), "has format 3, newer than 2: update"),
     "other model": (lambda f: change(f, model="Bart"), "adapters of a Bart, not of a BertForSequenceClassification"),
     "kind": (lambda f: change(f, config=LORA | {"kind": "LoraConfig"}), "did you mean 'LoRAConfig'"),
     "field": (lambda f: change(f, config=LORA | {"fields": {"rank": 4}}), "does not know these adapters.*rank"),

@@ -46,7 +46,7 @@ def adapted(model: nn.Module, config: BottleneckConfig) -> list[Any]:
     """Layers with random parameters everywhere, the scale included."""
     adapters = attach(model, config)
     for number, (_, layer) in enumerate(adapters.layers()):
-        for inner, (_, parameter) in enumerate(layer.own_parameters()):
+        for inner, (_, parameter) in enumerate(layer.adapter_parameters()):
             parameter.data.normal_(0, 0.5, generator=generator(100 * number + inner))
     return [layer for _, layer in adapters.layers()]
 
@@ -71,8 +71,8 @@ def test_pfeiffer_in_a_post_norm_block_is_the_formula(config: BottleneckConfig, 
     x = torch.randn(2, 7, 32, dtype=torch.float64, generator=generator())
     with torch.no_grad():
         h = nn.functional.gelu(x @ ffn.weight.T + ffn.bias) @ output.weight.T + output.bias
-        u = norm(layer.base, h + x)
-        expected = norm(layer.base, h + float(layer.scale) * formula(layer.adapter, config, u) + x)
+        u = norm(layer.base_layer, h + x)
+        expected = norm(layer.base_layer, h + float(layer.scale) * formula(layer.adapter, config, u) + x)
         torch.testing.assert_close(block.feed_forward_chunk(x), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -116,7 +116,7 @@ def test_houlsby_adapts_both_projections(family: str, build: Build) -> None:
     model, plain = build(family).double(), describe(build(family).double()).blocks[0]
     first, second, *_ = adapted(model, config)
     block = describe(model).blocks[0]
-    assert first.base is block.attention.o.get() and second.base is block.mlp.output.get()
+    assert first.base_layer is block.attention.o.get() and second.base_layer is block.mlp.output.get()
     assert not torch.equal(first.adapter.down.weight, second.adapter.down.weight)
     x = torch.randn(2, 7, 32, dtype=torch.float64, generator=generator())
     with torch.no_grad():
@@ -229,7 +229,7 @@ def test_adapters_are_float32_at_least_and_compute_in_the_width_of_the_input(
     model = build(family).to(dtype)
     config = BottleneckConfig(r=5, placement=placement, norm="in", scale="learned", init="normal")
     adapters = attach(model, config)
-    own = [parameter for _, layer in adapters.layers() for _, parameter in layer.own_parameters()]
+    own = [parameter for _, layer in adapters.layers() for _, parameter in layer.adapter_parameters()]
     assert {parameter.dtype for parameter in own} == {torch.promote_types(dtype, torch.float32)}
     assert run(model, example(model)).dtype == dtype
     _, layer = next(adapters.layers())
@@ -298,5 +298,5 @@ def test_layers_are_adapter_layers(build: Build) -> None:
     model, plain = build("bert"), build("bert")
     adapters = attach(model, BottleneckConfig(r=4, placement="houlsby"))
     for place, layer in adapters.layers():
-        assert isinstance(layer, AdapterLayer) and type(layer.base) is type(plain.get_submodule(place))
+        assert isinstance(layer, AdapterLayer) and type(layer.base_layer) is type(plain.get_submodule(place))
     assert not any(module._forward_hooks or "forward" in vars(module) for module in model.modules())

@@ -13,7 +13,7 @@ Make = Callable[[str], nn.Module]
 
 def tiles(layer: Any, width: int) -> Tensor:
     """scale V C U in every tile, C being the tile's part of `core`."""
-    r, weight = layer.u.out_features, layer.base.weight
+    r, weight = layer.u.out_features, layer.base_layer.weight
     update = torch.zeros_like(weight)
     for row in range(weight.shape[0] // width):
         for column in range(weight.shape[1] // width):
@@ -29,13 +29,13 @@ def test_equals_the_formula(family: str, make: Make, shake: Callable) -> None:
     adapters = attach(model, FacTConfig(r=3, scale=0.5))
     shake(adapters)
     for _, layer in adapters.layers():
-        x = torch.randn(2, 5, layer.base.in_features, dtype=torch.float64)
+        x = torch.randn(2, 5, layer.base_layer.in_features, dtype=torch.float64)
         update = tiles(layer, 32)
         assert update.abs().min(dim=1).values.max() > 0
-        torch.testing.assert_close(layer(x), layer.base(x) + x @ update.T)
-        expected = layer.base.weight + update
+        torch.testing.assert_close(layer(x), layer.base_layer(x) + x @ update.T)
+        expected = layer.base_layer.weight + update
         layer.merge()
-        torch.testing.assert_close(layer.base.weight.data, expected.data)
+        torch.testing.assert_close(layer.base_layer.weight.data, expected.data)
 
 
 def test_factors_are_shared_and_cores_are_not(make: Make) -> None:

@@ -108,7 +108,7 @@ def test_only_the_fusion_and_the_head_train(build: Build, example: Callable) -> 
         model(example(model, step)).logits.square().mean().backward()
         optimizer.step()
     for key, value in model.state_dict().items():
-        assert torch.equal(value, before[key]) != (key.replace("base.", "") in trained), key
+        assert torch.equal(value, before[key]) != (key.replace("base_layer.", "") in trained), key
     assert len(trained) == 2 * 3 + 2
 
 
@@ -149,7 +149,7 @@ def test_a_set_around_the_fused_ones(build: Build, example: Callable, run: Calla
     before = run(model, example(model))
     inside = attach(model, LoRAConfig(r=2, targets=("down",), init="normal"), "inside")
     assert isinstance(model.model.layers[0].mlp, ParallelAdapter)
-    assert isinstance(model.model.layers[0].mlp.base, FusionLayer)
+    assert isinstance(model.model.layers[0].mlp.base_layer, FusionLayer)
     assert not torch.equal(run(model, example(model)), before)
     inside.remove()
     assert torch.equal(run(model, example(model)), before)

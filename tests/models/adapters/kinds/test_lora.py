@@ -28,18 +28,18 @@ def layer(spans: str = "two", *, dtype: torch.dtype = torch.float64, bias: bool 
         parameter.copy_(draw(*parameter.shape, seed=seed))
     made = LoRALayer(base, SPANS[spans], LoRAConfig(r=3, alpha=6, **config), torch.Generator())
     with torch.no_grad():
-        for seed, (_, parameter) in enumerate(made.own_parameters()):
+        for seed, (_, parameter) in enumerate(made.adapter_parameters()):
             parameter.copy_(draw(*parameter.shape, seed=seed + 2))
     return made
 
 
 def formula(lora: LoRALayer, x: Tensor) -> Tensor:
     """Row by row and span by span, in float64."""
-    base, rows = lora.base, []
+    base, rows = lora.base_layer, []
     for row in x.double():
         y = base.weight.double() @ row + (0 if base.bias is None else base.bias.double())
         update = torch.zeros_like(y)
-        for (start, stop), down, up in zip(lora.spans, lora.down, lora.up, strict=True):
+        for (start, stop), down, up in zip(lora.spans, lora.lora_A, lora.lora_B, strict=True):
             update[start:stop] = up.effective().double() @ (down.effective().double() @ row)
         rows.append(y + lora.scaling * update)
     return torch.stack(rows)
@@ -104,7 +104,7 @@ def test_hessian_vector_product_through_two_layers() -> None:
 @pytest.mark.parametrize("rows", [FEW_ROWS - 1, FEW_ROWS])
 def test_trainable_base_gets_its_gradient(rows: int) -> None:
     lora, x = layer(), draw(rows, IN)
-    lora.base.requires_grad_(True)
+    lora.base_layer.requires_grad_(True)
     torch.testing.assert_close(gradients(lora, x, lora(x)), gradients(lora, x, formula(lora, x)))
 
 
@@ -130,17 +130,17 @@ class Operators(TorchDispatchMode):
 @pytest.mark.parametrize("rows", [8, 2 * FEW_ROWS])
 def test_bfloat16_base_keeps_float32_adapters_and_casts_no_activation(rows: int) -> None:
     lora, x = layer(dtype=torch.bfloat16), draw(rows, IN).bfloat16().requires_grad_()
-    assert {p.dtype for _, p in lora.own_parameters()} == {torch.float32}
+    assert {p.dtype for _, p in lora.adapter_parameters()} == {torch.float32}
     upstream = draw(rows, OUT, seed=9).bfloat16()
     with Operators() as operators:
         y = lora(x)
         y.backward(upstream)
     assert y.dtype == x.grad.dtype == torch.bfloat16
     assert all(size <= OUT * IN for name, size in operators.seen if name == "_to_copy")
-    assert {p.grad.dtype for _, p in lora.own_parameters()} == {torch.float32}
+    assert {p.grad.dtype for _, p in lora.adapter_parameters()} == {torch.float32}
     exact = formula(lora, x)
     assert (y.double() - exact).norm() < 1e-2 * exact.norm()
-    got = [x.grad, *(p.grad for _, p in lora.own_parameters())]
+    got = [x.grad, *(p.grad for _, p in lora.adapter_parameters())]
     for ours, reference in zip(got, gradients(lora, x, exact), strict=True):
         assert (ours.double() - reference).norm() < 2e-2 * reference.norm()
 
@@ -192,18 +192,18 @@ def test_dropout_hooks_and_transforms_take_the_plain_path() -> None:
     dropping = layer(dropout=0.5)
     assert not uses_function(dropping(x)) and uses_function(dropping.eval()(x))
     hooked, seen = layer(), []
-    hooked.base.register_forward_hook(lambda module, args, output: seen.append(output.shape))
+    hooked.base_layer.register_forward_hook(lambda module, args, output: seen.append(output.shape))
     assert not uses_function(hooked(x)) and seen == [(2 * FEW_ROWS, OUT)]
     plain = layer()
-    weights = {name: p.detach() for name, p in plain.own_parameters()}
+    weights = {name: p.detach() for name, p in plain.adapter_parameters()}
     loss = torch.func.grad(lambda w: torch.func.functional_call(plain, w, (x,)).square().sum())
-    expected = torch.autograd.grad(plain(x).square().sum(), [p for _, p in plain.own_parameters()])
+    expected = torch.autograd.grad(plain(x).square().sum(), [p for _, p in plain.adapter_parameters()])
     torch.testing.assert_close(list(loss(weights).values()), list(expected))
 
 
 def test_pruned_factors() -> None:
     lora, x = layer(), draw(2 * FEW_ROWS, IN)
-    for module in (*lora.down, *lora.up):
+    for module in (*lora.lora_A, *lora.lora_B):
         module.prune(draw(*module.shape, seed=3) > 0)
     y = lora(x)
     assert uses_function(y)

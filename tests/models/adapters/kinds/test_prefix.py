@@ -28,7 +28,7 @@ def strong(adapters: AdapterSet, scale: float = 1.0) -> AdapterSet:
     """Prefixes large enough that every query looks at them."""
     generator = torch.Generator().manual_seed(7)
     for _, layer in adapters.layers():
-        for _, parameter in layer.own_parameters():
+        for _, parameter in layer.adapter_parameters():
             parameter.data.normal_(0, scale, generator=generator)
     return adapters
 
@@ -102,7 +102,7 @@ def test_the_formula(name: str, gated: bool, build: Build) -> None:
         assert o is not None
         expected = o.get()(oracle(parts, layer.prefix(), visible, gated=gated))
         torch.testing.assert_close(out[0], expected, atol=1e-12, rtol=1e-10)
-        without = layer.base(x) if not keywords else layer.base(hidden_states=x, **keywords)
+        without = layer.base_layer(x) if not keywords else layer.base_layer(hidden_states=x, **keywords)
     assert not torch.allclose(out, without if isinstance(without, Tensor) else without[0], atol=1e-2)
 
 
@@ -318,8 +318,8 @@ def test_two_prefixes_are_one_longer_prefix(name: str, build: Build, example: Ca
     alone = attach(long, PrefixConfig(length=5))
     rows = zip(one.layers(), two.layers(), alone.layers(), strict=True)
     for (_, a), (_, b), (_, c) in rows:
-        for key, value in c.own_parameters():
-            parts = [dict(layer.own_parameters())[key].detach() for layer in (a, b)]
+        for key, value in c.adapter_parameters():
+            parts = [dict(layer.adapter_parameters())[key].detach() for layer in (a, b)]
             value.data.copy_(torch.cat(parts, dim=1))
     torch.testing.assert_close(run(model, example(model)), run(long, example(model)), atol=1e-5, rtol=1e-5)
     only = build(name)
@@ -379,7 +379,7 @@ def test_float32_prefix_beside_a_bfloat16_base(build: Build, example: Callable, 
     for name in ("llama", "bert", "vit", "timm_vit"):
         model = build(name).bfloat16()
         adapters = strong(attach(model, PrefixConfig(length=3)))
-        assert {value.dtype for _, value in first(adapters).own_parameters()} == {torch.float32}
+        assert {value.dtype for _, value in first(adapters).adapter_parameters()} == {torch.float32}
         low = run(model, example(model))
         assert low.dtype == torch.bfloat16
         high = build(name)

@@ -136,7 +136,7 @@ def test_what_lies_inside_is_not_passed_over(make: Make, example: Callable, run:
     before = run(model, example(model))
     attach(model, SSFConfig(init="normal"), "ssf")
     assert not torch.allclose(run(model, example(model)), before, atol=1e-4)
-    model.blocks[0].base = Wrapper(model.blocks[0].base)
+    model.blocks[0].base_layer = Wrapper(model.blocks[0].base_layer)
     with pytest.raises(ValueError, match="a Wrapper was attached inside adapters on the stream"):
         run(model, example(model))
 

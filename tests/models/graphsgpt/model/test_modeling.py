@@ -168,4 +168,4 @@ def test_lora_attaches_and_leaves_the_start_as_it_was() -> None:
     out = model(tokens)
     torch.testing.assert_close(out.loss, before)
     out.loss.backward()
-    assert model.encoder.layers[0].mlp.up_proj.base.weight.grad is None
+    assert model.encoder.layers[0].mlp.up_proj.base_layer.weight.grad is None
