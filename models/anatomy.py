@@ -20,8 +20,10 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from .errors import ModelError
 
-class UnknownAnatomy(ValueError):  # noqa: N818 - reads as what it says
+
+class UnknownAnatomy(ModelError):  # noqa: N818 - reads as what it says
     """No describer knows this model."""
 
 
@@ -130,8 +132,11 @@ class MLP:
     def replace(self, module: nn.Module, tail: nn.Module | None = None) -> None:
         """Put `module` in the place of the FFN; where it has a second module, `tail` or an identity goes there."""
         self.site.replace(module)
-        if self.tail is not None:
-            self.tail.replace(nn.Identity() if tail is None else tail)
+        if self.tail is None:
+            return
+        if tail is None:
+            tail = nn.Identity()
+        self.tail.replace(tail)
 
 
 Prefixed = Callable[..., Any]
@@ -269,10 +274,10 @@ def see_through(parent: nn.Module, name: str) -> Site:
 def inner_sites(module: nn.Module, skip: nn.Module | None = None, path: str = "") -> Iterator[Site]:
     """The sites of all modules below `module` with parameters of their own, seen through wrappers, in order.
 
-    `skip` and what lies below it are left out. `path` is that of `module` in the model.
+    `skip` and what lies below it are excluded. `path` is that of `module` in the model.
     """
     for name, _ in module.named_children():
-        site = Site(module, name, f"{path}.{name}" if path else name)
+        site = Site(module, name, _joined(path, name))
         while isinstance(site.get(), Wrapper):
             site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
         inner = site.get()
@@ -282,10 +287,14 @@ def inner_sites(module: nn.Module, skip: nn.Module | None = None, path: str = ""
             yield from inner_sites(inner, skip, site.path)
 
 
-def head_beside(model: nn.Module, body: nn.Module) -> Site | None:
+def head_of(model: nn.Module, body: nn.Module) -> Site | None:
     """The head of a model that holds `body` and a head: its last child that is not the body and has parameters."""
+    if model is body:
+        return None
     names = [name for name, child in model.named_children() if child is not body and has_parameters(child)]
-    return see_through(model, names[-1]) if names and model is not body else None
+    if not names:
+        return None
+    return see_through(model, names[-1])
 
 
 def _is_instance(cls: type[nn.Module], model: nn.Module) -> bool:
@@ -331,8 +340,14 @@ def _sites(value: object) -> Iterator[Site]:
 def _name_sites(anatomy: Anatomy, model: nn.Module) -> None:
     names = {id(module): name for name, module in model.named_modules()}
     for site in anatomy.sites():
-        prefix = names[id(site.parent)]
-        site.path = f"{prefix}.{site.name}" if prefix else site.name
+        site.path = _joined(names[id(site.parent)], site.name)
+
+
+def _joined(path: str, name: str) -> str:
+    """The dotted name of a child of the module at `path`, which is empty for the model itself."""
+    if not path:
+        return name
+    return f"{path}.{name}"
 
 
 def has_parameters(module: nn.Module) -> bool:

@@ -64,7 +64,7 @@ def count_parameters(model: nn.Module) -> ParameterCounts:
 
 def stored_bytes(model: nn.Module) -> int:
     """Bytes of the parameters and persistent buffers; each storage counts once, however many tensors view it."""
-    storages = {}
+    storages: dict[int, int] = {}
     for tensor in model.state_dict(keep_vars=True).values():
         if isinstance(tensor, torch.Tensor):
             storage = tensor.untyped_storage()
@@ -73,7 +73,7 @@ def stored_bytes(model: nn.Module) -> int:
 
 
 def trained_bytes(model: nn.Module) -> int:
-    """Bytes of what training changes, which is what one more task costs on disk beside a shared backbone.
+    """Bytes of what training changes, which is what one more task costs on disk in addition to a shared backbone.
 
     The trainable parameters (those that pruning left), and a bit for each entry of a pruned weight.
     """
@@ -110,8 +110,11 @@ def _numel(module: nn.Module) -> int:
 
 
 def _inactive(model: nn.Module) -> int:
-    own = [module for module in model.modules() if isinstance(module, CountsActive)]
-    return sum(_numel(module) - module.active_parameters() for module in own) + _inactive_stock(model)
+    idle = 0
+    for module in model.modules():
+        if isinstance(module, CountsActive):
+            idle += _numel(module) - module.active_parameters()
+    return idle + _inactive_stock(model)
 
 
 def _inactive_stock(model: nn.Module) -> int:

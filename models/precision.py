@@ -39,8 +39,8 @@ def half_frozen(model: nn.Module) -> nn.Module:
     """
     anatomy = describe(model)
     for name, module in model.named_modules():
-        own = [parameter for parameter in module._parameters.values() if parameter is not None]
-        if len({parameter.requires_grad for parameter in own}) > 1 and isinstance(module, nn.Linear | nn.Conv2d):
+        flags = {parameter.requires_grad for parameter in module._parameters.values() if parameter is not None}
+        if len(flags) > 1 and isinstance(module, nn.Linear | nn.Conv2d):
             raise ModelError(f"{name} is frozen in part: half_frozen works on whole modules")
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     if not any(parameter.is_floating_point() for parameter in frozen):
@@ -48,9 +48,10 @@ def half_frozen(model: nn.Module) -> nn.Module:
     for parameter in frozen:
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(torch.bfloat16)
-    entries = [site.get() for site in anatomy.embeddings]
-    for entry in (entry for entry in entries if isinstance(entry, nn.Module)):
-        _cast_inputs(entry)
+    for site in anatomy.embeddings:
+        embedding = site.get()
+        if isinstance(embedding, nn.Module):  # the others are parameters, which are added to what is cast
+            _cast_inputs(embedding)
     if anatomy.head is not None:
         _cast_inputs(anatomy.head.get())
     return model

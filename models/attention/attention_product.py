@@ -16,6 +16,9 @@ from torch import Tensor
 MAX_TOKENS = 256
 
 
+# Shapes: B batch rows, H heads, L queries, S keys, E size of a head.
+
+
 def attention(
     query: Tensor,
     key: Tensor,
@@ -34,19 +37,25 @@ def attention(
     """
     if not _products_are_faster(query, key, mask):
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale=scale)
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
     bias = _as_bias(query, key, mask, causal)
-    factor = query.shape[-1] ** -0.5 if scale is None else scale
     if torch.compiler.is_compiling():  # the compiler fuses this, and derives a backward pass as good
-        return F.dropout(_weights(query, key, bias, factor), dropout) @ value
-    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()  # else each product copies them
-    return ProductAttention.apply(query, key, value, bias, factor, dropout)[0]
+        weights_BHLS = _weights(query, key, bias, scale)
+        return F.dropout(weights_BHLS, dropout) @ value
+    # Contiguous once, as each of the products would copy them else.
+    query = query.contiguous()
+    key = key.contiguous()
+    value = value.contiguous()
+    out_BHLE, _ = ProductAttention.apply(query, key, value, bias, scale, dropout)
+    return out_BHLE
 
 
-def _products_are_faster(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:
+def _products_are_faster(query_BHLE: Tensor, key_BHSE: Tensor, mask: Tensor | None) -> bool:
     return (
-        query.dtype == torch.bfloat16
-        and query.device.type == "cpu"
-        and key.shape[-2] <= MAX_TOKENS
+        query_BHLE.dtype == torch.bfloat16
+        and query_BHLE.device.type == "cpu"
+        and key_BHSE.shape[-2] <= MAX_TOKENS
         and not (mask is not None and mask.requires_grad)
     )
 
@@ -56,53 +65,77 @@ class ProductAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float, dropout: float
+        ctx: Any,
+        query_BHLE: Tensor,
+        key_BHSE: Tensor,
+        value_BHSE: Tensor,
+        bias: Tensor | None,
+        scale: float,
+        dropout: float,
     ) -> tuple[Tensor, Tensor]:
         """The result and the weights before dropout (batch, heads, L, S)."""
-        weights = _weights(query, key, bias, scale)
-        kept = torch.rand(weights.shape, device=weights.device) >= dropout if dropout else None
-        ctx.save_for_backward(query, key, value, weights, kept)
-        ctx.scale, ctx.keep = scale, 1 - dropout
+        weights_BHLS = _weights(query_BHLE, key_BHSE, bias, scale)
+        kept_BHLS = None
+        if dropout:
+            kept_BHLS = torch.rand(weights_BHLS.shape, device=weights_BHLS.device) >= dropout
+        ctx.save_for_backward(query_BHLE, key_BHSE, value_BHSE, weights_BHLS, kept_BHLS)
+        ctx.scale = scale
+        ctx.keep = 1 - dropout
         ctx.set_materialize_grads(False)
-        return torch.matmul(_dropped(weights, kept, ctx.keep), value), weights
+        out_BHLE = torch.matmul(_dropped(weights_BHLS, kept_BHLS, ctx.keep), value_BHSE)
+        return out_BHLE, weights_BHLS
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of query, key and value."""
-        grad_out, grad_weights = grads
-        query, key, value, weights, kept = ctx.saved_tensors
-        grad_value = None
-        if grad_out is not None:
-            grad_out = grad_out.contiguous()
-            grad_value = torch.matmul(_dropped(weights, kept, ctx.keep).transpose(-1, -2), grad_out)
-            through = _dropped(torch.matmul(grad_out, value.transpose(-1, -2)), kept, ctx.keep)
-            grad_weights = through if grad_weights is None else through + grad_weights
-        if grad_weights is None:
+        grad_out_BHLE, grad_weights_BHLS = grads
+        query_BHLE, key_BHSE, value_BHSE, weights_BHLS, kept_BHLS = ctx.saved_tensors
+        grad_value_BHSE = None
+        if grad_out_BHLE is not None:
+            grad_out_BHLE = grad_out_BHLE.contiguous()
+            dropped_BHSL = _dropped(weights_BHLS, kept_BHLS, ctx.keep).transpose(-1, -2)
+            grad_value_BHSE = torch.matmul(dropped_BHSL, grad_out_BHLE)
+            through_BHLS = torch.matmul(grad_out_BHLE, value_BHSE.transpose(-1, -2))
+            through_BHLS = _dropped(through_BHLS, kept_BHLS, ctx.keep)
+            if grad_weights_BHLS is not None:
+                through_BHLS = through_BHLS + grad_weights_BHLS
+            grad_weights_BHLS = through_BHLS
+        if grad_weights_BHLS is None:
             return (None,) * 6
-        grad_scores = torch.ops.aten._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-        grad_query = torch.matmul(grad_scores, key).mul_(ctx.scale)
-        grad_key = torch.matmul(grad_scores.transpose(-1, -2), query).mul_(ctx.scale)
-        return grad_query, grad_key, grad_value, None, None, None
+        grad_scores_BHLS = torch.ops.aten._softmax_backward_data(
+            grad_weights_BHLS, weights_BHLS, -1, weights_BHLS.dtype
+        )
+        grad_query_BHLE = torch.matmul(grad_scores_BHLS, key_BHSE).mul_(ctx.scale)
+        grad_key_BHSE = torch.matmul(grad_scores_BHLS.transpose(-1, -2), query_BHLE).mul_(ctx.scale)
+        return grad_query_BHLE, grad_key_BHSE, grad_value_BHSE, None, None, None
 
 
-def _weights(query: Tensor, key: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    scores = torch.matmul(query * scale, key.transpose(-1, -2))
+def _weights(query_BHLE: Tensor, key_BHSE: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """The softmax of the scores, 0 for a query that may look nowhere."""
+    scores_BHLS = torch.matmul(query_BHLE * scale, key_BHSE.transpose(-1, -2))
     if bias is None:
-        return torch.softmax(scores, -1)
+        return torch.softmax(scores_BHLS, -1)
     if torch.compiler.is_compiling():
-        return torch.ops.aten._safe_softmax(scores + bias, -1)
-    blind, weights = bias.isneginf().all(-1, keepdim=True), torch.softmax(scores.add_(bias), -1)
-    return weights.masked_fill_(blind, 0) if blind.any() else weights
+        return torch.ops.aten._safe_softmax(scores_BHLS + bias, -1)
+    weights_BHLS = torch.softmax(scores_BHLS.add_(bias), -1)
+    blind = bias.isneginf().all(-1, keepdim=True)  # their softmax is 0 / 0
+    if blind.any():
+        weights_BHLS.masked_fill_(blind, 0)
+    return weights_BHLS
 
 
-def _dropped(weights: Tensor, kept: Tensor | None, keep: float) -> Tensor:
-    return weights if kept is None else weights * kept / keep
+def _dropped(weights_BHLS: Tensor, kept_BHLS: Tensor | None, keep: float) -> Tensor:
+    if kept_BHLS is None:
+        return weights_BHLS
+    return weights_BHLS * kept_BHLS / keep
 
 
-def _as_bias(query: Tensor, key: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
+def _as_bias(query_BHLE: Tensor, key_BHSE: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
     """What is added to the scores: 0 or -inf for a boolean mask and for a causal one."""
     if causal:
-        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+        size = (query_BHLE.shape[-2], key_BHSE.shape[-2])
+        mask = torch.ones(size, dtype=torch.bool, device=query_BHLE.device).tril()
     if mask is None or mask.dtype != torch.bool:
         return mask
-    return torch.zeros(mask.shape, dtype=query.dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+    bias = torch.zeros(mask.shape, dtype=query_BHLE.dtype, device=mask.device)
+    return bias.masked_fill_(~mask, -torch.inf)

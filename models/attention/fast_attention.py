@@ -83,10 +83,14 @@ def _forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal, **keywords
         )
     groups = getattr(module, "num_key_value_groups", 1)
-    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    causal = causal and attention_mask is None and query.shape[2] > 1
+    key = repeat_kv(key, groups)
+    value = repeat_kv(value, groups)
+    queries = query.shape[2]
+    if is_causal is None:
+        is_causal = getattr(module, "is_causal", True)
+    causal = bool(is_causal) and attention_mask is None and queries > 1
     if causal:  # only the first keys can be seen where a cache holds more
-        key, value = key[:, :, : query.shape[2]], value[:, :, : query.shape[2]]
+        key = key[:, :, :queries]
+        value = value[:, :, :queries]
     seen = attention(query, key, value, attention_mask, dropout=dropout, causal=causal, scale=scaling)
     return seen.transpose(1, 2).contiguous(), None

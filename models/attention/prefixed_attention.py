@@ -21,7 +21,10 @@ class Prepended:
     """
 
     def __init__(self, cache: Any, keys: Tensor, values: Tensor, *, square: bool) -> None:
-        self.cache, self.keys, self.values, self.square = cache, keys, values, square
+        self.cache = cache
+        self.keys = keys
+        self.values = values
+        self.square = square
 
     def update(self, keys: Tensor, values: Tensor, *args: Any, **keywords: Any) -> tuple[Tensor, Tensor]:
         """The prefix and all keys and values (B, C, L, H) so far."""
@@ -29,7 +32,8 @@ class Prepended:
         if self.cache is not None:
             keys, values = self.cache.update(keys, values, *args, **keywords)
         if self.square:
-            keys, values = keys[:, :, :new], values[:, :, :new]
+            keys = keys[:, :, :new]
+            values = values[:, :, :new]
         return joined(self.keys, keys), joined(self.values, values)
 
 
@@ -68,16 +72,19 @@ def extended_mask(mask: Tensor | None, x: Tensor, count: int, *, causal: bool) -
         if not causal or length == 1:
             return None
         mask = x.new_ones(1, 1, length, length, dtype=torch.bool).tril()
-    return torch.cat((mask.new_full((*mask.shape[:-1], count), mask.dtype == torch.bool), mask), dim=-1)
+    visible = mask.dtype == torch.bool  # True lets a query see; so does 0, which an additive mask has there
+    before = mask.new_full((*mask.shape[:-1], count), visible)
+    return torch.cat((before, mask), dim=-1)
 
 
 def joined(prefix: Tensor, states: Tensor) -> Tensor:
     """A prefix (C, p, H) before keys or values (B, C, L, H), in their dtype."""
-    return torch.cat((prefix.to(states.dtype).expand(len(states), -1, -1, -1), states), dim=2)
+    every_row = prefix.to(states.dtype).expand(len(states), -1, -1, -1)
+    return torch.cat((every_row, states), dim=2)
 
 
-def bare(module: nn.Module) -> Any:
-    """The attention itself, for families whose attention is computed from its parts."""
+def unwrapped(module: nn.Module) -> Any:
+    """The attention itself (else a `ModelError`), for families whose attention is computed from its parts."""
     if isinstance(module, Wrapper):
         raise ModelError(f"a {type(module).__name__} lies between a prefix and its attention: attach the prefix last")
     return module

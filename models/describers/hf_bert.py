@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, head_beside, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, head_of, see_through
 from ..attention.prefixed_attention import through_cache
 
 SERVES = (
@@ -24,7 +24,7 @@ def describe(model: Any) -> Anatomy:
         blocks=tuple(_block(layers, index) for index in range(len(layers))),
         width=body.config.hidden_size,
         embeddings=(see_through(body, "embeddings"),),
-        head=head_beside(model, body),
+        head=head_of(model, body),
     )
 
 

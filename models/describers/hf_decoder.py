@@ -14,7 +14,7 @@ from ..anatomy import (
     DescribesMLP,
     Site,
     StackedExperts,
-    head_beside,
+    head_of,
     see_through,
 )
 from ..attention.prefixed_attention import through_cache
@@ -42,7 +42,7 @@ def describe(model: Any) -> Anatomy:
         width=body.config.hidden_size,
         embeddings=(see_through(body, "embed_tokens"),),
         final_norm=see_through(body, "norm"),
-        head=head_beside(model, body),
+        head=head_of(model, body),
     )
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, head_beside, see_through
-from ..attention.prefixed_attention import bare, extended_mask, joined
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, head_of, see_through
+from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
 SERVES = ("transformers.models.vit.modeling_vit.ViTPreTrainedModel",)
 _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
@@ -20,7 +20,7 @@ def describe(model: Any) -> Anatomy:
         width=body.config.hidden_size,
         embeddings=(see_through(body, "embeddings"),),
         final_norm=see_through(body, "layernorm"),
-        head=head_beside(model, body),
+        head=head_of(model, body),
         prefix_tokens=1,
     )
 
@@ -63,7 +63,7 @@ def _prefixed(
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
     from transformers.models.vit.modeling_vit import eager_attention_forward
 
-    vit = bare(module)
+    vit = unwrapped(module)
     q, k, v = (
         projection(x).unflatten(-1, (-1, vit.head_dim)).transpose(1, 2)
         for projection in (vit.q_proj, vit.k_proj, vit.v_proj)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, see_through
-from ..attention.prefixed_attention import bare, extended_mask, joined
+from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
 SERVES = ("timm.models.vision_transformer.VisionTransformer",)
 _BRANCHES = (("norm1", "attn", "ls1", "drop_path1"), ("norm2", "mlp", "ls2", "drop_path2"))
@@ -68,7 +68,7 @@ def _prefixed(
     attn_mask: Tensor | None = None,
     is_causal: bool = False,
 ) -> Tensor:
-    vit = bare(module)
+    vit = unwrapped(module)
     q, k, v = vit.qkv(x).unflatten(-1, (3, vit.num_heads, vit.head_dim)).permute(2, 0, 3, 1, 4).unbind()
     out = F.scaled_dot_product_attention(
         vit.q_norm(q),

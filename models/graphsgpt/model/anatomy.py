@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ...anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, see_through
 from ...attention.attention_product import attention
-from ...attention.prefixed_attention import bare, extended_mask, joined
+from ...attention.prefixed_attention import extended_mask, joined, unwrapped
 
 
 def describe(model: Any) -> Anatomy:
@@ -59,7 +59,7 @@ def _attention(layer: Any) -> Attention:
 
 
 def _prefixed(module: nn.Module, keys: Tensor, values: Tensor, x: Tensor, see: Tensor) -> Tensor:
-    own = bare(module)
+    own = unwrapped(module)
     q, k, v = (
         projection(x).unflatten(-1, (own.num_heads, own.head_dim)).transpose(1, 2)
         for projection in (own.q_proj, own.k_proj, own.v_proj)
