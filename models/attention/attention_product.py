@@ -37,17 +37,16 @@ def attention(
     """
     if not _products_are_faster(query, key, mask):
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale=scale)
-    if scale is None:
-        scale = query.shape[-1] ** -0.5
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
     bias = _as_bias(query, key, mask, causal)
     if torch.compiler.is_compiling():  # the compiler fuses this, and derives a backward pass as good
-        weights_BHLS = _weights(query, key, bias, scale)
+        weights_BHLS = _weights(query, key, bias, factor)
         return F.dropout(weights_BHLS, dropout) @ value
     # Contiguous once, as each of the products would copy them else.
     query = query.contiguous()
     key = key.contiguous()
     value = value.contiguous()
-    out_BHLE, _ = ProductAttention.apply(query, key, value, bias, scale, dropout)
+    out_BHLE, _ = ProductAttention.apply(query, key, value, bias, factor, dropout)
     return out_BHLE
 
 

@@ -15,7 +15,6 @@ from sparsebench.models.adapters.kinds.prompts import PromptConfig
 from sparsebench.models.adapters.kinds.rep_adapter import RepAdapterConfig
 from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
 from sparsebench.models.adapters.kinds.ssf import SSFConfig
-from sparsebench.models.adapters.presets import PRESETS, preset
 
 Make = Callable[[str], nn.Module]
 VITS = ("timm_vit", "vit_4d", "no_class_token", "registers", "layer_scale")
@@ -143,14 +142,3 @@ def test_last_blocks_only(kind: str, make: Make) -> None:
     model = make("timm_vit")
     places = [place for place, _ in attach(model, type(KINDS[kind][0])(blocks=1)).layers()]
     assert places and all(place.startswith("blocks.1") or place == "norm" for place in places)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("faithful", [False, True])
-def test_presets_on_a_vit(name: str, faithful: bool, make: Make, example: Callable, run: Callable) -> None:
-    model = make("timm_vit")
-    batch, before = example(model), run(model, example(model))
-    adapters = attach(model, preset(name, faithful=faithful, seed=1))
-    assert adapters.count() > 0 and run(model, batch).isfinite().all()
-    adapters.remove()
-    assert torch.equal(run(model, batch), before)

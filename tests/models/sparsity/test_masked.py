@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparsebench.models.adapters.attachment import attach
-from sparsebench.models.adapters.initialisation import adapter_dtype
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.adapters.pruning.sparsify import sparsify
@@ -199,16 +198,6 @@ def test_float32_masters_compute_in_the_dtype_of_the_input(kind: str, pruned: bo
         out.sum().backward()
         assert out.dtype == dtype and layer.effective(dtype).dtype == dtype
         assert {p.dtype for p in layer.parameters()} == {p.grad.dtype for p in layer.parameters()} == {torch.float32}
-
-
-def test_adapter_dtype() -> None:
-    for base, expected in (
-        ("bfloat16", "float32"),
-        ("float16", "float32"),
-        ("float32", "float32"),
-        ("float64", "float64"),
-    ):
-        assert adapter_dtype(torch.zeros(1, dtype=getattr(torch, base))) == getattr(torch, expected)
 
 
 def test_a_mask_of_another_shape_is_refused() -> None:

@@ -12,7 +12,6 @@ from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
-from sparsebench.models.adapters.pruning.large_sparse import LargeSparse
 from sparsebench.models.adapters.pruning.sparsify import METHODS, sparsify
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.sparsity.masked import MaskedLinear
@@ -226,21 +225,6 @@ def test_conv_adapters_prune(build: Build, example: Callable, run: Callable) -> 
     adapters = attach(model, ConvConfig(r=4, init="normal"))
     report = sparsify(adapters, sparsity=0.5, **evidence(adapters, example))
     assert report.kept == round(report.total / 2) and run(model, example(model)).isfinite().all()
-
-
-@pytest.mark.parametrize("factor", [2, 3])
-@pytest.mark.parametrize("method", ["snip", "synflow", "erk"])
-def test_large_sparse_has_the_budget_of_the_dense_adapter(
-    factor: int, method: str, build: Build, example: Callable
-) -> None:
-    plan, config = LargeSparse(base_r=4, factor=factor), BottleneckConfig(r=4, init="normal")
-    dense, sparse = attach(build("bert"), config), attach(build("bert"), plan.widen(config))
-    with pytest.raises(ValueError, match="unequal budgets"):
-        plan.verify(dense, sparse)
-    sparsify(sparse, method=method, sparsity=plan.sparsity, **evidence(sparse, example))
-    budget = plan.verify(dense, sparse)
-    assert budget.weights == 2 * 2 * 32 * 4
-    assert (budget.dense_others, budget.sparse_others) == (2 * (4 + 32), 2 * (4 * factor + 32))
 
 
 # Bad input

@@ -1,0 +1,54 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.adapters import attach
+from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
+from sparsebench.models.adapters.presets import PRESETS, preset
+from sparsebench.models.errors import ModelError
+
+Build = Callable[[str], nn.Module]
+Make = Callable[[str], nn.Module]
+
+
+@pytest.mark.parametrize("name", ["houlsby", "pfeiffer", "parallel", "scaled_parallel", "mam"])
+@pytest.mark.parametrize("faithful", [False, True])
+def test_presets_attach(name: str, faithful: bool, build: Build, example: Callable, run: Callable) -> None:
+    for family in ("llama", "bert", "roberta", "vit", "timm_vit"):
+        model = build(family)
+        batch, before = example(model), run(model, example(model))
+        adapters = attach(model, preset(name, faithful=faithful, seed=1))
+        assert next(adapters.layers()) and adapters.prunable()
+        assert run(model, batch).isfinite().all()
+        adapters.remove()
+        assert torch.equal(run(model, batch), before)
+
+
+def test_faithful_presets() -> None:
+    for name in ("houlsby", "pfeiffer", "parallel", "scaled_parallel"):
+        config = preset(name, faithful=True)
+        assert isinstance(config, BottleneckConfig)
+        assert (config.r, config.norm, config.init, config.activation) == (64, "in", "normal", "relu")
+    assert preset("mam", faithful=True) == preset("mam")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("faithful", [False, True])
+def test_presets_on_a_vit(name: str, faithful: bool, make: Make, example: Callable, run: Callable) -> None:
+    model = make("timm_vit")
+    batch, before = example(model), run(model, example(model))
+    adapters = attach(model, preset(name, faithful=faithful, seed=1))
+    assert adapters.count() > 0 and run(model, batch).isfinite().all()
+    adapters.remove()
+    assert torch.equal(run(model, batch), before)
+
+
+def test_changes_and_unknown_names() -> None:
+    changed = preset("pfeiffer", r=3, blocks=2)
+    assert isinstance(changed, BottleneckConfig) and (changed.r, changed.blocks, changed.init) == (3, 2, "normal")
+    with pytest.raises(ModelError, match="did you mean 'adapter_plus'"):
+        preset("adapterplus")
+    with pytest.raises(TypeError, match="rank"):
+        preset("fact", rank=3)
