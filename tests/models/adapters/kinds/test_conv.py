@@ -6,6 +6,7 @@ from torch import nn
 
 from sparsebench.models.adapters import attach
 from sparsebench.models.adapters.kinds.conv import ConvConfig
+from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 
 Build = Callable[[str], nn.Module]
