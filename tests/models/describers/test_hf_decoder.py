@@ -49,7 +49,7 @@ def test_wrappers_are_seen_through(build: Build) -> None:
     original = layer.mlp
     layer.mlp = Wrapper(original)
     mlp = describe(model).blocks[1].mlp
-    assert mlp is not None and mlp.site.get() is original and mlp.site.path == "model.layers.1.mlp.base"
+    assert mlp is not None and mlp.site.get() is original and mlp.site.path == "model.layers.1.mlp.base_layer"
 
 
 def test_no_block_is_known_as_a_sum(build: Build) -> None:
