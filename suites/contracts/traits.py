@@ -27,5 +27,7 @@ class TaskTraits:
     """Names of the data sources, as in `data/manifest/`."""
     trains: ClassVar[bool] = False
     """Whether `Method.fit` gets training data here."""
+    new_head: ClassVar[bool] = False
+    """Whether the backbone gets a head for this task, which is random until it is trained."""
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""

@@ -6,7 +6,6 @@ from typing import TypeVar
 from torch import nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.statistics import Routed, router_stats, watch
 
 Result = TypeVar("Result")
@@ -21,15 +20,11 @@ def watched(model: nn.Module, work: Callable[[], Result]) -> tuple[Result, dict[
         return work(), {}
     with watch(model):
         result = work()
-    stats = {layer.layer: tuple(layer.load.tolist()) for layer in router_stats(model)}
-    of_ffn = {name: load for name, load in stats.items() if isinstance(model.get_submodule(name), MoEFFN)}
-    block = _blocks(model)
-    return result, {block[name]: load for name, load in (of_ffn or stats).items()}
-
-
-def _blocks(model: nn.Module) -> dict[str, int]:
-    """Number of the block by the path of its FFN and of its attention."""
-    blocks = describe(model).blocks
-    return {
-        part.site.path: block.index for block in blocks for part in (block.mlp, block.attention) if part is not None
-    }
+    loads = {layer.layer: tuple(layer.load.tolist()) for layer in router_stats(model)}
+    of_ffn, of_attention = {}, {}
+    for block in describe(model).blocks:
+        if block.mlp is not None and block.mlp.site.path in loads:
+            of_ffn[block.index] = loads[block.mlp.site.path]
+        if block.attention is not None and block.attention.site.path in loads:
+            of_attention[block.index] = loads[block.attention.site.path]
+    return result, of_ffn or of_attention

@@ -11,7 +11,6 @@ from torch import nn
 from ..contracts.context import Context
 from ..contracts.method import Method
 from ..contracts.traits import Backbone, TaskTraits
-from ..prediction.task import PredictionTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +20,8 @@ class Dense(Method):
     stochastic: ClassVar[bool] = False
 
     def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Prediction tasks put an untrained head on the backbone."""
-        if issubclass(task, PredictionTask):
+        """A head that nobody trains says nothing."""
+        if task.new_head:
             return "the head is random without training; the trained baseline is linear_probe"
         return None
 

@@ -170,6 +170,7 @@ class PredictionTask(Task):
 
     target: Target
     trains: ClassVar[bool] = True
+    new_head: ClassVar[bool] = True
 
     @abstractmethod
     def load(self) -> Splits:

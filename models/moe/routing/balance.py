@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .config import RoutingConfig
+from .counts import counts, importance
 from .router import Routing
 
 # Shapes: T tokens, N routed experts, K chosen experts.
@@ -40,18 +41,6 @@ def cv_squared(values_N: Tensor) -> Tensor:
     if len(values_N) == 1:
         return values_N.new_zeros(())
     return values_N.var() / (values_N.mean().square() + 1e-10)
-
-
-def counts(routing: Routing) -> Tensor:
-    """How many tokens chose each expert (N,)."""
-    chosen = torch.bincount(routing.index.flatten(), minlength=routing.logits.shape[1])
-    return chosen.to(routing.logits.dtype)
-
-
-def importance(routing: Routing) -> Tensor:
-    """Sum over tokens of each expert's weight (N,)."""
-    empty = routing.weight.new_zeros(routing.logits.shape[1])
-    return empty.index_add(0, routing.index.flatten(), routing.weight.flatten())
 
 
 def smooth_load(routing: Routing, *, faithful: bool = False) -> Tensor:

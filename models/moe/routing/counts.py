@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from .balance import counts, importance
-from .router import Routing
+if TYPE_CHECKING:
+    from .router import Routing
+
+# Shapes: N routed experts.
 
 
 class RoutingCounts:
@@ -26,6 +30,18 @@ class RoutingCounts:
         self.picks = self.picks + counts(routing).cpu()
         self.weight = self.weight + importance(routing).cpu()
         self.entropy = self.entropy + entropy(routing.logits.softmax(-1)).sum().cpu()
+
+
+def counts(routing: Routing) -> Tensor:
+    """How many tokens chose each expert (N,)."""
+    chosen = torch.bincount(routing.index.flatten(), minlength=routing.logits.shape[1])
+    return chosen.to(routing.logits.dtype)
+
+
+def importance(routing: Routing) -> Tensor:
+    """Sum over tokens of each expert's weight (N,)."""
+    empty = routing.weight.new_zeros(routing.logits.shape[1])
+    return empty.index_add(0, routing.index.flatten(), routing.weight.flatten())
 
 
 def entropy(probability: Tensor) -> Tensor:

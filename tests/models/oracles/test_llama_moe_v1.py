@@ -13,7 +13,8 @@ from sparsebench.models.moe import preset
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.routing.balance import importance, smooth_load
+from sparsebench.models.moe.routing.balance import smooth_load
+from sparsebench.models.moe.routing.counts import importance
 from sparsebench.models.moe.routing.router import LinearRouter, MLPRouter, Router
 
 from .oracle import Oracle, difference, rounding

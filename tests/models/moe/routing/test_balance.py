@@ -7,14 +7,13 @@ from torch import Tensor
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.routing.balance import (
     balance_loss,
-    counts,
     cv_squared,
     faithful_switch_loss,
-    importance,
     smooth_load,
     switch_loss,
     within_capacity,
 )
+from sparsebench.models.moe.routing.counts import counts, importance
 from sparsebench.models.moe.routing.router import LinearRouter, Routing
 
 
