@@ -7,8 +7,8 @@ from typing import Any
 from .language import CausalLM
 
 
-def load_pretrained(name: str) -> CausalLM:
-    """The model that lies in the folder `name` or has that name on the hub.
+def load_pretrained(name: str, revision: str = "main") -> CausalLM:
+    """The model that lies in the folder `name` or has that name on the hub, there at `revision`.
 
     Raises `ValueError` when there is no such model, or none as safetensors.
     """
@@ -17,8 +17,8 @@ def load_pretrained(name: str) -> CausalLM:
 
     logging.disable_progress_bar()
     try:
-        tokenizer = _tokenizer(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **_options())
+        tokenizer = _tokenizer(name, revision)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **_options(revision))
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot load {name!r} as a causal LM from safetensors: {reason}") from error
@@ -26,12 +26,12 @@ def load_pretrained(name: str) -> CausalLM:
 
 
 @functools.lru_cache(maxsize=4)
-def _tokenizer(name: str) -> Any:
+def _tokenizer(name: str, revision: str) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(name, **_options())
+    return AutoTokenizer.from_pretrained(name, **_options(revision))
 
 
-def _options() -> dict[str, Any]:
+def _options(revision: str) -> dict[str, Any]:
     offline = os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0")
-    return {"local_files_only": offline, "trust_remote_code": False}
+    return {"revision": revision, "local_files_only": offline, "trust_remote_code": False}

@@ -1,17 +1,32 @@
-"""Any causal LM of transformers, `hf:<folder or hub id>`, safetensors only"""
+"""Any causal LM of transformers, `hf:<folder>` or `hf:<owner>/<name>[@<revision>]`, safetensors only
+
+A hub name stands for the commit that lies in the hub's cache on this machine (`sparsebench.data.hub`): it is part of
+the cell's identity, and just that commit is loaded. `@<commit>` makes it the same everywhere.
+"""
+
+from pathlib import Path
 
 import torch
+
+from sparsebench.data import hub
 
 from ..language import CausalLM
 from ..pretrained import load_pretrained
 
 SOURCES = ()
 FAMILY = "transformer"
+DESCRIBERS = ("hf_*",)
 NEEDS_ARGUMENT = True
+HUB = True
+"""The argument may name a repository of the hub."""
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:
     """The weights named by `argument`; `generator` is not used. Raises `ValueError` without an argument."""
     if not argument:
         raise ValueError("backbone 'hf' needs a model: write hf:<folder> or hf:<owner>/<name>")
-    return load_pretrained(argument)
+    folder = Path(argument).expanduser()
+    if folder.is_dir():
+        return load_pretrained(str(folder))
+    name, revision = hub.split(argument)
+    return load_pretrained(name, hub.commit(argument) or revision)

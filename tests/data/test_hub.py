@@ -1,0 +1,60 @@
+"""The commit that a name of the hub stands for on this machine."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsebench.data import hub
+from sparsebench.data.errors import DownloadError, OfflineError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch) -> Path:
+    """A hub's cache with one repository, of which the branch main and the tag v1 are known."""
+    repository = tmp_path / "models--owner--name"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    for name in ("main", "v1"):
+        (repository / "refs" / name).write_text(COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return repository
+
+
+def test_names_and_revisions(cached: Path) -> None:
+    assert hub.split("owner/name") == ("owner/name", "main")
+    assert hub.split("owner/name@v1") == ("owner/name", "v1")
+    assert hub.commit("owner/name") == hub.commit("owner/name@v1") == COMMIT
+    assert hub.commit("owner/name@v2") is None
+    assert hub.commit("owner/other") is None
+    assert hub.commit("no/such/folder") is None
+
+
+def test_a_commit_is_itself_whether_or_not_it_is_here(cached: Path) -> None:
+    assert hub.commit("owner/other@" + "f" * 40) == "f" * 40
+
+
+def test_a_moved_branch_is_another_commit(cached: Path) -> None:
+    (cached / "refs" / "main").write_text("e" * 40)
+    (cached / "snapshots" / ("e" * 40)).mkdir()
+    assert hub.commit("owner/name") == "e" * 40
+
+
+def test_what_cannot_be_fetched_says_so_in_one_line(cached: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SPARSEBENCH_OFFLINE", "1")
+    with pytest.raises(OfflineError, match="owner/other is not in the hub's cache"):
+        hub.fetch("owner/other")
+    monkeypatch.delenv("SPARSEBENCH_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadError, match="owner/other cannot be fetched") as caught:
+        hub.fetch("owner/other")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_fetched_is_pinned(cached: Path, monkeypatch) -> None:
+    monkeypatch.delenv("SPARSEBENCH_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert hub.fetch("owner/name@v1") == COMMIT
