@@ -165,9 +165,14 @@ def where(claim: Claim) -> str:
     return ", ".join(filter(None, (claim.backbone, *claim.tasks)))
 
 
-def to_markdown(findings: Sequence[Finding]) -> str:
-    """The study as a document: the counts, one row per claim, and what the columns mean."""
+def to_markdown(findings: Sequence[Finding], older_code: str = "") -> str:
+    """The study as a document: the counts, one row per claim, and what the columns mean.
+
+    `older_code` says how many records the code has changed since.
+    """
     lines = ["# Claims", "", count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
+    if older_code:
+        lines += [f"{older_code}.", ""]
     titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
     lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
     for finding in findings:

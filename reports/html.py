@@ -83,6 +83,8 @@ class Page:
     speed: SpeedReport | None
     speed_error: str | None
     findings: Sequence[Finding] = ()
+    older_code: str = ""
+    """How many of the records the code has changed since."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -111,3 +111,11 @@ def _some(values: Iterable[str], separator: str = ", ") -> str:
     found = list(values)
     more = len(found) - 2 * MAX_VALUES
     return separator.join(found[: 2 * MAX_VALUES]) + (f" and {more} more" if more > 0 else "")
+
+
+def older_code_note(records: Sequence[Record], older: int) -> str:
+    """ "3 of 561 records were made by older code"; empty if none was. Pairs that cannot run have no score to count."""
+    if not older:
+        return ""
+    scored = sum(record.status != "n/a" for record in records)
+    return f"{older} of {scored} records {'was' if scored == 1 else 'were'} made by older code"

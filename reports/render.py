@@ -13,6 +13,7 @@ from .claims import Finding
 from .dataframe import newest, to_frame
 from .html import Page, Section, render_html, section
 from .matrix import Matrix, matrices
+from .provenance import older_code_note
 from .record import Record
 from .speed import SpeedError, SpeedReport, read_speed
 from .store import Problem, StoreError
@@ -26,6 +27,7 @@ def render(
     suites: Mapping[str, SuiteInfo],
     speed: Path | None = None,
     findings: Sequence[Finding] = (),
+    older: int = 0,
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
@@ -39,6 +41,7 @@ def render(
         suites: how each suite is presented; an unknown one goes by its name, its first row is the baseline.
         speed: the JSON of pytest-benchmark, if there is one.
         findings: what a study found of its claims.
+        older: how many of the records the code has changed since.
 
     Raises:
         StoreError: `out` cannot be written.
@@ -47,6 +50,7 @@ def render(
     found = matrices(current)
     sections = [section(m, _info(m, suites), anchor) for m, anchor in zip(found, _anchors(found), strict=True)]
     report, error = _speed(speed)
+    note = older_code_note(current, older)
     page = Page(
         sections=sections,
         records=current,
@@ -55,12 +59,13 @@ def render(
         speed=report,
         speed_error=error,
         findings=findings,
+        older_code=note,
     )
     files = {"index.html": render_html(page), "scores.csv": to_frame(current).to_csv(index=False)}
     for part in sections:
         files |= _tables(part)
     if findings:
-        files["claims.md"] = claims.to_markdown(findings)
+        files["claims.md"] = claims.to_markdown(findings, note)
     return _write(out, files)
 
 
