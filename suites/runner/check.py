@@ -18,8 +18,7 @@ from ..contracts.context import Context
 from ..contracts.method import Method
 from ..contracts.task import Setup
 from ..training.loop import TrainedMethod
-from .cell import load_method, load_task
-from .execute import backbone_loader
+from .loading import backbone_loader, load_method, load_task
 from .registry import Entry, entries, find, suites
 
 TASK = "synthetic"

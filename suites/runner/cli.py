@@ -129,8 +129,12 @@ def prepare(context: typer.Context, profile: ProfileOption = "quick", suite: Sui
     from sparsebench.data.sources import prepare as prepare_sources
 
     from .plan import expand
+    from .profile import backbones
+    from .weights import fetch_from_hub
 
-    cells = expand(_selected(profile, _only(context, suite)))
+    selected = _selected(profile, _only(context, suite))
+    fetch_from_hub(backbones(selected))
+    cells = expand(selected)
     names = sorted({name for cell in cells for name in cell.sources})
     prepare_sources(names, typer.echo)
 
@@ -155,8 +159,8 @@ def run(
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     from rich.console import Console
 
+    from .environment import default_workers
     from .pool import Options
-    from .run import default_workers
     from .run import run as run_profile
 
     selected = _selected(profile, _only(context, suite), method, task, backbone, seeds)

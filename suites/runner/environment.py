@@ -7,21 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .fingerprint import HOME, installed
+from .closure import HOME
+from .fingerprint import installed
+from .registry import suites
 
-LIBRARIES = (
-    "sparsebench",
-    "torch",
-    "transformers",
-    "timm",
-    "torch-geometric",
-    "rdkit",
-    "lm-eval",
-    "scikit-learn",
-    "numpy",
-    "accelerate",
-    "datasets",
-)
+LIBRARIES = ("sparsebench", "torch", "transformers", "numpy", "accelerate", "datasets")
+"""Named in every record, in addition to those that a suite's scores depend on."""
 
 
 @functools.cache
@@ -38,10 +29,23 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_bytes": psutil.virtual_memory().total,
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "libraries": {name: installed(name) for name in LIBRARIES},
+        "libraries": {name: installed(name) for name in _libraries()},
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
+
+
+def _libraries() -> list[str]:
+    ours = [name for about in suites().values() for name in about.libraries]
+    return list(dict.fromkeys([*LIBRARIES, *ours]))
+
+
+def default_workers(threads: int) -> int:
+    """As many as the processor and the memory (3 GiB each) carry."""
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores // threads, psutil.virtual_memory().total // (3 << 30)))
 
 
 def _processor() -> str:

@@ -1,8 +1,5 @@
 """Run one cell in this process and write its record. Whatever the cell does, its record says how it ended."""
 
-import functools
-import importlib
-import random
 import traceback as tracebacks
 import warnings
 from dataclasses import dataclass, replace
@@ -12,21 +9,25 @@ from time import perf_counter
 from typing import Any
 
 from sparsebench.data.sources import source
-from sparsebench.models.anatomy import UnknownAnatomy
-from sparsebench.reports.record import CellInfo, DataInfo, Record, RecordError
+from sparsebench.models.anatomy import UnknownAnatomy, used_describers
+from sparsebench.reports.record import DataInfo, Record, RecordError
 from sparsebench.reports.store import Store
 
-from ..contracts.budget import Budget
-from ..contracts.context import Context
 from ..contracts.method import NotApplicable
-from ..contracts.seeds import derive_seed
 from ..contracts.task import Outcome
-from .cell import Cell, cell_entries, load_method, load_task
+from .cell import Cell, cell_entries
 from .environment import environment
+from .fingerprint import roots, source_tree
+from .loading import backbone_loader, load_method, load_task
 from .registry import Entry
+from .scoring import global_seed, score
 
 MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
 KEPT_WARNINGS = 20
+
+
+class UncoveredCodeError(RuntimeError):
+    """A cell ran code that its code hash does not cover."""
 
 
 @dataclass(frozen=True)
@@ -67,39 +68,24 @@ def now() -> str:
 
 
 def _run(cell: Cell) -> Outcome:
-    import numpy as np
-    import torch
-
-    from ..contracts.costs import reset_peak_rss
-
-    info = cell.info
-    method_entry, task_entry, backbone_entry = cell_entries(info)
-    seed = global_seed(info)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-    reset_peak_rss()
-    context = Context(
-        suite=info.suite,
-        task=info.task,
-        seed=info.seed,
-        budget=Budget(**info.budget),
-        dtype=getattr(torch, info.dtype),
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-    )
-    method = load_method(method_entry, info.config)
-    return load_task(task_entry).run(method, backbone_loader(backbone_entry, info.backbone), context)
+    method_entry, task_entry, backbone_entry = entries = cell_entries(cell.info)
+    method = load_method(method_entry, cell.info.config)
+    load = backbone_loader(backbone_entry, cell.info.backbone)
+    with used_describers() as used:
+        outcome = score(cell.info, method, load_task(task_entry), load, cell.device)
+    _check_describers(used, entries)
+    return outcome
 
 
-def global_seed(info: CellInfo) -> int:
-    """What the global generators (dropout, libraries) start from; the same for every method of a task and seed."""
-    return derive_seed(info.suite, info.task, info.seed, "global")
-
-
-def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
-    """The backbone's own `load`, with the part of `name` behind the colon as its argument."""
-    argument = name.partition(":")[2] or None
-    return functools.partial(importlib.import_module(entry.module).load, argument=argument)
+def _check_describers(used: set[str], entries: tuple[Entry, Entry, Entry]) -> None:
+    """A describer that the code hash does not cover would make the record outlive changes of that describer."""
+    tree = source_tree()
+    covered = {module.name for module in tree.closure(roots(entries, tree))}
+    for name in sorted(used - covered):
+        raise UncoveredCodeError(
+            f"the describer {name} was used, which the hash of this cell's code does not cover: "
+            f"name it in DESCRIBERS in {entries[2].path.name}"
+        )
 
 
 def _success(cell: Cell, outcome: Outcome, started: str) -> Record:

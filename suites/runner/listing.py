@@ -90,9 +90,9 @@ def plan_text(profile: Profile, folder: Path) -> str:
     """The matrix of a profile, with the state of each cell in the result folder."""
     from sparsebench.reports.store import MARKER, Store
 
-    from .plan import Durations, compare, count_states, expand, to_run
-    from .progress import clock
-    from .run import default_workers
+    from .durations import Durations, clock
+    from .environment import default_workers
+    from .plan import compare, count_states, expand, to_run
 
     records = Store(folder).open().read_all()[0] if (folder / MARKER).exists() else []
     planned = compare(expand(profile), records)

@@ -21,7 +21,7 @@ from typing import Any
 from sparsebench.reports.claims import Claim
 
 from .errors import UsageError, near
-from .registry import ROOT, suite
+from .registry import ROOT, Entry, find, suite
 
 DTYPES = ("float32", "bfloat16", "float64")
 
@@ -77,6 +77,12 @@ class Profile:
 
     name: str
     plans: tuple[SuitePlan, ...]
+
+
+def backbones(profile: Profile) -> list[tuple[Entry, str]]:
+    """The backbones of a profile, each with its entry. Raises `UsageError` for an unknown one."""
+    names = {(plan.suite, name) for plan in profile.plans for name in plan.backbones}
+    return [(find("backbone", name, owner), name) for owner, name in sorted(names)]
 
 
 def built_in() -> dict[str, tuple[str, ...]]:
@@ -139,7 +145,7 @@ def _plan(name: str, section: Any) -> SuitePlan:
 
 def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Sequence[Row]) -> Claim:
     """A claim about rows, tasks and a backbone that the plan has."""
-    from .cell import build
+    from .validation import build
 
     where = f"suite {name!r}, claims"
     given = _mapping(item, where)

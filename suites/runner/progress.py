@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from .cell import Cell
+from .durations import Durations, clock
 from .execute import Ended
-from .plan import Durations
 from .pool import Tick
 
 STYLES = {"ok": "green", "n/a": "dim"}
@@ -66,13 +66,3 @@ class Display(AbstractContextManager):
         left = self._durations.remaining(self._left.values(), self._workers)
         passed = clock(perf_counter() - self._start)
         return f"{passed} passed, about {clock(left)} left" if left is not None else f"{passed} passed"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 42 s, 3 m 05 s or 2 h 10 m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"

@@ -8,7 +8,6 @@ A task is a file, or a row of a file with a table (`table.py`).
 import ast
 import functools
 import importlib
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
@@ -17,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..contracts.suite import Suite
+from .closure import Tree
 from .errors import UsageError, near
 from .table import TableRow, read_table
 
@@ -153,10 +153,11 @@ def _plugins(kind: Kind, suite: str) -> Iterator[Entry]:
 
 
 def _source_file(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    """The file of a plug-in's module, found without running anything of it."""
+    file = Tree().file(module)
+    if file is None:
         raise UsageError(f"entry point names the module {module!r}, which cannot be found: reinstall that package")
-    return Path(spec.origin)
+    return file
 
 
 def find(kind: Kind, name: str, suite: str = "") -> Entry:

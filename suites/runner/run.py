@@ -1,5 +1,6 @@
 """A whole run: plan, run what is missing, say how it went."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,33 +11,31 @@ from time import perf_counter
 
 from rich.console import Console
 
+from sparsebench.data.errors import DataError
 from sparsebench.reports.claims import Claim
 from sparsebench.reports.dataframe import newest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 
-from .cell import Cell, build
+from .cell import Cell
+from .durations import Durations, clock
 from .errors import UsageError
 from .execute import Ended, failure, now
 from .locks import sole_run
-from .plan import Durations, Reuse, compare, expand, to_run
+from .plan import Reuse, compare, expand, to_run
 from .pool import Options, run_cells
-from .profile import Profile
-from .progress import Display, clock
+from .profile import Profile, backbones
+from .progress import Display
+from .validation import build
+from .weights import fetch_from_hub
 
 PLAN_FILE = "plan.json"
 
 
-def default_workers(threads: int) -> int:
-    """As many as the processor and the memory (3 GiB each) carry."""
-    import psutil
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // threads, psutil.virtual_memory().total // (3 << 30)))
-
-
 def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
+    with contextlib.suppress(DataError):  # the cells of a backbone that cannot be fetched will say so
+        fetch_from_hub(backbones(profile))
     cells = expand(profile)
     store = Store(folder).create()
     with sole_run(folder):

@@ -8,6 +8,7 @@ from rich.console import Console
 from sparsebench.reports.claims import judge
 from sparsebench.reports.comparison import compare, select
 from sparsebench.reports.matrix import matrices
+from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
 from sparsebench.reports.render import render
 from sparsebench.reports.store import Problem, Store
@@ -15,6 +16,7 @@ from sparsebench.reports.table_formats import claims_table, comparison_table, to
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
 from .errors import UsageError
+from .older import made_by_older_code
 from .registry import entries, suites
 from .run import planned_claims, planned_records
 
@@ -59,7 +61,10 @@ def write_report(folder: Path, out: Path) -> None:
     findings = judge(planned_claims(folder), records)
     if findings:
         console.print(claims_table(findings))
-    page = render(records, problems, out, suite_infos(), speed if speed.exists() else None, findings)
+    older = made_by_older_code(records)
+    if older:
+        console.print(older_code_note(records, older), style="yellow", highlight=False)
+    page = render(records, problems, out, suite_infos(), speed if speed.exists() else None, findings, older)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 

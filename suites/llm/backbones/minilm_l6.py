@@ -18,6 +18,7 @@ from ..encoder import TextBody, remembered
 
 SOURCES = ("minilm-l6",)
 FAMILY = "encoder"
+DESCRIBERS = ("hf_bert",)
 
 _memory: dict[Text, Tensor] = {}
 

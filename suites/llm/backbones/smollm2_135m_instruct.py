@@ -10,6 +10,7 @@ from ..pretrained import load_pretrained
 
 SOURCES = ("smollm2",)
 FAMILY = "transformer"
+DESCRIBERS = ("hf_decoder",)
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:

@@ -8,6 +8,7 @@ from ..language import CausalLM
 SOURCES = ()
 RANDOM_WEIGHTS = True
 FAMILY = "transformer"
+DESCRIBERS = ("hf_decoder",)
 DEVIATION = 0.05
 """Of the normal distribution that the matrices are drawn from."""
 

@@ -13,6 +13,7 @@ from ..encoder import LENGTH, TextBody, remembered
 SOURCES = ()
 RANDOM_WEIGHTS = True
 FAMILY = "encoder"
+DESCRIBERS = ("hf_bert",)
 DEVIATION = 0.1
 """Of the normal distribution that the matrices are drawn from."""
 

@@ -10,6 +10,7 @@ from ..efficientnet import efficientnet_lite_body
 
 SOURCES = ("efficientnet-lite2",)
 FAMILY = "cnn"
+DESCRIBERS = ("timm_efficientnet",)
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

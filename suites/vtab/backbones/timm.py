@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from ..body import VisionBody
 
 SOURCES = ()
+DESCRIBERS = ("timm_*",)
 RANDOM_WEIGHTS = True
 NEEDS_ARGUMENT = True
 

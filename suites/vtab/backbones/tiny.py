@@ -10,6 +10,7 @@ from ..body import VisionBody
 SOURCES = ()
 RANDOM_WEIGHTS = True
 FAMILY = "transformer"
+DESCRIBERS = ("timm_vit",)
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

@@ -13,6 +13,7 @@ from ..vit_fractal import vit_fractal_body
 
 SOURCES = ()
 FAMILY = "transformer"
+DESCRIBERS = ("timm_vit",)
 RANDOM_WEIGHTS = False
 CHECKSUM = "7e4bdc6f3472f77446de89f4cfb6bc39e4833247b1e75fc7327184a68c18aacf"
 """sha256 of the weight file: here, so that other weights are another backbone for the records."""

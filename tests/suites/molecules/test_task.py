@@ -18,7 +18,7 @@ from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.molecules.tasks.tox21 import Tox21
 from sparsebench.suites.prediction.task import Splits
-from sparsebench.suites.runner.cell import load_task
+from sparsebench.suites.runner.loading import load_task
 from sparsebench.suites.runner.registry import entries, find
 
 

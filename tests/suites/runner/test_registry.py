@@ -1,20 +1,18 @@
 """Discovery by file and entry point, the hash of the code, profiles and plans."""
 
 import ast
-import shutil
-from pathlib import Path
 
 import pytest
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.task import Task
-from sparsebench.suites.runner import fingerprint
-from sparsebench.suites.runner.cell import budget_fields, load_budget, load_method, load_task
+from sparsebench.suites.runner.durations import Durations
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.plan import Durations, compare, expand, to_run
+from sparsebench.suites.runner.loading import budget_fields, load_budget, load_method, load_task
+from sparsebench.suites.runner.plan import compare, expand, to_run
 from sparsebench.suites.runner.profile import built_in, load_profile, narrow
-from sparsebench.suites.runner.registry import Entry, entries, find, load_class, suites
+from sparsebench.suites.runner.registry import entries, find, load_class, suites
 from sparsebench.suites.runner.summary import suite_infos
 from sparsebench.suites.runner.table import read_table
 
@@ -129,30 +127,6 @@ def test_unknown_names_are_explained() -> None:
         load_class(find("method", "full_tuning"), Task)
     with pytest.raises(UsageError, match="unknown key 'rnk'"):
         load_method(find("method", "lora"), {"rnk": 4})
-
-
-def hash_of(path: Path) -> str:
-    for function in (fingerprint._closure, fingerprint._imports, fingerprint._tree, fingerprint._normal_form):
-        function.cache_clear()
-    return fingerprint.code_hash([Entry("method", "m", "outside.m", path)], [])
-
-
-def test_the_code_hash_sees_code_and_nothing_else(tmp_path: Path) -> None:
-    source = find("method", "full_tuning").path
-    path = Path(shutil.copy(source, tmp_path / "m.py"))
-    before = hash_of(path)
-    path.write_text("# a comment\n\n" + ast.unparse(ast.parse(path.read_text())))
-    assert hash_of(path) == before
-    path.write_text(path.read_text() + "\nSOMETHING = 1\n")
-    assert hash_of(path) != before
-
-
-def test_the_code_hash_follows_imports_to_the_models() -> None:
-    entry = find("method", "moe_random")
-    reached = fingerprint._closure(((entry.module, entry.path),))
-    assert "sparsebench.models.moe.conversion" in reached
-    assert "sparsebench.models.describers.timm_vit" in reached
-    assert not any(name.startswith(("sparsebench.reports", "sparsebench.suites.runner")) for name in reached)
 
 
 def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_stay() -> None:

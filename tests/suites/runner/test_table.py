@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from sparsebench.suites.contracts.task import Task
-from sparsebench.suites.runner import fingerprint
-from sparsebench.suites.runner.cell import load_task
+from sparsebench.suites.runner.closure import Tree
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.fingerprint import code_hash
 from sparsebench.suites.runner.listing import describe
+from sparsebench.suites.runner.loading import load_task
 from sparsebench.suites.runner.registry import Entry, entries, find
 from sparsebench.suites.runner.table import read_table
 
@@ -32,15 +33,22 @@ class Stripes:
 '''
 
 
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch) -> Path:
+    """A file of tasks in a package that Python finds."""
+    (tmp_path / "outside").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "outside" / "stripes.py"
+
+
 def write(path: Path, text: str = TABLE) -> list[Entry]:
     path.write_text(text)
-    for function in (fingerprint._closure, fingerprint._imports, fingerprint._tree, fingerprint._normal_form):
-        function.cache_clear()
     return Entry("task", "stripes", "outside.stripes", path, "vtab").rows()
 
 
 def hashes(entries: list[Entry]) -> list[str]:
-    return [fingerprint.code_hash([entry], []) for entry in entries]
+    tree = Tree()
+    return [code_hash([entry], {}, "cpu", tree) for entry in entries]
 
 
 def read(text: str) -> list:
@@ -67,37 +75,33 @@ def test_only_tasks_come_in_tables(tmp_path: Path) -> None:
     assert [entry.name for entry in Entry("method", "stripes", "outside.stripes", path).rows()] == ["stripes"]
 
 
-def test_changing_a_row_changes_the_code_of_that_row_alone(tmp_path: Path) -> None:
-    path = tmp_path / "stripes.py"
-    thin, wide = hashes(write(path))
+def test_changing_a_row_changes_the_code_of_that_row_alone(place: Path) -> None:
+    thin, wide = hashes(write(place))
     assert thin != wide
-    changed = hashes(write(path, TABLE.replace("9", "8")))
+    changed = hashes(write(place, TABLE.replace("9", "8")))
     assert changed[0] == thin and changed[1] != wide
-    longer = hashes(write(path, TABLE.replace("ROWS = (", 'ROWS = (("stripes_none", 0, "No stripes"),')))
+    longer = hashes(write(place, TABLE.replace("ROWS = (", 'ROWS = (("stripes_none", 0, "No stripes"),')))
     assert longer[1:] == [thin, wide]
 
 
-def test_a_caption_is_not_code_but_the_class_is(tmp_path: Path) -> None:
-    path = tmp_path / "stripes.py"
-    before = hashes(write(path))
-    assert hashes(write(path, TABLE.replace("Thin stripes", "Very thin stripes"))) == before
-    after = hashes(write(path, TABLE.replace('version = "1"', 'version = "2"')))
+def test_a_caption_is_not_code_but_the_class_is(place: Path) -> None:
+    before = hashes(write(place))
+    assert hashes(write(place, TABLE.replace("Thin stripes", "Very thin stripes"))) == before
+    after = hashes(write(place, TABLE.replace('version = "1"', 'version = "2"')))
     assert not set(after) & set(before)
 
 
-def test_code_that_reads_the_table_depends_on_every_row(tmp_path: Path) -> None:
-    path = tmp_path / "stripes.py"
+def test_code_that_reads_the_table_depends_on_every_row(place: Path) -> None:
     reading = TABLE + "\nWIDEST = max(row[1] for row in ROWS)\n"
-    thin, _ = hashes(write(path, reading))
-    assert hashes(write(path, reading.replace("9", "8")))[0] != thin
+    thin, _ = hashes(write(place, reading))
+    assert hashes(write(place, reading.replace("9", "8")))[0] != thin
 
 
-def test_a_table_that_other_code_imports_counts_as_a_whole(tmp_path: Path) -> None:
-    entry = find("task", "vtab1k_cifar", "vtab")
-    reader = tmp_path / "reader.py"
-    reader.write_text(f"from {entry.module} import ROWS\n")
-    assert fingerprint._is_one_row(entry, {entry.module: entry.path})
-    assert not fingerprint._is_one_row(entry, {entry.module: entry.path, "outside.reader": reader})
+def test_a_table_that_other_code_imports_counts_as_a_whole(place: Path) -> None:
+    place.with_name("reader.py").write_text("from .stripes import ROWS\n")
+    reading = TABLE + "\nfrom . import reader\n"
+    thin, _ = hashes(write(place, reading))
+    assert hashes(write(place, reading.replace("9", "8")))[0] != thin
 
 
 @pytest.mark.parametrize(

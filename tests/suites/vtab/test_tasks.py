@@ -14,7 +14,7 @@ from sparsebench.data.vision import vtab1k
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.prediction.task import Examples, PredictionTask
-from sparsebench.suites.runner.cell import load_task
+from sparsebench.suites.runner.loading import load_task
 from sparsebench.suites.runner.registry import entries, find
 from sparsebench.suites.vtab.backbones import tiny
 
