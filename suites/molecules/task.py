@@ -3,15 +3,14 @@
 import functools
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from sparsebench.data.molecules.scaffold import scaffold_split
 from sparsebench.data.molecules.table import MoleculeTable
-from sparsebench.data.molecules.tables import moleculenet
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
@@ -25,6 +24,7 @@ SPLIT_SEED = 0
 """Of the scaffold balanced split: one split for every cell; the seed of a cell does not change it."""
 
 
+@dataclass(frozen=True)
 class MoleculeTask(PredictionTask):
     """A table with one scaffold balanced split 8:1:1, seed `SPLIT_SEED` = 0: no scaffold is in two parts.
 
@@ -32,12 +32,15 @@ class MoleculeTask(PredictionTask):
     et al., arXiv 2007.02835, section 5.2). It is not the deterministic split of Uni-Mol and GEM, which puts the
     rarest scaffolds into the test part: figures of the two are not comparable. Version 1 of the tasks had that one.
 
-    Inputs are SMILES strings, targets (N, T) with NaN for a missing label. RMSE carries the table's unit.
+    Inputs are SMILES strings, targets (N, T) with NaN for a missing label. RMSE carries the table's unit. Tasks of one
+    class and equal fields are equal: their splits are the same.
     """
 
     def unsupported(self, backbone: Backbone) -> str | None:
         """A generator gives no features: its encoder is a backbone of its own."""
-        return "the backbone writes molecules: take its encoder, graph2seq" if backbone.family == GENERATOR else None
+        if backbone.family == GENERATOR:
+            return "the backbone writes molecules: take its encoder, graph2seq"
+        return None
 
     @abstractmethod
     def table(self) -> MoleculeTable:
@@ -45,7 +48,7 @@ class MoleculeTask(PredictionTask):
 
     def load(self) -> Splits:
         """The three parts; read and split once per process."""
-        return _load(type(self))[0]
+        return _load(self)[0]
 
     def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As every prediction task, with the physical unit of the target on the RMSE.
@@ -59,27 +62,17 @@ class MoleculeTask(PredictionTask):
             return bodies[-1]
 
         outcome = super().run(method, load, context)
-        outcome.metrics = _with_unit(outcome.metrics, _load(type(self))[1])
+        outcome.metrics = _with_unit(outcome.metrics, _load(self)[1])
         refused = getattr(bodies[-1], "refused_fraction", None)
         if refused is not None:
             outcome.details = {**outcome.details, "refused_fraction": refused}
         return outcome
 
 
-class MoleculeNetTask(MoleculeTask):
-    """A MoleculeNet set (Wu et al., 2018) from the user's folder, `SPARSEBENCH_MOLECULENET`; `key` names the set."""
-
-    key: ClassVar[str]
-
-    def table(self) -> MoleculeTable:
-        """Raises `LocalFolderError` if the folder is not given or a file is missing, `ChecksumError` if one differs."""
-        return moleculenet(self.key)
-
-
 @functools.cache
-def _load(task: type[MoleculeTask]) -> tuple[Splits, str]:
+def _load(task: MoleculeTask) -> tuple[Splits, str]:
     """Splits and unit of a task. The split of B3DB takes seconds, and a worker runs many cells."""
-    table = task().table()
+    table = task.table()
     if table.targets.shape[1] != task.target.outputs:
         raise ValueError(f"{table.name} has {table.targets.shape[1]} targets, its task says {task.target.outputs}")
 

@@ -16,7 +16,6 @@ from sparsebench.suites.molecules.tasks.b3db import B3DB
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
-from sparsebench.suites.molecules.tasks.tox21 import Tox21
 from sparsebench.suites.prediction.task import Splits
 from sparsebench.suites.runner.loading import load_task
 from sparsebench.suites.runner.registry import entries, find
@@ -79,6 +78,15 @@ def test_every_moleculenet_set_has_a_task():
     assert len(found) + 1 == len(source("moleculenet").paths), "FreeSolv comes from another source"
 
 
+def test_equal_tasks_are_split_once_and_rows_of_a_table_are_not_equal() -> None:
+    assert Synthetic() == Synthetic() and Synthetic().load() is Synthetic().load()
+    one, again, other = (load_task(find("task", name, "molecules")) for name in ("bace", "bace", "bbbp"))
+    assert one == again != other
+    for name, (_, labels) in MOLECULENET.items():
+        loaded = load_task(find("task", name, "molecules"))
+        assert isinstance(loaded, MoleculeTask) and loaded.target.outputs == labels and loaded.version == "2"
+
+
 @pytest.mark.skipif("SPARSEBENCH_MOLECULENET" not in os.environ, reason="needs the user's folder")
 @pytest.mark.parametrize("name", ["bace", "clintox", "esol", "toxcast"])
 def test_moleculenet_splits(name: str):
@@ -102,8 +110,10 @@ def test_a_table_that_does_not_fit_its_task_is_refused():
 def test_moleculenet_without_the_folder_says_what_to_set(monkeypatch):
     monkeypatch.delenv("SPARSEBENCH_MOLECULENET", raising=False)
     task._load.cache_clear()
+    tox21 = load_task(find("task", "tox21", "molecules"))
+    assert isinstance(tox21, MoleculeTask)
     with pytest.raises(LocalFolderError, match="SPARSEBENCH_MOLECULENET"):
-        Tox21().load()
+        tox21.load()
 
 
 @pytest.mark.data
