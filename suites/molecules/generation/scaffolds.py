@@ -31,7 +31,7 @@ def hold_scaffolds(sampler: Any, count: int, context: Context) -> tuple[Scores, 
         for one in sampler.sample(count, (), generator, scaffold=scaffold):
             generated.append(one)
             holds.append(_holds(one, scaffold))
-            exact.append(scaffold_of(one.smiles or "") == scaffold)
+            exact.append(_has_exactly(one, scaffold))
     metrics: dict[str, Metric] = {
         "holds": fraction(sum(holds), len(holds)),
         "exact scaffold": fraction(sum(exact), len(exact)),
@@ -54,6 +54,10 @@ def held_out_scaffolds() -> tuple[str, ...]:
         if len(found) == SCAFFOLDS:
             break
     return tuple(found)
+
+
+def _has_exactly(one: Generated, scaffold: str) -> bool:
+    return one.smiles is not None and scaffold_of(one.smiles) == scaffold
 
 
 def _holds(one: Generated, scaffold: str) -> bool:

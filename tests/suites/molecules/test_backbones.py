@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.molecules.ecfp import ecfp
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
 from sparsebench.suites.molecules.features.graph import GraphBody
 from sparsebench.suites.prediction.task import Body
@@ -38,16 +37,6 @@ def test_an_invalid_smiles_is_named_with_its_row(load: Callable[..., Body]):
         load(generator()).encode(["CCO", "CCN", "C1CC"])
 
 
-def test_ecfp4_gives_the_fingerprints():
-    torch.testing.assert_close(features(ecfp4.load(generator()), SMILES), ecfp(SMILES))
-
-
-def test_weights_come_from_the_generator():
-    first, again, other = (features(tiny.load(generator(seed)), SMILES) for seed in (0, 0, 1))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
 def test_gin_takes_width_and_layers():
     body = gin.load(generator(), "24x4")
     assert isinstance(body, GraphBody)
@@ -64,11 +53,3 @@ def test_gin_explains_a_wrong_argument(argument: str):
 def test_an_argument_where_there_is_nothing_to_choose(load: Callable[..., Body]):
     with pytest.raises(ValueError, match="takes no argument, not '3'"):
         load(generator(), "3")
-
-
-def test_a_training_batch_of_one_atom_has_finite_features_and_leaves_training_on():
-    body = tiny.load(generator()).train()
-    got = body(body.collate(list(body.encode(["C"]))))
-    assert torch.isfinite(got).all()
-    got.sum().backward()
-    assert all(module.training for module in body.modules())

@@ -5,18 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from rdkit import Chem
 
 from sparsebench.reports.panels import molecules, property_control
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.molecules.backbones import gin, graphsgpt, graphsgpt_random, tiny_generator
-from sparsebench.suites.molecules.generation import qm9
-from sparsebench.suites.molecules.generation.sampler import Sampler, SamplingConfig
 from sparsebench.suites.molecules.methods.few_shot import FewShot
 from sparsebench.suites.molecules.methods.graph_words import GraphWords
 from sparsebench.suites.molecules.methods.sampling import Sampling
@@ -24,7 +20,6 @@ from sparsebench.suites.molecules.methods.training_set import TrainingSet
 from sparsebench.suites.molecules.tasks.moses_generation import MosesGeneration
 from sparsebench.suites.molecules.tasks.moses_reconstruction import MosesReconstruction
 from sparsebench.suites.molecules.tasks.property_control import PropertyControl
-from sparsebench.suites.molecules.tasks.qm9_reconstruction import QM9Reconstruction
 from sparsebench.suites.molecules.tasks.scaffold_generation import ScaffoldGeneration
 from sparsebench.suites.molecules.tasks.synthetic_generation import SyntheticGeneration
 
@@ -40,26 +35,6 @@ def draws(seed: int = 0) -> torch.Generator:
 
 def values(outcome: Any) -> Mapping[str, float]:
     return {name: metric.value for name, metric in outcome.metrics.items()}
-
-
-def test_constraints_and_requests_of_a_sampler() -> None:
-    model = tiny_generator.load(draws())
-    made = Sampler(model).sample(20, (), draws())
-    assert all(one.smiles for one in made)
-    free = Sampler(model, SamplingConfig(constrained=False)).sample(20, (), draws())
-    assert not all(one.smiles for one in free)
-    deaf = Sampler(model, SamplingConfig(use_condition=False))
-    heard, ignored = (s.sample(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
-    plain = Sampler(model).sample(9, (), draws())
-    assert [one.smiles for one in ignored] == [one.smiles for one in plain] != [one.smiles for one in heard]
-    ring = Chem.MolFromSmiles("C1CCCC1")
-    for keep in (True, False):
-        grown = Sampler(model, SamplingConfig(scaffold_prefix=keep)).sample(20, (), draws(), scaffold="C1CCCC1")
-        assert all(one.mol is not None and one.mol.HasSubstructMatch(ring) for one in grown) == keep
-    with pytest.raises(NotApplicable, match="takes no conditions"):
-        Sampler(graphsgpt_random.load(draws(), "32x1")).sample(1, (), draws())
-    shots = Sampler(model, SamplingConfig(noise=0.0)).sample(4, ["CCO", "CCN"], draws())
-    assert shots[0].smiles == shots[2].smiles and shots[1].smiles == shots[3].smiles
 
 
 def test_training_moves_a_generator_and_shows_a_curve() -> None:
@@ -84,18 +59,6 @@ def test_only_generators_write_molecules() -> None:
     assert graphsgpt_random.load(draws(), "64x1").config.num_words == 8
 
 
-def test_no_test_molecule_of_qm9_has_a_twin_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    pieces = ["C" * n + end for n in range(1, 30) for end in ("O", "N", "F")] + ["C[C@H](O)F", "C[C@@H](O)F"] * 5
-    monkeypatch.setattr(qm9, "qm9", lambda: pieces)
-    monkeypatch.setattr(qm9, "TRAIN", 60)
-    qm9.qm9_parts.cache_clear()
-    train, test = qm9.qm9_parts()
-    qm9.qm9_parts.cache_clear()
-    flat = [{Chem.CanonSmiles(text, useChiral=0) for text in part} for part in (train, test)]
-    assert len(train) == 60 and test and not flat[0] & flat[1]
-    assert QM9Reconstruction.trains
-
-
 @pytest.mark.data
 def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
     task = MosesGeneration()
@@ -105,11 +68,6 @@ def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
     assert drawn["valid"] == copies["valid"] == 1.0 and copies["Novelty"] < 0.05 < drawn["Novelty"]
     assert copies["FCD/Test"] < drawn["FCD/Test"] < wrecked["FCD/Test"]
     assert {"SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv", "Filters", "repaired"} <= set(drawn)
-
-
-def test_most_molecules_of_the_packaged_model_need_no_constraints() -> None:
-    made = Sampler(graphsgpt.load(draws()), SamplingConfig(constrained=False)).sample(100, (), draws())
-    assert sum(one.status == "ok" for one in made) >= 60
 
 
 @pytest.mark.data

@@ -1,0 +1,43 @@
+"""What is prepared before pre-training."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from sparsebench.data.molecules.properties import PROPERTIES, properties
+from sparsebench.data.molecules.scaffold import scaffold_of
+from sparsebench.models.graphsgpt import to_smiles
+from sparsebench.suites.molecules.pretraining.corpus import NAMES, Corpus, build_corpus, read_smiles
+
+
+def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus, smiles: list[str]) -> None:
+    assert corpus.rows.tolist() == list(range(0, 30, 2)) and len(corpus.molecules.ok) == 27
+    vocabulary = corpus.molecules.vocabulary
+    for place, row in enumerate(corpus.rows):
+        tokens, text = corpus.scaffolds[place], smiles[row]
+        if text == "nonsense":
+            assert not tokens.shape[1] and np.isnan(corpus.values[place]).all()
+            continue
+        assert (to_smiles(tokens, vocabulary) if tokens.shape[1] else "") == scaffold_of(text)
+        grown = corpus.grown[place]
+        assert np.array_equal(grown[:, : tokens.shape[1]], tokens) and bool(grown.shape[1]) == bool(tokens.shape[1])
+        assert not tokens.shape[1] or to_smiles(grown, vocabulary) == Chem.CanonSmiles(text)
+        expected = dict(zip(PROPERTIES, properties(text), strict=True))
+        np.testing.assert_allclose(corpus.values[place], [expected[name] for name in NAMES], rtol=1e-5)
+
+
+def test_a_prepared_folder_is_opened_and_checked(corpus: Corpus) -> None:
+    folder = corpus.molecules.folder.parent
+    again = build_corpus(folder, partial(iter, []), conditions=15, workers=1)
+    assert np.array_equal(again.values, corpus.values, equal_nan=True)
+    with pytest.raises(ValueError, match="prepared for 15 conditions, not 10"):
+        build_corpus(folder, partial(iter, []), conditions=10, workers=1)
+
+
+def test_smiles_files_of_the_user(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("smiles,name\nCCO,a\n\nCCN b\n")
+    assert list(read_smiles(file)) == ["CCO", "CCN"]

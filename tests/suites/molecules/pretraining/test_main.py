@@ -1,0 +1,27 @@
+"""Training that goes on from a trained model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sparsebench.models.graphsgpt import GraphsGPT
+from sparsebench.suites.molecules.pretraining.__main__ import trained
+from sparsebench.suites.molecules.pretraining.card import write_model
+from sparsebench.suites.molecules.pretraining.corpus import Corpus
+from sparsebench.suites.molecules.pretraining.loop import Settings
+
+
+def test_a_trained_model_goes_on_with_autoregressive_heads(
+    corpus: Corpus, tmp_path: Path, make_model: Callable[[], GraphsGPT]
+) -> None:
+    before = make_model()
+    before.save_pretrained(tmp_path / "before")
+    (tmp_path / "before" / "card.json").write_text('{"seconds": 7}')
+    after = trained(tmp_path / "before")
+    batch = corpus.molecules.batch([0, 1, 2])
+    assert after.config.autoregressive_heads and after.config.property_names == before.config.property_names
+    torch.testing.assert_close(after(batch).loss, before(batch).loss)
+    write_model(tmp_path / "after", after, Settings(steps=1), corpus, [], 1.0, tmp_path / "before")
+    assert json.loads((tmp_path / "after" / "card.json").read_text())["went on from"] == {"seconds": 7}
