@@ -3,7 +3,7 @@
 from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.molecules.families import GENERATOR
 from sparsebench.suites.molecules.suite import SUITE
-from sparsebench.suites.runner.cell import load_task
+from sparsebench.suites.runner.loading import load_task
 from sparsebench.suites.runner.registry import entries
 
 
