@@ -54,7 +54,6 @@ def unwrap(model: nn.Module, which: Callable[[nn.Module], bool]) -> list[Wrapped
             places.append((parent, name))
     found: list[Wrapped] = []
     for parent, name in places:
-        # Looked up again: where wrappers lie in each other, the outer one may have gone since.
         child = getattr(parent, name)
         if which(child):
             setattr(parent, name, child.base_layer)

@@ -13,6 +13,7 @@ from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.adapters.pruning.adapter_units import pairs
 from sparsebench.models.adapters.pruning.sparsify import sparsify
+from sparsebench.models.sparsity import criteria
 from sparsebench.models.sparsity.bottleneck_units import unit_sums
 from sparsebench.models.sparsity.masked import Masked
 from sparsebench.models.sparsity.scoring import CRITERIA, Evidence
@@ -25,6 +26,56 @@ CONFIGS = {
     "bottleneck": BottleneckConfig(r=3, init="normal"),
     "tanh": BottleneckConfig(r=3, init="normal", activation="tanh"),
 }
+
+
+class Quadratic:
+    """L = 1/2 w^T M w + b w in two batches, with the parts of w as two parameters: gradient and Hessian are known."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        half = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+        self.matrix = half @ half.T
+        self.slope = torch.randn(5, generator=generator, dtype=torch.float64)
+        self.weights = [nn.Parameter(torch.randn(size, generator=generator).double()) for size in (2, 3)]
+        self.unused = nn.Parameter(torch.ones(4, dtype=torch.float64))
+
+    def losses(self) -> list[Tensor]:
+        w = torch.cat(self.weights)
+        return [w @ self.matrix @ w / 2, self.slope @ w]
+
+    def flat(self) -> Tensor:
+        return torch.cat(self.weights).detach()
+
+
+def test_on_a_quadratic_loss() -> None:
+    """Criteria know nothing of layers: any parameters will do, also some that the loss does not depend on."""
+    given = Quadratic()
+    w = given.flat()
+    gradient = given.matrix @ w + given.slope
+    weights = [*given.weights, given.unused]
+    *snip, nothing = criteria.snip(weights, given.losses)
+    torch.testing.assert_close(torch.cat(snip), (w * gradient).abs())
+    assert not nothing.any()
+    *grasp, nothing = criteria.grasp(weights, given.losses)
+    torch.testing.assert_close(torch.cat(grasp), w * (given.matrix @ gradient))
+    assert not nothing.any()
+    masks = [torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0, 1.0]).double()]
+    masked = criteria.grasp(given.weights, given.losses, masks)
+    torch.testing.assert_close(torch.cat(masked), w * (given.matrix @ (gradient * torch.cat(masks))))
+
+
+def test_criteria_without_data() -> None:
+    weights = [torch.tensor([[-2.0, 1.0]]), torch.tensor([0.5])]
+    assert [score.tolist() for score in criteria.magnitude(weights)] == [[[2.0, 1.0]], [0.5]]
+    drawn = criteria.random(weights, torch.Generator().manual_seed(3))
+    again = criteria.random(weights, torch.Generator().manual_seed(3))
+    assert [score.shape for score in drawn] == [weight.shape for weight in weights]
+    assert all(torch.equal(one, other) for one, other in zip(drawn, again, strict=True))
+
+
+def test_synflow_of_nothing_is_nothing() -> None:
+    down, up = criteria.synflow(torch.ones(3, 2), torch.zeros(4, 3))
+    assert not down.any() and not up.any() and down.dtype == up.dtype == torch.float64
 
 
 def grown(adapters: AdapterSet, factor: float = 10) -> AdapterSet:

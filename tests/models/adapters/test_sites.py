@@ -1,0 +1,63 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
+from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters.kinds.bottleneck import SequentialAdapter
+from sparsebench.models.adapters.kinds.lora import LoRALayer
+from sparsebench.models.adapters.sites import backbone_sites, is_norm, wrappers_over
+from sparsebench.models.anatomy import Site, describe
+
+Build = Callable[[str], nn.Module]
+
+
+@pytest.mark.parametrize("family", ["bert", "llama", "timm_vit", "efficientnet"])
+def test_everything_with_parameters_but_the_head(family: str, build: Build) -> None:
+    model = build(family)
+    anatomy = describe(model)
+    paths = [site.path for site in backbone_sites(anatomy, AdapterConfig())]
+    head = anatomy.head.path
+    expected = [
+        name
+        for name, module in model.named_modules()
+        if module._parameters and name and not f"{name}.".startswith(f"{head}.")
+    ]
+    assert paths == [name for name in expected if any(True for _ in model.get_submodule(name).parameters())]
+
+
+def test_from_the_first_chosen_block_on(build: Build) -> None:
+    model = build("timm_vit")
+    paths = [site.path for site in backbone_sites(describe(model), AdapterConfig(blocks=1))]
+    assert paths[0] == "blocks.1.norm1" and paths[-1] == "norm"
+    assert not any(path.startswith(("blocks.0", "patch_embed")) for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (nn.LayerNorm(3), True),
+        (nn.BatchNorm2d(3), True),
+        (nn.GroupNorm(1, 3), True),
+        (nn.RMSNorm(3), True),
+        (nn.LayerNorm(3, elementwise_affine=False), False),
+        (nn.LayerNorm((2, 3)), False),
+        (nn.Linear(3, 3), False),
+    ],
+)
+def test_norms(module: nn.Module, expected: bool) -> None:
+    assert is_norm(module) == expected
+
+
+def test_wrappers_from_the_outside_in(build: Build) -> None:
+    model = build("bert")
+    attach(model, BottleneckConfig(r=2, placement="houlsby"), "first")
+    attach(model, LoRAConfig(r=2, targets=("o",)), "second")
+    site = describe(model).blocks[0].attention.o
+    assert isinstance(site, Site)
+    found = list(wrappers_over(model, site))
+    assert [type(wrapper) for wrapper in found] == [SequentialAdapter, LoRALayer]
+    assert [wrapper.owner for wrapper in found] == ["first", "second"]
+    assert isinstance(site.get(), nn.Linear) and torch.is_tensor(site.get().weight)
