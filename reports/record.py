@@ -177,6 +177,10 @@ def to_json(record: Record) -> str:
         raise RecordError(f"record {record.id} cannot be written as JSON: {error}") from error
 
 
+RENAMED_BUDGET_KEYS = {"train_share": "train_fraction"}
+"""Names in records of earlier versions, and what they are called now."""
+
+
 @cache
 def _adapter() -> Any:
     from pydantic import TypeAdapter
@@ -193,9 +197,14 @@ def from_json(text: str | bytes) -> Record:
     from pydantic import ValidationError
 
     try:
-        return _adapter().validate_json(text)
+        record = _adapter().validate_json(text)
     except ValidationError as error:
         raise RecordError(_explain(text, error)) from None
+    budget = record.cell.budget
+    for old, new in RENAMED_BUDGET_KEYS.items():
+        if old in budget:
+            budget[new] = budget.pop(old)
+    return record
 
 
 def _explain(text: str | bytes, error: Any) -> str:

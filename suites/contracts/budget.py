@@ -15,12 +15,12 @@ class Budget:
     """At most this many test examples, the first ones of the fixed test order; None takes all."""
     calibration_examples: int = 64
     """Training-side examples that a method may look at before training."""
-    train_share: float = 1.0
-    """Share of the training part of a prediction task that there is, in (0, 1]: a random subset, drawn anew for each
-    seed and the same for every method; a smaller share of the same seed is a part of a larger one."""
+    train_fraction: float = 1.0
+    """Fraction of the training part of a prediction task that there is, in (0, 1]: a random subset, drawn again for
+    each seed and the same for every method; a smaller fraction of the same seed is a part of a larger one."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.train_share <= 1:
+        if not 0 < self.train_fraction <= 1:
             raise ValueError(
-                f"train_share={self.train_share} must lie in (0, 1]: the share of the training part to use"
+                f"train_fraction={self.train_fraction} must lie in (0, 1]: the fraction of the training part to use"
             )

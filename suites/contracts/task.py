@@ -21,8 +21,8 @@ from .method import Method
 from .traits import Backbone, TaskTraits
 
 LoadBackbone = Callable[[torch.Generator], Any]
-"""Loads the cell's backbone, whatever its suite defines: a `Body` for prediction, a `CausalLM` for language. The
-generator is for random initial weights."""
+"""Loads the cell's backbone, whatever its suite defines: a `FeatureExtractor` for prediction, a `CausalLM` for
+language. The generator is for random initial weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

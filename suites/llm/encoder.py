@@ -12,8 +12,8 @@ from sparsebench.data.labelled.table import Text
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
 from sparsebench.models.attention.fast_attention import use_product_attention
 
+from ..prediction.feature_extractor import FeatureExtractor
 from ..prediction.padding import Padded, pad
-from ..prediction.task import Body
 
 # Shapes: B texts, T tokens of the longest of them, D columns.
 
@@ -24,7 +24,7 @@ Tokenize = Callable[[Sequence[Text]], list[Tensor]]
 """Token numbers and segment numbers, int32 (tokens, 2), of each text."""
 
 
-class TextBody(Body):
+class TextBody(FeatureExtractor):
     """Texts -> features (N, width) of a BERT of transformers that was built without its pooler.
 
     The feature is the mean over all tokens, special ones included, as sentence-transformers trains it (Reimers and

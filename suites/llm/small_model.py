@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sparsebench.data.text import DOMAINS, documents
 
-from ..training.loop import warmup_cosine
+from ..training.optimizer import warmup_cosine
 from .byte_tokenizer import byte_tokenizer
 from .language import SEPARATOR, encode, next_token_loss
 

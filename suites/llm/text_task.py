@@ -13,7 +13,8 @@ from ..contracts.context import Context
 from ..contracts.costs import measure_costs
 from ..contracts.metrics import Scores, correlations, macro_f1
 from ..contracts.traits import Backbone
-from ..prediction.task import Examples, PredictionData, PredictionTask, Splits
+from ..prediction.data import Examples, PredictionData, Splits
+from ..prediction.task import PredictionTask
 
 
 class TextTask(PredictionTask):

@@ -14,8 +14,9 @@ from sparsebench.models.errors import ModelError
 from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import Backbone, TaskTraits
-from ..prediction.frozen_features import cut
-from ..training.loop import TrainedMethod, TrainingData
+from ..prediction.frozen_features import cache_frozen_features
+from ..training.batches import TrainingData
+from ..training.method import TrainedMethod
 
 WITHOUT_ATTENTION: Mapping[str, str] = {
     "cnn": "a convolutional network",
@@ -48,7 +49,7 @@ class ParameterEfficientMethod(TrainedMethod):
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
         """The training loop from the first trained block on."""
-        rest, shorter = cut(model, data, context)
+        rest, shorter = cache_frozen_features(model, data, context)
         return super().fit(rest, shorter, context)
 
     def init_seed(self, context: Context) -> int:

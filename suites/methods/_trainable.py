@@ -8,7 +8,8 @@ from sparsebench.models.anatomy import describe
 
 from ..contracts.context import Context
 from ..contracts.method import Curves
-from ..prediction.task import PredictionData, Predictor
+from ..prediction.data import PredictionData
+from ..prediction.feature_extractor import LinearHeadModel
 from .linear_probe import LinearProbe
 
 
@@ -26,4 +27,4 @@ def fit_head(model: nn.Module, data: Any, context: Context) -> Curves:
     """Solve the head of a prediction task as `linear_probe` does; a language model stays as it is."""
     if context.target.generates:
         return {}
-    return LinearProbe().fit(cast(Predictor, model), cast(PredictionData, data), context)
+    return LinearProbe().fit(cast(LinearHeadModel, model), cast(PredictionData, data), context)

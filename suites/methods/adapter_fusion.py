@@ -15,8 +15,9 @@ from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConf
 
 from ..contracts.context import Context
 from ..contracts.method import Curves
-from ..prediction.frozen_features import cut
-from ..training.loop import TrainedMethod, TrainingData
+from ..prediction.frozen_features import cache_frozen_features
+from ..training.batches import TrainingData
+from ..training.method import TrainedMethod
 from ._parameter_efficient import ParameterEfficientMethod
 
 FUSION = "fusion"
@@ -67,7 +68,7 @@ class AdapterFusion(ParameterEfficientMethod):
         first = max(1, context.budget.epochs // 2)
         sets[FUSION].disable()
         _only(sources[0], sources)
-        rest, shorter = cut(model, data, context)
+        rest, shorter = cache_frozen_features(model, data, context)
         for index, adapters in enumerate(sources):
             _only(adapters, sources)
             part: Any = replace(shorter, train=shorter.train[index :: len(sources)])  # type: ignore[type-var]

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..contracts.context import Context
 from ..contracts.traits import Backbone, TaskTraits
-from ..training.loop import TrainedMethod
+from ..training.method import TrainedMethod
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from ..contracts.context import Context
 from ..contracts.method import Curves, Method
 from ..contracts.traits import Backbone, TaskTraits
-from ..prediction.task import PredictionData, PredictionTask, Predictor, predict, prediction_loss, targets_of
+from ..prediction.data import PredictionData, targets_of
+from ..prediction.feature_extractor import LinearHeadModel
+from ..prediction.task import PredictionTask, predict, prediction_loss
 
 Affine = tuple[np.ndarray, np.ndarray]
 """Weight (outputs, width) and bias (outputs,)."""
@@ -53,7 +55,7 @@ class LinearProbe(Method):
         backbone.get_submodule("head").requires_grad_(True)
         return backbone
 
-    def fit(self, model: Predictor, data: PredictionData, context: Context) -> Curves:
+    def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
         """Write the best head into `model.head`. The curve is the validation loss by penalty."""
         size = context.budget.batch_size
         (x, y), (x_val, y_val) = (

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from ..contracts.context import Context, Target
 from ..contracts.method import Curves, Method
 from ..contracts.traits import Backbone, TaskTraits
-from ..prediction.task import PredictionData, PredictionTask, Predictor, predict, targets_of
+from ..prediction.data import PredictionData, targets_of
+from ..prediction.feature_extractor import LinearHeadModel
+from ..prediction.task import PredictionTask, predict
 
 Forest = RandomForestClassifier | RandomForestRegressor
 
@@ -111,7 +113,7 @@ class RandomForestMethod(Method):
         backbone.head = ForestHead(context.target.kind)
         return backbone
 
-    def fit(self, model: Predictor, data: PredictionData, context: Context) -> Curves:
+    def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
         """Grow the forests on the features of the training part. Raises ValueError for a column without a label."""
         features = predict(model.body, data.train, data, context.budget.batch_size).numpy()
         targets = targets_of(data.train).numpy()

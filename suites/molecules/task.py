@@ -17,7 +17,8 @@ from ..contracts.context import Context
 from ..contracts.method import Method
 from ..contracts.task import LoadBackbone, Outcome
 from ..contracts.traits import Backbone
-from ..prediction.task import Examples, PredictionTask, Splits
+from ..prediction.data import Examples, Splits
+from ..prediction.task import PredictionTask
 from .families import GENERATOR
 
 SPLIT_SEED = 0

@@ -1,9 +1,9 @@
 """Compute once per cell what training cannot change: the frozen stages before the first trainable one.
 
-With adapters in the last blocks only, most of a forward pass gives the same result in every epoch. `cut` runs these
-stages once over the training and validation part; the loop then trains the rest. The loss curve and the result are
-those of the uncut model (up to the rounding of kernels that depend on the batch). It holds as long as the method reads
-no raw inputs while it trains, so a method asks for it in its own `fit`.
+With adapters in the last blocks only, most of a forward pass gives the same result in every epoch.
+`cache_frozen_features` runs these stages once over the training and validation part; the loop then trains the rest. The
+loss curve and the result are those of the whole model (up to the rounding of kernels that depend on the batch). It
+holds as long as the method reads no raw inputs while it trains, so a method asks for it in its own `fit`.
 """
 
 from dataclasses import replace
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts.context import Context
-from .task import Body, Paired, Pairs, PredictionData, Predictor, batch_rows, targets_of
+from .data import PairedDataset, Pairs, PredictionData, batch_rows, targets_of
+from .feature_extractor import FeatureExtractor, LinearHeadModel
 
 LARGEST = 2**29
 """Bytes above which the results of the frozen stages are not kept."""
@@ -21,13 +22,16 @@ SAMPLE = 8
 """Examples from whose results their bytes are reckoned."""
 
 
-class Remainder(Body):
+class TailExtractor(FeatureExtractor):
     """The stages of a body from number `start` on; shares its modules."""
 
-    def __init__(self, body: Body, start: int) -> None:
+    def __init__(self, body: FeatureExtractor, start: int) -> None:
         super().__init__()
-        self.whole, self.start = body, start
-        self.width, self.unit, self.padded = body.width, body.unit, body.padded
+        self.whole = body
+        self.start = start
+        self.width = body.width
+        self.unit = body.unit
+        self.padded = body.padded
 
     def collate(self, items: list[Tensor]) -> Any:
         """Results of the frozen stages as one batch."""
@@ -38,40 +42,44 @@ class Remainder(Body):
         return _run(self.whole.stages()[self.start :], inputs)
 
 
-class Cut(nn.Module):
-    """The rest of a predictor, with the body and head of a `Predictor`; shares its modules."""
+class TailModel(nn.Module):
+    """The trainable rest of a `LinearHeadModel`; shares its modules."""
 
-    def __init__(self, model: Predictor, start: int) -> None:
+    def __init__(self, model: LinearHeadModel, start: int) -> None:
         super().__init__()
-        self.body, self.head = Remainder(model.body, start), model.head
+        self.body = TailExtractor(model.body, start)
+        self.head = model.head
 
     def forward(self, inputs: Any) -> Tensor:
         """Outputs of shape (B, outputs) from the output of the frozen stages."""
         return self.head(self.body(inputs))
 
 
-def cut(model: nn.Module, data: Any, context: Context) -> tuple[nn.Module, Any]:
+def cache_frozen_features(model: nn.Module, data: Any, context: Context) -> tuple[nn.Module, Any]:
     """The trainable rest of `model`, and `data` as that rest reads it; both unchanged where there is nothing to gain.
 
-    The frozen stages run in evaluation mode, under autocast where training does. The cut data have no test part.
+    The frozen stages run in evaluation mode, under autocast where training does. The cached data have no test part.
     """
-    if not isinstance(model, Predictor) or not isinstance(data, PredictionData) or not len(data.train):
+    if not isinstance(model, LinearHeadModel) or not isinstance(data, PredictionData) or not len(data.train):
         return model, data
     sample = list(data.train[:SAMPLE])
     start, size = frozen_stages(model.body, data.collate(sample)[0])
-    if start == 0 or size / len(sample) * (len(data.train) + len(data.val)) > LARGEST:
+    expected = size / len(sample) * (len(data.train) + len(data.val))
+    if start == 0 or expected > LARGEST:
         return model, data
-    rest = Cut(model, start)
-    train, val = (_through(model.body, start, part, data, context) for part in (data.train, data.val))
+    rest = TailModel(model, start)
+    train = _through(model.body, start, data.train, data, context)
+    val = _through(model.body, start, data.val, data, context)
     return rest, replace(data, body=rest.body, train=train, val=val, test=())
 
 
-def frozen_stages(body: Body, inputs: Any) -> tuple[int, int]:
+def frozen_stages(body: FeatureExtractor, inputs: Any) -> tuple[int, int]:
     """How many of the first stages give a result without a gradient (nothing up to there trains), and its bytes."""
     body.eval()
     size = 0
     with torch.enable_grad():
-        for number, stage in enumerate(stages := body.stages()):
+        stages = body.stages()
+        for number, stage in enumerate(stages):
             inputs = stage(inputs)
             parts = body.split(inputs)
             if any(part.requires_grad for part in parts):
@@ -81,8 +89,10 @@ def frozen_stages(body: Body, inputs: Any) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def _through(body: Body, start: int, part: Pairs, data: PredictionData, context: Context) -> Paired:
+def _through(body: FeatureExtractor, start: int, part: Pairs, data: PredictionData, context: Context) -> PairedDataset:
     """`part` with the results of the first `start` stages in the place of its inputs."""
+    if not len(part):
+        return PairedDataset([], torch.zeros(0))
     body.eval()
     found: dict[int, Tensor] = {}
     for rows in batch_rows(part, body, context.budget.batch_size):
@@ -90,7 +100,8 @@ def _through(body: Body, start: int, part: Pairs, data: PredictionData, context:
         with torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16):
             items = body.split(_run(body.stages()[:start], inputs).to("cpu"))
         found.update(zip(rows, items, strict=True))
-    return Paired([found[row] for row in range(len(part))], targets_of(part) if len(part) else torch.zeros(0))
+    in_order = [found[row] for row in range(len(part))]
+    return PairedDataset(in_order, targets_of(part))
 
 
 def _run(stages: Any, inputs: Any) -> Any:

@@ -17,7 +17,7 @@ from ..contracts.budget import Budget
 from ..contracts.context import Context
 from ..contracts.method import Method
 from ..contracts.task import Setup
-from ..training.loop import TrainedMethod
+from ..training.method import TrainedMethod
 from .loading import backbone_loader, load_method, load_task
 from .registry import Entry, entries, find, suites
 

@@ -37,4 +37,6 @@ def load_budget(*layers: Mapping[str, Any]) -> Budget:
 def budget_fields(budget: Budget) -> dict[str, Any]:
     """The budget as a cell holds it: without a field that later versions added, where that has its default."""
     fields = dataclasses.asdict(budget)
-    return fields if budget.train_share != 1 else {key: value for key, value in fields.items() if key != "train_share"}
+    if budget.train_fraction == 1:
+        del fields["train_fraction"]
+    return fields

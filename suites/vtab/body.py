@@ -11,10 +11,10 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
 
-from ..prediction.task import Body
+from ..prediction.feature_extractor import FeatureExtractor
 
 
-class VisionBody(Body):
+class VisionBody(FeatureExtractor):
     """Images uint8 (N, H, W, C) -> features (N, width) of a timm network that was built with `num_classes=0`.
 
     Published VTAB numbers come from several protocols; this one, for every network and task: resize to exactly

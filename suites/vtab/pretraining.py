@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sparsebench.data.vision.fractals import PLACEMENT, Categories, categories, draw_fractals
 
-from ..training.loop import parameter_groups, warmup_cosine
+from ..training.optimizer import parameter_groups, warmup_cosine
 from .vit_fractal import vit_fractal
 
 # Shapes: B images, C categories, P values of the placement.

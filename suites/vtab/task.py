@@ -8,7 +8,8 @@ import numpy as np
 from sparsebench.data.vision.splits import VisionSplits
 from sparsebench.data.vision.vtab1k import ImageList, vtab1k
 
-from ..prediction.task import Examples, PredictionTask, Splits
+from ..prediction.data import Examples, Splits
+from ..prediction.task import PredictionTask
 
 
 def mini(splits: VisionSplits) -> Splits:

@@ -176,3 +176,10 @@ def test_a_nan_in_the_file_is_refused(make):
     text = to_json(make.record()).replace('"value": 0.5', '"value": NaN')
     with pytest.raises(RecordError):
         from_json(text)
+
+
+def test_a_budget_key_of_an_earlier_version_is_read_under_its_name_of_today(make):
+    text = to_json(make.record())
+    content = json.loads(text)
+    content["cell"]["budget"] = {"epochs": 3, "train_share": 0.1}
+    assert from_json(json.dumps(content)).cell.budget == {"epochs": 3, "train_fraction": 0.1}

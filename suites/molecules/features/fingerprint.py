@@ -7,13 +7,13 @@ from torch import Tensor
 
 from sparsebench.models.molecules.ecfp import ecfp
 
-from ...prediction.task import Body
+from ...prediction.feature_extractor import FeatureExtractor
 from .once import featurise_once
 
 _fingerprints: dict[str, Tensor] = {}
 
 
-class FingerprintBody(Body):
+class FingerprintBody(FeatureExtractor):
     """ECFP4 of 2,048 bits (Rogers and Hahn, 2010). Nothing to train; hashing counts in no FLOP and in no latency."""
 
     width = 2048

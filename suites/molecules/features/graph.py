@@ -9,13 +9,13 @@ from torch_geometric.data import Batch, Data
 from sparsebench.models.molecules.gin import GIN, GINConfig
 from sparsebench.models.molecules.molecule_graph import molecule_graphs
 
-from ...prediction.task import Body
+from ...prediction.feature_extractor import FeatureExtractor
 from .once import featurise_once
 
 _graphs: dict[str, Data] = {}
 
 
-class GraphBody(Body):
+class GraphBody(FeatureExtractor):
     """A graph isomorphism network with random weights from the generator."""
 
     unit = "molecule"

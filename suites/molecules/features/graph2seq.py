@@ -19,8 +19,8 @@ from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.molecules.smiles import parse
 
+from ...prediction.feature_extractor import FeatureExtractor
 from ...prediction.padding import Padded, pad
-from ...prediction.task import Body
 from .once import featurise_once
 
 # Shapes: B molecules, L tokens of the longest of them, K words, D width.
@@ -50,7 +50,7 @@ class Molecules(NamedTuple):
         return TokenBatch(**fields)
 
 
-class Graph2SeqBody(Body):
+class Graph2SeqBody(FeatureExtractor):
     """SMILES -> features (N, width) of a `Graph2Seq`, or of the encoder of a `GraphsGPT`.
 
     `pool`: "first" takes word 0 (the paper), "mean" the mean of the K words, "concat" all of them, width K D. Atoms

@@ -23,9 +23,11 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 from ...contracts.context import Context
 from ...contracts.method import Curves, NotApplicable
 from ...contracts.traits import Backbone, TaskTraits
-from ...prediction.frozen_features import cut
-from ...prediction.task import Paired, PredictionData, PredictionTask, Predictor, predict
-from ...training.loop import TrainedMethod
+from ...prediction.data import PairedDataset, PredictionData
+from ...prediction.feature_extractor import LinearHeadModel
+from ...prediction.frozen_features import cache_frozen_features
+from ...prediction.task import PredictionTask, predict
+from ...training.method import TrainedMethod
 from ..families import ENCODER
 
 
@@ -88,13 +90,13 @@ class GraphMixup(TrainedMethod):
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """The training loop, on mixed features or mixed molecules."""
         if self.space == "molecules":
-            data = self._with_mixed_molecules(cast(Predictor, model), data, context)
+            data = self._with_mixed_molecules(cast(LinearHeadModel, model), data, context)
             return super().fit(model, data, context)
-        rest, data = cut(model, data, context)
-        loss = context.loss if self.space == "none" else self._mixing_loss(cast(Predictor, rest), context)
+        rest, data = cache_frozen_features(model, data, context)
+        loss = context.loss if self.space == "none" else self._mixing_loss(cast(LinearHeadModel, rest), context)
         return super().fit(rest, data, replace(context, loss=loss))
 
-    def _mixing_loss(self, model: Predictor, context: Context) -> Callable[[nn.Module, Any], Tensor]:
+    def _mixing_loss(self, model: LinearHeadModel, context: Context) -> Callable[[nn.Module, Any], Tensor]:
         """The task's loss on mixed features: all pools are linear, so these are features of mixed words."""
         draws = context.task_generator("mixup")
 
@@ -111,17 +113,17 @@ class GraphMixup(TrainedMethod):
 
         return loss
 
-    def _with_mixed_molecules(self, model: Predictor, data: PredictionData, context: Context) -> Any:
+    def _with_mixed_molecules(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Any:
         """The data, whose training part gives an original with `self_prob`, else any mixed molecule."""
         draws = context.task_generator("mixup")
         pool = mixed_molecules(model, data, context, self.alpha, self.rank, draws)
-        original = cast(Paired, data.train)
+        original = cast(PairedDataset, data.train)
         return replace(data, train=OriginalOrMixed(original, pool, self.self_prob, draws)) if len(pool) else data
 
 
 def mixed_molecules(
-    model: Predictor, data: PredictionData, context: Context, alpha: float, rank: int, draws: torch.Generator
-) -> Paired:
+    model: LinearHeadModel, data: PredictionData, context: Context, alpha: float, rank: int, draws: torch.Generator
+) -> PairedDataset:
     """One mixed molecule for each training molecule with tokens, but those that cannot be decoded, with soft labels.
 
     Decoding is greedy, constrained where the vocabulary is ours, and by the strict rules where it is the published one.
@@ -129,18 +131,18 @@ def mixed_molecules(
     body = cast(Any, model.body)
     known = [pair for pair in data.train if len(pair[0])]
     if len(known) < 2:
-        return Paired([], torch.zeros(0))
-    train = Paired([item for item, _ in known], torch.stack([target for _, target in known]))
+        return PairedDataset([], torch.zeros(0))
+    train = PairedDataset([item for item, _ in known], torch.stack([target for _, target in known]))
     words = _words(body, train, data, context.budget.batch_size)
     partner, share = neighbours(words, rank), draw_shares(len(words), alpha, draws)
     smiles = _decoded(body, mix(words, words[partner], share), context.budget.batch_size)
     kept = [row for row, text in enumerate(smiles) if text]
     items = body.encode([smiles[row] for row in kept])
     labels = mix_labels(train.targets, train.targets[partner], share, context.target.outputs)
-    return Paired(items, labels[kept])
+    return PairedDataset(items, labels[kept])
 
 
-def _words(body: Any, part: Paired, data: PredictionData, batch_size: int) -> Tensor:
+def _words(body: Any, part: PairedDataset, data: PredictionData, batch_size: int) -> Tensor:
     """Words (N, K, D), float32, on the CPU."""
 
     class Flat(nn.Module):
@@ -172,7 +174,7 @@ def _smiles(result: Any, vocabulary: Vocabulary) -> str:
 class OriginalOrMixed(Sequence[tuple[Any, Tensor]]):
     """As many examples as `original`; each look-up gives it with probability `self_prob`, else any of `mixed`."""
 
-    def __init__(self, original: Paired, mixed: Paired, self_prob: float, draws: torch.Generator) -> None:
+    def __init__(self, original: PairedDataset, mixed: PairedDataset, self_prob: float, draws: torch.Generator) -> None:
         self.original, self.mixed, self.self_prob, self.draws = original, mixed, self_prob, draws
 
     def __len__(self) -> int:

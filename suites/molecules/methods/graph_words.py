@@ -11,7 +11,7 @@ from torch import nn
 
 from ...contracts.context import Context
 from ...contracts.traits import Backbone, TaskTraits
-from ...training.loop import TrainedMethod
+from ...training.method import TrainedMethod
 from ..generation.task import GenerationTask
 
 

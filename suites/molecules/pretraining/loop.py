@@ -14,7 +14,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from sparsebench.models.graphsgpt import GraphsGPT
 
-from ...training.loop import parameter_groups, warmup_cosine
+from ...training.optimizer import parameter_groups, warmup_cosine
 from .batches import Batches
 
 

@@ -6,7 +6,8 @@ Alpaydin and Kaynak, 1998 (UCI): 800 + 200 + 797 of the 1,797 images that scikit
 from sparsebench.data.vision.digits import CLASSES, digits
 
 from ...contracts.context import Target
-from ...prediction.task import PredictionTask, Splits
+from ...prediction.data import Splits
+from ...prediction.task import PredictionTask
 from ..task import mini
 
 

@@ -6,7 +6,8 @@ Factor grid of Matthey et al., 2017; label rule of Zhai et al., arXiv 1910.04867
 from sparsebench.data.vision.dsprites import CLASSES, dsprites
 
 from ...contracts.context import Target
-from ...prediction.task import PredictionTask, Splits
+from ...prediction.data import Splits
+from ...prediction.task import PredictionTask
 from ..task import mini
 
 

@@ -6,7 +6,8 @@ Xiao, Rasul and Vollgraf, arXiv 1708.07747: 800 + 200 of the training images, 2,
 from sparsebench.data.vision.fashion_mnist import CLASSES, fashion_mnist
 
 from ...contracts.context import Target
-from ...prediction.task import PredictionTask, Splits
+from ...prediction.data import Splits
+from ...prediction.task import PredictionTask
 from ..task import mini
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ...contracts.context import Target
-from ...prediction.task import Examples, PredictionTask, Splits
+from ...prediction.data import Examples, Splits
+from ...prediction.task import PredictionTask
 
 COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200], [180, 180, 60]])
 

@@ -23,8 +23,9 @@ from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
-from sparsebench.suites.prediction.frozen_features import Cut, cut
-from sparsebench.suites.prediction.task import batch_rows, predict
+from sparsebench.suites.prediction.data import batch_rows
+from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
+from sparsebench.suites.prediction.task import predict
 from sparsebench.suites.training.loop import train
 
 TRAINED = [
@@ -63,8 +64,8 @@ def test_training_from_the_frozen_blocks_is_training_the_whole(blocks: int) -> N
     for shortened in (False, True):
         ready = SyntheticTexts().setup(tiny_encoder.load, surroundings())
         model = method.prepare(ready.model, ready.context)
-        rest, data = cut(model, ready.data, ready.context) if shortened else (model, ready.data)
-        assert isinstance(rest, Cut) == shortened
+        rest, data = cache_frozen_features(model, ready.data, ready.context) if shortened else (model, ready.data)
+        assert isinstance(rest, TailModel) == shortened
         losses.append([loss for _, loss in train(method, rest, data, ready.context)["train loss"]])
         weights.append([parameter.detach() for parameter in model.parameters()])
     assert len(losses[0]) == 60 and losses[1] == pytest.approx(losses[0], rel=1e-3)
@@ -74,7 +75,7 @@ def test_training_from_the_frozen_blocks_is_training_the_whole(blocks: int) -> N
 def test_frozen_results_have_the_length_of_their_text() -> None:
     ready = SyntheticTexts().setup(tiny_encoder.load, surroundings())
     model = Adapter(rank=4, blocks=1).prepare(ready.model, ready.context)
-    _, data = cut(model, ready.data, ready.context)
+    _, data = cache_frozen_features(model, ready.data, ready.context)
     tokens = [len(item) for item, _ in ready.data.train]
     assert [len(item) for item, _ in data.train] == tokens and len(set(tokens)) > 10
 

@@ -12,12 +12,13 @@ from sparsebench.models.counting import count_parameters
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.methods.random_forest import LEAST_PROBABILITY, ForestHead, RandomForestMethod
-from sparsebench.suites.prediction.task import Body, PredictionData, Predictor, Scale
+from sparsebench.suites.prediction.data import PredictionData, TargetScaler
+from sparsebench.suites.prediction.feature_extractor import FeatureExtractor, LinearHeadModel
 
 WIDTH = 12
 
 
-class Same(Body):
+class Same(FeatureExtractor):
     """Features as they are."""
 
     width = WIDTH
@@ -31,7 +32,7 @@ def features(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, WIDTH)).astype(np.float32)
 
 
-def fit(targets: np.ndarray, target: Target, seed: int = 0, trees: int = 7) -> tuple[Predictor, np.ndarray]:
+def fit(targets: np.ndarray, target: Target, seed: int = 0, trees: int = 7) -> tuple[LinearHeadModel, np.ndarray]:
     """A fitted model, and the features it was fitted on."""
     x = features(len(targets))
     context = Context(suite="molecules", task="t", seed=seed, budget=Budget(batch_size=16), target=target)
@@ -39,9 +40,9 @@ def fit(targets: np.ndarray, target: Target, seed: int = 0, trees: int = 7) -> t
     y = torch.as_tensor(targets)
     pairs = list(zip(torch.from_numpy(x), y if y.dtype == torch.int64 else y.float(), strict=True))
     body = Same()
-    scale = Scale(torch.tensor(0.0), torch.tensor(1.0))
+    scale = TargetScaler(torch.tensor(0.0), torch.tensor(1.0))
     data = PredictionData(body, torch.device("cpu"), scale, pairs, pairs, pairs)
-    model = Predictor(body, target.outputs, torch.Generator().manual_seed(0))
+    model = LinearHeadModel(body, target.outputs, torch.Generator().manual_seed(0))
     model = method.prepare(model, context)
     method.fit(model, data, context)  # type: ignore[arg-type]
     return model, x  # type: ignore[return-value]
@@ -108,7 +109,7 @@ def test_a_column_with_one_class_is_a_constant():
 
 def test_state_dict_fills_an_empty_forest():
     model, x = fit(features(40)[:, :1], Target("regression", 1))
-    fresh = Predictor(Same(), 1, torch.Generator().manual_seed(0))
+    fresh = LinearHeadModel(Same(), 1, torch.Generator().manual_seed(0))
     fresh.head = ForestHead("regression")  # type: ignore[assignment]
     fresh.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(outputs(fresh, x), outputs(model, x))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
 from sparsebench.suites.molecules.features.graph import GraphBody
-from sparsebench.suites.prediction.task import Body
+from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
 LOADERS = [ecfp4.load, gin.load, tiny.load]
@@ -19,12 +19,12 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 @torch.no_grad()
-def features(body: Body, smiles: list[str]) -> Tensor:
+def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
     return body.eval()(body.collate(list(body.encode(smiles))))
 
 
 @pytest.mark.parametrize("load", LOADERS)
-def test_one_row_of_features_per_molecule_in_any_order(load: Callable[..., Body]):
+def test_one_row_of_features_per_molecule_in_any_order(load: Callable[..., FeatureExtractor]):
     body = load(generator())
     got = features(body, SMILES)
     assert got.shape == (len(SMILES), body.width)
@@ -32,7 +32,7 @@ def test_one_row_of_features_per_molecule_in_any_order(load: Callable[..., Body]
 
 
 @pytest.mark.parametrize("load", LOADERS)
-def test_an_invalid_smiles_is_named_with_its_row(load: Callable[..., Body]):
+def test_an_invalid_smiles_is_named_with_its_row(load: Callable[..., FeatureExtractor]):
     with pytest.raises(ValueError, match=r"row 2: 'C1CC' is not a valid SMILES"):
         load(generator()).encode(["CCO", "CCN", "C1CC"])
 
@@ -50,6 +50,6 @@ def test_gin_explains_a_wrong_argument(argument: str):
 
 
 @pytest.mark.parametrize("load", [ecfp4.load, tiny.load])
-def test_an_argument_where_there_is_nothing_to_choose(load: Callable[..., Body]):
+def test_an_argument_where_there_is_nothing_to_choose(load: Callable[..., FeatureExtractor]):
     with pytest.raises(ValueError, match="takes no argument, not '3'"):
         load(generator(), "3")

@@ -36,8 +36,8 @@ from sparsebench.suites.methods.ssf import SSF
 from sparsebench.suites.methods.vpt_deep import VPTDeep
 from sparsebench.suites.molecules.backbones import tiny_encoder
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
-from sparsebench.suites.prediction.frozen_features import cut
-from sparsebench.suites.training.loop import TrainedMethod
+from sparsebench.suites.prediction.frozen_features import cache_frozen_features
+from sparsebench.suites.training.method import TrainedMethod
 
 MakeContext = Callable[..., Context]
 
@@ -128,7 +128,7 @@ def test_training_lowers_the_loss_and_leaves_what_is_frozen(name: str, make_cont
 def test_adapters_in_the_last_block_run_from_there_on(make_context: MakeContext) -> None:
     ready = setup(make_context())
     model = Adapter(blocks=1).prepare(ready.model, ready.context)
-    rest, data = cut(model, ready.data, ready.context)
+    rest, data = cache_frozen_features(model, ready.data, ready.context)
     assert rest is not model
     rows = range(0, 192, 17)
     raw, shorter = ([part.train[row] for row in rows] for part in (ready.data, data))

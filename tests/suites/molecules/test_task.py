@@ -16,7 +16,7 @@ from sparsebench.suites.molecules.tasks.b3db import B3DB
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
-from sparsebench.suites.prediction.task import Splits
+from sparsebench.suites.prediction.data import Splits
 from sparsebench.suites.runner.loading import load_task
 from sparsebench.suites.runner.registry import entries, find
 

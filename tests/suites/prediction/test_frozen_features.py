@@ -15,9 +15,10 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.prediction import frozen_features as frozen_prefix
-from sparsebench.suites.prediction.frozen_features import Cut, cut, frozen_stages
-from sparsebench.suites.prediction.task import Predictor
-from sparsebench.suites.training.loop import TrainedMethod, train
+from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
+from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features, frozen_stages
+from sparsebench.suites.training.loop import train
+from sparsebench.suites.training.method import TrainedMethod
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.body import VisionBody
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
@@ -53,8 +54,8 @@ def test_training_the_rest_is_training_the_whole(kind: str) -> None:
     method = Loop(learning_rate=1e-2)
     whole, part = setup(kind), setup(kind)
     losses = [loss for _, loss in train(method, whole.model, whole.data, whole.context)["train loss"]]
-    rest, data = cut(part.model, part.data, part.context)
-    assert isinstance(rest, Cut)
+    rest, data = cache_frozen_features(part.model, part.data, part.context)
+    assert isinstance(rest, TailModel)
     from_cut = [loss for _, loss in train(method, rest, data, part.context)["train loss"]]
     assert len(losses) == 8 and from_cut == pytest.approx(losses, rel=1e-4)
     for (name, one), (_, other) in zip(whole.model.named_parameters(), part.model.named_parameters(), strict=True):
@@ -70,7 +71,7 @@ def test_everything_before_the_first_trained_block_is_frozen(kind: str) -> None:
 
 def test_outputs_from_the_cut_are_those_of_the_model() -> None:
     ready = setup("cnn")
-    rest, data = cut(ready.model, ready.data, ready.context)
+    rest, data = cache_frozen_features(ready.model, ready.data, ready.context)
     rest.eval()
     for one, other in ((data.train, ready.data.train), (data.val, ready.data.val)):
         inputs, targets = data.collate(list(one[:8]))
@@ -82,35 +83,35 @@ def test_a_frozen_body_gives_its_features() -> None:
     ready = setup("vit")
     ready.model.requires_grad_(False)
     ready.model.get_submodule("head").requires_grad_(True)
-    rest, data = cut(ready.model, ready.data, ready.context)
+    rest, data = cache_frozen_features(ready.model, ready.data, ready.context)
     assert data.train[0][0].shape == (32,) and len(data.train) == 64 and len(data.val) == 32
     assert [p.shape for p in rest.parameters() if p.requires_grad] == [(4, 32), (4,)]
 
 
 def test_the_cut_holds_no_test_part() -> None:
     ready = setup("vit")
-    assert len(cut(ready.model, ready.data, ready.context)[1].test) == 0
+    assert len(cache_frozen_features(ready.model, ready.data, ready.context)[1].test) == 0
 
 
 def test_nothing_is_cut_when_the_first_stage_trains() -> None:
     ready = setup("vit")
     ready.model.requires_grad_(True)
-    assert cut(ready.model, ready.data, ready.context) == (ready.model, ready.data)
+    assert cache_frozen_features(ready.model, ready.data, ready.context) == (ready.model, ready.data)
 
 
 def test_other_models_pass_through() -> None:
     ready, other = setup("vit"), nn.Linear(2, 2)
-    assert cut(other, ready.data, ready.context) == (other, ready.data)
+    assert cache_frozen_features(other, ready.data, ready.context) == (other, ready.data)
 
 
 def test_too_large_results_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen_prefix, "LARGEST", 1000)
     ready = setup("cnn")
-    assert cut(ready.model, ready.data, ready.context)[0] is ready.model
+    assert cache_frozen_features(ready.model, ready.data, ready.context)[0] is ready.model
 
 
 def test_bfloat16_training_keeps_bfloat16_results() -> None:
     ready = setup("cnn", torch.bfloat16)
-    assert isinstance(ready.model, Predictor)
-    _, data = cut(ready.model, ready.data, ready.context)
+    assert isinstance(ready.model, LinearHeadModel)
+    _, data = cache_frozen_features(ready.model, ready.data, ready.context)
     assert data.train[0][0].dtype == torch.bfloat16

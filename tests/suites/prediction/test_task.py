@@ -1,7 +1,7 @@
 """The prediction protocol: what a method may see, standardisation, missing labels, evaluation."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,30 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import describe
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.task import Outcome
-from sparsebench.suites.prediction.task import (
-    Body,
-    Examples,
-    Paired,
-    PredictionTask,
-    Predictor,
-    Scale,
-    Splits,
-    encode,
-    predict,
-    prediction_loss,
-)
-from sparsebench.suites.training.loop import TrainedMethod
-from sparsebench.suites.vtab.backbones import tiny
+from sparsebench.suites.prediction.data import Examples, Splits
+from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
+from sparsebench.suites.prediction.task import PredictionTask, predict, prediction_loss
+from sparsebench.suites.training.method import TrainedMethod
 
 NAN = float("nan")
 
 
-class Rows(Body):
+class Rows(FeatureExtractor):
     """Vectors of four numbers through one layer with dropout."""
 
     unit = "row"
@@ -193,22 +182,6 @@ def test_regression_is_trained_on_standardised_targets_and_scored_in_its_unit() 
     assert rmse == pytest.approx(((truth - mean) ** 2).mean().sqrt().item(), rel=1e-5)
 
 
-def test_scale_ignores_missing_values_and_leaves_other_targets_alone() -> None:
-    targets = np.array([[1.0, 10.0], [3.0, NAN], [NAN, 30.0]])
-    scale = Scale.of(targets, Target("regression", 2))
-    assert scale.mean.tolist() == [2.0, 20.0] and scale.deviation.tolist() == [1.0, 10.0]
-    labels = torch.tensor([[0.0, 1.0]])
-    assert torch.equal(Scale.of(targets, Target("multilabel", 2)).apply(labels), labels)
-    classes = torch.tensor([3, 1])
-    assert torch.equal(scale.apply(classes), classes) and torch.equal(scale.undo(classes), classes)
-
-
-def test_a_constant_target_is_not_divided_by_zero() -> None:
-    scale = Scale.of(np.array([[5.0], [5.0]]), Target("regression", 1))
-    assert scale.apply(torch.tensor([[5.0], [6.0]])).tolist() == [[0.0], [1.0]]
-    assert scale.undo(torch.tensor([[1.0]])).tolist() == [[6.0]]
-
-
 def test_losses_by_hand() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1))) / 2
@@ -258,78 +231,5 @@ def test_outputs_that_are_not_finite_raise() -> None:
 
 
 def test_a_backbone_that_is_no_body_is_refused() -> None:
-    with pytest.raises(TypeError, match="must be a Body, not Linear"):
+    with pytest.raises(TypeError, match="must be a FeatureExtractor, not Linear"):
         make_task("classification").setup(lambda generator: nn.Linear(2, 2), context())
-
-
-def test_unequal_lengths_are_refused() -> None:
-    data = splits("classification")
-    short = replace(data, train=Examples(data.train.inputs[:5], data.train.targets))
-    with pytest.raises(ValueError, match="5 inputs, but 40 targets"):
-        encode(Rows(torch.Generator()), short, Target("classification", 2), torch.device("cpu"))
-
-
-def test_pairs_look_inputs_up_only_when_asked() -> None:
-    asked: list[int] = []
-
-    class Lazy(Sequence[int]):
-        def __len__(self) -> int:
-            return 4
-
-        def __getitem__(self, index: Any) -> int:
-            asked.append(index)
-            return 10 * index
-
-    pairs = Paired(Lazy(), torch.arange(4))
-    assert len(pairs) == 4 and asked == []
-    assert pairs[2] == (20, torch.tensor(2)) and asked == [2]
-
-
-@pytest.fixture
-def make_predictor() -> Callable[[], Predictor]:
-    def make() -> Predictor:
-        generator = torch.Generator().manual_seed(0)
-        return Predictor(tiny.load(generator), 3, generator)
-
-    return make
-
-
-def test_anatomy_sees_through_a_predictor(make_predictor: Callable[[], Predictor]) -> None:
-    model = make_predictor()
-    anatomy = describe(model)
-    assert anatomy.model is model and anatomy.head is not None and anatomy.head.get() is model.head
-    assert anatomy.head.path == "head"
-    assert anatomy.blocks[0].linears[0].path == "body.network.blocks.0.attn.qkv"
-
-
-def rows_seen(share: float, seed: int = 0, as_list: bool = False) -> list[tuple[float, ...]]:
-    """First inputs of the training part under a budget."""
-    data = splits("regression")
-    if as_list:
-        data = replace(data, train=Examples(list(data.train.inputs), data.train.targets))
-    setup = make_task("regression", data).setup(Rows, context(seed, train_share=share))
-    assert len(setup.data.val) == 12 and len(setup.data.test) == 20
-    return [tuple(item.tolist()) for item, _ in setup.data.train]
-
-
-def test_a_share_of_the_training_part_is_random_and_part_of_a_larger_share() -> None:
-    whole, half, tenth = rows_seen(1.0), rows_seen(0.5), rows_seen(0.1)
-    assert (len(whole), len(half), len(tenth)) == (40, 20, 4)
-    assert set(tenth) < set(half) < set(whole)
-    assert half == [row for row in whole if row in half], "in the order they had"
-    assert half != whole[:20] and half == rows_seen(0.5) == rows_seen(0.5, as_list=True) != rows_seen(0.5, seed=1)
-    assert len(rows_seen(0.001)) == 1
-
-
-def test_inputs_and_targets_of_a_share_stay_together_and_set_the_scale() -> None:
-    train, few = splits("regression").train, make_task("regression").setup(Rows, context(train_share=0.25)).data
-    pairs = {tuple(np.float32(x)): y for x, y in zip(train.inputs, train.targets, strict=True)}
-    targets = np.stack([pairs[tuple(item.numpy())] for item, _ in few.train])
-    assert np.allclose(few.scale.undo(few.train.targets).numpy(), targets, rtol=1e-5)
-    assert np.allclose(few.scale.mean, targets.mean(0), rtol=1e-5)
-
-
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.5, NAN])
-def test_a_share_lies_in_0_to_1(share: float) -> None:
-    with pytest.raises(ValueError, match="train_share"):
-        Budget(train_share=share)

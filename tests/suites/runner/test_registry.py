@@ -131,7 +131,7 @@ def test_unknown_names_are_explained() -> None:
 
 def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_stay() -> None:
     assert budget_fields(Budget()).keys() == {"epochs", "batch_size", "test_examples", "calibration_examples"}
-    few = load_budget({"epochs": 3}, {"train_share": 0.1})
-    assert budget_fields(few)["train_share"] == 0.1 and Budget(**budget_fields(few)) == few
-    with pytest.raises(UsageError, match=r"train_share=0\.0 must lie in"):
-        load_budget({"train_share": 0})
+    few = load_budget({"epochs": 3}, {"train_fraction": 0.1})
+    assert budget_fields(few)["train_fraction"] == 0.1 and Budget(**budget_fields(few)) == few
+    with pytest.raises(UsageError, match=r"train_fraction=0\.0 must lie in"):
+        load_budget({"train_fraction": 0})

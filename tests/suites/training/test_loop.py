@@ -1,6 +1,5 @@
 """The training loop: schedule, parameter groups, data order, determinism, failures."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.sparsity.masked import MaskedLinear
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.loop import (
-    CURVE_POINTS,
-    Callback,
-    SimilarLengths,
-    TrainedMethod,
-    TrainingState,
-    parameter_groups,
-    train,
-    warmup_cosine,
-)
+from sparsebench.suites.training.loop import CURVE_POINTS, Callback, TrainingState, train
+from sparsebench.suites.training.method import TrainedMethod
+from sparsebench.suites.training.optimizer import warmup_cosine
 
 
 class Numbers:
@@ -79,43 +70,6 @@ def linear(width: int = 1) -> nn.Linear:
     return layer
 
 
-def test_warmup_and_cosine_by_hand() -> None:
-    factors = [warmup_cosine(step, 10, 0.2) for step in range(11)]
-    assert factors[:3] == [0.5, 1.0, 1.0]
-    assert factors[6] == pytest.approx(0.5)
-    assert factors[4] == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
-    assert factors[10] == pytest.approx(0.0)
-    assert factors[2:] == sorted(factors[2:], reverse=True)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_schedule_of_very_short_runs_is_finite_and_starts_at_the_peak(steps: int) -> None:
-    factors = [warmup_cosine(step, steps, 0.1) for step in range(steps + 1)]
-    assert factors[0] == 1.0 and all(0 <= factor <= 1 for factor in factors)
-
-
-def test_the_loop_follows_the_schedule() -> None:
-    recorder = Recorder()
-    train(Fit(recorder=recorder, learning_rate=0.1, warmup=0.5), linear(), Numbers(), context())
-    # After step k the optimizer holds the rate of step k + 1; 4 steps, of which 2 rise.
-    assert recorder.rates == pytest.approx([0.1 * warmup_cosine(step, 4, 0.5) for step in (1, 2, 3, 4)])
-    assert recorder.events == ["start", "step 1", "step 2", "epoch 0", "step 3", "step 4", "epoch 1"]
-
-
-def test_parameter_groups_decay_matrices_only() -> None:
-    model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.Linear(3, 2))
-    model[2].requires_grad_(False)
-    decayed, plain = parameter_groups(model, 0.1)
-    assert [id(p) for p in decayed["params"]] == [id(model[0].weight)] and decayed["weight_decay"] == 0.1
-    assert {id(p) for p in plain["params"]} == {id(p) for p in (model[0].bias, *model[1].parameters())}
-    assert plain["weight_decay"] == 0.0
-
-
-def test_nothing_to_train_raises() -> None:
-    with pytest.raises(ValueError, match="nothing to train"):
-        train(Fit(), linear().requires_grad_(False), Numbers(), context())
-
-
 def test_data_order_depends_on_the_seed_and_not_on_the_method() -> None:
     def order(method: TrainedMethod, seed: int) -> list[list[int]]:
         data = Numbers()
@@ -132,6 +86,14 @@ def test_data_order_depends_on_the_seed_and_not_on_the_method() -> None:
     assert first == order(Fit(learning_rate=0.5, weight_decay=0.0), 0)
     assert first != order(Fit(learning_rate=0.01), 1)
     assert sorted(first[0] + first[1]) == list(range(8)) and first[:2] != first[2:]
+
+
+def test_the_loop_follows_the_schedule() -> None:
+    recorder = Recorder()
+    train(Fit(recorder=recorder, learning_rate=0.1, warmup=0.5), linear(), Numbers(), context())
+    # After step k the optimizer holds the rate of step k + 1; 4 steps, of which 2 rise.
+    assert recorder.rates == pytest.approx([0.1 * warmup_cosine(step, 4, 0.5) for step in (1, 2, 3, 4)])
+    assert recorder.events == ["start", "step 1", "step 2", "epoch 0", "step 3", "step 4", "epoch 1"]
 
 
 def test_training_is_deterministic_and_learns() -> None:
@@ -172,29 +134,3 @@ def test_the_curve_is_thinned() -> None:
     curve = train(Fit(), linear(), Numbers(), context(epochs=3 * CURVE_POINTS))["train loss"]
     assert CURVE_POINTS // 2 <= len(curve) <= CURVE_POINTS + 1
     assert curve[-1][0] == 6 * CURVE_POINTS, "the last step is kept"
-
-
-def test_batches_of_similar_lengths_hold_every_example_once() -> None:
-    lengths = torch.randint(1, 60, (500,), generator=torch.Generator().manual_seed(0)).tolist()
-    batches = list(SimilarLengths(lengths, 8, drop_last=False, generator=torch.Generator().manual_seed(1)))
-    assert sorted(row for batch in batches for row in batch) == list(range(500))
-    assert sorted(map(len, batches)) == [4] + [8] * 62
-    padding = sum(max(lengths[row] for row in batch) * len(batch) for batch in batches) / sum(lengths)
-    assert padding < 1.15, "random batches of 8 are padded to 1.8 times their tokens"
-
-
-def test_orders_of_similar_lengths_follow_the_generator() -> None:
-    lengths = list(range(40))
-    sampler = SimilarLengths(lengths, 8, drop_last=True, generator=torch.Generator().manual_seed(1))
-    first, second = list(sampler), list(sampler)
-    assert first != second and len(first) == len(sampler) == 5
-    again = SimilarLengths(lengths, 8, drop_last=True, generator=torch.Generator().manual_seed(1))
-    assert list(again) == first
-
-
-def test_pruned_weights_decay_like_dense_ones() -> None:
-    layer = MaskedLinear(4, 4)
-    nn.init.ones_(layer.stored)
-    layer.prune(torch.eye(4, dtype=torch.bool))
-    decayed, rest = parameter_groups(layer, 0.1)
-    assert decayed["params"] == [layer.values] and rest["params"] == [layer.bias]

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sparsebench.models.molecules.ecfp import ecfp
 from sparsebench.suites.molecules.backbones import ecfp4
-from sparsebench.suites.prediction.task import Body
+from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
 
@@ -15,7 +15,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 @torch.no_grad()
-def features(body: Body, smiles: list[str]) -> Tensor:
+def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
     return body.eval()(body.collate(list(body.encode(smiles))))
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.suites.molecules.backbones import tiny
-from sparsebench.suites.prediction.task import Body
+from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
 
@@ -14,7 +14,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 @torch.no_grad()
-def features(body: Body, smiles: list[str]) -> Tensor:
+def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
     return body.eval()(body.collate(list(body.encode(smiles))))
 
 

@@ -23,7 +23,7 @@ from sparsebench.suites.molecules.features.graph2seq import Graph2SeqBody
 from sparsebench.suites.molecules.methods import graph_mixup
 from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, OriginalOrMixed, mixed_molecules
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
-from sparsebench.suites.prediction.task import Paired
+from sparsebench.suites.prediction.data import PairedDataset
 
 MakeContext = Callable[..., Context]
 
@@ -136,15 +136,15 @@ def test_a_mixed_molecule_for_each_that_can_be_decoded(make_context: MakeContext
 
 
 def test_words_decode_to_molecules_that_the_body_can_read(make_context: MakeContext) -> None:
-    ready = setup(make_context(train_share=0.1))
+    ready = setup(make_context(train_fraction=0.1))
     model: Any = ready.model
     pool = mixed_molecules(model, ready.data, ready.context, 1.0, 2, torch.Generator().manual_seed(0))
     assert len(pool) == len(ready.data.train) == 19 and all(len(item) for item, _ in pool)
 
 
 def test_originals_come_with_self_prob() -> None:
-    original = Paired([torch.zeros(1)] * 4, torch.zeros(4, 1))
-    mixed = Paired([torch.ones(1)] * 2, torch.ones(2, 1))
+    original = PairedDataset([torch.zeros(1)] * 4, torch.zeros(4, 1))
+    mixed = PairedDataset([torch.ones(1)] * 2, torch.ones(2, 1))
 
     def share(self_prob: float) -> float:
         examples = OriginalOrMixed(original, mixed, self_prob, torch.Generator().manual_seed(0))
@@ -157,8 +157,8 @@ def test_originals_come_with_self_prob() -> None:
 
 
 def test_class_numbers_of_originals_become_soft_too() -> None:
-    original = Paired([torch.zeros(1)], torch.tensor([2]))
-    mixed = Paired([torch.ones(1)], torch.tensor([[0.5, 0.5, 0.0]]))
+    original = PairedDataset([torch.zeros(1)], torch.tensor([2]))
+    mixed = PairedDataset([torch.ones(1)], torch.tensor([[0.5, 0.5, 0.0]]))
     examples = OriginalOrMixed(original, mixed, 1.0, torch.Generator())
     assert examples[0][1].tolist() == [0, 0, 1]
 

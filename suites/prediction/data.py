@@ -1,0 +1,155 @@
+"""Splits of a prediction task, and the encoded examples that a model trains on and is evaluated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..contracts.context import Context, Target
+from .feature_extractor import FeatureExtractor
+
+Pairs = Sequence[tuple[Any, Tensor]]
+"""Encoded inputs with their targets."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Raw inputs and their targets: (N,) int64 class numbers, or (N, T) floats with NaN for a missing label."""
+
+    inputs: Sequence[Any]
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a task, fixed by its version."""
+
+    train: Examples
+    val: Examples
+    test: Examples
+
+
+@dataclass(frozen=True)
+class PairedDataset(Sequence[tuple[Any, Tensor]]):
+    """Inputs side by side with targets (N,) or (N, T); an input is looked up only when it is asked for."""
+
+    inputs: Sequence[Any]
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return PairedDataset(self.inputs[index], self.targets[index])
+        return self.inputs[index], self.targets[index]
+
+
+@dataclass(frozen=True)
+class TargetScaler:
+    """Standardisation of regression targets by the mean and standard deviation of the training part."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, targets: np.ndarray, target: Target) -> "TargetScaler":
+        """The scaler for `target`; the identity unless it is a regression."""
+        if target.kind != "regression":
+            return cls(torch.tensor(0.0), torch.tensor(1.0))
+        mean = np.nanmean(targets, axis=0)
+        std = np.nanstd(targets, axis=0)
+        std = np.where(std > 0, std, 1.0)  # a constant target is only centred
+        return cls(torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32))
+
+    def apply(self, targets: Tensor) -> Tensor:
+        """Standardised targets; class numbers pass through."""
+        if targets.dtype == torch.int64:
+            return targets
+        return (targets - self.mean) / self.std
+
+    def undo(self, values: Tensor) -> Tensor:
+        """Back to the original unit."""
+        if values.dtype == torch.int64:
+            return values
+        return values * self.std + self.mean
+
+
+@dataclass(frozen=True)
+class PredictionData:
+    """Encoded examples as (input, target) pairs, in a fixed order, and how to batch them."""
+
+    body: FeatureExtractor
+    device: torch.device
+    scale: TargetScaler
+    train: Pairs
+    val: Pairs
+    test: Pairs
+
+    @property
+    def lengths(self) -> list[int] | None:
+        """Length of each training input where batches are padded to the longest, else None."""
+        if not self.body.padded:
+            return None
+        return [len(self.train[row][0]) for row in range(len(self.train))]
+
+    def collate(self, pairs: list[tuple[Any, Tensor]]) -> tuple[Any, Tensor]:
+        """A batch: (inputs, targets), both on the cell's device."""
+        items, targets = zip(*pairs, strict=True)
+        inputs = self.body.collate(list(items))
+        return inputs.to(self.device), torch.stack(targets).to(self.device)
+
+
+def subsample_train(splits: Splits, context: Context) -> Splits:
+    """`splits` with `budget.train_fraction` of the training part, at least one example, in the order they had."""
+    train = splits.train
+    fraction = context.budget.train_fraction
+    if fraction == 1:
+        return splits
+    count = max(1, round(fraction * len(train.targets)))
+    order = torch.randperm(len(train.targets), generator=context.task_generator("train-subset"))
+    rows = order[:count].sort().values.numpy()
+    inputs: Any = train.inputs
+    chosen: Any
+    if isinstance(inputs, np.ndarray):
+        chosen = inputs[rows]
+    else:
+        chosen = [inputs[row] for row in rows]
+    return replace(splits, train=Examples(chosen, train.targets[rows]))
+
+
+def encode(body: FeatureExtractor, splits: Splits, target: Target, device: torch.device) -> PredictionData:
+    """Encode the inputs of all parts and standardise regression targets by the training part."""
+    scale = TargetScaler.of(splits.train.targets, target)
+    train = _encode_part(body, splits.train, scale)
+    val = _encode_part(body, splits.val, scale)
+    test = _encode_part(body, splits.test, scale)
+    return PredictionData(body, device, scale, train, val, test)
+
+
+def _encode_part(body: FeatureExtractor, part: Examples, scale: TargetScaler) -> PairedDataset:
+    targets = torch.as_tensor(part.targets)
+    if targets.dtype != torch.int64:
+        targets = scale.apply(targets.float())
+    inputs = body.encode(part.inputs)
+    if len(inputs) != len(targets):
+        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
+    return PairedDataset(inputs, targets)
+
+
+def targets_of(part: Pairs) -> Tensor:
+    """All targets of a part: (N,) class numbers or (N, T)."""
+    if isinstance(part, PairedDataset):
+        return part.targets
+    return torch.stack([target for _, target in part])
+
+
+def batch_rows(part: Pairs, body: FeatureExtractor, batch_size: int) -> list[list[int]]:
+    """Row numbers of the batches that a part is evaluated in: in order, or by length where batches are padded."""
+    rows = list(range(len(part)))
+    if body.padded:
+        rows.sort(key=lambda row: len(part[row][0]))
+    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]

@@ -1,0 +1,34 @@
+"""What AdamW decays, and how the learning rate rises and falls."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+from sparsebench.models.sparsity.masked import Masked
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: matrices, pruned ones too, with decay; biases, norms and scales without."""
+    pruned = {id(layer.stored) for layer in model.modules() if isinstance(layer, Masked)}
+    decayed = []
+    undecayed = []
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
+        # A pruned matrix stores its non-zeros as a vector.
+        if parameter.ndim >= 2 or id(parameter) in pruned:
+            decayed.append(parameter)
+        else:
+            undecayed.append(parameter)
+    if not decayed and not undecayed:
+        raise ValueError("nothing to train: no parameter of the prepared model requires a gradient")
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
+
+
+def warmup_cosine(step: int, steps: int, warmup: float) -> float:
+    """Factor on the learning rate: linear rise over `warmup * steps` steps, then a cosine down to 0."""
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
