@@ -1,9 +1,10 @@
 """Recorded numbers of official code, and how near ours must come to them.
 
 Both sides compute in float32, whose unit round-off is u = 2^-24, and add the same numbers up in another order. The sum
-of n terms then differs by about 2 sqrt(n) u of their size, and after d sums in a row, each fed by the one before, by at
-most about d times as much. The greatest of many thousand such differences lies four deviations out. The size of the
-terms is taken to be the greatest absolute value of what was recorded, as each value is a sum of terms of both signs.
+of n terms then differs by about 2 sqrt(n) u of their size. The errors of d sums in a row, each fed by the one before,
+are independent and add up as their squares do: 2 sqrt(d n) u. The greatest of many thousand such differences lies four
+deviations out. Their size is taken to be the greatest absolute value of what was recorded, as each value is a
+sum of terms of both signs. What was seen is at most a fifth of this, mostly a twentieth.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Oracle(Mapping[str, Tensor]):
 
 def rounding(*, products: int, terms: int) -> float:
     """What float32 may make of `products` in a row with `terms` each, relative to the greatest value."""
-    return OUTLIER * 2 * products * math.sqrt(terms) * UNIT
+    return OUTLIER * 2 * math.sqrt(products * terms) * UNIT
 
 
 def difference(found: Tensor, recorded: Tensor) -> float:
