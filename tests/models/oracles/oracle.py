@@ -31,7 +31,7 @@ class Oracle(Mapping[str, Tensor]):
         with safe_open(FOLDER / file, "pt") as opened:
             self.tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
             texts = opened.metadata() or {}
-        self.about: dict[str, Any] = {name: json.loads(text) for name, text in texts.items()}
+        self.about: dict[str, Any] = {name: json.loads(text) for name, text in texts.items() if name != "format"}
 
     def __getitem__(self, name: str) -> Tensor:
         """A copy, so that no test changes what another one reads."""

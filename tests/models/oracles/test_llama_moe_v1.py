@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparsebench.models.moe import preset
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import smooth_load
 from sparsebench.models.moe.routing.counts import importance
-from sparsebench.models.moe.routing.router import LinearRouter, MLPRouter, Router
 
+from .llama_moe_models import v1_bank, v1_gradients, v1_layer, v1_router
 from .oracle import Oracle, difference, rounding
 
 ORACLE = Oracle("llama_moe_v1.safetensors")
@@ -29,7 +25,6 @@ BACKWARD = rounding(products=8, terms=48)
 """The same again, backwards; 40 tokens are added up."""
 BALANCE = 100
 """Weight of the balance loss in the loss that the recorded gradients are of."""
-PARTS = ("gate", "up", "down")
 
 
 def configuration(case: str) -> MoEConfig:
@@ -46,59 +41,12 @@ def configuration(case: str) -> MoEConfig:
     )
 
 
-def bank(case: str) -> ExpertBank:
-    sizes = SETTINGS[case]["size_experts"]
-    stems = {part: f"{case}.weights.calculator.experts.weight_{part}" for part in PARTS}
-    gate, up, down = ([ORACLE[f"{stem}.{expert}"] for expert in range(len(sizes))] for stem in stems.values())
-    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
-    groups = [torch.arange(start, end) for start, end in pairwise(ends)]
-    return ExpertBank.of(groups, gate=torch.cat(gate), up=torch.cat(up), down=torch.cat(down, dim=1), activation=F.silu)
-
-
-def router(case: str, config: MoEConfig) -> Router:
-    stem = f"{case}.weights.gate."
-    if config.router == "linear":
-        made: Router = LinearRouter(config, ORACLE[f"{stem}gate_network.weight"])
-    else:
-        hidden, output = ORACLE[f"{stem}gate_network.0.weight"], ORACLE[f"{stem}gate_network.2.weight"]
-        made = MLPRouter(config, hidden, output)
-    if made.noise is not None:
-        made.noise.data.copy_(ORACLE[f"{stem}weight_noise.weight"])
-    return made
+def weights(case: str) -> dict[str, Tensor]:
+    return ORACLE.below(f"{case}.weights.")
 
 
 def layer(case: str) -> MoEFFN:
-    config, experts = configuration(case), bank(case)
-    hidden = sum(experts.sizes)
-    return MoEFFN(
-        config=config,
-        router=router(case, config),
-        experts=experts,
-        shared=None,
-        down_bias=None,
-        neurons=torch.arange(hidden),
-        hidden=hidden,
-        template=(nn.Identity(), None),
-    )
-
-
-def gradients(case: str, made: MoEFFN) -> dict[str, Tensor]:
-    """Of every weight that has one, under its official name."""
-    found: dict[str, Tensor | None] = {}
-    if isinstance(made.router, LinearRouter):
-        found["gate.gate_network.weight"] = made.router.weight.grad
-    elif isinstance(made.router, MLPRouter):
-        found["gate.gate_network.0.weight"] = made.router.hidden.grad
-        found["gate.gate_network.2.weight"] = made.router.output.grad
-    if made.router.noise is not None:
-        found["gate.weight_noise.weight"] = made.router.noise.grad
-    assert made.experts.gate_up.grad is not None and made.experts.down.grad is not None
-    for expert, size in enumerate(made.experts.sizes):
-        gate, up = made.experts.gate_up.grad[expert].chunk(2)
-        parts = (gate[:size], up[:size], made.experts.down.grad[expert][:, :size])
-        for part, gradient in zip(PARTS, parts, strict=True):
-            found[f"calculator.experts.weight_{part}.{expert}"] = gradient
-    return {name: gradient for name, gradient in found.items() if gradient is not None}
+    return v1_layer(weights(case), configuration(case), SETTINGS[case]["size_experts"])
 
 
 @pytest.fixture(params=["eval", "train"])
@@ -126,7 +74,7 @@ def test_layer(case: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
         loss = loss + BALANCE * made.aux
     loss.backward()
     assert x.grad is not None
-    found = {"x": x.grad} | gradients(case, made)
+    found = {"x": x.grad} | v1_gradients(made)
     wanted = {name.removeprefix("grad."): tensor for name, tensor in recorded.items() if name.startswith("grad.")}
     compared = [name for name, gradient in wanted.items() if gradient.any()]
     assert set(compared) >= {"x"} | {
@@ -143,14 +91,16 @@ def test_layer(case: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_bank(case: str, mode: str) -> None:
     """The experts alone, at the recorded choice and weights."""
     weight = ORACLE[f"{case}.{mode}.scores"] * SETTINGS[case]["score_scale_factor"]
-    y = bank(case)(ORACLE[f"{case}.x"], ORACLE[f"{case}.{mode}.indices"], weight)
+    y = v1_bank(weights(case), SETTINGS[case]["size_experts"])(
+        ORACLE[f"{case}.x"], ORACLE[f"{case}.{mode}.indices"], weight
+    )
     assert difference(y, ORACLE[f"{case}.{mode}.y"]) < FORWARD
 
 
 def test_the_choice_among_raw_logits() -> None:
     """Without the softmax the release weighs by the logits; they and the choice are those of our gate."""
     case = "2of8_nosoftmax"
-    routing = router(case, configuration(case)).eval()(ORACLE[f"{case}.x"])
+    routing = v1_router(weights(case), configuration(case)).eval()(ORACLE[f"{case}.x"])
     assert torch.equal(routing.index, ORACLE[f"{case}.eval.indices"])
     assert difference(routing.logits.gather(1, routing.index), ORACLE[f"{case}.eval.scores"]) < FORWARD
 
@@ -158,7 +108,7 @@ def test_the_choice_among_raw_logits() -> None:
 def test_the_corrected_load_is_another() -> None:
     """What the release does to the load (faithful mode) is not within rounding of the formula of the paper."""
     case = "2of8"
-    made = router(case, configuration(case)).train()
+    made = v1_router(weights(case), configuration(case)).train()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         routing = made(ORACLE[f"{case}.x"])
