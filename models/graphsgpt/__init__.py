@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .tokens.batch import MoleculeTokens, TokenBatch, collate
 from .tokens.detokenize import to_molecule, to_smiles
 from .tokens.faithful import collect_bonds
-from .tokens.length_batches import length_batches, padding_share
+from .tokens.length_batches import length_batches, padding_fraction
 from .tokens.scaffold_first import ScaffoldFirstTokenizer
 from .tokens.status import TokenStatus
 from .tokens.store import TokenStore, build_store, open_store
@@ -49,7 +49,7 @@ __all__ = [
     "collect_bonds",
     "length_batches",
     "open_store",
-    "padding_share",
+    "padding_fraction",
     "to_molecule",
     "to_smiles",
 ]

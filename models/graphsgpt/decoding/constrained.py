@@ -46,9 +46,12 @@ class ConstrainedMolecules(RepairingMolecules):
 
     def __init__(self, vocabulary: Vocabulary, first_atom: Tensor, max_atoms: int, scale: float) -> None:
         super().__init__(vocabulary, first_atom, max_atoms)
-        halves = [0, *(HALVES.get(edge.order, 3 * NO_LIMIT) for edge in vocabulary.edges)]
+        halves = [0]
+        for edge in vocabulary.edges:
+            halves.append(HALVES.get(edge.order, 3 * NO_LIMIT))  # a bond of another order fits no atom
+        valences = [max_valence(*node) for node in vocabulary.nodes]
         self.halves = torch.tensor(halves, device=first_atom.device)
-        self.valences = torch.tensor([max_valence(*node) for node in vocabulary.nodes], device=first_atom.device)
+        self.valences = torch.tensor(valences, device=first_atom.device)
         self.scale = scale
 
     def repair(self, predicted: Predictions, edge: Edge, sampler: EdgeSampler, rows: Tensor) -> tuple[Edge, Tensor]:
@@ -57,9 +60,7 @@ class ConstrainedMolecules(RepairingMolecules):
         logits = self._logits(predicted, most)
         size = max(1, AT_ONCE // (len(self.ends) * most * (most + 1)))
         repaired = [sampler.repair(logits, self, part)[0] for part in rows.split(size)]
-        bond = torch.cat([part.bond for part in repaired])
-        begin = torch.cat([part.begin for part in repaired])
-        end = torch.cat([part.end for part in repaired])
+        bond, begin, end, _ = (torch.cat(parts) for parts in zip(*repaired, strict=True))
         if self.empty:
             self.atoms[rows, 0] = self.name_first(self.predicted[rows], bond)
         atom = self.other_end(self.atoms[rows, begin], bond)

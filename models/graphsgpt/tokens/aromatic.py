@@ -26,15 +26,19 @@ def fix_aromatic(molecule: Chem.Mol) -> Chem.RWMol:
     95.3 % and 59.1 %, against 88.0 % and 59.1 %. Later releases of RDKit do not do so any more. Compare a published
     validity with that in mind. Here such a molecule fails, or `kekulise` gives it its hydrogen.
     """
-    result, aromatic = Chem.RWMol(molecule), _aromatic(molecule)
+    result = Chem.RWMol(molecule)
+    aromatic = _aromatic(molecule)
     alone = Chem.RWMol()
     for _ in range(molecule.GetNumAtoms()):
         alone.AddAtom(Chem.Atom(CARBON))
     for bond in aromatic:
         alone.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), AROMATIC)
     Chem.FastFindRings(alone)
-    stray = [bond.GetIdx() for bond, copy in zip(aromatic, alone.GetBonds(), strict=True) if not copy.IsInRing()]
-    _set(result, {index: Chem.BondType.SINGLE for index in stray})
+    orders: dict[int, Chem.BondType] = {}
+    for bond, copy in zip(aromatic, alone.GetBonds(), strict=True):
+        if not copy.IsInRing():
+            orders[bond.GetIdx()] = Chem.BondType.SINGLE
+    _set(result, orders)
     return result
 
 
@@ -47,11 +51,14 @@ def kekulise(molecule: Chem.Mol) -> Chem.RWMol:
     then atoms of five-membered rings. The result is not sanitised; RDKit accepts it if it accepts the sums of bond
     orders with all aromatic bonds single.
     """
-    result, aromatic = Chem.RWMol(molecule), _aromatic(molecule)
-    values = _values(molecule)
-    chosen = _matching([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in aromatic], values)
-    orders = {bond.GetIdx(): Chem.BondType.SINGLE for bond in aromatic}
-    orders |= {molecule.GetBondBetweenAtoms(*pair).GetIdx(): Chem.BondType.DOUBLE for pair in chosen}
+    result = Chem.RWMol(molecule)
+    orders: dict[int, Chem.BondType] = {}
+    pairs = []
+    for bond in _aromatic(molecule):
+        orders[bond.GetIdx()] = Chem.BondType.SINGLE
+        pairs.append((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
+    for pair in _matching(pairs, _values(molecule)):
+        orders[molecule.GetBondBetweenAtoms(*pair).GetIdx()] = Chem.BondType.DOUBLE
     _set(result, orders)
     return result
 
@@ -64,24 +71,37 @@ def _values(molecule: Chem.Mol) -> dict[int, int]:
     """For each atom that has room for a double bond, how much one is worth to it: of one carbon more than of all other
     atoms together."""
     atoms = list(molecule.GetAtoms())
-    room = [_has_room(atom) for atom in atoms]
-    rings = Chem.GetSymmSSSR(molecule)
-    five = {index for ring in rings if len(ring) == 5 for index in ring}
-
-    def value(atom: Chem.Atom) -> int:
+    in_ring_of_five: set[int] = set()
+    for ring in Chem.GetSymmSSSR(molecule):
+        if len(ring) == 5:
+            in_ring_of_five.update(ring)
+    values = {}
+    for atom in atoms:
+        if not _has_room(atom):
+            continue
         if atom.GetAtomicNum() == CARBON:
-            return 3 * len(atoms) + 1
-        full = [near.GetAtomicNum() == CARBON and not room[near.GetIdx()] for near in atom.GetNeighbors()]
-        return 1 if any(full) else 2 if atom.GetIdx() in five else 3
-
-    return {atom.GetIdx(): value(atom) for atom in atoms if room[atom.GetIdx()]}
+            value = 3 * len(atoms) + 1
+        elif _beside_full_carbon(atom):  # a lactam's nitrogen is the first to go without, and get a hydrogen
+            value = 1
+        elif atom.GetIdx() in in_ring_of_five:  # then that of a pyrrole
+            value = 2
+        else:
+            value = 3
+        values[atom.GetIdx()] = value
+    return values
 
 
 def _has_room(atom: Chem.Atom) -> bool:
     """Whether the atom has room for a double bond in its lowest possible valence."""
     used = sum(int(bond.GetBondTypeAsDouble()) for bond in atom.GetBonds())
-    valences = Chem.GetPeriodicTable().GetValenceList(atom.GetAtomicNum())
-    return min((valence for valence in valences if valence >= used), default=used) > used
+    for valence in sorted(Chem.GetPeriodicTable().GetValenceList(atom.GetAtomicNum())):
+        if valence >= used:
+            return valence > used
+    return False
+
+
+def _beside_full_carbon(atom: Chem.Atom) -> bool:
+    return any(near.GetAtomicNum() == CARBON and not _has_room(near) for near in atom.GetNeighbors())
 
 
 def _matching(pairs: list[tuple[int, int]], values: dict[int, int]) -> set[tuple[int, int]]:
@@ -89,7 +109,9 @@ def _matching(pairs: list[tuple[int, int]], values: dict[int, int]) -> set[tuple
     import networkx
 
     graph = networkx.Graph()
-    graph.add_weighted_edges_from((a, b, values[a] + values[b]) for a, b in pairs if a in values and b in values)
+    for a, b in pairs:
+        if a in values and b in values:
+            graph.add_edge(a, b, weight=values[a] + values[b])
     return networkx.max_weight_matching(graph)
 
 
@@ -99,6 +121,8 @@ def _set(molecule: Chem.RWMol, orders: Mapping[int, Chem.BondType]) -> None:
         bond = molecule.GetBondWithIdx(index)
         bond.SetBondType(order)
         bond.SetIsAromatic(False)
-    kept = {end for bond in _aromatic(molecule) for end in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}
+    kept: set[int] = set()
+    for bond in _aromatic(molecule):
+        kept |= {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()}
     for atom in molecule.GetAtoms():
         atom.SetIsAromatic(atom.GetIdx() in kept)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .batch import FIRST, IS_NODE, SECOND, TOKEN
+from .batch import FIRST, IS_NODE, PADDING_ROW, SECOND, TOKEN
 from .vocabulary import NEW_FRAGMENT, EdgeType, Vocabulary
 
 
@@ -18,7 +18,7 @@ def assemble(
     """
     sizes = np.array([len(molecule) for molecule in atoms], dtype=np.int64)
     if not len(sizes):
-        return np.zeros((1, 4), dtype=np.int16), sizes
+        return PADDING_ROW, sizes
     starts = sizes.cumsum() - sizes
     first = np.zeros(sizes.sum(), dtype=bool)
     first[starts] = True
@@ -36,13 +36,23 @@ def assemble(
 
     rows = np.zeros((tokens.sum() + 1, 4), dtype=np.int16)
     rows[node, TOKEN] = np.concatenate([np.asarray(molecule, dtype=np.int16) for molecule in atoms])
-    rows[node, FIRST] = rows[node, SECOND] = number
+    rows[node, FIRST] = number
+    rows[node, SECOND] = number
     rows[node, IS_NODE] = 1
-    rows[edge, TOKEN] = np.array([0] + [vocabulary.edge_ids[EdgeType(0, 0, n)] for n in (1, 2, 3)])[order]
-    rows[edge, FIRST], rows[edge, SECOND] = earlier, number[later]
+    rows[edge, TOKEN] = _edge_tokens(vocabulary)[order]
+    rows[edge, FIRST] = earlier
+    rows[edge, SECOND] = number[later]
     rows[begin[fragment], TOKEN] = vocabulary.edge_ids[NEW_FRAGMENT]
     rows[begin[fragment], SECOND] = number[fragment]
     return rows, np.add.reduceat(tokens, starts)
+
+
+def _edge_tokens(vocabulary: Vocabulary) -> np.ndarray:
+    """The token of a bond of each order; 0 for order 0."""
+    tokens = [0]
+    for order in (1, 2, 3):
+        tokens.append(vocabulary.edge_ids[EdgeType(0, 0, order)])
+    return np.array(tokens)
 
 
 def _bonds(
@@ -58,5 +68,6 @@ def _bonds(
     corners = squares.cumsum() - squares
     molecule = corners.searchsorted(cell, side="right") - 1
     later, earlier = np.divmod(cell - corners[molecule], sizes[molecule])
-    lower = earlier < later
-    return (starts[molecule] + later)[lower], earlier[lower], flat[cell[lower]].astype(np.int64)
+    lower = earlier < later  # each bond stands in its matrix twice
+    later_of_all = starts[molecule] + later
+    return later_of_all[lower], earlier[lower], flat[cell[lower]].astype(np.int64)

@@ -44,9 +44,15 @@ class AtomReader:
 @cache
 def _element_and_charge(text: str) -> NodeType:
     match = _BRACKET.fullmatch(text)
-    symbol, charge = (match[1], match[3] or "0") if match else (text, "0")
+    symbol = text
+    charge = "0"
+    if match is not None:
+        symbol = match[1]
+        charge = match[3] or "0"
+    if charge in "+-":  # a sign alone stands for one charge
+        charge += "1"
     number = Chem.GetPeriodicTable().GetAtomicNumber(symbol.capitalize())
-    return NodeType(number, int(charge + "1" if charge in "+-" else charge))
+    return NodeType(number, int(charge))
 
 
 def _check_hydrogens(texts: list[str], molecule: KekuleMolecule) -> None:

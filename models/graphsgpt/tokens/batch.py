@@ -24,6 +24,8 @@ from torch import Tensor
 
 MoleculeTokens = NDArray[np.int16]
 TOKEN, FIRST, SECOND, IS_NODE = range(4)
+PADDING_ROW = np.zeros((1, 4), dtype=np.int16)
+"""What stands behind the rows of many molecules, for padding to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +49,11 @@ class TokenBatch:
 
 def collate(molecules: Sequence[MoleculeTokens]) -> TokenBatch:
     """A batch of molecules, each int16 (4, L); rows of length 0 stay as rows without a token."""
-    lengths = np.array([molecule.shape[1] for molecule in molecules], dtype=np.int64)
+    columns = [molecule.T for molecule in molecules]
+    lengths = np.array([len(part) for part in columns], dtype=np.int64)
     rows = np.zeros((lengths.sum() + 1, 4), dtype=np.int16)
-    if len(molecules):
-        np.concatenate([molecule.T for molecule in molecules], out=rows[:-1])
+    if columns:
+        np.concatenate(columns, out=rows[:-1])
     return gather(rows, lengths.cumsum() - lengths, lengths)
 
 
@@ -60,20 +63,19 @@ def gather(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> TokenBa
     `rows` is int16 (tokens + 1, 4), contiguous, the rows of `MoleculeTokens` as columns, all molecules one after the
     other; the last row is 0, which is what padding reads.
     """
-    width = int(lengths.max(initial=0))
-    column = np.arange(width)
-    mask = column < lengths[:, None]
-    where = np.where(mask, starts[:, None] + column, len(rows) - 1)
-    packed = rows.view(np.int64)[:, 0].take(where)  # one element per token: four int16
-    table = torch.from_numpy(packed.view(np.int16).reshape(*packed.shape, 4)).long()
-    is_node = table[..., IS_NODE].bool()
-    present = torch.from_numpy(mask)
-    edges = (present & ~is_node).cumsum(1)
+    column_L = np.arange(int(lengths.max(initial=0)))
+    present_BL = column_L < lengths[:, None]
+    row_BL = np.where(present_BL, starts[:, None] + column_L, len(rows) - 1)
+    packed_BL = rows.view(np.int64)[:, 0].take(row_BL)  # a token's four int16 are fetched as one int64
+    table_BL4 = torch.from_numpy(packed_BL.view(np.int16).reshape(*packed_BL.shape, 4)).long()
+    is_node_BL = table_BL4[..., IS_NODE].bool()
+    mask_BL = torch.from_numpy(present_BL)
+    edges_BL = (mask_BL & ~is_node_BL).cumsum(1)
     return TokenBatch(
-        tokens=table[..., TOKEN],
-        positions=table[..., FIRST : SECOND + 1],
-        is_node=is_node,
-        mask=present,
+        tokens=table_BL4[..., TOKEN],
+        positions=table_BL4[..., FIRST : SECOND + 1],
+        is_node=is_node_BL,
+        mask=mask_BL,
         lengths=torch.from_numpy(lengths),
-        block=(edges - 1).clamp_(min=0) * present,
+        block=(edges_BL - 1).clamp_(min=0) * mask_BL,
     )

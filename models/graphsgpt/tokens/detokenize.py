@@ -63,7 +63,8 @@ def _graph(tokens: MoleculeTokens, vocabulary: Vocabulary) -> Chem.RWMol:
 
 
 def _add_atom(molecule: Chem.RWMol, row: list[int], vocabulary: Vocabulary) -> None:
-    kind, number = row[TOKEN] - FIRST_NODE, molecule.GetNumAtoms()
+    kind = row[TOKEN] - FIRST_NODE
+    number = molecule.GetNumAtoms()
     if not 0 <= kind < len(vocabulary.nodes) or row[FIRST] != number or row[SECOND] != number:
         raise ModelError(f"token {row[TOKEN]} with ids ({row[FIRST]}, {row[SECOND]}) is not node {number}")
     node = vocabulary.nodes[kind]
@@ -73,9 +74,11 @@ def _add_atom(molecule: Chem.RWMol, row: list[int], vocabulary: Vocabulary) -> N
 
 
 def _add_bond(molecule: Chem.RWMol, row: list[int], vocabulary: Vocabulary) -> None:
-    kind, ends = row[TOKEN] - vocabulary.first_edge, (row[FIRST], row[SECOND])
+    kind = row[TOKEN] - vocabulary.first_edge
+    ends = (row[FIRST], row[SECOND])
     count = molecule.GetNumAtoms()
-    if not 0 <= kind < len(vocabulary.edges) or not all(0 <= end < count for end in ends) or ends[0] == ends[1]:
+    between_two_atoms = ends[0] != ends[1] and min(ends) >= 0 and max(ends) < count
+    if not 0 <= kind < len(vocabulary.edges) or not between_two_atoms:
         raise ModelError(f"token {row[TOKEN]} with ids {ends} is not an edge between two of {count} atoms")
     if row[TOKEN] == vocabulary.new_fragment:
         return

@@ -24,13 +24,20 @@ def length_batches(
         rows = rows[torch.randperm(len(rows), generator=generator).numpy()]
     rows = rows[lengths[rows].argsort(kind="stable")]
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    if generator is not None:
-        batches = [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
-    return batches
+    if generator is None:
+        return batches
+    order = torch.randperm(len(batches), generator=generator).tolist()
+    return [batches[index] for index in order]
 
 
-def padding_share(lengths: Sequence[int] | np.ndarray, batches: Sequence[np.ndarray]) -> float:
-    """Share of the positions of all batches that are padding."""
+def padding_fraction(lengths: Sequence[int] | np.ndarray, batches: Sequence[np.ndarray]) -> float:
+    """Fraction of the positions of all batches that are padding."""
     lengths = np.asarray(lengths)
-    positions = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
-    return 1 - sum(int(lengths[batch].sum()) for batch in batches) / positions if positions else 0.0
+    tokens = 0
+    positions = 0
+    for batch in batches:
+        tokens += int(lengths[batch].sum())
+        positions += len(batch) * int(lengths[batch].max())
+    if positions == 0:
+        return 0.0
+    return 1 - tokens / positions

@@ -30,12 +30,15 @@ class ScaffoldFirstTokenizer(Tokenizer):
         self._steps = (self._pair,)
 
     def _pair(self, pair: tuple[Any, Any]) -> tuple[list[int], np.ndarray]:
-        molecule, scaffold = (self._canonical(item) for item in pair)
+        molecule = self._canonical(pair[0])
+        scaffold = self._canonical(pair[1])
         atoms, orders = self._atoms(molecule)
         core, inner = self._atoms(scaffold)
         for place in _places(molecule.smiles, scaffold.smiles):
+            if [atoms[atom] for atom in place] != core:
+                continue
             merged = _with_core(orders, inner, place)
-            if merged is not None and [atoms[atom] for atom in place] == core:
+            if merged is not None:
                 order = _scaffold_first(orders, place)
                 return [atoms[atom] for atom in order], merged[np.ix_(order, order)]
         raise Rejection(TokenStatus.NO_SCAFFOLD, f"{scaffold.smiles} has no place in {molecule.smiles}")
@@ -43,7 +46,8 @@ class ScaffoldFirstTokenizer(Tokenizer):
 
 def _places(molecule: str, scaffold: str) -> Iterator[list[int]]:
     """The atoms of the molecule that the scaffold's atoms can be, both numbered as in the canonical strings."""
-    whole, part = Chem.MolFromSmiles(molecule), Chem.MolFromSmiles(scaffold)
+    whole = Chem.MolFromSmiles(molecule)
+    part = Chem.MolFromSmiles(scaffold)
     yield from map(list, whole.GetSubstructMatches(part, uniquify=False, maxMatches=MATCHES))
 
 
@@ -60,12 +64,15 @@ def _with_core(orders: np.ndarray, inner: np.ndarray, place: Sequence[int]) -> n
 
 def _scaffold_first(orders: np.ndarray, place: Sequence[int]) -> list[int]:
     """All atoms: those of the scaffold, what hangs on each of them, other fragments."""
-    result, known = list(place), set(place)
+    result = list(place)
+    known = set(place)
     waiting = [*reversed(range(len(orders))), *reversed(place)]  # the last is next; the range is for other fragments
     while waiting:
         atom = waiting.pop()
         if atom not in known:
             known.add(atom)
             result.append(atom)
-        waiting.extend(other for other in orders[atom].nonzero()[0][::-1].tolist() if other not in known)
+        for other in orders[atom].nonzero()[0][::-1].tolist():
+            if other not in known:
+                waiting.append(other)
     return result

@@ -12,13 +12,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...errors import ModelError
-from .batch import MoleculeTokens, TokenBatch, gather
+from .batch import PADDING_ROW, MoleculeTokens, TokenBatch, gather
 from .status import TokenStatus
 from .tokenizer import TokenisedMolecules
 from .vocabulary import Vocabulary
 
 FORMAT = 1
-_ROWS, _OFFSETS, _STATUS, _FAILURES, _META = "rows.i16", "offsets.npy", "status.npy", "failures.jsonl", "store.json"
+_ROWS = "rows.i16"
+_OFFSETS = "offsets.npy"
+_STATUS = "status.npy"
+_FAILURES = "failures.jsonl"
+_META = "store.json"
 
 
 class Streams(Protocol):
@@ -35,7 +39,7 @@ class Streams(Protocol):
 class TokenStore:
     """N molecules in a folder; make one with `build_store`, read it with `open_store`.
 
-    `rows` is int16 (tokens + 1, 4), mapped and not read, see `tokens.gather`; molecule i is rows `offsets[i]` to
+    `rows` is int16 (tokens + 1, 4), mapped and not read, see `batch.gather`; molecule i is rows `offsets[i]` to
     `offsets[i + 1]`, `offsets` int64 (N + 1,). `status` is int8 (N,); where it is not `TokenStatus.OK` the length is 0.
     """
 
@@ -76,7 +80,8 @@ class TokenStore:
 
     def failures(self) -> list[dict[str, Any]]:
         """Row, status and reason of each molecule without tokens."""
-        return [json.loads(line) for line in (self.folder / _FAILURES).read_text(encoding="utf-8").splitlines()]
+        lines = (self.folder / _FAILURES).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
 
 
 def build_store(folder: Path | str, molecules: Iterable[Any], tokenizer: Streams) -> TokenStore:
@@ -100,7 +105,9 @@ def build_store(folder: Path | str, molecules: Iterable[Any], tokenizer: Streams
 
 
 def _write(folder: Path, parts: Iterable[TokenisedMolecules], vocabulary: Vocabulary) -> None:
-    lengths, status, row = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int8)], 0
+    lengths = [np.zeros(1, dtype=np.int64)]
+    status = [np.zeros(0, dtype=np.int8)]
+    row = 0
     with (folder / _ROWS).open("wb") as rows, (folder / _FAILURES).open("w", encoding="utf-8") as failures:
         for part in parts:
             rows.write(part.rows[:-1].tobytes())
@@ -108,9 +115,10 @@ def _write(folder: Path, parts: Iterable[TokenisedMolecules], vocabulary: Vocabu
             status.append(part.status)
             for index in np.flatnonzero(part.status != TokenStatus.OK).tolist():
                 name = TokenStatus(part.status[index]).name
-                failures.write(json.dumps({"row": row + index, "status": name, "reason": part.reasons[index]}) + "\n")
+                failure = {"row": row + index, "status": name, "reason": part.reasons[index]}
+                failures.write(json.dumps(failure) + "\n")
             row += len(part)
-        rows.write(np.zeros(4, dtype=np.int16).tobytes())
+        rows.write(PADDING_ROW.tobytes())
     np.save(folder / _OFFSETS, np.concatenate(lengths).cumsum())
     np.save(folder / _STATUS, np.concatenate(status))
     files = {name: _fingerprint(folder / name) for name in (_ROWS, _OFFSETS, _STATUS, _FAILURES)}
@@ -126,7 +134,7 @@ def open_store(folder: Path | str, *, verify: bool = False) -> TokenStore:
     except FileNotFoundError as error:
         raise ModelError(f"{folder} holds no token store: make one with build_store") from error
     if meta["format"] != FORMAT:
-        raise ModelError(f"{folder} has format {meta['format']}, this version reads {FORMAT}: build it anew")
+        raise ModelError(f"{folder} has format {meta['format']}, this version reads {FORMAT}: build it again")
     for name, stated in meta["files"].items():
         _check(folder / name, stated, verify)
     rows = np.memmap(folder / _ROWS, dtype=np.int16, mode="r").reshape(-1, 4).view(np.ndarray)
@@ -145,8 +153,10 @@ def _fingerprint(file: Path) -> dict[str, Any]:
 
 
 def _check(file: Path, stated: dict[str, Any], verify: bool) -> None:
-    size = file.stat().st_size if file.is_file() else None
+    size = None
+    if file.is_file():
+        size = file.stat().st_size
     if size != stated["bytes"]:
-        raise ModelError(f"{file} has {size} bytes instead of {stated['bytes']}: remove the store and build it anew")
+        raise ModelError(f"{file} has {size} bytes instead of {stated['bytes']}: remove the store and build it again")
     if verify and _fingerprint(file) != stated:
-        raise ModelError(f"{file} does not have the sha256 {stated['sha256']}: remove the store and build it anew")
+        raise ModelError(f"{file} does not have the sha256 {stated['sha256']}: remove the store and build it again")

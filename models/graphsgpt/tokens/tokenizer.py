@@ -11,7 +11,7 @@ from rdkit import Chem, rdBase
 from . import faithful
 from .assemble import assemble
 from .atoms import AtomReader
-from .batch import MoleculeTokens, TokenBatch, gather
+from .batch import PADDING_ROW, MoleculeTokens, TokenBatch, gather
 from .canonical import KekuleMolecule, check_count, first_line, from_mol, from_smiles
 from .graph_input import from_graph
 from .status import Rejection, TokenStatus
@@ -50,7 +50,9 @@ class TokenisedMolecules:
 
     def batch(self, indices: Sequence[int] | np.ndarray | None = None) -> TokenBatch:
         """These molecules, by default all, padded to the longest."""
-        chosen = slice(None) if indices is None else np.asarray(indices, dtype=np.int64)
+        if indices is None:
+            return gather(self.rows, self.starts, self.lengths)
+        chosen = np.asarray(indices, dtype=np.int64)
         return gather(self.rows, self.starts[chosen], self.lengths[chosen])
 
 
@@ -58,7 +60,7 @@ class Tokenizer:
     """`Tokenizer(vocabulary)(molecules)`: tokens of SMILES strings, RDKit molecules and torch-geometric graphs, mixed.
 
     Improved mode: fragments, each from its first canonical atom in depth-first order, Kekule bonds; the tokens of a
-    molecule are the same for any order of its atoms and any way to write it. Stereo is left out. Isotopes, radicals and
+    molecule are the same for any order of its atoms and any way to write it. Stereo is dropped. Isotopes, radicals and
     hydrogen counts that the valence does not imply get a status, since tokens could not give them back.
     With `canonical_strings` the strings are known to be RDKit's canonical SMILES without stereo (MOSES is) and are
     taken as they are, twice as fast; one that is not canonical gets right tokens, but in its own order.
@@ -69,12 +71,15 @@ class Tokenizer:
         self.vocabulary = vocabulary
         self.canonical_strings = canonical_strings
         self._read_atoms = AtomReader(vocabulary)
-        self._steps = (self._canonical, self._atoms) if vocabulary.mode == "improved" else (self._walk,)
+        self._steps: tuple[Callable[[Any], Any], ...] = (self._walk,)
+        if vocabulary.mode == "improved":
+            self._steps = (self._canonical, self._atoms)
 
     def __call__(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:
         """Never raises for what a molecule is and prints nothing; a single molecule counts as a list of one."""
-        single = isinstance(molecules, str | Chem.Mol) or hasattr(molecules, "edge_index")
-        return concatenate(list(self.stream([molecules] if single else molecules)))
+        if isinstance(molecules, str | Chem.Mol) or hasattr(molecules, "edge_index"):
+            molecules = [molecules]
+        return concatenate(list(self.stream(molecules)))
 
     def stream(self, molecules: Iterable[Any]) -> Iterator[TokenisedMolecules]:
         """The same, chunk by chunk, for any number of molecules."""
@@ -87,23 +92,34 @@ class Tokenizer:
         results = items
         for step in self._steps:  # step by step over all, not molecule by molecule: kinder to the processor's caches
             results = [_attempt(step, item) for item in results]
-        status = np.array([r.status if isinstance(r, Rejection) else TokenStatus.OK for r in results], dtype=np.int8)
+        status = np.full(len(results), TokenStatus.OK, dtype=np.int8)
+        reasons = [""] * len(results)
+        good = []
+        for row, result in enumerate(results):
+            if isinstance(result, Rejection):
+                status[row] = result.status
+                reasons[row] = str(result)
+            else:
+                good.append(result)
         lengths = np.zeros(len(results), dtype=np.int64)
-        good = [result for result in results if not isinstance(result, Rejection)]
         rows, lengths[status == TokenStatus.OK] = self._join(good)
-        reasons = tuple(str(result) if isinstance(result, Rejection) else "" for result in results)
-        return TokenisedMolecules(rows=rows, lengths=lengths, status=status, reasons=reasons)
+        return TokenisedMolecules(rows=rows, lengths=lengths, status=status, reasons=tuple(reasons))
 
     def _join(self, good: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and lengths."""
+        """Rows and lengths of what the last step gave for each molecule."""
         if self.vocabulary.mode == "improved":
-            return assemble([atoms for atoms, _ in good], [orders for _, orders in good], self.vocabulary)
-        lengths = np.array([tokens.shape[1] for tokens in good], dtype=np.int64)
-        return np.concatenate([*(tokens.T for tokens in good), np.zeros((1, 4), dtype=np.int16)]), lengths
+            atoms = [atoms for atoms, _ in good]
+            orders = [orders for _, orders in good]
+            return assemble(atoms, orders, self.vocabulary)
+        rows = [tokens.T for tokens in good]
+        lengths = np.array([len(part) for part in rows], dtype=np.int64)
+        return np.concatenate([*rows, PADDING_ROW]), lengths
 
     def _canonical(self, item: Any) -> KekuleMolecule:
-        item = _to_molecule(item)
-        return from_smiles(item, self.canonical_strings) if isinstance(item, str) else from_mol(item)
+        molecule = _to_molecule(item)
+        if isinstance(molecule, str):
+            return from_smiles(molecule, self.canonical_strings)
+        return from_mol(molecule)
 
     def _atoms(self, molecule: KekuleMolecule) -> tuple[list[int], np.ndarray]:
         check_count(len(molecule.orders))
@@ -147,10 +163,18 @@ def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 def concatenate(parts: Sequence[TokenisedMolecules]) -> TokenisedMolecules:
     """All molecules of the parts, in order."""
-    empty = np.zeros((1, 4), dtype=np.int16)
+    rows = []
+    lengths = [np.zeros(0, dtype=np.int64)]  # so that there is something to concatenate
+    status = [np.zeros(0, dtype=np.int8)]
+    reasons: list[str] = []
+    for part in parts:
+        rows.append(part.rows[:-1])
+        lengths.append(part.lengths)
+        status.append(part.status)
+        reasons.extend(part.reasons)
     return TokenisedMolecules(
-        rows=np.concatenate([*(part.rows[:-1] for part in parts), empty]),
-        lengths=np.concatenate([np.zeros(0, dtype=np.int64), *(part.lengths for part in parts)]),
-        status=np.concatenate([np.zeros(0, dtype=np.int8), *(part.status for part in parts)]),
-        reasons=tuple(reason for part in parts for reason in part.reasons),
+        rows=np.concatenate([*rows, PADDING_ROW]),
+        lengths=np.concatenate(lengths),
+        status=np.concatenate(status),
+        reasons=tuple(reasons),
     )

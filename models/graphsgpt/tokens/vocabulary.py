@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ FIRST_NODE = 2
 STOP_CLASS = 0  # of the edge head: no further edge
 MAX_ATOMS = 128
 ELEMENTS = 118
+FIELDS = {"mode", "nodes", "edges"}  # of a vocabulary in a configuration file
 
 # Charged states that drug-like, metal-organic and inorganic sets hold; each element is also there without a charge.
 _CHARGED = {
@@ -86,14 +86,15 @@ class Vocabulary:
     @classmethod
     def improved(cls, nodes: Iterable[tuple[int, int]] | None = None) -> Vocabulary:
         """(element, charge) atoms and Kekule bonds; by default all elements and the charged states seen in practice."""
-        chosen = _default_nodes() if nodes is None else [NodeType(*node) for node in nodes]
-        return cls(mode="improved", nodes=tuple(chosen), edges=_KEKULE)
+        if nodes is None:
+            return cls(mode="improved", nodes=(*_neutral_nodes(), *_charged_nodes()), edges=_KEKULE)
+        return cls(mode="improved", nodes=tuple(NodeType(*node) for node in nodes), edges=_KEKULE)
 
     @classmethod
     def faithful(cls, bonds: Iterable[tuple[int, int, float]]) -> Vocabulary:
         """Elements 1..118 at ids 2..119 and the given (low, high, order) bonds, sorted, from id 120."""
-        edges = sorted({EdgeType(int(low), int(high), float(order)) for low, high, order in bonds})
-        return cls(mode="faithful", nodes=tuple(NodeType(z, 0) for z in range(1, ELEMENTS + 1)), edges=tuple(edges))
+        edges = {EdgeType(int(low), int(high), float(order)) for low, high, order in bonds}
+        return cls(mode="faithful", nodes=_neutral_nodes(), edges=tuple(sorted(edges)))
 
     @property
     def first_edge(self) -> int:
@@ -132,23 +133,26 @@ class Vocabulary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists for a configuration file."""
-        return {"mode": self.mode, "nodes": [list(node) for node in self.nodes], "edges": [list(e) for e in self.edges]}
+        return {"mode": self.mode, "nodes": list(map(list, self.nodes)), "edges": list(map(list, self.edges))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
         """The vocabulary that `to_dict` wrote. Raises `ModelError` where a field is missing or unknown."""
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != fields:
-            raise ModelError(f"a vocabulary has the fields {sorted(fields)}, got {sorted(values)}")
+        if set(values) != FIELDS:
+            raise ModelError(f"a vocabulary has the fields {sorted(FIELDS)}, got {sorted(values)}")
         nodes = tuple(NodeType(*node) for node in values["nodes"])
-        return cls(mode=values["mode"], nodes=nodes, edges=tuple(EdgeType(*edge) for edge in values["edges"]))
+        edges = tuple(EdgeType(*edge) for edge in values["edges"])
+        return cls(mode=values["mode"], nodes=nodes, edges=edges)
 
 
-def _default_nodes() -> list[NodeType]:
+def _neutral_nodes() -> tuple[NodeType, ...]:
+    return tuple(NodeType(element, 0) for element in range(1, ELEMENTS + 1))
+
+
+def _charged_nodes() -> list[NodeType]:
     table = Chem.GetPeriodicTable()
-    charged = [
-        NodeType(table.GetAtomicNumber(symbol), charge)
-        for charge, symbols in _CHARGED.items()
-        for symbol in symbols.split()
-    ]
-    return [NodeType(z, 0) for z in range(1, ELEMENTS + 1)] + sorted(charged)
+    nodes = []
+    for charge, symbols in _CHARGED.items():
+        for symbol in symbols.split():
+            nodes.append(NodeType(table.GetAtomicNumber(symbol), charge))
+    return sorted(nodes)

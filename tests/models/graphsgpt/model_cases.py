@@ -1,5 +1,8 @@
 """Molecules, a vocabulary and small models for the tests of the model."""
 
+import torch
+from torch import Tensor
+
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import TokenBatch
@@ -45,3 +48,17 @@ def faithful(**fields: object) -> GraphsGPT:
 def batch(smiles: list[str] | None = None) -> TokenBatch:
     """Tokens of some molecules."""
     return Tokenizer(VOCABULARY)(MIXED if smiles is None else smiles).batch()
+
+
+def noise(rows: int, seed: int = 0, words: int = 3) -> Tensor:
+    """Words (rows, words, 32) of a small model."""
+    return torch.randn(rows, words, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def peaked(**fields: object) -> GraphsGPT:
+    """Random weights with heads so large that probabilities are not near a tie."""
+    model = small(**fields)
+    with torch.no_grad():
+        for head in (model.heads.bond, model.heads.first_atom, model.heads.atom):
+            head.weight.mul_(20)
+    return model

@@ -19,7 +19,7 @@ from sparsebench.models.graphsgpt.tokens.faithful import collect_bonds
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import FIRST_NODE, Vocabulary
 
-from ..model_cases import SMILES, small
+from ..model_cases import SMILES
 from ..published_rules import RICH, talkative
 from ..tokens.test_aromatic import RINGS
 from .test_flexible import GREEDY, random_predictions
@@ -245,17 +245,3 @@ def test_published_repairs_fail_where_rdkit_does(rules: str) -> None:
                 assert ours.status == written.status
                 assert Chem.MolToSmiles(ours.molecule) == Chem.MolToSmiles(expected)
     assert failed > 0 or rules == "strict"
-
-
-@pytest.mark.parametrize("choice", [{"rules": "flexible"}, {"valence_check": True}, {"fix_aromatic": True}])
-def test_published_choices_are_refused_where_they_mean_nothing(choice: dict[str, object]) -> None:
-    name = next(iter(choice))
-    with pytest.raises(ModelError, match=rf"{name}=.*constrained=False"):
-        DecodingConfig(**choice)
-    with pytest.raises(ModelError, match=rf"{name}=.*improved mode"):
-        decode(small(), torch.zeros(1, 3, 32), config=DecodingConfig(constrained=False, **choice))
-
-
-def test_unknown_rules() -> None:
-    with pytest.raises(ModelError, match="rules"):
-        DecodingConfig(constrained=False, rules="lenient")

@@ -7,74 +7,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.adapters import LoRAConfig, attach
-from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.decoding.decode import decode
-from sparsebench.models.graphsgpt.decoding.edge_sampling import EdgeLogits, EdgeSampler
-from sparsebench.models.graphsgpt.decoding.kv_cache import CachedDecoder
 from sparsebench.models.graphsgpt.decoding.output import Decoded
-from sparsebench.models.graphsgpt.decoding.valence import Edge, Molecules
 from sparsebench.models.graphsgpt.model.losses import slots, targets
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch, collate
 from sparsebench.models.graphsgpt.tokens.detokenize import to_molecule
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
-from sparsebench.models.moe import MoEConfig, convert
 
-from ..model_cases import ATOMS, SMILES, VOCABULARY, batch, small
+from ..model_cases import ATOMS, SMILES, VOCABULARY, noise, peaked, small
 from ..slow_decoding import Grown, batch_of, check_against
 
 SHORT = {"max_edges": 40}
-
-
-def noise(rows: int, seed: int = 0, words: int = 3) -> Tensor:
-    return torch.randn(rows, words, 32, generator=torch.Generator().manual_seed(seed))
-
-
-def peaked(**fields: object) -> GraphsGPT:
-    """Random weights with heads so large that probabilities are not near a tie."""
-    model = small(**fields)
-    with torch.no_grad():
-        for head in (model.heads.bond, model.heads.first_atom, model.heads.atom):
-            head.weight.mul_(20)
-    return model
-
-
-def teacher_forced(model: GraphsGPT, tokens: TokenBatch, words: Tensor) -> Tensor:
-    """Cached states of BOS and of all edges (B, 1 + edges, D) as the true tokens are appended block by block."""
-    cached = CachedDecoder(model)
-    states = [cached.start(words, capacity=8)]
-    for block in range(int(tokens.block.max()) + 1):
-        here = tokens.mask & (tokens.block == block)
-        width = 3 if block == 0 else 2
-        place = torch.zeros(len(tokens), width, dtype=torch.long)
-        for row, columns in enumerate(here):
-            found = columns.nonzero()[:, 0]
-            place[row, : len(found)] = found
-        present = torch.arange(width) < here.sum(1, keepdim=True)
-        pairs = tokens.positions.gather(1, place.unsqueeze(-1).expand(-1, -1, 2))
-        states.append(cached.append(tokens.tokens.gather(1, place), pairs, present, edge=1 if block == 0 else 0))
-    return torch.stack(states, 1)
-
-
-@pytest.mark.parametrize("kind", ["plain", "mixture", "lora"])
-@torch.no_grad()
-def test_cached_states_are_those_without_a_cache(kind: str) -> None:
-    model = small()
-    if kind == "mixture":
-        convert(model, MoEConfig(num_experts=4, top_k=2))
-    elif kind == "lora":
-        attach(model, LoRAConfig(r=2, targets=("q", "v", "up"), init="normal"))
-    tokens = batch(SMILES)
-    words = model.encoder(tokens)
-    edges = tokens.mask & ~tokens.is_node
-    expected = model.decoder(tokens, words)
-    ours = teacher_forced(model, tokens, words)
-    torch.testing.assert_close(ours[:, 0], expected[:, 0], atol=1e-5, rtol=0)
-    there = torch.arange(ours.shape[1] - 1) < edges.sum(1, keepdim=True)
-    torch.testing.assert_close(ours[:, 1:][there], expected[:, 1:][edges], atol=1e-5, rtol=0)
 
 
 def uncached(model: GraphsGPT, words: Tensor, cap: int, edges: int) -> MoleculeTokens:
@@ -185,27 +131,6 @@ def test_drawing_follows_the_generator_and_greedy_needs_none() -> None:
     assert first == [m.tokens[0, 0] for m in decode(model, words, config=DecodingConfig(**SHORT))]
 
 
-def test_repairs_are_drawn_from_the_legal_edges() -> None:
-    """Frequencies of a repair against the joint distribution over all legal edges."""
-    generator = torch.Generator().manual_seed(0)
-    molecules = Molecules(VOCABULARY, torch.zeros(1, dtype=torch.long), 4)
-    molecules.add(Edge(*(torch.tensor([v]) for v in (3, 0, 1, 0))), torch.tensor([True]))
-    sizes = {"bond": 5, "begin": 2, "end": 3, "atom": len(ATOMS)}
-    logits = EdgeLogits(**{name: torch.randn(1, size, generator=generator) for name, size in sizes.items()})
-    sampler = EdgeSampler(temperature=0.7, top_k=None, generator=generator)
-    rows = torch.zeros(20_000, dtype=torch.long)
-    (bond, begin, end, atom), _ = sampler.repair(logits, molecules, rows)
-    legal = molecules.mask(rows[:1], 2)[0].unsqueeze(-1) & molecules.allowed_new_atoms()[:, None, None]
-    parts = (logits.bond[0, :, None, None, None], logits.begin[0, None, :, None, None])
-    joint = (sum(parts) + logits.end[0, None, None, :, None] + logits.atom[0]) / 0.7
-    expected = joint.masked_fill(~legal, -torch.inf).flatten().softmax(-1)
-    index = ((bond * 2 + begin) * 3 + end) * len(ATOMS) + atom
-    frequency = torch.bincount(index, minlength=len(expected)) / len(rows)
-    assert (expected > 0.01).sum() > 5
-    assert (frequency - expected).abs().max() < 0.012
-    assert frequency[expected == 0].sum() == 0
-
-
 @pytest.mark.parametrize(("cap", "edges"), [(1, 40), (5, 40), (128, 1), (128, 7)])
 def test_limits_cut_molecules_short(cap: int, edges: int) -> None:
     found = decode(peaked(), noise(30), config=DecodingConfig(max_atoms=cap, max_edges=edges))
@@ -255,33 +180,9 @@ def test_bfloat16() -> None:
         to_molecule(molecule.tokens, VOCABULARY)
 
 
-def test_a_prepared_decoder_serves_any_batch() -> None:
-    model = peaked()
-    cached = CachedDecoder(model)
-    for rows in (3, 40, 7):
-        words = noise(rows, seed=rows)
-        for ours, fresh in zip(decode(cached, words), decode(model, words), strict=True):
-            assert np.array_equal(ours.tokens, fresh.tokens) and ours.status == fresh.status
-
-
 def test_the_model_is_left_as_it_was() -> None:
     model = peaked()
     before = copy.deepcopy(model.state_dict())
     assert decode(model, noise(0)) == []
     decode(model, noise(2), config=DecodingConfig(max_edges=3))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
-def test_refusals() -> None:
-    with pytest.raises(ModelError, match="predict_atoms=False does not go with"):
-        decode(small(predict_atoms=False), noise(1))
-    with pytest.raises(ModelError, match="is not that of a model"):
-        decode(small(), noise(1), Vocabulary.improved())
-    nameless = small()
-    nameless.config.vocabulary = None
-    with pytest.raises(ModelError, match="no vocabulary"):
-        decode(nameless, noise(1))
-    with pytest.raises(ModelError, match="at least 1"):
-        DecodingConfig(top_k=0)
-    with pytest.raises(ModelError, match=r"not \(molecules"):
-        decode(small(), noise(1, words=4))

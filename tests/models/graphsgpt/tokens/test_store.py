@@ -1,7 +1,5 @@
 import json
-import os
 import pickle
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +9,10 @@ import torch
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.tokens.batch import collate
-from sparsebench.models.graphsgpt.tokens.length_batches import length_batches, padding_share
+from sparsebench.models.graphsgpt.tokens.length_batches import length_batches
 from sparsebench.models.graphsgpt.tokens.store import TokenStore, build_store, open_store
 from sparsebench.models.graphsgpt.tokens.tokenizer import CHUNK, Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
-from sparsebench.models.graphsgpt.tokens.workers import TokenizerPool
 
 TOKENIZER = Tokenizer(Vocabulary.improved())
 SMILES = ["C" * length + "c1ccccc1O" * (length % 2) for length in range(1, 41)]
@@ -93,78 +90,3 @@ def test_nothing_stays_when_the_source_breaks(tmp_path: Path):
 def test_empty_store(tmp_path: Path):
     store = build_store(tmp_path / "deep" / "store", [], TOKENIZER)
     assert len(store) == 0 and store.batch([]).tokens.shape == (0, 0) and length_batches(store.lengths, 4) == []
-
-
-def test_the_pool_lives_on_and_gives_what_one_process_gives(tmp_path: Path):
-    many = MIXED * 200
-    with TokenizerPool(TOKENIZER.vocabulary, workers=2) as pool:
-        first, second = pool(many), pool(MIXED)
-        wanted = TOKENIZER(many)
-        assert np.array_equal(first.rows, wanted.rows) and first.reasons == wanted.reasons
-        assert np.array_equal(second.rows, TOKENIZER(MIXED).rows)
-        store = build_store(tmp_path / "store", iter(many), pool)
-        assert np.array_equal(store.rows, wanted.rows) and np.array_equal(store.status, wanted.status)
-        processes = set(pool._pool._processes)
-        start = time.perf_counter()
-        pool(["C"])
-        assert time.perf_counter() - start < 0.5 and set(pool._pool._processes) == processes
-        assert os.getpid() not in processes and 1 <= len(processes) <= 2
-    with pytest.raises(ModelError, match="workers=0"):
-        TokenizerPool(TOKENIZER.vocabulary, workers=0)
-
-
-def test_the_pool_reads_no_further_than_it_must():
-    taken = 0
-
-    def source() -> Iterator[str]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield "CCO"
-
-    with TokenizerPool(TOKENIZER.vocabulary, workers=1) as pool:
-        stream = pool.stream(source())
-        assert len(next(stream)) == CHUNK
-        assert taken <= 5 * CHUNK
-        stream.close()
-
-
-@pytest.mark.parametrize("seed", [None, 3])
-def test_batches_hold_every_row_once(seed: int | None):
-    lengths = np.random.default_rng(0).integers(0, 50, size=1003)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    batches = length_batches(lengths, 64, generator)
-    assert sorted(np.concatenate(batches).tolist()) == np.flatnonzero(lengths).tolist()
-    sizes = sorted(len(batch) for batch in batches)
-    assert sizes[0] == np.count_nonzero(lengths) % 64 and set(sizes[1:]) == {64}
-
-
-def test_shuffling_follows_the_generator():
-    lengths = np.random.default_rng(0).integers(1, 50, size=500)
-
-    def epoch(generator: torch.Generator | None) -> list[list[int]]:
-        return [batch.tolist() for batch in length_batches(lengths, 16, generator)]
-
-    generator = torch.Generator().manual_seed(1)
-    first, second = epoch(generator), epoch(generator)
-    assert first != second and epoch(torch.Generator().manual_seed(1)) == first and epoch(None) == epoch(None)
-    assert sorted(map(sorted, first)) != sorted(map(sorted, second))  # also who is with whom
-    with pytest.raises(ModelError, match="batch_size=0"):
-        length_batches(lengths, 0)
-
-
-def test_padding_share_by_hand():
-    assert padding_share([2, 4, 4, 1], [np.array([0, 1]), np.array([2, 3])]) == pytest.approx(1 - 11 / 16)
-    assert padding_share([], []) == 0
-
-
-@pytest.mark.data
-def test_less_than_one_percent_of_moses_is_padding():
-    from sparsebench.data.molecules.moses import moses
-
-    lengths = TOKENIZER(moses("test")[::36]).lengths
-    for size in (64, 128):
-        batches = length_batches(lengths, size, torch.Generator().manual_seed(0))
-        assert padding_share(lengths, batches) < 0.01
-    shuffled = np.array_split(np.random.default_rng(0).permutation(len(lengths)), len(lengths) // 64)
-    assert padding_share(lengths, shuffled) > 0.1
