@@ -7,11 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.log_likelihood import log_likelihood
-from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.results import read
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate
@@ -37,21 +35,6 @@ def chained(vocabulary: Vocabulary = VOCABULARY, **fields: object) -> GraphsGPT:
 
 def noise(rows: int, seed: int = 0) -> Tensor:
     return torch.randn(rows, 3, 32, generator=torch.Generator().manual_seed(seed))
-
-
-@torch.no_grad()
-def test_at_the_start_a_chain_changes_nothing() -> None:
-    plain, linked = small(), small(autoregressive_heads=True)
-    missing = linked.load_state_dict(plain.state_dict(), strict=False).missing_keys
-    assert missing and all(name.startswith("heads.chain.") for name in missing)
-    one, other = plain(batch()), linked(batch())
-    for a, b in zip(one.predictions, other.predictions, strict=True):
-        assert torch.equal(a, b)
-    linked.heads.chain.at_end.down.weight.normal_()
-    other = linked(batch())
-    for name in ("bond", "begin", "end", "atom"):
-        same = torch.equal(getattr(one.predictions, name), getattr(other.predictions, name))
-        assert same == (name in ("bond", "begin"))
 
 
 class Oracle:
@@ -154,9 +137,3 @@ def drawn_after_training(linked: bool) -> float:
 
 def test_a_chain_can_say_what_side_by_side_cannot() -> None:
     assert drawn_after_training(linked=True) > 0.95 > 0.7 > drawn_after_training(linked=False)
-
-
-def test_what_a_chain_needs() -> None:
-    for fields in ({"predict_atoms": False}, {"connection_loss": "contrastive"}):
-        with pytest.raises(ModelError, match="autoregressive_heads needs"):
-            GraphsGPTConfig.of(VOCABULARY, autoregressive_heads=True, **fields)

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.decoding.decode import decode
-from sparsebench.models.graphsgpt.decoding.output import Decoded
-from sparsebench.models.graphsgpt.model.losses import slots, targets
+from sparsebench.models.graphsgpt.model.losses import slots
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch, collate
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch
 from sparsebench.models.graphsgpt.tokens.detokenize import to_molecule
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
-from ..model_cases import ATOMS, SMILES, VOCABULARY, noise, peaked, small
+from ..model_cases import SMILES, VOCABULARY, noise, peaked, small
 from ..slow_decoding import Grown, batch_of, check_against
 
 SHORT = {"max_edges": 40}
@@ -87,33 +86,6 @@ def test_without_constraints_molecules_break() -> None:
     bound = decode(model, words, config=DecodingConfig(**SHORT))
     same = [np.array_equal(a.tokens, b.tokens) for a, b in zip(free, bound, strict=True)]
     assert same == [a.illegal == 0 for a in free]
-
-
-def test_the_log_likelihood_is_that_of_the_tokens() -> None:
-    model, words = peaked(), noise(12)
-    for config in (DecodingConfig(**SHORT), DecodingConfig(temperature=1.5, top_k=5, **SHORT)):
-        found = decode(model, words, config=config, generator=torch.Generator().manual_seed(0))
-        assert {molecule.status for molecule in found} == {"complete", "truncated"} or config.temperature
-        for row, molecule in enumerate(found):
-            assert molecule.log_prob == pytest.approx(likelihood(model, words[row : row + 1], molecule), abs=3e-3)
-
-
-@torch.no_grad()
-def likelihood(model: GraphsGPT, words: Tensor, molecule: Decoded) -> float:
-    tokens = collate([molecule.tokens])
-    target = targets(tokens, len(ATOMS))
-    codes = model.decoder.embed.positions.codes
-    states = model.decoder(tokens, words)[target.read]
-    predicted = model.heads(states, codes)
-    total = model.heads.first_atom(states[:1]).log_softmax(-1)[0, target.first_atom[0]]
-    edges = target.begin != -1
-    new = target.atom != -1
-    ends = [(predicted.begin, target.present, target.begin), (predicted.end, target.present + 1, target.end)]
-    for cosines, allowed, wanted in ends:
-        total += slots(cosines, allowed, 16.0)[edges].log_softmax(-1).gather(1, wanted[edges, None]).sum()
-    total += predicted.atom[new].log_softmax(-1).gather(1, target.atom[new, None]).sum()
-    spoken = torch.ones_like(edges) if molecule.status == "complete" else edges
-    return float(total + predicted.bond.log_softmax(-1).gather(1, target.bond[:, None])[spoken].sum())
 
 
 def test_drawing_follows_the_generator_and_greedy_needs_none() -> None:
