@@ -1,9 +1,9 @@
 """The contract of a task: data with fixed splits, metrics and a protocol, all under one version number.
 
 A task is one file in `suites/<suite>/tasks/`; the file name is its public name and the first line of its docstring the
-caption. A family of near-equal tasks is one file with a table, one row for each (`suites/runner/table.py`). Most tasks
-derive from the protocol of their kind (`suites/prediction/`, `suites/llm/`), which implements `run`, and state only
-their data.
+caption. A family of near-equal tasks is one file with a table, one row for each (`suites/runner/discovery/table.py`).
+Most tasks derive from the protocol of their kind (`suites/prediction/`, `suites/llm/`), which implements `run`, and
+state only their data.
 """
 
 from abc import ABC, abstractmethod

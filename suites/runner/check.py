@@ -18,8 +18,8 @@ from ..contracts.context import Context
 from ..contracts.method import Method
 from ..contracts.task import Setup
 from ..training.method import TrainedMethod
-from .loading import backbone_loader, load_method, load_task
-from .registry import Entry, entries, find, suites
+from .discovery.loading import backbone_loader, load_method, load_task
+from .discovery.registry import Entry, entries, find, suites
 
 TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")

@@ -11,8 +11,8 @@ from sparsebench.data.errors import DataError
 from sparsebench.reports.record import RecordError
 from sparsebench.reports.store import StoreError
 
+from .discovery.registry import suites
 from .errors import UsageError
-from .registry import suites
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError)
 
@@ -80,7 +80,7 @@ def _selected(
 ):
     from dataclasses import replace
 
-    from .profile import load_profile, narrow
+    from .planning.profile import load_profile, narrow
 
     loaded = load_profile(profile, suite)
     if (method or task or backbone) and len(loaded.plans) != 1:
@@ -128,9 +128,9 @@ def prepare(context: typer.Context, profile: ProfileOption = "quick", suite: Sui
     """Download and verify everything that a profile needs."""
     from sparsebench.data.sources import prepare as prepare_sources
 
-    from .plan import expand
-    from .profile import backbones
-    from .weights import fetch_from_hub
+    from .identity.weights import fetch_from_hub
+    from .planning.plan import expand
+    from .planning.profile import backbones
 
     selected = _selected(profile, _only(context, suite))
     fetch_from_hub(backbones(selected))
@@ -159,8 +159,8 @@ def run(
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     from rich.console import Console
 
-    from .environment import default_workers
-    from .pool import Options
+    from .execution.environment import default_workers
+    from .execution.pool import Options
     from .run import run as run_profile
 
     selected = _selected(profile, _only(context, suite), method, task, backbone, seeds)

@@ -6,7 +6,7 @@ import shutil
 
 from sparsebench.data.cache import cache_root
 
-from .environment import environment
+from .execution.environment import environment
 
 NEEDED_BYTES = 4 << 30
 

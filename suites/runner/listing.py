@@ -4,9 +4,9 @@ import ast
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .discovery.registry import Entry, entries, suites
 from .errors import UsageError, near
-from .profile import Profile, built_in
-from .registry import Entry, entries, suites
+from .planning.profile import Profile, built_in
 
 
 def listing(names: Sequence[str]) -> str:
@@ -71,7 +71,7 @@ def _config_lines(entry: Entry) -> list[str]:
     import dataclasses
 
     from ..contracts.method import Method
-    from .registry import load_class
+    from .discovery.registry import load_class
 
     fields = dataclasses.fields(load_class(entry, Method))
     return [f"    {field.name} = {field.default!r}" for field in fields] or ["    (none)"]
@@ -90,9 +90,9 @@ def plan_text(profile: Profile, folder: Path) -> str:
     """The matrix of a profile, with the state of each cell in the result folder."""
     from sparsebench.reports.store import MARKER, Store
 
-    from .durations import Durations, clock
-    from .environment import default_workers
-    from .plan import compare, count_states, expand, to_run
+    from .execution.environment import default_workers
+    from .planning.durations import Durations, clock
+    from .planning.plan import compare, count_states, expand, to_run
 
     records = Store(folder).open().read_all()[0] if (folder / MARKER).exists() else []
     planned = compare(expand(profile), records)

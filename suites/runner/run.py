@@ -17,17 +17,17 @@ from sparsebench.reports.dataframe import newest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 
-from .cell import Cell
-from .durations import Durations, clock
+from .discovery.validation import build
 from .errors import UsageError
-from .execute import Ended, failure, now
-from .locks import sole_run
-from .plan import Reuse, compare, expand, to_run
-from .pool import Options, run_cells
-from .profile import Profile, backbones
-from .progress import Display
-from .validation import build
-from .weights import fetch_from_hub
+from .execution.execute import Ended, failure, now
+from .execution.locks import sole_run
+from .execution.pool import Options, run_cells
+from .execution.progress import Display
+from .identity.cell import Cell
+from .identity.weights import fetch_from_hub
+from .planning.durations import Durations, clock
+from .planning.plan import Reuse, compare, expand, to_run
+from .planning.profile import Profile, backbones
 
 PLAN_FILE = "plan.json"
 

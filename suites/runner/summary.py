@@ -15,9 +15,9 @@ from sparsebench.reports.store import Problem, Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
+from .discovery.registry import entries, suites
 from .errors import UsageError
-from .older import made_by_older_code
-from .registry import entries, suites
+from .identity.older import made_by_older_code
 from .run import planned_claims, planned_records
 
 SPEED_FILE = "speed.json"

@@ -1,7 +1,7 @@
 """Families that tasks ask for are those that backbones state."""
 
 from sparsebench.suites.molecules.families import ENCODER, GENERATOR
-from sparsebench.suites.runner.registry import entries
+from sparsebench.suites.runner.discovery.registry import entries
 
 
 def test_every_family_has_backbones_and_their_names_tell() -> None:

@@ -3,8 +3,8 @@
 from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.molecules.families import GENERATOR
 from sparsebench.suites.molecules.suite import SUITE
-from sparsebench.suites.runner.loading import load_task
-from sparsebench.suites.runner.registry import entries
+from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.registry import entries
 
 
 def test_groups_with_an_own_baseline_are_those_of_the_generation_tasks() -> None:

@@ -17,8 +17,8 @@ from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.prediction.data import Splits
-from sparsebench.suites.runner.loading import load_task
-from sparsebench.suites.runner.registry import entries, find
+from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.registry import entries, find
 
 
 def parts(splits: Splits) -> tuple:

@@ -8,7 +8,7 @@ from torch import nn
 
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.runner import check
-from sparsebench.suites.runner.registry import entries
+from sparsebench.suites.runner.discovery.registry import entries
 
 CASES = [(name, case.suite) for name in entries("method") for case in check.cases(name)]
 

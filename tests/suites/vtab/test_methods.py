@@ -24,7 +24,7 @@ from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
 from sparsebench.suites.prediction.data import Examples, Splits
 from sparsebench.suites.prediction.task import PredictionTask
-from sparsebench.suites.runner.profile import load_profile
+from sparsebench.suites.runner.planning.profile import load_profile
 from sparsebench.suites.vtab.backbones import timm as timm_backbone
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.suite import SUITE

@@ -15,8 +15,8 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.prediction.data import Examples
 from sparsebench.suites.prediction.task import PredictionTask
-from sparsebench.suites.runner.loading import load_task
-from sparsebench.suites.runner.registry import entries, find
+from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.registry import entries, find
 from sparsebench.suites.vtab.backbones import tiny
 
 

@@ -1,0 +1,1 @@
+"""Cells run in worker processes, and what a record says of it."""

@@ -1,0 +1,149 @@
+"""Run one cell in this process and write its record. Whatever the cell does, its record says how it ended."""
+
+import traceback as tracebacks
+import warnings
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from sparsebench.data.sources import source
+from sparsebench.models.anatomy import UnknownAnatomy, used_describers
+from sparsebench.reports.record import DataInfo, Record, RecordError
+from sparsebench.reports.store import Store
+
+from ...contracts.method import NotApplicable
+from ...contracts.task import Outcome
+from ..discovery.loading import backbone_loader, load_method, load_task
+from ..discovery.registry import Entry
+from ..identity.cell import Cell, cell_entries
+from ..identity.fingerprint import roots, source_tree
+from .environment import environment
+from .scoring import global_seed, score
+
+MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
+KEPT_WARNINGS = 20
+
+
+class UncoveredCodeError(RuntimeError):
+    """A cell ran code that its code hash does not cover."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a cell ended, small enough to send between processes."""
+
+    id: str
+    status: str
+    reason: str | None
+    seconds: float
+    score: str = ""
+
+
+def execute(cell: Cell, folder: Path) -> Ended:
+    """Run `cell`, write its record into the result folder, and say how it ended. Raises only `StoreError`."""
+    started, clock = now(), perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            outcome = _run(cell)
+            record = _success(cell, outcome, started)
+            examples = {name: list(values) for name, values in outcome.examples.items()} or None
+        except Exception as error:  # a cell may fail in any way; the record keeps how
+            record, examples = failure(cell, *_explain(error), started=started, trace=tracebacks.format_exc()), None
+    seconds = perf_counter() - clock
+    record = replace(record, times={**record.times, "total": seconds}, warnings=_lines(caught))
+    try:
+        Store(folder).write(record, examples)
+    except RecordError as error:
+        record = failure(cell, "failed", str(error), started=started, seconds=seconds)
+        Store(folder).write(record, None)
+    return ended(record)
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _run(cell: Cell) -> Outcome:
+    method_entry, task_entry, backbone_entry = entries = cell_entries(cell.info)
+    method = load_method(method_entry, cell.info.config)
+    load = backbone_loader(backbone_entry, cell.info.backbone)
+    with used_describers() as used:
+        outcome = score(cell.info, method, load_task(task_entry), load, cell.device)
+    _check_describers(used, entries)
+    return outcome
+
+
+def _check_describers(used: set[str], entries: tuple[Entry, Entry, Entry]) -> None:
+    """A describer that the code hash does not cover would make the record outlive changes of that describer."""
+    tree = source_tree()
+    covered = {module.name for module in tree.closure(roots(entries, tree))}
+    for name in sorted(used - covered):
+        raise UncoveredCodeError(
+            f"the describer {name} was used, which the hash of this cell's code does not cover: "
+            f"name it in DESCRIBERS in {entries[2].path.name}"
+        )
+
+
+def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
+    return Record(
+        **_common(cell, started),
+        status="ok",
+        metrics=dict(outcome.metrics),
+        main_metric=outcome.main_metric,
+        costs=outcome.costs,
+        times=dict(outcome.times),
+        curves={name: [(float(x), float(y)) for x, y in points] for name, points in outcome.curves.items()},
+        details=dict(outcome.details),
+    )
+
+
+def failure(
+    cell: Cell, status: Any, reason: str, *, started: str, trace: str | None = None, seconds: float = 0.0
+) -> Record:
+    """The record of a cell that gave no score."""
+    return Record(**_common(cell, started), status=status, reason=reason, traceback=trace, times={"total": seconds})
+
+
+def _common(cell: Cell, started: str) -> dict[str, Any]:
+    info = cell.info
+    return {
+        "id": cell.id,
+        "key": cell.key,
+        "code": cell.code,
+        "cell": info,
+        "data": [
+            DataInfo(source=s.name, version=s.version, sha256=s.fingerprint, licence=s.licence)
+            for s in map(source, cell.sources)
+        ],
+        "environment": environment(),
+        "seeds": {"replicate": info.seed, "global": global_seed(info)},
+        "started": started,
+        "finished": now(),
+    }
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """Status and one-line reason of an exception."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotApplicable | UnknownAnatomy):
+        return "n/a", text[:300]
+    if isinstance(error, MemoryError) or any(part in text.lower() for part in MEMORY_MESSAGES):
+        return "oom", f"out of memory: {text}"[:300]
+    return "failed", f"{type(error).__name__}: {text}"[:300]
+
+
+def _lines(caught: list[warnings.WarningMessage]) -> list[str]:
+    lines = dict.fromkeys(f"{w.category.__name__}: {' '.join(str(w.message).split())}"[:300] for w in caught)
+    return list(lines)[:KEPT_WARNINGS]
+
+
+def ended(record: Record) -> Ended:
+    """What a record says of its end."""
+    score = ""
+    if record.status == "ok" and record.main_metric is not None:
+        score = f"{record.main_metric} {record.metrics[record.main_metric].value:.4g}"
+    return Ended(record.id, record.status, record.reason, record.times.get("total", 0.0), score)

@@ -1,0 +1,68 @@
+"""Progress of a run: a live display on a terminal, one plain line per cell elsewhere."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from time import perf_counter
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from ..identity.cell import Cell
+from ..planning.durations import Durations, clock
+from .execute import Ended
+from .pool import Tick
+
+STYLES = {"ok": "green", "n/a": "dim"}
+
+
+class Display(AbstractContextManager):
+    """Shows the cells of a run as they end, and the time left."""
+
+    def __init__(self, console: Console, cells: Sequence[Cell], durations: Durations, workers: int) -> None:
+        self._console, self._durations, self._workers = console, durations, workers
+        self._left = {cell.id: cell for cell in cells}
+        self._total = len(cells)
+        self._progress = Progress(
+            TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), console=console
+        )
+        suites = [cell.info.suite for cell in cells]
+        self._bars = {name: self._progress.add_task(name, total=suites.count(name)) for name in dict.fromkeys(suites)}
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._start = perf_counter()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, tick: Tick) -> None:
+        """Take in what happened since the last tick."""
+        for cell, ended in tick.ended:
+            self._left.pop(cell.id, None)
+            self._progress.advance(self._bars[cell.info.suite])
+            if ended.status == "ok":
+                self._durations.add(cell.info, ended.seconds)
+            if self._live is None or ended.status != "ok":
+                self._console.print(self._line(cell, ended), soft_wrap=True, highlight=False)
+        if self._live:
+            running = [Text(f"  running {cell.title}", style="dim") for cell in tick.running[: self._workers]]
+            self._live.update(Group(self._progress, *running, Text(f"  {self._clock()}")))
+
+    def _line(self, cell: Cell, ended: Ended) -> Text:
+        number = f"[{self._total - len(self._left)}/{self._total}]"
+        outcome = ended.score if ended.status == "ok" else ended.reason or ""
+        line = Text(f"{number} ")
+        line.append(f"{ended.status:<7}", style=STYLES.get(ended.status, "bold red"))
+        return line.append(f" {cell.title}: {outcome} ({ended.seconds:.1f} s; {self._clock()})")
+
+    def _clock(self) -> str:
+        left = self._durations.remaining(self._left.values(), self._workers)
+        passed = clock(perf_counter() - self._start)
+        return f"{passed} passed, about {clock(left)} left" if left is not None else f"{passed} passed"

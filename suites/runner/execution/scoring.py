@@ -1,0 +1,42 @@
+"""The score of a cell from its method, its task and its backbone.
+
+The code hash of every cell covers this file: the seeds of the global generators, the context, the device. Records,
+errors and time limits stand around a score and are elsewhere, so that a change there makes no record stale.
+"""
+
+import random
+
+import numpy as np
+import torch
+
+from sparsebench.reports.record import CellInfo
+
+from ...contracts.budget import Budget
+from ...contracts.context import Context
+from ...contracts.costs import reset_peak_rss
+from ...contracts.method import Method
+from ...contracts.seeds import derive_seed
+from ...contracts.task import LoadBackbone, Outcome, Task
+
+
+def score(info: CellInfo, method: Method, task: Task, load_backbone: LoadBackbone, device: str) -> Outcome:
+    """Run one cell on a kind of device."""
+    seed = global_seed(info)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    reset_peak_rss()
+    context = Context(
+        suite=info.suite,
+        task=info.task,
+        seed=info.seed,
+        budget=Budget(**info.budget),
+        dtype=getattr(torch, info.dtype),
+        device=torch.device(device),
+    )
+    return task.run(method, load_backbone, context)
+
+
+def global_seed(info: CellInfo) -> int:
+    """What the global generators (dropout, libraries) start from; the same for every method of a task and seed."""
+    return derive_seed(info.suite, info.task, info.seed, "global")

@@ -1,0 +1,105 @@
+"""The hash of what a cell runs, so that a run that goes on never crosses a change of the code.
+
+It covers the files that a score passes through (`closure`), the versions of the suite's libraries, where the declared
+data sources have their files, the switches in the environment that this code reads, and the kind of device. The
+number of threads and the model of the processor are not in it: they change the last digits at most, and records name
+them.
+"""
+
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError, version
+
+from sparsebench.data.sources import source
+
+from ..discovery.closure import DESCRIBERS, Tree
+from ..discovery.modules import Module
+from ..discovery.registry import Entry
+from ..errors import UsageError, near
+
+EXECUTION = "sparsebench.suites.runner.execution.scoring"
+"""What brings method, task and backbone together; all the rest of the runner stands around the score."""
+SWITCH = re.compile(r"SPARSEBENCH_[A-Z0-9_]+")
+PLACES = ("SPARSEBENCH_CACHE", "SPARSEBENCH_OFFLINE")
+"""Variables that say where things are, not what is computed."""
+
+
+def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str, tree: Tree | None = None) -> str:
+    """Hash of what a method, a task and a backbone run (16 hex digits).
+
+    Args:
+        entries: the three of them.
+        versions: the versions of the libraries whose change can change a score.
+        device: the kind of device.
+        tree: where the source files are; those of this installation unless given.
+
+    Raises:
+        UsageError: the backbone's file names a describer that there is not.
+    """
+    tree = tree or source_tree()
+    modules = tree.closure(roots(entries, tree))
+    parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
+    rows = {entry.module: entry for entry in entries if _is_one_row(entry, modules)}
+    for module in modules:
+        code = module.code if module.name not in rows else module.code_around_table
+        parts.append(f"{module.name} {code}")
+    parts += [f"{name} {sorted(entry.row_fields.items())}" for name, entry in rows.items()]
+    parts += sorted({f"{path.name} {tree.checksum(path)}" for module in modules for path in tree.data(module)})
+    parts += [f"{name}={os.environ.get(name, '')}" for name in sorted(_switches(modules))]
+    parts += [f"{name} {sorted(source(name).paths.items())}" for entry in entries for name in entry.sources]
+    parts.append(f"device {device}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def source_tree() -> Tree:
+    """The source files as this process first finds them."""
+    return Tree()
+
+
+def roots(entries: Iterable[Entry], tree: Tree) -> tuple[str, ...]:
+    """The modules that a cell of these entries starts from. Raises `UsageError` for an unknown describer."""
+    found = [EXECUTION]
+    for entry in entries:
+        found += [entry.module, *_describers(entry, tree)]
+    return tuple(found)
+
+
+def _is_one_row(entry: Entry, modules: Iterable[Module]) -> bool:
+    """Whether no other row of the entry's table can change what it does: no code reads the table."""
+    if entry.row is None:
+        return False
+    for module in modules:
+        reads = module.reads_its_table if module.name == entry.module else False
+        if reads or any(taken.module == entry.module for taken in module.imports):
+            return False
+    return True
+
+
+@functools.cache
+def installed(distribution: str) -> str:
+    """The installed version of a distribution, or "absent"."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _describers(entry: Entry, tree: Tree) -> Iterator[str]:
+    """The describers that a backbone's file names, by name or by pattern (`DESCRIBERS = ("hf_*",)`)."""
+    known = [name.rpartition(".")[2] for name in tree.submodules(DESCRIBERS)]
+    for pattern in entry.constant("DESCRIBERS", ()):
+        matching = [name for name in known if fnmatch(name, pattern)]
+        if not matching:
+            raise UsageError(f"backbone {entry.name!r} names the describer {pattern!r}{near(pattern, known)}")
+        yield from (f"{DESCRIBERS}.{name}" for name in matching)
+
+
+def _switches(modules: Iterable[Module]) -> set[str]:
+    """Environment variables of ours that these modules name and that may change a number."""
+    named = {text for module in modules for text in module.strings if SWITCH.fullmatch(text)}
+    return named.difference(PLACES)

@@ -1,0 +1,49 @@
+"""The weights on this machine that a backbone's argument names, and what identifies them.
+
+`hf:FOLDER` names every file below the folder but hidden ones (weights in any format, configuration, tokenizer),
+`timm:NAME@FILE` that file, `hf:OWNER/NAME@REVISION` a commit of the hub. A hub name that is not here yet is
+"unpinned" until `prepare` or `run` fetches it.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sparsebench.data import hub
+from sparsebench.data.cache import sha256_of
+
+from ..discovery.closure import files_below
+from ..discovery.registry import Entry
+
+UNPINNED = "unpinned"
+
+
+def weight_files(backbone: str) -> dict[str, Path]:
+    """The files that the argument of `name:argument` names, by their names below what it names."""
+    argument = backbone.partition(":")[2]
+    for text in (argument, argument.partition("@")[2]):
+        place = Path(text).expanduser() if text else None
+        if place is not None and place.is_file():
+            return {place.name: place}
+        if place is not None and place.is_dir():
+            return {str(path.relative_to(place)): path for path in files_below(place)}
+    return {}
+
+
+def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:
+    """Checksums of the files that the argument names, or the commit of a hub name."""
+    files = weight_files(backbone)
+    if not files and _is_on_hub(entry, backbone):
+        return {"commit": hub.commit(backbone.partition(":")[2]) or UNPINNED}
+    return {name: sha256_of(path) for name, path in files.items()}
+
+
+def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> None:
+    """Fetch the hub names that are not on this machine, so that their commits are known. Raises `DataError`."""
+    for entry, backbone in backbones:
+        argument = backbone.partition(":")[2]
+        if not weight_files(backbone) and _is_on_hub(entry, backbone) and hub.commit(argument) is None:
+            hub.fetch(argument)
+
+
+def _is_on_hub(entry: Entry, backbone: str) -> bool:
+    return bool(backbone.partition(":")[2]) and entry.constant("HUB", False)

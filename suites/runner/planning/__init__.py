@@ -1,0 +1,1 @@
+"""From a profile to cells, and what is already done of them."""

@@ -1,0 +1,65 @@
+"""From a profile to cells, and what the result folder already holds of them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sparsebench.reports.record import Record
+
+from ..identity.cell import Cell
+from .plan_cache import remembered
+from .profile import Profile
+
+State = Literal["done", "missing", "stale", "failed", "n/a"]
+Reuse = Literal["missing", "always", "never", "only"]
+
+
+def expand(profile: Profile) -> list[Cell]:
+    """All cells of a profile, those of one row, backbone and seed side by side. Raises `UsageError`."""
+    return remembered(profile, _expand)
+
+
+def _expand(profile: Profile) -> Iterator[Cell]:
+    from .expansion import cells_of
+
+    return cells_of(profile)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell and its state in the result folder."""
+
+    cell: Cell
+    state: State
+
+
+def compare(cells: Iterable[Cell], records: Sequence[Record]) -> list[Planned]:
+    """The state of each cell: `stale` if only other code ever ran it, `failed` if it ended without a score."""
+    status = {record.id: record.status for record in records}
+    keys = {record.key for record in records}
+    return [Planned(cell, _state(cell, status, keys)) for cell in cells]
+
+
+def _state(cell: Cell, status: Mapping[str, str], keys: set[str]) -> State:
+    if cell.reason:
+        return "n/a"
+    if cell.id in status:
+        return {"ok": "done", "n/a": "n/a"}.get(status[cell.id], "failed")  # type: ignore[return-value]
+    return "stale" if cell.key in keys else "missing"
+
+
+def to_run(planned: Iterable[Planned], reuse: Reuse) -> list[Cell]:
+    """The cells to run: without a score from this very code (missing), without any record (always), all, or none."""
+    states = {
+        "missing": ("missing", "stale", "failed"),
+        "always": ("missing",),
+        "never": ("missing", "stale", "failed", "done"),
+        "only": (),
+    }[reuse]
+    return [entry.cell for entry in planned if entry.state in states]
+
+
+def count_states(planned: Iterable[Planned]) -> dict[State, int]:
+    """How many cells are in each state."""
+    return dict(Counter(entry.state for entry in planned))

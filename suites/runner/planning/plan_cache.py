@@ -1,0 +1,115 @@
+"""The cells of the last plan of each profile, kept so that planning again imports no method and no torch.
+
+A file holds the cells and the state of all that they depend on: the profile, every file of ours, of plug-ins and of
+backbones (path, size, times of change), library versions, our environment variables and the kind of device. If
+anything differs, or the file cannot be read, the profile is expanded anew.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from sparsebench.data.cache import cache_root
+from sparsebench.reports.record import CellInfo
+
+from ..discovery.closure import HOME, files_below, places
+from ..discovery.registry import suite
+from ..identity.cell import Cell, digest
+from ..identity.device import device_kind
+from ..identity.fingerprint import installed
+from ..identity.weights import weight_files, weights_identity
+from .profile import Profile, backbones
+
+FOLDERS = ("models", "data", "suites", "reports")
+RESULTS = HOME / "reports" / "results"
+GROUPS = ("sparsebench.methods", "sparsebench.tasks", "sparsebench.backbones")
+SETTLED_SECONDS = 2.0
+"""A file may change twice within one tick of its clock: what is younger than this is not relied on."""
+
+
+def remembered(profile: Profile, expand: Callable[[Profile], Iterable[Cell]]) -> list[Cell]:
+    """The cells of a profile: those of the last plan if nothing changed, else what `expand` gives, which is kept."""
+    plugins = _plugins()
+    files = {path: path.stat() for path in _files(profile, plugins)}
+    state = digest([_settings(profile, plugins), [_stamp(path, stat) for path, stat in files.items()]])
+    path = cache_root() / "plans" / f"{digest([str(HOME), repr(profile)])}.json"
+    found = _read(path, state)
+    if found is None:
+        text = json.dumps([dataclasses.asdict(cell) for cell in expand(profile)])
+        if max(stat.st_ctime for stat in files.values()) < _process_start() - SETTLED_SECONDS:
+            _write(path, state, text)
+        found = _cells(text)
+    return found
+
+
+def _settings(profile: Profile, plugins: Iterable[EntryPoint]) -> list[Any]:
+    """All that cells depend on but the content of files."""
+    libraries = sorted({name for plan in profile.plans for name in suite(plan.suite).libraries})
+    variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("SPARSEBENCH_"))
+    named = sorted((point.group, point.name, point.value) for point in plugins)
+    commits = [weights_identity(entry, name) for entry, name in backbones(profile) if not weight_files(name)]
+    return [sys.version, device_kind(), [installed(name) for name in libraries], variables, named, commits]
+
+
+def _files(profile: Profile, plugins: Iterable[EntryPoint]) -> Iterator[Path]:
+    """Our own files, those of plug-ins, and the weights that backbones name."""
+    for folder in FOLDERS:
+        yield from (path for path in files_below(HOME / folder) if RESULTS not in path.parents)
+    for top in sorted({point.value.partition(".")[0] for point in plugins}):
+        for place in places(top):
+            yield from files_below(place) if place.is_dir() else [place.with_suffix(".py")]
+    for _, name in backbones(profile):
+        yield from weight_files(name).values()
+
+
+def _plugins() -> list[EntryPoint]:
+    found: list[EntryPoint] = []
+    for group in GROUPS:
+        found += entry_points(group=group)
+    return found
+
+
+def _stamp(path: Path, stat: os.stat_result) -> list[Any]:
+    return [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _process_start() -> float:
+    """When this process began: modules that it has imported may be older than the files are now."""
+    import psutil
+
+    return psutil.Process().create_time()
+
+
+def _read(path: Path, state: str) -> list[Cell] | None:
+    """The cells that a file holds for this state; None if it holds others, or is broken."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["state"] == state and content["check"] == digest(content["cells"]):
+            return _cells(content["cells"])
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, state: str, cells: str) -> None:
+    content = json.dumps({"state": state, "check": digest(cells), "cells": cells})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # a plan needs no cache: where it cannot be kept, the next one takes longer
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(path)
+
+
+def _cells(text: str) -> list[Cell]:
+    found = []
+    for fields in json.loads(text):
+        info = CellInfo(**fields.pop("info"))
+        sources = tuple(fields.pop("sources"))
+        found.append(Cell(info=info, sources=sources, **fields))
+    return found

@@ -1,0 +1,235 @@
+"""Profiles: which rows, tasks, seeds and budgets to run. Built in, or a user's YAML file.
+
+A built-in profile is one file per suite, `suites/<suite>/profiles/<name>.yaml`. A user's file maps suites to the same
+content:
+
+    vtab:
+      seeds: 3
+      budget: {epochs: 8}
+      backbones: ["efficientnet_lite0:64"]
+      methods: [linear_probe, {name: adapter, config: {rank: 8}}]
+      tasks: [fashion_mnist, {name: digits, budget: {epochs: 4}}]
+
+A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.claims.Claim`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from sparsebench.reports.claims import Claim
+
+from ..discovery.registry import ROOT, Entry, find, suite
+from ..errors import UsageError, near
+
+DTYPES = ("float32", "bfloat16", "float64")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method and its config as one row of the table."""
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    """What the tables call the row; made from name and config if not given."""
+    backbones: tuple[str, ...] = ()
+    """Restricts the row to these backbones of the suite's list."""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            config = ", ".join(f"{key}={value}" for key, value in sorted(self.config.items()))
+            object.__setattr__(self, "label", f"{self.name}({config})" if config else self.name)
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task and what differs there from the suite's budget."""
+
+    name: str
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    """Restricts the task to the rows with these labels."""
+    seeds: int | None = None
+    """Seeds of this task alone; None takes the suite's."""
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """One suite's part of a profile."""
+
+    suite: str
+    methods: tuple[Row, ...]
+    tasks: tuple[TaskRow, ...]
+    backbones: tuple[str, ...]
+    seeds: int = 3
+    dtype: str = "float32"
+    timeout: float = 1800.0
+    """Seconds that one cell may take."""
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named list of suite plans."""
+
+    name: str
+    plans: tuple[SuitePlan, ...]
+
+
+def backbones(profile: Profile) -> list[tuple[Entry, str]]:
+    """The backbones of a profile, each with its entry. Raises `UsageError` for an unknown one."""
+    names = {(plan.suite, name) for plan in profile.plans for name in plan.backbones}
+    return [(find("backbone", name, owner), name) for owner, name in sorted(names)]
+
+
+def built_in() -> dict[str, tuple[str, ...]]:
+    """Names of the built-in profiles and the suites that have them."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(ROOT.glob("*/profiles/*.yaml")):
+        found.setdefault(path.stem, []).append(path.parents[1].name)
+    return {name: tuple(owners) for name, owners in sorted(found.items())}
+
+
+def load_profile(name: str, only: Sequence[str] = ()) -> Profile:
+    """The built-in profile `name`, or the YAML file `name`; `only` restricts the suites. Raises `UsageError`."""
+    for wanted in only:
+        suite(wanted)
+    if name.endswith((".yaml", ".yml")):
+        sections = _read(Path(name))
+        for key in sections:
+            suite(key)
+    elif name in built_in():
+        sections = {owner: _read(ROOT / owner / "profiles" / f"{name}.yaml") for owner in built_in()[name]}
+    else:
+        raise UsageError(f"unknown profile {name!r}{near(name, built_in())}; a file of yours must end in .yaml")
+    plans = tuple(_plan(key, section) for key, section in sections.items() if not only or key in only)
+    if not plans:
+        raise UsageError(f"profile {name!r} has nothing for {', '.join(only)}; it covers: {', '.join(sections)}")
+    return Profile(Path(name).stem, plans)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return _mapping(content, str(path))
+
+
+def _plan(name: str, section: Any) -> SuitePlan:
+    given = _checked(section, SuitePlan, f"suite {name!r}", leave_out=("suite",))
+    for key in ("methods", "tasks", "backbones"):
+        if not isinstance(given.get(key), list) or not given[key]:
+            raise UsageError(f"suite {name!r}: {key!r} must be a list with at least one entry")
+    rows = tuple(_row(item, Row, f"suite {name!r}, methods") for item in given.pop("methods"))
+    tasks = tuple(_row(item, TaskRow, f"suite {name!r}, tasks") for item in given.pop("tasks"))
+    _check_values(name, given, rows)
+    labels = [row.label for row in rows]
+    for task in tasks:
+        if task.seeds is not None and (not isinstance(task.seeds, int) or task.seeds < 1):
+            where = f"suite {name!r}: seeds of {task.name!r}"
+            raise UsageError(f"{where} must be a whole number from 1, not {task.seeds!r}")
+        _known(f"suite {name!r}: task {task.name!r}", "row", task.rows, labels)
+    backbones = tuple(map(str, given.pop("backbones")))
+    known = {"row": labels, "task": [task.name for task in tasks], "backbone": backbones}
+    claims = tuple(_claim(name, item, known, rows) for item in given.pop("claims", ()))
+    return SuitePlan(suite=name, methods=rows, tasks=tasks, backbones=backbones, claims=claims, **given)
+
+
+def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Sequence[Row]) -> Claim:
+    """A claim about rows, tasks and a backbone that the plan has."""
+    from ..discovery.validation import build
+
+    where = f"suite {name!r}, claims"
+    given = _mapping(item, where)
+    missing = [key.name for key in fields(Claim) if key.default is MISSING and key.name not in {*given, "suite"}]
+    if missing:
+        raise UsageError(f"{where}: {given.get('id', 'a claim')} has no {' and no '.join(map(repr, missing))}")
+    claim = build(Claim, {**given, "suite": name}, where)
+    if len(claim.rows) < 2:
+        raise UsageError(f"{where}: {claim.id} must name two rows or more to compare, not {list(claim.rows)}")
+    _known(f"{where}: {claim.id}", "row", claim.rows, known["row"])
+    _known(f"{where}: {claim.id}", "task", claim.tasks, known["task"])
+    if claim.backbone:
+        _known(f"{where}: {claim.id}", "backbone", [claim.backbone], known["backbone"])
+    _check_backbones(f"{where}: {claim.id}", claim, known["backbone"], rows)
+    return claim
+
+
+def _check_backbones(where: str, claim: Claim, listed: Sequence[str], rows: Sequence[Row]) -> None:
+    """Without a backbone of its own, a claim is about rows that run on one backbone each."""
+    for row in rows:
+        places = row.backbones or listed
+        if not claim.backbone and row.label in claim.rows and len(places) > 1:
+            raise UsageError(f"{where} names no backbone, and the row {row.label!r} runs on {', '.join(places)}")
+
+
+def _known(where: str, kind: str, named: Sequence[str], listed: Sequence[str]) -> None:
+    for name in named:
+        if name not in listed:
+            raise UsageError(f"{where} names the {kind} {name!r}, which is not listed{near(name, listed)}")
+
+
+def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> None:
+    labels = [row.label for row in rows]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"suite {name!r}: two rows have the label {label!r}: give one of them another `label`")
+    if given.get("dtype", DTYPES[0]) not in DTYPES:
+        raise UsageError(f"suite {name!r}: unknown dtype {given['dtype']!r}{near(str(given['dtype']), DTYPES)}")
+    if not isinstance(given.get("seeds", 1), int) or given.get("seeds", 1) < 1:
+        raise UsageError(f"suite {name!r}: seeds must be a whole number from 1, not {given['seeds']!r}")
+    if not isinstance(given.get("timeout", 1), int | float) or given.get("timeout", 1) <= 0:
+        raise UsageError(f"suite {name!r}: timeout must be a number of seconds above 0, not {given['timeout']!r}")
+    for row in rows:
+        _known(f"suite {name!r}: row {row.label!r}", "backbone", row.backbones, given["backbones"])
+
+
+def _row(item: Any, kind: type, where: str) -> Any:
+    if isinstance(item, str):
+        return kind(item)
+    given = _checked(item, kind, where)
+    if "name" not in given:
+        raise UsageError(f"{where}: an entry without `name`: {item!r}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+
+
+def _checked(section: Any, kind: type, where: str, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    known = [entry.name for entry in fields(kind) if entry.name not in leave_out]
+    section = _mapping(section, where)
+    for key in section:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
+    for key in ("config", "budget"):
+        _mapping(section.get(key, {}), f"{where}, {key}")
+    return dict(section)
+
+
+def _mapping(content: Any, where: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UsageError(f"{where}: must be a mapping of keys to values, not {type(content).__name__}")
+    return content
+
+
+def narrow(
+    plan: SuitePlan, methods: Sequence[str], tasks: Sequence[str], backbones: Sequence[str], seeds: int | None
+) -> SuitePlan:
+    """The plan with only these rows, tasks, backbones and seeds; what it does not list is added with its defaults."""
+    rows = tuple(row for row in plan.methods if {row.name, row.label} & set(methods))
+    listed = {row.name for row in rows} | {row.label for row in rows}
+    rows += tuple(Row(name) for name in methods if name not in listed)
+    known = {row.name: row for row in plan.tasks}
+    return replace(
+        plan,
+        methods=tuple(replace(row, backbones=()) if backbones else row for row in rows or plan.methods),
+        tasks=tuple(replace(known.get(name, TaskRow(name)), rows=()) for name in tasks) or plan.tasks,
+        backbones=tuple(backbones) or plan.backbones,
+        seeds=seeds or plan.seeds,
+    )

@@ -1,0 +1,31 @@
+"""Methods, tasks, backbones and budgets as objects."""
+
+import pytest
+import torch
+
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.runner.discovery.loading import backbone_loader, budget_fields, load_budget, load_method
+from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.runner.errors import UsageError
+
+
+def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_stay() -> None:
+    assert budget_fields(Budget()).keys() == {"epochs", "batch_size", "test_examples", "calibration_examples"}
+    few = load_budget({"epochs": 3}, {"train_fraction": 0.1})
+    assert budget_fields(few)["train_fraction"] == 0.1 and Budget(**budget_fields(few)) == few
+    with pytest.raises(UsageError, match=r"train_fraction=0\.0 must lie in"):
+        load_budget({"train_fraction": 0})
+
+
+def test_a_config_of_the_wrong_type_names_the_method() -> None:
+    assert load_method(find("method", "lora"), {"rank": 3}).rank == 3  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="method 'lora': rank is 'many'"):
+        load_method(find("method", "lora"), {"rank": "many"})
+
+
+def test_what_stands_behind_the_colon_is_the_backbones_argument() -> None:
+    entry = find("backbone", "gin:16x2", "molecules")
+    body = backbone_loader(entry, "gin:16x2")(torch.Generator().manual_seed(0))
+    assert body.width == 16
+    with pytest.raises(ValueError, match="wants width x layers"):
+        backbone_loader(entry, "gin:16")(torch.Generator())

@@ -1,0 +1,37 @@
+"""Values of a user as a dataclass: what is wrong is said in one line."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from sparsebench.suites.runner.discovery.validation import build
+from sparsebench.suites.runner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Options:
+    rank: int = 1
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rank > 9:
+            raise ValueError("rank is at most 9")
+
+
+def test_values_are_converted() -> None:
+    assert build(Options, {"rank": 2, "names": ["a", "b"]}, "here") == Options(2, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rnk": 1}, "here: unknown key 'rnk'; did you mean rank"),
+        ({"rank": "x"}, "here: rank is 'x'"),
+        ({"names": ["a", 1]}, r"here: names\.1 is 1"),
+        ({"rank": 10}, "rank is at most 9"),
+    ],
+)
+def test_mistakes(values: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        build(Options, values, "here")
+    assert "\n" not in str(caught.value)

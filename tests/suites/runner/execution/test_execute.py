@@ -1,0 +1,56 @@
+"""A cell that runs code outside of its code hash fails, and what surrounds a score is no part of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from timm.models.vision_transformer import VisionTransformer
+
+from sparsebench.models import anatomy
+from sparsebench.models.anatomy import register_describer
+from sparsebench.models.describers import timm_vit
+from sparsebench.reports.store import Store
+from sparsebench.suites.runner.execution.execute import execute
+from sparsebench.suites.runner.identity.cell import Cell
+from sparsebench.suites.runner.planning.expansion import cells_of
+from sparsebench.suites.runner.planning.profile import Profile, Row, SuitePlan, TaskRow
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    plan = SuitePlan(
+        suite="vtab",
+        methods=(Row("linear_probe"),),
+        tasks=(TaskRow("synthetic"),),
+        backbones=("tiny",),
+        seeds=1,
+        budget={"epochs": 1, "test_examples": 16},
+    )
+    (found,) = cells_of(Profile("mine", (plan,)))
+    return found
+
+
+def run(cell: Cell, folder: Path):
+    ended = execute(cell, Store(folder).create().folder)
+    return Store(folder).read(ended.id)
+
+
+def test_a_describer_of_the_backbones_family_is_covered(cell: Cell, tmp_path: Path) -> None:
+    record = run(cell, tmp_path)
+    assert record.status == "ok", record.reason
+
+
+def test_a_describer_from_elsewhere_fails_the_cell(cell: Cell, tmp_path: Path, monkeypatch) -> None:
+    def describe_mine(model):
+        return timm_vit.describe(model)
+
+    monkeypatch.setattr(anatomy, "_registered", list(anatomy._registered))
+    register_describer(VisionTransformer, describe_mine)
+    record = run(cell, tmp_path)
+    assert record.status == "failed"
+    assert __name__ in str(record.reason) and "name it in DESCRIBERS in tiny.py" in str(record.reason)
+
+
+def test_the_cell_says_on_which_device(cell: Cell, tmp_path: Path) -> None:
+    record = run(replace(cell, device="nowhere"), tmp_path)
+    assert record.status == "failed" and "nowhere" in str(record.reason)

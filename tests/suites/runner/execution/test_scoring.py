@@ -1,0 +1,55 @@
+"""What a task gets from the cell: seeds that no method is an axis of, the context, the device."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparsebench.reports.record import CellInfo
+from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.runner.execution.scoring import global_seed, score
+
+INFO = CellInfo(
+    suite="llm",
+    suite_version="1",
+    task="toy",
+    task_version="1",
+    group="",
+    method="dense",
+    label="dense",
+    config={},
+    backbone="tiny",
+    seed=3,
+    budget={"epochs": 2, "batch_size": 4},
+    dtype="bfloat16",
+)
+
+
+class Recorder:
+    """A task that keeps what it is given, and draws from the global generators."""
+
+    def run(self, method: Any, load_backbone: Any, context: Any) -> Any:
+        self.context = context
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+def drawn(info: CellInfo) -> Any:
+    return score(info, Dense(), Recorder(), None, "cpu")  # type: ignore[arg-type]
+
+
+def test_the_context_is_that_of_the_cell() -> None:
+    task = Recorder()
+    score(INFO, Dense(), task, None, "cpu")  # type: ignore[arg-type]
+    context = task.context
+    assert (context.suite, context.task, context.seed, context.budget.epochs) == ("llm", "toy", 3, 2)
+    assert (context.dtype, context.device) == (torch.bfloat16, torch.device("cpu"))
+
+
+def test_global_generators_start_from_task_and_seed_alone() -> None:
+    first = drawn(INFO)
+    torch.rand(7)
+    assert drawn(INFO) == first == drawn(replace(INFO, method="lora", label="x", backbone="y", budget={}))
+    assert not set(drawn(replace(INFO, seed=4))) & set(first)
+    assert global_seed(replace(INFO, task="other")) != global_seed(INFO)

@@ -1,0 +1,57 @@
+"""The key of a cell: what it is, without what it is called."""
+
+from dataclasses import replace
+
+from sparsebench.reports.record import CellInfo
+from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.runner.identity.cell import Cell, cell_entries, cell_key, entry_sources, record_id
+
+INFO = CellInfo(
+    suite="molecules",
+    suite_version="1",
+    task="freesolv",
+    task_version="1",
+    group="a",
+    method="linear_probe",
+    label="probe",
+    config={"rate": 1},
+    backbone="ecfp4",
+    seed=0,
+    budget={"epochs": 1},
+    dtype="float32",
+)
+
+
+def test_everything_but_label_and_group_is_in_the_key() -> None:
+    key = cell_key(INFO, ())
+    assert cell_key(replace(INFO, label="other", group="b"), ()) == key
+    changes = [
+        {"suite_version": "2"},
+        {"task": "bace"},
+        {"task_version": "2"},
+        {"method": "random_forest"},
+        {"config": {"rate": 2}},
+        {"backbone": "gin"},
+        {"seed": 1},
+        {"budget": {"epochs": 2}},
+        {"dtype": "bfloat16"},
+    ]
+    keys = {cell_key(replace(INFO, **change), ()) for change in changes}
+    assert len(keys) == len(changes) and key not in keys
+    assert cell_key(INFO, ("moleculenet",)) != key
+
+
+def test_the_name_of_a_record_is_key_and_code() -> None:
+    cell = Cell(info=INFO, key="k", code="c", device="cpu", timeout=1.0, sources=())
+    assert cell.id == record_id("k", "c") != record_id("c", "k")
+    assert cell.title == "molecules/freesolv probe on ecfp4 seed 0"
+
+
+def test_entries_and_their_sources() -> None:
+    entries = cell_entries(INFO)
+    assert entries == (
+        find("method", "linear_probe"),
+        find("task", "freesolv", "molecules"),
+        find("backbone", "ecfp4", "molecules"),
+    )
+    assert set(entry_sources(entries)) == set(entries[1].sources)

@@ -1,0 +1,76 @@
+"""Of how many records the code has changed since."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sparsebench.reports.record import Record
+from sparsebench.reports.store import Store
+from sparsebench.suites.runner.execution.execute import failure
+from sparsebench.suites.runner.identity import older
+from sparsebench.suites.runner.identity.older import made_by_older_code
+from sparsebench.suites.runner.planning.expansion import cells_of
+from sparsebench.suites.runner.planning.profile import Profile, load_profile
+from sparsebench.suites.runner.run import write_plan
+from sparsebench.suites.runner.summary import write_report
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    """Two rows of the molecules suite, one of which cannot run on every task."""
+    loaded = load_profile("smoke", ["molecules"])
+    rows = [row for row in loaded.plans[0].methods if row.name in ("linear_probe", "dense")]
+    return replace(loaded, plans=(replace(loaded.plans[0], methods=tuple(rows), claims=()),))
+
+
+@pytest.fixture(scope="module")
+def records(profile: Profile) -> list[Record]:
+    found = []
+    for cell in cells_of(profile):
+        found.append(failure(cell, "n/a" if cell.reason else "failed", "why", started="2026-01-01T00:00:00+00:00"))
+    return found
+
+
+def test_records_of_this_code_are_none(records: list[Record]) -> None:
+    assert {record.status for record in records} == {"failed", "n/a"}
+    assert made_by_older_code(records) == 0
+
+
+def test_changed_code_and_what_is_gone_count_but_pairs_that_cannot_run_do_not(records: list[Record]) -> None:
+    scored = [record for record in records if record.status != "n/a"]
+    changed = [replace(record, id="0" * 16, code="1" * 16) for record in records]
+    assert made_by_older_code(changed) == len(scored)
+    gone = replace(scored[0], cell=replace(scored[0].cell, method="was_once_a_method"))
+    assert made_by_older_code([gone, *scored]) == 1
+
+
+def test_the_machine_that_a_record_was_made_on_is_not_asked_about(records: list[Record], monkeypatch) -> None:
+    monkeypatch.setattr(older, "installed", lambda name: "another version")
+    assert made_by_older_code(records) == 0
+    scored = next(record for record in records if record.status != "n/a")
+    libraries = {**scored.environment["libraries"], "torch": "1.0"}
+    moved = replace(scored, environment={**scored.environment, "libraries": libraries})
+    assert made_by_older_code([moved]) == 1  # it says torch 1.0, but its name was made with another version
+
+
+def test_the_report_says_how_many(profile: Profile, records: list[Record], tmp_path: Path, capsys) -> None:
+    store = Store(tmp_path).create()
+    changed = [replace(record, id=f"{number:016x}", code="1" * 16) for number, record in enumerate(records)]
+    for record in changed:
+        store.write(record, None)
+    count = made_by_older_code(changed)
+    write_report(tmp_path, tmp_path / "report")
+    sentence = f"{count} of {count} records were made by older code"
+    assert sentence in capsys.readouterr().out
+    assert sentence in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_report_of_todays_code_says_nothing(profile: Profile, records: list[Record], tmp_path: Path, capsys) -> None:
+    store = Store(tmp_path).create()
+    for record in records:
+        store.write(record, None)
+    write_plan(profile, list(cells_of(profile)), tmp_path, "missing")
+    write_report(tmp_path, tmp_path / "report")
+    assert "older code" not in capsys.readouterr().out
+    assert "older code" not in (tmp_path / "report" / "index.html").read_text()

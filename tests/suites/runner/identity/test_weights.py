@@ -1,0 +1,83 @@
+"""What identifies the weights that a backbone's argument names."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsebench.data import hub
+from sparsebench.reports.record import CellInfo
+from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.runner.identity import cell
+from sparsebench.suites.runner.identity.cell import cell_key
+from sparsebench.suites.runner.identity.weights import fetch_from_hub, weight_files, weights_identity
+
+HF = find("backbone", "hf", "llm")
+TIMM = find("backbone", "timm", "vtab")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("config.json", "pytorch_model.bin", "tokenizer/vocab.txt", ".git/HEAD"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def test_every_file_of_a_folder_counts_but_hidden_ones(folder: Path) -> None:
+    before = weights_identity(HF, f"hf:{folder}")
+    assert set(before) == {"config.json", "pytorch_model.bin", "tokenizer/vocab.txt"}
+    for name in before:
+        text = (folder / name).read_text()
+        (folder / name).write_text("another")
+        assert {key for key, value in weights_identity(HF, f"hf:{folder}").items() if value != before[key]} == {name}
+        (folder / name).write_text(text)
+    (folder / ".git" / "HEAD").write_text("another")
+    assert weights_identity(HF, f"hf:{folder}") == before
+    (folder / "tokenizer" / "merges.txt").write_text("")
+    assert weights_identity(HF, f"hf:{folder}").keys() == before.keys() | {"tokenizer/merges.txt"}
+
+
+def test_a_file_behind_the_at_sign(folder: Path) -> None:
+    file = folder / "config.json"
+    assert weight_files(f"timm:vit_tiny_patch16_224@{file}") == {"config.json": file}
+    assert weights_identity(TIMM, "timm:vit_tiny_patch16_224") == {}
+    assert weights_identity(find("backbone", "gin", "molecules"), "gin:64x3") == {}
+
+
+def test_a_folder_may_hold_an_at_sign(tmp_path: Path) -> None:
+    (tmp_path / "model@2").mkdir()
+    (tmp_path / "model@2" / "config.json").write_text("{}")
+    assert weight_files(f"hf:{tmp_path / 'model@2'}").keys() == {"config.json"}
+
+
+def test_a_hub_name_is_its_commit_here(monkeypatch) -> None:
+    commits = {"owner/name": "a" * 40}
+    fetched = []
+    monkeypatch.setattr(hub, "commit", commits.get)
+    monkeypatch.setattr(hub, "fetch", fetched.append)
+    assert weights_identity(HF, "hf:owner/name") == {"commit": "a" * 40}
+    assert weights_identity(HF, "hf:owner/other") == {"commit": "unpinned"}
+    assert weights_identity(TIMM, "timm:vit_tiny_patch16_224") == {}
+    fetch_from_hub([(HF, "hf:owner/name"), (HF, "hf:owner/other"), (TIMM, "timm:vit_tiny_patch16_224")])
+    assert fetched == ["owner/other"]
+
+
+def test_other_weights_are_another_cell(folder: Path) -> None:
+    info = CellInfo(
+        suite="llm",
+        suite_version="1",
+        task="synthetic",
+        task_version="1",
+        group="",
+        method="dense",
+        label="dense",
+        config={},
+        backbone=f"hf:{folder}",
+        seed=0,
+        budget={},
+        dtype="float32",
+    )
+    before = cell_key(info, ())
+    (folder / "tokenizer" / "vocab.txt").write_text("another")
+    cell._weights.cache_clear()
+    assert cell_key(info, ()) != before

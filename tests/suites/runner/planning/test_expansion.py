@@ -1,0 +1,38 @@
+"""The cells of every built-in profile, and what two of them share."""
+
+from sparsebench.suites.runner.discovery.registry import suites
+from sparsebench.suites.runner.planning.plan import expand
+from sparsebench.suites.runner.planning.profile import built_in, load_profile, narrow
+
+
+def test_every_built_in_profile_expands_and_its_baseline_is_a_row() -> None:
+    for name, owners in built_in().items():
+        profile = load_profile(name)
+        cells = expand(profile)
+        assert {plan.suite for plan in profile.plans} == set(owners)
+        assert len({cell.id for cell in cells}) == len(cells), f"profile {name} lists a cell twice"
+        for plan in profile.plans:
+            runs = [cell.info for cell in cells if cell.info.suite == plan.suite and not cell.reason]
+            about = suites()[plan.suite]
+            if any(info.group not in about.group_baselines for info in runs):
+                assert about.baseline in {info.label for info in runs}
+            for group in {info.group for info in runs} & about.group_baselines.keys():
+                labels = {info.label for info in runs if info.group == group}
+                assert about.group_baselines[group] in labels, f"profile {name}: group {group!r}"
+
+
+def test_rivals_share_everything_but_the_method() -> None:
+    cells = [cell for cell in expand(load_profile("smoke", ["molecules"])) if not cell.reason]
+    by_task = {(c.info.task, c.info.budget["epochs"], c.info.dtype) for c in cells}
+    assert len(by_task) == len({cell.info.task for cell in cells})
+
+
+def test_label_and_layout_do_not_change_a_key_but_a_config_does() -> None:
+    plan = load_profile("smoke", ["molecules"])
+    first = expand(plan)[0]
+    renamed = narrow(plan.plans[0], [first.info.method], [], [first.info.backbone], 1)
+    cells = [c for c in expand(type(plan)(plan.name, (renamed,))) if c.info.task == first.info.task]
+    assert first.key in {cell.key for cell in cells}
+    more = narrow(plan.plans[0], [first.info.method], [], [first.info.backbone], 1)
+    changed = type(plan)(plan.name, (type(more)(**{**vars(more), "dtype": "float64"}),))
+    assert first.key not in {cell.key for cell in expand(changed)}

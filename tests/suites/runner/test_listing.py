@@ -1,0 +1,29 @@
+"""The texts of `list`, `show` and `plan`."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.listing import describe, listing, plan_text
+from sparsebench.suites.runner.planning.profile import load_profile
+
+
+def test_a_list_has_methods_and_what_the_suites_have() -> None:
+    text = listing(["vtab"])
+    assert "linear_probe" in text and "fashion_mnist" in text and "profiles: full, quick, smoke" in text
+    assert "freesolv" not in text
+    with pytest.raises(UsageError, match="unknown suite 'vtap'"):
+        listing(["vtap"])
+
+
+def test_what_is_shown_of_a_method_a_task_and_a_source() -> None:
+    assert "learning_rate = " in describe("lora")
+    assert "data: digits" in describe("digits") and "fingerprint:" in describe("digits")
+    assert "tasks:" in describe("llm")
+
+
+def test_a_plan_ends_with_the_states(tmp_path: Path) -> None:
+    text = plan_text(load_profile("smoke", ["vtab"]), tmp_path / "none")
+    assert text.splitlines()[0].startswith(("missing", "n/a"))
+    assert "Time to run the rest: unknown" in text and "0 stale" not in text

@@ -1,0 +1,54 @@
+"""A whole run: the plan in the result folder, and a study from its profile to the verdict."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparsebench.suites.runner.planning.plan import expand
+from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.runner.run import planned_claims, write_plan
+
+SUITE = {
+    "seeds": 3,
+    "backbones": ["tiny"],
+    "methods": ["full_tuning", {"name": "linear_probe", "label": "probe"}],
+    "tasks": ["synthetic"],
+    "budget": {"epochs": 1},
+    "claims": [
+        {
+            "id": "S1",
+            "statement": "Full tuning is better than a probe.",
+            "source": "folklore",
+            "backbone": "tiny",
+            "tasks": ["synthetic"],
+            "metric": "rmse",
+            "rows": ["full_tuning", "probe"],
+            "direction": "lower",
+        }
+    ],
+}
+
+
+def test_claims_go_into_the_result_folder_and_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({"molecules": SUITE}))
+    profile = load_profile(str(path))
+    write_plan(profile, expand(profile), tmp_path, "missing")
+    (claim,) = planned_claims(tmp_path)
+    assert claim == profile.plans[0].claims[0]
+    assert (claim.suite, claim.rows, claim.relation) == ("molecules", ("full_tuning", "probe"), "ordered")
+
+
+def test_run_and_report_give_the_verdict(bench: Any) -> None:
+    path = bench.write_profile({"molecules": SUITE})
+    run = ["run", "--profile", str(path), "--out", str(bench.out), "--workers", "1"]
+    assert bench.call(*run).returncode == 0
+    shown = bench.call("report", str(bench.out))
+    assert shown.returncode == 0, shown.stderr
+    assert "S1" in shown.stdout
+    document = (bench.out / "report" / "claims.md").read_text()
+    (row,) = [line for line in document.splitlines() if line.startswith("| S1 ")]
+    assert "full_tuning − probe: " in row
+    assert any(f"| {verdict} |" in row for verdict in ("reproduced", "refuted", "undecided"))
+    assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
