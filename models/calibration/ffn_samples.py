@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,8 +70,8 @@ def calibrate(
             module.training = training
         for parameter, required in trainable.items():
             parameter.requires_grad_(required)
-        for hook in (hook for recorder in recorders for hook in recorder.hooks):
-            hook.remove()
+        for recorder in recorders:
+            recorder.remove()
 
 
 Gradient = Callable[[Any, Any, Sequence[Tensor]], Sequence[Tensor]]
@@ -113,27 +112,39 @@ def _run(
 ) -> tuple[Tensor, Sequence[Tensor | None]]:
     """Output of the last block, and the gradient of each FFN's hidden activation; the graph does not outlive this."""
     final: list[Any] = []
-    hook = anatomy.blocks[-1].site.get().register_forward_hook(lambda module, args, output: final.append(output))
+
+    def keep(module: nn.Module, args: Any, output: Any) -> None:
+        final.append(output)
+
+    hook = anatomy.blocks[-1].site.get().register_forward_hook(keep)
     try:
         with torch.set_grad_enabled(gradient is not None):
             output = _call(anatomy.model, batch)
             hidden = [recorder.hidden for recorder in recorders if recorder.hidden is not None]
-            found = gradient(output, batch, hidden) if gradient else [None] * len(hidden)
+            found: Sequence[Tensor | None] = [None] * len(hidden)
+            if gradient is not None:
+                found = gradient(output, batch, hidden)
     finally:
         hook.remove()
-    last = final[-1] if isinstance(final[-1], Tensor) else final[-1][0]
+    last = final[-1]
+    if not isinstance(last, Tensor):  # blocks of transformers may return a tuple that starts with the hidden state
+        last = last[0]
     return last.detach(), found
 
 
 def _mask(batch: Any) -> Tensor | None:
-    return batch.get("attention_mask") if isinstance(batch, Mapping) else getattr(batch, "attention_mask", None)
+    if isinstance(batch, Mapping):
+        return batch.get("attention_mask")
+    return getattr(batch, "attention_mask", None)
 
 
 def _call(model: nn.Module, batch: Any) -> Any:
     if not isinstance(batch, Mapping):
         return model(batch)
-    known = _takes_labels(model)
-    return model(**{name: value for name, value in batch.items() if known or name != "labels"})
+    inputs = dict(batch)
+    if not _takes_labels(model):
+        inputs.pop("labels", None)
+    return model(**inputs)
 
 
 def _takes_labels(model: nn.Module) -> bool:
@@ -143,9 +154,12 @@ def _takes_labels(model: nn.Module) -> bool:
 @torch.no_grad()
 def _count(anatomy: Anatomy, batches: Sequence[Any]) -> list[int]:
     """Unmasked tokens of each batch, from the input of the first FFN."""
-    site = next(block.mlp.site.get() for block in anatomy.blocks if block.mlp is not None)
-    inputs = (first_input(anatomy.model, site, partial(_call, anatomy.model, batch)) for batch in batches)
-    return [int(Picker(_mask(batch)).visible(x).sum()) for batch, x in zip(batches, inputs, strict=True)]
+    first = _mlps(anatomy)[0].site.get()
+    counts = []
+    for batch in batches:
+        x = first_input(anatomy.model, first, partial(_call, anatomy.model, batch))
+        counts.append(int(Picker(_mask(batch)).visible(x).sum()))
+    return counts
 
 
 def _spread(counts: Sequence[int], most: int) -> list[Tensor]:
@@ -155,14 +169,20 @@ def _spread(counts: Sequence[int], most: int) -> list[Tensor]:
         raise ModelError("the calibration data hold no token: pass at least one batch with an unmasked token")
     if most < 1:
         raise ModelError(f"max_tokens={most} must be 1 or more")
-    kept = torch.arange(min(total, most)) * total // min(total, most)
-    bounds = torch.tensor([0, *counts]).cumsum(0)
-    return [kept[(kept >= start) & (kept < end)] - start for start, end in pairwise(bounds)]
+    number = min(total, most)
+    kept = torch.arange(number) * total // number
+    rows = []
+    start = 0
+    for count in counts:
+        inside = (kept >= start) & (kept < start + count)
+        rows.append(kept[inside] - start)
+        start += count
+    return rows
 
 
 def _gradient_of(loss: Loss | None) -> Gradient:
     def gradient(output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
-        value = _loss(output, batch) if loss is None else loss(output, batch)
+        value = (loss or _loss)(output, batch)
         if not value.requires_grad:
             raise ModelError("the loss does not depend on any feed-forward layer: compute it from the model's output")
         return torch.autograd.grad(value, hidden, allow_unused=True, materialize_grads=True)
@@ -174,9 +194,9 @@ def _loss(output: Any, batch: Any) -> Tensor:
     labels = batch.get("labels") if isinstance(batch, Mapping) else None
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
     if labels is not None:
-        own = getattr(output, "loss", None)
-        if own is not None:
-            return own * (labels != -100).sum()
+        mean = getattr(output, "loss", None)
+        if mean is not None:
+            return mean * (labels != -100).sum()
         if logits is not None and logits.ndim == 2:
             return F.cross_entropy(_precise(logits), labels, reduction="sum")
     ids = _token_ids(batch)
@@ -192,7 +212,9 @@ def _loss(output: Any, batch: Any) -> Tensor:
 
 def _token_ids(batch: Any) -> Tensor | None:
     ids = batch.get("input_ids") if isinstance(batch, Mapping) else batch
-    return ids if isinstance(ids, Tensor) and not ids.is_floating_point() else None
+    if isinstance(ids, Tensor) and not ids.is_floating_point():
+        return ids
+    return None
 
 
 def _precise(logits: Tensor) -> Tensor:

@@ -72,17 +72,29 @@ class Recorder:
     def take(self, picker: Picker, gradient: Tensor | None, total: int) -> None:
         """Keep the picked tokens of the batch that just ran: the next rows of `sample`, which will have `total`."""
         assert self.input is not None and self.hidden is not None
-        x, h = picker.tokens(self.input), picker.tokens(self.hidden.detach())
-        dh = None if gradient is None else picker.tokens(gradient)
+        x_TD = picker.tokens(self.input)
+        h_TF = picker.tokens(self.hidden.detach())
+        dh_TF = None if gradient is None else picker.tokens(gradient)
         if self.sample is None:
-            memory = (None if part is None else part.new_empty(total, part.shape[1]) for part in (x, h, dh))
-            self.sample = FFNSample(*memory)  # type: ignore[arg-type]
-        rows = slice(self.taken, self.taken + len(x))
-        for whole, part in ((self.sample.x, x), (self.sample.h, h), (self.sample.dh, dh)):
-            if whole is not None and part is not None:
-                whole[rows] = part
+            # Memory for the tokens of all batches at once: rows that were joined at the end would be there twice.
+            self.sample = FFNSample(
+                x=x_TD.new_empty(total, x_TD.shape[1]),
+                h=h_TF.new_empty(total, h_TF.shape[1]),
+                dh=None if dh_TF is None else dh_TF.new_empty(total, dh_TF.shape[1]),
+            )
+        rows = slice(self.taken, self.taken + len(x_TD))
+        self.sample.x[rows] = x_TD
+        self.sample.h[rows] = h_TF
+        if self.sample.dh is not None and dh_TF is not None:
+            self.sample.dh[rows] = dh_TF
         self.taken = rows.stop
-        self.input = self.hidden = None
+        self.input = None
+        self.hidden = None
+
+    def remove(self) -> None:
+        """Take the hooks off the model."""
+        for hook in self.hooks:
+            hook.remove()
 
 
 @dataclass
@@ -96,12 +108,15 @@ class Documents:
     def add(self, picker: Picker, final: Tensor) -> None:
         """Take the output of the last block for a batch, (B, ..., D)."""
         visible = picker.visible(final)
-        ones = [1] * (visible.ndim - 1)
-        example = torch.arange(len(final), device=final.device).view(-1, *ones).expand_as(visible)
-        self.token.append(picker.tokens(example.unsqueeze(-1)).squeeze(-1) + self.count)
-        shown = visible.flatten(1) if ones else visible.unsqueeze(1)
-        total = torch.where(visible.unsqueeze(-1), final, 0).float().reshape(*shown.shape, -1).sum(1)
-        self.embedding.append(total / shown.sum(1, keepdim=True).clamp_min(1))
+        number_B = torch.arange(len(final), device=final.device) + self.count
+        # The number of each token's example, in the shape of the tokens, so that they are picked alike.
+        example = number_B.view(-1, *[1] * (visible.ndim - 1)).expand_as(visible)
+        self.token.append(picker.tokens(example.unsqueeze(-1)).squeeze(-1))
+        # Tokens of an example may lie in a grid, or be one alone: (B, L) in either case.
+        visible_BL = visible.reshape(len(final), visible.shape[1:].numel())
+        final_BLD = torch.where(visible.unsqueeze(-1), final, 0).float().reshape(*visible_BL.shape, final.shape[-1])
+        count_B1 = visible_BL.sum(1, keepdim=True)
+        self.embedding.append(final_BLD.sum(1) / count_B1.clamp_min(1))
         self.count += len(final)
 
 

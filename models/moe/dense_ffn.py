@@ -30,7 +30,9 @@ class DenseFFN:
     def of(cls, mlp: MLP) -> DenseFFN:
         """The matrices (not copies) of a gated or plain FFN."""
         assert mlp.up is not None and mlp.down is not None and mlp.activation is not None
-        gate, up, down = None if mlp.gate is None else mlp.gate.get(), mlp.up.get(), mlp.down.get()
+        gate = None if mlp.gate is None else mlp.gate.get()
+        up = mlp.up.get()
+        down = mlp.down.get()
         return cls(
             gate=None if gate is None else gate.weight,
             up=up.weight,

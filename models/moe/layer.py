@@ -20,7 +20,8 @@ class Alignment(nn.Module):
 
     def __init__(self, gain: Tensor, offset: Tensor) -> None:
         super().__init__()
-        self.gain, self.offset = nn.Parameter(gain), nn.Parameter(offset)
+        self.gain = nn.Parameter(gain)
+        self.offset = nn.Parameter(offset)
 
     def forward(self, y: Tensor) -> Tensor:
         """Scale and shift."""
@@ -53,7 +54,10 @@ class MoEFFN(nn.Module):
         template: tuple[nn.Module, nn.Module | None],
     ) -> None:
         super().__init__()
-        self.config, self.router, self.experts, self.shared = config, router, experts, shared
+        self.config = config
+        self.router = router
+        self.experts = experts
+        self.shared = shared
         self.down_bias = None if down_bias is None else nn.Parameter(down_bias)
         self.alignment: Alignment | None = None
         self.register_buffer("neurons", neurons)
@@ -97,17 +101,21 @@ class MoEFFN(nn.Module):
 
     def _balanced(self, routing: Routing) -> Routing:
         self.aux = balance_loss(self.config, routing)
-        return routing if self.config.capacity is None else within_capacity(routing, self.config.capacity)
+        if self.config.capacity is None:
+            return routing
+        return within_capacity(routing, self.config.capacity)
 
     def active_parameters(self) -> int:
         """Parameters that work on one token; of unequal experts, the expected number when all are equally likely."""
-        routed = sum(parameter.numel() for parameter in self.experts.parameters())
-        total = sum(parameter.numel() for parameter in self.parameters())
-        return total - routed + round(routed * self.router.top_k / len(self.experts.sizes))
+        routed = _numel(self.experts)
+        always = _numel(self) - routed
+        return always + round(routed * self.router.top_k / len(self.experts.sizes))
 
     def describe_mlp(self, site: Site, output: Site, tail: Site | None) -> MLP:
         """This layer as the anatomy sees it."""
-        names = ("gate_up", "down") if self.experts.bias is None else ("gate_up", "down", "bias")
+        names = ["gate_up", "down"]
+        if self.experts.bias is not None:
+            names.append("bias")
         experts = BankedExperts(
             num_experts=len(self.experts.sizes),
             top_k=self.router.top_k,
@@ -130,6 +138,10 @@ class MoEFFN(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled."""
         return {**self.__dict__, "aux": None}
+
+
+def _numel(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @dataclass(eq=False, kw_only=True)

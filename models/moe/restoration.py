@@ -22,16 +22,20 @@ def to_dense(model: Model) -> Model:
     them, a key/value head from the mean. Raises `ModelError`, and leaves the model untouched, when there is nothing to
     restore or experts that share neurons left some out.
     """
-    blocks = describe(model).blocks
-    sites = {block.index: block.mlp.site for block in blocks if block.mlp and isinstance(block.mlp.site.get(), MoEFFN)}
-    mixed = any(block.attention and isinstance(block.attention.site.get(), DescribesAttention) for block in blocks)
-    if not sites and not mixed:
+    sites: dict[int, Site] = {}
+    attention_is_mixed = False
+    for block in describe(model).blocks:
+        if block.mlp is not None and isinstance(block.mlp.site.get(), MoEFFN):
+            sites[block.index] = block.mlp.site
+        if block.attention is not None and isinstance(block.attention.site.get(), DescribesAttention):
+            attention_is_mixed = True
+    if not sites and not attention_is_mixed:
         raise ModelError("the model has no layer made by sparsebench.models.moe.convert")
     for site in sites.values():
         _check_complete(site)
     for index in sites:
         restore(model, index)
-    if mixed:
+    if attention_is_mixed:
         from .attention.convert_attention import attention_to_dense  # needs transformers, which this file does not
 
         attention_to_dense(model)
@@ -44,9 +48,8 @@ def restore(model: nn.Module, index: int) -> None:
     mlp = describe(model).blocks[index].mlp
     assert mlp is not None
     layer: MoEFFN = mlp.site.get()
-    module, tail = (None if part is None else _with_memory(part, layer) for part in layer.template)
-    assert module is not None
-    mlp.replace(module, tail)
+    module, tail = layer.template
+    mlp.replace(_with_memory(module, layer), None if tail is None else _with_memory(tail, layer))
     dense = describe(model).blocks[index].mlp
     assert dense is not None
     _fill(dense, layer)
@@ -54,34 +57,43 @@ def restore(model: nn.Module, index: int) -> None:
 
 def dense_weights(layer: MoEFFN) -> tuple[ExpertWeights, tuple[Tensor | None, Tensor | None]]:
     """Gate, up and down matrices of the dense FFN, and the bias of gate and of up, put together again."""
-    banks = [layer.experts] if layer.shared is None else [layer.shared, layer.experts]
-    parts = [bank.weights(expert) for bank in banks for expert in range(len(bank.sizes))]
-    biases = [bank.bias_of(expert) for bank in banks for expert in range(len(bank.sizes))]
-    first = _first_places(layer.neurons)
-    gate, up = ([part[side] for part in parts] for side in (0, 1))
-    weights = ExpertWeights(_joined(gate, first), _present(_joined(up, first)), _down(parts, first))
-    return weights, (_joined([bias[0] for bias in biases], first), _joined([bias[1] for bias in biases], first))
+    gates: list[Tensor | None] = []
+    ups: list[Tensor | None] = []
+    downs: list[Tensor] = []
+    gate_biases: list[Tensor | None] = []
+    up_biases: list[Tensor | None] = []
+    for bank in (layer.shared, layer.experts):
+        if bank is None:
+            continue
+        for expert in range(len(bank.sizes)):
+            gate, up, down = bank.weights(expert)
+            gates.append(gate)
+            ups.append(up)
+            downs.append(down)
+            gate_bias, up_bias = bank.bias_of(expert)
+            gate_biases.append(gate_bias)
+            up_biases.append(up_bias)
+    # The neurons lie in the order of the experts, and one that two experts hold lies there twice.
+    first_F = _first_places(layer.neurons)
+    up = _joined(ups, first_F)
+    assert up is not None
+    weights = ExpertWeights(_joined(gates, first_F), up, torch.cat(downs, dim=1)[:, first_F])
+    return weights, (_joined(gate_biases, first_F), _joined(up_biases, first_F))
 
 
 def _first_places(neurons: Tensor) -> Tensor:
     """Where each neuron of the dense layer is stored first (hidden,)."""
-    places = torch.arange(len(neurons), device=neurons.device).flip(0)
-    first = torch.empty(int(neurons.max()) + 1, dtype=torch.long, device=neurons.device)
-    return first.scatter_reduce(0, neurons.flip(0), places, "amin", include_self=False)
+    places = torch.arange(len(neurons), device=neurons.device)
+    first_F = torch.empty(int(neurons.max()) + 1, dtype=torch.long, device=neurons.device)
+    return first_F.scatter_reduce(0, neurons, places, "amin", include_self=False)
 
 
-def _joined(rows: list[Tensor | None], first: Tensor) -> Tensor | None:
+def _joined(rows: list[Tensor | None], first_F: Tensor) -> Tensor | None:
+    """Rows of all experts in the order of the dense layer; None where experts have none (no gate, no bias)."""
     found = [row for row in rows if row is not None]
-    return torch.cat(found)[first] if found else None
-
-
-def _present(rows: Tensor | None) -> Tensor:
-    assert rows is not None
-    return rows
-
-
-def _down(parts: list[ExpertWeights], first: Tensor) -> Tensor:
-    return torch.cat([part.down for part in parts], dim=1)[:, first]
+    if not found:
+        return None
+    return torch.cat(found)[first_F]
 
 
 def _check_complete(site: Site) -> None:
@@ -101,9 +113,8 @@ def _with_memory(module: nn.Module, layer: MoEFFN) -> nn.Module:
 
 def _fill(mlp: MLP, layer: MoEFFN) -> None:
     assert mlp.up is not None and mlp.down is not None
-    weights, biases = dense_weights(layer)
-    inward = [(mlp.gate, weights.gate, biases[0]), (mlp.up, weights.up, biases[1])]
-    for site, weight, bias in inward:
+    weights, (gate_bias, up_bias) = dense_weights(layer)
+    for site, weight, bias in ((mlp.gate, weights.gate, gate_bias), (mlp.up, weights.up, up_bias)):
         if site is None:
             continue
         site.get().weight.copy_(weight)

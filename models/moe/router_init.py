@@ -26,19 +26,17 @@ def make_router(
     - "energy": `energy_rows`. "centroids": the centroid of an expert's cluster of FFN inputs (v2).
     - "analytic": linear: mean gate (without a gate, up) row of an expert; glu: a copy of its most typical neuron.
     """
-    n, d = config.num_routed, dense.up.shape[1]
     if config.router == "glu":
         return _glu(config, dense, parts)
     if config.router == "mlp":
-        output = torch.zeros(n, n) if config.router_init == "zeros" else _random(n, n, generator)
-        return MLPRouter(config, _random(n, d, generator).to(dense.up), output.to(dense.up))
-    return LinearRouter(config, _rows(config, dense, parts, sample, generator).to(dense.up))
+        return _mlp(config, dense, generator)
+    rows_ND = _rows(config, dense, parts, sample, generator)
+    return LinearRouter(config, rows_ND.to(dense.up))
 
 
 def _rows(
     config: MoEConfig, dense: DenseFFN, parts: Partition, sample: FFNSample | None, generator: torch.Generator
 ) -> Tensor:
-    n, d = config.num_routed, dense.up.shape[1]
     if config.router_init == "energy":
         assert sample is not None
         return energy_rows(sample, dense.down_norm, parts.experts)
@@ -48,22 +46,37 @@ def _rows(
     if config.router_init == "analytic":
         rows = dense.up if dense.gate is None else dense.gate
         return torch.stack([rows[neurons.to(rows.device)].mean(0) for neurons in parts.experts])
-    return torch.zeros(n, d) if config.router_init == "zeros" else _random(n, d, generator)
+    if config.router_init == "zeros":
+        return torch.zeros(config.num_routed, dense.up.shape[1])
+    return _random(config.num_routed, dense.up.shape[1], generator)
 
 
 def _random(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return torch.randn(rows, columns, generator=generator) * STD
 
 
+def _mlp(config: MoEConfig, dense: DenseFFN, generator: torch.Generator) -> MLPRouter:
+    experts = config.num_routed
+    # The last matrix is drawn first: the order decides what a seed gives.
+    if config.router_init == "zeros":
+        output_NN = torch.zeros(experts, experts)
+    else:
+        output_NN = _random(experts, experts, generator)
+    hidden_ND = _random(experts, dense.up.shape[1], generator)
+    return MLPRouter(config, hidden_ND.to(dense.up), output_NN.to(dense.up))
+
+
 def _glu(config: MoEConfig, dense: DenseFFN, parts: Partition) -> GLURouter:
     assert parts.representatives is not None, "every split names them for this router"
     neurons = parts.representatives.to(dense.up.device)
-    gate, up, gate_bias, up_bias = (
-        None if tensor is None else tensor[neurons].clone()
-        for tensor in (dense.gate, dense.up, dense.gate_bias, dense.up_bias)
+    return GLURouter(
+        config,
+        gate=None if dense.gate is None else dense.gate[neurons],
+        up=dense.up[neurons],
+        gate_bias=None if dense.gate_bias is None else dense.gate_bias[neurons],
+        up_bias=None if dense.up_bias is None else dense.up_bias[neurons],
+        activation=dense.activation,
     )
-    assert up is not None
-    return GLURouter(config, gate=gate, up=up, gate_bias=gate_bias, up_bias=up_bias, activation=dense.activation)
 
 
 def energy_rows(sample: FFNSample, down_norm: Tensor, experts: tuple[Tensor, ...]) -> Tensor:
@@ -84,5 +97,6 @@ def _energy(h_TF: Tensor, down_norm: Tensor, experts: tuple[Tensor, ...]) -> Ten
     columns = []
     for neurons in experts:
         neurons = neurons.to(h_TF.device)
-        columns.append((h_TF[:, neurons].to(dtype) * down_norm[neurons].to(dtype)).square().sum(1))
+        size = h_TF[:, neurons].to(dtype) * down_norm[neurons].to(dtype)
+        columns.append(size.square().sum(1))
     return torch.stack(columns, dim=1)

@@ -31,13 +31,20 @@ class Cell(NamedTuple):
 
     def extend(self, keys: Tensor, values: Tensor, slots: Tensor) -> Cell:
         """A cell with more tokens."""
-        pairs = zip(self, (keys, values, slots), strict=True)
-        return Cell(*(torch.cat(pair) for pair in pairs))
+        return Cell(
+            torch.cat((self.keys, keys)),
+            torch.cat((self.values, values)),
+            torch.cat((self.slots, slots)),
+        )
 
     def before(self, slot: int) -> Cell:
         """A cell without the tokens from `slot` on."""
         count = int((self.slots < slot).sum())
-        return Cell(*(tensor[:count].clone() for tensor in self))
+        return Cell(self.keys[:count], self.values[:count], self.slots[:count]).clone()
+
+    def clone(self) -> Cell:
+        """A cell with memory of its own."""
+        return Cell(self.keys.clone(), self.values.clone(), self.slots.clone())
 
 
 class ExpertCacheLayer(CacheLayerMixin):
@@ -67,7 +74,7 @@ class ExpertCacheLayer(CacheLayerMixin):
     def append(self, row: int, expert: int, new: Cell) -> Cell:
         """Keep the new tokens of a row that were routed to an expert; return all that it keeps of this row."""
         old = self.rows[row][expert]
-        cell = Cell(*(tensor.clone() for tensor in new)) if old is None else old.extend(*new)
+        cell = new.clone() if old is None else old.extend(*new)
         self.rows[row][expert] = cell
         return cell
 
@@ -92,7 +99,8 @@ class ExpertCacheLayer(CacheLayerMixin):
 
     def reset(self) -> None:
         """Forget everything."""
-        self.rows, self.seen = [], 0
+        self.rows = []
+        self.seen = 0
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Row i becomes a copy of row beam_idx[i]."""
@@ -103,17 +111,25 @@ class ExpertCacheLayer(CacheLayerMixin):
         if tokens_to_remove > 0:
             raise ModelError(f"crop takes the number of tokens to remove as a negative number, not {tokens_to_remove}")
         self.seen = max(0, self.seen + tokens_to_remove)
-        self.rows = [[cell and cell.before(self.seen) for cell in row] for row in self.rows]
+        for row in self.rows:
+            for expert, cell in enumerate(row):
+                if cell is not None:
+                    row[expert] = cell.before(self.seen)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat each row."""
-        self.rows = [list(row) for row in self.rows for _ in range(repeats)]
+        repeated = []
+        for row in self.rows:
+            for _ in range(repeats):
+                repeated.append(list(row))
+        self.rows = repeated
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep these rows, in this order; `indices` may be a boolean mask."""
-        chosen = indices.nonzero().flatten() if indices.dtype == torch.bool else indices
+        if indices.dtype == torch.bool:
+            indices = indices.nonzero().flatten()
         if self.rows:
-            self.rows = [list(self.rows[index]) for index in chosen.tolist()]
+            self.rows = [list(self.rows[index]) for index in indices.tolist()]
 
 
 def layer_of(cache: Cache, index: int) -> ExpertCacheLayer:

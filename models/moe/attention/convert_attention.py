@@ -33,7 +33,8 @@ def convert_attention(
     Qwen3 and mixtures with their attention. Raises `ModelError`, and leaves the model untouched, for attention of
     another kind, heads that do not divide, a converted layer and a layer that is not there.
     """
-    generator = torch.Generator().manual_seed(config.seed) if generator is None else generator
+    if generator is None:
+        generator = torch.Generator().manual_seed(config.seed)
     chosen = _chosen(model, layers)
     for attention in chosen:
         _check(attention, config)
@@ -58,15 +59,21 @@ def _chosen(model: nn.Module, layers: Literal["all"] | tuple[int, ...]) -> list[
     blocks: tuple[Block, ...] = describe(model).blocks
     if layers != "all" and max(layers) >= len(blocks):
         raise ModelError(f"layers={layers!r}: the model has blocks 0..{len(blocks) - 1}")
-    found = [block.attention for block in blocks if layers == "all" or block.index in layers]
-    attentions = [attention for attention in found if attention is not None]
-    if len(attentions) < len(found) or not found:
-        raise ModelError(f"{type(model).__name__} has blocks without attention, so there are no heads to route to")
+    attentions = []
+    for block in blocks:
+        if layers != "all" and block.index not in layers:
+            continue
+        if block.attention is None:
+            raise ModelError(f"{type(model).__name__} has blocks without attention, so there are no heads to route to")
+        attentions.append(block.attention)
+    if not attentions:
+        raise ModelError(f"{type(model).__name__} has no blocks, so there are no heads to route to")
     return attentions
 
 
 def _check(attention: Attention, config: AttnMoEConfig) -> None:
-    module, path = attention.site.get(), attention.site.path
+    module = attention.site.get()
+    path = attention.site.path
     if isinstance(module, AttentionMoE):
         raise ModelError(f"{path} is a mixture of attention experts already")
     if not getattr(module, "is_causal", False) or not hasattr(module, "layer_idx") or attention.q is None:
@@ -84,57 +91,72 @@ def _check(attention: Attention, config: AttnMoEConfig) -> None:
         norm = getattr(module, name, None)
         if norm is not None and norm.weight.numel() != attention.head_dim:
             raise ModelError(f"{path}.{name} spans all heads ({norm.weight.numel()} features): heads cannot be parted")
-    heads, groups, experts = attention.num_heads, attention.num_kv_heads, config.num_experts
+    heads = attention.num_heads
+    groups = attention.num_kv_heads
     fitting = [n for n in range(1, heads + 1) if heads % n == 0 and (n % groups == 0 or groups % n == 0)]
-    if experts not in fitting:
+    if config.num_experts not in fitting:
         raise ModelError(
-            f"num_experts={experts} cannot share out {heads} query heads in {groups} groups at {path}: use one of "
-            f"{', '.join(map(str, fitting))}"
+            f"num_experts={config.num_experts} cannot share out {heads} query heads in {groups} groups at {path}: use "
+            f"one of {', '.join(map(str, fitting))}"
         )
 
 
 @torch.no_grad()
 def _moe_layer(attention: Attention, config: AttnMoEConfig, generator: torch.Generator) -> AttentionMoE:
-    module, experts = attention.site.get(), config.num_experts
+    module = attention.site.get()
+    experts = config.num_experts
+    # More experts than key/value heads: each head is copied to all experts that hold some of its queries.
     copies = max(1, experts // attention.num_kv_heads)
     heads = Heads(
-        experts, attention.num_heads // experts, attention.num_kv_heads * copies // experts, attention.head_dim
+        experts=experts,
+        query=attention.num_heads // experts,
+        key_value=attention.num_kv_heads * copies // experts,
+        size=attention.head_dim,
     )
-    linears = [site.get() for site in (attention.q, attention.k, attention.v) if site is not None]
-    out = module.o_proj.weight
-    rows = torch.zeros(experts, out.shape[0])
+    q, k, v, out = (site.get() for site in attention.linears)
+    qkv_bias = None
+    if q.bias is not None:
+        qkv_bias = _experts(q.bias, k.bias, v.bias, heads, copies)
+    router_ND = torch.zeros(experts, out.weight.shape[0])
     if config.router_init == "random":
-        rows.normal_(0, 0.02, generator=generator)
+        router_ND.normal_(0, 0.02, generator=generator)
     layer = AttentionMoE(
         config=config,
-        router=LinearRouter(config, rows.to(out.device, out.dtype)),
+        router=LinearRouter(config, router_ND.to(out.weight.device, out.weight.dtype)),
         heads=heads,
-        qkv=_experts([linear.weight for linear in linears], heads, copies),
-        qkv_bias=None if linears[0].bias is None else _experts([linear.bias for linear in linears], heads, copies),
-        out=out.unflatten(1, (experts, -1)).transpose(0, 1).contiguous(),
-        out_bias=None if module.o_proj.bias is None else module.o_proj.bias.clone(),
+        qkv=_experts(q.weight, k.weight, v.weight, heads, copies),
+        qkv_bias=qkv_bias,
+        out=out.weight.unflatten(1, (experts, -1)).transpose(0, 1).contiguous(),
+        out_bias=None if out.bias is None else out.bias.clone(),
         original=module,
     )
-    layer.requires_grad_(out.requires_grad)
+    layer.requires_grad_(out.weight.requires_grad)
     return layer.train(module.training)
 
 
-def _experts(qkv: list[Tensor], heads: Heads, copies: int) -> Tensor:
+def _experts(q: Tensor, k: Tensor, v: Tensor, heads: Heads, copies: int) -> Tensor:
     """Rows of queries, keys and values of each expert, (N, (R + 2 C) H, ...)."""
-    parts = [part.unflatten(0, (-1, heads.size)) for part in qkv]
-    parts[1:] = [part.repeat_interleave(copies, dim=0) for part in parts[1:]]
-    return torch.cat([part.unflatten(0, (heads.experts, -1)) for part in parts], dim=1).flatten(1, 2)
+    parts = []
+    for rows, times in ((q, 1), (k, copies), (v, copies)):
+        by_head = rows.unflatten(0, (-1, heads.size)).repeat_interleave(times, dim=0)
+        parts.append(by_head.unflatten(0, (heads.experts, -1)))
+    return torch.cat(parts, dim=1).flatten(1, 2)
 
 
-def _parts(stacked: Tensor, heads: Heads, copies: int) -> list[Tensor]:
-    """Inverse of `_experts`."""
-    rows = stacked.unflatten(1, (-1, heads.size)).split((heads.query, heads.key_value, heads.key_value), dim=1)
-    q, *kv = (part.flatten(0, 1) for part in rows)
-    grouped = [part.unflatten(0, (-1, copies)) for part in kv]
-    first = [part[:, 0] for part in grouped]
-    # The mean, exact where the copies are equal.
-    means = [one + (part - one.unsqueeze(1)).mean(1) for one, part in zip(first, grouped, strict=True)]
-    return [part.flatten(0, 1) for part in (q, *means)]
+def _parts(stacked: Tensor, heads: Heads, copies: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inverse of `_experts`: rows of queries, keys and values."""
+    by_head = stacked.unflatten(1, (-1, heads.size))
+    q, k, v = by_head.split((heads.query, heads.key_value, heads.key_value), dim=1)
+    return q.flatten(0, 2), _merged(k, copies), _merged(v, copies)
+
+
+def _merged(by_head: Tensor, copies: int) -> Tensor:
+    """Rows (heads * H, ...) of key or value heads (N, C, H, ...) whose copies are next to each other: their mean."""
+    grouped = by_head.flatten(0, 1).unflatten(0, (-1, copies))
+    first = grouped[:, 0]
+    # Written as a step from the first copy, the mean is exact where all are equal.
+    mean = first + (grouped - first.unsqueeze(1)).mean(1)
+    return mean.flatten(0, 1)
 
 
 @torch.no_grad()

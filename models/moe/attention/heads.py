@@ -35,8 +35,11 @@ class Rope(NamedTuple):
         """From tables of cosines and sines (batch or 1, length, H): one row for each token of the batch."""
         cos, sin = embeddings
         first, second = sin.chunk(2, dim=-1)
-        tables = cos, torch.cat((-first, second), dim=-1)
-        return cls(*(table.expand(batch, -1, -1).reshape(-1, table.shape[-1]) for table in tables))
+        signed = torch.cat((-first, second), dim=-1)
+        return cls(
+            cos.expand(batch, -1, -1).reshape(-1, cos.shape[-1]),
+            signed.expand(batch, -1, -1).reshape(-1, signed.shape[-1]),
+        )
 
     def at(self, token: Tensor) -> Rope:
         """The rows of these tokens."""
@@ -54,7 +57,10 @@ def attend(q_nRH: Tensor, seen: Seen, *, scaling: float, dropout: float) -> Tens
     groups, keys, _ = seen.keys.shape
     # Groups as batch, so that keys and values need no copy for each query head.
     q = q_nRH.unflatten(1, (groups, -1)).permute(1, 2, 0, 3)
-    k, v = (x.unsqueeze(1).expand(groups, q.shape[1], keys, size) for x in (seen.keys, seen.values))
-    mask = seen.mask if seen.mask is None or seen.mask.dtype == torch.bool else seen.mask.to(q.dtype)
+    k = seen.keys.unsqueeze(1).expand(groups, q.shape[1], keys, size)
+    v = seen.values.unsqueeze(1).expand(groups, q.shape[1], keys, size)
+    mask = seen.mask
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(q.dtype)
     out = F.scaled_dot_product_attention(q, k, v, mask, dropout, seen.causal, scale=scaling)
     return out.permute(2, 0, 1, 3).reshape(n, -1)

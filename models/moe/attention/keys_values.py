@@ -33,7 +33,9 @@ class RoutedMemory:
     """Tokens routed to the expert: the new ones after the `past` ones in `cache`, which takes them up."""
 
     def __init__(self, layout: Layout, cache: ExpertCacheLayer | None, past: int) -> None:
-        self.layout, self.cache, self.past = layout, cache, past
+        self.layout = layout
+        self.cache = cache
+        self.past = past
 
     def look(self, row: int, expert: int, place_n: Tensor, *kv: Tensor) -> Seen:
         """See `Memory`; `kv` are the keys and values of the new tokens, both (n, C, H)."""
@@ -53,7 +55,8 @@ class FullMemory:
 
     def __init__(self, layout: Layout, keys: Tensor, values: Tensor, experts: int) -> None:
         self.layout = layout
-        self.keys, self.values = keys.unflatten(1, (experts, -1)), values.unflatten(1, (experts, -1))
+        self.keys = keys.unflatten(1, (experts, -1))
+        self.values = values.unflatten(1, (experts, -1))
 
     def look(self, row: int, expert: int, place_n: Tensor, *kv: Tensor) -> Seen:
         """See `Memory`; there is no `kv`."""

@@ -47,12 +47,17 @@ class AttentionMoE(nn.Module):
         original: Any,
     ) -> None:
         super().__init__()
-        self.config, self.router, self.heads = config, router, heads
-        self.qkv, self.out = nn.Parameter(qkv), nn.Parameter(out)
+        self.config = config
+        self.router = router
+        self.heads = heads
+        self.qkv = nn.Parameter(qkv)
+        self.out = nn.Parameter(out)
         self.qkv_bias = None if qkv_bias is None else nn.Parameter(qkv_bias)
         self.out_bias = None if out_bias is None else nn.Parameter(out_bias)
-        self.q_norm, self.k_norm = getattr(original, "q_norm", None), getattr(original, "k_norm", None)
-        self.scaling, self.dropout = original.scaling, original.attention_dropout
+        self.q_norm = getattr(original, "q_norm", None)
+        self.k_norm = getattr(original, "k_norm", None)
+        self.scaling = original.scaling
+        self.dropout = original.attention_dropout
         self.dense = (type(original), original.config, original.layer_idx)
         self.aux: Tensor | None = None
         self.counts: RoutingCounts | None = None
@@ -72,8 +77,10 @@ class AttentionMoE(nn.Module):
         rope = Rope.of(position_embeddings, len(hidden_states))
         prepare = self._routed_memory if self.config.mode == "drop_kv" else self._full_memory
         layout, memory = prepare(hidden_states, rope, attention_mask, cache)
-        out = self._experts(hidden_states, rope, layout, memory)
-        return (out if self.out_bias is None else out + self.out_bias).view_as(hidden_states), None
+        out_TD = self._experts(hidden_states, rope, layout, memory)
+        if self.out_bias is not None:
+            out_TD = out_TD + self.out_bias
+        return out_TD.view_as(hidden_states), None
 
     def _routed_memory(
         self, x_BSD: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None
@@ -101,38 +108,48 @@ class AttentionMoE(nn.Module):
 
     def _all_keys(self, x_BSD: Tensor, rope: Rope) -> tuple[Tensor, Tensor]:
         """Keys and values of all tokens for all experts, both (B, N C, S, H)."""
-        heads, batch = self.heads, len(x_BSD)
+        heads = self.heads
+        batch = len(x_BSD)
         parts = []
         for weights in self._weights():
             weights = weights.rows(heads.query * heads.size, None)
             parts.append(F.linear(x_BSD.flatten(0, 1), weights.qkv, weights.bias))
+        # (T, N, 2, C, H): of each token and expert, keys and values.
         kv = torch.stack(parts, dim=1).unflatten(-1, (2, heads.key_value, heads.size))
-        keys, values = (part.flatten(1, 2) for part in kv.unbind(2))
-        keys = rope.rotate(keys if self.k_norm is None else self.k_norm(keys))
-        return tuple(part.unflatten(0, (batch, -1)).transpose(1, 2) for part in (keys, values))  # type: ignore
+        keys, values = kv.unbind(2)
+        keys = keys.flatten(1, 2)
+        values = values.flatten(1, 2)
+        if self.k_norm is not None:
+            keys = self.k_norm(keys)
+        keys = rope.rotate(keys)
+        return keys.unflatten(0, (batch, -1)).transpose(1, 2), values.unflatten(0, (batch, -1)).transpose(1, 2)
 
     def _experts(self, x_BSD: Tensor, rope: Rope, layout: Layout, memory: Memory) -> Tensor:
         """Weighted sum of the chosen experts (T, D), without the bias."""
-        x_TD, length = x_BSD.flatten(0, 1), x_BSD.shape[1]
+        x_TD = x_BSD.flatten(0, 1)
         routing = self._route(x_TD, layout)
         plan = plan_pairs(routing.index, layout, self.heads.experts)
-        weight = routing.weight.flatten().index_select(0, plan.pair).unsqueeze(-1)
-        out = torch.zeros_like(x_TD)
-        rows = (plan.token, plan.token % length, x_TD.index_select(0, plan.token), weight, *rope.at(plan.token))
-        shares = zip(plan.counts, plan.by_expert(*rows), self._weights(), strict=True)
-        for expert, (counts, (token, place, x_nD, g, cos, sin), weights) in enumerate(shares):
-            if len(token):
-                parts = self._project(x_nD, weights, Rope(cos, sin), queries_only=isinstance(memory, FullMemory))
-                mixed = torch.cat(list(self._mix(expert, counts, place, parts, memory)))
-                y_nD = F.linear(mixed * g.to(mixed.dtype), weights.out)
-                out.index_add_(0, token, y_nD.to(out.dtype))  # under autocast the product is narrower than x
-        return out
+        # What each (token, expert) pair needs, gathered once for all experts.
+        token_P = plan.token
+        place_P = token_P % x_BSD.shape[1]
+        x_PD = x_TD.index_select(0, token_P)
+        weight_P1 = routing.weight.flatten().index_select(0, plan.pair).unsqueeze(-1)
+        shares = plan.by_expert(token_P, place_P, x_PD, weight_P1, *rope.at(token_P))
+        queries_only = isinstance(memory, FullMemory)
+        out_TD = torch.zeros_like(x_TD)
+        for expert, (share, weights) in enumerate(zip(shares, self._weights(), strict=True)):
+            token_n, place_n, x_nD, weight_n1, cos, sin = share
+            if len(token_n):
+                parts = self._project(x_nD, weights, Rope(cos, sin), queries_only=queries_only)
+                mixed = torch.cat(list(self._mix(expert, plan.counts[expert], place_n, parts, memory)))
+                y_nD = F.linear(mixed * weight_n1.to(mixed.dtype), weights.out)
+                out_TD.index_add_(0, token_n, y_nD.to(out_TD.dtype))  # under autocast the product is narrower than x
+        return out_TD
 
     def _route(self, x_TD: Tensor, layout: Layout) -> Routing:
         routing = self.router(x_TD)
         if self.training or self.counting:
-            present = layout.present()
-            real = Routing(*(None if part is None else part[present] for part in routing))  # type: ignore[arg-type]
+            real = routing.of(layout.present())
             if self.counting and self.counts is not None:
                 self.counts.add(real)
             if self.training:
@@ -143,11 +160,12 @@ class AttentionMoE(nn.Module):
         self, expert: int, counts: list[int], place_n: Tensor, parts: Sequence[Tensor], memory: Memory
     ) -> Iterator[Tensor]:
         """Mixed values (tokens, R H) of one expert, row by row."""
-        rows = zip(*(part.split(counts) for part in (place_n, *parts)), strict=True)
-        for row, (place, q, *kv) in enumerate(rows):
+        dropout = self.dropout if self.training else 0.0
+        pieces = [part.split(counts) for part in (place_n, *parts)]
+        for row, (place, q, *kv) in enumerate(zip(*pieces, strict=True)):
             if len(q):
                 seen = memory.look(row, expert, place, *kv)
-                yield attend(q, seen, scaling=self.scaling, dropout=self.dropout if self.training else 0.0)
+                yield attend(q, seen, scaling=self.scaling, dropout=dropout)
 
     def _project(self, x_nD: Tensor, weights: Expert, rope: Rope, *, queries_only: bool) -> tuple[Tensor, ...]:
         """Queries (n, R, H), and keys and values (n, C, H), normed and rotated."""
@@ -156,7 +174,8 @@ class AttentionMoE(nn.Module):
             weights = weights.rows(0, heads.query * heads.size)
         qkv = F.linear(x_nD, weights.qkv, weights.bias).unflatten(-1, (-1, heads.size))
         if queries_only:
-            return (rope.rotate(qkv if self.q_norm is None else self.q_norm(qkv)),)
+            q = qkv if self.q_norm is None else self.q_norm(qkv)
+            return (rope.rotate(q),)
         qk, v = qkv.split((heads.query + heads.key_value, heads.key_value), dim=1)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = qk.split((heads.query, heads.key_value), dim=1)
@@ -170,22 +189,25 @@ class AttentionMoE(nn.Module):
 
     def active_parameters(self) -> int:
         """Parameters that work on one token; with `keep_kv`, keys and values of all experts do."""
-        routed = self.qkv.numel() + self.out.numel() + (0 if self.qkv_bias is None else self.qkv_bias.numel())
+        routed = self.qkv.numel() + self.out.numel()
+        per_row = self.qkv.shape[2]
+        if self.qkv_bias is not None:
+            routed += self.qkv_bias.numel()
+            per_row += 1
         if self.config.mode == "keep_kv":
-            kv = 2 * self.heads.key_value * self.heads.size * self.heads.experts
-            routed -= kv * (self.qkv.shape[2] + (self.qkv_bias is not None))
+            kv_rows = 2 * self.heads.key_value * self.heads.size * self.heads.experts
+            routed -= kv_rows * per_row
         total = sum(parameter.numel() for parameter in self.parameters())
         return total - routed + routed * self.config.top_k // self.heads.experts
 
     def describe_attention(self, site: Site) -> Attention:
         """This layer as the anatomy sees it: heads, but no linear sites."""
-        heads = self.heads
-        dense = self.dense[1]
+        _, dense_config, _ = self.dense
         return Attention(
             site=site,
-            num_heads=heads.experts * heads.query,
-            num_kv_heads=dense.num_key_value_heads,
-            head_dim=heads.size,
+            num_heads=self.heads.experts * self.heads.query,
+            num_kv_heads=dense_config.num_key_value_heads,
+            head_dim=self.heads.size,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -202,7 +224,8 @@ class Expert(NamedTuple):
 
     def rows(self, start: int, stop: int | None) -> Expert:
         """With only these rows of qkv."""
-        return Expert(self.qkv[start:stop], None if self.bias is None else self.bias[start:stop], self.out)
+        bias = None if self.bias is None else self.bias[start:stop]
+        return Expert(self.qkv[start:stop], bias, self.out)
 
 
 def _explicit(mask: Tensor | None, x_BSD: Tensor, past: int) -> Tensor | None:

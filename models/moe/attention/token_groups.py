@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ...errors import ModelError
 
 # Shapes: B batch rows, S new tokens of a row, T = B * S, V visible slots of a row (past + S), K chosen experts,
-# P pairs of a token that is no padding and an expert.
+# P pairs of a token that is no padding and an expert, S pairs with padding.
 
 _layouts: WeakIdKeyDictionary = WeakIdKeyDictionary()  # by mask, while it lives
 
@@ -67,30 +67,40 @@ def _remembered(mask: Tensor, batch: int, blocks: bool, packed: bool) -> Layout:
 
 
 def _found(mask: Tensor, batch: int, blocks: bool, packed: bool) -> Layout:
-    mask_BSV, length = mask[:, 0].expand(batch, -1, -1), mask.shape[2]
-    seen = mask_BSV if mask.dtype == torch.bool else mask_BSV > torch.finfo(mask.dtype).min / 2
-    present = seen.diagonal(mask.shape[-1] - length, dim1=1, dim2=2)
+    _, _, length, slots = mask.shape
+    mask_BSV = mask[:, 0].expand(batch, -1, -1)
+    additive = mask.dtype != torch.bool
+    seen_BSV = mask_BSV > torch.finfo(mask.dtype).min / 2 if additive else mask_BSV
+    # The new tokens are the last slots: a token that may see its own slot is no padding.
+    present_BS = seen_BSV.diagonal(slots - length, dim1=1, dim2=2)
     row_T = torch.arange(batch, device=mask.device).repeat_interleave(length)
-    rows = Layout(torch.where(present.flatten(), row_T, batch), batch, mask.new_empty(0))
-    if not blocks or (mask.dtype != torch.bool and mask_BSV[seen].any()):
+    rows = Layout(torch.where(present_BS.flatten(), row_T, batch), batch, mask.new_empty(0))
+    biased = additive and bool(mask_BSV[seen_BSV].any())
+    if biased or not blocks:
         return rows
-    return _blocks(seen, present, rows, packed=packed)
+    return _blocks(seen_BSV, present_BS, rows, packed=packed)
 
 
 def _blocks(seen_BSS: Tensor, present_BS: Tensor, rows: Layout, *, packed: bool) -> Layout:
     """`rows` without a mask where it says what causal sequences do; a sequence is known by its first token."""
-    slot = torch.arange(seen_BSS.shape[1], device=seen_BSS.device)
-    first = torch.where(present_BS, seen_BSS.byte().argmax(-1), -1)
-    same = (first.unsqueeze(2) == first.unsqueeze(1)) & present_BS.unsqueeze(2)
-    starts = present_BS & (first == slot)
-    alone = bool((starts.sum(-1) <= 1).all())
-    if not (packed or alone) or not torch.equal(same.tril(), seen_BSS & present_BS.unsqueeze(2)):
+    slot_S = torch.arange(seen_BSS.shape[1], device=seen_BSS.device)
+    # The first slot that a token sees is where its sequence starts; -1 for padding.
+    first_BS = torch.where(present_BS, seen_BSS.byte().argmax(-1), -1)
+    starts_BS = present_BS & (first_BS == slot_S)
+    one_per_row = bool((starts_BS.sum(-1) <= 1).all())
+    if not (packed or one_per_row):
         return rows
-    if alone:
+    # What the mask would be if each token saw its own sequence up to itself, and nothing else.
+    same_BSS = (first_BS.unsqueeze(2) == first_BS.unsqueeze(1)) & present_BS.unsqueeze(2)
+    if not torch.equal(same_BSS.tril(), seen_BSS & present_BS.unsqueeze(2)):
+        return rows
+    if one_per_row:
         return rows._replace(mask=None)
-    number = (starts.flatten().cumsum(0) - 1).view_as(first).gather(1, first.clamp(min=0))
-    count = int(starts.sum())
-    return Layout(torch.where(present_BS, number, count).flatten(), count, None)
+    # Sequences are numbered through the batch in the order of their starts.
+    number_BS = (starts_BS.flatten().cumsum(0) - 1).view_as(first_BS)
+    sequence_BS = number_BS.gather(1, first_BS.clamp(min=0))
+    count = int(starts_BS.sum())
+    return Layout(torch.where(present_BS, sequence_BS, count).flatten(), count, None)
 
 
 class Plan(NamedTuple):
@@ -112,9 +122,13 @@ class Plan(NamedTuple):
 
 def plan_pairs(index_TK: Tensor, layout: Layout, experts: int) -> Plan:
     """Sort the chosen experts of all tokens but padding."""
-    sequences, top_k = layout.sequences, index_TK.shape[1]
+    sequences = layout.sequences
+    padding = experts * sequences
     sequence_T1 = layout.sequence.unsqueeze(-1)
-    cell = torch.where(sequence_T1 < sequences, index_TK * sequences + sequence_T1, experts * sequences).flatten()
-    counts = torch.bincount(cell, minlength=experts * sequences + 1)[:-1].view(experts, sequences).tolist()
-    pair = cell.argsort(stable=True)[: sum(map(sum, counts))]
-    return Plan(pair // top_k, pair, counts)
+    # One number for an expert and a sequence, so that one stable sort does for both; that of padding is the last one.
+    cell_TK = torch.where(sequence_T1 < sequences, index_TK * sequences + sequence_T1, padding)
+    cell_S = cell_TK.flatten()
+    counts = torch.bincount(cell_S, minlength=padding + 1)[:padding].view(experts, sequences).tolist()
+    pairs = sum(sum(row) for row in counts)
+    pair_P = cell_S.argsort(stable=True)[:pairs]
+    return Plan(pair_P // index_TK.shape[1], pair_P, counts)

@@ -68,9 +68,8 @@ def from_pretrained(path: str | Path) -> nn.Module:
     tensors = _read_weights(folder)
     _check(tensors, model, f"{folder} does not fit its recipe")
     for name, value in tensors.items():
-        _put(
-            model, name, value.clone()
-        )  # aligned in memory, which a file is not: products depend on it in the last bit
+        # A clone is aligned in memory, which a file is not: products depend on that in the last bit.
+        _put(model, name, value.clone())
     if hf:
         model.tie_weights()
         if (folder / "generation_config.json").is_file():
@@ -86,13 +85,16 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _check(tensors: dict[str, Tensor], model: nn.Module, complaint: str) -> None:
-    wanted = {name: value.shape for name, value in _state(model).items()}
-    missing = sorted(wanted.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - wanted.keys())
-    shapes = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name] != tensors[name].shape)
-    found = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    if any(found.values()):
-        parts = [f"{len(names)} {kind}, as {names[0]}" for kind, names in found.items() if names]
+    """Raise a `ModelError` unless the names and shapes are those of the model."""
+    wanted = _state(model)
+    common = wanted.keys() & tensors.keys()
+    found = {
+        "missing": sorted(wanted.keys() - common),
+        "unknown": sorted(tensors.keys() - common),
+        "of another shape": sorted(name for name in common if wanted[name].shape != tensors[name].shape),
+    }
+    parts = [f"{len(names)} {kind}, as {names[0]}" for kind, names in found.items() if names]
+    if parts:
         raise ModelError(f"{complaint}: tensors {'; '.join(parts)}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,14 +31,15 @@ def recipe_of(model: nn.Module) -> Recipe:
     """
     from ..attention.convert_attention import AttentionMoE
 
-    blocks, attention = {}, {}
+    blocks: Recipe = {}
+    attention: Recipe = {}
     for block in describe(model).blocks:
-        layer = block.mlp.site.get() if block.mlp else None
-        if isinstance(layer, MoEFFN):
-            blocks[str(block.index)] = _layer_recipe(layer)
-        mixture = block.attention.site.get() if block.attention else None
-        if isinstance(mixture, AttentionMoE):
-            attention[str(block.index)] = dataclasses.asdict(mixture.config)
+        ffn = None if block.mlp is None else block.mlp.site.get()
+        if isinstance(ffn, MoEFFN):
+            blocks[str(block.index)] = _layer_recipe(ffn)
+        heads = None if block.attention is None else block.attention.site.get()
+        if isinstance(heads, AttentionMoE):
+            attention[str(block.index)] = dataclasses.asdict(heads.config)
     if not blocks and not attention:
         raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
     return {"model": base_recipe(model), "blocks": blocks, "attention": attention}
@@ -72,14 +72,20 @@ def _layer_recipe(layer: MoEFFN) -> Recipe:
 
 
 def _layer(mlp: MLP, recipe: Recipe) -> MoEFFN:
-    dense, config, shared = DenseFFN.of(mlp), _moe_config(recipe["config"]), recipe["shared"]
+    dense = DenseFFN.of(mlp)
+    config = _moe_config(recipe["config"])
+    neurons = sum(recipe["experts"])
+    shared = None
+    if recipe["shared"] is not None:
+        neurons += sum(recipe["shared"])
+        shared = dense.bank(_groups(recipe["shared"]))
     layer = MoEFFN(
         config=config,
         router=_router(config, dense),
         experts=dense.bank(_groups(recipe["experts"])),
-        shared=None if shared is None else dense.bank(_groups(shared)),
+        shared=shared,
         down_bias=dense.down_bias,
-        neurons=torch.empty(sum(recipe["experts"]) + sum(shared or ()), dtype=torch.long, device="meta"),
+        neurons=torch.empty(neurons, dtype=torch.long, device="meta"),
         hidden=mlp.hidden,
         template=(mlp.site.get(), None if mlp.tail is None else mlp.tail.get()),
     )
@@ -107,9 +113,8 @@ def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _groups(sizes: list[int]) -> list[Tensor]:
-    """Neighbouring neurons: which ones they are does not matter without weights."""
-    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
-    return [torch.arange(end - start) for start, end in pairwise(ends)]
+    """Groups of these sizes: which neurons they hold does not matter without weights."""
+    return [torch.arange(size) for size in sizes]
 
 
 def _router(config: MoEConfig, dense: DenseFFN) -> Router:
@@ -119,7 +124,11 @@ def _router(config: MoEConfig, dense: DenseFFN) -> Router:
         return MLPRouter(config, rows, dense.up.new_empty(routed, routed))
     if config.router == "linear":
         return LinearRouter(config, rows)
-    gate_bias, up_bias = (None if b is None else b.new_empty(routed) for b in (dense.gate_bias, dense.up_bias))
-    gate = None if dense.gate is None else torch.empty_like(rows)
-    activation = dense.activation
-    return GLURouter(config, gate=gate, up=rows, gate_bias=gate_bias, up_bias=up_bias, activation=activation)
+    return GLURouter(
+        config,
+        gate=None if dense.gate is None else torch.empty_like(rows),
+        up=rows,
+        gate_bias=None if dense.gate_bias is None else dense.gate_bias.new_empty(routed),
+        up_bias=None if dense.up_bias is None else dense.up_bias.new_empty(routed),
+        activation=dense.activation,
+    )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...anatomy import ExpertWeights
 from ...errors import ModelError
 from .dispatch import Weights, run_experts
-from .eager import hidden
+from .eager import hidden, unbound
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of the largest expert, F of the dense FFN.
 
@@ -40,7 +40,9 @@ class ExpertBank(nn.Module):
         activation: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
-        self.sizes, self.gated, self.activation = tuple(sizes), gated, activation
+        self.sizes = tuple(sizes)
+        self.gated = gated
+        self.activation = activation
         self.gate_up = nn.Parameter(gate_up)
         self.down = nn.Parameter(down)
         self.bias = None if bias is None else nn.Parameter(bias)
@@ -63,7 +65,9 @@ class ExpertBank(nn.Module):
         """
         sizes = [len(group) for group in groups]
         groups = [group.to(up.device) for group in groups]
-        inward = [(gate, gate_bias), (up, up_bias)] if gate is not None else [(up, up_bias)]
+        inward = [(up, up_bias)]
+        if gate is not None:
+            inward = [(gate, gate_bias), (up, up_bias)]
         check_sizes(sizes, gated=gate is not None, activation=activation)
         bias = None
         if any(b is not None for _, b in inward):
@@ -83,10 +87,13 @@ class ExpertBank(nn.Module):
 
     def every(self, x_TD: Tensor) -> Tensor:
         """Unweighted sum over all experts, (T, D). For a bank of one expert: that expert."""
-        bias = [None] * len(self.sizes) if self.bias is None else self.bias.unbind()
-        stacks = zip(self.gate_up.unbind(), bias, self.down.unbind(), strict=True)
-        parts = [nn.functional.linear(hidden(x_TD, w_in, b, self.stacked), w_out) for w_in, b, w_out in stacks]
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+        weights = self.stacked
+        parts = []
+        for gate_up, bias, down in zip(*unbound(weights), strict=True):
+            parts.append(nn.functional.linear(hidden(x_TD, gate_up, bias, weights), down))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.stack(parts).sum(0)
 
     @property
     def stacked(self) -> Weights:
@@ -96,16 +103,21 @@ class ExpertBank(nn.Module):
     def weights(self, expert: int) -> ExpertWeights:
         """Views of one expert's matrices in the layout of `nn.Linear`, without the zero neurons."""
         size = self.sizes[expert]
-        *gate, up = self.gate_up[expert].chunk(2) if self.gated else (self.gate_up[expert],)
-        return ExpertWeights(gate[0][:size] if gate else None, up[:size], self.down[expert][:, :size])
+        down = self.down[expert][:, :size]
+        if not self.gated:
+            return ExpertWeights(None, self.gate_up[expert][:size], down)
+        gate, up = self.gate_up[expert].chunk(2)
+        return ExpertWeights(gate[:size], up[:size], down)
 
     def bias_of(self, expert: int) -> tuple[Tensor | None, Tensor | None]:
         """Views of the gate's and the up projection's bias of one expert."""
         if self.bias is None:
             return None, None
         size = self.sizes[expert]
-        *gate, up = self.bias[expert].chunk(2) if self.gated else (self.bias[expert],)
-        return gate[0][:size] if gate else None, up[:size]
+        if not self.gated:
+            return None, self.bias[expert][:size]
+        gate, up = self.bias[expert].chunk(2)
+        return gate[:size], up[:size]
 
     def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
         return f"sizes={self.sizes}, width={self.down.shape[1]}, gated={self.gated}"

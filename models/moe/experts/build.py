@@ -41,7 +41,9 @@ def library() -> Built:
     if missing:
         raise NotAvailableError(f"the processor has no {', '.join(missing)}")
     bf16 = "avx512_bf16" in found
-    flags = [*FLAGS, *(f"-m{name}" for name in NEEDED), *(["-mavx512bf16"] if bf16 else [])]
+    flags = [*FLAGS, *(f"-m{name}" for name in NEEDED)]
+    if bf16:
+        flags.append("-mavx512bf16")
     return Built(_built(flags), bf16, "amx_bf16" in found)
 
 
@@ -50,7 +52,10 @@ def _processor() -> frozenset[str]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise NotAvailableError(f"the processor's features cannot be read: {error.strerror}") from error
-    return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
+    for line in lines:
+        if line.startswith("flags"):
+            return frozenset(line.split(":", 1)[1].split())
+    return frozenset()
 
 
 def _built(flags: list[str]) -> Path:
@@ -85,5 +90,7 @@ def _compile(compiler: str, flags: list[str], path: Path) -> None:
 
 def _folder() -> Path:
     chosen = os.environ.get("SPARSEBENCH_CACHE")
-    root = Path(chosen).expanduser() if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return (root if chosen else root / "sparsebench") / "native"
+    if chosen:
+        return Path(chosen).expanduser() / "native"
+    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(shared).expanduser() / "sparsebench" / "native"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,23 +30,33 @@ def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Wei
     token = order // index_TK.shape[1]
     weight = weight_TK.flatten()[order].to(x_TD.dtype).unsqueeze(-1)
     rows = x_TD.index_select(0, token)
-    out = torch.zeros_like(x_TD)
-    # unbind and split, not slices: the backward of a slice makes a zero tensor as large as all experts, once for each.
-    bias = [None] * experts if weights.bias is None else weights.bias.unbind()
+    out_TD = torch.zeros_like(x_TD)
     slices = zip(token.split(counts), rows.split(counts), weight.split(counts), strict=True)
-    stacks = zip(weights.gate_up.unbind(), bias, weights.down.unbind(), strict=True)
-    for (place, x_RD, g), (w_in, b_in, w_out) in zip(slices, stacks, strict=False):
-        if len(place):
-            part = F.linear(hidden(x_RD, w_in, b_in, weights) * g, w_out)
-            out.index_add_(0, place, part.to(out.dtype))  # under autocast the product is narrower than x
-    return out
+    stacks = zip(*unbound(weights), strict=True)
+    # There is one slice more than experts: that of the pairs without an expert, which comes last and adds nothing.
+    for (token_R, x_RD, weight_R1), (gate_up, bias, down) in zip(slices, stacks, strict=False):
+        if len(token_R):
+            part_RD = F.linear(hidden(x_RD, gate_up, bias, weights) * weight_R1, down)
+            out_TD.index_add_(0, token_R, part_RD.to(out_TD.dtype))  # under autocast the product is narrower than x
+    return out_TD
+
+
+def unbound(weights: Weights) -> tuple[Sequence[Tensor], Sequence[Tensor | None], Sequence[Tensor]]:
+    """gate_up, bias and down of each expert.
+
+    Not by index: the backward of an index makes a zero tensor as large as all experts, once for each expert.
+    """
+    bias: Sequence[Tensor | None] = [None] * len(weights.down)
+    if weights.bias is not None:
+        bias = weights.bias.unbind()
+    return weights.gate_up.unbind(), bias, weights.down.unbind()
 
 
 def _counts(index_TK: Tensor, experts: int) -> list[int]:
     """Pairs of each expert, and of none; on the meta device, where numbers are unknown, all experts have alike many."""
     if index_TK.is_meta:
-        bounds = [expert * index_TK.numel() // experts for expert in range(experts + 1)]
-        return [*(end - begin for begin, end in itertools.pairwise(bounds)), 0]
+        few, larger = divmod(index_TK.numel(), experts)
+        return [few + 1] * larger + [few] * (experts - larger) + [0]
     return torch.bincount(index_TK.flatten(), minlength=experts + 1).tolist()
 
 

@@ -11,7 +11,7 @@ from .config import RoutingConfig
 from .counts import counts, importance
 from .router import Routing
 
-# Shapes: T tokens, N routed experts, K chosen experts.
+# Shapes: T tokens, N routed experts, K chosen experts, S = T * K choices.
 
 
 def balance_loss(config: RoutingConfig, routing: Routing) -> Tensor:
@@ -51,21 +51,32 @@ def smooth_load(routing: Routing, *, faithful: bool = False) -> Tensor:
     other of the two possible thresholds where the noise alone, without the logit, says so, as the code of LLaMA-MoE
     v1 does: the sum is then off.
     """
-    k, experts = routing.index.shape[1], routing.logits.shape[1]
+    k = routing.index.shape[1]
+    experts = routing.logits.shape[1]
     if routing.noisy is None or routing.std is None or k == experts:
         return counts(routing)
     best = routing.noisy.topk(k + 1, dim=-1).values
-    if_in, if_out = best[:, k, None], best[:, k - 1, None]
-    compared = routing.noisy - routing.logits if faithful else routing.noisy
-    threshold = torch.where(compared > if_in, if_in, if_out)
-    return torch.special.ndtr((routing.logits - threshold) / routing.std).sum(0)
+    # The k-th greatest of the others: for a chosen expert that is the (k+1)-th of all, for another the k-th of all.
+    if_chosen_T1 = best[:, k, None]
+    if_not_T1 = best[:, k - 1, None]
+    compared_TN = routing.noisy
+    if faithful:
+        compared_TN = routing.noisy - routing.logits
+    threshold_TN = torch.where(compared_TN > if_chosen_T1, if_chosen_T1, if_not_T1)
+    return torch.special.ndtr((routing.logits - threshold_TN) / routing.std).sum(0)
 
 
 def switch_loss(routing: Routing, *, sigmoid: bool = False) -> Tensor:
     """N * sum_e f_e P_e; probabilities are the softmax of the logits, or their sigmoids divided by their sum."""
-    logits = routing.logits if routing.noisy is None else routing.noisy
-    probability = logits.sigmoid() / logits.sigmoid().sum(-1, keepdim=True) if sigmoid else logits.softmax(-1)
-    return logits.shape[1] * (counts(routing) / len(logits) * probability.mean(0)).sum()
+    logits_TN = routing.logits if routing.noisy is None else routing.noisy
+    if sigmoid:
+        size_TN = logits_TN.sigmoid()
+        probability_TN = size_TN / size_TN.sum(-1, keepdim=True)
+    else:
+        probability_TN = logits_TN.softmax(-1)
+    tokens, experts = logits_TN.shape
+    fraction_N = counts(routing) / tokens
+    return experts * (fraction_N * probability_TN.mean(0)).sum()
 
 
 def faithful_switch_loss(routing: Routing) -> Tensor:
@@ -73,10 +84,11 @@ def faithful_switch_loss(routing: Routing) -> Tensor:
 
     The value is N / k whatever the router does, and the gradient is 0.
     """
-    experts, k = routing.logits.shape[1], routing.index.shape[1]
-    chosen = routing.logits.gather(1, routing.index).softmax(-1).mean(-1)
-    fraction = counts(routing) / (len(routing.logits) * k)
-    return experts * (fraction * chosen.mean()).sum()
+    tokens, experts = routing.logits.shape
+    k = routing.index.shape[1]
+    probability_TK = routing.logits.gather(1, routing.index).softmax(-1)
+    fraction_N = counts(routing) / (tokens * k)
+    return experts * (fraction_N * probability_TK.mean(-1).mean()).sum()
 
 
 def within_capacity(routing: Routing, capacity: float) -> Routing:
@@ -87,13 +99,22 @@ def within_capacity(routing: Routing, capacity: float) -> Routing:
     tokens, k = routing.index.shape
     experts = routing.logits.shape[1]
     limit = math.ceil(capacity * tokens * k / experts)
-    ranked = routing.index.T.flatten()
-    order = ranked.argsort(stable=True)
-    first = torch.bincount(ranked, minlength=experts).cumsum(0).roll(1)
-    first[0] = 0
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(order), device=order.device) - first[ranked[order]]
-    dropped = (place >= limit).view(k, tokens).T
-    return routing._replace(
-        index=routing.index.masked_fill(dropped, experts), weight=routing.weight.masked_fill(dropped, 0)
-    )
+    # Transposed, the choices stand in the order in which they are served: all first choices, then all second ones.
+    choice_S = routing.index.T.flatten()
+    place_S = places_in_queues(choice_S, experts)
+    dropped_TK = (place_S >= limit).view(k, tokens).T
+    index_TK = routing.index.masked_fill(dropped_TK, experts)
+    weight_TK = routing.weight.masked_fill(dropped_TK, 0)
+    return routing._replace(index=index_TK, weight=weight_TK)
+
+
+def places_in_queues(choice_S: Tensor, experts: int) -> Tensor:
+    """How many earlier entries chose the same expert as each entry (S,): its place in that expert's queue, from 0."""
+    # A stable sort puts the queues one behind the other, each in its order. An entry's place in its queue is its
+    # place in the whole less the place where its queue starts.
+    order_S = choice_S.argsort(stable=True)
+    sizes_N = torch.bincount(choice_S, minlength=experts)
+    starts_N = sizes_N.cumsum(0) - sizes_N
+    place_S = torch.empty_like(order_S)
+    place_S[order_S] = torch.arange(len(order_S), device=order_S.device) - starts_N[choice_S[order_S]]
+    return place_S

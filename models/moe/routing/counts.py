@@ -21,7 +21,10 @@ class RoutingCounts:
 
     def __init__(self) -> None:
         self.tokens = 0
-        self.picks = self.weight = self.entropy = torch.zeros((), dtype=torch.float64)
+        zero = torch.zeros((), dtype=torch.float64)
+        self.picks = zero
+        self.weight = zero
+        self.entropy = zero
 
     @torch.no_grad()
     def add(self, routing: Routing) -> None:

@@ -33,6 +33,12 @@ class Routing(NamedTuple):
     noisy: Tensor | None = None
     std: Tensor | None = None
 
+    def of(self, tokens: Tensor) -> Routing:
+        """The routing of some of the tokens, given by a mask (T,) or indices."""
+        noisy = None if self.noisy is None else self.noisy[tokens]
+        std = None if self.std is None else self.std[tokens]
+        return Routing(self.index[tokens], self.weight[tokens], self.logits[tokens], noisy, std)
+
 
 class Router(nn.Module):
     """Logits, noise in training, the choice of the best, and their weights; all in float32 or better.
@@ -44,8 +50,11 @@ class Router(nn.Module):
 
     def __init__(self, config: RoutingConfig, like_ND: Tensor) -> None:
         super().__init__()
-        self.top_k, self.score, self.renorm = config.top_k, config.score, config.renorm
-        self.straight_through, self.scale = config.straight_through, config.scale_value
+        self.top_k = config.top_k
+        self.score = config.score
+        self.renorm = config.renorm
+        self.straight_through = config.straight_through
+        self.scale = config.scale_value
         self.noise = nn.Parameter(torch.zeros_like(like_ND)) if config.noise == "shazeer" else None
 
     @abstractmethod
@@ -56,12 +65,12 @@ class Router(nn.Module):
         """Route the tokens."""
         x_TD = x_TD.to(torch.promote_types(x_TD.dtype, torch.float32))
         with _full_precision(x_TD):
-            logits = self.logits(x_TD)
+            logits_TN = self.logits(x_TD)
             if self.noise is None or not self.training:
-                return Routing(*self._choose(logits), logits)
-            std = F.softplus(_linear(x_TD, self.noise)) + NOISE_FLOOR
-            noisy = logits + torch.randn_like(logits) * std
-            return Routing(*self._choose(noisy), logits, noisy, std)
+                return Routing(*self._choose(logits_TN), logits_TN)
+            std_TN = F.softplus(_linear(x_TD, self.noise)) + NOISE_FLOOR
+            noisy_TN = logits_TN + torch.randn_like(logits_TN) * std_TN
+            return Routing(*self._choose(noisy_TN), logits_TN, noisy_TN, std_TN)
 
     def choose(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
         """Indices and weights of `forward` alone: faster where nobody needs the logits."""
@@ -69,20 +78,26 @@ class Router(nn.Module):
         return routing.index, routing.weight
 
     def _choose(self, logits_TN: Tensor) -> tuple[Tensor, Tensor]:
-        best, index = logits_TN.topk(self.top_k, dim=-1)
-        weight = self._weights(logits_TN, best, index)
-        if self.straight_through and weight.requires_grad:
-            probability = logits_TN.softmax(-1).gather(1, index)
-            weight = weight + (probability - probability.detach())
-        return index, weight * self.scale
+        best_TK, index_TK = logits_TN.topk(self.top_k, dim=-1)
+        weight_TK = self._weights(logits_TN, best_TK, index_TK)
+        if self.straight_through and weight_TK.requires_grad:
+            # The difference is 0: the value stays, and the gradient is that of the probability.
+            probability_TK = logits_TN.softmax(-1).gather(1, index_TK)
+            weight_TK = weight_TK + (probability_TK - probability_TK.detach())
+        return index_TK, weight_TK * self.scale
 
     def _weights(self, logits_TN: Tensor, best_TK: Tensor, index_TK: Tensor) -> Tensor:
-        if self.score == "none":  # the zero keeps the router in the graph: no parameter without a gradient
-            equal = torch.full_like(best_TK, 1 / self.top_k)
-            return equal + 0 * best_TK if best_TK.requires_grad else equal
+        if self.score == "none":
+            equal_TK = torch.full_like(best_TK, 1 / self.top_k)
+            if best_TK.requires_grad:
+                # The zero keeps the router in the graph: no parameter without a gradient.
+                equal_TK = equal_TK + 0 * best_TK
+            return equal_TK
         if self.score == "sigmoid":
-            weight = best_TK.sigmoid()
-            return weight / weight.sum(-1, keepdim=True) if self.renorm else weight
+            weight_TK = best_TK.sigmoid()
+            if self.renorm:
+                weight_TK = weight_TK / weight_TK.sum(-1, keepdim=True)
+            return weight_TK
         if self.score == "softmax_topk" and not self.renorm:
             return logits_TN.softmax(-1).gather(1, index_TK)
         # A softmax over the chosen logits equals the softmax over all of them divided by the sum of the chosen.
@@ -124,7 +139,8 @@ class MLPRouter(Router):
 
     def __init__(self, config: RoutingConfig, hidden_ND: Tensor, output_NN: Tensor) -> None:
         super().__init__(config, hidden_ND)
-        self.hidden, self.output = nn.Parameter(hidden_ND), nn.Parameter(output_NN)
+        self.hidden = nn.Parameter(hidden_ND)
+        self.output = nn.Parameter(output_NN)
 
     def logits(self, x_TD: Tensor) -> Tensor:
         """V tanh(W x)."""
@@ -148,20 +164,25 @@ class GLURouter(Router):
         activation: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__(config, up)
-        self.gate, self.up = _parameter(gate), nn.Parameter(up)
-        self.gate_bias, self.up_bias = _parameter(gate_bias), _parameter(up_bias)
+        self.gate = _parameter(gate)
+        self.up = nn.Parameter(up)
+        self.gate_bias = _parameter(gate_bias)
+        self.up_bias = _parameter(up_bias)
         self.activation = activation
 
     def logits(self, x_TD: Tensor) -> Tensor:
         """|act(W_gate x) * (W_up x)|, or |act(W_up x)|."""
-        up = _linear(x_TD, self.up, self.up_bias)
+        up_TN = _linear(x_TD, self.up, self.up_bias)
         if self.gate is None:
-            return self.activation(up).abs()
-        return (self.activation(_linear(x_TD, self.gate, self.gate_bias)) * up).abs()
+            return self.activation(up_TN).abs()
+        gate_TN = _linear(x_TD, self.gate, self.gate_bias)
+        return (self.activation(gate_TN) * up_TN).abs()
 
 
 def _linear(x_TD: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return F.linear(x_TD, weight.to(x_TD.dtype), None if bias is None else bias.to(x_TD.dtype))
+    if bias is not None:
+        bias = bias.to(x_TD.dtype)
+    return F.linear(x_TD, weight.to(x_TD.dtype), bias)
 
 
 def _parameter(tensor: Tensor | None) -> nn.Parameter | None:

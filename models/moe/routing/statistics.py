@@ -48,7 +48,8 @@ def watch(model: nn.Module) -> Iterator[None]:
     """Count, for `router_stats`, what the routers do inside this context. A new context starts from zero."""
     layers = _layers(model)
     for layer in layers.values():
-        layer.counts, layer.counting = RoutingCounts(), True
+        layer.counts = RoutingCounts()
+        layer.counting = True
     try:
         yield
     finally:
@@ -95,11 +96,14 @@ def _layers(model: nn.Module) -> dict[str, Routed]:
 
 def _stats(name: str, seen: RoutingCounts) -> RouterStats:
     load = seen.picks / seen.picks.sum().clamp_min(1)
+    importance = seen.weight
+    if importance.sum() > 0:
+        importance = importance / importance.sum()
     return RouterStats(
         layer=name,
         tokens=seen.tokens,
         load=load,
-        importance=seen.weight / seen.weight.sum() if seen.weight.sum() > 0 else seen.weight,
+        importance=importance,
         load_entropy=float(entropy(load)),
         token_entropy=float(seen.entropy / max(seen.tokens, 1)),
     )

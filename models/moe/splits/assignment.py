@@ -38,7 +38,11 @@ def assign(
     labels = priced.argmin(0)
     _settle_ties(priced, labels, lower_K, upper_K, eps)
     sizes = np.bincount(labels, minlength=clusters)
-    flow = np.where(prices > 0, upper_K, np.where(prices < 0, lower_K, np.clip(sizes, lower_K, upper_K)))
+    # A price keeps points away from a cluster that too many prefer, which is then as large as it may be; a negative one
+    # draws them to a cluster that is then as small as it may be.
+    flow = np.clip(sizes, lower_K, upper_K)
+    flow[prices > 0] = upper_K[prices > 0]
+    flow[prices < 0] = lower_K[prices < 0]
     _mend(cost, labels, flow, lower_K, upper_K, eps)
     return labels, prices
 
@@ -80,7 +84,9 @@ def _settle_ties(priced: np.ndarray, labels: np.ndarray, lower: np.ndarray, uppe
         for b in np.flatnonzero(sizes < upper):
             members = np.flatnonzero(labels == a)
             ties = members[priced[b, members] - priced[a, members] <= eps]
-            moved = ties[: max(0, min(sizes[a] - upper[a], upper[b] - sizes[b]))]
+            too_many = sizes[a] - upper[a]
+            room = upper[b] - sizes[b]
+            moved = ties[: max(0, min(too_many, room))]
             labels[moved] = b
             sizes[a] -= len(moved)
             sizes[b] += len(moved)
@@ -145,10 +151,11 @@ def _cheapest(price: np.ndarray, source: np.ndarray, target: np.ndarray, eps: fl
     for _ in range(len(price)):
         through = distance[:, None] + price
         best = through.argmin(0)
-        shorter = through[best, np.arange(len(price))] < distance - eps
+        found = through.min(0)
+        shorter = found < distance - eps
         if not shorter.any():
             break
-        distance[shorter] = through[best, np.arange(len(price))][shorter]
+        distance[shorter] = found[shorter]
         before[shorter] = best[shorter]
     path = [int(np.where(target, distance, np.inf).argmin())]
     while before[path[-1]] >= 0:

@@ -120,7 +120,9 @@ def set_apart(inp: SplitInput) -> tuple[Tensor, Tensor]:
     else:
         score = inp.importance()
     order = ranked(score)
-    return order[: inp.shared_size].sort().values, order[inp.shared_size :].sort().values
+    shared = order[: inp.shared_size]
+    rest = order[inp.shared_size :]
+    return shared.sort().values, rest.sort().values
 
 
 def cut(neurons: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:

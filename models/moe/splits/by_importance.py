@@ -19,7 +19,8 @@ def scores(inp: SplitInput) -> tuple[Tensor, Tensor | None]:
 
     `config.clusters`: of documents (v1), or of FFN inputs (v2), where expert j serves cluster j.
     """
-    sample, centroids = inp.need_sample(), None
+    sample = inp.need_sample()
+    centroids = None
     if inp.config.clusters == "tokens":
         centroids = token_centroids(inp)
         label = token_labels(sample.x, centroids)
@@ -30,7 +31,11 @@ def scores(inp: SplitInput) -> tuple[Tensor, Tensor | None]:
 
 def top(score_NF: Tensor, pool: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     """For each expert the `sizes[j]` neurons of `pool` with the highest score, ascending; ties by lower index."""
-    return tuple(pool[ranked(score[pool])[:size]].sort().values for score, size in zip(score_NF, sizes, strict=True))
+    tops = []
+    for score_F, size in zip(score_NF, sizes, strict=True):
+        best = ranked(score_F[pool])[:size]
+        tops.append(pool[best].sort().values)
+    return tuple(tops)
 
 
 def deal(score_NF: Tensor, pool: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
@@ -40,12 +45,14 @@ def deal(score_NF: Tensor, pool: Tensor, sizes: Sequence[int]) -> tuple[Tensor, 
     """
     score_NP = score_NF[:, pool].flip(0)  # later experts first, so that a stable sort gives them ties
     experts, neurons = score_NP.shape
-    order = ranked(score_NP.flatten())
+    pairs = ranked(score_NP.flatten())  # a pair is one number: its row in `score_NP` times the neurons, plus its column
+    expert_of = experts - 1 - pairs // neurons
+    neuron_of = pairs % neurons
     room = list(sizes)
     owner = [-1] * neurons
-    for expert, neuron in zip((experts - 1 - order // neurons).tolist(), (order % neurons).tolist(), strict=True):
+    for expert, neuron in zip(expert_of.tolist(), neuron_of.tolist(), strict=True):
         if owner[neuron] < 0 and room[expert] > 0:
             owner[neuron] = expert
             room[expert] -= 1
-    owners = torch.tensor(owner)
-    return tuple(pool[owners == expert] for expert in range(experts))
+    owner_P = torch.tensor(owner)
+    return tuple(pool[owner_P == expert] for expert in range(experts))

@@ -21,7 +21,8 @@ def split(inp: SplitInput) -> Partition:
     """
     active_FT = top_activation_mask(inp.need_sample().h, ACTIVE)
     order = ranked(active_FT.mean(1))
-    shared, rest = order[: inp.shared_size].sort().values, order[inp.shared_size :]
+    shared = order[: inp.shared_size].sort().values
+    rest = order[inp.shared_size :]
     count = inp.config.num_routed
     found = balanced_kmeans(active_FT[rest], count, inp.generator, start=torch.arange(count))
     experts = tuple(rest[group].sort().values for group in found.groups)

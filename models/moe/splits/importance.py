@@ -36,11 +36,13 @@ def cluster_importance(
             "importance='gradient' needs gradients: pass calibrate(model, batches, gradients=True), "
             "or use importance='activation'"
         )
-    counts, totals = _sums(sample, kind, label_T.cpu(), clusters)
-    counts, totals = torch.cat((counts, counts.sum(0, keepdim=True))), torch.cat((totals, totals.sum(0, keepdim=True)))
-    means = totals / counts.clamp_min(1).unsqueeze(1)
-    values = torch.where(counts[:-1, None] > 0, means[:-1], means[-1])
-    return values if kind == "gradient" else values * down_DF.detach().cpu().to(values.dtype).norm(dim=0)
+    counts_K, totals_KF = _sums(sample, kind, label_T.cpu(), clusters)
+    means_KF = totals_KF / counts_K.clamp_min(1).unsqueeze(1)
+    mean_F = totals_KF.sum(0) / counts_K.sum().clamp_min(1)
+    values_KF = torch.where(counts_K.unsqueeze(1) > 0, means_KF, mean_F)
+    if kind == "gradient":
+        return values_KF
+    return values_KF * down_DF.detach().cpu().to(values_KF.dtype).norm(dim=0)
 
 
 def _sums(sample: FFNSample, kind: str, label_T: Tensor, clusters: int) -> tuple[Tensor, Tensor]:

@@ -42,13 +42,19 @@ class Mixture:
 
 
 def _shared(layer: MoEFFN, gain: Tensor | None, size: int) -> ExpertWeights:
+    """The shared block as one expert of `size` neurons; of zero neurons alone where there is none."""
     width = layer.experts.down.shape[1]
-    empty = layer.experts.down.detach().new_zeros(0, width)
-    parts = [layer.shared.weights(expert) for expert in range(len(layer.shared.sizes))] if layer.shared else []
-    gate = torch.cat([empty, *(part.gate for part in parts if part.gate is not None)]).detach()
-    up = torch.cat([empty, *(part.up for part in parts)]).detach()
-    down = _scaled(torch.cat([empty.T, *(part.down for part in parts)], dim=1).detach(), 1.0, gain)
-    return ExpertWeights(_padded(gate, 0, size), _padded(up, 0, size), _padded(down, 1, size))
+    gate_SD = layer.experts.down.detach().new_zeros(0, width)
+    up_SD = gate_SD
+    down_DS = gate_SD.T
+    if layer.shared is not None:
+        # Conversion makes it a bank of one expert.
+        gate, up, down = layer.shared.weights(0)
+        assert gate is not None
+        gate_SD = gate.detach()
+        up_SD = up.detach()
+        down_DS = _scaled(down.detach(), 1.0, gain)
+    return ExpertWeights(_padded(gate_SD, 0, size), _padded(up_SD, 0, size), _padded(down_DS, 1, size))
 
 
 def _scaled(down: Tensor, scale: float, gain: Tensor | None) -> Tensor:
@@ -56,12 +62,14 @@ def _scaled(down: Tensor, scale: float, gain: Tensor | None) -> Tensor:
     if scale == 1 and gain is None:
         return down
     factor = down.new_full((down.shape[-2],), scale, dtype=torch.float64)
-    factor = factor if gain is None else factor * gain.detach().double()
+    if gain is not None:
+        factor = factor * gain.detach().double()
     wide = torch.promote_types(down.dtype, torch.float32)
     return (down.to(wide) * factor.to(wide).unsqueeze(-1)).to(down.dtype)
 
 
 def _padded(tensor: Tensor, axis: int, size: int) -> Tensor:
+    """Zeros at the end of `axis`, up to `size`."""
     missing = size - tensor.shape[axis]
     if missing == 0:
         return tensor.contiguous()

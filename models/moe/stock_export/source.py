@@ -50,13 +50,15 @@ class Source:
                 "Qwen3 with a language head have one): use save_pretrained(model, path)"
             )
         anatomy = describe(model)
-        sites = [block.mlp.site.get() if block.mlp else None for block in anatomy.blocks]
-        layers = tuple(module if isinstance(module, MoEFFN) else None for module in sites)
+        layers: list[MoEFFN | None] = []
+        for block in anatomy.blocks:
+            module = None if block.mlp is None else block.mlp.site.get()
+            layers.append(module if isinstance(module, MoEFFN) else None)
         if not any(layers):
             raise ModelError(
                 "the model has no layer made by sparsebench.models.moe.convert: use its own save_pretrained"
             )
-        return cls(model, anatomy, layers)
+        return cls(model, anatomy, tuple(layers))
 
     @property
     def mixtures(self) -> list[MoEFFN]:
@@ -82,7 +84,7 @@ class Source:
     @property
     def shared_width(self) -> int:
         """Neurons of the largest shared block, 0 if there is none."""
-        return max(sum(layer.shared.sizes) if layer.shared else 0 for layer in self.mixtures)
+        return max((sum(layer.shared.sizes) for layer in self.mixtures if layer.shared), default=0)
 
     @property
     def windows(self) -> tuple[bool, ...]:
@@ -98,9 +100,13 @@ class Source:
     def features(self) -> frozenset[str]:
         """What the stock architecture must have, beyond renormalised softmax routing in every block."""
         score, renorm, _, _ = self.routing
-        attentions = list(self._attentions())
-        biased = any(site.get().bias is not None for attention in attentions for site in attention.linears)
-        out_biased = any(site.get().bias is not None for attention in attentions if (site := attention.o) is not None)
+        biased = False
+        out_biased = False
+        normed = False
+        for attention in self._attentions():
+            biased |= any(site.get().bias is not None for site in attention.linears)
+            out_biased |= attention.o is not None and attention.o.get().bias is not None
+            normed |= hasattr(attention.site.get(), "q_norm")
         between = self.dense != list(range(len(self.dense)))
         found = {
             SIGMOID: score == "sigmoid",
@@ -108,7 +114,7 @@ class Source:
             SHARED: self.shared_width > 0,
             DENSE_FIRST: bool(self.dense) and not between,
             DENSE_BETWEEN: between,
-            QK_NORM: any(hasattr(attention.site.get(), "q_norm") for attention in attentions),
+            QK_NORM: normed,
             QKV_BIAS: biased and not out_biased,
             ATTENTION_BIAS: out_biased,
             WINDOW: all(self.windows),
@@ -123,7 +129,9 @@ class Source:
 
     def foreign(self) -> list[str]:
         """Parts that no stock architecture has, in words; empty when the blocks can be written."""
-        found = {part for layer in self.mixtures for part in _foreign(layer)}
+        found: set[str] = set()
+        for layer in self.mixtures:
+            found.update(_foreign(layer))
         for attention in self._attentions():
             kind = type(attention.site.get())
             if not kind.__module__.startswith("transformers."):
@@ -136,7 +144,8 @@ class Source:
         """Configuration fields that every architecture takes over unchanged."""
         config = self.model.config
         carried = {name: getattr(config, name) for name in _CARRIED}
-        head, embeddings = self.model.get_output_embeddings(), self.model.get_input_embeddings()
+        head = self.model.get_output_embeddings()
+        embeddings = self.model.get_input_embeddings()
         tied = head.weight is embeddings.weight
         return carried | {
             "head_dim": next(self._attentions()).head_dim,
@@ -146,9 +155,12 @@ class Source:
 
     def kept(self) -> dict[str, Tensor]:
         """The state of everything that is no mixture."""
-        converted = [block for block, layer in zip(self.anatomy.blocks, self.layers, strict=True) if layer is not None]
-        prefixes = tuple(f"{block.mlp.site.path}." for block in converted if block.mlp is not None)
-        return {name: value for name, value in self.model.state_dict().items() if not name.startswith(prefixes)}
+        prefixes = []
+        for block, layer in zip(self.anatomy.blocks, self.layers, strict=True):
+            if layer is not None and block.mlp is not None:
+                prefixes.append(f"{block.mlp.site.path}.")
+        mixtures = tuple(prefixes)
+        return {name: value for name, value in self.model.state_dict().items() if not name.startswith(mixtures)}
 
 
 def _routing(layer: MoEFFN) -> tuple[str, bool, int, int]:
@@ -166,6 +178,6 @@ def _foreign(layer: MoEFFN) -> Iterator[str]:
         yield "equal weights of the chosen experts (score='none')"
     if layer.alignment is not None and layer.alignment.offset.any():
         yield "an offset (align=True)"
-    banks = [layer.experts] if layer.shared is None else [layer.experts, layer.shared]
-    if layer.down_bias is not None or any(bank.bias is not None for bank in banks):
+    biased = layer.down_bias is not None or layer.experts.bias is not None
+    if biased or (layer.shared is not None and layer.shared.bias is not None):
         yield "biases in the feed-forward layers"
