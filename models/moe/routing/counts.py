@@ -30,9 +30,10 @@ class RoutingCounts:
     def add(self, routing: Routing) -> None:
         """Add the tokens of one forward pass."""
         self.tokens += len(routing.logits)
-        self.picks = self.picks + counts(routing).cpu()
-        self.weight = self.weight + importance(routing).cpu()
-        self.entropy = self.entropy + entropy(routing.logits.softmax(-1)).sum().cpu()
+        # A scalar in float64 plus a vector in float32 is a vector in float32, in which large counts stand still.
+        self.picks = self.picks + counts(routing).cpu().double()
+        self.weight = self.weight + importance(routing).cpu().double()
+        self.entropy = self.entropy + entropy(routing.logits.softmax(-1)).sum().cpu().double()
 
 
 def counts(routing: Routing) -> Tensor:

@@ -9,6 +9,7 @@ from sparsebench.models.moe.routing.balance import (
     balance_loss,
     cv_squared,
     faithful_switch_loss,
+    places_in_queues,
     smooth_load,
     switch_loss,
     within_capacity,
@@ -162,3 +163,9 @@ def test_capacity_equals_a_loop(capacity: float) -> None:
             taken[expert] += kept
             assert int(limited.index[t, rank]) == (expert if kept else 6)
             assert float(limited.weight[t, rank]) == (float(made.weight[t, rank]) if kept else 0)
+
+
+def test_places_in_queues_count_earlier_entries_of_the_same_expert() -> None:
+    choice_S = torch.tensor([2, 0, 2, 2, 1, 0])
+    assert places_in_queues(choice_S, 4).tolist() == [0, 0, 1, 2, 0, 1]
+    assert places_in_queues(choice_S[:0], 4).tolist() == []

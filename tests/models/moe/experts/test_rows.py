@@ -1,0 +1,53 @@
+import threading
+
+import torch
+
+from sparsebench.models.moe.experts import rows
+from sparsebench.models.moe.experts.rows import products, scratch
+
+
+def test_one_product_for_each_expert() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 3, generator=generator)
+    weights = torch.randn(3, 2, 3, generator=generator)
+    out = torch.full((5, 2), torch.nan)
+    products(x, [2, 0, 3], weights, out)
+    torch.testing.assert_close(out, torch.cat((x[:2] @ weights[0].T, x[2:] @ weights[2].T)))
+
+
+def test_memory_is_kept_by_name_and_dtype_and_grows() -> None:
+    like = torch.zeros(1)
+    first = scratch("test", (4, 8), like)
+    assert first.shape == (4, 8)
+    assert scratch("test", (2, 8), like).data_ptr() == first.data_ptr()
+    assert scratch("test other", (4, 8), like).data_ptr() != first.data_ptr()
+    assert scratch("test", (4, 8), like.bfloat16()).dtype == torch.bfloat16
+    assert scratch("test", (400, 8), like).shape == (400, 8)
+
+
+def test_large_memory_is_not_kept(monkeypatch) -> None:
+    monkeypatch.setattr(rows, "KEPT_BYTES", 64)
+    like = torch.zeros(1)
+    assert scratch("test large", (17, 1), like).shape == (17, 1)
+    assert not any("test large" in key for key in rows._scratch.__dict__)
+    scratch("test large", (16, 1), like)
+    assert any("test large" in key for key in rows._scratch.__dict__)
+
+
+def test_memory_made_in_inference_mode_serves_training_later() -> None:
+    with torch.inference_mode():
+        made = scratch("test inference", (2, 2), torch.zeros(1))
+    assert not made.is_inference()
+
+
+def test_threads_have_memory_of_their_own() -> None:
+    addresses = []
+
+    def take() -> None:
+        addresses.append(scratch("test threads", (4, 8), torch.zeros(1)).data_ptr())
+
+    take()
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    assert addresses[0] != addresses[1]

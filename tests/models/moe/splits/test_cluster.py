@@ -1,0 +1,34 @@
+import dataclasses
+
+import pytest
+import torch
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.splits.cluster import split
+from sparsebench.models.moe.splits.clustering import balanced_kmeans
+
+
+@pytest.mark.parametrize("matrix", ["up", "gate"])
+def test_rows_of_the_matrix_that_was_named(matrix: str, ffn_input) -> None:
+    inp = ffn_input(MoEConfig(num_experts=5, split="cluster", cluster_on=matrix))
+    rows = inp.up if matrix == "up" else inp.gate
+    expected = balanced_kmeans(rows, 5, torch.Generator().manual_seed(0)).groups
+    assert all(torch.equal(a, b) for a, b in zip(split(inp).experts, expected, strict=True))
+
+
+def test_more_starts_never_leave_a_larger_spread(ffn_input) -> None:
+    def spread(config: MoEConfig) -> float:
+        inp = ffn_input(config)
+        return sum(float((inp.up[e] - inp.up[e].mean(0)).square().sum()) for e in split(inp).experts)
+
+    one = spread(MoEConfig(num_experts=5, split="cluster"))
+    assert spread(MoEConfig(num_experts=5, split="cluster", clustering_starts=6)) <= one
+    faithful = spread(MoEConfig(num_experts=5, split="cluster", faithful=True))
+    assert faithful == spread(MoEConfig(num_experts=5, split="cluster", clustering_starts=10))
+
+
+def test_an_ffn_without_a_gate(ffn_input) -> None:
+    inp = dataclasses.replace(ffn_input(MoEConfig(split="cluster", cluster_on="gate")), gate=None)
+    with pytest.raises(ModelError, match="use cluster_on='up'"):
+        split(inp)

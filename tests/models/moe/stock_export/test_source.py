@@ -1,0 +1,112 @@
+"""What a converted model asks of a stock architecture; the files themselves are in `test_export.py`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
+from sparsebench.models.moe.layer import Alignment
+from sparsebench.models.moe.stock_export.source import (
+    ATTENTION_BIAS,
+    DENSE_BETWEEN,
+    DENSE_FIRST,
+    QK_NORM,
+    QKV_BIAS,
+    SHARED,
+    SIGMOID,
+    UNNORMALISED,
+    WINDOW,
+    Source,
+)
+
+Build = Callable[[str], nn.Module]
+
+
+def source(build: Build, family: str = "llama", **fields: Any) -> Source:
+    return Source.of(convert(build(family), MoEConfig(**fields)))
+
+
+@pytest.mark.parametrize(
+    ("family", "fields", "features"),
+    [
+        ("llama", {}, set()),
+        ("llama", {"num_shared": 1}, {SHARED}),
+        ("llama", {"score": "sigmoid"}, {SIGMOID}),
+        ("llama", {"score": "softmax_topk", "renorm": False}, {UNNORMALISED}),
+        ("llama", {"score": "topk_softmax", "renorm": False}, set()),  # sums to 1 whatever `renorm` says
+        ("llama", {"layers": (1,)}, {DENSE_FIRST}),
+        ("llama", {"layers": (0,)}, {DENSE_BETWEEN}),
+        ("mistral", {}, {WINDOW}),
+        ("qwen2", {}, {QKV_BIAS}),
+        ("qwen3", {}, {QK_NORM}),
+    ],
+)
+def test_features(family: str, fields: dict, features: set[str], build: Build) -> None:
+    assert source(build, family, **fields).features == features
+
+
+def test_a_bias_of_all_attention_projections(build: Build) -> None:
+    model = build("llama")
+    for layer in model.model.layers:
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            getattr(layer.self_attn, name).bias = nn.Parameter(torch.zeros(getattr(layer.self_attn, name).out_features))
+    assert Source.of(convert(model, MoEConfig())).features == {ATTENTION_BIAS}
+
+
+def test_widths_are_those_of_the_largest_parts(build: Build) -> None:
+    found = source(build, num_shared=2, top_k=3)
+    assert found.routing == ("softmax", True, 3, 6)
+    assert found.expert_width == 8  # blocks of 7 and 6 neurons, filled up to whole rows of 8
+    assert found.shared_width == 14
+    assert found.dense == [] and len(found.mixtures) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"router": "mlp"}, "a router of the kind 'mlp'"),
+        ({"score": "none"}, "equal weights of the chosen experts"),
+        ({"attn": AttnMoEConfig(num_experts=2, top_k=1)}, "attention of the kind 'AttentionMoE'"),
+    ],
+)
+def test_foreign_parts_are_named(fields: dict, part: str, build: Build) -> None:
+    found = source(build, **fields).foreign()
+    assert len(found) == 1 and found[0].startswith(part)
+
+
+def test_other_foreign_parts(build: Build) -> None:
+    found = source(build)
+    assert found.foreign() == []
+    found.mixtures[0].alignment = Alignment(torch.ones(32), torch.zeros(32))
+    assert found.foreign() == []  # a gain is folded in
+    found.mixtures[0].alignment = Alignment(torch.ones(32), torch.ones(32))
+    assert found.foreign() == ["an offset (align=True)"]
+    model = convert(build("llama"), MoEConfig(layers=(0,)))
+    convert(model, MoEConfig(layers=(1,), top_k=3))
+    assert Source.of(model).foreign() == ["blocks that route differently"]
+
+
+def test_what_is_kept_is_all_but_the_mixtures(build: Build) -> None:
+    found = source(build, layers=(1,))
+    kept = found.kept()
+    assert "model.layers.0.mlp.up_proj.weight" in kept and "model.norm.weight" in kept
+    assert not any(name.startswith("model.layers.1.mlp.") for name in kept)
+    assert any(name.startswith("model.layers.1.self_attn.") for name in kept)
+
+
+def test_configuration_that_goes_over(build: Build) -> None:
+    found = source(build)
+    config = found.config()
+    assert config["hidden_size"] == 32 and config["head_dim"] == 8 and config["dtype"] == torch.float32
+    assert config["tie_word_embeddings"] == (found.model.lm_head.weight is found.model.model.embed_tokens.weight)
+
+
+def test_models_without_a_stock_form(build: Build) -> None:
+    with pytest.raises(ModelError, match="no stock mixture of experts has the form of a Bert"):
+        source(build, "bert")
+    with pytest.raises(ModelError, match="no layer made by"):
+        Source.of(build("llama"))

@@ -1,0 +1,75 @@
+"""The layer by itself; what conversion makes of whole models is in `test_conversion.py`."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import Site, describe
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.layer import Alignment, MoEFFN
+
+Build = Callable[[str], nn.Module]
+
+
+def layer_of(build: Build, name: str = "llama", **fields: object) -> MoEFFN:
+    model = convert(build(name).double(), MoEConfig(**fields))  # type: ignore[arg-type]
+    return next(module for module in model.modules() if isinstance(module, MoEFFN))
+
+
+def tokens(*shape: int) -> Tensor:
+    return torch.randn(*shape, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_alignment_is_a_gain_and_an_offset() -> None:
+    aligned = Alignment(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0]))(torch.ones(4, 2))
+    assert torch.equal(aligned, torch.tensor([2.0, 4.0]).expand(4, 2))
+
+
+def test_any_shape_of_tokens(build: Build) -> None:
+    layer = layer_of(build, num_shared=1)
+    x = tokens(2, 3)
+    torch.testing.assert_close(layer(x).view(6, 32), layer(x.view(6, 32)))
+    assert layer(x[0, 0]).shape == (32,)
+
+
+def test_shared_bias_and_alignment_come_on_top_of_the_routed_experts(build: Build) -> None:
+    layer = layer_of(build, "bert", num_shared=1)
+    x = tokens(5)
+    assert layer.shared is not None and layer.down_bias is not None
+    whole = layer.routed(x) + layer.shared.every(x) + layer.down_bias
+    torch.testing.assert_close(layer(x), whole)
+    layer.alignment = Alignment(torch.full((32,), 2.0).double(), torch.ones(32).double())
+    torch.testing.assert_close(layer(x), whole * 2 + 1)
+
+
+def test_the_balance_loss_is_kept_in_training_alone_and_not_copied(build: Build) -> None:
+    layer = layer_of(build, balance="switch")
+    layer.eval()(tokens(5))
+    assert layer.aux is None
+    layer.train()(tokens(5))
+    assert layer.aux is not None and layer.aux.requires_grad
+    assert copy.deepcopy(layer).aux is None
+
+
+@pytest.mark.parametrize("num_shared", [0, 2])
+def test_parameters_at_work(num_shared: int, build: Build) -> None:
+    """The stacked experts all take as much memory as the largest; routed ones count by the share that is chosen."""
+    layer = layer_of(build, num_shared=num_shared, top_k=2)
+    routed = sum(parameter.numel() for parameter in layer.experts.parameters())
+    total = sum(parameter.numel() for parameter in layer.parameters())
+    assert layer.active_parameters() == total - routed + round(routed * 2 / (8 - num_shared))
+
+
+def test_how_the_anatomy_sees_it(build: Build) -> None:
+    model = convert(build("bert"), MoEConfig(num_shared=1))
+    mlp = describe(model).blocks[0].mlp
+    assert mlp is not None and mlp.kind == "moe" and mlp.experts is not None
+    layer = mlp.site.get()
+    assert [site.name for site in mlp.experts.tensors] == ["gate_up", "down", "bias"]
+    assert isinstance(mlp.experts.shared, Site) and mlp.experts.shared.get() is layer.shared
+    assert mlp.experts.router.get() is layer.router
+    assert torch.equal(mlp.experts.weights(1).down, layer.experts.weights(1).down)
