@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class BitsPerByteTask(LanguageTask):
     router, if there is one, spreads the domain over the experts.
     """
 
-    domain: ClassVar[str]
+    domain: str
     group = "bits per byte"
 
     def evaluate(self, lm: CausalLM, context: Context) -> Scored:

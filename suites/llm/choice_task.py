@@ -19,7 +19,7 @@ from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context, Target
 from .language import SEPARATOR, CausalLM, LanguageTask, Scored, encode
-from .packing import Pack, packs, token_scores
+from .prefix_sharing import Pack, packs, token_scores
 
 MAX_LENGTH = 2048
 """Tokens of a prompt with one option that are still read."""

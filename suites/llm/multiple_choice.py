@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sparsebench.data.evalsets import arrow_file
 from sparsebench.reports.record import Metric
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 
 class HarnessTask(LanguageTask):
-    """Base of the tasks that the harness scores; a subclass names the harness's task and the main metric.
+    """Base of the tasks that the harness scores; a subclass names the harness's task and the metrics.
 
     The first `budget.test_examples` documents of the packaged validation split are scored, without a chat template.
     """
 
-    harness_folder: ClassVar[str]
+    harness_folder: str
     """Folder of the task file below `lm_eval/tasks`."""
-    harness_name: ClassVar[str]
+    harness_name: str
     """Name of the task in that file."""
-    harness_metrics: ClassVar[tuple[str, ...]] = ("acc", "acc_norm")
-    """acc_norm divides the log-likelihood of an answer by its length in characters."""
-    main_metric: ClassVar[str]
+    harness_metrics: tuple[str, ...] = ("acc_norm", "acc")
+    """The main one first; acc_norm divides the log-likelihood of an answer by its length in characters."""
     group = "accuracy"
 
     def rows(self, limit: int | None) -> "Dataset":
@@ -58,7 +57,7 @@ class HarnessTask(LanguageTask):
             for name in self.harness_metrics
         }
         outcomes = {name: [int(sample[name]) for sample in samples] for name in self.harness_metrics}
-        return Scored(metrics, self.main_metric, outcomes)
+        return Scored(metrics, self.harness_metrics[0], outcomes)
 
     def chance(self, guess: float) -> float | None:
         """Score of a blind guess, given the mean of one over the number of answers."""
@@ -72,7 +71,7 @@ def run_harness(
     with quiet():
         from lm_eval.evaluator import evaluate
 
-        from .packed import PackedLM
+        from .harness_model import PackedLM
 
         loaded = load_harness_task(task, limit)
         # bootstrap_iters: any positive number gives accuracies their closed-form standard error.

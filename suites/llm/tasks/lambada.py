@@ -19,7 +19,6 @@ class Lambada(HarnessTask):
     harness_folder = "lambada"
     harness_name = "lambada_openai"
     harness_metrics = ("acc",)
-    main_metric = "acc"
 
     def rows(self, limit: int | None) -> "Dataset":
         """Passage and last word as one text, as the task file reads it."""

@@ -14,7 +14,7 @@ from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.choice_task import answers, batch_of, choice_loss, option_scores, tokens_of
 from sparsebench.suites.llm.language import CausalLM
-from sparsebench.suites.llm.tasks.arc_easy import ARCEasy
+from sparsebench.suites.llm.tasks.harness import HarnessSet
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.dense import Dense
@@ -141,7 +141,7 @@ def test_what_is_not_applicable() -> None:
     assert SyntheticChoices().unsupported(encoder) is not None
     assert LinearProbe().unsupported(SyntheticChoices, decoder) == "this task has no feature vectors"
     for method in (LoRA(), FullTuning(), LinearProbe()):
-        assert method.unsupported(ARCEasy, decoder) == "this task does not train"
+        assert method.unsupported(HarnessSet, decoder) == "this task does not train"
     assert LoRA().unsupported(SyntheticChoices, decoder) is None
 
 

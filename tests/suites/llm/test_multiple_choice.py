@@ -1,4 +1,3 @@
-import importlib
 from typing import Any
 
 import pytest
@@ -7,12 +6,15 @@ from datasets import Dataset
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.bits_per_byte import BitsPerByteTask
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.multiple_choice import HarnessTask, run_harness
-from sparsebench.suites.llm.packing import Pack, packs
+from sparsebench.suites.llm.prefix_sharing import Pack, packs
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.runner.loading import load_task
+from sparsebench.suites.runner.registry import find
 
 QUESTIONS = [
     {
@@ -30,7 +32,6 @@ class Questions(HarnessTask):
     version = "1"
     harness_folder = "arc"
     harness_name = "arc_easy"
-    main_metric = "acc_norm"
     calibration_domains = ("made here",)
 
     def rows(self, limit: int | None) -> Dataset:
@@ -112,9 +113,9 @@ def test_packs_hold_every_request_once_and_do_not_overflow() -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["hellaswag", "piqa", "arc_easy", "sciq", "lambada"])
 def test_packaged_set_runs(name: str, lm: CausalLM, context: Context) -> None:
-    module = importlib.import_module(f"sparsebench.suites.llm.tasks.{name}")
-    (task,) = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
-    scored = task().evaluate(lm, context)
+    task = load_task(find("task", name, "llm"))
+    assert isinstance(task, HarnessTask)
+    scored = task.evaluate(lm, context)
     assert all(metric.n == 2 for metric in scored.metrics.values())
     assert scored.main in scored.metrics
 
@@ -122,24 +123,25 @@ def test_packaged_set_runs(name: str, lm: CausalLM, context: Context) -> None:
 @pytest.mark.data
 def test_pretrained_model_agrees_with_a_direct_computation_on_hellaswag() -> None:
     from sparsebench.suites.llm.backbones import smollm2_135m_instruct
-    from sparsebench.suites.llm.tasks.hellaswag import HellaSwag
 
-    check_against_direct(HellaSwag(), smollm2_135m_instruct.load(torch.Generator()), 5)
+    task = load_task(find("task", "hellaswag", "llm"))
+    assert isinstance(task, HarnessTask)
+    check_against_direct(task, smollm2_135m_instruct.load(torch.Generator()), 5)
 
 
 @pytest.mark.data
 def test_pretrained_bits_per_byte_are_in_the_known_range(context: Context) -> None:
     from sparsebench.suites.llm.backbones import smollm2_135m_instruct
-    from sparsebench.suites.llm.tasks.bpb_encyclopedic import EncyclopedicText
 
-    scored = EncyclopedicText().evaluate(smollm2_135m_instruct.load(torch.Generator()), context)
+    task = load_task(find("task", "bpb_encyclopedic", "llm"))
+    assert isinstance(task, BitsPerByteTask)
+    scored = task.evaluate(smollm2_135m_instruct.load(torch.Generator()), context)
     assert 0.85 < scored.metrics["bits_per_byte"].value < 1.3  # 1.096 over eight other windows
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("domain", ["code", "law", "mathematics", "science", "speech", "drama"])
 def test_text_domain_runs_on_the_tiny_model(domain: str, lm: CausalLM, context: Context) -> None:
-    module = importlib.import_module(f"sparsebench.suites.llm.tasks.bpb_{domain}")
-    (task,) = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
-    assert task.domain == domain
-    assert task().evaluate(lm, context).metrics["bits_per_byte"].value == pytest.approx(8, rel=0.1)
+    task = load_task(find("task", f"bpb_{domain}", "llm"))
+    assert isinstance(task, BitsPerByteTask) and task.domain == domain
+    assert task.evaluate(lm, context).metrics["bits_per_byte"].value == pytest.approx(8, rel=0.1)

@@ -1,7 +1,7 @@
 """lm-evaluation-harness's Hugging Face model, with each context computed once for all of its continuations.
 
 The harness scores every (context, continuation) pair by itself, so a question with four answers is read four times;
-here they are packed (`packing.py`). The log-likelihoods are those of the harness, up to rounding.
+here they are packed (`prefix_sharing.py`). The log-likelihoods are those of the harness, up to rounding.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lm_eval.models import huggingface
 
-from .packing import Pack, Request, packs, token_scores
+from .prefix_sharing import Pack, Request, packs, token_scores
 
 HFLM: Any = huggingface.HFLM  # the harness's decorator hides its type
 

