@@ -13,8 +13,8 @@ from sparsebench.suites.llm.prefix_sharing import Pack, packs
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
-from sparsebench.suites.runner.loading import load_task
-from sparsebench.suites.runner.registry import find
+from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.registry import find
 
 QUESTIONS = [
     {
