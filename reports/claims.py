@@ -25,6 +25,7 @@ from .record import Record
 from .statistics import Estimate, Score, difference
 
 ClaimVerdict = Literal["reproduced", "refuted", "undecided"]
+VERDICTS: tuple[ClaimVerdict, ...] = ("reproduced", "refuted", "undecided")
 MIN_SEEDS = 3
 
 
@@ -193,7 +194,7 @@ LEGEND = (
 
 def count_verdicts(findings: Sequence[Finding]) -> str:
     """ "12 claims: 9 reproduced, 1 refuted, 2 undecided."."""
-    counts = [(name, sum(f.verdict == name for f in findings)) for name in ("reproduced", "refuted", "undecided")]
+    counts = [(name, sum(f.verdict == name for f in findings)) for name in VERDICTS]
     noun = "claim" if len(findings) == 1 else "claims"
     return f"{len(findings)} {noun}: {', '.join(f'{count} {name}' for name, count in counts if count)}."
 

@@ -179,10 +179,15 @@ def report(
     folder: FolderArgument,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to (FOLDER/report unless given).")] = None,
 ) -> None:
-    """Tables on the terminal, and the page, Markdown, CSV and LaTeX in files."""
-    from .summary import write_report
+    """Tables on the terminal, and the page, Markdown, CSV and LaTeX in files.
 
-    write_report(folder, out or folder / "report")
+    Of a folder of result folders: RESULTS.md and its pictures, for a repository.
+    """
+    from .summary import write_report
+    from .write_results import is_collection, write_results
+
+    write = write_results if is_collection(folder) else write_report
+    write(folder, out or folder / "report")
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """What `report` and `compare` do with a result folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -25,7 +26,7 @@ SPEED_FILE = "speed.json"
 
 def suite_infos() -> dict[str, SuiteInfo]:
     """How the report presents each suite."""
-    controls = {name: entry.constant("CONTROLS", ()) for name, entry in entries("method").items()}
+    controls = _controls()
     return {
         name: SuiteInfo(
             title=about.title,
@@ -37,6 +38,15 @@ def suite_infos() -> dict[str, SuiteInfo]:
         )
         for name, about in suites().items()
     }
+
+
+def _controls() -> dict[str, Sequence[Mapping[str, Any]]]:
+    """Method to the configurations that its file calls controls, also under the names that older records know it by."""
+    found = {}
+    for name, entry in entries("method").items():
+        for known_as in (name, *entry.constant("FORMER_NAMES", ())):
+            found[known_as] = entry.constant("CONTROLS", ())
+    return found
 
 
 def _read(folder: Path, console: Console) -> tuple[list[Record], list[Problem]]:

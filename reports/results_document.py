@@ -1,0 +1,159 @@
+"""`RESULTS.md` and its pictures: what committed result folders say, as a document that a repository shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from . import formatting
+from . import table_formats as printing
+from .claims import VERDICTS, Finding, count_verdicts
+from .comparison import contrasts
+from .dataframe import newest
+from .figures.dot_plots import THEMES, draw_overview
+from .matrix import Matrix, matrices
+from .overview import overview
+from .provenance import provenance
+from .record import Record
+from .summary import summaries
+from .tables import SuiteInfo, suite_table
+
+DOCUMENT = "RESULTS.md"
+OWN = "our "
+"""How the source of a claim begins that nobody published."""
+COLUMNS = {"wide": 2, "narrow": 1}
+INTRODUCTION = """# Results
+
+Written by `sparsebench report` from the committed records; only the parts called "Reading" are written by hand.
+Every number leads to a record with its seed, commit, data checksums, library versions and machine.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One result folder: what it holds, and what people read from it.
+
+    `path` is the folder as seen from the document. `changed` counts the records that today's code would not make again
+    as they are: something that their scores pass through is another since. None: nobody looked.
+    """
+
+    path: str
+    records: Sequence[Record]
+    findings: Sequence[Finding] = ()
+    changed: int | None = None
+    reading: str = ""
+
+
+def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dict[str, str]:
+    """File names to texts: the document, and the picture for wide and narrow, light and dark pages.
+
+    Runs with findings are studies; of the others the document shows all tables, and the picture all suites.
+    """
+    benches = [run for run in runs if not run.findings]
+    studies = [run for run in runs if run.findings]
+    found = [matrix for run in benches for matrix in matrices(newest(run.records)[0])]
+    plots = [(suite.title, suite.plots) for suite in overview(found, infos)]
+    files = {}
+    for shape, columns in COLUMNS.items():
+        for name, theme in THEMES.items():
+            files[picture(shape, name)] = draw_overview(plots, theme, columns)
+    parts = [INTRODUCTION, *(_bench(run, infos) for run in benches)]
+    if studies:
+        parts += [CLAIMS, *map(_study, studies)]
+    files[DOCUMENT] = "\n".join(parts)
+    return files
+
+
+def picture(shape: str, theme: str) -> str:
+    """The file of one picture: "overview-wide-light.svg"."""
+    return f"overview-{shape}-{theme}.svg"
+
+
+CLAIMS = """## What papers claim
+
+A study tests statements with paired comparisons over seeds: reproduced, refuted or undecided, by the 95 % interval of
+the difference. The models here are small and the conditions ours; each `claims.md` says which. Statements of our own
+are counted separately.
+"""
+
+
+def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
+    lines = [f"## [{run.path}]({run.path})", "", _origin(run), "", PICTURE, ""]
+    for matrix in matrices(newest(run.records)[0]):
+        info = infos.get(matrix.suite)
+        if info is not None:
+            lines += _suite(matrix, info)
+    return "\n".join([*lines, *_reading(run)])
+
+
+PICTURE = f"""<picture>
+  <source media="(prefers-color-scheme: dark)" srcset="{picture("wide", "dark")}">
+  <img alt="Scores with 95 % intervals and active parameters" src="{picture("wide", "light")}">
+</picture>"""
+
+
+def _suite(matrix: Matrix, info: SuiteInfo) -> Iterator[str]:
+    yield f"### {info.title}"
+    yield ""
+    yield info.description
+    yield ""
+    for summary in summaries(matrix, info, contrasts(matrix, info)):
+        yield f"- **{summary.subject}**: {summary.text}"
+    yield ""
+    yield from printing.to_markdown(suite_table(matrix, info)).splitlines()[2:]
+    yield ""
+
+
+def _study(run: Run) -> str:
+    own = [finding for finding in run.findings if finding.claim.source.startswith(OWN)]
+    published = [finding for finding in run.findings if finding not in own]
+    lines = [f"### [{run.path}]({run.path}/claims.md)", "", _origin(run), ""]
+    if published:
+        lines.append(f"- stated by others: {count_verdicts(published)}")
+    if own:
+        lines.append(f"- our own: {count_verdicts(own)}")
+    lines.append("")
+    for verdict in VERDICTS:
+        lines += _told([finding for finding in run.findings if finding.verdict == verdict], verdict)
+    return "\n".join([*lines, *_reading(run)])
+
+
+def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
+    """The statements of one verdict, each once, with the claims that test it."""
+    claims: dict[str, list[str]] = {}
+    for finding in findings:
+        statement = finding.claim.statement
+        if finding.claim.source.startswith(OWN):
+            statement += " (ours)"
+        claims.setdefault(statement, []).append(finding.claim.id)
+    if not claims:
+        return []
+    lines = [f"{verdict.capitalize()}:", ""]
+    lines += [f"- {statement} `{'`, `'.join(ids)}`" for statement, ids in claims.items()]
+    return [*lines, ""]
+
+
+def _reading(run: Run) -> list[str]:
+    return ["#### Reading", "", run.reading.strip(), ""] if run.reading else []
+
+
+def _origin(run: Run) -> str:
+    """How many records, from when, and whether the code is still the same."""
+    found = provenance(run.records)
+    machines = sorted({str(record.environment.get("processor", "unknown processor")) for record in run.records})
+    first = found.started[:10]
+    last = found.finished[:10]
+    text = (
+        f"{len(run.records)} records of {first} to {last}, seeds {found.seeds}, "
+        f"{formatting.duration(found.seconds)} inside cells, on {', '.join(machines)}."
+    )
+    if run.changed is None:
+        return text
+    return f"{text} {age(run.changed, len(run.records))}"
+
+
+def age(changed: int, count: int) -> str:
+    """How many records older code made."""
+    if not changed:
+        return "Today's code would make each of them."
+    return f"The code behind {changed} of the {count} has changed since; they stand as they were measured."

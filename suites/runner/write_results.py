@@ -1,0 +1,64 @@
+"""`report` of a folder of result folders: one document with its pictures, as a repository shows it."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from sparsebench.reports.claims import judge
+from sparsebench.reports.record import Record
+from sparsebench.reports.results_document import Run, results_document
+from sparsebench.reports.store import MARKER, Store, StoreError
+
+from .errors import UsageError
+from .plan import expand
+from .profile import load_profile
+from .run import planned_claims, planned_records, read_plan
+from .summary import suite_infos
+
+READING = "reading.md"
+"""What people read from a result folder, in Markdown; it lies beside the records."""
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether a folder is no result folder, but holds some."""
+    return not (folder / MARKER).exists() and any(folder.glob(f"*/{MARKER}"))
+
+
+def write_results(folder: Path, out: Path) -> None:
+    """Write the document and its pictures into `out`. Raises `StoreError` and `UsageError`."""
+    runs = [_run(marker.parent, out) for marker in sorted(folder.glob(f"*/{MARKER}"))]
+    files = results_document(runs, suite_infos())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"the results cannot be written to {out}: {error.strerror or error}") from error
+    Console().print(f"results: {', '.join(str(out / name) for name in files)}", highlight=False, soft_wrap=True)
+
+
+def _run(folder: Path, out: Path) -> Run:
+    records, problems = Store(folder).open().read_all()
+    if problems:
+        raise UsageError(f"{problems[0].path}: {problems[0].reason}; a document shows all records or none")
+    records = planned_records(records, folder)
+    reading = folder / READING
+    return Run(
+        path=Path(os.path.relpath(folder, out)).as_posix(),
+        records=records,
+        findings=judge(planned_claims(folder), records),
+        changed=changed_records(folder, records),
+        reading=reading.read_text(encoding="utf-8") if reading.exists() else "",
+    )
+
+
+def changed_records(folder: Path, records: list[Record]) -> int | None:
+    """How many records today's code, data and plan would not make again under the same name; None without a plan."""
+    plan = read_plan(folder)
+    if not plan:
+        return None
+    current = set()
+    for suite, part in plan.items():
+        current |= {cell.id for cell in expand(load_profile(part["profile"], [suite]))}
+    return sum(record.id not in current for record in records)

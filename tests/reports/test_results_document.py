@@ -1,0 +1,80 @@
+"""RESULTS.md: what it shows of benches and studies, and what it says of their age."""
+
+from sparsebench.reports.claims import Claim, judge
+from sparsebench.reports.results_document import DOCUMENT, Run, results_document
+from sparsebench.reports.tables import SuiteInfo
+
+INFOS = {"vtab": SuiteInfo(title="Vision", description="Small images.", baseline="base", unit="image")}
+
+
+def side(make, label, low):
+    return [make.record(label, "t", seed, make.metric(low + 0.01 * seed)) for seed in range(3)]
+
+
+def records(make):
+    return side(make, "base", 0.5) + side(make, "LoRA", 0.7)
+
+
+def claim(id_, rows, source):
+    return Claim(
+        id=id_,
+        statement="LoRA helps.",
+        source=source,
+        suite="vtab",
+        tasks=("t",),
+        metric="accuracy",
+        rows=rows,
+        direction="lower",
+        backbone="vit-tiny",
+    )
+
+
+def test_a_bench_is_its_picture_summaries_tables_and_reading(make):
+    run = Run(path="results/quick", records=records(make), changed=4, reading="We read this.\n")
+    files = results_document([run], INFOS)
+    text = files[DOCUMENT]
+    assert "## [results/quick](results/quick)" in text
+    assert "6 records of 2026-11-24 to 2026-11-24, seeds 0, 1, 2" in text
+    assert "The code behind 4 of the 6 has changed since" in text
+    assert "### Vision\n\nSmall images.\n" in text
+    assert "- **On t (accuracy)**: LoRA beats base by +20.0" in text
+    assert "| LoRA | **71.0 ± 2.5** |" in text
+    assert "#### Reading\n\nWe read this.\n" in text
+    pictures = {f"overview-{shape}-{theme}.svg" for shape in ("wide", "narrow") for theme in ("light", "dark")}
+    assert files.keys() == {DOCUMENT} | pictures
+    assert 'srcset="overview-wide-dark.svg"' in text
+    assert ">LoRA</text>" in files["overview-narrow-dark.svg"]
+
+
+def test_of_several_records_of_one_cell_the_newest_counts(make):
+    old = make.record("base", "t", 0, make.metric(0.9), code="1", id="k-1", finished="2026-01-01")
+    new = results_document([Run(path="r", records=[*records(make)])], INFOS)
+    both = results_document([Run(path="r", records=[old, *records(make)])], INFOS)
+    assert both["overview-wide-light.svg"] == new["overview-wide-light.svg"]
+
+
+def test_the_age_is_said_only_where_it_is_known(make):
+    unknown = results_document([Run(path="r", records=records(make), changed=None)], INFOS)[DOCUMENT]
+    assert "Today's code" not in unknown
+    assert "changed since" not in unknown
+    current = results_document([Run(path="r", records=records(make), changed=0)], INFOS)[DOCUMENT]
+    assert "Today's code would make each of them." in current
+
+
+def test_a_study_counts_statements_of_others_and_our_own_separately(make):
+    claims = [
+        claim("C1", ("base", "LoRA"), "a paper"),
+        claim("C2", ("LoRA", "base"), "a paper"),
+        claim("C3", ("base", "LoRA"), "our own"),
+        claim("C4", ("base", "MAM"), "another paper"),
+    ]
+    findings = judge(claims, records(make))
+    text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
+    assert "### [results/claims-x](results/claims-x/claims.md)" in text
+    assert "- stated by others: 3 claims: 1 reproduced, 1 refuted, 1 undecided." in text
+    assert "- our own: 1 claim: 1 reproduced." in text
+    reproduced = text.partition("Reproduced:")[2].partition("Refuted:")[0]
+    assert "- LoRA helps. `C1`" in reproduced
+    assert "- LoRA helps. (ours) `C3`" in reproduced
+    assert "`C2`" not in reproduced
+    assert "| LoRA |" not in text, "the tables of a study are on its page"
