@@ -53,7 +53,7 @@ def _complete(matrix: Matrix, family: Family) -> list[Row]:
 
 def _plot(matrix: Matrix, info: SuiteInfo, family: Family) -> DotPlot:
     first = family.columns[0]
-    outcomes = {c.row: c.outcome for c in contrasts(matrix, info) if c.family == family.name}
+    outcomes: dict[Row, Outcome] = {c.row: c.outcome for c in contrasts(matrix, info) if c.family == family.name}
     rows = _complete(matrix, family)
     backbones = Counter(row.backbone for row in rows)
     usual, _ = backbones.most_common(1)[0]
@@ -84,9 +84,7 @@ def _dot(
     if row.backbone != usual_backbone:
         name += f" · {row.backbone}"
     role = info.role(matrix, row)
-    kind = role
-    if role == "method":
-        kind = outcome or "not comparable"
+    kind = outcome or "not comparable" if role == "method" else role
     mean = estimate_mean([list(matrix.scores(row, column).values()) for column in family.columns])
     return Dot(name, kind, _scaled(mean, formatting.scale(family.columns[0].unit)), _active(matrix, row))
 

@@ -20,6 +20,8 @@ from ..generation.task import GenerationTask
 
 CONTROLS = ({},)
 """Configurations that are controls, read by the report: every one."""
+FORMER_NAMES = ("training_copies",)
+"""What older records call this method."""
 
 
 class ReferenceSampler(Sampler):

@@ -14,3 +14,8 @@ def test_baselines_are_those_of_the_suites() -> None:
     infos = suite_infos()
     assert (infos["llm"].baseline, infos["llm"].group_baselines["text"]) == ("dense", "linear_probe")
     assert infos["vtab"].baseline == "linear_probe"
+
+
+def test_records_of_a_method_that_was_renamed_keep_its_role() -> None:
+    controls = suite_infos()["molecules"].controls
+    assert controls["training_copies"] == controls["training_set"] == ({},)

@@ -1,0 +1,70 @@
+"""A folder of result folders: found, written as one document, and how many records older code made."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sparsebench.reports.store import Store
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.execute import failure
+from sparsebench.suites.runner.plan import expand
+from sparsebench.suites.runner.profile import load_profile
+from sparsebench.suites.runner.run import write_plan
+from sparsebench.suites.runner.write_results import changed_records, is_collection, write_results
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """Results of the smoke profile of one suite, as if each of its cells had failed."""
+    folder = tmp_path / "results" / "smoke"
+    store = Store(folder).create()
+    profile = load_profile("smoke", ["vtab"])
+    cells = expand(profile)
+    write_plan(profile, cells, folder, "missing")
+    for cell in cells:
+        store.write(failure(cell, "failed", "not run", started="2026-11-25T00:00:00+00:00"), None)
+    return tmp_path / "results"
+
+
+def test_a_result_folder_is_no_collection(collection: Path) -> None:
+    assert is_collection(collection)
+    assert not is_collection(collection / "smoke")
+    assert not is_collection(collection / "nowhere")
+
+
+def test_records_of_todays_code_are_current_and_others_are_counted(collection: Path) -> None:
+    folder = collection / "smoke"
+    records, _ = Store(folder).read_all()
+    assert changed_records(folder, records) == 0
+    older = dataclasses.replace(records[0], id="0" * 16)
+    assert changed_records(folder, [older, *records[1:]]) == 1
+
+
+def test_without_a_plan_nobody_knows(collection: Path) -> None:
+    (collection / "smoke" / "plan.json").unlink()
+    assert changed_records(collection / "smoke", []) is None
+
+
+def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp_path: Path) -> None:
+    (collection / "smoke" / "reading.md").write_text("Nothing ran.")
+    write_results(collection, tmp_path / "docs")
+    text = (tmp_path / "docs" / "RESULTS.md").read_text()
+    assert "## [../results/smoke](../results/smoke)" in text
+    assert "Nothing ran." in text
+    assert "Today's code would make each of them." in text
+    assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
+
+
+def test_a_record_that_cannot_be_read_is_an_error(collection: Path, tmp_path: Path) -> None:
+    (collection / "smoke" / "records" / "broken.json").write_text("{")
+    with pytest.raises(UsageError, match="all records or none"):
+        write_results(collection, tmp_path / "docs")
+
+
+def test_several_folders_are_one_document(collection: Path, tmp_path: Path) -> None:
+    shutil.copytree(collection / "smoke", collection / "again")
+    write_results(collection, tmp_path)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert text.index("[results/again]") < text.index("[results/smoke]")
