@@ -13,7 +13,7 @@ from .dataframe import newest
 from .figures.dot_plots import THEMES, draw_overview
 from .matrix import Matrix, matrices
 from .overview import overview
-from .provenance import provenance
+from .provenance import older_code_note, provenance
 from .record import Record
 from .summary import summaries
 from .tables import SuiteInfo, suite_table
@@ -33,14 +33,14 @@ Every number leads to a record with its seed, commit, data checksums, library ve
 class Run:
     """One result folder: what it holds, and what people read from it.
 
-    `path` is the folder as seen from the document. `changed` counts the records that today's code would not make again
-    as they are: something that their scores pass through is another since. None: nobody looked.
+    `path` is the folder as seen from the document. `older` counts the records that were made by older code: something
+    that their scores pass through has changed since. None: nobody looked.
     """
 
     path: str
     records: Sequence[Record]
     findings: Sequence[Finding] = ()
-    changed: int | None = None
+    older: int | None = None
     reading: str = ""
 
 
@@ -147,13 +147,7 @@ def _origin(run: Run) -> str:
         f"{len(run.records)} records of {first} to {last}, seeds {found.seeds}, "
         f"{formatting.duration(found.seconds)} inside cells, on {', '.join(machines)}."
     )
-    if run.changed is None:
+    if run.older is None:
         return text
-    return f"{text} {age(run.changed, len(run.records))}"
-
-
-def age(changed: int, count: int) -> str:
-    """How many records older code made."""
-    if not changed:
-        return "Today's code would make each of them."
-    return f"The code behind {changed} of the {count} has changed since; they stand as they were measured."
+    note = older_code_note(run.records, run.older) or "none was made by older code"
+    return f"{text} {note[0].upper()}{note[1:]}."

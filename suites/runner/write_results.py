@@ -6,14 +6,12 @@ from pathlib import Path
 from rich.console import Console
 
 from sparsebench.reports.claims import judge
-from sparsebench.reports.record import Record
 from sparsebench.reports.results_document import Run, results_document
 from sparsebench.reports.store import MARKER, Store, StoreError
 
 from .errors import UsageError
-from .plan import expand
-from .profile import load_profile
-from .run import planned_claims, planned_records, read_plan
+from .older import made_by_older_code
+from .run import planned_claims, planned_records
 from .summary import suite_infos
 
 READING = "reading.md"
@@ -48,17 +46,6 @@ def _run(folder: Path, out: Path) -> Run:
         path=Path(os.path.relpath(folder, out)).as_posix(),
         records=records,
         findings=judge(planned_claims(folder), records),
-        changed=changed_records(folder, records),
+        older=made_by_older_code(records),
         reading=reading.read_text(encoding="utf-8") if reading.exists() else "",
     )
-
-
-def changed_records(folder: Path, records: list[Record]) -> int | None:
-    """How many records today's code, data and plan would not make again under the same name; None without a plan."""
-    plan = read_plan(folder)
-    if not plan:
-        return None
-    current = set()
-    for suite, part in plan.items():
-        current |= {cell.id for cell in expand(load_profile(part["profile"], [suite]))}
-    return sum(record.id not in current for record in records)

@@ -1,6 +1,5 @@
-"""A folder of result folders: found, written as one document, and how many records older code made."""
+"""A folder of result folders: found, and written as one document."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from sparsebench.suites.runner.execute import failure
 from sparsebench.suites.runner.plan import expand
 from sparsebench.suites.runner.profile import load_profile
 from sparsebench.suites.runner.run import write_plan
-from sparsebench.suites.runner.write_results import changed_records, is_collection, write_results
+from sparsebench.suites.runner.write_results import is_collection, write_results
 
 
 @pytest.fixture
@@ -34,26 +33,13 @@ def test_a_result_folder_is_no_collection(collection: Path) -> None:
     assert not is_collection(collection / "nowhere")
 
 
-def test_records_of_todays_code_are_current_and_others_are_counted(collection: Path) -> None:
-    folder = collection / "smoke"
-    records, _ = Store(folder).read_all()
-    assert changed_records(folder, records) == 0
-    older = dataclasses.replace(records[0], id="0" * 16)
-    assert changed_records(folder, [older, *records[1:]]) == 1
-
-
-def test_without_a_plan_nobody_knows(collection: Path) -> None:
-    (collection / "smoke" / "plan.json").unlink()
-    assert changed_records(collection / "smoke", []) is None
-
-
 def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp_path: Path) -> None:
     (collection / "smoke" / "reading.md").write_text("Nothing ran.")
     write_results(collection, tmp_path / "docs")
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
     assert "## [../results/smoke](../results/smoke)" in text
     assert "Nothing ran." in text
-    assert "Today's code would make each of them." in text
+    assert "None was made by older code." in text
     assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
 
 
