@@ -12,8 +12,7 @@ from ..matrix import Column, Matrix
 from ..record import Costs
 from ..statistics import estimate_mean
 from ..tables import Family, SuiteTable
-from . import plots
-from .figure import Figure
+from . import Figure, plots
 from .plots import Mark
 
 _COSTS: dict[str, tuple[Callable[[Costs], float | None], float]] = {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from ..figures.figure import Gallery, GalleryKind, Picture
+from ..figures import Gallery, GalleryKind, Picture
 from ..figures.molecules import draw_molecule
 from ..record import RecordError
 from .panel import Content, Entry, Panel

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ..figures.figure import Figure, Gallery
+from ..figures import Figure, Gallery
 from ..record import Record, RecordError
 
 Value = TypeVar("Value")

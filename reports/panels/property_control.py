@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..figures import plots
-from ..figures.figure import Figure
+from ..figures import Figure, plots
 from ..figures.plots import Aim
 from ..record import RecordError
 from .panel import Content, Entry, Panel

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import formatting
-from ..figures import plots
-from ..figures.figure import Figure, Words
+from ..figures import Figure, Words, plots
 from ..record import RecordError
 from .panel import Content, Entry, Panel
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from sparsebench.reports.claims import judge
 from sparsebench.reports.comparison import compare, select
 from sparsebench.reports.matrix import matrices
+from sparsebench.reports.page.render import render
 from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
-from sparsebench.reports.render import render
 from sparsebench.reports.store import Problem, Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
 from sparsebench.reports.tables import SuiteInfo, suite_table

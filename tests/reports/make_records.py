@@ -242,7 +242,7 @@ def _generation() -> list[Record]:
 
 
 if __name__ == "__main__":
-    from sparsebench.reports.render import render
+    from sparsebench.reports.page.render import render
     from sparsebench.reports.store import Problem
     from sparsebench.reports.tables import SuiteInfo
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sparsebench.reports.claims import Claim, effects, expectation, judge, to_markdown
-from sparsebench.reports.render import render
+from sparsebench.reports.page.render import render
 from sparsebench.reports.tables import SuiteInfo
 
 CLAIM = Claim(

@@ -27,7 +27,7 @@ def test_a_drawing_is_a_picture_without_ids_or_fixed_black():
 
 
 def test_every_class_has_a_colour_on_the_page(make, tmp_path):
-    from sparsebench.reports.render import render
+    from sparsebench.reports.page.render import render
 
     style = render([make.record()], [], tmp_path, {}).read_text().partition("</style>")[0]
     for name in ("nitrogen", "oxygen", "sulfur", "halogen", "phosphorus"):
@@ -59,7 +59,6 @@ def test_no_text_breaks_the_drawing(smiles):
 
 
 def test_importing_the_page_does_not_import_rdkit():
-    code = (
-        "import sys, sparsebench.reports.figures.molecules, sparsebench.reports.html\nassert 'rdkit' not in sys.modules"
-    )
+    names = "sparsebench.reports.figures.molecules, sparsebench.reports.page.html"
+    code = f"import sys, {names}\nassert 'rdkit' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import MAX_MOLECULES, MAX_SETS, PANEL, Drawn, MoleculeSet, to_details
 from sparsebench.reports.record import RecordError
-from sparsebench.reports.render import render
 from sparsebench.reports.tables import SuiteInfo
 
 INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}

@@ -5,17 +5,17 @@ import sys
 import pytest
 
 from sparsebench.reports import panels
+from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 from sparsebench.reports.panels.panel import Panel
 from sparsebench.reports.record import RecordError
-from sparsebench.reports.render import render
 from sparsebench.reports.tables import SuiteInfo
 
 INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
 DICE = '''
 """How often a die showed a six."""
 
-from sparsebench.reports.figures.figure import Figure, Words
+from sparsebench.reports.figures import Figure, Words
 from sparsebench.reports.panels.panel import Content, Panel
 
 

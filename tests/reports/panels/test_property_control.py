@@ -5,9 +5,9 @@ import json
 import pytest
 
 from sparsebench.reports.figures.plots import Aim
+from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.property_control import MAX_FIGURES, MAX_LINES, PANEL, Control, to_details
 from sparsebench.reports.record import RecordError
-from sparsebench.reports.render import render
 from sparsebench.reports.tables import SuiteInfo
 
 LOGP = Control("", (Aim(1.0, 1.5, 1.2, 1.9), Aim(2.0, 1.9, 1.5, 2.5)))

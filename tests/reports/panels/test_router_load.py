@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.router_load import PANEL, RouterLoad, to_details
 from sparsebench.reports.record import RecordError
-from sparsebench.reports.render import render
 from sparsebench.reports.tables import SuiteInfo
 
 # Two layers, two experts: layer 3 routes all domains alike, layer 5 gives each domain an expert of its own.

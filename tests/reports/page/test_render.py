@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sparsebench.reports.page.render import render
 from sparsebench.reports.record import to_json
-from sparsebench.reports.render import render
 from sparsebench.reports.store import Store, StoreError
 from sparsebench.reports.tables import SuiteInfo
 

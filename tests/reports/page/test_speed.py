@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sparsebench.reports.speed import SpeedError, read_speed
+from sparsebench.reports.page.speed import SpeedError, read_speed
 
 
 def benchmark(group, name, median, **extra):

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import claims
-from . import table_formats as printing
-from .claims import Finding
-from .dataframe import newest, to_frame
+from .. import claims
+from .. import table_formats as printing
+from ..claims import Finding
+from ..dataframe import newest, to_frame
+from ..matrix import Matrix, matrices
+from ..provenance import older_code_note
+from ..record import Record
+from ..store import Problem, StoreError
+from ..tables import SuiteInfo
 from .html import Page, Section, render_html, section
-from .matrix import Matrix, matrices
-from .provenance import older_code_note
-from .record import Record
 from .speed import SpeedError, SpeedReport, read_speed
-from .store import Problem, StoreError
-from .tables import SuiteInfo
 
 
 def render(

@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import claims, formatting
-from . import table_formats as printing
-from .claims import Finding
-from .comparison import Contrast, contrasts
-from .figures import plots
-from .figures.figure import Figure
-from .figures.suite_figures import SuiteFigures, suite_figures
-from .matrix import Matrix
-from .panels import SuitePanels, suite_panels
-from .provenance import Notes, Provenance, notes, provenance
-from .published import PublishedTable, published_tables
-from .published_comparison import PublishedComparison, compare_published
-from .record import Record
+from .. import claims, formatting
+from .. import table_formats as printing
+from ..claims import Finding
+from ..comparison import Contrast, contrasts
+from ..figures import Figure, plots
+from ..figures.suite_figures import SuiteFigures, suite_figures
+from ..matrix import Matrix
+from ..panels import SuitePanels, suite_panels
+from ..provenance import Notes, Provenance, notes, provenance
+from ..published import PublishedTable, published_tables
+from ..published_comparison import PublishedComparison, compare_published
+from ..record import Record
+from ..store import Problem
+from ..summary import Summary, summaries
+from ..tables import SuiteInfo, SuiteTable, suite_table
 from .speed import SpeedReport
-from .store import Problem
-from .summary import Summary, summaries
-from .tables import SuiteInfo, SuiteTable, suite_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 
