@@ -10,12 +10,12 @@ from sparsebench.reports.results_document import Run, results_document
 from sparsebench.reports.store import MARKER, Store, StoreError
 
 from .errors import UsageError
-from .older import made_by_older_code
+from .identity.older import made_by_older_code
 from .run import planned_claims, planned_records
 from .summary import suite_infos
 
 READING = "reading.md"
-"""What people read from a result folder, in Markdown; it lies beside the records."""
+"""What people read from a result folder, in Markdown; it lies next to the records."""
 
 
 def is_collection(folder: Path) -> bool:
