@@ -1,4 +1,4 @@
-"""A LoRA layer's training step beside the plain linear layer and HF PEFT's; and what a mask costs."""
+"""A LoRA layer's training step in comparison with the plain linear layer and HF PEFT's; and what a mask costs."""
 
 import importlib.util
 import time
@@ -41,8 +41,8 @@ def peft_layer(base: nn.Linear, ours: LoRALayer, *, defaults: bool) -> nn.Module
     config = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["0"])
     layer = peft.get_peft_model(nn.Sequential(base), config, autocast_adapter_dtype=defaults).base_model.model[0]
     with torch.no_grad():
-        layer.lora_A["default"].weight.copy_(ours.down[0].weight)
-        layer.lora_B["default"].weight.copy_(ours.up[0].weight)
+        layer.lora_A["default"].weight.copy_(ours.lora_A[0].weight)
+        layer.lora_B["default"].weight.copy_(ours.lora_B[0].weight)
     return layer
 
 
@@ -54,7 +54,7 @@ def make(name: str, dtype: torch.dtype) -> nn.Module:
     if name.startswith("peft"):
         return peft_layer(base, layer, defaults="defaults" in name)
     if name == "sparsebench, half pruned":
-        for module in (layer.down[0], layer.up[0]):
+        for module in (layer.lora_A[0], layer.lora_B[0]):
             module.prune(torch.rand(module.weight.shape, generator=torch.Generator().manual_seed(1)) < 0.5)
     return layer
 
@@ -64,7 +64,7 @@ def reference(layer: nn.Module, x: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return nn.functional.linear(x.double(), layer.weight.double(), layer.bias.double())
     if isinstance(layer, LoRALayer):
-        base, down, up = layer.base, layer.down[0].effective(), layer.up[0].effective()
+        base, down, up = layer.base_layer, layer.lora_A[0].effective(), layer.lora_B[0].effective()
     else:
         base, down, up = layer.base_layer, layer.lora_A["default"].weight, layer.lora_B["default"].weight
     weight = base.weight.double() + ALPHA / RANK * up.double() @ down.double()
