@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import torch
 from torch import Tensor, nn
 
@@ -73,10 +71,12 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
             f"{config} finds no target in {type(anatomy.model).__name__}, whose blocks have "
             f"{', '.join(sorted(kinds)) or 'no linear layers'}; for LoRA, targets=('linears',) means all of them"
         )
-    counts = Counter((id(site.parent), site.name) for site, _ in placed)
-    twice = [site.path for site, _ in placed if counts[id(site.parent), site.name] > 1]
-    if twice:
-        raise ModelError(f"{config} puts two adapters at {twice[0]}: attach them as two sets")
+    taken: set[tuple[int, str]] = set()
+    for site, _ in placed:
+        place = (id(site.parent), site.name)
+        if place in taken:
+            raise ModelError(f"{config} puts two adapters at {site.path}: attach them as two sets")
+        taken.add(place)
 
 
 def _tied(anatomy: Anatomy) -> bool:

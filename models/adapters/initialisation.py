@@ -15,7 +15,7 @@ STARTS_AS_NO_CHANGE = ("zero_up", "xavier_zero_up")
 
 
 def adapter_dtype(base_weight: Tensor) -> torch.dtype:
-    """The dtype of adapter parameters beside a frozen weight: at least float32, as optimizers need it."""
+    """The dtype of adapter parameters that belong to a frozen weight: at least float32, as optimizers need it."""
     return torch.promote_types(base_weight.dtype, torch.float32)
 
 

@@ -104,7 +104,7 @@ class BottleneckConfig(RankConfig):
         return site, kind(site.get(), adapter, self.scale)
 
 
-class OwnNorm(nn.LayerNorm):
+class CastingLayerNorm(nn.LayerNorm):
     """A LayerNorm that computes in the dtype of its input, whatever that of its parameters."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -119,12 +119,12 @@ class Bottleneck(nn.Module):
 
     def __init__(self, width: int, config: BottleneckConfig, generator: torch.Generator) -> None:
         super().__init__()
-        self.norm_in = OwnNorm(width) if config.norm == "in" else None
+        self.norm_in = CastingLayerNorm(width) if config.norm == "in" else None
         self.down = MaskedLinear(width, config.r, bias=config.bias)
         self.activation = ACTIVATIONS[config.activation]()
         self.dropout = nn.Dropout(config.dropout)
         self.up = MaskedLinear(config.r, width, bias=config.bias)
-        self.norm_out = OwnNorm(width) if config.norm == "out" else None
+        self.norm_out = CastingLayerNorm(width) if config.norm == "out" else None
         initialise(self.down, self.up, config.init, generator)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -51,11 +51,9 @@ class FusionConfig(AdapterConfig):
                     yield Site(parent, name, f"{path}.{name}".lstrip(".")), self._fusion(child, generator)
 
     def _check_places(self, model: nn.Module) -> None:
-        sets = adapter_sets(model)
         first = self.adapters[0]
-        places = {place for place, _ in sets[first].layers()}
         for name in self.adapters:
-            if {place for place, _ in sets[name].layers()} != places:
+            if _places(model, name) != _places(model, first):
                 raise ModelError(f"adapters {name!r} and {first!r} lie in different places of the model")
 
     def _is_fused(self, module: nn.Module) -> bool:
@@ -79,6 +77,10 @@ class FusionConfig(AdapterConfig):
         for _, module in layer.adapter_modules():
             module.to(stored.device, adapter_dtype(stored))
         return layer
+
+
+def _places(model: nn.Module, name: str) -> set[str]:
+    return {place for place, _ in adapter_sets(model)[name].layers()}
 
 
 # Shapes: N fused adapters, D width; before them any dimensions of batch and positions.

@@ -39,6 +39,7 @@ def faithful_masks(
     masks = [torch.ones(layer.shape) for layer in layers]
     maskable = [i for i, layer in enumerate(layers) if _has_mask(layer, evidence.pairs)]
     for step in range(1, rounds + 1):
+        # Each round removes from all weights again: what an earlier one removed can come back.
         scores = faithful_scores(layers, masks, evidence, method)
         rows = [scores[i].flatten().float().cpu() for i in maskable]
         removed = _removed(rows, 1 - density ** (step / rounds), local)
@@ -84,7 +85,8 @@ def _threshold(row: Tensor, count: int) -> Tensor:
 
 
 def _has_mask(layer: Masked, pairs: Sequence[Pair]) -> bool:
-    return not any(pair.up is layer and pair.up.shape == pair.down.shape for pair in pairs)
+    """Not so for an `up` of the shape of its `down`, as that shape finds the mask of `down` first."""
+    return not any(layer is pair.up and pair.up.shape == pair.down.shape for pair in pairs)
 
 
 def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
@@ -102,9 +104,13 @@ def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evide
 
 def _snip(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence) -> list[Tensor]:
     """|w g| over the sum of all, with the gradients g where the masks are on the weights."""
-    slopes = gradients(layers, evidence, "snip")
-    scores = [(weight * slope).abs() for weight, slope in zip(weights, slopes, strict=True)]
-    total = torch.stack([score.sum() for score in scores]).sum()
+    scores: list[Tensor] = []
+    sums: list[Tensor] = []
+    for weight, gradient in zip(weights, gradients(layers, evidence, "snip"), strict=True):
+        score = (weight * gradient).abs()
+        scores.append(score)
+        sums.append(score.sum())
+    total = torch.stack(sums).sum()
     return [score / total for score in scores]
 
 

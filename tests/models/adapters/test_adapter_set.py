@@ -28,7 +28,7 @@ Build = Callable[[str], nn.Module]
 FAMILIES = ("llama", "bert", "roberta", "vit", "timm_vit")
 LORA = LoRAConfig(r=4, targets=("linears",), init="normal")
 AFTER = BottleneckConfig(r=5, init="normal")
-BESIDE = BottleneckConfig(r=5, placement="parallel", init="normal")
+PARALLEL = BottleneckConfig(r=5, placement="parallel", init="normal")
 PFEIFFER = BottleneckConfig(r=5, placement="pfeiffer", init="normal", norm="in", scale="learned")
 
 
@@ -86,7 +86,7 @@ def test_removal_in_any_order_restores_everything(family: str, order: tuple[int,
 @pytest.mark.parametrize("family", FAMILIES)
 def test_names_do_not_depend_on_nesting(family: str, build: Build) -> None:
     """Alone, inside another set's wrappers or around them, a set calls its tensors the same."""
-    configs = {"after": AFTER, "lora": LORA, "houlsby": preset("houlsby"), "beside": BESIDE}
+    configs = {"after": AFTER, "lora": LORA, "houlsby": preset("houlsby"), "parallel": PARALLEL}
     alone = {name: list(attach(build(family), config, name).state_dict()) for name, config in configs.items()}
     for order in (list(configs), list(configs)[::-1]):
         model = build(family)
@@ -249,7 +249,9 @@ def test_merging_below_and_beside_others(build: Build, example: Callable, run: C
     assert same(snapshot(other), before)
 
 
-@pytest.mark.parametrize("config", [AFTER, BESIDE, PFEIFFER, CombinedConfig(parts=(AFTER, LoRAConfig(targets=("q",))))])
+@pytest.mark.parametrize(
+    "config", [AFTER, PARALLEL, PFEIFFER, CombinedConfig(parts=(AFTER, LoRAConfig(targets=("q",))))]
+)
 def test_merging_what_is_not_linear_is_refused(config: AdapterConfig, build: Build) -> None:
     model = build("bert")
     adapters = shake(attach(model, config))
@@ -347,7 +349,7 @@ def test_batch_norms_freeze_again_after_unmerge(build: Build, example: Callable)
 
 KINDS = {
     "lora": LORA,
-    "parallel": BESIDE,
+    "parallel": PARALLEL,
     "houlsby": preset("houlsby", r=4),
     "pfeiffer": PFEIFFER,
     "mam": preset("mam"),

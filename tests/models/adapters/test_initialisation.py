@@ -27,11 +27,11 @@ def test_adapter_dtype() -> None:
     ("truncated", 0.0088, 0.0088, 0.02),
 ])  # fmt: skip
 def test_inits(init: Any, down: float, up: float, limit: float | None) -> None:
-    """Deviations; cut at two of them, a normal has 0.88 of its own."""
+    """Standard deviations; cut at two of them, a normal has 0.88 of its own."""
     pair = MaskedLinear(400, 300), MaskedLinear(300, 400)
     initialise(*pair, init, generator())
-    for layer, deviation in zip(pair, (down, up), strict=True):
-        assert float(layer.weight.detach().std()) == pytest.approx(deviation, rel=0.02)
+    for layer, spread in zip(pair, (down, up), strict=True):
+        assert float(layer.weight.detach().std()) == pytest.approx(spread, rel=0.02)
         assert limit is None or layer.weight.abs().max().item() <= limit
         assert not layer.bias.any()
 

@@ -198,7 +198,7 @@ def test_synflow_equals_autograd(pruned: bool) -> None:
     ],
 )
 def test_synflow_is_conserved(family: str, config: object, build: Build) -> None:
-    """What flows into a unit flows out of it, and all weights have the same sum; float64 beside a float32 model."""
+    """What flows into a unit flows out of it, and all weights have the same sum; float64 with a float32 model."""
     adapters = attach(build(family), config)
     found, layers = pairs(adapters), list(adapters.prunable().values())
     scores = CRITERIA["synflow"](layers, Evidence(model=adapters.model, pairs=found))
@@ -226,7 +226,7 @@ def test_synflow_in_rounds_empties_no_layer_first(rounds: int | None, build: Bui
 
 @pytest.mark.parametrize("method", ["snip", "grasp", "synflow"])
 def test_reduced_precision_scores_like_float32(method: str, build: Build, example: Callable) -> None:
-    """Adapters keep float32 masters beside a bfloat16 model: most of the choice is the same."""
+    """Adapters keep float32 masters with a bfloat16 model: most of the choice is the same."""
     chosen = []
     for dtype in (torch.float32, torch.bfloat16):
         model = build("llama").to(dtype)

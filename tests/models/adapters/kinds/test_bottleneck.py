@@ -248,7 +248,7 @@ def test_bad_configurations(make: Callable, message: str) -> None:
 
 
 def test_layers_are_adapter_layers(build: Build) -> None:
-    """No hook, no patched forward: every place is a wrapper whose base is the module of the bare model."""
+    """No hook, no patched forward: every place is a wrapper whose base layer is the module of the plain model."""
     model, plain = build("bert"), build("bert")
     adapters = attach(model, BottleneckConfig(r=4, placement="houlsby"))
     for place, layer in adapters.layers():

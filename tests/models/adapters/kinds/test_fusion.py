@@ -141,7 +141,7 @@ def test_pruning_of_a_fusion_and_of_what_it_fuses(build: Build, example: Callabl
 
 
 def test_a_set_around_the_fused_ones(build: Build, example: Callable, run: Callable) -> None:
-    """LoRA inside the FFN is attached later and a parallel adapter around it earlier; both act beside the fusion."""
+    """LoRA inside the FFN is attached later and a parallel adapter around it earlier; both act with the fusion."""
     model = build("llama")
     attach(model, BottleneckConfig(r=2, placement="parallel", init="normal"), "around")
     with_tasks(model)

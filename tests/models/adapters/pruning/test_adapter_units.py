@@ -59,7 +59,7 @@ def test_pairs(case: str, build: Build) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_dead_units_go_without_a_trace(case: str, build: Build, example: Callable, run: Callable) -> None:
-    """Empty rows, empty columns, and both, beside random holes: the outputs are the same to rounding."""
+    """Empty rows, empty columns, and both, with random holes: the outputs are the same to rounding."""
     family, config = CASES[case]
     model = build(family)
     adapters = attach(model, config)

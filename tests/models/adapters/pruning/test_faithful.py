@@ -1,4 +1,4 @@
-"""The defects of the released code, reproduced on its terms, each beside what `sparsify` does by default."""
+"""The defects of the released code, reproduced on its terms, each compared with what `sparsify` does by default."""
 
 import itertools
 import math
