@@ -26,7 +26,7 @@ def conditional_words(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Words (rows, K', D) for `rows` molecules that should hold `scaffold` and have the properties, each one value or a
-    value for each row, in its unit; NaN or left out: not asked for. Raises `ModelError` for a scaffold that cannot be
+    value for each row, in its unit; NaN or omitted: not asked for. Raises `ModelError` for a scaffold that cannot be
     read, an unknown property, and a model that takes no requests."""
     wanted = torch.full((rows, len(model.config.property_names)), torch.nan)
     for name, value in (properties or {}).items():

@@ -23,7 +23,8 @@ def neighbours(words: Tensor, rank: int = 2) -> Tensor:
     """
     if len(words) < 2 or rank < 1:
         raise ModelError(f"{len(words)} molecules and rank={rank}: a neighbour needs two molecules and a rank from 1")
-    flat, rank = words.detach().flatten(1), min(rank, len(words) - 1)
+    flat = words.detach().flatten(1)
+    rank = min(rank, len(words) - 1)
     found = []
     for start in range(0, len(flat), CHUNK):
         part = flat[start : start + CHUNK]
@@ -59,5 +60,6 @@ def mix_labels(labels_a: Tensor, labels_b: Tensor, share: Tensor, classes: int |
     if labels_a.dtype == torch.int64:
         if classes is None:
             raise ModelError("class numbers need `classes`, how many there are")
-        labels_a, labels_b = (torch.nn.functional.one_hot(labels, classes).float() for labels in (labels_a, labels_b))
+        labels_a = torch.nn.functional.one_hot(labels_a, classes).float()
+        labels_b = torch.nn.functional.one_hot(labels_b, classes).float()
     return mix(labels_a, labels_b, share)

@@ -18,16 +18,17 @@ from .decoding.kv_cache import CachedDecoder
 from .decoding.output import Decoded
 from .log_likelihood import log_likelihood
 from .mixup import draw_shares, mix, mix_labels, neighbours
+from .model.configuration import own_vocabulary
 from .model.modeling import GraphsGPT
 from .results import Encoded, Generated, no_words, read
 from .tokens.batch import MoleculeTokens
 from .tokens.length_batches import length_batches
 from .tokens.tokenizer import TokenisedMolecules, Tokenizer
-from .tokens.vocabulary import Vocabulary
 
 # Shapes: N molecules, K words, D width.
 
-GREEDY, SAMPLED = DecodingConfig(), DecodingConfig(temperature=1.0)
+GREEDY = DecodingConfig()
+SAMPLED = DecodingConfig(temperature=1.0)
 
 
 class GraphsGPTPipeline:
@@ -40,12 +41,12 @@ class GraphsGPTPipeline:
     """
 
     def __init__(self, model: GraphsGPT, *, num_words: int | None = None, batch_size: int = 256) -> None:
-        if model.config.vocabulary is None:
-            raise ModelError("the model's configuration has no vocabulary: make it by GraphsGPTConfig.of(vocabulary)")
         if batch_size < 1:
             raise ModelError(f"batch_size={batch_size} must be at least 1")
-        self.model, self.num_words, self.batch_size = model.eval(), num_words, batch_size
-        self.vocabulary = Vocabulary.from_dict(model.config.vocabulary)
+        self.vocabulary = own_vocabulary(model.config)
+        self.model = model.eval()
+        self.num_words = num_words
+        self.batch_size = batch_size
         self.tokenizer = Tokenizer(self.vocabulary)
         self._cached = CachedDecoder(model, batch_size)
 
@@ -110,23 +111,22 @@ class GraphsGPTPipeline:
     ) -> list[Generated]:
         """`n` new molecules.
 
-        With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of deviation `noise` on
-        every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that have `scaffold` and
-        `properties`, each one value or `n` values in its unit; what is left out is not asked for. Properties steer and
-        do not force. Molecules start as the scaffold and grow from there, unless `scaffold_prefix` is False: then it
-        only steers, too. `config` replaces the way of decoding, `generator` draws. Raises `ModelError` for a scaffold
-        or reference that cannot be read, an unknown property, and where both ways are mixed.
+        With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of standard deviation
+        `noise` on every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that have
+        `scaffold` and `properties`, each one value or `n` values in its unit; what is omitted is not asked for.
+        Properties steer and do not force. Molecules start as the scaffold and grow from there, unless `scaffold_prefix`
+        is False: then it only steers, too. `config` replaces the way of decoding, `generator` draws. Raises
+        `ModelError` for a scaffold or reference that cannot be read, an unknown property, and where both ways are
+        mixed.
         """
         if reference is not None and (scaffold is not None or properties):
             raise ModelError("give either reference molecules or a request (scaffold, properties), not both")
         if reference is not None:
             return self.decode(self._noisy(n, reference, noise, generator), config or GREEDY, generator)
-        words = self._empty_words(n)
-        for rows in torch.arange(n).split(self.batch_size):
-            asked = {name: _part(name, value, n, rows) for name, value in (properties or {}).items()}
-            found = conditional_words(self.model, self.tokenizer, len(rows), scaffold, asked, self.num_words, generator)
-            words[rows] = found.float().cpu()
-        prefix = self.tokenizer([scaffold])[0] if scaffold is not None and scaffold_prefix else None
+        words = self._requested(n, scaffold, properties or {}, generator)
+        prefix = None
+        if scaffold is not None and scaffold_prefix:
+            prefix = self.tokenizer([scaffold])[0]
         return self.decode(words, config or SAMPLED, generator, prefix)
 
     def interpolate(self, first: Any, second: Any, steps: int, config: DecodingConfig = GREEDY) -> list[Generated]:
@@ -167,26 +167,48 @@ class GraphsGPTPipeline:
         self, target: Any, others: Iterable[Any], slots: Sequence[int], config: DecodingConfig = GREEDY
     ) -> list[Generated]:
         """Each of `others` with the words number `slots` taken from `target`. Raises `ModelError` for other slots."""
-        words, count = self.encode(others).words.clone(), self.num_words or self.model.config.num_words
-        if not all(0 <= slot < count for slot in slots):
-            raise ModelError(f"slots {list(slots)} must lie in 0..{count - 1}, the words of this pipeline")
-        words[:, list(slots)] = self._must_encode([target])[0, list(slots)]
-        return self.decode(words, config)
+        words_NKD = self.encode(others).words.clone()
+        chosen = list(slots)
+        most = self.num_words or self.model.config.num_words
+        for slot in chosen:
+            if not 0 <= slot < most:
+                raise ModelError(f"slots {chosen} must lie in 0..{most - 1}, the words of this pipeline")
+        words_NKD[:, chosen] = self._must_encode([target])[0, chosen]
+        return self.decode(words_NKD, config)
 
     def score(self, molecules: Iterable[Any] | Any, words: Tensor | None = None) -> Tensor:
         """Log-likelihood (N,), in nats, of each molecule given `words` (N, K', D), by default its own; NaN without."""
         tokens = self.tokenizer(molecules)
-        words = self.encode(molecules).words if words is None else words
-        scores = torch.full((len(tokens),), torch.nan)
-        for rows in length_batches(tokens.lengths, self.batch_size):
-            batch, device = tokens.batch(rows), self.model.device
-            given = words[torch.from_numpy(rows)].to(device, self.model.dtype)
-            scores[torch.from_numpy(rows)] = log_likelihood(self.model, batch.to(device), given).cpu()
-        return scores
+        if words is None:
+            words = self.encode(molecules).words
+        scores_N = torch.full((len(tokens),), torch.nan)
+        for numbers in length_batches(tokens.lengths, self.batch_size):
+            rows = torch.from_numpy(numbers)
+            batch = tokens.batch(numbers).to(self.model.device)
+            given = words[rows].to(self.model.device, self.model.dtype)
+            scores_N[rows] = log_likelihood(self.model, batch, given).cpu()
+        return scores_N
 
     def _empty_words(self, rows: int) -> Tensor:
         config = self.model.config
         return torch.full((rows, self.num_words or config.num_words, config.hidden_size), torch.nan)
+
+    def _requested(
+        self,
+        n: int,
+        scaffold: Any | None,
+        properties: Mapping[str, float | Sequence[float]],
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Words (n, K', D) of a request."""
+        words_NKD = self._empty_words(n)
+        for rows in torch.arange(n).split(self.batch_size):
+            values = {name: _part(name, value, n, rows) for name, value in properties.items()}
+            found = conditional_words(
+                self.model, self.tokenizer, len(rows), scaffold, values, self.num_words, generator
+            )
+            words_NKD[rows] = found.float().cpu()
+        return words_NKD
 
     def _must_encode(self, molecules: Sequence[Any]) -> Tensor:
         encoded = self.encode(molecules)

@@ -21,11 +21,15 @@ SYMBOLS = (*"CNOHF", "Cl", "P", "B", "Br", "S", "I", "Si", *"#()+-12345678=[]@cn
 """One-hot places; X stands for every other symbol, "." for the end."""
 
 WIDTH = 512
-LENGTH, STEPS = 350, 88
-"""Symbols of a padded input, and steps that the two strided convolutions make of them."""
+LENGTH = 350
+"""Symbols of a padded input."""
+STEPS = 88
+"""Steps that the two strided convolutions make of them."""
 
 _PLACE = {symbol: place for place, symbol in enumerate(SYMBOLS)}
-_EMPTY, _UNKNOWN, _END = len(SYMBOLS), _PLACE["X"], _PLACE["."]
+_EMPTY = len(SYMBOLS)
+_UNKNOWN = _PLACE["X"]
+_END = _PLACE["."]
 _SYMBOL = re.compile(r".[ril]|.", re.DOTALL)
 _LAYERS = ("conv1", "conv2", "backwards", "forwards")
 _KINDS = ("Conv1d", "Conv1d", "LSTM", "LSTM")
@@ -72,11 +76,12 @@ class ChemNet(nn.Module):
 
         FCD is defined on canonical strings; another string of the same molecule has other activations.
         """
-        device, order = self.conv1.weight.device, sorted(range(len(smiles)), key=lambda row: len(smiles[row]))
+        by_length = sorted(range(len(smiles)), key=lambda row: len(smiles[row]))
         result = torch.empty(len(smiles), WIDTH)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            result[rows] = self(encode([smiles[row] for row in rows]).to(device)).float().cpu()
+        for start in range(0, len(by_length), batch_size):
+            rows = by_length[start : start + batch_size]
+            tokens = encode([smiles[row] for row in rows])
+            result[rows] = self(tokens.to(self.conv1.weight.device)).float().cpu()
         return result
 
 
@@ -89,8 +94,11 @@ def encode(smiles: Sequence[str]) -> Tensor:
     rows = []
     for text in smiles:
         symbols = _SYMBOL.findall(text.partition(".")[0])[: LENGTH - 1]
-        rows.append(torch.tensor([_PLACE.get(symbol, _UNKNOWN) for symbol in symbols] + [_END]))
-    return pad_sequence(rows, batch_first=True, padding_value=_EMPTY) if rows else torch.empty(0, 1, dtype=torch.int64)
+        numbers = [_PLACE.get(symbol, _UNKNOWN) for symbol in symbols]
+        rows.append(torch.tensor([*numbers, _END]))
+    if not rows:
+        return torch.empty(0, 1, dtype=torch.int64)
+    return pad_sequence(rows, batch_first=True, padding_value=_EMPTY)
 
 
 def load_chemnet(file: Path | str) -> ChemNet:

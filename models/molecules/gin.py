@@ -33,11 +33,16 @@ class GIN(nn.Module):
 
     def __init__(self, config: GINConfig) -> None:
         super().__init__()
-        self.width, self.dropout = config.width, config.dropout
+        self.width = config.width
+        self.dropout = config.dropout
         self.atoms = CategoryEncoder(ATOM_FEATURES, config.width)
-        self.bonds = nn.ModuleList(CategoryEncoder(BOND_FEATURES, config.width) for _ in range(config.layers))
-        self.convs = nn.ModuleList(GINEConv(_mlp(config.width)) for _ in range(config.layers))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(config.width) for _ in range(config.layers))
+        self.bonds = nn.ModuleList()
+        self.convs = nn.ModuleList()
+        self.norms = nn.ModuleList()
+        for _ in range(config.layers):
+            self.bonds.append(CategoryEncoder(BOND_FEATURES, config.width))
+            self.convs.append(GINEConv(_mlp(config.width)))
+            self.norms.append(nn.BatchNorm1d(config.width))
         _initialise(self, torch.Generator().manual_seed(config.seed))
 
     def forward(self, graphs: Data) -> Tensor:
@@ -46,7 +51,8 @@ class GIN(nn.Module):
         state = self.atoms(graphs.x)
         for layer, (conv, bonds, norm) in enumerate(zip(self.convs, self.bonds, self.norms, strict=True)):
             state = norm(conv(state, graphs.edge_index, bonds(graphs.edge_attr)))
-            state = state if layer == len(self.convs) - 1 else state.relu()
+            if layer < len(self.convs) - 1:
+                state = state.relu()
             state = F.dropout(state, self.dropout, self.training)
         return global_mean_pool(state, getattr(graphs, "batch", None))
 

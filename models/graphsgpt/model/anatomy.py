@@ -11,15 +11,24 @@ from ...attention.prefixed_attention import extended_mask, joined, unwrapped
 
 def describe(model: Any) -> Anatomy:
     """The anatomy; the head is that of the bonds, the final norm that of the last half."""
-    halves = [model.encoder, model.decoder] if hasattr(model, "heads") else [model]
-    layers = [(half.layers, index) for half in halves for index in range(len(half.layers))]
+    halves = [model]
+    head = None
+    if hasattr(model, "heads"):  # both halves
+        halves = [model.encoder, model.decoder]
+        head = see_through(model.heads, "bond")
+    blocks: list[Block] = []
+    embeddings: list[Site] = []
+    for half in halves:
+        embeddings += _embeddings(half)
+        for place in range(len(half.layers)):
+            blocks.append(_block(half.layers, place, len(blocks)))
     return Anatomy(
         model=model,
-        blocks=tuple(_block(stack, place, index) for index, (stack, place) in enumerate(layers)),
+        blocks=tuple(blocks),
         width=model.config.hidden_size,
-        embeddings=tuple(site for half in halves for site in _embeddings(half)),
+        embeddings=tuple(embeddings),
         final_norm=see_through(halves[-1], "norm"),
-        head=see_through(model.heads, "bond") if hasattr(model, "heads") else None,
+        head=head,
     )
 
 

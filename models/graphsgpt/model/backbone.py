@@ -14,7 +14,7 @@ from .configuration import GraphsGPTConfig
 from .heads import ZeroInitLinear
 from .positions import GraphPositions, StableEmbedding, orthonormal
 
-# Shapes: B sequences, S tokens, D width.
+# Shapes: B sequences, S tokens, D width, H heads, d numbers per head.
 
 
 class Attention(nn.Module):
@@ -23,7 +23,8 @@ class Attention(nn.Module):
     def __init__(self, config: GraphsGPTConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.num_heads, self.head_dim = config.num_attention_heads, width // config.num_attention_heads
+        self.num_heads = config.num_attention_heads
+        self.head_dim = width // config.num_attention_heads
         self.q_proj = nn.Linear(width, width, bias=False)
         self.k_proj = nn.Linear(width, width, bias=False)
         self.v_proj = nn.Linear(width, width, bias=False)
@@ -32,9 +33,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, see: Tensor) -> Tensor:
         """(B, S, D) to (B, S, D); `see` (B, 1, S or 1, S) bool says which keys a query sees."""
         shape = (*x.shape[:2], self.num_heads, self.head_dim)
-        q, k, v = (proj(x).view(shape).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        out = attention(q, k, v, see)
-        return self.o_proj(out.transpose(1, 2).reshape(x.shape))
+        q_BHSd = self.q_proj(x).view(shape).transpose(1, 2)
+        k_BHSd = self.k_proj(x).view(shape).transpose(1, 2)
+        v_BHSd = self.v_proj(x).view(shape).transpose(1, 2)
+        out_BHSd = attention(q_BHSd, k_BHSd, v_BHSd, see)
+        return self.o_proj(out_BHSd.transpose(1, 2).reshape(x.shape))
 
 
 class FeedForward(nn.Module):

@@ -17,15 +17,17 @@ FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 class ConditionEmbedding(nn.Module):
     """One token for each property that is wanted, and the mark of a request, which every word query carries.
 
-    Values are standardised by the mean and deviation in the configuration. "magnitude": token p is W_p f(z) plus an
-    embedding of p, where f(z) holds z and sines and cosines of it. "faithful": LayerNorm(z row_p) plus an embedding
-    of p; that norm is blind to scale, so little more than the sign of z is left.
+    Values are standardised by the mean and standard deviation in the configuration. "magnitude": token p is W_p f(z)
+    plus an embedding of p, where f(z) holds z and sines and cosines of it. "faithful": LayerNorm(z row_p) plus an
+    embedding of p; that norm is blind to scale, so little more than the sign of z is left.
     """
 
     def __init__(self, config: GraphsGPTConfig) -> None:
         super().__init__()
-        properties, width = config.property_names, config.hidden_size
-        self.statistics = [tuple(map(float, (config.properties or {})[name])) for name in properties]
+        properties = config.property_names
+        width = config.hidden_size
+        statistics = config.properties or {}
+        self.statistics = [tuple(map(float, statistics[name])) for name in properties]
         self.mark = StableEmbedding(1, width)
         self.positions = StableEmbedding(len(properties), width)
         self.faithful = config.property_encoding == "faithful"
@@ -41,15 +43,16 @@ class ConditionEmbedding(nn.Module):
 
         The columns are in the order of `config.property_names`.
         """
-        mean, deviation = values.new_tensor(self.statistics).unbind(1)
-        present = ~values.isnan()
-        z = ((values - mean) / deviation).masked_fill(~present, 0)
+        mean_P, std_P = values.new_tensor(self.statistics).unbind(1)
+        present_BP = ~values.isnan()
+        z_BP = ((values - mean_P) / std_P).masked_fill(~present_BP, 0)
         if self.faithful:
-            tokens = self.norm(z.unsqueeze(-1) * self.rows.weight)
+            tokens_BPD = self.norm(z_BP.unsqueeze(-1) * self.rows.weight)
         else:
-            features = value_features(z)
-            tokens = torch.stack([layer(features[:, p]) for p, layer in enumerate(self.values)], dim=1)
-        return tokens + self.positions.table(), present
+            features_BPF = value_features(z_BP)
+            tokens = [layer(features_BPF[:, p]) for p, layer in enumerate(self.values)]
+            tokens_BPD = torch.stack(tokens, dim=1)
+        return tokens_BPD + self.positions.table(), present_BP
 
 
 def value_features(z: Tensor) -> Tensor:

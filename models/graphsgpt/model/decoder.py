@@ -40,7 +40,8 @@ class GraphGPT(GraphsGPTPreTrainedModel):
 
     def prefix(self, words: Tensor) -> Tensor:
         """Embedded [words | BOS], (B, K' + 1, D), from words (B, K', D). Raises `ModelError` for another shape."""
-        most, width = self.config.num_words, self.config.hidden_size
+        most = self.config.num_words
+        width = self.config.hidden_size
         if words.ndim != 3 or words.shape[1] > most or words.shape[2] != width:
             raise ModelError(f"words of shape {tuple(words.shape)} are not (molecules, at most {most}, {width})")
         bos = self.embed.token(words.new_tensor([[BOS]], dtype=torch.long))

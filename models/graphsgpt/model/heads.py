@@ -71,8 +71,12 @@ class Heads(nn.Module):
         self.first_atom = nn.Linear(width, config.num_atoms, bias=False)
         self.begin = nn.Linear(width, config.code_size)
         self.end = nn.Linear(width, config.code_size)
-        self.atom = nn.Linear(width, config.num_atoms, bias=False) if config.predict_atoms else None
-        self.chain = AutoregressiveHeads(config) if config.autoregressive_heads else None
+        self.atom = None
+        if config.predict_atoms:
+            self.atom = nn.Linear(width, config.num_atoms, bias=False)
+        self.chain = None
+        if config.autoregressive_heads:
+            self.chain = AutoregressiveHeads(config)
 
     def forward(
         self, states: Tensor, codes: Tensor, bond: Tensor | None = None, begin: Tensor | None = None
@@ -106,7 +110,7 @@ class Heads(nn.Module):
         """States (N, D) for the second end and its atom; the codes have length 1."""
         if self.chain is None:
             return states
-        place = codes[begin] * codes.shape[-1] ** 0.5  # numbers of variance 1, as those of the embedding beside them
+        place = codes[begin] * codes.shape[-1] ** 0.5  # numbers of variance 1, as those of the embedding before them
         known = torch.cat([self.chain.bond(bond), place.to(states.dtype)], dim=-1)
         return self.chain.at_end(states, known)
 

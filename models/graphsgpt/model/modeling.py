@@ -82,7 +82,7 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
         )
 
     def keep_words(self, words: int) -> GraphsGPT:
-        """Leave out, in place, all words but the first `words`; returns the model. Raises `ModelError`."""
+        """Drop, in place, all words but the first `words`; returns the model. Raises `ModelError`."""
         self.config.num_words = check_words(words, self.config.num_words)
         for half in (self.encoder, self.decoder):
             half.word_positions.keep(words)
@@ -90,7 +90,7 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
 
     def draw_words(self, generator: torch.Generator | None = None) -> int | None:
         """K' of a training call: with probability `word_dropout` uniform in 1..K, else None, which means all."""
-        share = self.config.word_dropout
-        if not self.training or share == 0 or torch.rand((), generator=generator) >= share:
+        rate = self.config.word_dropout
+        if not self.training or rate == 0 or torch.rand((), generator=generator) >= rate:
             return None
         return int(torch.randint(1, self.config.num_words + 1, (), generator=generator))

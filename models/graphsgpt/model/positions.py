@@ -22,7 +22,7 @@ class StableEmbedding(nn.Module):
         return self.norm(self.embedding(ids))
 
     def keep(self, rows: int) -> None:
-        """Leave out all rows but the first."""
+        """Keep the first rows alone."""
         self.embedding = nn.Embedding.from_pretrained(self.embedding.weight.detach()[:rows].clone(), freeze=False)
 
     def table(self, rows: int | None = None) -> Tensor:
@@ -31,8 +31,8 @@ class StableEmbedding(nn.Module):
 
 
 class PairProjection(nn.Linear):
-    """A linear map of two codes side by side. Its halves are applied apart and it is never called, so that no adapter
-    belongs around it: being no plain `nn.Linear` says so."""
+    """A linear map of two codes, one after the other. Its halves are applied apart and it is never called, so that no
+    adapter belongs around it: being no plain `nn.Linear` says so."""
 
 
 class GraphPositions(nn.Module):
@@ -63,8 +63,10 @@ class GraphPositions(nn.Module):
 
 def random_permutations(molecules: int, atoms: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
     """Independent uniform permutations (B, A) of 0..A-1."""
-    on = device if generator is None else generator.device
-    return torch.rand(molecules, atoms, generator=generator, device=on).argsort(dim=1).to(device)
+    drawn_on = device
+    if generator is not None:  # which draws on its own device alone
+        drawn_on = generator.device
+    return torch.rand(molecules, atoms, generator=generator, device=drawn_on).argsort(dim=1).to(device)
 
 
 def orthonormal(rows: int, columns: int, generator: torch.Generator | None) -> Tensor:

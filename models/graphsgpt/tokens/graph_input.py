@@ -95,5 +95,7 @@ def _bond_types(graph: Any) -> list[Chem.BondType]:
     if _has_features(graph):
         return [Chem.BondType.values[int(kind)] for kind in bonds[:, 0].tolist()]
     if bonds.dim() == 2 and bonds.size(1) == len(_ONE_HOT):
-        return [_ORDERS[_ONE_HOT[kind]] for kind in bonds.argmax(dim=1).tolist()]
-    return [_ORDERS[float(order)] for order in bonds.flatten().tolist()]
+        orders = [_ONE_HOT[kind] for kind in bonds.argmax(dim=1).tolist()]
+    else:
+        orders = bonds.flatten().tolist()
+    return [_ORDERS[order] for order in orders]
