@@ -1,4 +1,4 @@
-"""The cache folder: content is built beside its place under a lock, checked, then moved in by one rename."""
+"""The cache folder: content is built next to its place under a lock, checked, then moved in by one rename."""
 
 import errno
 import hashlib

@@ -14,7 +14,7 @@ from .cache import verify
 from .errors import ChecksumError, DownloadError
 from .manifest import Source
 
-_AGAIN = "run `sparsebench prepare` again; if it stays, the upstream file changed: pin it anew in data/manifest"
+_AGAIN = "run `sparsebench prepare` again; if it stays, the upstream file changed: pin the new one in data/manifest"
 
 
 def fetch(source: Source, into: Path) -> None:

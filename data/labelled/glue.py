@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from ..evalsets import arrow_file
+from ..text.evalsets import arrow_file
 from .table import LabelledTexts, Text, labelled
 
 CLASSES = {
@@ -19,8 +19,11 @@ def glue_validation(name: Literal["sst2", "mrpc", "rte"]) -> LabelledTexts:
 
     with arrow_file(name).open("rb") as stream:
         rows = pyarrow.ipc.open_stream(stream).read_all().to_pylist()
-    return labelled([_text(row) for row in rows], [CLASSES[name][row["label"]] for row in rows])
+    names = CLASSES[name]
+    return labelled([_text(row) for row in rows], [names[row["label"]] for row in rows])
 
 
 def _text(row: dict[str, Any]) -> Text:
-    return row["sentence"] if "sentence" in row else (row["sentence1"], row["sentence2"])
+    if "sentence" in row:
+        return row["sentence"]
+    return row["sentence1"], row["sentence2"]

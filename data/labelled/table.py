@@ -55,15 +55,21 @@ def labelled(texts: Sequence[Text], labels: Sequence[str]) -> LabelledTexts:
 
 def normal_form(text: Text) -> str:
     """What two texts are compared by: lower case, every run of white space one blank; a pair is its two lines."""
-    return " ".join(text.lower().split()) if isinstance(text, str) else "\n".join(map(normal_form, text))
+    if isinstance(text, str):
+        return " ".join(text.lower().split())
+    return "\n".join(map(normal_form, text))
 
 
 def distinct(table: LabelledTexts) -> LabelledTexts:
-    """The first row of each normal form; texts whose rows disagree on the target are left out altogether."""
+    """The first row of each normal form; texts whose rows disagree on the target are excluded altogether."""
     rows: dict[str, list[int]] = {}
     for row, text in enumerate(table.texts):
         rows.setdefault(normal_form(text), []).append(row)
-    agreed = [found[0] for found in rows.values() if len({str(table.targets[row]) for row in found}) == 1]
+    agreed = []
+    for same in rows.values():
+        targets = {str(table.targets[row]) for row in same}
+        if len(targets) == 1:
+            agreed.append(same[0])
     return table.take(agreed)
 
 
@@ -76,9 +82,14 @@ def hashed_parts(table: LabelledTexts, *, val: int, test: int, train: int | None
     table = _ordered(distinct(table))
     if val + test >= len(table):
         raise ValueError(f"{val} + {test} validation and test texts leave none of {len(table)} for training")
-    end = len(table) if train is None else min(len(table), val + test + train)
-    bounds = ((test + val, end), (test, test + val), (0, test))
-    return Parts(*(table.take(range(*bound)) for bound in bounds))
+    end = len(table)
+    if train is not None:
+        end = min(end, val + test + train)
+    return Parts(
+        train=table.take(range(test + val, end)),
+        val=table.take(range(test, test + val)),
+        test=table.take(range(test)),
+    )
 
 
 def official_parts(training: LabelledTexts, test: LabelledTexts, *, val: int, train: int | None = None) -> Parts:
@@ -96,5 +107,7 @@ def _without(table: LabelledTexts, forms: Collection[str]) -> LabelledTexts:
 
 
 def _ordered(table: LabelledTexts) -> LabelledTexts:
-    digests = [hashlib.sha256(normal_form(text).encode()).digest() for text in table.texts]
-    return table.take(sorted(range(len(table)), key=digests.__getitem__))
+    def digest(row: int) -> bytes:
+        return hashlib.sha256(normal_form(table.texts[row]).encode()).digest()
+
+    return table.take(sorted(range(len(table)), key=digest))

@@ -28,8 +28,7 @@ def moses(split: Split, limit: int | None = None) -> list[str]:
     if split not in get_args(Split):
         raise UnknownSource(f"unknown MOSES split {split!r}{near(split, get_args(Split))}")
     with gzip.open(path("moses", split), "rt", encoding="ascii") as lines:
-        header = next(lines).split(",")
-        column = header.index("SMILES") if "SMILES" in header else header.index("SMILES\n")
+        column = next(lines).rstrip("\n").split(",").index("SMILES")
         return [line.rstrip("\n").split(",")[column] for line in itertools.islice(lines, limit)]
 
 

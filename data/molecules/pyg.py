@@ -8,8 +8,8 @@ from typing import Any
 from ..cache import cache_root, sha256_of
 from ..errors import LocalFolderError, UnknownSource
 from ..manifest import near, source
-from .table import MoleculeTable, build_table
-from .tables import MOLECULENET_UNITS
+from .table import MoleculeTable
+from .tables import moleculenet_table
 
 _NAMES = {"lipop": "lipo"}
 """Names of torch-geometric where they are others than ours."""
@@ -58,12 +58,8 @@ def _download(name: str, url: str, file: Path) -> None:
 
 
 def _table(name: str, frame: Any, smiles: int, targets: int | slice, sha256: str) -> MoleculeTable:
-    chosen = frame.iloc[:, targets] if isinstance(targets, slice) else frame.iloc[:, [targets]]
-    return build_table(
-        f"{name} (torch-geometric, sha256 {sha256})",
-        [str(text).strip() for text in frame.iloc[:, smiles]],
-        chosen.to_numpy(float),
-        "regression" if name in MOLECULENET_UNITS else "classification",
-        list(chosen.columns),
-        [MOLECULENET_UNITS.get(name, "")] * chosen.shape[1],
-    )
+    columns = targets
+    if isinstance(targets, int):
+        columns = [targets]  # a list, so that one column stays a table
+    title = f"{name} (torch-geometric, sha256 {sha256})"
+    return moleculenet_table(name, title, frame.iloc[:, smiles], frame.iloc[:, columns])

@@ -51,11 +51,11 @@ def scaffold_split(
 ) -> SplitIndices:
     """Split into train, validation and test so that no scaffold is in two parts.
 
-    Groups are dealt in order: to train while they fit its share, else to validation while they fit the share of both,
+    Groups are dealt in order: to train while they fit its fraction, else to validation while they fit that of both,
     else to test. By default the largest come first: deterministic, with rare scaffolds in the test part, and in
     the order of DeepChem's splitter; with ``chirality`` also in the scaffold, it is the split of GEM and Uni-Mol.
     With a seed in ``balanced`` the order of the groups is shuffled, and only groups larger than half the
-    validation or test share are sure to go to train (the "scaffold balanced" split of GROVER and Chemprop). Scores
+    validation or test part are sure to go to train (the "scaffold balanced" split of GROVER and Chemprop). Scores
     under different splits are not comparable. Raises `MoleculeError`, and `ValueError` for fractions that are not
     positive or do not sum to 1.
     """
@@ -72,12 +72,11 @@ def _shuffled(groups: list[list[int]], seed: int, large: float) -> list[list[int
     import numpy as np
 
     order = np.random.default_rng(seed).permutation(len(groups))
-    return sorted((groups[index] for index in order), key=lambda rows: len(rows) <= large)  # a stable sort
+    shuffled = [groups[index] for index in order]
+    return sorted(shuffled, key=lambda rows: len(rows) <= large)  # a stable sort
 
 
 def _deal(groups: list[list[int]], train_size: float, train_val_size: float) -> SplitIndices:
-    import numpy as np
-
     train: list[int] = []
     val: list[int] = []
     test: list[int] = []
@@ -88,4 +87,10 @@ def _deal(groups: list[list[int]], train_size: float, train_val_size: float) -> 
             val += rows
         else:
             test += rows
-    return SplitIndices(*(np.array(sorted(part), dtype=np.int64) for part in (train, val, test)))
+    return SplitIndices(_sorted(train), _sorted(val), _sorted(test))
+
+
+def _sorted(rows: list[int]) -> "np.ndarray":
+    import numpy as np
+
+    return np.array(sorted(rows), dtype=np.int64)

@@ -23,7 +23,7 @@ class RejectedRow:
 class MoleculeTable:
     """``smiles`` of N molecules and ``targets``, float64 (N, T) with NaN where a value is missing.
 
-    ``rejected`` lists the rows that were left out; ``units`` has one entry per target, "" for classes (0 or 1).
+    ``rejected`` lists the rows that were excluded; ``units`` has one entry per target, "" for classes (0 or 1).
     """
 
     name: str
@@ -64,11 +64,14 @@ def build_table(
     units: Sequence[str],
 ) -> MoleculeTable:
     """Check each SMILES; rows that RDKit cannot read go to ``rejected`` with the reason, never silently."""
-    reasons = [parse_failure(text) for text in smiles]
-    kept = [row for row, reason in enumerate(reasons) if reason is None]
-    rejected = tuple(
-        RejectedRow(row=row, smiles=smiles[row], reason=reason) for row, reason in enumerate(reasons) if reason
-    )
+    kept: list[int] = []
+    rejected: list[RejectedRow] = []
+    for row, text in enumerate(smiles):
+        reason = parse_failure(text)
+        if reason is None:
+            kept.append(row)
+        else:
+            rejected.append(RejectedRow(row=row, smiles=text, reason=reason))
     return MoleculeTable(
         name=name,
         smiles=[smiles[row] for row in kept],
@@ -76,5 +79,5 @@ def build_table(
         task_type=task_type,
         target_names=tuple(target_names),
         units=tuple(units),
-        rejected=rejected,
+        rejected=tuple(rejected),
     )

@@ -1,12 +1,13 @@
 """Readers of the labelled molecule sets."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UnknownSource
 from ..manifest import near, source
 from ..sources import path
-from .table import MoleculeTable, build_table
+from .table import MoleculeTable, TaskType, build_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,12 +75,15 @@ def moleculenet(name: str, folder: Path | str | None = None) -> MoleculeTable:
 def _from_frame(name: str, frame: "pd.DataFrame") -> MoleculeTable:
     """Columns are ``smiles``, then the targets; bbbp and clintox carry an index column before them."""
     targets = frame.drop(columns=["smiles", "index"], errors="ignore")
-    regression = name in MOLECULENET_UNITS
-    return build_table(
-        name,
-        [text.strip() for text in frame["smiles"]],
-        targets.to_numpy(float),
-        "regression" if regression else "classification",
-        list(targets.columns),
-        [MOLECULENET_UNITS.get(name, "")] * targets.shape[1],
-    )
+    return moleculenet_table(name, name, list(frame["smiles"]), targets)
+
+
+def moleculenet_table(set_name: str, name: str, smiles: Iterable[str], targets: "pd.DataFrame") -> MoleculeTable:
+    """A table called ``name`` of MoleculeNet's ``set_name``, which says its unit; a set without a unit has classes."""
+    unit = MOLECULENET_UNITS.get(set_name, "")
+    kind: TaskType = "classification"
+    if unit:
+        kind = "regression"
+    texts = [str(text).strip() for text in smiles]
+    columns = list(targets.columns)
+    return build_table(name, texts, targets.to_numpy(float), kind, columns, [unit] * len(columns))

@@ -1,4 +1,4 @@
-"""dSprites (Matthey et al., 2017) rendered anew on its exact factor grid, with VTAB's two label rules.
+"""dSprites (Matthey et al., 2017) rendered again on its exact factor grid, with VTAB's two label rules.
 
 737,280 binary images of 64 x 64 pixels: colour 1 x shape 3 (square, ellipse, heart) x scale 6 (0.5..1) x
 orientation 40 (0..2 pi, both ends included) x position x 32 x position y 32 (0..1). An image's index is the
@@ -46,16 +46,22 @@ def index_of(factors: "np.ndarray") -> "np.ndarray":
 def labels_of(index: "np.ndarray", label: Label) -> "np.ndarray":
     """VTAB's classes 0..15: floor(l / (n / 16)) of position x (n = 32) or orientation (n = 40), int64 (N,)."""
     factors = factors_of(index)
-    value, levels = (factors[:, 3], POSITIONS_X) if label == "location" else (factors[:, 2], ORIENTATIONS)
-    return (value * CLASSES // levels).astype("int64")
+    if label == "location":
+        classes = factors[:, 3] * CLASSES // POSITIONS_X
+    else:
+        classes = factors[:, 2] * CLASSES // ORIENTATIONS
+    return classes.astype("int64")
 
 
 def render(index: "np.ndarray", chunk: int = 256) -> "np.ndarray":
     """Render images by index: uint8 (N, 64, 64), values 0 and 255, row = y, column = x."""
     import numpy as np
 
-    parts = [_render(index[start : start + chunk]) for start in range(0, len(index), chunk)]
-    return np.concatenate(parts) if parts else np.zeros((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    images = np.zeros((len(index), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    for start in range(0, len(index), chunk):
+        part = slice(start, start + chunk)
+        images[part] = _render(index[part])
+    return images
 
 
 def _render(index: "np.ndarray") -> "np.ndarray":
@@ -65,11 +71,13 @@ def _render(index: "np.ndarray") -> "np.ndarray":
     shape, scale, orientation, x, y = factors_of(index).T[:, :, None, None]
     size = np.linspace(0.5, 1, SCALES, dtype=np.float32)[scale]
     angle = np.linspace(0, 2 * np.pi, ORIENTATIONS)[orientation]
-    cos, sin = np.cos(angle).astype(np.float32) / size, np.sin(angle).astype(np.float32) / size
+    cos = np.cos(angle).astype(np.float32) / size
+    sin = np.sin(angle).astype(np.float32) / size
     pixels = np.arange(IMAGE_SIZE, dtype=np.float32)
     across = pixels[None, None, :] - (_MARGIN + x).astype(np.float32)
     down = pixels[None, :, None] - (_MARGIN + y).astype(np.float32)
-    u, v = cos * across + sin * down, cos * down - sin * across
+    u = cos * across + sin * down
+    v = cos * down - sin * across
     inside = np.empty(u.shape, bool)
     for kind, test in enumerate((_in_square, _in_ellipse, _in_heart)):
         chosen = shape[:, 0, 0] == kind
@@ -87,7 +95,8 @@ def _in_ellipse(u: "np.ndarray", v: "np.ndarray") -> "np.ndarray":
 
 def _in_heart(u: "np.ndarray", v: "np.ndarray") -> "np.ndarray":
     """The sextic heart (a^2 + b^2 - 1)^3 <= a^2 b^3, tip down at orientation 0."""
-    a2, b = (u / _HEART_UNIT) ** 2, -v / _HEART_UNIT
+    a2 = (u / _HEART_UNIT) ** 2
+    b = -v / _HEART_UNIT
     return (a2 + b * b - 1) ** 3 <= a2 * b**3
 
 

@@ -65,7 +65,8 @@ def _maps(rng: "np.random.Generator", count: int) -> "np.ndarray":
     while values.max() >= 1:
         values = -np.sort(-rng.uniform(size=(count, 2)))
         values *= rng.uniform(5 + count, 6 + count) / 2 / (values @ (1, 2)).sum()
-    left, right = (_rotation(rng.uniform(0, 2 * np.pi, size=count)) for _ in range(2))
+    left = _rotation(rng.uniform(0, 2 * np.pi, size=count))
+    right = _rotation(rng.uniform(0, 2 * np.pi, size=count))
     signs = rng.choice((-1, 1), size=(count, 1, 2))
     shift = rng.uniform(-1, 1, size=(count, 2, 1))
     return np.concatenate((left * values[:, None] @ right * signs, shift), axis=-1)
@@ -75,8 +76,11 @@ def _rotation(angle: "np.ndarray") -> "np.ndarray":
     """(N,) -> (N, 2, 2)."""
     import numpy as np
 
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack((np.stack((cos, -sin), -1), np.stack((sin, cos), -1)), -2)
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    first_row = np.stack((cos, -sin), -1)
+    second_row = np.stack((sin, cos), -1)
+    return np.stack((first_row, second_row), -2)
 
 
 def draw_fractals(
@@ -111,9 +115,10 @@ def _chaos_game(kinds: Categories, labels: "np.ndarray", rng: "np.random.Generat
         dice = rng.random((count, WALKERS), np.float32)
         choice = sum((dice > limit).view(np.int8) for limit in limits)
         (xx, xy, x0), (yx, yy, y0) = np.moveaxis(maps[rows, choice], (2, 3), (0, 1))
-        x, y = xx * x + xy * y + x0, yx * x + yy * y + y0
+        x, y = xx * x + xy * y + x0, yx * x + yy * y + y0  # both from the old x and y
         if step >= 0:
-            path[:, step, :, 0], path[:, step, :, 1] = x, y
+            path[:, step, :, 0] = x
+            path[:, step, :, 1] = y
     points = path.reshape(count, -1, 2)
     points -= points.mean(1, keepdims=True)
     longer = np.sqrt(np.square(points).mean(1).max(-1))
@@ -121,7 +126,7 @@ def _chaos_game(kinds: Categories, labels: "np.ndarray", rng: "np.random.Generat
 
 
 def _density(points: "np.ndarray", side: int) -> "np.ndarray":
-    """Opacity (B, S, S) from 0 to 1 of points (B, P, 2); those outside -1 to 1 are left out."""
+    """Opacity (B, S, S) from 0 to 1 of points (B, P, 2); those outside -1 to 1 are excluded."""
     import numpy as np
 
     pixel = np.floor((points + 1) * (side / 2)).astype(np.int64)
@@ -138,9 +143,11 @@ def _paint(opacity: "np.ndarray", rng: "np.random.Generator") -> "np.ndarray":
     import numpy as np
 
     count = len(opacity)
-    dark, bright = rng.uniform(0, 0.4, size=(count, 3)), rng.uniform(0.6, 1, size=(count, 3))
+    dark = rng.uniform(0, 0.4, size=(count, 3))
+    bright = rng.uniform(0.6, 1, size=(count, 3))
     grey = rng.random((count, 1)) < 0.5
-    dark, bright = (np.where(grey, colour[:, :1], colour)[:, None, None] for colour in (dark, bright))
+    dark = np.where(grey, dark[:, :1], dark)[:, None, None]
+    bright = np.where(grey, bright[:, :1], bright)[:, None, None]
     pixels = dark + (bright - dark) * opacity[..., None]
     noise = rng.normal(size=(*opacity.shape, 1)) * rng.uniform(0, 0.08, size=(count, 1, 1, 1))
     return ((pixels + noise).clip(0, 1) * 255).round().astype(np.uint8)

@@ -82,15 +82,24 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
 def _read_list(folder: Path, part: str, classes: int) -> ImageList:
     listing = folder / f"{part}.txt"
     if not listing.is_file():
-        raise LocalFolderError(f"{listing} is missing; expected <root>/<task>/{part}.txt beside images/")
-    pairs = []
+        raise LocalFolderError(f"{listing} is missing; expected <root>/<task>/{part}.txt next to images/")
+    files = []
+    labels = []
     for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), start=1):
         name, _, label = line.rpartition(" ")
         if not name or not label.isdecimal() or int(label) >= classes:
             raise LocalFolderError(f"{listing}, line {number}: {line!r} is not 'path label' with label < {classes}")
-        pairs.append((folder / name, int(label)))
-    present = {path for parent in {file.parent for file, _ in pairs} for path in parent.glob("*")}
-    missing = [file for file, _ in pairs if file not in present]
+        files.append(folder / name)
+        labels.append(int(label))
+    _check_images(listing, files)
+    return ImageList(files=tuple(files), labels=tuple(labels))
+
+
+def _check_images(listing: Path, files: list[Path]) -> None:
+    """Raise if one is missing. Folders are read once: thousands of look-ups of single files are slow on some disks."""
+    present: set[Path] = set()
+    for folder in {file.parent for file in files}:
+        present.update(folder.glob("*"))
+    missing = [file for file in files if file not in present]
     if missing:
-        raise LocalFolderError(f"{listing}: {len(missing)} of {len(pairs)} images are missing, first {missing[0]}")
-    return ImageList(files=tuple(file for file, _ in pairs), labels=tuple(label for _, label in pairs))
+        raise LocalFolderError(f"{listing}: {len(missing)} of {len(files)} images are missing, first {missing[0]}")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparsebench.data.text import token_bytes
+from sparsebench.data.text.windows import token_bytes
 from sparsebench.reports.panels.router_load import RouterLoad, to_details
 from sparsebench.reports.record import Metric
 

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from sparsebench.data.text import passages, windows
+from sparsebench.data.text.documents import passages
+from sparsebench.data.text.windows import windows
 from sparsebench.reports.record import Costs, Metric
 
 from ..contracts.context import Context, Target

@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsebench.data.evalsets import arrow_file
+from sparsebench.data.text.evalsets import arrow_file
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparsebench.data.text import DOMAINS, documents
+from sparsebench.data.text.documents import documents
+from sparsebench.data.text.domains import DOMAINS
 
 from ..training.optimizer import warmup_cosine
 from .byte_tokenizer import byte_tokenizer

@@ -13,7 +13,7 @@ FAMILY = "molecule encoder"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> Graph2SeqBody:
-    """The body, with its decoder beside it. Raises ValueError for an unknown pool."""
+    """The body, and its decoder as `generator`. Raises ValueError for an unknown pool."""
     from ..graphsgpt_small import load_small
 
     return Graph2SeqBody(load_small(), pool_of("graph2seq", argument))

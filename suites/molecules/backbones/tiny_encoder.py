@@ -11,5 +11,5 @@ FAMILY = "molecule encoder"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> Graph2SeqBody:
-    """The body, with its decoder beside it. Raises ValueError for an unknown pool."""
+    """The body, and its decoder as `generator`. Raises ValueError for an unknown pool."""
     return Graph2SeqBody(random_model(tiny_config(), generator), pool_of("tiny_encoder", argument))

@@ -16,10 +16,11 @@ UNITS = {"logP": "", "SA": "", "QED": "", "weight": "Da"}
 
 
 def property_values(molecules: Sequence[Chem.Mol]) -> dict[str, np.ndarray]:
-    """Values by MOSES's name, float64 (molecules,) each; a molecule without a value is left out."""
+    """Values by MOSES's name, float64 (molecules,) each; a molecule without a value is excluded."""
     rows = np.array([properties(molecule) for molecule in molecules]).reshape(-1, len(PROPERTIES))
-    rows = rows[np.isfinite(rows).all(1)]
-    return {name: rows[:, PROPERTIES.index(own)] for name, own in NAMES.items()}
+    known = rows[np.isfinite(rows).all(1)]
+    columns = dict(zip(PROPERTIES, known.T, strict=True))
+    return {name: columns[own] for name, own in NAMES.items()}
 
 
 def wasserstein(

@@ -19,15 +19,18 @@ def internal_diversity(fingerprints: np.ndarray) -> tuple[Metric, Metric]:
     if n == 0:
         raise ValueError("the diversity of no molecules is not defined")
     first, second = _row_sums(fingerprints)
-    values = 1 - (first / n).mean(), 1 - np.sqrt(second / n).mean()
-    one, two = (Metric(value=float(value), n=n, higher_is_better=True, unit="") for value in values)
-    return one, two
+    return _metric(1 - (first / n).mean(), n), _metric(1 - np.sqrt(second / n).mean(), n)
+
+
+def _metric(value: np.floating, n: int) -> Metric:
+    return Metric(value=float(value), n=n, higher_is_better=True, unit="")
 
 
 def _row_sums(fingerprints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums over j of T_ij and of its square, float64 (N,) each."""
     counts = fingerprints.sum(1, dtype=np.float32)
-    first, second = np.zeros(len(counts)), np.zeros(len(counts))
+    first = np.zeros(len(counts))
+    second = np.zeros(len(counts))
     for part, shared in shared_bits(fingerprints, fingerprints, np.arange(len(counts))):
         for start in range(0, len(counts), _ROWS):
             rows = slice(start, start + _ROWS)

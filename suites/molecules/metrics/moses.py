@@ -54,7 +54,7 @@ def moses_metrics(
 
     ``generated`` holds one SMILES string, or None, per attempt. Against the scaffold test set the suffix is /TestSF,
     and the four distances are logP/TestSF and so on; MOSES has those to the test set only, without a suffix. Invalid
-    entries count in "valid" alone. A metric that is not defined is left out: unique@k with fewer than k valid
+    entries count in "valid" alone. A metric that is not defined is missing: unique@k with fewer than k valid
     molecules, FCD with fewer than two, Scaf without a scaffold, all but "valid" without a valid molecule.
 
     ``training`` are canonical SMILES, by default MOSES's training set; ``statistics`` those of `moses_statistics` for
@@ -68,9 +68,13 @@ def moses_metrics(
     metrics = {"valid": validity(entries)}
     if not entries.smiles:
         return metrics
-    metrics |= {f"unique@{k}": unique(entries.smiles, k) for k in UNIQUE_AT if len(entries.smiles) >= k}
-    statistics = moses_statistics(reference) if statistics is None else statistics
-    chemnet = load_chemnet(path("chemnet", "weights")) if chemnet is None else chemnet
+    for k in UNIQUE_AT:
+        if len(entries.smiles) >= k:
+            metrics[f"unique@{k}"] = unique(entries.smiles, k)
+    if statistics is None:
+        statistics = moses_statistics(reference)
+    if chemnet is None:
+        chemnet = load_chemnet(path("chemnet", "weights"))
     metrics |= _compared(entries, statistics, chemnet, SUFFIX[reference])
     metrics["Filters"] = filters(entries.molecules, read_patterns(*_filter_files()))
     metrics |= _distances(entries, statistics, "" if reference == "test" else SUFFIX[reference])
@@ -80,11 +84,12 @@ def moses_metrics(
 
 def _compared(entries: Generated, statistics: Mapping[str, Any], chemnet: ChemNet, suffix: str) -> dict[str, Metric]:
     """FCD, SNN, Frag and Scaf, and the internal diversity, which needs the same fingerprints."""
-    n, metrics = len(entries.smiles), {}
+    n = len(entries.smiles)
+    metrics = {}
     if n > 1:
-        mean, covariance = statistics["FCD"]["mu"], statistics["FCD"]["sigma"]
+        reference = statistics["FCD"]
         activations = chemnet.activations(entries.smiles).numpy()
-        metrics[f"FCD{suffix}"] = frechet_chemnet_distance(activations, mean, covariance)
+        metrics[f"FCD{suffix}"] = frechet_chemnet_distance(activations, reference["mu"], reference["sigma"])
     bits = morgan(entries.molecules)
     metrics[f"SNN{suffix}"] = snn(bits, statistics["SNN"]["fps"])
     metrics[f"Frag{suffix}"] = cosine(fragments(entries.molecules), statistics["Frag"]["frag"], n)
@@ -96,12 +101,11 @@ def _compared(entries: Generated, statistics: Mapping[str, Any], chemnet: ChemNe
 
 def _distances(entries: Generated, statistics: Mapping[str, Any], suffix: str) -> dict[str, Metric]:
     """Wasserstein distances of logP, SA, QED and weight; none when no molecule has values."""
-    values = property_values(entries.molecules)
-    return {
-        f"{name}{suffix}": wasserstein(sample, statistics[name]["values"], UNITS[name])
-        for name, sample in values.items()
-        if len(sample)
-    }
+    metrics = {}
+    for name, sample in property_values(entries.molecules).items():
+        if len(sample):
+            metrics[f"{name}{suffix}"] = wasserstein(sample, statistics[name]["values"], UNITS[name])
+    return metrics
 
 
 def _filter_files() -> tuple[Path, Path]:

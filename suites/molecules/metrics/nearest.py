@@ -15,8 +15,11 @@ def snn(fingerprints: np.ndarray, reference: np.ndarray) -> Metric:
     """
     if not len(fingerprints) or not len(reference):
         raise ValueError("the similarity to a nearest neighbour needs molecules on both sides")
-    nearest, n = nearest_similarities(fingerprints, reference), len(fingerprints)
-    stderr = float(nearest.std(ddof=1) / n**0.5) if n > 1 else None
+    nearest = nearest_similarities(fingerprints, reference)
+    n = len(nearest)
+    stderr = None
+    if n > 1:
+        stderr = float(nearest.std(ddof=1) / n**0.5)
     return Metric(value=float(nearest.mean()), stderr=stderr, n=n, higher_is_better=True, unit="")
 
 
@@ -26,7 +29,8 @@ def nearest_similarities(fingerprints: np.ndarray, reference: np.ndarray) -> np.
     Among reference fingerprints of one size, the most similar is the one that shares most bits. So the reference is
     sorted by size, and all the work on N x M pairs is on bytes.
     """
-    sizes, counts = reference.sum(1, dtype=np.int64), fingerprints.sum(1, dtype=np.int64)
+    sizes = reference.sum(1, dtype=np.int64)
+    counts = fingerprints.sum(1, dtype=np.int64)
     nearest = np.zeros(len(fingerprints))
     for part, shared in shared_bits(fingerprints, reference, np.argsort(sizes, kind="stable")):
         starts = np.flatnonzero(np.diff(sizes[part], prepend=-1))

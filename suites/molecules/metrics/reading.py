@@ -28,13 +28,22 @@ def read(generated: Sequence[str | None]) -> Generated:
     smiles, molecules = [], []
     with rdBase.BlockLogs():
         for text in generated:
-            molecule = Chem.MolFromSmiles(text) if text else None
-            canonical = "" if molecule is None else Chem.MolToSmiles(molecule)
-            molecule = Chem.MolFromSmiles(canonical) if canonical else None
-            if molecule is not None:
+            canonical = _canonical(text)
+            molecule = Chem.MolFromSmiles(canonical)
+            if canonical and molecule is not None:
                 smiles.append(canonical)
                 molecules.append(molecule)
     return Generated(smiles, molecules, len(generated))
+
+
+def _canonical(text: str | None) -> str:
+    """ "" for what RDKit cannot read."""
+    molecule = None
+    if text:
+        molecule = Chem.MolFromSmiles(text)
+    if molecule is None:
+        return ""
+    return Chem.MolToSmiles(molecule)
 
 
 def validity(generated: Generated) -> Metric:

