@@ -7,7 +7,7 @@ import torch
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.bits_per_byte import WINDOW, check_bytes, ratio, window_bits
-from sparsebench.suites.llm.language import CausalLM, cut, encode
+from sparsebench.suites.llm.language import CausalLM, cut
 from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 
@@ -78,10 +78,3 @@ def test_a_tokenizer_without_byte_tokens_is_refused() -> None:
 
     with pytest.raises(ValueError, match="Words is no byte-level tokenizer"):
         check_bytes(Words())
-
-
-def test_byte_tokenizer_round_trips(lm: CausalLM) -> None:
-    text = "naïve – 日本\n\t<|endof 0123"
-    ids = encode(lm.tokenizer, text)
-    assert len(ids) == len(text.encode())
-    assert lm.tokenizer.decode(ids) == text

@@ -9,9 +9,8 @@ import torch
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.traits import Backbone
-from sparsebench.suites.llm.backbones import hf, tiny
-from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW, CausalLM
-from sparsebench.suites.llm.markov import markov_documents
+from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.cmoe import CMoE
 from sparsebench.suites.methods.dense import Dense
@@ -171,23 +170,3 @@ def test_moe_shared_needs_a_shared_block() -> None:
 def test_a_body_is_no_language_model(context: Context) -> None:
     with pytest.raises(TypeError, match="CausalLM"):
         SyntheticText().setup(lambda generator: torch.nn.Linear(1, 1), context)
-
-
-def test_hf_loads_a_saved_folder_and_explains_what_is_missing(lm: CausalLM, tmp_path: Any) -> None:
-    folder = tmp_path / "model"
-    model: Any = lm.model
-    model.save_pretrained(folder)
-    lm.tokenizer.save_pretrained(folder)
-    loaded = hf.load(torch.Generator(), str(folder))
-    ids = torch.tensor([[1, 2, 3]])
-    assert torch.equal(loaded.model(input_ids=ids).logits, model(input_ids=ids).logits)
-    assert loaded.tokenizer("ab")["input_ids"] == lm.tokenizer("ab")["input_ids"]
-    with pytest.raises(ValueError, match="hf:<folder>"):
-        hf.load(torch.Generator())
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ValueError, match="safetensors"):
-        hf.load(torch.Generator(), str(folder))
-
-
-def test_halves_of_the_synthetic_text_differ() -> None:
-    assert not set(markov_documents("calibration")) & set(markov_documents("test"))

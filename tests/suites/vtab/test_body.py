@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.anatomy import describe
-from sparsebench.suites.vtab.backbones import efficientnet_lite0, tiny
 from sparsebench.suites.vtab.backbones import timm as timm_backbone
+from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.body import VisionBody
 
 
@@ -115,21 +115,6 @@ def test_bad_timm_arguments(argument: str | None, message: str) -> None:
         timm_backbone.load(generator(), argument)
 
 
-@pytest.mark.parametrize("argument", ["big", "16", "-64"])
-def test_bad_image_sizes(argument: str) -> None:
-    with pytest.raises(ValueError, match="whole number from 32"):
-        efficientnet_lite0.load(generator(), argument)
-
-
 def test_tiny_takes_no_argument() -> None:
     with pytest.raises(ValueError, match="no argument"):
         tiny.load(generator(), "64")
-
-
-@pytest.mark.data
-def test_lite0_carries_the_published_weights() -> None:
-    body = efficientnet_lite0.load(generator(), "64")
-    assert body.size == 64 and body.width == 1280
-    assert sum(p.numel() for p in body.parameters()) == 4_652_008 - 1_281_000, "without the classifier"
-    again = efficientnet_lite0.load(generator(), "96")
-    assert again.network is not body.network and again.size == 96

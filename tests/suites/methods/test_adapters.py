@@ -1,0 +1,46 @@
+"""Base of the methods that are one set of adapters, and the kinds that can be pruned."""
+
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from sparsebench.models.adapters import CombinedConfig, ConvConfig, attach
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.traits import Backbone
+from sparsebench.suites.methods._adapters import Kind, prunable
+from sparsebench.suites.methods.convpass import Convpass
+from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
+from sparsebench.suites.vtab.backbones import timm, tiny
+from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+FIELDS: dict[str, Any] = {"rank": 4, "init": "normal", "blocks": "all", "seed": 3, "train_head": True}
+
+
+def model(load: Any = tiny.load, argument: str | None = None) -> LinearHeadModel:
+    generator = torch.Generator().manual_seed(0)
+    return LinearHeadModel(load(generator, argument), 3, generator)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_attaches_with_the_wanted_rank_and_seed(kind: Kind) -> None:
+    backbone = model()
+    config = prunable(kind, backbone, **FIELDS)
+    assert config.seed == 3
+    part = config.parts[-1] if isinstance(config, CombinedConfig) else config
+    assert part.r == 4  # type: ignore[attr-defined]
+    attach(backbone, config, "default")
+    assert backbone(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
+
+
+def test_a_bottleneck_of_a_cnn_is_a_convolution() -> None:
+    assert isinstance(prunable("bottleneck", model(timm.load, "tf_efficientnet_lite0"), **FIELDS), ConvConfig)
+
+
+def test_adapters_for_images_need_image_tokens() -> None:
+    method = Convpass()
+    assert method.unsupported(Blobs, Backbone("minilm_l6", "encoder")) == "the backbone does not see an image as tokens"
+    assert method.unsupported(Blobs, Backbone("tiny", "transformer")) is None
+    with pytest.raises(NotApplicable, match="image as tokens"):
+        method.prepare(model(timm.load, "tf_efficientnet_lite0"), Context(suite="vtab", task="t", seed=0))
