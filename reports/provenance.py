@@ -118,4 +118,4 @@ def older_code_note(records: Sequence[Record], older: int) -> str:
     if not older:
         return ""
     scored = sum(record.status != "n/a" for record in records)
-    return f"{older} of {scored} records {'was' if scored == 1 else 'were'} made by older code"
+    return f"{older} of {scored} records were made by older code"
