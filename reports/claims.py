@@ -14,6 +14,7 @@ Anything else is undecided; so is a claim with fewer than `MIN_SEEDS` seeds, or 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,28 +81,40 @@ class Finding:
 
 def judge(claims: Sequence[Claim], records: Sequence[Record]) -> list[Finding]:
     """One finding per claim, in their order."""
-    good = [record for record in records if record.status == "ok"]
-    return [_judge(claim, [record for record in good if _concerns(claim, record)]) for claim in claims]
+    findings = []
+    for claim in claims:
+        concerned = [record for record in records if _concerns(claim, record)]
+        findings.append(_judge(claim, concerned))
+    return findings
 
 
 def _concerns(claim: Claim, record: Record) -> bool:
+    """Whether the record has a score of one of the claim's rows on one of its tasks."""
+    if record.status != "ok" or claim.metric not in record.metrics:
+        return False
     cell = record.cell
     place = cell.suite == claim.suite and claim.backbone in ("", cell.backbone)
-    return place and cell.task in claim.tasks and cell.label in claim.rows and claim.metric in record.metrics
+    return place and cell.task in claim.tasks and cell.label in claim.rows
 
 
 def _judge(claim: Claim, records: Sequence[Record]) -> Finding:
     steps = tuple(_step(claim, first, second, records) for first, second in pairwise(claim.rows))
-    found = {step.verdict for step in steps}
-    verdict: ClaimVerdict = "refuted" if "refuted" in found else "undecided" if "undecided" in found else "reproduced"
     return Finding(
-        claim,
-        verdict,
-        steps,
-        next((record.metrics[claim.metric].unit for record in records), ""),
-        math.fsum(record.times.get("total", 0.0) for record in records),
-        tuple(dict.fromkeys(_machine(record) for record in records)),
+        claim=claim,
+        verdict=_of_all({step.verdict for step in steps}),
+        steps=steps,
+        unit=records[0].metrics[claim.metric].unit if records else "",
+        seconds=math.fsum(record.times.get("total", 0.0) for record in records),
+        machines=tuple(dict.fromkeys(map(_machine, records))),
     )
+
+
+def _of_all(found: set[ClaimVerdict]) -> ClaimVerdict:
+    """One refuted step refutes a claim, one undecided step leaves it undecided."""
+    for verdict in ("refuted", "undecided"):
+        if verdict in found:
+            return verdict
+    return "reproduced"
 
 
 def _step(claim: Claim, first: str, second: str, records: Sequence[Record]) -> Step:
@@ -122,9 +135,13 @@ def _step(claim: Claim, first: str, second: str, records: Sequence[Record]) -> S
 
 
 def _scores(claim: Claim, task: str, label: str, records: Sequence[Record]) -> dict[int, Score]:
-    found = [record for record in records if record.cell.task == task and record.cell.label == label]
-    metrics = {record.cell.seed: record.metrics[claim.metric] for record in found}
-    return {seed: Score(metric.value, metric.stderr) for seed, metric in metrics.items()}
+    """Seed to score of one row on one task."""
+    scores = {}
+    for record in records:
+        if record.cell.task == task and record.cell.label == label:
+            metric = record.metrics[claim.metric]
+            scores[record.cell.seed] = Score(metric.value, metric.stderr)
+    return scores
 
 
 def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
@@ -134,8 +151,13 @@ def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
         if -claim.margin < effect.low and effect.high < claim.margin:
             return "reproduced"
         return "refuted" if effect.low > claim.margin or effect.high < -claim.margin else "undecided"
-    low, high = (effect.low, effect.high) if claim.direction == "higher" else (-effect.high, -effect.low)
-    return "reproduced" if low > claim.margin else "refuted" if high < claim.margin else "undecided"
+    low = effect.low
+    high = effect.high
+    if claim.direction == "lower":
+        low, high = -high, -low
+    if low > claim.margin:
+        return "reproduced"
+    return "refuted" if high < claim.margin else "undecided"
 
 
 def _machine(record: Record) -> str:
@@ -156,9 +178,11 @@ def effects(finding: Finding) -> Iterator[str]:
 
 def expectation(claim: Claim) -> str:
     """What the claim expects, in words: "A < B < C in bits_per_byte"."""
-    sign = "≈" if claim.relation == "equal" else "<" if claim.direction == "lower" else ">"
-    by = f", margin {claim.margin:g}" if claim.margin else ""
-    return f"{f' {sign} '.join(claim.rows)} in {claim.metric}{by}"
+    sign = {"lower": "<", "higher": ">"}[claim.direction]
+    if claim.relation == "equal":
+        sign = "≈"
+    words = f"{f' {sign} '.join(claim.rows)} in {claim.metric}"
+    return f"{words}, margin {claim.margin:g}" if claim.margin else words
 
 
 def where(claim: Claim) -> str:
@@ -194,9 +218,10 @@ LEGEND = (
 
 def count_verdicts(findings: Sequence[Finding]) -> str:
     """ "12 claims: 9 reproduced, 1 refuted, 2 undecided."."""
-    counts = [(name, sum(f.verdict == name for f in findings)) for name in VERDICTS]
+    counts = Counter(finding.verdict for finding in findings)
+    told = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
     noun = "claim" if len(findings) == 1 else "claims"
-    return f"{len(findings)} {noun}: {', '.join(f'{count} {name}' for name, count in counts if count)}."
+    return f"{len(findings)} {noun}: {', '.join(told)}."
 
 
 def _machines(findings: Sequence[Finding]) -> str:

@@ -129,10 +129,14 @@ def _compare(a: Matrix, b: Matrix, same_label: bool) -> list[Comparison]:
 
 
 def _partner(row: Row, other: Matrix, same_label: bool) -> Row | None:
-    candidates = [r for r in other.rows if r.label == row.label] if same_label else list(other.rows)
-    exact = [r for r in candidates if r.backbone == row.backbone and r.variant == row.variant]
-    near = [r for r in candidates if r.backbone == row.backbone] or candidates
-    return exact[0] if exact else near[0] if len(near) == 1 else None
+    """The other side's row on the same backbone and of the same variant; else the only one that comes near."""
+    candidates = [found for found in other.rows if found.label == row.label or not same_label]
+    same_backbone = [found for found in candidates if found.backbone == row.backbone]
+    for found in same_backbone:
+        if found.variant == row.variant:
+            return found
+    near = same_backbone or candidates
+    return near[0] if len(near) == 1 else None
 
 
 def _compare_task(a: Matrix, b: Matrix, ours: Row, theirs: Row, column: Column, same_label: bool) -> Comparison:

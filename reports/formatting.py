@@ -23,8 +23,15 @@ def scale(unit: str) -> float:
 def number(value: float, unit: str = "", signed: bool = False) -> str:
     """A score in its unit: per cent with one decimal, anything else with about three figures."""
     value *= scale(unit)
-    digits = 1 if shown_unit(unit) == "%" or abs(value) >= 100 else 2 if abs(value) >= 10 else 3
-    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", MINUS)
+    sign = "+" if signed else ""
+    return f"{value:{sign}.{_digits(value, unit)}f}".replace("-", MINUS)
+
+
+def _digits(shown: float, unit: str) -> int:
+    """Decimals of a value that is already scaled."""
+    if shown_unit(unit) == "%" or abs(shown) >= 100:
+        return 1
+    return 2 if abs(shown) >= 10 else 3
 
 
 def estimate(value: Estimate, unit: str) -> str:
@@ -51,7 +58,9 @@ def p_value(p: float | None) -> str:
     """p = 0.012, p < 0.001, or a dash."""
     if p is None:
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def count(value: float | None) -> str:
@@ -75,7 +84,9 @@ def milliseconds(value: float | None) -> str:
 
 def times(ratio: float | None) -> str:
     """How many times as much: 0.75×, 0.002×."""
-    return "–" if ratio is None else f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"
+    if ratio is None:
+        return "–"
+    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"
 
 
 def duration(seconds: float) -> str:

@@ -57,8 +57,11 @@ def published() -> tuple[Published, ...]:
 
 def published_tables(suite: str) -> list[PublishedTable]:
     """One table per source for the figures of a suite."""
-    figures = [figure for figure in published() if figure.suite == suite]
-    return [_pivot(source, [f for f in figures if f.source == source]) for source in _distinct(figures, "source")]
+    by_source: dict[str, list[Published]] = {}
+    for figure in published():
+        if figure.suite == suite:
+            by_source.setdefault(figure.source, []).append(figure)
+    return [_pivot(source, figures) for source, figures in by_source.items()]
 
 
 def same_task(ours: str, theirs: str) -> bool:
@@ -72,17 +75,23 @@ def same_metric(ours: str, theirs: str) -> bool:
 
 
 def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
-    columns = tuple(dict.fromkeys((figure.task, figure.metric) for figure in figures))
+    """One row per method, one column per task and metric, all values of a column with as many digits."""
+    value: dict[tuple[str, str], dict[str, float]] = {}
+    for figure in figures:
+        value.setdefault((figure.task, figure.metric), {})[figure.method] = figure.value
+    digits = {column: max(map(_digits, found.values())) for column, found in value.items()}
     methods = _distinct(figures, "method")
-    value = {(figure.method, (figure.task, figure.metric)): figure.value for figure in figures}
-    digits = {column: max(_digits(v) for (_, place), v in value.items() if place == column) for column in columns}
+    rows = []
+    for method in methods:
+        texts = [_text(found.get(method), digits[column]) for column, found in value.items()]
+        rows.append(tuple(texts))
     return PublishedTable(
-        source,
-        tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
-        tuple(task for task, _ in columns),
-        tuple(metric for _, metric in columns),
-        methods,
-        tuple(tuple(_text(value.get((method, column)), digits[column]) for column in columns) for method in methods),
+        source=source,
+        notes=tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
+        tasks=tuple(task for task, _ in value),
+        metrics=tuple(metric for _, metric in value),
+        methods=methods,
+        values=tuple(rows),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +89,9 @@ class Page:
     @property
     def counts(self) -> dict[str, int]:
         """Status to number of records, only those that occur."""
-        statuses = [record.status for record in self.records]
-        return {status: statuses.count(status) for status in dict.fromkeys(sorted(statuses, key=lambda s: s != "ok"))}
+        counts = Counter(record.status for record in self.records)
+        good = {"ok": counts.pop("ok")} if "ok" in counts else {}
+        return good | counts
 
     @property
     def provenance(self) -> Provenance:

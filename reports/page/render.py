@@ -76,9 +76,14 @@ def _info(matrix: Matrix, suites: Mapping[str, SuiteInfo]) -> SuiteInfo:
 
 def _anchors(found: Sequence[Matrix]) -> list[str]:
     """Names for files and anchors: the suite, with its version where there are several."""
-    count = Counter(m.suite for m in found)
-    names = [m.suite if count[m.suite] == 1 else f"{m.suite}-{m.version}" for m in found]
-    return [re.sub(r"[^A-Za-z0-9._-]", "-", name) for name in names]
+    versions = Counter(matrix.suite for matrix in found)
+    anchors = []
+    for matrix in found:
+        name = matrix.suite
+        if versions[matrix.suite] > 1:
+            name = f"{matrix.suite}-{matrix.version}"
+        anchors.append(re.sub(r"[^A-Za-z0-9._-]", "-", name))
+    return anchors
 
 
 def _speed(path: Path | None) -> tuple[SpeedReport | None, str | None]:

@@ -57,7 +57,10 @@ class MoleculeSet:
 
 def to_details(sets: Sequence[MoleculeSet]) -> dict[str, Any]:
     """As an entry of `Record.details`; nothing for no sets."""
-    found = [{"title": one.title, "kind": one.kind, "items": [vars(item) for item in one.items]} for one in sets]
+    found = []
+    for one in sets:
+        items = [{"smiles": item.smiles, "caption": item.caption} for item in one.items]
+        found.append({"title": one.title, "kind": one.kind, "items": items})
     return {PANEL.key: found} if found else {}
 
 

@@ -1,11 +1,7 @@
 """Two sides compared, and every row against the baseline."""
 
-import io
-
 import pytest
-from rich.console import Console
 
-from sparsebench.reports import table_formats as printing
 from sparsebench.reports.comparison import compare, contrasts, select
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.tables import SuiteInfo, suite_table
@@ -68,16 +64,6 @@ def test_select_knows_near_names(make):
     assert select(records, "LoRA r=8") == records
     with pytest.raises(ValueError, match="did you mean 'LoRA r=8'"):
         select(records, "lora r=8")
-
-
-def test_terminal_form(make):
-    lines = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7, 0.71, 0.71]))
-    console = Console(width=160, record=True, file=io.StringIO())
-    console.print(printing.comparison_table(lines, "a", "b"))
-    text = console.export_text()
-    assert "a minus b" in text
-    assert "+10.3 [8.9, 11.8] points" in text
-    assert "better" in text
 
 
 def test_contrasts_are_corrected_over_the_rows(make):

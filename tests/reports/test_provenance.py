@@ -1,6 +1,46 @@
-"""What all records together say of their origin."""
+"""Notes and provenance: reasons, failures, warnings, sources and environments, long lists cut."""
 
-from sparsebench.reports.provenance import older_code_note, provenance
+from sparsebench.reports.provenance import MAX_FAILURES, MAX_WARNINGS, notes, older_code_note, provenance
+from sparsebench.reports.record import DataInfo
+
+
+def test_reasons_name_their_rows_and_tasks(make):
+    records = [make.record("prefix", task, status="n/a", reason="no attention") for task in ("digits", "svhn")]
+    records += [make.record("lora", "digits", status="n/a", reason="no attention"), make.record("a")]
+    (reason,) = notes(records).not_applicable
+    assert (reason.text, reason.where, reason.cells) == ("no attention", "prefix: digits, svhn; lora: digits", 3)
+
+
+def test_failures_and_warnings_are_cut_and_counted(make):
+    failed = [make.record("a", seed=seed, status="oom") for seed in range(MAX_FAILURES + 2)]
+    warned = [make.record("b", seed=i, warnings=[f"w{i}", "often"]) for i in range(MAX_WARNINGS + 3)]
+    found = notes([*failed, *warned])
+    assert (len(found.failures), found.failures_excluded) == (MAX_FAILURES, 2)
+    assert found.warnings[0] == ("often", MAX_WARNINGS + 3)
+    assert (len(found.warnings), found.warnings_excluded) == (MAX_WARNINGS, 4)
+
+
+def test_sources_say_which_suites_read_them_and_environments_where_they_differ(make):
+    data = [DataInfo(source="digits", version="1", sha256=None, licence="BSD")]
+    records = [make.record("a", data=data, environment={"torch": "2.13", "threads": 1})]
+    records += [make.record("b", seed=3, data=data, environment={"torch": "2.14"}, cell={"suite": "llm"})]
+    found = provenance(records)
+    (source,) = found.sources
+    assert (source.source, source.suites) == ("digits", "vtab, llm")
+    assert dict(found.environment) == {"threads": "1", "torch": "2.13, 2.14"}
+    assert found.seeds == "0, 3"
+    assert found.seconds == sum(sum(record.times.values()) for record in records)
+
+
+def test_nothing_has_no_provenance():
+    assert provenance([]).sources == ()
+
+
+def test_records_of_older_code(make):
+    records = [make.record("a"), make.record("b"), make.record("c", status="n/a", reason="x")]
+    assert older_code_note(records, 0) == ""
+    assert older_code_note(records, 1) == "1 of 2 records were made by older code"
+    assert older_code_note(records[:1], 1) == "1 of 1 records was made by older code"
 
 
 def test_what_differs_between_records_is_named_once(make) -> None:
@@ -9,10 +49,3 @@ def test_what_differs_between_records_is_named_once(make) -> None:
     assert len(set(found.code)) == len(found.code) >= 1
     assert found.started <= found.finished
     assert found.seconds == sum(sum(record.times.values()) for record in records)
-
-
-def test_how_many_records_are_of_older_code(make) -> None:
-    scored = [make.record("a"), make.record("b")]
-    left_out = make.record("c", status="n/a", reason="cannot")
-    assert older_code_note([*scored, left_out], 1) == "1 of 2 records were made by older code"
-    assert older_code_note(scored, 0) == ""

@@ -134,7 +134,7 @@ def test_figures_that_nobody_could_verify_are_not_printed():
     assert not [figure for figure in published() if "graphsgpt" in (figure.method + figure.source).lower()]
 
 
-def test_our_split_of_moleculenet_is_told_from_theirs():
+def test_our_split_of_moleculenet_is_distinguished_from_theirs():
     notes = [note for table in published_tables("molecules") for note in table.notes if "scaffold split" in note]
     assert len(notes) == 2
     assert all("ours" in note for note in notes)

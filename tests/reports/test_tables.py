@@ -1,10 +1,6 @@
 """The comparison table and its text forms."""
 
-import csv
-import io
-
 import pytest
-from rich.console import Console
 
 from sparsebench.reports import table_formats as printing
 from sparsebench.reports.matrix import matrices
@@ -32,7 +28,7 @@ def test_rows_start_with_the_baseline_then_by_rank(make):
     assert [line.name for line in table(records).lines] == ["base", "good", "bad"]
 
 
-def test_best_is_what_cannot_be_told_from_the_best(make):
+def test_best_is_what_cannot_be_distinguished_from_the_best(make):
     records = (
         seeds(make, "base", [0.70, 0.71, 0.72])
         + seeds(make, "a", [0.80, 0.81, 0.82])
@@ -128,24 +124,9 @@ def test_two_versions_of_a_task_are_two_columns(make):
     assert [column.version for column in table(records).columns] == ["1", "2"]
 
 
-def test_two_suite_versions_are_two_tables(make):
-    records = [make.record("base", cell={"suite_version": version}) for version in ("1", "2")]
-    assert [matrix.version for matrix in matrices(records)] == ["1", "2"]
-
-
 def test_a_task_where_nothing_ran_is_still_a_column(make):
     records = [make.record("base", "t"), make.record("base", "u", status="oom")]
     assert [entry.kind for entry in table(records).lines[0].entries] == ["value", "oom"]
-
-
-def test_golden_markdown(make):
-    sizes = {"bytes": 19_800_000, "bytes_trained": 1_200_000}
-    costs = Costs(params_active=4_952_008, params_trainable=300_000, **sizes, latency_ms=3.2, unit="image")
-    records = [make.record("base", seed=s, score=make.metric(v), costs=costs) for s, v in enumerate((0.5, 0.52, 0.54))]
-    text = printing.to_markdown(table(records)).splitlines()
-    costs = "| active params | trained params | size | size / task | latency / image | images/s | speed / base |"
-    assert text[2] == f"| method | t (%) ↑ {costs}"
-    assert text[4] == "| base | 52.0 ± 5.0 | 4.95 M | 300 k | 19.8 MB | 1.2 MB | 3.2 ms | 312 | 1.00× |"
 
 
 def test_speed_is_relative_to_the_baseline(make):
@@ -157,51 +138,6 @@ def test_speed_is_relative_to_the_baseline(make):
     assert shown == {"base": (500.0, 1.0), "fast": (1000.0, 2.0), "unmeasured": (None, None)}
     alone = table([make.record("fast", costs=costs(1.0))]).lines[0].costs
     assert alone[-2:] == (1000.0, None)
-
-
-def test_markdown_pipes_do_not_break_the_table(make):
-    assert r"| base a\|b |" in printing.to_markdown(table([make.record("base a|b")]))
-
-
-def test_csv_holds_unrounded_numbers(make):
-    shown = table([*seeds(make, "base", [1 / 3, 2 / 3]), make.record("a", status="oom")])
-    rows = list(csv.DictReader(io.StringIO(printing.to_csv(shown))))
-    assert [row["label"] for row in rows] == ["base", "a"]
-    assert float(rows[0]["t@1 accuracy [share] mean"]) == 0.5
-    assert rows[1]["t@1 accuracy [share] mean"] == ""
-    assert rows[1]["t@1 accuracy [share] status"] == "oom"
-
-
-def test_latex_is_escaped(make):
-    text = printing.to_latex(table(seeds(make, "50 % of_it & {more}", [0.5, 0.6, 0.7])))
-    assert r"50 \% of\_it \& \{more\}" in text
-    assert r"$\pm$" in text
-    assert not any(character in text for character in "±−†")
-    assert text.count(r"\\") == 2
-
-
-def test_terminal_table_shows_labels_as_they_are(make):
-    console = Console(width=200, record=True, file=io.StringIO())
-    for part in printing.to_rich(
-        table([make.record("base [red]x"), make.record("a", status="n/a", reason="why")]), 200
-    ):
-        console.print(part)
-    text = console.export_text()
-    assert "base [red]x" in text
-    assert "[1] n/a: why" in text
-
-
-def test_a_wide_table_is_cut_to_the_terminal(make):
-    tasks = [f"a_task_of_some_length_{number}" for number in range(12)]
-    wide = table([make.record(label, task=task) for label in ("one", "two") for task in tasks])
-    for width in (60, 80, 120):
-        console = Console(file=io.StringIO(), width=width)
-        parts = printing.to_rich(wide, width)
-        for part in parts:
-            assert console.measure(part).minimum <= width
-            assert part.columns[0].header == "method"
-        shown = [column.header for part in parts for column in part.columns[1:]]
-        assert len(shown) == len(set(shown)) == 12 + len(wide.averages) + len(wide.cost_titles)
 
 
 def test_rows_have_a_role_and_a_control_is_never_the_best(make):
