@@ -1,7 +1,6 @@
 """What a converted model asks of a stock architecture; the files themselves are in `test_export.py`."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -24,10 +23,7 @@ from sparsebench.models.moe.stock_export.source import (
 )
 
 Build = Callable[[str], nn.Module]
-
-
-def source(build: Build, family: str = "llama", **fields: Any) -> Source:
-    return Source.of(convert(build(family), MoEConfig(**fields)))
+Make = Callable[..., Source]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +41,8 @@ def source(build: Build, family: str = "llama", **fields: Any) -> Source:
         ("qwen3", {}, {QK_NORM}),
     ],
 )
-def test_features(family: str, fields: dict, features: set[str], build: Build) -> None:
-    assert source(build, family, **fields).features == features
+def test_features(family: str, fields: dict, features: set[str], source: Make) -> None:
+    assert source(family, **fields).features == features
 
 
 def test_a_bias_of_all_attention_projections(build: Build) -> None:
@@ -57,8 +53,8 @@ def test_a_bias_of_all_attention_projections(build: Build) -> None:
     assert Source.of(convert(model, MoEConfig())).features == {ATTENTION_BIAS}
 
 
-def test_widths_are_those_of_the_largest_parts(build: Build) -> None:
-    found = source(build, num_shared=2, top_k=3)
+def test_widths_are_those_of_the_largest_parts(source: Make) -> None:
+    found = source(num_shared=2, top_k=3)
     assert found.routing == ("softmax", True, 3, 6)
     assert found.expert_width == 8  # blocks of 7 and 6 neurons, filled up to whole rows of 8
     assert found.shared_width == 14
@@ -73,13 +69,13 @@ def test_widths_are_those_of_the_largest_parts(build: Build) -> None:
         ({"attn": AttnMoEConfig(num_experts=2, top_k=1)}, "attention of the kind 'AttentionMoE'"),
     ],
 )
-def test_foreign_parts_are_named(fields: dict, part: str, build: Build) -> None:
-    found = source(build, **fields).foreign()
+def test_foreign_parts_are_named(fields: dict, part: str, source: Make) -> None:
+    found = source(**fields).foreign()
     assert len(found) == 1 and found[0].startswith(part)
 
 
-def test_other_foreign_parts(build: Build) -> None:
-    found = source(build)
+def test_other_foreign_parts(build: Build, source: Make) -> None:
+    found = source()
     assert found.foreign() == []
     found.mixtures[0].alignment = Alignment(torch.ones(32), torch.zeros(32))
     assert found.foreign() == []  # a gain is folded in
@@ -90,23 +86,23 @@ def test_other_foreign_parts(build: Build) -> None:
     assert Source.of(model).foreign() == ["blocks that route differently"]
 
 
-def test_what_is_kept_is_all_but_the_mixtures(build: Build) -> None:
-    found = source(build, layers=(1,))
+def test_what_is_kept_is_all_but_the_mixtures(source: Make) -> None:
+    found = source(layers=(1,))
     kept = found.kept()
     assert "model.layers.0.mlp.up_proj.weight" in kept and "model.norm.weight" in kept
     assert not any(name.startswith("model.layers.1.mlp.") for name in kept)
     assert any(name.startswith("model.layers.1.self_attn.") for name in kept)
 
 
-def test_configuration_that_goes_over(build: Build) -> None:
-    found = source(build)
+def test_configuration_that_goes_over(source: Make) -> None:
+    found = source()
     config = found.config()
     assert config["hidden_size"] == 32 and config["head_dim"] == 8 and config["dtype"] == torch.float32
     assert config["tie_word_embeddings"] == (found.model.lm_head.weight is found.model.model.embed_tokens.weight)
 
 
-def test_models_without_a_stock_form(build: Build) -> None:
+def test_models_without_a_stock_form(build: Build, source: Make) -> None:
     with pytest.raises(ModelError, match="no stock mixture of experts has the form of a Bert"):
-        source(build, "bert")
+        source("bert")
     with pytest.raises(ModelError, match="no layer made by"):
         Source.of(build("llama"))

@@ -1,0 +1,30 @@
+import torch
+
+from sparsebench.models.moe.stock_export.granite import GRANITE_MOE
+from sparsebench.models.moe.stock_export.mixture import Mixture
+
+
+def test_configuration(source) -> None:
+    found = source(num_shared=1)
+    widths = GRANITE_MOE.widths(found)
+    assert widths == (8, 7)  # the shared block needs no rows of a multiple of 8
+    config = GRANITE_MOE.config(found, widths)
+    assert config["num_local_experts"] == 7 and config["shared_intermediate_size"] == 7
+    assert config["attention_multiplier"] == 8**-0.5 and not config["attention_bias"]
+
+
+def test_gate_and_up_of_the_shared_block_lie_in_one_matrix(source) -> None:
+    layer = source(num_shared=1).mixtures[0]
+    found = GRANITE_MOE.mixture(Mixture.of(layer, hidden=8, shared=7))
+    shared = layer.shared.weights(0)
+    assert torch.equal(found["shared_mlp.input_linear.weight"], torch.cat([shared.gate, shared.up]))
+    assert torch.equal(found["shared_mlp.output_linear.weight"], shared.down)
+
+
+def test_without_a_shared_block_nothing_is_written_for_one(source) -> None:
+    found = GRANITE_MOE.mixture(Mixture.of(source().mixtures[0], hidden=8, shared=0))
+    assert sorted(found) == [
+        "block_sparse_moe.experts.down_proj",
+        "block_sparse_moe.experts.gate_up_proj",
+        "block_sparse_moe.router.weight",
+    ]

@@ -1,0 +1,50 @@
+import torch
+
+from sparsebench.models.moe.stock_export.mixture import Mixture
+from sparsebench.models.moe.stock_export.qwen import QWEN2_MOE, QWEN3_MOE, QWEN3_NEXT
+
+
+def test_which_of_the_three_fits(source) -> None:
+    def fitting(*args: str, **fields: object) -> list[str]:
+        features = source(*args, **fields).features
+        return [stock.name for stock in (QWEN2_MOE, QWEN3_MOE, QWEN3_NEXT) if stock.fits(features)]
+
+    assert fitting("qwen2") == ["Qwen2Moe"]
+    assert fitting("qwen3") == ["Qwen3Moe", "Qwen3Next"]
+    assert fitting("qwen3", num_shared=1) == ["Qwen3Next"]
+    assert fitting("llama", score="sigmoid") == []
+
+
+def test_routing_and_dense_blocks(source) -> None:
+    config = QWEN3_MOE.config(source("qwen3", score="softmax_topk", renorm=False, layers=(0,)), (8, 0))
+    assert config["num_experts"] == 8 and config["num_experts_per_tok"] == 2
+    assert config["norm_topk_prob"] is False and config["mlp_only_layers"] == [1]
+    assert config["use_sliding_window"] is False and config["attention_bias"] is False
+    assert QWEN2_MOE.config(source("qwen2"), (8, 1))["qkv_bias"] is True
+
+
+def test_a_gate_of_one_half_is_made_good_in_the_shared_block(source) -> None:
+    layer = source("qwen2", num_shared=1).mixtures[0]
+    found = QWEN2_MOE.mixture(Mixture.of(layer, hidden=8, shared=7))
+    assert not found["mlp.shared_expert_gate.weight"].any() and found["mlp.shared_expert_gate.weight"].shape == (1, 32)
+    assert torch.equal(found["mlp.shared_expert.down_proj.weight"], 2 * layer.shared.weights(0).down)
+
+
+def test_a_model_without_a_shared_block_gets_one_zero_neuron(source) -> None:
+    found = source("qwen2")
+    assert QWEN2_MOE.widths(found) == (8, 1)
+    shared = QWEN2_MOE.mixture(Mixture.of(found.mixtures[0], hidden=8, shared=1))
+    assert not shared["mlp.shared_expert.up_proj.weight"].any()
+
+
+def test_gated_attention_of_qwen3_next(source) -> None:
+    """4 heads: each head's queries are followed by a gate of zeros, norms are stored less 1, outputs are doubled."""
+    found = source("qwen3")
+    state = found.kept()
+    changed = QWEN3_NEXT.rest(found, state)
+    name = "model.layers.0.self_attn."
+    rows = changed[f"{name}q_proj.weight"].unflatten(0, (4, 2, -1))
+    assert torch.equal(rows[:, 0].flatten(0, 1), state[f"{name}q_proj.weight"]) and not rows[:, 1].any()
+    assert torch.equal(changed[f"{name}o_proj.weight"], 2 * state[f"{name}o_proj.weight"])
+    assert torch.equal(changed["model.norm.weight"], state["model.norm.weight"] - 1)
+    assert torch.equal(changed[f"{name}k_proj.weight"], state[f"{name}k_proj.weight"])
