@@ -117,7 +117,8 @@ class Plan(NamedTuple):
         """The part of each expert of tensors that have a row for each pair."""
         # split, not slices: the backward of a slice makes a zero tensor of the whole, once for each expert.
         sizes = [sum(row) for row in self.counts]
-        return zip(*(tensor.split(sizes) for tensor in tensors_P), strict=True)
+        pieces = [tensor.split(sizes) for tensor in tensors_P]
+        return zip(*pieces, strict=True)
 
 
 def plan_pairs(index_TK: Tensor, layout: Layout, experts: int) -> Plan:

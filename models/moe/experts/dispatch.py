@@ -33,9 +33,14 @@ def run_experts(
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
     if not _plain(x_TD, weights) or _watched():
         return loop_experts(x_TD, index_TK, weight_TK, weights)
-    x_TD, index_TK, library = x_TD.contiguous(), index_TK.to(torch.int64).contiguous(), _library(x_TD)
-    weight_TK = weight_TK.contiguous() if library is None else weight_TK.to(torch.float32).contiguous()
-    gate_up, down = weights.gate_up, weights.down
+    library = _library(x_TD)
+    x_TD = x_TD.contiguous()
+    index_TK = index_TK.to(torch.int64).contiguous()
+    if library is not None:
+        weight_TK = weight_TK.to(torch.float32)
+    weight_TK = weight_TK.contiguous()
+    gate_up = weights.gate_up
+    down = weights.down
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down)):
         return TrainedExperts.apply(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH, accumulate)
     if library is not None and library.suits(x_TD.dtype, index_TK.numel() / len(down)):

@@ -61,8 +61,11 @@ class Native(Operators):
         """As in `Operators`."""
         if not self.suits(x_TD.dtype, index_TK.numel() / len(down)):
             return super().forward(x_TD, index_TK, weight_TK, gate_up, down)
-        out, inward = torch.empty_like(x_TD), x_TD.new_empty(index_TK.numel(), 2 * down.shape[2])
-        counts, order = index_TK.new_empty(len(down)), index_TK.new_empty(index_TK.numel())
+        pairs = index_TK.numel()
+        out = torch.empty_like(x_TD)
+        inward = x_TD.new_empty(pairs, 2 * down.shape[2])
+        counts = index_TK.new_empty(len(down))
+        order = index_TK.new_empty(pairs)
         place = torch.empty_like(index_TK)
         tensors = (x_TD, index_TK, weight_TK, gate_up, down, out, inward, counts, order, place)
         sizes = (*x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
@@ -82,7 +85,8 @@ class Native(Operators):
     def plan(self, index_TK: Tensor, experts: int) -> Plan:
         """As in `Operators`."""
         counts = index_TK.new_empty(experts)
-        order, place = index_TK.new_empty(index_TK.numel()), torch.empty_like(index_TK)
+        order = index_TK.new_empty(index_TK.numel())
+        place = torch.empty_like(index_TK)
         found = (tensor.data_ptr() for tensor in (counts, order, place))
         self._plan(index_TK.data_ptr(), index_TK.numel(), experts, *found)
         return Plan(counts.tolist(), order, place)
@@ -122,7 +126,8 @@ class Native(Operators):
 
 def _function(loaded: ctypes.CDLL, name: str, signature: list) -> Callable[..., None]:
     function = getattr(loaded, name)
-    function.argtypes, function.restype = signature, None
+    function.argtypes = signature
+    function.restype = None
     return function
 
 
@@ -147,4 +152,5 @@ def status() -> str:
     loaded = _load()
     if isinstance(loaded, str):
         return f"C++ experts: not in use ({loaded}); PyTorch operators instead"
-    return "C++ experts: in use, AVX-512 for float32" + (" and bfloat16" if torch.bfloat16 in loaded.dtypes else "")
+    dtypes = "float32 and bfloat16" if torch.bfloat16 in loaded.dtypes else "float32"
+    return f"C++ experts: in use, AVX-512 for {dtypes}"

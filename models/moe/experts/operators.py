@@ -35,14 +35,16 @@ class Operators:
         The routing weight goes into the hidden activation, which is narrower than the output.
         """
         plan = self.plan(index_TK, len(down))
-        pairs, hidden = sum(plan.counts), down.shape[2]
-        rows, acted = scratch("rows", (pairs, x_TD.shape[1]), x_TD), scratch("acted", (pairs, hidden), x_TD)
+        pairs = sum(plan.counts)
+        hidden = down.shape[2]
+        rows_SD = scratch("rows", (pairs, x_TD.shape[1]), x_TD)
+        acted_SM = scratch("acted", (pairs, hidden), x_TD)
         inward = x_TD.new_empty(pairs, 2 * hidden)
-        self.gather(x_TD, plan.order, index_TK.shape[1], rows)
-        products(rows, plan.counts, gate_up, inward)
-        self.gate(inward, plan.order, weight_TK, acted)
-        products(acted, plan.counts, down, rows)
-        return self.combine(rows, plan.place), inward, plan
+        self.gather(x_TD, plan.order, index_TK.shape[1], rows_SD)
+        products(rows_SD, plan.counts, gate_up, inward)
+        self.gate(inward, plan.order, weight_TK, acted_SM)
+        products(acted_SM, plan.counts, down, rows_SD)  # the inputs are no longer needed: outputs take their place
+        return self.combine(rows_SD, plan.place), inward, plan
 
     def plan(self, index_TK: Tensor, experts: int) -> Plan:
         """Sort the pairs by expert."""

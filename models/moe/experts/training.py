@@ -36,7 +36,9 @@ class TrainedExperts(torch.autograd.Function):
         """Sum of weight times expert output, (T, D)."""
         out, inward, plan = ops.forward(x, index, weight, gate_up, down)
         ctx.save_for_backward(x, plan.order, plan.place, weight, gate_up, down, inward)
-        ctx.counts, ctx.ops, ctx.accumulate = plan.counts, ops, accumulate
+        ctx.counts = plan.counts
+        ctx.ops = ops
+        ctx.accumulate = accumulate
         return out
 
     @staticmethod
@@ -45,35 +47,48 @@ class TrainedExperts(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise ModelError("the fast experts have no second derivative: call experts.eager.loop_experts for that")
         x, order, place, weight, gate_up, down, inward = ctx.saved_tensors
-        counts, ops, top_k = ctx.counts, ctx.ops, place.shape[1]
-        pairs, hidden = sum(counts), down.shape[2]
+        counts = ctx.counts
+        ops = ctx.ops
+        top_k = place.shape[1]
+        pairs = sum(counts)
+        hidden = down.shape[2]
+        needs_x, _, needs_weight, needs_gate_up, needs_down, *_ = ctx.needs_input_grad
+        # `rows` holds one row of width D for each pair: in turn gradients of outputs, inputs, and gradients of inputs.
         rows = scratch("rows", (pairs, x.shape[1]), x)
         ops.gather(grad_out.contiguous(), order, top_k, rows)
-        grad_acted, acted = scratch("grad_acted", (pairs, hidden), x), scratch("acted", (pairs, hidden), x)
+        grad_acted = scratch("grad_acted", (pairs, hidden), x)
         products(rows, counts, down.transpose(1, 2), grad_acted)
         grad_inward = scratch("inward", (pairs, 2 * hidden), x)
-        grad_weight = ops.gate_backward(inward, order, weight, grad_acted, grad_inward, acted)
-        needs_x, _, needs_weight, needs_gate_up, needs_down, *_ = ctx.needs_input_grad
-        grad_down = _outer(rows, acted, counts, down, ctx.accumulate) if needs_down else None
-        grad_gate_up = grad_x = None
+        acted = scratch("acted", (pairs, hidden), x)
+        grad_weight: Tensor | None = ops.gate_backward(inward, order, weight, grad_acted, grad_inward, acted)
+        if not needs_weight:
+            grad_weight = None
+        grad_down = None
+        if needs_down:
+            grad_down = _outer(rows, acted, counts, down, ctx.accumulate)
+        grad_gate_up = None
         if needs_gate_up:
             ops.gather(x, order, top_k, rows)
             grad_gate_up = _outer(grad_inward, rows, counts, gate_up, ctx.accumulate)
+        grad_x = None
         if needs_x:
             products(grad_inward, counts, gate_up.transpose(1, 2), rows)
             grad_x = ops.combine(rows, place)
-        return grad_x, None, grad_weight if needs_weight else None, grad_gate_up, grad_down, None, None
+        return grad_x, None, grad_weight, grad_gate_up, grad_down, None, None
 
 
 def _outer(left: Tensor, right: Tensor, counts: list[int], weights: Tensor, accumulate: bool) -> Tensor | None:
     """left_e^T right_e for each expert, stacked; None when it was added to the gradient that is there."""
-    kept = weights.grad if accumulate else None
-    out = torch.empty_like(weights, memory_format=torch.contiguous_format) if kept is None else kept
-    for a, b, place in zip(left.split(counts), right.split(counts), out, strict=True):
-        if kept is not None and len(a):
-            place.addmm_(a.T, b)
-        elif kept is None and len(a):
-            torch.mm(a.T, b, out=place)
-        elif kept is None:
-            place.zero_()
-    return out if kept is None else None
+    parts = zip(left.split(counts), right.split(counts), strict=True)
+    if accumulate and weights.grad is not None:
+        for (left_e, right_e), grad_e in zip(parts, weights.grad, strict=True):
+            if len(left_e):
+                grad_e.addmm_(left_e.T, right_e)
+        return None
+    grad = torch.empty_like(weights, memory_format=torch.contiguous_format)
+    for (left_e, right_e), grad_e in zip(parts, grad, strict=True):
+        if len(left_e):
+            torch.mm(left_e.T, right_e, out=grad_e)
+        else:
+            grad_e.zero_()
+    return grad
