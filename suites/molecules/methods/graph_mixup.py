@@ -73,8 +73,12 @@ class GraphMixup(TrainedMethod):
     def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
         """Only Graph2Seq has graph words, and only what is predicted has labels to mix."""
         if not issubclass(task, PredictionTask):
-            return "this task has no labels to mix" if task.trains else "this task does not train"
-        return None if backbone.family == ENCODER else "the backbone gives no graph words of molecules"
+            if task.trains:
+                return "this task has no labels to mix"
+            return "this task does not train"
+        if backbone.family != ENCODER:
+            return "the backbone gives no graph words of molecules"
+        return None
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The backbone with all, or the head, trainable. Raises NotApplicable where it cannot decode and must."""
@@ -93,8 +97,9 @@ class GraphMixup(TrainedMethod):
             data = self._with_mixed_molecules(cast(LinearHeadModel, model), data, context)
             return super().fit(model, data, context)
         rest, data = cache_frozen_features(model, data, context)
-        loss = context.loss if self.space == "none" else self._mixing_loss(cast(LinearHeadModel, rest), context)
-        return super().fit(rest, data, replace(context, loss=loss))
+        if self.space == "words":
+            context = replace(context, loss=self._mixing_loss(cast(LinearHeadModel, rest), context))
+        return super().fit(rest, data, context)
 
     def _mixing_loss(self, model: LinearHeadModel, context: Context) -> Callable[[nn.Module, Any], Tensor]:
         """The task's loss on mixed features: all pools are linear, so these are features of mixed words."""
@@ -117,8 +122,10 @@ class GraphMixup(TrainedMethod):
         """The data, whose training part gives an original with `self_prob`, else any mixed molecule."""
         draws = context.task_generator("mixup")
         pool = mixed_molecules(model, data, context, self.alpha, self.rank, draws)
+        if not len(pool):
+            return data
         original = cast(PairedDataset, data.train)
-        return replace(data, train=OriginalOrMixed(original, pool, self.self_prob, draws)) if len(pool) else data
+        return replace(data, train=OriginalOrMixed(original, pool, self.self_prob, draws))
 
 
 def mixed_molecules(
@@ -129,17 +136,30 @@ def mixed_molecules(
     Decoding is greedy, constrained where the vocabulary is ours, and by the strict rules where it is the published one.
     """
     body = cast(Any, model.body)
-    known = [pair for pair in data.train if len(pair[0])]
-    if len(known) < 2:
+    train = _with_tokens(data.train)
+    if len(train) < 2:
         return PairedDataset([], torch.zeros(0))
-    train = PairedDataset([item for item, _ in known], torch.stack([target for _, target in known]))
-    words = _words(body, train, data, context.budget.batch_size)
-    partner, share = neighbours(words, rank), draw_shares(len(words), alpha, draws)
-    smiles = _decoded(body, mix(words, words[partner], share), context.budget.batch_size)
+    words_NKD = _words(body, train, data, context.budget.batch_size)
+    partner_N = neighbours(words_NKD, rank)
+    share_N = draw_shares(len(words_NKD), alpha, draws)
+    smiles = _decoded(body, mix(words_NKD, words_NKD[partner_N], share_N), context.budget.batch_size)
     kept = [row for row, text in enumerate(smiles) if text]
     items = body.encode([smiles[row] for row in kept])
-    labels = mix_labels(train.targets, train.targets[partner], share, context.target.outputs)
+    labels = mix_labels(train.targets, train.targets[partner_N], share_N, context.target.outputs)
     return PairedDataset(items, labels[kept])
+
+
+def _with_tokens(part: Any) -> PairedDataset:
+    """The molecules of a part that have tokens."""
+    items = []
+    targets = []
+    for item, target in part:
+        if len(item):
+            items.append(item)
+            targets.append(target)
+    if not items:
+        return PairedDataset([], torch.zeros(0))
+    return PairedDataset(items, torch.stack(targets))
 
 
 def _words(body: Any, part: PairedDataset, data: PredictionData, batch_size: int) -> Tensor:
@@ -155,7 +175,8 @@ def _words(body: Any, part: PairedDataset, data: PredictionData, batch_size: int
 
 def _decoded(body: Any, words: Tensor, batch_size: int) -> list[str]:
     """SMILES of mixed words, "" where they are no molecule."""
-    vocabulary, device = body.vocabulary, next(body.parameters()).device
+    vocabulary = body.vocabulary
+    device = next(body.parameters()).device
     model = body.generator.to(device).eval()
     config = DecodingConfig(constrained=vocabulary.mode == "improved")
     found = []
@@ -165,8 +186,10 @@ def _decoded(body: Any, words: Tensor, batch_size: int) -> list[str]:
 
 
 def _smiles(result: Any, vocabulary: Vocabulary) -> str:
+    if result.status == "invalid":
+        return ""
     try:
-        return "" if result.status == "invalid" else to_smiles(result.tokens, vocabulary)
+        return to_smiles(result.tokens, vocabulary)
     except ValueError:  # no molecule that RDKit can build
         return ""
 
@@ -175,7 +198,10 @@ class OriginalOrMixed(Sequence[tuple[Any, Tensor]]):
     """As many examples as `original`; each look-up gives it with probability `self_prob`, else any of `mixed`."""
 
     def __init__(self, original: PairedDataset, mixed: PairedDataset, self_prob: float, draws: torch.Generator) -> None:
-        self.original, self.mixed, self.self_prob, self.draws = original, mixed, self_prob, draws
+        self.original = original
+        self.mixed = mixed
+        self.self_prob = self_prob
+        self.draws = draws
 
     def __len__(self) -> int:
         return len(self.original)
@@ -183,7 +209,9 @@ class OriginalOrMixed(Sequence[tuple[Any, Tensor]]):
     def __getitem__(self, index: Any) -> Any:
         if float(torch.rand((), generator=self.draws)) < self.self_prob:
             item, target = self.original[index]
-            return item, target if target.is_floating_point() else self._soft(target)
+            if not target.is_floating_point():
+                target = self._soft(target)
+            return item, target
         return self.mixed[int(torch.randint(len(self.mixed), (), generator=self.draws))]
 
     def _soft(self, target: Tensor) -> Tensor:

@@ -115,4 +115,6 @@ def _describe_all(folder: Path, smiles: list[str], workers: int) -> None:
 def _describe(smiles: str) -> tuple[str, list[float]]:
     """Scaffold and property values; for a string that cannot be read "" and NaN."""
     values = properties(smiles)[_ORDER].tolist()
-    return "" if np.isnan(values).any() else scaffold_of(smiles), values
+    if np.isnan(values).any():
+        return "", values
+    return scaffold_of(smiles), values
