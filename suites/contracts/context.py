@@ -71,8 +71,13 @@ class Context:
     def outputs(self, model: nn.Module, batch: Any) -> Tensor:
         """What the model puts out for a calibration batch: logits or regression values."""
         inputs = self.inputs(batch)
-        result = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-        return result if isinstance(result, Tensor) else result.logits
+        if isinstance(inputs, Mapping):
+            result = model(**inputs)
+        else:
+            result = model(inputs)
+        if isinstance(result, Tensor):
+            return result
+        return result.logits
 
     def calibration(self) -> list[Any]:
         """Model inputs of the calibration batches, without targets."""

@@ -21,7 +21,7 @@ REPEATS = 3
 def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int, unit: str) -> Costs:
     """Costs of `call(model)`, which works on `units` units (tokens, images, molecules).
 
-    Latency is the median CPU time of this process, so another cell beside it on the machine disturbs it little; with
+    Latency is the median CPU time of this process, so another cell on the machine disturbs it little; with
     more than one thread it counts the work of all of them.
     """
     model.eval()

@@ -42,9 +42,12 @@ def score(outputs: Tensor, targets: Tensor, target: Target, generator: torch.Gen
 def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
     """Top-1 accuracy, with the binomial standard error."""
     correct = (outputs.argmax(dim=1) == targets).int()
-    share, n = correct.float().mean().item(), len(correct)
-    stderr = (share * (1 - share) / max(1, n - 1)) ** 0.5
-    metric = Metric(value=share, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share")
+    n = len(correct)
+    fraction = correct.float().mean().item()
+    stderr = (fraction * (1 - fraction) / max(1, n - 1)) ** 0.5
+    metric = Metric(
+        value=fraction, stderr=stderr, n=n, higher_is_better=True, chance=1 / outputs.shape[1], unit="share"
+    )
     return Scores("accuracy", {"accuracy": metric}, {"correct": correct.tolist()})
 
 
@@ -53,7 +56,9 @@ def root_mean_squared_error(outputs: Tensor, targets: Tensor) -> Scores:
     known = ~torch.isnan(targets)
     squares = (outputs[known].double() - targets[known].double()) ** 2
     rmse = squares.mean().sqrt().item()
-    stderr = (squares.std() / len(squares) ** 0.5 / (2 * rmse)).item() if rmse > 0 and len(squares) > 1 else None
+    stderr = None
+    if rmse > 0 and len(squares) > 1:
+        stderr = (squares.std() / len(squares) ** 0.5 / (2 * rmse)).item()
     metric = Metric(value=rmse, stderr=stderr, n=len(squares), higher_is_better=False, chance=None, unit="")
     return Scores("rmse", {"rmse": metric}, {"prediction": outputs.tolist(), "target": _plain(targets)})
 
@@ -125,7 +130,8 @@ def correlations(outputs: Tensor, targets: Tensor, generator: torch.Generator) -
 def _bootstrap(statistic: Callable[[np.ndarray], float], n: int, generator: torch.Generator) -> float:
     """Standard deviation of `statistic(rows)` over samples of n of n rows, with replacement."""
     draws = torch.randint(n, (BOOTSTRAP_DRAWS, n), generator=generator).numpy()
-    return float(np.nanstd([statistic(rows) for rows in draws], ddof=1))
+    values = [statistic(rows) for rows in draws]
+    return float(np.nanstd(values, ddof=1))
 
 
 def _mean_f1(predicted: np.ndarray, actual: np.ndarray, classes: int) -> float:
@@ -135,9 +141,12 @@ def _mean_f1(predicted: np.ndarray, actual: np.ndarray, classes: int) -> float:
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    x, y = x - x.mean(), y - y.mean()
+    x = x - x.mean()
+    y = y - y.mean()
     scale = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / scale) if scale > 0 else 0.0
+    if scale == 0:
+        return 0.0  # one of them is constant
+    return float(x @ y / scale)
 
 
 def _mean_auc(scores_NT: np.ndarray, labels_NT: np.ndarray) -> float:
@@ -157,4 +166,6 @@ def _mean_auc(scores_NT: np.ndarray, labels_NT: np.ndarray) -> float:
 
 def _plain(targets: Tensor) -> list[Any]:
     """Targets as JSON values, None for a missing label."""
-    return [[None if value != value else value for value in row] for row in targets.tolist()]
+    values = targets.numpy().astype(object)
+    values[torch.isnan(targets).numpy()] = None
+    return values.tolist()

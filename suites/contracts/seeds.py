@@ -9,5 +9,6 @@ import json
 
 def derive_seed(*axes: object) -> int:
     """A 63-bit seed from named axes, the same on every machine and Python version."""
-    digest = hashlib.sha256(json.dumps([str(axis) for axis in axes]).encode()).digest()
+    names = [str(axis) for axis in axes]
+    digest = hashlib.sha256(json.dumps(names).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

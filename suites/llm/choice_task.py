@@ -19,7 +19,7 @@ from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context, Target
 from .language import SEPARATOR, CausalLM, LanguageTask, Scored, encode
-from .prefix_sharing import Pack, packs, token_scores
+from .prefix_sharing import Pack, Request, packs, token_scores
 
 MAX_LENGTH = 2048
 """Tokens of a prompt with one option that are still read."""
@@ -104,8 +104,12 @@ def batch_of(questions: Sequence[Tokens], separator: list[int], device: torch.de
 
     The latter are the questions with their right answers as one text, for methods that look at activations.
     """
-    requests = [(("", ""), q.prompt, option) for q in questions for option in q.options]
-    text = [token for q in questions for token in [*q.prompt, *q.options[q.gold], *separator]]
+    requests: list[Request] = []
+    text: list[int] = []
+    for question in questions:
+        for option in question.options:
+            requests.append((("", ""), question.prompt, option))
+        text += [*question.prompt, *question.options[question.gold], *separator]
     return {
         "packs": list(packs(requests, MAX_LENGTH)),
         "counts": [len(q.options) for q in questions],
@@ -124,16 +128,16 @@ def option_scores(model: nn.Module, batch: Batch) -> Sequence[Tensor]:
 
 def _means(model: nn.Module, pack: Pack) -> Iterator[tuple[int, Tensor]]:
     lengths = [len(tokens) for _, tokens in pack.continuations]
-    parts = token_scores(model, pack)[0].split(lengths)
-    return ((number, part.mean()) for (number, _), part in zip(pack.continuations, parts, strict=True))
+    scores, _ = token_scores(model, pack)
+    for (number, _), part in zip(pack.continuations, scores.split(lengths), strict=True):
+        yield number, part.mean()
 
 
 def choice_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Mean over questions of the cross-entropy over options and the negative score of the right one."""
-    losses = [
-        -score.log_softmax(0)[gold] - score[gold]
-        for score, gold in zip(option_scores(model, batch), batch["gold"], strict=True)
-    ]
+    losses = []
+    for score, gold in zip(option_scores(model, batch), batch["gold"], strict=True):
+        losses.append(-score.log_softmax(0)[gold] - score[gold])
     return torch.stack(losses).mean()
 
 

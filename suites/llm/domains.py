@@ -1,7 +1,8 @@
 """Bits per byte over several domains in one cell: for comparisons that want the mean and the router's load, cheaply."""
 
 import math
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from sparsebench.reports.record import Metric
 
@@ -26,22 +27,26 @@ class DomainsTask(LanguageTask):
     def evaluate(self, lm: CausalLM, context: Context) -> Scored:
         """The mean, each domain, and the router's load."""
         found = {domain: domain_bits(self, domain, lm, context) for domain in self.domains}
-        metrics = {f"{MAIN} {d}": bits_metric(*ratio(f.bits, f.bytes), len(f.bits)) for d, f in found.items()}
-        value = math.fsum(metric.value for metric in metrics.values()) / len(metrics)
-        errors = [metric.stderr for metric in metrics.values() if metric.stderr is not None]
-        stderr = math.hypot(*errors) / len(metrics) if len(errors) == len(metrics) else None
-        windows = sum(len(f.bits) for f in found.values())
+        by_domain: dict[str, Metric] = {}
+        examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
+        for domain, read in found.items():
+            value, stderr = ratio(read.bits, read.bytes)
+            by_domain[f"{MAIN} {domain}"] = bits_metric(value, stderr, len(read.bits))
+            examples["domain"] += [domain] * len(read.bits)
+            examples["bits"] += read.bits
+            examples["bytes"] += read.bytes
+        metrics = {MAIN: _mean(list(by_domain.values()), len(examples["bits"])), **by_domain}
         load = router_load(found)
-        more = {} if load is None else {SPECIALISATION: _specialisation(load.specialisation())}
-        examples = {
-            "domain": [domain for domain, f in found.items() for _ in f.bits],
-            "bits": [bits for f in found.values() for bits in f.bits],
-            "bytes": [size for f in found.values() for size in f.bytes],
-        }
-        return Scored(
-            {MAIN: bits_metric(value, stderr, windows), **metrics, **more}, MAIN, examples, load_details(found)
-        )
+        if load is not None:
+            metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
+        return Scored(metrics, MAIN, examples, load_details(found))
 
 
-def _specialisation(value: float) -> Metric:
-    return Metric(value=value, higher_is_better=True, unit="bits")
+def _mean(domains: Sequence[Metric], windows: int) -> Metric:
+    """The mean over domains; they are fixed, so its error is that of independent windows inside each."""
+    value = math.fsum(metric.value for metric in domains) / len(domains)
+    errors = [metric.stderr for metric in domains if metric.stderr is not None]
+    stderr = None
+    if len(errors) == len(domains):
+        stderr = math.hypot(*errors) / len(domains)
+    return bits_metric(value, stderr, windows)

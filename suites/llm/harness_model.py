@@ -4,7 +4,6 @@ The harness scores every (context, continuation) pair by itself, so a question w
 here they are packed (`prefix_sharing.py`). The log-likelihoods are those of the harness, up to rounding.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -29,8 +28,10 @@ class PackedLM(HFLM):
         return answers
 
     @torch.inference_mode()
-    def _score(self, pack: Pack) -> Iterator[tuple[float, bool]]:
+    def _score(self, pack: Pack) -> list[tuple[float, bool]]:
         chosen, greedy = token_scores(self.model, pack)
         lengths = [len(tokens) for _, tokens in pack.continuations]
-        parts = zip(chosen.split(lengths), greedy.split(lengths), strict=True)
-        return iter([(float(c.sum()), bool(g.all())) for c, g in parts])
+        answers = []
+        for scores, agrees in zip(chosen.split(lengths), greedy.split(lengths), strict=True):
+            answers.append((float(scores.sum()), bool(agrees.all())))
+        return answers

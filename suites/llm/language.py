@@ -1,8 +1,8 @@
 """Protocol of the language tasks: load a causal LM, let the method convert it, evaluate it, count its costs.
 
-Nothing trains here unless a task brings training data (`choice_task.py`). A method sees calibration windows, drawn anew
-for each seed from the calibration half of a fixed list of text domains, and the same for every method and task of that
-seed. The test halves share no document with them.
+Nothing trains here unless a task brings training data (`choice_task.py`). A method sees calibration windows, drawn
+again for each seed from the calibration half of a fixed list of text domains, and the same for every method and task of
+that seed. The test halves share no document with them.
 """
 
 import functools

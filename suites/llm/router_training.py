@@ -1,5 +1,7 @@
 """A short training that is the same for every row, to see whether routers learn: for claims about frozen routers."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,9 +40,12 @@ class RouterTrainingTask(DomainsTask):
 
 def router_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Parameters of all routers, but for those of their noise, which is off in evaluation."""
-    layers = [module for module in model.modules() if isinstance(module, Routed)]
-    named = [item for layer in layers for item in layer.router.named_parameters()]  # type: ignore[attr-defined]
-    return [parameter for name, parameter in named if name != "noise"]
+    found: list[nn.Parameter] = []
+    for module in model.modules():
+        if isinstance(module, Routed):
+            router: Any = module.router
+            found += [parameter for name, parameter in router.named_parameters() if name != "noise"]
+    return found
 
 
 def train(model: nn.Module, context: Context) -> None:

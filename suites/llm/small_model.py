@@ -54,10 +54,15 @@ def small_llama() -> Any:
 def streams() -> tuple[list[Tensor], list[Tensor]]:
     """Tokens of each domain's calibration half: the training part, and the held-out end."""
     tokenizer = byte_tokenizer()
-    texts = [SEPARATOR.join(documents(domain, "calibration")) for domain in DOMAINS]
-    ids = [torch.tensor(encode(tokenizer, text)) for text in texts]
-    cuts = [round(len(stream) * (1 - HELD_OUT)) for stream in ids]
-    return [s[:c] for s, c in zip(ids, cuts, strict=True)], [s[c:] for s, c in zip(ids, cuts, strict=True)]
+    training = []
+    held_out = []
+    for domain in DOMAINS:
+        text = SEPARATOR.join(documents(domain, "calibration"))
+        ids = torch.tensor(encode(tokenizer, text))
+        end = round(len(ids) * (1 - HELD_OUT))
+        training.append(ids[:end])
+        held_out.append(ids[end:])
+    return training, held_out
 
 
 def batches(domains: list[Tensor], generator: torch.Generator) -> Iterator[Tensor]:
@@ -79,7 +84,8 @@ def train(domains: list[Tensor], steps: int = STEPS) -> Any:
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": scales, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, WARMUP))
-    draw, start = batches(domains, torch.Generator().manual_seed(SEED)), perf_counter()
+    draw = batches(domains, torch.Generator().manual_seed(SEED))
+    start = perf_counter()
     for step in range(steps):
         ids_BT = next(draw)
         loss = next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT})

@@ -1,7 +1,7 @@
 """CMoE: shared neurons by activation rate, the others by co-activation, and an analytic router; training-free
 
 Pei et al. (arXiv 2502.04416): 3 of 8 blocks always on, balanced assignment of the rest around their most active
-neurons, and routing by the activation of each expert's most typical neuron. The paper's LoRA tuning is left out.
+neurons, and routing by the activation of each expert's most typical neuron. The paper's LoRA tuning is excluded.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class CMoE(MoEMethod):
     num_shared: int = 3
     """Blocks that are always on; 0 leaves the shared block out, as a control."""
     top_k: int = 1
-    """Routed experts per token, beside the shared ones."""
+    """Routed experts per token, in addition to the shared ones."""
     split: Literal["cmoe", "random", "cluster", "residual"] = "cmoe"
     """Other ways to deal out the neurons, under the same router, as controls; "residual" is v2's gradient split."""
 

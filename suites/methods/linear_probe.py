@@ -33,7 +33,7 @@ class LinearProbe(Method):
     """A convex fit on standardised features: the seed changes nothing."""
 
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """Weights of the squared norm beside the mean loss, to choose from."""
+    """Weights of the squared norm in addition to the mean loss, to choose from."""
     iterations: int = 2000
     """At most this many L-BFGS steps."""
 
@@ -58,15 +58,18 @@ class LinearProbe(Method):
     def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
         """Write the best head into `model.head`. The curve is the validation loss by penalty."""
         size = context.budget.batch_size
-        (x, y), (x_val, y_val) = (
-            (predict(model.body, part, data, size).double(), targets_of(part)) for part in (data.train, data.val)
-        )
-        mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
-        standard = ((x - mean) / deviation).numpy()
-        curve, best = [], float("inf")
+        x = predict(model.body, data.train, data, size).double()
+        y = targets_of(data.train)
+        x_val = predict(model.body, data.val, data, size).double()
+        y_val = targets_of(data.val)
+        mean = x.mean(0)
+        std = x.std(0).clamp(min=1e-6)
+        standard = ((x - mean) / std).numpy()
+        curve = []
+        best = float("inf")
         for penalty in sorted(self.penalties, reverse=True):
             weight, bias = map(torch.from_numpy, self._solve(standard, y.numpy(), penalty, context))
-            weight = weight / deviation
+            weight = weight / std
             bias = bias - weight @ mean
             loss = prediction_loss(x_val @ weight.T + bias, y_val, context.target).item()
             curve.append((penalty, loss))
@@ -84,7 +87,8 @@ class LinearProbe(Method):
         return _by_column(solve, x, y, penalty)
 
     def _classes(self, x: np.ndarray, y: np.ndarray, penalty: float, outputs: int) -> Affine:
-        weight, bias = np.zeros((outputs, x.shape[1])), np.full(outputs, NEVER)
+        weight = np.zeros((outputs, x.shape[1]))
+        bias = np.full(outputs, NEVER)
         found = np.unique(y)
         if len(found) == 1:
             bias[found] = 0.0
@@ -92,9 +96,11 @@ class LinearProbe(Method):
         fitted = self._logistic(x, y, penalty)
         if len(found) == 2:  # scikit-learn gives the difference of the two logits
             half = np.array([-0.5, 0.5])
-            weight[found], bias[found] = np.outer(half, fitted.coef_), half * fitted.intercept_
+            weight[found] = np.outer(half, fitted.coef_)
+            bias[found] = half * fitted.intercept_
         else:
-            weight[found], bias[found] = fitted.coef_, fitted.intercept_
+            weight[found] = fitted.coef_
+            bias[found] = fitted.intercept_
         return weight, bias
 
     def _label(self, x: np.ndarray, y: np.ndarray, penalty: float) -> Affine:

@@ -28,5 +28,7 @@ class LlamaMoEV2(MoEMethod):
 
     def moe_config(self, seed: int) -> MoEConfig:
         """The preset with its changes."""
-        changes: dict[str, Any] = {} if self.scale is None else {"scale": self.scale}
+        changes: dict[str, Any] = {}
+        if self.scale is not None:
+            changes["scale"] = self.scale
         return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, align=self.align, **changes)

@@ -18,7 +18,7 @@ class SharedSplit(BlockMoE):
     """`num_shared` blocks always on, and `top_k` of the other `num_experts - num_shared`."""
 
     top_k: int = 1
-    """Routed experts per token, beside the shared ones."""
+    """Routed experts per token, in addition to the shared ones."""
     num_shared: int = 3
     """Blocks of `num_experts` that are always on."""
     router_init: Literal["random", "energy"] = "energy"

@@ -67,9 +67,14 @@ class NeuronPruning(Method):
             return [torch.rand(mlp.hidden, generator=generator) for mlp in mlps]
         with torch.enable_grad():
             samples = calibration(backbone, context, gradients=True).samples
-        downs = [mlp.down.get().weight for mlp in mlps if mlp.down is not None]
-        found = [importance(sample, down, "gradient") for sample, down in zip(samples, downs, strict=True)]
-        return found if self.which == "top" else [-score for score in found]
+        scores = []
+        for mlp, sample in zip(mlps, samples, strict=True):
+            assert mlp.down is not None
+            score = importance(sample, mlp.down.get().weight, "gradient")
+            if self.which == "bottom":
+                score = -score
+            scores.append(score)
+        return scores
 
 
 def _keep(site: Site, kept: Tensor, rows: bool) -> None:

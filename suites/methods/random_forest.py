@@ -55,20 +55,37 @@ class ForestHead(nn.Module):
 
     def plant(self, forests: Sequence[Forest], classes: int) -> None:
         """Take over the trees of scikit-learn forests; `classes` is the number of values in a leaf."""
-        trees = [(tree.tree_, forest) for forest in forests for tree in forest.estimators_]
-        counts = [tree.node_count for tree, _ in trees]
-        roots = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        nodes = [_nodes(tree, root) for (tree, _), root in zip(trees, roots, strict=True)]
-        self.feature, self.left, self.right = (
-            torch.as_tensor(np.concatenate(column), dtype=torch.int32) for column in zip(*nodes, strict=True)
-        )
-        self.value = nn.Parameter(torch.as_tensor(np.concatenate([_values(*pair, classes) for pair in trees])))
+        features = []
+        lefts = []
+        rights = []
+        values = []
+        roots = []
+        depth = 0
+        rows = 0
+        for forest in forests:
+            for estimator in forest.estimators_:
+                tree = estimator.tree_
+                feature, left, right = _nodes(tree, rows)
+                features.append(feature)
+                lefts.append(left)
+                rights.append(right)
+                values.append(_values(tree, forest, classes))
+                roots.append(rows)
+                depth = max(depth, tree.max_depth)
+                rows += tree.node_count
+        self.feature = torch.as_tensor(np.concatenate(features), dtype=torch.int32)
+        self.left = torch.as_tensor(np.concatenate(lefts), dtype=torch.int32)
+        self.right = torch.as_tensor(np.concatenate(rights), dtype=torch.int32)
+        self.value = nn.Parameter(torch.as_tensor(np.concatenate(values)))
         self.roots = torch.as_tensor(roots, dtype=torch.int32).view(len(forests), -1)
-        self.depth = torch.tensor(max(tree.max_depth for tree, _ in trees))
+        self.depth = torch.tensor(depth)
 
     def forward(self, features: Tensor) -> Tensor:
         """Outputs of shape (B, F * C), in the features' dtype."""
-        x, feature, left, right = features.double(), self.feature.long(), self.left.long(), self.right.long()
+        x = features.double()
+        feature = self.feature.long()
+        left = self.left.long()
+        right = self.right.long()
         node = self.roots.long().flatten().expand(len(x), -1)
         for _ in range(int(self.depth)):
             goes_left = x.gather(1, feature[node]) <= self.value[node, 0]
@@ -141,8 +158,10 @@ def _nodes(tree: Any, root: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, left child and right child of each node of a tree whose root becomes row `root`."""
     itself = np.arange(tree.node_count)
     leaf = tree.children_left == -1
-    left, right = (np.where(leaf, itself, child) + root for child in (tree.children_left, tree.children_right))
-    return np.where(leaf, 0, tree.feature), left, right
+    left = np.where(leaf, itself, tree.children_left)
+    right = np.where(leaf, itself, tree.children_right)
+    feature = np.where(leaf, 0, tree.feature)
+    return feature, left + root, right + root
 
 
 def _values(tree: Any, forest: Forest, classes: int) -> np.ndarray:

@@ -19,14 +19,14 @@ class VisionBody(FeatureExtractor):
 
     Published VTAB numbers come from several protocols; this one, for every network and task: resize to exactly
     size x size (aspect ratio squashed, no crop) with antialiasing and the network's own interpolation, rounded to
-    uint8; mean and deviation of the network's timm config (0.5 for EfficientNet-Lite and AugReg ViTs, as
+    uint8; mean and standard deviation of the network's timm config (0.5 for EfficientNet-Lite and AugReg ViTs, as
     in iDAT, SSF and Adapter+; NOAH, FacT and Convpass take ImageNet's); no augmentation; a grey image fills all three
     channels.
     """
 
     unit = "image"
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
     def __init__(self, network: Any, size: int | None = None) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class VisionBody(FeatureExtractor):
         self.size = size or config["input_size"][-1]
         smooth = config["interpolation"] == "bilinear"
         self.interpolation = InterpolationMode.BILINEAR if smooth else InterpolationMode.BICUBIC
-        for name, key in (("mean", "mean"), ("deviation", "std")):
-            self.register_buffer(name, torch.tensor(config[key]).view(3, 1, 1) * 255, persistent=False)
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(config[name]).view(3, 1, 1) * 255, persistent=False)
 
     def encode(self, raw: Sequence[Any]) -> Sequence[Tensor]:
         """Resized images, uint8 (3, size, size): at once for an array or a list, one by one for a lazy sequence."""
@@ -50,7 +50,7 @@ class VisionBody(FeatureExtractor):
     def collate(self, items: list[Tensor]) -> Tensor:
         """Normalised floats (B, 3, size, size), channels last in memory."""
         batch = torch.stack(items).contiguous(memory_format=torch.channels_last)
-        return (batch - self.mean.cpu()) / self.deviation.cpu()
+        return (batch - self.mean.cpu()) / self.std.cpu()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Pooled features of shape (B, width)."""
@@ -79,7 +79,8 @@ class VisionBody(FeatureExtractor):
         if images.dtype != np.uint8:
             raise TypeError(f"images must be uint8, not {images.dtype}")
         pixels = torch.from_numpy(np.require(images, requirements=("C", "W")))
-        pixels = pixels.unsqueeze(-1) if pixels.ndim == 3 else pixels
+        if pixels.ndim == 3:
+            pixels = pixels.unsqueeze(-1)
         pixels = pixels.expand(*pixels.shape[:3], 3).permute(0, 3, 1, 2)
         return resize(pixels, [self.size, self.size], self.interpolation, antialias=True)
 
@@ -88,7 +89,8 @@ class LazyImages(Sequence[Tensor]):
     """Images that are read and resized when they are asked for."""
 
     def __init__(self, body: VisionBody, raw: Sequence[Any]) -> None:
-        self.body, self.raw = body, raw
+        self.body = body
+        self.raw = raw
 
     def __len__(self) -> int:
         return len(self.raw)

@@ -6,7 +6,7 @@ One thread, one seed; eighteen minutes for width 96 on a busy machine. Every tra
 suite is read. That half of the patches are dropped was chosen on the loss on drawn validation images (equal time, one
 seed). The other settings, the range of angles and the mean over patches were not compared that way: they were changed
 between broken-off runs whose training loss fell slowly. 160,000 images are few: the category is right for 7 % of the
-validation images. Writes the weights without the head in float16, and `<name>.json` beside them: what the model is,
+validation images. Writes the weights without the head in float16, and `<name>.json` next to them: what the model is,
 how it was trained and how good it is.
 """
 
@@ -79,9 +79,10 @@ def train(width: int, steps: int, learning_rate: float = LEARNING_RATE, drop: fl
 @torch.inference_mode()
 def validate(model: Any) -> dict[str, float]:
     """Loss, accuracy (chance 1 / 200) and squared error of the placement on 2,048 images that training never drew."""
-    kinds, rng = categories(CATEGORIES, SEED), np.random.default_rng((SEED, 1))
-    batch = draw(kinds, VALIDATION, rng)
-    outputs = torch.cat([model(images) for images in batch[0].split(BATCH)])
+    kinds = categories(CATEGORIES, SEED)
+    batch = draw(kinds, VALIDATION, np.random.default_rng((SEED, 1)))
+    images = batch[0]
+    outputs = torch.cat([model(part) for part in images.split(BATCH)])
     category, place = losses(outputs, batch)
     accuracy = (outputs[:, :CATEGORIES].argmax(-1) == batch[1]).float().mean()
     found = {"loss": category + place, "category loss": category, "accuracy": accuracy, "placement error": place}
@@ -89,7 +90,7 @@ def validate(model: Any) -> dict[str, float]:
 
 
 def card(width: int, model: Any, seconds: float) -> dict[str, Any]:
-    """What is written beside the weights."""
+    """What is written next to the weights."""
     return {
         "model": f"timm VisionTransformer, 32 pixels, patch 4, depth 6, width {width}, without head",
         "pre-training": "procedural: fractal categories and their placement; not ImageNet, no photograph, no data set",

@@ -21,7 +21,10 @@ class LazyFolder(Sequence[np.ndarray]):
     """Images of an `ImageList`, opened when they are asked for: a test part need not fit into memory."""
 
     def __init__(self, images: ImageList, indices: range | None = None) -> None:
-        self.images, self.indices = images, range(len(images)) if indices is None else indices
+        self.images = images
+        self.indices = range(len(images))
+        if indices is not None:
+            self.indices = indices
 
     def __len__(self) -> int:
         return len(self.indices)

