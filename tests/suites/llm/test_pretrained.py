@@ -23,3 +23,27 @@ def test_hf_loads_a_saved_folder_and_explains_what_is_missing(lm: CausalLM, tmp_
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match="safetensors"):
         hf.load(torch.Generator(), str(folder))
+
+
+def test_hf_loads_the_commit_that_a_hub_name_stands_for_here(lm: CausalLM, tmp_path: Any, monkeypatch: Any) -> None:
+    """A hub's cache with two commits: `main` is the newer one, `v1` the older."""
+    repository = tmp_path / "models--owner--name"
+    (repository / "refs").mkdir(parents=True)
+    ids = torch.tensor([[1, 2, 3]])
+    logits = {}
+    model: Any = lm.model
+    for revision, commit in (("v1", "1" * 40), ("main", "2" * 40)):
+        folder = repository / "snapshots" / commit
+        torch.nn.init.normal_(model.lm_head.weight, generator=torch.Generator().manual_seed(int(commit[0])))
+        model.save_pretrained(folder)
+        lm.tokenizer.save_pretrained(folder)
+        (repository / "refs" / revision).write_text(commit)
+        logits[revision] = model(input_ids=ids).logits
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("SPARSEBENCH_OFFLINE", "1")
+    for name, revision in (("", "main"), ("@main", "main"), ("@v1", "v1"), ("@" + "1" * 40, "v1")):
+        loaded = hf.load(torch.Generator(), f"owner/name{name}")
+        assert torch.equal(loaded.model(input_ids=ids).logits, logits[revision])
+    with pytest.raises(ValueError, match="cannot load 'owner/name'"):
+        hf.load(torch.Generator(), "owner/name@v2")
