@@ -49,7 +49,7 @@ class GenerationTask(Task):
 
     def training_molecules(self, count: int, generator: torch.Generator) -> list[str]:
         """`count` different ones at random: for calibration, for costs and as references."""
-        molecules = self.training_set()
+        molecules = list(self.training_set())
         rows = torch.randperm(len(molecules), generator=generator)[:count]
         return [molecules[row] for row in rows.tolist()]
 

@@ -9,9 +9,6 @@ from scipy.stats import wasserstein_distance
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.reports.record import Metric
 
-NAMES = {"logP": "logp", "SA": "sa", "QED": "qed", "weight": "mw"}
-"""MOSES's name of each of our `PROPERTIES`."""
-
 UNITS = {"logP": "", "SA": "", "QED": "", "weight": "Da"}
 
 
@@ -20,7 +17,7 @@ def property_values(molecules: Sequence[Chem.Mol]) -> dict[str, np.ndarray]:
     rows = np.array([properties(molecule) for molecule in molecules]).reshape(-1, len(PROPERTIES))
     known = rows[np.isfinite(rows).all(1)]
     columns = dict(zip(PROPERTIES, known.T, strict=True))
-    return {name: columns[own] for name, own in NAMES.items()}
+    return {"logP": columns["logp"], "SA": columns["sa"], "QED": columns["qed"], "weight": columns["mw"]}
 
 
 def wasserstein(
