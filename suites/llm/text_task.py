@@ -21,7 +21,7 @@ class TextTask(PredictionTask):
     """Base of the text tasks; a subclass states `target`, the sources and `parts`.
 
     Classes are scored by accuracy, with macro F1 in addition; a score by Pearson's correlation, as STS-B is (with
-    Spearman's; Cer et al., 2017), and by RMSE in addition. The first `budget.test_examples` texts of the test part are a
+    Spearman's; Cer et al., 2017), and by RMSE. The first `budget.test_examples` texts of the test part are a
     random sample of it, the same for every method and seed.
     """
 

@@ -138,7 +138,7 @@ def test_training_ends_where_float32_does(
     assert full[:, 0].max() < start[0] - 0.3 and half[:, 0].max() < start[0] - 0.3
     loss, accuracy = (half.mean(0) - full.mean(0)).abs()
     assert loss < 0.08 and accuracy < 0.05
-    ups = [module for name, module in results[0][0].named_modules() if name.endswith("up.0")]
+    ups = [module for name, module in results[0][0].named_modules() if name.endswith("lora_B.0")]
     assert len(ups) == 8
     for up in ups:  # 0 at the start; between the values that bfloat16 has
         assert up.weight.dtype == torch.float32 and up.weight.abs().max() > 1e-3

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ...errors import ModelError
 from . import cluster, cmoe, coact, gradient, gradient_share, random, residual, sequential
+from .activation_mask import top_activation_mask
 from .base import Partition, SplitInput, block_sizes
-from .top_activation_mask import top_activation_mask
 
 __all__ = ["SPLITS", "Partition", "SplitInput", "block_sizes", "partition"]
 

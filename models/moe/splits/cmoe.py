@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .activation_mask import top_activation_mask
 from .base import Partition, SplitInput, ranked
 from .clustering import balanced_kmeans
-from .top_activation_mask import top_activation_mask
 
 ACTIVE = 10
 """Neurons that count as active on a token: those of greatest |h| (K_a of the paper)."""

@@ -10,9 +10,9 @@ that is balanced k-means of the rows of A, which never forms the (F, F) graph. M
 
 from __future__ import annotations
 
+from .activation_mask import top_activation_mask
 from .base import Partition, SplitInput, set_apart
 from .clustering import balanced_kmeans
-from .top_activation_mask import top_activation_mask
 
 _ACTIVE = 0.1
 """Share of the neurons that count as active on a token: gated and GELU layers have no exact zeros."""

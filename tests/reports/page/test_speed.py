@@ -38,9 +38,12 @@ def test_ratios_are_those_to_the_fastest_peer_of_the_group(tmp_path):
 
 
 def test_a_real_file_of_pytest_benchmark(tmp_path):
+    import os
     import subprocess
     import sys
 
+    # A worker of a parallel run tells its children so, and there benchmarks are off.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
         "@pytest.mark.benchmark(group='sum')\n"
@@ -51,7 +54,7 @@ def test_a_real_file_of_pytest_benchmark(tmp_path):
     )
     path = tmp_path / "speed.json"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--benchmark-json={path}", "test_it.py"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=environment)
     ours = next(line for line in read_speed(path).lines if line.role == "ours")
     assert ours.ratio > 0
     assert ours.rounds == 5

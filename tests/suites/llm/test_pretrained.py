@@ -39,6 +39,8 @@ def test_hf_loads_the_commit_that_a_hub_name_stands_for_here(lm: CausalLM, tmp_p
         lm.tokenizer.save_pretrained(folder)
         (repository / "refs" / revision).write_text(commit)
         logits[revision] = model(input_ids=ids).logits
+    # Else transformers asks the hub about the tokenizer, again and again, even for local files only.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("SPARSEBENCH_OFFLINE", "1")

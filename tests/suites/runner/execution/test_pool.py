@@ -12,7 +12,7 @@ import psutil
 
 from sparsebench.reports.store import Store
 
-KILLS = int(os.environ.get("SPARSEBENCH_KILLS", "20"))
+KILLS = int(os.environ.get("SPARSEBENCH_KILLS", "12"))
 
 
 def profile(methods: list, seeds: int = 1, timeout: float = 60) -> dict:

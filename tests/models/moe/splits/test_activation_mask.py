@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.splits import SplitInput
-from sparsebench.models.moe.splits.top_activation_mask import top_activation_mask
+from sparsebench.models.moe.splits.activation_mask import top_activation_mask
 
 Input = Callable[..., SplitInput]
 
