@@ -1,75 +1,16 @@
 """What decays, and the schedule of the learning rate."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparsebench.models.sparsity.masked import MaskedLinear
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.loop import Callback, TrainingState, train
-from sparsebench.suites.training.method import TrainedMethod
+from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.optimizer import parameter_groups, warmup_cosine
 
-
-class Numbers:
-    """Eight examples (number, target); remembers every batch in the order the loop asks for it."""
-
-    lengths = None
-
-    def __init__(self) -> None:
-        self.train = [(torch.tensor([float(i)]), torch.tensor([2.0 * i])) for i in range(8)]
-        self.seen: list[list[int]] = []
-
-    def collate(self, examples: list[Any]) -> tuple[Tensor, Tensor]:
-        self.seen.append([int(x) for x, _ in examples])
-        return torch.stack([x for x, _ in examples]), torch.stack([y for _, y in examples])
-
-
-class Recorder(Callback):
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.rates: list[float] = []
-
-    def on_start(self, state: TrainingState) -> None:
-        self.events.append("start")
-
-    def on_step(self, state: TrainingState) -> None:
-        self.events.append(f"step {state.step}")
-        self.rates.append(state.optimizer.param_groups[0]["lr"])
-
-    def on_epoch(self, state: TrainingState) -> None:
-        self.events.append(f"epoch {state.epoch}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit(TrainedMethod):
-    recorder: Recorder | None = None
-
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        return backbone
-
-    def callbacks(self, context: Context) -> tuple[Callback, ...]:
-        return (self.recorder,) if self.recorder else ()
-
-
-def squared_error(model: nn.Module, batch: Any) -> Tensor:
-    return nn.functional.mse_loss(model(batch[0]), batch[1])
-
-
-def context(seed: int = 0, epochs: int = 2, loss: Any = squared_error) -> Context:
-    return Context(suite="s", task="t", seed=seed, budget=Budget(epochs=epochs, batch_size=4), loss=loss)
-
-
-def linear(width: int = 1) -> nn.Linear:
-    layer = nn.Linear(1, width)
-    nn.init.constant_(layer.weight, 0.5)
-    nn.init.zeros_(layer.bias)
-    return layer
+from .toy import Fit, Numbers, context, linear
 
 
 def test_warmup_and_cosine_by_hand() -> None:
