@@ -10,7 +10,7 @@ if WORKERS > 1:
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-settings.register_profile("fixed", derandomize=True, database=None)
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
 
 LONGEST = ("tests/test_docs.py", "tests/suites/runner/", "tests/suites/molecules/", "tests/suites/llm/")
