@@ -1,34 +1,17 @@
 """Several domains in one cell, and the router's load in the record."""
 
 import math
-from typing import Any
 
 import pytest
 
 from sparsebench.reports.panels.router_load import PANEL, RouterLoad
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.domains import DomainsTask
 from sparsebench.suites.llm.language import CausalLM
-from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.moe_random import RandomSplit
 
-
-class _Letters:
-    """Two domains that need no download: the chain's letters, and the letter a alone."""
-
-    version = "1"
-    sources = ()
-    domains = ("chain", "monotonous")
-    calibration_domains = ("chain",)
-
-    def documents(self, domain: str, part: Any) -> tuple[str, ...]:
-        return markov_documents(part) if domain == "chain" else ("a" * 20000,)
-
-
-class Letters(_Letters, DomainsTask):
-    pass
+from .letters import Letters
 
 
 def test_the_mean_is_that_of_the_domains_and_each_is_the_single_task(lm: CausalLM, context: Context) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -11,31 +10,15 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Outcome
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.domains import DomainsTask
-from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.router_training import RouterTrainingTask, router_parameters
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe_random import RandomSplit
 
-
-class _Letters:
-    """Two domains that need no download: the chain's letters, and the letter a alone."""
-
-    version = "1"
-    sources = ()
-    domains = ("chain", "monotonous")
-    calibration_domains = ("chain",)
-
-    def documents(self, domain: str, part: Any) -> tuple[str, ...]:
-        return markov_documents(part) if domain == "chain" else ("a" * 20000,)
+from .letters import LetterDomains, Letters
 
 
-class Letters(_Letters, DomainsTask):
-    pass
-
-
-class Training(_Letters, RouterTrainingTask):
+class Training(LetterDomains, RouterTrainingTask):
     pass
 
 

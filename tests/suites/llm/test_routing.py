@@ -7,27 +7,11 @@ import torch
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.domains import DomainsTask
-from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.llm.routing import watched
 from sparsebench.suites.methods.moe_attention import MoEAttention
 from sparsebench.suites.methods.moe_random import RandomSplit
 
-
-class _Letters:
-    """Two domains that need no download: the chain's letters, and the letter a alone."""
-
-    version = "1"
-    sources = ()
-    domains = ("chain", "monotonous")
-    calibration_domains = ("chain",)
-
-    def documents(self, domain: str, part: Any) -> tuple[str, ...]:
-        return markov_documents(part) if domain == "chain" else ("a" * 20000,)
-
-
-class Letters(_Letters, DomainsTask):
-    pass
+from .letters import Letters
 
 
 def test_watching_agrees_with_the_routers_own_choices(context: Context) -> None:
