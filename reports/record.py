@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 knew one method and one backbone of a cell, and no training costs; such records still load."""
 Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,8 +32,20 @@ def _finite(where: str, **numbers: float | None) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Link:
+    """One method of a chain, with its configuration."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    method: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellInfo:
-    """What was run. `label` names the row of the tables: one label per method and configuration."""
+    """What was run. `label` names the row of the tables: one label per chain of methods and configurations.
+
+    `method` and `config` are the first link of the chain, for most rows the only one.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     suite: str
@@ -48,6 +61,22 @@ class CellInfo:
     seed: int
     budget: dict[str, Any]
     dtype: str
+    then: list[Link] = field(default_factory=list)
+    """The further links of a chain, in order."""
+    further_backbones: list[str] = field(default_factory=list)
+    """Backbones that the methods load in addition to `backbone` (a teacher)."""
+    train: str = ""
+    """What trains ("head", "router", ...) where the row says so; empty: what its methods train of themselves."""
+
+    @property
+    def links(self) -> list[Link]:
+        """All methods of the row, in the order in which they are applied."""
+        return [Link(method=self.method, config=self.config), *self.then]
+
+    @property
+    def methods(self) -> str:
+        """The names of the links: "prune+quantize"."""
+        return "+".join(link.method for link in self.links)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +131,27 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainingCosts:
+    """What the training of a cell took, over all links of its chain. None means not measured.
+
+    `params` counts the parameters that some stage trained, each once, a teacher's too; `flops` are those of all
+    forward and backward passes; `seconds` is wall time inside the loop; `peak_memory` is in bytes: of the accelerator
+    where there is one, else resident memory. `steps` are optimizer steps, `tokens` what was fed to the model.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    params: int | None = None
+    flops: float | None = None
+    seconds: float | None = None
+    peak_memory: int | None = None
+    steps: int | None = None
+    tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        _finite("training costs", flops=self.flops, seconds=self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataInfo:
     """One data or weight source that the cell read."""
 
@@ -137,6 +187,8 @@ class Record:
     metrics: dict[str, Metric] = field(default_factory=dict)
     main_metric: str | None = None
     costs: Costs | None = None
+    training: TrainingCosts | None = None
+    """None if nothing was trained, or nobody measured it."""
     times: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)

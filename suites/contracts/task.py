@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparsebench.reports.record import Costs, Metric
+from sparsebench.reports.record import Costs, Metric, TrainingCosts
 
 from .context import Context
 from .method import Method
@@ -41,6 +41,8 @@ class Outcome:
     metrics: Mapping[str, Metric]
     main_metric: str
     costs: Costs | None = None
+    training: TrainingCosts | None = None
+    """What training took; None where nothing was trained."""
     examples: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Per-example outcomes of the test part, in its fixed order."""
     times: Mapping[str, float] = field(default_factory=dict)

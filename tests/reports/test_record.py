@@ -14,9 +14,11 @@ from sparsebench.reports.record import (
     CellInfo,
     Costs,
     DataInfo,
+    Link,
     Metric,
     Record,
     RecordError,
+    TrainingCosts,
     from_json,
     to_json,
 )
@@ -61,6 +63,18 @@ cells = st.builds(
     config=objects,
     budget=objects,
     seed=whole,
+    then=st.lists(st.builds(Link, method=words, config=objects), max_size=2),
+    further_backbones=st.lists(words, max_size=2),
+    train=words,
+)
+training = st.builds(
+    TrainingCosts,
+    params=counts,
+    flops=st.none() | finite,
+    seconds=st.none() | finite,
+    peak_memory=counts,
+    steps=counts,
+    tokens=counts,
 )
 sources = st.builds(DataInfo, source=words, version=words, sha256=st.none() | words, licence=words)
 
@@ -80,6 +94,7 @@ def records(draw: st.DrawFn) -> Record:
         metrics=scores,
         main_metric=draw(st.sampled_from(sorted(scores))) if scores else None,
         costs=draw(st.none() | costs),
+        training=draw(st.none() | training),
         times=draw(st.dictionaries(words, finite, max_size=2)),
         curves=draw(st.dictionaries(words, st.lists(st.tuples(finite, finite), max_size=3), max_size=2)),
         details=draw(objects),
@@ -99,6 +114,30 @@ def test_round_trip(record):
     text = to_json(record)
     assert from_json(text) == record
     assert to_json(from_json(text)) == text
+
+
+def test_records_of_the_first_schema_load(make):
+    """They know one method and one backbone, and no training costs."""
+    content = json.loads(to_json(make.record())) | {"schema_version": 1}
+    del content["training"]
+    for name in ("then", "further_backbones", "train"):
+        del content["cell"][name]
+    record = from_json(json.dumps(content))
+    assert record.training is None
+    assert record.cell.links == [Link(method=record.cell.method, config=record.cell.config)]
+    assert record.cell.methods == record.cell.method
+
+
+def test_links_of_a_chain(make):
+    cell = make.record(cell={"method": "prune", "then": [Link(method="quantize", config={"bits": 8})]}).cell
+    assert [link.method for link in cell.links] == ["prune", "quantize"]
+    assert cell.methods == "prune+quantize"
+
+
+@pytest.mark.parametrize("name", ["flops", "seconds"])
+def test_training_costs_are_finite(name):
+    with pytest.raises(RecordError, match=f"training costs: {name} is nan"):
+        TrainingCosts(**{name: math.nan})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

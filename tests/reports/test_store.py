@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sparsebench.reports.record import RecordError, to_json
+from sparsebench.reports.record import SCHEMA_VERSION, RecordError, to_json
 from sparsebench.reports.store import MARKER, SchemaTooNew, Store, StoreError
 
 
@@ -143,7 +143,7 @@ def test_a_folder_without_results(tmp_path):
 
 
 def test_a_newer_folder_is_left_alone(tmp_path):
-    (tmp_path / MARKER).write_text('{"schema_version": 2}')
+    (tmp_path / MARKER).write_text(json.dumps({"schema_version": SCHEMA_VERSION + 1}))
     for use in (Store(tmp_path).open, Store(tmp_path).create):
         with pytest.raises(SchemaTooNew, match="upgrade"):
             use()

@@ -95,6 +95,7 @@ def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
         metrics=dict(outcome.metrics),
         main_metric=outcome.main_metric,
         costs=outcome.costs,
+        training=outcome.training,
         times=dict(outcome.times),
         curves={name: [(float(x), float(y)) for x, y in points] for name, points in outcome.curves.items()},
         details=dict(outcome.details),
