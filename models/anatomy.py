@@ -148,6 +148,7 @@ attention(*args, **keywords), with further keys and values, both (key/value head
 class Attention:
     """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v), and o.
 
+    `interleaved`: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX).
     A mixture of attention experts has none of these sites. `prefixed` is None where nothing knows how to do that.
     """
 
@@ -160,6 +161,7 @@ class Attention:
     k: Site | None = None
     v: Site | None = None
     qkv: Site | None = None
+    interleaved: bool = False
     prefixed: Prefixed | None = None
 
     @property

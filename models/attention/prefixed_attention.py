@@ -13,6 +13,10 @@ from ..errors import ModelError
 # Shapes: B batch rows, S queries of a row, L keys, C key/value heads, p further keys, H head size.
 
 
+CACHE_NAMES = ("past_key_values", "layer_past")
+"""Keywords other than `cache` under which attentions of transformers take their cache."""
+
+
 class Prepended:
     """What an attention of transformers fills as its cache, and then sees with `keys` and `values` (C, p, H) in front.
 
@@ -56,7 +60,7 @@ def through_cache(
             "a prefix needs the attention implementation 'sdpa' or 'eager': call model.set_attn_implementation('sdpa')"
         )
     mask = extended_mask(attention_mask, hidden_states, keys.shape[1], causal=causal)
-    name = "past_key_values" if "past_key_values" in keywords else "cache"
+    name = next((name for name in CACHE_NAMES if name in keywords), "cache")
     square = mask is not None and attention_mask is None
     keywords[name] = Prepended(keywords.get(name), keys, values, square=square)
     return module(hidden_states=hidden_states, attention_mask=mask, **keywords)

@@ -1,4 +1,4 @@
-"""transformers: BERT and RoBERTa. Their FFN is spread over `intermediate` and `output.dense`."""
+"""transformers: BERT, RoBERTa, XLM-R, ELECTRA, MPNet. Their FFN is spread over `intermediate` and `output.dense`."""
 
 from dataclasses import replace
 from functools import partial
@@ -6,12 +6,15 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, head_of, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, head_of, see_through
 from ..attention.prefixed_attention import through_cache
 
 SERVES = (
     "transformers.models.bert.modeling_bert.BertPreTrainedModel",
+    "transformers.models.electra.modeling_electra.ElectraPreTrainedModel",
+    "transformers.models.mpnet.modeling_mpnet.MPNetPreTrainedModel",
     "transformers.models.roberta.modeling_roberta.RobertaPreTrainedModel",
+    "transformers.models.xlm_roberta.modeling_xlm_roberta.XLMRobertaPreTrainedModel",
 )
 
 
@@ -31,15 +34,14 @@ def describe(model: Any) -> Anatomy:
 def _block(layers: nn.ModuleList, index: int) -> Block:
     site = see_through(layers, str(index))
     layer = site.get()
-    attention, mlp = _attention(layer), _mlp(layer)
+    attention = _attention(layer)
+    mlp = _mlp(layer)
     return Block(
         index=index,
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=tuple(
-            see_through(see_through(part, "output").get(), "LayerNorm") for part in (attention.site.get(), layer)
-        ),
+        norms=(_attention_norm(attention.site.get()), see_through(see_through(layer, "output").get(), "LayerNorm")),
         linears=attention.linears + mlp.linears,
         post_norm=True,
     )
@@ -47,6 +49,8 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
 
 def _attention(layer: Any) -> Attention:
     site = see_through(layer, "attention")
+    if hasattr(site.get(), "attn"):
+        return _mpnet_attention(site)
     projections = site.get().self
     return Attention(
         site=site,
@@ -59,6 +63,29 @@ def _attention(layer: Any) -> Attention:
         head_dim=projections.attention_head_size,
         prefixed=partial(through_cache, causal=projections.is_causal),
     )
+
+
+def _mpnet_attention(site: Site) -> Attention:
+    """All linear layers lie in one module, which takes no cache."""
+    projections = see_through(site.get(), "attn").get()
+    return Attention(
+        site=site,
+        q=see_through(projections, "q"),
+        k=see_through(projections, "k"),
+        v=see_through(projections, "v"),
+        o=see_through(projections, "o"),
+        num_heads=projections.num_attention_heads,
+        num_kv_heads=projections.num_attention_heads,
+        head_dim=projections.attention_head_size,
+    )
+
+
+def _attention_norm(module: Any) -> Site:
+    """The norm of the sum of an attention and its input; MPNet has no module for the output alone."""
+    holder = module
+    if hasattr(module, "output"):
+        holder = see_through(module, "output").get()
+    return see_through(holder, "LayerNorm")
 
 
 def _mlp(layer: Any) -> MLP:

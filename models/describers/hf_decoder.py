@@ -1,4 +1,9 @@
-"""transformers: Llama, Mistral, Qwen2, Qwen3; Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE, GLM-4-MoE, dots.llm1."""
+"""transformers: decoders with the modules of Llama, whatever they add to them.
+
+Llama, Mistral, Qwen2, Qwen3, Gemma 1-3 (text), OLMo 1-3, SmolLM3, StableLM, Granite; of mixtures Mixtral, OLMoE,
+Qwen2-MoE, Qwen3-MoE, GLM-4-MoE, dots.llm1. Norms after a sub-layer, head norms, windows, multipliers and parallel
+residual sums lie outside of what the view names.
+"""
 
 from functools import partial
 from typing import Any
@@ -21,16 +26,36 @@ from ..attention.prefixed_attention import through_cache
 
 SERVES = (
     "transformers.models.dots1.modeling_dots1.Dots1PreTrainedModel",
+    "transformers.models.gemma.modeling_gemma.GemmaPreTrainedModel",
+    "transformers.models.gemma2.modeling_gemma2.Gemma2PreTrainedModel",
+    "transformers.models.gemma3.modeling_gemma3.Gemma3ForCausalLM",
+    "transformers.models.gemma3.modeling_gemma3.Gemma3TextForSequenceClassification",
+    "transformers.models.gemma3.modeling_gemma3.Gemma3TextModel",
     "transformers.models.glm4_moe.modeling_glm4_moe.Glm4MoePreTrainedModel",
+    "transformers.models.granite.modeling_granite.GranitePreTrainedModel",
     "transformers.models.llama.modeling_llama.LlamaPreTrainedModel",
     "transformers.models.mistral.modeling_mistral.MistralPreTrainedModel",
     "transformers.models.mixtral.modeling_mixtral.MixtralPreTrainedModel",
+    "transformers.models.olmo.modeling_olmo.OlmoPreTrainedModel",
+    "transformers.models.olmo2.modeling_olmo2.Olmo2PreTrainedModel",
+    "transformers.models.olmo3.modeling_olmo3.Olmo3PreTrainedModel",
     "transformers.models.olmoe.modeling_olmoe.OlmoePreTrainedModel",
     "transformers.models.qwen2.modeling_qwen2.Qwen2PreTrainedModel",
     "transformers.models.qwen2_moe.modeling_qwen2_moe.Qwen2MoePreTrainedModel",
     "transformers.models.qwen3.modeling_qwen3.Qwen3PreTrainedModel",
     "transformers.models.qwen3_moe.modeling_qwen3_moe.Qwen3MoePreTrainedModel",
+    "transformers.models.smollm3.modeling_smollm3.SmolLM3PreTrainedModel",
+    "transformers.models.stablelm.modeling_stablelm.StableLmPreTrainedModel",
 )
+NORMS = (
+    "input_layernorm",
+    "post_self_attn_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+    "post_mlp_layernorm",
+)
+"""Names of the norms of a block, in the order of their use; every family has some of them."""
 
 
 def describe(model: Any) -> Anatomy:
@@ -55,7 +80,7 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=(see_through(layer, "input_layernorm"), see_through(layer, "post_attention_layernorm")),
+        norms=tuple(see_through(layer, name) for name in NORMS if getattr(layer, name, None) is not None),
         linears=attention.linears + mlp.linears,
     )
 

@@ -197,6 +197,11 @@ def _targets(block: Block, names: Sequence[str]) -> list[tuple[Site, list[Span]]
                 found.append((site, [_all_outputs(site)]))
     attention = block.attention
     if attention is not None and attention.qkv is not None:
+        if attention.interleaved and {"q", "k", "v"} & set(names):
+            raise ModelError(
+                f"{attention.qkv.path} holds q, k and v head by head, so that none of them is a span of its own: use "
+                "targets=('linears',), which adapts the whole matrix"
+            )
         spans = _fused_spans(attention, names)
         if spans:
             found.append((attention.qkv, spans))

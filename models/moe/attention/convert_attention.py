@@ -17,6 +17,25 @@ from .layer import AttentionMoE
 # Shapes: N experts, R query heads and C key/value heads of an expert, H head size, D width.
 
 Model = TypeVar("Model", bound=nn.Module)
+LIKE_LLAMA = (
+    "dots1",
+    "gemma",
+    "granite",
+    "granitemoe",
+    "granitemoeshared",
+    "llama",
+    "mistral",
+    "mixtral",
+    "olmoe",
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_moe",
+)
+"""Families of transformers whose attention is projections, head norms, full rotation, scaled product and nothing else.
+
+Others look the same from outside, with the same names, and clip, cap, rotate a part or skip rotation in some layers.
+"""
 __all__ = ["AttentionMoE", "AttnMoEConfig", "attention_to_dense", "convert_attention"]
 
 
@@ -76,10 +95,10 @@ def _check(attention: Attention, config: AttnMoEConfig) -> None:
     path = attention.site.path
     if isinstance(module, AttentionMoE):
         raise ModelError(f"{path} is a mixture of attention experts already")
-    if not getattr(module, "is_causal", False) or not hasattr(module, "layer_idx") or attention.q is None:
+    if not _computes_as_llama(module):
         raise ModelError(
             f"{path} is of class {type(module).__name__}: attention experts need the causal attention of a Llama, "
-            "Mistral or Qwen decoder of transformers"
+            f"Mistral or Qwen decoder of transformers, or of another that computes the same ({', '.join(LIKE_LLAMA)})"
         )
     for site in attention.linears:
         if not is_linear(site.get()):
@@ -99,6 +118,12 @@ def _check(attention: Attention, config: AttnMoEConfig) -> None:
             f"num_experts={config.num_experts} cannot share out {heads} query heads in {groups} groups at {path}: use "
             f"one of {', '.join(map(str, fitting))}"
         )
+
+
+def _computes_as_llama(module: nn.Module) -> bool:
+    families = {f"transformers.models.{name}.modeling_{name}" for name in LIKE_LLAMA}
+    causal = getattr(module, "is_causal", False) and hasattr(module, "layer_idx")
+    return causal and any(cls.__module__ in families for cls in type(module).__mro__)
 
 
 @torch.no_grad()
