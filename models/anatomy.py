@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -174,6 +174,8 @@ class Attention:
 class Block:
     """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions.
 
+    `convs`: the convolutions of its main path, of any kernel size, in the order in which they act; those of a shortcut
+    and of squeeze-and-excitation are not among them.
     `post_norm`: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
     `branches`: where the block is x <- x + f(x) once per branch and nothing else, the children of `site` whose chain is
     f, such as (norm1, attn, ls1, drop_path1); these sites hold what the block calls, wrappers included.
@@ -185,6 +187,7 @@ class Block:
     mlp: MLP | None = None
     norms: tuple[Site, ...] = ()
     linears: tuple[Site, ...] = ()
+    convs: tuple[Site, ...] = ()
     post_norm: bool = False
     branches: tuple[tuple[Site, ...], ...] = ()
 
@@ -193,6 +196,7 @@ class Block:
 class Anatomy:
     """The whole model. `width` is the size of the final hidden state, `head` the task head or vocabulary projection.
 
+    `further_heads`: those whose outputs a model averages with that of `head` (a DeiT with a distillation token).
     `prefix_tokens`: where blocks see an image as a row of tokens, those before its patches (class token, registers).
     """
 
@@ -202,7 +206,15 @@ class Anatomy:
     embeddings: tuple[Site, ...] = ()
     final_norm: Site | None = None
     head: Site | None = None
+    further_heads: tuple[Site, ...] = ()
     prefix_tokens: int | None = None
+
+    @property
+    def heads(self) -> tuple[Site, ...]:
+        """All heads: what a task trains whatever else it trains. Empty for a model that ends with its features."""
+        if self.head is None:
+            return self.further_heads
+        return (self.head, *self.further_heads)
 
     def sites(self) -> Iterator[Site]:
         """Every site of the view."""
@@ -273,17 +285,17 @@ def see_through(parent: nn.Module, name: str) -> Site:
     return site
 
 
-def inner_sites(module: nn.Module, skip: nn.Module | None = None, path: str = "") -> Iterator[Site]:
+def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str = "") -> Iterator[Site]:
     """The sites of all modules below `module` with parameters of their own, seen through wrappers, in order.
 
-    `skip` and what lies below it are excluded. `path` is that of `module` in the model.
+    The modules in `skip` and what lies below them are excluded. `path` is that of `module` in the model.
     """
     for name, _ in module.named_children():
         site = Site(module, name, _joined(path, name))
         while isinstance(site.get(), Wrapper):
             site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
         inner = site.get()
-        if inner is not skip:
+        if not any(inner is skipped for skipped in skip):
             if inner._parameters:
                 yield site
             yield from inner_sites(inner, skip, site.path)

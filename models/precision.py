@@ -52,8 +52,8 @@ def half_frozen(model: nn.Module) -> nn.Module:
         embedding = site.get()
         if isinstance(embedding, nn.Module):  # the others are parameters, which are added to what is cast
             _cast_inputs(embedding)
-    if anatomy.head is not None:
-        _cast_inputs(anatomy.head.get())
+    for head in anatomy.heads:
+        _cast_inputs(head.get())
     return model
 
 

@@ -38,7 +38,7 @@ class AdapterSet:
     config: AdapterConfig
     name: str
     was_trainable: list[nn.Parameter]
-    head: Site | None
+    heads: tuple[Site, ...]
     merged: list[Wrapped] = field(default_factory=list)
 
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
@@ -58,8 +58,8 @@ class AdapterSet:
     def parameters(self) -> list[nn.Parameter]:
         """Everything that is trained: the adapters' parameters, then the head's."""
         found = dict.fromkeys(self._adapter_parameters())
-        if self.head is not None:
-            found |= dict.fromkeys(self.head.get().parameters())
+        for head in self.heads:
+            found |= dict.fromkeys(head.get().parameters())
         return list(found)
 
     def requires_grad_(self, flag: bool) -> AdapterSet:
@@ -123,9 +123,9 @@ class AdapterSet:
                 layer.load_state_dict(_below(place, state), strict=False)
         except RuntimeError as error:  # other shapes
             raise ModelError(f"these are not the adapters of this model: {error}") from error
-        if self.head is not None:
-            path = path_without_wrappers(self.model, self.head.path)
-            self.head.get().load_state_dict(_below(path, state))
+        for head in self.heads:
+            path = path_without_wrappers(self.model, head.path)
+            head.get().load_state_dict(_below(path, state))
 
     def enable(self) -> None:
         """Let the adapters act (they do after `attach`)."""
@@ -174,8 +174,8 @@ class AdapterSet:
             wrapper.match_mode()
         for layer in layers:
             layer.unmerge()
-        if self.head is not None:
-            self.head.get().requires_grad_(True)
+        for head in self.heads:
+            head.get().requires_grad_(True)
         self.merged = []
         register(self)
         return self.model
@@ -204,10 +204,11 @@ class AdapterSet:
         return list(found)
 
     def _head_state(self) -> dict[str, Tensor]:
-        if self.head is None:
-            return {}
-        path = path_without_wrappers(self.model, self.head.path)
-        return {f"{path}.{key}": value for key, value in self.head.get().state_dict().items()}
+        state: dict[str, Tensor] = {}
+        for head in self.heads:
+            path = path_without_wrappers(self.model, head.path)
+            state |= {f"{path}.{key}": value for key, value in head.get().state_dict().items()}
+        return state
 
     def _detach(self) -> list[Wrapped]:
         """Unwrap this set's layers; with the last set the model is as it was, but for the head. Gives what went."""
@@ -216,8 +217,9 @@ class AdapterSet:
         rest.pop(self.name)
         if rest:
             setattr(self.model, _ATTRIBUTE, rest)
-            if self.head is not None:
-                self.head.get().requires_grad_(any(other.head is not None for other in rest.values()))
+            still_trained = any(other.heads for other in rest.values())
+            for head in self.heads:
+                head.get().requires_grad_(still_trained)
             return gone
         delattr(self.model, _ATTRIBUTE)
         norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))

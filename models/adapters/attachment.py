@@ -16,7 +16,7 @@ from .wrapping import freeze_norms, path_without_wrappers
 def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:
     """Put adapters into `model`, in place, and freeze the rest of it.
 
-    The head stays trainable unless `config.train_head` is False, or it shares its weight with an embedding. Batch norms
+    The head (all of them, where a model has several) stays trainable unless `config.train_head` is False, or it shares its weight with an embedding. Batch norms
     are frozen with their running statistics. A model may carry several sets under different names: each acts inside
     those attached before it, and theirs stay as trainable as they were (but for those that `config.uses`).
 
@@ -42,10 +42,12 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
         layer.match_mode()
         site.replace(layer)
     freeze_norms(model)
-    head = anatomy.head if config.train_head and not _tied(anatomy) else None
-    if head is not None:
+    heads: tuple[Site, ...] = ()
+    if config.train_head:
+        heads = _trainable_heads(anatomy)
+    for head in heads:
         head.get().requires_grad_(True)
-    adapters = AdapterSet(model, config, name, was_trainable, head)
+    adapters = AdapterSet(model, config, name, was_trainable, heads)
     register(adapters)
     return adapters
 
@@ -79,13 +81,16 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
         taken.add(place)
 
 
-def _tied(anatomy: Anatomy) -> bool:
-    """Whether there is no head with weights of its own."""
-    if anatomy.head is None or not has_parameters(anatomy.head.get()):
-        return True
+def _trainable_heads(anatomy: Anatomy) -> tuple[Site, ...]:
+    """The heads with weights of their own."""
     embedded: set[int] = set()
     for site in anatomy.embeddings:
         place = site.get()
         parameters = [place] if isinstance(place, Tensor) else place.parameters()
         embedded |= {id(parameter) for parameter in parameters}
-    return any(id(parameter) in embedded for parameter in anatomy.head.get().parameters())
+    found: list[Site] = []
+    for head in anatomy.heads:
+        tied = any(id(parameter) in embedded for parameter in head.get().parameters())
+        if has_parameters(head.get()) and not tied:
+            found.append(head)
+    return tuple(found)

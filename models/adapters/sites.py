@@ -16,13 +16,13 @@ def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
 
     All of them if `config.blocks` is "all", else those from the first chosen block on.
     """
-    head = None if anatomy.head is None else anatomy.head.get()
+    heads = [head.get() for head in anatomy.heads]
     start = ""
     if config.blocks != "all":
         first = config.chosen(anatomy)[0]
         start = f"{first.site.path}."
     reached = False
-    for site in inner_sites(anatomy.model, head):
+    for site in inner_sites(anatomy.model, heads):
         reached = reached or site.path.startswith(start)
         if reached:
             yield site

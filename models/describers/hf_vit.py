@@ -1,28 +1,47 @@
-"""transformers: ViT."""
+"""transformers: ViT and DeiT, whose distillation token may have a head of its own."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, head_of, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, has_parameters, head_of, see_through
 from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
-SERVES = ("transformers.models.vit.modeling_vit.ViTPreTrainedModel",)
+SERVES = (
+    "transformers.models.deit.modeling_deit.DeiTPreTrainedModel",
+    "transformers.models.vit.modeling_vit.ViTPreTrainedModel",
+)
+_TWO_HEADS = ("cls_classifier", "distillation_classifier")
 _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy of a bare ViT or of one with a head."""
+    """The anatomy of a bare model, or of one with a head or, of a distilled DeiT, two."""
     body = model.base_model
+    prefix_tokens = 1
+    if hasattr(body.embeddings, "distillation_token"):
+        prefix_tokens = 2
+    head, further_heads = _heads(model, body)
     return Anatomy(
         model=model,
         blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
         width=body.config.hidden_size,
         embeddings=(see_through(body, "embeddings"),),
         final_norm=see_through(body, "layernorm"),
-        head=head_of(model, body),
-        prefix_tokens=1,
+        head=head,
+        further_heads=further_heads,
+        prefix_tokens=prefix_tokens,
     )
+
+
+def _heads(model: Any, body: nn.Module) -> tuple[Site | None, tuple[Site, ...]]:
+    """The head, and those whose outputs are averaged with its output."""
+    if not hasattr(model, _TWO_HEADS[0]):
+        return head_of(model, body), ()
+    heads = [see_through(model, name) for name in _TWO_HEADS if has_parameters(getattr(model, name))]
+    if not heads:
+        return None, ()
+    return heads[0], tuple(heads[1:])
 
 
 def _block(layers: nn.ModuleList, index: int) -> Block:

@@ -5,16 +5,21 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, has_parameters, see_through
 from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
 SERVES = ("timm.models.vision_transformer.VisionTransformer",)
+_TOKENS = ("cls_token", "dist_token", "reg_token", "pos_embed")
 _BRANCHES = (("norm1", "attn", "ls1", "drop_path1"), ("norm2", "mlp", "ls2", "drop_path2"))
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy of a classifier, or of a feature extractor without head."""
-    tokens = [name for name in ("cls_token", "reg_token", "pos_embed") if getattr(model, name) is not None]
+    """The anatomy of a classifier, or of a feature extractor without head; a distilled DeiT has two heads."""
+    tokens = [name for name in _TOKENS if getattr(model, name, None) is not None]
+    heads: list[Site] = []
+    for name in ("head", "head_dist"):
+        if hasattr(model, name) and has_parameters(getattr(model, name)):
+            heads.append(see_through(model, name))
     norm = "fc_norm" if isinstance(model.norm, nn.Identity) else "norm"
     return Anatomy(
         model=model,
@@ -22,7 +27,8 @@ def describe(model: Any) -> Anatomy:
         width=model.embed_dim,
         embeddings=(see_through(model, "patch_embed"), *(Site(model, name) for name in tokens)),
         final_norm=see_through(model, norm),
-        head=None if isinstance(model.head, nn.Identity) else see_through(model, "head"),
+        head=heads[0] if heads else None,
+        further_heads=tuple(heads[1:]),
         prefix_tokens=model.num_prefix_tokens,
     )
 

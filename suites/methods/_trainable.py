@@ -17,9 +17,10 @@ def only_head_trains(model: nn.Module, context: Context) -> nn.Module:
     """The model, frozen but for its head in a prediction task; a language model as it is."""
     if not context.target.generates:
         model.requires_grad_(False)
-        head = describe(model).head
-        assert head is not None, "a predictor has a head"
-        head.get().requires_grad_(True)
+        heads = describe(model).heads
+        assert heads, "a predictor has a head"
+        for head in heads:
+            head.get().requires_grad_(True)
     return model
 
 

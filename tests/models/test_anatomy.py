@@ -186,8 +186,8 @@ def test_inner_sites(name: str, build: Build) -> None:
     assert head is not None
     skipped = {id(module) for module in head.get().modules()}
     named = {n: m for n, m in model.named_modules() if m._parameters and n and id(m) not in skipped}
-    sites = list(inner_sites(model, head.get()))
+    sites = list(inner_sites(model, (head.get(),)))
     assert {site.path: site.get() for site in sites} == named
     sites[3].replace(Wrapper(sites[3].get()))
-    again = list(inner_sites(model, head.get()))
+    again = list(inner_sites(model, (head.get(),)))
     assert [site.get() for site in again] == [*named.values()] and again[3].path == f"{sites[3].path}.base_layer"

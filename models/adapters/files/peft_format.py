@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,11 +113,12 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
         tensors |= {f"{path}.lora_A.weight": down, f"{path}.lora_B.weight": up}
         scales[path] = (len(down), layer.scaling * len(down))
         dropout = layer.dropout.p
-    head = None
-    if adapters.head is not None:
-        head = path_without_wrappers(adapters.model, adapters.head.path)
-        tensors |= {f"{head}.{key}": value for key, value in adapters.head.get().state_dict().items()}
-    config = _config(scales, head) | {"base_model_name_or_path": base_model_name, "lora_dropout": dropout}
+    heads: list[str] = []
+    for site in adapters.heads:
+        head = path_without_wrappers(adapters.model, site.path)
+        heads.append(head)
+        tensors |= {f"{head}.{key}": value for key, value in site.get().state_dict().items()}
+    config = _config(scales, heads) | {"base_model_name_or_path": base_model_name, "lora_dropout": dropout}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, Tensor] = {}
@@ -171,15 +172,16 @@ def _factors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]
 
 def _check_head(model: nn.Module, rest: Mapping[str, Tensor], folder: str | Path) -> None:
     """In addition to LoRA there may be nothing but the head."""
-    site = describe(model).head
-    head = None if site is None else path_without_wrappers(model, site.path)
+    heads = [path_without_wrappers(model, site.path) for site in describe(model).heads]
+    prefixes = tuple(f"{head}." for head in heads)
     foreign: set[str] = set()
     for key in rest:
-        if head is None or not key.startswith(f"{head}."):
+        if not key.startswith(prefixes):
             foreign.add(key.rpartition(".")[0])
     if foreign:
         names = ", ".join(sorted(foreign))
-        raise ModelError(f"{folder} holds {names}: in addition to LoRA only the head ({head}) can be loaded")
+        known = ", ".join(heads) or "None"
+        raise ModelError(f"{folder} holds {names}: in addition to LoRA only the head ({known}) can be loaded")
 
 
 def _check_shapes(adapters: AdapterSet, state: Mapping[str, Tensor]) -> None:
@@ -222,7 +224,7 @@ def _one_pair(layer: LoRALayer) -> tuple[Tensor, Tensor]:
     return torch.cat(downs), joined
 
 
-def _config(scales: Mapping[str, tuple[int, float]], head: str | None) -> dict[str, Any]:
+def _config(scales: Mapping[str, tuple[int, float]], heads: Sequence[str]) -> dict[str, Any]:
     """The most common rank and alpha, and patterns for the others."""
     (r, alpha), _ = Counter(scales.values()).most_common(1)[0]
     return {
@@ -234,7 +236,7 @@ def _config(scales: Mapping[str, tuple[int, float]], head: str | None) -> dict[s
         "rank_pattern": {path: rank for path, (rank, _) in scales.items() if rank != r},
         "alpha_pattern": {path: _number(a) for path, (_, a) in scales.items() if a != alpha},
         "target_modules": list(scales),
-        "modules_to_save": None if head is None else [head],
+        "modules_to_save": list(heads) or None,
         "bias": "none",
         "fan_in_fan_out": False,
         "init_lora_weights": True,

@@ -87,7 +87,7 @@ def size_report(adapters: AdapterSet) -> SizeReport:
     """The sizes of a set."""
     tensors, _ = _pack(adapters.state_dict())
     everything = _bytes(tensors)
-    head = 0 if adapters.head is None else _bytes(adapters.head.get().state_dict())
+    head = sum(_bytes(site.get().state_dict()) for site in adapters.heads)
     packed = 0
     unpruned = 0
     for layer in adapters.prunable().values():

@@ -203,7 +203,7 @@ def test_tied_head_stays_frozen(build: Build) -> None:
     model = build("llama")
     model.lm_head.weight = model.model.embed_tokens.weight
     adapters = attach(model, LoRAConfig())
-    assert adapters.head is None and not model.lm_head.weight.requires_grad
+    assert adapters.heads == () and not model.lm_head.weight.requires_grad
 
 
 def test_head_can_be_frozen(build: Build) -> None:
