@@ -16,9 +16,10 @@ from .wrapping import freeze_norms, path_without_wrappers
 def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:
     """Put adapters into `model`, in place, and freeze the rest of it.
 
-    The head (all of them, where a model has several) stays trainable unless `config.train_head` is False, or it shares its weight with an embedding. Batch norms
-    are frozen with their running statistics. A model may carry several sets under different names: each acts inside
-    those attached before it, and theirs stay as trainable as they were (but for those that `config.uses`).
+    The head (all of them, where a model has several) stays trainable unless `config.train_head` is False, or it shares
+    its weight with an embedding. Batch norms are frozen with their running statistics. A model may carry several sets
+    under different names: each acts inside those attached before it, and theirs stay as trainable as they were (but for
+    those that `config.uses`).
 
     Raises `ModelError`, and leaves the model untouched, when it carries adapters of this name already, or has no place
     for these.

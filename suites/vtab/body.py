@@ -59,13 +59,18 @@ class VisionBody(FeatureExtractor):
         return inputs
 
     def stages(self) -> Sequence[Callable[[Any], Any]]:
-        """Stem, blocks and pooling of an EfficientNet or a plain ViT; any other network is one stage."""
+        """Stem, blocks and pooling of an EfficientNet, a MobileNet or a plain ViT; any other network is one stage."""
+        from timm.models import EfficientNet, MobileNetV3, VisionTransformer
+
         network = self.network
-        if hasattr(network, "conv_stem"):
-            blocks = (block for group in network.blocks for block in group)
-            return (_chain(network.conv_stem, network.bn1), *blocks, _chain(network.conv_head, network.bn2), self._pool)
-        if hasattr(network, "patch_embed") and hasattr(network, "_pos_embed"):
+        features = type(network).forward_features
+        if features is VisionTransformer.forward_features:
             return (self._embed, *network.blocks, network.norm, self._pool)
+        if features is EfficientNet.forward_features:
+            stem = _chain(network.conv_stem, network.bn1)
+            return (stem, *_units(network), _chain(network.conv_head, network.bn2), self._pool)
+        if features is MobileNetV3.forward_features:
+            return (_chain(network.conv_stem, network.bn1), *_units(network), self._pool)
         return (network,)
 
     def _embed(self, inputs: Tensor) -> Tensor:
@@ -99,6 +104,14 @@ class LazyImages(Sequence[Tensor]):
         if isinstance(index, slice):
             return LazyImages(self.body, self.raw[index])
         return self.body._resized(self.raw[index][None])[0]
+
+
+def _units(network: Any) -> list[nn.Module]:
+    """The residual units of all stages of a CNN."""
+    units: list[nn.Module] = []
+    for stage in network.blocks:
+        units.extend(stage)
+    return units
 
 
 def _chain(*modules: nn.Module) -> Callable[[Any], Any]:

@@ -1,4 +1,8 @@
-"""Any timm network: timm:NAME with random weights, timm:NAME@FILE with weights from a safetensors file"""
+"""Any timm network: timm:NAME with random weights, timm:NAME@FILE with those of a safetensors file
+
+timm:NAME:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the network's own: position
+embeddings are interpolated.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from ..body import VisionBody
+from ..efficientnet import image_size
 
 SOURCES = ()
 DESCRIBERS = ("timm_*",)
@@ -16,10 +21,14 @@ NEEDS_ARGUMENT = True
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
-    """The network at its own image size. Raises ValueError for an unknown name or a file that does not fit."""
+    """The network at its own image size, or the given one.
+
+    Raises ValueError for an unknown name, a file that does not fit and a size that the network cannot have.
+    """
     if not argument:
         raise ValueError("backbone 'timm' needs a network: write timm:NAME, for instance timm:vit_small_patch16_224")
-    name, _, file = argument.partition("@")
+    network_and_size, _, file = argument.partition("@")
+    name, _, size = network_and_size.partition(":")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.partition('.')[0][:12]}*")[:3]
         raise ValueError(f"unknown timm network {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
@@ -29,15 +38,32 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     if file:
         _read(network, Path(file))
     network.reset_classifier(0)
-    return VisionBody(network)
+    if not size:
+        return VisionBody(network)
+    pixels = image_size(size)
+    _resize(network, name, pixels)
+    return VisionBody(network, pixels)
+
+
+def _resize(network: Any, name: str, pixels: int) -> None:
+    """Make a network with embedded positions or windows ready for another image size; a CNN takes any size."""
+    if hasattr(network, "set_input_size"):
+        network.set_input_size(img_size=(pixels, pixels))
+    elif network.pretrained_cfg.get("fixed_input_size"):
+        own = network.pretrained_cfg["input_size"][-1]
+        raise ValueError(
+            f"timm:{name} is made for {own} pixels and cannot be resized: write timm:{name} without a size"
+        )
 
 
 def _read(network: Any, file: Path) -> None:
     """Load weights; a file without the head, or with one of other size, is welcome, since the head goes."""
     if not file.is_file():
         raise ValueError(f"no file {file}: write timm:NAME@FILE with a safetensors file")
-    classifier = network.get_classifier()
-    ours = [name for name, module in network.named_modules() if module is classifier]
+    classifiers = network.get_classifier()
+    if not isinstance(classifiers, tuple):  # a distilled DeiT has two
+        classifiers = (classifiers,)
+    ours = [name for name, module in network.named_modules() if module in classifiers]
     head = tuple(f"{name}." for name in ours)
     state = {key: value for key, value in load_file(file).items() if not key.startswith(head)}
     expected = {key: value for key, value in network.state_dict().items() if not key.startswith(head)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import timm
 import torch
+import transformers
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import AdapterSet, attach
@@ -308,3 +309,45 @@ def test_refusals(build: Build) -> None:
         attach(model, LoRAConfig())
     with pytest.raises(ValueError, match="missing"):
         adapters.load_state_dict({})
+
+
+def distilled(library: str) -> nn.Module:
+    """A tiny DeiT whose prediction is the mean of two heads."""
+    if library == "timm":
+        return timm.create_model(
+            "deit_tiny_distilled_patch16_224", img_size=32, embed_dim=32, depth=1, num_heads=4, num_classes=3
+        )
+    config = transformers.DeiTConfig(
+        hidden_size=32,
+        intermediate_size=50,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=16,
+        num_labels=3,
+    )
+    return transformers.DeiTForImageClassificationWithTeacher(config)
+
+
+@pytest.mark.parametrize("library", ["timm", "transformers"])
+def test_all_heads_whose_mean_is_the_prediction_train(library: str, run: Callable) -> None:
+    model = distilled(library).eval()
+    batch = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    adapters = attach(model, LoRAConfig(r=2))
+    heads = [site.path for site in describe(model).heads]
+    assert len(heads) == 2
+    assert adapters.count(head=True) - adapters.count() == 2 * (32 * 3 + 3)
+    before = copy.deepcopy(adapters.state_dict())
+    optimizer = torch.optim.SGD(adapters.parameters(), lr=1.0)
+    out = model(batch)
+    (out if isinstance(out, Tensor) else out.logits).square().sum().backward()
+    optimizer.step()
+    after = adapters.state_dict()
+    for head in heads:
+        assert not torch.equal(after[f"{head}.weight"], before[f"{head}.weight"]), f"{head} is frozen"
+    trained = run(model, batch)
+    adapters.load_state_dict(before)
+    assert not torch.equal(run(model, batch), trained)
+    adapters.load_state_dict(after)
+    adapters.remove()
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -50,3 +50,12 @@ def test_a_gated_ffn() -> None:
     x = torch.randn(2, 3, mlp.width)
     hidden = mlp.activation(mlp.gate.get()(x)) * mlp.up.get()(x)
     torch.testing.assert_close(mlp.down.get()(hidden), mlp.site.get()(x))
+
+
+def test_both_heads_of_a_distilled_deit() -> None:
+    model = timm.create_model("deit_tiny_distilled_patch16_224", **SMALL)
+    anatomy = describe(model.eval())
+    assert [site.path for site in anatomy.heads] == ["head", "head_dist"] and anatomy.prefix_tokens == 2
+    assert "dist_token" in [site.path for site in anatomy.embeddings]
+    model.reset_classifier(0)
+    assert describe(model).heads == ()

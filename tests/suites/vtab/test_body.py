@@ -68,6 +68,25 @@ def test_stages_make_up_the_network(name: str) -> None:
     assert torch.equal(features, expected) and features.shape == (2, body.width)
 
 
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("mobilenetv3_small_050", 14),
+        ("ghostnet_050", 1),
+        ("deit_tiny_distilled_patch16_224", 15),
+        ("eva02_tiny_patch14_224", 1),
+        ("swin_tiny_patch4_window7_224", 1),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # timm's interpolation of Swin's biases
+def test_stages_at_another_image_size(name: str, stages: int) -> None:
+    body = timm_backbone.load(generator(), f"{name}:56").eval()
+    assert body.size == 56 and len(body.stages()) == stages
+    inputs = body.collate(list(body.encode(np.zeros((2, 8, 8, 3), np.uint8))))
+    with torch.no_grad():
+        assert torch.equal(body(inputs), body.network(inputs)) and body(inputs).shape == (2, body.width)
+
+
 def test_anatomy_is_seen_through_the_body(convnet: VisionBody) -> None:
     anatomy = describe(convnet)
     assert len(anatomy.blocks) == 16 and anatomy.head is None
@@ -98,8 +117,19 @@ def test_timm_weights_from_a_file(tmp_path: Path) -> None:
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     body = timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w.safetensors'}")
     assert torch.equal(body.network.blocks[3].mlp.fc1.weight, model.blocks[3].mlp.fc1.weight)
+    small = timm_backbone.load(generator(), f"vit_tiny_patch16_224:64@{tmp_path / 'w.safetensors'}")
+    assert small.size == 64 and small.network.pos_embed.shape == (1, 4 * 4 + 1, 192)
+    assert torch.equal(small.network.blocks[3].mlp.fc1.weight, model.blocks[3].mlp.fc1.weight)
     with pytest.raises(ValueError, match="does not fit"):
         timm_backbone.load(generator(), f"resnet18@{tmp_path / 'w.safetensors'}")
+
+
+def test_the_file_of_a_distilled_network_may_have_other_heads(tmp_path: Path) -> None:
+    model = timm_library.create_model("deit_tiny_distilled_patch16_224", num_classes=7)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    body = timm_backbone.load(generator(), f"deit_tiny_distilled_patch16_224@{tmp_path / 'w.safetensors'}")
+    assert torch.equal(body.network.dist_token, model.dist_token)
+    assert describe(body).heads == (), "no random head_dist stays behind"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +138,8 @@ def test_timm_weights_from_a_file(tmp_path: Path) -> None:
         (None, "write timm:NAME"),
         ("vit_tiny_patch16_225", "near: vit_tiny"),
         ("resnet18@nothing.safetensors", "no file"),
+        ("resnet18:16", "whole number from 32"),
+        ("crossvit_tiny_240:64", "made for 240 pixels"),
     ],
 )
 def test_bad_timm_arguments(argument: str | None, message: str) -> None:
