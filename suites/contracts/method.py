@@ -44,6 +44,10 @@ class Method(ABC):
         """Why this method cannot run there (shown as "n/a: reason"), or None if it can."""
         return None
 
+    def backbones(self) -> tuple[str, ...]:
+        """Further backbones of the suite that this method loads, by `name[:argument]` (a teacher)."""
+        return ()
+
     @abstractmethod
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Turn the freshly loaded `backbone` (the method may change it in place) into the model to be measured."""

@@ -28,7 +28,10 @@ class ReuseChoice(enum.StrEnum):
 
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, full, ... or a YAML file of yours.")]
 SuiteOption = Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite (may be repeated).")]
-MethodOption = Annotated[list[str] | None, typer.Option("--method", "-m", help="Only this row, or one more method.")]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", help="Only this row, or one more method or chain (`first+second`)."),
+]
 TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task, or one more.")]
 BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", "-b", help="This backbone, `name[:argument]`.")]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
@@ -128,13 +131,10 @@ def prepare(context: typer.Context, profile: ProfileOption = "quick", suite: Sui
     """Download and verify everything that a profile needs."""
     from sparsebench.data.sources import prepare as prepare_sources
 
-    from .identity.weights import fetch_from_hub
-    from .planning.plan import expand
-    from .planning.profile import backbones
+    from .planning.plan import expand_fetched
 
     selected = _selected(profile, _only(context, suite))
-    fetch_from_hub(backbones(selected))
-    cells = expand(selected)
+    cells = expand_fetched(selected)
     names = sorted({name for cell in cells for name in cell.sources})
     prepare_sources(names, typer.echo)
 

@@ -1,6 +1,5 @@
 """A whole run: plan, run what is missing, say how it went."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -24,19 +23,19 @@ from .execution.locks import sole_run
 from .execution.pool import Options, run_cells
 from .execution.progress import Display
 from .identity.cell import Cell
-from .identity.weights import fetch_from_hub
 from .planning.durations import Durations, clock
-from .planning.plan import Reuse, compare, expand, to_run
-from .planning.profile import Profile, backbones
+from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
+from .planning.profile import Profile
 
 PLAN_FILE = "plan.json"
 
 
 def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
-    with contextlib.suppress(DataError):  # the cells of a backbone that cannot be fetched will say so
-        fetch_from_hub(backbones(profile))
-    cells = expand(profile)
+    try:
+        cells = expand_fetched(profile)
+    except DataError:  # the cells of a backbone that cannot be fetched will say so
+        cells = expand(profile)
     store = Store(folder).create()
     with sole_run(folder):
         store.sweep()

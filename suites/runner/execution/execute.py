@@ -16,7 +16,7 @@ from sparsebench.reports.store import Store
 from ...contracts.method import NotApplicable
 from ...contracts.task import Outcome
 from ..discovery.loading import backbone_loader, load_method, load_task
-from ..discovery.registry import Entry
+from ..discovery.registry import Entry, find
 from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import roots, source_tree
 from .environment import environment
@@ -68,23 +68,26 @@ def now() -> str:
 
 
 def _run(cell: Cell) -> Outcome:
-    method_entry, task_entry, backbone_entry = entries = cell_entries(cell.info)
-    method = load_method(method_entry, cell.info.config)
-    load = backbone_loader(backbone_entry, cell.info.backbone)
+    info = cell.info
+    chain = [load_method(find("method", link.method), link.config) for link in info.links]
+    task = load_task(find("task", info.task, info.suite))
+    names = (info.backbone, *info.further_backbones)
+    loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
     with used_describers() as used:
-        outcome = score(cell.info, method, load_task(task_entry), load, cell.device)
-    _check_describers(used, entries)
+        outcome = score(info, chain, task, loaders, cell.device)
+    _check_describers(used, cell_entries(info))
     return outcome
 
 
-def _check_describers(used: set[str], entries: tuple[Entry, Entry, Entry]) -> None:
+def _check_describers(used: set[str], entries: tuple[Entry, ...]) -> None:
     """A describer that the code hash does not cover would make the record outlive changes of that describer."""
     tree = source_tree()
     covered = {module.name for module in tree.closure(roots(entries, tree))}
+    files = [entry.path.name for entry in entries if entry.kind == "backbone"]
     for name in sorted(used - covered):
         raise UncoveredCodeError(
             f"the describer {name} was used, which the hash of this cell's code does not cover: "
-            f"name it in DESCRIBERS in {entries[2].path.name}"
+            f"name it in DESCRIBERS in {' or '.join(files)}"
         )
 
 

@@ -1,10 +1,11 @@
-"""The score of a cell from its method, its task and its backbone.
+"""The score of a cell from its methods, its task and its backbones.
 
 The code hash of every cell covers this file: the seeds of the global generators, the context, the device. Records,
 errors and time limits stand around a score and are elsewhere, so that a change there makes no record stale.
 """
 
 import random
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from ...contracts.seeds import derive_seed
 from ...contracts.task import LoadBackbone, Outcome, Task
 
 
-def score(info: CellInfo, method: Method, task: Task, load_backbone: LoadBackbone, device: str) -> Outcome:
-    """Run one cell on a kind of device."""
+def score(
+    info: CellInfo, chain: Sequence[Method], task: Task, loaders: Mapping[str, LoadBackbone], device: str
+) -> Outcome:
+    """Run one cell on a kind of device. `loaders` has the loader of each backbone by its name."""
     seed = global_seed(info)
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -34,7 +37,8 @@ def score(info: CellInfo, method: Method, task: Task, load_backbone: LoadBackbon
         dtype=getattr(torch, info.dtype),
         device=torch.device(device),
     )
-    return task.run(method, load_backbone, context)
+    (method,) = chain
+    return task.run(method, loaders[info.backbone], context)
 
 
 def global_seed(info: CellInfo) -> int:

@@ -1,10 +1,10 @@
-"""The unit of work: a method on a task with a backbone and a seed, identified by what it is and what it runs."""
+"""The unit of work: a chain of methods on a task with a backbone and a seed, identified by what it is and runs."""
 
 import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,8 @@ class Cell:
     def title(self) -> str:
         """One line for people."""
         info = self.info
-        return f"{info.suite}/{info.task} {info.label} on {info.backbone} seed {info.seed}"
+        backbones = " with ".join([info.backbone, *info.further_backbones])
+        return f"{info.suite}/{info.task} {info.label} on {backbones} seed {info.seed}"
 
 
 def digest(content: Any) -> str:
@@ -50,11 +51,24 @@ def record_id(key: str, code: str) -> str:
     return digest([key, code])
 
 
+ADDED_FIELDS = ("then", "further_backbones", "train")
+"""Fields that came later: where they are empty, the key is the one that it was before."""
+
+
 def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
-    """Identity of the work: everything in `info` but the label, and the checksums of data and weights."""
+    """Identity of the work: everything in `info` but the label, and the checksums of data and weights.
+
+    A chain counts with every link in its order, a further backbone (a teacher) with its weights.
+    """
     content = dataclasses.asdict(info)
     del content["label"], content["group"]
-    return digest([content, {name: fingerprint(name) for name in sources}, _weights(info.suite, info.backbone)])
+    for name in ADDED_FIELDS:
+        if not content[name]:
+            del content[name]
+    parts = [content, {name: fingerprint(name) for name in sources}, _weights(info.suite, info.backbone)]
+    if info.further_backbones:
+        parts.append({name: _weights(info.suite, name) for name in info.further_backbones})
+    return digest(parts)
 
 
 @functools.cache
@@ -62,12 +76,27 @@ def _weights(suite: str, backbone: str) -> Mapping[str, str]:
     return weights_identity(find("backbone", backbone, suite), backbone)
 
 
-def cell_entries(info: CellInfo) -> tuple[Entry, Entry, Entry]:
-    """The method, the task and the backbone of a cell."""
-    return find("method", info.method), find("task", info.task, info.suite), find("backbone", info.backbone, info.suite)
+def forget_weights() -> None:
+    """Look at all weights again, since some have come in the meantime."""
+    _weights.cache_clear()
 
 
-def entry_sources(entries: tuple[Entry, Entry, Entry]) -> tuple[str, ...]:
+def cell_entries(info: CellInfo) -> tuple[Entry, ...]:
+    """The methods of a cell, its task, its backbone and the further ones: all that its code hash covers."""
+    methods = [find("method", link.method) for link in info.links]
+    backbones = [find("backbone", name, info.suite) for name in (info.backbone, *info.further_backbones)]
+    return *methods, find("task", info.task, info.suite), *backbones
+
+
+def entry_sources(entries: Iterable[Entry]) -> tuple[str, ...]:
     """The data sources that a cell of these entries reads."""
-    _, task, backbone = entries
-    return tuple(sorted({*task.sources, *backbone.sources}))
+    found: set[str] = set()
+    for entry in entries:
+        found |= set(entry.sources)
+    return tuple(sorted(found))
+
+
+def further_backbones(cells: Iterable[Cell]) -> list[tuple[Entry, str]]:
+    """The further backbones of cells, each with its entry. Raises `UsageError` for an unknown one."""
+    names = {(cell.info.suite, name) for cell in cells for name in cell.info.further_backbones}
+    return [(find("backbone", name, owner), name) for owner, name in sorted(names)]

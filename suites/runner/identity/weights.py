@@ -37,12 +37,18 @@ def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:
     return {name: sha256_of(path) for name, path in files.items()}
 
 
-def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> None:
-    """Fetch the hub names that are not on this machine, so that their commits are known. Raises `DataError`."""
+def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> bool:
+    """Fetch the hub names that are not on this machine, so that their commits are known; whether there were any.
+
+    Raises `DataError`.
+    """
+    fetched = False
     for entry, backbone in backbones:
         argument = backbone.partition(":")[2]
         if not weight_files(backbone) and _is_on_hub(entry, backbone) and hub.commit(argument) is None:
             hub.fetch(argument)
+            fetched = True
+    return fetched
 
 
 def _is_on_hub(entry: Entry, backbone: str) -> bool:

@@ -1,16 +1,20 @@
 """From a profile to cells, by importing the methods and tasks that it names (and torch with them)."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.record import CellInfo, Link
 
+from ...contracts.method import Method
+from ...contracts.task import Task
+from ...contracts.traits import Backbone
 from ..discovery.loading import budget_fields, load_budget, load_method, load_task
 from ..discovery.registry import find, suite
-from ..identity.cell import Cell, cell_key, entry_sources
+from ..identity.cell import Cell, cell_entries, cell_key, entry_sources
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, installed
-from .profile import Profile, Row, SuitePlan, TaskRow
+from .profile import Profile, SuitePlan
+from .rows import Row, TaskRow
 
 
 def cells_of(profile: Profile) -> Iterator[Cell]:
@@ -30,44 +34,64 @@ def _by_seed(plan: SuitePlan, row: Row, backbone: str) -> Iterator[Cell]:
 
 
 def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Iterator[Cell]:
-    about = suite(plan.suite)
-    entries = (
-        find("method", row.name),
-        find("task", task_row.name, plan.suite),
-        find("backbone", backbone, plan.suite),
-    )
-    method = load_method(entries[0], row.config)
-    task = load_task(entries[1])
-    known = entries[2].backbone(backbone)
-    reason = method.unsupported(type(task), known) or task.unsupported(known)
+    chain = [load_method(find("method", link.method), link.config) for link in row.chain]
+    task = load_task(find("task", task_row.name, plan.suite))
+    info = _info(plan, row, backbone, task_row, chain, task)
+    entries = cell_entries(info)
     sources = entry_sources(entries)
-    versions = {name: installed(name) for name in about.libraries}
+    versions = {name: installed(name) for name in suite(plan.suite).libraries}
     code = code_hash(entries, versions, device_kind())
-    several = method.stochastic or task.draws or entries[2].constant("RANDOM_WEIGHTS", False)
+    reason = _reason(row, chain, task, find("backbone", backbone, plan.suite).backbone(backbone))
+    drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry in entries if entry.kind == "backbone")
     seeds = 1
-    if several and not reason:
+    if not reason and (task.draws or drawn or any(method.stochastic for method in chain)):
         seeds = task_row.seeds or plan.seeds
     for seed in range(seeds):
-        info = CellInfo(
-            suite=plan.suite,
-            suite_version=about.version,
-            task=task_row.name,
-            task_version=task.version,
-            group=task.group,
-            method=row.name,
-            label=row.label,
-            config=dataclasses.asdict(method),
-            backbone=backbone,
-            seed=seed,
-            budget=budget_fields(load_budget(plan.budget, task_row.budget)),
-            dtype=plan.dtype,
-        )
+        numbered = dataclasses.replace(info, seed=seed)
         yield Cell(
-            info=info,
-            key=cell_key(info, sources),
+            info=numbered,
+            key=cell_key(numbered, sources),
             code=code,
             device=device_kind(),
             timeout=plan.timeout,
             sources=sources,
             reason=reason,
         )
+
+
+def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, chain: Sequence[Method], task: Task) -> CellInfo:
+    first, *then = [
+        Link(method=link.method, config=dataclasses.asdict(method))
+        for link, method in zip(row.chain, chain, strict=True)
+    ]
+    further: dict[str, None] = {}
+    for method in chain:
+        further |= dict.fromkeys(method.backbones())
+    return CellInfo(
+        suite=plan.suite,
+        suite_version=suite(plan.suite).version,
+        task=task_row.name,
+        task_version=task.version,
+        group=task.group,
+        method=first.method,
+        label=row.label,
+        config=first.config,
+        backbone=backbone,
+        seed=0,
+        budget=budget_fields(load_budget(plan.budget, task_row.budget)),
+        dtype=plan.dtype,
+        then=then,
+        further_backbones=list(further),
+        train=row.train,
+    )
+
+
+def _reason(row: Row, chain: Sequence[Method], task: Task, backbone: Backbone) -> str | None:
+    """Why the row cannot run there; of a chain, with the link that cannot."""
+    for link, method in zip(row.chain, chain, strict=True):
+        reason = method.unsupported(type(task), backbone)
+        if reason is not None and len(chain) > 1:
+            return f"{link.method}: {reason}"
+        if reason is not None:
+            return reason
+    return task.unsupported(backbone)

@@ -7,9 +7,10 @@ from typing import Literal
 
 from sparsebench.reports.record import Record
 
-from ..identity.cell import Cell
+from ..identity.cell import Cell, forget_weights, further_backbones
+from ..identity.weights import fetch_from_hub
 from .plan_cache import remembered
-from .profile import Profile
+from .profile import Profile, backbones
 
 State = Literal["done", "missing", "stale", "failed", "n/a"]
 Reuse = Literal["missing", "always", "never", "only"]
@@ -24,6 +25,19 @@ def _expand(profile: Profile) -> Iterator[Cell]:
     from .expansion import cells_of
 
     return cells_of(profile)
+
+
+def expand_fetched(profile: Profile) -> list[Cell]:
+    """All cells, with every backbone that a hub has fetched first. Raises `UsageError` and `DataError`.
+
+    Which teachers there are is only known from the cells: where one comes, the cells are made again with its commit.
+    """
+    fetch_from_hub(backbones(profile))
+    cells = expand(profile)
+    if fetch_from_hub(further_backbones(cells)):
+        forget_weights()
+        cells = expand(profile)
+    return cells
 
 
 @dataclass(frozen=True)

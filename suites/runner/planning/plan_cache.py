@@ -10,17 +10,17 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from sparsebench.data.cache import cache_root
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
 from ..discovery.registry import suite
-from ..identity.cell import Cell, digest
+from ..identity.cell import Cell, digest, further_backbones
 from ..identity.device import device_kind
 from ..identity.fingerprint import installed
 from ..identity.weights import weight_files, weights_identity
@@ -36,36 +36,48 @@ SETTLED_SECONDS = 2.0
 def remembered(profile: Profile, expand: Callable[[Profile], Iterable[Cell]]) -> list[Cell]:
     """The cells of a profile: those of the last plan if nothing changed, else what `expand` gives, which is kept."""
     plugins = _plugins()
-    files = {path: path.stat() for path in _files(profile, plugins)}
-    state = digest([_settings(profile, plugins), [_stamp(path, stat) for path, stat in files.items()]])
+    files = {path: path.stat() for path in _files(plugins)}
+    shared = digest([_settings(profile, plugins), _stamps(files)])
     path = cache_root() / "plans" / f"{digest([str(HOME), repr(profile)])}.json"
-    found = _read(path, state)
+    found = _read(path, profile, shared)
     if found is None:
         text = json.dumps([dataclasses.asdict(cell) for cell in expand(profile)])
-        if max(stat.st_ctime for stat in files.values()) < _process_start() - SETTLED_SECONDS:
-            _write(path, state, text)
         found = _cells(text)
+        files |= _weight_files(profile, found)
+        if max(stat.st_ctime for stat in files.values()) < _process_start() - SETTLED_SECONDS:
+            _write(path, shared, _weights(profile, found), text)
     return found
 
 
 def _settings(profile: Profile, plugins: Iterable[EntryPoint]) -> list[Any]:
-    """All that cells depend on but the content of files."""
+    """All that cells depend on but files and weights."""
     libraries = sorted({name for plan in profile.plans for name in suite(plan.suite).libraries})
     variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("SPARSEBENCH_"))
     named = sorted((point.group, point.name, point.value) for point in plugins)
-    commits = [weights_identity(entry, name) for entry, name in backbones(profile) if not weight_files(name)]
-    return [sys.version, device_kind(), [installed(name) for name in libraries], variables, named, commits]
+    return [sys.version, device_kind(), [installed(name) for name in libraries], variables, named]
 
 
-def _files(profile: Profile, plugins: Iterable[EntryPoint]) -> Iterator[Path]:
-    """Our own files, those of plug-ins, and the weights that backbones name."""
+def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:
+    """Our own files and those of plug-ins."""
     for folder in FOLDERS:
         yield from (path for path in files_below(HOME / folder) if RESULTS not in path.parents)
     for top in sorted({point.value.partition(".")[0] for point in plugins}):
         for place in places(top):
             yield from files_below(place) if place.is_dir() else [place.with_suffix(".py")]
-    for _, name in backbones(profile):
-        yield from weight_files(name).values()
+
+
+def _weights(profile: Profile, cells: Iterable[Cell]) -> str:
+    """The state of the weights that the backbones name, those of teachers too: files, or commits of a hub."""
+    pairs = [*backbones(profile), *further_backbones(cells)]
+    commits = [weights_identity(entry, name) for entry, name in pairs if not weight_files(name)]
+    return digest([commits, _stamps(_weight_files(profile, cells))])
+
+
+def _weight_files(profile: Profile, cells: Iterable[Cell]) -> dict[Path, os.stat_result]:
+    found = {}
+    for _, name in [*backbones(profile), *further_backbones(cells)]:
+        found |= {path: path.stat() for path in weight_files(name).values()}
+    return found
 
 
 def _plugins() -> list[EntryPoint]:
@@ -75,8 +87,8 @@ def _plugins() -> list[EntryPoint]:
     return found
 
 
-def _stamp(path: Path, stat: os.stat_result) -> list[Any]:
-    return [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+def _stamps(files: Mapping[Path, os.stat_result]) -> list[list[Any]]:
+    return [[str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in files.items()]
 
 
 def _process_start() -> float:
@@ -86,19 +98,20 @@ def _process_start() -> float:
     return psutil.Process().create_time()
 
 
-def _read(path: Path, state: str) -> list[Cell] | None:
+def _read(path: Path, profile: Profile, shared: str) -> list[Cell] | None:
     """The cells that a file holds for this state; None if it holds others, or is broken."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["state"] == state and content["check"] == digest(content["cells"]):
-            return _cells(content["cells"])
-        return None
+        if content["shared"] != shared or content["check"] != digest(content["cells"]):
+            return None
+        cells = _cells(content["cells"])
+        return cells if content["weights"] == _weights(profile, cells) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(path: Path, state: str, cells: str) -> None:
-    content = json.dumps({"state": state, "check": digest(cells), "cells": cells})
+def _write(path: Path, shared: str, weights: str, cells: str) -> None:
+    content = json.dumps({"shared": shared, "weights": weights, "check": digest(cells), "cells": cells})
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):  # a plan needs no cache: where it cannot be kept, the next one takes longer
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +122,9 @@ def _write(path: Path, state: str, cells: str) -> None:
 def _cells(text: str) -> list[Cell]:
     found = []
     for fields in json.loads(text):
-        info = CellInfo(**fields.pop("info"))
+        info = fields.pop("info")
+        then = [Link(**link) for link in info.pop("then")]
+        info = CellInfo(**info, then=then)
         sources = tuple(fields.pop("sources"))
         found.append(Cell(info=info, sources=sources, **fields))
     return found

@@ -7,7 +7,7 @@ content:
       seeds: 3
       budget: {epochs: 8}
       backbones: ["efficientnet_lite0:64"]
-      methods: [linear_probe, {name: adapter, config: {rank: 8}}]
+      methods: [linear_probe, {name: adapter, config: {rank: 8}}, {chain: [cmoe, quantize], label: CMoE int8}]
       tasks: [fashion_mnist, {name: digits, budget: {epochs: 4}}]
 
 A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.claims.Claim`).
@@ -22,37 +22,9 @@ from sparsebench.reports.claims import Claim
 
 from ..discovery.registry import ROOT, Entry, find, suite
 from ..errors import UsageError, near
+from .rows import Row, TaskRow, chain_of, checked, mapping, read_row, read_task
 
 DTYPES = ("float32", "bfloat16", "float64")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method and its config as one row of the table."""
-
-    name: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    label: str = ""
-    """What the tables call the row; made from name and config if not given."""
-    backbones: tuple[str, ...] = ()
-    """Restricts the row to these backbones of the suite's list."""
-
-    def __post_init__(self) -> None:
-        if not self.label:
-            config = ", ".join(f"{key}={value}" for key, value in sorted(self.config.items()))
-            object.__setattr__(self, "label", f"{self.name}({config})" if config else self.name)
-
-
-@dataclass(frozen=True)
-class TaskRow:
-    """A task and what differs there from the suite's budget."""
-
-    name: str
-    budget: Mapping[str, Any] = field(default_factory=dict)
-    rows: tuple[str, ...] = ()
-    """Restricts the task to the rows with these labels."""
-    seeds: int | None = None
-    """Seeds of this task alone; None takes the suite's."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +92,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    return _mapping(content, str(path))
+    return mapping(content, str(path))
 
 
 def _plan(name: str, section: Any) -> SuitePlan:
-    given = _checked(section, SuitePlan, f"suite {name!r}", leave_out=("suite",))
+    known_keys = [entry.name for entry in fields(SuitePlan) if entry.name != "suite"]
+    given = checked(section, known_keys, f"suite {name!r}")
     for key in ("methods", "tasks", "backbones"):
         if not isinstance(given.get(key), list) or not given[key]:
             raise UsageError(f"suite {name!r}: {key!r} must be a list with at least one entry")
-    rows = tuple(_row(item, Row, f"suite {name!r}, methods") for item in given.pop("methods"))
-    tasks = tuple(_row(item, TaskRow, f"suite {name!r}, tasks") for item in given.pop("tasks"))
+    rows = tuple(read_row(item, f"suite {name!r}, methods") for item in given.pop("methods"))
+    tasks = tuple(read_task(item, f"suite {name!r}, tasks") for item in given.pop("tasks"))
     _check_values(name, given, rows)
     labels = [row.label for row in rows]
     for task in tasks:
@@ -148,7 +121,7 @@ def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Seque
     from ..discovery.validation import build
 
     where = f"suite {name!r}, claims"
-    given = _mapping(item, where)
+    given = mapping(item, where)
     missing = [key.name for key in fields(Claim) if key.default is MISSING and key.name not in {*given, "suite"}]
     if missing:
         raise UsageError(f"{where}: {given.get('id', 'a claim')} has no {' and no '.join(map(repr, missing))}")
@@ -192,39 +165,13 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
         _known(f"suite {name!r}: row {row.label!r}", "backbone", row.backbones, given["backbones"])
 
 
-def _row(item: Any, kind: type, where: str) -> Any:
-    if isinstance(item, str):
-        return kind(item)
-    given = _checked(item, kind, where)
-    if "name" not in given:
-        raise UsageError(f"{where}: an entry without `name`: {item!r}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
-
-
-def _checked(section: Any, kind: type, where: str, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    known = [entry.name for entry in fields(kind) if entry.name not in leave_out]
-    section = _mapping(section, where)
-    for key in section:
-        if key not in known:
-            raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
-    for key in ("config", "budget"):
-        _mapping(section.get(key, {}), f"{where}, {key}")
-    return dict(section)
-
-
-def _mapping(content: Any, where: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise UsageError(f"{where}: must be a mapping of keys to values, not {type(content).__name__}")
-    return content
-
-
 def narrow(
     plan: SuitePlan, methods: Sequence[str], tasks: Sequence[str], backbones: Sequence[str], seeds: int | None
 ) -> SuitePlan:
     """The plan with only these rows, tasks, backbones and seeds; what it does not list is added with its defaults."""
     rows = tuple(row for row in plan.methods if {row.name, row.label} & set(methods))
     listed = {row.name for row in rows} | {row.label for row in rows}
-    rows += tuple(Row(name) for name in methods if name not in listed)
+    rows += tuple(Row(chain_of(name)) for name in methods if name not in listed)
     known = {row.name: row for row in plan.tasks}
     return replace(
         plan,

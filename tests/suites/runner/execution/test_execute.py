@@ -13,14 +13,15 @@ from sparsebench.reports.store import Store
 from sparsebench.suites.runner.execution.execute import execute
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, Row, SuitePlan, TaskRow
+from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
+from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
 
 @pytest.fixture(scope="module")
 def cell() -> Cell:
     plan = SuitePlan(
         suite="vtab",
-        methods=(Row("linear_probe"),),
+        methods=(Row(chain_of("linear_probe")),),
         tasks=(TaskRow("synthetic"),),
         backbones=("tiny",),
         seeds=1,

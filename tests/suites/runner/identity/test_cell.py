@@ -2,9 +2,16 @@
 
 from dataclasses import replace
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.record import CellInfo, Link
 from sparsebench.suites.runner.discovery.registry import find
-from sparsebench.suites.runner.identity.cell import Cell, cell_entries, cell_key, entry_sources, record_id
+from sparsebench.suites.runner.identity.cell import (
+    Cell,
+    cell_entries,
+    cell_key,
+    entry_sources,
+    further_backbones,
+    record_id,
+)
 
 INFO = CellInfo(
     suite="molecules",
@@ -35,16 +42,29 @@ def test_everything_but_label_and_group_is_in_the_key() -> None:
         {"seed": 1},
         {"budget": {"epochs": 2}},
         {"dtype": "bfloat16"},
+        {"train": "head"},
+        {"further_backbones": ["gin"]},
+        {"then": [Link(method="random_forest")]},
+        {"then": [Link(method="random_forest", config={"trees": 2})]},
+        {"then": [Link(method="random_forest"), Link(method="linear_probe")]},
+        {"then": [Link(method="linear_probe"), Link(method="random_forest")]},
     ]
     keys = {cell_key(replace(INFO, **change), ()) for change in changes}
     assert len(keys) == len(changes) and key not in keys
     assert cell_key(INFO, ("moleculenet",)) != key
 
 
+def test_the_key_of_a_single_method_is_that_of_records_without_chains() -> None:
+    """The number was computed before there were chains: `--reuse always` finds such records."""
+    assert cell_key(INFO, ()) == "2711476dd4e8e4ab"
+
+
 def test_the_name_of_a_record_is_key_and_code() -> None:
     cell = Cell(info=INFO, key="k", code="c", device="cpu", timeout=1.0, sources=())
     assert cell.id == record_id("k", "c") != record_id("c", "k")
     assert cell.title == "molecules/freesolv probe on ecfp4 seed 0"
+    taught = replace(cell, info=replace(INFO, further_backbones=["gin:64x3"]))
+    assert taught.title == "molecules/freesolv probe on ecfp4 with gin:64x3 seed 0"
 
 
 def test_entries_and_their_sources() -> None:
@@ -55,3 +75,11 @@ def test_entries_and_their_sources() -> None:
         find("backbone", "ecfp4", "molecules"),
     )
     assert set(entry_sources(entries)) == set(entries[1].sources)
+
+
+def test_entries_of_a_chain_with_a_teacher() -> None:
+    info = replace(INFO, then=[Link(method="dense")], further_backbones=["gin:64x3"])
+    entries = cell_entries(info)
+    assert [entry.name for entry in entries] == ["linear_probe", "dense", "freesolv", "ecfp4", "gin"]
+    cell = Cell(info=info, key="k", code="c", device="cpu", timeout=1.0, sources=())
+    assert further_backbones([cell, cell]) == [(entries[-1], "gin:64x3")]

@@ -217,6 +217,18 @@ def test_helpers_of_a_plugin_belong_to_its_rows_alone(plugin, home: Path, before
     assert stale(before, hashes(Tree(home))) == set()
 
 
+def test_every_link_of_a_chain_and_every_teacher_counts(plugin, home: Path) -> None:
+    names = ("first", "second", "teacher")
+    first, second, teacher = (plugin(name, "STRENGTH = 1\n") for name in names)
+    method, task, backbone = entries_of("dense")
+    entries = [method, first, second, task, backbone, dataclasses.replace(teacher, kind="backbone")]
+    codes = [code_hash(entries, {"torch": "1"}, "cpu", Tree(home))]
+    for name in names:
+        plugin(name, "STRENGTH = 2\n")
+        codes.append(code_hash(entries, {"torch": "1"}, "cpu", Tree(home)))
+    assert len(set(codes)) == 4
+
+
 def test_a_plugin_may_bring_a_backbone_that_names_a_family(plugin, home: Path) -> None:
     entry = plugin("net", 'DESCRIBERS = ("timm_vit",)\n')
     tree = Tree(home)

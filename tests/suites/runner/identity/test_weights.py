@@ -1,5 +1,6 @@
 """What identifies the weights that a backbone's argument names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,20 @@ from sparsebench.suites.runner.identity.weights import fetch_from_hub, weight_fi
 
 HF = find("backbone", "hf", "llm")
 TIMM = find("backbone", "timm", "vtab")
+INFO = CellInfo(
+    suite="llm",
+    suite_version="1",
+    task="synthetic",
+    task_version="1",
+    group="",
+    method="dense",
+    label="dense",
+    config={},
+    backbone="tiny",
+    seed=0,
+    budget={},
+    dtype="float32",
+)
 
 
 @pytest.fixture
@@ -63,21 +78,17 @@ def test_a_hub_name_is_its_commit_here(monkeypatch) -> None:
 
 
 def test_other_weights_are_another_cell(folder: Path) -> None:
-    info = CellInfo(
-        suite="llm",
-        suite_version="1",
-        task="synthetic",
-        task_version="1",
-        group="",
-        method="dense",
-        label="dense",
-        config={},
-        backbone=f"hf:{folder}",
-        seed=0,
-        budget={},
-        dtype="float32",
-    )
+    info = replace(INFO, backbone=f"hf:{folder}")
     before = cell_key(info, ())
     (folder / "tokenizer" / "vocab.txt").write_text("another")
-    cell._weights.cache_clear()
+    cell.forget_weights()
     assert cell_key(info, ()) != before
+
+
+def test_other_weights_of_a_teacher_are_another_cell(folder: Path) -> None:
+    info = replace(INFO, further_backbones=[f"hf:{folder}"])
+    before = cell_key(info, ())
+    (folder / "tokenizer" / "vocab.txt").write_text("another")
+    cell.forget_weights()
+    assert cell_key(info, ()) != before
+    assert cell_key(INFO, ()) == cell_key(replace(info, further_backbones=[]), ())

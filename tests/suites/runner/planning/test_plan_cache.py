@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.record import CellInfo, Link
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning import plan_cache
 from sparsebench.suites.runner.planning.plan_cache import remembered
-from sparsebench.suites.runner.planning.profile import Profile, Row, SuitePlan, TaskRow
+from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
+from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
 INFO = CellInfo(
     suite="llm",
@@ -37,10 +38,11 @@ class Counted:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.info = INFO
 
     def __call__(self, profile: Profile) -> list[Cell]:
         self.calls += 1
-        return [Cell(info=INFO, key="k", code=str(self.calls), device="cpu", timeout=1.5, sources=("moses",))]
+        return [Cell(info=self.info, key="k", code=str(self.calls), device="cpu", timeout=1.5, sources=("moses",))]
 
 
 class Around:
@@ -65,7 +67,9 @@ class Around:
 
 
 def profile_of(backbone: str, **changes) -> Profile:
-    plan = SuitePlan(suite="llm", methods=(Row("dense"),), tasks=(TaskRow("synthetic"),), backbones=(backbone,))
+    plan = SuitePlan(
+        suite="llm", methods=(Row(chain_of("dense")),), tasks=(TaskRow("synthetic"),), backbones=(backbone,)
+    )
     return Profile("mine", (dataclasses.replace(plan, **changes),))
 
 
@@ -124,6 +128,20 @@ def test_weights_that_a_backbone_names_are_an_input(around: Around, tmp_path: Pa
     assert around.plan(profile) == "2"
 
 
+def test_weights_of_a_teacher_are_an_input_though_no_profile_names_them(around: Around, tmp_path: Path) -> None:
+    weights = tmp_path / "teacher"
+    weights.mkdir()
+    (weights / "config.json").write_text("{}")
+    around.expand.info = dataclasses.replace(
+        INFO, further_backbones=[f"hf:{weights}"], then=[Link(method="heal", config={"rate": 0.1})]
+    )
+    assert around.plan() == around.plan() == "1"
+    (cell,) = remembered(profile_of("tiny"), around.expand)
+    assert cell.info == around.expand.info
+    (weights / "config.json").write_text("[]")
+    assert around.plan() == "2"
+
+
 def test_the_profile_the_environment_and_versions_are_inputs(around: Around, monkeypatch) -> None:
     assert around.plan() == "1"
     assert around.plan(profile_of("tiny", seeds=5)) == "2"
@@ -151,7 +169,7 @@ def test_plugins_are_an_input(around: Around, tmp_path: Path, monkeypatch) -> No
     assert around.plan() == "3"
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"state": 1}', "null", "cut", "changed"])
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"shared": 1}', "null", "cut", "changed"])
 def test_a_broken_file_is_ignored_and_written_again(around: Around, broken: str) -> None:
     assert around.plan() == "1"
     text = around.file().read_text()

@@ -1,0 +1,139 @@
+"""Rows and tasks of a profile, read from YAML.
+
+A row is a method, or a chain of methods that are applied one after another:
+
+    - linear_probe
+    - {name: adapter, config: {rank: 8}, label: adapter r=8}
+    - {chain: [cmoe, {name: quantize, config: {bits: 8}}], label: CMoE in 8 bits, train: head}
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sparsebench.reports.record import Link
+
+from ..errors import UsageError, near
+
+JOIN = "+"
+"""Between the methods of a chain on the command line."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A chain of methods, each with its config, as one row of the table; most chains have one link."""
+
+    chain: tuple[Link, ...]
+    label: str = ""
+    """What the tables call the row; made from names and configs if not given."""
+    backbones: tuple[str, ...] = ()
+    """Restricts the row to these backbones of the suite's list."""
+    train: str = ""
+    """What trains ("head", "router", ...), apart from the transforms; empty: what the methods say themselves."""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            label = f" {JOIN} ".join(map(_name_and_config, self.chain))
+            object.__setattr__(self, "label", f"{label}, train {self.train}" if self.train else label)
+
+    @property
+    def name(self) -> str:
+        """The names of the methods: "cmoe+quantize"."""
+        return JOIN.join(link.method for link in self.chain)
+
+
+OPTIONS = tuple(entry.name for entry in fields(Row) if entry.name != "chain")
+"""What a row says in addition to its chain."""
+
+
+def _name_and_config(link: Link) -> str:
+    config = ", ".join(f"{key}={value}" for key, value in sorted(link.config.items()))
+    return f"{link.method}({config})" if config else link.method
+
+
+def chain_of(text: str) -> tuple[Link, ...]:
+    """The links of "cmoe+quantize", with the default configs. Raises `UsageError` where a name is missing."""
+    names = [name.strip() for name in text.split(JOIN)]
+    if not all(names):
+        raise UsageError(f"{text!r} is no chain of methods: write `first{JOIN}second`")
+    return tuple(Link(method=name) for name in names)
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task and what differs there from the suite's budget."""
+
+    name: str
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    """Restricts the task to the rows with these labels."""
+    seeds: int | None = None
+    """Seeds of this task alone; None takes the suite's."""
+
+
+def read_row(item: Any, where: str) -> Row:
+    """One entry of `methods`. Raises `UsageError`."""
+    if isinstance(item, str):
+        return Row((_link(item, where),))
+    given = checked(item, ("name", "config", "chain", *OPTIONS), where)
+    options = {name: _tuple(given[name]) for name in OPTIONS if name in given}
+    for key in ("label", "train"):
+        _need_text(options.get(key, ""), f"{where}, {key}")
+    if "chain" not in given:
+        return Row((_link({key: given[key] for key in ("name", "config") if key in given}, where),), **options)
+    links = given["chain"]
+    if "name" in given or "config" in given:
+        raise UsageError(f"{where}: {item!r} has a chain and a name or config of its own: put these into the chain")
+    if not isinstance(links, list) or not links:
+        raise UsageError(f"{where}: a chain must be a list with at least one method, not {links!r}")
+    return Row(tuple(_link(link, f"{where}, chain") for link in links), **options)
+
+
+def read_task(item: Any, where: str) -> TaskRow:
+    """One entry of `tasks`. Raises `UsageError`."""
+    if isinstance(item, str):
+        return TaskRow(item)
+    given = checked(item, [entry.name for entry in fields(TaskRow)], where)
+    _need_name(given, item, where)
+    return TaskRow(**{key: _tuple(value) for key, value in given.items()})
+
+
+def _link(item: Any, where: str) -> Link:
+    if isinstance(item, str):
+        return Link(method=item)
+    given = checked(item, ("name", "config"), where)
+    _need_name(given, item, where)
+    return Link(method=given["name"], config=given.get("config", {}))
+
+
+def _need_name(given: Mapping[str, Any], item: Any, where: str) -> None:
+    if "name" not in given:
+        raise UsageError(f"{where}: an entry without `name`: {item!r}")
+    _need_text(given["name"], f"{where}, name")
+
+
+def _need_text(value: Any, where: str) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: must be a text, not {value!r}")
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def checked(section: Any, known: Sequence[str], where: str) -> dict[str, Any]:
+    """The mapping, with none but known keys. Raises `UsageError`."""
+    section = mapping(section, where)
+    for key in section:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
+    for key in ("config", "budget"):
+        mapping(section.get(key, {}), f"{where}, {key}")
+    return dict(section)
+
+
+def mapping(content: Any, where: str) -> dict[str, Any]:
+    """The value, if it is a mapping. Raises `UsageError`."""
+    if not isinstance(content, dict):
+        raise UsageError(f"{where}: must be a mapping of keys to values, not {type(content).__name__}")
+    return content
