@@ -32,6 +32,11 @@ class AdapterLayer(Wrapper):
     former_names: ClassVar[Mapping[str, str]] = {}
     """Today's names of added modules by those that adapter files of format 1 have for them."""
 
+    @property
+    def weight(self) -> Tensor:
+        """The weight of `base_layer`, for models that ask a layer for its dtype (T5). An adapter has none of its own."""
+        return self.base_layer.weight  # type: ignore[return-value]
+
     def forward(self, *args: Any, **keywords: Any) -> Any:
         """The adapted output, or that of `base_layer` where the set is disabled."""
         if self.enabled:

@@ -108,3 +108,10 @@ def test_a_frozen_norm_keeps_its_statistics() -> None:
     frozen.train()(torch.randn(8, 3) + 5)
     assert torch.equal(norm.running_mean, before) and not norm.training
     assert not frozen.eval().training
+
+
+def test_the_weight_below_can_be_asked_for_its_dtype() -> None:
+    """T5 reads `wo.weight.dtype` of the layer that stands there."""
+    linear = nn.Linear(2, 3, dtype=torch.bfloat16)
+    assert Shift(Shift(linear)).weight is linear.weight
+    assert not hasattr(Shift(nn.ReLU()), "weight")

@@ -32,6 +32,15 @@ SINGLE_HEADS = SIZES | {"pad_token_id": 0}
 ENCODER = SIZES | {"max_position_embeddings": 40}
 DISTILBERT = {"dim": 16, "hidden_dim": 22, "n_layers": 2, "n_heads": 4, "vocab_size": 32, "dropout": 0.0}
 BODY_AND_HEADS = ("Model", "ForCausalLM", "ForSequenceClassification")
+T5_SIZES = {"d_model": 16, "d_kv": 4, "d_ff": 22, "num_layers": 2, "num_heads": 4, "vocab_size": 32}
+T5_SIZES |= {"dropout_rate": 0.0, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 2}
+T5_CLASSES = (
+    "Model",
+    "ForConditionalGeneration",
+    "EncoderModel",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+)
 ENCODER_HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification")
 
 
@@ -46,6 +55,11 @@ class Family(NamedTuple):
     classes: tuple[str, ...] = BODY_AND_HEADS
     prefix: str = ""
     attention: str = ""
+
+    def names(self) -> list[str]:
+        """The classes by full name."""
+        stem = self.config.removesuffix("Config").removesuffix("Text")
+        return [stem + cls for cls in self.classes]
 
 
 OTHER_ATTENTION = "attention experts need the causal attention"
@@ -79,19 +93,29 @@ FAMILIES = {
     ),
     "MPNet": Family("MPNetConfig", ENCODER, ENCODER_HEADS, prefix=NO_CACHE, attention=OTHER_ATTENTION),
     "DistilBert": Family("DistilBertConfig", DISTILBERT, ENCODER_HEADS, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "T5": Family("T5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "T5 v1.1": Family(
+        "T5Config",
+        T5_SIZES | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        T5_CLASSES,
+        prefix=NO_CACHE,
+        attention=OTHER_ATTENTION,
+    ),
+    "MT5": Family("MT5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "UMT5": Family("UMT5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
 }
 
 
 def rows() -> Iterator[tuple[str, str]]:
     """Family and class."""
     for name, family in FAMILIES.items():
-        for cls in family.classes:
-            yield name, f"{name}{cls}"
+        for cls in family.names():
+            yield name, cls
 
 
 ROWS = tuple(rows())
-IDS = tuple(row[1] for row in ROWS)
-FIRSTS = tuple((name, f"{name}{family.classes[1]}") for name, family in FAMILIES.items())
+IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
+FIRSTS = tuple((name, family.names()[1]) for name, family in FAMILIES.items())
 """The class with a language head of each family: what does not depend on the head is checked there."""
 
 
@@ -122,7 +146,12 @@ def build(family: str, cls: str) -> nn.Module:
 def outputs(model: nn.Module) -> Tensor:
     """Logits, or the last hidden states of a model without a head, of two rows of 7 tokens."""
     ids = torch.randint(3, 32, (2, 7), generator=torch.Generator().manual_seed(1))
-    result = model(input_ids=ids)
+    inputs = {"input_ids": ids}
+    if getattr(model.config, "is_encoder_decoder", False):
+        ids[:, -1] = 2
+        if type(model).__name__.endswith(("Model", "ForConditionalGeneration")):
+            inputs["decoder_input_ids"] = ids[:, :5].flip(1)
+    result = model(**inputs)
     logits = getattr(result, "logits", None)
     if logits is None:
         return result.last_hidden_state
