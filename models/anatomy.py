@@ -196,7 +196,8 @@ class Block:
 class Anatomy:
     """The whole model. `width` is the size of the final hidden state, `head` the task head or vocabulary projection.
 
-    `further_heads`: those whose outputs a model averages with that of `head` (a DeiT with a distillation token).
+    `further_heads`: those whose outputs a model averages with that of `head` (a DeiT with a distillation token), or
+    that `head` reads and no body holds (DistilBERT).
     `prefix_tokens`: where blocks see an image as a row of tokens, those before its patches (class token, registers).
     """
 

@@ -34,7 +34,7 @@ class AdapterLayer(Wrapper):
 
     @property
     def weight(self) -> Tensor:
-        """The weight of `base_layer`, for models that ask a layer for its dtype (T5). An adapter has none of its own."""
+        """The weight of `base_layer`, for models that ask a layer for its dtype (T5)."""
         return self.base_layer.weight  # type: ignore[return-value]
 
     def forward(self, *args: Any, **keywords: Any) -> Any:

@@ -19,6 +19,8 @@ def describe(model: Any) -> Anatomy:
         width=body.config.dim,
         embeddings=(see_through(body, "embeddings"),),
         head=head_of(model, body),
+        # New with each task, like the classifier that reads it.
+        further_heads=tuple(see_through(model, name) for name in ("pre_classifier",) if hasattr(model, name)),
     )
 
 

@@ -13,6 +13,7 @@ def test_blocks_normalise_the_sums() -> None:
     block = anatomy.blocks[1]
     assert anatomy.width == 16 and anatomy.final_norm is None and block.post_norm
     assert anatomy.head is not None and anatomy.head.path == "classifier"
+    assert [site.path for site in anatomy.further_heads] == ["pre_classifier"]
     mlp = block.mlp
     assert mlp is not None and mlp.up is not None and mlp.down is not None and mlp.activation is not None
     x = torch.randn(2, 5, 16)
