@@ -65,8 +65,6 @@ class CellInfo:
     """The further links of a chain, in order."""
     further_backbones: list[str] = field(default_factory=list)
     """Backbones that the methods load in addition to `backbone` (a teacher)."""
-    train: str = ""
-    """What trains ("head", "router", ...) where the row says so; empty: what its methods train of themselves."""
 
     @property
     def links(self) -> list[Link]:

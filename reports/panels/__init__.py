@@ -1,10 +1,15 @@
-"""Parts of the page that belong to one kind of result, each one file with a `PANEL` (see `panel.py`), found by file."""
+"""Parts of the page that belong to one kind of result, each one file with a `PANEL` (see `panel.py`).
+
+They are found by file in this folder, and in other packages by the entry-point group `sparsebench.panels`
+(`name = "package.module"`). A panel that fails is named on the page and hides nothing else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Any
 
@@ -14,6 +19,7 @@ from ..tables import SuiteTable
 from .panel import Content, Entry, Panel
 
 CONTRACT = "panel"
+GROUP = "sparsebench.panels"
 MAX_PROBLEMS = 10
 
 
@@ -31,13 +37,35 @@ def find_panels() -> list[Panel[Any]]:
     return [import_module(f"{__name__}.{name}").PANEL for name in names]
 
 
+def outside_panels() -> tuple[list[Panel[Any]], list[str]]:
+    """The panels that installed packages bring, by name, and what is wrong with those that cannot be loaded."""
+    panels = []
+    problems = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            panel = import_module(point.value).PANEL
+        except Exception as error:  # a package of somebody else may break in any way; the page says how
+            problems.append(f"the panel {point.name!r} of {point.value}: {type(error).__name__}: {error}")
+            continue
+        if isinstance(panel, Panel):
+            panels.append(panel)
+        else:
+            problems.append(f"the panel {point.name!r} of {point.value}: PANEL is a {type(panel).__name__}, no Panel")
+    return panels, problems
+
+
 def suite_panels(matrix: Matrix, table: SuiteTable) -> SuitePanels:
-    """All panels that have something to show; an entry that cannot be read must not hide the scores."""
+    """All panels that have something to show; one that cannot be shown or read must not hide the scores."""
     contents: list[Content] = []
-    problems: dict[str, None] = {}
-    for panel in find_panels():
-        entries = list(_entries(panel, matrix, table, problems))
-        content = panel.show(entries) if entries else None
+    outside, broken = outside_panels()
+    problems = dict.fromkeys(broken)
+    for panel in [*find_panels(), *outside]:
+        try:
+            entries = list(_entries(panel, matrix, table, problems))
+            content = panel.show(entries) if entries else None
+        except Exception as error:  # the same: whatever a panel raises, the scores are shown
+            problems[f"the panel of {panel.key!r}: {type(error).__name__}: {error}"] = None
+            continue
         if content is not None:
             contents.append(content)
     return SuitePanels(tuple(contents), tuple(problems)[:MAX_PROBLEMS])
@@ -47,7 +75,7 @@ def _entries(panel: Panel[Any], matrix: Matrix, table: SuiteTable, problems: dic
     """The readable entries, row by row, each over all its tasks; what is wrong with the others goes to `problems`."""
     for number, line in enumerate(table.lines, start=1):
         for column in matrix.columns:
-            record = _lowest_seed(matrix.cells.get((line.row, column), ()), panel.key)
+            record = _lowest_seed(matrix.cells.get((line.row, column), ()), panel)
             if record is None:
                 continue
             try:
@@ -58,6 +86,6 @@ def _entries(panel: Panel[Any], matrix: Matrix, table: SuiteTable, problems: dic
             yield Entry(number, line.name, record.cell.task, value)
 
 
-def _lowest_seed(records: list[Record] | tuple[()], key: str) -> Record | None:
-    having = [record for record in records if key in record.details]
+def _lowest_seed(records: list[Record] | tuple[()], panel: Panel[Any]) -> Record | None:
+    having = [record for record in records if panel.has_entry(record)]
     return min(having, key=lambda record: record.cell.seed, default=None)

@@ -1,4 +1,4 @@
-"""The contract of a panel: it shows one entry of `Record.details`, for all rows of a suite."""
+"""The contract of a panel: it shows one entry of a record, for all rows of a suite."""
 
 from __future__ import annotations
 
@@ -34,13 +34,26 @@ class Content:
 
 
 class Panel(ABC, Generic[Value]):
-    """A panel is one file of this folder that holds an object of this kind, called `PANEL`.
+    """A panel is one file that holds an object of this kind, called `PANEL`.
 
-    Tasks write what it reads: the file also has `to_details`, which makes the JSON that `parse` takes.
+    Most read one entry of `Record.details`. Tasks write it: the file also has `to_details`, which makes the JSON that
+    `parse` takes. A panel of something else that a record holds, say its curves, overrides `entry`.
     """
 
     key: ClassVar[str]
-    """The entry of `Record.details` that it reads."""
+    """The entry of `Record.details` that it reads; the name of the panel in messages."""
+
+    def entry(self, record: Record) -> Any:
+        """What the record holds for this panel, unchecked. Raises KeyError where it holds nothing."""
+        return record.details[self.key]
+
+    def has_entry(self, record: Record) -> bool:
+        """Whether the record holds something for this panel."""
+        try:
+            self.entry(record)
+        except KeyError:
+            return False
+        return True
 
     @abstractmethod
     def parse(self, value: Any) -> Value:
@@ -59,13 +72,13 @@ class Panel(ABC, Generic[Value]):
         """
 
     def read(self, record: Record) -> Value:
-        """What a record holds under the key of this panel.
+        """What a record holds for this panel, checked.
 
         Raises:
             RecordError: the entry has another form; the message names the record.
             KeyError: there is no such entry.
         """
-        value = record.details[self.key]
+        value = self.entry(record)
         try:
             return self.parse(value)
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:

@@ -65,7 +65,6 @@ cells = st.builds(
     seed=whole,
     then=st.lists(st.builds(Link, method=words, config=objects), max_size=2),
     further_backbones=st.lists(words, max_size=2),
-    train=words,
 )
 training = st.builds(
     TrainingCosts,
@@ -120,7 +119,7 @@ def test_records_of_the_first_schema_load(make):
     """They know one method and one backbone, and no training costs."""
     content = json.loads(to_json(make.record())) | {"schema_version": 1}
     del content["training"]
-    for name in ("then", "further_backbones", "train"):
+    for name in ("then", "further_backbones"):
         del content["cell"][name]
     record = from_json(json.dumps(content))
     assert record.training is None

@@ -51,7 +51,7 @@ def record_id(key: str, code: str) -> str:
     return digest([key, code])
 
 
-ADDED_FIELDS = ("then", "further_backbones", "train")
+ADDED_FIELDS = ("then", "further_backbones")
 """Fields that came later: where they are empty, the key is the one that it was before."""
 
 

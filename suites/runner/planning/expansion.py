@@ -8,11 +8,12 @@ from sparsebench.reports.record import CellInfo, Link
 from ...contracts.method import Method
 from ...contracts.task import Task
 from ...contracts.traits import Backbone
-from ..discovery.loading import budget_fields, load_budget, load_method, load_task
+from ..discovery.loading import budget_fields, load_budget, load_task
 from ..discovery.registry import find, suite
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, installed
+from .chain import load_chain
 from .profile import Profile, SuitePlan
 from .rows import Row, TaskRow
 
@@ -34,7 +35,7 @@ def _by_seed(plan: SuitePlan, row: Row, backbone: str) -> Iterator[Cell]:
 
 
 def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Iterator[Cell]:
-    chain = [load_method(find("method", link.method), link.config) for link in row.chain]
+    chain = load_chain(row)
     task = load_task(find("task", task_row.name, plan.suite))
     info = _info(plan, row, backbone, task_row, chain, task)
     entries = cell_entries(info)
@@ -82,7 +83,6 @@ def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, chain: Se
         dtype=plan.dtype,
         then=then,
         further_backbones=list(further),
-        train=row.train,
     )
 
 

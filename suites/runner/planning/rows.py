@@ -29,7 +29,7 @@ class Row:
     backbones: tuple[str, ...] = ()
     """Restricts the row to these backbones of the suite's list."""
     train: str = ""
-    """What trains ("head", "router", ...), apart from the transforms; empty: what the methods say themselves."""
+    """What trains after the last transform ("head", "router", ...); empty: what the methods say themselves."""
 
     def __post_init__(self) -> None:
         if not self.label:

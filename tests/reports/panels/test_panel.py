@@ -81,6 +81,59 @@ def test_whatever_stands_there_is_reported(make, page, dice, entry):
     assert "50.0" in text
 
 
+OUTSIDE = {
+    "fine": DICE.replace("Dice", "Luck"),
+    "broken_import": "raise OSError('no dice here')",
+    "no_panel": "PANEL = 7",
+    "broken_show": DICE.replace('key = "dice"', 'key = "coin"').replace("rows = ", "rows = 1 / 0; "),
+}
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A package that brings panels by entry point, two of which cannot be loaded."""
+    site = tmp_path / "site"
+    (site / "outside_panels").mkdir(parents=True)
+    (site / "outside_panels" / "__init__.py").write_text("")
+    for name, text in OUTSIDE.items():
+        (site / "outside_panels" / f"{name}.py").write_text(text)
+    about = site / "outside_panels-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: outside_panels\nVersion: 1\n")
+    lines = "".join(f"{name} = outside_panels.{name}\n" for name in OUTSIDE)
+    (about / "entry_points.txt").write_text(f"[sparsebench.panels]\n{lines}")
+    monkeypatch.syspath_prepend(site)
+
+
+def test_panels_of_another_package_are_on_the_page_and_broken_ones_are_named(make, page, outside):
+    entry = {"sixes": 3, "throws": 12}
+    text = page(make.record("row 00", "throw", details={"dice": entry, "coin": entry}))
+    assert "<h3>Luck</h3>" in text and "<td>0.25</td>" in text
+    assert "Not drawn: the panel &#39;broken_import&#39; of outside_panels.broken_import: OSError: no dice" in text
+    assert "Not drawn: the panel &#39;no_panel&#39; of outside_panels.no_panel: PANEL is a int, no Panel" in text
+    assert "Not drawn: the panel of &#39;coin&#39;: ZeroDivisionError" in text
+    assert "50.0" in text
+
+
+def test_a_panel_may_read_something_else_than_details(make):
+    class FirstLoss(Panel[float]):
+        key = "first loss"
+
+        def entry(self, record):
+            return record.curves["train loss"]
+
+        def parse(self, value):
+            return value[0][1]
+
+        def show(self, entries):
+            return None
+
+    panel = FirstLoss()
+    record = make.record(curves={"train loss": [(1.0, 0.5)]})
+    assert panel.has_entry(record) and panel.read(record) == 0.5
+    assert not panel.has_entry(make.record())
+
+
 def test_a_record_without_an_entry_is_not_read(make):
     for panel in panels.find_panels():
         with pytest.raises(KeyError):

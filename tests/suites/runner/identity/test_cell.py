@@ -42,7 +42,6 @@ def test_everything_but_label_and_group_is_in_the_key() -> None:
         {"seed": 1},
         {"budget": {"epochs": 2}},
         {"dtype": "bfloat16"},
-        {"train": "head"},
         {"further_backbones": ["gin"]},
         {"then": [Link(method="random_forest")]},
         {"then": [Link(method="random_forest", config={"trees": 2})]},
