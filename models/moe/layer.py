@@ -81,7 +81,7 @@ class MoEFFN(nn.Module):
         x_TD = x.reshape(-1, x.shape[-1])
         out = self.routed(x_TD)
         if self.shared is not None:
-            out = out + self.shared.every(x_TD)
+            out = out + self.shared(x_TD)
         if self.down_bias is not None:
             out = out + self.down_bias
         if self.alignment is not None:
@@ -90,9 +90,7 @@ class MoEFFN(nn.Module):
 
     def routed(self, x_TD: Tensor) -> Tensor:
         """s * sum of g_e E_e(x), (T, D)."""
-        if not (self.training or self.counting):
-            return self.experts(x_TD, *self.router.choose(x_TD))
-        routing = self.router(x_TD)
+        routing = self.router(x_TD, choice_only=not (self.training or self.counting))
         if self.counting and self.counts is not None:
             self.counts.add(routing)
         if self.training:

@@ -22,7 +22,7 @@ def fit(layer: MoEFFN, dense: DenseFFN, sample: FFNSample, config: MoEConfig) ->
         # What the routed experts have to give: the dense output without the parts that no scale multiplies.
         target_TD = dense_TD
         if layer.shared is not None:
-            target_TD = target_TD - layer.shared.every(sample.x)
+            target_TD = target_TD - layer.shared(sample.x)
         if layer.down_bias is not None:
             target_TD = target_TD - layer.down_bias
         routed_TD = layer.routed(sample.x) / layer.scale

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...anatomy import ExpertWeights
 from ...errors import ModelError
 from .dispatch import Weights, run_experts
-from .eager import hidden, unbound
+from .eager import check_devices, hidden, unbound
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of the largest expert, F of the dense FFN.
 
@@ -81,13 +81,18 @@ class ExpertBank(nn.Module):
             activation=activation,
         )
 
-    def forward(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
-        """Sum over the chosen experts of weight times expert output, (T, D). An index of N stands for no expert."""
+    def forward(self, x_TD: Tensor, index_TK: Tensor | None = None, weight_TK: Tensor | None = None) -> Tensor:
+        """Sum over the chosen experts of weight times expert output, (T, D). An index of N stands for no expert.
+
+        Without a choice: the plain sum over all experts, as of a shared block.
+        """
+        if index_TK is None or weight_TK is None:
+            return self._all(x_TD)
         return run_experts(x_TD, index_TK, weight_TK, self.stacked, accumulate=self.accumulate)
 
-    def every(self, x_TD: Tensor) -> Tensor:
-        """Unweighted sum over all experts, (T, D). For a bank of one expert: that expert."""
+    def _all(self, x_TD: Tensor) -> Tensor:
         weights = self.stacked
+        check_devices(x_TD, weights)
         parts = []
         for gate_up, bias, down in zip(*unbound(weights), strict=True):
             parts.append(nn.functional.linear(hidden(x_TD, gate_up, bias, weights), down))

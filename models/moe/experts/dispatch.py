@@ -20,6 +20,7 @@ from .training import TrainedExperts
 FEW_PAIRS = 4
 """Up to so many (token, expert) pairs, PyTorch's operators take them one by one."""
 _TORCH = Operators()
+_ORDINARY = (Tensor, nn.Parameter)
 
 
 def run_experts(
@@ -31,12 +32,14 @@ def run_experts(
     """
     if x_TD.is_cuda and fits_grouped(x_TD, weights):
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
-    if not _plain(x_TD, weights) or _watched():
+    if not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or _watched():
         return loop_experts(x_TD, index_TK, weight_TK, weights)
     library = _library(x_TD)
     x_TD = x_TD.contiguous()
-    index_TK = index_TK.to(torch.int64).contiguous()
-    if library is not None:
+    if index_TK.dtype != torch.int64:
+        index_TK = index_TK.to(torch.int64)
+    index_TK = index_TK.contiguous()
+    if library is not None and weight_TK.dtype != torch.float32:
         weight_TK = weight_TK.to(torch.float32)
     weight_TK = weight_TK.contiguous()
     gate_up = weights.gate_up
@@ -52,7 +55,7 @@ def run_experts(
 
 def kernels(x_TD: Tensor, weight: Tensor) -> Native | None:
     """The C++ kernels if they can take these tensors, nobody wants a gradient and nobody looks into the operators."""
-    if x_TD.device.type != "cpu" or x_TD.dtype != weight.dtype or len(x_TD) == 0 or _watched():
+    if not _in_memory(x_TD, weight) or x_TD.dtype != weight.dtype or len(x_TD) == 0 or _watched():
         return None
     if torch.is_grad_enabled() and (x_TD.requires_grad or weight.requires_grad):
         return None
@@ -65,12 +68,23 @@ def _plain(x_TD: Tensor, weights: Weights) -> bool:
         weights.gated
         and weights.bias is None
         and _is_silu(weights.activation)
-        and x_TD.device.type == weights.down.device.type == "cpu"
+        and _in_memory(x_TD, weights.gate_up, weights.down)
         and x_TD.dtype == weights.gate_up.dtype == weights.down.dtype
         and weights.gate_up.is_contiguous()
         and weights.down.is_contiguous()
         and len(x_TD) > 0
     )
+
+
+def _in_memory(*tensors: Tensor) -> bool:
+    """Whether all are ordinary dense tensors of the CPU, whose memory a pointer reaches.
+
+    A subclass (distributed, quantised) may have none, nor has a weight that was moved away (meta).
+    """
+    for tensor in tensors:
+        if not tensor.is_cpu or type(tensor) not in _ORDINARY or tensor.layout != torch.strided:
+            return False
+    return True
 
 
 def _is_silu(activation: Callable[[Tensor], Tensor]) -> bool:

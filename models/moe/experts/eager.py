@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...errors import ModelError
+
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of an expert, R rows of one expert.
 
 
@@ -24,6 +26,7 @@ class Weights(NamedTuple):
 
 def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
     """Sort the (token, expert) pairs by expert: each expert then works on one contiguous slice."""
+    check_devices(x_TD, weights)
     experts = len(weights.down)
     order = index_TK.flatten().argsort(stable=True)
     counts = _counts(index_TK, experts)
@@ -39,6 +42,20 @@ def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Wei
             part_RD = F.linear(hidden(x_RD, gate_up, bias, weights) * weight_R1, down)
             out_TD.index_add_(0, token_R, part_RD.to(out_TD.dtype))  # under autocast the product is narrower than x
     return out_TD
+
+
+def check_devices(x_TD: Tensor, weights: Weights) -> None:
+    """Raise a `ModelError` for weights that are not where the tokens are: some operators would read what is not there.
+
+    Weights are elsewhere when they are offloaded and the module that holds them is not called, so that the hook which
+    brings them does not run.
+    """
+    for weight in (weights.gate_up, weights.down):
+        if weight.device != x_TD.device:
+            raise ModelError(
+                f"the tokens are on {x_TD.device}, the experts on {weight.device}: move them to one device, and call "
+                "the layer, not its parts, if it is offloaded"
+            )
 
 
 def unbound(weights: Weights) -> tuple[Sequence[Tensor], Sequence[Tensor | None], Sequence[Tensor]]:

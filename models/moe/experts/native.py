@@ -52,7 +52,7 @@ class Native(Operators):
         out = torch.empty_like(x_TD)
         tensors = (x_TD, index_TK, weight_TK, gate_up, down, out)
         sizes = (*x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
-        self._typed["experts", x_TD.dtype](*(tensor.data_ptr() for tensor in tensors), *sizes)
+        self._typed["experts", x_TD.dtype](*[tensor.data_ptr() for tensor in tensors], *sizes)
         return out
 
     def forward(
@@ -77,7 +77,7 @@ class Native(Operators):
         """Indices (T, K) of the best experts, best first, and their float32 weights times `factor`."""
         index = torch.empty(len(x_TD), top_k, dtype=torch.int64, device="cpu")
         weight = torch.empty(len(x_TD), top_k, dtype=torch.float32, device="cpu")
-        pointers = (tensor.data_ptr() for tensor in (x_TD, router_ND, index, weight))
+        pointers = [tensor.data_ptr() for tensor in (x_TD, router_ND, index, weight)]
         sizes = (*x_TD.shape, top_k, len(router_ND))
         self._typed["route", x_TD.dtype](*pointers, *sizes, RULES.index(rule), factor)
         return index, weight

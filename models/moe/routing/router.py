@@ -20,6 +20,13 @@ NOISE_FLOOR = 1e-2
 """Smallest standard deviation of the routing noise."""
 
 
+class Choice(NamedTuple):
+    """Chosen experts, best first, and their weights times the scale, both (T, K)."""
+
+    index: Tensor
+    weight: Tensor
+
+
 class Routing(NamedTuple):
     """Where tokens go: chosen experts, best first, and their weights times the scale, both (T, K).
 
@@ -61,8 +68,12 @@ class Router(nn.Module):
     def logits(self, x_TD: Tensor) -> Tensor:
         """Router logits (T, N) of tokens in float32 or better."""
 
-    def forward(self, x_TD: Tensor) -> Routing:
-        """Route the tokens."""
+    def forward(self, x_TD: Tensor, *, choice_only: bool = False) -> Routing | Choice:
+        """Route the tokens. With `choice_only` in evaluation, where no hook looks on, a `Choice` if that is faster."""
+        if choice_only and not self.training and not self._forward_hooks:
+            choice = self._fast_choice(x_TD)
+            if choice is not None:
+                return choice
         x_TD = x_TD.to(torch.promote_types(x_TD.dtype, torch.float32))
         with _full_precision(x_TD):
             logits_TN = self.logits(x_TD)
@@ -72,10 +83,9 @@ class Router(nn.Module):
             noisy_TN = logits_TN + torch.randn_like(logits_TN) * std_TN
             return Routing(*self._choose(noisy_TN), logits_TN, noisy_TN, std_TN)
 
-    def choose(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices and weights of `forward` alone: faster where nobody needs the logits."""
-        routing = self(x_TD)
-        return routing.index, routing.weight
+    def _fast_choice(self, x_TD: Tensor) -> Choice | None:
+        """The choice without the logits, where there is a faster way to it."""
+        return None
 
     def _choose(self, logits_TN: Tensor) -> tuple[Tensor, Tensor]:
         best_TK, index_TK = logits_TN.topk(self.top_k, dim=-1)
@@ -119,12 +129,12 @@ class LinearRouter(Router):
         """W x."""
         return _linear(x_TD, self.weight)
 
-    def choose(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices and weights, in one C++ call where that can be had."""
-        library = None if self.training else kernels(x_TD, self.weight)
+    def _fast_choice(self, x_TD: Tensor) -> Choice | None:
+        """One C++ call, where that can be had."""
+        library = kernels(x_TD, self.weight)
         if library is None:
-            return super().choose(x_TD)
-        return library.route(x_TD, self.weight, self.top_k, self._rule(), self.scale)
+            return None
+        return Choice(*library.route(x_TD, self.weight, self.top_k, self._rule(), self.scale))
 
     def _rule(self) -> str:
         if self.score == "sigmoid":

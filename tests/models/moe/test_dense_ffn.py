@@ -40,4 +40,4 @@ def test_a_bank_of_groups_is_the_dense_layer(build: Build, example: Callable) ->
     bank = dense.bank(torch.randperm(50, generator=torch.Generator().manual_seed(0)).split([20, 18, 12]))
     assert bank.sizes == (20, 18, 12) and dense.down_bias is not None
     h_TF = dense.activation(nn.functional.linear(x_TD, dense.up, dense.up_bias))
-    torch.testing.assert_close(bank.every(x_TD) + dense.down_bias, dense.output(h_TF))
+    torch.testing.assert_close(bank(x_TD) + dense.down_bias, dense.output(h_TF))

@@ -3,13 +3,17 @@
 import copy
 from collections.abc import Callable
 
+import accelerate
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import Site, describe
+from sparsebench.models.moe import preset
+from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.experts import dispatch
 from sparsebench.models.moe.layer import Alignment, MoEFFN
 
 Build = Callable[[str], nn.Module]
@@ -40,7 +44,7 @@ def test_shared_bias_and_alignment_come_on_top_of_the_routed_experts(build: Buil
     layer = layer_of(build, "bert", num_shared=1)
     x = tokens(5)
     assert layer.shared is not None and layer.down_bias is not None
-    whole = layer.routed(x) + layer.shared.every(x) + layer.down_bias
+    whole = layer.routed(x) + layer.shared(x) + layer.down_bias
     torch.testing.assert_close(layer(x), whole)
     layer.alignment = Alignment(torch.full((32,), 2.0).double(), torch.ones(32).double())
     torch.testing.assert_close(layer(x), whole * 2 + 1)
@@ -73,3 +77,48 @@ def test_how_the_anatomy_sees_it(build: Build) -> None:
     assert isinstance(mlp.experts.shared, Site) and mlp.experts.shared.get() is layer.shared
     assert mlp.experts.router.get() is layer.router
     assert torch.equal(mlp.experts.weights(1).down, layer.experts.weights(1).down)
+
+
+OFFLOADED = {
+    "v1": MoEConfig(num_experts=8, top_k=2, router="mlp", scale="paper"),
+    "v2": preset("llama_moe_v2_8top2"),
+    "shared": MoEConfig(num_shared=2),
+    "attention": MoEConfig(attn=AttnMoEConfig(num_experts=4, top_k=3)),
+}
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "torch"])
+@pytest.mark.parametrize("name", OFFLOADED)
+@torch.no_grad()
+def test_offloaded_weights_are_brought_back(
+    name: str, native: bool, build: Build, example: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Audit M1: parts that were not called left their weights on the meta device, and pointers went to nowhere."""
+    if not native:
+        monkeypatch.setattr(dispatch, "native", lambda: None)
+    model = convert(build("llama"), OFFLOADED[name])
+    ids = example(model)
+    expected = model(ids).logits
+    offloaded = accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+    assert all(parameter.is_meta for parameter in offloaded.parameters())
+    assert torch.equal(offloaded(ids).logits, expected)
+
+
+@torch.no_grad()
+def test_hooks_of_users_see_every_part_in_evaluation(build: Build) -> None:
+    layer = layer_of(build, num_shared=1).float()
+    x = tokens(5).float()
+    plain = layer(x)
+    seen: dict[str, object] = {}
+    for name in ("router", "experts", "shared"):
+        layer.get_submodule(name).register_forward_hook(lambda module, _, out, name=name: seen.update({name: out}))
+    torch.testing.assert_close(layer(x), plain)
+    assert set(seen) == {"router", "experts", "shared"}
+    assert torch.equal(seen["router"].logits, layer.router.logits(x))
+
+
+def test_weights_that_are_elsewhere_are_refused(build: Build) -> None:
+    layer = layer_of(build, num_shared=1).float().eval()
+    layer.experts.to("meta")
+    with pytest.raises(ValueError, match="tokens are on cpu, the experts on meta"):
+        layer(tokens(5).float())

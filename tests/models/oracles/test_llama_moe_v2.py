@@ -115,7 +115,7 @@ def test_residual_block() -> None:
     layer, stem = converted("residual_1p7top1").model.layers[0].mlp, "block.residual_1p7top1.eval"
     assert layer.shared is not None
     x = ORACLE["block.x"]
-    assert difference(layer.shared.every(x), ORACLE[f"{stem}.residual_y"]) < BLOCK
+    assert difference(layer.shared(x), ORACLE[f"{stem}.residual_y"]) < BLOCK
     assert difference(layer(x), ORACLE[f"{stem}.y"] + ORACLE[f"{stem}.residual_y"]) < BLOCK
 
 

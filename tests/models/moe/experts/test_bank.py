@@ -81,7 +81,7 @@ def test_every_expert() -> None:
     experts = bank((3, 2), gated=True, bias=True)
     x = torch.randn(5, 6, dtype=torch.float64)
     both = oracle(experts, x, torch.tensor([[0, 1]]).expand(5, 2), torch.ones(5, 2).double())
-    torch.testing.assert_close(experts.every(x), both)
+    torch.testing.assert_close(experts(x), both)
 
 
 def test_weights_have_the_layout_of_linear() -> None:

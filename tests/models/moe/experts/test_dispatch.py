@@ -160,3 +160,18 @@ def test_when_the_router_may_use_kernels(case: Cases, library: Native) -> None:
         assert kernels(x[:0], weight) is None
         with FlopCounterMode(display=False):
             assert kernels(x, weight) is None
+
+
+def test_weights_without_memory_of_the_cpu_go_to_no_kernel(case: Cases, library: Native) -> None:
+    """A pointer to them would point nowhere: on the meta device, transposed, sparse, or of a tensor subclass."""
+
+    class Marked(Tensor):
+        pass
+
+    x = case(20, 16, 1, 1, 1).x
+    weight = torch.ones(4, 16)
+    assert kernels(x, nn.Parameter(weight, requires_grad=False)) is library
+    for other in (weight.to("meta"), torch.ones(16, 4).T, weight.to_sparse(), weight.as_subclass(Marked)):
+        assert kernels(x, other) is None
+    assert kernels(x.as_subclass(Marked), weight) is None
+    assert kernels(x.to("meta"), weight) is None
