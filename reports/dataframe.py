@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .record import Costs, Metric, Record
+from .record import Costs, Metric, Record, TrainingCosts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "seed", "dtype")
 _PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonzero")
 _COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
+_TRAINING = ("params", "flops", "seconds", "peak_memory")
 COLUMNS = (
     *("id", "key", "code"),
     *_CELL,
@@ -21,6 +22,7 @@ COLUMNS = (
     *("metric", "main", "value", "stderr", "n", "higher_is_better", "chance", "unit"),
     *_COSTS,
     *("latency_ms", "cost_unit", "seconds", "finished"),
+    *("further_backbones", *(f"training_{name}" for name in _TRAINING)),
 )
 
 
@@ -28,7 +30,8 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     """A frame with the columns `COLUMNS`.
 
     `value` and `stderr` are as recorded; `main` marks the metric that the tables show; `budget` and `config` are
-    canonical JSON; `seconds` is the sum of `times`. What was not recorded is missing (NaN or None).
+    canonical JSON, `config` of a chain a list with one entry for each link; `seconds` is the sum of `times`. What was
+    not recorded is missing (NaN or None).
     """
     import pandas
 
@@ -52,14 +55,18 @@ def newest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
 
 
 def _rows(record: Record) -> list[tuple[Any, ...]]:
-    cell, costs = record.cell, record.costs or Costs(unit="")
+    cell = record.cell
+    costs = record.costs or Costs(unit="")
+    training = record.training or TrainingCosts()
+    configs = [link.config for link in cell.links]
     head = (
         *(record.id, record.key, record.code),
-        *(getattr(cell, name) for name in _CELL),
-        *(canonical(cell.budget), canonical(cell.config), record.status, record.reason),
+        *(cell.methods if name == "method" else getattr(cell, name) for name in _CELL),
+        *(canonical(cell.budget), canonical(configs if cell.then else cell.config), record.status, record.reason),
     )
     seconds = sum(record.times.values())
     tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds, record.finished)
+    tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))
     scores = record.metrics.items() or [(None, None)]
     return [(*head, name, name is not None and name == record.main_metric, *_score(m), *tail) for name, m in scores]
 

@@ -89,8 +89,10 @@ def times(ratio: float | None) -> str:
     return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "–"
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"

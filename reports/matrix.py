@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from .dataframe import canonical
-from .record import Costs, Record
+from .record import Costs, Record, TrainingCosts
 from .statistics import Score
 
 
@@ -90,11 +90,24 @@ class Matrix:
         known = [value for value in found if value is not None]
         return statistics.median(known) if known else None
 
+    def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
+        """Median of one cost of training over the row's records, or None if nobody measured it."""
+        found = [quantity(costs) for costs in self._training.get(row, ())]
+        known = [value for value in found if value is not None]
+        return statistics.median(known) if known else None
+
     @cached_property
     def _costs(self) -> dict[Row, list[Costs]]:
         costs: dict[Row, list[Costs]] = defaultdict(list)
         for (row, _), records in self.cells.items():
             costs[row] += [record.costs for record in records if record.costs is not None]
+        return costs
+
+    @cached_property
+    def _training(self) -> dict[Row, list[TrainingCosts]]:
+        costs: dict[Row, list[TrainingCosts]] = defaultdict(list)
+        for (row, _), records in self.cells.items():
+            costs[row] += [record.training for record in records if record.training is not None]
         return costs
 
 

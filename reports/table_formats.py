@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from . import formatting
 from .claims import Finding, effects
 from .comparison import Comparison
-from .tables import COSTS, Average, Column, Entry, SuiteTable
+from .cost_columns import COSTS, TRAINING
+from .tables import Average, Column, Entry, SuiteTable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,6 +60,11 @@ def cost_texts(costs: Sequence[float | None]) -> list[str]:
     return [getattr(formatting, how)(value) for (_, how, _), value in zip(COSTS, costs, strict=True)]
 
 
+def training_texts(costs: Sequence[float | None]) -> list[str]:
+    """The columns of training costs as printed; none where the table has none."""
+    return [getattr(formatting, how)(value) for (_, how, _), value in zip(TRAINING, costs, strict=False)]
+
+
 def to_markdown(table: SuiteTable) -> str:
     """A pipe table with a legend and the footnotes."""
     titles, rows = _grid(table, bold=lambda text: f"**{text}**")
@@ -75,14 +81,14 @@ def to_csv(table: SuiteTable) -> str:
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
     titles = [f"{name} {part}" for name in scored for part in ("mean", "half_width", "status")]
-    writer.writerow(["label", "backbone", "variant", *titles, *table.cost_titles])
+    writer.writerow(["label", "backbone", "variant", *titles, *table.cost_titles, *table.training_titles])
     for line in table.lines:
         row = [line.row.label, line.row.backbone, line.row.variant]
         for entry in (*line.entries, *line.averages):
             value = entry.estimate
             row += ["" if value is None else repr(value.mean)]
             row += ["" if value is None or value.half_width is None else repr(value.half_width), entry.kind]
-        writer.writerow([*row, *("" if cost is None else cost for cost in line.costs)])
+        writer.writerow([*row, *("" if cost is None else cost for cost in (*line.costs, *line.training))])
     return buffer.getvalue()
 
 
@@ -103,7 +109,10 @@ def to_rich(table: SuiteTable, width: int) -> list[Table]:
 
     titles, rows = _grid(table)
     styles = [
-        [_style(entry) for entry in (None, *line.entries, *line.averages, *(None for _ in line.costs))]
+        [
+            _style(entry)
+            for entry in (None, *line.entries, *line.averages, *(None for _ in (*line.costs, *line.training)))
+        ]
         for line in table.lines
     ]
     notes = [f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
@@ -173,7 +182,8 @@ def claims_table(findings: Iterable[Finding]) -> Table:
 
 
 def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[list[str], list[list[str]]]:
-    titles = ["method", *map(column_title, table.columns), *map(average_title, table.averages), *table.cost_titles]
+    titles = ["method", *map(column_title, table.columns), *map(average_title, table.averages)]
+    titles += [*table.cost_titles, *table.training_titles]
     notes = footnotes(table)
     units = [c.unit for c in table.columns] + [a.columns[0].unit for a in table.averages]
     rows = []
@@ -182,7 +192,7 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
         scores = [bold(text) if best else text for text, best in texts]
         name = f"{line.name} (control)" if line.role == "control" else line.name
-        rows.append([escape(name), *scores, *map(escape, cost_texts(line.costs))])
+        rows.append([escape(name), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])])
     return titles, rows
 
 

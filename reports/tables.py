@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .cost_columns import COSTS, TRAINING, costs_of, training_of
 from .matrix import Column, Matrix, Row, pairs
-from .record import Costs, Record
+from .record import Link, Record
 from .statistics import Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
 
 Role = Literal["baseline", "control", "method"]
 Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
-COSTS: tuple[tuple[str, str, Callable[[Costs], float | None]], ...] = (
-    ("active params", "count", lambda costs: costs.params_active),
-    ("trained params", "count", lambda costs: costs.params_trainable),
-    ("size", "size", lambda costs: costs.bytes),
-    ("size / task", "size", lambda costs: costs.bytes_trained),
-    ("latency / {unit}", "milliseconds", lambda costs: costs.latency_ms),
-    ("{unit}s/s", "count", lambda costs: 1e3 / costs.latency_ms if costs.latency_ms else None),
-    ("speed / {baseline}", "times", lambda costs: 1e3 / costs.latency_ms if costs.latency_ms else None),
-)
-"""Cost columns: title, the function of `formatting` that prints it, and where it comes from. The last one, the speed,
-is divided by that of the baseline on the same backbone."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +51,13 @@ class SuiteInfo:
         """What a row is there for."""
         if row.label in self.baselines(matrix):
             return "baseline"
-        cell = matrix.record_of(row).cell
-        for config in self.controls.get(cell.method, ()):
-            if config.items() <= cell.config.items():
-                return "control"
-        return "method"
+        links = matrix.record_of(row).cell.links
+        return "control" if any(self._is_control(link, alone=len(links) == 1) for link in links) else "method"
+
+    def _is_control(self, link: Link, alone: bool) -> bool:
+        """Whether a configuration makes a control; a method that always is one alone may be a step of a chain."""
+        configs = self.controls.get(link.method, ())
+        return any(config.items() <= link.config.items() for config in configs if config or alone)
 
     def baselines(self, matrix: Matrix) -> list[str]:
         """The baselines of the tasks that are there, that of the suite first."""
@@ -122,6 +114,7 @@ class Line:
     entries: tuple[Entry, ...]
     averages: tuple[Entry, ...]
     costs: tuple[float | None, ...]
+    training: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +127,8 @@ class SuiteTable:
     averages: tuple[Average, ...]
     cost_titles: tuple[str, ...]
     lines: tuple[Line, ...]
+    training_titles: tuple[str, ...] = ()
+    """Empty if no record says what its training took."""
 
 
 def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
@@ -145,6 +140,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     rivals = [row for row, role in roles.items() if role != "control"]
     scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
     means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}
+    trained = any(record.training is not None for record in matrix.records)
     lines = []
     for row, role in roles.items():
         line = Line(
@@ -153,11 +149,20 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
             role=role,
             entries=tuple(scores[column][row] for column in matrix.columns),
             averages=tuple(means[average][row] for average in averages),
-            costs=_costs(matrix, row, labels),
+            costs=costs_of(matrix, row, labels),
+            training=training_of(matrix, row) if trained else (),
         )
         lines.append(line)
     titles = tuple(title.format(unit=info.unit, baseline=" or ".join(labels)) for title, _, _ in COSTS)
-    return SuiteTable(info.title, tuple(matrix.columns), tuple(families), averages, titles, tuple(lines))
+    return SuiteTable(
+        title=info.title,
+        columns=tuple(matrix.columns),
+        families=tuple(families),
+        averages=averages,
+        cost_titles=titles,
+        lines=tuple(lines),
+        training_titles=tuple(title for title, _, _ in TRAINING) if trained else (),
+    )
 
 
 def _column_entries(matrix: Matrix, column: Column, rows: Iterable[Row], rivals: Sequence[Row]) -> dict[Row, Entry]:
@@ -178,26 +183,6 @@ def _average_entries(matrix: Matrix, average: Average, rows: Iterable[Row], riva
 
 def _with_best(entries: Mapping[Row, Entry], best: Iterable[Row]) -> dict[Row, Entry]:
     return dict(entries) | {row: replace(entries[row], best=True) for row in best}
-
-
-def _costs(matrix: Matrix, row: Row, labels: Sequence[str]) -> tuple[float | None, ...]:
-    *costs, speed = [matrix.cost(row, quantity) for _, _, quantity in COSTS]
-    reference = _baseline_speed(matrix, row, labels)
-    if not speed or not reference:
-        return *costs, None
-    return *costs, speed / reference
-
-
-def _baseline_speed(matrix: Matrix, row: Row, labels: Sequence[str]) -> float | None:
-    """The speed of the first baseline that ran on the same backbone."""
-    _, _, speed = COSTS[-1]
-    for label in labels:
-        baseline = matrix.baseline(label, row)
-        if baseline is not None and baseline.backbone == row.backbone:
-            found = matrix.cost(baseline, speed)
-            if found:
-                return found
-    return None
 
 
 def row_name(matrix: Matrix, row: Row) -> str:
