@@ -1,30 +1,36 @@
-"""The methods of a row, loaded, with what the row says of training put into their configs."""
+"""The links of a row, with what the row says of training put into them."""
 
-from ...contracts.method import Method
-from ..discovery.loading import config_fields, load_method
+from sparsebench.reports.record import Link
+
+from ..discovery.loading import config_fields
 from ..discovery.registry import find
 from ..errors import UsageError
 from .rows import Row
 
 TRAIN = "train"
 """The option of methods that says what trains (`suites/training/trainable.py`)."""
+TUNE = "tune"
+"""The method that trains, and transforms nothing."""
 
 
-def load_chain(row: Row) -> list[Method]:
-    """The methods of a row, in their order.
+def links_of(row: Row) -> list[Link]:
+    """The methods of a row with their configs, in order; cells and records hold just these.
 
-    What the row says under `train` goes to the last method that has this option; those before it train nothing. Raises
-    `UsageError` for an unknown method or a wrong config, where no method has the option, or one says it itself.
+    What the row says under `train` trains after the last transform: the last method gets it, if it has such an option,
+    else `tune` is one more link. Those before train nothing. Raises `UsageError` for an unknown method, and where a
+    method says `train` itself, too.
     """
-    entries = [find("method", link.method) for link in row.chain]
-    configs = [dict(link.config) for link in row.chain]
-    if row.train:
-        able = [number for number, entry in enumerate(entries) if TRAIN in config_fields(entry)]
-        if not able:
-            raise UsageError(f"row {row.label!r} says train: {row.train}, but no method of it has such an option")
-        for number in able:
-            if TRAIN in configs[number]:
-                raise UsageError(f"row {row.label!r} says train twice: {entries[number].name} has one of its own")
-            configs[number][TRAIN] = "none"
-        configs[able[-1]][TRAIN] = row.train
-    return [load_method(entry, config) for entry, config in zip(entries, configs, strict=True)]
+    if not row.train:
+        return list(row.chain)
+    links = []
+    for number, link in enumerate(row.chain, start=1):
+        if TRAIN not in config_fields(find("method", link.method)):
+            links.append(link)
+            continue
+        if TRAIN in link.config:
+            raise UsageError(f"row {row.label!r} says train twice: {link.method} has one of its own")
+        train = row.train if number == len(row.chain) else "none"
+        links.append(Link(method=link.method, config={**link.config, TRAIN: train}))
+    if TRAIN not in links[-1].config:
+        links.append(Link(method=TUNE, config={TRAIN: row.train}))
+    return links

@@ -8,12 +8,12 @@ from sparsebench.reports.record import CellInfo, Link
 from ...contracts.method import Method
 from ...contracts.task import Task
 from ...contracts.traits import Backbone
-from ..discovery.loading import budget_fields, load_budget, load_task
+from ..discovery.loading import budget_fields, load_budget, load_method, load_task
 from ..discovery.registry import find, suite
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, installed
-from .chain import load_chain
+from .chain import links_of
 from .profile import Profile, SuitePlan
 from .rows import Row, TaskRow
 
@@ -35,14 +35,15 @@ def _by_seed(plan: SuitePlan, row: Row, backbone: str) -> Iterator[Cell]:
 
 
 def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Iterator[Cell]:
-    chain = load_chain(row)
+    links, chain = _load(row)
     task = load_task(find("task", task_row.name, plan.suite))
-    info = _info(plan, row, backbone, task_row, chain, task)
+    info = _info(plan, row, backbone, task_row, links, task)
+    info = dataclasses.replace(info, further_backbones=_further(chain))
     entries = cell_entries(info)
     sources = entry_sources(entries)
     versions = {name: installed(name) for name in suite(plan.suite).libraries}
     code = code_hash(entries, versions, device_kind())
-    reason = _reason(row, chain, task, find("backbone", backbone, plan.suite).backbone(backbone))
+    reason = _reason(links, chain, task, find("backbone", backbone, plan.suite).backbone(backbone))
     drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry in entries if entry.kind == "backbone")
     seeds = 1
     if not reason and (task.draws or drawn or any(method.stochastic for method in chain)):
@@ -60,14 +61,27 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
         )
 
 
-def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, chain: Sequence[Method], task: Task) -> CellInfo:
-    first, *then = [
-        Link(method=link.method, config=dataclasses.asdict(method))
-        for link, method in zip(row.chain, chain, strict=True)
-    ]
-    further: dict[str, None] = {}
+def _load(row: Row) -> tuple[list[Link], list[Method]]:
+    """The links of a row with all their options, and the methods."""
+    links = []
+    chain = []
+    for link in links_of(row):
+        method = load_method(find("method", link.method), link.config)
+        links.append(Link(method=link.method, config=dataclasses.asdict(method)))
+        chain.append(method)
+    return links, chain
+
+
+def _further(chain: Sequence[Method]) -> list[str]:
+    """The backbones that the methods name, each once."""
+    found: dict[str, None] = {}
     for method in chain:
-        further |= dict.fromkeys(method.backbones())
+        found |= dict.fromkeys(method.backbones())
+    return list(found)
+
+
+def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, links: Sequence[Link], task: Task) -> CellInfo:
+    first, *then = links
     return CellInfo(
         suite=plan.suite,
         suite_version=suite(plan.suite).version,
@@ -82,13 +96,12 @@ def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, chain: Se
         budget=budget_fields(load_budget(plan.budget, task_row.budget)),
         dtype=plan.dtype,
         then=then,
-        further_backbones=list(further),
     )
 
 
-def _reason(row: Row, chain: Sequence[Method], task: Task, backbone: Backbone) -> str | None:
+def _reason(links: Sequence[Link], chain: Sequence[Method], task: Task, backbone: Backbone) -> str | None:
     """Why the row cannot run there; of a chain, with the link that cannot."""
-    for link, method in zip(row.chain, chain, strict=True):
+    for link, method in zip(links, chain, strict=True):
         reason = method.unsupported(type(task), backbone)
         if reason is not None and len(chain) > 1:
             return f"{link.method}: {reason}"
