@@ -41,6 +41,15 @@ class AdapterSet:
     heads: tuple[Site, ...]
     merged: list[Wrapped] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        """One line: the model by its class, and what is trained."""
+        layers = sum(1 for _ in self.layers())
+        head = self.count(head=True) - self.count()
+        return (
+            f"AdapterSet({self.name!r} on {type(self.model).__name__}: {layers} layers, {self.count():,} parameters, "
+            f"head {head:,}, {self.config})"
+        )
+
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
         """Adapter layers by the name of their place in the model without wrappers, in order."""
         for module in self.model.modules():

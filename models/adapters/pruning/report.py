@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...sparsity.bottleneck_units import Pair, dead_units
 from ...sparsity.masked import Masked
@@ -37,7 +37,7 @@ class Report:
     """What `sparsify` did.
 
     `density`: as asked for. `total` and `kept`: weights, without biases. `ties`: candidates at the border whose score
-    is the same, so that their position decided; summed over rounds and layers.
+    is the same, so that their position decided; summed over rounds and layers. `layers` and `units` are not printed.
     """
 
     method: str
@@ -45,8 +45,8 @@ class Report:
     total: int
     kept: int
     ties: int
-    layers: tuple[LayerDensity, ...]
-    units: tuple[UnitCount, ...]
+    layers: tuple[LayerDensity, ...] = field(repr=False)
+    units: tuple[UnitCount, ...] = field(repr=False)
 
     @property
     def sparsity(self) -> float:

@@ -401,3 +401,12 @@ def test_every_kind_is_in_the_readme() -> None:
     text = README.read_text(encoding="utf-8")
     kinds = [name for name in adapters_package.__all__ if name.endswith("Config") and name != "AdapterConfig"]
     assert len(kinds) > 9 and not [name for name in kinds if f"`{name}" not in text]
+
+
+def test_a_set_prints_in_one_line(build: Build) -> None:
+    adapters = attach(build("timm_vit"), LoRAConfig(r=2), "mine")
+    text = repr(adapters)
+    assert "\n" not in text and len(text) < 300
+    assert "'mine' on VisionTransformer: 2 layers" in text and f"{adapters.count():,} parameters" in text
+    report = sparsify(adapters, method="random", sparsity=0.5)
+    assert len(repr(report)) < 200 and report.layers
