@@ -199,6 +199,7 @@ class Anatomy:
     `further_heads`: those whose outputs a model averages with that of `head` (a DeiT with a distillation token), or
     that `head` reads and no body holds (DistilBERT).
     `prefix_tokens`: where blocks see an image as a row of tokens, those before its patches (class token, registers).
+    `grid`: rows and columns of these patches, at the image size that the model was built for.
     """
 
     model: nn.Module
@@ -209,6 +210,7 @@ class Anatomy:
     head: Site | None = None
     further_heads: tuple[Site, ...] = ()
     prefix_tokens: int | None = None
+    grid: tuple[int, int] | None = None
 
     @property
     def heads(self) -> tuple[Site, ...]:

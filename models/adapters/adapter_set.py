@@ -53,7 +53,7 @@ class AdapterSet:
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
         """Adapter layers by the name of their place in the model without wrappers, in order."""
         for module in self.model.modules():
-            if isinstance(module, AdapterLayer) and module.owner == self.name:
+            if isinstance(module, AdapterLayer) and module.owner == self.name and not module.observes:
                 yield module.place, module
 
     def modules(self) -> dict[str, nn.Module]:

@@ -37,7 +37,10 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
         was_trainable = earlier.was_trainable
     for used in config.uses():
         sets[used].requires_grad_(False)
+    placed.sort(key=_looks_on)
     for site, layer in placed:
+        if layer.observes:
+            layer.base_layer = site.get()  # which may be an adapter by now
         layer.owner = name
         layer.place = path_without_wrappers(model, site.path)
         layer.match_mode()
@@ -65,6 +68,10 @@ def _check_name(model: nn.Module, sets: dict[str, AdapterSet], config: AdapterCo
         check_choice("adapters", used, tuple(sets))
 
 
+def _looks_on(placed: tuple[Site, AdapterLayer]) -> bool:
+    return placed[1].observes
+
+
 def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anatomy: Anatomy) -> None:
     if not placed:
         kinds: set[str] = set()
@@ -75,7 +82,9 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
             f"{', '.join(sorted(kinds)) or 'no linear layers'}; for LoRA, targets=('linears',) means all of them"
         )
     taken: set[tuple[int, str]] = set()
-    for site, _ in placed:
+    for site, layer in placed:
+        if layer.observes:
+            continue
         place = (id(site.parent), site.name)
         if place in taken:
             raise ModelError(f"{config} puts two adapters at {site.path}: attach them as two sets")

@@ -29,6 +29,8 @@ class AdapterLayer(Wrapper):
     """Whether the adapter can be merged into the parameters of `base_layer`: then `merge_into` does it."""
     additive: ClassVar[bool] = False
     """Whether it adds a term to the output that does not depend on that output, so that merging commutes."""
+    observes: ClassVar[bool] = False
+    """Whether it holds no adapter and only looks at what passes, for the other layers of its set."""
     former_names: ClassVar[Mapping[str, str]] = {}
     """Today's names of added modules by those that adapter files of format 1 have for them."""
 

@@ -53,11 +53,13 @@ def unwrap(model: nn.Module, which: Callable[[nn.Module], bool]) -> list[Wrapped
         for name, _ in parent.named_children():
             places.append((parent, name))
     found: list[Wrapped] = []
-    for parent, name in places:
+    # The innermost first: where one of these lies directly in another, the outer one then gives the original module.
+    for parent, name in reversed(places):
         child = getattr(parent, name)
         if which(child):
             setattr(parent, name, child.base_layer)
             found.append((parent, name, child))
+    found.reverse()
     return found
 
 

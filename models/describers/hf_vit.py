@@ -18,20 +18,28 @@ _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "
 def describe(model: Any) -> Anatomy:
     """The anatomy of a bare model, or of one with a head or, of a distilled DeiT, two."""
     body = model.base_model
+    embeddings = see_through(body, "embeddings")
     prefix_tokens = 1
-    if hasattr(body.embeddings, "distillation_token"):
+    if hasattr(embeddings.get(), "distillation_token"):
         prefix_tokens = 2
     head, further_heads = _heads(model, body)
     return Anatomy(
         model=model,
         blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
         width=body.config.hidden_size,
-        embeddings=(see_through(body, "embeddings"),),
+        embeddings=(embeddings,),
         final_norm=see_through(body, "layernorm"),
         head=head,
         further_heads=further_heads,
         prefix_tokens=prefix_tokens,
+        grid=_grid(embeddings.get().patch_embeddings),
     )
+
+
+def _grid(patches: Any) -> tuple[int, int]:
+    height, width = patches.image_size
+    patch_height, patch_width = patches.patch_size
+    return height // patch_height, width // patch_width
 
 
 def _heads(model: Any, body: nn.Module) -> tuple[Site | None, tuple[Site, ...]]:

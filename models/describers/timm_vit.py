@@ -30,6 +30,7 @@ def describe(model: Any) -> Anatomy:
         head=heads[0] if heads else None,
         further_heads=tuple(heads[1:]),
         prefix_tokens=model.num_prefix_tokens,
+        grid=model.patch_embed.grid_size,
     )
 
 

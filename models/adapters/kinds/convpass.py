@@ -17,6 +17,7 @@ from ...sparsity.masked import MaskedConv2d, MaskedLinear
 from ..config import RankConfig
 from ..initialisation import STARTS_AS_NO_CHANGE, adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
+from ..patch_grid import PatchGrid, PatchGridObserver, patch_convolution
 from ..sites import AddsTokens
 from .bottleneck import ACTIVATIONS
 
@@ -27,10 +28,10 @@ PARTS = ("attention", "mlp")
 class ConvpassConfig(RankConfig):
     """f(z) + scale up(act(conv(act(down(z))))) for each attention and FFN f and its normalised input z.
 
-    conv is 3x3 with zero padding on the grid of patches; each token before them (class token, registers) is an image
-    of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r parameters. `parts` names
-    what gets one. Where init ends in "zero_up" the convolution starts as the identity. The release has the activation
-    "quick_gelu" and init="xavier_zero_up". Only for models that see a square image as tokens.
+    conv is 3x3 with zero padding on the grid of patches, whatever its sides; each token before them (class token,
+    registers) is an image of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r
+    parameters. `parts` names what gets one. Where init ends in "zero_up" the convolution starts as the identity. The
+    release has the activation "quick_gelu" and init="xavier_zero_up". Only for models that see an image as tokens.
     """
 
     parts: tuple[str, ...] = PARTS
@@ -54,10 +55,14 @@ class ConvpassConfig(RankConfig):
         prompted = [layer.owner for layer in anatomy.model.modules() if isinstance(layer, AddsTokens)]
         if prompted:
             raise ModelError(f"adapters {prompted[0]!r} put prompts among the patches that Convpass convolves")
+        grid = PatchGrid(anatomy.grid)
+        patches = patch_convolution(anatomy)
+        if patches is not None:
+            yield patches, PatchGridObserver(patches.get(), grid)
         for block in self.chosen(anatomy):
             for site in self._sites(block):
                 like = next(site.get().parameters())
-                adapter = Convpass(anatomy.width, anatomy.prefix_tokens, self, generator)
+                adapter = Convpass(anatomy.width, anatomy.prefix_tokens, self, generator, grid)
                 yield site, ConvpassLayer(site.get(), adapter.to(like.device, adapter_dtype(like)), self.scale)
 
     def _sites(self, block: Block) -> list[Site]:
@@ -69,15 +74,26 @@ class ConvpassConfig(RankConfig):
         return sites
 
 
-# Shapes: B images, T tokens, P of them before the patches, S * S patches, R rank, D width.
+# Shapes: B images, T tokens, P of them before the patches, N patches (H rows, W columns), R rank, D width.
 
 
 class Convpass(nn.Module):
-    """up(act(conv(act(down(x))))) on tokens of which the first `prefix` are not of the image."""
+    """up(act(conv(act(down(x))))) on tokens of which the first `prefix` are not of the image.
 
-    def __init__(self, width: int, prefix: int, config: ConvpassConfig, generator: torch.Generator) -> None:
+    `grid` knows the sides of the image in patches; where it does not, the image is taken for a square.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        prefix: int,
+        config: ConvpassConfig,
+        generator: torch.Generator,
+        grid: PatchGrid | None = None,
+    ) -> None:
         super().__init__()
         self.prefix = prefix
+        self.grid = PatchGrid(None) if grid is None else grid
         self.project_in = MaskedLinear(width, config.r)
         self.project_out = MaskedLinear(config.r, width)
         self.conv = MaskedConv2d(config.r, config.r, 3, padding=1)
@@ -89,17 +105,29 @@ class Convpass(nn.Module):
             nn.init.dirac_(self.conv.stored)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Map (batch, prefix + side * side, width) to the same shape."""
-        patches = x_BTD.shape[1] - self.prefix
-        side = math.isqrt(patches)
-        if side * side != patches:
-            raise ModelError(f"{patches} patches are not a square: Convpass needs a square image")
+        """Map (batch, prefix + rows * columns, width) to the same shape. Raises `ModelError` for another number."""
+        sides = self._sides(x_BTD.shape[1] - self.prefix)
         low_BTR = self.activation(self.project_in(x_BTD))
         alone_BPR = self._on_single_pixels(low_BTR[:, : self.prefix])
-        image_BRSS = low_BTR[:, self.prefix :].mT.unflatten(2, (side, side))
-        patches_BNR = self.conv(image_BRSS).flatten(2).mT
+        image_BRHW = low_BTR[:, self.prefix :].mT.unflatten(2, sides)
+        patches_BNR = self.conv(image_BRHW).flatten(2).mT
         low_BTR = torch.cat((alone_BPR, patches_BNR), dim=1)
         return self.project_out(self.dropout(self.activation(low_BTR)))
+
+    def _sides(self, patches: int) -> tuple[int, int]:
+        """Rows and columns of this many patches."""
+        if self.grid.size is None:
+            side = math.isqrt(patches)
+            if side * side != patches:
+                raise ModelError(f"{patches} patches are not a square, and the model does not say what grid they are")
+            return side, side
+        rows, columns = self.grid.size
+        if rows * columns != patches:
+            raise ModelError(
+                f"{patches} patches are not the {rows} x {columns} grid of the image: Convpass needs all of them, so "
+                "set the rate of dropped patches to 0"
+            )
+        return rows, columns
 
     def _on_single_pixels(self, tokens_BPR: Tensor) -> Tensor:
         """The convolution of images of one pixel: only the centre of the kernel meets anything but padding."""

@@ -1,33 +1,38 @@
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
+import transformers
 from torch import Tensor, nn
 
-from sparsebench.models.adapters import attach
-from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters import AdapterSet, attach
+from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
 from sparsebench.models.adapters.kinds.convpass import Convpass, ConvpassConfig
 from sparsebench.models.adapters.kinds.prompts import PromptConfig
 from sparsebench.models.adapters.presets import preset
+from sparsebench.models.errors import ModelError
 
 Make = Callable[[str], nn.Module]
 
 
-def naive(adapter: Convpass, x: Tensor, prefix: int, side: int) -> Tensor:
-    """Neighbour by neighbour: up(gelu(conv(gelu(down(x)))))."""
+def naive(adapter: Convpass, x: Tensor, prefix: int, side: int, columns: int | None = None) -> Tensor:
+    """Neighbour by neighbour: up(gelu(conv(gelu(down(x))))). `side` is the number of rows; of columns, as many."""
+    columns = side if columns is None else columns
     project_in, conv, project_out = adapter.project_in, adapter.conv, adapter.project_out
     low = F.gelu(x @ project_in.weight.T + project_in.bias)
     new = conv.bias.expand(low.shape).clone()
     new[:, :prefix] += low[:, :prefix] @ conv.weight[:, :, 1, 1].T
     for row in range(side):
-        for column in range(side):
+        for column in range(columns):
             for i in (-1, 0, 1):
                 for j in (-1, 0, 1):
-                    if 0 <= row + i < side and 0 <= column + j < side:
-                        near = low[:, prefix + (row + i) * side + column + j]
-                        new[:, prefix + row * side + column] += near @ conv.weight[:, :, i + 1, j + 1].T
+                    if 0 <= row + i < side and 0 <= column + j < columns:
+                        near = low[:, prefix + (row + i) * columns + column + j]
+                        new[:, prefix + row * columns + column] += near @ conv.weight[:, :, i + 1, j + 1].T
     return F.gelu(new) @ project_out.weight.T + project_out.bias
 
 
@@ -60,6 +65,70 @@ def test_beside_attention_and_ffn(
         )
     batch = example(model).double()
     torch.testing.assert_close(run(model, batch), run(plain, batch))
+
+
+def wide(**options: Any) -> nn.Module:
+    """A ViT whose images have 2 x 8 patches, which could be taken for 4 x 4."""
+    sizes = {"img_size": (32, 128), "embed_dim": 32, "depth": 1, "num_heads": 4, "num_classes": 3}
+    return timm.create_model("vit_tiny_patch16_224", **(sizes | options)).eval()
+
+
+def hf_wide() -> nn.Module:
+    config = transformers.ViTConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        image_size=(32, 128),
+        patch_size=(16, 16),
+        num_labels=3,
+    )
+    return transformers.ViTForImageClassification(config).eval()
+
+
+def seen_by(adapters: AdapterSet, model: nn.Module, batch: Tensor, rows: int, columns: int) -> None:
+    """Checks each adapter on the input that it gets for this batch."""
+    found: list[tuple[Convpass, Tensor, Tensor]] = []
+    hooks = []
+    for _, layer in adapters.layers():
+        hooks.append(layer.adapter.register_forward_hook(lambda module, args, out: found.append((module, *args, out))))
+    with torch.no_grad():
+        model(batch)
+    for hook in hooks:
+        hook.remove()
+    assert len(found) == 2
+    for adapter, x, out in found:
+        torch.testing.assert_close(out, naive(adapter, x, 1, rows, columns))
+
+
+@pytest.mark.parametrize("build", [wide, hf_wide])
+def test_the_grid_of_an_image_that_is_not_square(build: Callable[[], nn.Module], shake: Callable) -> None:
+    model = build()
+    adapters = attach(model, ConvpassConfig(r=3))
+    shake(adapters)
+    seen_by(adapters, model, torch.randn(2, 3, 32, 128), 2, 8)
+
+
+def test_the_grid_follows_the_image(shake: Callable) -> None:
+    """16 patches, first 2 x 8 of them, then 4 x 4: the number does not tell."""
+    model = wide(dynamic_img_size=True)
+    parts = (ConvpassConfig(r=3, parts=("attention",)), ConvpassConfig(r=3, parts=("mlp",)))
+    adapters = attach(model, CombinedConfig(parts=parts))
+    shake(adapters)
+    for rows, columns in ((2, 8), (4, 4), (8, 2), (3, 5)):
+        seen_by(adapters, model, torch.randn(2, 3, 16 * rows, 16 * columns), rows, columns)
+    copied = copy.deepcopy(model)
+    batch = torch.randn(2, 3, 64, 64)
+    assert torch.equal(copied(batch), model(batch))
+    adapters.remove()
+    assert type(model.patch_embed.proj) is nn.Conv2d
+
+
+def test_tokens_that_are_not_the_whole_grid_are_refused() -> None:
+    model = wide(patch_drop_rate=0.5).train()
+    attach(model, ConvpassConfig(r=3))
+    with pytest.raises(ModelError, match=r"8 patches are not the 2 x 8 grid of the image.*set the rate"):
+        model(torch.randn(2, 3, 32, 128))
 
 
 def test_attention_only(make: Make) -> None:
