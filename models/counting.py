@@ -86,12 +86,15 @@ def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> 
 
     Matrix products, convolutions and attention count; element-wise work does not.
     """
-    uncounted = {
-        torch.ops.aten._grouped_mm: _grouped_mm_flops,
-        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-    }
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
         model(*inputs, **keywords)
+    return counter.get_total_flops()
+
+
+def training_flops(loss: Callable[[], torch.Tensor]) -> int:
+    """Floating-point operations of a loss and its gradient, counted as in `flops`; the gradients are left behind."""
+    with torch.enable_grad(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
+        loss().backward()
     return counter.get_total_flops()
 
 
@@ -103,6 +106,13 @@ def _grouped_mm_flops(rows: torch.Size, weights: torch.Size, *args: object, **ke
 def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *args: object, **keywords: object) -> int:
     """Attention on a CPU: scores and weighted values, every key against every query whatever the mask."""
     return sdpa_flop_count(query, key, value)
+
+
+_UNCOUNTED = {
+    torch.ops.aten._grouped_mm: _grouped_mm_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+}
+"""What torch's counter does not know."""
 
 
 def _numel(module: nn.Module) -> int:

@@ -6,10 +6,10 @@ The tokenizer's side is imported at once; what needs transformers, when it is fi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..length_batches import length_batches, padding_fraction
 from .tokens.batch import MoleculeTokens, TokenBatch, collate
 from .tokens.detokenize import to_molecule, to_smiles
 from .tokens.faithful import collect_bonds
-from .tokens.length_batches import length_batches, padding_fraction
 from .tokens.scaffold_first import ScaffoldFirstTokenizer
 from .tokens.status import TokenStatus
 from .tokens.store import TokenStore, build_store, open_store

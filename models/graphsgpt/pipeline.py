@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from ..length_batches import length_batches
 from .conditioning import conditional_words
 from .decoding.config import DecodingConfig
 from .decoding.decode import decode
@@ -22,7 +23,6 @@ from .model.configuration import own_vocabulary
 from .model.modeling import GraphsGPT
 from .results import Encoded, Generated, no_words, read
 from .tokens.batch import MoleculeTokens
-from .tokens.length_batches import length_batches
 from .tokens.tokenizer import TokenisedMolecules, Tokenizer
 
 # Shapes: N molecules, K words, D width.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..errors import ModelError, check_choice
+from ..length_batches import length_batches
 from .features import Pool, pooled, width_of, words_of
 from .model.configuration import own_vocabulary
 from .model.encoder import Graph2Seq
 from .model.modeling import GraphsGPT
-from .tokens.length_batches import length_batches
 from .tokens.tokenizer import Tokenizer
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -52,6 +53,8 @@ class Context:
     budget: Budget = field(default_factory=Budget)
     dtype: torch.dtype = torch.float32
     device: torch.device = CPU
+    folder: Path | None = None
+    """Where the cell keeps what it needs to go on after a stop (checkpoints of its trainings); None keeps nothing."""
     target: Target = Target("classification", 2)
     batches: Callable[[], Sequence[Any]] = _no_calibration
     """Calibration batches, drawn from the training side only, as `loss` takes them."""

@@ -15,7 +15,7 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import Backbone, TaskTraits
-from ..training.batches import TrainingData
+from ..training.data_order import TrainingData
 from ..training.method import TrainedMethod
 from ._calibration import calibration, split_seed
 from ._trainable import fit_head, only_head_trains

@@ -15,7 +15,7 @@ from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import Backbone, TaskTraits
 from ..prediction.frozen_features import cache_frozen_features
-from ..training.batches import TrainingData
+from ..training.data_order import TrainingData
 from ..training.method import TrainedMethod
 
 WITHOUT_ATTENTION: Mapping[str, str] = {

@@ -16,7 +16,7 @@ from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConf
 from ..contracts.context import Context
 from ..contracts.method import Curves
 from ..prediction.frozen_features import cache_frozen_features
-from ..training.batches import TrainingData
+from ..training.data_order import TrainingData
 from ..training.method import TrainedMethod
 from ._parameter_efficient import ParameterEfficientMethod
 
@@ -72,11 +72,12 @@ class AdapterFusion(ParameterEfficientMethod):
         for index, adapters in enumerate(sources):
             _only(adapters, sources)
             part: Any = replace(shorter, train=shorter.train[index :: len(sources)])  # type: ignore[type-var]
-            TrainedMethod.fit(self, rest, part, _epochs(context, first))
+            TrainedMethod.fit(self, rest, part, _epochs(context, first), f"adapter {index}")
         for adapters in (*sources, sets[FUSION]):
             adapters.enable()
         _train(sources, False)
-        curves = TrainedMethod.fit(self, rest, shorter, _epochs(context, max(1, context.budget.epochs - first)))
+        rest_of_epochs = _epochs(context, max(1, context.budget.epochs - first))
+        curves = TrainedMethod.fit(self, rest, shorter, rest_of_epochs, FUSION)
         _train(sources, True)  # what was trained counts as such
         return curves
 

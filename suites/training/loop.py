@@ -1,118 +1,115 @@
-"""The one training loop: AdamW, linear warm-up and cosine decay, last epoch, data order from the cell's seed."""
+"""The one training loop. It knows models, data, a loss and settings: no method, no task.
 
-import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+result = train(
+    {"student": student, "teacher": teacher},
+    data,
+    loss,  # loss(models, batch) -> tensor
+    groups=[Group.adamw("student", student, ...), Group.adamw("teacher", teacher, ...)],
+    settings=TrainSettings(steps=1_000, batch_size=32, accumulation=4),
+    folder=folder,  # where training goes on after a stop
+)
+"""
 
-import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from ..contracts.context import Context
-from ..contracts.method import Curves
-from .batches import TrainingData, batch_loader
-from .optimizer import parameter_groups, warmup_cosine
+from torch import nn
 
-CURVE_POINTS = 200
-
-
-@dataclass
-class TrainingState:
-    """What a callback may read and change while training runs."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    loader: DataLoader
-    epoch: int = 0
-    step: int = 0
-    loss: float = math.nan
-
-
-class Callback:
-    """Hooks into the loop; the default of each does nothing."""
-
-    def on_start(self, state: TrainingState) -> None:
-        """Before the first step."""
-
-    def on_step(self, state: TrainingState) -> None:
-        """After each optimizer step."""
-
-    def on_epoch(self, state: TrainingState) -> None:
-        """After each epoch."""
+from .callbacks import Callback, TrainingState, remembering
+from .checkpoint import Checkpoints
+from .data_order import Order, data_order
+from .fingerprint import data_digest, fingerprint
+from .groups import Group, check_groups
+from .processes import Processes
+from .result import TrainResult
+from .run import Run
+from .settings import TrainSettings
+from .step import Loss, Stepper
 
 
-class Recipe(Protocol):
-    """What the loop needs of a method."""
+def train(
+    models: nn.Module | Mapping[str, nn.Module],
+    data: Any,
+    loss: Loss,
+    *,
+    groups: Sequence[Group],
+    settings: TrainSettings,
+    weight: Callable[[Any], float] | None = None,
+    tokens: Callable[[Any], int] | None = None,
+    callbacks: Sequence[Callback] = (),
+    evaluate: Callable[[Any], Mapping[str, float]] | None = None,
+    folder: Path | None = None,
+    stage: str = "train",
+    corpus: str | None = None,
+) -> TrainResult:
+    """Train the parameters of `groups` in place; models are left in eval mode.
 
-    @property
-    def learning_rate(self) -> float:
-        """Peak learning rate."""
-        ...
+    Args:
+        models: one, or several by name, where they are to be trained. Losses and `evaluate` get them as given here.
+            While training, a model with parameters in a group is in train mode, another (a frozen teacher) in eval.
+        data: map-style (`TrainingData`) or a stream (`data_order.py`).
+        loss: mean loss of (models, batch), as a tensor or as a mapping of parts that are summed.
+        groups: parameters and their optimizers.
+        weight: over how many things (tokens, labels) the loss of a batch is a mean. Batches of one step, and of
+            several processes, count by it. By default the number of examples; for a stream, all batches alike.
+        tokens: tokens of a batch; needed where the settings end training after a number of them.
+        callbacks: hooks, in order.
+        evaluate: scores of the models, which are in eval mode; may draw random numbers without changing the training.
+        folder: keeps checkpoints in `folder/stage`; where they lie, training goes on and gives what it would have
+            given without the stop. A stage that has ended is not trained again: its weights are read.
+        stage: name of this training among those that share the folder, one after another.
+        corpus: says which data these are; by default `data.fingerprint()`, else a digest of the examples.
 
-    @property
-    def weight_decay(self) -> float:
-        """AdamW's decoupled decay."""
-        ...
-
-    @property
-    def warmup(self) -> float:
-        """Fraction of the steps in which the learning rate rises."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
-        """Training loss of one batch."""
-        ...
-
-    def callbacks(self, context: Context) -> tuple[Callback, ...]:
-        """Hooks into the loop, in order."""
-        ...
-
-
-def train(recipe: Recipe, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-    """Run the loop; returns the training loss by step. Raises FloatingPointError when the loss is not finite."""
-    accelerator = Accelerator(cpu=context.device.type == "cpu")
-    loader = batch_loader(data, context)
-    steps = context.budget.epochs * len(loader)
-    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, recipe.warmup))
-    prepared, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    state = TrainingState(prepared, optimizer, loader)
-    callbacks = recipe.callbacks(context)
-    losses: list[float] = []
-    for callback in callbacks:
-        callback.on_start(state)
-    for state.epoch in range(context.budget.epochs):
-        prepared.train()
-        for batch in loader:
-            with torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16):
-                loss = recipe.loss(prepared, batch, context)
-            _step(accelerator, state, scheduler, loss)
-            losses.append(state.loss)
-            for callback in callbacks:
-                callback.on_step(state)
-        for callback in callbacks:
-            callback.on_epoch(state)
-    model.eval()
-    return {"train loss": _thin(losses)}
-
-
-def _step(accelerator: Accelerator, state: TrainingState, scheduler: Any, loss: Tensor) -> None:
-    state.loss = loss.item()
-    if not math.isfinite(state.loss):
-        raise FloatingPointError(f"training loss is {state.loss} at step {state.step}: lower the learning rate")
-    state.optimizer.zero_grad(set_to_none=True)
-    accelerator.backward(loss)
-    state.optimizer.step()
-    scheduler.step()
-    state.step += 1
+    Raises:
+        OtherTrainingError: `folder` holds a training with other data, settings, groups, callbacks that remember
+            something, or first weights.
+        FloatingPointError: the loss is not finite.
+        ValueError, TypeError: groups, settings and data do not fit together; nothing has been trained.
+    """
+    named = {"model": models} if isinstance(models, nn.Module) else dict(models)
+    check_groups(named, groups)
+    if settings.tokens is not None and tokens is None:
+        raise ValueError("settings.tokens says when training ends: give `tokens`, which counts those of a batch")
+    processes = Processes(groups[0].members()[0].device)
+    for model in named.values():
+        processes.share([*model.parameters(), *model.buffers()])
+    optimizers = {group.name: group.build() for group in groups}
+    order = data_order(data, settings, processes)
+    checkpoints = None
+    if folder is not None:
+        identity = fingerprint(named, groups, optimizers, settings, processes.count)
+        identity["data"] = corpus or data_digest(data)
+        identity["callbacks"] = [type(callback).__name__ for callback in remembering(callbacks)]
+        checkpoints = Checkpoints(folder / stage, identity, processes)
+    run = Run(
+        stepper=Stepper(models, named, groups, list(optimizers.values()), loss, settings, processes),
+        state=TrainingState(models=named, optimizers=optimizers, data=data, total=_total(settings, order)),
+        order=order,
+        callbacks=callbacks,
+        weight=weight,
+        tokens=tokens,
+        evaluate=evaluate,
+        checkpoints=checkpoints,
+    )
+    ended = run.start()
+    while not ended and not run.over():
+        drawn = order.take(settings.accumulation)
+        if drawn:
+            run.step(drawn)
+        else:
+            run.end_epoch()
+    if not ended:
+        run.finish()
+    return run.result()
 
 
-def _thin(losses: list[float]) -> list[tuple[float, float]]:
-    """Mean loss over equal stretches, so that a record holds at most `CURVE_POINTS` points."""
-    width = max(1, math.ceil(len(losses) / CURVE_POINTS))
-    points = []
-    for start in range(0, len(losses), width):
-        stretch = losses[start : start + width]
-        points.append((float(start + len(stretch)), sum(stretch) / len(stretch)))
-    return points
+def _total(settings: TrainSettings, order: Order) -> int | None:
+    """Steps, or tokens, of the whole training; None for epochs of a stream without a length."""
+    if settings.tokens is not None:
+        return settings.tokens
+    if settings.steps is not None:
+        return settings.steps
+    if settings.epochs is None or order.rounds is None:
+        return None
+    return settings.epochs * -(-order.rounds // settings.accumulation)

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..contracts.context import Context
 from ..contracts.method import Curves, Method
-from .batches import TrainingData
-from .loop import Callback, train
+from .callbacks import Callback
+from .data_order import TrainingData
+from .groups import Group
+from .loop import train
+from .result import TrainResult
+from .settings import TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,33 @@ class TrainedMethod(Method):
         """Hooks into the loop, in order."""
         return ()
 
-    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-        """Train the parameters that require a gradient, for `budget.epochs` epochs."""
-        return train(self, model, data, context)
+    def fit(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> Curves:
+        """Train the parameters that require a gradient, for as long as the budget says.
+
+        A method that trains more than once gives each time its own `stage`.
+        """
+        return self.train_stage(model, data, context, stage).curves
+
+    def train_stage(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> TrainResult:
+        """As `fit`, with the costs."""
+        return train(
+            model,
+            data,
+            lambda model, batch: self.loss(model, batch, context),
+            groups=[Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
+            settings=self.settings(context),
+            callbacks=self.callbacks(context),
+            folder=context.folder,
+            stage=stage,
+            corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget}",
+        )
+
+    def settings(self, context: Context) -> TrainSettings:
+        """The budget and the recipe as settings of the loop."""
+        return TrainSettings(
+            epochs=context.budget.epochs,
+            batch_size=context.budget.batch_size,
+            warmup=self.warmup,
+            precision="bfloat16" if context.dtype is torch.bfloat16 else "float32",
+            seed=context.task_generator("data-order").initial_seed(),
+        )

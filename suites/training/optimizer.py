@@ -7,6 +7,8 @@ from torch import nn
 
 from sparsebench.models.sparsity.masked import Masked
 
+from .settings import TrainSettings
+
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Trainable parameters in two groups: matrices, pruned ones too, with decay; biases, norms and scales without."""
@@ -32,3 +34,20 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def rate_factor(settings: TrainSettings, done: int, total: int | None) -> float:
+    """Factor on the learning rate after `done` of `total` steps, or tokens.
+
+    Raises ValueError where the schedule needs a total that nobody knows.
+    """
+    if settings.schedule == "constant" and not settings.warmup:
+        return 1.0
+    if total is None:
+        raise ValueError(
+            "a warm-up or cosine over epochs of a stream without a length: "
+            "say steps or tokens, give the stream a __len__, or take a constant rate without warm-up"
+        )
+    if settings.schedule == "constant":
+        return min(1.0, (done + 1) / max(1, round(settings.warmup * total)))
+    return warmup_cosine(done, total, settings.warmup)

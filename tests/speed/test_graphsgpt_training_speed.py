@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, TokenisedMolecules, Tokenizer, Vocabulary
-from sparsebench.models.graphsgpt.tokens.length_batches import length_batches
+from sparsebench.models.length_batches import length_batches
 
 from .scope import FULL
 

@@ -214,5 +214,13 @@ class OriginalOrMixed(Sequence[tuple[Any, Tensor]]):
             return item, target
         return self.mixed[int(torch.randint(len(self.mixed), (), generator=self.draws))]
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Where the draws stand."""
+        return {"draws": self.draws.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on drawing from there."""
+        self.draws.set_state(state["draws"])
+
     def _soft(self, target: Tensor) -> Tensor:
         return nn.functional.one_hot(target, self.mixed.targets.shape[1]).float()

@@ -26,7 +26,7 @@ from sparsebench.suites.methods.sparse_adapter import SparseAdapter
 from sparsebench.suites.prediction.data import batch_rows
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
 from sparsebench.suites.prediction.task import predict
-from sparsebench.suites.training.loop import train
+from sparsebench.suites.training.method import TrainedMethod
 
 TRAINED = [
     Adapter(rank=4, blocks=1, learning_rate=1e-2),
@@ -66,7 +66,7 @@ def test_training_from_the_frozen_blocks_is_training_the_whole(blocks: int) -> N
         model = method.prepare(ready.model, ready.context)
         rest, data = cache_frozen_features(model, ready.data, ready.context) if shortened else (model, ready.data)
         assert isinstance(rest, TailModel) == shortened
-        losses.append([loss for _, loss in train(method, rest, data, ready.context)["train loss"]])
+        losses.append([loss for _, loss in TrainedMethod.fit(method, rest, data, ready.context)["train loss"]])
         weights.append([parameter.detach() for parameter in model.parameters()])
     assert len(losses[0]) == 60 and losses[1] == pytest.approx(losses[0], rel=1e-3)
     assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*weights, strict=True))

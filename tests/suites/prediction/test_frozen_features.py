@@ -17,7 +17,6 @@ from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.prediction import frozen_features as frozen_prefix
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features, frozen_stages
-from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.method import TrainedMethod
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.body import VisionBody
@@ -53,10 +52,10 @@ def setup(kind: str, dtype: torch.dtype = torch.float32) -> Setup:
 def test_training_the_rest_is_training_the_whole(kind: str) -> None:
     method = Loop(learning_rate=1e-2)
     whole, part = setup(kind), setup(kind)
-    losses = [loss for _, loss in train(method, whole.model, whole.data, whole.context)["train loss"]]
+    losses = [loss for _, loss in TrainedMethod.fit(method, whole.model, whole.data, whole.context)["train loss"]]
     rest, data = cache_frozen_features(part.model, part.data, part.context)
     assert isinstance(rest, TailModel)
-    from_cut = [loss for _, loss in train(method, rest, data, part.context)["train loss"]]
+    from_cut = [loss for _, loss in TrainedMethod.fit(method, rest, data, part.context)["train loss"]]
     assert len(losses) == 8 and from_cut == pytest.approx(losses, rel=1e-4)
     for (name, one), (_, other) in zip(whole.model.named_parameters(), part.model.named_parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-4), name

@@ -6,9 +6,9 @@ from torch import nn
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.loop import CURVE_POINTS, train
 from sparsebench.suites.training.method import TrainedMethod
 from sparsebench.suites.training.optimizer import warmup_cosine
+from sparsebench.suites.training.result import CURVE_POINTS
 
 from .toy import Fit, Numbers, Recorder, context, linear, squared_error
 
@@ -17,7 +17,7 @@ def test_data_order_depends_on_the_seed_and_not_on_the_method() -> None:
     def order(method: TrainedMethod, seed: int) -> list[list[int]]:
         data = Numbers()
         torch.rand(int(100 * method.learning_rate))  # a method may draw as many global numbers as it likes
-        train(method, linear(3 if method.weight_decay else 1), _wide(data, method), context(seed))
+        method.fit(linear(3 if method.weight_decay else 1), _wide(data, method), context(seed))
         return data.seen
 
     def _wide(data: Numbers, method: TrainedMethod) -> Numbers:
@@ -33,7 +33,7 @@ def test_data_order_depends_on_the_seed_and_not_on_the_method() -> None:
 
 def test_the_loop_follows_the_schedule() -> None:
     recorder = Recorder()
-    train(Fit(recorder=recorder, learning_rate=0.1, warmup=0.5), linear(), Numbers(), context())
+    Fit(recorder=recorder, learning_rate=0.1, warmup=0.5).fit(linear(), Numbers(), context())
     # After step k the optimizer holds the rate of step k + 1; 4 steps, of which 2 rise.
     assert recorder.rates == pytest.approx([0.1 * warmup_cosine(step, 4, 0.5) for step in (1, 2, 3, 4)])
     assert recorder.events == ["start", "step 1", "step 2", "epoch 0", "step 3", "step 4", "epoch 1"]
@@ -41,7 +41,7 @@ def test_the_loop_follows_the_schedule() -> None:
 
 def test_training_is_deterministic_and_learns() -> None:
     models = [linear(), linear()]
-    curves = [train(Fit(learning_rate=0.3), model, Numbers(), context(epochs=30)) for model in models]
+    curves = [Fit(learning_rate=0.3).fit(model, Numbers(), context(epochs=30)) for model in models]
     assert torch.equal(models[0].weight, models[1].weight) and curves[0] == curves[1]
     losses = [loss for _, loss in curves[0]["train loss"]]
     assert losses[-1] < 0.05 * losses[0]
@@ -50,7 +50,7 @@ def test_training_is_deterministic_and_learns() -> None:
 def test_frozen_parameters_do_not_move() -> None:
     model = nn.Sequential(linear(), linear())
     model[0].requires_grad_(False)
-    train(Fit(learning_rate=0.1, weight_decay=0.5), model, Numbers(), context())
+    Fit(learning_rate=0.1, weight_decay=0.5).fit(model, Numbers(), context())
     assert model[0].weight.item() == 0.5 and model[1].weight.item() != 0.5
     assert not model.training
 
@@ -58,7 +58,7 @@ def test_frozen_parameters_do_not_move() -> None:
 def test_adamw_step_by_hand() -> None:
     model = linear()
     ctx = Context(suite="s", task="t", seed=0, budget=Budget(epochs=1, batch_size=8), loss=squared_error)
-    train(Fit(learning_rate=0.1, weight_decay=0.5, warmup=0.0), model, Numbers(), ctx)
+    Fit(learning_rate=0.1, weight_decay=0.5, warmup=0.0).fit(model, Numbers(), ctx)
     # One step: decay 0.5 (1 - 0.1 * 0.5), then the sign of the gradient times the rate.
     assert model.weight.item() == pytest.approx(0.5 * 0.95 + 0.1, abs=1e-5)
     assert model.bias.item() == pytest.approx(0.1, abs=1e-5)
@@ -69,11 +69,11 @@ def test_a_loss_that_is_not_finite_raises_before_the_step(value: float) -> None:
     model = linear()
     broken = context(loss=lambda model, batch: squared_error(model, batch) * value)
     with pytest.raises(FloatingPointError, match="step 0"):
-        train(Fit(), model, Numbers(), broken)
+        Fit().fit(model, Numbers(), broken)
     assert model.weight.item() == 0.5
 
 
 def test_the_curve_is_thinned() -> None:
-    curve = train(Fit(), linear(), Numbers(), context(epochs=3 * CURVE_POINTS))["train loss"]
+    curve = Fit().fit(linear(), Numbers(), context(epochs=3 * CURVE_POINTS))["train loss"]
     assert CURVE_POINTS // 2 <= len(curve) <= CURVE_POINTS + 1
     assert curve[-1][0] == 6 * CURVE_POINTS, "the last step is kept"

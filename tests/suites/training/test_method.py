@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.loop import Callback, TrainingState
+from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.method import TrainedMethod
 
 

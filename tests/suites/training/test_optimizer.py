@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from sparsebench.models.sparsity.masked import MaskedLinear
-from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.optimizer import parameter_groups, warmup_cosine
 
 from .toy import Fit, Numbers, context, linear
@@ -39,7 +38,7 @@ def test_parameter_groups_decay_matrices_only() -> None:
 
 def test_nothing_to_train_raises() -> None:
     with pytest.raises(ValueError, match="nothing to train"):
-        train(Fit(), linear().requires_grad_(False), Numbers(), context())
+        Fit().fit(linear().requires_grad_(False), Numbers(), context())
 
 
 def test_pruned_weights_decay_like_dense_ones() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.loop import Callback, TrainingState
+from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.method import TrainedMethod
 
 
@@ -36,7 +36,7 @@ class Recorder(Callback):
 
     def on_step(self, state: TrainingState) -> None:
         self.events.append(f"step {state.step}")
-        self.rates.append(state.optimizer.param_groups[0]["lr"])
+        self.rates.append(state.optimizers["model"].param_groups[0]["lr"])
 
     def on_epoch(self, state: TrainingState) -> None:
         self.events.append(f"epoch {state.epoch}")

@@ -9,10 +9,10 @@ import torch
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.tokens.batch import collate
-from sparsebench.models.graphsgpt.tokens.length_batches import length_batches
 from sparsebench.models.graphsgpt.tokens.store import TokenStore, build_store, open_store
 from sparsebench.models.graphsgpt.tokens.tokenizer import CHUNK, Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+from sparsebench.models.length_batches import length_batches
 
 TOKENIZER = Tokenizer(Vocabulary.improved())
 SMILES = ["C" * length + "c1ccccc1O" * (length % 2) for length in range(1, 41)]

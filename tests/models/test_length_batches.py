@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt.tokens.length_batches import length_batches, padding_fraction
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+from sparsebench.models.length_batches import length_batches, padding_fraction
 
 TOKENIZER = Tokenizer(Vocabulary.improved())
 

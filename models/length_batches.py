@@ -1,29 +1,44 @@
-"""Batches of molecules of nearly the same length, so that little is padding."""
+"""Batches of rows of nearly the same length, so that little is padding."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from ...errors import ModelError
+from .errors import ModelError
 
 
 def length_batches(
-    lengths: Sequence[int] | np.ndarray, batch_size: int, generator: torch.Generator | None = None
+    lengths: Sequence[int] | np.ndarray,
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    *,
+    pool: int | None = None,
+    drop_last: bool = False,
+    keep_empty: bool = False,
 ) -> list[np.ndarray]:
-    """Row numbers, int64, of each batch of an epoch; every row with length > 0 is in one batch, the last one is kept.
+    """Row numbers, int64, of each batch of an epoch. Rows of length 0 are in none, unless `keep_empty`.
 
     Rows are sorted by length and cut into batches. With a generator, rows of the same length are shuffled before and
     the batches after; the same state gives the same batches. Without, the shortest come first, in the order given.
+
+    `pool`: only that many batches of random rows are sorted among each other, so that batches differ from epoch to
+    epoch; None sorts all. `drop_last`: random rows that would make a smaller last batch are in none.
     """
     if batch_size < 1:
         raise ModelError(f"batch_size={batch_size} must be at least 1")
     lengths = np.asarray(lengths)
-    rows = np.flatnonzero(lengths)
+    rows = np.arange(len(lengths)) if keep_empty else np.flatnonzero(lengths)
     if generator is not None:
         rows = rows[torch.randperm(len(rows), generator=generator).numpy()]
-    rows = rows[lengths[rows].argsort(kind="stable")]
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    if drop_last:
+        rows = rows[: len(rows) // batch_size * batch_size]
+    size = len(rows) if pool is None else pool * batch_size
+    batches: list[np.ndarray] = []
+    for start in range(0, len(rows), max(1, size)):
+        part = rows[start : start + size]
+        part = part[lengths[part].argsort(kind="stable")]
+        batches += [part[first : first + batch_size] for first in range(0, len(part), batch_size)]
     if generator is None:
         return batches
     order = torch.randperm(len(batches), generator=generator).tolist()

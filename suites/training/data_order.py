@@ -1,0 +1,191 @@
+"""In which order training sees its data, and the place in it, which a checkpoint keeps.
+
+Map-style data (`TrainingData`) come in random batches. A stream is any iterable of whole batches, one pass of which is
+an epoch; with `state_dict` and `load_state_dict`, it goes on where it was.
+"""
+
+from collections.abc import Iterator, Sequence, Sized
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch.utils.data import BatchSampler, RandomSampler
+
+from sparsebench.models.length_batches import length_batches
+
+from .processes import Processes
+from .settings import TrainSettings
+
+POOL = 16
+"""Batches among which examples are sorted by length."""
+
+
+class TrainingData(Protocol):
+    """Map-style data."""
+
+    @property
+    def train(self) -> Sequence[Any]:
+        """Training examples."""
+        ...
+
+    @property
+    def lengths(self) -> Sequence[int] | None:
+        """Length of each training example where batches are padded to the longest, else None."""
+        ...
+
+    def collate(self, examples: list[Any]) -> Any:
+        """One batch, as the loss takes it."""
+        ...
+
+
+class Drawn(NamedTuple):
+    """A batch, and the number of its examples; 1 where the batch is a stream's, which says nothing of them."""
+
+    batch: Any
+    examples: int
+
+
+class MapOrder:
+    """Random batches of map-style data, new in each epoch, by length where the data have lengths.
+
+    A last batch that would be smaller is dropped, for it spoils batch statistics; a part smaller than a batch is one
+    batch. Of several processes, each takes its batch of every round; batches that make no whole round are dropped.
+    """
+
+    def __init__(self, data: TrainingData, settings: TrainSettings, processes: Processes) -> None:
+        if settings.batch_size is None:
+            raise ValueError("map-style data need a batch_size in the settings")
+        self.data = data
+        self.size = settings.batch_size
+        self.processes = processes
+        self.lengths = data.lengths
+        self.drop_last = len(data.train) > self.size
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.before = self.generator.get_state()
+        self.batches: list[list[int]] | None = None
+        self.place = 0
+        self.rounds: int | None = self._count() // processes.count
+        if not self.rounds:
+            raise ValueError(f"{len(data.train)} examples make no batch of {self.size} for each process")
+
+    def take(self, count: int) -> list[Drawn]:
+        """The next `count` batches of this process; fewer at the end of the epoch, none after it."""
+        if self.batches is None:
+            self.before = self.generator.get_state()
+            self.batches = self._draw()
+        rounds = len(self.batches) // self.processes.count
+        end = min(self.place + count, rounds)
+        found = []
+        for number in range(self.place, end):
+            rows = self.batches[number * self.processes.count + self.processes.rank]
+            examples = [self.data.train[row] for row in rows]
+            found.append(Drawn(self.data.collate(examples), len(rows)))
+        self.place = end
+        return found
+
+    def end_epoch(self) -> None:
+        """Start a new epoch."""
+        self.batches = None
+        self.place = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the epoch, and what the data remember."""
+        parts = [part.state_dict() for part in self._remembering()]
+        drawn = self.batches is not None
+        generator = self.before if drawn else self.generator.get_state()
+        return {"generator": generator, "drawn": drawn, "place": self.place, "data": parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to that place."""
+        self.place = state["place"]
+        self.before = state["generator"]
+        self.generator.set_state(self.before)
+        self.batches = self._draw() if state["drawn"] else None
+        for part, saved in zip(self._remembering(), state["data"], strict=True):
+            part.load_state_dict(saved)
+
+    def _remembering(self) -> list[Any]:
+        return [part for part in (self.data, self.data.train) if hasattr(part, "state_dict")]
+
+    def _count(self) -> int:
+        rows = len(self.data.train)
+        return rows // self.size if self.drop_last else -(-rows // self.size)
+
+    def _draw(self) -> list[list[int]]:
+        """The batches of an epoch."""
+        if self.lengths is None:
+            _skip_number(self.generator)
+            sampler = RandomSampler(range(len(self.data.train)), generator=self.generator)
+            return list(BatchSampler(sampler, self.size, self.drop_last))
+        _skip_number(None)
+        batches = length_batches(
+            self.lengths, self.size, self.generator, pool=POOL, drop_last=self.drop_last, keep_empty=True
+        )
+        return [batch.tolist() for batch in batches]
+
+
+def _skip_number(generator: torch.Generator | None) -> None:
+    """Draw a number that nobody uses. A `DataLoader` draws a seed for its workers here, from its generator or the
+    global one: orders and dropout are those of the committed scores, which were made with one."""
+    torch.empty((), dtype=torch.int64).random_(generator=generator)
+
+
+class StreamOrder:
+    """Batches of a stream, in its own order. Of several processes, each takes its batch of every round of batches.
+
+    A stream with `per_process = True` gives each process its own batches. Batches that make no whole round at the end
+    are dropped.
+    """
+
+    def __init__(self, data: Any, processes: Processes) -> None:
+        self.data = data
+        self.shards = 1 if getattr(data, "per_process", False) else processes.count
+        self.shard = 0 if self.shards == 1 else processes.rank
+        self.rounds: int | None = None
+        if isinstance(data, Sized):
+            self.rounds = len(data) // self.shards
+        self.batches: Iterator[Any] | None = None
+
+    def take(self, count: int) -> list[Drawn]:
+        """The next `count` batches of this process; fewer at the end of the epoch, none after it."""
+        if self.batches is None:
+            self.batches = iter(self.data)
+        found = []
+        while len(found) < count:
+            batches = list(islice(self.batches, self.shards))
+            if len(batches) < self.shards:
+                break
+            found.append(Drawn(batches[self.shard], 1))
+        return found
+
+    def end_epoch(self) -> None:
+        """Start a new epoch."""
+        self.batches = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the stream remembers."""
+        if not hasattr(self.data, "state_dict"):
+            raise TypeError(
+                f"{type(self.data).__name__} has no state_dict() and load_state_dict(): "
+                "training from it cannot go on after a stop; add them, or train without a folder"
+            )
+        return {"data": self.data.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the stream go on from there."""
+        self.data.load_state_dict(state["data"])
+        self.batches = None
+
+
+Order = MapOrder | StreamOrder
+
+
+def data_order(data: Any, settings: TrainSettings, processes: Processes) -> Order:
+    """The order of map-style data (`train`, `lengths`, `collate`), or of a stream. Raises TypeError for other data."""
+    if hasattr(data, "train") and hasattr(data, "collate"):
+        return MapOrder(data, settings, processes)
+    if not hasattr(data, "__iter__"):
+        raise TypeError(f"{type(data).__name__} is neither map-style (train, lengths, collate) nor an iterable")
+    if settings.batch_size is not None:
+        raise ValueError(f"a stream gives whole batches: batch_size={settings.batch_size} has no meaning for it")
+    return StreamOrder(data, processes)

@@ -1,0 +1,89 @@
+"""One step: the gradient of the mean loss over the batches of all processes, and what the optimizers do with it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .groups import Group
+from .processes import Processes
+from .settings import TrainSettings
+
+Loss = Callable[[Any, Any], Tensor | Mapping[str, Tensor]]
+"""Mean loss of (models, batch); of a mapping, the sum trains and each part has its curve."""
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """Takes steps. `given`: the models as the loss sees them."""
+
+    given: Any
+    models: Mapping[str, nn.Module]
+    groups: Sequence[Group]
+    optimizers: Sequence[torch.optim.Optimizer]
+    loss: Loss
+    settings: TrainSettings
+    processes: Processes
+
+    def step(self, batches: Sequence[Any], weights: Sequence[float], total: float, number: int) -> dict[str, float]:
+        """Take a step and give the parts of the mean loss, "" for the sum of them.
+
+        Each batch counts by its weight over `total`, the sum over all batches and processes: the mean is that of one
+        large batch, however unequal the batches are. Raises FloatingPointError before the step where it is not finite.
+        """
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        alone = len(batches) == 1 and self.processes.count == 1
+        found: dict[str, float] = {}
+        for batch, weight in zip(batches, weights, strict=True):
+            share = 1.0
+            if not alone:
+                share = weight / total if total else 0.0
+            parts = self.losses(batch)
+            if share == 0.0:  # a mean over nothing may be NaN, and NaN times 0 is NaN
+                parts = {name: torch.zeros(()) for name in parts}
+            elif alone:  # not multiplied at all: the gradient is that of the loss, bit by bit
+                parts[""].backward()
+            else:
+                (parts[""] * share).backward()
+            for name, value in parts.items():
+                found[name] = found.get(name, 0.0) + value.item() * share
+        self.processes.sum_gradients([parameter for group in self.groups for parameter in group.members()])
+        mean = dict(zip(found, self.processes.sum(list(found.values())), strict=True))
+        if not math.isfinite(mean[""]):
+            raise FloatingPointError(f"training loss is {mean['']} at step {number}: lower the learning rate")
+        self._clip()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return mean
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """The parts of the loss, and "" for their sum."""
+        with self.autocast():
+            result = self.loss(self.given, batch)
+            if isinstance(result, Tensor):
+                return {"": result}
+            parts = dict(result)
+            values = list(parts.values())
+            parts[""] = sum(values[1:], start=values[0])
+        return parts
+
+    def autocast(self) -> torch.autocast:
+        """Autocast where the settings say so."""
+        return torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+
+    def _clip(self) -> None:
+        for group in self.groups:
+            if group.clip is not None:
+                nn.utils.clip_grad_norm_(group.members(), group.clip)
+        if self.settings.clip is None:
+            return
+        # In the models' order, not the groups': the norm is a sum, and its last digit depends on the order.
+        grouped = {id(parameter) for group in self.groups for parameter in group.members()}
+        members = []
+        for model in self.models.values():
+            members += [parameter for parameter in model.parameters() if id(parameter) in grouped]
+        nn.utils.clip_grad_norm_(members, self.settings.clip)

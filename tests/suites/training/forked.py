@@ -1,0 +1,343 @@
+"""Trainings in processes of their own that are killed, go on, or work together; `conftest.py` runs this file once.
+
+    python forked.py FOLDER
+
+Writes FOLDER/found.json: what each training gave. Processes are forked, so that torch is imported once.
+"""
+
+import importlib
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sparsebench.suites.training.callbacks import Callback, TrainingState
+from sparsebench.suites.training.fingerprint import weights_digest
+from sparsebench.suites.training.groups import Group
+from sparsebench.suites.training.loop import train
+from sparsebench.suites.training.settings import TrainSettings
+
+SEED = 5
+
+
+class Kill(Callback):
+    """Ends the process like a power cut, in the first run only."""
+
+    def __init__(self, step: int | None) -> None:
+        self.step = step
+
+    def on_step(self, state: TrainingState) -> None:
+        if state.step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Points:
+    """Map-style: 20 points of different lengths, and what their sum should be."""
+
+    def __init__(self) -> None:
+        draws = torch.Generator().manual_seed(0)
+        self.train = [torch.randn(4, generator=draws) for _ in range(20)]
+        self.lengths = torch.randint(1, 9, (20,), generator=draws).tolist()
+
+    def collate(self, examples: list[Tensor]) -> tuple[Tensor, Tensor]:
+        x = torch.stack(examples)
+        return x, x.sum(1, keepdim=True)
+
+
+class Mixture:
+    """A stream from two sources; weights, which a callback moves, say how often each is drawn from."""
+
+    def __init__(self) -> None:
+        self.weights = [0.5, 0.5]
+        self.draws = np.random.default_rng(SEED)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        while True:
+            source = self.draws.choice(2, p=self.weights)
+            yield torch.from_numpy(self.draws.normal(size=(3, 4)).astype(np.float32)) + float(source)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights, "draws": self.draws.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.weights = state["weights"]
+        self.draws.bit_generator.state = state["draws"]
+
+    def fingerprint(self) -> str:
+        return "two sources"
+
+
+class Mover(Callback):
+    """Moves the weights of the mixture by the loss, and remembers the losses."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_step(self, state: TrainingState) -> None:
+        self.losses.append(state.loss)
+        share = float(np.clip(np.mean(self.losses) / 10, 0.1, 0.9))
+        state.data.weights = [share, 1 - share]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": self.losses}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = state["losses"]
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+
+
+def squared_error(model: nn.Module, batch: Any) -> Tensor:
+    x, y = batch
+    return nn.functional.mse_loss(model(x), y)
+
+
+def noisy_score(model: nn.Module) -> dict[str, float]:
+    """An evaluation that draws random numbers."""
+    return {"val": float(model(torch.randn(2, 4)).sum()) + random.random()}
+
+
+def single(folder: Path, kill: int | None) -> dict[str, Any]:
+    model = network()
+    forget(kill)
+    settings = TrainSettings(
+        epochs=4, batch_size=3, accumulation=2, clip=0.5, warmup=0.2, eval_every=2, save_every=2, save_seconds=None
+    )
+    group = Group.adamw("model", model, learning_rate=0.1, weight_decay=0.1)
+    result = train(
+        model,
+        Points(),
+        squared_error,
+        groups=[group],
+        settings=settings,
+        callbacks=[Kill(kill)],
+        evaluate=noisy_score,
+        folder=folder,
+    )
+    return {"weights": weights_digest(model), "curves": result.curves, "steps": result.steps}
+
+
+def pair_loss(models: Any, batch: Tensor) -> dict[str, Tensor]:
+    taught = models["teacher"](batch)
+    student = models["student"](batch)
+    target = batch.sum(1, keepdim=True)
+    return {
+        "student": nn.functional.mse_loss(student, taught.detach()),
+        "teacher": nn.functional.mse_loss(taught, target),
+    }
+
+
+def pair(folder: Path, kill: int | None) -> dict[str, Any]:
+    models = {"student": network(), "teacher": nn.Linear(4, 1)}
+    forget(kill)
+    teacher = list(models["teacher"].parameters())
+    groups = [
+        Group.adamw("student", models["student"], learning_rate=0.1, weight_decay=0.1),
+        Group(name="teacher", parameters=teacher, learning_rate=0.05, optimizer=torch.optim.SGD, clip=1.0),
+    ]
+    data, mover = Mixture(), Mover()
+    result = train(
+        models,
+        data,
+        pair_loss,
+        groups=groups,
+        settings=TrainSettings(tokens=60, save_every=3, save_seconds=None),
+        tokens=len,
+        callbacks=[mover, Kill(kill)],
+        folder=folder,
+    )
+    weights = {name: weights_digest(model) for name, model in models.items()}
+    return {"weights": weights, "curves": result.curves, "mixture": data.weights, "tokens": result.tokens}
+
+
+def stages(folder: Path, kill: int | None) -> dict[str, Any]:
+    model = network()
+    forget(kill)
+    taken: dict[str, int] = {}
+    for stage, rate in (("head", 0.1), ("all", 0.01)):
+        layer = model[3] if stage == "head" else model
+        group = Group.adamw(stage, layer, learning_rate=rate, weight_decay=0.0)
+        counter = Count()
+        train(
+            model,
+            Points(),
+            squared_error,
+            groups=[group],
+            settings=TrainSettings(steps=7, batch_size=4, save_every=2, save_seconds=None),
+            callbacks=[counter, Kill(kill if stage == "all" else None)],
+            folder=folder,
+            stage=stage,
+        )
+        taken[stage] = counter.steps
+    return {"weights": weights_digest(model), "taken": taken}
+
+
+class Count(Callback):
+    steps = 0
+
+    def on_step(self, state: TrainingState) -> None:
+        self.steps += 1
+
+
+def forget(kill: int | None) -> None:
+    """Where training goes on, the generators stand elsewhere than at the first start."""
+    if kill is None:
+        torch.rand(3)
+        np.random.rand(3)
+        random.random()
+
+
+class Idle(nn.Module):
+    """Two experts; an example goes to one by its first value, so that a process may have none for one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Linear(4, 1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = x[:, 0] > 0
+        y = torch.zeros(len(x), 1)
+        for choice, expert in zip((first, ~first), self.experts, strict=True):
+            if choice.any():
+                y[choice] = expert(x[choice])
+        return y
+
+
+class Sentences:
+    """A stream of padded batches (x, y, mask) with unequal numbers of tokens, the first to one expert only."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.done = 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        draws = torch.Generator().manual_seed(1)
+        x = torch.randn(96, 4, generator=draws)
+        x[:8, 0] = x[:8, 0].abs()
+        y = torch.randn(96, 1, generator=draws)
+        mask = torch.rand(96, 1, generator=draws) < torch.arange(96).remainder(8)[:, None] / 8 + 0.1
+        while self.done < 96:
+            rows = slice(self.done, self.done + self.size)
+            self.done += self.size
+            yield x[rows], y[rows], mask[rows]
+        self.done = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"done": self.done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.done = state["done"]
+
+    def fingerprint(self) -> str:
+        return "sentences"
+
+
+def masked_mean(model: Any, batch: Any) -> Tensor:
+    x, y, mask = batch
+    return ((model(x) - y).square() * mask).sum() / mask.sum()
+
+
+def tokens_of(batch: Any) -> int:
+    return int(batch[2].sum())
+
+
+def together(
+    folder: Path, size: int, accumulation: int = 1, stop: int | None = None, weighted: bool = True
+) -> dict[str, Any]:
+    """Six steps of the same 16 rows, however they are cut into batches and shared out."""
+    torch.manual_seed(SEED + int(os.environ.get("RANK", "0")))  # the first weights are those of the main process
+    model = Idle()
+    settings = TrainSettings(steps=6, accumulation=accumulation, clip=1.0, save_every=2, save_seconds=None)
+    result = train(
+        model,
+        Sentences(size),
+        masked_mean,
+        groups=[Group(name="model", parameters=list(model.parameters()), learning_rate=0.1, optimizer=torch.optim.SGD)],
+        settings=settings,
+        weight=tokens_of if weighted else None,
+        tokens=tokens_of,
+        callbacks=[Kill(stop)],
+        folder=folder,
+    )
+    weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    return {"weights": weights.tolist(), "tokens": result.tokens, "losses": result.curves["train loss"]}
+
+
+def forked(work: Callable[[], dict[str, Any]], file: Path, **variables: str) -> int:
+    """Start `work` in a process that writes what it gives into `file`; its number."""
+    number = os.fork()
+    if number:
+        return number
+    try:
+        os.environ.update(variables)
+        torch.manual_seed(SEED)
+        np.random.seed(SEED)
+        random.seed(SEED)
+        found = work()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        file.write_text(json.dumps(found))
+        os._exit(0)
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        os._exit(1)
+
+
+def wait(number: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+
+def two(work: Callable[[], dict[str, Any]], folder: Path) -> list[int]:
+    """Exit codes of two gloo processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    numbers = []
+    for rank in ("0", "1"):
+        numbers.append(forked(work, folder / f"rank-{rank}.json", RANK=rank, LOCAL_RANK=rank, **shared))
+    return [wait(number) for number in numbers]
+
+
+def main(folder: Path) -> None:
+    importlib.import_module("torch._dynamo")  # the optimizers import it at their first step: once, before the forks
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {"codes": {}}
+    file = folder / "one.json"
+
+    def run(name: str, work: Callable[[], dict[str, Any]]) -> None:
+        found["codes"][name] = wait(forked(work, file))
+        if file.exists():
+            found[name] = json.loads(file.read_text())
+            file.unlink()
+
+    for work in (single, pair, stages):
+        run(f"{work.__name__} whole", lambda work=work: work(folder / work.__name__ / "whole", -1))
+        run(f"{work.__name__} killed", lambda work=work: work(folder / work.__name__ / "parts", 5))
+        run(f"{work.__name__} resumed", lambda work=work: work(folder / work.__name__ / "parts", None))
+    run("one process", lambda: together(folder / "one", 16))
+    run("accumulated", lambda: together(folder / "accumulated", 4, 4))
+    run("unweighted", lambda: together(folder / "unweighted", 8, 2, weighted=False))
+    for name, stop in (("two whole", None), ("two killed", 5), ("two resumed", None)):
+        place = folder / ("two" if stop is None and name == "two whole" else "two parts")
+        found["codes"][name] = two(lambda place=place, stop=stop: together(place, 8, 1, stop), folder)
+        if stop is None:
+            found[name] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    found["codes"]["two accumulated"] = two(lambda: together(folder / "two accumulated", 4, 2), folder)
+    found["two accumulated"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,33 @@
+"""Hooks into the training loop."""
+
+import pytest
+
+from sparsebench.suites.training.callbacks import Callback, Progress, TrainingState, remembering
+
+
+def state(step: int, loss: float) -> TrainingState:
+    return TrainingState(models={}, optimizers={}, data=None, total=3, step=step, loss=loss)
+
+
+def test_a_callback_remembers_nothing_by_default() -> None:
+    callback = Callback()
+    assert callback.state_dict() == {}
+    callback.load_state_dict({})
+
+    class Counter(Callback):
+        def state_dict(self) -> dict[str, int]:
+            return {"count": 1}
+
+    counter = Counter()
+    assert remembering([callback, counter, Progress()]) == [counter]
+
+
+def test_progress_shows_means_between_lines_and_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    for show in (False, True):
+        progress = Progress(every=2, show=show)
+        progress.on_start(state(0, 0.0))
+        for step, loss in enumerate((1.0, 3.0, 7.0), start=1):
+            progress.on_step(state(step, loss))
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == (2 if show else 0)
+    assert lines[0].startswith("step 2/3  loss 2.0000") and lines[1].startswith("step 3/3  loss 7.0000")
