@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, head_of, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, Site, head_of, see_through
 from ..attention.prefixed_attention import through_cache
 
 SERVES = (
@@ -36,12 +36,17 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
     layer = site.get()
     attention = _attention(layer)
     mlp = _mlp(layer)
+    # A removed attention has taken its norm with it.
+    attention_norms = () if attention.removed else (_attention_norm(attention.site.get()),)
+    mlp_norms = (see_through(see_through(layer, "output").get(), "LayerNorm"),)
     return Block(
         index=index,
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=(_attention_norm(attention.site.get()), see_through(see_through(layer, "output").get(), "LayerNorm")),
+        norms=attention_norms + mlp_norms,
+        attention_norms=attention_norms,
+        mlp_norms=mlp_norms,
         linears=attention.linears + mlp.linears,
         post_norm=True,
     )
@@ -49,6 +54,8 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
 
 def _attention(layer: Any) -> Attention:
     site = see_through(layer, "attention")
+    if isinstance(site.get(), DescribesAttention):
+        return site.get().describe_attention(site)
     if hasattr(site.get(), "attn"):
         return _mpnet_attention(site)
     projections = site.get().self
@@ -62,6 +69,8 @@ def _attention(layer: Any) -> Attention:
         num_kv_heads=projections.num_attention_heads,
         head_dim=projections.attention_head_size,
         prefixed=partial(through_cache, causal=projections.is_causal),
+        adds_input=True,
+        causal=projections.is_causal,
     )
 
 
@@ -77,6 +86,7 @@ def _mpnet_attention(site: Site) -> Attention:
         num_heads=projections.num_attention_heads,
         num_kv_heads=projections.num_attention_heads,
         head_dim=projections.attention_head_size,
+        adds_input=True,
     )
 
 

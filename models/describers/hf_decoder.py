@@ -18,9 +18,10 @@ from ..anatomy import (
     DescribesAttention,
     DescribesMLP,
     Site,
-    StackedExperts,
+    expert_sizes,
     head_of,
     see_through,
+    stock_experts,
 )
 from ..attention.prefixed_attention import through_cache
 
@@ -75,14 +76,29 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
     site = see_through(layers, str(index))
     layer = site.get()
     attention, mlp = _attention(layer), _mlp(layer)
+    norms = {name: see_through(layer, name) for name in NORMS if getattr(layer, name, None) is not None}
     return Block(
         index=index,
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=tuple(see_through(layer, name) for name in NORMS if getattr(layer, name, None) is not None),
+        norms=tuple(norms.values()),
+        attention_norms=_own_norms(norms, of_mlp=False),
+        mlp_norms=_own_norms(norms, of_mlp=True),
         linears=attention.linears + mlp.linears,
     )
+
+
+def _own_norms(norms: dict[str, Site], *, of_mlp: bool) -> tuple[Site, ...] | None:
+    """The norms of one of the two parts; None where both read the output of the same norm (StableLM)."""
+    if len(norms) == 1:
+        return None
+    mlp_names = {"pre_feedforward_layernorm", "post_feedforward_layernorm"}
+    if not mlp_names & norms.keys():
+        # What is called after the attention then lies before the FFN.
+        mlp_names.add("post_attention_layernorm")
+    mlp_names.add("post_mlp_layernorm")
+    return tuple(site for name, site in norms.items() if (name in mlp_names) == of_mlp)
 
 
 def _attention(layer: Any) -> Attention:
@@ -101,6 +117,7 @@ def _attention(layer: Any) -> Attention:
         num_kv_heads=config.num_key_value_heads,
         head_dim=module.head_dim,
         prefixed=partial(through_cache, causal=True),
+        causal=True,
     )
 
 
@@ -127,17 +144,9 @@ def _mlp(layer: Any) -> MLP:
 
 def _experts(site: Site) -> MLP:
     module = site.get()
-    fused = module.experts
-    num_experts, width, hidden = fused.down_proj.shape
-    gate_up, down = Site(fused, "gate_up_proj"), Site(fused, "down_proj")
-    shared = [name for name in ("shared_expert", "shared_experts") if hasattr(module, name)]
-    experts = StackedExperts(
-        num_experts=num_experts,
-        top_k=module.gate.top_k,
-        tensors=(gate_up, down),
-        gate_up=gate_up,
-        down=down,
-        router=Site(module, "gate"),
-        shared=see_through(module, shared[0]) if shared else None,
-    )
-    return MLP(site=site, output=site, kind="moe", width=width, hidden=hidden, activation=fused.act_fn, experts=experts)
+    found = [name for name in ("shared_expert", "shared_experts") if hasattr(module, name)]
+    shared = see_through(module, found[0]) if found else None
+    experts = stock_experts(module, shared=shared)
+    width, hidden = expert_sizes(experts)
+    activation = module.experts.act_fn
+    return MLP(site=site, output=site, kind="moe", width=width, hidden=hidden, activation=activation, experts=experts)

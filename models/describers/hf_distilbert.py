@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, head_of, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, head_of, see_through
 
 SERVES = ("transformers.models.distilbert.modeling_distilbert.DistilBertPreTrainedModel",)
 
@@ -43,6 +43,8 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
 def _attention(layer: Any) -> Attention:
     site = see_through(layer, "attention")
     module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
     return Attention(
         site=site,
         q=see_through(module, "q_lin"),

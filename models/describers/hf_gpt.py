@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, head_of, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, head_of, see_through
 from ..attention.prefixed_attention import through_cache
 
 SERVES = ("transformers.models.gpt_neox.modeling_gpt_neox.GPTNeoXPreTrainedModel",)
@@ -78,6 +78,8 @@ def _block(layers: nn.ModuleList, index: int, names: Names) -> Block:
 def _attention(layer: Any, names: Names) -> Attention:
     site = see_through(layer, names.attention)
     module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
     config = module.config
     return Attention(
         site=site,
@@ -88,6 +90,7 @@ def _attention(layer: Any, names: Names) -> Attention:
         num_kv_heads=config.num_attention_heads,
         head_dim=config.hidden_size // config.num_attention_heads,
         prefixed=partial(through_cache, causal=True),
+        causal=True,
     )
 
 

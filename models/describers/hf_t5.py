@@ -49,6 +49,7 @@ def _block(layers: nn.ModuleList, place: int, index: int) -> Block:
     attention = _attention(see_through(parts[0], "SelfAttention"))
     crossed = [_attention(see_through(part, "EncDecAttention")).linears for part in parts[1:-1]]
     mlp = _mlp(parts[-1])
+    norms = tuple(see_through(part, "layer_norm") for part in parts)
     linears = attention.linears
     for sites in crossed:
         linears += sites
@@ -57,7 +58,10 @@ def _block(layers: nn.ModuleList, place: int, index: int) -> Block:
         site=site,
         attention=attention,
         mlp=mlp,
-        norms=tuple(see_through(part, "layer_norm") for part in parts),
+        norms=norms,
+        attention_norms=norms[:1],
+        mlp_norms=norms[-1:],
+        removable=place > 0,
         linears=linears + mlp.linears,
     )
 
@@ -74,6 +78,8 @@ def _attention(site: Site) -> Attention:
         num_heads=module.n_heads,
         num_kv_heads=module.n_heads,
         head_dim=module.key_value_proj_dim,
+        causal=module.is_decoder and site.name == "SelfAttention",
+        removable=False,  # it hands the biases of the first block on
     )
 
 

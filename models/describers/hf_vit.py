@@ -4,7 +4,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, has_parameters, head_of, see_through
+from ..anatomy import (
+    MLP,
+    Anatomy,
+    Attention,
+    Block,
+    DescribesAttention,
+    DescribesMLP,
+    Site,
+    has_parameters,
+    head_of,
+    see_through,
+)
 from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
 SERVES = (
@@ -70,6 +81,8 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
 def _attention(layer: Any) -> Attention:
     site = see_through(layer, "attention")
     module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
     heads = module.config.num_attention_heads
     return Attention(
         site=site,

@@ -27,7 +27,16 @@ def _block(stage: nn.Module, name: str, index: int) -> Block:
     unit = site.get()
     linears = tuple(see_through(unit, conv) for conv in ("conv_pw", "conv_pwl") if hasattr(unit, conv))
     norms = tuple(see_through(unit, norm) for norm in ("bn1", "bn2", "bn3") if hasattr(unit, norm))
-    return Block(index=index, site=site, mlp=_expansion(site, linears), norms=norms, linears=linears)
+    convs = tuple(see_through(unit, conv) for conv in ("conv_pw", "conv_dw", "conv_pwl") if hasattr(unit, conv))
+    return Block(
+        index=index,
+        site=site,
+        mlp=_expansion(site, linears),
+        norms=norms,
+        linears=linears,
+        convs=convs,
+        removable=unit.has_skip,
+    )
 
 
 def _expansion(site: Site, linears: tuple[Site, ...]) -> MLP | None:

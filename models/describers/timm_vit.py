@@ -5,7 +5,17 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, has_parameters, see_through
+from ..anatomy import (
+    MLP,
+    Anatomy,
+    Attention,
+    Block,
+    DescribesAttention,
+    DescribesMLP,
+    Site,
+    has_parameters,
+    see_through,
+)
 from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
 SERVES = ("timm.models.vision_transformer.VisionTransformer",)
@@ -56,6 +66,8 @@ def _is_sum(block: nn.Module) -> bool:
 def _attention(block: Any) -> Attention:
     site = see_through(block, "attn")
     module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
     return Attention(
         site=site,
         qkv=see_through(module, "qkv"),
@@ -64,6 +76,7 @@ def _attention(block: Any) -> Attention:
         num_kv_heads=module.num_heads,
         head_dim=module.head_dim,
         prefixed=_prefixed if type(module).__name__ == "Attention" else None,
+        returns_tuple=False,
     )
 
 

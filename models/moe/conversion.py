@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ..anatomy import MLP, Site, describe
+from ..anatomy import MLP, describe
 from ..calibration.ffn_samples import Calibration
 from ..calibration.hooks import FFNSample
 from .config import MoEConfig
@@ -121,17 +121,16 @@ def _swap(model: nn.Module, plan: _Plan, config: MoEConfig) -> Callable[[], None
     """Put the mixture in the place of the dense layer; return what takes that back."""
     mlp = plan.mlp
     dense = DenseFFN.of(mlp)
-    module = mlp.site.get()
-    tail = None if mlp.tail is None else mlp.tail.get()
+    modules = [site.get() for site in mlp.parts]
     layer = _layer(plan, dense, config)
     if plan.sample is not None:
         fit(layer, dense, plan.sample, config)
-    layer.train(module.training).requires_grad_(dense.down.requires_grad)
+    layer.train(modules[0].training).requires_grad_(dense.down.requires_grad)
     mlp.replace(layer)
     lost = plan.parts.missing(mlp.hidden)
     if len(lost):
         # Neurons that no expert holds cannot come back from the mixture: the dense modules wait until all is done.
-        return partial(_put_back, mlp.site, module, mlp.tail, tail)
+        return partial(mlp.replace, *modules)
     return partial(restore, model, plan.block)
 
 
@@ -140,7 +139,6 @@ def _layer(plan: _Plan, dense: DenseFFN, config: MoEConfig) -> MoEFFN:
     parts = plan.parts
     shared = dense.bank([parts.shared]) if len(parts.shared) else None
     down_bias = None if dense.down_bias is None else dense.down_bias.clone()
-    tail = None if mlp.tail is None else _without_memory(mlp.tail.get())
     return MoEFFN(
         config=config,
         router=plan.router,
@@ -149,14 +147,8 @@ def _layer(plan: _Plan, dense: DenseFFN, config: MoEConfig) -> MoEFFN:
         down_bias=down_bias,
         neurons=parts.order.to(dense.up.device),
         hidden=mlp.hidden,
-        template=(_without_memory(mlp.site.get()), tail),
+        template=tuple(_without_memory(site.get()) for site in mlp.parts),
     )
-
-
-def _put_back(site: Site, module: nn.Module, tail_site: Site | None, tail: nn.Module | None) -> None:
-    site.replace(module)
-    if tail_site is not None and tail is not None:
-        tail_site.replace(tail)
 
 
 def _without_memory(module: nn.Module) -> nn.Module:

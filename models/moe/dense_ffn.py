@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..anatomy import MLP
+from ..anatomy import MLP, LinearView, linear_view
 from .experts import ExpertBank
 
 # Shapes: T tokens, D width, F hidden neurons.
@@ -29,10 +29,9 @@ class DenseFFN:
     @classmethod
     def of(cls, mlp: MLP) -> DenseFFN:
         """The matrices (not copies) of a gated or plain FFN."""
-        assert mlp.up is not None and mlp.down is not None and mlp.activation is not None
-        gate = None if mlp.gate is None else mlp.gate.get()
-        up = mlp.up.get()
-        down = mlp.down.get()
+        assert mlp.down is not None and mlp.activation is not None
+        gate, up = gate_and_up(mlp)
+        down = linear_view(mlp.down.get(), mlp.down.path)
         return cls(
             gate=None if gate is None else gate.weight,
             up=up.weight,
@@ -63,3 +62,19 @@ class DenseFFN:
             up_bias=self.up_bias,
             activation=self.activation,
         )
+
+
+def gate_and_up(mlp: MLP) -> tuple[LinearView | None, LinearView]:
+    """The gate (None without) and the up projection, be they two linears or the two halves of a fused one (views)."""
+    if mlp.gate_up is not None:
+        weight, bias = linear_view(mlp.gate_up.get(), mlp.gate_up.path)
+        gate, up = weight.chunk(2)
+        if bias is None:
+            return LinearView(gate, None), LinearView(up, None)
+        gate_bias, up_bias = bias.chunk(2)
+        return LinearView(gate, gate_bias), LinearView(up, up_bias)
+    assert mlp.up is not None
+    up = linear_view(mlp.up.get(), mlp.up.path)
+    if mlp.gate is None:
+        return None, up
+    return linear_view(mlp.gate.get(), mlp.gate.path), up

@@ -33,7 +33,7 @@ class MoEFFN(nn.Module):
 
     The shared block and the bias have coefficient 1. `neurons` (stored neurons,) holds the indices in the dense layer,
     shared first, then expert by expert, so that the dense layer of `hidden` neurons can be put together again.
-    `template` is the dense FFN (one module, or two for an FFN spread over two) without memory for its weights.
+    `template` is the dense FFN (the modules of `MLP.parts`) without memory for its weights.
 
     `aux` is the balance loss of the last forward pass in training mode, None before it; `counts` collects statistics
     while `counting` (see `statistics.watch`).
@@ -51,7 +51,7 @@ class MoEFFN(nn.Module):
         down_bias: Tensor | None,
         neurons: Tensor,
         hidden: int,
-        template: tuple[nn.Module, nn.Module | None],
+        template: tuple[nn.Module, ...],
     ) -> None:
         super().__init__()
         self.config = config
@@ -119,6 +119,7 @@ class MoEFFN(nn.Module):
             top_k=self.router.top_k,
             tensors=tuple(Site(self.experts, name) for name in names),
             router=Site(self, "router"),
+            module=Site(self, "experts"),
             shared=None if self.shared is None else Site(self, "shared"),
             bank=self.experts,
         )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, is_linear
+from ..anatomy import MLP, Anatomy, linear_view
 from ..calibration.ffn_samples import Calibration, calibrate
 from ..errors import ModelError
 from .config import MoEConfig
@@ -84,16 +84,10 @@ def _check(mlp: MLP, config: MoEConfig) -> None:
     if mlp.kind == "conv":
         raise ModelError(f"{path} is a convolutional block: only gated and plain FFNs can be cut into experts")
     for site in mlp.linears:
-        if not is_linear(site.get()):
-            raise ModelError(
-                f"{site.path} is a {type(site.get()).__name__}: conversion needs a plain nn.Linear with floating-point "
-                "weights (dequantise it, or remove its adapter, first)"
-            )
+        linear_view(site.get(), site.path, "conversion")
     if mlp.hidden < config.num_experts:
         raise ModelError(f"{path} has {mlp.hidden} hidden neurons, fewer than num_experts={config.num_experts}")
-    whole = nn.ModuleList([mlp.site.get()])
-    if mlp.tail is not None:
-        whole.append(mlp.tail.get())
+    whole = nn.ModuleList(site.get() for site in mlp.parts)
     linears = nn.ModuleList(site.get() for site in mlp.linears)
     if set(whole.parameters()) - set(linears.parameters()):
         raise ModelError(f"{path} holds parameters outside its linear layers (a norm?), which cannot be cut")

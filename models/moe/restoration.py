@@ -8,8 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, DescribesAttention, ExpertWeights, Site, describe
+from ..anatomy import MLP, DescribesAttention, ExpertWeights, LinearView, Site, describe, linear_view
 from ..errors import ModelError
+from .dense_ffn import gate_and_up
 from .layer import MoEFFN
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -48,15 +49,14 @@ def restore(model: nn.Module, index: int) -> None:
     mlp = describe(model).blocks[index].mlp
     assert mlp is not None
     layer: MoEFFN = mlp.site.get()
-    module, tail = layer.template
-    mlp.replace(_with_memory(module, layer), None if tail is None else _with_memory(tail, layer))
+    mlp.replace(*(_with_memory(module, layer) for module in layer.template))
     dense = describe(model).blocks[index].mlp
     assert dense is not None
     _fill(dense, layer)
 
 
-def dense_weights(layer: MoEFFN) -> tuple[ExpertWeights, tuple[Tensor | None, Tensor | None]]:
-    """Gate, up and down matrices of the dense FFN, and the bias of gate and of up, put together again."""
+def dense_weights(layer: MoEFFN) -> ExpertWeights:
+    """The dense FFN put together again; the bias of the down projection, which no expert has, excluded."""
     gates: list[Tensor | None] = []
     ups: list[Tensor | None] = []
     downs: list[Tensor] = []
@@ -66,19 +66,23 @@ def dense_weights(layer: MoEFFN) -> tuple[ExpertWeights, tuple[Tensor | None, Te
         if bank is None:
             continue
         for expert in range(len(bank.sizes)):
-            gate, up, down = bank.weights(expert)
-            gates.append(gate)
-            ups.append(up)
-            downs.append(down)
-            gate_bias, up_bias = bank.bias_of(expert)
-            gate_biases.append(gate_bias)
-            up_biases.append(up_bias)
+            weights = bank.weights(expert)
+            gates.append(weights.gate)
+            ups.append(weights.up)
+            downs.append(weights.down)
+            gate_biases.append(weights.gate_bias)
+            up_biases.append(weights.up_bias)
     # The neurons lie in the order of the experts, and one that two experts hold lies there twice.
     first_F = _first_places(layer.neurons)
     up = _joined(ups, first_F)
     assert up is not None
-    weights = ExpertWeights(_joined(gates, first_F), up, torch.cat(downs, dim=1)[:, first_F])
-    return weights, (_joined(gate_biases, first_F), _joined(up_biases, first_F))
+    return ExpertWeights(
+        gate=_joined(gates, first_F),
+        up=up,
+        down=torch.cat(downs, dim=1)[:, first_F],
+        gate_bias=_joined(gate_biases, first_F),
+        up_bias=_joined(up_biases, first_F),
+    )
 
 
 def _first_places(neurons: Tensor) -> Tensor:
@@ -112,14 +116,18 @@ def _with_memory(module: nn.Module, layer: MoEFFN) -> nn.Module:
 
 
 def _fill(mlp: MLP, layer: MoEFFN) -> None:
-    assert mlp.up is not None and mlp.down is not None
-    weights, (gate_bias, up_bias) = dense_weights(layer)
-    for site, weight, bias in ((mlp.gate, weights.gate, gate_bias), (mlp.up, weights.up, up_bias)):
-        if site is None:
-            continue
-        site.get().weight.copy_(weight)
-        if site.get().bias is not None:
-            site.get().bias.copy_(bias)
-    mlp.down.get().weight.copy_(weights.down)
-    if layer.down_bias is not None:
-        mlp.down.get().bias.copy_(layer.down_bias)
+    weights = dense_weights(layer)
+    gate, up = gate_and_up(mlp)
+    assert mlp.down is not None
+    down = linear_view(mlp.down.get(), mlp.down.path)
+    _write(gate, weights.gate, weights.gate_bias)
+    _write(up, weights.up, weights.up_bias)
+    _write(down, weights.down, layer.down_bias)
+
+
+def _write(linear: LinearView | None, weight: Tensor | None, bias: Tensor | None) -> None:
+    if linear is None or weight is None:
+        return
+    linear.weight.copy_(weight)
+    if linear.bias is not None and bias is not None:
+        linear.bias.copy_(bias)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, see_through
+from ...anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, Site, see_through
 from ...attention.attention_product import attention
 from ...attention.prefixed_attention import extended_mask, joined, unwrapped
 
@@ -54,6 +54,8 @@ def _block(layers: nn.ModuleList, place: int, index: int) -> Block:
 def _attention(layer: Any) -> Attention:
     site = see_through(layer, "self_attn")
     module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
     return Attention(
         site=site,
         q=see_through(module, "q_proj"),
@@ -64,6 +66,7 @@ def _attention(layer: Any) -> Attention:
         num_kv_heads=module.num_heads,
         head_dim=module.head_dim,
         prefixed=_prefixed,
+        returns_tuple=False,
     )
 
 

@@ -85,7 +85,7 @@ class AttentionMoE(nn.Module):
     def _routed_memory(
         self, x_BSD: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None
     ) -> tuple[Layout, RoutedMemory]:
-        keeper = None if cache is None else layer_of(cache, self.dense[2])
+        keeper = None if cache is None else layer_of(cache, self.layer_idx)
         past = 0 if keeper is None else keeper.seen
         if past:
             mask = _explicit(mask, x_BSD, past)
@@ -97,12 +97,12 @@ class AttentionMoE(nn.Module):
     def _full_memory(
         self, x_BSD: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None
     ) -> tuple[Layout, FullMemory]:
-        past = 0 if cache is None else cache.get_seq_length(self.dense[2])
+        past = 0 if cache is None else cache.get_seq_length(self.layer_idx)
         keys, values = self._all_keys(x_BSD, rope)
         if cache is not None:
             if cache.is_compileable:
                 raise ModelError(f"attention experts cannot fill a {type(cache).__name__}: use a DynamicCache")
-            keys, values = cache.update(keys, values, self.dense[2])
+            keys, values = cache.update(keys, values, self.layer_idx)
         layout = layout_of(_explicit(mask, x_BSD, past), x_BSD, blocks=False, packed=False)
         return layout, FullMemory(layout, keys, values, self.heads.experts)
 
@@ -208,7 +208,17 @@ class AttentionMoE(nn.Module):
             num_heads=self.heads.experts * self.heads.query,
             num_kv_heads=dense_config.num_key_value_heads,
             head_dim=self.heads.size,
+            causal=True,
         )
+
+    @property
+    def layer_idx(self) -> int:
+        """Under which index the keys and values lie in a cache."""
+        return self.dense[2]
+
+    @layer_idx.setter
+    def layer_idx(self, index: int) -> None:
+        self.dense = (*self.dense[:2], index)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled."""

@@ -87,7 +87,7 @@ def _layer(mlp: MLP, recipe: Recipe) -> MoEFFN:
         down_bias=dense.down_bias,
         neurons=torch.empty(neurons, dtype=torch.long, device="meta"),
         hidden=mlp.hidden,
-        template=(mlp.site.get(), None if mlp.tail is None else mlp.tail.get()),
+        template=tuple(site.get() for site in mlp.parts),
     )
     layer.scale = recipe["scale"]
     if recipe["aligned"]:

@@ -106,23 +106,18 @@ class ExpertBank(nn.Module):
         return Weights(self.gate_up, self.down, self.bias, self.gated, self.activation)
 
     def weights(self, expert: int) -> ExpertWeights:
-        """Views of one expert's matrices in the layout of `nn.Linear`, without the zero neurons."""
+        """Views of one expert's matrices and biases in the layout of `nn.Linear`, without the zero neurons."""
         size = self.sizes[expert]
         down = self.down[expert][:, :size]
+        bias = None if self.bias is None else self.bias[expert]
         if not self.gated:
-            return ExpertWeights(None, self.gate_up[expert][:size], down)
+            return ExpertWeights(None, self.gate_up[expert][:size], down, up_bias=None if bias is None else bias[:size])
         gate, up = self.gate_up[expert].chunk(2)
-        return ExpertWeights(gate[:size], up[:size], down)
-
-    def bias_of(self, expert: int) -> tuple[Tensor | None, Tensor | None]:
-        """Views of the gate's and the up projection's bias of one expert."""
-        if self.bias is None:
-            return None, None
-        size = self.sizes[expert]
-        if not self.gated:
-            return None, self.bias[expert][:size]
-        gate, up = self.bias[expert].chunk(2)
-        return gate[:size], up[:size]
+        gate_bias = None
+        up_bias = None
+        if bias is not None:
+            gate_bias, up_bias = (half[:size] for half in bias.chunk(2))
+        return ExpertWeights(gate[:size], up[:size], down, gate_bias, up_bias)
 
     def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
         return f"sizes={self.sizes}, width={self.down.shape[1]}, gated={self.gated}"

@@ -25,7 +25,7 @@ def _config(source: Source, widths: Widths) -> dict[str, Any]:
 
 
 def _mixture(mixture: Mixture) -> dict[str, Tensor]:
-    gate, up, down = mixture.shared
+    gate, up, down = mixture.shared[:3]
     assert gate is not None
     shared = {"shared_mlp.input_linear.weight": torch.cat([gate, up]), "shared_mlp.output_linear.weight": down}
     return {

@@ -49,7 +49,7 @@ def _shared(layer: MoEFFN, gain: Tensor | None, size: int) -> ExpertWeights:
     down_DS = gate_SD.T
     if layer.shared is not None:
         # Conversion makes it a bank of one expert.
-        gate, up, down = layer.shared.weights(0)
+        gate, up, down = layer.shared.weights(0)[:3]
         assert gate is not None
         gate_SD = gate.detach()
         up_SD = up.detach()

@@ -69,7 +69,7 @@ def _qwen3_next(source: Source, widths: Widths) -> dict[str, Any]:
 
 
 def _with_shared(mixture: Mixture) -> dict[str, Tensor]:
-    gate, up, down = mixture.shared
+    gate, up, down = mixture.shared[:3]
     assert gate is not None
     return experts(mixture) | {
         "mlp.shared_expert.gate_proj.weight": gate,

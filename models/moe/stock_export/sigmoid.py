@@ -65,7 +65,7 @@ def _dots1(source: Source, widths: Widths) -> dict[str, Any]:
 
 
 def _mixture(mixture: Mixture) -> dict[str, Tensor]:
-    gate, up, down = mixture.shared
+    gate, up, down = mixture.shared[:3]
     assert gate is not None
     return experts(mixture) | {
         "mlp.gate.e_score_correction_bias": torch.zeros(len(mixture.router)),

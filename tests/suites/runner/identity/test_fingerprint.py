@@ -43,7 +43,7 @@ TOUCHED = {
     "models/describers/timm_efficientnet.py": {"cnn"},
     "models/describers/timm_vit.py": {"probe"},
     "models/describers/__init__.py": ALL,
-    "models/anatomy.py": ALL,
+    "models/anatomy/views.py": ALL,
     "models/molecules/gin.py": set(),
     "suites/__init__.py": ALL,
     "suites/methods/__init__.py": ALL,

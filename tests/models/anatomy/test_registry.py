@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.models import anatomy as anatomy_module
 from sparsebench.models import describers
 from sparsebench.models.anatomy import (
     Anatomy,
@@ -20,6 +19,7 @@ from sparsebench.models.anatomy import (
     register_describer,
     used_describers,
 )
+from sparsebench.models.anatomy import registry as anatomy_module
 
 Build = Callable[[str], nn.Module]
 TRANSFORMERS = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")

@@ -1,0 +1,48 @@
+"""One view of any backbone: ordered blocks, each with its attention, MLP, norms and linear sites.
+
+Transforms work on this view and never on module names. A describer knows the names of one family and builds the view.
+Those of other libraries are files in `describers/`, each of which says in `SERVES` which classes it is for; models of
+our own and of users register theirs with `register_describer`.
+
+The view can be written to: weights of experts (`Experts.set_weights`), fewer experts (`Experts.keep`), fewer blocks
+(`Anatomy.remove`), blocks without FFN or attention (`Block.remove_mlp`, `Block.remove_attention`).
+"""
+
+from .experts import Experts, ExpertWeights, InterleavedExperts, ListedExperts, StackedExperts
+from .linear_view import LinearView, has_linear_view, is_linear, linear_view
+from .parts import MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
+from .registry import UnknownAnatomy, describe, register_describer, used_describers
+from .sites import Site, Wrapper, has_parameters, head_of, inner_sites, see_through
+from .stock_experts import expert_sizes, stock_experts
+from .views import Anatomy, Block
+
+__all__ = [
+    "MLP",
+    "Anatomy",
+    "Attention",
+    "Block",
+    "DescribesAttention",
+    "DescribesMLP",
+    "ExpertWeights",
+    "Experts",
+    "InterleavedExperts",
+    "LinearView",
+    "ListedExperts",
+    "Prefixed",
+    "Site",
+    "StackedExperts",
+    "UnknownAnatomy",
+    "Wrapper",
+    "describe",
+    "expert_sizes",
+    "has_linear_view",
+    "has_parameters",
+    "head_of",
+    "inner_sites",
+    "is_linear",
+    "linear_view",
+    "register_describer",
+    "see_through",
+    "stock_experts",
+    "used_describers",
+]

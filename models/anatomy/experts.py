@@ -1,0 +1,224 @@
+"""Routed experts as they lie in memory: read and write the weights of one, keep some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .linear_view import linear_view
+from .sites import Site
+
+_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")
+"""What modules and configurations call the number of experts."""
+
+# Shapes: N experts, D width, F hidden neurons of an expert.
+
+
+class ExpertWeights(NamedTuple):
+    """Weights of one expert in the layout of `nn.Linear`: gate, up (hidden, width), down (width, hidden).
+
+    Biases are None where the experts have none.
+    """
+
+    gate: Tensor | None
+    up: Tensor
+    down: Tensor
+    gate_bias: Tensor | None = None
+    up_bias: Tensor | None = None
+    down_bias: Tensor | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Experts:
+    """Routed experts of an MLP.
+
+    `tensors` are the fused parameters that hold them, first dimension N, and `rows` the parameters and buffers with a
+    row or an entry for each expert that choose among them (router, correction bias). `module` is what is called with
+    (x, index, weight), all of T tokens: x (T, D), index and weight (T, top_k); None where nothing is called so.
+    `shared` is the FFN that every token passes in addition. With `groups` > 1 the router first chooses `top_groups` of
+    so many equal groups of neighbouring experts, each of which must keep `least_in_group`.
+
+    `holders` are modules and configurations with attributes that say how many experts there are; `describe` adds the
+    model and its configuration.
+    """
+
+    num_experts: int
+    top_k: int
+    tensors: tuple[Site, ...]
+    router: Site
+    module: Site | None = None
+    rows: tuple[Site, ...] = ()
+    shared: Site | None = None
+    groups: int = 1
+    top_groups: int = 1
+    least_in_group: int = 1
+    holders: tuple[Any, ...] = ()
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one expert."""
+        raise NotImplementedError
+
+    def numel(self) -> int:
+        """Number of parameters of all experts together."""
+        return sum(site.tensor().numel() for site in self.tensors)
+
+    @torch.no_grad()
+    def set_weights(self, expert: int, weights: ExpertWeights) -> None:
+        """Write the weights of one expert, cast to what the model holds.
+
+        Raises `ModelError`, and writes nothing, where a shape differs, or a gate or bias is there on one side only.
+        """
+        views = self.weights(expert)
+        for name, view, value in zip(ExpertWeights._fields, views, weights, strict=True):
+            if _shape(view) != _shape(value):
+                raise ModelError(f"{name} of expert {expert} has shape {_shape(view)}, not {_shape(value)} as given")
+        for view, value in zip(views, weights, strict=True):
+            if view is not None and value is not None:
+                view.copy_(value)
+
+    @torch.no_grad()
+    def keep(self, indices: Sequence[int]) -> None:
+        """Keep these experts, in this order, and drop the others with their rows of the router, in place.
+
+        A router that chose more experts than there are left then chooses all. Counts in modules and in the
+        configuration follow, so that a stock model saves and loads if all its layers keep equally many. Raises
+        `ModelError`, and changes nothing, for indices that repeat or are not there, and where groups of experts would
+        become unequal.
+
+        Example: `describe(mixtral).blocks[0].mlp.experts.keep([0, 2, 5])`.
+        """
+        kept = self._checked(indices)
+        self._cut(kept)
+        for site in self.rows:
+            site.keep_rows(kept)
+        self.num_experts = len(kept)
+        self.top_k = min(self.top_k, self.top_groups * len(kept) // self.groups)
+        for holder in self.holders:
+            _tell(holder, self.num_experts, self.top_k)
+
+    def _cut(self, kept: Tensor) -> None:
+        for site in self.tensors:
+            site.keep_rows(kept)
+
+    def _checked(self, indices: Sequence[int]) -> Tensor:
+        chosen = [int(index) for index in indices]
+        if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= index < self.num_experts for index in chosen):
+            raise ModelError(f"keep({chosen}) needs different experts of 0..{self.num_experts - 1}, at least one")
+        if self.groups > 1 or self.least_in_group > 1:
+            self._check_groups(chosen)
+        return torch.tensor(chosen)
+
+    def _check_groups(self, chosen: list[int]) -> None:
+        size = self.num_experts // self.groups
+        left = len(chosen) // self.groups
+        groups = [index // size for index in chosen]
+        counts = {groups.count(group) for group in range(self.groups)}
+        if counts != {left} or groups != sorted(groups) or left < self.least_in_group:
+            raise ModelError(
+                f"keep({chosen}): the router at {self.router.path} chooses among {self.groups} groups of {size} "
+                f"experts: keep equally many of each, {self.least_in_group} or more, group by group"
+            )
+
+
+@dataclass(eq=False, kw_only=True)
+class StackedExperts(Experts):
+    """Experts of transformers 5: gate_up (N, 2F, D), gate rows first, and down (N, D, F).
+
+    Without a gate (`gated` False) gate_up is (N, F, D), the up projection alone.
+    """
+
+    gate_up: Site
+    down: Site
+    gated: bool = True
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one expert."""
+        gate_up = self.gate_up.tensor()[expert]
+        down = self.down.tensor()[expert]
+        if not self.gated:
+            return ExpertWeights(None, gate_up, down)
+        gate, up = gate_up.chunk(2, dim=0)
+        return ExpertWeights(gate, up, down)
+
+
+@dataclass(eq=False, kw_only=True)
+class InterleavedExperts(Experts):
+    """Experts of GPT-OSS: gate_up (N, D, 2F), columns gate, up, gate, up, ...; down (N, F, D); and their biases."""
+
+    gate_up: Site
+    gate_up_bias: Site
+    down: Site
+    down_bias: Site
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one expert."""
+        gate_up = self.gate_up.tensor()[expert]
+        bias = self.gate_up_bias.tensor()[expert]
+        return ExpertWeights(
+            gate=gate_up[:, ::2].t(),
+            up=gate_up[:, 1::2].t(),
+            down=self.down.tensor()[expert].t(),
+            gate_bias=bias[::2],
+            up_bias=bias[1::2],
+            down_bias=self.down_bias.tensor()[expert],
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class ListedExperts(Experts):
+    """Experts that are modules of their own in an `nn.ModuleList` or `nn.ModuleDict`, `container`.
+
+    `names` are the names of the gate (or None), up and down linears inside each.
+    """
+
+    container: Site
+    names: tuple[str | None, str, str]
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one expert."""
+        module = self._members()[expert]
+        gate, up, down = (None if name is None else linear_view(getattr(module, name)) for name in self.names)
+        assert up is not None and down is not None
+        return ExpertWeights(
+            gate=None if gate is None else gate.weight,
+            up=up.weight,
+            down=down.weight,
+            gate_bias=None if gate is None else gate.bias,
+            up_bias=up.bias,
+            down_bias=down.bias,
+        )
+
+    def numel(self) -> int:
+        """Number of parameters of all experts together."""
+        return sum(parameter.numel() for parameter in self.container.get().parameters())
+
+    def _members(self) -> list[nn.Module]:
+        return list(self.container.get().children())
+
+    def _cut(self, kept: Tensor) -> None:
+        # In place, so that a container with a forward of its own stays what it is.
+        container = self.container.get()
+        names = list(container._modules)
+        members = self._members()
+        container._modules.clear()
+        for name, index in zip(names, kept.tolist(), strict=False):
+            container._modules[name] = members[index]
+
+
+def _tell(holder: Any, num_experts: int, top_k: int) -> None:
+    """Write both numbers to the attributes of a module or configuration that hold them."""
+    # `top_k` of a configuration is that of sampling.
+    chosen = ("top_k", "num_experts_per_tok") if isinstance(holder, nn.Module) else ("num_experts_per_tok",)
+    for names, value in ((_COUNTS, num_experts), (chosen, top_k)):
+        for name in names:
+            if isinstance(getattr(holder, name, None), int):
+                setattr(holder, name, value)
+
+
+def _shape(tensor: Tensor | None) -> tuple[int, ...] | None:
+    return None if tensor is None else tuple(tensor.shape)

@@ -1,0 +1,56 @@
+"""Any linear map of the last dimension as matrix and bias, whatever class holds it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+
+
+class LinearView(NamedTuple):
+    """Views of the parameters of y = x W^T + b: weight (out, in) and bias (out,) or None. Writing goes through."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module is a plain dense `nn.Linear` with floating-point weights (not quantised, not wrapped)."""
+    return type(module) is nn.Linear and _is_dense(module.weight)
+
+
+def is_transposed_linear(module: nn.Module) -> bool:
+    """Whether a module is the `Conv1D` of transformers (GPT-2), a linear layer whose weight is (in, out)."""
+    kind = (type(module).__module__, type(module).__qualname__)
+    return kind == ("transformers.pytorch_utils", "Conv1D") and _is_dense(module.weight)
+
+
+def has_linear_view(module: nn.Module) -> bool:
+    """Whether `linear_view` knows this module: a plain `nn.Linear` or a `Conv1D` of transformers."""
+    return is_linear(module) or is_transposed_linear(module)
+
+
+def linear_view(module: Any, path: str = "the module", use: str = "this") -> LinearView:
+    """The matrix and bias of a linear module (views).
+
+    `path` and `use` name it, and what it is needed for, in the `ModelError` that is raised for any other module, such
+    as a quantised one.
+
+    >>> linear_view(nn.Linear(3, 5)).weight.shape
+    torch.Size([5, 3])
+    """
+    if is_linear(module):
+        return LinearView(module.weight, module.bias)
+    if is_transposed_linear(module):
+        return LinearView(module.weight.t(), module.bias)
+    raise ModelError(
+        f"{path} is a {type(module).__name__}: {use} needs a plain nn.Linear (or Conv1D of transformers) with "
+        "floating-point weights; dequantise it, or remove its adapter, first"
+    )
+
+
+def _is_dense(weight: object) -> bool:
+    return isinstance(weight, Tensor) and weight.is_floating_point() and weight.layout == torch.strided

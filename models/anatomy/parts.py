@@ -1,0 +1,123 @@
+"""The two parts of a block, as the view sees them: feed-forward and attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from .experts import Experts
+from .sites import Site
+
+
+@dataclass(eq=False, kw_only=True)
+class MLP:
+    """Feed-forward part of a block.
+
+    `site` is where its input enters and `output` where its result leaves, before the residual sum. They differ only
+    when the FFN is spread over several modules; then `tail` is the last one (BERT, OPT), `between` an activation that
+    the block calls between the two (OPT), and `add_norm`, if there is one, the module that holds the tail, called as
+    add_norm(hidden, input), which adds the input and normalises (BERT). `replace` puts a module that maps input to
+    result in the place of the whole.
+
+    A gated FFN has `gate` and `up`, or both as one fused `gate_up` whose rows are those of the gate, then those of up.
+    `returns_tuple`: the module at `site` returns the result and something else, as a tuple (GPT-OSS). Of kind "removed"
+    is what `Block.remove_mlp` leaves, which `describe` drops from the view.
+    """
+
+    site: Site
+    output: Site
+    kind: Literal["gated", "plain", "conv", "moe", "removed"]
+    width: int
+    hidden: int
+    gate: Site | None = None
+    up: Site | None = None
+    gate_up: Site | None = None
+    down: Site | None = None
+    activation: Callable[[Tensor], Tensor] | None = None
+    experts: Experts | None = None
+    between: Site | None = None
+    tail: Site | None = None
+    add_norm: Site | None = None
+    returns_tuple: bool = False
+
+    @property
+    def linears(self) -> tuple[Site, ...]:
+        """The linear sites that exist, in the order gate, up, gate_up, down."""
+        return tuple(site for site in (self.gate, self.up, self.gate_up, self.down) if site is not None)
+
+    @property
+    def parts(self) -> tuple[Site, ...]:
+        """The sites that `replace` fills, in the order of the calls: `site`, `between`, `tail`."""
+        return tuple(site for site in (self.site, self.between, self.tail) if site is not None)
+
+    def replace(self, *modules: nn.Module) -> None:
+        """Put a module in the place of the FFN, or one in the place of each of `parts`; identities fill what is left.
+
+        Example: `mlp.replace(layer)`; back again: `mlp.replace(*old)` with `old = [site.get() for site in mlp.parts]`.
+        """
+        for place, site in enumerate(self.parts):
+            module = nn.Identity()
+            if place < len(modules):
+                module = modules[place]
+            site.replace(module)
+
+
+Prefixed = Callable[..., Any]
+"""prefixed(attention, keys, values, *args, **keywords): call a module in the place of an attention as
+attention(*args, **keywords), with further keys and values, both (key/value heads, n, head_dim), seen by all queries."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Attention:
+    """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v), and o.
+
+    `interleaved`: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX).
+    A mixture of attention experts has none of these sites. `prefixed` is None where nothing knows how to do that.
+    `returns_tuple`: the module at `site` returns its output and something else (transformers). `adds_input`: it adds
+    its input and normalises the sum by itself (BERT). `causal`: a token sees none after it. `removable`:
+    the other blocks run without it (not so in T5, where the first one computes the position biases of all). `removed`:
+    only a stand-in is there, which `describe` drops from the view.
+    """
+
+    site: Site
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    o: Site | None = None
+    q: Site | None = None
+    k: Site | None = None
+    v: Site | None = None
+    qkv: Site | None = None
+    interleaved: bool = False
+    prefixed: Prefixed | None = None
+    returns_tuple: bool = True
+    adds_input: bool = False
+    causal: bool = False
+    removable: bool = True
+    removed: bool = False
+
+    @property
+    def linears(self) -> tuple[Site, ...]:
+        """The linear sites that exist, in the order q, k, v, qkv, o."""
+        return tuple(site for site in (self.q, self.k, self.v, self.qkv, self.o) if site is not None)
+
+
+@runtime_checkable
+class DescribesMLP(Protocol):
+    """A module that stands in the place of an FFN and describes itself (our own MoE layer does)."""
+
+    def describe_mlp(self, site: Site, output: Site, tail: Site | None) -> MLP:
+        """The view of this module."""
+        ...
+
+
+@runtime_checkable
+class DescribesAttention(Protocol):
+    """A module that stands in the place of an attention and describes itself (our attention experts do)."""
+
+    def describe_attention(self, site: Site) -> Attention:
+        """The view of this module."""
+        ...

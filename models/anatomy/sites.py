@@ -1,0 +1,101 @@
+"""Places in a model: what lies there, and what is put there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Wrapper(nn.Module):
+    """A module that stands in the place of another, `base_layer`, and calls it. Describers see through it."""
+
+    def __init__(self, base_layer: nn.Module) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+
+
+@dataclass(eq=False)
+class Site:
+    """A place in a model that holds a module or a parameter.
+
+    `path` is the dotted name from the model that was described; `describe` fills it in.
+    """
+
+    parent: nn.Module
+    name: str
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        self.path = self.path or self.name
+
+    def get(self) -> Any:
+        """The module (or, for fused expert tensors, the parameter) that lies here now."""
+        return getattr(self.parent, self.name)
+
+    def tensor(self) -> nn.Parameter:
+        """The parameter that lies here now; a TypeError if it is a module."""
+        value = getattr(self.parent, self.name)
+        if not isinstance(value, nn.Parameter):
+            raise TypeError(f"{self.path} is a {type(value).__name__}, not a parameter")
+        return value
+
+    def replace(self, module: nn.Module) -> None:
+        """Put `module` here."""
+        setattr(self.parent, self.name, module)
+
+    def keep_rows(self, kept: Tensor) -> None:
+        """Cut the parameter or buffer that lies here to these indices of its first dimension (int64)."""
+        value = self.get()
+        rows = value.detach()[kept.to(value.device)]
+        if isinstance(value, nn.Parameter):
+            rows = nn.Parameter(rows, requires_grad=value.requires_grad)
+        setattr(self.parent, self.name, rows)
+
+
+def see_through(parent: nn.Module, name: str) -> Site:
+    """The site of the original module below any wrappers that stand at `parent.name`."""
+    site = Site(parent, name)
+    while isinstance(site.get(), Wrapper):
+        site = Site(site.get(), "base_layer")
+    return site
+
+
+def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str = "") -> Iterator[Site]:
+    """The sites of all modules below `module` with parameters of their own, seen through wrappers, in order.
+
+    The modules in `skip` and what lies below them are excluded. `path` is that of `module` in the model.
+    """
+    for name, _ in module.named_children():
+        site = Site(module, name, joined(path, name))
+        while isinstance(site.get(), Wrapper):
+            site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
+        inner = site.get()
+        if not any(inner is skipped for skipped in skip):
+            if inner._parameters:
+                yield site
+            yield from inner_sites(inner, skip, site.path)
+
+
+def head_of(model: nn.Module, body: nn.Module) -> Site | None:
+    """The head of a model that holds `body` and a head: its last child that is not the body and has parameters."""
+    if model is body:
+        return None
+    names = [name for name, child in model.named_children() if child is not body and has_parameters(child)]
+    if not names:
+        return None
+    return see_through(model, names[-1])
+
+
+def joined(path: str, name: str) -> str:
+    """The dotted name of a child of the module at `path`, which is empty for the model itself."""
+    if not path:
+        return name
+    return f"{path}.{name}"
+
+
+def has_parameters(module: nn.Module) -> bool:
+    """Whether a module holds any parameter."""
+    return next(module.parameters(), None) is not None

@@ -1,0 +1,58 @@
+"""The experts of a mixture of transformers 5 as the anatomy sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .experts import Experts, InterleavedExperts, StackedExperts
+from .sites import Site
+
+_ROWS = ("weight", "bias", "e_score_correction_bias")
+
+
+def stock_experts(module: Any, router: str = "gate", shared: Site | None = None) -> Experts:
+    """Experts of a module that holds `experts`, with fused parameters, and a router of this name.
+
+    The layout (interleaved with biases as in GPT-OSS, without a gate, ...) and the groups of the router (DeepSeek) are
+    read from what the two modules say of themselves.
+    """
+    fused = module.experts
+    chooser = getattr(module, router)
+    rows = tuple(Site(chooser, name) for name in _ROWS if isinstance(getattr(chooser, name, None), Tensor))
+    corrected = any(site.name == "e_score_correction_bias" for site in rows)
+    groups = getattr(chooser, "num_group", None) or 1
+    common: dict[str, Any] = {
+        "num_experts": len(fused.down_proj),
+        "top_k": chooser.top_k,
+        "router": Site(module, router),
+        "module": Site(module, "experts"),
+        "rows": rows,
+        "shared": shared,
+        "groups": groups,
+        "top_groups": (getattr(chooser, "topk_group", None) or 1) if groups > 1 else 1,
+        # With a correction bias, a group is as good as the sum of its two best experts.
+        "least_in_group": 2 if corrected and hasattr(chooser, "num_group") else 1,
+        "holders": (module, chooser, fused),
+    }
+    down = Site(fused, "down_proj")
+    if getattr(fused, "is_transposed", False):
+        gate_up, gate_up_bias = Site(fused, "gate_up_proj"), Site(fused, "gate_up_proj_bias")
+        down_bias = Site(fused, "down_proj_bias")
+        return InterleavedExperts(
+            tensors=(gate_up, gate_up_bias, down, down_bias),
+            gate_up=gate_up,
+            gate_up_bias=gate_up_bias,
+            down=down,
+            down_bias=down_bias,
+            **common,
+        )
+    gated = hasattr(fused, "gate_up_proj")
+    gate_up = Site(fused, "gate_up_proj" if gated else "up_proj")
+    return StackedExperts(tensors=(gate_up, down), gate_up=gate_up, down=down, gated=gated, **common)
+
+
+def expert_sizes(experts: Experts) -> tuple[int, int]:
+    """Width and hidden neurons of the first expert, for `MLP.width` and `MLP.hidden`."""
+    return experts.weights(0).down.shape[0], experts.weights(0).down.shape[1]

@@ -1,0 +1,41 @@
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.anatomy.sites import Site, Wrapper, has_parameters, head_of, inner_sites, joined, see_through
+
+
+def test_see_through_finds_what_lies_below_all_wrappers() -> None:
+    model = nn.Sequential(Wrapper(Wrapper(nn.Linear(2, 3))))
+    site = see_through(model, "0")
+    assert isinstance(site.get(), nn.Linear) and isinstance(site.parent, Wrapper) and site.name == "base_layer"
+
+
+def test_keep_rows_cuts_parameters_and_buffers() -> None:
+    module = nn.Linear(2, 4)
+    module.weight.requires_grad_(False)
+    module.register_buffer("seen", torch.arange(4))
+    weight = module.weight.detach().clone()
+    kept = torch.tensor([3, 1])
+    for name in ("weight", "bias", "seen"):
+        Site(module, name).keep_rows(kept)
+    assert torch.equal(module.weight, weight[[3, 1]]) and module.seen.tolist() == [3, 1]
+    assert (module.weight.requires_grad, module.bias.requires_grad) == (False, True)
+    assert isinstance(module.weight, nn.Parameter) and "seen" in dict(module.named_buffers())
+
+
+def test_a_module_is_no_tensor() -> None:
+    with pytest.raises(TypeError, match="0 is a Linear, not a parameter"):
+        Site(nn.Sequential(nn.Linear(2, 2)), "0").tensor()
+
+
+def test_heads_and_inner_sites() -> None:
+    model = nn.Module()
+    model.body = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    assert head_of(model, model.body) is None and head_of(model.body, model.body) is None
+    model.head = nn.Linear(2, 1)
+    found = head_of(model, model.body)
+    assert found is not None and found.get() is model.head
+    assert [site.path for site in inner_sites(model, (model.head,))] == ["body.0"]
+    assert (joined("", "a"), joined("a.b", "c")) == ("a", "a.b.c")
+    assert has_parameters(model.body) and not has_parameters(model.body[1])
