@@ -101,7 +101,7 @@ def list_(context: typer.Context, suite: SuiteOption = None) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A method, task, backbone, data source or suite.")]) -> None:
+def show(name: Annotated[str, typer.Argument(help="A method or chain, task, backbone, data source or suite.")]) -> None:
     """What a method, task, backbone, source or suite is: caption, paper, config with defaults, data."""
     from .listing import describe
 

@@ -4,9 +4,10 @@ import ast
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .discovery.registry import Entry, entries, suites
+from .discovery.registry import Entry, entries, find, suites
 from .errors import UsageError, near
 from .planning.profile import Profile, built_in
+from .planning.rows import JOIN, chain_of
 
 
 def listing(names: Sequence[str]) -> str:
@@ -31,9 +32,11 @@ def _section(title: str, found: Iterable[Entry]) -> str:
 
 
 def describe(name: str) -> str:
-    """Everything known by that name, without running it."""
+    """Everything known by that name, without running it; of a chain of methods (`first+second`), of each."""
     from sparsebench.data.sources import catalogue
 
+    if JOIN in name:
+        return "\n\n".join(_describe_entry(find("method", link.method)) for link in chain_of(name))
     found = [entry for entry in _everything() if entry.name == name]
     parts = [_describe_entry(entry) for entry in found]
     if name in suites():

@@ -1,5 +1,6 @@
 """Run one cell in this process and write its record. Whatever the cell does, its record says how it ended."""
 
+import shutil
 import traceback as tracebacks
 import warnings
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from .scoring import global_seed, score
 
 MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
 KEPT_WARNINGS = 20
+CHECKPOINTS = "checkpoints"
+"""Folder of the result folder with what cells keep while they train; each cell's part goes when the cell ends."""
 
 
 class UncoveredCodeError(RuntimeError):
@@ -44,10 +47,11 @@ class Ended:
 def execute(cell: Cell, folder: Path) -> Ended:
     """Run `cell`, write its record into the result folder, and say how it ended. Raises only `StoreError`."""
     started, clock = now(), perf_counter()
+    checkpoints = folder.resolve() / CHECKPOINTS / cell.id
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            outcome = _run(cell)
+            outcome = _run(cell, checkpoints if cell.checkpoints else None)
             record = _success(cell, outcome, started)
             examples = {name: list(values) for name, values in outcome.examples.items()} or None
         except Exception as error:  # a cell may fail in any way; the record keeps how
@@ -59,6 +63,8 @@ def execute(cell: Cell, folder: Path) -> Ended:
     except RecordError as error:
         record = failure(cell, "failed", str(error), started=started, seconds=seconds)
         Store(folder).write(record, None)
+    if checkpoints.exists():  # they are for a cell that is killed; this one has come to an end
+        shutil.rmtree(checkpoints)
     return ended(record)
 
 
@@ -67,14 +73,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _run(cell: Cell) -> Outcome:
+def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
     info = cell.info
     chain = [load_method(find("method", link.method), link.config) for link in info.links]
     task = load_task(find("task", info.task, info.suite))
     names = (info.backbone, *info.further_backbones)
     loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
     with used_describers() as used:
-        outcome = score(info, chain, task, loaders, cell.device)
+        outcome = score(info, chain, task, loaders, cell.device, checkpoints)
     _check_describers(used, cell_entries(info))
     return outcome
 

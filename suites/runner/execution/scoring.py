@@ -6,6 +6,7 @@ errors and time limits stand around a score and are elsewhere, so that a change 
 
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,9 +22,17 @@ from ...contracts.task import LoadBackbone, Outcome, Task
 
 
 def score(
-    info: CellInfo, chain: Sequence[Method], task: Task, loaders: Mapping[str, LoadBackbone], device: str
+    info: CellInfo,
+    chain: Sequence[Method],
+    task: Task,
+    loaders: Mapping[str, LoadBackbone],
+    device: str,
+    folder: Path | None = None,
 ) -> Outcome:
-    """Run one cell on a kind of device. `loaders` has the loader of each backbone by its name."""
+    """Run one cell on a kind of device.
+
+    `loaders` has the loader of each backbone by its name; `folder` is where the cell's trainings keep checkpoints.
+    """
     seed = global_seed(info)
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -36,6 +45,7 @@ def score(
         budget=Budget(**info.budget),
         dtype=getattr(torch, info.dtype),
         device=torch.device(device),
+        folder=folder,
     )
     (method,) = chain
     return task.run(method, loaders[info.backbone], context)

@@ -27,6 +27,8 @@ class Cell:
     sources: tuple[str, ...]
     reason: str | None = None
     """Why the pair cannot run ("n/a"), or None."""
+    checkpoints: bool = False
+    """Whether its training keeps checkpoints, to go on after a stop; changes no result."""
 
     @property
     def id(self) -> str:

@@ -58,6 +58,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
             timeout=plan.timeout,
             sources=sources,
             reason=reason,
+            checkpoints=plan.checkpoints,
         )
 
 

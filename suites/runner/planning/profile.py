@@ -39,6 +39,8 @@ class SuitePlan:
     dtype: str = "float32"
     timeout: float = 1800.0
     """Seconds that one cell may take."""
+    checkpoints: bool = False
+    """Whether a training that is killed goes on where it was; for long ones, since it writes weights to the disk."""
     budget: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
 
@@ -161,6 +163,8 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
         raise UsageError(f"suite {name!r}: seeds must be a whole number from 1, not {given['seeds']!r}")
     if not isinstance(given.get("timeout", 1), int | float) or given.get("timeout", 1) <= 0:
         raise UsageError(f"suite {name!r}: timeout must be a number of seconds above 0, not {given['timeout']!r}")
+    if not isinstance(given.get("checkpoints", False), bool):
+        raise UsageError(f"suite {name!r}: checkpoints must be true or false, not {given['checkpoints']!r}")
     for row in rows:
         _known(f"suite {name!r}: row {row.label!r}", "backbone", row.backbones, given["backbones"])
 

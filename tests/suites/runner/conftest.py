@@ -1,9 +1,9 @@
-"""Runs of the command line with the toy plug-in, in processes of their own."""
+"""Runs of the command line with a plug-in of toys, in processes of their own."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,12 @@ PLUGIN = Path(__file__).parent / "plugin"
 class Bench:
     """A folder with a profile, and the command line run against it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, plugin: Path = PLUGIN) -> None:
         self.folder = folder
         self.out = folder / "out"
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(PLUGIN),
+            "PYTHONPATH": str(plugin),
             "SPARSEBENCH_OFFLINE": "1",
             "COLUMNS": "200",
             "OMP_NUM_THREADS": "1",
@@ -58,3 +58,9 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_bench() -> Callable[..., Bench]:
+    """A folder, and a plug-in unless it is that of `bench`, to a bench."""
+    return Bench

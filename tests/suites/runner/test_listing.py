@@ -23,6 +23,13 @@ def test_what_is_shown_of_a_method_a_task_and_a_source() -> None:
     assert "tasks:" in describe("llm")
 
 
+def test_a_chain_shows_each_of_its_methods() -> None:
+    text = describe("neuron_pruning+cmoe")
+    assert "keep = 0.8" in text and "num_shared = 3" in text
+    with pytest.raises(UsageError, match=r"unknown method 'cmeo'.*did you mean"):
+        describe("neuron_pruning+cmeo")
+
+
 def test_a_plan_ends_with_the_states(tmp_path: Path) -> None:
     text = plan_text(load_profile("smoke", ["vtab"]), tmp_path / "none")
     assert text.splitlines()[0].startswith(("missing", "n/a"))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from timm.models.vision_transformer import VisionTransformer
@@ -10,18 +11,18 @@ from sparsebench.models import anatomy
 from sparsebench.models.anatomy import register_describer
 from sparsebench.models.describers import timm_vit
 from sparsebench.reports.store import Store
-from sparsebench.suites.runner.execution.execute import execute
+from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning.expansion import cells_of
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
 from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
+from sparsebench.suites.training.checkpoint import Checkpoints
 
 
-@pytest.fixture(scope="module")
-def cell() -> Cell:
+def cell_of(method: str) -> Cell:
     plan = SuitePlan(
         suite="vtab",
-        methods=(Row(chain_of("linear_probe")),),
+        methods=(Row(chain_of(method)),),
         tasks=(TaskRow("synthetic"),),
         backbones=("tiny",),
         seeds=1,
@@ -29,6 +30,11 @@ def cell() -> Cell:
     )
     (found,) = cells_of(Profile("mine", (plan,)))
     return found
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    return cell_of("linear_probe")
 
 
 def run(cell: Cell, folder: Path):
@@ -55,3 +61,22 @@ def test_a_describer_from_elsewhere_fails_the_cell(cell: Cell, tmp_path: Path, m
 def test_the_cell_says_on_which_device(cell: Cell, tmp_path: Path) -> None:
     record = run(replace(cell, device="nowhere"), tmp_path)
     assert record.status == "failed" and "nowhere" in str(record.reason)
+
+
+def test_checkpoints_change_no_result_and_are_gone_with_the_record(tmp_path: Path, monkeypatch) -> None:
+    plain = cell_of("full_tuning")
+    kept = []
+    save = Checkpoints.save
+
+    def save_and_note(self: Checkpoints, *arguments: Any, **options: Any) -> None:
+        save(self, *arguments, **options)
+        kept.append(self.folder)
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_note)
+    first = run(plain, tmp_path / "without")
+    assert first.status == "ok" and not kept
+    second = run(replace(plain, checkpoints=True), tmp_path / "with")
+    place = tmp_path / "with" / CHECKPOINTS / plain.id
+    assert kept and all(place in folder.parents for folder in kept)
+    assert (second.metrics, second.curves) == (first.metrics, first.curves)
+    assert not place.exists()
