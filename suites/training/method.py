@@ -1,6 +1,7 @@
 """A method that trains: its settings, and its hooks into the training loop."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from .groups import Group
 from .loop import train
 from .result import TrainResult
 from .settings import TrainSettings
+from .step import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +46,41 @@ class TrainedMethod(Method):
 
     def train_stage(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> TrainResult:
         """As `fit`, with the costs."""
-        return train(
+        return self.train_groups(
             model,
             data,
             lambda model, batch: self.loss(model, batch, context),
-            groups=[Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
-            settings=self.settings(context),
+            [Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
+            context,
             callbacks=self.callbacks(context),
+            stage=stage,
+        )
+
+    def train_groups(
+        self,
+        models: nn.Module | Mapping[str, nn.Module],
+        data: Any,
+        loss: Loss,
+        groups: Sequence[Group],
+        context: Context,
+        *,
+        callbacks: Sequence[Callback] = (),
+        stage: str = "train",
+    ) -> TrainResult:
+        """Train models with optimizers of one's own (a student's and a teacher's), or on a stream of whole batches.
+
+        Budget, checkpoints and precision are those of `fit`; the arguments are those of `train` in `loop.py`.
+        """
+        settings = self.settings(context)
+        if not hasattr(data, "train"):
+            settings = replace(settings, batch_size=None)
+        return train(
+            models,
+            data,
+            loss,
+            groups=groups,
+            settings=settings,
+            callbacks=callbacks,
             folder=context.folder,
             stage=stage,
             corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget}",
