@@ -81,7 +81,7 @@ def _built_in() -> Mapping[str, Describer]:
     found: dict[str, Describer] = {}
     package = importlib.import_module("..describers", __package__)
     for info in pkgutil.iter_modules(package.__path__):
-        family = importlib.import_module(f"{package.__name__}.{info.name}")
+        family = importlib.import_module(f"..describers.{info.name}", __package__)
         for name in family.SERVES:
             if name in found:
                 raise ValueError(f"both {found[name].__module__} and {family.__name__} serve {name}")

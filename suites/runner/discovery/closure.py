@@ -1,7 +1,7 @@
 """Which files a score passes through, found by following import statements without running anything.
 
-Our own modules are followed, and those of the top-level package in which a plug-in lies; other libraries are known by
-their versions. What counts:
+Our own modules are followed, and those of the distribution that brings a plug-in; other libraries are known by their
+versions. What counts:
 
 - A module that is imported, inside a function too, with the `__init__` of every package above it.
 - What an `__init__` imports counts only for the names that somebody takes from that package: its face shows many
@@ -43,7 +43,7 @@ class Tree:
         self._places: dict[str, tuple[Path, ...]] = {TOP: (home,)}
         self._modules: dict[str, Module | None] = {}
         self._data: dict[Path, Mapping[str, Sequence[Path]]] = {}
-        self._closures: dict[tuple[str, ...], list[Module]] = {}
+        self._closures: dict[tuple[tuple[str, ...], frozenset[str]], list[Module]] = {}
         self._checksums: dict[Path, str] = {}
 
     def file(self, name: str) -> Path | None:
@@ -74,18 +74,20 @@ class Tree:
         packages = {path.parent.name for path in file.parent.glob("*/__init__.py")}
         return [f"{package}.{name}" for name in sorted(modules | packages)]
 
-    def closure(self, roots: Iterable[str]) -> list[Module]:
+    def closure(self, roots: Iterable[str], companions: Iterable[str] = ()) -> list[Module]:
         """The modules that a score of these root modules passes through, sorted by name.
 
-        Raises `UsageError` for a root that is no module.
+        `companions` are further top-level packages whose modules are followed. Raises `UsageError` for a root that is
+        no module.
         """
         roots = tuple(sorted(set(roots)))
+        tops = frozenset({TOP, *(root.partition(".")[0] for root in roots), *companions})
         for name in roots:
             if self.module(name) is None:
                 raise UsageError(f"there is no file of the module {name!r}: reinstall the package that brings it")
-        if roots not in self._closures:
-            self._closures[roots] = _Walk(self, roots).run()
-        return self._closures[roots]
+        if (roots, tops) not in self._closures:
+            self._closures[roots, tops] = _Walk(self, roots, tops).run()
+        return self._closures[roots, tops]
 
     def checksum(self, path: Path) -> str:
         """sha256 of a file of data."""
@@ -123,9 +125,9 @@ class Tree:
 class _Walk:
     """One walk along the imports."""
 
-    def __init__(self, tree: Tree, roots: Sequence[str]) -> None:
+    def __init__(self, tree: Tree, roots: Sequence[str], tops: frozenset[str]) -> None:
         self._tree = tree
-        self._tops = {TOP, *(root.partition(".")[0] for root in roots)}
+        self._tops = tops
         self._waiting = [Taken(root) for root in roots]
         self._seen: set[Taken] = set()
         self._found: dict[str, Module] = {}

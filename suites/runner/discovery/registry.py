@@ -10,14 +10,14 @@ import functools
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
-from .closure import Tree
+from .closure import TOP, Tree
 from .table import TableRow, read_table
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Entry:
     """The suite of a task or a backbone; empty for a method, which may serve every suite."""
     row: TableRow | None = field(default=None, hash=False)
     """The row of the module's table that this task is, or None for a task with a file of its own."""
+    companions: tuple[str, ...] = ()
+    """The top-level packages of the distribution that brings a plug-in: their modules are followed, too."""
 
     @functools.cached_property
     def _tree(self) -> ast.Module:
@@ -149,7 +151,18 @@ def _plugins(kind: Kind, suite: str) -> Iterator[Entry]:
     for point in entry_points(group=f"sparsebench.{kind}s"):
         owner, _, name = point.name.rpartition(".")
         if kind == "method" or owner == suite:
-            yield Entry(kind, name, point.value, _source_file(point.value), suite)
+            yield Entry(kind, name, point.value, _source_file(point.value), suite, companions=top_packages(point))
+
+
+def top_packages(point: EntryPoint) -> tuple[str, ...]:
+    """The top-level packages of the distribution that names this entry point, that of its module at least."""
+    found = {point.value.partition(".")[0]}
+    if point.dist is not None:
+        found |= set((point.dist.read_text("top_level.txt") or "").split())
+        for path in point.dist.files or ():
+            if path.suffix == ".py" and ".." not in path.parts:
+                found.add(path.parts[0].removesuffix(".py"))
+    return tuple(sorted(found - {TOP}))
 
 
 def _source_file(module: str) -> Path:

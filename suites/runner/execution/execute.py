@@ -19,7 +19,7 @@ from ...contracts.task import Outcome
 from ..discovery.loading import backbone_loader, load_method, load_task
 from ..discovery.registry import Entry, find
 from ..identity.cell import Cell, cell_entries
-from ..identity.fingerprint import roots, source_tree
+from ..identity.fingerprint import covered, source_tree
 from .environment import environment
 from .scoring import global_seed, score
 
@@ -87,10 +87,9 @@ def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
 
 def _check_describers(used: set[str], entries: tuple[Entry, ...]) -> None:
     """A describer that the code hash does not cover would make the record outlive changes of that describer."""
-    tree = source_tree()
-    covered = {module.name for module in tree.closure(roots(entries, tree))}
+    names = {module.name for module in covered(entries, source_tree())}
     files = [entry.path.name for entry in entries if entry.kind == "backbone"]
-    for name in sorted(used - covered):
+    for name in sorted(used - names):
         raise UncoveredCodeError(
             f"the describer {name} was used, which the hash of this cell's code does not cover: "
             f"name it in DESCRIBERS in {' or '.join(files)}"

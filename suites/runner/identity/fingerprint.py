@@ -41,7 +41,7 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
         UsageError: the backbone's file names a describer that there is not.
     """
     tree = tree or source_tree()
-    modules = tree.closure(roots(entries, tree))
+    modules = covered(entries, tree)
     parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
     rows = {entry.module: entry for entry in entries if _is_one_row(entry, modules)}
     for module in modules:
@@ -59,6 +59,14 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
 def source_tree() -> Tree:
     """The source files as this process first finds them."""
     return Tree()
+
+
+def covered(entries: Sequence[Entry], tree: Tree) -> list[Module]:
+    """The modules that a score of these entries passes through. Raises `UsageError` for an unknown describer."""
+    companions: set[str] = set()
+    for entry in entries:
+        companions |= set(entry.companions)
+    return tree.closure(roots(entries, tree), companions)
 
 
 def roots(entries: Iterable[Entry], tree: Tree) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from sparsebench.data.cache import cache_root
 from sparsebench.reports.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
-from ..discovery.registry import suite
+from ..discovery.registry import suite, top_packages
 from ..identity.cell import Cell, digest, further_backbones
 from ..identity.device import device_kind
 from ..identity.fingerprint import installed
@@ -61,7 +61,10 @@ def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:
     """Our own files and those of plug-ins."""
     for folder in FOLDERS:
         yield from (path for path in files_below(HOME / folder) if RESULTS not in path.parents)
-    for top in sorted({point.value.partition(".")[0] for point in plugins}):
+    tops: set[str] = set()
+    for point in plugins:
+        tops |= set(top_packages(point))
+    for top in sorted(tops):
         for place in places(top):
             yield from files_below(place) if place.is_dir() else [place.with_suffix(".py")]
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from timm.models.vision_transformer import VisionTransformer
 
-from sparsebench.models import anatomy
-from sparsebench.models.anatomy import register_describer
+from sparsebench.models.anatomy import register_describer, registry
 from sparsebench.models.describers import timm_vit
 from sparsebench.reports.store import Store
 from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
@@ -51,7 +50,7 @@ def test_a_describer_from_elsewhere_fails_the_cell(cell: Cell, tmp_path: Path, m
     def describe_mine(model):
         return timm_vit.describe(model)
 
-    monkeypatch.setattr(anatomy, "_registered", list(anatomy._registered))
+    monkeypatch.setattr(registry, "_registered", list(registry._registered))
     register_describer(VisionTransformer, describe_mine)
     record = run(cell, tmp_path)
     assert record.status == "failed"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.suites.runner.discovery import closure
+from sparsebench.suites.runner.discovery import closure, registry
 from sparsebench.suites.runner.discovery.closure import HOME, Tree
 from sparsebench.suites.runner.discovery.modules import Module
 from sparsebench.suites.runner.discovery.registry import Entry, find
@@ -215,6 +215,36 @@ def test_helpers_of_a_plugin_belong_to_its_rows_alone(plugin, home: Path, before
     plugin("other", "OTHER = 1\n")
     assert first != second == code()
     assert stale(before, hashes(Tree(home))) == set()
+
+
+@pytest.mark.parametrize("record", ["top_level.txt", "RECORD"])
+def test_helpers_beside_the_package_of_a_plugin_count_too(tmp_path: Path, monkeypatch, home: Path, record: str) -> None:
+    """A distribution may have several packages; any of them may hold what its methods import."""
+    content = {
+        "mine_of_two/__init__.py": "",
+        "mine_of_two/method.py": "from helpers_of_two.strength import STRENGTH\n",
+        "helpers_of_two/__init__.py": "",
+        "helpers_of_two/strength.py": "STRENGTH = 1\n",
+    }
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: two\nVersion: 1\n",
+        "entry_points.txt": "[sparsebench.methods]\nmethod_of_two = mine_of_two.method\n",
+        "top_level.txt": "mine_of_two\nhelpers_of_two\n",
+        "RECORD": "".join(f"{name},,\n" for name in content),
+    }
+    for name in {"top_level.txt", "RECORD"} - {record}:
+        del about[name]
+    for name, text in {**content, **{f"two-1.dist-info/{name}": text for name, text in about.items()}}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry.entries.cache_clear()
+    entries = [find("method", "method_of_two"), *entries_of("dense")[1:]]
+    registry.entries.cache_clear()
+    before = code_hash(entries, {"torch": "1"}, "cpu", Tree(home))
+    (tmp_path / "helpers_of_two" / "strength.py").write_text("STRENGTH = 2\n")
+    assert code_hash(entries, {"torch": "1"}, "cpu", Tree(home)) != before
 
 
 def test_every_link_of_a_chain_and_every_teacher_counts(plugin, home: Path) -> None:
