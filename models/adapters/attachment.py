@@ -73,7 +73,7 @@ def _looks_on(placed: tuple[Site, AdapterLayer]) -> bool:
 
 
 def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anatomy: Anatomy) -> None:
-    if not placed:
+    if all(layer.observes for _, layer in placed):
         kinds: set[str] = set()
         for block in anatomy.blocks:
             kinds |= {type(site.get()).__name__ for site in block.linears}
@@ -81,6 +81,7 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
             f"{config} finds no target in {type(anatomy.model).__name__}, whose blocks have "
             f"{', '.join(sorted(kinds)) or 'no linear layers'}; for LoRA, targets=('linears',) means all of them"
         )
+    _check_called(placed, anatomy)
     taken: set[tuple[int, str]] = set()
     for site, layer in placed:
         if layer.observes:
@@ -89,6 +90,19 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
         if place in taken:
             raise ModelError(f"{config} puts two adapters at {site.path}: attach them as two sets")
         taken.add(place)
+
+
+def _check_called(placed: list[tuple[Site, AdapterLayer]], anatomy: Anatomy) -> None:
+    """Nothing may lie around a layer that is never called: it would not act, and nobody would see that."""
+    uncalled = {id(site.get()): site for site in anatomy.uncalled}
+    for site, layer in placed:
+        found = uncalled.get(id(layer.get_base_layer()))
+        if found is not None:
+            raise ModelError(
+                f"{site.path}: the {type(found.parent).__name__} around it reads its weight and never calls it, so an "
+                "adapter there would not act: choose other targets, or let it call the layer (qkv_bias_separate = True "
+                "in the EVA attention of timm, the same function)"
+            )
 
 
 def _trainable_heads(anatomy: Anatomy) -> tuple[Site, ...]:

@@ -6,26 +6,40 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from ..anatomy import Anatomy, Site, Wrapper, inner_sites
+from ..anatomy import Anatomy, Block, Site, Wrapper, inner_sites
 from .config import AdapterConfig
 from .layer import AdapterLayer
 
 
 def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
-    """Where modules with parameters of their own lie, without the head, in order.
+    """Where modules with parameters of their own lie, without the heads and what is not of the view, in order.
 
     All of them if `config.blocks` is "all", else those from the first chosen block on.
     """
-    heads = [head.get() for head in anatomy.heads]
+    skipped = [site.get() for site in (*anatomy.heads, *anatomy.outside)]
     start = ""
     if config.blocks != "all":
         first = config.chosen(anatomy)[0]
         start = f"{first.site.path}."
     reached = False
-    for site in inner_sites(anatomy.model, heads):
+    for site in inner_sites(anatomy.model, skipped):
         reached = reached or site.path.startswith(start)
         if reached:
             yield site
+
+
+def kinds_for(block: Block) -> str:
+    """Kinds of adapters that a block has a place for, for a message that refuses another kind."""
+    kinds: list[str] = []
+    if block.mlp is not None and block.mlp.kind != "conv":
+        kinds.append("BottleneckConfig")
+    if block.attention is None and block.convs:
+        kinds.append("ConvConfig")
+    if block.linears:
+        kinds.append("LoRAConfig(targets=('linears',))")
+    if not kinds:
+        kinds = ["NormTuningConfig", "SSFConfig"]
+    return " or ".join(kinds)
 
 
 class AddsTokens(AdapterLayer):

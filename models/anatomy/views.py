@@ -109,6 +109,11 @@ class Anatomy:
     that `head` reads and no body holds (DistilBERT).
     `prefix_tokens`: where blocks see an image as a row of tokens, those before its patches (class token, registers).
     `grid`: rows and columns of these patches, at the image size that the model was built for.
+    `further_tokens`: whether tokens may be put among the patches; not so where each attention has positions for these
+    patches only (rotary ones).
+    `outside`: parts of the model that are not of this view (the text tower of CLIP); transforms leave them alone.
+    `uncalled`: linear layers whose weights are read by the module that holds them, which never calls them: nothing can
+    be put around them.
     """
 
     model: nn.Module
@@ -120,6 +125,9 @@ class Anatomy:
     further_heads: tuple[Site, ...] = ()
     prefix_tokens: int | None = None
     grid: tuple[int, int] | None = None
+    further_tokens: bool = True
+    outside: tuple[Site, ...] = ()
+    uncalled: tuple[Site, ...] = ()
 
     @property
     def heads(self) -> tuple[Site, ...]:

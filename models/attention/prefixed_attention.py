@@ -66,6 +66,46 @@ def through_cache(
     return module(hidden_states=hidden_states, attention_mask=mask, **keywords)
 
 
+def through_interface(
+    module: nn.Module,
+    keys: Tensor,
+    values: Tensor,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None = None,
+    **keywords: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Call an attention of transformers that sees images: projections, and the attention function that is set."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+    from transformers.models.vit.modeling_vit import eager_attention_forward
+
+    vit = unwrapped(module)
+    q, k, v = (
+        projection(hidden_states).unflatten(-1, (-1, vit.head_dim)).transpose(1, 2)
+        for projection in (vit.q_proj, vit.k_proj, vit.v_proj)
+    )
+    attend = ALL_ATTENTION_FUNCTIONS.get_interface(vit.config._attn_implementation, eager_attention_forward)
+    # ViT, DeiT and DINOv2 have the first name of each pair, CLIP and SigLIP the second.
+    dropout = _first(vit, "attention_dropout", "dropout")
+    project = _first(vit, "o_proj", "out_proj")
+    out, weights = attend(
+        vit,
+        q,
+        joined(keys, k),
+        joined(values, v),
+        extended_mask(attention_mask, hidden_states, keys.shape[1], causal=False),
+        dropout=dropout if vit.training else 0.0,
+        scaling=_first(vit, "scaling", "scale"),
+        **keywords,
+    )
+    return project(out.flatten(2)), weights
+
+
+def _first(module: Any, *names: str) -> Any:
+    """The attribute that a module has under one of these names."""
+    found = next(name for name in names if hasattr(module, name))
+    return getattr(module, found)
+
+
 def extended_mask(mask: Tensor | None, x: Tensor, count: int, *, causal: bool) -> Tensor | None:
     """A mask (..., S, L), boolean or additive, for L keys behind `count` visible ones; x (B, S, width).
 

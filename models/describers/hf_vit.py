@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..anatomy import (
     MLP,
@@ -16,7 +16,7 @@ from ..anatomy import (
     head_of,
     see_through,
 )
-from ..attention.prefixed_attention import extended_mask, joined, unwrapped
+from ..attention.prefixed_attention import through_interface
 
 SERVES = (
     "transformers.models.deit.modeling_deit.DeiTPreTrainedModel",
@@ -93,33 +93,8 @@ def _attention(layer: Any) -> Attention:
         num_heads=heads,
         num_kv_heads=heads,
         head_dim=module.head_dim,
-        prefixed=_prefixed,
+        prefixed=through_interface,
     )
-
-
-def _prefixed(
-    module: nn.Module, keys: Tensor, values: Tensor, x: Tensor, attention_mask: Tensor | None = None, **keywords: Any
-) -> tuple[Tensor, Tensor | None]:
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-    from transformers.models.vit.modeling_vit import eager_attention_forward
-
-    vit = unwrapped(module)
-    q, k, v = (
-        projection(x).unflatten(-1, (-1, vit.head_dim)).transpose(1, 2)
-        for projection in (vit.q_proj, vit.k_proj, vit.v_proj)
-    )
-    attend = ALL_ATTENTION_FUNCTIONS.get_interface(vit.config._attn_implementation, eager_attention_forward)
-    out, weights = attend(
-        vit,
-        q,
-        joined(keys, k),
-        joined(values, v),
-        extended_mask(attention_mask, x, keys.shape[1], causal=False),
-        dropout=vit.attention_dropout if vit.training else 0.0,
-        scaling=vit.scaling,
-        **keywords,
-    )
-    return vit.o_proj(out.flatten(2)), weights
 
 
 def _mlp(layer: Any) -> MLP:

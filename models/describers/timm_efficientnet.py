@@ -1,56 +1,101 @@
-"""timm: EfficientNet and its lite variants. A block is one depthwise-separable or inverted-residual unit."""
+"""timm: EfficientNet with its lite variants and version 2, MobileNetV3 and V4 without attention.
+
+A block is one unit: a convolution, a depthwise-separable, inverted-residual or fused one.
+"""
 
 from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Block, Site, see_through
+from ..anatomy import MLP, Anatomy, Block, Site, UnknownAnatomy, has_parameters, see_through
 
-SERVES = ("timm.models.efficientnet.EfficientNet",)
+SERVES = ("timm.models.efficientnet.EfficientNet", "timm.models.mobilenetv3.MobileNetV3")
+_CONVS = {
+    "ConvBnAct": ("conv",),
+    "CondConvResidual": ("conv_pw", "conv_dw", "conv_pwl"),
+    "DepthwiseSeparableConv": ("conv_s2d", "conv_dw", "conv_pw"),
+    "EdgeResidual": ("conv_exp", "conv_pwl"),
+    "InvertedResidual": ("conv_s2d", "conv_pw", "conv_dw", "conv_pwl"),
+    "UniversalInvertedResidual": ("dw_start", "pw_exp", "dw_mid", "pw_proj", "dw_end"),
+}
+"""The convolutions of each unit in the order in which they act; some are missing or are identities."""
+_POINTWISE = ("conv_pw", "conv_pwl", "pw_exp", "pw_proj")
+_NORMS = ("bn_s2d", "bn1", "bn2", "bn3")
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy; `width` is the number of features after the last convolution."""
-    places = [(stage, name) for stage in model.blocks for name, _ in stage.named_children()]
+    """The anatomy; `width` is the number of features that the classifier reads.
+
+    Raises `UnknownAnatomy` for units of another kind (the attention of the hybrid MobileNetV4).
+    """
+    blocks: list[Block] = []
+    for stage in model.blocks:
+        for name, _ in stage.named_children():
+            blocks.append(_block(see_through(stage, name), len(blocks)))
+    final_norm = "bn2" if hasattr(model, "bn2") else "norm_head"
     return Anatomy(
         model=model,
-        blocks=tuple(_block(stage, name, index) for index, (stage, name) in enumerate(places)),
-        width=model.num_features,
+        blocks=tuple(blocks),
+        width=model.head_hidden_size,
         embeddings=(see_through(model, "conv_stem"), see_through(model, "bn1")),
-        final_norm=see_through(model, "bn2"),
-        head=None if isinstance(model.classifier, nn.Identity) else see_through(model, "classifier"),
+        final_norm=see_through(model, final_norm) if has_parameters(getattr(model, final_norm)) else None,
+        head=see_through(model, "classifier") if has_parameters(model.classifier) else None,
     )
 
 
-def _block(stage: nn.Module, name: str, index: int) -> Block:
-    site = see_through(stage, name)
+def _block(site: Site, index: int) -> Block:
     unit = site.get()
-    linears = tuple(see_through(unit, conv) for conv in ("conv_pw", "conv_pwl") if hasattr(unit, conv))
-    norms = tuple(see_through(unit, norm) for norm in ("bn1", "bn2", "bn3") if hasattr(unit, norm))
-    convs = tuple(see_through(unit, conv) for conv in ("conv_pw", "conv_dw", "conv_pwl") if hasattr(unit, conv))
+    kind = type(unit).__name__
+    if kind not in _CONVS:
+        raise UnknownAnatomy(
+            f"no describer knows the {kind} of this network, only {', '.join(_CONVS)}: "
+            "register a describer of your own with sparsebench.models.anatomy.register_describer"
+        )
+    convs: list[Site] = []
+    linears: list[Site] = []
+    norms = [see_through(unit, name) for name in _NORMS if getattr(unit, name, None) is not None]
+    for name in _CONVS[kind]:
+        child = getattr(unit, name, None)
+        if child is None or not has_parameters(child):
+            continue
+        conv = see_through(unit, name)
+        if hasattr(conv.get(), "conv"):  # a convolution with its norm
+            norms.append(see_through(conv.get(), "bn"))
+            conv = see_through(conv.get(), "conv")
+        convs.append(conv)
+        if name in _POINTWISE or _is_pointwise(conv.get()):
+            linears.append(conv)
+    # Mixed and conditional convolutions are other modules: then the order is not one of plain convolutions.
+    plain = all(isinstance(conv.get(), nn.Conv2d) for conv in convs)
     return Block(
         index=index,
         site=site,
         mlp=_expansion(site, linears),
-        norms=norms,
-        linears=linears,
-        convs=convs,
+        norms=tuple(norms),
+        linears=tuple(linears),
+        convs=tuple(convs) if plain else (),
         removable=unit.has_skip,
     )
 
 
-def _expansion(site: Site, linears: tuple[Site, ...]) -> MLP | None:
+def _is_pointwise(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
+
+
+def _expansion(site: Site, linears: list[Site]) -> MLP | None:
     """The inverted bottleneck as a wide hidden layer: up, depthwise, down. None where a unit does not expand."""
     if len(linears) < 2:
         return None
     up, down = linears
+    unit = site.get()
+    norm = see_through(unit, "bn1") if hasattr(unit, "bn1") else see_through(unit.pw_exp, "bn")
     return MLP(
         site=site,
         output=site,
         kind="conv",
         up=up,
         down=down,
-        activation=see_through(site.get(), "bn1").get().act,
+        activation=norm.get().act,
         width=up.get().in_channels,
         hidden=up.get().out_channels,
     )

@@ -13,6 +13,7 @@ from ..anatomy import (
     DescribesAttention,
     DescribesMLP,
     Site,
+    UnknownAnatomy,
     has_parameters,
     see_through,
 )
@@ -24,7 +25,11 @@ _BRANCHES = (("norm1", "attn", "ls1", "drop_path1"), ("norm2", "mlp", "ls2", "dr
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy of a classifier, or of a feature extractor without head; a distilled DeiT has two heads."""
+    """The anatomy of a classifier, or of a feature extractor without head; a distilled DeiT has two heads.
+
+    Where blocks hold several attentions and FFNs side by side, each pair of them is a block of the view, and these
+    blocks have one site. Of blocks whose attention and FFN share their matrices, only the linear layers are known.
+    """
     tokens = [name for name in _TOKENS if getattr(model, name, None) is not None]
     heads: list[Site] = []
     for name in ("head", "head_dist"):
@@ -33,7 +38,7 @@ def describe(model: Any) -> Anatomy:
     norm = "fc_norm" if isinstance(model.norm, nn.Identity) else "norm"
     return Anatomy(
         model=model,
-        blocks=tuple(_block(model.blocks, index) for index in range(len(model.blocks))),
+        blocks=_blocks(model.blocks),
         width=model.embed_dim,
         embeddings=(see_through(model, "patch_embed"), *(Site(model, name) for name in tokens)),
         final_norm=see_through(model, norm),
@@ -44,19 +49,63 @@ def describe(model: Any) -> Anatomy:
     )
 
 
-def _block(blocks: nn.Module, index: int) -> Block:
-    site = see_through(blocks, str(index))
+def _blocks(blocks: nn.Module) -> tuple[Block, ...]:
+    found: list[Block] = []
+    for name, _ in blocks.named_children():
+        site = see_through(blocks, name)
+        block = site.get()
+        if hasattr(block, "attns"):
+            for attention, ffn in zip(block.attns, block.ffns, strict=True):
+                found.append(_pair(len(found), site, attention, ffn))
+        elif hasattr(block, "attn"):
+            found.append(_block(len(found), site))
+        else:
+            found.append(_fused(len(found), site))
+    return tuple(found)
+
+
+def _block(index: int, site: Site) -> Block:
     block = site.get()
-    attention, mlp = _attention(block), _mlp(block)
+    attention = _attention(block)
+    mlp = mlp_of(block)
     return Block(
         index=index,
         site=site,
         attention=attention,
         mlp=mlp,
         norms=(see_through(block, "norm1"), see_through(block, "norm2")),
-        linears=attention.linears + mlp.linears,
+        linears=attention.linears + gate_of(attention) + mlp.linears,
         branches=tuple(tuple(Site(block, name) for name in names) for names in _BRANCHES) if _is_sum(block) else (),
     )
+
+
+def _pair(index: int, site: Site, attention_part: nn.Module, ffn_part: nn.Module) -> Block:
+    """An attention and an FFN of a block that sums several of each; both are chains of a norm, themselves and more."""
+    attention = _attention(attention_part)
+    mlp = mlp_of(ffn_part)
+    return Block(
+        index=index,
+        site=site,
+        attention=attention,
+        mlp=mlp,
+        norms=(see_through(attention_part, "norm"), see_through(ffn_part, "norm")),
+        linears=attention.linears + gate_of(attention) + mlp.linears,
+        removable=False,
+    )
+
+
+def _fused(index: int, site: Site) -> Block:
+    """A block whose first matrix serves attention and FFN at once."""
+    block = site.get()
+    linears: list[Site] = []
+    norms: list[Site] = []
+    for name, child in block.named_children():
+        inner = see_through(block, name)
+        if isinstance(inner.get(), nn.Linear):
+            linears.append(inner)
+        elif "norm" in name and has_parameters(child):
+            norms.append(inner)
+    return Block(index=index, site=site, norms=tuple(norms), linears=tuple(linears))
 
 
 def _is_sum(block: nn.Module) -> bool:
@@ -68,13 +117,15 @@ def _attention(block: Any) -> Attention:
     module = site.get()
     if isinstance(module, DescribesAttention):
         return module.describe_attention(site)
+    qkv = see_through(module, "qkv")
     return Attention(
         site=site,
-        qkv=see_through(module, "qkv"),
+        qkv=qkv,
         o=see_through(module, "proj"),
         num_heads=module.num_heads,
         num_kv_heads=module.num_heads,
-        head_dim=module.head_dim,
+        # Not the attribute: differential attention counts half a head.
+        head_dim=qkv.get().out_features // 3 // module.num_heads,
         prefixed=_prefixed if type(module).__name__ == "Attention" else None,
         returns_tuple=False,
     )
@@ -103,11 +154,22 @@ def _prefixed(
     return vit.proj_drop(vit.proj(out if gate is None else out * gate(x).sigmoid()))
 
 
-def _mlp(block: Any) -> MLP:
+def gate_of(attention: Attention) -> tuple[Site, ...]:
+    """The linear layer that gates the output of a timm attention, if there is one."""
+    module = attention.site.get()
+    if getattr(module, "gate", None) is None:
+        return ()
+    return (see_through(module, "gate"),)
+
+
+def mlp_of(block: Any) -> MLP:
+    """The view of the FFN of a timm block, called `mlp`: plain, gated, or gated with one matrix for gate and up."""
     site = see_through(block, "mlp")
     module = site.get()
     if isinstance(module, DescribesMLP):
         return module.describe_mlp(site, site, None)
+    if hasattr(module, "gate_last"):
+        return _packed(site)
     gated = hasattr(module, "fc1_g")
     up = see_through(module, "fc1_x" if gated else "fc1")
     return MLP(
@@ -120,4 +182,22 @@ def _mlp(block: Any) -> MLP:
         activation=module.act,
         width=up.get().in_features,
         hidden=up.get().out_features,
+    )
+
+
+def _packed(site: Site) -> MLP:
+    """A `GluMlp`, of which only the form with the rows of the gate first is known."""
+    module = site.get()
+    if module.gate_last:
+        raise UnknownAnatomy(f"a {type(module).__name__} of timm with gate_last=True is not known: its gate comes last")
+    gate_up = see_through(module, "fc1")
+    return MLP(
+        site=site,
+        output=site,
+        kind="gated",
+        gate_up=gate_up,
+        down=see_through(module, "fc2"),
+        activation=module.act,
+        width=gate_up.get().in_features,
+        hidden=gate_up.get().out_features // 2,
     )

@@ -17,6 +17,7 @@ from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
+from ..sites import kinds_for
 
 Placement = Literal["sequential", "parallel", "houlsby", "pfeiffer"]
 Norm = Literal["none", "in", "out"]
@@ -79,7 +80,7 @@ class BottleneckConfig(RankConfig):
         mlp = block.mlp
         attention = block.attention
         if mlp is None or mlp.kind == "conv":
-            raise ModelError(f"{block.site.path} has no transformer FFN: use ConvConfig for a convolutional network")
+            raise ModelError(f"{block.site.path} has no transformer FFN: use {kinds_for(block)}")
         if self.placement == "houlsby":
             if attention is None or attention.o is None:
                 raise ModelError(

@@ -14,6 +14,7 @@ from ...sparsity.masked import MaskedConv2d
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
+from ..sites import kinds_for
 from .bottleneck import ACTIVATIONS, SequentialAdapter
 
 
@@ -35,9 +36,9 @@ class ConvConfig(RankConfig):
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the block."""
-        last = block.linears[-1].get() if block.linears else None
-        if block.attention is not None or not isinstance(last, nn.Conv2d):
-            raise ModelError(f"{block.site.path} is not a convolutional block: use BottleneckConfig or LoRAConfig")
+        if block.attention is not None or not block.convs:
+            raise ModelError(f"{block.site.path} is not a convolutional block: use {kinds_for(block)}")
+        last = block.convs[-1].get()
         adapter = ConvBottleneck(last.out_channels, self, generator)
         adapter.to(last.weight.device, adapter_dtype(last.weight))
         yield block.site, SequentialAdapter(block.site.get(), adapter, self.scale)

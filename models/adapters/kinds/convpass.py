@@ -146,9 +146,10 @@ class ConvpassLayer(AdapterLayer):
         self.adapter = adapter
         self.scale = scale
 
-    def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Any:
+    def adapted(self, *args: Any, **keywords: Any) -> Any:
         """The output of `base_layer` plus that of the adapter."""
-        out = self.base_layer(x, *args, **keywords)
+        out = self.base_layer(*args, **keywords)
+        x = args[0] if args else keywords["hidden_states"]  # as CLIP calls its attention
         change = self.adapter(x) * self.scale
         if isinstance(out, tuple):
             return (out[0] + change, *out[1:])

@@ -14,6 +14,7 @@ from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
+from ..sites import kinds_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class FacTConfig(RankConfig):
         for block in self.chosen(anatomy):
             sites.extend(block.linears)
         if not sites:
-            raise ModelError(f"the blocks of {type(anatomy.model).__name__} have no linear layers: FacT has no place")
+            name = type(anatomy.model).__name__
+            raise ModelError(f"the blocks of {name} have no linear layers for FacT: use {kinds_for(anatomy.blocks[0])}")
         for site in sites:
             _check_tiles(site, width)
         like = sites[0].get().weight

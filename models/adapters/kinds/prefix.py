@@ -155,8 +155,8 @@ def _attention(block: Block) -> Attention:
         if attention is not None:
             kind = f"a {type(attention.site.get()).__name__}"
         raise ModelError(
-            f"{block.site.path} has {kind}: a prefix needs the attention of a decoder, BERT, RoBERTa or ViT of "
-            "transformers, or of a VisionTransformer of timm"
+            f"{block.site.path} has {kind}: a prefix needs the attention of a decoder, BERT, RoBERTa, ViT, DeiT, "
+            "DINOv2, CLIP or SigLIP of transformers, or of a VisionTransformer of timm"
         )
     return attention
 

@@ -53,8 +53,13 @@ class PromptConfig(AdapterConfig):
                 raise ModelError(
                     f"prompts would lie among the patches that adapters {layer.owner!r} (Convpass) convolve"
                 )
+        if not anatomy.further_tokens:
+            raise ModelError(
+                f"each attention of this {type(anatomy.model).__name__} has positions for its patches alone: use "
+                "BottleneckConfig or LoRAConfig"
+            )
         bound = math.sqrt(6 / (_patch_inputs(anatomy) + anatomy.width))
-        blocks = self.chosen(anatomy)
+        blocks = _with_own_sites(self.chosen(anatomy))
         for block in blocks:
             enters = self.depth == "deep" or block is blocks[0]
             leaves = self.depth == "deep" or block is blocks[-1]
@@ -92,6 +97,14 @@ class PromptLayer(AddsTokens):
         if self.off == 0:
             return x_BTD
         return torch.cat((x_BTD[:, : self.start], x_BTD[:, self.start + self.off :]), dim=1)
+
+
+def _with_own_sites(blocks: tuple[Block, ...]) -> list[Block]:
+    """The blocks, one of those that a model computes side by side in one module."""
+    found: dict[int, Block] = {}
+    for block in blocks:
+        found.setdefault(id(block.site.get()), block)
+    return list(found.values())
 
 
 def _patch_inputs(anatomy: Anatomy) -> int:

@@ -77,7 +77,7 @@ def _inputs_of(block: Block, part: str) -> list[Site]:
     if part == "attention" and attention is not None:
         sites = (attention.q, attention.k, attention.v, attention.qkv)
     elif part == "mlp" and mlp is not None:
-        sites = (mlp.gate, mlp.up)
+        sites = (mlp.gate, mlp.up, mlp.gate_up)
     return [site for site in sites if site is not None]
 
 

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 import timm
 import torch
-from timm.models.vision_transformer import ResPostBlock
+from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock
 from torch import nn
 
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import UnknownAnatomy, describe
 
 Build = Callable[[str], nn.Module]
 SMALL = {"img_size": 32, "embed_dim": 32, "depth": 1, "num_heads": 4, "num_classes": 3}
@@ -59,3 +59,37 @@ def test_both_heads_of_a_distilled_deit() -> None:
     assert "dist_token" in [site.path for site in anatomy.embeddings]
     model.reset_classifier(0)
     assert describe(model).heads == ()
+
+
+def test_attentions_and_ffns_side_by_side() -> None:
+    """Two of each per block: two blocks of the view, in one place."""
+    model = timm.create_model("vit_small_patch16_18x2_224", **(SMALL | {"depth": 2}))
+    blocks = describe(model.eval()).blocks
+    assert [block.site.path for block in blocks] == ["blocks.0", "blocks.0", "blocks.1", "blocks.1"]
+    assert [block.index for block in blocks] == [0, 1, 2, 3]
+    paths = [block.attention.site.path for block in blocks if block.attention]
+    assert paths[:2] == ["blocks.0.attns.0.attn", "blocks.0.attns.1.attn"]
+    assert not any(block.branches or block.removable for block in blocks)
+
+
+def test_one_matrix_for_attention_and_ffn() -> None:
+    block = describe(small(block_fn=ParallelScalingBlock)).blocks[0]
+    assert block.attention is None and block.mlp is None
+    assert [site.name for site in block.linears] == ["in_proj", "attn_out_proj", "mlp_out_proj"]
+    assert [site.name for site in block.norms] == ["in_norm"]
+
+
+def test_differential_attention_has_whole_heads_in_the_view() -> None:
+    attention = describe(small(attn_layer="diff")).blocks[0].attention
+    assert attention is not None and attention.qkv is not None
+    assert attention.qkv.get().out_features == 3 * attention.num_heads * attention.head_dim
+
+
+def test_a_gate_and_up_matrix_in_one() -> None:
+    mlp = describe(small(mlp_layer=timm.layers.SwiGLUPacked)).blocks[0].mlp
+    assert mlp is not None and mlp.gate_up is not None and mlp.down is not None and mlp.activation is not None
+    x = torch.randn(2, 3, mlp.width)
+    gate, up = mlp.gate_up.get()(x).chunk(2, dim=-1)
+    torch.testing.assert_close(mlp.down.get()(mlp.activation(gate) * up), mlp.site.get()(x))
+    with pytest.raises(UnknownAnatomy, match="its gate comes last"):
+        describe(small(mlp_layer=timm.layers.GluMlp))

@@ -1,0 +1,125 @@
+"""transformers: the vision towers of CLIP and SigLIP, alone or in the model of images and texts."""
+
+from typing import Any
+
+from torch import nn
+
+from ..anatomy import (
+    MLP,
+    Anatomy,
+    Attention,
+    Block,
+    DescribesAttention,
+    DescribesMLP,
+    Site,
+    UnknownAnatomy,
+    head_of,
+    see_through,
+)
+from ..attention.prefixed_attention import through_interface
+
+SERVES = (
+    "transformers.models.clip.modeling_clip.CLIPPreTrainedModel",
+    "transformers.models.siglip.modeling_siglip.SiglipPreTrainedModel",
+)
+_TOWERS = ("CLIPVisionModel", "SiglipVisionModel")
+_OF_TEXT = ("text_model", "text_projection")
+_BRANCHES = (("layer_norm1", "self_attn"), ("layer_norm2", "mlp"))
+
+
+def describe(model: Any) -> Anatomy:
+    """The anatomy of the vision tower; what a model has for texts is not in it, and a model of both has no head.
+
+    Raises `UnknownAnatomy` for a text tower.
+    """
+    tower = _tower(model)
+    of_text = tuple(see_through(model, name) for name in _OF_TEXT if hasattr(model, name))
+    embeddings = see_through(tower, "embeddings")
+    layers = tower.encoder.layers
+    return Anatomy(
+        model=model,
+        blocks=tuple(_block(layers, index) for index in range(len(layers))),
+        width=tower.config.hidden_size,
+        embeddings=(embeddings,),
+        final_norm=see_through(tower, "post_layernorm"),
+        head=None if of_text else head_of(model, tower),
+        outside=of_text,
+        prefix_tokens=1 if hasattr(embeddings.get(), "class_embedding") else 0,
+        grid=_grid(tower.config),
+        uncalled=_pooled(tower),
+    )
+
+
+def _tower(model: Any) -> Any:
+    if type(model).__name__ in _TOWERS:
+        return model
+    tower = getattr(model, "vision_model", None)
+    if tower is None:
+        name = type(model).__name__
+        raise UnknownAnatomy(f"{name} has no vision tower: of CLIP and SigLIP only the part that sees images is known")
+    return tower
+
+
+def _grid(config: Any) -> tuple[int, int]:
+    side = config.image_size // config.patch_size
+    return side, side
+
+
+def _pooled(tower: Any) -> tuple[Site, ...]:
+    """The linear layer in torch's attention that pools SigLIP's patches, whose weight that attention reads."""
+    head = getattr(tower, "head", None)
+    if head is None:
+        return ()
+    return (see_through(head.attention, "out_proj"),)
+
+
+def _block(layers: nn.ModuleList, index: int) -> Block:
+    site = see_through(layers, str(index))
+    layer = site.get()
+    attention = _attention(layer)
+    mlp = _mlp(layer)
+    return Block(
+        index=index,
+        site=site,
+        attention=attention,
+        mlp=mlp,
+        norms=(see_through(layer, "layer_norm1"), see_through(layer, "layer_norm2")),
+        linears=attention.linears + mlp.linears,
+        branches=tuple(tuple(Site(layer, name) for name in names) for names in _BRANCHES),
+    )
+
+
+def _attention(layer: Any) -> Attention:
+    site = see_through(layer, "self_attn")
+    module = site.get()
+    if isinstance(module, DescribesAttention):
+        return module.describe_attention(site)
+    return Attention(
+        site=site,
+        q=see_through(module, "q_proj"),
+        k=see_through(module, "k_proj"),
+        v=see_through(module, "v_proj"),
+        o=see_through(module, "out_proj"),
+        num_heads=module.num_heads,
+        num_kv_heads=module.num_heads,
+        head_dim=module.head_dim,
+        prefixed=through_interface,
+    )
+
+
+def _mlp(layer: Any) -> MLP:
+    site = see_through(layer, "mlp")
+    module = site.get()
+    if isinstance(module, DescribesMLP):
+        return module.describe_mlp(site, site, None)
+    up = see_through(module, "fc1")
+    return MLP(
+        site=site,
+        output=site,
+        kind="plain",
+        up=up,
+        down=see_through(module, "fc2"),
+        activation=module.activation_fn,
+        width=up.get().in_features,
+        hidden=up.get().out_features,
+    )

@@ -1,0 +1,64 @@
+"""timm: ConvNeXt. A block is a depthwise convolution and an FFN on the channels."""
+
+from typing import Any
+
+from torch import nn
+
+from ..anatomy import MLP, Anatomy, Block, Site, has_parameters, see_through
+from .timm_vit import mlp_of
+
+SERVES = ("timm.models.convnext.ConvNeXt",)
+
+
+def describe(model: Any) -> Anatomy:
+    """The anatomy of a classifier, or of a feature extractor without head. `width` is that of the last stage."""
+    blocks: list[Block] = []
+    for stage in model.stages:
+        for name, _ in stage.blocks.named_children():
+            blocks.append(_block(see_through(stage.blocks, name), len(blocks)))
+    norm_first = has_parameters(model.norm_pre)
+    final_norm = see_through(model, "norm_pre") if norm_first else see_through(model.head, "norm")
+    return Anatomy(
+        model=model,
+        blocks=tuple(blocks),
+        width=model.num_features,
+        embeddings=(see_through(model, "stem"),),
+        final_norm=final_norm,
+        head=see_through(model.head, "fc") if has_parameters(model.head.fc) else None,
+    )
+
+
+def _block(site: Site, index: int) -> Block:
+    block = site.get()
+    convs = (see_through(block, "conv_dw"),)
+    if block.use_conv_mlp:
+        mlp = _of_convolutions(site)
+        convs += mlp.linears
+    else:
+        mlp = mlp_of(block)
+    return Block(
+        index=index,
+        site=site,
+        mlp=mlp,
+        norms=(see_through(block, "norm"),),
+        linears=mlp.linears,
+        convs=convs,
+        removable=isinstance(block.shortcut, nn.Identity),
+    )
+
+
+def _of_convolutions(site: Site) -> MLP:
+    """The FFN where it is made of pointwise convolutions: its channels are not the last dimension."""
+    ffn = see_through(site.get(), "mlp")
+    module = ffn.get()
+    up = see_through(module, "fc1")
+    return MLP(
+        site=ffn,
+        output=ffn,
+        kind="conv",
+        up=up,
+        down=see_through(module, "fc2"),
+        activation=module.act,
+        width=up.get().in_channels,
+        hidden=up.get().out_channels,
+    )
