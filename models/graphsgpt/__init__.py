@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..length_batches import length_batches, padding_fraction
+from ..hub.registration import announce
 from .tokens.batch import MoleculeTokens, TokenBatch, collate
 from .tokens.detokenize import to_molecule, to_smiles
 from .tokens.faithful import collect_bonds
@@ -64,6 +65,9 @@ _LATER = {
     "GraphsGPTConfig": ".model.configuration",
     "GraphsGPTPipeline": ".pipeline",
 }
+
+# `model.modeling` has the configuration, and registers the models as well.
+announce("graphsgpt", f"{__name__}.model.modeling:GraphsGPTConfig")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,9 @@
 """Mixture-of-Experts feed-forward and attention layers made from dense ones."""
 
 from ..calibration.ffn_samples import Calibration, calibrate
+from ..hub.parts import register_part
 from .attention.config import AttnMoEConfig
+from .checkpoint.part import MoELayers
 from .checkpoint.pretrained import from_pretrained, save_pretrained
 from .config import MoEConfig
 from .conversion import convert
@@ -32,3 +34,5 @@ __all__ = [
     "to_dense",
     "watch",
 ]
+
+register_part("moe", MoELayers())

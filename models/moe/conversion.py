@@ -16,6 +16,7 @@ from torch import nn
 from ..anatomy import MLP, describe
 from ..calibration.ffn_samples import Calibration
 from ..calibration.hooks import FFNSample
+from ..hub.declaration import declare
 from .config import MoEConfig
 from .dense_ffn import DenseFFN
 from .experts.bank import check_sizes
@@ -48,13 +49,14 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
     with ExitStack() as undo:
         if config.attn is not None:
             # This module needs transformers, which the others do not.
-            from .attention.convert_attention import attention_to_dense, convert_attention
+            from .attention.convert_attention import attention_to_dense, mix_heads
 
-            convert_attention(model, config.attn, generator, layers=config.layers)
+            mix_heads(model, config.attn, generator, layers=config.layers)
             undo.callback(attention_to_dense, model)
         while plans:
             # One at a time, and dropped when done, so that only one layer is held twice.
             undo.callback(_swap(model, plans.popleft(), config))
+        declare(model, "moe")
         undo.pop_all()
     return model
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..anatomy import MLP, DescribesAttention, ExpertWeights, LinearView, Site, describe, linear_view
 from ..errors import ModelError
 from .dense_ffn import gate_and_up
+from ..hub.declaration import withdraw
 from .layer import MoEFFN
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -40,6 +41,7 @@ def to_dense(model: Model) -> Model:
         from .attention.convert_attention import attention_to_dense  # needs transformers, which this file does not
 
         attention_to_dense(model)
+    withdraw(model, "moe")
     return model
 
 

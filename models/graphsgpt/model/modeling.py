@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import MODEL_MAPPING, AutoConfig
 from transformers.utils.generic import ModelOutput
 
 from ..tokens.batch import TokenBatch
@@ -94,3 +96,9 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
         if not self.training or rate == 0 or torch.rand((), generator=generator) >= rate:
             return None
         return int(torch.randint(1, self.config.num_words + 1, (), generator=generator))
+
+
+# `AutoModel` makes the class that a folder's configuration names, and a GraphsGPT where it names none.
+AutoConfig.register(GraphsGPTConfig.model_type, GraphsGPTConfig, exist_ok=True)
+_CLASSES: Any = (GraphsGPT, Graph2Seq, GraphGPT)
+MODEL_MAPPING.register(GraphsGPTConfig, _CLASSES, exist_ok=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...anatomy import Attention, Block, describe, is_linear
 from ...errors import ModelError
+from ...hub.declaration import declare, withdraw
 from ..routing.router import LinearRouter
 from .config import AttnMoEConfig
 from .heads import Heads
@@ -52,6 +53,19 @@ def convert_attention(
     Qwen3 and mixtures with their attention. Raises `ModelError`, and leaves the model untouched, for attention of
     another kind, heads that do not divide, a converted layer and a layer that is not there.
     """
+    mix_heads(model, config, generator, layers=layers)
+    declare(model, "moe")
+    return model
+
+
+def mix_heads(
+    model: nn.Module,
+    config: AttnMoEConfig,
+    generator: torch.Generator | None = None,
+    *,
+    layers: Literal["all"] | tuple[int, ...] = "all",
+) -> None:
+    """`convert_attention` without the class of the model."""
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     chosen = _chosen(model, layers)
@@ -60,7 +74,6 @@ def convert_attention(
     made = [_moe_layer(attention, config, generator) for attention in chosen]
     for attention, layer in zip(chosen, made, strict=True):
         attention.site.replace(layer)
-    return model
 
 
 def attention_to_dense(model: Model) -> Model:
@@ -71,6 +84,7 @@ def attention_to_dense(model: Model) -> Model:
     for block in describe(model).blocks:
         if block.attention is not None and isinstance(block.attention.site.get(), AttentionMoE):
             block.attention.site.replace(_dense_layer(block.attention.site.get(), block.attention))
+    withdraw(model, "moe")
     return model
 
 
@@ -142,7 +156,7 @@ def _moe_layer(attention: Attention, config: AttnMoEConfig, generator: torch.Gen
     qkv_bias = None
     if q.bias is not None:
         qkv_bias = _experts(q.bias, k.bias, v.bias, heads, copies)
-    router_ND = torch.zeros(experts, out.weight.shape[0])
+    router_ND = torch.zeros(experts, out.weight.shape[0], device="cpu")
     if config.router_init == "random":
         router_ND.normal_(0, 0.02, generator=generator)
     layer = AttentionMoE(
@@ -186,9 +200,8 @@ def _merged(by_head: Tensor, copies: int) -> Tensor:
 
 @torch.no_grad()
 def _dense_layer(layer: AttentionMoE, attention: Attention) -> nn.Module:
-    kind, config, index = layer.dense
     with torch.device("meta"):
-        module: Any = kind(config, index)
+        module: Any = layer.dense_class(layer.dense_config, layer.layer_idx)
     module = module.to_empty(device=layer.out.device).to(layer.out.dtype)
     copies = layer.heads.experts * layer.heads.key_value // attention.num_kv_heads
     linears = (module.q_proj, module.k_proj, module.v_proj)

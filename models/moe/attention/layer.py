@@ -29,9 +29,9 @@ class AttentionMoE(nn.Module):
     """y = s * sum over the k chosen experts of g_e A_e(x) + b_o; see `AttnMoEConfig`.
 
     Called as the attention layers of decoders of transformers are. `qkv` (N, (R + 2 C) H, D) holds the rows of each
-    expert's queries, then keys, then values; `out` (N, D, R H). `dense` is the class, configuration and index of the
-    attention this was made from; its norms of queries and keys serve all experts. `aux`, `counts` and `counting` are as
-    in `MoEFFN`; padding does not count.
+    expert's queries, then keys, then values; `out` (N, D, R H). `dense_class` and `dense_config` are those of the
+    attention this was made from, whose norms of queries and keys serve all experts; `layer_idx` is the index under
+    which its keys and values lie in a cache. `aux`, `counts` and `counting` are as in `MoEFFN`; padding does not count.
     """
 
     def __init__(
@@ -58,7 +58,9 @@ class AttentionMoE(nn.Module):
         self.k_norm = getattr(original, "k_norm", None)
         self.scaling = original.scaling
         self.dropout = original.attention_dropout
-        self.dense = (type(original), original.config, original.layer_idx)
+        self.dense_class = type(original)
+        self.dense_config = original.config
+        self.layer_idx = original.layer_idx
         self.aux: Tensor | None = None
         self.counts: RoutingCounts | None = None
         self.counting = False
@@ -202,23 +204,13 @@ class AttentionMoE(nn.Module):
 
     def describe_attention(self, site: Site) -> Attention:
         """This layer as the anatomy sees it: heads, but no linear sites."""
-        _, dense_config, _ = self.dense
         return Attention(
             site=site,
             num_heads=self.heads.experts * self.heads.query,
-            num_kv_heads=dense_config.num_key_value_heads,
+            num_kv_heads=self.dense_config.num_key_value_heads,
             head_dim=self.heads.size,
             causal=True,
         )
-
-    @property
-    def layer_idx(self) -> int:
-        """Under which index the keys and values lie in a cache."""
-        return self.dense[2]
-
-    @layer_idx.setter
-    def layer_idx(self, index: int) -> None:
-        self.dense = (*self.dense[:2], index)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled."""

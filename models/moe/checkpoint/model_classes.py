@@ -6,15 +6,13 @@ own in the form of transformers. Rooms are found by name, so that this file know
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Any
 
 from torch import nn
 
 from ...errors import ModelError
-
-_ROOMS = __name__.removesuffix(".moe.checkpoint.model_classes")
+from ...hub.derived_classes import source_of
+from ...hub.rooms import class_of, room_of
 
 
 def base_recipe(model: nn.Module) -> dict[str, Any]:
@@ -22,13 +20,14 @@ def base_recipe(model: nn.Module) -> dict[str, Any]:
     import transformers
 
     base: Any = model
-    name = type(model).__name__
-    if isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is type(model):
+    cls = source_of(type(model))
+    name = cls.__name__
+    if isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is cls:
         return {"library": "transformers", "class": name}
-    room = _room_of(type(model))
-    if room is not None and _class_of(room, name) is type(model):
+    room = room_of(cls)
+    if room is not None and class_of(room, name) is cls:
         return {"library": room, "class": name}
-    if type(model).__module__.startswith("timm."):
+    if cls.__module__.startswith("timm."):
         return {"library": "timm", "architecture": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
     raise ModelError(f"{name} is no model of transformers or timm, nor a GraphsGPT: save its state_dict yourself")
 
@@ -48,22 +47,7 @@ def model_class(recipe: dict[str, Any]) -> Any:
 
     library = recipe["library"]
     name = recipe["class"]
-    found = getattr(transformers, name, None) if library == "transformers" else _class_of(library, name)
+    found = getattr(transformers, name, None) if library == "transformers" else class_of(library, name)
     if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
         raise ModelError(f"the installed {library} has no model {name!r}: install a version that has it")
     return found
-
-
-def _room_of(cls: type) -> str | None:
-    """The folder of `models/` that a class comes from."""
-    if not cls.__module__.startswith(f"{_ROOMS}."):
-        return None
-    return cls.__module__.removeprefix(f"{_ROOMS}.").partition(".")[0]
-
-
-def _class_of(room: str, name: str) -> Any:
-    """What the face of a room calls `name`, or None. A room named by a file is imported only if it is one of ours."""
-    if not room.isidentifier() or importlib.util.find_spec(f"{_ROOMS}.{room}") is None:
-        return None
-    face = importlib.import_module(f"{_ROOMS}.{room}")
-    return getattr(face, name, None) if name in getattr(face, "__all__", ()) else None

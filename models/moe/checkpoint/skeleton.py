@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import torch
@@ -29,7 +30,13 @@ def recipe_of(model: nn.Module) -> Recipe:
 
     Raises `ModelError` if nothing is converted or the class of the base model is not known by name.
     """
-    from ..attention.convert_attention import AttentionMoE
+    layers = layers_of(model)
+    return {"model": base_recipe(model)} | layers
+
+
+def layers_of(model: nn.Module) -> Recipe:
+    """The converted layers by block, as JSON has them. Raises `ModelError` if there are none."""
+    from ..attention.layer import AttentionMoE
 
     blocks: Recipe = {}
     attention: Recipe = {}
@@ -42,23 +49,29 @@ def recipe_of(model: nn.Module) -> Recipe:
             attention[str(block.index)] = dataclasses.asdict(heads.config)
     if not blocks and not attention:
         raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
-    return {"model": base_recipe(model), "blocks": blocks, "attention": attention}
+    return json.loads(json.dumps({"blocks": blocks, "attention": attention}))
+
+
+def build(recipe: Recipe, config: Any) -> Any:
+    """The converted model on the meta device; `config` is its configuration, None for one of timm."""
+    with torch.device("meta"):
+        model = base_model(recipe["model"], config)
+    build_layers(model, recipe)
+    return model
 
 
 @torch.no_grad()
-def build(recipe: Recipe, config: Any) -> Any:
-    """The converted model on the meta device; `config` is its configuration, None for one of timm."""
-    from ..attention.convert_attention import convert_attention
+def build_layers(model: nn.Module, recipe: Recipe) -> None:
+    """Put converted layers of this shape in the places of the dense ones, made of their weights, in order."""
+    from ..attention.convert_attention import mix_heads
 
-    with torch.device("meta"):
-        model = base_model(recipe["model"], config)
     for index, fields in recipe["attention"].items():
-        convert_attention(model, _attention_config(fields), layers=(int(index),))
+        mix_heads(model, _attention_config(fields), layers=(int(index),))
+    generator = torch.Generator().manual_seed(0)
     for block in describe(model).blocks:
         if str(block.index) in recipe["blocks"]:
             assert block.mlp is not None
-            block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)]))
-    return model
+            block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)], generator))
 
 
 def _layer_recipe(layer: MoEFFN) -> Recipe:
@@ -71,27 +84,30 @@ def _layer_recipe(layer: MoEFFN) -> Recipe:
     }
 
 
-def _layer(mlp: MLP, recipe: Recipe) -> MoEFFN:
+def _layer(mlp: MLP, recipe: Recipe, generator: torch.Generator) -> MoEFFN:
     dense = DenseFFN.of(mlp)
     config = _moe_config(recipe["config"])
-    neurons = sum(recipe["experts"])
+    shared_sizes = recipe["shared"] or []
+    sizes = [*shared_sizes, *recipe["experts"]]
+    # In the order of the dense layer; experts that share neurons have more than that, and begin again.
+    neurons = torch.arange(sum(sizes), device="cpu") % mlp.hidden
+    groups = neurons.split(sizes)
     shared = None
-    if recipe["shared"] is not None:
-        neurons += sum(recipe["shared"])
-        shared = dense.bank(_groups(recipe["shared"]))
+    if shared_sizes:
+        shared = dense.bank(groups[: len(shared_sizes)])
     layer = MoEFFN(
         config=config,
-        router=_router(config, dense),
-        experts=dense.bank(_groups(recipe["experts"])),
+        router=_router(config, dense, generator),
+        experts=dense.bank(groups[len(shared_sizes) :]),
         shared=shared,
-        down_bias=dense.down_bias,
-        neurons=torch.empty(neurons, dtype=torch.long, device="meta"),
+        down_bias=None if dense.down_bias is None else dense.down_bias.clone(),
+        neurons=neurons.to(dense.down.device),
         hidden=mlp.hidden,
         template=tuple(site.get() for site in mlp.parts),
     )
     layer.scale = recipe["scale"]
     if recipe["aligned"]:
-        layer.alignment = Alignment(dense.down.new_empty(mlp.width), dense.down.new_empty(mlp.width))
+        layer.alignment = Alignment(dense.down.new_ones(mlp.width), dense.down.new_zeros(mlp.width))
     return layer
 
 
@@ -112,23 +128,24 @@ def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
     return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 
-def _groups(sizes: list[int]) -> list[Tensor]:
-    """Groups of these sizes: which neurons they hold does not matter without weights."""
-    return [torch.arange(size) for size in sizes]
-
-
-def _router(config: MoEConfig, dense: DenseFFN) -> Router:
+def _router(config: MoEConfig, dense: DenseFFN, generator: torch.Generator) -> Router:
+    """A random router, until weights are loaded."""
     routed = config.num_routed
-    rows = dense.up.new_empty(routed, dense.up.shape[1])
+
+    def draw(columns: int) -> Tensor:
+        values = torch.empty(routed, columns, device="cpu").normal_(0, 0.02, generator=generator)
+        return values.to(dense.up.device, dense.up.dtype)
+
+    width = dense.up.shape[1]
     if config.router == "mlp":
-        return MLPRouter(config, rows, dense.up.new_empty(routed, routed))
+        return MLPRouter(config, draw(width), draw(routed))
     if config.router == "linear":
-        return LinearRouter(config, rows)
+        return LinearRouter(config, draw(width))
     return GLURouter(
         config,
-        gate=None if dense.gate is None else torch.empty_like(rows),
-        up=rows,
-        gate_bias=None if dense.gate_bias is None else dense.gate_bias.new_empty(routed),
-        up_bias=None if dense.up_bias is None else dense.up_bias.new_empty(routed),
+        gate=None if dense.gate is None else draw(width),
+        up=draw(width),
+        gate_bias=None if dense.gate_bias is None else dense.gate_bias.new_zeros(routed),
+        up_bias=None if dense.up_bias is None else dense.up_bias.new_zeros(routed),
         activation=dense.activation,
     )

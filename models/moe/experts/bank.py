@@ -128,7 +128,7 @@ def check_sizes(sizes: Sequence[int], *, gated: bool, activation: Callable[[Tens
 
     The activation of a zero neuron is act(0), which must be 0; behind a gate it is multiplied by 0 anyway.
     """
-    if len(set(sizes)) > 1 and not gated and activation(torch.zeros(1)).item() != 0:
+    if len(set(sizes)) > 1 and not gated and activation(torch.zeros(1, device="cpu")).item() != 0:
         raise ModelError("experts of unequal size need an activation that maps 0 to 0")
 
 

@@ -1,0 +1,143 @@
+"""The class of a changed model of transformers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from .configs import ChangedConfig
+from .derived_classes import derive, source_of
+from .parts import Part, part_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel as _Source
+else:
+    _Source = object
+
+
+class ChangedModel(_Source):
+    """What the class of a changed model has in addition to that of the source.
+
+    Made from its configuration, a model gets its changed layers in the places of the source's; their weights then start
+    from those of the source's layers. `save_pretrained` writes down the layers that the model has at that time.
+    """
+
+    config: Any
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "sparsebench_source" in vars(cls):
+            cls.config_class = derive(ChangedConfig, source_of(cls).config_class)
+
+    def __init__(self, config: Any, *args: Any, **keywords: Any) -> None:
+        super().__init__(config, *args, **keywords)
+        for room, description in config.sparsebench["parts"].items():
+            part = part_of(room)
+            # A source may make its body by AutoModel, which knows the configuration: that is built already.
+            if not any(map(part.holds, self.modules())):
+                part.build(self, description)
+                self._note_started(part)
+            switch_classes(self, room)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **keywords: Any) -> Any:
+        """As in transformers; buffers that are not stored get the dtype that they had when they were saved.
+
+        Raises `ModelError` where weights of changed layers are missing.
+        """
+        found = super().from_pretrained(*args, **keywords)
+        model = found[0] if isinstance(found, tuple) else found
+        if keywords.get("dtype", keywords.get("torch_dtype")) in (None, "auto"):
+            for name, dtype in model.config.sparsebench["buffers"].items():
+                place, _, leaf = name.rpartition(".")
+                module = model.get_submodule(place)
+                setattr(module, leaf, getattr(module, leaf).to(getattr(torch, dtype)))
+        model.config.sparsebench["buffers"] = {}  # which is right for files only
+        return found
+
+    def save_pretrained(self, *args: Any, **keywords: Any) -> None:
+        """As in transformers. Raises `ModelError` where a changed layer cannot be described."""
+        written = self.config.sparsebench
+        parts: dict[str, Any] = {}
+        for room in written["parts"]:
+            parts[room] = part_of(room).describe(self)
+        # The configuration may be shared with a larger model, of which this one is a part with other layers.
+        self.config.sparsebench = written | {"parts": parts, "buffers": _narrow_buffers(self)}
+        try:
+            super().save_pretrained(*args, **keywords)
+        finally:
+            self.config.sparsebench = written
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Start the weights of a module, which transformers asks for where a checkpoint has none."""
+        own = (*module._parameters.values(), *module._buffers.values())
+        # What lies on a disk stays on the meta device, and is not noted as loaded.
+        if any(value is not None and not value.is_meta and not hasattr(value, "_is_hf_initialized") for value in own):
+            self._check_not_changed(module)
+        super()._init_weights(module)
+
+    def _note_started(self, part: Part) -> None:
+        """Have transformers know that changed layers outside the meta device have weights to start from."""
+        for layer in filter(part.holds, self.modules()):
+            if not any(parameter.is_meta for parameter in layer.parameters()):
+                for module in layer.modules():
+                    module._is_hf_initialized = True  # pyright: ignore[reportArgumentType] - transformers' own flag
+
+    def _check_not_changed(self, module: nn.Module) -> None:
+        """Raise a `ModelError` for a module in a changed layer: those never start from random weights."""
+        for room in self.config.sparsebench["parts"]:
+            for layer in filter(part_of(room).holds, self.modules()):
+                if any(inner is module for inner in layer.modules()):
+                    raise ModelError(
+                        f"{self.config.name_or_path} has no weights for a {type(module).__name__} of a changed layer "
+                        f"({type(layer).__name__}): its file is not whole, or was saved with adapters on the model"
+                    )
+
+
+def changed_class(source: type) -> Any:
+    """The class of changed models of one class of transformers."""
+    return derive(ChangedModel, source)
+
+
+def switch_classes(model: nn.Module, room: str) -> None:
+    """Give each model of transformers in `model`, itself too, with a layer of a room the class for changed models."""
+    for inner in with_layers(model, room):
+        if not isinstance(inner, ChangedModel):
+            set_class(inner, changed_class(type(inner)))
+
+
+def with_layers(model: nn.Module, room: str) -> Iterator[Any]:
+    """The models of transformers in a module that hold a layer of a room, outer ones first."""
+    transformers = sys.modules.get("transformers")
+    if transformers is None:
+        return
+    holds = part_of(room).holds
+    for module in list(model.modules()):
+        if isinstance(module, transformers.PreTrainedModel) and any(map(holds, module.modules())):
+            yield module
+
+
+def set_class(model: Any, cls: type) -> None:
+    """Make a model of transformers one of another class, derived from its own, or the other way round."""
+    from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY
+
+    model.__class__ = cls
+    # transformers notes by class, when a model is made, which outputs of inner layers can be asked for.
+    _CAN_RECORD_REGISTRY[model] = model._can_record_outputs
+
+
+def _narrow_buffers(model: nn.Module) -> dict[str, str]:
+    """Dtypes of the floating-point buffers that are not stored, which are computed in float32 when a model is made."""
+    found: dict[str, str] = {}
+    for path, module in model.named_modules():
+        for name in module._non_persistent_buffers_set:
+            value = module._buffers[name]
+            if value is not None and value.is_floating_point() and value.dtype != torch.float32:
+                found[f"{path}.{name}".lstrip(".")] = str(value.dtype).removeprefix("torch.")
+    return found

@@ -1,0 +1,30 @@
+"""Converted layers as the part of a model that this room adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ...anatomy import DescribesAttention
+from ...errors import ModelError
+from ..layer import MoEFFN
+from .skeleton import build_layers, layers_of
+
+
+class MoELayers:
+    """Feed-forward and attention experts; see `hub.parts.Part`."""
+
+    def holds(self, module: nn.Module) -> bool:
+        """Whether a module is a converted layer."""
+        return isinstance(module, MoEFFN | DescribesAttention)
+
+    def describe(self, model: nn.Module) -> dict[str, Any]:
+        """Per block the configurations, sizes and scale of what was converted."""
+        return layers_of(model)
+
+    def build(self, model: nn.Module, description: dict[str, Any]) -> None:
+        """The converted layers in the places of the dense ones."""
+        if not description:
+            raise ModelError(f"the configuration of this {type(model).__name__} does not say how it was converted")
+        build_layers(model, description)

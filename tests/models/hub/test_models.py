@@ -1,0 +1,178 @@
+"""Changed models are saved and loaded by transformers' own means: fresh processes, the hub, offload, damaged files."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
+
+VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
+SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+BOTH = MoEConfig(num_experts=4, num_shared=1, attn=AttnMoEConfig(num_experts=2, top_k=1))
+PLAIN = MoEConfig(num_experts=4)
+AUTO = {
+    "llama": "AutoModelForCausalLM",
+    "bert": "AutoModelForSequenceClassification",
+    "vit": "AutoModelForImageClassification",
+}
+FRESH = """
+import sys, torch, transformers
+from pathlib import Path
+from safetensors.torch import load_file
+
+folder = Path(sys.argv[1])
+torch.set_num_threads(1)
+for name in ("llama", "graph2seq"):
+    try:
+        transformers.AutoModel.from_pretrained(folder / name)
+    except ValueError as error:
+        assert "does not recognize this architecture" in str(error), error
+    else:
+        raise AssertionError("transformers alone must not open it")
+for cls in (transformers.LlamaForCausalLM, transformers.LlamaModel):
+    try:
+        cls.from_pretrained(folder / "llama")
+    except OSError as error:
+        assert "after_import_sparsebench" in str(error), error
+    else:
+        raise AssertionError("dense layers with random weights")
+
+import sparsebench.models.moe
+from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
+
+molecules = Tokenizer(Vocabulary.improved([(6, 0), (7, 0), (8, 0)]))(["CCO", "c1ccncc1"]).batch()
+expected = load_file(folder / "outputs.safetensors")
+inputs = load_file(folder / "inputs.safetensors")
+
+
+@torch.no_grad()
+def output(name, model):
+    if name in inputs:
+        return model(inputs[name]).logits
+    found = model(molecules)
+    return found if isinstance(found, torch.Tensor) else found.words
+
+
+for name, auto in AUTO.items():
+    model = getattr(transformers, auto).from_pretrained(folder / name)
+    assert type(model).__name__.startswith("Sparsebench") == (name != "dense graphsgpt"), type(model)
+    assert torch.equal(output(name, model), expected[name]), name
+    if name == "llama":
+        body = transformers.AutoModel.from_pretrained(folder / name)
+        assert torch.equal(body.layers[1].mlp.experts.down, model.model.layers[1].mlp.experts.down)
+        spread = {"model.embed_tokens": "cpu", "lm_head": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu"}
+        spread |= {"model.layers.0": "cpu", "model.layers.1": "disk"}
+        for device_map in ("cpu", spread):
+            other = transformers.AutoModelForCausalLM.from_pretrained(
+                folder / name, device_map=device_map, offload_folder=folder / "offload"
+            )
+            assert torch.equal(output(name, other), expected[name]), device_map
+        assert other.model.layers[1].mlp.experts.down.is_meta
+"""
+
+
+@torch.no_grad()
+def molecules_output(model: Any) -> Tensor:
+    found = model(Tokenizer(VOCABULARY)(["CCO", "c1ccncc1"]).batch())
+    return found if isinstance(found, Tensor) else found.words
+
+
+def test_a_fresh_process(
+    build: Callable[[str], nn.Module],
+    example: Callable[..., Tensor],
+    run: Callable[..., Tensor],
+    tmp_path: Path,
+) -> None:
+    inputs: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
+    for name in AUTO:
+        model: Any = convert(build(name), BOTH if name == "llama" else PLAIN)
+        inputs[name] = example(model)
+        outputs[name] = run(model, inputs[name])
+        model.save_pretrained(tmp_path / name)
+    config = GraphsGPTConfig.of(VOCABULARY, **SIZES)
+    made: dict[str, Any] = {"graph2seq": convert(Graph2Seq(config).eval(), PLAIN)}
+    made["graphsgpt"] = convert(GraphsGPT(config).eval(), PLAIN)
+    made["dense graphsgpt"] = GraphsGPT(config).eval()
+    for name, model in made.items():
+        outputs[name] = molecules_output(model)
+        model.save_pretrained(tmp_path / name)
+    made["graphsgpt"].encoder.save_pretrained(tmp_path / "half")
+    outputs["half"] = molecules_output(made["graphsgpt"].encoder)
+    save_file(inputs, tmp_path / "inputs.safetensors")
+    save_file(outputs, tmp_path / "outputs.safetensors")
+    auto = AUTO | dict.fromkeys((*made, "half"), "AutoModel")
+    code = FRESH.replace("AUTO", repr(auto))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_what_is_pushed_to_the_hub(build: Callable[[str], nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, bytes] = {}
+
+    def upload(self: Any, working_dir: str, repo_id: str, *args: object, **keywords: object) -> None:
+        assert repo_id == "someone/experts"
+        for file in Path(working_dir).iterdir():
+            sent[file.name] = file.read_bytes()
+
+    class Api:
+        def create_repo(self, repo_id: str, **keywords: object) -> Any:
+            return type("Repo", (), {"repo_id": repo_id})
+
+    monkeypatch.setattr(transformers.utils.hub, "hf_api", Api)
+    monkeypatch.setattr(transformers.utils.hub.PushToHubMixin, "_upload_modified_files", upload)
+    model: Any = convert(build("llama"), PLAIN)
+    monkeypatch.setattr(
+        transformers.utils.hub, "create_and_tag_model_card", lambda *args, **keywords: Card(), raising=False
+    )
+    model.push_to_hub("someone/experts")
+    assert {"config.json", "generation_config.json", "model.safetensors"} <= sent.keys()
+    config = json.loads(sent["config.json"])
+    assert config["model_type"] == "sparsebench" and config["architectures"] == ["SparsebenchLlamaForCausalLM"]
+    assert b"model.layers.0.mlp.experts.gate_up" in sent["model.safetensors"]
+
+
+class Card:
+    def save(self, path: str) -> None:
+        Path(path).write_text("card")
+
+
+def test_weights_that_are_missing_are_never_random(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    model: Any = convert(build("llama"), BOTH)
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    for gone in ("model.layers.0.mlp.experts.down", "model.layers.1.self_attn.qkv", "model.layers.1.mlp.neurons"):
+        save_file({name: value for name, value in tensors.items() if name != gone}, tmp_path / "model.safetensors")
+        with pytest.raises(ModelError, match="has no weights for a"):
+            transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+
+
+def test_saved_as_it_is_when_saved(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    """What changes after the conversion is written down, too: here the scale, and a layer that is dense again."""
+    model: Any = convert(build("llama"), PLAIN)
+    model.model.layers[0].mlp.scale = 3.5
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert again.model.layers[0].mlp.scale == 3.5
+    batch = torch.arange(3, 9)[None]
+    assert torch.equal(again(batch).logits, model(batch).logits)
+    assert again.model.rotary_emb.inv_freq.dtype == torch.bfloat16  # as `to` made it, which no file holds
+    wide = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    assert wide.model.rotary_emb.inv_freq.dtype == wide.dtype == torch.float32
