@@ -6,8 +6,8 @@ The tokenizer's side is imported at once; what needs transformers, when it is fi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..length_batches import length_batches, padding_fraction
 from ..hub.registration import announce
+from ..length_batches import length_batches, padding_fraction
 from .tokens.batch import MoleculeTokens, TokenBatch, collate
 from .tokens.detokenize import to_molecule, to_smiles
 from .tokens.faithful import collect_bonds
@@ -62,7 +62,7 @@ _LATER = {
     "Graph2Seq": ".model.encoder",
     "GraphGPT": ".model.decoder",
     "GraphsGPT": ".model.modeling",
-    "GraphsGPTConfig": ".model.configuration",
+    "GraphsGPTConfig": ".model.modeling",  # which tells the Auto classes of transformers about all models
     "GraphsGPTPipeline": ".pipeline",
 }
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, DescribesAttention, ExpertWeights, LinearView, Site, describe, linear_view
 from ..errors import ModelError
-from .dense_ffn import gate_and_up
 from ..hub.declaration import withdraw
+from .dense_ffn import gate_and_up
 from .layer import MoEFFN
 
 Model = TypeVar("Model", bound=nn.Module)
