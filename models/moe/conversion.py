@@ -27,6 +27,7 @@ from .restoration import restore
 from .router_init import make_router
 from .routing.router import Router
 from .splits import Partition, SplitInput, partition
+from .verification import Expected, check_mixture, check_untied, check_view
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -39,9 +40,12 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
     used for; only the choice of shared neurons can do without, and is then random. The router is trainable, like the
     experts, if the down projection was. Memory stays near that of the model plus one layer.
 
+    A few random rows through each FFN and through its experts, all of them on, show that these compute what it did.
+
     Raises `ModelError`, and leaves the model untouched, when a block has no FFN that can be cut, is converted already
-    or quantised, or has fewer neurons than experts, and when the data are missing, empty, not finite or of another
-    model.
+    or quantised, computes something else than its linear layers and activation say (hooks, a forward of its own),
+    shares weights with another, or has fewer neurons than experts, and when the data are missing, empty, not finite or
+    of another model.
     """
     generator = torch.Generator().manual_seed(config.seed)
     plans = _plan_all(model, config, calibration, generator)
@@ -65,7 +69,8 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
 class _Plan:
     """All that is decided for one layer. Its experts are copies of dense neurons and are made when it is swapped.
 
-    `sample` is kept only where the output of the finished layer is fitted to it.
+    `expected` says what the dense layer makes of a few rows. `sample` is kept only where the output of the finished
+    layer is fitted to it.
     """
 
     block: int
@@ -73,6 +78,7 @@ class _Plan:
     parts: Partition
     router: Router
     sample: FFNSample | None
+    expected: Expected | None
 
 
 def _plan_all(
@@ -84,12 +90,16 @@ def _plan_all(
     anatomy = describe(model)
     ffns = feed_forwards(anatomy)
     chosen = to_convert(anatomy, ffns, config)
+    check_untied(model, [ffn.mlp for ffn in chosen])
+    expected = {ffn.block: check_view(ffn.mlp) for ffn in chosen}
     seen = calibration_for(model, ffns, config, calibration)
-    return deque(_plan(ffn, config, seen, generator) for ffn in chosen)
+    return deque(_plan(ffn, config, seen, generator, expected[ffn.block]) for ffn in chosen)
 
 
 @torch.no_grad()
-def _plan(ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torch.Generator) -> _Plan:
+def _plan(
+    ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torch.Generator, expected: Expected | None
+) -> _Plan:
     """Which neurons form which expert, and the router: what needs data and random numbers."""
     dense = DenseFFN.of(ffn.mlp)
     sample = None
@@ -115,7 +125,7 @@ def _plan(ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torc
     fitted = config.scale == "calibrated" or config.align
     if not fitted:
         sample = None
-    return _Plan(block=ffn.block, mlp=ffn.mlp, parts=parts, router=router, sample=sample)
+    return _Plan(block=ffn.block, mlp=ffn.mlp, parts=parts, router=router, sample=sample, expected=expected)
 
 
 @torch.no_grad()
@@ -125,6 +135,7 @@ def _swap(model: nn.Module, plan: _Plan, config: MoEConfig) -> Callable[[], None
     dense = DenseFFN.of(mlp)
     modules = [site.get() for site in mlp.parts]
     layer = _layer(plan, dense, config)
+    check_mixture(layer, plan.expected, plan.parts, mlp.site.path)
     if plan.sample is not None:
         fit(layer, dense, plan.sample, config)
     layer.train(modules[0].training).requires_grad_(dense.down.requires_grad)
