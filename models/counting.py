@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from .anatomy import UnknownAnatomy, describe
+from .anatomy import Experts, ListedExperts, UnknownAnatomy, describe
+from .errors import ModelError
 
 
 @runtime_checkable
@@ -51,7 +53,10 @@ class ParameterCounts:
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:
-    """Count the parameters of a model of any kind; experts are found through its anatomy or `active_parameters`."""
+    """Count the parameters of a model of any kind; experts are found through its anatomy or `active_parameters`.
+
+    Raises `ModelError` for a mixture whose experts neither of them knows, of which the active ones cannot be counted.
+    """
     stored = _numel(model)
     removed = sum(module.masked_out() for module in model.modules() if isinstance(module, Masked))
     return ParameterCounts(
@@ -63,13 +68,33 @@ def count_parameters(model: nn.Module) -> ParameterCounts:
 
 
 def stored_bytes(model: nn.Module) -> int:
-    """Bytes of the parameters and persistent buffers; each storage counts once, however many tensors view it."""
+    """Bytes of the parameters and persistent buffers; each storage counts once, however many tensors view it.
+
+    A tensor that wraps others (a quantised one of torchao) counts with what it wraps. Raises `ModelError` for one that
+    does not say what that is.
+    """
     storages: dict[int, int] = {}
-    for tensor in model.state_dict(keep_vars=True).values():
-        if isinstance(tensor, torch.Tensor):
-            storage = tensor.untyped_storage()
-            storages[storage._cdata] = storage.nbytes()
+    for name, value in model.state_dict(keep_vars=True).items():
+        if isinstance(value, Tensor):
+            for tensor in _plain_tensors(value, name):
+                storage = tensor.untyped_storage()
+                storages[storage._cdata] = storage.nbytes()
     return sum(storages.values())
+
+
+def _plain_tensors(tensor: Tensor, name: str) -> Iterator[Tensor]:
+    """The tensors with memory of their own behind this one."""
+    if is_traceable_wrapper_subclass(tensor):
+        inner, _ = tensor.__tensor_flatten__()
+        for attribute in inner:
+            yield from _plain_tensors(getattr(tensor, attribute), f"{name}.{attribute}")
+        return
+    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        raise ModelError(
+            f"{name} is a {type(tensor).__name__}, which computes in its own way and does not say what it wraps "
+            "(__tensor_flatten__): its bytes cannot be counted"
+        )
+    yield tensor
 
 
 def trained_bytes(model: nn.Module) -> int:
@@ -120,24 +145,49 @@ def _numel(module: nn.Module) -> int:
 
 
 def _inactive(model: nn.Module) -> int:
+    """Idle parameters of routed experts, ours and stock ones."""
     idle = 0
+    known: set[int] = set()
     for module in model.modules():
         if isinstance(module, CountsActive):
             idle += _numel(module) - module.active_parameters()
-    return idle + _inactive_stock(model)
+            known |= {id(inner) for inner in module.modules()}
+    for experts in _stock_experts(model):
+        numel = experts.numel()
+        idle += numel - numel * experts.top_k // experts.num_experts
+        known |= {id(inner) for inner in _modules_of(experts)}
+    for name, module in model.named_modules():
+        if _looks_routed(name, module) and id(module) not in known:
+            raise ModelError(
+                f"{name} in {type(model).__name__} looks like routed experts that no describer names, so that their "
+                "active parameters cannot be counted: register one (sparsebench.models.anatomy.register_describer)"
+            )
+    return idle
 
 
-def _inactive_stock(model: nn.Module) -> int:
-    """Idle parameters of fused experts that do not count themselves."""
+def _stock_experts(model: nn.Module) -> Iterator[Experts]:
+    """The experts in the view of a model that do not count themselves."""
     try:
         anatomy = describe(model)
     except UnknownAnatomy:
-        return 0
-    idle = 0
+        return
     for block in anatomy.blocks:
         if block.mlp is None or block.mlp.experts is None or isinstance(block.mlp.site.get(), CountsActive):
             continue
-        experts = block.mlp.experts
-        numel = sum(site.tensor().numel() for site in experts.tensors)
-        idle += numel - numel * experts.top_k // experts.num_experts
-    return idle
+        yield block.mlp.experts
+
+
+def _modules_of(experts: Experts) -> Iterator[nn.Module]:
+    for site in experts.tensors:
+        yield site.parent
+    if experts.module is not None:
+        yield from experts.module.get().modules()
+    if isinstance(experts, ListedExperts):
+        yield from experts.container.get().modules()
+
+
+def _looks_routed(name: str, module: nn.Module) -> bool:
+    """Whether a module is named as the experts of a mixture are in every library; shared experts are always active."""
+    last = name.rpartition(".")[2].lower()
+    named = last == "experts" or type(module).__name__.endswith("Experts")
+    return named and "shared" not in last and next(module.parameters(), None) is not None

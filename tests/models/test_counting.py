@@ -6,6 +6,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.sparsity.masked import MaskedLinear
@@ -99,3 +100,63 @@ def test_stock_mixture_flops_closed_form(implementation: str, build: Build) -> N
 def test_attention_counts_on_the_cpu() -> None:
     q, k, v = torch.randn(3, 2, 4, 8, 16).unbind(0)  # batch 2, heads 4, tokens 8, head 16
     assert flops(torch.nn.functional.scaled_dot_product_attention, q, k, v) == 2 * 2 * (2 * 4 * 8 * 8 * 16)
+
+
+class TwoHalves(torch.Tensor):
+    """A tensor that wraps two others, as quantised ones wrap codes and scales."""
+
+    codes: torch.Tensor
+    scale: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, codes: torch.Tensor, scale: torch.Tensor) -> "TwoHalves":
+        return torch.Tensor._make_wrapper_subclass(cls, codes.shape, dtype=torch.float32)
+
+    def __init__(self, codes: torch.Tensor, scale: torch.Tensor) -> None:
+        self.codes, self.scale = codes, scale
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        assert function is torch.ops.aten.detach.default, function
+        return cls(args[0].codes, args[0].scale)
+
+
+class Flattened(TwoHalves):
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["codes", "scale"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner, context, size, stride):
+        return Flattened(**inner)
+
+
+def test_a_quantised_tensor_counts_with_what_it_wraps() -> None:
+    codes, scale = torch.zeros(8, 4, dtype=torch.int8), torch.zeros(8)
+    layer = nn.Linear(4, 8, bias=False)
+    layer.weight = nn.Parameter(Flattened(codes, scale), requires_grad=False)
+    assert stored_bytes(layer) == 8 * 4 + 8 * 4 and count_parameters(layer).total == 32
+    layer.weight = nn.Parameter(TwoHalves(codes, scale), requires_grad=False)
+    with pytest.raises(ModelError, match="weight is a TwoHalves, which computes in its own way"):
+        stored_bytes(layer)
+
+
+def test_a_mixture_that_no_describer_knows_is_refused() -> None:
+    class Mixture(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.router = nn.Linear(4, 3)
+            self.shared_experts = nn.Linear(4, 4)
+            self.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+    model = nn.Sequential(Mixture())
+    with pytest.raises(ModelError, match=r"0\.experts in Sequential looks like routed experts"):
+        count_parameters(model)
+    del model[0].experts
+    assert count_parameters(model).active == 15 + 20
+
+
+def test_experts_that_a_known_model_hides_are_refused(build: Build) -> None:
+    model = build("llama")
+    model.model.layers[0].extra = nn.ModuleDict({"experts": nn.Linear(2, 2)})
+    with pytest.raises(ModelError, match=r"layers\.0\.extra\.experts in LlamaForCausalLM"):
+        count_parameters(model)
