@@ -1,5 +1,6 @@
 """A short training that is the same for every row, to see whether routers learn: for claims about frozen routers."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,11 @@ from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
+from ..training.data_order import FixedBatches
+from ..training.groups import Group
+from ..training.loop import train
+from ..training.result import TrainResult
+from ..training.settings import TrainSettings
 from .domains import DomainsTask
 from .language import CausalLM, Scored
 
@@ -31,7 +37,7 @@ class RouterTrainingTask(DomainsTask):
             raise NotApplicable("the model has no router")
         lm.model.float()
         start = [parameter.detach().clone() for parameter in routers]
-        train(lm.model, context)
+        train_all(lm.model, context)
         moved = _norm([now.detach() - then for now, then in zip(routers, start, strict=True)])
         change = Metric(value=moved / _norm(start), higher_is_better=True, unit="")
         scored = super().evaluate(lm, context)
@@ -48,18 +54,25 @@ def router_parameters(model: nn.Module) -> list[nn.Parameter]:
     return found
 
 
-def train(model: nn.Module, context: Context) -> None:
+def train_all(model: nn.Module, context: Context) -> TrainResult:
     """`budget.epochs` passes over the calibration batches, in their order. The model is left in eval mode."""
-    model.train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    model.requires_grad_(True)
+    everything = Group(
+        name="model",
+        parameters=list(model.parameters()),
+        learning_rate=LEARNING_RATE,
+        optimizer=partial(torch.optim.AdamW, weight_decay=0.0),
+    )
     with torch.enable_grad():
-        for _ in range(context.budget.epochs):
-            for batch in context.batches():
-                optimizer.zero_grad(set_to_none=True)
-                (context.loss(model, batch) + aux_loss(model)).backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-    model.eval()
+        return train(
+            model,
+            FixedBatches(context.batches()),
+            lambda model, batch: context.loss(model, batch) + aux_loss(model),
+            groups=[everything],
+            settings=TrainSettings(epochs=context.budget.epochs, clip=1.0, schedule="constant"),
+            folder=context.folder,
+            stage="router training",
+        )
 
 
 def _norm(tensors: list[Tensor]) -> float:

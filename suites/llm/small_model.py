@@ -5,11 +5,12 @@
 One thread, one seed, about ten minutes. The test halves, which the tasks score, are never read.
 """
 
+import hashlib
 import math
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -18,7 +19,10 @@ from torch import Tensor
 from sparsebench.data.text.documents import documents
 from sparsebench.data.text.domains import DOMAINS
 
-from ..training.optimizer import warmup_cosine
+from ..training.callbacks import Callback, TrainingState
+from ..training.groups import Group
+from ..training.loop import train as training_loop
+from ..training.settings import TrainSettings
 from .byte_tokenizer import byte_tokenizer
 from .language import SEPARATOR, encode, next_token_loss
 
@@ -26,6 +30,8 @@ CONTEXT = 512
 """Tokens, which are bytes, that the model is trained on at once and the most that it reads."""
 BATCH, STEPS, SEED = 4, 1700, 0
 LEARNING_RATE, WEIGHT_DECAY, WARMUP, CLIP = 3e-3, 0.1, 0.05, 1.0
+SAVE_SECONDS = 60.0
+"""Between two checkpoints."""
 HELD_OUT = 0.02
 """Share of each domain's bytes, at its end, that only the printed bits per byte are taken from."""
 
@@ -75,30 +81,58 @@ def batches(domains: list[Tensor], generator: torch.Generator) -> Iterator[Tenso
         yield torch.stack(rows)
 
 
-def train(domains: list[Tensor], steps: int = STEPS) -> Any:
-    """The trained model, in float32; prints the loss now and then."""
-    torch.manual_seed(SEED)  # transformers draws the initial weights from the global generator
-    model = small_llama().train()
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    scales = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": scales, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.95))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, WARMUP))
-    draw = batches(domains, torch.Generator().manual_seed(SEED))
-    start = perf_counter()
-    for step in range(steps):
-        ids_BT = next(draw)
-        loss = next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT})
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimizer.step()
-        schedule.step()
+class Windows:
+    """The stream of `batches` from the seed on; remembers where it is."""
+
+    def __init__(self, domains: list[Tensor]) -> None:
+        self.domains = domains
+        self.generator = torch.Generator().manual_seed(SEED)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return batches(self.domains, self.generator)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Where the draws stand."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on drawing from there."""
+        self.generator.set_state(state["generator"])
+
+    def fingerprint(self) -> str:
+        """Which bytes these are."""
+        digest = hashlib.sha256()
+        for domain in self.domains:
+            digest.update(domain.numpy().tobytes())
+        return f"{len(self.domains)} domains, sha256 {digest.hexdigest()}"
+
+
+class BitsPerByte(Callback):
+    """A line on standard output every 50 steps."""
+
+    def on_step(self, state: TrainingState) -> None:
+        """Print where a line is due."""
+        step = state.step - 1
         if step % 50 == 0:
-            seconds = perf_counter() - start
-            sys.stdout.write(f"step {step}: {loss.item() / math.log(2):.3f} bits per byte, {seconds:.0f} s\n")
+            sys.stdout.write(f"step {step}: {state.loss / math.log(2):.3f} bits per byte, {state.seconds:.0f} s\n")
             sys.stdout.flush()
-    return model.eval()
+
+
+def train(domains: list[Tensor], steps: int = STEPS, folder: Path | None = None) -> Any:
+    """The trained model, in float32; prints the loss now and then. With a folder, training goes on after a stop."""
+    torch.manual_seed(SEED)  # transformers draws the initial weights from the global generator
+    model = small_llama()
+    group = Group.adamw("model", model, learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95))
+    training_loop(
+        model,
+        Windows(domains),
+        lambda model, ids_BT: next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT}),
+        groups=[group],
+        settings=TrainSettings(steps=steps, warmup=WARMUP, clip=CLIP, save_seconds=SAVE_SECONDS),
+        callbacks=[BitsPerByte()],
+        folder=folder,
+    )
+    return model
 
 
 @torch.inference_mode()
@@ -112,16 +146,18 @@ def held_out_bits(model: Any, domains: list[Tensor]) -> dict[str, float]:
 
 
 def main(out: Path) -> None:
-    """Train, say how good it is, and write the weights in bfloat16."""
+    """Train, say how good it is, and write the weights in bfloat16. After a stop, the same command goes on."""
     from safetensors.torch import save_file
 
     torch.set_num_threads(1)
     training, held_out = streams()
-    model = train(training).to(torch.bfloat16)
+    folder = out.with_suffix(".training")
+    model = train(training, folder=folder).to(torch.bfloat16)
     for name, bits in held_out_bits(model, held_out).items():
         sys.stdout.write(f"{name}: {bits:.3f} bits per byte, held out\n")
     weights = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
     save_file(weights, out, metadata={"format": "pt"})
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class TrainingState:
     data: Any
     """As it was given to `train`; a callback may, say, move the weights of a mixture."""
     total: int | None
-    """Steps (or tokens, where they say when training ends) of the whole training; None where nobody knows."""
+    """Steps of the whole training; None where nobody knows."""
     epoch: int = 0
     step: int = 0
     tokens: int = 0
@@ -94,7 +94,11 @@ class Progress(Callback):
         rate = len(self.losses) / (perf_counter() - self.since)
         self.losses.clear()
         self.since = perf_counter()
-        end = f"/{state.total}" if state.total else ""
-        if self.show:
-            sys.stdout.write(f"step {state.step}{end}  loss {mean:.4f}  {rate:.2f} steps/s\n")
-            sys.stdout.flush()
+        if not self.show:
+            return
+        end = left = ""
+        if state.total is not None:
+            end = f"/{state.total}"
+            left = f"  {(state.total - state.step) / rate / 60:.0f} min left"
+        sys.stdout.write(f"step {state.step}{end}  loss {mean:.4f}  {rate:.2f} steps/s{left}\n")
+        sys.stdout.flush()

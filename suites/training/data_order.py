@@ -177,6 +177,31 @@ class StreamOrder:
         self.batches = None
 
 
+class FixedBatches:
+    """A stream of whole batches that lie in memory, in their order."""
+
+    def __init__(self, batches: Sequence[Any]) -> None:
+        self.batches = batches
+        self.place = 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        while self.place < len(self.batches):
+            self.place += 1
+            yield self.batches[self.place - 1]
+        self.place = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """The place of the next batch."""
+        return {"place": self.place}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go there."""
+        self.place = state["place"]
+
+
 Order = MapOrder | StreamOrder
 
 

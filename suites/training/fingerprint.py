@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .data_order import FixedBatches
 from .groups import Group
 from .settings import TrainSettings
 
@@ -30,21 +31,21 @@ def fingerprint(
 
 
 def data_digest(data: Any) -> str:
-    """`data.fingerprint()` where there is one, else a digest of the examples of map-style data.
-
-    Raises TypeError where neither can be had.
+    """`data.fingerprint()` where there is one, else a digest of what lies in memory: the examples of map-style data, or
+    the batches of `FixedBatches`. Raises TypeError where neither can be had.
     """
     if hasattr(data, "fingerprint"):
         return str(data.fingerprint())
-    if not hasattr(data, "train"):
+    examples = data.batches if isinstance(data, FixedBatches) else getattr(data, "train", None)
+    if examples is None:
         raise TypeError(
             f"{type(data).__name__} has no fingerprint(): a stream must say which data it gives, "
             "so that another corpus in the same folder is noticed; add it, or train without a folder"
         )
     digest = hashlib.sha256()
-    for row in range(len(data.train)):
-        _feed(digest, data.train[row])
-    return f"{len(data.train)} examples, sha256 {digest.hexdigest()}"
+    for row in range(len(examples)):
+        _feed(digest, examples[row])
+    return f"{len(examples)} examples, sha256 {digest.hexdigest()}"
 
 
 def weights_digest(model: nn.Module) -> str:

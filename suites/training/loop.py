@@ -105,11 +105,7 @@ def train(
 
 
 def _total(settings: TrainSettings, order: Order) -> int | None:
-    """Steps, or tokens, of the whole training; None for epochs of a stream without a length."""
-    if settings.tokens is not None:
-        return settings.tokens
-    if settings.steps is not None:
-        return settings.steps
+    """Steps of the whole training; None where tokens end it, or epochs of a stream without a length."""
     if settings.epochs is None or order.rounds is None:
-        return None
+        return settings.steps
     return settings.epochs * -(-order.rounds // settings.accumulation)

@@ -140,10 +140,12 @@ class Run:
 
     def _set_rates(self) -> None:
         """The learning rate of the next step."""
-        state = self.state
         settings = self.stepper.settings
-        done = state.step if settings.tokens is None else state.tokens
-        set_rates(self.stepper.optimizers, rate_factor(settings, done, state.total))
+        if settings.tokens is None:
+            factor = rate_factor(settings, self.state.step, self.state.total)
+        else:
+            factor = rate_factor(settings, self.state.tokens, settings.tokens)
+        set_rates(self.stepper.optimizers, factor)
 
     def _modes(self, training: bool) -> None:
         """A model of which something trains is in train mode while training runs, every other one in eval mode."""

@@ -11,10 +11,11 @@ how it was trained and how good it is.
 """
 
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,11 @@ from torch import Tensor
 
 from sparsebench.data.vision.fractals import PLACEMENT, Categories, categories, draw_fractals
 
-from ..training.optimizer import parameter_groups, warmup_cosine
+from ..training.callbacks import Callback, TrainingState
+from ..training.groups import Group
+from ..training.loop import train as training_loop
+from ..training.result import TrainResult
+from ..training.settings import TrainSettings
 from .vit_fractal import vit_fractal
 
 # Shapes: B images, C categories, P values of the placement.
@@ -32,6 +37,7 @@ from .vit_fractal import vit_fractal
 CATEGORIES, SEED = 200, 0
 BATCH, STEPS, VALIDATION = 64, 2500, 2048
 LEARNING_RATE, WEIGHT_DECAY, WARMUP, CLIP, PATCH_DROP = 2e-3, 0.05, 0.05, 1.0, 0.5
+SAVE_SECONDS = 60.0
 OUTPUTS = CATEGORIES + len(PLACEMENT)
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -50,30 +56,66 @@ def losses(outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(logits_BC, batch[1]), (placement_BP - batch[2]).square().sum(-1).mean()
 
 
-def train(width: int, steps: int, learning_rate: float = LEARNING_RATE, drop: float = PATCH_DROP) -> Any:
-    """The trained network with its head, in eval mode; prints the loss now and then."""
-    torch.manual_seed(SEED)  # timm draws the initial weights and the dropped patches from the global generator
-    kinds, rng = categories(CATEGORIES, SEED), np.random.default_rng(SEED)
-    model = vit_fractal(width, OUTPUTS, drop).train()
-    for block in model.blocks:
-        block.attn.fused_attn = False  # at 33 tokens the fused kernel's backward pass takes a third of a step
-    optimizer = torch.optim.AdamW(parameter_groups(model, WEIGHT_DECAY), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, WARMUP))
-    start = perf_counter()
-    for step in range(steps):
-        batch = draw(kinds, BATCH, rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            category, place = losses(model(batch[0]), batch)
-        optimizer.zero_grad(set_to_none=True)
-        (category + place).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-        optimizer.step()
-        schedule.step()
+class Drawings:
+    """An endless stream of drawn batches; remembers where its draws stand."""
+
+    def __init__(self) -> None:
+        self.kinds = categories(CATEGORIES, SEED)
+        self.rng = np.random.default_rng(SEED)
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            yield draw(self.kinds, BATCH, self.rng)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the draws stand."""
+        return {"rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on drawing from there."""
+        self.rng.bit_generator.state = state["rng"]
+
+    def fingerprint(self) -> str:
+        """What is drawn."""
+        return f"{CATEGORIES} fractals, seed {SEED}, batches of {BATCH}"
+
+
+class Losses(Callback):
+    """A line on standard output every 50 steps."""
+
+    def on_step(self, state: TrainingState) -> None:
+        """Print where a line is due."""
+        step = state.step - 1
         if step % 50 == 0:
-            seconds = perf_counter() - start
+            category, place = state.losses["category"], state.losses["placement"]
+            seconds = state.seconds
             sys.stdout.write(f"step {step}: category {category:.3f}, placement {place:.3f}, {seconds:.0f} s\n")
             sys.stdout.flush()
-    return model.eval()
+
+
+def train(
+    width: int,
+    steps: int,
+    learning_rate: float = LEARNING_RATE,
+    drop: float = PATCH_DROP,
+    folder: Path | None = None,
+) -> tuple[Any, TrainResult]:
+    """The trained network with its head, in eval mode; prints the loss now and then. With a folder, training goes on
+    after a stop."""
+    torch.manual_seed(SEED)  # timm draws the initial weights and the dropped patches from the global generator
+    model = vit_fractal(width, OUTPUTS, drop)
+    for block in model.blocks:
+        block.attn.fused_attn = False  # at 33 tokens the fused kernel's backward pass takes a third of a step
+    result = training_loop(
+        model,
+        Drawings(),
+        lambda model, batch: dict(zip(("category", "placement"), losses(model(batch[0]), batch), strict=True)),
+        groups=[Group.adamw("model", model, learning_rate=learning_rate, weight_decay=WEIGHT_DECAY)],
+        settings=TrainSettings(steps=steps, warmup=WARMUP, clip=CLIP, save_seconds=SAVE_SECONDS, precision="bfloat16"),
+        callbacks=[Losses()],
+        folder=folder,
+    )
+    return model, result
 
 
 @torch.inference_mode()
@@ -113,19 +155,19 @@ def card(width: int, model: Any, seconds: float) -> dict[str, Any]:
 
 
 def main(width: int, folder: Path) -> None:
-    """Train and write `vit_fractal_<width>.safetensors` and `.json`."""
+    """Train and write `vit_fractal_<width>.safetensors` and `.json`. After a stop, the same command goes on."""
     from safetensors.torch import save_file
 
     torch.set_num_threads(1)
-    start = perf_counter()
-    model = train(width, STEPS)
-    seconds = perf_counter() - start
+    training = folder / f"vit_fractal_{width}.training"
+    model, result = train(width, STEPS, folder=training)
     weights = {key: value.half().contiguous() for key, value in model.state_dict().items() if key[:5] != "head."}
     model.load_state_dict(weights, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / f"vit_fractal_{width}.safetensors", metadata={"format": "pt"})
-    text = json.dumps(card(width, model, seconds), indent=2)
+    text = json.dumps(card(width, model, result.seconds), indent=2)
     (folder / f"vit_fractal_{width}.json").write_text(text + "\n", encoding="utf-8")
+    shutil.rmtree(training)
     sys.stdout.write(text + "\n")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import (
     ScaffoldFirstTokenizer,
+    Tokenizer,
     TokenizerPool,
     TokenStore,
     Vocabulary,
@@ -24,6 +27,8 @@ from sparsebench.models.graphsgpt import (
 )
 
 CHUNK = 256
+SOURCE = "source.txt"
+"""Which molecules a folder holds."""
 NAMES = tuple(sorted(PROPERTIES))
 """The properties in the order of the columns of a condition (`GraphsGPTConfig.property_names`)."""
 _ORDER = [PROPERTIES.index(name) for name in NAMES]
@@ -37,9 +42,10 @@ class Corpus:
 
     There are their scaffolds, R molecules of which those without rings have no tokens; the same molecules in an order
     that begins with the scaffold, `grown`, without tokens where there is no scaffold; and their `values`, float32
-    (R, properties), columns as in `NAMES`.
+    (R, properties), columns as in `NAMES`. `source` says which molecules these are.
     """
 
+    source: str
     molecules: TokenStore
     rows: np.ndarray
     scaffolds: TokenStore
@@ -60,9 +66,11 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
     """Prepare `folder`, or open what lies there; a part that was broken off is made again.
 
     The stream may have any length. `conditions`: for how many molecules scaffolds and properties are computed;
-    `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens.
+    `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens. Raises ValueError
+    where the folder was prepared from another stream.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    source = _claim(folder, stream, canonical)
     if not (folder / "molecules").exists():
         with TokenizerPool(Vocabulary.improved(), workers, canonical_strings=canonical) as pool:
             build_store(folder / "molecules", stream(), pool)
@@ -79,12 +87,47 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
             f"{folder} was prepared for {len(scaffolds)} conditions, not {len(rows)}: remove it or ask for as many"
         )
     return Corpus(
+        source=source,
         molecules=molecules,
         rows=rows,
         scaffolds=scaffolds,
         grown=open_store(folder / "requests" / "grown"),
         values=np.load(folder / "requests" / "values.npy"),
     )
+
+
+def _claim(folder: Path, stream: Stream, canonical: bool) -> str:
+    """Write down from which strings the folder is made. Raises ValueError where it was made from others."""
+    count = 0
+    digest = hashlib.sha256()
+    for text in stream():
+        digest.update(text.encode() + b"\n")
+        count += 1
+    source = f"{count} strings, sha256 {digest.hexdigest()}"
+    file = folder / SOURCE
+    there = None
+    if file.exists():
+        there = file.read_text(encoding="utf-8").strip()
+    elif (folder / "molecules").exists() and not _begins(folder / "molecules", stream, count, canonical):
+        there = "other molecules"  # prepared by a version that did not write down which
+    if there not in (None, source):
+        raise ValueError(
+            f"{folder} was prepared from {there}, not from the {source} given now: remove it or choose another folder"
+        )
+    partial = file.with_suffix(".partial")
+    partial.write_text(source + "\n", encoding="utf-8")
+    partial.replace(file)
+    return source
+
+
+def _begins(store: Path, stream: Stream, count: int, canonical: bool) -> bool:
+    """Whether a store has so many molecules, and the first ones are those of the stream."""
+    molecules = open_store(store)
+    first = list(islice(stream(), CHUNK))
+    tokens = Tokenizer(molecules.vocabulary, canonical_strings=canonical)(first)
+    if len(molecules) != count:
+        return False
+    return all(np.array_equal(molecules[row], tokens[row]) for row in range(len(first)))
 
 
 def read_smiles(file: Path) -> Iterator[str]:

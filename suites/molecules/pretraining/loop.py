@@ -1,21 +1,27 @@
-"""The loop of pre-training: one process or many, stops and goes on."""
+"""The pre-training of GraphsGPT: one process or many, stops and goes on."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate import PartialState
 
 from sparsebench.models.graphsgpt import GraphsGPT
 
-from ...training.optimizer import parameter_groups, warmup_cosine
-from .batches import Batches
+from ...training.callbacks import Callback, Progress, TrainingState
+from ...training.groups import Group
+from ...training.loop import train
+from ...training.optimizer import parameter_groups
+from ...training.settings import TrainSettings
+from .batches import Batches, Step
+
+STAGE = "training"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,7 @@ class Settings:
     word_dropout: float = 0.3
     grow: float = 0.4
     save_every: int = 500
+    """Steps; a checkpoint is also written every minute."""
     log_every: int = 50
     seed: int = 0
 
@@ -44,31 +51,40 @@ class Settings:
 def pretrain(model: GraphsGPT, batches: Batches, settings: Settings, folder: Path) -> tuple[GraphsGPT, float]:
     """The trained model, and the seconds spent in the loop, those before a stop included. Computes in bfloat16.
 
-    `folder/state.pt` holds the state every `save_every` steps; where it lies, training goes on from there, and gives
-    what it would have given without the stop (up to the rounding of kernels). Start it by `torchrun` for more than one
-    process.
+    `folder/training` holds checkpoints; where they lie, training goes on from there, and gives what it would have given
+    without the stop. Start it by `torchrun` for more than one process. Raises `OtherTrainingError` where they belong to
+    other molecules or settings.
     """
-    handler = DistributedDataParallelKwargs(find_unused_parameters=True)  # steps without conditions leave some unused
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[handler])
-    model = model.to(accelerator.device).train()
-    optimizers = _optimizers(model, settings)
-    first, before = _resume(folder / "state.pt", model, optimizers)
-    wrapped = accelerator.prepare(model)
-    progress = _Progress(settings, first, accelerator)
-    start = perf_counter()
-    for step in range(first, settings.steps):
-        loss = _step(accelerator, wrapped, optimizers, batches, settings, step)
-        progress.show(step, loss)
-        if (step + 1) % settings.save_every == 0 and accelerator.is_main_process:
-            _save(folder / "state.pt", model, optimizers, step + 1, before + perf_counter() - start)
-    accelerator.wait_for_everyone()
-    return model.eval(), before + perf_counter() - start
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    model.to(processes.device)
+    stream = Steps(batches, processes.process_index, processes.num_processes)
+    groups = _groups(model, settings)
+
+    def loss(model: Any, step: Step) -> torch.Tensor:
+        source = None if step.source is None else step.source.to(processes.device)
+        wanted = None if step.wanted is None else step.wanted.to(processes.device)
+        return model(step.batch.to(processes.device), num_words=step.num_words, source=source, wanted=wanted).loss
+
+    result = train(
+        model,
+        stream,
+        loss,
+        groups=groups,
+        settings=TrainSettings(
+            steps=settings.steps,
+            warmup=settings.warmup,
+            clip=settings.clip,
+            precision="bfloat16",
+            save_every=settings.save_every,
+        ),
+        callbacks=[OlderState(folder / "state.pt"), Progress(settings.log_every, show=processes.is_main_process)],
+        folder=folder,
+        stage=STAGE,
+    )
+    return model, result.seconds
 
 
-Optimizers = tuple[torch.optim.Optimizer, torch.optim.Optimizer]
-
-
-def _optimizers(model: GraphsGPT, settings: Settings) -> Optimizers:
+def _groups(model: GraphsGPT, settings: Settings) -> list[Group]:
     """Muon for the matrices of the layers, AdamW for embeddings, norms, codes and heads."""
     layers = [*model.encoder.layers.parameters(), *model.decoder.layers.parameters()]
     matrices = [weight for weight in layers if weight.ndim == 2]
@@ -77,71 +93,67 @@ def _optimizers(model: GraphsGPT, settings: Settings) -> Optimizers:
     for group in parameter_groups(model, settings.weight_decay):
         weights = [weight for weight in group["params"] if id(weight) not in known]
         others.append(group | {"params": weights})
-    muon = torch.optim.Muon(matrices, lr=1.0, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return muon, torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95))
+    muon = partial(torch.optim.Muon, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
+    adamw = partial(torch.optim.AdamW, betas=(0.9, 0.95))
+    return [
+        Group(name="matrices", parameters=matrices, learning_rate=settings.matrix_rate, optimizer=muon),
+        Group(name="others", parameters=others, learning_rate=settings.learning_rate, optimizer=adamw),
+    ]
 
 
-def _step(
-    accelerator: Accelerator, model: Any, optimizers: Optimizers, batches: Batches, settings: Settings, step: int
-) -> torch.Tensor:
-    part = warmup_cosine(step, settings.steps, settings.warmup)
-    for optimizer, rate in zip(optimizers, (settings.matrix_rate, settings.learning_rate), strict=True):
-        optimizer.zero_grad(set_to_none=True)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * part
-    device = accelerator.device
-    seen = batches.step(step, accelerator.process_index, accelerator.num_processes)
-    source = None if seen.source is None else seen.source.to(device)
-    wanted = None if seen.wanted is None else seen.wanted.to(device)
-    with torch.autocast(device.type, torch.bfloat16):
-        loss = model(seen.batch.to(device), num_words=seen.num_words, source=source, wanted=wanted).loss
-    accelerator.backward(loss)
-    accelerator.clip_grad_norm_(model.parameters(), settings.clip)
-    for optimizer in optimizers:
-        optimizer.step()
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss.item()} at step {step}: lower the learning rate")
-    return loss.detach()
+class Steps:
+    """The steps of `Batches` as a stream; each process has its own."""
+
+    per_process = True
+
+    def __init__(self, batches: Batches, rank: int, processes: int) -> None:
+        self.batches = batches
+        self.rank = rank
+        self.processes = processes
+        self.next = 0
+
+    def __iter__(self) -> Iterator[Step]:
+        while True:
+            step = self.batches.step(self.next, self.rank, self.processes)
+            self.next += 1
+            yield step
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of the next step."""
+        return {"next": self.next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on with that step."""
+        self.next = state["next"]
+
+    def fingerprint(self) -> str:
+        """Which molecules these are, and what is made of them."""
+        batches = self.batches
+        return (
+            f"molecules {batches.corpus.source}, {len(batches.corpus.scaffolds)} conditions, "
+            f"batches of {batches.batch_size}, conditions in {batches.condition_fraction}, "
+            f"{batches.num_words} words, fewer in {batches.word_dropout}, grow {batches.grow}, seed {batches.seed}"
+        )
 
 
-def _resume(file: Path, model: GraphsGPT, optimizers: Optimizers) -> tuple[int, float]:
-    """The step to go on from, and the seconds already spent."""
-    if not file.exists():
-        return 0, 0.0
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    return state["step"], state["seconds"]
+class OlderState(Callback):
+    """Goes on from the `state.pt` that the first version of the pre-training wrote, where there is nothing newer."""
 
+    def __init__(self, file: Path) -> None:
+        self.file = file
 
-def _save(file: Path, model: GraphsGPT, optimizers: Optimizers, step: int, seconds: float) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    states = [optimizer.state_dict() for optimizer in optimizers]
-    torch.save({"model": model.state_dict(), "optimizers": states, "step": step, "seconds": seconds}, partial)
-    partial.rename(file)
-
-
-class _Progress:
-    """Lines on the terminal of the main process: mean loss since the last line, speed and what is left."""
-
-    def __init__(self, settings: Settings, first: int, accelerator: Accelerator) -> None:
-        self.settings = settings
-        self.first = first
-        self.show_lines = accelerator.is_main_process
-        self.start = perf_counter()
-        self.losses: list[torch.Tensor] = []
-
-    def show(self, step: int, loss: torch.Tensor) -> None:
-        self.losses.append(loss)
-        done = step + 1
-        total = self.settings.steps
-        if not self.show_lines or (done % self.settings.log_every and done != total):
+    def on_start(self, state: TrainingState) -> None:
+        """Take up models, optimizers and the number of the step."""
+        if not self.file.exists():
             return
-        rate = (done - self.first) / (perf_counter() - self.start)
-        mean = torch.stack(self.losses).mean().item()
-        self.losses.clear()
-        left = (total - done) / rate / 60
-        sys.stdout.write(f"step {done}/{total}  loss {mean:.4f}  {rate:.2f} steps/s  {left:.0f} min left\n")
-        sys.stdout.flush()
+        saved = torch.load(self.file, map_location="cpu", weights_only=True)
+        state.models["model"].load_state_dict(saved["model"])
+        for optimizer, kept in zip(state.optimizers.values(), saved["optimizers"], strict=True):
+            peaks = [part["peak_lr"] for part in optimizer.param_groups]
+            optimizer.load_state_dict(kept)
+            for part, peak in zip(optimizer.param_groups, peaks, strict=True):
+                part["peak_lr"] = peak
+        state.step = state.data.next = saved["step"]
+        state.batches = state.step * state.data.processes
+        state.seconds = saved["seconds"]
+        sys.stdout.write(f"{self.file}: the state of step {state.step}, written by an older version\n")

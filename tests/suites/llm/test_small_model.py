@@ -8,7 +8,10 @@ import torch
 from sparsebench.suites.llm import small_model
 from sparsebench.suites.llm.backbones import small_llama
 from sparsebench.suites.llm.bits_per_byte import window_bits
-from sparsebench.suites.llm.language import encode
+from sparsebench.suites.llm.language import encode, next_token_loss
+from sparsebench.suites.training.callbacks import TrainingState
+from sparsebench.suites.training.checkpoint import OtherTrainingError
+from sparsebench.suites.training.optimizer import warmup_cosine
 
 TEXT = "The President shall, at stated times, receive for his services a compensation. "
 
@@ -44,3 +47,54 @@ def test_windows_lie_in_one_domain_and_training_learns() -> None:
     torch.random.set_rng_state(state)
     bits = small_model.held_out_bits(model, [domains[0]] * 7)
     assert bits["code"] < 7.5
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    monkeypatch.setattr(small_model, "CONTEXT", 32)
+    draws = torch.Generator().manual_seed(0)
+    return [torch.randint(3, 200, (400,), generator=draws) for _ in range(2)]
+
+
+def test_the_loop_by_hand_gives_the_same_bits(narrow: list[torch.Tensor]) -> None:
+    trained = small_model.train(narrow, steps=3)
+    torch.manual_seed(small_model.SEED)
+    model = small_model.small_llama().train()
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    scales = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": small_model.WEIGHT_DECAY}, {"params": scales, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=small_model.LEARNING_RATE, betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, 3, small_model.WARMUP))
+    draw = small_model.batches(narrow, torch.Generator().manual_seed(small_model.SEED))
+    for _ in range(3):
+        ids_BT = next(draw)
+        optimizer.zero_grad()
+        next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT}).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), small_model.CLIP)
+        optimizer.step()
+        schedule.step()
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, trained.state_dict()[name]), name
+
+
+def test_it_goes_on_after_a_stop_and_not_with_other_text(
+    narrow: list[torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StopError(RuntimeError):
+        pass
+
+    def stop(callback: small_model.BitsPerByte, state: TrainingState) -> None:
+        if state.step == 2 and list(tmp_path.rglob("step-*")):
+            raise StopError
+
+    whole = small_model.train(narrow, 3)
+    monkeypatch.setattr(small_model, "SAVE_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(small_model.BitsPerByte, "on_step", stop)
+        with pytest.raises(StopError):
+            small_model.train(narrow, 3, tmp_path)
+    with pytest.raises(OtherTrainingError, match="data is"):
+        small_model.train(narrow[::-1], 3, tmp_path)
+    resumed = small_model.train(narrow, 3, tmp_path)
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sparsebench.suites.training.data_order import MapOrder, StreamOrder, data_order
+from sparsebench.suites.training.data_order import FixedBatches, MapOrder, StreamOrder, data_order
 from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings
 
@@ -130,6 +130,15 @@ def test_a_stream_goes_on_from_its_place_and_has_epochs() -> None:
     there = order(Counting(7))
     there.load_state_dict(here.state_dict())
     assert epoch(there) == [3, 4, 5, 6] and epoch(there) == list(range(7))
+
+
+def test_batches_in_memory_come_in_their_order() -> None:
+    here = order(FixedBatches("abc"))
+    assert here.rounds == 3 and epoch(here) == epoch(here) == ["a", "b", "c"]
+    here.take(2)
+    there = order(FixedBatches("abc"))
+    there.load_state_dict(here.state_dict())
+    assert epoch(there) == ["c"] and epoch(there) == ["a", "b", "c"]
 
 
 def test_what_the_data_remember_is_part_of_the_place() -> None:

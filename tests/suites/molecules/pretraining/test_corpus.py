@@ -1,5 +1,6 @@
 """What is prepared before pre-training."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rdkit import Chem
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import to_smiles
-from sparsebench.suites.molecules.pretraining.corpus import NAMES, Corpus, build_corpus, read_smiles
+from sparsebench.suites.molecules.pretraining.corpus import NAMES, SOURCE, Corpus, build_corpus, read_smiles
 
 
 def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus, smiles: list[str]) -> None:
@@ -29,12 +30,26 @@ def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus, sm
         np.testing.assert_allclose(corpus.values[place], [expected[name] for name in NAMES], rtol=1e-5)
 
 
-def test_a_prepared_folder_is_opened_and_checked(corpus: Corpus) -> None:
+def test_a_prepared_folder_is_opened_and_checked(corpus: Corpus, smiles: list[str]) -> None:
     folder = corpus.molecules.folder.parent
-    again = build_corpus(folder, partial(iter, []), conditions=15, workers=1)
-    assert np.array_equal(again.values, corpus.values, equal_nan=True)
+    again = build_corpus(folder, partial(iter, smiles), conditions=15, workers=1)
+    assert np.array_equal(again.values, corpus.values, equal_nan=True) and again.source == corpus.source
     with pytest.raises(ValueError, match="prepared for 15 conditions, not 10"):
-        build_corpus(folder, partial(iter, []), conditions=10, workers=1)
+        build_corpus(folder, partial(iter, smiles), conditions=10, workers=1)
+
+
+def test_other_molecules_in_a_prepared_folder_are_refused(corpus: Corpus, smiles: list[str], tmp_path: Path) -> None:
+    folder = corpus.molecules.folder.parent
+    others = [*smiles[:-1], "CCCCCl"]
+    with pytest.raises(ValueError, match=r"was prepared from 30 strings.* choose another folder"):
+        build_corpus(folder, partial(iter, others), conditions=15, workers=1)
+    older = tmp_path / "older"  # of a version that did not write down which molecules it holds
+    shutil.copytree(folder, older)
+    (older / SOURCE).unlink()
+    for wrong in (["CCN", *smiles[1:]], smiles[:-1]):
+        with pytest.raises(ValueError, match="prepared from other molecules"):
+            build_corpus(older, partial(iter, wrong), conditions=15, workers=1)
+    assert build_corpus(older, partial(iter, smiles), conditions=15, workers=1).source == corpus.source
 
 
 def test_smiles_files_of_the_user(tmp_path: Path) -> None:
