@@ -56,14 +56,15 @@ def pretrain(model: GraphsGPT, batches: Batches, settings: Settings, folder: Pat
     other molecules or settings.
     """
     processes = PartialState(cpu=not torch.cuda.is_available())
-    model.to(processes.device)
+    device: Any = processes.device
+    model.to(device)
     stream = Steps(batches, processes.process_index, processes.num_processes)
     groups = _groups(model, settings)
 
     def loss(model: Any, step: Step) -> torch.Tensor:
-        source = None if step.source is None else step.source.to(processes.device)
-        wanted = None if step.wanted is None else step.wanted.to(processes.device)
-        return model(step.batch.to(processes.device), num_words=step.num_words, source=source, wanted=wanted).loss
+        source = None if step.source is None else step.source.to(device)
+        wanted = None if step.wanted is None else step.wanted.to(device)
+        return model(step.batch.to(device), num_words=step.num_words, source=source, wanted=wanted).loss
 
     result = train(
         model,
