@@ -10,6 +10,7 @@ from ..errors import ModelError, check_choice
 from .adapter_set import AdapterSet, adapter_sets, register
 from .config import AdapterConfig
 from .layer import AdapterLayer
+from .sites import kinds_for
 from .wrapping import freeze_norms, path_without_wrappers
 
 
@@ -79,7 +80,7 @@ def _check(placed: list[tuple[Site, AdapterLayer]], config: AdapterConfig, anato
             kinds |= {type(site.get()).__name__ for site in block.linears}
         raise ModelError(
             f"{config} finds no target in {type(anatomy.model).__name__}, whose blocks have "
-            f"{', '.join(sorted(kinds)) or 'no linear layers'}; for LoRA, targets=('linears',) means all of them"
+            f"{', '.join(sorted(kinds)) or 'no linear layers'}: use {kinds_for(*anatomy.blocks)}"
         )
     _check_called(placed, anatomy)
     taken: set[tuple[int, str]] = set()

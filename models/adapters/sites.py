@@ -28,14 +28,14 @@ def backbone_sites(anatomy: Anatomy, config: AdapterConfig) -> Iterator[Site]:
             yield site
 
 
-def kinds_for(block: Block) -> str:
-    """Kinds of adapters that a block has a place for, for a message that refuses another kind."""
+def kinds_for(*blocks: Block) -> str:
+    """Kinds of adapters that these blocks have a place for, for a message that refuses another kind."""
     kinds: list[str] = []
-    if block.mlp is not None and block.mlp.kind != "conv":
+    if all(block.mlp is not None and block.mlp.kind != "conv" for block in blocks):
         kinds.append("BottleneckConfig")
-    if block.attention is None and block.convs:
-        kinds.append("ConvConfig")
-    if block.linears:
+    if all(block.attention is None and block.convs for block in blocks):
+        kinds.append("ConvConfig for a convolutional network")
+    if any(block.linears for block in blocks):
         kinds.append("LoRAConfig(targets=('linears',))")
     if not kinds:
         kinds = ["NormTuningConfig", "SSFConfig"]

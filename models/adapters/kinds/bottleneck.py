@@ -84,7 +84,8 @@ class BottleneckConfig(RankConfig):
         if self.placement == "houlsby":
             if attention is None or attention.o is None:
                 raise ModelError(
-                    f"{block.site.path} has no output projection of an attention: choose another placement"
+                    f"{block.site.path} has no output projection of an attention: choose another placement, use "
+                    "BottleneckConfig(placement='sequential')"
                 )
             yield self._wrap(SequentialAdapter, attention.o, block, generator)
         if self.placement == "pfeiffer" and block.post_norm:

@@ -38,7 +38,7 @@ class FacTConfig(RankConfig):
             sites.extend(block.linears)
         if not sites:
             name = type(anatomy.model).__name__
-            raise ModelError(f"the blocks of {name} have no linear layers for FacT: use {kinds_for(anatomy.blocks[0])}")
+            raise ModelError(f"the blocks of {name} have no linear layers for FacT: use {kinds_for(*anatomy.blocks)}")
         for site in sites:
             _check_tiles(site, width)
         like = sites[0].get().weight

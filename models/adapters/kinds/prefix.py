@@ -15,6 +15,7 @@ from ..adapter_set import AdapterSet
 from ..config import AdapterConfig, CombinedConfig
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
+from ..sites import kinds_for
 
 # Shapes: p length of the prefix, C key/value heads, H head size, D width of the model, m width of the MLP.
 
@@ -156,7 +157,8 @@ def _attention(block: Block) -> Attention:
             kind = f"a {type(attention.site.get()).__name__}"
         raise ModelError(
             f"{block.site.path} has {kind}: a prefix needs the attention of a decoder, BERT, RoBERTa, ViT, DeiT, "
-            "DINOv2, CLIP or SigLIP of transformers, or of a VisionTransformer of timm"
+            "DINOv2, CLIP or SigLIP of transformers, or of a VisionTransformer of timm; without one, use "
+            f"{kinds_for(block)}"
         )
     return attention
 

@@ -15,6 +15,7 @@ from ...errors import ModelError, check_choice
 from ..config import RankConfig
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
+from ..sites import kinds_for
 from .bottleneck import ACTIVATIONS, Bottleneck, BottleneckConfig, scaled
 
 StreamPlacement = Literal["shared", "ffn", "after"]
@@ -56,8 +57,7 @@ class StreamConfig(RankConfig):
         if len(block.branches) != 2 or block.mlp is None or block.attention is None:
             kind = type(block.site.get()).__name__
             raise ModelError(
-                f"{block.site.path} is a {kind}, not known as a sum x + f(x), x + g(x): use BottleneckConfig, or "
-                "ConvConfig for a convolutional network"
+                f"{block.site.path} is a {kind}, not known as a sum x + f(x), x + g(x): use {kinds_for(block)}"
             )
         config = BottleneckConfig(
             r=self.r, init=self.init, activation=self.activation, bias=self.bias, dropout=self.dropout

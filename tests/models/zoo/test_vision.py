@@ -384,15 +384,33 @@ def test_adapters_are_exact_at_the_start_counted_and_all_of_them_act(name: str, 
         close(outputs(name, model), before)
 
 
-@pytest.mark.parametrize("name", {name for name, _ in REFUSED})
+def named_in(message: str) -> list[AdapterConfig]:
+    """The kinds that a message sends one to; nothing of EVA's own needs another kind, but a switch."""
+    advice = message.rpartition("use ")[2]
+    if "qkv_bias_separate" in message:
+        advice = "BottleneckConfig"
+    return [config for config in KINDS.values() if type(config).__name__ in advice]
+
+
+def attaches(model: nn.Module, config: AdapterConfig) -> bool:
+    """Whether a model takes adapters, which go again."""
+    try:
+        attach(model, config).remove()
+    except ModelError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in REFUSED}))
 def test_other_kinds_are_refused_untouched_with_a_way_out(name: str) -> None:
     model = build(name)
     before = [*model.state_dict()]
     for other, kind in REFUSED:
         if other == name:
-            with pytest.raises(ModelError, match=r"use |choose |needs |finds no target"):
+            with pytest.raises(ModelError, match=r"use |choose ") as refused:
                 attach(model, KINDS[kind])
-    assert [*model.state_dict()] == before
+            assert [*model.state_dict()] == before
+            assert any(attaches(model, config) for config in named_in(str(refused.value))), refused.value
 
 
 def test_what_is_not_known_says_so() -> None:
@@ -427,3 +445,30 @@ def test_eva_takes_what_was_refused_once_it_calls_its_matrix() -> None:
         for parameter in adapters.parameters():
             parameter += 0.1
         assert (outputs("timm EVA", model) - before).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_part_goes_with_its_norms_or_is_refused(name: str) -> None:
+    """What is left computes as if the part gave zeros to the sum."""
+    for part in ("attention", "mlp"):
+        model = build(name)
+        block = describe(model).blocks[-1]
+        view = getattr(block, part)
+        if view is None or len(block.norms) != 2 or getattr(view, "kind", "") == "conv":
+            with pytest.raises(ModelError):
+                getattr(block, f"remove_{part}")()
+            continue
+        plain = build(name)
+        of_zeros = plain.get_submodule(view.site.path)
+        of_zeros.register_forward_hook(lambda module, args, out: zeros(out))
+        getattr(block, f"remove_{part}")()
+        with torch.no_grad():
+            close(outputs(name, model), outputs(name, plain))
+        left = describe(model).blocks[-1]
+        assert getattr(left, part) is None and len(left.norms) == 1
+
+
+def zeros(out: Any) -> Any:
+    if isinstance(out, tuple):
+        return (torch.zeros_like(out[0]), *out[1:])
+    return torch.zeros_like(out)
