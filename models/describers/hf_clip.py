@@ -51,7 +51,7 @@ def describe(model: Any) -> Anatomy:
 
 
 def _tower(model: Any) -> Any:
-    if type(model).__name__ in _TOWERS:
+    if any(cls.__name__ in _TOWERS for cls in type(model).__mro__):
         return model
     tower = getattr(model, "vision_model", None)
     if tower is None:
