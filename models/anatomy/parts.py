@@ -70,11 +70,16 @@ Prefixed = Callable[..., Any]
 attention(*args, **keywords), with further keys and values, both (key/value heads, n, head_dim), seen by all queries."""
 
 
+CACHE_NAMES = ("cache", "past_key_values", "layer_past")
+"""Keywords under which attentions of transformers take their cache of keys and values."""
+
+
 @dataclass(eq=False, kw_only=True)
 class Attention:
     """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v), and o.
 
-    `interleaved`: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX).
+    `interleaved`: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX). `latent`: the linear layers of
+    low-rank products that make what is missing of q, k and v (DeepSeek).
     A mixture of attention experts has none of these sites. `prefixed` is None where nothing knows how to do that.
     `returns_tuple`: the module at `site` returns its output and something else (transformers). `adds_input`: it adds
     its input and normalises the sum by itself (BERT). `causal`: a token sees none after it. `removable`:
@@ -92,6 +97,7 @@ class Attention:
     v: Site | None = None
     qkv: Site | None = None
     interleaved: bool = False
+    latent: tuple[Site, ...] = ()
     prefixed: Prefixed | None = None
     returns_tuple: bool = True
     adds_input: bool = False
@@ -101,8 +107,8 @@ class Attention:
 
     @property
     def linears(self) -> tuple[Site, ...]:
-        """The linear sites that exist, in the order q, k, v, qkv, o."""
-        return tuple(site for site in (self.q, self.k, self.v, self.qkv, self.o) if site is not None)
+        """The linear sites that exist, in the order q, k, v, qkv, latent, o."""
+        return tuple(site for site in (self.q, self.k, self.v, self.qkv, *self.latent, self.o) if site is not None)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .parts import MLP, Attention
+from .parts import CACHE_NAMES, MLP, Attention
 from .sites import Site
 
 
@@ -41,7 +41,8 @@ class RemovedAttention(nn.Module):
 
     def forward(self, hidden_states: Tensor, *args: Any, **keywords: Any) -> Any:
         """What is left of the attention, in the form that the block expects."""
-        cache = keywords.get("cache", keywords.get("past_key_values"))
+        found = [keywords[name] for name in CACHE_NAMES if keywords.get(name) is not None]
+        cache = found[0] if found else None
         if cache is not None and self.layer_idx is not None:
             own = getattr(cache, "self_attention_cache", cache)
             marks = hidden_states.new_zeros(*hidden_states.shape[:2], 1).unsqueeze(1)

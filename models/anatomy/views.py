@@ -58,9 +58,15 @@ class Block:
         if mlp is None or mlp.kind == "conv":
             raise ModelError(f"{self.site.path} has no FFN that can be taken out")
         norms = self._own_norms(self.mlp_norms, mlp.parts)
+        gone = [site.get() for site in mlp.parts]
         mlp.replace(RemovedMLP(returns_tuple=mlp.returns_tuple))
+        shared = None if mlp.experts is None else mlp.experts.shared
+        if shared is not None and shared.parent is self.site.get():
+            # Granite: the block itself adds the output of the shared FFN to that of the mixture.
+            gone.append(shared.get())
+            shared.replace(RemovedMLP())
         self.mlp = None
-        self._forget(norms, mlp.site, mlp.linears)
+        self._forget(norms, mlp.site, gone)
 
     def remove_attention(self) -> None:
         """Take the attention out with its norms; the residual connection stays, so that x passes as it is.
@@ -79,9 +85,10 @@ class Block:
             returns_tuple=attention.returns_tuple,
             layer_idx=layer_idx_of(attention.site.get()),
         )
-        attention.site.replace(stand_in.train(attention.site.get().training))
+        gone = [attention.site.get()]
+        attention.site.replace(stand_in.train(gone[0].training))
         self.attention = None
-        self._forget(norms, attention.site, attention.linears)
+        self._forget(norms, attention.site, gone)
 
     def _own_norms(self, norms: tuple[Site, ...] | None, parts: tuple[Site, ...]) -> tuple[Site, ...]:
         """The norms that go with a part; checks that they are known and that no adapter lies around anything."""
@@ -92,12 +99,16 @@ class Block:
         check_bare((*parts, *norms))
         return norms
 
-    def _forget(self, norms: tuple[Site, ...], site: Site, linears: tuple[Site, ...]) -> None:
+    def _forget(self, norms: tuple[Site, ...], site: Site, gone: list[nn.Module]) -> None:
         for norm in norms:
             norm.replace(nn.Identity())
-        gone = {id(linear) for linear in linears}
+        lost: set[nn.Module] = set()
+        for module in gone:
+            lost |= set(module.modules())
         self.norms = tuple(norm for norm in self.norms if norm not in norms)
-        self.linears = tuple(linear for linear in self.linears if id(linear) not in gone)
+        self.linears = tuple(
+            linear for linear in self.linears if linear.get() not in lost and linear.parent not in lost
+        )
         self.branches = tuple(branch for branch in self.branches if not _holds(branch, site))
 
 

@@ -7,14 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import Wrapper
+from ..anatomy import CACHE_NAMES, Wrapper
 from ..errors import ModelError
 
 # Shapes: B batch rows, S queries of a row, L keys, C key/value heads, p further keys, H head size.
-
-
-CACHE_NAMES = ("past_key_values", "layer_past")
-"""Keywords other than `cache` under which attentions of transformers take their cache."""
 
 
 class Prepended:

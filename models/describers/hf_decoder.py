@@ -1,14 +1,13 @@
 """transformers: decoders with the modules of Llama, whatever they add to them.
 
-Llama, Mistral, Qwen2, Qwen3, Gemma 1-3 (text), OLMo 1-3, SmolLM3, StableLM, Granite; of mixtures Mixtral, OLMoE,
-Qwen2-MoE, Qwen3-MoE, GLM-4-MoE, dots.llm1. Norms after a sub-layer, head norms, windows, multipliers and parallel
-residual sums lie outside of what the view names.
+Llama, Mistral, Qwen2, Qwen3, Gemma 1-3 (text), OLMo 1-3, SmolLM3, StableLM, Granite, Phi-3, GLM4; of mixtures Mixtral,
+OLMoE, Qwen2-MoE, Qwen3-MoE, GLM-4-MoE, dots.llm1. Norms after a sub-layer, head norms, windows, multipliers and
+parallel residual sums lie outside of what the view names.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
-
-from torch import nn
 
 from ..anatomy import (
     MLP,
@@ -20,6 +19,7 @@ from ..anatomy import (
     Site,
     expert_sizes,
     head_of,
+    inner_sites,
     see_through,
     stock_experts,
 )
@@ -32,6 +32,7 @@ SERVES = (
     "transformers.models.gemma3.modeling_gemma3.Gemma3ForCausalLM",
     "transformers.models.gemma3.modeling_gemma3.Gemma3TextForSequenceClassification",
     "transformers.models.gemma3.modeling_gemma3.Gemma3TextModel",
+    "transformers.models.glm4.modeling_glm4.Glm4PreTrainedModel",
     "transformers.models.glm4_moe.modeling_glm4_moe.Glm4MoePreTrainedModel",
     "transformers.models.granite.modeling_granite.GranitePreTrainedModel",
     "transformers.models.llama.modeling_llama.LlamaPreTrainedModel",
@@ -41,6 +42,7 @@ SERVES = (
     "transformers.models.olmo2.modeling_olmo2.Olmo2PreTrainedModel",
     "transformers.models.olmo3.modeling_olmo3.Olmo3PreTrainedModel",
     "transformers.models.olmoe.modeling_olmoe.OlmoePreTrainedModel",
+    "transformers.models.phi3.modeling_phi3.Phi3PreTrainedModel",
     "transformers.models.qwen2.modeling_qwen2.Qwen2PreTrainedModel",
     "transformers.models.qwen2_moe.modeling_qwen2_moe.Qwen2MoePreTrainedModel",
     "transformers.models.qwen3.modeling_qwen3.Qwen3PreTrainedModel",
@@ -57,14 +59,25 @@ NORMS = (
     "post_mlp_layernorm",
 )
 """Names of the norms of a block, in the order of their use; every family has some of them."""
+SHARED = ("shared_expert", "shared_experts")
+"""Names of the FFN that all tokens pass in addition to the experts."""
 
 
 def describe(model: Any) -> Anatomy:
     """The anatomy of a bare model or of one with a head."""
+    return decoder(model, self_attention, feed_forward)
+
+
+def decoder(model: Any, attention: Callable[[Any], Attention], mlp: Callable[[Any], MLP]) -> Anatomy:
+    """The anatomy of a decoder with Llama's names whose layers have what these two functions describe."""
     body = model.base_model
+    blocks: list[Block] = []
+    for index in range(len(body.layers)):
+        site = see_through(body.layers, str(index))
+        blocks.append(_block(site, index, attention(site.get()), mlp(site.get())))
     return Anatomy(
         model=model,
-        blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
+        blocks=tuple(blocks),
         width=body.config.hidden_size,
         embeddings=(see_through(body, "embed_tokens"),),
         final_norm=see_through(body, "norm"),
@@ -72,10 +85,8 @@ def describe(model: Any) -> Anatomy:
     )
 
 
-def _block(layers: nn.ModuleList, index: int) -> Block:
-    site = see_through(layers, str(index))
+def _block(site: Site, index: int, attention: Attention, mlp: MLP) -> Block:
     layer = site.get()
-    attention, mlp = _attention(layer), _mlp(layer)
     norms = {name: see_through(layer, name) for name in NORMS if getattr(layer, name, None) is not None}
     return Block(
         index=index,
@@ -85,7 +96,7 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         norms=tuple(norms.values()),
         attention_norms=_own_norms(norms, of_mlp=False),
         mlp_norms=_own_norms(norms, of_mlp=True),
-        linears=attention.linears + mlp.linears,
+        linears=attention.linears + mlp.linears + _shared_linears(mlp),
     )
 
 
@@ -101,18 +112,27 @@ def _own_norms(norms: dict[str, Site], *, of_mlp: bool) -> tuple[Site, ...] | No
     return tuple(site for name, site in norms.items() if (name in mlp_names) == of_mlp)
 
 
-def _attention(layer: Any) -> Attention:
+def _shared_linears(mlp: MLP) -> tuple[Site, ...]:
+    """The linear layers of the FFN that all tokens pass in addition to the experts."""
+    if mlp.experts is None or mlp.experts.shared is None:
+        return ()
+    return tuple(inner_sites(mlp.experts.shared.get()))
+
+
+def self_attention(layer: Any) -> Attention:
+    """Separate q, k and v, or one matrix (Phi-3)."""
     site = see_through(layer, "self_attn")
     module = site.get()
     if isinstance(module, DescribesAttention):
         return module.describe_attention(site)
+    projections = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
+    if hasattr(module, "qkv_proj"):
+        projections = {"qkv": "qkv_proj", "o": "o_proj"}
     config = module.config
+    sites: dict[str, Any] = {place: see_through(module, name) for place, name in projections.items()}
     return Attention(
         site=site,
-        q=see_through(module, "q_proj"),
-        k=see_through(module, "k_proj"),
-        v=see_through(module, "v_proj"),
-        o=see_through(module, "o_proj"),
+        **sites,
         num_heads=config.num_attention_heads,
         num_kv_heads=config.num_key_value_heads,
         head_dim=module.head_dim,
@@ -121,32 +141,45 @@ def _attention(layer: Any) -> Attention:
     )
 
 
-def _mlp(layer: Any) -> MLP:
+def feed_forward(layer: Any) -> MLP:
+    """A gated FFN with two matrices or one (Phi-3, GLM4) for gate and up, or a mixture."""
     site = see_through(layer, "mlp")
     module = site.get()
     if isinstance(module, DescribesMLP):
         return module.describe_mlp(site, site, None)
     if hasattr(module, "experts"):
-        return _experts(site)
-    up = see_through(module, "up_proj")
+        found = [name for name in SHARED if hasattr(module, name)]
+        shared = see_through(module, found[0]) if found else None
+        return mixture(site, shared=shared)
+    linears = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
+    activation = "act_fn"
+    if hasattr(module, "gate_up_proj"):
+        linears = {"gate_up": "gate_up_proj", "down": "down_proj"}
+        activation = "activation_fn"
+    sites: dict[str, Any] = {place: see_through(module, name) for place, name in linears.items()}
+    down = sites["down"].get()
     return MLP(
         site=site,
         output=site,
         kind="gated",
-        gate=see_through(module, "gate_proj"),
-        up=up,
-        down=see_through(module, "down_proj"),
-        activation=module.act_fn,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
+        **sites,
+        activation=getattr(module, activation),
+        width=down.out_features,
+        hidden=down.in_features,
     )
 
 
-def _experts(site: Site) -> MLP:
-    module = site.get()
-    found = [name for name in ("shared_expert", "shared_experts") if hasattr(module, name)]
-    shared = see_through(module, found[0]) if found else None
-    experts = stock_experts(module, shared=shared)
+def mixture(site: Site, *, router: str = "gate", shared: Site | None = None, returns_tuple: bool = False) -> MLP:
+    """The module at `site` as a mixture, which holds `experts` and a router of this name."""
+    experts = stock_experts(site.get(), router=router, shared=shared)
     width, hidden = expert_sizes(experts)
-    activation = module.experts.act_fn
-    return MLP(site=site, output=site, kind="moe", width=width, hidden=hidden, activation=activation, experts=experts)
+    return MLP(
+        site=site,
+        output=site,
+        kind="moe",
+        width=width,
+        hidden=hidden,
+        activation=getattr(site.get().experts, "act_fn", None),
+        experts=experts,
+        returns_tuple=returns_tuple,
+    )

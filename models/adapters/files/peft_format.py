@@ -22,7 +22,7 @@ from ...sparsity.masked import Masked
 from ..adapter_set import AdapterSet
 from ..attachment import attach
 from ..config import AdapterConfig
-from ..kinds.lora import LoRAConfig, LoRALayer
+from ..kinds.lora import LoRAConfig, LoRALayer, outputs_of
 from ..layer import AdapterLayer
 from ..wrapping import path_without_wrappers
 
@@ -62,9 +62,8 @@ class NamedLoRAConfig(AdapterConfig):
             )
         for name, r, alpha in self.layers:
             layer = sites[name].get()
-            outputs = layer.weight.shape[0]
             config = LoRAConfig(r=r, alpha=alpha, dropout=self.dropout)
-            yield sites[name], LoRALayer(layer, [(0, outputs)], config, generator, name)
+            yield sites[name], LoRALayer(layer, [(0, outputs_of(layer))], config, generator, name)
 
 
 def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> AdapterSet:
@@ -206,8 +205,6 @@ def _scaling(config: Mapping[str, Any], path: str, r: int) -> float:
 
 def _one_pair(layer: LoRALayer) -> tuple[Tensor, Tensor]:
     """A (r, in) and B (out, r) with the same update; the factors of several spans become the blocks of a larger B."""
-    base_layer = layer.get_base_layer()
-    assert isinstance(base_layer.weight, Tensor)
     downs: list[Tensor] = []
     ups: list[Tensor] = []
     for lora_A, lora_B in zip(layer.lora_A, layer.lora_B, strict=True):
@@ -215,7 +212,7 @@ def _one_pair(layer: LoRALayer) -> tuple[Tensor, Tensor]:
         downs.append(lora_A.effective())
         ups.append(lora_B.effective())
     ranks = sum(up.shape[1] for up in ups)
-    joined = ups[0].new_zeros(base_layer.weight.shape[0], ranks, *ups[0].shape[2:])
+    joined = ups[0].new_zeros(outputs_of(layer.get_base_layer()), ranks, *ups[0].shape[2:])
     first = 0
     for (start, stop), up in zip(layer.spans, ups, strict=True):
         last = first + up.shape[1]

@@ -94,6 +94,11 @@ class BottleneckConfig(RankConfig):
             yield self._wrap(SequentialAdapter, mlp.output, block, generator)
         elif mlp.add_norm is not None:
             yield self._wrap(ResidualAdapter, mlp.add_norm, block, generator)
+        elif mlp.tail is not None:
+            raise ModelError(
+                f"{block.site.path} calls the parts of its FFN one by one, so that nothing can lie parallel to the "
+                "whole: use placement='sequential'"
+            )
         else:
             yield self._wrap(ParallelAdapter, mlp.site, block, generator)
 
@@ -162,13 +167,19 @@ def scaled(out: Tensor, scale: Tensor | float) -> Tensor:
     return out * scale
 
 
+def added(y: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """y + change(y); of the first element of a tuple, where a module returns more than its output (GPT-OSS)."""
+    if isinstance(y, tuple):
+        return y[0] + change(y[0]), *y[1:]
+    return y + change(y)
+
+
 class SequentialAdapter(ScaledAdapter):
     """y + scale A(y) for the output y of `base_layer`."""
 
-    def adapted(self, *args: Any, **keywords: Any) -> Tensor:
+    def adapted(self, *args: Any, **keywords: Any) -> Any:
         """The adapted output of `base_layer`."""
-        y = self.base_layer(*args, **keywords)
-        return y + self.change(y)
+        return added(self.base_layer(*args, **keywords), self.change)
 
 
 class ParallelAdapter(ScaledAdapter):
@@ -176,9 +187,9 @@ class ParallelAdapter(ScaledAdapter):
 
     additive = True
 
-    def adapted(self, x: Tensor) -> Tensor:
+    def adapted(self, x: Tensor) -> Any:
         """The output of `base_layer` plus that of the adapter."""
-        return self.base_layer(x) + self.change(x)
+        return added(self.base_layer(x), lambda _: self.change(x))
 
 
 class ResidualAdapter(ScaledAdapter):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...anatomy import Attention, Block, Site, is_linear
+from ...anatomy import MLP, Attention, Block, Site, has_linear_view, linear_view
 from ...errors import ModelError, check_choice
 from ...sparsity.masked import Masked, MaskedConv2d, MaskedLinear
 from ..config import RankConfig
@@ -144,14 +144,16 @@ class LoRALayer(AdapterLayer):
     @torch.no_grad()
     def merge_into(self, base_layer: nn.Module) -> None:
         """W <- W + s B A, in the precision of the adapter."""
-        weight = base_layer.weight
-        assert isinstance(weight, Tensor)
-        dtype = adapter_dtype(weight)
-        weight_OI = weight.flatten(1)
+        if self.is_conv:
+            assert isinstance(base_layer.weight, Tensor)
+            weight_OI = base_layer.weight.flatten(1)
+        else:
+            weight_OI = linear_view(base_layer, self.place).weight
+        dtype = adapter_dtype(weight_OI)
         for (start, stop), a, b in self._factors():
             update_OI = b.flatten(1).to(dtype) @ a.flatten(1).to(dtype)
             merged_OI = weight_OI[start:stop].to(dtype) + self.scaling * update_OI
-            weight_OI[start:stop] = merged_OI.to(weight.dtype)
+            weight_OI[start:stop] = merged_OI.to(weight_OI.dtype)
 
 
 def _matrices(layers: Any) -> list[Tensor]:
@@ -171,11 +173,11 @@ def _pair(base_layer: Any, out: int, r: int, path: str) -> tuple[Masked, Masked]
     is_conv = isinstance(base_layer, nn.Conv2d)
     if is_conv and (base_layer.kernel_size != (1, 1) or base_layer.groups != 1):
         raise ModelError(f"{path}: LoRA works on pointwise (1x1, ungrouped) convolutions, not on {base_layer}")
-    if not is_conv and not is_linear(base_layer):
+    if not is_conv and not has_linear_view(base_layer):
         raise ModelError(
             f"{path} is a {type(base_layer).__name__}: LoRA needs a plain nn.Linear or a pointwise convolution"
         )
-    inputs = base_layer.in_channels if is_conv else base_layer.in_features
+    inputs = base_layer.in_channels if is_conv else linear_view(base_layer).weight.shape[1]
     if r > min(inputs, out):
         raise ModelError(f"r={r} exceeds {min(inputs, out)}, the full rank of {path}: choose a smaller r")
     like = {"device": base_layer.weight.device, "dtype": adapter_dtype(base_layer.weight)}
@@ -195,24 +197,54 @@ def _targets(block: Block, names: Sequence[str]) -> list[tuple[Site, list[Span]]
             site = getattr(part, name, None)
             if site is not None:
                 found.append((site, [_all_outputs(site)]))
-    attention = block.attention
-    if attention is not None and attention.qkv is not None:
-        if attention.interleaved and {"q", "k", "v"} & set(names):
-            raise ModelError(
-                f"{attention.qkv.path} holds q, k and v head by head, so that none of them is a span of its own: use "
-                "targets=('linears',), which adapts the whole matrix"
-            )
-        spans = _fused_spans(attention, names)
-        if spans:
-            found.append((attention.qkv, spans))
+    found.extend(_fused(block, names))
     return found
 
 
+def _fused(block: Block, names: Sequence[str]) -> Iterator[tuple[Site, list[Span]]]:
+    """Matrices that hold several targets, with the spans of those that are wanted."""
+    attention = block.attention
+    if attention is not None and {"q", "k", "v"} & set(names):
+        _check_spans(attention)
+        if attention.qkv is not None:
+            yield attention.qkv, _qkv_spans(attention, names)
+    mlp = block.mlp
+    if mlp is not None and mlp.gate_up is not None and {"gate", "up"} & set(names):
+        yield mlp.gate_up, _gate_up_spans(mlp, names)
+
+
+def _check_spans(attention: Attention) -> None:
+    path = attention.site.path
+    if attention.interleaved:
+        raise ModelError(
+            f"{path} holds q, k and v head by head in one matrix, so that none of them is a span of it: use "
+            "targets=('linears',), which adapts the whole matrix"
+        )
+    if attention.latent:
+        raise ModelError(
+            f"{path} makes q, k and v by low-rank products: use targets=('linears',), which adapts them all"
+        )
+
+
+def outputs_of(module: nn.Module) -> int:
+    """Number of outputs of a linear layer, be its weight (out, in) or (in, out), or of a convolution."""
+    if has_linear_view(module):
+        return len(linear_view(module).weight)
+    assert isinstance(module.weight, Tensor)
+    return len(module.weight)
+
+
 def _all_outputs(site: Site) -> Span:
-    return 0, site.get().weight.shape[0]
+    return 0, outputs_of(site.get())
 
 
-def _fused_spans(attention: Attention, names: Sequence[str]) -> list[Span]:
+def _gate_up_spans(mlp: MLP, names: Sequence[str]) -> list[Span]:
+    """Rows of the gate come first."""
+    halves = {"gate": (0, mlp.hidden), "up": (mlp.hidden, 2 * mlp.hidden)}
+    return [span for name, span in halves.items() if name in names]
+
+
+def _qkv_spans(attention: Attention, names: Sequence[str]) -> list[Span]:
     """Where the wanted ones of q, k and v lie among the outputs of one matrix that has them in this order."""
     heads = {"q": attention.num_heads, "k": attention.num_kv_heads, "v": attention.num_kv_heads}
     spans: list[Span] = []

@@ -75,13 +75,6 @@ class Reparametrised(AdapterLayer):
 
     linear = True
 
-    @property
-    def weight(self) -> Tensor:
-        """The frozen weight, which some models look at for its dtype."""
-        weight = self.base_layer.weight
-        assert isinstance(weight, Tensor)
-        return weight
-
     def changed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The values that this layer changes, from those of all parameters so far."""
         raise NotImplementedError(f"{type(self).__name__} must implement changed")

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ...anatomy import Anatomy, Site, is_linear
+from ...anatomy import Anatomy, Site, has_linear_view, linear_view
 from ...errors import check_choice
 from ..config import AdapterConfig
 from ..initialisation import adapter_dtype
@@ -42,13 +42,14 @@ class SSFConfig(AdapterConfig):
         for site in backbone_sites(anatomy, self):
             module = site.get()
             norm = is_norm(module)
-            if norm or is_linear(module) or isinstance(module, nn.Conv2d):
+            if norm or has_linear_view(module) or isinstance(module, nn.Conv2d):
                 check_untuned(anatomy.model, site)
                 yield site, self._wrap(module, norm, generator)
 
     def _wrap(self, module: Any, norm: bool, generator: torch.Generator) -> AdapterLayer:
         like: Tensor = module.weight
-        noise = torch.zeros(2, like.shape[0])
+        outputs = len(linear_view(module).weight) if has_linear_view(module) else len(like)
+        noise = torch.zeros(2, outputs)
         if self.init == "normal":
             noise.normal_(0, 0.02, generator=generator)
         noise = noise.to(like.device, adapter_dtype(like))
@@ -72,13 +73,6 @@ class SSFLayer(AdapterLayer):
         self.shift = shift
         self.trailing = (1, 1) if isinstance(base_layer, nn.Conv2d) else ()
 
-    @property
-    def weight(self) -> Tensor:
-        """The frozen weight, which some models look at for its dtype."""
-        weight = self.base_layer.weight
-        assert isinstance(weight, Tensor)
-        return weight
-
     def adapted(self, x: Tensor) -> Tensor:
         """The scaled and shifted output of `base_layer`."""
         y = self.base_layer(x)
@@ -89,7 +83,7 @@ class SSFLayer(AdapterLayer):
     @torch.no_grad()
     def merge_into(self, base_layer: nn.Module) -> None:
         """Scale the weight and bias of `base_layer`, which gets a bias if it has none."""
-        weight = base_layer.weight
+        weight = linear_view(base_layer).weight if has_linear_view(base_layer) else base_layer.weight
         bias = base_layer.bias
         assert isinstance(weight, Tensor)
         per_output = (-1,) + (1,) * (weight.ndim - 1)

@@ -1,0 +1,151 @@
+"""Text mixtures of transformers, one row for each class: seen as they compute, or refused with a reason."""
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
+from sparsebench.models.anatomy import MLP, Experts, describe
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.attention.config import AttnMoEConfig
+from sparsebench.models.moe.attention.convert_attention import convert_attention
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.restoration import to_dense
+
+from .text_families import MIXTURES, build, close, outputs, rows, state
+
+ROWS = rows(MIXTURES)
+IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
+FIRSTS = tuple((name, family.names()[1]) for name, family in MIXTURES.items())
+"""The class with a language head of each family: what does not depend on the head is checked there."""
+
+
+def ffns(model: nn.Module) -> list[MLP]:
+    return [block.mlp for block in describe(model).blocks if block.mlp is not None]
+
+
+def routed(model: nn.Module) -> list[Experts]:
+    return [mlp.experts for mlp in ffns(model) if mlp.experts is not None]
+
+
+@pytest.mark.parametrize(("family", "cls"), ROWS, ids=IDS)
+def test_counts(family: str, cls: str) -> None:
+    """Two of six experts work on a token."""
+    model = build(family, cls)
+    counts = count_parameters(model)
+    assert counts.total == sum(parameter.numel() for parameter in model.parameters())
+    idle = 0
+    for module in model.modules():
+        if type(module).__name__.endswith("Experts"):
+            idle += sum(parameter.numel() for parameter in module.parameters()) * 4 // 6
+    assert 0 < idle == counts.total - counts.active
+
+
+@pytest.mark.parametrize(("family", "cls"), ROWS, ids=IDS)
+def test_adapters_are_exact_at_the_start_and_mergeable(family: str, cls: str) -> None:
+    model = build(family, cls)
+    before = outputs(model)
+    lora = LoRAConfig(r=2, targets=("linears",), train_head=False)
+    for config in (lora, BottleneckConfig(r=3, placement="houlsby", train_head=False)):
+        adapters = attach(model, config)
+        close(outputs(model), before)
+        generator = torch.Generator().manual_seed(2)
+        for parameter in adapters.parameters():
+            parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.1
+        adapted = outputs(model)
+        assert (adapted - before).abs().max() > 1e-6
+        if config is lora:
+            adapters.merge()
+            close(outputs(model), adapted)
+            adapters.unmerge()
+        adapters.remove()
+        close(outputs(model), before)
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_every_linear_layer_of_a_block_is_in_its_view(family: str, cls: str) -> None:
+    """But the gate of Qwen2's shared FFN, which chooses as a router does."""
+    model = build(family, cls)
+    for block in describe(model).blocks:
+        found = {id(site.get()) for site in block.linears}
+        named = block.site.get().named_modules()
+        there = {id(module) for name, module in named if isinstance(module, nn.Linear) and "expert_gate" not in name}
+        assert found == there
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_experts_in_another_order_give_the_same(family: str, cls: str) -> None:
+    """What is moved with an expert is all that belongs to it: its weights and all its rows in the router."""
+    model = build(family, cls)
+    before = outputs(model)
+    for experts in routed(model):
+        if experts.groups > 1:
+            experts.keep([2, 0, 1, 4, 5, 3])
+        else:
+            experts.keep([5, 2, 0, 1, 4, 3])
+    # Routers of transformers work in float32, whatever the model does.
+    torch.testing.assert_close(outputs(model), before, atol=1e-4, rtol=1e-4)
+    changed = any(not torch.equal(value, state(family, cls)[name]) for name, value in model.state_dict().items())
+    assert changed
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_weights_that_are_written_are_read_and_used(family: str, cls: str) -> None:
+    model = build(family, cls)
+    before = outputs(model)
+    experts = routed(model)[0]
+    old = [value.clone() for value in experts.weights(1) if value is not None]
+    for expert in range(experts.num_experts):
+        other = experts.weights((expert + 1) % experts.num_experts)
+        experts.set_weights(expert, type(other)(*(None if value is None else value + 1 for value in other)))
+    new = [value for value in experts.weights(0) if value is not None]
+    assert all(torch.equal(value, was + 1) for value, was in zip(new, old, strict=True))
+    assert (outputs(model) - before).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_dense_blocks_convert_and_mixtures_are_refused(family: str, cls: str) -> None:
+    model = build(family, cls)
+    before = outputs(model)
+    dense = tuple(block.index for block in describe(model).blocks if block.mlp is not None and block.mlp.kind != "moe")
+    exact = {"num_experts": 4, "top_k": 4, "score": "none", "scale": "exact"}
+    with pytest.raises(ModelError, match="is a mixture of experts already"):
+        convert(model, MoEConfig(**exact))
+    if dense:
+        convert(model, MoEConfig(**exact, layers=dense))
+        close(outputs(model), before)
+        to_dense(model)
+    assert all(torch.equal(value, state(family, cls)[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_attention_experts_are_exact_or_refused(family: str, cls: str) -> None:
+    model = build(family, cls)
+    before = outputs(model)
+    config = AttnMoEConfig(num_experts=2, top_k=2, router_init="zeros", scale=2.0)
+    reason = MIXTURES[family].attention
+    if reason:
+        with pytest.raises(ModelError, match=reason):
+            convert_attention(model, config)
+        return
+    convert_attention(model, config)
+    close(outputs(model), before)
+
+
+def test_low_rank_products_have_no_span_for_each_of_q_k_v() -> None:
+    with pytest.raises(ModelError, match="makes q, k and v by low-rank products"):
+        attach(build("DeepseekV3", "DeepseekV3ForCausalLM"), LoRAConfig(r=2))
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_a_block_without_its_two_parts_is_as_good_as_none(family: str, cls: str) -> None:
+    model, without = build(family, cls), build(family, cls)
+    describe(without).remove([1])
+    block = describe(model).blocks[1]
+    block.remove_attention()
+    block.remove_mlp()
+    close(outputs(model), outputs(without))
+    assert not describe(model).blocks[1].linears
+    assert count_parameters(model).total == count_parameters(without).total

@@ -1,0 +1,202 @@
+"""Text families of transformers: tiny configurations, the classes made of each, and what is refused for it."""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 22,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vocab_size": 32,
+}
+DECODER = SIZES | {"num_key_value_heads": 2, "head_dim": 4, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+HALF = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}
+SINGLE_HEADS = SIZES | {"pad_token_id": 0}
+ENCODER = SIZES | {"max_position_embeddings": 40}
+DISTILBERT = {"dim": 16, "hidden_dim": 22, "n_layers": 2, "n_heads": 4, "vocab_size": 32, "dropout": 0.0}
+GPT2_SIZES = {"n_embd": 16, "n_inner": 22, "n_layer": 2, "n_head": 4, "vocab_size": 32, "n_positions": 40}
+GPT2_SIZES |= {"resid_pdrop": 0.0, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+OPT_SIZES = SIZES | {"ffn_dim": 22, "max_position_embeddings": 40, "word_embed_proj_dim": 16, "pad_token_id": 1}
+BODY_AND_HEADS = ("Model", "ForCausalLM", "ForSequenceClassification")
+T5_SIZES = {"d_model": 16, "d_kv": 4, "d_ff": 22, "num_layers": 2, "num_heads": 4, "vocab_size": 32}
+T5_SIZES |= {"dropout_rate": 0.0, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 2}
+T5_CLASSES = (
+    "Model",
+    "ForConditionalGeneration",
+    "EncoderModel",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+)
+ENCODER_HEADS = ("Model", "ForMaskedLM", "ForSequenceClassification")
+
+
+class Family(NamedTuple):
+    """Configuration class and sizes of a family, and the classes of models that are made of it.
+
+    `prefix`, `attention`: why no prefix, no mixture of attention heads can be made of it, part of the refusal.
+    """
+
+    config: str
+    sizes: dict[str, Any]
+    classes: tuple[str, ...] = BODY_AND_HEADS
+    prefix: str = ""
+    attention: str = ""
+
+    def names(self) -> list[str]:
+        """The classes by full name."""
+        stem = self.config.removesuffix("Config").removesuffix("Text")
+        return [stem + cls for cls in self.classes]
+
+
+OTHER_ATTENTION = "attention experts need the causal attention"
+NO_CACHE = "a prefix needs the attention of"
+FAMILIES = {
+    "Gemma": Family("GemmaConfig", DECODER),
+    "Gemma2": Family("Gemma2Config", DECODER, attention=OTHER_ATTENTION),
+    "Gemma3": Family(
+        "Gemma3TextConfig",
+        DECODER,
+        ("TextModel", "ForCausalLM", "TextForSequenceClassification"),
+        attention=OTHER_ATTENTION,
+    ),
+    "Olmo": Family("OlmoConfig", DECODER | {"clip_qkv": 0.5}, attention=OTHER_ATTENTION),
+    "Olmo2": Family("Olmo2Config", DECODER, attention=OTHER_ATTENTION),
+    "Olmo3": Family("Olmo3Config", DECODER, attention=OTHER_ATTENTION),
+    "SmolLM3": Family("SmolLM3Config", DECODER | {"no_rope_layer_interval": 2}, attention=OTHER_ATTENTION),
+    "StableLm": Family("StableLmConfig", DECODER | {"use_parallel_residual": True} | HALF, attention=OTHER_ATTENTION),
+    "Granite": Family(
+        "GraniteConfig",
+        DECODER | {"attention_multiplier": 0.3, "residual_multiplier": 0.7, "embedding_multiplier": 2.0},
+        ("Model", "ForCausalLM"),
+    ),
+    "Phi3": Family("Phi3Config", DECODER, attention=OTHER_ATTENTION),
+    "Glm4": Family("Glm4Config", DECODER | HALF | {"attention_bias": True}, attention=OTHER_ATTENTION),
+    "GPT2": Family(
+        "GPT2Config", GPT2_SIZES, ("Model", "LMHeadModel", "ForSequenceClassification"), attention=OTHER_ATTENTION
+    ),
+    "OPT": Family("OPTConfig", OPT_SIZES, attention=OTHER_ATTENTION),
+    "OPT, norms after": Family("OPTConfig", OPT_SIZES | {"do_layer_norm_before": False}, attention=OTHER_ATTENTION),
+    "GPTNeoX": Family("GPTNeoXConfig", SINGLE_HEADS, attention=OTHER_ATTENTION),
+    "XLMRoberta": Family("XLMRobertaConfig", ENCODER, ENCODER_HEADS, attention=OTHER_ATTENTION),
+    "Electra": Family(
+        "ElectraConfig",
+        ENCODER | {"embedding_size": 8},
+        (*ENCODER_HEADS, "ForPreTraining"),
+        attention=OTHER_ATTENTION,
+    ),
+    "MPNet": Family("MPNetConfig", ENCODER, ENCODER_HEADS, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "DistilBert": Family("DistilBertConfig", DISTILBERT, ENCODER_HEADS, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "ModernBert": Family(
+        "ModernBertConfig",
+        ENCODER | {"global_attn_every_n_layers": 2, "local_attention": 4, "pad_token_id": 0},
+        ENCODER_HEADS,
+        prefix=NO_CACHE,
+        attention=OTHER_ATTENTION,
+    ),
+    "T5": Family("T5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "T5 v1.1": Family(
+        "T5Config",
+        T5_SIZES | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        T5_CLASSES,
+        prefix=NO_CACHE,
+        attention=OTHER_ATTENTION,
+    ),
+    "MT5": Family("MT5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "UMT5": Family("UMT5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+}
+
+
+MOE = DECODER | {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 10}
+LOCAL = DECODER | {"num_local_experts": 6, "num_experts_per_tok": 2, "intermediate_size": 10}
+DENSE_FIRST = {"n_routed_experts": 6, "n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "n_shared_experts": 2}
+LATENT = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 6,
+    "kv_lora_rank": 5,
+    "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 3,
+    "v_head_dim": 5,
+}
+GRANITE = LOCAL | {"residual_multiplier": 0.7, "embedding_multiplier": 2.0}
+"""Their attention computes as Llama's, with other constants."""
+MIXTURES = {
+    "Mixtral": Family("MixtralConfig", LOCAL),
+    "Olmoe": Family(
+        "OlmoeConfig", MOE | {"intermediate_size": 10}, BODY_AND_HEADS[:2], attention="q_norm spans all heads"
+    ),
+    "Qwen2Moe": Family("Qwen2MoeConfig", MOE | {"shared_expert_intermediate_size": 14, "decoder_sparse_step": 1}),
+    "Qwen3Moe": Family("Qwen3MoeConfig", MOE),
+    "Glm4Moe": Family("Glm4MoeConfig", MOE | DENSE_FIRST | HALF, BODY_AND_HEADS[:2], attention=OTHER_ATTENTION),
+    "Dots1": Family("Dots1Config", MOE | DENSE_FIRST, BODY_AND_HEADS[:2]),
+    "DeepseekV2": Family(
+        "DeepseekV2Config",
+        MOE | DENSE_FIRST | LATENT | {"q_lora_rank": None, "topk_method": "group_limited_greedy"},
+        prefix=NO_CACHE,
+        attention=OTHER_ATTENTION,
+    ),
+    "DeepseekV3": Family("DeepseekV3Config", MOE | DENSE_FIRST | LATENT, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "GptOss": Family("GptOssConfig", LOCAL, attention=OTHER_ATTENTION),
+    "GraniteMoe": Family("GraniteMoeConfig", GRANITE, BODY_AND_HEADS[:2]),
+    "GraniteMoeShared": Family(
+        "GraniteMoeSharedConfig", GRANITE | {"shared_intermediate_size": 14}, BODY_AND_HEADS[:2]
+    ),
+}
+
+
+def rows(families: dict[str, Family]) -> list[tuple[str, str]]:
+    """Family and class of each row of a table."""
+    found = []
+    for name, family in families.items():
+        found += [(name, cls) for cls in family.names()]
+    return found
+
+
+@cache
+def state(family: str, cls: str) -> dict[str, Tensor]:
+    """Weights, norms and biases included, that are large enough for every one of them to matter."""
+    model = empty(family, cls)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.3
+    return model.state_dict()
+
+
+def empty(family: str, cls: str) -> nn.Module:
+    row = (FAMILIES | MIXTURES)[family]
+    config = getattr(transformers, row.config)(**row.sizes)
+    model = getattr(transformers, cls)(config).double().eval()
+    if family in MIXTURES:
+        model.set_experts_implementation("eager")
+    return model
+
+
+def build(family: str, cls: str) -> nn.Module:
+    """A tiny model in float64 and eval mode, the same at each call."""
+    model = empty(family, cls)
+    model.load_state_dict(state(family, cls))
+    return model
+
+
+@torch.no_grad()
+def outputs(model: nn.Module) -> Tensor:
+    """Logits, or the last hidden states of a model without a head, of two rows of 7 tokens."""
+    ids = torch.randint(3, 32, (2, 7), generator=torch.Generator().manual_seed(1))
+    inputs = {"input_ids": ids}
+    if getattr(model.config, "is_encoder_decoder", False):
+        ids[:, -1] = 2
+        if type(model).__name__.endswith(("Model", "ForConditionalGeneration")):
+            inputs["decoder_input_ids"] = ids[:, :5].flip(1)
+    result = model(**inputs)
+    logits = getattr(result, "logits", None)
+    if logits is None:
+        return result.last_hidden_state
+    return logits
+
+
+def close(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-10)
