@@ -11,16 +11,18 @@ from .experts.interface import register_experts
 from .layer import MoEFFN
 from .presets import PRESETS, preset
 from .restoration import to_dense
-from .routing.statistics import RouterStats, active_params, aux_loss, router_stats, watch
+from .routing.probe import LayerRouting, RoutingProbe, routing_probe
+from .routing.statistics import active_params, aux_loss
 from .stock_export import export
 
 __all__ = [
     "PRESETS",
     "AttnMoEConfig",
     "Calibration",
+    "LayerRouting",
     "MoEConfig",
     "MoEFFN",
-    "RouterStats",
+    "RoutingProbe",
     "active_params",
     "aux_loss",
     "calibrate",
@@ -29,10 +31,9 @@ __all__ = [
     "from_pretrained",
     "preset",
     "register_experts",
-    "router_stats",
+    "routing_probe",
     "save_pretrained",
     "to_dense",
-    "watch",
 ]
 
 register_part("moe", MoELayers())

@@ -25,6 +25,7 @@ from .output_alignment import fit
 from .preconditions import FFN, calibration_for, feed_forwards, to_convert
 from .restoration import restore
 from .router_init import make_router
+from .routing.padding import hand_over_masks
 from .routing.router import Router
 from .splits import Partition, SplitInput, partition
 from .verification import Expected, check_mixture, check_untied, check_view
@@ -60,6 +61,7 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
         while plans:
             # One at a time, and dropped when done, so that only one layer is held twice.
             undo.callback(_swap(model, plans.popleft(), config))
+        hand_over_masks(model)
         declare(model, "moe")
         undo.pop_all()
     return model

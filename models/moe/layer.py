@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..anatomy import MLP, Experts, ExpertWeights, Site
+from ..errors import ModelError
 from .config import MoEConfig
 from .experts import ExpertBank
 from .routing.balance import balance_loss, within_capacity
-from .routing.counts import RoutingCounts
+from .routing.recomputation import recomputing, refuse_reentrant
 from .routing.router import Router, Routing
 
 
@@ -35,8 +36,9 @@ class MoEFFN(nn.Module):
     shared first, then expert by expert, so that the dense layer of `hidden` neurons can be put together again.
     `template` is the dense FFN (the modules of `MLP.parts`) without memory for its weights.
 
-    `aux` is the balance loss of the last forward pass in training mode, None before it; `counts` collects statistics
-    while `counting` (see `statistics.watch`).
+    `aux` is the balance loss of the last forward pass in training mode, None before it. `token_mask` says, for the next
+    call in training, which tokens are real (bool, as many as tokens; None: all): padding is in no balance loss, and
+    gets no place within the capacity. The block sets it from the mask that it is called with (`routing/padding.py`).
     """
 
     neurons: Tensor
@@ -64,8 +66,8 @@ class MoEFFN(nn.Module):
         self.hidden = hidden
         self.template = template  # a tuple, so that torch does not register the modules in it
         self.aux: Tensor | None = None
-        self.counts: RoutingCounts | None = None
-        self.counting = False
+        self.token_mask: Tensor | None = None
+        self._was_masked = False
 
     @property
     def scale(self) -> float:
@@ -90,18 +92,44 @@ class MoEFFN(nn.Module):
 
     def routed(self, x_TD: Tensor) -> Tensor:
         """s * sum of g_e E_e(x), (T, D)."""
-        routing = self.router(x_TD, choice_only=not (self.training or self.counting))
-        if self.counting and self.counts is not None:
-            self.counts.add(routing)
+        routing = self.router(x_TD, choice_only=not self.training)
         if self.training:
             routing = self._balanced(routing)
         return self.experts(x_TD, routing.index, routing.weight)
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether anything in training depends on which tokens are real."""
+        return self.config.balance != "none" or self.config.capacity is not None
+
     def _balanced(self, routing: Routing) -> Routing:
-        self.aux = balance_loss(self.config, routing)
+        real_T = self._real(len(routing.index))
+        if self.config.balance != "none":
+            refuse_reentrant()
+        self.aux = balance_loss(self.config, routing if real_T is None else routing.of(real_T))
         if self.config.capacity is None:
             return routing
-        return within_capacity(routing, self.config.capacity)
+        return within_capacity(routing, self.config.capacity, real_T)
+
+    def _real(self, tokens: int) -> Tensor | None:
+        """Which tokens of this call are real (T,), None: all. The mask serves one call: the next may have another."""
+        mask = self.token_mask
+        self.token_mask = None
+        if mask is None:
+            if self._was_masked and recomputing():
+                raise ModelError(
+                    "a mixture is recomputed without the mask that its block had: checkpoint whole blocks, and after "
+                    "a change of the attention call sparsebench.models.moe.routing.padding.hand_over_masks(model)"
+                )
+            self._was_masked = False
+            return None
+        if mask.numel() != tokens:
+            raise ModelError(
+                f"a token mask of shape {tuple(mask.shape)} does not fit the {tokens} tokens of a mixture: its block "
+                "has to give it all tokens at once (chunk_size_feed_forward=0)"
+            )
+        self._was_masked = True
+        return mask.flatten().to(self.experts.down.device)
 
     def active_parameters(self) -> int:
         """Parameters that work on one token; of unequal experts, the expected number when all are equally likely."""
@@ -135,8 +163,8 @@ class MoEFFN(nn.Module):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the last loss, whose graph can be neither copied nor pickled."""
-        return {**self.__dict__, "aux": None}
+        """Without the last loss, whose graph can be neither copied nor pickled, and without a mask."""
+        return {**self.__dict__, "aux": None, "token_mask": None, "_was_masked": False}
 
 
 def _numel(module: nn.Module) -> int:

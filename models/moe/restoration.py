@@ -13,6 +13,7 @@ from ..errors import ModelError
 from ..hub.declaration import withdraw
 from .dense_ffn import gate_and_up
 from .layer import MoEFFN
+from .routing.padding import hand_over_masks
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -41,6 +42,7 @@ def to_dense(model: Model) -> Model:
         from .attention.convert_attention import attention_to_dense  # needs transformers, which this file does not
 
         attention_to_dense(model)
+    hand_over_masks(model)
     withdraw(model, "moe")
     return model
 

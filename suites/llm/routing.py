@@ -6,7 +6,7 @@ from typing import TypeVar
 from torch import nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.moe.routing.statistics import Routed, router_stats, watch
+from sparsebench.models.moe.routing.probe import has_mixture, routing_probe
 
 Result = TypeVar("Result")
 
@@ -14,17 +14,19 @@ Result = TypeVar("Result")
 def watched(model: nn.Module, work: Callable[[], Result]) -> tuple[Result, dict[int, tuple[float, ...]]]:
     """What `work` returns, and by block the share of its tokens' choices that each expert got; {} without a router.
 
-    Where both FFN and attention are routed, the shares are those of the FFN.
+    Stock mixtures and converted ones are seen alike. Where both FFN and attention are routed, the shares are those of
+    the FFN.
     """
-    if not any(isinstance(module, Routed) for module in model.modules()):
+    if not has_mixture(model):
         return work(), {}
-    with watch(model):
+    with routing_probe(model) as probe:
         result = work()
-    loads = {layer.layer: tuple(layer.load.tolist()) for layer in router_stats(model)}
-    of_ffn, of_attention = {}, {}
+    seen = probe.layers
+    of_ffn: dict[int, tuple[float, ...]] = {}
+    of_attention: dict[int, tuple[float, ...]] = {}
     for block in describe(model).blocks:
-        if block.mlp is not None and block.mlp.site.path in loads:
-            of_ffn[block.index] = loads[block.mlp.site.path]
-        if block.attention is not None and block.attention.site.path in loads:
-            of_attention[block.index] = loads[block.attention.site.path]
+        if block.mlp is not None and block.mlp.site.path in seen:
+            of_ffn[block.index] = tuple(seen[block.mlp.site.path].load.tolist())
+        if block.attention is not None and block.attention.site.path in seen:
+            of_attention[block.index] = tuple(seen[block.attention.site.path].load.tolist())
     return result, of_ffn or of_attention

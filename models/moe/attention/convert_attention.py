@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...anatomy import Attention, Block, describe, is_linear
 from ...errors import ModelError
 from ...hub.declaration import declare, withdraw
+from ..routing.padding import hand_over_masks
 from ..routing.router import LinearRouter
 from .config import AttnMoEConfig
 from .heads import Heads
@@ -74,6 +75,7 @@ def mix_heads(
     made = [_moe_layer(attention, config, generator) for attention in chosen]
     for attention, layer in zip(chosen, made, strict=True):
         attention.site.replace(layer)
+    hand_over_masks(model)
 
 
 def attention_to_dense(model: Model) -> Model:
@@ -84,6 +86,7 @@ def attention_to_dense(model: Model) -> Model:
     for block in describe(model).blocks:
         if block.attention is not None and isinstance(block.attention.site.get(), AttentionMoE):
             block.attention.site.replace(_dense_layer(block.attention.site.get(), block.attention))
+    hand_over_masks(model)
     withdraw(model, "moe")
     return model
 

@@ -13,7 +13,7 @@ from transformers.cache_utils import Cache
 from ...anatomy import Attention, Site
 from ...errors import ModelError
 from ..routing.balance import balance_loss
-from ..routing.counts import RoutingCounts
+from ..routing.recomputation import refuse_reentrant
 from ..routing.router import LinearRouter, Routing
 from .cache import layer_of
 from .config import AttnMoEConfig
@@ -31,7 +31,8 @@ class AttentionMoE(nn.Module):
     Called as the attention layers of decoders of transformers are. `qkv` (N, (R + 2 C) H, D) holds the rows of each
     expert's queries, then keys, then values; `out` (N, D, R H). `dense_class` and `dense_config` are those of the
     attention this was made from, whose norms of queries and keys serve all experts; `layer_idx` is the index under
-    which its keys and values lie in a cache. `aux`, `counts` and `counting` are as in `MoEFFN`; padding does not count.
+    which its keys and values lie in a cache. `aux` is as in `MoEFFN`; padding does not count: the
+    layer sees the mask itself.
     """
 
     def __init__(
@@ -62,8 +63,6 @@ class AttentionMoE(nn.Module):
         self.dense_config = original.config
         self.layer_idx = original.layer_idx
         self.aux: Tensor | None = None
-        self.counts: RoutingCounts | None = None
-        self.counting = False
 
     def forward(
         self,
@@ -150,12 +149,10 @@ class AttentionMoE(nn.Module):
 
     def _route(self, x_TD: Tensor, layout: Layout) -> Routing:
         routing = self.router(x_TD)
-        if self.training or self.counting:
-            real = routing.of(layout.present())
-            if self.counting and self.counts is not None:
-                self.counts.add(real)
-            if self.training:
-                self.aux = balance_loss(self.config, real)
+        if self.training:
+            if self.config.balance != "none":
+                refuse_reentrant()
+            self.aux = balance_loss(self.config, routing.of(layout.present()))
         return routing
 
     def _mix(

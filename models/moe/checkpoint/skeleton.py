@@ -15,6 +15,7 @@ from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
 from ..dense_ffn import DenseFFN
 from ..layer import Alignment, MoEFFN
+from ..routing.padding import hand_over_masks
 from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
 from .model_classes import base_model, base_recipe
 
@@ -72,6 +73,7 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
         if str(block.index) in recipe["blocks"]:
             assert block.mlp is not None
             block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)], generator))
+    hand_over_masks(model)
 
 
 def _layer_recipe(layer: MoEFFN) -> Recipe:

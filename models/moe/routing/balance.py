@@ -91,18 +91,25 @@ def faithful_switch_loss(routing: Routing) -> Tensor:
     return experts * (fraction_N * probability_TK.mean(-1).mean()).sum()
 
 
-def within_capacity(routing: Routing, capacity: float) -> Routing:
+def within_capacity(routing: Routing, capacity: float, real_T: Tensor | None = None) -> Routing:
     """Drop what exceeds ceil(capacity * T * K / N) tokens per expert: index N and weight 0.
 
-    First choices come before second ones, earlier tokens before later ones.
+    First choices come before second ones, earlier tokens before later ones. Only the tokens of `real_T` (bool) count
+    and queue; the others, padding, are dropped.
     """
     tokens, k = routing.index.shape
     experts = routing.logits.shape[1]
-    limit = math.ceil(capacity * tokens * k / experts)
+    chosen_TK = routing.index
+    real = tokens
+    if real_T is not None:
+        chosen_TK = chosen_TK.masked_fill(~real_T.unsqueeze(-1), experts)
+        real = int(real_T.sum())
+    limit = math.ceil(capacity * real * k / experts)
     # Transposed, the choices stand in the order in which they are served: all first choices, then all second ones.
-    choice_S = routing.index.T.flatten()
+    choice_S = chosen_TK.T.flatten()
     place_S = places_in_queues(choice_S, experts)
-    dropped_TK = (place_S >= limit).view(k, tokens).T
+    dropped_S = (place_S >= limit) | (choice_S == experts)
+    dropped_TK = dropped_S.view(k, tokens).T
     index_TK = routing.index.masked_fill(dropped_TK, experts)
     weight_TK = routing.weight.masked_fill(dropped_TK, 0)
     return routing._replace(index=index_TK, weight=weight_TK)

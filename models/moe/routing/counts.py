@@ -10,30 +10,40 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .router import Routing
 
-# Shapes: N routed experts.
+# Shapes: T tokens, N routed experts, K chosen experts.
 
 
 class RoutingCounts:
     """`tokens`; `picks` (N,) tokens that chose an expert; `weight` (N,) and `entropy` () sums over tokens.
 
-    Entropy is that of the softmax of a token's logits, in nats. Sums are in float64 on the CPU, 0 before any token.
+    `choices`: K for each token, those that went to no expert (beyond capacity) included. Entropy is that of the softmax
+    of a token's logits, in nats; None when there was a token without logits. Sums are in float64 on the CPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, experts: int) -> None:
         self.tokens = 0
-        zero = torch.zeros((), dtype=torch.float64)
-        self.picks = zero
-        self.weight = zero
-        self.entropy = zero
+        self.choices = 0
+        self.picks = torch.zeros(experts, dtype=torch.float64)
+        self.weight = torch.zeros(experts, dtype=torch.float64)
+        self.entropy: Tensor | None = torch.zeros((), dtype=torch.float64)
 
     @torch.no_grad()
-    def add(self, routing: Routing) -> None:
-        """Add the tokens of one forward pass."""
-        self.tokens += len(routing.logits)
-        # A scalar in float64 plus a vector in float32 is a vector in float32, in which large counts stand still.
-        self.picks = self.picks + counts(routing).cpu().double()
-        self.weight = self.weight + importance(routing).cpu().double()
-        self.entropy = self.entropy + entropy(routing.logits.softmax(-1)).sum().cpu().double()
+    def add(self, index_TK: Tensor, weight_TK: Tensor, logits_TN: Tensor | None) -> None:
+        """Add tokens. An index beyond the experts stands for none."""
+        experts = len(self.picks)
+        self.tokens += len(index_TK)
+        self.choices += index_TK.numel()
+        index_S = index_TK.flatten().cpu()
+        weight_S = weight_TK.flatten().cpu().double()
+        taken_S = index_S < experts
+        index_S = index_S[taken_S]
+        self.picks += torch.bincount(index_S, minlength=experts)
+        self.weight.index_add_(0, index_S, weight_S[taken_S])
+        if logits_TN is None or self.entropy is None:
+            self.entropy = None
+        else:
+            logits_TN = logits_TN.to(torch.promote_types(logits_TN.dtype, torch.float32))
+            self.entropy = self.entropy + entropy(logits_TN.softmax(-1)).sum().cpu().double()
 
 
 def counts(routing: Routing) -> Tensor:

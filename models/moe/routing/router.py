@@ -64,6 +64,11 @@ class Router(nn.Module):
         self.scale = config.scale_value
         self.noise = nn.Parameter(torch.zeros_like(like_ND)) if config.noise == "shazeer" else None
 
+    @property
+    @abstractmethod
+    def num_routed(self) -> int:
+        """N."""
+
     @abstractmethod
     def logits(self, x_TD: Tensor) -> Tensor:
         """Router logits (T, N) of tokens in float32 or better."""
@@ -125,6 +130,11 @@ class LinearRouter(Router):
         super().__init__(config, weight_ND)
         self.weight = nn.Parameter(weight_ND)
 
+    @property
+    def num_routed(self) -> int:
+        """N."""
+        return len(self.weight)
+
     def logits(self, x_TD: Tensor) -> Tensor:
         """W x."""
         return _linear(x_TD, self.weight)
@@ -151,6 +161,11 @@ class MLPRouter(Router):
         super().__init__(config, hidden_ND)
         self.hidden = nn.Parameter(hidden_ND)
         self.output = nn.Parameter(output_NN)
+
+    @property
+    def num_routed(self) -> int:
+        """N."""
+        return len(self.output)
 
     def logits(self, x_TD: Tensor) -> Tensor:
         """V tanh(W x)."""
@@ -179,6 +194,11 @@ class GLURouter(Router):
         self.gate_bias = _parameter(gate_bias)
         self.up_bias = _parameter(up_bias)
         self.activation = activation
+
+    @property
+    def num_routed(self) -> int:
+        """N."""
+        return len(self.up)
 
     def logits(self, x_TD: Tensor) -> Tensor:
         """|act(W_gate x) * (W_up x)|, or |act(W_up x)|."""

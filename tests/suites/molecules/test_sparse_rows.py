@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.routing.statistics import router_stats, watch
+from sparsebench.models.moe.routing.probe import routing_probe
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup
@@ -141,9 +141,9 @@ def test_adapters_in_the_last_block_run_from_there_on(make_context: MakeContext)
 def test_routers_see_no_padding_in_calibration_and_all_experts_work(make_context: MakeContext) -> None:
     ready = setup(make_context())
     model = CMoE(num_experts=4, num_shared=1).prepare(ready.model, ready.context)
-    with watch(model):
+    with routing_probe(model) as probe:
         outputs(ready, model)
-    loads = [stats.load for stats in router_stats(model)]
+    loads = [stats.load for stats in probe.layers.values()]
     assert len(loads) == 2 and all(len(load) == 3 for load in loads)
 
 

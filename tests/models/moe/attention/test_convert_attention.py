@@ -21,7 +21,8 @@ from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
 from sparsebench.models.moe.routing.balance import balance_loss
-from sparsebench.models.moe.routing.statistics import aux_loss, router_stats, watch
+from sparsebench.models.moe.routing.probe import routing_probe
+from sparsebench.models.moe.routing.statistics import aux_loss
 
 Build = Callable[[str], nn.Module]
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe", "qwen3_moe")
@@ -158,9 +159,9 @@ def test_balance_loss_and_statistics_leave_padding_out(build: Build) -> None:
     routings = []
     for layer in layers(model):
         layer.router.register_forward_hook(lambda module, args, routing: routings.append(routing))
-    with watch(model):
+    with routing_probe(model) as probe:
         model.train()(ids, attention_mask=mask)
-    assert [layer.tokens for layer in router_stats(model)] == [11, 11]
+    assert [layer.tokens for layer in probe.layers.values()] == [11, 11]
     real = [type(r)(*(None if t is None else t[mask.flatten().bool()] for t in r)) for r in routings]
     expected = sum(balance_loss(config, routing) for routing in real)
     torch.testing.assert_close(aux_loss(model), expected)

@@ -165,6 +165,17 @@ def test_capacity_equals_a_loop(capacity: float) -> None:
             assert float(limited.weight[t, rank]) == (float(made.weight[t, rank]) if kept else 0)
 
 
+@pytest.mark.parametrize("capacity", [0.3, 1.0])
+def test_padding_gets_no_place_within_the_capacity(capacity: float) -> None:
+    """What is left equals the capacity of the real tokens by themselves, whatever the padding chose."""
+    made = routing(normal(30, 6) + torch.tensor([2.0, 0, 0, 0, 0, 0]), 2)
+    real = torch.rand(30, generator=torch.Generator().manual_seed(1)) < 0.6
+    limited = within_capacity(made, capacity, real)
+    alone = within_capacity(made.of(real), capacity)
+    assert torch.equal(limited.index[real], alone.index) and torch.equal(limited.weight[real], alone.weight)
+    assert (limited.index[~real] == 6).all() and not limited.weight[~real].any()
+
+
 def test_places_in_queues_count_earlier_entries_of_the_same_expert() -> None:
     choice_S = torch.tensor([2, 0, 2, 2, 1, 0])
     assert places_in_queues(choice_S, 4).tolist() == [0, 0, 1, 2, 0, 1]

@@ -1,12 +1,10 @@
-import math
 from collections.abc import Callable
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.counting import count_parameters
-from sparsebench.models.moe import MoEConfig, MoEFFN, active_params, aux_loss, convert, router_stats, watch
+from sparsebench.models.moe import MoEConfig, MoEFFN, active_params, aux_loss, convert
 from sparsebench.models.moe.routing.balance import balance_loss
 
 Build = Callable[[str], nn.Module]
@@ -63,52 +61,6 @@ def test_aux_loss_without_gradients_or_training(build: Build, example: Callable)
     model.eval()(example(model, 1))
     assert torch.equal(aux_loss(model), loss)
     assert float(aux_loss(build("llama"))) == 0
-
-
-@torch.no_grad()
-def test_router_stats_equal_a_loop(build: Build, example: Callable) -> None:
-    model = convert(build("llama").double(), MoEConfig(top_k=2, num_shared=1))
-    inputs = [recorded(model, example(model, seed)) for seed in (0, 1)]
-    with watch(model):
-        model(example(model, 0))
-        model(example(model, 1))
-    model(example(model, 2))  # not watched
-    for place, (layer, stats) in enumerate(zip(layers(model), router_stats(model), strict=True)):
-        picks, weights, entropies = torch.zeros(7).double(), torch.zeros(7).double(), []
-        for x_D in torch.cat([x[place] for x in inputs]):
-            probability = (layer.router.weight @ x_D).softmax(0)
-            best = probability.topk(2)
-            picks[best.indices] += 1
-            weights[best.indices] += best.values / best.values.sum()
-            entropies.append(float(-(probability * probability.log()).sum()))
-        assert stats.layer == f"model.layers.{place}.mlp" and stats.tokens == 28
-        torch.testing.assert_close(stats.load, picks / 56)
-        torch.testing.assert_close(stats.importance, weights / 28)
-        assert stats.token_entropy == pytest.approx(sum(entropies) / 28)
-        share = stats.load[stats.load > 0]
-        assert stats.load_entropy == pytest.approx(float(-(share * share.log()).sum()))
-        assert 0 < stats.load_entropy <= math.log(7)
-
-
-def test_watching_again_starts_from_zero(build: Build, example: Callable) -> None:
-    model = convert(build("llama"), MoEConfig())
-    for _ in range(2):
-        with watch(model):
-            model(example(model))
-        assert router_stats(model)[0].tokens == 14
-
-
-def test_stats_need_a_watched_converted_model(build: Build, example: Callable) -> None:
-    with pytest.raises(ValueError, match="no layer made by"):
-        router_stats(build("llama"))
-    model = convert(build("llama"), MoEConfig())
-    model(example(model))
-    with pytest.raises(ValueError, match="with watch"):
-        router_stats(model)
-    with watch(model):
-        pass
-    with pytest.raises(ValueError, match="with watch"):
-        router_stats(model)
 
 
 def test_active_parameters(build: Build) -> None:

@@ -1,0 +1,215 @@
+"""Routing seen from outside: one probe for stock mixtures of transformers, converted ones and attention experts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...anatomy import Block, Experts, UnknownAnatomy, describe
+from ...calibration.token_mask import MaskReader
+from ...errors import ModelError
+from .counts import RoutingCounts, entropy
+from .recomputation import recomputing
+from .router import Routing
+from .statistics import Routed
+
+# Shapes: B rows of a batch, L tokens of a row, T = B * L, N routed experts, K chosen experts.
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRouting:
+    """How one layer routed the real tokens that passed while the probe was open.
+
+    `load` (N,): share of the choices that went to each expert; `importance` (N,): share of the weight; both sum to 1.
+    `dead`: experts that no token chose. `dropped`: share of the choices that went to no expert, beyond capacity.
+    `entropy`: that of `load`, log N when it is even. `token_entropy`: mean entropy of the softmax of a token's router
+    logits, 0 when the router is certain; None for a router that gives none. In nats.
+    """
+
+    layer: str
+    tokens: int
+    load: Tensor
+    importance: Tensor
+    dead: tuple[int, ...]
+    dropped: float
+    entropy: float
+    token_entropy: float | None
+
+
+class RoutingProbe:
+    """What `routing_probe` gives: the routing seen so far, also after the probe is closed."""
+
+    def __init__(self, observers: Mapping[str, _Observer]) -> None:
+        self._observers = observers
+
+    @property
+    def layers(self) -> dict[str, LayerRouting]:
+        """Each mixture by its dotted name in the model; those that no token has passed are excluded.
+
+        Raises `ModelError` when no token has passed any.
+        """
+        seen = {}
+        for path, observer in self._observers.items():
+            if observer.counts.tokens:
+                seen[path] = _summary(path, observer.counts)
+        if not seen:
+            raise ModelError("no router has seen a token: run the model inside `with routing_probe(model) as probe:`")
+        return seen
+
+
+@contextmanager
+def routing_probe(model: nn.Module, mask: Tensor | None = None) -> Iterator[RoutingProbe]:
+    """Watch where each mixture of experts in `model` sends its tokens, until the context closes.
+
+    Padding does not count: it is known by the attention mask that each block is called with, or by `mask` (B, L), not 0
+    for a real token, for calls of just that shape. Forward passes that recompute activations in a backward pass do not
+    count either. Raises `ModelError` for a model without a mixture, for one whose experts are not called with (x,
+    index, weight), and for a mask that does not fit; `UnknownAnatomy` for a model that no describer knows.
+
+        with routing_probe(model) as probe:
+            model(**batch)
+        probe.layers["model.layers.0.mlp"].load
+    """
+    observers = _observers(model, mask)
+    if not observers:
+        raise ModelError(f"{type(model).__name__} has no mixture of experts to watch")
+    try:
+        yield RoutingProbe(observers)
+    finally:
+        for observer in observers.values():
+            observer.remove()
+
+
+def has_mixture(model: nn.Module) -> bool:
+    """Whether there is anything for a probe to see."""
+    try:
+        blocks = describe(model).blocks
+    except UnknownAnatomy:
+        return False
+    return any(_routed_ffn(block) is not None or _routed_attention(block) is not None for block in blocks)
+
+
+def _routed_ffn(block: Block) -> Experts | None:
+    return None if block.mlp is None else block.mlp.experts
+
+
+def _routed_attention(block: Block) -> Routed | None:
+    module = None if block.attention is None else block.attention.site.get()
+    return module if isinstance(module, Routed) else None
+
+
+def _observers(model: nn.Module, mask: Tensor | None) -> dict[str, _Observer]:
+    found: dict[str, _Observer] = {}
+    for block in describe(model).blocks:
+        module = block.site.get()
+        attention = _routed_attention(block)
+        if attention is not None:
+            assert block.attention is not None
+            path = block.attention.site.path
+            found[path] = observer = _Observer(path, attention.router.num_routed, mask)
+            observer.watch_attention(module, attention.router)
+        experts = _routed_ffn(block)
+        if experts is not None:
+            assert block.mlp is not None
+            path = block.mlp.site.path
+            found[path] = observer = _Observer(path, experts.num_experts, mask)
+            observer.watch_ffn(module, experts)
+    return found
+
+
+class _Observer:
+    """Hooks of one mixture. In each call the block says which tokens are real, then the router gives logits, then the
+    experts get index and weight; attention experts have their index and weight from the router alone."""
+
+    def __init__(self, path: str, experts: int, mask: Tensor | None) -> None:
+        self.path = path
+        self.counts = RoutingCounts(experts)
+        self.given = mask
+        self.real: Tensor | None = None
+        self.logits: Tensor | None = None
+        self.hooks: list[Any] = []
+
+    def watch_ffn(self, block: nn.Module, experts: Experts) -> None:
+        """Look at the experts module of an FFN."""
+        if experts.module is None:
+            raise ModelError(f"the experts of {self.path} are not called with (x, index, weight): nothing to watch")
+        self._watch_block(block)
+        self.hooks += [
+            experts.router.get().register_forward_hook(self._router_gave),
+            experts.module.get().register_forward_pre_hook(self._experts_got, with_kwargs=True),
+        ]
+
+    def watch_attention(self, block: nn.Module, router: nn.Module) -> None:
+        """Look at the router of attention experts."""
+        self._watch_block(block)
+        self.hooks.append(router.register_forward_hook(self._attention_routed))
+
+    def remove(self) -> None:
+        """Take the hooks off the model."""
+        for hook in self.hooks:
+            hook.remove()
+
+    def _watch_block(self, block: nn.Module) -> None:
+        reader = MaskReader.of(block)
+
+        def called(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+            self.real = reader(args, kwargs) if self.given is None else self.given
+
+        self.hooks.append(block.register_forward_pre_hook(called, with_kwargs=True))
+
+    def _router_gave(self, module: nn.Module, args: Any, output: Any) -> None:
+        logits = output.logits if isinstance(output, Routing) else output
+        if isinstance(logits, tuple):  # routers of transformers: logits, weights, indices
+            logits = logits[0]
+        self.logits = None
+        if isinstance(logits, Tensor) and logits.shape[-1] == len(self.counts.picks):
+            self.logits = logits.detach().flatten(0, -2)
+
+    def _experts_got(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        _, index, weight = (*args, *kwargs.values())
+        self._add(index.detach().flatten(0, -2), weight.detach().flatten(0, -2))
+
+    def _attention_routed(self, module: nn.Module, args: Any, routing: Routing) -> None:
+        self.logits = routing.logits
+        self._add(routing.index, routing.weight)
+
+    @torch.no_grad()  # nothing of this belongs into a graph, least of all into one that is recomputed without it
+    def _add(self, index_TK: Tensor, weight_TK: Tensor) -> None:
+        logits_TN, self.logits = self.logits, None
+        real, self.real = self.real, None
+        if recomputing():
+            return
+        if real is None:
+            self.counts.add(index_TK, weight_TK, logits_TN)
+            return
+        if real.numel() != len(index_TK):
+            raise ModelError(
+                f"a token mask of shape {tuple(real.shape)} does not fit the {len(index_TK)} tokens of {self.path}"
+            )
+        real_T = real.flatten().bool().to(index_TK.device)
+        if logits_TN is not None:
+            logits_TN = logits_TN[real_T]
+        self.counts.add(index_TK[real_T], weight_TK[real_T], logits_TN)
+
+
+def _summary(path: str, seen: RoutingCounts) -> LayerRouting:
+    picks = seen.picks.sum()
+    load = seen.picks / picks.clamp_min(1)
+    importance = seen.weight
+    if importance.sum() > 0:
+        importance = importance / importance.sum()
+    return LayerRouting(
+        layer=path,
+        tokens=seen.tokens,
+        load=load,
+        importance=importance,
+        dead=tuple((seen.picks == 0).nonzero().flatten().tolist()),
+        dropped=1 - float(picks) / max(seen.choices, 1),
+        entropy=float(entropy(load)),
+        token_entropy=None if seen.entropy is None else float(seen.entropy) / seen.tokens,
+    )

@@ -1,0 +1,248 @@
+"""Audit M5, M13: one probe for stock and converted mixtures, beside slow counts in float64; padding never counts."""
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import StaticCache
+
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, MoEFFN, convert, routing_probe
+from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture
+
+Build = Callable[[str], Any]
+STOCK = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+LENGTHS = (9, 5)
+
+
+def layers(model: nn.Module) -> list[MoEFFN]:
+    return [module for module in model.modules() if isinstance(module, MoEFFN)]
+
+
+def made(build: Build, name: str) -> Any:
+    """A model in float64: a stock mixture, converted FFNs, or attention experts too."""
+    if name in STOCK:
+        model = build(name).double()
+        model.set_experts_implementation("eager")  # the others are for single precision
+        return model
+    attn = AttnMoEConfig(num_experts=4, top_k=3) if name == "attention" else None
+    return convert(build("llama").double(), MoEConfig(num_experts=8, top_k=2, num_shared=1, attn=attn))
+
+
+def rows() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(3, 64, (1, length), generator=generator) for length in LENGTHS]
+
+
+def padded(side: str, filler: int) -> dict[str, Tensor]:
+    """Both rows in one batch, with `filler` where there is no token."""
+    ids = torch.full((len(LENGTHS), max(LENGTHS)), filler)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows()):
+        columns = slice(0, row.shape[1]) if side == "right" else slice(ids.shape[1] - row.shape[1], None)
+        ids[place, columns] = row
+        mask[place, columns] = 1
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
+
+
+def probed(model: Any, *calls: dict[str, Any]) -> dict[str, LayerRouting]:
+    with torch.no_grad(), routing_probe(model) as probe:
+        for call in calls:
+            model(**call)
+    return probe.layers
+
+
+def assert_same(found: dict[str, LayerRouting], expected: dict[str, LayerRouting]) -> None:
+    assert found.keys() == expected.keys()
+    for path, one in found.items():
+        other = expected[path]
+        assert (one.tokens, one.dead, one.layer) == (other.tokens, other.dead, path)
+        torch.testing.assert_close(one.load, other.load)
+        torch.testing.assert_close(one.importance, other.importance)
+        assert one.entropy == pytest.approx(other.entropy)
+        assert one.token_entropy == pytest.approx(other.token_entropy)
+
+
+def recorded(model: Any, ids: Tensor) -> list[Tensor]:
+    """FFN inputs of one forward pass (T, D)."""
+    inputs: list[Tensor] = []
+    hooks = [
+        layer.mlp.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for layer in model.model.layers
+    ]
+    model(ids)
+    for hook in hooks:
+        hook.remove()
+    return [x.flatten(0, 1).detach() for x in inputs]
+
+
+@torch.no_grad()
+def test_statistics_equal_a_loop(build: Build, example: Callable) -> None:
+    model = convert(build("llama").double(), MoEConfig(top_k=2, num_shared=1))
+    inputs = [recorded(model, example(model, seed)) for seed in (0, 1)]
+    with routing_probe(model) as probe:
+        model(example(model, 0))
+        model(example(model, 1))
+    model(example(model, 2))  # not watched
+    for place, (layer, stats) in enumerate(zip(layers(model), probe.layers.values(), strict=True)):
+        picks, weights, entropies = torch.zeros(7).double(), torch.zeros(7).double(), []
+        for x_D in torch.cat([x[place] for x in inputs]):
+            probability = (layer.router.weight @ x_D).softmax(0)
+            best = probability.topk(2)
+            picks[best.indices] += 1
+            weights[best.indices] += best.values / best.values.sum()
+            entropies.append(float(-(probability * probability.log()).sum()))
+        assert stats.layer == f"model.layers.{place}.mlp" and stats.tokens == 28
+        torch.testing.assert_close(stats.load, picks / 56)
+        torch.testing.assert_close(stats.importance, weights / 28)
+        assert stats.token_entropy == pytest.approx(sum(entropies) / 28)
+        share = stats.load[stats.load > 0]
+        assert stats.entropy == pytest.approx(float(-(share * share.log()).sum()))
+        assert 0 < stats.entropy <= math.log(7)
+        assert stats.dropped == 0 and stats.dead == tuple((picks == 0).nonzero().flatten().tolist())
+
+
+@pytest.mark.parametrize("family", STOCK)
+@torch.no_grad()
+def test_stock_mixtures_equal_a_loop(family: str, build: Build, example: Callable) -> None:
+    """From the inputs of each block and its router's matrix alone, token by token."""
+    model = made(build, family)
+    model.model.layers[0].mlp.gate.weight[3] = -10 * model.model.layers[0].mlp.gate.weight[1]
+    batch = example(model)
+    inputs = recorded(model, batch)
+    found = probed(model, {"input_ids": batch})
+    renormed = family == "mixtral" or model.config.norm_topk_prob
+    for place, (x_TD, block) in enumerate(zip(inputs, model.model.layers, strict=True)):
+        picks: Counter[int] = Counter()
+        weight = [0.0] * 4
+        entropies = []
+        for x_D in x_TD:
+            logits = [float(row @ x_D) for row in block.mlp.gate.weight]
+            total = sum(math.exp(logit) for logit in logits)
+            chance = [math.exp(logit) / total for logit in logits]
+            best = sorted(range(4), key=lambda e: -logits[e])[:2]
+            divisor = sum(chance[e] for e in best) if renormed else 1.0
+            for expert in best:
+                picks[expert] += 1
+                weight[expert] += chance[expert] / divisor
+            entropies.append(-sum(p * math.log(p) for p in chance))
+        stats = found[f"model.layers.{place}.mlp"]
+        assert stats.tokens == len(x_TD) == 14
+        assert stats.load.tolist() == pytest.approx([picks[e] / 28 for e in range(4)])
+        assert stats.importance.tolist() == pytest.approx([w / sum(weight) for w in weight], rel=1e-5)
+        # The stock routers take their softmax in float32, the probe takes that of the logits in their own dtype.
+        assert stats.token_entropy == pytest.approx(sum(entropies) / 14)
+        assert stats.dead == tuple(e for e in range(4) if not picks[e])
+
+
+@pytest.mark.parametrize("name", [*STOCK, "ffn", "attention"])
+def test_padding_never_counts(name: str, build: Build) -> None:
+    model = made(build, name)
+    expected = probed(model, *({"input_ids": row} for row in rows()))
+    assert {stats.tokens for stats in expected.values()} == {sum(LENGTHS)}
+    assert len(expected) == (4 if name == "attention" else 2)
+    for side, filler in (("right", 0), ("right", 40), ("left", 0), ("left", 40)):
+        assert_same(probed(model, padded(side, filler)), expected)
+
+
+@pytest.mark.parametrize("name", ["mixtral", "attention"])
+def test_further_forms_of_masks(name: str, build: Build) -> None:
+    model = made(build, name)
+    expected = probed(model, *({"input_ids": row} for row in rows()))
+    batch = padded("left", 40)
+    length = batch["input_ids"].shape[1]
+    causal = batch["attention_mask"].bool()[:, None, None, :] & torch.ones(length, length).tril().bool()
+    assert_same(probed(model, batch | {"attention_mask": causal}), expected)
+    if name == "mixtral":
+        packed = torch.cat(rows(), dim=1)
+        positions = torch.cat([torch.arange(n) for n in LENGTHS]).unsqueeze(0)
+        assert_same(probed(model, {"input_ids": packed, "position_ids": positions, "use_cache": False}), expected)
+        with pytest.raises(ModelError, match="use a DynamicCache"):
+            probed(model, batch | {"cache": StaticCache(model.config, max_cache_len=16)})
+
+
+@pytest.mark.parametrize("name", ["mixtral", "ffn", "attention"])
+@torch.no_grad()
+def test_decoding_with_a_cache(name: str, build: Build) -> None:
+    """Each new token counts once, padding never; the last new token is not fed in again."""
+    model = made(build, name)
+    batch = padded("left", 0)
+    del batch["position_ids"]
+    with routing_probe(model) as probe:
+        model.generate(**batch, max_new_tokens=4, min_new_tokens=4, do_sample=False, pad_token_id=0)
+    assert {stats.tokens for stats in probe.layers.values()} == {sum(LENGTHS) + 2 * 3}
+
+
+def test_a_given_mask(build: Build) -> None:
+    """For models that take none, or another one."""
+    model = convert(build("timm_vit").double(), MoEConfig(num_experts=4, top_k=1)).eval()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    mask = torch.tensor([[0, 1, 1, 1, 1], [1, 0, 0, 1, 1]])
+    with torch.no_grad(), routing_probe(model, mask) as probe:
+        model(images)
+    assert [stats.tokens for stats in probe.layers.values()] == [7, 7]
+    with (
+        pytest.raises(ModelError, match=r"mask of shape \(2, 4\) does not fit the 10 tokens of blocks.0.mlp"),
+        routing_probe(model, mask[:, 1:]),
+    ):
+        model(images)
+    model(images)  # its hooks are gone
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("name", ["mixtral", "attention"])
+def test_recomputed_passes_do_not_count(name: str, reentrant: bool, build: Build) -> None:
+    model = made(build, name).train()
+    model.activation_checkpointing_enable({"use_reentrant": reentrant})
+    model.enable_input_require_grads()
+    with routing_probe(model) as probe:
+        model(**padded("left", 3)).logits.sum().backward()
+    assert {stats.tokens for stats in probe.layers.values()} == {sum(LENGTHS)}
+    assert all(parameter.grad is not None for parameter in model.model.layers.parameters())
+
+
+def test_what_is_beyond_capacity_goes_to_no_expert(build: Build) -> None:
+    model = convert(build("llama").double(), MoEConfig(num_experts=4, top_k=1, capacity=0.5)).train()
+    with torch.no_grad():
+        for layer in layers(model):
+            layer.router.weight.zero_()  # all logits tie: every token wants the same expert
+    for stats in probed(model, padded("right", 9)).values():
+        assert stats.tokens == 14 and len(stats.dead) == 3 and sorted(stats.load.tolist()) == [0, 0, 0, 1]
+        assert stats.dropped == pytest.approx(1 - math.ceil(0.5 * 14 / 4) / 14)
+        assert stats.entropy == 0 and stats.token_entropy == pytest.approx(math.log(4))
+
+
+def test_a_probe_changes_nothing_and_another_starts_from_zero(build: Build, example: Callable) -> None:
+    model = convert(build("llama"), MoEConfig())
+    ids = example(model)
+    before = model(ids).logits
+    for _ in range(2):
+        with routing_probe(model) as probe, routing_probe(model) as inner:
+            torch.testing.assert_close(model(ids).logits, before)
+        assert probe.layers["model.layers.0.mlp"].tokens == inner.layers["model.layers.0.mlp"].tokens == 14
+    clone = copy.deepcopy(model)
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in clone.modules())
+    assert torch.equal(model(ids).logits, before)
+
+
+def test_a_router_without_logits_has_no_entropy(build: Build, example: Callable) -> None:
+    model = made(build, "mixtral")
+    for block in model.model.layers:
+        inner = block.mlp.gate.forward
+        block.mlp.gate.forward = lambda x, inner=inner: (None, *inner(x)[1:])
+    assert [stats.token_entropy for stats in probed(model, {"input_ids": example(model)}).values()] == [None, None]
+
+
+def test_a_probe_needs_a_mixture_and_tokens(build: Build) -> None:
+    with pytest.raises(ModelError, match="LlamaForCausalLM has no mixture"), routing_probe(build("llama")):
+        pass
+    assert not has_mixture(build("llama")) and not has_mixture(nn.Linear(2, 2))
+    assert all(has_mixture(made(build, name)) for name in ("mixtral", "ffn", "attention"))
+    with routing_probe(made(build, "ffn")) as probe:
+        pass
+    with pytest.raises(ModelError, match="with routing_probe"):
+        _ = probe.layers
