@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import ModelError
+from ..length_batches import length_batches
 
 SYMBOLS = (*"CNOHF", "Cl", "P", "B", "Br", "S", "I", "Si", *"#()+-12345678=[]@cnosX.")
 """One-hot places; X stands for every other symbol, "." for the end."""
@@ -76,11 +77,10 @@ class ChemNet(nn.Module):
 
         FCD is defined on canonical strings; another string of the same molecule has other activations.
         """
-        by_length = sorted(range(len(smiles)), key=lambda row: len(smiles[row]))
+        lengths = [len(text) for text in smiles]
         result = torch.empty(len(smiles), WIDTH)
-        for start in range(0, len(by_length), batch_size):
-            rows = by_length[start : start + batch_size]
-            tokens = encode([smiles[row] for row in rows])
+        for rows in length_batches(lengths, batch_size, keep_empty=True):
+            tokens = encode([smiles[row] for row in rows.tolist()])
             result[rows] = self(tokens.to(self.conv1.weight.device)).float().cpu()
         return result
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparsebench.models.length_batches import length_batches
+
 from ..contracts.context import Context, Target
 from .feature_extractor import FeatureExtractor
 
@@ -149,7 +151,7 @@ def targets_of(part: Pairs) -> Tensor:
 
 def batch_rows(part: Pairs, body: FeatureExtractor, batch_size: int) -> list[list[int]]:
     """Row numbers of the batches that a part is evaluated in: in order, or by length where batches are padded."""
-    rows = list(range(len(part)))
+    lengths = [1] * len(part)
     if body.padded:
-        rows.sort(key=lambda row: len(part[row][0]))
-    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        lengths = [len(part[row][0]) for row in range(len(part))]
+    return [batch.tolist() for batch in length_batches(lengths, batch_size, keep_empty=True)]

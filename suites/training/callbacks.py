@@ -72,6 +72,21 @@ def remembering(callbacks: Sequence[Callback]) -> list[Callback]:
     return [callback for callback in callbacks if type(callback).state_dict is not Callback.state_dict]
 
 
+class KeptGenerator(Callback):
+    """Keeps the state of a generator that a loss draws from: without it, training would go on with other numbers."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the draws stand."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on drawing from there."""
+        self.generator.set_state(state["generator"])
+
+
 class Progress(Callback):
     """A line on standard output every `every` steps: mean loss and steps per second since the line before."""
 

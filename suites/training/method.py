@@ -1,6 +1,6 @@
 """A method that trains: its settings, and its hooks into the training loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,15 +44,22 @@ class TrainedMethod(Method):
         """
         return self.train_stage(model, data, context, stage).curves
 
-    def train_stage(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> TrainResult:
-        """As `fit`, with the costs."""
+    def train_stage(
+        self,
+        model: nn.Module,
+        data: TrainingData,
+        context: Context,
+        stage: str = "train",
+        further: Sequence[Callback] = (),
+    ) -> TrainResult:
+        """As `fit`, with the costs, and with hooks in addition to those of `callbacks`."""
         return self.train_groups(
             model,
             data,
             lambda model, batch: self.loss(model, batch, context),
             [Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
             context,
-            callbacks=self.callbacks(context),
+            callbacks=(*self.callbacks(context), *further),
             stage=stage,
         )
 
@@ -64,7 +71,10 @@ class TrainedMethod(Method):
         groups: Sequence[Group],
         context: Context,
         *,
+        weight: Callable[[Any], float] | None = None,
+        tokens: Callable[[Any], int] | None = None,
         callbacks: Sequence[Callback] = (),
+        evaluate: Callable[[Any], Mapping[str, float]] | None = None,
         stage: str = "train",
     ) -> TrainResult:
         """Train models with optimizers of one's own (a student's and a teacher's), or on a stream of whole batches.
@@ -80,7 +90,10 @@ class TrainedMethod(Method):
             loss,
             groups=groups,
             settings=settings,
+            weight=weight,
+            tokens=tokens,
             callbacks=callbacks,
+            evaluate=evaluate,
             folder=context.folder,
             stage=stage,
             corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget}",

@@ -51,3 +51,15 @@ def test_less_than_one_percent_of_moses_is_padding():
         assert padding_fraction(lengths, batches) < 0.01
     shuffled = np.array_split(np.random.default_rng(0).permutation(len(lengths)), len(lengths) // 64)
     assert padding_fraction(lengths, shuffled) > 0.1
+
+
+def test_rows_are_sorted_within_pools_and_a_smaller_last_batch_may_go():
+    lengths = np.random.default_rng(0).integers(0, 50, size=203)
+    batches = length_batches(lengths, 8, pool=2, keep_empty=True)
+    assert np.concatenate(batches[:2]).tolist() == sorted(range(16), key=lambda row: lengths[row])
+    assert sorted(np.concatenate(batches).tolist()) == list(range(203)) and len(batches[-1]) == 3
+    whole = length_batches(lengths, 8, torch.Generator().manual_seed(0), pool=2, drop_last=True, keep_empty=True)
+    assert {len(batch) for batch in whole} == {8} and len(whole) == 25
+    again = length_batches(lengths, 8, torch.Generator().manual_seed(0), pool=10**6, drop_last=True, keep_empty=True)
+    everything = length_batches(lengths, 8, torch.Generator().manual_seed(0), drop_last=True, keep_empty=True)
+    assert [batch.tolist() for batch in again] == [batch.tolist() for batch in everything]

@@ -27,6 +27,7 @@ from ...prediction.data import PairedDataset, PredictionData
 from ...prediction.feature_extractor import LinearHeadModel
 from ...prediction.frozen_features import cache_frozen_features
 from ...prediction.task import PredictionTask, predict
+from ...training.callbacks import KeptGenerator
 from ...training.method import TrainedMethod
 from ..families import ENCODER
 
@@ -97,13 +98,16 @@ class GraphMixup(TrainedMethod):
             data = self._with_mixed_molecules(cast(LinearHeadModel, model), data, context)
             return super().fit(model, data, context)
         rest, data = cache_frozen_features(model, data, context)
-        if self.space == "words":
-            context = replace(context, loss=self._mixing_loss(cast(LinearHeadModel, rest), context))
-        return super().fit(rest, data, context)
-
-    def _mixing_loss(self, model: LinearHeadModel, context: Context) -> Callable[[nn.Module, Any], Tensor]:
-        """The task's loss on mixed features: all pools are linear, so these are features of mixed words."""
+        if self.space == "none":
+            return super().fit(rest, data, context)
         draws = context.task_generator("mixup")
+        context = replace(context, loss=self._mixing_loss(cast(LinearHeadModel, rest), context, draws))
+        return self.train_stage(rest, data, context, further=[KeptGenerator(draws)]).curves
+
+    def _mixing_loss(
+        self, model: LinearHeadModel, context: Context, draws: torch.Generator
+    ) -> Callable[[nn.Module, Any], Tensor]:
+        """The task's loss on mixed features: all pools are linear, so these are features of mixed words."""
 
         def loss(_: nn.Module, batch: Any) -> Tensor:
             inputs, targets = batch

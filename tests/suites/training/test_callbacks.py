@@ -1,8 +1,9 @@
 """Hooks into the training loop."""
 
 import pytest
+import torch
 
-from sparsebench.suites.training.callbacks import Callback, Progress, TrainingState, remembering
+from sparsebench.suites.training.callbacks import Callback, KeptGenerator, Progress, TrainingState, remembering
 
 
 def state(step: int, loss: float) -> TrainingState:
@@ -31,3 +32,10 @@ def test_progress_shows_means_between_lines_and_the_end(capsys: pytest.CaptureFi
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == (2 if show else 0)
     assert lines[0].startswith("step 2/3  loss 2.0000") and lines[1].startswith("step 3/3  loss 7.0000")
+
+
+def test_a_generator_goes_on_where_it_was() -> None:
+    here, there = (KeptGenerator(torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    torch.rand(3, generator=here.generator)
+    there.load_state_dict(here.state_dict())
+    assert torch.equal(torch.rand(3, generator=here.generator), torch.rand(3, generator=there.generator))

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from sparsebench.suites.molecules.methods import graph_mixup
 from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, OriginalOrMixed, mixed_molecules
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.prediction.data import PairedDataset
+from sparsebench.suites.training.callbacks import Callback, TrainingState
 
 MakeContext = Callable[..., Context]
 
@@ -95,7 +97,8 @@ def test_mixed_features_are_those_of_mixed_words_with_mixed_labels(make_context:
     ready = setup(make_context())
     model: Any = GraphMixup().prepare(ready.model, ready.context)
     inputs, targets = batch = ready.data.collate(list(ready.data.train[:8]))
-    got = GraphMixup()._mixing_loss(model, ready.context)(model, batch)
+    draws = ready.context.task_generator("mixup")
+    got = GraphMixup()._mixing_loss(model, ready.context, draws)(model, batch)
     features = model.body(inputs)
     partner = neighbours(features)
     share = draw_shares(8, 1.0, ready.context.task_generator("mixup"))[:, None]
@@ -103,7 +106,7 @@ def test_mixed_features_are_those_of_mixed_words_with_mixed_labels(make_context:
     expected = torch.nn.functional.mse_loss(outputs, share * targets + (1 - share) * targets[partner])
     assert torch.allclose(got, expected, atol=1e-6)
     alone = ready.data.collate(list(ready.data.train[:1]))
-    assert torch.isfinite(GraphMixup()._mixing_loss(model, ready.context)(model, alone))
+    assert torch.isfinite(GraphMixup()._mixing_loss(model, ready.context, draws)(model, alone))
 
 
 def test_head_training_leaves_the_encoder_and_reads_it_once(make_context: MakeContext) -> None:
@@ -182,3 +185,29 @@ def test_what_it_cannot_work_on(make_context: MakeContext) -> None:
 def test_config_is_checked(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(fields))):
         GraphMixup(**fields)
+
+
+@pytest.mark.parametrize("space", ["words", "molecules"])
+def test_a_stopped_training_goes_on_with_the_same_draws(
+    space: Any, make_context: MakeContext, repeat: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = GraphMixup.settings
+    monkeypatch.setattr(GraphMixup, "settings", lambda self, context: replace(plain(self, context), save_seconds=0.0))
+
+    class StopError(RuntimeError):
+        pass
+
+    class Stopping(Callback):
+        def on_step(self, state: TrainingState) -> None:
+            if state.step == 4:
+                raise StopError
+
+    method = GraphMixup(space=space, learning_rate=1e-3)
+    whole, _ = fitted(method, make_context())
+    context = replace(make_context(), folder=tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(GraphMixup, "callbacks", lambda self, context: (Stopping(),))
+        fitted(method, context)
+    resumed, _ = fitted(method, context)
+    assert list(tmp_path.rglob("step-*-end"))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
