@@ -29,13 +29,6 @@ class PatchGridObserver(AdapterLayer):
         super().__init__(base_layer)
         self.grid = grid
 
-    @property
-    def weight(self) -> Tensor:
-        """The frozen weight, which some models look at for its dtype."""
-        weight = self.base_layer.weight
-        assert isinstance(weight, Tensor)
-        return weight
-
     def forward(self, *args: Any, **keywords: Any) -> Tensor:
         """The patches (batch, width, rows, columns), also where the set is disabled."""
         patches_BDHW = self.base_layer(*args, **keywords)
