@@ -49,7 +49,8 @@ def calibrate(
     """Run batches (`model(**batch)` for mappings, else `model(batch)`) and sample at most `max_tokens` of their tokens.
 
     The tokens are spread evenly over all batches, always the same ones; those that an `attention_mask` (B, L) hides are
-    excluded. The model runs in eval mode and is left as it was; no parameter gets a gradient.
+    excluded. The model runs in eval mode and is left as it was; no parameter gets a gradient. Of a mixture of experts,
+    stock or converted, the samples are its inputs and their routing.
 
     `gradients` adds one backward pass for each batch, of the loss summed over its targets: `loss(output, batch)` if
     given; else, if there is `batch["labels"]`, the model's own mean loss times the number of labels that are not -100
@@ -82,8 +83,12 @@ def _mlps(anatomy: Anatomy) -> list[MLP]:
     if not mlps:
         raise ModelError(f"{type(anatomy.model).__name__} has no feed-forward layer to calibrate")
     for mlp in mlps:
-        if mlp.kind not in ("gated", "plain"):
-            raise ModelError(f"{mlp.site.path} is of kind {mlp.kind!r}: only gated and plain FFNs can be calibrated")
+        mixture = mlp.experts is not None and mlp.experts.module is not None
+        if mlp.kind not in ("gated", "plain") and not mixture:
+            raise ModelError(
+                f"{mlp.site.path} is of kind {mlp.kind!r}: only gated and plain FFNs, and mixtures whose experts are "
+                "called with (x, index, weight), can be calibrated"
+            )
     return mlps
 
 
@@ -184,7 +189,9 @@ def _gradient_of(loss: Loss | None) -> Gradient:
     def gradient(output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
         value = (loss or _loss)(output, batch)
         if not value.requires_grad:
-            raise ModelError("the loss does not depend on any feed-forward layer: compute it from the model's output")
+            raise ModelError(
+                "the loss does not depend on any dense feed-forward layer: compute it from the model's output"
+            )
         return torch.autograd.grad(value, hidden, allow_unused=True, materialize_grads=True)
 
     return gradient

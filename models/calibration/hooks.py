@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..anatomy import MLP
+from .token_mask import real_tokens
 
 # Shapes: B examples of a batch, L tokens of an example, T sampled tokens, D width, F hidden neurons.
 
@@ -18,11 +19,15 @@ class FFNSample:
     """One FFN on T tokens, in the model's dtype.
 
     `x` (T, D): its input. `h` (T, F): input of its down projection. `dh` (T, F): derivative of the loss by h, or None.
+    Of a mixture of K chosen experts, whose tokens have no neurons in common: F = 0, and `index`, `weight` (T, K) say
+    which experts a token went to, and with what weight.
     """
 
     x: Tensor
     h: Tensor
     dh: Tensor | None = None
+    index: Tensor | None = None
+    weight: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,14 @@ class Picker:
     rows: Tensor | None = None
 
     def visible(self, x: Tensor) -> Tensor:
-        """Whether each token of x (B, ..., D) is unmasked: bool (B, ...). A mask of another shape hides nothing."""
+        """Whether each token of x (B, ..., D) is unmasked: bool (B, ...).
+
+        A mask (B, 1, L, L) hides tokens that may not see themselves; one of another shape hides nothing.
+        """
         if self.mask is not None and self.mask.shape == x.shape[:-1]:
             return self.mask.to(x.device, torch.bool)
+        if self.mask is not None and self.mask.dim() == 4:
+            return real_tokens(self.mask, *x.shape[:2]).to(x.device)
         return torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device)
 
     def tokens(self, x: Tensor) -> Tensor:
@@ -45,19 +55,22 @@ class Picker:
 
 
 class Recorder:
-    """Hooks of one FFN. With `gradients` the hidden activation of a frozen model starts a graph."""
+    """Hooks of one FFN or mixture. With `gradients` the hidden activation of a frozen model starts a graph."""
 
     def __init__(self, mlp: MLP) -> None:
-        assert mlp.down is not None
         self.gradients = False
         self.input: Tensor | None = None
         self.hidden: Tensor | None = None
         self.sample: FFNSample | None = None
         self.taken = 0
-        self.hooks = (
-            mlp.site.get().register_forward_pre_hook(self._entered),
-            mlp.down.get().register_forward_pre_hook(self._down),
-        )
+        self.index: Tensor | None = None
+        self.weight: Tensor | None = None
+        self.hooks = [mlp.site.get().register_forward_pre_hook(self._entered)]
+        if mlp.experts is not None and mlp.experts.module is not None:
+            self.hooks.append(mlp.experts.module.get().register_forward_pre_hook(self._routed, with_kwargs=True))
+        else:
+            assert mlp.down is not None
+            self.hooks.append(mlp.down.get().register_forward_pre_hook(self._down))
 
     def _entered(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         self.input = args[0].detach()
@@ -69,27 +82,38 @@ class Recorder:
         self.hidden = self.hidden.detach().requires_grad_()
         return (self.hidden, *args[1:])
 
+    def _routed(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        assert self.input is not None
+        _, index_TK, weight_TK = (*args, *kwargs.values())
+        tokens = self.input.shape[:-1]
+        self.index = index_TK.detach().view(*tokens, -1)
+        self.weight = weight_TK.detach().view(*tokens, -1)
+        # No neurons: nothing that a gradient could reach.
+        self.hidden = self.input.new_empty(*tokens, 0).requires_grad_(self.gradients)
+
     def take(self, picker: Picker, gradient: Tensor | None, total: int) -> None:
         """Keep the picked tokens of the batch that just ran: the next rows of `sample`, which will have `total`."""
         assert self.input is not None and self.hidden is not None
-        x_TD = picker.tokens(self.input)
-        h_TF = picker.tokens(self.hidden.detach())
-        dh_TF = None if gradient is None else picker.tokens(gradient)
+        seen = {
+            "x": self.input,
+            "h": self.hidden.detach(),
+            "dh": gradient,
+            "index": self.index,
+            "weight": self.weight,
+        }
+        picked = {name: picker.tokens(tensor) for name, tensor in seen.items() if tensor is not None}
         if self.sample is None:
             # Memory for the tokens of all batches at once: rows that were joined at the end would be there twice.
-            self.sample = FFNSample(
-                x=x_TD.new_empty(total, x_TD.shape[1]),
-                h=h_TF.new_empty(total, h_TF.shape[1]),
-                dh=None if dh_TF is None else dh_TF.new_empty(total, dh_TF.shape[1]),
-            )
-        rows = slice(self.taken, self.taken + len(x_TD))
-        self.sample.x[rows] = x_TD
-        self.sample.h[rows] = h_TF
-        if self.sample.dh is not None and dh_TF is not None:
-            self.sample.dh[rows] = dh_TF
+            empty = {name: tensor.new_empty(total, tensor.shape[1]) for name, tensor in picked.items()}
+            self.sample = FFNSample(**empty)
+        rows = slice(self.taken, self.taken + len(picked["x"]))
+        for name, tensor in picked.items():
+            getattr(self.sample, name)[rows] = tensor
         self.taken = rows.stop
         self.input = None
         self.hidden = None
+        self.index = None
+        self.weight = None
 
     def remove(self) -> None:
         """Take the hooks off the model."""

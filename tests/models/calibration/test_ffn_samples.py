@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import calibrate
 from sparsebench.models.errors import ModelError
+from sparsebench.models.moe import MoEConfig, convert
 
 Build = Callable[[str], nn.Module]
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "bert", "roberta", "vit", "timm_vit")
@@ -201,8 +202,8 @@ def test_values_that_are_not_finite(value: float, build: Build) -> None:
 def test_other_bad_input(build: Build, example: Callable) -> None:
     with pytest.raises(ModelError, match="max_tokens=0"):
         calibrate(build("llama"), [ids(1, 4)], max_tokens=0)
-    with pytest.raises(ModelError, match="kind 'moe'"):
-        calibrate(build("mixtral"), [ids(1, 4)])
+    with pytest.raises(ModelError, match="does not depend on any dense"):
+        calibrate(build("mixtral"), [ids(1, 4)], gradients=True)
     with pytest.raises(ModelError, match="kind 'conv'"):
         calibrate(build("efficientnet"), [torch.zeros(1, 3, 32, 32)])
     vit = build("timm_vit")
@@ -210,3 +211,45 @@ def test_other_bad_input(build: Build, example: Callable) -> None:
         calibrate(vit, [example(vit)], gradients=True)
     with pytest.raises(ModelError, match="does not depend on any"):
         calibrate(vit, [example(vit)], gradients=True, loss=lambda output, batch: batch.sum())
+
+
+@pytest.mark.parametrize("family", ["mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "converted"])
+def test_mixtures_give_their_inputs_and_their_routing(family: str, build: Build) -> None:
+    """Audit M13. Beside the choice of each token from the router's matrix alone; padding is excluded."""
+    if family == "converted":
+        model = convert(build("llama").double(), MoEConfig(num_experts=4, top_k=2, scale=1.0))
+        routers = [block.mlp.router for block in model.model.layers]
+    else:
+        model = build(family).double()
+        model.set_experts_implementation("eager")
+        routers = [block.mlp.gate for block in model.model.layers]
+    inputs: list[Tensor] = []
+    for block in model.model.layers:
+        block.mlp.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    tokens = ids(2, 6)
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
+    calibration = calibrate(model, [{"input_ids": tokens, "attention_mask": mask}], max_tokens=6)
+    assert calibration.document.tolist() == [0, 0, 0, 1, 1, 1]
+    renormed = getattr(model.config, "norm_topk_prob", True)
+    for sample, router, x in zip(calibration.samples, routers, inputs[-2:], strict=True):
+        x_TD = x[mask.bool()][[0, 1, 3, 5, 6, 8]]  # 6 of 10 tokens, evenly spaced
+        assert torch.equal(sample.x, x_TD) and sample.h.shape == (6, 0) and sample.dh is None
+        chance, index = (x_TD @ router.weight.detach().T).softmax(-1).topk(2)
+        if renormed:
+            chance = chance / chance.sum(-1, keepdim=True)
+        assert sample.index is not None and torch.equal(sample.index, index)
+        torch.testing.assert_close(sample.weight.double(), chance, atol=1e-6, rtol=1e-5)
+
+
+def test_a_model_that_is_converted_in_part(build: Build) -> None:
+    """Its dense layers have gradients as ever, its mixtures have none; the rest can be converted with the samples."""
+    model = convert(build("llama").double(), MoEConfig(num_experts=4, top_k=4, score="none", layers=(0,)))
+    dense = calibrate(build("llama").double(), [ids(3, 5)], gradients=True, loss=squared)
+    seen = calibrate(model, [ids(3, 5)], gradients=True, loss=squared)
+    first, second = seen.samples
+    assert first.dh is not None and first.dh.shape == (15, 0) and first.index.shape == (15, 4)
+    assert second.index is None
+    for name in ("x", "h", "dh"):
+        torch.testing.assert_close(getattr(second, name), getattr(dense.samples[1], name))
+    config = MoEConfig(num_experts=4, num_shared=1, top_k=1, split="residual", layers=(1,))
+    convert(model, config, calibrate(model, [ids(3, 5)] * 2, gradients=True, loss=squared))

@@ -20,6 +20,8 @@ def test_picked_tokens_are_the_visible_ones_and_of_these_the_rows() -> None:
 def test_a_mask_of_another_shape_hides_nothing() -> None:
     assert Picker(MASK).visible(torch.zeros(2, 5, 4)).all()  # image tokens beside a text mask
     assert Picker(MASK).visible(torch.zeros(2, 3, 4)).tolist() == MASK.bool().tolist()
+    causal = MASK.bool()[:, None, None] & torch.ones(3, 3).tril().bool()
+    assert Picker(causal).visible(torch.zeros(2, 3, 4)).tolist() == MASK.bool().tolist()
 
 
 def test_means_and_numbers_of_examples_over_batches() -> None:
