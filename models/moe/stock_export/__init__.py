@@ -19,8 +19,9 @@ from .sigmoid import DOTS1, GLM4_MOE
 from .source import Source
 from .stock import Stock
 
-STOCK = (MIXTRAL, QWEN3_MOE, QWEN2_MOE, QWEN3_NEXT, GRANITE_MOE, GLM4_MOE, DOTS1)
-"""Architectures in order of preference: the first one that fits is written."""
+STOCK = (MIXTRAL, QWEN3_MOE, GRANITE_MOE, QWEN2_MOE, QWEN3_NEXT, GLM4_MOE, DOTS1)
+"""Architectures in order of preference: the first one that fits is written. Granite comes before Qwen2, whose
+renormalised weights llama.cpp does not compute."""
 
 
 def export(model: nn.Module, path: str | Path, *, tokenizer: Any = None) -> str:

@@ -1,4 +1,8 @@
-"""Granite-MoE with a shared block: the one without norms of queries and keys whose output projection has a bias."""
+"""Granite-MoE with a shared block: the one without norms of queries and keys whose output projection has a bias.
+
+It is exact in llama.cpp too, where Qwen2-MoE is not with renormalised weights. A zero bias of the output projection
+stands in for none where only queries, keys and values have biases (Qwen2).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .mixture import Mixture
-from .source import ATTENTION_BIAS, SHARED, Source
+from .source import ATTENTION_BIAS, QKV_BIAS, SHARED, Source
 from .stock import Stock, Widths
 
 
@@ -19,7 +23,7 @@ def _config(source: Source, widths: Widths) -> dict[str, Any]:
         "num_local_experts": routed,
         "num_experts_per_tok": top_k,
         "shared_intermediate_size": widths[1],
-        "attention_bias": ATTENTION_BIAS in source.features,
+        "attention_bias": bool({ATTENTION_BIAS, QKV_BIAS} & source.features),
         "attention_multiplier": source.config()["head_dim"] ** -0.5,
     }
 
@@ -35,10 +39,21 @@ def _mixture(mixture: Mixture) -> dict[str, Tensor]:
     } | (shared if len(up) else {})
 
 
+def _with_output_biases(source: Source, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    if QKV_BIAS not in source.features:
+        return state
+    added = {}
+    for name, weight in state.items():
+        if name.endswith("self_attn.o_proj.weight"):
+            added[name.removesuffix("weight") + "bias"] = weight.new_zeros(len(weight))
+    return state | added
+
+
 GRANITE_MOE = Stock(
     name="GraniteMoeShared",
-    has=frozenset({ATTENTION_BIAS, SHARED}),
+    has=frozenset({ATTENTION_BIAS, QKV_BIAS, SHARED}),
     widths=lambda source: (source.expert_width, source.shared_width),
     config=_config,
     mixture=_mixture,
+    rest=_with_output_biases,
 )

@@ -1,7 +1,8 @@
 """Qwen2-MoE, Qwen3-MoE and Qwen3-Next: softmax routing, renormalised or not, and dense blocks anywhere.
 
-Qwen2-MoE and Qwen3-Next always have a shared block, behind a gate sigmoid(w x). With w = 0 the gate is 1/2, which a
-factor of 2 in the block's down projection makes good; a model without one gets a shared block of one zero neuron.
+Qwen2-MoE and Qwen3-Next always have a shared block, behind a gate sigmoid(w x). With a w close to 0 the gate is 1/2,
+which a factor of 2 in the block's down projection makes good; a model without one gets a shared block of one zero
+neuron. (llama.cpp computes the gate as silu(w x) / (w x): w = 0 would make all of its logits NaN.)
 
 Qwen3-Next, with full attention in every block, is Qwen3-MoE with a shared block and two differences: norms multiply by
 1 + weight, and the output of attention goes through a gate, again 1/2 made good by a factor of 2.
@@ -28,6 +29,9 @@ from .source import (
     Source,
 )
 from .stock import Stock, Widths, experts, layer_types
+
+_NEAR_ZERO = {torch.float16: 6e-8}
+"""The smallest number of a dtype that has none as small as 1e-20, with which sigmoid is 1/2 to the last bit."""
 
 
 def _config(source: Source, widths: Widths) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def _with_shared(mixture: Mixture) -> dict[str, Tensor]:
         "mlp.shared_expert.gate_proj.weight": gate,
         "mlp.shared_expert.up_proj.weight": up,
         "mlp.shared_expert.down_proj.weight": 2 * down,
-        "mlp.shared_expert_gate.weight": torch.zeros_like(up[:1]),
+        "mlp.shared_expert_gate.weight": torch.full_like(up[:1], _NEAR_ZERO.get(up.dtype, 1e-20)),
     }
 
 

@@ -97,6 +97,16 @@ def test_every_linear_layer_of_a_block_is_in_its_view(family: str, cls: str) -> 
 
 
 @pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)
+def test_a_converted_model_loads_as_it_was_saved(family: str, cls: str, tmp_path: Path) -> None:
+    model = build(family, cls)
+    convert(model, MoEConfig(num_experts=4, top_k=1))
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path, dtype=torch.float64).eval()
+    assert sum(type(module).__name__ == "MoEFFN" for module in again.modules()) >= 2
+    close(outputs(again), outputs(model))
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)
 def test_a_prefix_is_seen_and_goes_again_or_is_refused(family: str, cls: str) -> None:
     """A prefix whose keys score far below all others changes nothing; others do."""
     model = build(family, cls)

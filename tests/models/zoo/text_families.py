@@ -106,8 +106,8 @@ FAMILIES = {
         prefix=NO_CACHE,
         attention=OTHER_ATTENTION,
     ),
-    "MT5": Family("MT5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
-    "UMT5": Family("UMT5Config", T5_SIZES, T5_CLASSES, prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "MT5": Family("MT5Config", T5_SIZES, T5_CLASSES[:3], prefix=NO_CACHE, attention=OTHER_ATTENTION),
+    "UMT5": Family("UMT5Config", T5_SIZES, T5_CLASSES[:3], prefix=NO_CACHE, attention=OTHER_ATTENTION),
 }
 
 

@@ -1,7 +1,9 @@
 import torch
 
+from sparsebench.models.moe.stock_export import STOCK
 from sparsebench.models.moe.stock_export.granite import GRANITE_MOE
 from sparsebench.models.moe.stock_export.mixture import Mixture
+from sparsebench.models.moe.stock_export.qwen import QWEN2_MOE
 
 
 def test_configuration(source) -> None:
@@ -28,3 +30,14 @@ def test_without_a_shared_block_nothing_is_written_for_one(source) -> None:
         "block_sparse_moe.experts.gate_up_proj",
         "block_sparse_moe.router.weight",
     ]
+
+
+def test_biases_of_queries_keys_and_values_alone(source) -> None:
+    """The output projection gets a bias of zeros; Granite is written before Qwen2-MoE."""
+    found = source("qwen2")
+    assert GRANITE_MOE.fits(found.features) and STOCK.index(GRANITE_MOE) < STOCK.index(QWEN2_MOE)
+    assert GRANITE_MOE.config(found, (8, 0))["attention_bias"]
+    state = found.kept()
+    added = GRANITE_MOE.rest(found, state)
+    assert added.keys() - state.keys() == {f"model.layers.{index}.self_attn.o_proj.bias" for index in range(2)}
+    assert not any(added[name].any() for name in added.keys() - state.keys())
