@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Attention, describe
 from ...errors import ModelError
+from ...hub.derived_classes import PREFIX
 from ..layer import MoEFFN
 
 SIGMOID = "sigmoid scores"
@@ -44,10 +45,11 @@ class Source:
     def of(cls, model: nn.Module) -> Source:
         """Raises `ModelError` for another kind of model, and for one without a mixture."""
         family = getattr(getattr(model, "config", None), "model_type", None)
-        if family not in _FAMILIES or not type(model).__name__.endswith("ForCausalLM"):
+        name = type(model).__name__.removeprefix(PREFIX)
+        if family not in _FAMILIES or not name.endswith("ForCausalLM"):
             raise ModelError(
-                f"no stock mixture of experts has the form of a {type(model).__name__} (only Llama, Mistral, Qwen2 and "
-                "Qwen3 with a language head have one): use save_pretrained(model, path)"
+                f"no stock mixture of experts has the form of a {name} (only Llama, Mistral, Qwen2 and Qwen3 with a "
+                "language head have one): use save_pretrained(model, path)"
             )
         anatomy = describe(model)
         layers: list[MoEFFN | None] = []

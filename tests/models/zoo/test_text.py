@@ -25,8 +25,9 @@ from sparsebench.models.moe.attention.convert_attention import convert_attention
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.routing.probe import routing_probe
 
-from .text_families import FAMILIES, build, close, outputs, rows, state
+from .text_families import FAMILIES, build, close, outputs, padded_inputs, rows, state
 
 ROWS = rows(FAMILIES)
 IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
@@ -104,6 +105,20 @@ def test_a_converted_model_loads_as_it_was_saved(family: str, cls: str, tmp_path
     again = type(model).from_pretrained(tmp_path, dtype=torch.float64).eval()
     assert sum(type(module).__name__ == "MoEFFN" for module in again.modules()) >= 2
     close(outputs(again), outputs(model))
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)
+def test_a_probe_counts_the_real_tokens_of_each_converted_layer(family: str, cls: str) -> None:
+    model = build(family, cls)
+    blocks = describe(model).blocks
+    convert(model, MoEConfig(num_experts=4, top_k=2))
+    with torch.no_grad(), routing_probe(model) as probe:
+        model(**padded_inputs(model))
+    assert len(probe.layers) == len(blocks)
+    for path, layer in probe.layers.items():
+        assert layer.tokens == (8 if path.startswith("decoder.block") else 12)
+        torch.testing.assert_close(layer.load.sum(), torch.ones_like(layer.load[0]))
+        assert layer.load.max() <= 0.5  # a token's two experts are different ones
 
 
 @pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)

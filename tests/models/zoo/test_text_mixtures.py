@@ -13,8 +13,9 @@ from sparsebench.models.moe.attention.convert_attention import convert_attention
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.routing.probe import routing_probe
 
-from .text_families import MIXTURES, build, close, outputs, rows, state
+from .text_families import MIXTURES, build, close, outputs, padded_inputs, rows, state
 
 ROWS = rows(MIXTURES)
 IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
@@ -149,3 +150,21 @@ def test_a_block_without_its_two_parts_is_as_good_as_none(family: str, cls: str)
     close(outputs(model), outputs(without))
     assert not describe(model).blocks[1].linears
     assert count_parameters(model).total == count_parameters(without).total
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_a_probe_sees_what_the_router_chooses(family: str, cls: str) -> None:
+    """Against the indices (T, 2) that the routers of transformers return, without those of padding."""
+    model = build(family, cls)
+    chosen: list[torch.Tensor] = []
+    for experts in routed(model):
+        experts.router.get().register_forward_hook(lambda module, args, result: chosen.append(result[2]))
+    inputs = padded_inputs(model)
+    real = inputs["attention_mask"].flatten().bool()
+    with torch.no_grad(), routing_probe(model) as probe:
+        model(**inputs)
+    assert len(chosen) == len(probe.layers) == len(routed(model)) > 0
+    for layer, index in zip(probe.layers.values(), chosen, strict=True):
+        counts = torch.bincount(index[real].flatten(), minlength=6)
+        assert layer.tokens == 12 and layer.dead == tuple(torch.nonzero(counts == 0).flatten().tolist())
+        torch.testing.assert_close(layer.load.double(), counts.double() / 24)

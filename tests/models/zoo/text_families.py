@@ -182,6 +182,17 @@ def build(family: str, cls: str) -> nn.Module:
     return model
 
 
+def padded_inputs(model: Any) -> dict[str, Tensor]:
+    """Two rows of 7 tokens (5 for a decoder that has an encoder), of which the second row ends in two of padding."""
+    ids = torch.randint(3, 32, (2, 7), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(2, 7, dtype=torch.int64)
+    mask[1, 5:] = 0
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if getattr(model.config, "is_encoder_decoder", False):
+        inputs |= {"decoder_input_ids": ids[:, 2:], "decoder_attention_mask": mask[:, 2:]}
+    return inputs
+
+
 @torch.no_grad()
 def outputs(model: nn.Module) -> Tensor:
     """Logits, or the last hidden states of a model without a head, of two rows of 7 tokens."""
