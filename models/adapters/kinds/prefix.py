@@ -15,6 +15,7 @@ from ..adapter_set import AdapterSet
 from ..config import AdapterConfig, CombinedConfig
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
+from ..shared import Shared, SharedLinear
 from ..sites import kinds_for
 
 # Shapes: p length of the prefix, C key/value heads, H head size, D width of the model, m width of the MLP.
@@ -69,13 +70,13 @@ class Prefix(nn.Module):
         return self.keys, self.values
 
 
-class Trunk(nn.Module):
+class Trunk(Shared):
     """tanh(W_1 E + b_1) (p, m)."""
 
     def __init__(self, length: int, width: int, bottleneck: int, generator: torch.Generator) -> None:
         super().__init__()
         self.embedding = nn.Parameter(_normal((length, width), generator))
-        self.linear = _linear(width, bottleneck, generator)
+        self.linear = _linear(width, bottleneck, generator, SharedLinear)
 
     def forward(self) -> Tensor:
         """The hidden states from which every block makes its prefix."""
@@ -167,8 +168,8 @@ def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return torch.empty(shape).normal_(0, 0.02, generator=generator)
 
 
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+def _linear(inputs: int, outputs: int, generator: torch.Generator, kind: type[nn.Linear] = nn.Linear) -> nn.Linear:
+    linear = kind(inputs, outputs, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         linear.weight.copy_(_normal((outputs, inputs), generator))
         linear.bias.zero_()
