@@ -33,6 +33,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.routing.probe import routing_probe
 
 KINDS: dict[str, AdapterConfig] = {
     "linears": LoRAConfig(r=2, targets=("linears",), train_head=False),
@@ -353,7 +354,11 @@ def test_conversion_with_all_experts_on_is_exact_and_goes_back_or_is_refused(nam
         to_dense(model)
         assert all(torch.equal(value, state(name)[key]) for key, value in model.state_dict().items())
         convert(model, MoEConfig(num_experts=4, top_k=1))
-        assert (outputs(name, model) - before).abs().max() > 1e-6
+        with routing_probe(model) as probe:
+            assert (outputs(name, model) - before).abs().max() > 1e-6
+        assert len(probe.layers) == ROWS[name].blocks
+        for routing in probe.layers.values():
+            assert routing.load.sum().item() == pytest.approx(1) and routing.tokens > 0
         assert count_parameters(model).active < count_parameters(model).total
 
 
