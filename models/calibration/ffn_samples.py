@@ -103,6 +103,7 @@ def _sample(
     for batch, kept in zip(batches, rows, strict=True):
         picker = Picker(_mask(batch), kept)
         final, found = _run(anatomy, batch, recorders, gradient)
+        _check_tokens(anatomy, recorders)
         for recorder, dh in zip(recorders, found, strict=True):
             recorder.take(picker, dh, total)
         documents.add(picker, final)
@@ -135,6 +136,18 @@ def _run(
     if not isinstance(last, Tensor):  # blocks of transformers may return a tuple that starts with the hidden state
         last = last[0]
     return last.detach(), found
+
+
+def _check_tokens(anatomy: Anatomy, recorders: list[Recorder]) -> None:
+    """The rows of all samples are the same tokens: not so where stages halve an image, or a decoder has its own."""
+    counts = {recorder.input.shape[:-1].numel() for recorder in recorders if recorder.input is not None}
+    if len(counts) > 1:
+        name = type(anatomy.model).__name__
+        raise ModelError(
+            f"the feed-forward layers of {name} see {min(counts)} to {max(counts)} tokens of one batch, "
+            "so that their samples cannot be of the same tokens: use settings that need no calibration data, "
+            "such as split='random'"
+        )
 
 
 def _mask(batch: Any) -> Tensor | None:

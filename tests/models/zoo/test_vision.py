@@ -418,6 +418,21 @@ def test_other_kinds_are_refused_untouched_with_a_way_out(name: str) -> None:
             assert any(attaches(model, config) for config in named_in(str(refused.value))), refused.value
 
 
+@pytest.mark.parametrize("name", ["timm ViT parallel", "DINOv2 gated", "Swin", "timm ConvNeXt"])
+def test_a_construction_from_data_is_made_or_refused(name: str) -> None:
+    """Stages that halve the image see different tokens."""
+    model = build(name)
+    images = torch.randn(2, 3, 32, 64, dtype=torch.float64)
+    config = MoEConfig(num_experts=4, top_k=2, split="cmoe", num_shared=1)
+    if name in ("Swin", "timm ConvNeXt"):
+        with pytest.raises(ModelError, match=r"see \d+ to \d+ tokens of one batch.*split='random'"):
+            convert(model, config, [images])
+        assert [*model.state_dict()] == [*state(name)]
+        return
+    convert(model, config, [images])
+    assert sum(type(module).__name__ == "MoEFFN" for module in model.modules()) == ROWS[name].blocks
+
+
 def test_what_is_not_known_says_so() -> None:
     config = transformers.CLIPTextConfig(**{key: DUAL_TEXT[key] for key in ("hidden_size", "vocab_size")})
     for model, message in (
