@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from .anatomy import Experts, ListedExperts, UnknownAnatomy, describe
+from .anatomy import Experts, ListedExperts, UnknownAnatomy, Wrapper, describe
 from .errors import ModelError
+
+_PLAIN: Any = Tensor
 
 
 @runtime_checkable
@@ -34,6 +36,15 @@ class Masked(Protocol):
 
     def mask_bytes(self) -> int:
         """Bytes that say which entries are left; 0 where nothing was removed."""
+        ...
+
+
+@runtime_checkable
+class RoutedAdapter(Protocol):
+    """A module around routed experts with parameters of its own for each of them (an adapter)."""
+
+    def idle_parameters(self) -> int:
+        """Expected number of these that do not work on a token."""
         ...
 
 
@@ -89,7 +100,8 @@ def _plain_tensors(tensor: Tensor, name: str) -> Iterator[Tensor]:
         for attribute in inner:
             yield from _plain_tensors(getattr(tensor, attribute), f"{name}.{attribute}")
         return
-    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+    kind: Any = type(tensor)
+    if kind.__torch_dispatch__ is not _PLAIN.__torch_dispatch__:
         raise ModelError(
             f"{name} is a {type(tensor).__name__}, which computes in its own way and does not say what it wraps "
             "(__tensor_flatten__): its bytes cannot be counted"
@@ -157,7 +169,10 @@ def _inactive(model: nn.Module) -> int:
         idle += numel - numel * experts.top_k // experts.num_experts
         known |= {id(inner) for inner in _modules_of(experts)}
     for name, module in model.named_modules():
-        if _looks_routed(name, module) and id(module) not in known:
+        if isinstance(module, RoutedAdapter):
+            if id(module) not in known:
+                idle += module.idle_parameters()
+        elif _looks_routed(name, module) and id(module) not in known:
             raise ModelError(
                 f"{name} in {type(model).__name__} looks like routed experts that no describer names, so that their "
                 "active parameters cannot be counted: register one (sparsebench.models.anatomy.register_describer)"
@@ -190,4 +205,9 @@ def _looks_routed(name: str, module: nn.Module) -> bool:
     """Whether a module is named as the experts of a mixture are in every library; shared experts are always active."""
     last = name.rpartition(".")[2].lower()
     named = last == "experts" or type(module).__name__.endswith("Experts")
-    return named and "shared" not in last and next(module.parameters(), None) is not None
+    return (
+        named
+        and "shared" not in last
+        and not isinstance(module, Wrapper)
+        and next(module.parameters(), None) is not None
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
@@ -27,6 +28,9 @@ class AdapterConfig:
     blocks: Literal["all"] | int = "all"
     train_head: bool = True
     seed: int = 0
+
+    former_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Values of fields that files have not which are older than the fields."""
 
     def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from .experts import Experts, InterleavedExperts, StackedExperts
-from .sites import Site
+from .sites import Site, see_through
 
 _ROWS = ("weight", "bias", "e_score_correction_bias")
 
@@ -18,16 +18,17 @@ def stock_experts(module: Any, router: str = "gate", shared: Site | None = None)
     The layout (interleaved with biases as in GPT-OSS, without a gate, ...) and the groups of the router (DeepSeek) are
     read from what the two modules say of themselves.
     """
-    fused = module.experts
-    chooser = getattr(module, router)
+    place = see_through(module, "experts")
+    fused = place.get()
+    chooser = see_through(module, router).get()
     rows = tuple(Site(chooser, name) for name in _ROWS if isinstance(getattr(chooser, name, None), Tensor))
     corrected = any(site.name == "e_score_correction_bias" for site in rows)
     groups = getattr(chooser, "num_group", None) or 1
     common: dict[str, Any] = {
         "num_experts": len(fused.down_proj),
         "top_k": chooser.top_k,
-        "router": Site(module, router),
-        "module": Site(module, "experts"),
+        "router": see_through(module, router),
+        "module": place,
         "rows": rows,
         "shared": shared,
         "groups": groups,

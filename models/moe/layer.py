@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Experts, ExpertWeights, Site
+from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through
 from ..errors import ModelError
 from .config import MoEConfig
 from .experts import ExpertBank
@@ -135,31 +137,50 @@ class MoEFFN(nn.Module):
         """Parameters that work on one token; of unequal experts, the expected number when all are equally likely."""
         routed = _numel(self.experts)
         always = _numel(self) - routed
-        return always + round(routed * self.router.top_k / len(self.experts.sizes))
+        return always + round(routed * self.router.top_k / len(see_through(self, "experts").get().sizes))
 
     def describe_mlp(self, site: Site, output: Site, tail: Site | None) -> MLP:
         """This layer as the anatomy sees it."""
+        bank_site = see_through(self, "experts")
+        bank: ExpertBank = bank_site.get()
+        router = see_through(self, "router")
         names = ["gate_up", "down"]
-        if self.experts.bias is not None:
+        if bank.bias is not None:
             names.append("bias")
         experts = BankedExperts(
-            num_experts=len(self.experts.sizes),
-            top_k=self.router.top_k,
-            tensors=tuple(Site(self.experts, name) for name in names),
-            router=Site(self, "router"),
-            module=Site(self, "experts"),
-            shared=None if self.shared is None else Site(self, "shared"),
-            bank=self.experts,
+            num_experts=len(bank.sizes),
+            top_k=router.get().top_k,
+            tensors=tuple(Site(bank, name) for name in names),
+            router=router,
+            rows=tuple(Site(router.get(), name) for name in router.get().expert_rows()),
+            module=bank_site,
+            shared=None if self.shared is None else see_through(self, "shared"),
+            holders=(router.get(),),
+            bank=bank,
+            layer=self,
         )
         return MLP(
             site=site,
             output=output,
             tail=tail,
             kind="moe",
-            width=self.experts.down.shape[1],
-            hidden=max(self.experts.sizes),
-            activation=self.experts.activation,
+            width=bank.down.shape[1],
+            hidden=max(bank.sizes),
+            activation=bank.activation,
             experts=experts,
+        )
+
+    def forget_experts(self, kept: Sequence[int]) -> None:
+        """Let sizes, neurons and configuration follow when the bank holds these of its former experts only."""
+        bank: ExpertBank = see_through(self, "experts").get()
+        shared = len(self.neurons) - sum(bank.sizes)
+        pieces = self.neurons[shared:].split(list(bank.sizes))
+        self.neurons = torch.cat((self.neurons[:shared], *(pieces[index] for index in kept)))
+        bank.sizes = tuple(bank.sizes[index] for index in kept)
+        self.config = replace(
+            self.config,
+            num_experts=self.config.num_shared + len(bank.sizes),
+            top_k=min(self.config.top_k, len(bank.sizes)),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -176,6 +197,12 @@ class BankedExperts(Experts):
     """The experts of a `MoEFFN` as the anatomy sees them."""
 
     bank: ExpertBank
+    layer: MoEFFN
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Keep these experts; those that stay know which neurons of the dense layer they hold."""
+        super().keep(indices)
+        self.layer.forget_experts([int(index) for index in indices])
 
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, DescribesAttention, ExpertWeights, LinearView, Site, describe, linear_view
+from ..anatomy import MLP, DescribesAttention, ExpertWeights, LinearView, Site, Wrapper, describe, linear_view
 from ..errors import ModelError
 from ..hub.declaration import withdraw
 from .dense_ffn import gate_and_up
@@ -106,11 +106,14 @@ def _joined(rows: list[Tensor | None], first_F: Tensor) -> Tensor | None:
 
 def _check_complete(site: Site) -> None:
     layer: MoEFFN = site.get()
+    for part in (layer.experts, layer.shared):
+        if isinstance(part, Wrapper):
+            raise ModelError(f"{site.path} has adapters in its experts: merge or remove them first")
     lost = layer.hidden - len(layer.neurons.unique())
     if lost:
         raise ModelError(
             f"{site.path}: {lost} of the {layer.hidden} neurons are in no expert, since split={layer.config.split!r} "
-            "lets experts share neurons; keep a copy of the dense model to go back"
+            "lets experts share neurons or experts were dropped; keep a copy of the dense model to go back"
         )
 
 

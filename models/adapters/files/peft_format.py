@@ -22,9 +22,11 @@ from ...sparsity.masked import Masked
 from ..adapter_set import AdapterSet
 from ..attachment import attach
 from ..config import AdapterConfig
+from ..kinds.expert_lora import ExpertLoRALayer, Update, expert_layer, expert_linears
 from ..kinds.lora import LoRAConfig, LoRALayer, outputs_of
 from ..layer import AdapterLayer
 from ..wrapping import path_without_wrappers
+from .peft_experts import fused_stacks, fused_tensors, split_fused
 
 CONFIG = "adapter_config.json"
 TENSORS = "adapter_model.safetensors"
@@ -33,7 +35,7 @@ _FACTOR = re.compile(r"(?P<path>.+)\.lora_(?P<factor>[AB])\.weight")
 # Of fields that are set, these are read, or say nothing that the tensors do not.
 _READ = {"peft_type", "r", "lora_alpha", "alpha_pattern", "use_rslora", "lora_dropout", "bias", "init_lora_weights"}
 _NAMES_MODULES = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern"}
-_NAMES_MODULES |= {"modules_to_save", "fan_in_fan_out"}
+_NAMES_MODULES |= {"modules_to_save", "fan_in_fan_out", "target_parameters"}
 _TRAINING = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "ensure_weight_tying"}
 _ORIGIN = {"base_model_name_or_path", "revision", "task_type", "auto_mapping", "peft_version", "inference_mode"}
 _UNUSED = {"megatron_core", "qalora_group_size", "runtime_config"}
@@ -43,16 +45,23 @@ _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 @dataclass(frozen=True, kw_only=True)
 class NamedLoRAConfig(AdapterConfig):
-    """LoRA on listed linear layers: (name in the model without wrappers, r, alpha) of each; see `LoRAConfig`."""
+    """LoRA on listed linear layers: (name in the model without wrappers, r, alpha) of each; see `LoRAConfig`.
+
+    `experts`: likewise on fused parameters of experts, (name of their module, of the parameter, r, alpha).
+    """
 
     layers: tuple[tuple[str, int, float], ...]
     dropout: float = 0.0
+    experts: tuple[tuple[str, str, int, float], ...] = ()
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A LoRA layer around each of them. Raises `ModelError` for those that are not linear layers of a block."""
         sites: dict[str, Site] = {}
         for block in anatomy.blocks:
-            for site in block.linears:
+            linears = list(block.linears)
+            if block.mlp is not None and block.mlp.experts is not None:
+                linears += expert_linears(block.mlp.experts)
+            for site in linears:
                 sites[path_without_wrappers(anatomy.model, site.path)] = site
         unknown = [name for name, _, _ in self.layers if name not in sites]
         if unknown:
@@ -64,6 +73,17 @@ class NamedLoRAConfig(AdapterConfig):
             layer = sites[name].get()
             config = LoRAConfig(r=r, alpha=alpha, dropout=self.dropout)
             yield sites[name], LoRALayer(layer, [(0, outputs_of(layer))], config, generator, name)
+        yield from self._in_experts(anatomy, generator)
+
+    def _in_experts(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        updates: dict[str, dict[str, Update]] = {}
+        for path, name, r, alpha in self.experts:
+            updates.setdefault(path, {})[name] = Update(r, alpha / r)
+        known = fused_stacks(anatomy)
+        for path, its_updates in updates.items():
+            if path not in known:
+                raise ModelError(f"{path} holds no fused experts in this {type(anatomy.model).__name__}")
+            yield expert_layer(known[path], its_updates, "zero_up", generator)
 
 
 def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> AdapterSet:
@@ -77,6 +97,7 @@ def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> Ad
     _check(config, folder)
     factors, rest = _factors(tensors)
     _check_head(model, rest, folder)
+    fused, factors = split_fused(describe(model), factors)
     layers: list[tuple[str, int, float]] = []
     state: dict[str, Tensor] = {}
     for path, factor in factors.items():
@@ -84,7 +105,17 @@ def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> Ad
         layers.append((path, r, _scaling(config, path, r) * r))
         state[f"{path}.lora_A.0.weight"] = factor["A"]
         state[f"{path}.lora_B.0.weight"] = factor["B"]
-    listed = NamedLoRAConfig(layers=tuple(layers), dropout=config.get("lora_dropout") or 0.0, train_head=bool(rest))
+    experts: list[tuple[str, str, int, float]] = []
+    for path, parameter, r, lora_A, lora_B in fused:
+        experts.append((path, parameter, r, _scaling(config, f"{path}.{parameter}", r) * r))
+        state[f"{path}.lora_A.{parameter}.weight"] = lora_A
+        state[f"{path}.lora_B.{parameter}.weight"] = lora_B
+    listed = NamedLoRAConfig(
+        layers=tuple(layers),
+        experts=tuple(experts),
+        dropout=config.get("lora_dropout") or 0.0,
+        train_head=bool(rest),
+    )
     adapters = attach(model, listed, name)
     try:
         _check_shapes(adapters, state)
@@ -105,7 +136,13 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
     tensors: dict[str, Tensor] = {}
     scales: dict[str, tuple[int, float]] = {}
     dropout = 0.0
+    fused_scales: dict[str, tuple[int, float]] = {}
     for path, layer in adapters.layers():
+        if isinstance(layer, ExpertLoRALayer):
+            for place, parameter, r, lora_A, lora_B in fused_tensors(path, layer):
+                tensors |= {f"{place}.lora_A.weight": lora_A, f"{place}.lora_B.weight": lora_B}
+                fused_scales[f"{path}.{parameter}"] = (r, layer.scaling[parameter] * r)
+            continue
         if not isinstance(layer, LoRALayer):
             raise ModelError(f"{path} has a {type(layer).__name__}: only LoRA can be written in this format")
         down, up = _one_pair(layer)
@@ -117,7 +154,10 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
         head = path_without_wrappers(adapters.model, site.path)
         heads.append(head)
         tensors |= {f"{head}.{key}": value for key, value in site.get().state_dict().items()}
-    config = _config(scales, heads) | {"base_model_name_or_path": base_model_name, "lora_dropout": dropout}
+    config = _config(scales, heads, fused_scales) | {
+        "base_model_name_or_path": base_model_name,
+        "lora_dropout": dropout,
+    }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, Tensor] = {}
@@ -221,18 +261,22 @@ def _one_pair(layer: LoRALayer) -> tuple[Tensor, Tensor]:
     return torch.cat(downs), joined
 
 
-def _config(scales: Mapping[str, tuple[int, float]], heads: Sequence[str]) -> dict[str, Any]:
-    """The most common rank and alpha, and patterns for the others."""
-    (r, alpha), _ = Counter(scales.values()).most_common(1)[0]
+def _config(
+    scales: Mapping[str, tuple[int, float]], heads: Sequence[str], fused: Mapping[str, tuple[int, float]]
+) -> dict[str, Any]:
+    """The most common rank and alpha, and patterns for the others; `fused`: of parameters instead of modules."""
+    everywhere = {**scales, **fused}
+    (r, alpha), _ = Counter(everywhere.values()).most_common(1)[0]
     return {
         "peft_type": "LORA",
         "task_type": None,
         "inference_mode": True,
         "r": r,
         "lora_alpha": _number(alpha),
-        "rank_pattern": {path: rank for path, (rank, _) in scales.items() if rank != r},
-        "alpha_pattern": {path: _number(a) for path, (_, a) in scales.items() if a != alpha},
+        "rank_pattern": {path: rank for path, (rank, _) in everywhere.items() if rank != r},
+        "alpha_pattern": {path: _number(a) for path, (_, a) in everywhere.items() if a != alpha},
         "target_modules": list(scales),
+        "target_parameters": list(fused) or None,
         "modules_to_save": list(heads) or None,
         "bias": "none",
         "fan_in_fan_out": False,

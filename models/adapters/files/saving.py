@@ -191,6 +191,7 @@ def _decode(value: Any, folder: str | Path) -> Any:
     check_choice(f"{folder}: kind", value["kind"], tuple(KINDS))
     fields = {name: _decode(item, folder) for name, item in value["fields"].items()}
     try:
-        return KINDS[value["kind"]](**fields)
+        kind = KINDS[value["kind"]]
+        return kind(**{**kind.former_defaults, **fields})
     except TypeError as error:
         raise ModelError(f"{folder}: this version does not know these adapters: {error}") from error

@@ -10,15 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...anatomy import MLP, Attention, Block, Site, has_linear_view, linear_view
+from ...anatomy import MLP, Attention, Block, Experts, Site, has_linear_view, linear_view
 from ...errors import ModelError, check_choice
 from ...sparsity.masked import Masked, MaskedConv2d, MaskedLinear
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
+from .expert_lora import Update, chosen_names, expert_layer, expert_linears, stacks
 from .low_rank import LowRankLinear, Span
 
-TARGETS = ("q", "k", "v", "o", "gate", "up", "down", "linears")
+TARGETS = ("q", "k", "v", "o", "gate", "up", "down", "experts", "linears")
 FEW_ROWS = 64
 """Below this the fixed cost of a function of our own outweighs what it saves."""
 
@@ -31,12 +32,19 @@ class LoRAConfig(RankConfig):
 
     `targets` are sites of the anatomy: "q", "k", "v" and "o" of the attention (also where q, k and v are one fused
     matrix: each then has its own pair), "gate", "up" and "down" of the MLP, or "linears" for every linear layer of a
-    block, which for a CNN are its pointwise convolutions. `alpha` None means alpha = r; `dropout` acts on A's input.
+    block, which for a CNN are its pointwise convolutions. Of a mixture "linears" also means the experts and a shared
+    FFN, "experts" all matrices of the routed experts, "gate", "up" and "down" those of the routed experts: fused ones
+    with a pair of factors for each expert (`ExpertLoRALayer`, PEFT's `target_parameters`). `experts=False` leaves
+    routed experts and a fused shared block out. Routers stay as they are. `alpha` None means alpha = r; `dropout` acts
+    on A's input.
     """
 
     targets: tuple[str, ...] = ("q", "v")
     alpha: float | None = None
     dropout: float = 0.0
+    experts: bool = True
+
+    former_defaults = {"experts": False}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,6 +62,24 @@ class LoRAConfig(RankConfig):
         """LoRA layers around the targets that this block has."""
         for site, spans in _targets(block, self.targets):
             yield site, LoRALayer(site.get(), spans, self, generator, site.path)
+        if self.experts and block.mlp is not None and block.mlp.experts is not None:
+            yield from self._in_experts(block.mlp.experts, generator)
+
+    def _in_experts(self, experts: Experts, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
+        if {"linears", "experts"} & set(self.targets):
+            for site in expert_linears(experts):
+                yield site, LoRALayer(site.get(), [_all_outputs(site)], self, generator, site.path)
+        for stack in stacks(experts):
+            names = chosen_names(stack, self.targets)
+            if not names:
+                continue
+            if self.dropout:
+                raise ModelError(
+                    f"{stack.site.path}: dropout={self.dropout} cannot act on fused experts: set it to 0, or leave "
+                    "them out with experts=False"
+                )
+            update = Update(self.r, self.scaling)
+            yield expert_layer(stack, dict.fromkeys(names, update), self.init, generator)
 
 
 class LoRALayer(AdapterLayer):
@@ -195,7 +221,7 @@ def _targets(block: Block, names: Sequence[str]) -> list[tuple[Site, list[Span]]
     for part in (block.attention, block.mlp):
         for name in names:
             site = getattr(part, name, None)
-            if site is not None:
+            if isinstance(site, Site):
                 found.append((site, [_all_outputs(site)]))
     found.extend(_fused(block, names))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +55,8 @@ class Router(nn.Module):
     from torch's global generator, as dropout is.
     """
 
+    rows: ClassVar[tuple[str, ...]]
+
     def __init__(self, config: RoutingConfig, like_ND: Tensor) -> None:
         super().__init__()
         self.top_k = config.top_k
@@ -68,6 +70,13 @@ class Router(nn.Module):
     @abstractmethod
     def num_routed(self) -> int:
         """N."""
+
+    def expert_rows(self) -> list[str]:
+        """Names of the parameters that have a row or an entry for each expert."""
+        names = [name for name in self.rows if getattr(self, name) is not None]
+        if self.noise is not None:
+            names.append("noise")
+        return names
 
     @abstractmethod
     def logits(self, x_TD: Tensor) -> Tensor:
@@ -126,6 +135,8 @@ class Router(nn.Module):
 class LinearRouter(Router):
     """logits = W x, W (N, D); no bias."""
 
+    rows = ("weight",)
+
     def __init__(self, config: RoutingConfig, weight_ND: Tensor) -> None:
         super().__init__(config, weight_ND)
         self.weight = nn.Parameter(weight_ND)
@@ -157,6 +168,8 @@ class LinearRouter(Router):
 class MLPRouter(Router):
     """logits = V tanh(W x), W (N, D), V (N, N); the router of LLaMA-MoE v1."""
 
+    rows = ("output",)
+
     def __init__(self, config: RoutingConfig, hidden_ND: Tensor, output_NN: Tensor) -> None:
         super().__init__(config, hidden_ND)
         self.hidden = nn.Parameter(hidden_ND)
@@ -177,6 +190,8 @@ class GLURouter(Router):
 
     `gate`, `up` (N, D) and their biases are copies of that neuron's; without gate h_r = act(W_up x + b).
     """
+
+    rows = ("gate", "up", "gate_bias", "up_bias")
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import accelerate
 import pytest
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import Site, describe
-from sparsebench.models.moe import preset
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe import from_pretrained, preset, save_pretrained, to_dense
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
@@ -122,3 +124,53 @@ def test_weights_that_are_elsewhere_are_refused(build: Build) -> None:
     layer.experts.to("meta")
     with pytest.raises(ValueError, match="tokens are on cpu, the experts on meta"):
         layer(tokens(5).float())
+
+
+KEEPS = {
+    "linear": {"router": "linear", "score": "softmax_topk"},
+    "sigmoid": {"router": "linear", "score": "sigmoid", "noise": "shazeer"},
+    "mlp": {"router": "mlp", "num_shared": 0},
+    "bert": {"router": "linear", "num_shared": 2},
+}
+
+
+@pytest.mark.parametrize("name", KEEPS)
+@torch.no_grad()
+def test_kept_experts_compute_what_the_router_could_still_choose(name: str, build: Build) -> None:
+    """The oracle: all experts, and logits of the dropped ones so low that they are never chosen."""
+    model_name = "bert" if name == "bert" else "llama"
+    fields = {"num_experts": 8, "top_k": 2, "num_shared": 1} | KEEPS[name]
+    layer = layer_of(build, model_name, **fields).eval()
+    closed = torch.ones(layer.router.num_routed, dtype=torch.bool)
+    kept = [4, 1, 2]
+    closed[kept] = False
+    oracle = copy.deepcopy(layer)
+    logits = oracle.router.logits
+    oracle.router.logits = lambda x: logits(x).masked_fill(closed, -1e9)
+    neurons = layer.neurons
+    site = Site(nn.Sequential(layer), "0")
+    experts = layer.describe_mlp(site, site, None).experts
+    assert experts is not None
+    experts.keep(kept)
+    x = tokens(40)
+    # The operators of torch in both: the native kernel takes weights, not logits.
+    layer.router.logits = type(layer.router).logits.__get__(layer.router)
+    torch.testing.assert_close(layer(x), oracle(x))
+    assert (layer.router.num_routed, layer.config.num_routed, len(layer.experts.sizes)) == (3, 3, 3)
+    shared = len(neurons) - sum(oracle.experts.sizes)
+    pieces = neurons[shared:].split(list(oracle.experts.sizes))
+    assert torch.equal(layer.neurons, torch.cat((neurons[:shared], *(pieces[index] for index in kept))))
+    assert layer.active_parameters() < sum(parameter.numel() for parameter in layer.parameters())
+
+
+def test_a_layer_without_some_experts_saves_loads_and_has_no_dense_form(build: Build, tmp_path: Path) -> None:
+    model = convert(build("llama"), MoEConfig(num_experts=8, top_k=2, num_shared=1)).eval()
+    for block in describe(model).blocks:
+        assert block.mlp is not None and block.mlp.experts is not None
+        block.mlp.experts.keep([0, 3, 5])
+    ids = torch.tensor([[3, 4, 5, 6]])
+    save_pretrained(model, tmp_path / "kept")
+    with torch.no_grad():
+        assert torch.equal(from_pretrained(tmp_path / "kept")(ids).logits, model(ids).logits)
+    with pytest.raises(ModelError, match="experts were dropped"):
+        to_dense(model)

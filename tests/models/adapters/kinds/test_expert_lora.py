@@ -1,0 +1,161 @@
+"""LoRA on fused experts, expert by expert; that PEFT computes the same is in `files/test_peft_experts.py`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.adapters import LoRAConfig, attach, load_adapters, save_adapters
+from sparsebench.models.adapters.kinds.expert_lora import ExpertLoRALayer, stacks
+from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.conversion import convert
+
+Build = Callable[[str], Any]
+IDS = torch.randint(3, 64, (2, 9), generator=torch.Generator().manual_seed(0))
+ALL = LoRAConfig(r=3, alpha=5, targets=("linears",), train_head=False)
+
+
+@torch.no_grad()
+def logits(model: nn.Module) -> torch.Tensor:
+    return model(IDS).logits
+
+
+def noise(parameters: Any, scale: float = 0.2) -> None:
+    generator = torch.Generator().manual_seed(3)
+    for parameter in parameters:
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
+
+
+def converted(build: Build) -> nn.Module:
+    model = build("llama")
+    for layer in model.model.layers:
+        layer.mlp.gate_proj, layer.mlp.up_proj = nn.Linear(32, 48, bias=False), nn.Linear(32, 48, bias=False)
+        layer.mlp.down_proj = nn.Linear(48, 32, bias=False)
+    noise(model.parameters(), 0.1)
+    return convert(model, MoEConfig(num_experts=4, top_k=2, num_shared=1)).eval()
+
+
+MODELS: dict[str, Callable[[Build], nn.Module]] = {
+    "mixtral": lambda build: build("mixtral"),
+    "qwen2_moe": lambda build: build("qwen2_moe"),
+    "converted": converted,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_exact_at_the_start_changed_by_training_merged_and_taken_off(name: str, build: Build) -> None:
+    model = MODELS[name](build)
+    before = logits(model)
+    adapters = attach(model, ALL)
+    assert torch.equal(logits(model), before)
+    layers = [layer for _, layer in adapters.layers() if isinstance(layer, ExpertLoRALayer)]
+    assert len(layers) == (4 if name == "converted" else 2)
+    noise(adapters.parameters())
+    adapted = logits(model)
+    assert not torch.allclose(adapted, before)
+    adapters.merge()
+    torch.testing.assert_close(logits(model), adapted, atol=1e-5, rtol=1e-4)
+    adapters.unmerge()
+    assert torch.equal(logits(model), adapted)
+    model.train()
+    loss = model(IDS, labels=IDS).loss
+    loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in adapters.parameters())
+    model.eval()
+    adapters.remove()
+    assert torch.equal(logits(model), before)
+
+
+@pytest.mark.parametrize("name", ["mixtral", "converted"])
+def test_each_expert_has_the_update_of_its_own_factors(name: str, build: Build) -> None:
+    model = MODELS[name](build)
+    adapters = attach(model, LoRAConfig(r=2, alpha=3, targets=("experts",), train_head=False))
+    noise(adapters.parameters())
+    mlp = describe(model).blocks[1].mlp
+    assert mlp is not None and mlp.experts is not None
+    stack = next(stacks(mlp.experts))
+    layer = stack.site.parent
+    assert isinstance(layer, ExpertLoRALayer)
+    for key, update in layer.updates():
+        lora_A, lora_B = layer.lora_A[key].effective(), layer.lora_B[key].effective()
+        for expert in range(layer.experts):
+            a, b = lora_A[2 * expert : 2 * expert + 2], lora_B[:, expert :: layer.experts]
+            torch.testing.assert_close(update[expert], 1.5 * b @ a)
+
+
+def test_two_sets_add_up(build: Build) -> None:
+    model = build("mixtral")
+    first = attach(model, ALL, "first")
+    noise(first.parameters())
+    second = attach(model, ALL, "second")
+    one = logits(model)
+    noise(second.parameters(), 0.1)
+    both = logits(model)
+    assert not torch.allclose(one, both)
+    second.merge()
+    torch.testing.assert_close(logits(model), both, atol=1e-5, rtol=1e-4)
+
+
+def test_experts_are_left_out_only_where_that_is_said(build: Build) -> None:
+    model = build("mixtral")
+    adapters = attach(model, LoRAConfig(targets=("linears",), experts=False, train_head=False))
+    assert not any("experts" in place for place, _ in adapters.layers())
+    adapters.remove()
+    with pytest.raises(ModelError, match=r"mlp\.experts holds gate_up_proj as one fused matrix: name gate and up"):
+        attach(model, LoRAConfig(targets=("q", "up")))
+    with pytest.raises(ModelError, match=r"dropout=0\.1 cannot act on fused experts"):
+        attach(model, LoRAConfig(targets=("linears",), dropout=0.1))
+    with pytest.raises(ModelError, match="r=40 exceeds 32"):
+        attach(model, LoRAConfig(targets=("experts",), r=40))
+    adapters = attach(model, LoRAConfig(r=2, targets=("down",), train_head=False))
+    assert {key for _, layer in adapters.layers() for key in layer.lora_A} == {"down_proj"}
+
+
+def test_experts_of_unequal_size_are_refused(build: Build) -> None:
+    model = convert(build("llama"), MoEConfig(num_experts=4, top_k=2))
+    with pytest.raises(ModelError, match=r"mlp\.experts has experts of unequal sizes \(13, 13, 12, 12\)"):
+        attach(model, ALL)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_active_parameters_count_the_factors_of_k_of_n_experts(name: str, build: Build) -> None:
+    model = MODELS[name](build)
+    before = count_parameters(model)
+    adapters = attach(model, ALL)
+    after = count_parameters(model)
+    routed = 0
+    for _, layer in adapters.layers():
+        if isinstance(layer, ExpertLoRALayer) and layer.routed[0] < layer.routed[1]:
+            routed += sum(parameter.numel() for _, parameter in layer.adapter_parameters())
+    top_k, experts = (2, 3) if name == "converted" else (2, 4)
+    assert after.total - before.total == adapters.count()
+    expected = adapters.count() - routed * (experts - top_k) / experts
+    assert after.active - before.active == pytest.approx(expected, abs=4)
+
+
+def test_files(build: Build, tmp_path) -> None:
+    model = build("mixtral")
+    adapters = attach(model, ALL)
+    noise(adapters.parameters())
+    adapted = logits(model)
+    save_adapters(adapters, tmp_path)
+    again = build("mixtral")
+    load_adapters(again, tmp_path)
+    assert torch.equal(logits(again), adapted)
+
+
+def test_files_from_before_experts_were_adapted_still_load(build: Build, tmp_path) -> None:
+    model = build("mixtral")
+    adapters = attach(model, LoRAConfig(targets=("linears",), experts=False, train_head=False))
+    save_adapters(adapters, tmp_path)
+    description = next(tmp_path.glob("*.json"))
+    fields = json.loads(description.read_text())
+    assert fields["config"]["fields"].pop("experts") is False
+    description.write_text(json.dumps(fields))
+    assert load_adapters(build("mixtral"), tmp_path).config == adapters.config
