@@ -1,14 +1,26 @@
 """How much work one cell may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+DURATIONS = ("epochs", "steps", "tokens")
+"""Units of the duration of training; a budget has exactly one of them."""
+DEFAULT_EPOCHS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much work one cell may do; part of the cell's identity."""
+    """How much work one cell may do; part of the cell's identity.
 
-    epochs: int = 10
-    """Passes over the training part; unused by tasks that do not train."""
+    Training lasts exactly one of `epochs`, `steps` and `tokens`: 10 epochs where none is given. Tasks that do not train
+    use none of them. Raises ValueError for two of them, or for one below 1.
+    """
+
+    epochs: int | None = None
+    """Passes over the training part."""
+    steps: int | None = None
+    """Steps of the optimizer."""
+    tokens: int | None = None
+    """Tokens that are fed to the model, padding not counted."""
     batch_size: int = 32
     """Examples in one training or evaluation step."""
     test_examples: int | None = None
@@ -20,7 +32,38 @@ class Budget:
     each seed and the same for every method; a smaller fraction of the same seed is a part of a larger one."""
 
     def __post_init__(self) -> None:
+        given = {name: getattr(self, name) for name in DURATIONS if getattr(self, name) is not None}
+        if len(given) > 1:
+            raise ValueError(f"training lasts one of epochs, steps and tokens, not {given}")
+        if not given:
+            object.__setattr__(self, "epochs", DEFAULT_EPOCHS)
+        for name, value in given.items():
+            if value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more")
         if not 0 < self.train_fraction <= 1:
             raise ValueError(
                 f"train_fraction={self.train_fraction} must lie in (0, 1]: the fraction of the training part to use"
             )
+
+    @property
+    def duration(self) -> tuple[str, int]:
+        """Unit ("epochs", "steps" or "tokens") and amount of training."""
+        for name in DURATIONS:
+            amount = getattr(self, name)
+            if amount is not None:
+                return name, amount
+        raise AssertionError("a budget has a duration")
+
+    @property
+    def only_epochs(self) -> int:
+        """The epochs, for what can last nothing else. Raises ValueError for a budget in another unit."""
+        if self.epochs is None:
+            raise ValueError(f"this training lasts epochs only: give the budget epochs instead of {self.duration[0]}")
+        return self.epochs
+
+    def halves(self) -> tuple["Budget", "Budget"]:
+        """Two budgets for two stages, whose durations add up to this one's; each lasts 1 unit at least."""
+        unit, amount = self.duration
+        first = max(1, amount // 2)
+        second = max(1, amount - first)
+        return replace(self, **{unit: first}), replace(self, **{unit: second})

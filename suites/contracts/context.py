@@ -1,4 +1,4 @@
-"""What a cell hands to its method and its task: seeds, budget, precision, calibration data."""
+"""What a cell hands to its methods and its task: seeds, budget, precision, calibration data, further backbones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,13 @@ from torch import Tensor, nn
 
 from .budget import Budget
 from .seeds import derive_seed
+from .training_costs import TrainingLedger
 
 CPU = torch.device("cpu")
+
+LoadBackbone = Callable[[torch.Generator], Any]
+"""Loads a backbone, whatever its suite defines: a `FeatureExtractor` for prediction, a `CausalLM` for language. The
+generator is for random initial weights."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,15 @@ def _no_loss(model: nn.Module, batch: Any) -> Tensor:
     raise TypeError("this task gives its methods no loss: it does not train")
 
 
+def _no_further_backbone(name: str) -> "Setup":
+    raise TypeError(f"no task has been set up that could load {name!r}: call `Task.setup` first")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything around one cell that is not the method, the task or the backbone.
 
-    `Task.setup` fills `target`, `batches`, `inputs` and `loss`; the rest comes from the cell.
+    `Task.setup` fills `target`, `batches`, `inputs`, `loss`, `trains` and `load_backbone`; the cell gives the rest.
     """
 
     suite: str
@@ -62,6 +71,16 @@ class Context:
     """The part of a calibration batch that the model itself is called with: a mapping is passed as keywords."""
     loss: Callable[[nn.Module, Any], Tensor] = _no_loss
     """Scalar mean loss of a model on one batch."""
+    trains: bool = False
+    """Whether the task gives training data."""
+    further: Mapping[str, LoadBackbone] = field(default_factory=dict)
+    """Loaders of the further backbones that the methods named (`Method.backbones`)."""
+    load_backbone: Callable[[str], "Setup"] = _no_further_backbone
+    """One of them, set up for this task as the cell's own backbone is: `.model` with a head where the task puts one on,
+    `.data` with the same raw examples in the same order, encoded as this backbone encodes (its own tokenizer or image
+    size), and `.context` with `loss` and `batches` for it. `suites/training/views.py` trains on both at once."""
+    ledger: TrainingLedger = field(default_factory=TrainingLedger)
+    """Where training notes what it took."""
 
     def generator(self, axis: str) -> torch.Generator:
         """Random numbers for `axis` that are the same in every task of this seed (say, a neuron split)."""
@@ -85,3 +104,13 @@ class Context:
     def calibration(self) -> list[Any]:
         """Model inputs of the calibration batches, without targets."""
         return [self.inputs(batch) for batch in self.batches()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A task ready for a method: the model, the data for `Method.fit`, the filled context, the backbone as loaded."""
+
+    model: nn.Module
+    data: Any
+    context: Context
+    backbone: Any = None

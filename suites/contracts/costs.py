@@ -67,7 +67,7 @@ def peak_rss() -> int:
 
 
 class Clock:
-    """Wall seconds by phase: each `stop` closes a phase that began at the one before."""
+    """Wall seconds by phase: each `stop` closes a phase that began at the one before; phases of one name add up."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -76,5 +76,5 @@ class Clock:
     def stop(self, phase: str) -> None:
         """Close the running phase under the name `phase`."""
         now = perf_counter()
-        self.seconds[phase] = now - self._last
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
         self._last = now

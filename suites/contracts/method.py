@@ -11,7 +11,8 @@ caption in every table. It defines one class:
             ...
             return backbone
 
-Methods that train derive from `sparsebench.suites.training.TrainedMethod`, which adds the hooks into training.
+Methods that train derive from `sparsebench.suites.training.method.TrainedMethod`, which adds the hooks into training;
+those that first transform a model, and train a part of it that is an option, from `suites/methods/_tuned.py`.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +23,6 @@ from typing import Any, ClassVar
 from torch import nn
 
 from .context import Context
-from .traits import Backbone, TaskTraits
 
 
 class NotApplicable(RuntimeError):  # noqa: N818 -- reads as what it says
@@ -40,12 +40,23 @@ class Method(ABC):
     stochastic: ClassVar[bool] = True
     """False if the seed changes nothing about the method: on fixed weights, the plan then runs one seed only."""
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Why this method cannot run there (shown as "n/a: reason"), or None if it can."""
+    @property
+    def needs(self) -> frozenset[str]:
+        """Traits that the task must give or the backbone must have (`traits.py`); a missing one is "n/a: reason"."""
+        return frozenset()
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Traits that the model has after `prepare`, for the next link of a chain (a conversion gives "experts")."""
+        return frozenset()
+
+    @property
+    def trains(self) -> str | None:
+        """What `fit` trains of the model, where that is an option of the method; "none" leaves a new head random."""
         return None
 
     def backbones(self) -> tuple[str, ...]:
-        """Further backbones of the suite that this method loads, by `name[:argument]` (a teacher)."""
+        """Further backbones of the suite, by `name[:argument]`, for `context.load_backbone(name)`: a teacher, say."""
         return ()
 
     @abstractmethod

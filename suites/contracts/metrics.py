@@ -1,7 +1,7 @@
 """Scores of predictions with standard errors: accuracy, macro F1, RMSE, correlations, ROC-AUC."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,13 @@ BOOTSTRAP_DRAWS = 200
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics of one part, the name of the main one, and the per-example outcomes behind them."""
+    """Metrics of one part, the name of the main one, the per-example outcomes behind them, and anything else."""
 
     main: str
     metrics: Mapping[str, Metric]
     examples: Mapping[str, Sequence[Any]]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What is worth keeping and is no score, as JSON values."""
 
 
 def score(outputs: Tensor, targets: Tensor, target: Target, generator: torch.Generator) -> Scores:

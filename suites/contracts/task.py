@@ -2,36 +2,35 @@
 
 A task is one file in `suites/<suite>/tasks/`; the file name is its public name and the first line of its docstring the
 caption. A family of near-equal tasks is one file with a table, one row for each (`suites/runner/discovery/table.py`).
-Most tasks derive from the protocol of their kind (`suites/prediction/`, `suites/llm/`), which implements `run`, and
-state only their data.
+Most tasks derive from the protocol of their kind (`suites/prediction/`, `suites/llm/`), which fills the steps of `run`
+(`build`, `subject`, `evaluate`, `cost_call`), and state only their data.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from sparsebench.reports.record import Costs, Metric, TrainingCosts
 
-from .context import Context
+from .applicability import check_loaded
+from .context import Context, LoadBackbone, Setup
+from .costs import Clock, measure_costs
 from .method import Method
-from .traits import Backbone, TaskTraits
-
-LoadBackbone = Callable[[torch.Generator], Any]
-"""Loads the cell's backbone, whatever its suite defines: a `FeatureExtractor` for prediction, a `CausalLM` for
-language. The generator is for random initial weights."""
+from .metrics import Scores
+from .traits import TRAINING_DATA, TaskTraits
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """A task ready for a method: the loaded backbone, the data for `Method.fit`, and the filled context."""
+class CostCall(NamedTuple):
+    """What the costs of a model are measured on: `call(model)` works on `units` units (tokens, images, molecules)."""
 
     model: nn.Module
-    data: Any
-    context: Context
+    call: Callable[[nn.Module], Any]
+    units: int
+    unit: str
 
 
 @dataclass(kw_only=True)
@@ -55,14 +54,75 @@ class Outcome:
 class Task(TaskTraits, ABC):
     """A benchmarked task. Changed data or a changed metric means a new version."""
 
-    def unsupported(self, backbone: Backbone) -> str | None:
-        """Why this task cannot use `backbone`, or None if it can."""
-        return None
+    @abstractmethod
+    def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
+        """Load data and backbone, and fill the context; deterministic by the context's seeds."""
+
+    def subject(self, model: nn.Module, setup: Setup) -> Any:
+        """The trained model in the form that `evaluate` and `cost_call` take; the default is the model itself."""
+        return model
 
     @abstractmethod
-    def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """Load data and backbone; deterministic by the context's seeds."""
+    def evaluate(self, subject: Any, context: Context) -> Scores:
+        """Score the model, which is in eval mode, on the test part; selection, if any, on the validation part only."""
 
     @abstractmethod
-    def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
-        """Set up, prepare, train and evaluate; selection, if any, on the validation part only."""
+    def cost_call(self, subject: Any, context: Context) -> CostCall | None:
+        """What the costs are measured on; None measures none."""
+
+    def setup(self, load_backbone: LoadBackbone, context: Context, chain: Sequence[Method] = ()) -> Setup:
+        """The task ready for a chain of methods, which may load further backbones.
+
+        Raises `NotApplicable` where a loaded backbone lacks what the task or a method needs.
+        """
+
+        def load(generator: torch.Generator) -> Any:
+            loaded = load_backbone(generator)
+            check_loaded(loaded, self, chain)
+            return loaded
+
+        def load_further(name: str) -> Setup:
+            loader = context.further.get(name)
+            if loader is None:
+                raise ValueError(f"no method of this row named the backbone {name!r} in `backbones()`")
+            # Random weights of its own: a teacher of the student's kind does not start as its copy.
+            generator = context.generator(f"backbone-init {name}")
+            return self.setup(lambda _: loader(generator), context)
+
+        built = self.build(load, context)
+        filled = replace(built.context, trains=TRAINING_DATA in self.gives, load_backbone=load_further)
+        return replace(built, context=filled)
+
+    def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """Set up; prepare, fit and deploy each link of the chain on what the one before deployed; evaluate; measure."""
+        clock = Clock()
+        setup = self.setup(load_backbone, context, chain)
+        context = setup.context
+        clock.stop("load")
+        model = setup.model
+        curves: dict[str, Sequence[tuple[float, float]]] = {}
+        for number, method in enumerate(chain, start=1):
+            model = method.prepare(model, context)
+            clock.stop("prepare")
+            found = method.fit(model, setup.data, context)
+            model = method.deploy(model)
+            clock.stop("fit")
+            prefix = f"{number}. " if len(chain) > 1 else ""
+            for name, points in found.items():
+                curves[prefix + name] = points
+        subject = self.subject(model.eval(), setup)
+        scores = self.evaluate(subject, context)
+        clock.stop("evaluate")
+        call = self.cost_call(subject, context)
+        costs = None if call is None else measure_costs(*call)
+        clock.stop("measure")
+        return Outcome(
+            metrics=scores.metrics,
+            main_metric=scores.main,
+            costs=costs,
+            training=context.ledger.costs(),
+            examples=scores.examples,
+            times=clock.seconds,
+            curves=curves,
+            details=scores.details,
+        )

@@ -1,20 +1,95 @@
-"""What a method and a task may know of each other and of a backbone before anything is loaded."""
+"""What methods, tasks and backbones say of each other by traits, and the reasons that follow from a missing one.
 
+A trait is a short text. A backbone has traits ("attention"), a task gives traits ("training data"); a method and a task
+need some. Those of a backbone are the literal `TRAITS` of its file, or, where they depend on its argument (`timm:...`),
+known when it is loaded: what `sparsebench.models.anatomy` sees, and what its class says of itself (`own_traits`).
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.anatomy import UnknownAnatomy, describe
+
+TRAINING_DATA = "training data"
+READY_HEAD = "ready head"
+FEATURE_VECTORS = "feature vectors"
+CALIBRATION_DATA = "calibration data"
+GENERATION = "generation"
+REFERENCES = "reference molecules"
+
+TASK_REASONS = {
+    TRAINING_DATA: "this task does not train",
+    READY_HEAD: "the head is random without training; the trained baseline is linear_probe",
+    FEATURE_VECTORS: "this task has no feature vectors",
+    CALIBRATION_DATA: "this task has no calibration data",
+    GENERATION: "this task generates nothing",
+    REFERENCES: "this task asks for no molecules like others",
+}
+"""What it means that a task does not give a trait. The first one that is missing becomes the reason."""
+
+PARAMETERS = "parameters"
+BLOCKS = "blocks"
+ATTENTION = "attention"
+FFN = "ffn"
+EXPERTS = "experts"
+CONVOLUTIONS = "convolutions"
+IMAGE_TOKENS = "image tokens"
+CAUSAL = "causal"
+FEATURES = "features"
+WRITES_MOLECULES = "writes molecules"
+GRAPH_WORDS = "graph words"
+MESSAGE_PASSING = "message passing"
+ADAPTERS = "adapters"
+
+BACKBONE_REASONS = {
+    FEATURES: "it gives no feature vectors; take an encoder",
+    CAUSAL: "it predicts no next token",
+    WRITES_MOLECULES: "it writes no molecules",
+    GRAPH_WORDS: "it gives no graph words of molecules",
+    IMAGE_TOKENS: "it does not see an image as tokens",
+    PARAMETERS: "it has no parameters",
+    BLOCKS: "it has no transformer blocks",
+    ATTENTION: "it has no attention, and so no transformer blocks",
+    FFN: "it has no feed-forward layer to cut",
+    EXPERTS: "it has no experts",
+    ADAPTERS: "it has no adapters",
+    CONVOLUTIONS: "it has no convolutions",
+}
+"""What it means that a backbone lacks a trait, said of it. The first one that is missing becomes the reason."""
+
+KINDS = (
+    (WRITES_MOLECULES, "a molecule generator"),
+    (CAUSAL, "a causal LM"),
+    (GRAPH_WORDS, "an encoder of molecules"),
+    (MESSAGE_PASSING, "a graph network"),
+    (IMAGE_TOKENS, "a vision transformer"),
+    (ATTENTION, "an encoder"),
+    (CONVOLUTIONS, "a convolutional network"),
+    (PARAMETERS, "a network without blocks"),
+    (FEATURES, "a fingerprint"),
+)
+"""What a backbone is called in a reason: by the first of these traits that it has."""
 
 
 @dataclass(frozen=True)
 class Backbone:
     """What is known of a backbone before it is loaded. `name` is `name[:argument]`.
 
-    `family` is the literal `FAMILY` of the backbone's file: transformer, encoder (a transformer that gives features of
-    texts), molecule encoder (Graph2Seq), molecule generator (GraphsGPT), cnn, graph or fingerprint, or empty where it
-    depends on the argument (`timm:...`).
+    `traits` are the literal `TRAITS` of the backbone's file; None where they depend on the argument (`timm:...`).
     """
 
     name: str
-    family: str = ""
+    traits: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, name: str, *traits: str) -> "Backbone":
+        """A backbone with these traits."""
+        return cls(name, frozenset(traits))
 
 
 class TaskTraits:
@@ -25,9 +100,53 @@ class TaskTraits:
     """The group whose mean the suite reports, for instance VTAB's natural, specialized or structured."""
     sources: tuple[str, ...] = ()
     """Names of the data sources, as in `data/manifest/`."""
-    trains: ClassVar[bool] = False
-    """Whether `Method.fit` gets training data here."""
-    new_head: ClassVar[bool] = False
-    """Whether the backbone gets a head for this task, which is random until it is trained."""
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """What a method finds here: the keys of `TASK_REASONS` that are true of the task, or traits of your own."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Traits that a backbone must have to be used here."""
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
+
+
+def missing_reason(needs: Iterable[str], has: frozenset[str], traits: frozenset[str] | None) -> str | None:
+    """Why something with `needs` cannot run, given what a task gives (`has`) and the backbone's traits; None if it can.
+
+    Where `traits` is None, the backbone is not known yet: only what a task gives is looked at.
+    """
+    missing = set(needs) - has - (traits or frozenset())
+    for trait, reason in TASK_REASONS.items():
+        if trait in missing:
+            return reason
+    if traits is None or not missing:
+        return None
+    kind = _kind(traits)
+    for trait, reason in BACKBONE_REASONS.items():
+        if trait in missing:
+            return f"the backbone is {kind}: {reason}"
+    return f"neither the task nor the backbone, {kind}, has: {', '.join(sorted(missing))}"
+
+
+def _kind(traits: frozenset[str]) -> str:
+    for trait, name in KINDS:
+        if trait in traits:
+            return name
+    return "a model without traits"
+
+
+@functools.singledispatch
+def own_traits(loaded: Any) -> frozenset[str]:
+    """Traits that a class of backbones has in addition to what its anatomy shows; register them beside the class."""
+    return frozenset()
+
+
+def traits_of(loaded: Any) -> frozenset[str]:
+    """Traits of a loaded backbone (a model, or something with a `model`): of its anatomy, and its own ones."""
+    model = loaded if isinstance(loaded, nn.Module) else getattr(loaded, "model", None)
+    found = set(own_traits(loaded))
+    if isinstance(model, nn.Module):
+        if next(model.parameters(), None) is not None:
+            found.add(PARAMETERS)
+        # Of a model that no describer knows, no blocks are known either: that is what its traits say.
+        with contextlib.suppress(UnknownAnatomy):
+            found |= describe(model).traits
+    return frozenset(found)

@@ -13,7 +13,8 @@ from sparsebench.reports.panels.router_load import RouterLoad, to_details
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
-from .language import CausalLM, LanguageTask, Scored, cut, encode
+from ..contracts.metrics import Scores
+from .language import CausalLM, LanguageTask, cut, encode
 from .routing import watched
 
 MAIN = "bits_per_byte"
@@ -43,12 +44,12 @@ class BitsPerByteTask(LanguageTask):
     domain: str
     group = "bits per byte"
 
-    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Bits of all predicted tokens over their bytes; standard error over windows."""
-        found = domain_bits(self, self.domain, lm, context)
+        found = domain_bits(self, self.domain, subject, context)
         metric = bits_metric(*ratio(found.bits, found.bytes), len(found.bits))
         details = load_details({self.domain: found})
-        return Scored({MAIN: metric}, MAIN, {"bits": found.bits, "bytes": found.bytes}, details)
+        return Scores(MAIN, {MAIN: metric}, {"bits": found.bits, "bytes": found.bytes}, details)
 
 
 def domain_bits(task: LanguageTask, domain: str, lm: CausalLM, context: Context) -> DomainBits:

@@ -18,7 +18,9 @@ from sparsebench.data.labelled.questions import Question, QuestionParts
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context, Target
-from .language import SEPARATOR, CausalLM, LanguageTask, Scored, encode
+from ..contracts.metrics import Scores
+from ..contracts.traits import TRAINING_DATA
+from .language import SEPARATOR, CausalLM, LanguageTask, encode
 from .prefix_sharing import Pack, Request, packs, token_scores
 
 MAX_LENGTH = 2048
@@ -58,21 +60,21 @@ class ChoiceTask(LanguageTask):
     `budget.batch_size` counts questions; `budget.test_examples` limits the test part, and the validation part too.
     """
 
-    trains = True
+    gives = LanguageTask.gives | {TRAINING_DATA}
     group = "trained multiple choice"
 
     @abstractmethod
     def questions(self) -> QuestionParts:
         """The fixed parts, each in a random order."""
 
-    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Accuracy on test and validation part, with the outcome of each test question."""
         parts, limit = self.questions(), context.budget.test_examples
         metrics, correct = {}, {}
         for name, part in (("accuracy", parts.test), ("val accuracy", parts.val)):
-            correct[name] = answers(lm, part[:limit], context)
+            correct[name] = answers(subject, part[:limit], context)
             metrics[name] = _accuracy(correct[name], part[:limit])
-        return Scored(metrics, "accuracy", {"correct": correct["accuracy"]})
+        return Scores("accuracy", metrics, {"correct": correct["accuracy"]})
 
     def _data(self, context: Context, tokenizer: Any) -> ChoiceData:
         train = [tokens_of(question, tokenizer) for question in self.questions().train]

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
+from ..contracts.metrics import Scores
 from .bits_per_byte import MAIN, bits_metric, domain_bits, load_details, ratio, router_load
-from .language import CausalLM, LanguageTask, Scored
+from .language import CausalLM, LanguageTask
 
 SPECIALISATION = "router_specialisation"
 
@@ -24,9 +25,9 @@ class DomainsTask(LanguageTask):
     domains: ClassVar[tuple[str, ...]]
     group = "bits per byte"
 
-    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """The mean, each domain, and the router's load."""
-        found = {domain: domain_bits(self, domain, lm, context) for domain in self.domains}
+        found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}
         by_domain: dict[str, Metric] = {}
         examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
         for domain, read in found.items():
@@ -39,7 +40,7 @@ class DomainsTask(LanguageTask):
         load = router_load(found)
         if load is not None:
             metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
-        return Scored(metrics, MAIN, examples, load_details(found))
+        return Scores(MAIN, metrics, examples, load_details(found))
 
 
 def _mean(domains: Sequence[Metric], windows: int) -> Metric:

@@ -8,8 +8,8 @@ that seed. The test halves share no document with them.
 import functools
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -17,13 +17,11 @@ from torch import Tensor, nn
 
 from sparsebench.data.text.documents import passages
 from sparsebench.data.text.windows import windows
-from sparsebench.reports.record import Costs, Metric
 
 from ..contracts.context import Context, Target
-from ..contracts.costs import Clock, measure_costs
-from ..contracts.method import Method
-from ..contracts.task import LoadBackbone, Outcome, Setup, Task
-from ..contracts.traits import Backbone
+from ..contracts.metrics import Scores
+from ..contracts.task import CostCall, LoadBackbone, Setup, Task
+from ..contracts.traits import CALIBRATION_DATA, CAUSAL, READY_HEAD, own_traits
 
 CALIBRATION_DOMAINS = ("encyclopedic", "code", "law")
 CALIBRATION_WINDOW = 256
@@ -42,69 +40,44 @@ class CausalLM:
     tokenizer: Any
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What an evaluation gives: metrics, the name of the main one, outcomes of the test examples, and anything else."""
-
-    metrics: Mapping[str, Metric]
-    main: str
-    examples: Mapping[str, Sequence[Any]]
-    details: Mapping[str, Any] = field(default_factory=dict)
+@own_traits.register
+def _(loaded: CausalLM) -> frozenset[str]:
+    return frozenset({CAUSAL})
 
 
 class LanguageTask(Task):
     """Base of the language tasks; a subclass implements `evaluate`."""
 
     calibration_domains: ClassVar[tuple[str, ...]] = CALIBRATION_DOMAINS
+    gives: ClassVar[frozenset[str]] = frozenset({CALIBRATION_DATA, READY_HEAD})
+    needs: ClassVar[frozenset[str]] = frozenset({CAUSAL})
 
     @abstractmethod
-    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Score the model, which is in eval mode, on the test part."""
-
-    def unsupported(self, backbone: Backbone) -> str | None:
-        """Encoders read in both directions."""
-        return "an encoder: it predicts no next token" if backbone.family == "encoder" else None
 
     def documents(self, domain: str, part: Any) -> tuple[str, ...]:
         """Documents of one half ("calibration" or "test") of a text domain, in a fixed order."""
         return _passages(domain, part)
 
-    def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
+    def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load the backbone in the cell's precision, and what a method may see."""
-        return self._setup(load_backbone, context)[0]
-
-    def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
-        """Load, prepare, fit (a training-free method does nothing), evaluate, measure."""
-        clock = Clock()
-        setup, tokenizer = self._setup(load_backbone, context)
-        context = setup.context
-        clock.stop("load")
-        model = method.prepare(setup.model, context)
-        clock.stop("prepare")
-        curves = method.fit(model, setup.data, context)
-        model = method.deploy(model).eval()
-        clock.stop("fit")
-        scored = self.evaluate(CausalLM(model, tokenizer), context)
-        clock.stop("evaluate")
-        costs = self._measure(model, tokenizer, context)
-        clock.stop("measure")
-        return Outcome(
-            metrics=scored.metrics,
-            main_metric=scored.main,
-            costs=costs,
-            examples=scored.examples,
-            times=clock.seconds,
-            curves=curves,
-            details=scored.details,
-        )
-
-    def _setup(self, load_backbone: LoadBackbone, context: Context) -> tuple[Setup, Any]:
         lm = load_backbone(context.generator("backbone-init"))
         if not isinstance(lm, CausalLM):
             raise TypeError(f"a backbone of a language task must be a CausalLM, not {type(lm).__name__}")
         model = lm.model.to(context.device, context.dtype).eval()
         data = self._data(context, lm.tokenizer)
-        return Setup(model=model, data=data, context=self._fill(context, lm.tokenizer, data)), lm.tokenizer
+        return Setup(model=model, data=data, context=self._fill(context, lm.tokenizer, data), backbone=lm)
+
+    def subject(self, model: nn.Module, setup: Setup) -> CausalLM:
+        """The model with the tokenizer of its backbone."""
+        return CausalLM(model, setup.backbone.tokenizer)
+
+    def cost_call(self, subject: CausalLM, context: Context) -> CostCall:
+        """One forward pass over the same tokens in every task and seed."""
+        documents = self.documents(self.calibration_domains[0], "calibration")
+        ids = torch.tensor(cut(subject.tokenizer, documents, COST_WINDOW, 1), device=context.device)
+        return CostCall(subject.model, lambda m: m(input_ids=ids, use_cache=False), ids.numel(), "token")
 
     def _data(self, context: Context, tokenizer: Any) -> Any:
         """What `Method.fit` trains on: nothing."""
@@ -139,12 +112,6 @@ class LanguageTask(Task):
             per_domain.append(cut(tokenizer, (documents[i] for i in order), CALIBRATION_WINDOW, share))
         turns = itertools.chain.from_iterable(itertools.zip_longest(*per_domain))
         return torch.tensor([window for window in turns if window is not None])
-
-    def _measure(self, model: nn.Module, tokenizer: Any, context: Context) -> Costs:
-        """Costs of one forward pass over the same tokens in every task and seed."""
-        documents = self.documents(self.calibration_domains[0], "calibration")
-        ids = torch.tensor(cut(tokenizer, documents, COST_WINDOW, 1), device=context.device)
-        return measure_costs(model, lambda m: m(input_ids=ids, use_cache=False), ids.numel(), "token")
 
 
 def cut(tokenizer: Any, documents: Iterable[str], length: int, count: int) -> list[list[int]]:

@@ -12,7 +12,8 @@ from sparsebench.data.text.evalsets import arrow_file
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
-from .language import CausalLM, LanguageTask, Scored
+from ..contracts.metrics import Scores
+from .language import CausalLM, LanguageTask
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,9 +42,9 @@ class HarnessTask(LanguageTask):
         rows = Dataset.from_file(str(arrow_file(self.harness_name)), in_memory=True)
         return rows if limit is None else rows.select(range(min(limit, len(rows))))
 
-    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Run the harness; each metric comes with its standard error and its outcome per document."""
-        samples, results = run_harness(self, lm, context.budget.test_examples)
+        samples, results = run_harness(self, subject, context.budget.test_examples)
         chance = sum(1 / len(sample["arguments"]) for sample in samples) / len(samples)
         metrics = {
             name: Metric(
@@ -57,7 +58,7 @@ class HarnessTask(LanguageTask):
             for name in self.harness_metrics
         }
         outcomes = {name: [int(sample[name]) for sample in samples] for name in self.harness_metrics}
-        return Scored(metrics, self.harness_metrics[0], outcomes)
+        return Scores(self.harness_metrics[0], metrics, outcomes)
 
     def chance(self, guess: float) -> float | None:
         """Score of a blind guess, given the mean of one over the number of answers."""

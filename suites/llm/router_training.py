@@ -11,13 +11,14 @@ from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
+from ..contracts.metrics import Scores
 from ..training.data_order import FixedBatches
 from ..training.groups import Group
 from ..training.loop import train
 from ..training.result import TrainResult
 from ..training.settings import TrainSettings
 from .domains import DomainsTask
-from .language import CausalLM, Scored
+from .language import CausalLM
 
 LEARNING_RATE = 1e-3
 CHANGE = "router_change"
@@ -30,18 +31,22 @@ class RouterTrainingTask(DomainsTask):
     the model's own balance loss. `router_change` is the norm of what the routers moved over the norm they had.
     """
 
-    def evaluate(self, lm: CausalLM, context: Context) -> Scored:
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Train, then score; "n/a" for a model without routers."""
-        routers = router_parameters(lm.model)
+        routers = router_parameters(subject.model)
         if not routers:
             raise NotApplicable("the model has no router")
-        lm.model.float()
+        subject.model.float()
         start = [parameter.detach().clone() for parameter in routers]
-        train_all(lm.model, context)
+        result = train_all(subject.model, context)
+        context.ledger.count(subject.model.parameters())
+        context.ledger.add(
+            seconds=result.seconds, flops=result.flops, steps=result.steps, peak_memory=result.peak_memory
+        )
         moved = _norm([now.detach() - then for now, then in zip(routers, start, strict=True)])
         change = Metric(value=moved / _norm(start), higher_is_better=True, unit="")
-        scored = super().evaluate(lm, context)
-        return Scored({CHANGE: change, **scored.metrics}, CHANGE, scored.examples, scored.details)
+        scored = super().evaluate(subject, context)
+        return Scores(CHANGE, {CHANGE: change, **scored.metrics}, scored.examples, scored.details)
 
 
 def router_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -55,7 +60,7 @@ def router_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def train_all(model: nn.Module, context: Context) -> TrainResult:
-    """`budget.epochs` passes over the calibration batches, in their order. The model is left in eval mode."""
+    """Train everything on the calibration batches, in their order, for as long as the budget says. The model is left in eval mode."""
     model.requires_grad_(True)
     everything = Group(
         name="model",
@@ -69,7 +74,14 @@ def train_all(model: nn.Module, context: Context) -> TrainResult:
             FixedBatches(context.batches()),
             lambda model, batch: context.loss(model, batch) + aux_loss(model),
             groups=[everything],
-            settings=TrainSettings(epochs=context.budget.epochs, clip=1.0, schedule="constant"),
+            settings=TrainSettings(
+                epochs=context.budget.epochs,
+                steps=context.budget.steps,
+                tokens=context.budget.tokens,
+                clip=1.0,
+                schedule="constant",
+            ),
+            tokens=context.tokens,
             folder=context.folder,
             stage="router training",
         )

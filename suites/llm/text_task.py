@@ -4,17 +4,15 @@ import functools
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparsebench.data.labelled.table import LabelledTexts, Parts
-from sparsebench.reports.record import Costs
 
 from ..contracts.context import Context
-from ..contracts.costs import measure_costs
 from ..contracts.metrics import Scores, correlations, macro_f1
-from ..contracts.traits import Backbone
-from ..prediction.data import Examples, PredictionData, Splits
-from ..prediction.task import PredictionTask
+from ..contracts.task import CostCall
+from ..prediction.data import Examples, Splits
+from ..prediction.task import PredictionTask, Predictor
 
 
 class TextTask(PredictionTask):
@@ -31,10 +29,6 @@ class TextTask(PredictionTask):
     def parts(self) -> Parts:
         """The fixed parts, each in a random order."""
 
-    def unsupported(self, backbone: Backbone) -> str | None:
-        """Causal language models give no vector for a text."""
-        return None if backbone.family == "encoder" else "a causal LM: this task takes an encoder"
-
     def load(self) -> Splits:
         """The parts; read and split once per process."""
         return _load(type(self))
@@ -47,10 +41,10 @@ class TextTask(PredictionTask):
         more = {"macro_f1": macro_f1(outputs, targets, generator)}
         return Scores(scores.main, {**scores.metrics, **more}, scores.examples)
 
-    def _measure(self, model: nn.Module, data: PredictionData, context: Context) -> Costs:
-        """Costs per token, padding not counted, of the first test texts in one batch."""
-        inputs, _ = data.collate(list(data.test[: context.budget.batch_size]))
-        return measure_costs(model, lambda m: m(inputs), int(inputs.attention_mask.sum()), "token")
+    def cost_call(self, subject: Predictor, context: Context) -> CostCall:
+        """Per token, padding not counted, of the first test texts in one batch."""
+        inputs, _ = subject.data.collate(list(subject.data.test[: context.budget.batch_size]))
+        return CostCall(subject.model, lambda m: m(inputs), int(inputs.attention_mask.sum()), "token")
 
 
 @functools.cache

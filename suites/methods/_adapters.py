@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from sparsebench.models.anatomy import describe
 
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import IMAGE_TOKENS
 from ._parameter_efficient import ParameterEfficientMethod
 
 Kind = Literal["bottleneck", "houlsby", "pfeiffer", "parallel", "lora", "mam"]
@@ -23,15 +23,6 @@ Kind = Literal["bottleneck", "houlsby", "pfeiffer", "parallel", "lora", "mam"]
 class AdapterMethod(ParameterEfficientMethod):
     """A frozen backbone with the adapters that `config` names."""
 
-    on_images: ClassVar[bool] = False
-    """Whether the adapters need a backbone that sees an image as tokens."""
-
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Also encoders of texts and molecules, where the adapters are for images."""
-        if self.on_images and backbone.family.endswith(("encoder", "generator")):
-            return "the backbone does not see an image as tokens"
-        return super().unsupported(task, backbone)
-
     @abstractmethod
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The adapters; `common` are fields that all configurations have."""
@@ -39,7 +30,7 @@ class AdapterMethod(ParameterEfficientMethod):
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with adapters. Raises NotApplicable where it has no place for them."""
         self.blocks_of(backbone)
-        if self.on_images and describe(backbone).prefix_tokens is None:
+        if IMAGE_TOKENS in self.needs and describe(backbone).prefix_tokens is None:
             raise NotApplicable("the backbone does not see an image as tokens")
         self.put(backbone, self.config(backbone, **self.common(context)))
         return backbone

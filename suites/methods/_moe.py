@@ -13,27 +13,15 @@ from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
-from ..contracts.method import Curves, NotApplicable
-from ..contracts.traits import Backbone, TaskTraits
-from ..training.data_order import TrainingData
-from ..training.method import TrainedMethod
+from ..contracts.method import NotApplicable
+from ..contracts.traits import CALIBRATION_DATA, EXPERTS, FFN
 from ._calibration import calibration, split_seed
-from ._trainable import fit_head, only_head_trains
-
-WITHOUT_FFN = {
-    "cnn": "a convolutional network has no feed-forward layer to cut",
-    "graph": "the MLPs of a graph network hold batch norms and cannot be cut",
-    "fingerprint": "a fingerprint has no feed-forward layer to cut",
-}
-"""Reasons by the family of the backbone."""
+from ._tuned import TunedMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoEMethod(TrainedMethod):
-    """Every FFN becomes a mixture of its own neurons; a language model stays as it was converted."""
-
-    train: Literal["head", "all"] = "head"
-    """What a prediction task trains: the head, as `linear_probe` finds it, or everything, as `full_tuning` does."""
+class MoEMethod(TunedMethod):
+    """Every FFN becomes a mixture of its own neurons."""
 
     def __post_init__(self) -> None:
         self.moe_config(0)
@@ -42,32 +30,32 @@ class MoEMethod(TrainedMethod):
     def moe_config(self, seed: int) -> MoEConfig:
         """The conversion. Raises `ModelError` for a config that cannot be."""
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Backbones without a transformer's feed-forward layer have nothing to cut."""
-        return WITHOUT_FFN.get(backbone.family)
+    @property
+    def needs(self) -> frozenset[str]:
+        """A feed-forward layer to cut, and calibration data where the conversion looks at them."""
+        looks = {CALIBRATION_DATA} if self.moe_config(0).needs else set()
+        return frozenset({FFN, *looks})
 
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Convert in place; in a prediction task, leave what trains trainable."""
+    @property
+    def gives(self) -> frozenset[str]:
+        """Experts."""
+        return frozenset({EXPERTS})
+
+    def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Convert in place."""
         check_has_ffn(backbone)
         config = self.moe_config(split_seed(context))
         seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None
         try:
-            model = convert(backbone, config, seen)
+            return convert(backbone, config, seen)
         except ModelError as error:
             if config.attn is None:
                 raise
             raise NotApplicable(str(error)) from error  # the heads of this backbone cannot be shared out like that
-        return only_head_trains(model, context) if self.train == "head" else model.requires_grad_(True)
 
     def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
         """The task's loss and the balance loss of the routers."""
         return context.loss(model, batch) + aux_loss(model)
-
-    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-        """Train in a task that trains; a language model stays as it was converted."""
-        if self.train == "all" and context.target.kind != "next-token" and data is not None:
-            return super().fit(model, data, context)
-        return fit_head(model, data, context)
 
 
 @dataclass(frozen=True, kw_only=True)

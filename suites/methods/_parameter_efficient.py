@@ -1,6 +1,5 @@
 """Base of the methods that train small modules in a frozen backbone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,19 +12,10 @@ from sparsebench.models.errors import ModelError
 
 from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import ADAPTERS, ATTENTION, BLOCKS, TRAINING_DATA
 from ..prediction.frozen_features import cache_frozen_features
 from ..training.data_order import TrainingData
 from ..training.method import TrainedMethod
-
-WITHOUT_ATTENTION: Mapping[str, str] = {
-    "cnn": "a convolutional network",
-    "graph": "a graph network",
-    "fingerprint": "a fingerprint",
-}
-"""Families of backbones without attention, and what they are."""
-WITHOUT_BLOCKS = ("graph", "fingerprint")
-"""Families without blocks to put a module in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +27,23 @@ class ParameterEfficientMethod(TrainedMethod):
     init: Literal["normal", "zero_up"] = "normal"
     """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
 
-    needs_attention: ClassVar[bool] = False
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS,)
+    """Traits of the backbone without which there is no place for the modules."""
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Tasks that do not train, and backbones without a place for the modules."""
-        if not task.trains:
-            return "this task does not train"
-        if backbone.family in WITHOUT_BLOCKS or (self.needs_attention and backbone.family in WITHOUT_ATTENTION):
-            return f"the backbone is {WITHOUT_ATTENTION[backbone.family]}: it has no transformer blocks"
-        return None
+    @property
+    def needs(self) -> frozenset[str]:
+        """Training data, and a place for the modules."""
+        return frozenset({TRAINING_DATA, *self.acts_on})
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Adapters."""
+        return frozenset({ADAPTERS})
+
+    @property
+    def trains(self) -> str | None:
+        """The modules."""
+        return "adapters"
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
         """The training loop from the first trained block on."""
@@ -63,7 +61,7 @@ class ParameterEfficientMethod(TrainedMethod):
 
     def put(self, backbone: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:
         """Attach adapters. Raises NotApplicable where the backbone has no place for them."""
-        if self.needs_attention and self.blocks_of(backbone)[0].attention is None:
+        if ATTENTION in self.needs and self.blocks_of(backbone)[0].attention is None:
             raise NotApplicable("the backbone has no attention")
         try:
             return attach(backbone, config, name)

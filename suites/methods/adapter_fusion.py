@@ -1,7 +1,7 @@
 """AdapterFusion: a learned mixture of adapters, each trained on a part of the data
 
 Pfeiffer et al. (arXiv 2005.00247), section 3.2. Their adapters come from several tasks; a cell has one, so ours come
-from disjoint parts of its training data. Half of the epochs go to them, one after another, the other half to the
+from disjoint parts of its training data. Half of the training goes to them, one after another, the other half to the
 mixture, with the adapters frozen. The head trains throughout.
 """
 
@@ -13,8 +13,10 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterSet, BottleneckConfig, FusionConfig, adapter_sets, sparsify
 
+from ..contracts.budget import Budget
 from ..contracts.context import Context
 from ..contracts.method import Curves
+from ..contracts.traits import ATTENTION, BLOCKS
 from ..prediction.frozen_features import cache_frozen_features
 from ..training.data_order import TrainingData
 from ..training.method import TrainedMethod
@@ -34,7 +36,7 @@ class AdapterFusion(ParameterEfficientMethod):
     sparsity: float = 0.0
     """Share of the adapters' weights that SNIP removes before training."""
 
-    needs_attention: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 
     def __post_init__(self) -> None:
         if self.adapters < 1 or not 0 <= self.sparsity < 1:
@@ -65,19 +67,18 @@ class AdapterFusion(ParameterEfficientMethod):
         """Each adapter on its part of the data, then the mixture on all of it."""
         sets = adapter_sets(model)
         sources = [adapters for name, adapters in sets.items() if name != FUSION]
-        first = max(1, context.budget.epochs // 2)
+        first, second = context.budget.halves()
         sets[FUSION].disable()
         _only(sources[0], sources)
         rest, shorter = cache_frozen_features(model, data, context)
         for index, adapters in enumerate(sources):
             _only(adapters, sources)
             part: Any = replace(shorter, train=shorter.train[index :: len(sources)])  # type: ignore[type-var]
-            TrainedMethod.fit(self, rest, part, _epochs(context, first), f"adapter {index}")
+            TrainedMethod.fit(self, rest, part, _for(context, first), f"adapter {index}")
         for adapters in (*sources, sets[FUSION]):
             adapters.enable()
         _train(sources, False)
-        rest_of_epochs = _epochs(context, max(1, context.budget.epochs - first))
-        curves = TrainedMethod.fit(self, rest, shorter, rest_of_epochs, FUSION)
+        curves = TrainedMethod.fit(self, rest, shorter, _for(context, second), FUSION)
         _train(sources, True)  # what was trained counts as such
         return curves
 
@@ -94,5 +95,5 @@ def _train(sets: Iterable[AdapterSet], flag: bool) -> None:
         adapters.requires_grad_(flag)
 
 
-def _epochs(context: Context, epochs: int) -> Context:
-    return replace(context, budget=replace(context.budget, epochs=epochs))
+def _for(context: Context, budget: Budget) -> Context:
+    return replace(context, budget=budget)

@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, preset
 
+from ..contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
 from ._adapters import AdapterMethod
 
 
@@ -20,8 +21,7 @@ class AdapterPlus(AdapterMethod):
     rank: int = 8
     """Hidden units of each adapter."""
 
-    needs_attention: ClassVar[bool] = True
-    on_images: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, StreamConfig
 
+from ..contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
 from ._adapters import AdapterMethod
 
 
@@ -22,8 +23,7 @@ class AdaptFormer(AdapterMethod):
     scale: float = 0.1
     """Factor of their output."""
 
-    needs_attention: ClassVar[bool] = True
-    on_images: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""

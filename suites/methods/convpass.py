@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, ConvpassConfig
 
+from ..contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
 from ._adapters import AdapterMethod
 
 
@@ -22,8 +23,7 @@ class Convpass(AdapterMethod):
     scale: float = 1.0
     """Factor of their output; the paper searches it per task."""
 
-    needs_attention: ClassVar[bool] = True
-    on_images: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The bypasses."""

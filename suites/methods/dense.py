@@ -10,7 +10,7 @@ from torch import nn
 
 from ..contracts.context import Context
 from ..contracts.method import Method
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import READY_HEAD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,10 @@ class Dense(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
+    @property
+    def needs(self) -> frozenset[str]:
         """A head that nobody trains says nothing."""
-        if task.new_head:
-            return "the head is random without training; the trained baseline is linear_probe"
-        return None
+        return frozenset({READY_HEAD})
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The backbone itself."""

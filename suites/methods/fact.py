@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, FacTConfig
 
+from ..contracts.traits import ATTENTION, BLOCKS
 from ._adapters import AdapterMethod
 
 
@@ -22,7 +23,7 @@ class FacT(AdapterMethod):
     scale: float = 1.0
     """Factor of the update; the paper searches it per task."""
 
-    needs_attention: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The update."""

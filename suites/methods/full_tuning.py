@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..contracts.context import Context
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import PARAMETERS, TRAINING_DATA
 from ..training.method import TrainedMethod
+from ..training.trainable import train_only
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullTuning(TrainedMethod):
     """The training loop on everything; a pre-trained backbone wants a smaller `learning_rate`."""
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Most language tasks do not train, and a fingerprint has nothing to train."""
-        if not task.trains:
-            return "this task does not train"
-        if backbone.family == "fingerprint":
-            return "the backbone has no parameters"
-        return None
+    @property
+    def needs(self) -> frozenset[str]:
+        """Training data, and parameters to train: a fingerprint has none."""
+        return frozenset({TRAINING_DATA, PARAMETERS})
+
+    @property
+    def trains(self) -> str | None:
+        """Everything."""
+        return "all"
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The backbone with every parameter trainable, in float32: bfloat16 is too coarse for small updates."""
-        return backbone.float().requires_grad_(True)
+        """The backbone with every parameter trainable, in float32."""
+        return train_only(backbone, "all", context)

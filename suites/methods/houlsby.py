@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, preset
 
+from ..contracts.traits import ATTENTION, BLOCKS
 from ._adapters import AdapterMethod
 
 
@@ -20,7 +21,7 @@ class Houlsby(AdapterMethod):
     rank: int = 64
     """Hidden units of each adapter."""
 
-    needs_attention: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from ..contracts.context import Context
 from ..contracts.method import Curves, Method
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import FEATURE_VECTORS, TRAINING_DATA
 from ..prediction.data import PredictionData, targets_of
 from ..prediction.feature_extractor import LinearHeadModel
-from ..prediction.task import PredictionTask, predict, prediction_loss
+from ..prediction.task import predict, prediction_loss
+from ..training.trainable import train_only
 
 Affine = tuple[np.ndarray, np.ndarray]
 """Weight (outputs, width) and bias (outputs,)."""
@@ -43,17 +44,19 @@ class LinearProbe(Method):
         if not self.penalties or min(self.penalties) <= 0:
             raise ValueError(f"penalties must be one or more numbers above 0, not {self.penalties}")
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """A probe needs one feature vector and one target per example."""
-        if issubclass(task, PredictionTask):
-            return None
-        return "this task has no feature vectors" if task.trains else "this task does not train"
+    @property
+    def needs(self) -> frozenset[str]:
+        """One feature vector and one target per example."""
+        return frozenset({TRAINING_DATA, FEATURE_VECTORS})
+
+    @property
+    def trains(self) -> str | None:
+        """The head."""
+        return "head"
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen body; the head is what `fit` finds."""
-        backbone.requires_grad_(False)
-        backbone.get_submodule("head").requires_grad_(True)
-        return backbone
+        return train_only(backbone, "head", context)
 
     def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
         """Write the best head into `model.head`. The curve is the validation loss by penalty."""

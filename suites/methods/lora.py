@@ -12,6 +12,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, LoRAConfig
 
+from ..contracts.traits import ATTENTION, BLOCKS
 from ._adapters import AdapterMethod
 
 
@@ -28,7 +29,7 @@ class LoRA(AdapterMethod):
     init: Literal["normal", "zero_up"] = "zero_up"
     """The paper's start, B = 0."""
 
-    needs_attention: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The updates."""

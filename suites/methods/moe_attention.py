@@ -5,24 +5,25 @@ to, and the variant that keeps them all, as MoH does (arXiv 2410.11842). Random 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.attention.convert_attention import convert_attention
+from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
-from ..contracts.method import Method, NotApplicable
-from ..contracts.traits import Backbone, TaskTraits
-from ..prediction.task import PredictionTask
+from ..contracts.method import NotApplicable
+from ..contracts.traits import ATTENTION, CAUSAL, EXPERTS
 from ._calibration import split_seed
+from ._tuned import TunedMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoEAttention(Method):
+class MoEAttention(TunedMethod):
     """`top_k` of `num_experts` groups of heads per token; each chosen group has mean coefficient 1."""
 
     num_experts: int = 4
@@ -35,12 +36,21 @@ class MoEAttention(Method):
     def __post_init__(self) -> None:
         self._config()
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
+    @property
+    def needs(self) -> frozenset[str]:
         """Head groups of causal decoders only."""
-        other = issubclass(task, PredictionTask) or backbone.family.startswith("molecule")
-        return "attention experts need a causal decoder" if other else None
+        return frozenset({ATTENTION, CAUSAL})
 
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+    @property
+    def gives(self) -> frozenset[str]:
+        """Experts."""
+        return frozenset({EXPERTS})
+
+    def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
+        """The task's loss and the balance loss of the routers."""
+        return context.loss(model, batch) + aux_loss(model)
+
+    def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert the attention of every block in place."""
         try:
             return convert_attention(backbone, self._config(), torch.Generator().manual_seed(split_seed(context)))

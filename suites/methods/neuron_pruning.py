@@ -6,7 +6,7 @@ is a smaller dense FFN.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +15,18 @@ from sparsebench.models.anatomy import MLP, Site, describe
 from sparsebench.models.moe.splits.importance import importance
 
 from ..contracts.context import Context
-from ..contracts.method import Curves, Method
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import CALIBRATION_DATA, FFN
 from ._calibration import calibration, split_seed
-from ._moe import WITHOUT_FFN, check_has_ffn
-from ._trainable import fit_head, only_head_trains
+from ._moe import check_has_ffn
+from ._tuned import TunedMethod
 
 CONTROLS = ({},)
 """Configurations that are controls, read by the report: every one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeuronPruning(Method):
-    """Every FFN keeps a share of its neurons; nothing but the head of a prediction task is fitted."""
+class NeuronPruning(TunedMethod):
+    """Every FFN keeps a share of its neurons."""
 
     keep: float = 0.8
     """Share of the neurons that stay, in (0, 1]."""
@@ -38,12 +37,14 @@ class NeuronPruning(Method):
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep must lie in (0, 1], not {self.keep}")
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Backbones without a transformer's feed-forward layer have no neurons to drop."""
-        return WITHOUT_FFN.get(backbone.family)
+    @property
+    def needs(self) -> frozenset[str]:
+        """A feed-forward layer with neurons to drop, and calibration data unless they are dropped at random."""
+        looks = set() if self.which == "random" else {CALIBRATION_DATA}
+        return frozenset({FFN, *looks})
 
     @torch.no_grad()
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+    def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Shrink every FFN in place."""
         check_has_ffn(backbone)
         mlps = [block.mlp for block in describe(backbone).blocks if block.mlp is not None]
@@ -55,11 +56,7 @@ class NeuronPruning(Method):
                     _keep(site, kept, rows=True)
             assert mlp.down is not None
             _keep(mlp.down, kept, rows=False)
-        return only_head_trains(backbone, context)
-
-    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Solve the head of a prediction task; a language model stays as it was pruned."""
-        return fit_head(model, data, context)
+        return backbone
 
     def _scores(self, mlps: list[MLP], backbone: nn.Module, context: Context) -> list[Tensor]:
         if self.which == "random":

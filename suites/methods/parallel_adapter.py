@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, preset
 
+from ..contracts.traits import ATTENTION, BLOCKS
 from ._adapters import AdapterMethod
 
 
@@ -22,7 +23,7 @@ class ParallelAdapters(AdapterMethod):
     scale: float = 1.0
     """Factor of their output; the paper takes 4 for its scaled variant."""
 
-    needs_attention: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, PrefixConfig
 
+from ..contracts.traits import ATTENTION, BLOCKS
 from ._adapters import AdapterMethod
 
 
@@ -22,7 +23,7 @@ class PrefixTuning(AdapterMethod):
     bottleneck: int | None = 800
     """Width of the MLP that makes them; None learns them directly."""
 
-    needs_attention: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The prefix."""

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from ..contracts.context import Context, Target
 from ..contracts.method import Curves, Method
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import FEATURE_VECTORS, TRAINING_DATA
 from ..prediction.data import PredictionData, targets_of
 from ..prediction.feature_extractor import LinearHeadModel
-from ..prediction.task import PredictionTask, predict
+from ..prediction.task import predict
 
 Forest = RandomForestClassifier | RandomForestRegressor
 
@@ -118,11 +118,10 @@ class RandomForestMethod(Method):
         if self.trees < 1:
             raise ValueError(f"trees must be 1 or more, not {self.trees}")
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """A forest needs one feature vector and one target per example."""
-        if issubclass(task, PredictionTask):
-            return None
-        return "this task has no feature vectors" if task.trains else "this task does not train"
+    @property
+    def needs(self) -> frozenset[str]:
+        """One feature vector and one target per example."""
+        return frozenset({TRAINING_DATA, FEATURE_VECTORS})
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen body with an empty forest."""

@@ -15,10 +15,9 @@ from torch import nn
 from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, remove_dead_units, sparsify
 
 from ..contracts.context import Context
-from ..contracts.method import NotApplicable
-from ..contracts.traits import Backbone, TaskTraits
+from ..contracts.traits import ATTENTION
 from ._adapters import Kind, prunable
-from ._parameter_efficient import WITHOUT_ATTENTION, ParameterEfficientMethod
+from ._parameter_efficient import ParameterEfficientMethod
 
 CONTROLS = ({"criterion": "random"}, {"shuffle": True})
 """Configurations that are controls, read by the report."""
@@ -56,17 +55,15 @@ class SparseAdapter(ParameterEfficientMethod):
         if self.sparsity is not None and not 0 <= self.sparsity <= 1:
             raise ValueError(f"sparsity={self.sparsity} is the share of the weights to remove: from 0 to 1")
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Tasks that do not train, and backbones without a place for the adapters."""
-        if self.adapter != "bottleneck" and backbone.family in WITHOUT_ATTENTION:
-            return f"the backbone is {WITHOUT_ATTENTION[backbone.family]}: it has no transformer blocks"
-        return super().unsupported(task, backbone)
+    @property
+    def needs(self) -> frozenset[str]:
+        """Of the kinds, only the bottleneck has a place in a backbone without attention."""
+        if self.adapter == "bottleneck":
+            return super().needs
+        return super().needs | {ATTENTION}
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with pruned adapters."""
-        blocks = self.blocks_of(backbone)
-        if self.adapter != "bottleneck" and blocks[0].attention is None:
-            raise NotApplicable("the backbone has no attention")
         wide = LargeSparse(base_r=self.base_rank, factor=self.factor)
         met = self.sparsity is None and self.granularity == "weight"
         dense = self._attach(copy.deepcopy(backbone), self.base_rank, context) if met else None

@@ -10,6 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterConfig, PromptConfig
 
+from ..contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
 from ._adapters import AdapterMethod
 
 
@@ -20,8 +21,7 @@ class VPTShallow(AdapterMethod):
     length: int = 50
     """Prompts."""
 
-    needs_attention: ClassVar[bool] = True
-    on_images: ClassVar[bool] = True
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The prompts."""

@@ -4,22 +4,17 @@ import functools
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import torch
 
 from sparsebench.data.molecules.scaffold import scaffold_split
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
-from ..contracts.method import Method
-from ..contracts.task import LoadBackbone, Outcome
-from ..contracts.traits import Backbone
+from ..contracts.metrics import Scores
 from ..prediction.data import Examples, Splits
-from ..prediction.task import PredictionTask
-from .families import GENERATOR
+from ..prediction.task import PredictionTask, Predictor
 
 SPLIT_SEED = 0
 """Of the scaffold balanced split: one split for every cell; the seed of a cell does not change it."""
@@ -37,12 +32,6 @@ class MoleculeTask(PredictionTask):
     class and equal fields are equal: their splits are the same.
     """
 
-    def unsupported(self, backbone: Backbone) -> str | None:
-        """A generator gives no features: its encoder is a backbone of its own."""
-        if backbone.family == GENERATOR:
-            return "the backbone writes molecules: take its encoder, graph2seq"
-        return None
-
     @abstractmethod
     def table(self) -> MoleculeTable:
         """All molecules with their targets."""
@@ -51,23 +40,17 @@ class MoleculeTask(PredictionTask):
         """The three parts; read and split once per process."""
         return _load(self)[0]
 
-    def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
+    def evaluate(self, subject: Predictor, context: Context) -> Scores:
         """As every prediction task, with the physical unit of the target on the RMSE.
 
         `details` say which fraction of all molecules was refused, if known: they have the features of no molecule.
         """
-        bodies: list[Any] = []
-
-        def load(generator: torch.Generator) -> Any:
-            bodies.append(load_backbone(generator))
-            return bodies[-1]
-
-        outcome = super().run(method, load, context)
-        outcome.metrics = _with_unit(outcome.metrics, _load(self)[1])
-        refused = getattr(bodies[-1], "refused_fraction", None)
+        scores = super().evaluate(subject, context)
+        details = dict(scores.details)
+        refused = getattr(subject.data.body, "refused_fraction", None)
         if refused is not None:
-            outcome.details = {**outcome.details, "refused_fraction": refused}
-        return outcome
+            details["refused_fraction"] = refused
+        return replace(scores, metrics=_with_unit(scores.metrics, _load(self)[1]), details=details)
 
 
 @functools.cache

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import Anatomy, describe, register_describer, see_through
+
+from ..contracts.traits import FEATURES, own_traits
 
 
 class FeatureExtractor(nn.Module):
@@ -16,6 +18,8 @@ class FeatureExtractor(nn.Module):
     width: int
     unit: str
     """What one example is called: image, molecule or text."""
+    traits: ClassVar[tuple[str, ...]] = ()
+    """Traits of the backbone that its anatomy does not show (`contracts/traits.py`); "features" goes without saying."""
     padded: bool = False
     """Whether a batch is padded to its longest item (first dimension): what is only evaluated then goes by length."""
 
@@ -69,3 +73,8 @@ def describe_linear_head_model(model: Any) -> Anatomy:
 
 
 register_describer(LinearHeadModel, describe_linear_head_model)
+
+
+@own_traits.register
+def _(loaded: FeatureExtractor) -> frozenset[str]:
+    return frozenset({FEATURES, *loaded.traits})

@@ -5,28 +5,32 @@ Train on the training part, look at the validation part at most, report the test
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sparsebench.reports.record import Costs
-
 from ..contracts.context import Context, Target
-from ..contracts.costs import Clock, measure_costs
-from ..contracts.method import Method
 from ..contracts.metrics import Scores, score
-from ..contracts.task import LoadBackbone, Outcome, Setup, Task
+from ..contracts.task import CostCall, LoadBackbone, Setup, Task
+from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
+
+
+class Predictor(NamedTuple):
+    """A trained model and the encoded data that it is evaluated on."""
+
+    model: nn.Module
+    data: PredictionData
 
 
 class PredictionTask(Task):
     """Base of the prediction tasks; a subclass states `target`, the sources and `load`."""
 
     target: Target
-    trains: ClassVar[bool] = True
-    new_head: ClassVar[bool] = True
+    gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
+    needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
 
     @abstractmethod
     def load(self) -> Splits:
@@ -36,7 +40,7 @@ class PredictionTask(Task):
         """Metrics of a part, from outputs (N, outputs) in the targets' unit."""
         return score(outputs, targets, self.target, generator)
 
-    def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
+    def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load and encode the splits, and put a fresh head on the backbone's body."""
         splits = subsample_train(self._limit(self.load(), context), context)
         body = load_backbone(context.generator("backbone-init"))
@@ -44,36 +48,26 @@ class PredictionTask(Task):
             raise TypeError(f"a backbone of a prediction task must be a FeatureExtractor, not {type(body).__name__}")
         model = LinearHeadModel(body, self.target.outputs, context.generator("head-init")).to(context.device)
         data = encode(body, splits, self.target, context.device)
-        return Setup(model=model, data=data, context=self._fill(context, data))
+        return Setup(model=model, data=data, context=self._fill(context, data), backbone=body)
 
-    def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
-        """Load, encode, prepare, fit, evaluate, measure."""
-        clock = Clock()
-        setup = self.setup(load_backbone, context)
-        data = setup.data
-        context = setup.context
-        clock.stop("load")
-        model = method.prepare(setup.model, context)
-        clock.stop("prepare")
-        curves = method.fit(model, data, context)
-        model = method.deploy(model).eval()
-        clock.stop("fit")
-        test = self._evaluate(model, data.test, data, context)
-        val = self._evaluate(model, data.val, data, context)
-        clock.stop("evaluate")
-        costs = self._measure(model, data, context)
-        clock.stop("measure")
+    def subject(self, model: nn.Module, setup: Setup) -> "Predictor":
+        """The model with the encoded data."""
+        return Predictor(model, setup.data)
+
+    def evaluate(self, subject: "Predictor", context: Context) -> Scores:
+        """Scores of the test part, and the metrics of the validation part as "val <name>"."""
+        test = self._scores(subject, subject.data.test, context)
+        val = self._scores(subject, subject.data.val, context)
         metrics = dict(test.metrics)
         for name, metric in val.metrics.items():
             metrics[f"val {name}"] = metric
-        return Outcome(
-            metrics=metrics,
-            main_metric=test.main,
-            costs=costs,
-            examples=test.examples,
-            times=clock.seconds,
-            curves=curves,
-        )
+        return replace(test, metrics=metrics)
+
+    def cost_call(self, subject: "Predictor", context: Context) -> CostCall:
+        """One forward pass over the first test examples."""
+        pairs = list(subject.data.test[: context.budget.batch_size])
+        inputs, _ = subject.data.collate(pairs)
+        return CostCall(subject.model, lambda m: m(inputs), len(pairs), subject.data.body.unit)
 
     def _limit(self, splits: Splits, context: Context) -> Splits:
         limit = context.budget.test_examples
@@ -99,16 +93,12 @@ class PredictionTask(Task):
 
         return replace(context, target=self.target, batches=batches, inputs=_inputs_of, loss=loss)
 
-    def _evaluate(self, model: nn.Module, part: Pairs, data: PredictionData, context: Context) -> Scores:
-        outputs = predict(model, part, data, context.budget.batch_size)
+    def _scores(self, subject: "Predictor", part: Pairs, context: Context) -> Scores:
+        data = subject.data
+        outputs = predict(subject.model, part, data, context.budget.batch_size)
         targets = targets_of(part)
         generator = context.task_generator("bootstrap")
         return self.score(data.scale.undo(outputs), data.scale.undo(targets), generator)
-
-    def _measure(self, model: nn.Module, data: PredictionData, context: Context) -> Costs:
-        pairs = list(data.test[: context.budget.batch_size])
-        inputs, _ = data.collate(pairs)
-        return measure_costs(model, lambda m: m(inputs), len(pairs), data.body.unit)
 
 
 def _inputs_of(batch: Any) -> Any:

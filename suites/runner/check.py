@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from ..contracts.applicability import reason_against
 from ..contracts.budget import Budget
-from ..contracts.context import Context
+from ..contracts.context import Context, Setup
 from ..contracts.method import Method
-from ..contracts.task import Setup
 from ..training.method import TrainedMethod
 from .discovery.loading import backbone_loader, load_method, load_task
 from .discovery.registry import Entry, entries, find, suites
@@ -42,7 +42,7 @@ class Case:
         context = Context(suite=self.suite, task=self.task, seed=seed, budget=BUDGET, dtype=dtype)
         load = backbone_loader(self.backbone, self.backbone.name)
         task = load_task(find("task", self.task, self.suite))
-        return task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context)
+        return task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context, [self.method])
 
     def fitted(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
         """The deployed model after prepare and fit, and its outputs on the first calibration batch."""
@@ -159,7 +159,7 @@ def _case(method: Method, name: str, suite: str) -> Case | None:
         kind = type(load_task(find("task", task, suite)))
         for backbone in _without_download(suite):
             known = backbone.backbone(backbone.name)
-            if method.unsupported(kind, known) is None and kind().unsupported(known) is None:
+            if reason_against([method], kind, known) is None:
                 return Case(method, name, suite, backbone, task)
     return None
 

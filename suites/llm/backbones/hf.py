@@ -14,7 +14,6 @@ from ..language import CausalLM
 from ..pretrained import load_pretrained
 
 SOURCES = ()
-FAMILY = "transformer"
 DESCRIBERS = ("hf_*",)
 NEEDS_ARGUMENT = True
 HUB = True

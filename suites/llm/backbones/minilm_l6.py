@@ -17,7 +17,7 @@ from sparsebench.data.labelled.table import Text
 from ..encoder import TextBody, remembered
 
 SOURCES = ("minilm-l6",)
-FAMILY = "encoder"
+TRAITS = ("parameters", "features", "blocks", "attention", "ffn")
 DESCRIBERS = ("hf_bert",)
 
 _memory: dict[Text, Tensor] = {}

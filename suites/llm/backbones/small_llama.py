@@ -14,7 +14,7 @@ from ..language import CausalLM
 from ..small_model import small_llama
 
 SOURCES = ()
-FAMILY = "transformer"
+TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")
 DESCRIBERS = ("hf_decoder",)
 WEIGHTS = Path(__file__).parents[1] / "weights" / "small_llama.safetensors"
 SHA256 = "c79a093183978a84a8254910b7c4d3d6382e9e579b6b3a92540208a25e7d55f4"

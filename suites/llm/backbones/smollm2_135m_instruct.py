@@ -9,7 +9,7 @@ from ..language import CausalLM
 from ..pretrained import load_pretrained
 
 SOURCES = ("smollm2",)
-FAMILY = "transformer"
+TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")
 DESCRIBERS = ("hf_decoder",)
 
 

@@ -7,7 +7,7 @@ from ..language import CausalLM
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
-FAMILY = "transformer"
+TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")
 DESCRIBERS = ("hf_decoder",)
 DEVIATION = 0.05
 """Of the normal distribution that the matrices are drawn from."""

@@ -12,7 +12,7 @@ from ..encoder import LENGTH, TextBody, remembered
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
-FAMILY = "encoder"
+TRAITS = ("parameters", "features", "blocks", "attention", "ffn")
 DESCRIBERS = ("hf_bert",)
 DEVIATION = 0.1
 """Of the normal distribution that the matrices are drawn from."""

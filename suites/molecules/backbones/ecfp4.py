@@ -8,7 +8,7 @@ import torch
 from ..features.fingerprint import FingerprintBody
 
 SOURCES = ()
-FAMILY = "fingerprint"
+TRAITS = ("features",)
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> FingerprintBody:

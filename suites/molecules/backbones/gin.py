@@ -12,7 +12,7 @@ from ..features.graph import GraphBody
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
-FAMILY = "graph"
+TRAITS = ("parameters", "features", "message passing")
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> GraphBody:

@@ -9,7 +9,7 @@ import torch
 from ..features.graph2seq import Graph2SeqBody, pool_of
 
 SOURCES = ()
-FAMILY = "molecule encoder"
+TRAITS = ("parameters", "features", "graph words", "blocks", "attention", "ffn")
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> Graph2SeqBody:

@@ -12,7 +12,7 @@ from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Vocabulary
 from ..random_weights import random_model
 
 SOURCES = ()
-FAMILY = "molecule generator"
+TRAITS = ("parameters", "writes molecules", "blocks", "attention", "ffn")
 RANDOM_WEIGHTS = True
 HEAD = 32
 

@@ -7,7 +7,7 @@ from ..random_weights import random_model, tiny_config
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
-FAMILY = "molecule encoder"
+TRAITS = ("parameters", "features", "graph words", "blocks", "attention", "ffn")
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> Graph2SeqBody:

@@ -9,6 +9,7 @@ from torch_geometric.data import Batch, Data
 from sparsebench.models.molecules.gin import GIN, GINConfig
 from sparsebench.models.molecules.molecule_graph import molecule_graphs
 
+from ...contracts.traits import MESSAGE_PASSING
 from ...prediction.feature_extractor import FeatureExtractor
 from .once import featurise_once
 
@@ -19,6 +20,7 @@ class GraphBody(FeatureExtractor):
     """A graph isomorphism network with random weights from the generator."""
 
     unit = "molecule"
+    traits = (MESSAGE_PASSING,)
 
     def __init__(self, width: int, layers: int, generator: torch.Generator) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.molecules.smiles import parse
 
+from ...contracts.traits import GRAPH_WORDS
 from ...prediction.feature_extractor import FeatureExtractor
 from ...prediction.padding import Padded, pad
 from .once import featurise_once
@@ -64,6 +65,7 @@ class Graph2SeqBody(FeatureExtractor):
     """
 
     unit = "molecule"
+    traits = (GRAPH_WORDS,)
     padded = True
 
     def __init__(self, model: Graph2Seq | GraphsGPT, pool: Pool = "first") -> None:

@@ -1,6 +1,5 @@
 """Sample molecules for targets of one property at a time, and compare what came out with what was asked for."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ UNITS = {"logp": "", "qed": "", "sa": "", "mw": "Da"}
 # Shapes: T targets, N molecules for each of them.
 
 
-def follow_targets(sampler: Any, count: int, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-    """Scores and the report's figures of `count` molecules for each target of each property.
+def follow_targets(sampler: Any, count: int, context: Context) -> Scores:
+    """Scores, with the report's figures, of `count` molecules for each target of each property.
 
     Raises NotApplicable for a model that takes no conditions, ValueError where no molecule of a target can be read.
     """
@@ -42,7 +41,7 @@ def follow_targets(sampler: Any, count: int, context: Context) -> tuple[Scores, 
         controls[name] = Control(UNITS[name], tuple(map(_aim, targets, achieved_TN)))
     for kind in ("spearman", "MAE", "rising"):
         metrics[kind] = _mean([metrics[f"{kind} {name}"] for name in PROPERTIES])
-    return Scores("spearman", metrics, {}), to_details(controls)
+    return Scores("spearman", metrics, {}, to_details(controls))
 
 
 def _achieved(sampler: Any, name: str, target: float, count: int, generator: torch.Generator) -> np.ndarray:

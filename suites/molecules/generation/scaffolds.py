@@ -1,7 +1,6 @@
 """Sample molecules for scaffolds that training never saw, and look whether they hold them."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,8 +20,8 @@ from .moses import SHOWN
 SCAFFOLDS = 20
 
 
-def hold_scaffolds(sampler: Any, count: int, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-    """Scores and the molecules to be drawn, of `count` molecules for each scaffold."""
+def hold_scaffolds(sampler: Any, count: int, context: Context) -> Scores:
+    """Scores, with the molecules to be drawn, of `count` molecules for each scaffold."""
     generator = context.task_generator("sampling")
     generated: list[Generated] = []
     holds: list[bool] = []
@@ -40,7 +39,7 @@ def hold_scaffolds(sampler: Any, count: int, context: Context) -> tuple[Scores, 
     if holding:
         metrics["different"] = fraction(len(set(holding)), len(holding))
     drawn = _drawn(held_out_scaffolds()[0], generated[: min(count, SHOWN - 1)])
-    return Scores("holds", metrics, {"holds": holds}), to_details([drawn])
+    return Scores("holds", metrics, {"holds": holds}, to_details([drawn]))
 
 
 @functools.cache

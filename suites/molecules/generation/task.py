@@ -5,7 +5,7 @@ A backbone here is a `GraphsGPT`. A method may change it (experts in the place o
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -16,12 +16,16 @@ from sparsebench.models.graphsgpt import GraphsGPT, TokenBatch, Tokenizer
 from sparsebench.models.graphsgpt.model.configuration import own_vocabulary
 
 from ...contracts.context import Context, Target
-from ...contracts.costs import Clock, measure_costs
-from ...contracts.method import Method
 from ...contracts.metrics import Scores
-from ...contracts.task import LoadBackbone, Outcome, Setup, Task
-from ...contracts.traits import Backbone
-from ..families import GENERATOR
+from ...contracts.task import CostCall, LoadBackbone, Setup, Task
+from ...contracts.traits import (
+    CALIBRATION_DATA,
+    GENERATION,
+    READY_HEAD,
+    TRAINING_DATA,
+    WRITES_MOLECULES,
+    own_traits,
+)
 from .sampler import Sampler
 from .token_data import token_data
 
@@ -29,23 +33,24 @@ COST_MOLECULES = 32
 """Molecules of the one forward pass, of both halves, whose operations and CPU time are reported."""
 
 
+@own_traits.register
+def _(loaded: GraphsGPT) -> frozenset[str]:
+    return frozenset({WRITES_MOLECULES})
+
+
 class GenerationTask(Task):
     """Base of the generation tasks; a subclass implements `training_set` and `evaluate`."""
 
-    few_shot: ClassVar[bool] = False
-    """Whether molecules sampled from reference molecules mean something here."""
-
-    def unsupported(self, backbone: Backbone) -> str | None:
-        """Only GraphsGPT writes molecules."""
-        return None if backbone.family == GENERATOR else "the backbone writes no molecules"
+    gives: ClassVar[frozenset[str]] = frozenset({CALIBRATION_DATA, READY_HEAD, GENERATION})
+    needs: ClassVar[frozenset[str]] = frozenset({WRITES_MOLECULES})
 
     @abstractmethod
     def training_set(self) -> Sequence[str]:
         """All training molecules, as SMILES strings."""
 
     @abstractmethod
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
-        """Scores of a sampler, whose model is in eval mode, and details for the record."""
+    def evaluate(self, subject: Any, context: Context) -> Scores:
+        """Scores of a `Sampler`, whose model is in eval mode, with details for the record."""
 
     def training_molecules(self, count: int, generator: torch.Generator) -> list[str]:
         """`count` different ones at random: for calibration, for costs and as references."""
@@ -53,45 +58,27 @@ class GenerationTask(Task):
         rows = torch.randperm(len(molecules), generator=generator)[:count]
         return [molecules[row] for row in rows.tolist()]
 
-    def setup(self, load_backbone: LoadBackbone, context: Context) -> Setup:
+    def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load the backbone, and what a method may see."""
         model = load_backbone(context.generator("backbone-init"))
         if not isinstance(model, GraphsGPT):
             raise TypeError(f"a backbone of a generation task must be a GraphsGPT, not {type(model).__name__}")
         model = cast(Any, model).to(context.device).eval()
         data = None
-        if self.trains:
+        if TRAINING_DATA in self.gives:
             data = token_data(self.training_set(), own_vocabulary(model.config), context.device)
-        return Setup(model=model, data=data, context=self._fill(model, context))
+        return Setup(model=model, data=data, context=self._fill(model, context), backbone=model)
 
-    def run(self, method: Method, load_backbone: LoadBackbone, context: Context) -> Outcome:
-        """Load, prepare, fit, evaluate, measure."""
-        clock = Clock()
-        setup = self.setup(load_backbone, context)
-        context = setup.context
-        clock.stop("load")
-        model = method.prepare(setup.model, context)
-        clock.stop("prepare")
-        curves = method.fit(model, setup.data, context)
-        model = method.deploy(model).eval()
-        clock.stop("fit")
-        sampler: Any = model
+    def subject(self, model: nn.Module, setup: Setup) -> Any:
+        """The model as a `Sampler`, with the defaults where no method made one of it."""
         if isinstance(model, GraphsGPT):
-            sampler = Sampler(model)
-        scores, details = self.evaluate(sampler, context)
-        clock.stop("evaluate")
-        batch = self._batches(sampler.model, context, COST_MOLECULES, "costs")[0]
-        costs = measure_costs(sampler.model, lambda network: network(batch), len(batch), "molecule")
-        clock.stop("measure")
-        return Outcome(
-            metrics=scores.metrics,
-            main_metric=scores.main,
-            costs=costs,
-            examples=scores.examples,
-            times=clock.seconds,
-            curves=curves,
-            details=details,
-        )
+            return Sampler(model)
+        return model
+
+    def cost_call(self, subject: Any, context: Context) -> CostCall:
+        """One forward pass of both halves over training molecules."""
+        batch = self._batches(subject.model, context, COST_MOLECULES, "costs")[0]
+        return CostCall(subject.model, lambda network: network(batch), len(batch), "molecule")
 
     def _fill(self, model: GraphsGPT, context: Context) -> Context:
         batches = self._batches(model, context, context.budget.calibration_examples, "calibration")

@@ -12,9 +12,8 @@ from torch import nn
 
 from ...contracts.context import Context
 from ...contracts.method import Method
-from ...contracts.traits import Backbone, TaskTraits
+from ...contracts.traits import GENERATION, REFERENCES
 from ..generation.sampler import Sampler, SamplingConfig
-from ..generation.task import GenerationTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +29,10 @@ class FewShot(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
+    @property
+    def needs(self) -> frozenset[str]:
         """Only tasks that ask for new molecules and for nothing else."""
-        good = issubclass(task, GenerationTask) and task.few_shot
-        return None if good else "this task asks for no molecules like others"
+        return frozenset({GENERATION, REFERENCES})
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The model with this way of sampling."""

@@ -22,14 +22,14 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
 from ...contracts.context import Context
 from ...contracts.method import Curves, NotApplicable
-from ...contracts.traits import Backbone, TaskTraits
+from ...contracts.traits import FEATURE_VECTORS, GRAPH_WORDS, TRAINING_DATA
 from ...prediction.data import PairedDataset, PredictionData
 from ...prediction.feature_extractor import LinearHeadModel
 from ...prediction.frozen_features import cache_frozen_features
-from ...prediction.task import PredictionTask, predict
+from ...prediction.task import predict
 from ...training.callbacks import KeptGenerator
 from ...training.method import TrainedMethod
-from ..families import ENCODER
+from ...training.trainable import train_only
 
 
 @runtime_checkable
@@ -71,15 +71,15 @@ class GraphMixup(TrainedMethod):
         if not 0 <= self.self_prob <= 1:
             raise ValueError(f"self_prob={self.self_prob} is a probability")
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Only Graph2Seq has graph words, and only what is predicted has labels to mix."""
-        if not issubclass(task, PredictionTask):
-            if task.trains:
-                return "this task has no labels to mix"
-            return "this task does not train"
-        if backbone.family != ENCODER:
-            return "the backbone gives no graph words of molecules"
-        return None
+    @property
+    def needs(self) -> frozenset[str]:
+        """Graph words, which only Graph2Seq gives, and labels to mix."""
+        return frozenset({TRAINING_DATA, FEATURE_VECTORS, GRAPH_WORDS})
+
+    @property
+    def trains(self) -> str | None:
+        """The option."""
+        return self.train
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The backbone with all, or the head, trainable. Raises NotApplicable where it cannot decode and must."""
@@ -88,9 +88,7 @@ class GraphMixup(TrainedMethod):
             raise NotApplicable(f"{type(body).__name__} gives no graph words of molecules")
         if self.space == "molecules" and body.generator is None:
             raise NotApplicable("the backbone has no decoder that turns mixed words into molecules")
-        backbone.float().requires_grad_(self.train == "all")
-        backbone.get_submodule("head").requires_grad_(True)
-        return backbone
+        return train_only(backbone.float(), self.train, context)
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """The training loop, on mixed features or mixed molecules."""

@@ -10,9 +10,8 @@ from typing import Any
 from torch import nn
 
 from ...contracts.context import Context
-from ...contracts.traits import Backbone, TaskTraits
+from ...contracts.traits import GENERATION, TRAINING_DATA
 from ...training.method import TrainedMethod
-from ..generation.task import GenerationTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +23,10 @@ class GraphWords(TrainedMethod):
     learning_rate: float = 2e-3
     """Peak learning rate."""
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
+    @property
+    def needs(self) -> frozenset[str]:
         """Only tasks that train a generator."""
-        if not issubclass(task, GenerationTask):
-            return "this task has no graph words"
-        return None if task.trains else "this task does not train"
+        return frozenset({GENERATION, TRAINING_DATA})
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The backbone without its further words; conditions, which this task does not use, stay as they are."""

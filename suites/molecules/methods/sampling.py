@@ -13,9 +13,8 @@ from torch import nn
 
 from ...contracts.context import Context
 from ...contracts.method import Method
-from ...contracts.traits import Backbone, TaskTraits
+from ...contracts.traits import GENERATION
 from ..generation.sampler import Sampler, SamplingConfig
-from ..generation.task import GenerationTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +34,10 @@ class Sampling(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
+    @property
+    def needs(self) -> frozenset[str]:
         """Only tasks that generate."""
-        return None if issubclass(task, GenerationTask) else "this task generates nothing"
+        return frozenset({GENERATION})
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The model with this way of sampling."""

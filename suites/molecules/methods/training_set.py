@@ -14,9 +14,8 @@ from sparsebench.models.graphsgpt import Generated
 
 from ...contracts.context import Context
 from ...contracts.method import Method
-from ...contracts.traits import Backbone, TaskTraits
+from ...contracts.traits import GENERATION, REFERENCES
 from ..generation.sampler import Sampler
-from ..generation.task import GenerationTask
 
 CONTROLS = ({},)
 """Configurations that are controls, read by the report: every one."""
@@ -40,10 +39,10 @@ class TrainingSet(Method):
 
     stochastic: ClassVar[bool] = False
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
+    @property
+    def needs(self) -> frozenset[str]:
         """Only tasks that ask for new molecules and for nothing else."""
-        good = issubclass(task, GenerationTask) and task.few_shot
-        return None if good else "this task asks for no molecules like others"
+        return frozenset({GENERATION, REFERENCES})
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The sampler that gives its references."""

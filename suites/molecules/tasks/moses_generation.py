@@ -1,6 +1,5 @@
 """MOSES: are new molecules like those of a large set, without being copies? (Polykovskiy et al., arXiv 1811.12823)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sparsebench.reports.panels.molecules import to_details
@@ -8,6 +7,7 @@ from sparsebench.reports.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
+from ...contracts.traits import REFERENCES
 from ..generation.moses import MosesTask, grid
 from ..generation.sampler import repaired_fraction
 from ..metrics.moses import moses_metrics
@@ -25,16 +25,16 @@ class MosesGeneration(MosesTask):
     draws = True
     group = "generation"
     sources = ("moses", "chemnet")
-    few_shot = True
+    gives = MosesTask.gives | {REFERENCES}
 
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+    def evaluate(self, subject: Any, context: Context) -> Scores:
         """ "repaired" is the fraction of molecules in which constraints replaced an edge."""
         count = context.budget.test_examples or MOLECULES
         references = self.training_molecules(count, context.task_generator("references"))
-        generated = sampler.sample(count, references, context.task_generator("sampling"))
+        generated = subject.sample(count, references, context.task_generator("sampling"))
         smiles = [one.smiles for one in generated]
         metrics: dict[str, Metric] = dict(moses_metrics(smiles, training=self.training_set()))
         metrics["repaired"] = repaired_fraction(generated)
         main = "FCD/Test" if "FCD/Test" in metrics else "valid"
         drawn = grid(f"the first of {count:,} molecules, seed {context.seed}", generated)
-        return Scores(main, metrics, {"smiles": smiles}), to_details([drawn])
+        return Scores(main, metrics, {"smiles": smiles}, to_details([drawn]))

@@ -1,6 +1,6 @@
 """Held-out molecules of MOSES, encoded into graph words and written again: how many come back exactly?"""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
@@ -22,12 +22,12 @@ class MosesReconstruction(MosesTask):
     group = "reconstruction"
     sources = ("moses",)
 
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+    def evaluate(self, subject: Any, context: Context) -> Scores:
         """Fraction of the molecules that come back, with all words and with 1, 2, 4, 8 of them; a path between two."""
         smiles = test_set()[: context.budget.test_examples or MOLECULES]
-        scores = reconstruct(sampler, smiles)
+        scores = reconstruct(subject, smiles)
         path = []
-        for place, one in enumerate(sampler.pipeline().interpolate(smiles[0], smiles[1], PATH)):
+        for place, one in enumerate(subject.pipeline().interpolate(smiles[0], smiles[1], PATH)):
             path.append(Drawn(one.smiles or "", f"{place / (PATH - 1):.1f}"))
         drawn = MoleculeSet("between the words of two held-out molecules", "path", tuple(path))
-        return scores, to_details([drawn])
+        return replace(scores, details=to_details([drawn]))

@@ -1,6 +1,5 @@
 """Molecules with a wanted property: do they follow the target, for each property alone?"""
 
-from collections.abc import Mapping
 from typing import Any
 
 from ...contracts.context import Context
@@ -24,6 +23,6 @@ class PropertyControl(MosesTask):
     group = "property control"
     sources = ("moses",)
 
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+    def evaluate(self, subject: Any, context: Context) -> Scores:
         """Sample for every target."""
-        return follow_targets(sampler, context.budget.test_examples or MOLECULES, context)
+        return follow_targets(subject, context.budget.test_examples or MOLECULES, context)

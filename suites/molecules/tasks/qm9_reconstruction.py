@@ -1,10 +1,11 @@
 """QM9 (your folder): train GraphsGPT from scratch, then encode and rewrite molecules that it never saw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
+from ...contracts.traits import TRAINING_DATA
 from ..generation.qm9 import qm9_parts
 from ..generation.reconstruction import reconstruct
 from ..generation.task import GenerationTask
@@ -16,14 +17,14 @@ class QM9Reconstruction(GenerationTask):
     version = "1"
     group = "reconstruction"
     sources = ("qm9",)
-    trains = True
+    gives = GenerationTask.gives | {TRAINING_DATA}
 
     def training_set(self) -> Sequence[str]:
         """Up to 100,000, without a twin in the test part."""
         train, _ = qm9_parts()
         return train
 
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+    def evaluate(self, subject: Any, context: Context) -> Scores:
         """Encode and decode the test molecules."""
         _, test = qm9_parts()
-        return reconstruct(sampler, test[: context.budget.test_examples]), {}
+        return reconstruct(subject, test[: context.budget.test_examples])

@@ -1,6 +1,5 @@
 """Molecules with a wanted scaffold, one that training never saw: do they hold it, and no other?"""
 
-from collections.abc import Mapping
 from typing import Any
 
 from ...contracts.context import Context
@@ -24,6 +23,6 @@ class ScaffoldGeneration(MosesTask):
     group = "scaffolds"
     sources = ("moses",)
 
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+    def evaluate(self, subject: Any, context: Context) -> Scores:
         """Sample for every scaffold."""
-        return hold_scaffolds(sampler, context.budget.test_examples or MOLECULES, context)
+        return hold_scaffolds(subject, context.budget.test_examples or MOLECULES, context)

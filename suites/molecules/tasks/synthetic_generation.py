@@ -1,11 +1,12 @@
 """Random molecules built in code, to be written again and sampled; smoke test only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
+from ...contracts.traits import REFERENCES, TRAINING_DATA
 from ..generation.reconstruction import reconstruct
 from ..generation.sampler import valid_fraction
 from ..generation.task import GenerationTask
@@ -19,14 +20,15 @@ class SyntheticGeneration(GenerationTask):
 
     version = "1"
     group = "generation smoke test"
-    trains = draws = few_shot = True
+    draws = True
+    gives = GenerationTask.gives | {TRAINING_DATA, REFERENCES}
 
     def training_set(self) -> Sequence[str]:
         """The first 200."""
         return synthetic_molecules()[:TRAIN]
 
-    def evaluate(self, sampler: Any, context: Context) -> tuple[Scores, Mapping[str, Any]]:
+    def evaluate(self, subject: Any, context: Context) -> Scores:
         """Exact reconstruction, and validity of ten sampled molecules."""
-        generated = sampler.sample(10, synthetic_molecules()[:10], context.task_generator("sampling"))
-        scores = reconstruct(sampler, synthetic_molecules()[TRAIN:][: context.budget.test_examples])
-        return replace(scores, metrics={**scores.metrics, "valid": valid_fraction(generated)}), {}
+        generated = subject.sample(10, synthetic_molecules()[:10], context.task_generator("sampling"))
+        scores = reconstruct(subject, synthetic_molecules()[TRAIN:][: context.budget.test_examples])
+        return replace(scores, metrics={**scores.metrics, "valid": valid_fraction(generated)})

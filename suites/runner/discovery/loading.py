@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from ...contracts.budget import Budget
+from ...contracts.budget import DURATIONS, Budget
 from ...contracts.method import Method
 from ...contracts.task import Task
 from .registry import Entry, load_class
@@ -36,7 +36,13 @@ def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
 
 def load_budget(*layers: Mapping[str, Any]) -> Budget:
     """A budget from layers of overrides, the last one winning."""
-    return build(Budget, {key: value for layer in layers for key, value in layer.items()}, "budget")
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if any(unit in layer for unit in DURATIONS):
+            for unit in DURATIONS:
+                merged.pop(unit, None)  # a duration in another unit takes the place of the one before
+        merged |= layer
+    return build(Budget, merged, "budget")
 
 
 def budget_fields(budget: Budget) -> dict[str, Any]:
@@ -44,4 +50,7 @@ def budget_fields(budget: Budget) -> dict[str, Any]:
     fields = dataclasses.asdict(budget)
     if budget.train_fraction == 1:
         del fields["train_fraction"]
+    for unit in DURATIONS:
+        if fields[unit] is None:
+            del fields[unit]
     return fields

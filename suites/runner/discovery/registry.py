@@ -86,7 +86,8 @@ class Entry:
         """What a method is told of this backbone, called `name[:argument]`."""
         from ...contracts.traits import Backbone
 
-        return Backbone(name, self.constant("FAMILY", ""))
+        traits = self.constant("TRAITS", None)
+        return Backbone(name, None if traits is None else frozenset(traits))
 
     def load(self) -> ModuleType:
         """Import the module."""

@@ -46,9 +46,9 @@ def score(
         dtype=getattr(torch, info.dtype),
         device=torch.device(device),
         folder=folder,
+        further={name: loaders[name] for name in info.further_backbones},
     )
-    (method,) = chain
-    return task.run(method, loaders[info.backbone], context)
+    return task.run(chain, loaders[info.backbone], context)
 
 
 def global_seed(info: CellInfo) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from sparsebench.reports.record import CellInfo, Link
 
+from ...contracts.applicability import reason_against
 from ...contracts.method import Method
 from ...contracts.task import Task
-from ...contracts.traits import Backbone
 from ..discovery.loading import budget_fields, load_budget, load_method, load_task
 from ..discovery.registry import find, suite
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources
@@ -43,7 +43,9 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
     sources = entry_sources(entries)
     versions = {name: installed(name) for name in suite(plan.suite).libraries}
     code = code_hash(entries, versions, device_kind())
-    reason = _reason(links, chain, task, find("backbone", backbone, plan.suite).backbone(backbone))
+    names = (backbone, *info.further_backbones)
+    known, *further = [find("backbone", name, plan.suite).backbone(name) for name in names]
+    reason = reason_against(chain, task, known, further, [link.method for link in links])
     drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry in entries if entry.kind == "backbone")
     seeds = 1
     if not reason and (task.draws or drawn or any(method.stochastic for method in chain)):
@@ -98,14 +100,3 @@ def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, links: Se
         dtype=plan.dtype,
         then=then,
     )
-
-
-def _reason(links: Sequence[Link], chain: Sequence[Method], task: Task, backbone: Backbone) -> str | None:
-    """Why the row cannot run there; of a chain, with the link that cannot."""
-    for link, method in zip(links, chain, strict=True):
-        reason = method.unsupported(type(task), backbone)
-        if reason is not None and len(chain) > 1:
-            return f"{link.method}: {reason}"
-        if reason is not None:
-            return reason
-    return task.unsupported(backbone)

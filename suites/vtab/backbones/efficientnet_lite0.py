@@ -9,7 +9,7 @@ from ..body import VisionBody
 from ..efficientnet import efficientnet_lite_body
 
 SOURCES = ("efficientnet-lite0",)
-FAMILY = "cnn"
+TRAITS = ("parameters", "features", "blocks", "convolutions")
 DESCRIBERS = ("timm_efficientnet",)
 
 

@@ -9,7 +9,7 @@ from ..body import VisionBody
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
-FAMILY = "transformer"
+TRAITS = ("parameters", "features", "blocks", "attention", "ffn", "image tokens")
 DESCRIBERS = ("timm_vit",)
 
 

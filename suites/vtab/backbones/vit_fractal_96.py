@@ -12,7 +12,7 @@ from ..body import VisionBody
 from ..vit_fractal import vit_fractal_body
 
 SOURCES = ()
-FAMILY = "transformer"
+TRAITS = ("parameters", "features", "blocks", "attention", "ffn", "image tokens")
 DESCRIBERS = ("timm_vit",)
 RANDOM_WEIGHTS = False
 CHECKSUM = "7e4bdc6f3472f77446de89f4cfb6bc39e4833247b1e75fc7327184a68c18aacf"

@@ -92,7 +92,7 @@ TRAINED = [
 @pytest.mark.parametrize("method", TRAINED, ids=lambda method: type(method).__name__)
 def test_methods_that_train_learn_the_rule(method: Any) -> None:
     """The rule needs other attention than that of random weights: adapters after the FFN alone do not find it."""
-    outcome = SyntheticChoices().run(method, tiny.load, surroundings())
+    outcome = SyntheticChoices().run([method], tiny.load, surroundings())
     losses = [loss for _, loss in outcome.curves["train loss"]]
     assert losses[-1] < 0.9 * losses[0]
     after_the_ffn = isinstance(method, Adapter) or getattr(method, "adapter", "") == "bottleneck"
@@ -104,7 +104,7 @@ def test_methods_that_train_learn_the_rule(method: Any) -> None:
 
 @pytest.mark.parametrize("method", [Dense(), RandomSplit(num_experts=4, top_k=4)], ids=str)
 def test_methods_that_do_not_train_are_scored_as_they_are(method: Any) -> None:
-    outcome = SyntheticChoices().run(method, tiny.load, surroundings())
+    outcome = SyntheticChoices().run([method], tiny.load, surroundings())
     assert outcome.curves == {}
     assert outcome.metrics["accuracy"].value < 0.6
 
@@ -127,7 +127,7 @@ def test_bfloat16_trains_in_float32(method: Any) -> None:
     before = [p.detach().clone() for p in adapted(model)]
     method.fit(model, setup.data, setup.context)
     assert any(not torch.equal(a, b) for a, b in zip(before, adapted(model), strict=True))
-    outcome = SyntheticChoices().run(method, tiny.load, context)
+    outcome = SyntheticChoices().run([method], tiny.load, context)
     assert 0 <= outcome.metrics["accuracy"].value <= 1
 
 
@@ -147,5 +147,5 @@ def test_what_is_not_applicable() -> None:
 
 def test_the_budget_limits_the_test_part() -> None:
     context = dataclasses.replace(surroundings(), budget=Budget(batch_size=8, test_examples=5))
-    outcome = SyntheticChoices().run(Dense(), tiny.load, context)
+    outcome = SyntheticChoices().run([Dense()], tiny.load, context)
     assert outcome.metrics["accuracy"].n == outcome.metrics["val accuracy"].n == 5

@@ -30,7 +30,7 @@ def test_the_mean_is_that_of_the_domains_and_each_is_the_single_task(lm: CausalL
 
 
 def test_the_load_counts_what_the_router_chose(context: Context) -> None:
-    outcome = Letters().run(RandomSplit(num_experts=4, top_k=1), tiny.load, context)
+    outcome = Letters().run([RandomSplit(num_experts=4, top_k=1)], tiny.load, context)
     kept = outcome.details[PANEL.key]
     assert kept["layers"] == [0, 1]
     shares = {d: [[float(s) / 1000 for s in row.split()] for row in rows] for d, rows in kept["per_mille"].items()}
@@ -41,5 +41,5 @@ def test_the_load_counts_what_the_router_chose(context: Context) -> None:
 
 
 def test_a_single_domain_task_keeps_its_load(context: Context) -> None:
-    outcome = SyntheticText().run(RandomSplit(), tiny.load, context)
+    outcome = SyntheticText().run([RandomSplit()], tiny.load, context)
     assert list(outcome.details[PANEL.key]["per_mille"]) == ["synthetic"]

@@ -86,7 +86,7 @@ def test_loss_and_outputs_are_those_of_the_model(context: Context) -> None:
 @pytest.mark.parametrize("method", METHODS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_every_method_gives_a_score_and_costs(method: Method, dtype: torch.dtype, context: Context) -> None:
-    outcome = SyntheticText().run(method, tiny.load, dataclasses.replace(context, dtype=dtype))
+    outcome = SyntheticText().run([method], tiny.load, dataclasses.replace(context, dtype=dtype))
     assert outcome.metrics[outcome.main_metric].value == pytest.approx(8, rel=0.1)
     assert set(outcome.times) == {"load", "prepare", "fit", "evaluate", "measure"}
     assert outcome.costs is not None
@@ -94,7 +94,7 @@ def test_every_method_gives_a_score_and_costs(method: Method, dtype: torch.dtype
 
 
 def test_dense_flops_per_token_are_those_of_the_architecture(context: Context) -> None:
-    outcome = SyntheticText().run(Dense(), tiny.load, context)
+    outcome = SyntheticText().run([Dense()], tiny.load, context)
     width, hidden, layers, vocabulary, kv = 32, 64, 2, 257, 16
     matrices = layers * (2 * width * width + 2 * width * kv + 3 * width * hidden) + vocabulary * width
     attention = layers * 2 * COST_WINDOW * width
@@ -105,7 +105,7 @@ def test_dense_flops_per_token_are_those_of_the_architecture(context: Context) -
 
 def test_active_parameters_fall_with_the_active_share(context: Context) -> None:
     def active(method: Method) -> int:
-        costs = SyntheticText().run(method, tiny.load, context).costs
+        costs = SyntheticText().run([method], tiny.load, context).costs
         assert costs is not None
         assert costs.params_active is not None
         return costs.params_active
@@ -116,9 +116,9 @@ def test_active_parameters_fall_with_the_active_share(context: Context) -> None:
 
 
 def test_all_experts_active_is_the_dense_model(context: Context) -> None:
-    dense = SyntheticText().run(Dense(), tiny.load, context).examples["bits"]
+    dense = SyntheticText().run([Dense()], tiny.load, context).examples["bits"]
     for method in (RandomSplit(top_k=8), SharedSplit(top_k=5)):
-        assert SyntheticText().run(method, tiny.load, context).examples["bits"] == pytest.approx(dense, rel=1e-5)
+        assert SyntheticText().run([method], tiny.load, context).examples["bits"] == pytest.approx(dense, rel=1e-5)
 
 
 def test_a_run_repeats_exactly_and_another_seed_is_another_split(context: Context) -> None:

@@ -70,7 +70,7 @@ def test_harness_agrees_with_a_direct_computation(lm: CausalLM) -> None:
 def test_run_gives_accuracy_error_chance_and_outcomes(
     method: Any, context: Context, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = Questions().run(method, tiny.load, context)
+    outcome = Questions().run([method], tiny.load, context)
     metric = outcome.metrics["acc_norm"]
     assert outcome.main_metric == "acc_norm"
     assert (metric.n, metric.chance, metric.unit) == (2, 0.25, "share")

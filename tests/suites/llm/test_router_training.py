@@ -25,7 +25,7 @@ class Training(LetterDomains, RouterTrainingTask):
 @pytest.fixture
 def trained(with_budget: Callable[..., Context]) -> Callable[..., Outcome]:
     budget = with_budget(epochs=2, calibration_examples=16, batch_size=8)
-    return lambda method, **changes: Training().run(method, tiny.load, dataclasses.replace(budget, **changes))
+    return lambda method, **changes: Training().run([method], tiny.load, dataclasses.replace(budget, **changes))
 
 
 def test_a_renormalised_top_one_router_stays_and_a_corrected_one_moves(trained: Callable[..., Outcome]) -> None:
@@ -38,7 +38,7 @@ def test_a_renormalised_top_one_router_stays_and_a_corrected_one_moves(trained: 
 def test_training_is_the_same_twice_and_lowers_the_loss(trained: Callable[..., Outcome], context: Context) -> None:
     first, again = (trained(LlamaMoEV2()).metrics for _ in range(2))
     assert first == again
-    untrained = Letters().run(LlamaMoEV2(), tiny.load, dataclasses.replace(context, task="t")).metrics
+    untrained = Letters().run([LlamaMoEV2()], tiny.load, dataclasses.replace(context, task="t")).metrics
     assert first["bits_per_byte"].value < untrained["bits_per_byte"].value
 
 

@@ -45,7 +45,7 @@ def surroundings(dtype: torch.dtype = torch.float32) -> Context:
 
 @pytest.mark.parametrize("method", TRAINED, ids=lambda method: type(method).__name__)
 def test_methods_learn(method: Any) -> None:
-    outcome = SyntheticTexts().run(method, tiny_encoder.load, surroundings())
+    outcome = SyntheticTexts().run([method], tiny_encoder.load, surroundings())
     accuracy, f1 = outcome.metrics["accuracy"], outcome.metrics["macro_f1"]
     assert outcome.main_metric == "accuracy" and accuracy.n == 64 and accuracy.chance == 0.25
     assert accuracy.value > 0.6 and f1.value > 0.6
@@ -53,7 +53,7 @@ def test_methods_learn(method: Any) -> None:
 
 
 def test_bfloat16_training_learns_too() -> None:
-    outcome = SyntheticTexts().run(TRAINED[0], tiny_encoder.load, surroundings(torch.bfloat16))
+    outcome = SyntheticTexts().run([TRAINED[0]], tiny_encoder.load, surroundings(torch.bfloat16))
     assert outcome.metrics["accuracy"].value > 0.6
 
 
@@ -92,7 +92,7 @@ class Lengths(TextTask):
 
 
 def test_a_score_is_judged_by_its_correlation() -> None:
-    outcome = Lengths().run(FullTuning(learning_rate=3e-3), tiny_encoder.load, surroundings())
+    outcome = Lengths().run([FullTuning(learning_rate=3e-3)], tiny_encoder.load, surroundings())
     assert outcome.main_metric == "pearson"
     assert outcome.metrics["pearson"].value > 0.5 and outcome.metrics["spearman"].value > 0.5
     assert outcome.metrics["rmse"].higher_is_better is False
@@ -154,7 +154,7 @@ def test_a_probe_of_the_published_encoder_is_far_above_chance() -> None:
     from sparsebench.suites.llm.backbones import minilm_l6
 
     context = dataclasses.replace(surroundings(), task="sst2_tuned")
-    outcome = load_task("sst2_tuned").run(LinearProbe(), minilm_l6.load, context)
+    outcome = load_task("sst2_tuned").run([LinearProbe()], minilm_l6.load, context)
     assert outcome.metrics["accuracy"].value > 0.7
 
 

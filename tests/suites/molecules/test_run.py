@@ -37,7 +37,7 @@ class Labels(Synthetic):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 @pytest.mark.parametrize("task", [Synthetic, Labels])
 def test_every_method_runs_on_tiny(method: Method, task: type[Synthetic], make_context: MakeContext):
-    outcome = task().run(method, tiny.load, make_context(test_examples=16))
+    outcome = task().run([method], tiny.load, make_context(test_examples=16))
     main = outcome.metrics[outcome.main_metric]
     assert main.n == 16
     assert np.isfinite(main.value)
@@ -45,7 +45,7 @@ def test_every_method_runs_on_tiny(method: Method, task: type[Synthetic], make_c
 
 
 def test_gin_learns_the_synthetic_target(make_context: MakeContext):
-    outcome = Synthetic().run(FullTuning(learning_rate=3e-3), gin.load, make_context(epochs=10))
+    outcome = Synthetic().run([FullTuning(learning_rate=3e-3)], gin.load, make_context(epochs=10))
     splits = Synthetic().load()
     blind = np.sqrt(np.mean((splits.test.targets - splits.train.targets.mean()) ** 2))
     assert outcome.metrics["rmse"].value < 0.7 * blind
@@ -53,18 +53,18 @@ def test_gin_learns_the_synthetic_target(make_context: MakeContext):
 
 def test_the_seed_decides_the_scores_of_training(make_context: MakeContext):
     def rmse(seed: int) -> float:
-        return Synthetic().run(FullTuning(), tiny.load, make_context(seed)).metrics["rmse"].value
+        return Synthetic().run([FullTuning()], tiny.load, make_context(seed)).metrics["rmse"].value
 
     assert rmse(0) == rmse(0) != rmse(1)
 
 
 def test_a_forest_on_missing_labels_beats_chance(make_context: MakeContext):
-    outcome = Labels().run(RandomForestMethod(), ecfp4.load, make_context())
+    outcome = Labels().run([RandomForestMethod()], ecfp4.load, make_context())
     assert outcome.metrics["roc_auc"].value > 0.6
 
 
 def test_full_tuning_trains_everything_and_not_a_fingerprint(make_context: MakeContext):
-    outcome = Synthetic().run(FullTuning(), tiny.load, make_context())
+    outcome = Synthetic().run([FullTuning()], tiny.load, make_context())
     assert outcome.costs is not None
     assert outcome.costs.params_trainable == outcome.costs.params_total > 5000
     assert FullTuning().unsupported(Synthetic, Backbone("ecfp4", "fingerprint")) is not None
@@ -73,5 +73,5 @@ def test_full_tuning_trains_everything_and_not_a_fingerprint(make_context: MakeC
 
 @pytest.mark.data
 def test_rmse_has_the_unit_of_the_table(make_context: MakeContext):
-    outcome = FreeSolv().run(LinearProbe(), tiny.load, make_context())
+    outcome = FreeSolv().run([LinearProbe()], tiny.load, make_context())
     assert {metric.unit for metric in outcome.metrics.values()} == {"kcal/mol"}

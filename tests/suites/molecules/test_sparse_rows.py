@@ -160,5 +160,5 @@ def test_attention_experts_of_v2_are_not_applicable(make_context: MakeContext) -
 
 
 def test_a_probe_reports_who_was_refused(make_context: MakeContext) -> None:
-    outcome = Synthetic().run(LinearProbe(), tiny_encoder.load, make_context(test_examples=16))
+    outcome = Synthetic().run([LinearProbe()], tiny_encoder.load, make_context(test_examples=16))
     assert outcome.details["refused_fraction"] == 0 and outcome.costs is not None and outcome.costs.unit == "molecule"

@@ -49,7 +49,7 @@ def context(seed: int = 0, **budget: Any) -> Context:
 def run(task: PredictionTask, seed: int = 0) -> tuple[Outcome, dict[str, Tensor]]:
     torch.manual_seed(seed)
     method = Everything(kept=[])
-    outcome = task.run(method, Rows, context(seed))
+    outcome = task.run([method], Rows, context(seed))
     return outcome, method.kept[0].state_dict()
 
 
@@ -133,7 +133,7 @@ def test_regression_is_trained_on_standardised_targets_and_scored_in_its_unit() 
                 nn.init.zeros_(parameter)
             return backbone
 
-    rmse = task.run(Zero(), Rows, context()).metrics["rmse"].value
+    rmse = task.run([Zero()], Rows, context()).metrics["rmse"].value
     mean = torch.from_numpy(splits("regression").train.targets.mean(0)).float()
     assert rmse == pytest.approx(((truth - mean) ** 2).mean().sqrt().item(), rel=1e-5)
 
@@ -183,7 +183,7 @@ def test_outputs_that_are_not_finite_raise() -> None:
             return backbone
 
     with pytest.raises(FloatingPointError, match="not finite"):
-        make_task("classification").run(Broken(), Rows, context())
+        make_task("classification").run([Broken()], Rows, context())
 
 
 def test_a_backbone_that_is_no_body_is_refused() -> None:

@@ -54,7 +54,7 @@ def trainable(model: nn.Module) -> int:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_learn_the_colours(name: str) -> None:
-    outcome = Blobs().run(METHODS[name], tiny.load, context())
+    outcome = Blobs().run([METHODS[name]], tiny.load, context())
     assert outcome.metrics["accuracy"].value > 0.4, "chance is 0.25"
     assert outcome.costs is not None and 0 < outcome.costs.params_trainable < outcome.costs.params_total
 
@@ -63,7 +63,7 @@ def test_methods_learn_the_colours(name: str) -> None:
 def test_a_mixture_learns_the_colours(train: Any) -> None:
     """With "head" nothing but the head is fitted, as the linear probe does; with "all" every parameter trains."""
     method = RandomSplit(num_experts=4, top_k=2, train=train, learning_rate=1e-2)
-    outcome = Blobs().run(method, tiny.load, context())
+    outcome = Blobs().run([method], tiny.load, context())
     assert outcome.metrics["accuracy"].value > 0.4, "chance is 0.25"
     assert outcome.costs is not None
     share = outcome.costs.params_trainable / outcome.costs.params_total

@@ -39,7 +39,7 @@ def values(outcome: Any) -> Mapping[str, float]:
 
 def test_training_moves_a_generator_and_shows_a_curve() -> None:
     task = SyntheticGeneration()
-    outcome = task.run(GraphWords(words=2), tiny_generator.load, context("synthetic_generation", epochs=2))
+    outcome = task.run([GraphWords(words=2)], tiny_generator.load, context("synthetic_generation", epochs=2))
     curve = outcome.curves["train loss"]
     assert curve[-1][1] < curve[0][1] and outcome.main_metric == "exact"
     assert {"exact K=1", "exact K=2", "valid"} <= set(outcome.metrics) and "exact K=4" not in outcome.metrics
@@ -62,9 +62,9 @@ def test_only_generators_write_molecules() -> None:
 @pytest.mark.data
 def test_molecules_of_the_packaged_model_are_like_those_of_moses() -> None:
     task = MosesGeneration()
-    drawn = values(task.run(Dense(), graphsgpt.load, context("moses_generation", test_examples=60)))
-    copies = values(task.run(TrainingSet(), graphsgpt.load, context("moses_generation", test_examples=60)))
-    wrecked = values(task.run(RandomSplit(), graphsgpt.load, context("moses_generation", test_examples=60)))
+    drawn = values(task.run([Dense()], graphsgpt.load, context("moses_generation", test_examples=60)))
+    copies = values(task.run([TrainingSet()], graphsgpt.load, context("moses_generation", test_examples=60)))
+    wrecked = values(task.run([RandomSplit()], graphsgpt.load, context("moses_generation", test_examples=60)))
     assert drawn["valid"] == copies["valid"] == 1.0 and copies["Novelty"] < 0.05 < drawn["Novelty"]
     assert copies["FCD/Test"] < drawn["FCD/Test"] < wrecked["FCD/Test"]
     assert {"SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv", "Filters", "repaired"} <= set(drawn)
@@ -75,7 +75,7 @@ def test_noise_trades_validity_for_novelty() -> None:
     task, found = MosesGeneration(), []
     for noise in (0.1, 2.0):
         method = FewShot(noise=noise, constrained=False)
-        outcome = task.run(method, graphsgpt.load, context("moses_generation", test_examples=60))
+        outcome = task.run([method], graphsgpt.load, context("moses_generation", test_examples=60))
         found.append(values(outcome))
         assert len(outcome.details[molecules.PANEL.key][0]["items"]) >= 1
     assert found[0]["valid"] > found[1]["valid"] and found[0]["Novelty"] < found[1]["Novelty"]
@@ -84,7 +84,7 @@ def test_noise_trades_validity_for_novelty() -> None:
 @pytest.mark.data
 def test_the_packaged_model_gives_molecules_back_and_heeds_requests() -> None:
     budget = {"test_examples": 40}
-    outcome = MosesReconstruction().run(Dense(), graphsgpt.load, context("moses_reconstruction", **budget))
+    outcome = MosesReconstruction().run([Dense()], graphsgpt.load, context("moses_reconstruction", **budget))
     found = values(outcome)
     assert found["exact"] >= 0.6 and outcome.details[molecules.PANEL.key][0]["kind"] == "path"
     steered = [
@@ -104,5 +104,5 @@ def test_molecules_of_the_packaged_model_start_as_the_scaffold() -> None:
 
 
 def _run(task: Task, method: Any, name: str, **budget: int) -> tuple[Mapping[str, float], Mapping[str, Any]]:
-    outcome = task.run(method, graphsgpt.load, context(name, **budget))
+    outcome = task.run([method], graphsgpt.load, context(name, **budget))
     return values(outcome), outcome.details
