@@ -28,14 +28,14 @@ def reason_against(
     names = names or [type(method).__name__ for method in chain]
     gained: frozenset[str] = frozenset()
     for name, method in zip(names, chain, strict=True):
-        reason = missing_reason(method.needs, task.gives | gained, backbone.traits)
+        reason = missing_reason(method.needs, task.gives | gained, backbone)
         if reason is None and method.trains == "head" and {TRAINING_DATA, READY_HEAD} <= task.gives:
             reason = KEEPS_ITS_HEAD
         if reason is not None:
             return f"{name}: {reason}" if len(chain) > 1 else reason
         gained |= method.gives
     for known in (backbone, *further):
-        reason = missing_reason(task.needs, frozenset(), known.traits)
+        reason = missing_reason(task.needs, frozenset(), known)
         if reason is not None:
             return reason
     return _untrained_head(chain, task)
@@ -47,7 +47,7 @@ def check_loaded(loaded: Any, task: TaskTraits, chain: Sequence[Method] = ()) ->
     needs = task.needs.union(*(method.needs for method in chain))
     if not needs <= task.gives | traits:
         traits = traits_of(loaded)
-    reason = reason_against(chain, task, Backbone("", traits))
+    reason = reason_against(chain, task, Backbone("the backbone", traits))
     if reason is not None:
         raise NotApplicable(reason)
 

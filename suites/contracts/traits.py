@@ -108,22 +108,22 @@ class TaskTraits:
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 
 
-def missing_reason(needs: Iterable[str], has: frozenset[str], traits: frozenset[str] | None) -> str | None:
-    """Why something with `needs` cannot run, given what a task gives (`has`) and the backbone's traits; None if it can.
+def missing_reason(needs: Iterable[str], has: frozenset[str], backbone: Backbone) -> str | None:
+    """Why something with `needs` cannot run, given what a task gives (`has`) and a backbone; None if it can.
 
-    Where `traits` is None, the backbone is not known yet: only what a task gives is looked at.
+    Where the backbone's traits are not known yet, only what a task gives is looked at.
     """
+    traits = backbone.traits
     missing = set(needs) - has - (traits or frozenset())
     for trait, reason in TASK_REASONS.items():
         if trait in missing:
             return reason
     if traits is None or not missing:
         return None
-    kind = _kind(traits)
     for trait, reason in BACKBONE_REASONS.items():
         if trait in missing:
-            return f"the backbone is {kind}: {reason}"
-    return f"neither the task nor the backbone, {kind}, has: {', '.join(sorted(missing))}"
+            return f"the backbone is {_kind(traits)}: {reason}"
+    return f"{backbone.name} has no {' and no '.join(sorted(missing))}"  # traits of a plug-in
 
 
 def _kind(traits: frozenset[str]) -> str:

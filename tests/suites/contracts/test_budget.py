@@ -1,5 +1,7 @@
 """The budget of a cell."""
 
+from typing import Any
+
 import pytest
 
 from sparsebench.suites.contracts.budget import Budget
@@ -16,3 +18,20 @@ def test_a_share_lies_in_0_to_1(share: float) -> None:
 def test_the_whole_training_part_is_the_default_and_any_smaller_fraction_is_allowed() -> None:
     assert Budget().train_fraction == 1.0
     assert Budget(train_fraction=1e-3).train_fraction == 1e-3
+
+
+def test_training_lasts_exactly_one_of_three() -> None:
+    assert Budget().duration == ("epochs", 10)
+    assert Budget(steps=7).duration == ("steps", 7) and Budget(steps=7).epochs is None
+    assert Budget(tokens=1000).duration == ("tokens", 1000)
+    wrong: list[dict[str, Any]] = [{"epochs": 1, "steps": 1}, {"steps": 2, "tokens": 3}, {"epochs": 0}, {"tokens": -1}]
+    for given in wrong:
+        with pytest.raises(ValueError, match=r"epochs|tokens"):
+            Budget(**given)
+
+
+@pytest.mark.parametrize(("given", "parts"), [({"epochs": 5}, (2, 3)), ({"steps": 1}, (1, 1)), ({"tokens": 8}, (4, 4))])
+def test_two_stages_share_it(given: dict[str, int], parts: tuple[int, int]) -> None:
+    first, second = Budget(**given).halves()
+    (unit,) = given
+    assert (first.duration, second.duration) == ((unit, parts[0]), (unit, parts[1]))

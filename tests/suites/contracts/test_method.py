@@ -7,7 +7,6 @@ from torch import nn
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method
-from sparsebench.suites.contracts.traits import Backbone, TaskTraits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ def test_a_method_without_hooks_trains_nothing_and_deploys_what_it_prepared() ->
     assert method.prepare(model, context) is model
     assert method.fit(model, None, context) == {}
     assert method.deploy(model) is model
-    assert method.unsupported(TaskTraits, Backbone("tiny")) is None
+    assert method.needs == method.gives == frozenset() and method.trains is None and method.backbones() == ()
     assert method.stochastic
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from sparsebench.data.labelled.questions import Question
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.choice_task import answers, batch_of, choice_loss, option_scores, tokens_of
 from sparsebench.suites.llm.language import CausalLM
@@ -23,6 +22,8 @@ from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
+
+from ..reasons import reason
 
 QUESTIONS = [
     Question("What is it?\nAnswer:", ("a dog", "é – ü", "none"), 1),
@@ -137,12 +138,11 @@ def adapted(model: nn.Module) -> list[Tensor]:
 
 
 def test_what_is_not_applicable() -> None:
-    decoder, encoder = Backbone("tiny", "transformer"), Backbone("tiny_encoder", "encoder")
-    assert SyntheticChoices().unsupported(encoder) is not None
-    assert LinearProbe().unsupported(SyntheticChoices, decoder) == "this task has no feature vectors"
+    assert reason(SyntheticChoices, "llm", "tiny_encoder") is not None
+    assert reason(SyntheticChoices, "llm", "tiny", LinearProbe()) == "this task has no feature vectors"
     for method in (LoRA(), FullTuning(), LinearProbe()):
-        assert method.unsupported(HarnessSet, decoder) == "this task does not train"
-    assert LoRA().unsupported(SyntheticChoices, decoder) is None
+        assert reason(HarnessSet, "llm", "tiny", method) == "this task does not train"
+    assert reason(SyntheticChoices, "llm", "tiny", LoRA()) is None
 
 
 def test_the_budget_limits_the_test_part() -> None:

@@ -8,7 +8,6 @@ import torch
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
@@ -21,6 +20,8 @@ from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.moe_shared import SharedSplit
 from sparsebench.suites.methods.neuron_pruning import NeuronPruning
 from sparsebench.suites.prediction.task import PredictionTask
+
+from ..reasons import reason
 
 METHODS = [
     Dense(),
@@ -143,11 +144,10 @@ def test_a_shared_block_keeps_what_matters_most(context: Context) -> None:
 
 
 def test_methods_say_where_they_cannot_run() -> None:
-    transformer = Backbone("tiny", "transformer")
-    assert "linear_probe" in str(Dense().unsupported(PredictionTask, transformer))
-    assert "convolutional" in str(RandomSplit().unsupported(PredictionTask, Backbone("efficientnet_lite0:64", "cnn")))
-    assert RandomSplit().unsupported(PredictionTask, transformer) is None
-    assert all(method.unsupported(SyntheticText, transformer) is None for method in METHODS)
+    assert "linear_probe" in str(reason(PredictionTask, "vtab", "tiny", Dense()))
+    assert "convolutional" in str(reason(PredictionTask, "vtab", "efficientnet_lite0:64", RandomSplit()))
+    assert reason(PredictionTask, "vtab", "tiny", RandomSplit()) is None
+    assert all(reason(SyntheticText, "llm", "tiny", method) is None for method in METHODS)
 
 
 def test_a_loaded_model_without_feed_forward_layers_is_not_applicable(context: Context) -> None:

@@ -11,7 +11,6 @@ import torch
 from sparsebench.data.labelled.table import LabelledTexts, Parts, hashed_parts, normal_form
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
@@ -27,6 +26,8 @@ from sparsebench.suites.prediction.data import batch_rows
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
 from sparsebench.suites.prediction.task import predict
 from sparsebench.suites.training.method import TrainedMethod
+
+from ..reasons import reason
 
 TRAINED = [
     Adapter(rank=4, blocks=1, learning_rate=1e-2),
@@ -106,12 +107,13 @@ def test_outputs_must_fit_the_classes() -> None:
 
 
 def test_encoders_and_causal_models_have_tasks_of_their_own() -> None:
-    encoder, decoder = Backbone("minilm_l6", "encoder"), Backbone("smollm2_135m_instruct", "transformer")
-    assert SyntheticTexts().unsupported(encoder) is None
-    assert SyntheticTexts().unsupported(decoder) == "a causal LM: this task takes an encoder"
-    assert SyntheticText().unsupported(decoder) is None
-    assert SyntheticText().unsupported(encoder) == "an encoder: it predicts no next token"
-    assert Dense().unsupported(SyntheticTexts, encoder) is not None
+    encoder, decoder = "minilm_l6", "smollm2_135m_instruct"
+    assert reason(SyntheticTexts, "llm", encoder) is None
+    features = "the backbone is a causal LM: it gives no feature vectors; take an encoder"
+    assert reason(SyntheticTexts, "llm", decoder) == features
+    assert reason(SyntheticText, "llm", decoder) is None
+    assert reason(SyntheticText, "llm", encoder) == "the backbone is an encoder: it predicts no next token"
+    assert reason(SyntheticTexts, "llm", encoder, Dense()) is not None
 
 
 SIZES = {

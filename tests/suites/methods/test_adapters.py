@@ -8,12 +8,13 @@ import torch
 from sparsebench.models.adapters import CombinedConfig, ConvConfig, attach
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods._adapters import Kind, prunable
 from sparsebench.suites.methods.convpass import Convpass
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.vtab.backbones import timm, tiny
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+from ..reasons import reason
 
 FIELDS: dict[str, Any] = {"rank": 4, "init": "normal", "blocks": "all", "seed": 3, "train_head": True}
 
@@ -40,7 +41,8 @@ def test_a_bottleneck_of_a_cnn_is_a_convolution() -> None:
 
 def test_adapters_for_images_need_image_tokens() -> None:
     method = Convpass()
-    assert method.unsupported(Blobs, Backbone("minilm_l6", "encoder")) == "the backbone does not see an image as tokens"
-    assert method.unsupported(Blobs, Backbone("tiny", "transformer")) is None
+    wanted = "the backbone is an encoder: it does not see an image as tokens"
+    assert reason(Blobs, "llm", "minilm_l6", method) == wanted
+    assert reason(Blobs, "vtab", "tiny", method) is None
     with pytest.raises(NotApplicable, match="image as tokens"):
         method.prepare(model(timm.load, "tf_efficientnet_lite0"), Context(suite="vtab", task="t", seed=0))

@@ -6,7 +6,6 @@ from torch import nn
 
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.lora import LoRA
@@ -14,17 +13,18 @@ from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
+from ..reasons import reason
+
 
 def context(seed: int = 0, task: str = "t", target: Target = Target("classification", 3)) -> Context:  # noqa: B008
     return Context(suite="vtab", task=task, seed=seed, target=target)
 
 
 def test_where_modules_have_no_place() -> None:
-    vit = Backbone("tiny", "transformer")
-    assert LoRA().unsupported(SyntheticText, vit) == "this task does not train"
-    assert "a graph network" in (LoRA().unsupported(Blobs, Backbone("gin", "graph")) or "")
-    assert "a fingerprint" in (Adapter().unsupported(Blobs, Backbone("ecfp4", "fingerprint")) or "")
-    assert LoRA().unsupported(Blobs, vit) is None
+    assert reason(SyntheticText, "llm", "tiny", LoRA()) == "this task does not train"
+    assert "a graph network" in (reason(Blobs, "molecules", "gin", LoRA()) or "")
+    assert "a fingerprint" in (reason(Blobs, "molecules", "ecfp4", Adapter()) or "")
+    assert reason(Blobs, "vtab", "tiny", LoRA()) is None
 
 
 def test_a_model_without_known_blocks_is_not_applicable() -> None:

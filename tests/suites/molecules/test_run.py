@@ -9,13 +9,14 @@ import pytest
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods.full_tuning import FullTuning
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.random_forest import RandomForestMethod
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
+
+from ..reasons import reason
 
 MakeContext = Callable[..., Context]
 METHODS = [LinearProbe(), RandomForestMethod(trees=5), FullTuning()]
@@ -67,8 +68,8 @@ def test_full_tuning_trains_everything_and_not_a_fingerprint(make_context: MakeC
     outcome = Synthetic().run([FullTuning()], tiny.load, make_context())
     assert outcome.costs is not None
     assert outcome.costs.params_trainable == outcome.costs.params_total > 5000
-    assert FullTuning().unsupported(Synthetic, Backbone("ecfp4", "fingerprint")) is not None
-    assert FullTuning().unsupported(Synthetic, Backbone("gin:300x5", "graph")) is None
+    assert reason(Synthetic, "molecules", "ecfp4", FullTuning()) is not None
+    assert reason(Synthetic, "molecules", "gin:300x5", FullTuning()) is None
 
 
 @pytest.mark.data

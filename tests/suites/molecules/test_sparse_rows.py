@@ -13,7 +13,6 @@ from sparsebench.models.moe.routing.probe import routing_probe
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.bitfit import BitFit
 from sparsebench.suites.methods.cmoe import CMoE
@@ -38,6 +37,8 @@ from sparsebench.suites.molecules.backbones import tiny_encoder
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.prediction.frozen_features import cache_frozen_features
 from sparsebench.suites.training.method import TrainedMethod
+
+from ..reasons import reason
 
 MakeContext = Callable[..., Context]
 
@@ -149,8 +150,9 @@ def test_routers_see_no_padding_in_calibration_and_all_experts_work(make_context
 
 @pytest.mark.parametrize("method", [MoEAttention(), VPTDeep()])
 def test_what_graph2seq_has_no_place_for_is_said_before_running(method: Method) -> None:
-    reason = method.unsupported(Synthetic, Backbone("graph2seq", "molecule encoder"))
-    assert reason in ("attention experts need a causal decoder", "the backbone does not see an image as tokens")
+    found = reason(Synthetic, "molecules", "graph2seq", method)
+    known = "the backbone is an encoder of molecules: it "
+    assert found in (f"{known}predicts no next token", f"{known}does not see an image as tokens")
 
 
 def test_attention_experts_of_v2_are_not_applicable(make_context: MakeContext) -> None:

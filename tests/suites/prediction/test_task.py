@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Outcome
+from sparsebench.suites.contracts.traits import FEATURES, own_traits
 from sparsebench.suites.prediction.data import Examples
 from sparsebench.suites.prediction.task import PredictionTask, predict, prediction_loss
 from sparsebench.suites.training.method import TrainedMethod
@@ -36,6 +37,10 @@ class Everything(TrainedMethod):
 
 class Untrained(Method):
     """Touches nothing."""
+
+    @property
+    def trains(self) -> str | None:
+        return "none"
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         return backbone
@@ -186,6 +191,25 @@ def test_outputs_that_are_not_finite_raise() -> None:
         make_task("classification").run([Broken()], Rows, context())
 
 
+class Pretender(nn.Linear):
+    """Says that it gives features, and is no body."""
+
+
+own_traits.register(Pretender, lambda loaded: frozenset({FEATURES}))
+
+
 def test_a_backbone_that_is_no_body_is_refused() -> None:
-    with pytest.raises(TypeError, match="must be a FeatureExtractor, not Linear"):
+    with pytest.raises(NotApplicable, match="gives no feature vectors"):
         make_task("classification").setup(lambda generator: nn.Linear(2, 2), context())
+    with pytest.raises(TypeError, match="must be a FeatureExtractor, not Pretender"):
+        make_task("classification").setup(lambda generator: Pretender(2, 2), context())
+
+
+def test_a_head_that_nothing_trains_is_not_scored() -> None:
+    class Silent(Untrained):
+        @property
+        def trains(self) -> str | None:
+            return None
+
+    with pytest.raises(NotApplicable, match="nothing in this row trains it"):
+        make_task("classification").run([Silent()], Rows, context())

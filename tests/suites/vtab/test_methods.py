@@ -16,7 +16,6 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup, Task
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
@@ -29,6 +28,8 @@ from sparsebench.suites.vtab.backbones import timm as timm_backbone
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.suite import SUITE
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+from ..reasons import reason
 
 METHODS: dict[str, Method] = {
     "linear_probe": LinearProbe(),
@@ -164,16 +165,15 @@ def test_a_timm_network_shows_its_family_when_loaded() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_tasks_that_do_not_train_are_refused(name: str) -> None:
-    assert METHODS[name].unsupported(Task, Backbone("tiny", "transformer")) == "this task does not train"
+    assert reason(Task, "vtab", "tiny", METHODS[name]) == "this task does not train"
 
 
 def test_reasons_by_backbone() -> None:
-    cnn, vit = Backbone("efficientnet_lite0:64", "cnn"), Backbone("tiny", "transformer")
-    fingerprint = Backbone("ecfp4", "fingerprint")
-    assert "convolutional" in str(LoRA().unsupported(Blobs, cnn)) and LoRA().unsupported(Blobs, vit) is None
-    assert Adapter().unsupported(Blobs, cnn) is None
-    assert "no transformer blocks" in str(Adapter().unsupported(Blobs, fingerprint))
-    assert LinearProbe().unsupported(Blobs, fingerprint) is None
+    cnn = "efficientnet_lite0:64"
+    assert "convolutional" in str(reason(Blobs, "vtab", cnn, LoRA())) and reason(Blobs, "vtab", "tiny", LoRA()) is None
+    assert reason(Blobs, "vtab", cnn, Adapter()) is None
+    assert "no transformer blocks" in str(reason(Blobs, "molecules", "ecfp4", Adapter()))
+    assert reason(Blobs, "molecules", "ecfp4", LinearProbe()) is None
 
 
 @pytest.mark.parametrize(

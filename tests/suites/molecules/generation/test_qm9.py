@@ -3,6 +3,7 @@
 import pytest
 from rdkit import Chem
 
+from sparsebench.suites.contracts.traits import TRAINING_DATA
 from sparsebench.suites.molecules.generation import qm9
 from sparsebench.suites.molecules.tasks.qm9_reconstruction import QM9Reconstruction
 
@@ -16,4 +17,4 @@ def test_no_test_molecule_of_qm9_has_a_twin_in_training(monkeypatch: pytest.Monk
     qm9.qm9_parts.cache_clear()
     flat = [{Chem.CanonSmiles(text, useChiral=0) for text in part} for part in (train, test)]
     assert len(train) == 60 and test and not flat[0] & flat[1]
-    assert QM9Reconstruction.trains
+    assert TRAINING_DATA in QM9Reconstruction.gives

@@ -9,6 +9,7 @@ import torch
 from sparsebench.reports.panels import molecules, property_control
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_random import RandomSplit
@@ -22,6 +23,8 @@ from sparsebench.suites.molecules.tasks.moses_reconstruction import MosesReconst
 from sparsebench.suites.molecules.tasks.property_control import PropertyControl
 from sparsebench.suites.molecules.tasks.scaffold_generation import ScaffoldGeneration
 from sparsebench.suites.molecules.tasks.synthetic_generation import SyntheticGeneration
+
+from ...reasons import reason
 
 
 def context(task: str, seed: int = 0, **budget: int) -> Context:
@@ -47,12 +50,11 @@ def test_training_moves_a_generator_and_shows_a_curve() -> None:
 
 
 def test_only_generators_write_molecules() -> None:
-    from sparsebench.suites.contracts.traits import Backbone
-
-    assert SyntheticGeneration().unsupported(Backbone("gin", "graph"))
-    assert FewShot().unsupported(SyntheticGeneration, Backbone("g", "molecule generator")) is None
-    assert FewShot().unsupported(PropertyControl, Backbone("g", "molecule generator"))
-    with pytest.raises(TypeError, match="must be a GraphsGPT, not GraphBody"):
+    wanted = "the backbone is a graph network: it writes no molecules"
+    assert reason(SyntheticGeneration, "molecules", "gin") == wanted
+    assert reason(SyntheticGeneration, "molecules", "graphsgpt", FewShot()) is None
+    assert reason(PropertyControl, "molecules", "graphsgpt", FewShot())
+    with pytest.raises(NotApplicable, match=wanted):
         SyntheticGeneration().setup(gin.load, context("synthetic_generation"))
     with pytest.raises(ValueError, match="wants width x layers"):
         graphsgpt_random.load(draws(), "100x3")

@@ -18,7 +18,6 @@ from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.contracts.traits import Backbone
 from sparsebench.suites.molecules.backbones import tiny, tiny_encoder
 from sparsebench.suites.molecules.features.graph2seq import Graph2SeqBody
 from sparsebench.suites.molecules.methods import graph_mixup
@@ -26,6 +25,8 @@ from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, Origina
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.prediction.data import PairedDataset
 from sparsebench.suites.training.callbacks import Callback, TrainingState
+
+from ...reasons import reason
 
 MakeContext = Callable[..., Context]
 
@@ -167,8 +168,8 @@ def test_class_numbers_of_originals_become_soft_too() -> None:
 
 
 def test_what_it_cannot_work_on(make_context: MakeContext) -> None:
-    assert GraphMixup().unsupported(Synthetic, Backbone("gin", "graph")) is not None
-    assert GraphMixup().unsupported(Synthetic, Backbone("graph2seq", "molecule encoder")) is None
+    assert reason(Synthetic, "molecules", "gin", GraphMixup()) is not None
+    assert reason(Synthetic, "molecules", "graph2seq", GraphMixup()) is None
     context = make_context()
     ready = Synthetic().setup(tiny.load, context)
     with pytest.raises(NotApplicable, match="GraphBody gives no graph words"):

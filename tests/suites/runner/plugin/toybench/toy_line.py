@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 SOURCES = ()
+TRAITS = ("parameters",)
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> nn.Module:

@@ -6,16 +6,16 @@ from torch import nn
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method
-from sparsebench.suites.contracts.traits import Backbone, TaskTraits
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToyPicky(Method):
     """A method that is never applicable."""
 
-    def unsupported(self, task: type[TaskTraits], backbone: Backbone) -> str | None:
-        """Always a reason."""
-        return f"{backbone.name} has no spokes"
+    @property
+    def needs(self) -> frozenset[str]:
+        """What no backbone has."""
+        return frozenset({"spokes"})
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Never called."""

@@ -1,0 +1,43 @@
+"""What a cell's training took, over its stages."""
+
+import torch
+from torch import nn
+
+from sparsebench.suites.contracts.training_costs import TrainingLedger
+
+
+def test_nothing_was_trained_unless_a_parameter_was() -> None:
+    ledger = TrainingLedger()
+    assert ledger.costs() is None
+    ledger.add(seconds=1.0)
+    assert ledger.costs() is None
+
+
+def test_stages_add_up_and_a_parameter_counts_once() -> None:
+    ledger, student, teacher = TrainingLedger(), nn.Linear(3, 2), nn.Linear(4, 2)
+    ledger.count([*student.parameters(), *teacher.parameters()])
+    ledger.add(seconds=1.0, flops=10.0, steps=2, tokens=5, peak_memory=7)
+    ledger.count(student.parameters())
+    ledger.add(seconds=0.5, flops=1.0, steps=1, peak_memory=3)
+    costs = ledger.costs()
+    assert costs is not None
+    assert costs.params == 3 * 2 + 2 + 4 * 2 + 2
+    assert (costs.seconds, costs.flops, costs.steps, costs.tokens, costs.peak_memory) == (1.5, 11.0, 3, 5, 7)
+
+
+def test_operations_that_one_stage_did_not_count_are_not_known() -> None:
+    ledger = TrainingLedger()
+    ledger.count([nn.Parameter(torch.zeros(2))])
+    ledger.add(seconds=1.0, flops=10.0)
+    ledger.add(seconds=1.0)
+    ledger.add(seconds=1.0, flops=10.0)
+    costs = ledger.costs()
+    assert costs is not None and costs.flops is None and costs.peak_memory is None
+
+
+def test_a_parameter_is_not_kept_alive_and_its_place_in_memory_may_be_used_again() -> None:
+    ledger = TrainingLedger()
+    for _ in range(20):
+        ledger.count([nn.Parameter(torch.zeros(3))])
+    costs = ledger.costs()
+    assert costs is not None and costs.params == 60
