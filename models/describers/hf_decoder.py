@@ -82,7 +82,6 @@ def decoder(model: Any, attention: Callable[[Any], Attention], mlp: Callable[[An
         embeddings=(see_through(body, "embed_tokens"),),
         final_norm=see_through(body, "norm"),
         head=head_of(model, body),
-        causal=True,
     )
 
 

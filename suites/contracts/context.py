@@ -71,6 +71,8 @@ class Context:
     """The part of a calibration batch that the model itself is called with: a mapping is passed as keywords."""
     loss: Callable[[nn.Module, Any], Tensor] = _no_loss
     """Scalar mean loss of a model on one batch."""
+    tokens: Callable[[Any], int] | None = None
+    """Tokens of a batch as `loss` takes it, padding not counted; None where a task has no tokens to count."""
     trains: bool = False
     """Whether the task gives training data."""
     further: Mapping[str, LoadBackbone] = field(default_factory=dict)

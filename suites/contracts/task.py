@@ -102,12 +102,12 @@ class Task(TaskTraits, ABC):
         model = setup.model
         curves: dict[str, Sequence[tuple[float, float]]] = {}
         for number, method in enumerate(chain, start=1):
-            model = method.prepare(model, context)
+            surroundings, prefix = _of_link(number, len(chain), context)
+            model = method.prepare(model, surroundings)
             clock.stop("prepare")
-            found = method.fit(model, setup.data, context)
+            found = method.fit(model, setup.data, surroundings)
             model = method.deploy(model)
             clock.stop("fit")
-            prefix = f"{number}. " if len(chain) > 1 else ""
             for name, points in found.items():
                 curves[prefix + name] = points
         subject = self.subject(model.eval(), setup)
@@ -126,3 +126,12 @@ class Task(TaskTraits, ABC):
             curves=curves,
             details=scores.details,
         )
+
+
+def _of_link(number: int, links: int, context: Context) -> tuple[Context, str]:
+    """The context of one link of several, with its own folder for checkpoints, and what its curves begin with."""
+    if links == 1:
+        return context, ""
+    if context.folder is not None:
+        context = replace(context, folder=context.folder / f"link {number}")
+    return context, f"{number}. "

@@ -92,6 +92,7 @@ class ChoiceTask(LanguageTask):
             batches=lambda: batches,
             inputs=lambda batch: {"input_ids": batch["input_ids"], "use_cache": False},
             loss=choice_loss,
+            tokens=lambda batch: sum(len(pack.ids) for pack in batch["packs"]),
         )
 
 

@@ -96,6 +96,7 @@ class LanguageTask(Task):
             batches=lambda: batches,
             inputs=lambda batch: {"input_ids": batch["input_ids"], "use_cache": False},
             loss=next_token_loss,
+            tokens=lambda batch: batch["input_ids"].numel(),
         )
 
     def _calibration_windows(self, context: Context, tokenizer: Any) -> Tensor:

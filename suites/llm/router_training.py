@@ -60,7 +60,7 @@ def router_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def train_all(model: nn.Module, context: Context) -> TrainResult:
-    """Train everything on the calibration batches, in their order, for as long as the budget says. The model is left in eval mode."""
+    """Train everything on the calibration batches, in their order; the model is left in eval mode."""
     model.requires_grad_(True)
     everything = Group(
         name="model",

@@ -7,6 +7,7 @@ not fitted again on both parts, so that it has seen the same labels as every oth
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..contracts.method import Curves, Method
 from ..contracts.traits import FEATURE_VECTORS, TRAINING_DATA
 from ..prediction.data import PredictionData, targets_of
 from ..prediction.feature_extractor import LinearHeadModel
-from ..prediction.task import predict, prediction_loss
+from ..prediction.task import forward_flops, predict, prediction_loss
 from ..training.trainable import train_only
 
 Affine = tuple[np.ndarray, np.ndarray]
@@ -59,7 +60,11 @@ class LinearProbe(Method):
         return train_only(backbone, "head", context)
 
     def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
-        """Write the best head into `model.head`. The curve is the validation loss by penalty."""
+        """Write the best head into `model.head`. The curve is the validation loss by penalty.
+
+        Training costs are those of the features; operations of the solver are not counted.
+        """
+        start = perf_counter()
         size = context.budget.batch_size
         x = predict(model.body, data.train, data, size).double()
         y = targets_of(data.train)
@@ -81,6 +86,10 @@ class LinearProbe(Method):
                 _write(model.head, weight, bias)
         if not np.isfinite(best):
             raise FloatingPointError(f"no penalty gives a finite validation loss: {curve}")
+        seconds = perf_counter() - start
+        operations = sum(forward_flops(model.body, part, data, size) for part in (data.train, data.val))
+        context.ledger.count(model.head.parameters())
+        context.ledger.add(seconds=seconds, flops=operations)
         return {"val loss by penalty": curve}
 
     def _solve(self, x: np.ndarray, y: np.ndarray, penalty: float, context: Context) -> Affine:

@@ -9,6 +9,7 @@ head. A parameter is one number of one node: the threshold of an inner node or t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..contracts.method import Curves, Method
 from ..contracts.traits import FEATURE_VECTORS, TRAINING_DATA
 from ..prediction.data import PredictionData, targets_of
 from ..prediction.feature_extractor import LinearHeadModel
-from ..prediction.task import predict
+from ..prediction.task import forward_flops, predict
 
 Forest = RandomForestClassifier | RandomForestRegressor
 
@@ -130,7 +131,11 @@ class RandomForestMethod(Method):
         return backbone
 
     def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
-        """Grow the forests on the features of the training part. Raises ValueError for a column without a label."""
+        """Grow the forests on the features of the training part. Raises ValueError for a column without a label.
+
+        Training costs are those of the features; comparisons of the trees are no floating-point operations.
+        """
+        start = perf_counter()
         features = predict(model.body, data.train, data, context.budget.batch_size).numpy()
         targets = targets_of(data.train).numpy()
         columns = [targets] if context.target.kind == "classification" else list(targets.T)
@@ -146,6 +151,9 @@ class RandomForestMethod(Method):
         if not isinstance(head, ForestHead):
             raise TypeError(f"prepare comes before fit: the head is a {type(head).__name__}")
         head.plant(forests, context.target.outputs if context.target.kind == "classification" else 1)
+        context.ledger.count(head.parameters())
+        operations = forward_flops(model.body, data.train, data, context.budget.batch_size)
+        context.ledger.add(seconds=perf_counter() - start, flops=operations)
         return {}
 
     def _forest(self, target: Target, seed: int) -> Forest:

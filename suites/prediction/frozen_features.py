@@ -7,10 +7,13 @@ holds as long as the method reads no raw inputs while it trains, so a method ask
 """
 
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from sparsebench.models.counting import flops
 
 from ..contracts.context import Context
 from .data import PairedDataset, Pairs, PredictionData, batch_rows, targets_of
@@ -68,8 +71,12 @@ def cache_frozen_features(model: nn.Module, data: Any, context: Context) -> tupl
     if start == 0 or expected > LARGEST:
         return model, data
     rest = TailModel(model, start)
+    begin = perf_counter()
     train = _through(model.body, start, data.train, data, context)
     val = _through(model.body, start, data.val, data, context)
+    stages = model.body.stages()[:start]
+    operations = flops(lambda inputs: _run(stages, inputs), data.collate(sample)[0]) / len(sample)
+    context.ledger.add(seconds=perf_counter() - begin, flops=operations * (len(data.train) + len(data.val)))
     return rest, replace(data, body=rest.body, train=train, val=val, test=())
 
 

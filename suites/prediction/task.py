@@ -10,6 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.counting import flops
+
 from ..contracts.context import Context, Target
 from ..contracts.metrics import Scores, score
 from ..contracts.task import CostCall, LoadBackbone, Setup, Task
@@ -91,7 +93,8 @@ class PredictionTask(Task):
             inputs, targets = batch
             return prediction_loss(model(inputs), targets, self.target)
 
-        return replace(context, target=self.target, batches=batches, inputs=_inputs_of, loss=loss)
+        tokens = _tokens_of if data.body.padded else None
+        return replace(context, target=self.target, batches=batches, inputs=_inputs_of, loss=loss, tokens=tokens)
 
     def _scores(self, subject: "Predictor", part: Pairs, context: Context) -> Scores:
         data = subject.data
@@ -99,6 +102,15 @@ class PredictionTask(Task):
         targets = targets_of(part)
         generator = context.task_generator("bootstrap")
         return self.score(data.scale.undo(outputs), data.scale.undo(targets), generator)
+
+
+def _tokens_of(batch: Any) -> int:
+    """Tokens of padded inputs, which carry their mask. Raises ValueError for features, which have none any more."""
+    inputs, _ = batch
+    mask = getattr(inputs, "attention_mask", None)
+    if mask is None:
+        raise ValueError("the trained part reads features, in which no tokens can be counted: say epochs or steps")
+    return int(mask.sum())
 
 
 def _inputs_of(batch: Any) -> Any:
@@ -120,6 +132,16 @@ def predict(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int
         outputs.append(model(inputs).float().cpu())
         rows += chunk
     return torch.cat(outputs)[torch.tensor(rows).argsort()]
+
+
+def forward_flops(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int) -> float:
+    """Operations of one pass over a part: those of its first batch for each example, times the number of examples."""
+    rows = batch_rows(part, data.body, batch_size)
+    if not rows:
+        return 0.0
+    inputs, _ = data.collate([part[row] for row in rows[0]])
+    model.eval()
+    return flops(model, inputs) / len(rows[0]) * len(part)
 
 
 def prediction_loss(outputs: Tensor, targets: Tensor, target: Target) -> Tensor:

@@ -59,6 +59,7 @@ class TrainedMethod(Method):
             lambda model, batch: self.loss(model, batch, context),
             [Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
             context,
+            tokens=context.tokens,
             callbacks=(*self.callbacks(context), *further),
             stage=stage,
         )
@@ -79,12 +80,13 @@ class TrainedMethod(Method):
     ) -> TrainResult:
         """Train models with optimizers of one's own (a student's and a teacher's), or on a stream of whole batches.
 
-        Budget, checkpoints and precision are those of `fit`; the arguments are those of `train` in `loop.py`.
+        Budget, checkpoints and precision are those of `fit`; the arguments are those of `train` in `loop.py`. What the
+        training took is noted in the cell's ledger.
         """
         settings = self.settings(context)
         if not hasattr(data, "train"):
             settings = replace(settings, batch_size=None)
-        return train(
+        result = train(
             models,
             data,
             loss,
@@ -98,11 +100,23 @@ class TrainedMethod(Method):
             stage=stage,
             corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget}",
         )
+        for group in groups:
+            context.ledger.count(parameter for parameter in group.members() if parameter.requires_grad)
+        context.ledger.add(
+            seconds=result.seconds,
+            flops=result.flops,
+            steps=result.steps,
+            tokens=result.tokens or 0,
+            peak_memory=result.peak_memory,
+        )
+        return result
 
     def settings(self, context: Context) -> TrainSettings:
         """The budget and the recipe as settings of the loop."""
         return TrainSettings(
             epochs=context.budget.epochs,
+            steps=context.budget.steps,
+            tokens=context.budget.tokens,
             batch_size=context.budget.batch_size,
             warmup=self.warmup,
             precision="bfloat16" if context.dtype is torch.bfloat16 else "float32",

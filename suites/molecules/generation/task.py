@@ -87,6 +87,7 @@ class GenerationTask(Task):
             target=Target("next-edge", 1 + model.config.num_bonds),
             batches=lambda: batches,
             loss=reconstruction_loss,
+            tokens=lambda batch: int(batch.lengths.sum()),
         )
 
     def _batches(self, model: GraphsGPT, context: Context, count: int, axis: str) -> list[TokenBatch]:
