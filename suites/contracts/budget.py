@@ -54,13 +54,6 @@ class Budget:
                 return name, amount
         raise AssertionError("a budget has a duration")
 
-    @property
-    def only_epochs(self) -> int:
-        """The epochs, for what can last nothing else. Raises ValueError for a budget in another unit."""
-        if self.epochs is None:
-            raise ValueError(f"this training lasts epochs only: give the budget epochs instead of {self.duration[0]}")
-        return self.epochs
-
     def halves(self) -> tuple["Budget", "Budget"]:
         """Two budgets for two stages, whose durations add up to this one's; each lasts 1 unit at least."""
         unit, amount = self.duration

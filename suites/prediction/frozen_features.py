@@ -62,7 +62,10 @@ def cache_frozen_features(model: nn.Module, data: Any, context: Context) -> tupl
     """The trainable rest of `model`, and `data` as that rest reads it; both unchanged where there is nothing to gain.
 
     The frozen stages run in evaluation mode, under autocast where training does. The cached data have no test part.
+    With a budget in tokens nothing is cached: features have no tokens to count.
     """
+    if context.budget.tokens is not None:
+        return model, data
     if not isinstance(model, LinearHeadModel) or not isinstance(data, PredictionData) or not len(data.train):
         return model, data
     sample = list(data.train[:SAMPLE])

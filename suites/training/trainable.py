@@ -12,7 +12,7 @@ from typing import Literal
 
 from torch import nn
 
-from sparsebench.models.anatomy import Anatomy, Site, Wrapper, describe
+from sparsebench.models.anatomy import Anatomy, Site, UnknownAnatomy, Wrapper, describe
 
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
@@ -53,17 +53,24 @@ def trained_parameters(model: nn.Module, train: Trains) -> list[nn.Parameter]:
         return list(model.parameters())
     if train == "adapters":
         return list(dict.fromkeys(_adapters(model)))
-    anatomy = describe(model)
     if train == "head":
-        sites = list(anatomy.heads)
+        sites = _heads(model)
     elif train == "norms":
-        sites = _norms(anatomy)
+        sites = _norms(describe(model))
     else:
-        return list(dict.fromkeys(_of_mixtures(anatomy, train)))
+        return list(dict.fromkeys(_of_mixtures(describe(model), train)))
     found: dict[nn.Parameter, None] = {}
     for site in sites:
         found |= dict.fromkeys(site.get().parameters())
     return list(found)
+
+
+def _heads(model: nn.Module) -> list[Site]:
+    """Those of the anatomy; of a model whose body no describer knows (a graph network), its child called `head`."""
+    try:
+        return list(describe(model).heads)
+    except UnknownAnatomy:
+        return [Site(model, "head")] if isinstance(getattr(model, "head", None), nn.Module) else []
 
 
 def _norms(anatomy: Anatomy) -> list[Site]:

@@ -103,7 +103,7 @@ def test_methods_that_train_learn_the_rule(method: Any) -> None:
     assert outcome.costs is not None and outcome.costs.unit == "token"
 
 
-@pytest.mark.parametrize("method", [Dense(), RandomSplit(num_experts=4, top_k=4)], ids=str)
+@pytest.mark.parametrize("method", [Dense(), RandomSplit(num_experts=4, top_k=4, train="none")], ids=str)
 def test_methods_that_do_not_train_are_scored_as_they_are(method: Any) -> None:
     outcome = SyntheticChoices().run([method], tiny.load, surroundings())
     assert outcome.curves == {}

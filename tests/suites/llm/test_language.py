@@ -168,5 +168,5 @@ def test_moe_shared_needs_a_shared_block() -> None:
 
 
 def test_a_body_is_no_language_model(context: Context) -> None:
-    with pytest.raises(TypeError, match="CausalLM"):
+    with pytest.raises(NotApplicable, match="it predicts no next token"):
         SyntheticText().setup(lambda generator: torch.nn.Linear(1, 1), context)

@@ -15,6 +15,7 @@ from sparsebench.suites.methods.lora import LoRA
 from sparsebench.suites.methods.mam import MAM
 from sparsebench.suites.methods.ssf import SSF
 from sparsebench.suites.methods.vpt_deep import VPTDeep
+from sparsebench.suites.molecules.backbones import tiny as gin
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.training.trainable import Trains, train_only
 from sparsebench.suites.vtab.backbones import tiny
@@ -38,6 +39,12 @@ def open_names(model: Any) -> set[str]:
 def predictor() -> LinearHeadModel:
     generator = torch.Generator().manual_seed(0)
     return LinearHeadModel(tiny.load(generator), 3, generator)
+
+
+def test_the_head_of_a_model_whose_body_no_describer_knows_is_found() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = LinearHeadModel(gin.load(generator), 3, generator)
+    assert open_names(train_only(model, "head", PREDICTS)) == {"head.weight", "head.bias"}
 
 
 def test_parts_of_a_stock_mixture() -> None:
