@@ -1,0 +1,60 @@
+"""Trainer of transformers keeps the experts in its checkpoints and goes on from them bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, from_pretrained
+
+CONFIG = MoEConfig(num_experts=5, num_shared=1, router="mlp", attn=AttnMoEConfig(num_experts=2, top_k=1))
+
+
+class Stop(TrainerCallback):
+    def on_step_end(self, args: Any, state: Any, control: Any, **keywords: Any) -> None:
+        if state.global_step == 2:
+            control.should_training_stop = True
+
+
+def trained(model: Any, folder: Path, resume: bool = False, stop: bool = False) -> dict[str, Tensor]:
+    rows = []
+    for start in range(3, 19):
+        tokens = torch.arange(start, start + 6)
+        rows.append({"input_ids": tokens, "labels": tokens})
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=4,
+        max_steps=4,
+        save_steps=2,
+        learning_rate=0.01,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=True,
+        seed=0,
+    )
+    callbacks: list[TrainerCallback] = [Stop()] if stop else []
+    trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=callbacks)  # pyright: ignore
+    trainer.train(resume_from_checkpoint=resume)
+    return model.state_dict()
+
+
+def test_trainer_goes_on_bit_for_bit(build: Callable[[str], nn.Module], run: Any, tmp_path: Path) -> None:
+    model = convert(build("llama"), CONFIG)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    whole = trained(model, tmp_path / "whole")
+    trained(convert(build("llama"), CONFIG), tmp_path / "halves", stop=True)
+    checkpoint = tmp_path / "halves" / "checkpoint-2"
+    # A new process has the model from the checkpoint, or converts again; both go on alike.
+    for other in (AutoModelForCausalLM.from_pretrained(checkpoint), convert(build("llama"), CONFIG)):
+        halves = trained(other, tmp_path / "halves", resume=True)
+        assert whole.keys() == halves.keys()
+        assert all(torch.equal(value, halves[name]) for name, value in whole.items())
+    moved = [name for name, value in whole.items() if not torch.equal(value, start[name])]
+    assert {"model.layers.1.mlp.experts.down", "model.layers.0.self_attn.qkv"} <= set(moved)
+    batch = torch.arange(3, 9)[None]
+    last = tmp_path / "whole" / "checkpoint-4"
+    assert torch.equal(run(AutoModelForCausalLM.from_pretrained(last), batch), run(model.eval(), batch))
+    assert torch.equal(run(from_pretrained(last), batch), run(model, batch))

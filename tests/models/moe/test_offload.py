@@ -1,0 +1,58 @@
+"""accelerate's offload and device maps give the outputs of the model that lies in memory."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import cpu_offload, disk_offload, dispatch_model, infer_auto_device_map
+from accelerate.utils import compute_module_sizes
+from torch import Tensor, nn
+
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, preset
+
+CONFIGS = {
+    "v1": preset("llama_moe_v1_2of8", split="random"),
+    "v2": preset("llama_moe_v2_8top2", split="random"),
+    "shared": MoEConfig(num_experts=5, num_shared=1, router="mlp"),
+    "attention": MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=4, top_k=2)),
+    "attention, all keys": MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=4, top_k=2, mode="keep_kv")),
+}
+
+
+def on_the_processor(model: nn.Module, folder: Path) -> nn.Module:
+    return cpu_offload(model, execution_device=torch.device("cpu"))
+
+
+def on_a_disk(model: nn.Module, folder: Path) -> nn.Module:
+    return disk_offload(model, str(folder), execution_device=torch.device("cpu"))
+
+
+def spread(model: nn.Module, folder: Path) -> nn.Module:
+    """As `device_map="auto"` spreads a model that does not fit: some blocks on the processor, the rest on a disk."""
+    room = int(compute_module_sizes(model)[""] * 0.7)
+    places = infer_auto_device_map(model, max_memory={"cpu": room}, no_split_module_classes=["LlamaDecoderLayer"])  # pyright: ignore
+    assert set(places.values()) == {"cpu", "disk"}, places
+    return dispatch_model(model, places, main_device="cpu", offload_dir=str(folder))  # pyright: ignore
+
+
+WAYS = (on_the_processor, on_a_disk, spread)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_outputs_are_those_of_the_model_in_memory(
+    name: str,
+    build: Callable[[str], nn.Module],
+    example: Callable[..., Tensor],
+    run: Callable[..., Tensor],
+    tmp_path: Path,
+) -> None:
+    model: Any = convert(build("llama"), CONFIGS[name])
+    batch = example(model)
+    expected = run(model, batch)
+    for way in WAYS:
+        offloaded = way(copy.deepcopy(model), tmp_path / way.__name__)
+        assert any(parameter.is_meta for parameter in offloaded.parameters())
+        assert torch.equal(run(offloaded, batch), expected), way.__name__

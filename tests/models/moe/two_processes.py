@@ -1,0 +1,92 @@
+"""One of two processes that train a converted model together: `python two_processes.py RANK STORE`, for the tests.
+
+Outputs and gradients must be those of one process on both halves of the batch, by DDP and by FSDP2 (`fully_shard`), for
+experts of LLaMA-MoE v1 and v2 and for attention experts, where most experts get no token in a process.
+"""
+
+import copy
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, routing_probe
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vocab_size": 32,
+}
+CONFIGS = {
+    "v1": MoEConfig(num_experts=8, top_k=1, score="topk_softmax"),
+    "v2": MoEConfig(num_experts=8, top_k=1, num_shared=1, score="softmax_topk", router="mlp"),
+    "attention": MoEConfig(num_experts=8, top_k=1, attn=AttnMoEConfig(num_experts=4, top_k=1)),
+    "attention, all keys": MoEConfig(
+        num_experts=8, top_k=1, attn=AttnMoEConfig(num_experts=4, top_k=1, mode="keep_kv")
+    ),
+}
+
+
+def sharded(model: nn.Module) -> nn.Module:
+    """Each block by itself, then the rest."""
+    for layer in model.model.layers:  # pyright: ignore
+        fully_shard(layer)
+    return fully_shard(model)
+
+
+WAYS: dict[str, Callable[[nn.Module], nn.Module]] = {"DDP": DistributedDataParallel, "FSDP2": sharded}
+
+
+def step(model: Any, tokens: Tensor) -> Tensor:
+    """Gradients of the mean loss; the logits."""
+    out = model(input_ids=tokens, labels=tokens)
+    out.loss.backward()
+    return out.logits.detach()
+
+
+def gradients(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, parameter in model.named_parameters():
+        grad = parameter.grad
+        assert grad is not None, name
+        yield name.removeprefix("module."), grad.full_tensor() if isinstance(grad, DTensor) else grad
+
+
+def check(name: str, way: str, rank: int) -> None:
+    torch.manual_seed(0)
+    plain = convert(LlamaForCausalLM(LlamaConfig(**SIZES)), CONFIGS[name])
+    for parameter in plain.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    tokens = torch.randint(3, 32, (2, 3), generator=torch.Generator().manual_seed(1))
+    mine = tokens[rank : rank + 1]
+    with routing_probe(plain) as probe, torch.no_grad():
+        plain(mine)
+    assert all((layer.load == 0).any() for layer in probe.layers.values()), "no expert is idle"
+    together = WAYS[way](copy.deepcopy(plain))
+    for _ in range(2):  # twice: gradients add up, and what was gathered is gathered again
+        expected = step(plain, tokens)[rank : rank + 1]
+        torch.testing.assert_close(step(together, mine), expected, rtol=1e-5, atol=1e-5)
+    wanted = dict(gradients(plain))
+    for key, grad in gradients(together):
+        torch.testing.assert_close(grad, wanted[key], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+
+
+if __name__ == "__main__":
+    rank = int(sys.argv[1])
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
+    for case in CONFIGS:
+        for kind in WAYS:
+            try:
+                check(case, kind, rank)
+            except Exception as error:
+                raise RuntimeError(f"{case} by {kind}") from error
+    dist.destroy_process_group()
