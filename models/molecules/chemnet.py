@@ -79,8 +79,9 @@ class ChemNet(nn.Module):
         """
         lengths = [len(text) for text in smiles]
         result = torch.empty(len(smiles), WIDTH)
-        for rows in length_batches(lengths, batch_size, keep_empty=True):
-            tokens = encode([smiles[row] for row in rows.tolist()])
+        for batch in length_batches(lengths, batch_size, keep_empty=True):
+            rows: list[int] = batch.tolist()
+            tokens = encode([smiles[row] for row in rows])
             result[rows] = self(tokens.to(self.conv1.weight.device)).float().cpu()
         return result
 
