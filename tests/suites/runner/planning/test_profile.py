@@ -79,6 +79,20 @@ def test_a_task_may_be_for_some_rows_only(tmp_path: Path) -> None:
     assert [cell.info.task for cell in expand(Profile("p", (named,)))] == ["freesolv"]
 
 
+def test_a_chain_is_named_by_its_methods_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "chains.yaml"
+    chain = {"chain": ["linear_probe", "full_tuning"], "label": "both"}
+    path.write_text(yaml.safe_dump({"molecules": SUITE | {"methods": [chain], "tasks": ["synthetic"], "claims": []}}))
+    plan = load_profile(str(path)).plans[0]
+    assert narrow(plan, ["linear_probe+full_tuning"], [], [], 1).methods == plan.methods
+    (row,) = narrow(plan, ["full_tuning+linear_probe"], [], [], 1).methods
+    assert (row.name, row.label) == ("full_tuning+linear_probe", "full_tuning + linear_probe")
+    (cell,) = expand(Profile("p", (narrow(plan, [row.name], [], [], 1),)))
+    assert cell.reason is None
+    assert [link.method for link in cell.info.links] == ["full_tuning", "linear_probe"]
+    assert cell.info.then[0].config.keys() and cell.title == f"molecules/synthetic {row.label} on tiny seed 0"
+
+
 def test_a_task_may_have_seeds_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     tasks = [{"name": "synthetic", "seeds": 2}, {"name": "freesolv", "rows": ["full_tuning"]}]
