@@ -163,7 +163,10 @@ def gate_of(attention: Attention) -> tuple[Site, ...]:
 
 
 def mlp_of(block: Any) -> MLP:
-    """The view of the FFN of a timm block, called `mlp`: plain, gated, or gated with one matrix for gate and up."""
+    """The view of the FFN of a timm block, called `mlp`: plain, gated, or gated with one matrix for gate and up.
+
+    Raises `UnknownAnatomy` for one of another kind.
+    """
     site = see_through(block, "mlp")
     module = site.get()
     if isinstance(module, DescribesMLP):
@@ -171,6 +174,11 @@ def mlp_of(block: Any) -> MLP:
     if hasattr(module, "gate_last"):
         return _packed(site)
     gated = hasattr(module, "fc1_g")
+    if not gated and not hasattr(module, "fc1"):
+        raise UnknownAnatomy(
+            f"no describer knows the {type(module).__name__} of this model, an FFN without fc1 and fc2: "
+            "register a describer of your own with sparsebench.models.anatomy.register_describer"
+        )
     up = see_through(module, "fc1_x" if gated else "fc1")
     return MLP(
         site=site,
