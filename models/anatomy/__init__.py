@@ -12,7 +12,7 @@ from .experts import Experts, ExpertWeights, InterleavedExperts, ListedExperts, 
 from .linear_view import LinearView, has_linear_view, is_linear, linear_view
 from .parts import CACHE_NAMES, MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
 from .registry import UnknownAnatomy, describe, register_describer, used_describers
-from .sites import Site, Wrapper, has_parameters, head_of, inner_sites, see_through
+from .sites import Site, Wrapper, branch_sites, has_parameters, head_at, head_of, inner_sites, see_through
 from .stock_experts import expert_sizes, stock_experts
 from .views import Anatomy, Block
 
@@ -34,10 +34,12 @@ __all__ = [
     "StackedExperts",
     "UnknownAnatomy",
     "Wrapper",
+    "branch_sites",
     "describe",
     "expert_sizes",
     "has_linear_view",
     "has_parameters",
+    "head_at",
     "head_of",
     "inner_sites",
     "is_linear",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,22 @@ def head_of(model: nn.Module, body: nn.Module) -> Site | None:
     if not names:
         return None
     return see_through(model, names[-1])
+
+
+def head_at(parent: nn.Module, name: str) -> Site | None:
+    """The head `parent.name`; None where there is none, or an identity, as in a feature extractor of timm."""
+    child = getattr(parent, name, None)
+    if child is None or not has_parameters(child):
+        return None
+    return see_through(parent, name)
+
+
+def branch_sites(block: nn.Module, branches: Iterable[Iterable[str]]) -> tuple[tuple[Site, ...], ...]:
+    """What `Block.branches` holds, from the names of the children of each branch: wrappers are not seen through."""
+    found: list[tuple[Site, ...]] = []
+    for names in branches:
+        found.append(tuple(Site(block, name) for name in names))
+    return tuple(found)
 
 
 def joined(path: str, name: str) -> str:

@@ -5,18 +5,18 @@ from typing import Any
 from torch import nn
 
 from ..anatomy import (
-    MLP,
     Anatomy,
     Attention,
     Block,
     DescribesAttention,
-    DescribesMLP,
     Site,
     UnknownAnatomy,
+    branch_sites,
     head_of,
     see_through,
 )
 from ..attention.prefixed_attention import through_interface
+from .hf_vit import mlp_of
 
 SERVES = (
     "transformers.models.clip.modeling_clip.CLIPPreTrainedModel",
@@ -35,6 +35,9 @@ def describe(model: Any) -> Anatomy:
     tower = _tower(model)
     of_text = tuple(see_through(model, name) for name in _OF_TEXT if hasattr(model, name))
     embeddings = see_through(tower, "embeddings")
+    head = head_of(model, tower)
+    if of_text:
+        head = None
     layers = tower.encoder.layers
     return Anatomy(
         model=model,
@@ -42,9 +45,9 @@ def describe(model: Any) -> Anatomy:
         width=tower.config.hidden_size,
         embeddings=(embeddings,),
         final_norm=see_through(tower, "post_layernorm"),
-        head=None if of_text else head_of(model, tower),
+        head=head,
         outside=of_text,
-        prefix_tokens=1 if hasattr(embeddings.get(), "class_embedding") else 0,
+        prefix_tokens=int(hasattr(embeddings.get(), "class_embedding")),
         grid=_grid(tower.config),
         uncalled=_pooled(tower),
     )
@@ -77,7 +80,7 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
     site = see_through(layers, str(index))
     layer = site.get()
     attention = _attention(layer)
-    mlp = _mlp(layer)
+    mlp = mlp_of(layer)
     return Block(
         index=index,
         site=site,
@@ -85,7 +88,7 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(layer, "layer_norm1"), see_through(layer, "layer_norm2")),
         linears=attention.linears + mlp.linears,
-        branches=tuple(tuple(Site(layer, name) for name in names) for names in _BRANCHES),
+        branches=branch_sites(layer, _BRANCHES),
     )
 
 
@@ -104,22 +107,4 @@ def _attention(layer: Any) -> Attention:
         num_kv_heads=module.num_heads,
         head_dim=module.head_dim,
         prefixed=through_interface,
-    )
-
-
-def _mlp(layer: Any) -> MLP:
-    site = see_through(layer, "mlp")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    up = see_through(module, "fc1")
-    return MLP(
-        site=site,
-        output=site,
-        kind="plain",
-        up=up,
-        down=see_through(module, "fc2"),
-        activation=module.activation_fn,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
     )

@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, Site, head_of, see_through
+from ..anatomy import MLP, Anatomy, Block, branch_sites, head_of, see_through
 from ..attention.prefixed_attention import through_interface
+from .hf_vit import attention_of, grid_of, mlp_of
 
 SERVES = (
     "transformers.models.dinov2.modeling_dinov2.Dinov2ForImageClassification",
@@ -29,20 +30,14 @@ def describe(model: Any) -> Anatomy:
         final_norm=see_through(body, "layernorm"),
         head=head_of(model, body),
         prefix_tokens=1 + getattr(config, "num_register_tokens", 0),
-        grid=_grid(see_through(body, "embeddings").get().patch_embeddings),
+        grid=grid_of(see_through(body, "embeddings").get().patch_embeddings),
     )
-
-
-def _grid(patches: Any) -> tuple[int, int]:
-    height, width = patches.image_size
-    patch_height, patch_width = patches.patch_size
-    return height // patch_height, width // patch_width
 
 
 def _block(layers: nn.ModuleList, index: int) -> Block:
     site = see_through(layers, str(index))
     layer = site.get()
-    attention = _attention(layer)
+    attention = attention_of(layer, through_interface)
     mlp = _mlp(layer)
     return Block(
         index=index,
@@ -51,55 +46,24 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(layer, "norm1"), see_through(layer, "norm2")),
         linears=attention.linears + mlp.linears,
-        branches=tuple(tuple(Site(layer, name) for name in names) for names in _BRANCHES),
-    )
-
-
-def _attention(layer: Any) -> Attention:
-    site = see_through(layer, "attention")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    heads = module.config.num_attention_heads
-    return Attention(
-        site=site,
-        q=see_through(module, "q_proj"),
-        k=see_through(module, "k_proj"),
-        v=see_through(module, "v_proj"),
-        o=see_through(module, "o_proj"),
-        num_heads=heads,
-        num_kv_heads=heads,
-        head_dim=module.head_dim,
-        prefixed=through_interface,
+        branches=branch_sites(layer, _BRANCHES),
     )
 
 
 def _mlp(layer: Any) -> MLP:
     site = see_through(layer, "mlp")
     module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    if hasattr(module, "gate_proj"):
-        up = see_through(module, "up_proj")
-        return MLP(
-            site=site,
-            output=site,
-            kind="gated",
-            gate=see_through(module, "gate_proj"),
-            up=up,
-            down=see_through(module, "down_proj"),
-            activation=module.act_fn,
-            width=up.get().in_features,
-            hidden=up.get().out_features,
-        )
-    up = see_through(module, "fc1")
+    if not hasattr(module, "gate_proj"):
+        return mlp_of(layer)
+    up = see_through(module, "up_proj")
     return MLP(
         site=site,
         output=site,
-        kind="plain",
+        kind="gated",
+        gate=see_through(module, "gate_proj"),
         up=up,
-        down=see_through(module, "fc2"),
-        activation=module.activation_fn,
+        down=see_through(module, "down_proj"),
+        activation=module.act_fn,
         width=up.get().in_features,
         hidden=up.get().out_features,
     )

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, Site, head_of, see_through
+from ..anatomy import Anatomy, Block, Site, head_of, see_through
+from .hf_vit import attention_of, mlp_of
 
 SERVES = (
     "transformers.models.swin.modeling_swin.SwinForImageClassification",
@@ -30,8 +31,8 @@ def describe(model: Any) -> Anatomy:
 
 def _block(site: Site, index: int) -> Block:
     layer = site.get()
-    attention = _attention(layer)
-    mlp = _mlp(layer)
+    attention = attention_of(layer, prefixed=None)
+    mlp = mlp_of(layer)
     return Block(
         index=index,
         site=site,
@@ -39,40 +40,4 @@ def _block(site: Site, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(layer, "layernorm_before"), see_through(layer, "layernorm_after")),
         linears=attention.linears + mlp.linears,
-    )
-
-
-def _attention(layer: Any) -> Attention:
-    site = see_through(layer, "attention")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    heads = module.num_attention_heads
-    return Attention(
-        site=site,
-        q=see_through(module, "q_proj"),
-        k=see_through(module, "k_proj"),
-        v=see_through(module, "v_proj"),
-        o=see_through(module, "o_proj"),
-        num_heads=heads,
-        num_kv_heads=heads,
-        head_dim=module.head_dim,
-    )
-
-
-def _mlp(layer: Any) -> MLP:
-    site = see_through(layer, "mlp")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    up = see_through(module, "fc1")
-    return MLP(
-        site=site,
-        output=site,
-        kind="plain",
-        up=up,
-        down=see_through(module, "fc2"),
-        activation=module.activation_fn,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
     )

@@ -1,4 +1,4 @@
-"""transformers: ViT and DeiT, whose distillation token may have a head of its own."""
+"""transformers: ViT and DeiT, whose distillation token may have a head of its own; what other image models share."""
 
 from typing import Any
 
@@ -11,8 +11,9 @@ from ..anatomy import (
     Block,
     DescribesAttention,
     DescribesMLP,
-    Site,
-    has_parameters,
+    Prefixed,
+    branch_sites,
+    head_at,
     head_of,
     see_through,
 )
@@ -22,18 +23,20 @@ SERVES = (
     "transformers.models.deit.modeling_deit.DeiTPreTrainedModel",
     "transformers.models.vit.modeling_vit.ViTPreTrainedModel",
 )
-_TWO_HEADS = ("cls_classifier", "distillation_classifier")
 _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy of a bare model, or of one with a head or, of a distilled DeiT, two."""
+    """The anatomy of a bare model, or of one with a head or, of a distilled DeiT, two, whose outputs are averaged."""
     body = model.base_model
     embeddings = see_through(body, "embeddings")
     prefix_tokens = 1
     if hasattr(embeddings.get(), "distillation_token"):
         prefix_tokens = 2
-    head, further_heads = _heads(model, body)
+    head = head_of(model, body)
+    of_distillation = head_at(model, "distillation_classifier")
+    if of_distillation is not None:
+        head = head_at(model, "cls_classifier")
     return Anatomy(
         model=model,
         blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
@@ -41,32 +44,17 @@ def describe(model: Any) -> Anatomy:
         embeddings=(embeddings,),
         final_norm=see_through(body, "layernorm"),
         head=head,
-        further_heads=further_heads,
+        further_heads=() if of_distillation is None else (of_distillation,),
         prefix_tokens=prefix_tokens,
-        grid=_grid(embeddings.get().patch_embeddings),
+        grid=grid_of(embeddings.get().patch_embeddings),
     )
-
-
-def _grid(patches: Any) -> tuple[int, int]:
-    height, width = patches.image_size
-    patch_height, patch_width = patches.patch_size
-    return height // patch_height, width // patch_width
-
-
-def _heads(model: Any, body: nn.Module) -> tuple[Site | None, tuple[Site, ...]]:
-    """The head, and those whose outputs are averaged with its output."""
-    if not hasattr(model, _TWO_HEADS[0]):
-        return head_of(model, body), ()
-    heads = [see_through(model, name) for name in _TWO_HEADS if has_parameters(getattr(model, name))]
-    if not heads:
-        return None, ()
-    return heads[0], tuple(heads[1:])
 
 
 def _block(layers: nn.ModuleList, index: int) -> Block:
     site = see_through(layers, str(index))
     layer = site.get()
-    attention, mlp = _attention(layer), _mlp(layer)
+    attention = attention_of(layer, through_interface)
+    mlp = mlp_of(layer)
     return Block(
         index=index,
         site=site,
@@ -74,16 +62,24 @@ def _block(layers: nn.ModuleList, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(layer, "layernorm_before"), see_through(layer, "layernorm_after")),
         linears=attention.linears + mlp.linears,
-        branches=tuple(tuple(Site(layer, name) for name in names) for names in _BRANCHES),
+        branches=branch_sites(layer, _BRANCHES),
     )
 
 
-def _attention(layer: Any) -> Attention:
+def grid_of(patches: Any) -> tuple[int, int]:
+    """Rows and columns of what a module of patch embeddings makes of an image of its own size."""
+    height, width = patches.image_size
+    patch_height, patch_width = patches.patch_size
+    return height // patch_height, width // patch_width
+
+
+def attention_of(layer: Any, prefixed: Prefixed | None) -> Attention:
+    """The view of `layer.attention`, an attention with four projections and as many heads of keys as of queries."""
     site = see_through(layer, "attention")
     module = site.get()
     if isinstance(module, DescribesAttention):
         return module.describe_attention(site)
-    heads = module.config.num_attention_heads
+    heads = module.num_attention_heads
     return Attention(
         site=site,
         q=see_through(module, "q_proj"),
@@ -93,11 +89,12 @@ def _attention(layer: Any) -> Attention:
         num_heads=heads,
         num_kv_heads=heads,
         head_dim=module.head_dim,
-        prefixed=through_interface,
+        prefixed=prefixed,
     )
 
 
-def _mlp(layer: Any) -> MLP:
+def mlp_of(layer: Any) -> MLP:
+    """The view of `layer.mlp`, a plain FFN."""
     site = see_through(layer, "mlp")
     module = site.get()
     if isinstance(module, DescribesMLP):

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Block, Site, has_parameters, see_through
+from ..anatomy import MLP, Anatomy, Block, Site, has_parameters, head_at, see_through
 from .timm_vit import mlp_of
 
 SERVES = ("timm.models.convnext.ConvNeXt",)
@@ -16,15 +16,17 @@ def describe(model: Any) -> Anatomy:
     for stage in model.stages:
         for name, _ in stage.blocks.named_children():
             blocks.append(_block(see_through(stage.blocks, name), len(blocks)))
-    norm_first = has_parameters(model.norm_pre)
-    final_norm = see_through(model, "norm_pre") if norm_first else see_through(model.head, "norm")
+    if has_parameters(model.norm_pre):
+        final_norm = see_through(model, "norm_pre")
+    else:
+        final_norm = see_through(model.head, "norm")
     return Anatomy(
         model=model,
         blocks=tuple(blocks),
         width=model.num_features,
         embeddings=(see_through(model, "stem"),),
         final_norm=final_norm,
-        head=see_through(model.head, "fc") if has_parameters(model.head.fc) else None,
+        head=head_at(model.head, "fc"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Block, Site, UnknownAnatomy, has_parameters, see_through
+from ..anatomy import MLP, Anatomy, Block, Site, UnknownAnatomy, has_parameters, head_at, see_through
 
 SERVES = ("timm.models.efficientnet.EfficientNet", "timm.models.mobilenetv3.MobileNetV3")
 _CONVS = {
@@ -32,32 +32,26 @@ def describe(model: Any) -> Anatomy:
     for stage in model.blocks:
         for name, _ in stage.named_children():
             blocks.append(_block(see_through(stage, name), len(blocks)))
-    final_norm = "bn2" if hasattr(model, "bn2") else "norm_head"
+    final_norm = None
+    for name in ("bn2", "norm_head"):
+        if hasattr(model, name) and has_parameters(getattr(model, name)):
+            final_norm = see_through(model, name)
     return Anatomy(
         model=model,
         blocks=tuple(blocks),
         width=model.head_hidden_size,
         embeddings=(see_through(model, "conv_stem"), see_through(model, "bn1")),
-        final_norm=see_through(model, final_norm) if has_parameters(getattr(model, final_norm)) else None,
-        head=see_through(model, "classifier") if has_parameters(model.classifier) else None,
+        final_norm=final_norm,
+        head=head_at(model, "classifier"),
     )
 
 
 def _block(site: Site, index: int) -> Block:
     unit = site.get()
-    kind = type(unit).__name__
-    if kind not in _CONVS:
-        raise UnknownAnatomy(
-            f"no describer knows the {kind} of this network, only {', '.join(_CONVS)}: "
-            "register a describer of your own with sparsebench.models.anatomy.register_describer"
-        )
     convs: list[Site] = []
     linears: list[Site] = []
     norms = [see_through(unit, name) for name in _NORMS if getattr(unit, name, None) is not None]
-    for name in _CONVS[kind]:
-        child = getattr(unit, name, None)
-        if child is None or not has_parameters(child):
-            continue
+    for name in _convolutions(unit):
         conv = see_through(unit, name)
         if hasattr(conv.get(), "conv"):  # a convolution with its norm
             norms.append(see_through(conv.get(), "bn"))
@@ -66,16 +60,33 @@ def _block(site: Site, index: int) -> Block:
         if name in _POINTWISE or _is_pointwise(conv.get()):
             linears.append(conv)
     # Mixed and conditional convolutions are other modules: then the order is not one of plain convolutions.
-    plain = all(isinstance(conv.get(), nn.Conv2d) for conv in convs)
+    if not all(isinstance(conv.get(), nn.Conv2d) for conv in convs):
+        convs = []
     return Block(
         index=index,
         site=site,
         mlp=_expansion(site, linears),
         norms=tuple(norms),
         linears=tuple(linears),
-        convs=tuple(convs) if plain else (),
+        convs=tuple(convs),
         removable=unit.has_skip,
     )
+
+
+def _convolutions(unit: nn.Module) -> list[str]:
+    """The names of a unit's convolutions, in the order in which they act."""
+    kind = type(unit).__name__
+    if kind not in _CONVS:
+        raise UnknownAnatomy(
+            f"no describer knows the {kind} of this network, only {', '.join(_CONVS)}: "
+            "register a describer of your own with sparsebench.models.anatomy.register_describer"
+        )
+    names: list[str] = []
+    for name in _CONVS[kind]:
+        child = getattr(unit, name, None)
+        if child is not None and has_parameters(child):
+            names.append(name)
+    return names
 
 
 def _is_pointwise(module: nn.Module) -> bool:
@@ -88,7 +99,10 @@ def _expansion(site: Site, linears: list[Site]) -> MLP | None:
         return None
     up, down = linears
     unit = site.get()
-    norm = see_through(unit, "bn1") if hasattr(unit, "bn1") else see_through(unit.pw_exp, "bn")
+    if hasattr(unit, "bn1"):
+        norm = see_through(unit, "bn1")
+    else:
+        norm = see_through(unit.pw_exp, "bn")
     return MLP(
         site=site,
         output=site,

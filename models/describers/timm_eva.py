@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import Anatomy, Attention, Block, DescribesAttention, Site, has_parameters, see_through
+from ..anatomy import Anatomy, Attention, Block, DescribesAttention, Site, branch_sites, head_at, see_through
 from .timm_vit import gate_of, mlp_of
 
 SERVES = ("timm.models.eva.Eva",)
@@ -23,7 +23,7 @@ def describe(model: Any) -> Anatomy:
         width=model.embed_dim,
         embeddings=(see_through(model, "patch_embed"), *(Site(model, name) for name in tokens)),
         final_norm=see_through(model, norm),
-        head=see_through(model, "head") if has_parameters(model.head) else None,
+        head=head_at(model, "head"),
         prefix_tokens=model.num_prefix_tokens,
         grid=model.patch_embed.grid_size,
         further_tokens=model.rope is None,
@@ -48,6 +48,9 @@ def _block(blocks: nn.Module, index: int) -> Block:
     block = site.get()
     attention = _attention(block)
     mlp = mlp_of(block)
+    branches: tuple[tuple[Site, ...], ...] = ()
+    if _is_sum(block):
+        branches = branch_sites(block, _BRANCHES)
     return Block(
         index=index,
         site=site,
@@ -55,7 +58,7 @@ def _block(blocks: nn.Module, index: int) -> Block:
         mlp=mlp,
         norms=(see_through(block, "norm1"), see_through(block, "norm2")),
         linears=attention.linears + gate_of(attention) + mlp.linears,
-        branches=tuple(tuple(Site(block, name) for name in names) for names in _BRANCHES) if _is_sum(block) else (),
+        branches=branches,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import Anatomy, Block, Site, UnknownAnatomy, has_parameters, see_through
+from ..anatomy import Anatomy, Block, Site, UnknownAnatomy, head_at, see_through
 
 SERVES = ("timm.models.resnet.ResNet",)
 _BLOCKS = ("BasicBlock", "Bottleneck")
@@ -24,7 +24,7 @@ def describe(model: Any) -> Anatomy:
         blocks=tuple(blocks),
         width=model.num_features,
         embeddings=(see_through(model, "conv1"), see_through(model, "bn1")),
-        head=see_through(model, "fc") if has_parameters(model.fc) else None,
+        head=head_at(model, "fc"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..anatomy import Anatomy, Attention, Block, DescribesAttention, Site, has_parameters, see_through
+from ..anatomy import Anatomy, Attention, Block, DescribesAttention, Site, head_at, see_through
 from .timm_vit import mlp_of
 
 SERVES = ("timm.models.swin_transformer.SwinTransformer",)
@@ -20,7 +20,7 @@ def describe(model: Any) -> Anatomy:
         width=model.num_features,
         embeddings=(see_through(model, "patch_embed"),),
         final_norm=see_through(model, "norm"),
-        head=see_through(model.head, "fc") if has_parameters(model.head.fc) else None,
+        head=head_at(model.head, "fc"),
     )
 
 

@@ -14,7 +14,9 @@ from ..anatomy import (
     DescribesMLP,
     Site,
     UnknownAnatomy,
+    branch_sites,
     has_parameters,
+    head_at,
     see_through,
 )
 from ..attention.prefixed_attention import extended_mask, joined, unwrapped
@@ -31,10 +33,7 @@ def describe(model: Any) -> Anatomy:
     blocks have one site. Of blocks whose attention and FFN share their matrices, only the linear layers are known.
     """
     tokens = [name for name in _TOKENS if getattr(model, name, None) is not None]
-    heads: list[Site] = []
-    for name in ("head", "head_dist"):
-        if hasattr(model, name) and has_parameters(getattr(model, name)):
-            heads.append(see_through(model, name))
+    of_distillation = head_at(model, "head_dist")
     norm = "fc_norm" if isinstance(model.norm, nn.Identity) else "norm"
     return Anatomy(
         model=model,
@@ -42,8 +41,8 @@ def describe(model: Any) -> Anatomy:
         width=model.embed_dim,
         embeddings=(see_through(model, "patch_embed"), *(Site(model, name) for name in tokens)),
         final_norm=see_through(model, norm),
-        head=heads[0] if heads else None,
-        further_heads=tuple(heads[1:]),
+        head=head_at(model, "head"),
+        further_heads=() if of_distillation is None else (of_distillation,),
         prefix_tokens=model.num_prefix_tokens,
         grid=model.patch_embed.grid_size,
     )
@@ -68,6 +67,9 @@ def _block(index: int, site: Site) -> Block:
     block = site.get()
     attention = _attention(block)
     mlp = mlp_of(block)
+    branches: tuple[tuple[Site, ...], ...] = ()
+    if _is_sum(block):
+        branches = branch_sites(block, _BRANCHES)
     return Block(
         index=index,
         site=site,
@@ -75,7 +77,7 @@ def _block(index: int, site: Site) -> Block:
         mlp=mlp,
         norms=(see_through(block, "norm1"), see_through(block, "norm2")),
         linears=attention.linears + gate_of(attention) + mlp.linears,
-        branches=tuple(tuple(Site(block, name) for name in names) for names in _BRANCHES) if _is_sum(block) else (),
+        branches=branches,
     )
 
 

@@ -2,7 +2,17 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.models.anatomy.sites import Site, Wrapper, has_parameters, head_of, inner_sites, joined, see_through
+from sparsebench.models.anatomy.sites import (
+    Site,
+    Wrapper,
+    branch_sites,
+    has_parameters,
+    head_at,
+    head_of,
+    inner_sites,
+    joined,
+    see_through,
+)
 
 
 def test_see_through_finds_what_lies_below_all_wrappers() -> None:
@@ -38,4 +48,10 @@ def test_heads_and_inner_sites() -> None:
     assert found is not None and found.get() is model.head
     assert [site.path for site in inner_sites(model, (model.head,))] == ["body.0"]
     assert (joined("", "a"), joined("a.b", "c")) == ("a", "a.b.c")
+    at = head_at(model, "head")
+    assert at is not None and at.get() is model.head
+    model.none = nn.Identity()
+    assert head_at(model, "none") is None and head_at(model, "nothing") is None
+    first, second = branch_sites(model, (("body", "head"), ("head",)))
+    assert [site.get() for site in first] == [model.body, model.head] and [site.name for site in second] == ["head"]
     assert has_parameters(model.body) and not has_parameters(model.body[1])
