@@ -38,12 +38,15 @@ class Picker:
     rows: Tensor | None = None
 
     def visible(self, x: Tensor) -> Tensor:
-        """Whether each token of x (B, ..., D) is unmasked: bool (B, ...).
+        """Whether each token of x (B, ..., D), or of all examples in a row (B * L, D), is unmasked: bool (B, ...).
 
         A mask (B, 1, L, L) hides tokens that may not see themselves; one of another shape hides nothing.
         """
         if self.mask is not None and self.mask.shape == x.shape[:-1]:
             return self.mask.to(x.device, torch.bool)
+        if self.mask is not None and self.mask.dim() == 2 and x.dim() == 2 and self.mask.numel() == len(x):
+            # The blocks of OPT lay the tokens of all examples in a row before their FFN.
+            return self.mask.flatten().to(x.device, torch.bool)
         if self.mask is not None and self.mask.dim() == 4:
             return real_tokens(self.mask, *x.shape[:2]).to(x.device)
         return torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device)
