@@ -80,8 +80,15 @@ Gradient = Callable[[Any, Any, Sequence[Tensor]], Sequence[Tensor]]
 
 def _mlps(anatomy: Anatomy) -> list[MLP]:
     mlps = [block.mlp for block in anatomy.blocks if block.mlp is not None]
+    name = type(anatomy.model).__name__
     if not mlps:
-        raise ModelError(f"{type(anatomy.model).__name__} has no feed-forward layer to calibrate")
+        raise ModelError(f"{name} has no feed-forward layer to calibrate")
+    config = getattr(anatomy.model, "config", None)
+    if getattr(config, "is_encoder_decoder", False) and hasattr(anatomy.model.base_model, "decoder"):
+        raise ModelError(
+            f"{name} has an encoder and a decoder, whose layers see different tokens: calibrate the encoder alone (as "
+            "T5EncoderModel), or use settings that need no calibration data, such as split='random'"
+        )
     for mlp in mlps:
         mixture = mlp.experts is not None and mlp.experts.module is not None
         if mlp.kind not in ("gated", "plain") and not mixture:

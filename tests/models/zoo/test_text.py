@@ -18,6 +18,7 @@ from sparsebench.models.adapters import (
     save_peft,
 )
 from sparsebench.models.anatomy import describe
+from sparsebench.models.calibration.ffn_samples import calibrate
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.config import AttnMoEConfig
@@ -119,6 +120,25 @@ def test_a_probe_counts_the_real_tokens_of_each_converted_layer(family: str, cls
         assert layer.tokens == (8 if path.startswith("decoder.block") else 12)
         torch.testing.assert_close(layer.load.sum(), torch.ones_like(layer.load[0]))
         assert layer.load.max() <= 0.5  # a token's two experts are different ones
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)
+def test_a_split_by_data_is_exact_or_refused(family: str, cls: str) -> None:
+    """Padding is in the data; an encoder with a decoder is refused, the encoder alone is not."""
+    model = build(family, cls)
+    weights = {"score": "none", "scale": "exact", "router": "glu", "router_init": "analytic"}
+    config = MoEConfig(num_experts=4, num_shared=1, top_k=3, split="cmoe", **weights)
+    batch = padded_inputs(model)
+    if "decoder_input_ids" in batch:
+        with pytest.raises(ModelError, match="has an encoder and a decoder"):
+            convert(model, config, [batch])
+        model = build(family, FAMILIES[family].names()[2])
+        batch = padded_inputs(model)
+    before = outputs(model)
+    calibration = calibrate(model, [batch])
+    assert {len(sample.x) for sample in calibration.samples} == {12} and len(calibration.document) == 12
+    convert(model, config, calibration)
+    close(outputs(model), before)
 
 
 @pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)

@@ -188,17 +188,17 @@ def padded_inputs(model: Any) -> dict[str, Tensor]:
     mask = torch.ones(2, 7, dtype=torch.int64)
     mask[1, 5:] = 0
     inputs = {"input_ids": ids, "attention_mask": mask}
-    if getattr(model.config, "is_encoder_decoder", False):
+    if hasattr(model.base_model, "decoder") and model.config.is_encoder_decoder:
         inputs |= {"decoder_input_ids": ids[:, 2:], "decoder_attention_mask": mask[:, 2:]}
     return inputs
 
 
 @torch.no_grad()
-def outputs(model: nn.Module) -> Tensor:
+def outputs(model: Any) -> Tensor:
     """Logits, or the last hidden states of a model without a head, of two rows of 7 tokens."""
     ids = torch.randint(3, 32, (2, 7), generator=torch.Generator().manual_seed(1))
     inputs = {"input_ids": ids}
-    if getattr(model.config, "is_encoder_decoder", False):
+    if hasattr(model.base_model, "decoder") and model.config.is_encoder_decoder:
         ids[:, -1] = 2
         if type(model).__name__.endswith(("Model", "ForConditionalGeneration")):
             inputs["decoder_input_ids"] = ids[:, :5].flip(1)
