@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import AutoModel
 
 from ..errors import ModelError
 from ..length_batches import length_batches
@@ -52,9 +53,13 @@ class GraphsGPTPipeline:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, **settings: Any) -> GraphsGPTPipeline:
-        """The pipeline of a model that `save_pretrained` wrote, in float32; `settings` as for the class."""
-        model = GraphsGPT.from_pretrained(folder, dtype=torch.float32)
-        assert isinstance(model, GraphsGPT)
+        """The pipeline of a GraphsGPT that `save_pretrained` wrote, converted or not, in float32.
+
+        `settings` are as for the class. Raises `ModelError` for another model.
+        """
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        if not isinstance(model, GraphsGPT):
+            raise ModelError(f"{folder} holds a {type(model).__name__}, not a GraphsGPT")
         return cls(model, **settings)
 
     def tokenize(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from transformers import AutoModel
 
 from ..errors import ModelError, check_choice
 from ..length_batches import length_batches
@@ -24,7 +25,7 @@ from .tokens.tokenizer import Tokenizer
 class GraphWords(TransformerMixin, BaseEstimator):
     """Molecules to their graph words (arXiv 2402.02464), float32 (N, width).
 
-    `model`: a `GraphsGPT`, a `Graph2Seq`, or the folder of a saved `GraphsGPT`; it runs where it lies. `pool` "first"
+    `model`: a `GraphsGPT`, a `Graph2Seq`, or the folder of a saved one; it runs where it lies. `pool` "first"
     gives word 0, width D; "mean" the mean of the K words, width D; "concat" all of them, width K D. Nothing is fitted,
     and atoms have canonical ids, so that features are the same at every call. Molecules are SMILES strings, RDKit
     molecules or torch-geometric graphs, mixed; one that has no tokens gets a row of NaN, and `status_` (N,) int8 of the
@@ -75,5 +76,5 @@ class GraphWords(TransformerMixin, BaseEstimator):
 
 
 @lru_cache(maxsize=1)
-def _load(folder: str) -> GraphsGPT:
-    return GraphsGPT.from_pretrained(folder)
+def _load(folder: str) -> Any:
+    return AutoModel.from_pretrained(folder)

@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import ModelError
 from .configs import ChangedConfig
 from .derived_classes import derive, source_of
-from .parts import Part, part_of
+from .parts import Part, part_of, parts_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Source
@@ -63,11 +63,8 @@ class ChangedModel(_Source):
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
         """As in transformers. Raises `ModelError` where a changed layer cannot be described."""
         written = self.config.sparsebench
-        parts: dict[str, Any] = {}
-        for room in written["parts"]:
-            parts[room] = part_of(room).describe(self)
         # The configuration may be shared with a larger model, of which this one is a part with other layers.
-        self.config.sparsebench = written | {"parts": parts, "buffers": _narrow_buffers(self)}
+        self.config.sparsebench = written | {"parts": parts_in(self), "buffers": _narrow_buffers(self)}
         try:
             super().save_pretrained(*args, **keywords)
         finally:

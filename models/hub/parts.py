@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from ..errors import ModelError
+from .removed_layers import RemovedLayers
 from .rooms import import_room
 
 
@@ -26,7 +27,7 @@ class Part(Protocol):
         ...
 
 
-_parts: dict[str, Part] = {}
+_parts: dict[str, Part] = {"removed": RemovedLayers()}
 
 
 def register_part(room: str, part: Part) -> None:
@@ -41,3 +42,12 @@ def part_of(room: str) -> Part:
     if room not in _parts:
         raise ModelError(f"this version knows no {room!r} layers, which the configuration names: update sparsebench")
     return _parts[room]
+
+
+def parts_in(model: nn.Module) -> dict[str, Any]:
+    """What each room has changed in a model, described. Raises `ModelError` where it cannot be."""
+    found: dict[str, Any] = {}
+    for room, part in _parts.items():
+        if any(map(part.holds, model.modules())):
+            found[room] = part.describe(model)
+    return found

@@ -17,7 +17,13 @@ class MoELayers:
 
     def holds(self, module: nn.Module) -> bool:
         """Whether a module is a converted layer."""
-        return isinstance(module, MoEFFN | DescribesAttention)
+        if isinstance(module, MoEFFN):
+            return True
+        if not isinstance(module, DescribesAttention):
+            return False
+        from ..attention.layer import AttentionMoE  # needs transformers, which this file does not
+
+        return isinstance(module, AttentionMoE)
 
     def describe(self, model: nn.Module) -> dict[str, Any]:
         """Per block the configurations, sizes and scale of what was converted."""

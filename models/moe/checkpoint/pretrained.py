@@ -14,10 +14,11 @@ from ...errors import ModelError
 from ...hub.configs import MODEL_TYPE
 from ...hub.derived_classes import PREFIX
 from ...hub.models import ChangedModel, changed_class
+from ...hub.parts import parts_in
 from .atomic_folder import written
 from .model_classes import model_class
 from .own_format import check_same, is_own, read, state_of, write
-from .skeleton import build, layers_of, recipe_of
+from .skeleton import build, recipe_of
 
 
 def save_pretrained(
@@ -68,7 +69,7 @@ def check_whole(model: nn.Module) -> None:
     recipe = recipe_of(model)
     if isinstance(model, ChangedModel):
         config = copy.deepcopy(model.config)
-        config.sparsebench["parts"]["moe"] = layers_of(model)
+        config.sparsebench["parts"] = parts_in(model)
         with torch.device("meta"):
             rebuilt = type(model)(config)
     else:

@@ -14,9 +14,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary
-from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
+from sparsebench.models.hub.declaration import declare
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, from_pretrained, save_pretrained
 
 VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
@@ -165,7 +167,7 @@ def test_weights_that_are_missing_are_never_random(build: Callable[[str], nn.Mod
 
 
 def test_saved_as_it_is_when_saved(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
-    """What changes after the conversion is written down, too: here the scale, and a layer that is dense again."""
+    """What changes after the conversion is written down, too."""
     model: Any = convert(build("llama"), PLAIN)
     model.model.layers[0].mlp.scale = 3.5
     model.to(torch.bfloat16).save_pretrained(tmp_path)
@@ -176,3 +178,31 @@ def test_saved_as_it_is_when_saved(build: Callable[[str], nn.Module], tmp_path: 
     assert again.model.rotary_emb.inv_freq.dtype == torch.bfloat16  # as `to` made it, which no file holds
     wide = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     assert wide.model.rotary_emb.inv_freq.dtype == wide.dtype == torch.float32
+
+
+def test_saved_with_what_was_removed(build: Callable[[str], nn.Module], run: Any, tmp_path: Path) -> None:
+    """Experts, an FFN, an attention and a block go after the conversion."""
+    model: Any = build("llama")
+    config = type(model.config)(**(model.config.to_dict() | {"num_hidden_layers": 4, "dtype": None}))
+    model = convert(type(model)(config).eval(), MoEConfig(num_experts=5, num_shared=1))
+    anatomy = describe(model)
+    mixture = anatomy.blocks[0].mlp
+    assert mixture is not None and mixture.experts is not None
+    mixture.experts.keep([0, 2, 3])
+    anatomy.blocks[1].remove_mlp()
+    anatomy.blocks[2].remove_attention()
+    anatomy.remove([3])
+    model.save_pretrained(tmp_path / "model")
+    again: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    batch = torch.arange(3, 9)[None]
+    assert torch.equal(run(again, batch), run(model, batch))
+    assert [name for name, _ in again.named_parameters()] == [name for name, _ in model.named_parameters()]
+    assert again.model.layers[0].mlp.experts.sizes == model.model.layers[0].mlp.experts.sizes
+    save_pretrained(again, tmp_path / "ours")
+    assert torch.equal(run(from_pretrained(tmp_path / "ours"), batch), run(model, batch))
+    declared: Any = build("llama")
+    describe(declared).blocks[0].remove_mlp()
+    declare(declared, "removed")  # dense, but for what is missing
+    declared.save_pretrained(tmp_path / "dense")
+    other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "dense")
+    assert torch.equal(run(other, batch), run(declared, batch))
