@@ -32,6 +32,8 @@ def run_experts(
     """
     if x_TD.is_cuda and fits_grouped(x_TD, weights):
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
+    if torch.compiler.is_compiling():
+        return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
     if not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or _watched():
         return loop_experts(x_TD, index_TK, weight_TK, weights)
     library = _library(x_TD)
@@ -51,6 +53,12 @@ def run_experts(
     if library is None and index_TK.numel() <= FEW_PAIRS:
         return few_experts(x_TD, index_TK, weight_TK, weights)
     return (library or _TORCH).forward(x_TD, index_TK, weight_TK, gate_up, down)[0]
+
+
+@torch.compiler.disable
+def _between_graphs(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
+    """The loop, not compiled: rows per expert are shapes in it, and every new choice would be compiled again."""
+    return loop_experts(x_TD, index_TK, weight_TK, weights)
 
 
 def kernels(x_TD: Tensor, weight: Tensor) -> Native | None:

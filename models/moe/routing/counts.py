@@ -48,8 +48,10 @@ class RoutingCounts:
 
 def counts(routing: Routing) -> Tensor:
     """How many tokens chose each expert (N,)."""
-    chosen = torch.bincount(routing.index.flatten(), minlength=routing.logits.shape[1])
-    return chosen.to(routing.logits.dtype)
+    # Not bincount, whose size depends on the numbers in it: a compiler would stop there.
+    empty = routing.logits.new_zeros(routing.logits.shape[1], dtype=torch.int64)
+    index_S = routing.index.flatten()
+    return empty.index_add(0, index_S, torch.ones_like(index_S)).to(routing.logits.dtype)
 
 
 def importance(routing: Routing) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -175,3 +176,16 @@ def test_weights_without_memory_of_the_cpu_go_to_no_kernel(case: Cases, library:
         assert kernels(x, other) is None
     assert kernels(x.as_subclass(Marked), weight) is None
     assert kernels(x.to("meta"), weight) is None
+
+
+def test_a_compiled_layer_is_not_compiled_again_for_each_choice(case: Cases, loops: list[int]) -> None:
+    """What depends on the number of rows of each expert stays outside of the graphs."""
+    made = case(20, 16, 12, 4, 2)
+    graphs = CompileCounter()
+    compiled = torch.compile(lambda x, index: made._replace(x=x, index=index).run() + 1, backend=graphs)
+    counts = set()
+    for seed in range(4):
+        index = torch.rand(20, 4, generator=torch.Generator().manual_seed(seed)).topk(2, dim=1).indices
+        assert_close(compiled(made.x, index), made._replace(index=index).oracle() + 1)
+        counts.add(graphs.frame_count)
+    assert len(loops) == 4 and len(counts) == 1
