@@ -93,5 +93,5 @@ def test_a_gate_and_up_matrix_in_one() -> None:
     torch.testing.assert_close(mlp.down.get()(mlp.activation(gate) * up), mlp.site.get()(x))
     with pytest.raises(UnknownAnatomy, match="its gate comes last"):
         describe(small(mlp_layer=timm.layers.GluMlp))
-    with torch.device("meta"), pytest.raises(UnknownAnatomy, match="GeGluMlp of this model.*register a describer"):
+    with torch.device("meta"), pytest.raises(UnknownAnatomy, match=r"GeGluMlp of this model.*register a describer"):
         describe(timm.create_model("vitamin_small_224"))
