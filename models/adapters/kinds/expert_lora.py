@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,15 @@ from ..layer import AdapterLayer
 # Shapes: N experts, I inputs, O outputs, R rank.
 
 
+@runtime_checkable
+class FillsUp(Protocol):
+    """Experts of unequal size that zeros fill up to one size (ours)."""
+
+    def real_entries(self, name: str) -> Tensor | None:
+        """Which entries of a matrix are no such zeros; None where all are."""
+        ...
+
+
 class Update(NamedTuple):
     """Rank and factor s of the update of one parameter."""
 
@@ -37,7 +46,7 @@ class ExpertLoRALayer(AdapterLayer):
 
     Its factors lie as PEFT has them for `target_parameters`: `lora_A[name]` (N R, I), the rows of an expert next to
     each other; `lora_B[name]` (O, R N), the columns of a rank next to each other. Every forward pass makes the updated
-    matrices, whatever then computes the experts. `routed` is (k, N).
+    matrices, whatever then computes the experts. `routed` is (k, N). A rank may exceed that of a small expert.
     """
 
     linear = True
@@ -52,7 +61,6 @@ class ExpertLoRALayer(AdapterLayer):
         routed: tuple[int, int],
         init: Init,
         generator: torch.Generator,
-        path: str = "base_layer",
     ) -> None:
         super().__init__(base_layer)
         self.transposed = transposed
@@ -65,10 +73,6 @@ class ExpertLoRALayer(AdapterLayer):
             experts, outputs, inputs = weight.shape
             if transposed:
                 inputs, outputs = outputs, inputs
-            if update.r > min(inputs, outputs):
-                raise ModelError(
-                    f"r={update.r} exceeds {min(inputs, outputs)}, the full rank of {path}.{name}: choose a smaller r"
-                )
             like = {"device": weight.device, "dtype": adapter_dtype(weight)}
             lora_A = MaskedLinear(inputs, update.r * experts, bias=False, **like)
             lora_B = MaskedLinear(update.r * experts, outputs, bias=False, **like)
@@ -98,7 +102,15 @@ class ExpertLoRALayer(AdapterLayer):
             update_NOI = scaling * torch.bmm(b_ORN.permute(2, 0, 1), a_NRI)
             if self.transposed:
                 update_NOI = update_NOI.transpose(1, 2)
-            yield name, update_NOI
+            yield name, self._on_neurons(name, update_NOI)
+
+    def _on_neurons(self, name: str, update_NOI: Tensor) -> Tensor:
+        """Without what would go into the zeros that fill smaller experts up."""
+        base_layer = self.get_base_layer()
+        if not isinstance(base_layer, FillsUp):
+            return update_NOI
+        real = base_layer.real_entries(name)
+        return update_NOI if real is None else update_NOI * real
 
     def factors(self, name: str) -> tuple[Tensor, Tensor]:
         """A (N R, I) and B (O, R N) of one parameter."""
@@ -184,17 +196,8 @@ def chosen_names(stack: Stack, targets: Sequence[str]) -> tuple[str, ...]:
 def expert_layer(
     stack: Stack, updates: Mapping[str, Update], init: Init, generator: torch.Generator
 ) -> tuple[Site, AdapterLayer]:
-    """Where a layer goes, and the layer.
-
-    Raises `ModelError` for experts that are padded to one size, whose zeros an update would fill.
-    """
+    """Where a layer goes, and the layer."""
     site = stack.site
-    sizes = getattr(site.get(), "sizes", ())
-    if len(set(sizes)) > 1:
-        raise ModelError(
-            f"{site.path} has experts of unequal sizes {sizes}, which LoRA cannot adapt: leave them out with "
-            "experts=False"
-        )
     layer = ExpertLoRALayer(
         site.get(),
         updates,
@@ -202,6 +205,5 @@ def expert_layer(
         routed=stack.routed,
         init=init,
         generator=generator,
-        path=site.path,
     )
     return site, layer

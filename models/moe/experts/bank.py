@@ -119,6 +119,21 @@ class ExpertBank(nn.Module):
             gate_bias, up_bias = (half[:size] for half in bias.chunk(2))
         return ExpertWeights(gate[:size], up[:size], down, gate_bias, up_bias)
 
+    def real_entries(self, name: str) -> Tensor | None:
+        """Which entries of the matrix `name` belong to neurons, not to the zeros that fill an expert up.
+
+        A mask that broadcasts to the matrix; None where no expert is filled up.
+        """
+        if len(set(self.sizes)) == 1:
+            return None
+        sizes_N1 = torch.tensor(self.sizes, device=self.down.device).unsqueeze(1)
+        real_NM = torch.arange(self.down.shape[2], device=self.down.device) < sizes_N1
+        if name == "down":
+            return real_NM.unsqueeze(1)
+        if self.gated:
+            real_NM = torch.cat((real_NM, real_NM), dim=1)
+        return real_NM.unsqueeze(2)
+
     def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
         return f"sizes={self.sizes}, width={self.down.shape[1]}, gated={self.gated}"
 
