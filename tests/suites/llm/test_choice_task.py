@@ -1,6 +1,7 @@
 """Multiple choice that trains: scores against one option at a time, the loss by hand, every kind of method."""
 
 import dataclasses
+import string
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from sparsebench.suites.methods.linear_probe import LinearProbe
 from sparsebench.suites.methods.lora import LoRA
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.methods.sparse_adapter import SparseAdapter
+from sparsebench.suites.training.views import BothViews
 
 from ..reasons import reason
 
@@ -149,3 +151,33 @@ def test_the_budget_limits_the_test_part() -> None:
     context = dataclasses.replace(surroundings(), budget=Budget(batch_size=8, test_examples=5))
     outcome = SyntheticChoices().run([Dense()], tiny.load, context)
     assert outcome.metrics["accuracy"].n == outcome.metrics["val accuracy"].n == 5
+
+
+def by_letters() -> Any:
+    """A tokenizer of printable letters, which numbers them otherwise than bytes."""
+    from tokenizers import Regex, Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Split
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {letter: number for number, letter in enumerate(string.printable)}
+    letters = Tokenizer(WordLevel(vocabulary, unk_token="?"))
+    letters.pre_tokenizer = Split(Regex("."), "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=letters)
+
+
+def test_a_further_backbone_reads_the_same_questions_with_its_own_tokenizer() -> None:
+    def other(generator: torch.Generator) -> CausalLM:
+        return CausalLM(tiny.load(generator).model, by_letters())
+
+    own = SyntheticChoices().setup(tiny.load, dataclasses.replace(surroundings(), further={"other": other}))
+    further = own.context.load_backbone("other")
+    both = BothViews(own.data, further.data)
+    for first, second in both.train:
+        assert first.prompt != second.prompt and first.gold == second.gold
+        for mine, theirs in zip([first.prompt, *first.options], [second.prompt, *second.options], strict=True):
+            assert own.backbone.tokenizer.decode(mine) == "".join(string.printable[number] for number in theirs)
+    batch, other_batch = both.collate([both.train[row] for row in range(4)])
+    losses = own.context.loss(own.model, batch), further.context.loss(further.model, other_batch)
+    assert all(loss.isfinite() for loss in losses) and losses[0] != losses[1]
+    assert not torch.equal(own.model.lm_head.weight, further.model.lm_head.weight)  # type: ignore[union-attr]

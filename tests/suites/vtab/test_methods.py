@@ -24,8 +24,10 @@ from sparsebench.suites.methods.sparse_adapter import SparseAdapter
 from sparsebench.suites.prediction.data import Examples, Splits
 from sparsebench.suites.prediction.task import PredictionTask
 from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.training.views import BothViews
 from sparsebench.suites.vtab.backbones import timm as timm_backbone
 from sparsebench.suites.vtab.backbones import tiny
+from sparsebench.suites.vtab.body import VisionBody
 from sparsebench.suites.vtab.suite import SUITE
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
@@ -317,3 +319,20 @@ def test_a_column_without_any_label_is_named() -> None:
     setup, method = toy("multilabel", torch.full((64, 1), math.nan), 1)
     with pytest.raises(ValueError, match="column 0 has no label"):
         method.fit(method.prepare(setup.model, setup.context), setup.data, setup.context)
+
+
+def test_a_further_backbone_sees_the_same_images_at_its_own_size() -> None:
+    def larger(generator: torch.Generator) -> VisionBody:
+        return VisionBody(tiny.load(generator).network, 24)
+
+    surroundings = dataclasses.replace(context(), further={"larger": larger})
+    own = Blobs().setup(tiny.load, surroundings)
+    further = own.context.load_backbone("larger")
+    both = BothViews(own.data, further.data)
+    (images, labels), (large, others) = both.collate([both.train[row] for row in range(6)])
+    assert images.shape[-1] == 16 and large.shape[-1] == 24 and torch.equal(labels, others)
+    shrunk = torch.nn.functional.interpolate(large, 16, mode="bicubic", antialias=True)
+    assert (shrunk - images).abs().mean() < 0.1 < (shrunk.roll(1, 0) - images).abs().mean()
+    assert not torch.equal(
+        own.model.get_parameter("body.network.pos_embed"), further.model.get_parameter("body.network.pos_embed")
+    )
