@@ -60,7 +60,9 @@ def load_adapters(model: nn.Module, folder: str | Path, name: str | None = None)
     another model, by a newer version, or for a kind that is not known here.
     """
     description, tensors = _read(Path(folder))
-    if description["model"] != type(model).__name__:
+    # A converted model is of a class of its own, derived from the one it had when older files were written.
+    names = {cls.__name__ for cls in type(model).__mro__}
+    if description["model"] not in names:
         raise ModelError(f"{folder} holds adapters of a {description['model']}, not of a {type(model).__name__}")
     adapters = attach(model, _decode(description["config"], folder), name or description["name"])
     try:

@@ -24,6 +24,7 @@ from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
 from sparsebench.models.adapters.kinds.ssf import SSFConfig
 from sparsebench.models.adapters.presets import preset
 from sparsebench.models.errors import ModelError
+from sparsebench.models.moe import MoEConfig, convert
 
 Build = Callable[[str], nn.Module]
 HOULSBY = BottleneckConfig(r=6, placement="houlsby", norm="in", scale="learned", init="normal")
@@ -203,6 +204,24 @@ def test_errors_leave_the_model_alone(damage: str, saved: Path, build: Build) ->
     assert list(model.state_dict()) == list(before) and adapter_sets(model) == {}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_adapters_of_a_converted_model(build: Build, example: Callable, run: Callable, tmp_path: Path) -> None:
+    """Such a model had the class of the dense one when older files were written; a dense one does not take them."""
+    model = convert(build("llama"), MoEConfig(num_experts=4))
+    adapters = attach(model, LoRAConfig(r=2, init="normal"))
+    save_adapters(adapters, tmp_path)
+    batch = example(model)
+    expected = run(model, batch)
+    with pytest.raises(ModelError, match="holds adapters of a SparsebenchLlamaForCausalLM, not of a LlamaForCausalLM"):
+        load_adapters(build("llama"), tmp_path)
+    text = (tmp_path / "adapters.json").read_text()
+    assert '"SparsebenchLlamaForCausalLM"' in text
+    for older in (text, text.replace("SparsebenchLlama", "Llama")):
+        (tmp_path / "adapters.json").write_text(older)
+        other = convert(build("llama"), MoEConfig(num_experts=4))
+        load_adapters(other, tmp_path)
+        assert torch.equal(run(other, batch), expected)
 
 
 def test_another_head(saved: Path, build: Build) -> None:

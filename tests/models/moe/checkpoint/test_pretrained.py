@@ -171,8 +171,16 @@ def test_timm_model_with_other_arguments_is_refused(converted: Callable[..., Any
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", [Graph2Seq, GraphsGPT])
-@pytest.mark.parametrize("config", [PLAIN, ANALYTIC])
+# An encoder with a decoder has no calibration, as the two see other tokens.
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (Graph2Seq, PLAIN),
+        (Graph2Seq, ANALYTIC),
+        (GraphsGPT, PLAIN),
+        (GraphsGPT, MoEConfig(num_experts=5, num_shared=2, router="mlp")),
+    ],
+)
 def test_graphsgpt(kind: type, config: MoEConfig, tmp_path: Path) -> None:
     vocabulary = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
     sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
