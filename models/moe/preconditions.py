@@ -85,6 +85,12 @@ def _check(mlp: MLP, config: MoEConfig) -> None:
         raise ModelError(f"{path} is a convolutional block: only gated and plain FFNs can be cut into experts")
     for site in mlp.linears:
         linear_view(site.get(), site.path, "conversion")
+    dtypes = {str(site.get().weight.dtype).removeprefix("torch.") for site in mlp.linears}
+    if len(dtypes) > 1:
+        raise ModelError(
+            f"{path} holds weights of {' and '.join(sorted(dtypes))}, as T5 does in half precision: cast the model to "
+            "one dtype first, such as model.to(torch.bfloat16)"
+        )
     if mlp.hidden < config.num_experts:
         raise ModelError(f"{path} has {mlp.hidden} hidden neurons, fewer than num_experts={config.num_experts}")
     whole = nn.ModuleList(site.get() for site in mlp.parts)

@@ -58,8 +58,21 @@ class SSFConfig(AdapterConfig):
         if not norm:
             return SSFLayer(module, scale, shift)
         if module._parameters.get("bias") is None:
-            return SSFNorm(module, scale, None)
+            return SSFNorm(module, scale, None, offset=_offset(module))
         return SSFNorm(module, scale, shift)
+
+
+@torch.no_grad()
+def _offset(norm: nn.Module) -> float:
+    """What an RMS norm of transformers adds to its weight before it multiplies by it: 1 in Gemma, elsewhere 0."""
+    if "RMSNorm" not in type(norm).__name__:
+        return 0.0
+    weight = norm.weight
+    assert isinstance(weight, Tensor)
+    # Nothing but the offset is left of the output where the weight is 0; on the CPU, as the norm may lie nowhere yet.
+    x = torch.ones(1, *weight.shape)
+    y = torch.func.functional_call(norm, {"weight": torch.zeros(weight.shape)}, (x,))
+    return float(y.abs().max() > 0)
 
 
 class SSFLayer(AdapterLayer):
@@ -95,16 +108,26 @@ class SSFLayer(AdapterLayer):
 
 
 class SSFNorm(Reparametrised):
-    """A norm whose weight and bias are scaled and shifted: that of its output, before an activation of its own."""
+    """A norm whose weight and bias are scaled and shifted: that of its output, before an activation of its own.
 
-    def __init__(self, base_layer: nn.Module, scale: nn.Parameter, shift: nn.Parameter | None) -> None:
+    `offset` is what the norm adds to its weight.
+    """
+
+    def __init__(
+        self, base_layer: nn.Module, scale: nn.Parameter, shift: nn.Parameter | None, *, offset: float = 0.0
+    ) -> None:
         super().__init__(base_layer)
+        self.offset = offset
         self.scale = scale
         self.shift = shift
 
     def changed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The scaled weight, and bias if there is one."""
-        changed = {"weight": values["weight"] * self.scale}
+        weight = values["weight"]
+        if self.offset:
+            changed = {"weight": (weight + self.offset) * self.scale - self.offset}
+        else:
+            changed = {"weight": weight * self.scale}
         if self.shift is not None:
             changed["bias"] = values["bias"] * self.scale + self.shift
         return changed

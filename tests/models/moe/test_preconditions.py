@@ -96,3 +96,11 @@ def test_a_layer_that_is_converted_already_is_not_compared(build: Build, example
     convert(model, MoEConfig(layers=(0,)))
     ffns = feed_forwards(describe(model))
     assert calibration_for(model, ffns, MoEConfig(layers=(1,), router_init="energy"), seen) is seen
+
+
+def test_weights_of_several_dtypes_are_refused(build: Build) -> None:
+    model = build("llama").bfloat16()
+    model.model.layers[1].mlp.down_proj.float()
+    with pytest.raises(ModelError, match=r"layers\.1\.mlp holds weights of bfloat16 and float32"):
+        convert(model, MoEConfig(num_experts=4, top_k=2))
+    assert not [name for name, _ in model.named_modules() if name.endswith("router")]

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
+from transformers import GemmaConfig, GemmaModel
 
 from sparsebench.models.adapters import attach
 from sparsebench.models.adapters.kinds.parameter_tuning import BitFitConfig, NormTuningConfig
@@ -119,3 +120,22 @@ def test_refuses_what_an_older_set_replaces(earlier: object, make: Make) -> None
 def test_bad_configuration() -> None:
     with pytest.raises(ValueError, match="did you mean 'identity'"):
         SSFConfig(init="identify")
+
+
+def test_a_norm_that_multiplies_by_one_more_than_its_weight() -> None:
+    """The output is scaled, that is 1 + weight, whatever the weight is."""
+    config = GemmaConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=4, vocab_size=32, head_dim=4
+    )
+    model = GemmaModel(config).double()
+    norm = model.layers[0].input_layernorm
+    norm.weight.data.zero_()
+    x = torch.randn(3, 16, dtype=torch.float64)
+    before = norm(x)
+    adapters = attach(model, SSFConfig(train_head=False))
+    layer = model.layers[0].input_layernorm
+    assert isinstance(layer, SSFNorm)
+    layer.scale.data.copy_(torch.arange(16) / 4)
+    torch.testing.assert_close(layer(x), before * layer.scale, check_dtype=False)
+    adapters.merge()
+    torch.testing.assert_close(norm(x), before * layer.scale, check_dtype=False)
