@@ -142,6 +142,9 @@ ROWS = {
         ON_TOKENS,
         ("classifier",),
     ),
+    "DINOv2 registers bare": Row(
+        partial(hf, "Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", **DINO), ON_TOKENS
+    ),
     "CLIP": Row(partial(hf, "CLIPVisionModel", "CLIPVisionConfig", **SQUARE), ON_TOKENS - {"fact"}, size=SQUARE_SIZE),
     "CLIP projected": Row(
         partial(hf, "CLIPVisionModelWithProjection", "CLIPVisionConfig", **SQUARE),
@@ -162,6 +165,13 @@ ROWS = {
     "SigLIP of both": Row(partial(dual, "Siglip"), ON_TOKENS - {"fact", "biases"}, size=SQUARE_SIZE),
     "Swin": Row(partial(hf, "SwinForImageClassification", "SwinConfig", **SWIN), ON_WINDOWS, ("classifier",), blocks=3),
     "Swin bare": Row(partial(hf, "SwinModel", "SwinConfig", **SWIN), ON_WINDOWS, blocks=3),
+    "Swin masked": Row(
+        partial(hf, "SwinForMaskedImageModeling", "SwinConfig", **SWIN | {"image_size": 32, "encoder_stride": 8}),
+        ON_WINDOWS,
+        ("decoder",),
+        blocks=3,
+        size=SQUARE_SIZE,
+    ),
     "timm ViT": Row(vit, ON_TOKENS, ("head",)),
     "timm DeiT distilled": Row(partial(vit, "deit_tiny_distilled_patch16_224"), ON_TOKENS, ("head", "head_dist")),
     "timm ViT packed": Row(partial(vit, mlp_layer=timm.layers.SwiGLUPacked), ON_TOKENS, ("head",)),
@@ -242,7 +252,9 @@ SAME_TOWER = {
     "CLIP of both",
     "SigLIP classifier",
     "SigLIP of both",
+    "DINOv2 registers bare",
     "Swin bare",
+    "Swin masked",
     "timm ViT normed FFN",
     "timm ConvNeXt V2",
 }
@@ -261,7 +273,7 @@ def cases() -> list[tuple[str, str]]:
 
 CASES = cases()
 REFUSED = [(name, kind) for name, row in ROWS.items() for kind in KINDS if kind not in row.kinds]
-OUTPUTS = ("logits", "logits_per_image", "image_embeds", "last_hidden_state", "pooler_output")
+OUTPUTS = ("logits", "reconstruction", "logits_per_image", "image_embeds", "last_hidden_state", "pooler_output")
 
 
 @cache
