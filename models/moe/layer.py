@@ -105,7 +105,7 @@ class MoEFFN(nn.Module):
         return self.config.balance != "none" or self.config.capacity is not None
 
     def _balanced(self, routing: Routing) -> Routing:
-        real_T = self._real(len(routing.index))
+        real_T = self._real(routing.index)
         if self.config.balance != "none":
             refuse_reentrant()
         self.aux = balance_loss(self.config, routing if real_T is None else routing.of(real_T))
@@ -113,25 +113,25 @@ class MoEFFN(nn.Module):
             return routing
         return within_capacity(routing, self.config.capacity, real_T)
 
-    def _real(self, tokens: int) -> Tensor | None:
+    def _real(self, index_TK: Tensor) -> Tensor | None:
         """Which tokens of this call are real (T,), None: all. The mask serves one call: the next may have another."""
         mask = self.token_mask
         self.token_mask = None
         if mask is None:
             if self._was_masked and recomputing():
                 raise ModelError(
-                    "a mixture is recomputed without the mask that its block had: checkpoint whole blocks, and after "
-                    "a change of the attention call sparsebench.models.moe.routing.padding.hand_over_masks(model)"
+                    "a mixture is recomputed without the mask that its block had: checkpoint whole blocks; where the "
+                    "attention was replaced, routing.padding.hand_over_masks(model) lets the new one bring the mask"
                 )
             self._was_masked = False
             return None
-        if mask.numel() != tokens:
+        if mask.numel() != len(index_TK):
             raise ModelError(
-                f"a token mask of shape {tuple(mask.shape)} does not fit the {tokens} tokens of a mixture: its block "
-                "has to give it all tokens at once (chunk_size_feed_forward=0)"
+                f"a token mask of shape {tuple(mask.shape)} does not fit the {len(index_TK)} tokens of a mixture: its "
+                "block has to give it all tokens at once (chunk_size_feed_forward=0)"
             )
         self._was_masked = True
-        return mask.flatten().to(self.experts.down.device)
+        return mask.flatten().to(index_TK.device)
 
     def active_parameters(self) -> int:
         """Parameters that work on one token; of unequal experts, the expected number when all are equally likely."""

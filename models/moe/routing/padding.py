@@ -30,14 +30,14 @@ class HandOver:
 
     def __init__(self, block: nn.Module, path: str, reader: MaskReader) -> None:
         self.block = block
-        self.path = path
+        self.names = path.split(".")
         self.reader = reader
 
     def __call__(self, called: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Read the mask, if the mixture is in training: nothing counts tokens in evaluation but probes of their own."""
         layer: Any = self.block
-        for name in self.path.split("."):
-            layer = getattr(layer, name)
+        for name in self.names:
+            layer = layer._modules[name]  # an attribute of a module takes several times as long, in each call
         while isinstance(layer, Wrapper):
             layer = layer.base_layer
         if layer.training and isinstance(layer, TakesTokenMask):

@@ -1,6 +1,7 @@
 """Audit M5: padding in a batch changes neither the balance loss nor who fits within the capacity."""
 
 import copy
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
@@ -231,3 +233,17 @@ def test_hooks_are_where_something_counts_tokens_and_only_there(build: Build) ->
     assert hooked(convert(build("timm_vit"), MoEConfig(balance="cv2"))) == 0, "nothing masks patches"
     model = convert_attention(converted(build), AttnMoEConfig(num_experts=4, top_k=3))
     assert hooked(model) == 4 and any(model.model.layers[1].self_attn._forward_pre_hooks)
+
+
+def test_what_is_taken_out_takes_nothing_else_along(build: Build) -> None:
+    """Experts, an attention or an FFN that went do not keep the rest from having its masks."""
+    model = converted(build)
+    describe(model).blocks[0].remove_mlp()
+    describe(model).blocks[1].remove_attention()
+    mlp = describe(model).blocks[1].mlp
+    assert mlp is not None and mlp.experts is not None
+    mlp.experts.keep([0, 1, 3])
+    inputs = torch.cat(entered(model.train(), [{"input_ids": row} for row in rows()])[0])
+    model(**padded("left", 7))
+    config = dataclasses.replace(CONFIG, capacity=None)
+    torch.testing.assert_close(aux_loss(model), balance_loss(config, layers(model)[0].router(inputs)))
