@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import ModelError
 from .configs import ChangedConfig
 from .derived_classes import derive, source_of
-from .parts import Part, part_of, parts_in
+from .parts import Part, known_parts, part_of, parts_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Source
@@ -62,7 +62,12 @@ class ChangedModel(_Source):
 
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
         """As in transformers. Raises `ModelError` where a changed layer cannot be described."""
-        written = self.config.sparsebench
+        written = getattr(self.config, "sparsebench", None)
+        if written is None:
+            raise ModelError(
+                f"this {type(self).__name__} is a part of a model that was opened as a whole, whose configuration says "
+                "what was changed: save the whole model"
+            )
         # The configuration may be shared with a larger model, of which this one is a part with other layers.
         self.config.sparsebench = written | {"parts": parts_in(self), "buffers": _narrow_buffers(self)}
         try:
@@ -88,8 +93,9 @@ class ChangedModel(_Source):
 
     def _check_not_changed(self, module: nn.Module) -> None:
         """Raise a `ModelError` for a module in a changed layer: those never start from random weights."""
-        for room in self.config.sparsebench["parts"]:
-            for layer in filter(part_of(room).holds, self.modules()):
+        # Not the rooms in the configuration: that of a model within another (a tower of CLIP) names none.
+        for part in known_parts():
+            for layer in filter(part.holds, self.modules()):
                 if any(inner is module for inner in layer.modules()):
                     raise ModelError(
                         f"{self.config.name_or_path} has no weights for a {type(module).__name__} of a changed layer "

@@ -44,6 +44,11 @@ def part_of(room: str) -> Part:
     return _parts[room]
 
 
+def known_parts() -> tuple[Part, ...]:
+    """The parts of all rooms that were imported: no layer of another room can be in a model."""
+    return tuple(_parts.values())
+
+
 def parts_in(model: nn.Module) -> dict[str, Any]:
     """What each room has changed in a model, described. Raises `ModelError` where it cannot be."""
     found: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -504,3 +505,17 @@ def zeros(out: Any) -> Any:
     if isinstance(out, tuple):
         return (torch.zeros_like(out[0]), *out[1:])
     return torch.zeros_like(out)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if not name.startswith("timm")])
+def test_a_converted_model_of_transformers_loads_as_it_was_saved(name: str, tmp_path: Path) -> None:
+    model: Any = build(name)
+    convert(model, MoEConfig(num_experts=4, top_k=1))
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path, dtype=torch.float64).eval()
+    assert sum(type(module).__name__ == "MoEFFN" for module in again.modules()) == ROWS[name].blocks
+    with torch.no_grad():
+        close(outputs(name, again), outputs(name, model))
+    if name.endswith("of both"):
+        with pytest.raises(ModelError, match="save the whole model"):
+            again.vision_model.save_pretrained(tmp_path)
