@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,21 +31,37 @@ INFO = CellInfo(
 class Recorder:
     """A task that keeps what it is given, and draws from the global generators."""
 
-    def run(self, method: Any, load_backbone: Any, context: Any) -> Any:
+    def run(self, chain: Any, load_backbone: Any, context: Any) -> Any:
+        self.chain = chain
+        self.load_backbone = load_backbone
         self.context = context
         return random.random(), float(np.random.rand()), float(torch.rand(()))
 
 
+LOADERS: Any = {"tiny": "a loader", "y": "another", "teacher": "that of the teacher"}
+
+
 def drawn(info: CellInfo) -> Any:
-    return score(info, Dense(), Recorder(), None, "cpu")  # type: ignore[arg-type]
+    return score(info, [Dense()], Recorder(), LOADERS, "cpu")  # type: ignore[arg-type]
 
 
 def test_the_context_is_that_of_the_cell() -> None:
     task = Recorder()
-    score(INFO, Dense(), task, None, "cpu")  # type: ignore[arg-type]
+    chain = [Dense(), Dense()]
+    score(INFO, chain, task, LOADERS, "cpu")  # type: ignore[arg-type]
     context = task.context
+    assert task.chain is chain and task.load_backbone == "a loader"
+    assert (dict(context.further), context.folder) == ({}, None)
     assert (context.suite, context.task, context.seed, context.budget.epochs) == ("llm", "toy", 3, 2)
     assert (context.dtype, context.device) == (torch.bfloat16, torch.device("cpu"))
+
+
+def test_teachers_and_the_place_for_checkpoints_are_those_of_the_cell() -> None:
+    task = Recorder()
+    info = replace(INFO, further_backbones=["teacher"])
+    score(info, [Dense()], task, LOADERS, "cpu", Path("here"))  # type: ignore[arg-type]
+    assert task.context.further == {"teacher": "that of the teacher"}
+    assert task.context.folder == Path("here")
 
 
 def test_global_generators_start_from_task_and_seed_alone() -> None:
