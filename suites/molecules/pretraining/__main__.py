@@ -7,6 +7,8 @@ Prepares the molecules in OUT/corpus (MOSES's training part by default), trains,
 model.safetensors (float16) and card.json into OUT. The same command goes on where it was stopped.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +20,10 @@ from accelerate import PartialState
 from sparsebench.data.molecules.moses import moses
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 
+from ...training.checkpoint import OtherTrainingError
 from .batches import Batches
 from .card import write_model
-from .corpus import Corpus, Stream, build_corpus, read_smiles
+from .corpus import Corpus, OtherMoleculesError, Stream, build_corpus, read_smiles
 from .loop import Settings, pretrain
 
 
@@ -67,7 +70,8 @@ def main(
         grow=grow,
         seed=seed,
     )
-    corpus = _corpus(out / "corpus", smiles, conditions, workers)
+    with _errors_in_a_line():
+        corpus = _corpus(out / "corpus", smiles, conditions, workers)
     config = GraphsGPTConfig.of(
         corpus.molecules.vocabulary,
         num_words=words,
@@ -89,7 +93,8 @@ def main(
         seed=seed,
         grow=round(grow * steps),
     )
-    model, seconds = pretrain(fresh, batches, settings, out)
+    with _errors_in_a_line():
+        model, seconds = pretrain(fresh, batches, settings, out)
     if state.is_main_process:
         test: list[str] = []
         if smiles is None:
@@ -97,6 +102,15 @@ def main(
         elif held_out is not None:
             test = list(read_smiles(held_out))
         write_model(out, model, settings, corpus, test, seconds, go_on_from)
+
+
+@contextmanager
+def _errors_in_a_line() -> Iterator[None]:
+    """A folder of another training is the user's mistake: no traceback."""
+    try:
+        yield
+    except (OtherMoleculesError, OtherTrainingError) as error:
+        raise typer.BadParameter(str(error), param_hint="OUT") from error
 
 
 def _corpus(folder: Path, smiles: Path | None, conditions: int, workers: int) -> Corpus:

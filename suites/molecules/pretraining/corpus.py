@@ -36,6 +36,10 @@ Stream = Callable[[], Iterable[str]]
 """Gives the SMILES strings, from the start at each call."""
 
 
+class OtherMoleculesError(ValueError):
+    """The folder was prepared from other molecules, or in another way."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
     """N molecules with tokens. Conditions can be made of R of them, `rows` int64 (R,), evenly spaced over the N.
@@ -66,8 +70,8 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
     """Prepare `folder`, or open what lies there; a part that was broken off is made again.
 
     The stream may have any length. `conditions`: for how many molecules scaffolds and properties are computed;
-    `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens. Raises ValueError
-    where the folder was prepared from another stream.
+    `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens. Raises
+    `OtherMoleculesError` where the folder was prepared from another stream, or for another number of conditions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     source = _claim(folder, stream, canonical)
@@ -83,7 +87,7 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
         _describe_all(folder / "requests", smiles, workers)
     scaffolds = open_store(folder / "requests" / "scaffolds")
     if len(scaffolds) != len(rows):
-        raise ValueError(
+        raise OtherMoleculesError(
             f"{folder} was prepared for {len(scaffolds)} conditions, not {len(rows)}: remove it or ask for as many"
         )
     return Corpus(
@@ -97,7 +101,7 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
 
 
 def _claim(folder: Path, stream: Stream, canonical: bool) -> str:
-    """Write down from which strings the folder is made. Raises ValueError where it was made from others."""
+    """Write down from which strings the folder is made. Raises `OtherMoleculesError` where it was made from others."""
     count = 0
     digest = hashlib.sha256()
     for text in stream():
@@ -111,7 +115,7 @@ def _claim(folder: Path, stream: Stream, canonical: bool) -> str:
     elif (folder / "molecules").exists() and not _begins(folder / "molecules", stream, count, canonical):
         there = "other molecules"  # prepared by a version that did not write down which
     if there not in (None, source):
-        raise ValueError(
+        raise OtherMoleculesError(
             f"{folder} was prepared from {there}, not from the {source} given now: remove it or choose another folder"
         )
     partial = file.with_suffix(".partial")

@@ -1,13 +1,16 @@
 """Training that goes on from a trained model."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import typer
+from typer.testing import CliRunner
 
 from sparsebench.models.graphsgpt import GraphsGPT
-from sparsebench.suites.molecules.pretraining.__main__ import trained
+from sparsebench.suites.molecules.pretraining.__main__ import main, trained
 from sparsebench.suites.molecules.pretraining.card import write_model
 from sparsebench.suites.molecules.pretraining.corpus import Corpus
 from sparsebench.suites.molecules.pretraining.loop import Settings
@@ -25,3 +28,14 @@ def test_a_trained_model_goes_on_with_autoregressive_heads(
     torch.testing.assert_close(after(batch).loss, before(batch).loss)
     write_model(tmp_path / "after", after, Settings(steps=1), corpus, [], 1.0, tmp_path / "before")
     assert json.loads((tmp_path / "after" / "card.json").read_text())["went on from"] == {"seconds": 7}
+
+
+def test_other_molecules_in_the_folder_end_in_one_message(corpus: Corpus, tmp_path: Path) -> None:
+    shutil.copytree(corpus.molecules.folder.parent, tmp_path / "corpus")
+    others = tmp_path / "others.smi"
+    others.write_text("CCO\nCCN\n")
+    app = typer.Typer()
+    app.command()(main)
+    ended = CliRunner().invoke(app, [str(tmp_path), "--smiles", str(others)])
+    text = " ".join(ended.output.replace("\u2502", " ").split())
+    assert ended.exit_code == 2 and "was prepared from 30 strings" in text and "Traceback" not in text
