@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from .method import Method, NotApplicable
-from .traits import READY_HEAD, TRAINING_DATA, Backbone, TaskTraits, missing_reason, own_traits, traits_of
+from .traits import (
+    READY_HEAD,
+    TRAINING_DATA,
+    Backbone,
+    TaskTraits,
+    missing_reason,
+    own_traits,
+    traits_of,
+    unknown_anatomy,
+)
 
 UNTRAINED_HEAD = "the head is random here, and nothing in this row trains it: say train: head"
 KEEPS_ITS_HEAD = (
@@ -49,7 +58,7 @@ def check_loaded(loaded: Any, task: TaskTraits, chain: Sequence[Method] = ()) ->
         traits = traits_of(loaded)
     reason = reason_against(chain, task, Backbone("the backbone", traits))
     if reason is not None:
-        raise NotApplicable(reason)
+        raise NotApplicable(reason + unknown_anatomy(loaded))
 
 
 def _untrained_head(chain: Sequence[Method], task: TaskTraits | type[TaskTraits]) -> str | None:

@@ -141,12 +141,29 @@ def own_traits(loaded: Any) -> frozenset[str]:
 
 def traits_of(loaded: Any) -> frozenset[str]:
     """Traits of a loaded backbone (a model, or something with a `model`): of its anatomy, and its own ones."""
-    model = loaded if isinstance(loaded, nn.Module) else getattr(loaded, "model", None)
+    model = _model_of(loaded)
     found = set(own_traits(loaded))
-    if isinstance(model, nn.Module):
+    if model is not None:
         if next(model.parameters(), None) is not None:
             found.add(PARAMETERS)
         # Of a model that no describer knows, no blocks are known either: that is what its traits say.
         with contextlib.suppress(UnknownAnatomy):
             found |= describe(model).traits
     return frozenset(found)
+
+
+def unknown_anatomy(loaded: Any) -> str:
+    """ " (why)" where no describer knows the model, which may be all that it lacks; "" where one does."""
+    model = _model_of(loaded)
+    if model is None:
+        return ""
+    try:
+        describe(model)
+    except UnknownAnatomy as error:
+        return f" ({error})"
+    return ""
+
+
+def _model_of(loaded: Any) -> nn.Module | None:
+    model = loaded if isinstance(loaded, nn.Module) else getattr(loaded, "model", None)
+    return model if isinstance(model, nn.Module) else None

@@ -52,7 +52,12 @@ class TrainedMethod(Method):
         stage: str = "train",
         further: Sequence[Callback] = (),
     ) -> TrainResult:
-        """As `fit`, with the costs, and with hooks in addition to those of `callbacks`."""
+        """As `fit`, with the costs, and with hooks in addition to those of `callbacks`.
+
+        Raises ValueError for a budget in tokens on a task that has none to count.
+        """
+        if context.budget.tokens is not None and context.tokens is None:
+            raise ValueError(f"the task {context.task!r} has no tokens to count: give the budget epochs or steps")
         return self.train_groups(
             model,
             data,

@@ -14,6 +14,7 @@ from sparsebench.suites.contracts.traits import (
     TaskTraits,
     missing_reason,
     traits_of,
+    unknown_anatomy,
 )
 from sparsebench.suites.runner.discovery.loading import backbone_loader, load_task
 from sparsebench.suites.runner.discovery.registry import Entry, entries, suites
@@ -76,5 +77,7 @@ def test_of_a_backbone_that_is_not_known_yet_only_the_task_is_judged() -> None:
 
 def test_a_model_that_no_describer_knows_has_no_blocks() -> None:
     assert traits_of(nn.Linear(1, 1)) == {"parameters"}
+    assert "no describer knows" in unknown_anatomy(nn.Linear(1, 1))
     thing: Any = object()
+    assert unknown_anatomy(thing) == ""
     assert traits_of(thing) == NONE

@@ -74,3 +74,28 @@ def test_a_method_may_add_a_term_and_listen() -> None:
     steps = Steps()
     assert abs(fitted(Pulled(learning_rate=0.05, weight_decay=0.0, steps=steps))) < 0.2
     assert steps.count == 400
+
+
+@pytest.mark.parametrize(("budget", "steps"), [({"epochs": 3}, 6), ({"steps": 5}, 5), ({"tokens": 9}, 3)])
+def test_training_lasts_as_long_as_the_budget_says_and_is_in_the_ledger(budget: dict[str, int], steps: int) -> None:
+    context = Context(
+        suite="s",
+        task="t",
+        seed=0,
+        budget=Budget(batch_size=4, **budget),
+        loss=squared_error,
+        tokens=lambda batch: len(batch[0]),
+    )
+    model = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 1))
+    model[1].bias.requires_grad_(False)
+    Plain().fit(model, Line(), context)
+    costs = context.ledger.costs()
+    assert costs is not None
+    assert (costs.steps, costs.tokens, costs.params) == (steps, 4 * steps, 6)
+    assert costs.flops is not None and costs.flops > 0 and costs.seconds is not None and costs.peak_memory
+
+
+def test_tokens_that_nobody_counts_end_no_training() -> None:
+    context = Context(suite="s", task="images", seed=0, budget=Budget(tokens=9), loss=squared_error)
+    with pytest.raises(ValueError, match="the task 'images' has no tokens to count"):
+        Plain().fit(nn.Linear(1, 1), Line(), context)

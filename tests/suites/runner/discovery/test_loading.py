@@ -17,6 +17,15 @@ def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_s
         load_budget({"train_fraction": 0})
 
 
+def test_a_duration_in_another_unit_takes_the_place_of_the_one_before() -> None:
+    budget = load_budget({"epochs": 8, "batch_size": 4}, {"steps": 100})
+    assert budget == Budget(steps=100, batch_size=4)
+    assert "epochs" not in budget_fields(budget) and Budget(**budget_fields(budget)) == budget
+    assert load_budget({"steps": 100}, {"batch_size": 4}) == budget
+    with pytest.raises(UsageError, match="one of epochs, steps and tokens"):
+        load_budget({"epochs": 8, "tokens": 100})
+
+
 def test_a_config_of_the_wrong_type_names_the_method() -> None:
     assert load_method(find("method", "lora"), {"rank": 3}).rank == 3  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="method 'lora': rank is 'many'"):
