@@ -171,16 +171,25 @@ class Run:
         self._note(self.state.scores)
 
     def _count_flops(self) -> None:
-        """Count the operations of the last batch; weights, buffers and random states stay as they are."""
-        if self.last is None:  # stopped between the last step and the end
-            self.order.end_epoch()
-            self.last = self.order.take(1)[0].batch
+        """Count the operations of the last batch; weights, buffers, data and random states stay as they are."""
         buffers = [buffer for model in self.stepper.models.values() for buffer in model.buffers()]
         before = [buffer.clone() for buffer in buffers]
         with undisturbed():
+            if self.last is None:  # stopped between the last step and the end
+                self.last = self._any_batch()
             self.state.flops = self.state.batches * training_flops(lambda: self.stepper.losses(self.last)[""])
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
+
+    def _any_batch(self) -> Any:
+        """The next batch, which the data then give again."""
+        place = self.order.state_dict()
+        drawn = self.order.take(1)
+        if not drawn:
+            self.order.end_epoch()
+            drawn = self.order.take(1)
+        self.order.load_state_dict(place)
+        return drawn[0].batch
 
     def _share_buffers(self) -> None:
         """Batch statistics are those that the main process saw."""
@@ -211,7 +220,8 @@ class Run:
             "evaluated": self.evaluated,
             "ended": end,
         }
-        own = {"random": random_states(), "order": None if end else self.order.state_dict()}
+        # After the end, too: a stage that follows may go on with the same data.
+        own = {"random": random_states(), "order": self.order.state_dict()}
         for callback, kept in zip(remembering(self.callbacks), common["callbacks"], strict=True):
             check_plain(kept, type(callback).__name__)
         check_plain(own["order"], type(state.data).__name__)
@@ -233,7 +243,6 @@ class Run:
         for name, value in common["counters"].items():
             setattr(self.state, name, value)
         self.evaluated = common["evaluated"]
-        if own["order"] is not None:
-            self.order.load_state_dict(own["order"])
+        self.order.load_state_dict(own["order"])
         set_random_states(own["random"])
         return common["ended"]

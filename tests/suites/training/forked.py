@@ -27,16 +27,22 @@ from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.settings import TrainSettings
 
 SEED = 5
+AT_END = 1000
 
 
 class Kill(Callback):
     """Ends the process like a power cut, in the first run only."""
 
-    def __init__(self, step: int | None) -> None:
+    def __init__(self, step: int | None, at_end: bool = False) -> None:
         self.step = step
+        self.at_end = at_end
 
     def on_step(self, state: TrainingState) -> None:
         if state.step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_end(self, state: TrainingState) -> None:
+        if self.at_end:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -162,25 +168,27 @@ def pair(folder: Path, kill: int | None) -> dict[str, Any]:
 
 
 def stages(folder: Path, kill: int | None) -> dict[str, Any]:
+    """Two stages on one mixture, whose place and weights the second takes over."""
     model = network()
     forget(kill)
+    data, mover = Mixture(), Mover()
     taken: dict[str, int] = {}
     for stage, rate in (("head", 0.1), ("all", 0.01)):
         layer = model[3] if stage == "head" else model
-        group = Group.adamw(stage, layer, learning_rate=rate, weight_decay=0.0)
         counter = Count()
+        last = Kill(kill if stage == "all" else None, at_end=stage == "head" and kill == AT_END)
         train(
             model,
-            Points(),
-            squared_error,
-            groups=[group],
-            settings=TrainSettings(steps=7, batch_size=4, save_every=2, save_seconds=None),
-            callbacks=[counter, Kill(kill if stage == "all" else None)],
+            data,
+            lambda model, batch: nn.functional.mse_loss(model(batch), batch.sum(1, keepdim=True)),
+            groups=[Group.adamw(stage, layer, learning_rate=rate, weight_decay=0.0)],
+            settings=TrainSettings(steps=8, save_every=2, save_seconds=None),
+            callbacks=[counter, mover, last],
             folder=folder,
             stage=stage,
         )
         taken[stage] = counter.steps
-    return {"weights": weights_digest(model), "taken": taken}
+    return {"weights": weights_digest(model), "taken": taken, "mixture": data.weights}
 
 
 class Count(Callback):
@@ -326,6 +334,8 @@ def main(folder: Path) -> None:
         run(f"{work.__name__} whole", lambda work=work: work(folder / work.__name__ / "whole", -1))
         run(f"{work.__name__} killed", lambda work=work: work(folder / work.__name__ / "parts", 5))
         run(f"{work.__name__} resumed", lambda work=work: work(folder / work.__name__ / "parts", None))
+    run("stages killed at the end", lambda: stages(folder / "stages" / "end", AT_END))
+    run("stages killed at the end and resumed", lambda: stages(folder / "stages" / "end", None))
     run("one process", lambda: together(folder / "one", 16))
     run("accumulated", lambda: together(folder / "accumulated", 4, 4))
     run("unweighted", lambda: together(folder / "unweighted", 8, 2, weighted=False))

@@ -32,8 +32,16 @@ def test_a_killed_training_gives_what_it_would_have_given(forked: dict[str, Any]
 
 
 def test_killed_in_its_second_stage_a_training_goes_on_there(forked: dict[str, Any]) -> None:
-    assert forked["stages whole"]["taken"] == {"head": 7, "all": 7}
-    assert forked["stages resumed"]["taken"] == {"head": 0, "all": 3}, "the checkpoint before the kill is of step 4"
+    assert forked["stages whole"]["taken"] == {"head": 8, "all": 8}
+    assert forked["stages resumed"]["taken"] == {"head": 0, "all": 4}, "the checkpoint before the kill is of step 4"
+
+
+def test_killed_after_the_last_step_of_a_stage_the_next_one_starts_as_it_would_have(forked: dict[str, Any]) -> None:
+    assert forked["codes"]["stages killed at the end"] == -signal.SIGKILL
+    resumed = forked["stages killed at the end and resumed"]
+    assert resumed["taken"] == {"head": 0, "all": 8}
+    whole = forked["stages whole"]
+    assert resumed["weights"] == whole["weights"] and resumed["mixture"] == whole["mixture"]
 
 
 def test_a_folder_belongs_to_one_training(tmp_path: Path) -> None:
