@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from torch import nn
 
 from ..anatomy import Anatomy, Block, Site, Wrapper, inner_sites
+from ..errors import ModelError
 from .config import AdapterConfig
 from .layer import AdapterLayer
 
@@ -40,6 +41,17 @@ def kinds_for(*blocks: Block) -> str:
     if not kinds:
         kinds = ["NormTuningConfig", "SSFConfig"]
     return " or ".join(kinds)
+
+
+def check_no_fused_experts(blocks: Iterable[Block], kind: str) -> None:
+    """Raise a `ModelError` where a block has experts whose fused matrices this kind would leave out."""
+    for block in blocks:
+        experts = None if block.mlp is None else block.mlp.experts
+        if experts is not None and experts.tensors:
+            raise ModelError(
+                f"{kind} has no place in the fused experts of {experts.tensors[0].path}: use LoRAConfig("
+                "targets=('linears',)), which adapts them, or choose other blocks"
+            )
 
 
 class AddsTokens(AdapterLayer):

@@ -30,23 +30,27 @@ def drop(model: nn.Module, blocks: Sequence[Site], dropped: set[int]) -> None:
     containers: dict[int, list[int]] = {}
     for index, site in enumerate(blocks):
         containers.setdefault(id(site.parent), []).append(index)
-    for members in containers.values():
-        _check_container(model, blocks[members[0]], members)
-    for members in containers.values():
+    touched = [members for members in containers.values() if dropped & set(members)]
+    for members in touched:
+        _check_container(model, blocks, members)
+    for members in touched:
         kept = [place for place, index in enumerate(members) if index not in dropped]
-        if len(kept) < len(members):
-            _shorten(model, [blocks[index] for index in members], kept)
+        _shorten(model, [blocks[index] for index in members], kept)
 
 
-def _check_container(model: nn.Module, first: Site, members: list[int]) -> None:
+def _check_container(model: nn.Module, blocks: Sequence[Site], members: list[int]) -> None:
+    first = blocks[members[0]]
     container = first.parent
     if not isinstance(container, nn.ModuleList | nn.Sequential) or len(container) != len(members):
         raise ModelError(f"{first.path} lies in a {type(container).__name__} from which blocks cannot be taken")
     config = _owner_config(model, first)
-    if config is not None and getattr(config, "num_hidden_layers", None) != len(members):
+    if config is None:
+        return
+    counts_others = any(site.parent is not container and _owner_config(model, site) is config for site in blocks)
+    if counts_others or getattr(config, "num_hidden_layers", None) != len(members):
         raise ModelError(
-            f"the configuration of {type(model).__name__} does not say num_hidden_layers={len(members)}: blocks can "
-            "only leave a model whose configuration counts them"
+            f"the configuration of {type(model).__name__} does not say num_hidden_layers={len(members)} of the blocks "
+            f"around {first.path} alone: blocks can only leave a model whose configuration counts them"
         )
 
 
@@ -72,9 +76,13 @@ def _shorten(model: nn.Module, sites: list[Site], kept: list[int]) -> None:
 
 
 def _owner_config(model: nn.Module, block: Site) -> Any:
-    """The configuration of the module that holds the list of blocks; None where it has none (timm)."""
-    owner = model.get_submodule(".".join(block.path.split(".")[:-2]))
-    return getattr(owner, "config", None)
+    """The configuration of the innermost module around the list of blocks that has one; None for timm."""
+    hops = block.path.split(".")[:-2]
+    for depth in range(len(hops), -1, -1):
+        config = getattr(model.get_submodule(".".join(hops[:depth])), "config", None)
+        if config is not None:
+            return config
+    return None
 
 
 def _shorten_config(config: Any, kept: list[int]) -> None:

@@ -107,6 +107,8 @@ def _block(layers: nn.ModuleList, index: int, names: Names) -> Block:
         norms=tuple(see_through(layer, name) for name in names.norms),
         linears=attention.linears + _cross_attention(layer) + mlp.linears,
         post_norm=not getattr(layer, "do_layer_norm_before", True),
+        # Where a block divides its scores by its number, it computes something else in another place.
+        removable=not getattr(attention.site.get(), "scale_attn_by_inverse_layer_idx", False),
     )
 
 

@@ -15,7 +15,7 @@ from ..config import RankConfig
 from ..initialisation import adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
 from ..shared import Shared
-from ..sites import kinds_for
+from ..sites import check_no_fused_experts, kinds_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class FacTConfig(RankConfig):
         if not sites:
             name = type(anatomy.model).__name__
             raise ModelError(f"the blocks of {name} have no linear layers for FacT: use {kinds_for(*anatomy.blocks)}")
+        check_no_fused_experts(self.chosen(anatomy), "FacT")
         for site in sites:
             _check_tiles(site, width)
         like = sites[0].get().weight

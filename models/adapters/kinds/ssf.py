@@ -14,7 +14,7 @@ from ...errors import check_choice
 from ..config import AdapterConfig
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
-from ..sites import backbone_sites, is_norm
+from ..sites import backbone_sites, check_no_fused_experts, is_norm
 from .parameter_tuning import Reparametrised, check_untuned
 
 Start = Literal["identity", "normal"]
@@ -39,6 +39,7 @@ class SSFConfig(AdapterConfig):
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A wrapper around each of these modules."""
+        check_no_fused_experts(self.chosen(anatomy), "SSF")
         for site in backbone_sites(anatomy, self):
             module = site.get()
             norm = is_norm(module)

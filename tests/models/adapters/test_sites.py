@@ -7,9 +7,14 @@ from torch import nn
 from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.kinds.bottleneck import SequentialAdapter
+from sparsebench.models.adapters.kinds.fact import FacTConfig
 from sparsebench.models.adapters.kinds.lora import LoRALayer
+from sparsebench.models.adapters.kinds.ssf import SSFConfig
 from sparsebench.models.adapters.sites import backbone_sites, is_norm, wrappers_over
 from sparsebench.models.anatomy import Site, describe
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.conversion import convert
 
 Build = Callable[[str], nn.Module]
 
@@ -26,6 +31,17 @@ def test_everything_with_parameters_but_the_head(family: str, build: Build) -> N
         if module._parameters and name and not f"{name}.".startswith(f"{head}.")
     ]
     assert paths == [name for name in expected if any(True for _ in model.get_submodule(name).parameters())]
+
+
+@pytest.mark.parametrize("config", [FacTConfig(r=2), SSFConfig()])
+def test_no_kind_leaves_fused_experts_out_silently(config: AdapterConfig, build: Build) -> None:
+    converted = build("timm_vit")
+    convert(converted, MoEConfig(num_experts=4, top_k=2, layers=(1,)))
+    for model in (build("mixtral"), converted):
+        names = list(model.state_dict())
+        with pytest.raises(ModelError, match=r"has no place in the fused experts of \S+: use LoRAConfig"):
+            attach(model, config)
+        assert list(model.state_dict()) == names
 
 
 def test_from_the_first_chosen_block_on(build: Build) -> None:

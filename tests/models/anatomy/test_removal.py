@@ -110,6 +110,38 @@ def test_blocks_leave_a_vit_and_the_units_of_a_cnn_that_keep_the_shape() -> None
         anatomy.remove([0])
 
 
+def test_an_encoder_and_a_decoder_each_count_their_own(tmp_path) -> None:
+    sizes = {"d_model": 16, "d_kv": 4, "d_ff": 22, "num_heads": 4, "vocab_size": 32, "decoder_start_token_id": 0}
+    config = transformers.T5Config(**sizes, num_layers=3, num_decoder_layers=3)
+    model = transformers.T5ForConditionalGeneration(config).eval()
+    describe(model).remove([1, 4, 5])
+    assert (model.config.num_layers, model.config.num_decoder_layers) == (2, 1)
+    ids = torch.randint(3, 32, (2, 6))
+    logits = model(input_ids=ids, decoder_input_ids=ids).logits
+    model.save_pretrained(tmp_path)
+    loaded = transformers.T5ForConditionalGeneration.from_pretrained(tmp_path).eval()
+    assert torch.equal(loaded(input_ids=ids, decoder_input_ids=ids).logits, logits)
+    assert torch.equal(model.generate(ids, max_new_tokens=4), loaded.generate(ids, max_new_tokens=4))
+    with pytest.raises(ModelError, match=r"block\.0 changes the shape, or others need it"):
+        describe(model).remove([0])
+
+
+def test_a_configuration_further_up_is_found_and_one_of_several_lists_refused(tmp_path) -> None:
+    config = transformers.DistilBertConfig(dim=16, hidden_dim=22, n_layers=3, n_heads=4, vocab_size=32)
+    model = transformers.DistilBertModel(config).eval()
+    describe(model).remove([1])
+    assert model.config.n_layers == 2
+    config = transformers.GPT2Config(
+        n_embd=16, n_head=2, n_layer=3, scale_attn_by_inverse_layer_idx=True, vocab_size=32
+    )
+    with pytest.raises(ModelError, match=r"h\.1 changes the shape, or others need it"):
+        describe(transformers.GPT2Model(config)).remove([1])
+    swin = transformers.SwinConfig(embed_dim=8, depths=(2, 2), num_heads=(2, 2), window_size=2, image_size=32)
+    model = transformers.SwinModel(swin)
+    with pytest.raises(ModelError, match=r"does not say num_hidden_layers=2 of the blocks around \S+ alone"):
+        describe(model).remove([1])
+
+
 def test_what_cannot_be_removed_is_refused_and_nothing_changes() -> None:
     model = decoder("Llama")
     with pytest.raises(ModelError, match=r"remove\(\[7\]\): the model has blocks 0\.\.3"):
