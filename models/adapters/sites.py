@@ -49,8 +49,9 @@ def check_no_fused_experts(blocks: Iterable[Block], kind: str) -> None:
         experts = None if block.mlp is None else block.mlp.experts
         if experts is not None and experts.tensors:
             raise ModelError(
-                f"{kind} has no place in the fused experts of {experts.tensors[0].path}: use LoRAConfig("
-                "targets=('linears',)), which adapts them, or choose other blocks"
+                f"{kind} has no place in the fused experts of {experts.tensors[0].path}: LoRAConfig("
+                "targets=('linears',)) adapts them; to leave them out choose other blocks, or experts=False where the "
+                "kind has that"
             )
 
 

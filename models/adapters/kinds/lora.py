@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class LoRAConfig(RankConfig):
     dropout: float = 0.0
     experts: bool = True
 
-    former_defaults = {"experts": False}  # noqa: RUF012
+    former_defaults = MappingProxyType({"experts": False})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import torch
@@ -25,13 +26,17 @@ class SSFConfig(AdapterConfig):
     """y = scale * f(x) + shift, channel by channel, for every linear layer, convolution and norm f.
 
     Lian et al., arXiv 2210.08823. It equals f with weight scale * W and bias scale * b + shift, which `merge` writes.
-    It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a scale only; experts
-    that are stacked in one tensor get nothing. With `blocks`="all" the whole model but its head takes part, else
-    everything from the first of these blocks on. `init`: "identity" is scale 1 and shift 0; "normal" is that of the
-    released code, N(1, 0.02^2) and N(0, 0.02^2), which changes the model at once.
+    It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a scale only. Experts
+    that are stacked in one tensor have no place for it: a mixture is refused unless `experts=False` leaves them out.
+    With `blocks`="all" the whole model but its head takes part, else everything from the first of these blocks on.
+    `init`: "identity" is scale 1 and shift 0; "normal" is that of the released code, N(1, 0.02^2) and N(0, 0.02^2),
+    which changes the model at once.
     """
 
     init: Start = "identity"
+    experts: bool = True
+
+    former_defaults = MappingProxyType({"experts": False})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,7 +44,8 @@ class SSFConfig(AdapterConfig):
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A wrapper around each of these modules."""
-        check_no_fused_experts(self.chosen(anatomy), "SSF")
+        if self.experts:
+            check_no_fused_experts(self.chosen(anatomy), "SSF")
         for site in backbone_sites(anatomy, self):
             module = site.get()
             norm = is_norm(module)

@@ -83,7 +83,7 @@ EXAMPLES: dict[str, Example] = {
     "PrefixConfig": Example(PrefixConfig(length=3, bottleneck=5), TRANSFORMERS),
     "PromptConfig": Example(PromptConfig(length=3), IMAGES),
     "RepAdapterConfig": Example(RepAdapterConfig(r=4), ("llama", "bert", "roberta", *IMAGES)),
-    "SSFConfig": Example(SSFConfig(), ALL),
+    "SSFConfig": Example(SSFConfig(experts=False), ALL),
     "StreamConfig": Example(StreamConfig(), IMAGES),
 }
 CASES = [(kind, family) for kind, example in EXAMPLES.items() for family in example.families]

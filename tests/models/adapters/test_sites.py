@@ -39,9 +39,14 @@ def test_no_kind_leaves_fused_experts_out_silently(config: AdapterConfig, build:
     convert(converted, MoEConfig(num_experts=4, top_k=2, layers=(1,)))
     for model in (build("mixtral"), converted):
         names = list(model.state_dict())
-        with pytest.raises(ModelError, match=r"has no place in the fused experts of \S+: use LoRAConfig"):
+        with pytest.raises(ModelError, match=r"has no place in the fused experts of \S+: LoRAConfig"):
             attach(model, config)
         assert list(model.state_dict()) == names
+
+
+def test_experts_are_left_out_where_that_is_said(build: Build) -> None:
+    adapters = attach(build("mixtral"), SSFConfig(experts=False))
+    assert not any(place.endswith("experts") for place, _ in adapters.layers())
 
 
 def test_from_the_first_chosen_block_on(build: Build) -> None:
