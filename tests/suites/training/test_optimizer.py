@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from sparsebench.models.sparsity.masked import MaskedLinear
-from sparsebench.suites.training.optimizer import parameter_groups, warmup_cosine
+from sparsebench.suites.training.optimizer import parameter_groups, rate_factor, warmup_cosine
+from sparsebench.suites.training.settings import TrainSettings
 
 from .toy import Fit, Numbers, context, linear
 
@@ -47,3 +48,13 @@ def test_pruned_weights_decay_like_dense_ones() -> None:
     layer.prune(torch.eye(4, dtype=torch.bool))
     decayed, rest = parameter_groups(layer, 0.1)
     assert decayed["params"] == [layer.values] and rest["params"] == [layer.bias]
+
+
+def test_a_constant_rate_may_rise_first() -> None:
+    assert rate_factor(TrainSettings(steps=10, schedule="constant"), 7, None) == 1.0
+    rising = TrainSettings(steps=10, schedule="constant", warmup=0.4)
+    assert [rate_factor(rising, done, 10) for done in (0, 1, 3, 4, 9)] == [0.25, 0.5, 1.0, 1.0, 1.0]
+    cosine = TrainSettings(tokens=1000, warmup=0.4)
+    assert rate_factor(cosine, 199, 1000) == 0.5 and rate_factor(cosine, 1000, 1000) == pytest.approx(0.0)
+    with pytest.raises(ValueError, match="stream without a length"):
+        rate_factor(TrainSettings(epochs=2), 0, None)
