@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 from .derived_classes import source_of
@@ -40,9 +41,11 @@ class ChangedConfig(_Source):
         """As in transformers."""
         return super().from_dict(source_fields(config_dict), **keywords)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_json_string(self, use_diff: bool = True) -> str:
         """As in transformers, with what stops its own classes from opening the file."""
-        return super().to_dict() | {"model_type": MODEL_TYPE, "transformers_weights": NO_STOCK_WEIGHTS}
+        fields = json.loads(super().to_json_string(use_diff))
+        fields |= {"model_type": MODEL_TYPE, "transformers_weights": NO_STOCK_WEIGHTS}
+        return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
 
 def source_fields(fields: dict[str, Any]) -> dict[str, Any]:

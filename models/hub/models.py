@@ -128,11 +128,13 @@ def with_layers(model: nn.Module, room: str) -> Iterator[Any]:
 
 def set_class(model: Any, cls: type) -> None:
     """Make a model of transformers one of another class, derived from its own, or the other way round."""
-    from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY
+    from transformers import modeling_utils
 
     model.__class__ = cls
-    # transformers notes by class, when a model is made, which outputs of inner layers can be asked for.
-    _CAN_RECORD_REGISTRY[model] = model._can_record_outputs
+    # transformers notes by class, when a model is made, which outputs of inner layers can be asked for; its earlier
+    # versions by the name of the class.
+    registry: Any = modeling_utils._CAN_RECORD_REGISTRY  # pyright: ignore[reportPrivateImportUsage]
+    registry[str(cls) if type(registry) is dict else model] = model._can_record_outputs
 
 
 def _narrow_buffers(model: nn.Module) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Auto classes know every head of a changed model."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_configuration_is_changed_in_a_copy() -> None:
     made = changed(config)
     assert type(made) is changed_config_class(transformers.LlamaConfig) and type(config) is transformers.LlamaConfig
     assert made.sparsebench["source"] == {"model_type": "llama", "class": "LlamaConfig", "room": None}
-    assert type(changed_config(**made.to_dict())) is type(made)
+    assert type(changed_config(**json.loads(made.to_json_string()))) is type(made)
 
 
 def test_a_configuration_that_is_not_whole_is_refused() -> None:

@@ -34,6 +34,7 @@ def test_a_file_has_another_type_and_names_no_weights_that_exist(config: Any, tm
     assert type(again) is type(config) and not hasattr(again, "transformers_weights")
     assert again.to_dict() == config.to_dict() and again.model_type == "llama"
     assert type(config).from_dict(config.to_dict()).to_dict() == config.to_dict()
+    assert config.to_dict()["model_type"] == "llama"  # by which PEFT knows what to adapt
     assert "sparsebench" in source_fields(fields) and source_fields({"a": 1}) == {"a": 1}
 
 
