@@ -28,7 +28,7 @@ from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
-from .text_families import FAMILIES, build, close, outputs, padded_inputs, rows, state
+from .text_families import FAMILIES, behind_a_cache, build, close, outputs, padded_inputs, rows, state
 
 ROWS = rows(FAMILIES)
 IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
@@ -151,10 +151,17 @@ def test_a_prefix_is_seen_and_goes_again_or_is_refused(family: str, cls: str) ->
         with pytest.raises(ModelError, match=reason):
             attach(model, PrefixConfig(length=3))
         return
-    adapters = attach(model, PrefixConfig(length=3))
-    assert (outputs(model) - before).abs().max() > 1e-6
+    adapters = attach(model, PrefixConfig(length=3, train_head=False))
+    generator = torch.Generator().manual_seed(4)
+    for parameter in adapters.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    prefixes = [layer.prefix() for _, layer in adapters.layers()]
+    prefixed = outputs(model)
+    assert (prefixed - before).abs().max() > 1e-6
     adapters.remove()
     close(outputs(model), before)
+    if "causal" in describe(model).traits:
+        close(behind_a_cache(model, prefixes), prefixed)
 
 
 @pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
+from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, PrefixConfig, attach
 from sparsebench.models.anatomy import MLP, Experts, describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
@@ -15,7 +15,7 @@ from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
-from .text_families import MIXTURES, build, close, outputs, padded_inputs, rows, state
+from .text_families import MIXTURES, behind_a_cache, build, close, outputs, padded_inputs, rows, state
 
 ROWS = rows(MIXTURES)
 IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
@@ -133,6 +133,23 @@ def test_attention_experts_are_exact_or_refused(family: str, cls: str) -> None:
         return
     convert_attention(model, config)
     close(outputs(model), before)
+
+
+@pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=MIXTURES)
+def test_a_prefix_is_what_a_cache_holds_or_is_refused(family: str, cls: str) -> None:
+    model = build(family, cls)
+    reason = MIXTURES[family].prefix
+    if reason:
+        with pytest.raises(ModelError, match=reason):
+            attach(model, PrefixConfig(length=3))
+        return
+    adapters = attach(model, PrefixConfig(length=3, train_head=False))
+    for number, parameter in enumerate(adapters.parameters()):
+        parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)).double()
+    prefixes = [layer.prefix() for _, layer in adapters.layers()]
+    prefixed = outputs(model)
+    adapters.remove()
+    close(behind_a_cache(model, prefixes), prefixed)
 
 
 def test_low_rank_products_have_no_span_for_each_of_q_k_v() -> None:

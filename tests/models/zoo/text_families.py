@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 SIZES = {
     "hidden_size": 16,
@@ -207,6 +208,16 @@ def outputs(model: Any) -> Tensor:
     if logits is None:
         return result.last_hidden_state
     return logits
+
+
+@torch.no_grad()
+def behind_a_cache(model: Any, prefixes: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Logits of tokens at positions from 0 on, in front of which a cache of transformers has these keys and values."""
+    cache = DynamicCache()
+    for index, (keys, values) in enumerate(prefixes):
+        cache.update(keys.expand(2, -1, -1, -1), values.expand(2, -1, -1, -1), index)
+    ids = padded_inputs(model)["input_ids"]
+    return model(input_ids=ids, cache=cache, position_ids=torch.arange(7).expand(2, -1)).logits
 
 
 def close(found: Tensor, expected: Tensor) -> None:
