@@ -139,6 +139,29 @@ def test_stock_mixtures_equal_a_loop(family: str, build: Build, example: Callabl
         assert stats.dead == tuple(e for e in range(4) if not picks[e])
 
 
+@torch.no_grad()
+def test_attention_experts_equal_a_loop(build: Build, example: Callable) -> None:
+    model = convert(build("llama").double(), MoEConfig(attn=AttnMoEConfig(num_experts=4, top_k=3, scale=1.0)))
+    batch = example(model)
+    inputs: list[Tensor] = []
+    for block in model.model.layers:
+        block.self_attn.router.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    found = probed(model, {"input_ids": batch})
+    for place, x_TD in enumerate(inputs):
+        picks, weights = [0] * 4, [0.0] * 4
+        for x_D in x_TD:
+            logits = [float(row @ x_D) for row in model.model.layers[place].self_attn.router.weight]
+            best = sorted(range(4), key=lambda e: -logits[e])[:3]
+            total = sum(math.exp(logits[e]) for e in best)
+            for expert in best:
+                picks[expert] += 1
+                weights[expert] += math.exp(logits[expert]) / total
+        stats = found[f"model.layers.{place}.self_attn"]
+        assert stats.tokens == 14
+        assert stats.load.tolist() == pytest.approx([count / 42 for count in picks])
+        assert stats.importance.tolist() == pytest.approx([weight / 14 for weight in weights])
+
+
 @pytest.mark.parametrize("name", [*STOCK, "ffn", "attention"])
 def test_padding_never_counts(name: str, build: Build) -> None:
     model = made(build, name)
