@@ -46,7 +46,8 @@ class PromptConfig(AdapterConfig):
         """A wrapper around each block, or for "shallow" around the first and the last."""
         if anatomy.prefix_tokens is None:
             raise ModelError(
-                f"{type(anatomy.model).__name__} does not see an image as tokens: use {_instead(anatomy.blocks)}"
+                f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language model, "
+                f"else {kinds_for(*anatomy.blocks)}"
             )
         for layer in anatomy.model.modules():
             if isinstance(layer, ConvpassLayer):
@@ -97,14 +98,6 @@ class PromptLayer(AddsTokens):
         if self.off == 0:
             return x_BTD
         return torch.cat((x_BTD[:, : self.start], x_BTD[:, self.start + self.off :]), dim=1)
-
-
-def _instead(blocks: tuple[Block, ...]) -> str:
-    """What there is for a model whose blocks do not see an image as a row of tokens."""
-    attention = blocks[0].attention
-    if attention is not None and attention.prefixed is not None:
-        return "PrefixConfig for a language model"
-    return kinds_for(*blocks)
 
 
 def _with_own_sites(blocks: tuple[Block, ...]) -> list[Block]:

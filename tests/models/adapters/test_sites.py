@@ -10,7 +10,7 @@ from sparsebench.models.adapters.kinds.bottleneck import SequentialAdapter
 from sparsebench.models.adapters.kinds.fact import FacTConfig
 from sparsebench.models.adapters.kinds.lora import LoRALayer
 from sparsebench.models.adapters.kinds.ssf import SSFConfig
-from sparsebench.models.adapters.sites import backbone_sites, is_norm, wrappers_over
+from sparsebench.models.adapters.sites import backbone_sites, is_norm, kinds_for, wrappers_over
 from sparsebench.models.anatomy import Site, describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
@@ -82,3 +82,14 @@ def test_wrappers_from_the_outside_in(build: Build) -> None:
     assert [type(wrapper) for wrapper in found] == [SequentialAdapter, LoRALayer]
     assert [wrapper.owner for wrapper in found] == ["first", "second"]
     assert isinstance(site.get(), nn.Linear) and torch.is_tensor(site.get().weight)
+
+
+@pytest.mark.parametrize(
+    ("family", "kinds"),
+    [
+        ("bert", "BottleneckConfig or LoRAConfig(targets=('linears',))"),
+        ("efficientnet", "ConvConfig for a convolutional network or LoRAConfig(targets=('linears',))"),
+    ],
+)
+def test_kinds_that_fit(family: str, kinds: str, build: Build) -> None:
+    assert kinds_for(*describe(build(family)).blocks) == kinds

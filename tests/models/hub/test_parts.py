@@ -3,12 +3,12 @@
 import pytest
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.hub.parts import part_of
+from sparsebench.models.hub.parts import known_parts, part_of
 from sparsebench.models.moe.checkpoint.part import MoELayers
 
 
 def test_a_part_is_found_by_its_room() -> None:
-    assert isinstance(part_of("moe"), MoELayers)
+    assert isinstance(part_of("moe"), MoELayers) and part_of("moe") in known_parts()
 
 
 @pytest.mark.parametrize("name", ["nosuchroom", "describers", "os.path"])

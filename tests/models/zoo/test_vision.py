@@ -519,3 +519,21 @@ def test_a_converted_model_of_transformers_loads_as_it_was_saved(name: str, tmp_
     if name.endswith("of both"):
         with pytest.raises(ModelError, match="save the whole model"):
             again.vision_model.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if "prefix" in row.kinds])
+def test_an_attention_with_a_prefix_of_no_tokens_is_the_attention(name: str) -> None:
+    model = build(name)
+    for block in describe(model).blocks:
+        attention = block.attention
+        assert attention is not None and attention.prefixed is not None
+        x = torch.randn(2, 5, 16, dtype=torch.float64)
+        nothing = x.new_zeros(attention.num_kv_heads, 0, attention.head_dim)
+        module = attention.site.get()
+        with torch.no_grad():
+            expected = module(x)
+            found = attention.prefixed(module, nothing, nothing, x)
+        if isinstance(expected, tuple):
+            expected = expected[0]
+            found = found[0]
+        close(found, expected)
