@@ -46,8 +46,8 @@ class PromptConfig(AdapterConfig):
         """A wrapper around each block, or for "shallow" around the first and the last."""
         if anatomy.prefix_tokens is None:
             raise ModelError(
-                f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language model, "
-                f"else {kinds_for(*anatomy.blocks)}"
+                f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language "
+                f"model, else {kinds_for(*anatomy.blocks)}"
             )
         for layer in anatomy.model.modules():
             if isinstance(layer, ConvpassLayer):
