@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 else:
     _Source = object
 
+ALIGNMENT = 64
+"""Bytes to which torch aligns tensors on the CPU."""
+
 
 class ChangedModel(_Source):
     """What the class of a changed model has in addition to that of the source.
@@ -46,7 +49,8 @@ class ChangedModel(_Source):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **keywords: Any) -> Any:
-        """As in transformers; buffers that are not stored get the dtype that they had when they were saved.
+        """As in transformers, to the same bits: weights are aligned in memory, and buffers that are not stored get the
+        dtype that they had when they were saved.
 
         Raises `ModelError` where weights of changed layers are missing.
         """
@@ -58,6 +62,7 @@ class ChangedModel(_Source):
                 module = model.get_submodule(place)
                 setattr(module, leaf, getattr(module, leaf).to(getattr(torch, dtype)))
         model.config.sparsebench["buffers"] = {}  # which is right for files only
+        _align(model)
         return found
 
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
@@ -135,6 +140,14 @@ def set_class(model: Any, cls: type) -> None:
     # versions by the name of the class.
     registry: Any = modeling_utils._CAN_RECORD_REGISTRY  # pyright: ignore[reportPrivateImportUsage]
     registry[str(cls) if type(registry) is dict else model] = model._can_record_outputs
+
+
+def _align(model: nn.Module) -> None:
+    """Move weights to where an allocator would put them: products depend in the last bit on what a file does not keep."""
+    for value in model.parameters():
+        plain = type(value.data) is torch.Tensor and value.device.type == "cpu"  # not spread over processes
+        if plain and value.data_ptr() % ALIGNMENT:
+            value.data = value.data.clone()
 
 
 def _narrow_buffers(model: nn.Module) -> dict[str, str]:

@@ -173,6 +173,7 @@ def test_saved_as_it_is_when_saved(build: Callable[[str], nn.Module], tmp_path: 
     model.to(torch.bfloat16).save_pretrained(tmp_path)
     again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     assert again.model.layers[0].mlp.scale == 3.5
+    assert not [name for name, value in again.named_parameters() if value.data_ptr() % 64]
     batch = torch.arange(3, 9)[None]
     assert torch.equal(again(batch).logits, model(batch).logits)
     assert again.model.rotary_emb.inv_freq.dtype == torch.bfloat16  # as `to` made it, which no file holds
