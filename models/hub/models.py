@@ -143,7 +143,7 @@ def set_class(model: Any, cls: type) -> None:
 
 
 def _align(model: nn.Module) -> None:
-    """Move weights to where an allocator would put them: products depend in the last bit on what a file does not keep."""
+    """Put weights where an allocator would: files are not aligned, and products depend on that in the last bit."""
     for value in model.parameters():
         plain = type(value.data) is torch.Tensor and value.device.type == "cpu"  # not spread over processes
         if plain and value.data_ptr() % ALIGNMENT:
