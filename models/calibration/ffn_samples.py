@@ -146,9 +146,12 @@ def _run(
 
 
 def _check_tokens(anatomy: Anatomy, recorders: list[Recorder]) -> None:
-    """The rows of all samples are the same tokens: not so where stages halve an image, or a decoder has its own."""
-    counts = {recorder.input.shape[:-1].numel() for recorder in recorders if recorder.input is not None}
-    if len(counts) > 1:
+    """Rows are drawn from the tokens of the first layer. Where stages halve an image, later layers do not have them.
+
+    The decoder of GraphsGPT sees a few tokens more than its encoder: the rows of its samples are tokens of its own.
+    """
+    counts = [recorder.input.shape[:-1].numel() for recorder in recorders if recorder.input is not None]
+    if min(counts) < counts[0]:
         name = type(anatomy.model).__name__
         raise ModelError(
             f"the feed-forward layers of {name} see {min(counts)} to {max(counts)} tokens of one batch, "
