@@ -52,10 +52,17 @@ class ChangedModel(_Source):
         """As in transformers, to the same bits: weights are aligned in memory, and buffers that are not stored get the
         dtype that they had when they were saved.
 
-        Raises `ModelError` where weights of changed layers are missing.
+        Raises `ModelError` where weights of changed layers are missing, and for a model that was saved with adapters.
         """
-        found = super().from_pretrained(*args, **keywords)
-        model = found[0] if isinstance(found, tuple) else found
+        wants_info = keywords.pop("output_loading_info", False)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **keywords)
+        model, info = loaded
+        wrapped = [name for name in info["unexpected_keys"] if ".base_layer." in name]
+        if wrapped:
+            raise ModelError(
+                f"{model.config.name_or_path} was saved with adapters on the model (as {sorted(wrapped)[0]}), which it "
+                "does not describe: merge or remove them before save_pretrained, and save them by save_adapters"
+            )
         if keywords.get("dtype", keywords.get("torch_dtype")) in (None, "auto"):
             for name, dtype in model.config.sparsebench["buffers"].items():
                 place, _, leaf = name.rpartition(".")
@@ -63,7 +70,7 @@ class ChangedModel(_Source):
                 setattr(module, leaf, getattr(module, leaf).to(getattr(torch, dtype)))
         model.config.sparsebench["buffers"] = {}  # which is right for files only
         _align(model)
-        return found
+        return (model, info) if wants_info else model
 
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
         """As in transformers. Raises `ModelError` where a changed layer cannot be described."""

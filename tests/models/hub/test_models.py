@@ -14,6 +14,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sparsebench.models.adapters import attach
+from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary
@@ -164,6 +166,14 @@ def test_weights_that_are_missing_are_never_random(build: Callable[[str], nn.Mod
         save_file({name: value for name, value in tensors.items() if name != gone}, tmp_path / "model.safetensors")
         with pytest.raises(ModelError, match="has no weights for a"):
             transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+
+
+def test_saved_with_adapters_on_it_is_refused_by_name(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    model: Any = convert(build("llama"), PLAIN)
+    attach(model, LoRAConfig(r=2))
+    model.save_pretrained(tmp_path)  # as Trainer does, whose checkpoints go on with the adapted model
+    with pytest.raises(ModelError, match="saved with adapters on the model"):
+        transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
 
 
 def test_saved_as_it_is_when_saved(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
