@@ -9,11 +9,11 @@ The view can be written to: weights of experts (`Experts.set_weights`), fewer ex
 """
 
 from .experts import Experts, ExpertWeights, InterleavedExperts, ListedExperts, StackedExperts
-from .linear_view import LinearView, has_linear_view, is_linear, linear_view
+from .linear_layers import LinearView, has_linear_view, is_linear, linear_view
 from .parts import CACHE_NAMES, MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
 from .registry import UnknownAnatomy, describe, register_describer, used_describers
 from .sites import Site, Wrapper, branch_sites, has_parameters, head_at, head_of, inner_sites, see_through
-from .stock_experts import expert_sizes, stock_experts
+from .stock_mixtures import expert_sizes, stock_experts
 from .views import Anatomy, Block
 
 __all__ = [

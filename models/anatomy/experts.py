@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .linear_view import linear_view
+from .linear_layers import linear_view
 from .sites import Site
 
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")

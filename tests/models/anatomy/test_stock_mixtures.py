@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.models.anatomy.stock_experts import expert_sizes, stock_experts
+from sparsebench.models.anatomy.stock_mixtures import expert_sizes, stock_experts
 
 
 @pytest.mark.parametrize("name", ["mixtral", "olmoe", "qwen2_moe", "qwen3_moe"])

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from sparsebench.models.anatomy.linear_view import has_linear_view, is_linear, is_transposed_linear, linear_view
+from sparsebench.models.anatomy.linear_layers import has_linear_view, is_linear, is_transposed_linear, linear_view
 from sparsebench.models.errors import ModelError
 
 
