@@ -73,10 +73,13 @@ class BlockMoE(MoEMethod):
 
 
 def check_has_ffn(model: nn.Module) -> None:
-    """Raise `NotApplicable` for a model whose anatomy is unknown, or that has no feed-forward layer to cut."""
+    """Raise `NotApplicable` for a model of unknown anatomy, without a feed-forward layer to cut, or with experts."""
     try:
         blocks = describe(model).blocks
     except UnknownAnatomy as error:
         raise NotApplicable(str(error)) from error
-    if not any(block.mlp is not None and block.mlp.kind != "conv" for block in blocks):
+    kinds = {block.mlp.kind for block in blocks if block.mlp is not None}
+    if "moe" in kinds:
+        raise NotApplicable(f"{type(model).__name__} is a mixture of experts already")
+    if not kinds - {"conv"}:
         raise NotApplicable(f"{type(model).__name__} has no feed-forward layer to cut")

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import MLP, Site, describe
+from sparsebench.models.anatomy import MLP, Site, describe, linear_view
 from sparsebench.models.moe.splits.importance import importance
 
 from ..contracts.context import Context
@@ -54,6 +54,8 @@ class NeuronPruning(TunedMethod):
             for site in (mlp.gate, mlp.up):
                 if site is not None:
                     _keep(site, kept, rows=True)
+            if mlp.gate_up is not None:
+                _keep(mlp.gate_up, torch.cat((kept, kept + mlp.hidden)), rows=True)
             assert mlp.down is not None
             _keep(mlp.down, kept, rows=False)
         return backbone
@@ -67,7 +69,7 @@ class NeuronPruning(TunedMethod):
         scores = []
         for mlp, sample in zip(mlps, samples, strict=True):
             assert mlp.down is not None
-            score = importance(sample, mlp.down.get().weight, "gradient")
+            score = importance(sample, linear_view(mlp.down.get(), mlp.down.path).weight, "gradient")
             if self.which == "bottom":
                 score = -score
             scores.append(score)
@@ -75,7 +77,8 @@ class NeuronPruning(TunedMethod):
 
 
 def _keep(site: Site, kept: Tensor, rows: bool) -> None:
-    old = site.get()
+    """Put a linear layer with some rows, or columns, of the one at `site` in its place."""
+    old = linear_view(site.get(), site.path, "pruning of its neurons")
     kept = kept.to(old.weight.device)
     weight = old.weight[kept] if rows else old.weight[:, kept]
     bias = old.bias[kept] if rows and old.bias is not None else old.bias

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from sparsebench.models.anatomy import describe, linear_view
 from sparsebench.models.moe import MoEFFN, preset
 from sparsebench.models.moe.attention.convert_attention import AttentionMoE
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
@@ -22,6 +23,8 @@ from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe_attention import MoEAttention
 from sparsebench.suites.methods.neuron_pruning import NeuronPruning
+
+from ...models.zoo.text_families import build
 
 BUDGET = Budget(batch_size=8, test_examples=2, calibration_examples=16)
 
@@ -108,6 +111,32 @@ def test_pruning_nothing_is_the_dense_model(setup: Setup) -> None:
     for which in ("top", "random", "bottom"):
         model = NeuronPruning(keep=1.0, which=which).prepare(copy.deepcopy(setup.model), setup.context)
         torch.testing.assert_close(model(input_ids=ids).logits, expected)
+
+
+@pytest.mark.parametrize(("family", "cls"), [("Phi3", "Phi3Model"), ("GPT2", "GPT2Model"), ("OPT", "OPTModel")])
+def test_pruned_neurons_of_fused_and_transposed_layers_are_gone(family: str, cls: str, setup: Setup) -> None:
+    """Every family whose FFN is not three linear layers of its own: as if the neurons had no output."""
+    dense = build(family, cls)
+    pruned = NeuronPruning(keep=0.5, which="random").prepare(copy.deepcopy(dense), setup.context)
+    generator = torch.Generator().manual_seed(split_seed(setup.context))
+    with torch.no_grad():
+        for block in describe(dense).blocks:
+            assert block.mlp is not None
+            assert block.mlp.down is not None
+            score = torch.rand(block.mlp.hidden, generator=generator)
+            gone = score.argsort()[: block.mlp.hidden // 2]
+            linear_view(block.mlp.down.get()).weight[:, gone] = 0
+    ids = torch.arange(3, 15).view(2, 6)
+    torch.testing.assert_close(pruned(ids).last_hidden_state, dense(ids).last_hidden_state)
+    kept = [block.mlp.down.get() for block in describe(pruned).blocks if block.mlp and block.mlp.down]
+    assert [linear.in_features for linear in kept] == [11, 11]
+
+
+@pytest.mark.parametrize("method", [CMoE(), NeuronPruning()])
+@pytest.mark.parametrize("family", ["Mixtral", "DeepseekV3"])
+def test_a_mixture_is_not_cut_again(family: str, method: Method, setup: Setup) -> None:
+    with pytest.raises(NotApplicable, match="a mixture of experts already"):
+        method.prepare(build(family, f"{family}ForCausalLM"), setup.context)
 
 
 def test_random_pruning_follows_the_seed_and_reads_no_data(setup: Setup) -> None:
