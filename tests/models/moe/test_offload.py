@@ -1,4 +1,4 @@
-"""accelerate's offload and device maps give the outputs of the model that lies in memory."""
+"""accelerate's offload and device maps give the outputs and gradients of the model that lies in memory."""
 
 import copy
 from collections.abc import Callable
@@ -41,8 +41,17 @@ def spread(model: nn.Module, folder: Path) -> nn.Module:
 WAYS = (on_the_processor, on_a_disk, spread)
 
 
+def input_gradient(model: Any) -> Tensor:
+    """By the embeddings (2, 6, width): offload takes the weights away before a gradient could be kept with them."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(2, 6, model.config.hidden_size, generator=generator).requires_grad_()
+    model(inputs_embeds=x, use_cache=False).logits.square().sum().backward()
+    assert x.grad is not None
+    return x.grad
+
+
 @pytest.mark.parametrize("name", CONFIGS)
-def test_outputs_are_those_of_the_model_in_memory(
+def test_outputs_and_gradients_are_those_of_the_model_in_memory(
     name: str,
     build: Callable[[str], nn.Module],
     example: Callable[..., Tensor],
@@ -52,7 +61,9 @@ def test_outputs_are_those_of_the_model_in_memory(
     model: Any = convert(build("llama"), CONFIGS[name])
     batch = example(model)
     expected = run(model, batch)
+    expected_gradient = input_gradient(copy.deepcopy(model))
     for way in WAYS:
         offloaded = way(copy.deepcopy(model), tmp_path / way.__name__)
         assert any(parameter.is_meta for parameter in offloaded.parameters())
         assert torch.equal(run(offloaded, batch), expected), way.__name__
+        assert torch.equal(input_gradient(offloaded), expected_gradient), way.__name__
