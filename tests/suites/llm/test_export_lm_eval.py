@@ -26,7 +26,7 @@ def scores(model: HFLM) -> list[tuple[float, bool]]:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("shared", "name"), [(0, "MixtralForCausalLM"), (2, "Qwen2MoeForCausalLM")])
+@pytest.mark.parametrize(("shared", "name"), [(0, "MixtralForCausalLM"), (2, "GraniteMoeSharedForCausalLM")])
 def test_converted_smollm2_scores_alike_in_every_form(tmp_path: Path, shared: int, name: str) -> None:
     from sparsebench.suites.llm.backbones import smollm2_135m_instruct
 

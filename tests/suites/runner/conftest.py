@@ -1,6 +1,7 @@
 """Runs of the command line with a plug-in of toys, in processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -44,6 +45,8 @@ class Bench:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # A shell's background job ignores Ctrl-C, and so would all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def call(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess:

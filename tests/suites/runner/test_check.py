@@ -26,7 +26,17 @@ def test_conformance(name: str, suite: str, rule) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moody(Method):
+class Untrained(Method):
+    """Says that it leaves a new head as it is."""
+
+    @property
+    def trains(self) -> str:
+        """Nothing."""
+        return "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moody(Untrained):
     """Adds fresh noise to the head, whatever the seed."""
 
     def prepare(self, backbone: nn.Module, context) -> nn.Module:
@@ -59,7 +69,7 @@ class Noise(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoodyForward(Method):
+class MoodyForward(Untrained):
     """Wraps the model into noise."""
 
     def prepare(self, backbone: nn.Module, context) -> nn.Module:

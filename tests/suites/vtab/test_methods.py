@@ -159,7 +159,7 @@ def test_adapters_go_into_a_cnn_as_convolutions() -> None:
 
 
 def test_a_timm_network_shows_its_family_when_loaded() -> None:
-    for method, network in ((LoRA(), "tf_efficientnet_lite0"), (Adapter(), "resnet18"), (LoRA(), "resnet18")):
+    for method, network in ((LoRA(), "tf_efficientnet_lite0"), (LoRA(), "resnet18"), (Adapter(), "mobileone_s0")):
         setup = Blobs().setup(functools.partial(timm_backbone.load, argument=network), context())
         with pytest.raises(NotApplicable):
             method.prepare(setup.model, setup.context)

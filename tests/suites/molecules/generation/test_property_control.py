@@ -57,20 +57,20 @@ def context() -> Context:
 @pytest.mark.usefixtures("lengths")
 def test_a_sampler_that_follows_its_targets(generated: Make) -> None:
     targets = [round(MEAN + z * DEVIATION) for z in TARGETS]
-    scores, details = follow_targets(Chains(generated, follow=True, bias=2), 4, context())
+    scores = follow_targets(Chains(generated, follow=True, bias=2), 4, context())
     assert scores.main == "spearman" and scores.metrics["spearman"].value == pytest.approx(1)
     assert scores.metrics["rising"].value == 1 and scores.metrics["rising"].n == 4 * len(PROPERTIES)
     metric = scores.metrics["MAE logp"]
     errors = [abs(atoms + 2 - (MEAN + z * DEVIATION)) / DEVIATION for atoms, z in zip(targets, TARGETS, strict=True)]
     assert metric.value == pytest.approx(sum(errors) / 5) and metric.n == 15 and not metric.higher_is_better
-    point = details[PANEL.key]["mw"]["points"][0]
+    point = scores.details[PANEL.key]["mw"]["points"][0]
     assert point == [MEAN + TARGETS[0] * DEVIATION, targets[0] + 2.0, targets[0] + 2.0, targets[0] + 2.0]
-    assert details[PANEL.key]["mw"]["unit"] == "Da"
+    assert scores.details[PANEL.key]["mw"]["unit"] == "Da"
 
 
 @pytest.mark.usefixtures("lengths")
 def test_a_sampler_that_ignores_them(generated: Make) -> None:
-    scores, _ = follow_targets(Chains(generated, follow=False), 4, context())
+    scores = follow_targets(Chains(generated, follow=False), 4, context())
     assert scores.metrics["spearman"].value == 0 and scores.metrics["rising"].value == 0
 
 

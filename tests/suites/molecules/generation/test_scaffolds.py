@@ -46,19 +46,19 @@ def test_scores(monkeypatch: pytest.MonkeyPatch, generated: Make) -> None:
     monkeypatch.setattr(scaffolds, "moses", lambda split: [PHENYL, RING])
     made = [generated(text) for text in (PHENYL, "Cc1ccccc1", "Cc1ccccc1", "c1ccccc1C1CCCC1", "")]
     context = Context(suite="molecules", task="scaffold_generation", seed=0)
-    scores, details = hold_scaffolds(Fixed(made), 5, context)
+    scores = hold_scaffolds(Fixed(made), 5, context)
     order = held_out_scaffolds()
     by_scaffold = {PHENYL: [True, True, True, True, False], RING: [False, False, False, True, False]}
     assert scores.examples["holds"] == [*by_scaffold[order[0]], *by_scaffold[order[1]]]
     assert scores.metrics["holds"].value == 0.5
     assert scores.metrics["exact scaffold"].value == 0.3, "the biphenyl-like one has another scaffold"
     assert scores.metrics["different"].value == 3 / 5 and scores.metrics["different"].n == 5
-    items = details[PANEL.key][0]["items"]
+    items = scores.details[PANEL.key][0]["items"]
     assert len(items) == 1 + 5
 
 
 def test_nothing_holds(monkeypatch: pytest.MonkeyPatch, generated: Make) -> None:
     monkeypatch.setattr(scaffolds, "moses", lambda split: [PHENYL])
     context = Context(suite="molecules", task="scaffold_generation", seed=0)
-    scores, _ = hold_scaffolds(Fixed([generated("CCO"), generated("")]), 2, context)
+    scores = hold_scaffolds(Fixed([generated("CCO"), generated("")]), 2, context)
     assert scores.metrics["holds"].value == 0 and "different" not in scores.metrics
