@@ -28,7 +28,7 @@ from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
-from .text_families import FAMILIES, behind_a_cache, build, close, outputs, padded_inputs, rows, state
+from .text_families import FAMILIES, behind_a_cache, build, check_adapters, close, outputs, padded_inputs, rows, state
 
 ROWS = rows(FAMILIES)
 IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
@@ -65,26 +65,7 @@ def test_fewer_experts_change_the_outputs_and_the_active_count(family: str, cls:
 
 @pytest.mark.parametrize(("family", "cls"), ROWS, ids=IDS)
 def test_adapters_are_exact_at_the_start_counted_and_mergeable(family: str, cls: str) -> None:
-    model = build(family, cls)
-    before = outputs(model)
-    lora = LoRAConfig(r=2, targets=("linears",), train_head=False)
-    for config in (lora, BottleneckConfig(r=3, placement="houlsby", train_head=False)):
-        adapters = attach(model, config)
-        close(outputs(model), before)
-        generator = torch.Generator().manual_seed(2)
-        numel = 0
-        for parameter in adapters.parameters():
-            parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.1
-            numel += parameter.numel()
-        assert numel == adapters.count()
-        adapted = outputs(model)
-        assert (adapted - before).abs().max() > 1e-6
-        if isinstance(config, LoRAConfig):
-            adapters.merge()
-            close(outputs(model), adapted)
-            adapters.unmerge()
-        adapters.remove()
-        close(outputs(model), before)
+    check_adapters(build(family, cls))
 
 
 @pytest.mark.parametrize(("family", "cls"), FIRSTS, ids=FAMILIES)

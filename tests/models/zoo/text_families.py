@@ -8,6 +8,8 @@ import transformers
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
+
 SIZES = {
     "hidden_size": 16,
     "intermediate_size": 22,
@@ -222,3 +224,26 @@ def behind_a_cache(model: Any, prefixes: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-10)
+
+
+def check_adapters(model: Any) -> None:
+    """Adapters change nothing at the start and something when moved, are counted, merge (LoRA), and leave no trace."""
+    before = outputs(model)
+    lora = LoRAConfig(r=2, targets=("linears",), train_head=False)
+    for config in (lora, BottleneckConfig(r=3, placement="houlsby", train_head=False)):
+        adapters = attach(model, config)
+        close(outputs(model), before)
+        generator = torch.Generator().manual_seed(2)
+        numel = 0
+        for parameter in adapters.parameters():
+            parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.1
+            numel += parameter.numel()
+        assert numel == adapters.count()
+        adapted = outputs(model)
+        assert (adapted - before).abs().max() > 1e-6
+        if config is lora:
+            adapters.merge()
+            close(outputs(model), adapted)
+            adapters.unmerge()
+        adapters.remove()
+        close(outputs(model), before)

@@ -6,28 +6,15 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data import hub
-from sparsebench.reports.record import CellInfo
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.identity import cell
 from sparsebench.suites.runner.identity.cell import cell_key
 from sparsebench.suites.runner.identity.weights import fetch_from_hub, weight_files, weights_identity
 
+from ..cells import INFO
+
 HF = find("backbone", "hf", "llm")
 TIMM = find("backbone", "timm", "vtab")
-INFO = CellInfo(
-    suite="llm",
-    suite_version="1",
-    task="synthetic",
-    task_version="1",
-    group="",
-    method="dense",
-    label="dense",
-    config={},
-    backbone="tiny",
-    seed=0,
-    budget={},
-    dtype="float32",
-)
 
 
 @pytest.fixture

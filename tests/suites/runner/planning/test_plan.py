@@ -1,27 +1,16 @@
 """The states of cells, and which of them a run takes."""
 
+from dataclasses import replace
+
 from sparsebench.data import hub
-from sparsebench.reports.record import CellInfo
 from sparsebench.suites.runner.identity.cell import Cell, cell_key, forget_weights
 from sparsebench.suites.runner.planning import plan
 from sparsebench.suites.runner.planning.plan import compare, expand, expand_fetched, to_run
 from sparsebench.suites.runner.planning.profile import Profile, load_profile
 
-INFO = CellInfo(
-    suite="llm",
-    suite_version="1",
-    task="synthetic",
-    task_version="1",
-    group="",
-    method="dense",
-    label="dense",
-    config={},
-    backbone="tiny",
-    seed=0,
-    budget={},
-    dtype="float32",
-    further_backbones=["hf:owner/teacher"],
-)
+from ..cells import INFO
+
+WITH_TEACHER = replace(INFO, further_backbones=["hf:owner/teacher"])
 
 
 def test_states_and_reuse() -> None:
@@ -39,15 +28,15 @@ def test_a_teacher_on_a_hub_is_fetched_and_the_cells_know_its_commit(monkeypatch
 
     def expand_once(profile: Profile) -> list[Cell]:
         calls.append(profile)
-        key = cell_key(INFO, ())
-        return [Cell(info=INFO, key=key, code="c", device="cpu", timeout=1.0, sources=())]
+        key = cell_key(WITH_TEACHER, ())
+        return [Cell(info=WITH_TEACHER, key=key, code="c", device="cpu", timeout=1.0, sources=())]
 
     monkeypatch.setattr(hub, "commit", commits.get)
     monkeypatch.setattr(hub, "fetch", lambda name: commits.update({name: "a" * 40}))
     monkeypatch.setattr(plan, "expand", expand_once)
     profile = load_profile("smoke", ["llm"])
     forget_weights()
-    before = cell_key(INFO, ())
+    before = cell_key(WITH_TEACHER, ())
     forget_weights()
     (cell,) = expand_fetched(profile)
     assert commits and len(calls) == 2 and cell.key != before

@@ -10,27 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.record import Link
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning import plan_cache
 from sparsebench.suites.runner.planning.plan_cache import remembered
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
 from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
-INFO = CellInfo(
-    suite="llm",
-    suite_version="1",
-    task="synthetic",
-    task_version="1",
-    group="",
-    method="dense",
-    label="dense",
-    config={"rate": 0.1, "sizes": [1, 2]},
-    backbone="tiny",
-    seed=0,
-    budget={"epochs": 1},
-    dtype="float32",
-)
+from ..cells import INFO
+
+CELL = dataclasses.replace(INFO, config={"rate": 0.1, "sizes": [1, 2]}, budget={"epochs": 1})
 
 
 class Counted:
@@ -38,7 +27,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.info = INFO
+        self.info = CELL
 
     def __call__(self, profile: Profile) -> list[Cell]:
         self.calls += 1
@@ -86,7 +75,7 @@ def test_the_second_plan_is_remembered_and_equal(around: Around) -> None:
     first = remembered(profile_of("tiny"), around.expand)
     again = remembered(profile_of("tiny"), around.expand)
     assert first == again and around.expand.calls == 1
-    assert first[0].info == INFO and first[0].sources == ("moses",)
+    assert first[0].info == CELL and first[0].sources == ("moses",)
 
 
 def test_a_changed_file_misses_even_if_size_and_time_are_put_back(around: Around) -> None:
@@ -133,7 +122,7 @@ def test_weights_of_a_teacher_are_an_input_though_no_profile_names_them(around: 
     weights.mkdir()
     (weights / "config.json").write_text("{}")
     around.expand.info = dataclasses.replace(
-        INFO, further_backbones=[f"hf:{weights}"], then=[Link(method="heal", config={"rate": 0.1})]
+        CELL, further_backbones=[f"hf:{weights}"], then=[Link(method="heal", config={"rate": 0.1})]
     )
     assert around.plan() == around.plan() == "1"
     (cell,) = remembered(profile_of("tiny"), around.expand)

@@ -1,0 +1,18 @@
+"""A cell for tests of what identifies cells."""
+
+from sparsebench.reports.record import CellInfo
+
+INFO = CellInfo(
+    suite="llm",
+    suite_version="1",
+    task="synthetic",
+    task_version="1",
+    group="",
+    method="dense",
+    label="dense",
+    config={},
+    backbone="tiny",
+    seed=0,
+    budget={},
+    dtype="float32",
+)
