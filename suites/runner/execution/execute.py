@@ -129,7 +129,12 @@ def _common(cell: Cell, started: str) -> dict[str, Any]:
             for s in map(source, cell.sources)
         ],
         "environment": environment(),
-        "seeds": {"replicate": info.seed, "global": global_seed(info)},
+        "seeds": {
+            "replicate": info.seed,
+            "global": global_seed(info),
+            "planned": cell.planned_seeds,
+            "stochastic": int(cell.stochastic),
+        },
         "started": started,
         "finished": now(),
     }

@@ -29,6 +29,10 @@ class Cell:
     """Why the pair cannot run ("n/a"), or None."""
     checkpoints: bool = False
     """Whether its training keeps checkpoints, to go on after a stop; changes no result."""
+    planned_seeds: int = 1
+    """How many seeds the plan has of this row on this task; no part of the identity."""
+    stochastic: bool = False
+    """Whether the seed can change the result; what is not has one planned seed, however many the plan asks for."""
 
     @property
     def id(self) -> str:

@@ -47,8 +47,9 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
     known, *further = [find("backbone", name, plan.suite).backbone(name) for name in names]
     reason = reason_against(chain, task, known, further, [link.method for link in links])
     drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry in entries if entry.kind == "backbone")
+    stochastic = not reason and (task.draws or drawn or any(method.stochastic for method in chain))
     seeds = 1
-    if not reason and (task.draws or drawn or any(method.stochastic for method in chain)):
+    if stochastic:
         seeds = task_row.seeds or plan.seeds
     for seed in range(seeds):
         numbered = dataclasses.replace(info, seed=seed)
@@ -61,6 +62,8 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
             sources=sources,
             reason=reason,
             checkpoints=plan.checkpoints,
+            planned_seeds=seeds,
+            stochastic=stochastic,
         )
 
 

@@ -46,6 +46,12 @@ def test_a_describer_of_the_backbones_family_is_covered(cell: Cell, tmp_path: Pa
     assert record.status == "ok", record.reason
 
 
+def test_the_record_says_how_many_seeds_were_planned(cell: Cell, tmp_path: Path) -> None:
+    record = run(replace(cell, planned_seeds=3, stochastic=True), tmp_path)
+    assert (record.seeds["planned"], record.seeds["stochastic"]) == (3, 1)
+    assert record.id == cell.id
+
+
 def test_a_describer_from_elsewhere_fails_the_cell(cell: Cell, tmp_path: Path, monkeypatch) -> None:
     def describe_mine(model):
         return timm_vit.describe(model)

@@ -27,6 +27,19 @@ def test_rivals_share_everything_but_the_method() -> None:
     assert len(by_task) == len({cell.info.task for cell in cells})
 
 
+def test_a_cell_knows_how_many_seeds_are_planned_and_whether_they_matter() -> None:
+    cells = [cell for cell in expand(load_profile("quick", ["molecules"])) if not cell.reason]
+    numbers: dict[tuple[str, str, str], set[int]] = {}
+    for cell in cells:
+        place = (cell.info.label, cell.info.backbone, cell.info.task)
+        numbers.setdefault(place, set()).add(cell.info.seed)
+    for cell in cells:
+        place = (cell.info.label, cell.info.backbone, cell.info.task)
+        assert numbers[place] == set(range(cell.planned_seeds))
+        assert cell.stochastic or cell.planned_seeds == 1
+    assert {cell.stochastic for cell in cells} == {True, False}
+
+
 def test_label_and_layout_do_not_change_a_key_but_a_config_does() -> None:
     plan = load_profile("smoke", ["molecules"])
     first = expand(plan)[0]
