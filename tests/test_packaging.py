@@ -45,7 +45,7 @@ def wheel(tmp_path_factory) -> list[str]:
 def test_the_wheel_holds_every_file_of_the_four_folders(wheel: list[str]) -> None:
     wanted = {f"sparsebench/{path}" for path in tracked() if path.suffix in SHIPPED and "results" not in path.parts}
     assert wanted - set(wheel) == set()
-    assert "sparsebench/suites/runner/cli.py" in wheel
+    assert "sparsebench/suites/runner/cli/app.py" in wheel
     assert "sparsebench/suites/molecules/weights/graphsgpt_small/config.json" in wheel
 
 

@@ -8,26 +8,9 @@ from pathlib import Path
 import pytest
 
 from sparsebench.reports.record import SCHEMA_VERSION
-from sparsebench.reports.store import MARKER, Store
-from sparsebench.suites.runner import cli
+from sparsebench.reports.store import MARKER
 
-PLUGIN = Path(__file__).parent / "plugin"
 GOOD = {"seeds": 1, "backbones": ["tiny"], "methods": ["full_tuning"], "tasks": ["synthetic"]}
-
-
-@pytest.fixture
-def sparsebench(monkeypatch, capsys, tmp_path):
-    """Calls the command line in this process; gives exit code, stdout and stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["sparsebench", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def write(folder: Path, content: object) -> str:
@@ -131,28 +114,6 @@ def test_no_network(sparsebench, tmp_path: Path, monkeypatch) -> None:
     assert "sparsebench prepare" in err
 
 
-def test_a_broken_record_is_named_skipped_and_counted(bench) -> None:
-    bench.write_profile(toy(["toy_fine"], seeds=2))
-    assert bench.call(*bench.run_arguments()).returncode == 0
-    first, second = sorted((bench.out / "records").glob("*.json"))
-    first.write_bytes(first.read_bytes()[:100])
-    report = bench.call("report", str(bench.out))
-    assert report.returncode == 0, report.stderr
-    assert first.name in report.stdout
-    assert "truncated" in report.stdout
-    page = (bench.out / "report" / "index.html").read_text()
-    assert first.name in page
-    again = bench.call(*bench.run_arguments())
-    assert "2 cells, 1 to run" in again.stdout
-    assert len(Store(bench.out).open().read_all()[0]) == 2
-    assert second.exists()
-
-
-def toy(methods: list, seeds: int) -> dict:
-    rows = {"seeds": seeds, "backbones": ["toy_line"], "methods": methods, "tasks": ["toy_sum"]}
-    return {"molecules": rows}
-
-
 def test_light_commands_import_no_torch() -> None:
     code = (
         "import sys; sys.argv = ['sparsebench', {!r}]\n"
@@ -166,22 +127,3 @@ def test_light_commands_import_no_torch() -> None:
         done = subprocess.run([sys.executable, "-c", code.format(command)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "sparsebench" in done.stdout or "linear_probe" in done.stdout
-
-
-def test_plugins_appear_in_the_list(bench) -> None:
-    listed = bench.call("list", "--suite", "molecules").stdout
-    for name in ("toy_fine", "toy_sum", "toy_line"):
-        assert name in listed
-    assert "Sets all weights to one, after a nap" in listed
-    assert "nap = 0.0" in bench.call("show", "toy_fine").stdout
-
-
-def test_plan_states(bench) -> None:
-    bench.write_profile(toy(["toy_fine", "toy_picky", "toy_raise"], seeds=1))
-    arguments = ["plan", "--profile", str(bench.folder / "toy.yaml"), "--out", str(bench.out)]
-    before = bench.call(*arguments).stdout
-    assert "2 missing, 1 n/a" in before
-    assert "has no spokes" in before
-    bench.call(*bench.run_arguments())
-    after = bench.call(*arguments).stdout
-    assert "1 done, 1 failed, 1 n/a" in after

@@ -1,0 +1,66 @@
+"""The commands put together, and what becomes of mistakes."""
+
+import sys
+
+import typer
+
+from sparsebench.data.errors import DataError
+from sparsebench.reports.record import RecordError
+from sparsebench.reports.store import StoreError
+
+from ..discovery.registry import suites
+from ..errors import UsageError
+from .list_commands import check, doctor, list_, show
+from .result_commands import compare, report
+from .run_commands import plan, prepare, run
+
+USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError)
+
+app = typer.Typer(
+    name="sparsebench",
+    help="Sparse and dynamic neural modules, compared fairly in language, vision and chemistry.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+for _name, _function in (
+    ("list", list_),
+    ("show", show),
+    ("plan", plan),
+    ("prepare", prepare),
+    ("run", run),
+    ("report", report),
+    ("compare", compare),
+    ("check", check),
+    ("doctor", doctor),
+):
+    app.command(_name)(_function)
+
+
+def main() -> None:
+    """Entry point: mistakes of the user become one line on stderr and exit code 2."""
+    try:
+        app()
+    except USAGE_ERRORS as error:
+        sys.stderr.write(f"sparsebench: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except OSError as error:
+        sys.stderr.write(f"sparsebench: {error.filename or 'the system'}: {error.strerror or error}\n")
+        sys.exit(2)
+
+
+def _suite_app(name: str) -> typer.Typer:
+    """`sparsebench <suite> list|plan|prepare|run`: the same commands, for one suite."""
+    sub = typer.Typer(help=f"Only the suite {name}: {suites()[name].title}.", no_args_is_help=True)
+
+    @sub.callback()
+    def choose(context: typer.Context) -> None:
+        context.obj = name
+
+    for command, function in (("list", list_), ("plan", plan), ("prepare", prepare), ("run", run)):
+        sub.command(command)(function)
+    return sub
+
+
+for _name in suites():
+    app.add_typer(_suite_app(_name), name=_name)

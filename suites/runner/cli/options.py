@@ -1,0 +1,36 @@
+"""The options that several commands share."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ReuseChoice(enum.StrEnum):
+    """Which records of earlier runs count."""
+
+    missing = "missing"
+    always = "always"
+    never = "never"
+    only = "only"
+
+
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, full, ... or a YAML file of yours.")]
+SuiteOption = Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite (may be repeated).")]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", help="Only this row, or one more method or chain (`first+second`)."),
+]
+TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task, or one more.")]
+BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", "-b", help="This backbone, `name[:argument]`.")]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Result folder (results/<profile> unless given).")]
+FolderArgument = Annotated[Path, typer.Argument(help="Result folder of a run.")]
+ReuseOption = Annotated[
+    ReuseChoice,
+    typer.Option(
+        help="missing: run what this code has not scored yet; always: keep results of older code, too; "
+        "never: run all again; only: run nothing."
+    ),
+]

@@ -1,0 +1,81 @@
+"""`plan`, `prepare` and `run`: what there is to do, and doing it."""
+
+from typing import Annotated
+
+import typer
+
+from .options import (
+    BackboneOption,
+    MethodOption,
+    OutOption,
+    ProfileOption,
+    ReuseChoice,
+    ReuseOption,
+    SeedsOption,
+    SuiteOption,
+    TaskOption,
+)
+from .selection import default_out, only, selected
+
+
+def plan(
+    context: typer.Context,
+    profile: ProfileOption = "quick",
+    suite: SuiteOption = None,
+    method: MethodOption = None,
+    task: TaskOption = None,
+    backbone: BackboneOption = None,
+    seeds: SeedsOption = None,
+    out: OutOption = None,
+) -> None:
+    """The matrix of cells: done, missing, stale, n/a, and the time it will take. Runs nothing."""
+    from ..listing import plan_text
+
+    chosen = selected(profile, only(context, suite), method, task, backbone, seeds)
+    typer.echo(plan_text(chosen, out or default_out(profile)))
+
+
+def prepare(context: typer.Context, profile: ProfileOption = "quick", suite: SuiteOption = None) -> None:
+    """Download and verify everything that a profile needs."""
+    from sparsebench.data.sources import prepare as prepare_sources
+
+    from ..planning.plan import expand_fetched
+
+    chosen = selected(profile, only(context, suite))
+    cells = expand_fetched(chosen)
+    names = sorted({name for cell in cells for name in cell.sources})
+    prepare_sources(names, typer.echo)
+
+
+def run(
+    context: typer.Context,
+    profile: ProfileOption = "quick",
+    suite: SuiteOption = None,
+    method: MethodOption = None,
+    task: TaskOption = None,
+    backbone: BackboneOption = None,
+    seeds: SeedsOption = None,
+    out: OutOption = None,
+    reuse: ReuseOption = ReuseChoice.missing,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+) -> None:
+    """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
+    from rich.console import Console
+
+    from ..execution.environment import default_workers
+    from ..execution.pool import Options
+    from ..run import run as run_profile
+
+    chosen = selected(profile, only(context, suite), method, task, backbone, seeds)
+    limit = None if memory is None else int(memory * 2**30)
+    options = Options(workers=workers or default_workers(threads), threads=threads, memory=limit)
+    try:
+        code = run_profile(chosen, out or default_out(profile), options, reuse.value, Console())
+    except KeyboardInterrupt:
+        typer.echo("sparsebench: stopped; the same command goes on from here", err=True)
+        code = 130
+    raise typer.Exit(code)
