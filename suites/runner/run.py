@@ -18,9 +18,10 @@ from sparsebench.reports.store import Store
 
 from .discovery.validation import build
 from .errors import UsageError
-from .execution.execute import Ended, failure, now
+from .execution.execute import End, failure, now
+from .execution.executors.choice import open_executor
+from .execution.executors.interface import Ended, Options
 from .execution.locks import sole_run
-from .execution.pool import Options, run_cells
 from .execution.progress import Display
 from .identity.cell import Cell
 from .planning.durations import Durations, clock
@@ -28,6 +29,8 @@ from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.profile import Profile
 
 PLAN_FILE = "plan.json"
+TICK_SECONDS = 0.5
+"""How often the display moves while nothing happens."""
 
 
 def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console) -> int:
@@ -52,14 +55,19 @@ def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console:
 
 def _run_all(
     waiting: Sequence[Cell], records: Sequence[Record], folder: Path, options: Options, console: Console
-) -> tuple[list[Ended], float]:
-    start, results = perf_counter(), []
-    if waiting:
-        with Display(console, waiting, Durations(records), options.workers) as display:
-            for tick in run_cells(waiting, folder, options):
-                results += [ended for _, ended in tick.ended]
-                display.update(tick)
-    return results, perf_counter() - start
+) -> tuple[list[End], float]:
+    start = perf_counter()
+    ends: list[End] = []
+    if not waiting:
+        return ends, 0.0
+    durations = Durations(records)
+    with Display(console, waiting, durations, options.workers) as display, open_executor(folder, options) as executor:
+        executor.submit(waiting)
+        while len(ends) < len(waiting):
+            events = executor.events(TICK_SECONDS)
+            ends += [event.end for event in events if isinstance(event, Ended)]
+            display.update(events)
+    return ends, perf_counter() - start
 
 
 def _write_not_applicable(cells: Sequence[Cell], records: Sequence[Record], store: Store) -> None:
@@ -117,7 +125,7 @@ def planned_claims(folder: Path) -> list[Claim]:
 
 
 def _finish(
-    cells: Sequence[Cell], store: Store, ended: Sequence[Ended], wall: float, workers: int, console: Console
+    cells: Sequence[Cell], store: Store, ended: Sequence[End], wall: float, workers: int, console: Console
 ) -> int:
     records = {record.id: record for record in store.read_all()[0]}
     states = Counter(records[cell.id].status if cell.id in records else "missing" for cell in cells)

@@ -67,7 +67,7 @@ def run(
     from rich.console import Console
 
     from ..execution.environment import default_workers
-    from ..execution.pool import Options
+    from ..execution.executors.interface import Options
     from ..run import run as run_profile
 
     chosen = selected(profile, only(context, suite), method, task, backbone, seeds)

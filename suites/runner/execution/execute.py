@@ -34,7 +34,7 @@ class UncoveredCodeError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Ended:
+class End:
     """How a cell ended, small enough to send between processes."""
 
     id: str
@@ -44,28 +44,50 @@ class Ended:
     score: str = ""
 
 
-def execute(cell: Cell, folder: Path) -> Ended:
-    """Run `cell`, write its record into the result folder, and say how it ended. Raises only `StoreError`."""
-    started, clock = now(), perf_counter()
+@dataclass(frozen=True)
+class Result:
+    """A record and the per-example outcomes that go beside it."""
+
+    record: Record
+    examples: dict[str, list[Any]] | None = None
+
+
+def execute(cell: Cell, folder: Path) -> End:
+    """Run `cell` in this process, write its record into the result folder, and say how it ended.
+
+    Raises only `StoreError`.
+    """
     checkpoints = folder.resolve() / CHECKPOINTS / cell.id
+    found = end_of(write(run_cell(cell, checkpoints if cell.checkpoints else None), cell, folder))
+    if checkpoints.exists():  # they are for a cell that is killed; this one has come to an end
+        shutil.rmtree(checkpoints)
+    return found
+
+
+def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
+    """Run `cell` in this process; whatever it does, its record says how it ended. Writes nothing but checkpoints."""
+    started, clock = now(), perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            outcome = _run(cell, checkpoints if cell.checkpoints else None)
+            outcome = _run(cell, checkpoints)
             record = _success(cell, outcome, started)
             examples = {name: list(values) for name, values in outcome.examples.items()} or None
         except Exception as error:  # a cell may fail in any way; the record keeps how
             record, examples = failure(cell, *_explain(error), started=started, trace=tracebacks.format_exc()), None
-    seconds = perf_counter() - clock
-    record = replace(record, times={**record.times, "total": seconds}, warnings=_lines(caught))
+    times = {**record.times, "total": perf_counter() - clock}
+    return Result(replace(record, times=times, warnings=_lines(caught)), examples)
+
+
+def write(result: Result, cell: Cell, folder: Path) -> Record:
+    """Write what a cell gave, or that it cannot be written as JSON; returns what was written. Raises `StoreError`."""
+    record = result.record
     try:
-        Store(folder).write(record, examples)
+        return Store(folder).write(record, result.examples)
     except RecordError as error:
-        record = failure(cell, "failed", str(error), started=started, seconds=seconds)
-        Store(folder).write(record, None)
-    if checkpoints.exists():  # they are for a cell that is killed; this one has come to an end
-        shutil.rmtree(checkpoints)
-    return ended(record)
+        seconds = record.times["total"]
+        record = failure(cell, "failed", str(error), started=record.started, seconds=seconds)
+        return Store(folder).write(record, None)
 
 
 def now() -> str:
@@ -155,9 +177,9 @@ def _lines(caught: list[warnings.WarningMessage]) -> list[str]:
     return list(lines)[:KEPT_WARNINGS]
 
 
-def ended(record: Record) -> Ended:
+def end_of(record: Record) -> End:
     """What a record says of its end."""
     score = ""
     if record.status == "ok" and record.main_metric is not None:
         score = f"{record.main_metric} {record.metrics[record.main_metric].value:.4g}"
-    return Ended(record.id, record.status, record.reason, record.times.get("total", 0.0), score)
+    return End(record.id, record.status, record.reason, record.times.get("total", 0.0), score)

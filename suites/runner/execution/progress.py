@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ..identity.cell import Cell
 from ..planning.durations import Durations, clock
-from .execute import Ended
-from .pool import Tick
+from .execute import End
+from .executors.interface import Ended, Event, Started
 
 STYLES = {"ok": "green", "n/a": "dim"}
 
@@ -24,6 +24,7 @@ class Display(AbstractContextManager):
     def __init__(self, console: Console, cells: Sequence[Cell], durations: Durations, workers: int) -> None:
         self._console, self._durations, self._workers = console, durations, workers
         self._left = {cell.id: cell for cell in cells}
+        self._running: dict[str, Cell] = {}
         self._total = len(cells)
         self._progress = Progress(
             TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), console=console
@@ -42,25 +43,36 @@ class Display(AbstractContextManager):
         if self._live:
             self._live.stop()
 
-    def update(self, tick: Tick) -> None:
-        """Take in what happened since the last tick."""
-        for cell, ended in tick.ended:
-            self._left.pop(cell.id, None)
-            self._progress.advance(self._bars[cell.info.suite])
-            if ended.status == "ok":
-                self._durations.add(cell.info, ended.seconds)
-            if self._live is None or ended.status != "ok":
-                self._console.print(self._line(cell, ended), soft_wrap=True, highlight=False)
+    def update(self, events: Sequence[Event]) -> None:
+        """Take in what happened since the last call."""
+        for event in events:
+            if isinstance(event, Started):
+                self._running[event.cell.id] = event.cell
+                continue
+            self._running.pop(event.cell.id, None)
+            if isinstance(event, Ended):
+                self._take_end(event.cell, event.end)
+            else:
+                line = Text(f"again   {event.cell.title}: {event.reason}", style="yellow")
+                self._console.print(line, soft_wrap=True, highlight=False)
         if self._live:
-            running = [Text(f"  running {cell.title}", style="dim") for cell in tick.running[: self._workers]]
+            running = [Text(f"  running {cell.title}", style="dim") for cell in self._running.values()]
             self._live.update(Group(self._progress, *running, Text(f"  {self._clock()}")))
 
-    def _line(self, cell: Cell, ended: Ended) -> Text:
+    def _take_end(self, cell: Cell, end: End) -> None:
+        self._left.pop(cell.id, None)
+        self._progress.advance(self._bars[cell.info.suite])
+        if end.status == "ok":
+            self._durations.add(cell.info, end.seconds)
+        if self._live is None or end.status != "ok":
+            self._console.print(self._line(cell, end), soft_wrap=True, highlight=False)
+
+    def _line(self, cell: Cell, end: End) -> Text:
         number = f"[{self._total - len(self._left)}/{self._total}]"
-        outcome = ended.score if ended.status == "ok" else ended.reason or ""
+        outcome = end.score if end.status == "ok" else end.reason or ""
         line = Text(f"{number} ")
-        line.append(f"{ended.status:<7}", style=STYLES.get(ended.status, "bold red"))
-        return line.append(f" {cell.title}: {outcome} ({ended.seconds:.1f} s; {self._clock()})")
+        line.append(f"{end.status:<7}", style=STYLES.get(end.status, "bold red"))
+        return line.append(f" {cell.title}: {outcome} ({end.seconds:.1f} s; {self._clock()})")
 
     def _clock(self) -> str:
         left = self._durations.remaining(self._left.values(), self._workers)

@@ -59,7 +59,7 @@ TOUCHED = {
     "suites/runner/execution/scoring.py": ALL,
     "suites/runner/__init__.py": ALL,
     "suites/runner/execution/execute.py": set(),
-    "suites/runner/execution/pool.py": set(),
+    "suites/runner/execution/executors/local/executor.py": set(),
     "suites/runner/discovery/registry.py": set(),
     "reports/record.py": set(),
     "data/molecules/tables.py": MOLECULES,
