@@ -6,6 +6,8 @@ from typing import Any
 
 from ..errors import UsageError, near
 
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
 
 def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
     """An instance of the dataclass `kind`; unknown keys and wrong types are a `UsageError`."""
@@ -16,10 +18,25 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
         if key not in known:
             raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
     try:
-        return TypeAdapter(kind).validate_python(dict(values))
+        built = TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise UsageError(f"{where}: {place} is {first['input']!r}: {first['msg']}") from None
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
+    for key, value in values.items():
+        _check_same(value, getattr(built, key), f"{where}: {key}")
+    return built
+
+
+def _check_same(given: Any, made: Any, where: str) -> None:
+    """Refuse what would become another value without a word: true for 1, "8" for 8, "no" for false."""
+    if isinstance(given, list) and isinstance(made, list | tuple):
+        for before, after in zip(given, made, strict=True):
+            _check_same(before, after, where)
+        return
+    for kind in (bool, str):
+        if isinstance(given, kind) != isinstance(made, kind):
+            wanted = WORDS.get(type(made), type(made).__name__)
+            raise UsageError(f"{where} is {given!r}: it must be {wanted}, like {made!r}")

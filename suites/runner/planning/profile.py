@@ -22,7 +22,9 @@ from sparsebench.reports.claims import Claim
 
 from ..discovery.registry import ROOT, Entry, find, suite
 from ..errors import UsageError, near
-from .rows import Row, TaskRow, chain_of, checked, mapping, read_row, read_task
+from . import values
+from .profile_file import read_yaml
+from .rows import Row, TaskRow, chain_of, checked, read_row, read_task
 
 DTYPES = ("float32", "bfloat16", "float64")
 
@@ -72,11 +74,11 @@ def load_profile(name: str, only: Sequence[str] = ()) -> Profile:
     for wanted in only:
         suite(wanted)
     if name.endswith((".yaml", ".yml")):
-        sections = _read(Path(name))
+        sections = read_yaml(Path(name))
         for key in sections:
             suite(key)
     elif name in built_in():
-        sections = {owner: _read(ROOT / owner / "profiles" / f"{name}.yaml") for owner in built_in()[name]}
+        sections = {owner: read_yaml(ROOT / owner / "profiles" / f"{name}.yaml") for owner in built_in()[name]}
     else:
         raise UsageError(f"unknown profile {name!r}{near(name, built_in())}; a file of yours must end in .yaml")
     plans = tuple(_plan(key, section) for key, section in sections.items() if not only or key in only)
@@ -85,37 +87,46 @@ def load_profile(name: str, only: Sequence[str] = ()) -> Profile:
     return Profile(Path(name).stem, plans)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    return mapping(content, str(path))
-
-
 def _plan(name: str, section: Any) -> SuitePlan:
     known_keys = [entry.name for entry in fields(SuitePlan) if entry.name != "suite"]
     given = checked(section, known_keys, f"suite {name!r}")
     for key in ("methods", "tasks", "backbones"):
         if not isinstance(given.get(key), list) or not given[key]:
             raise UsageError(f"suite {name!r}: {key!r} must be a list with at least one entry")
+    given["backbones"] = values.texts(given["backbones"], f"suite {name!r}, backbones")
+    items = values.sequence(given.pop("claims", []), f"suite {name!r}, claims")
     rows = tuple(read_row(item, f"suite {name!r}, methods") for item in given.pop("methods"))
     tasks = tuple(read_task(item, f"suite {name!r}, tasks") for item in given.pop("tasks"))
     _check_values(name, given, rows)
     labels = [row.label for row in rows]
+    _check_once(f"suite {name!r}, backbones", given["backbones"])
+    _check_once(f"suite {name!r}, tasks", _tasks_of_rows(tasks, labels))
     for task in tasks:
-        if task.seeds is not None and (not isinstance(task.seeds, int) or task.seeds < 1):
-            where = f"suite {name!r}: seeds of {task.name!r}"
-            raise UsageError(f"{where} must be a whole number from 1, not {task.seeds!r}")
+        if task.seeds is not None:
+            values.seeds(task.seeds, f"suite {name!r}: seeds of {task.name!r}")
         _known(f"suite {name!r}: task {task.name!r}", "row", task.rows, labels)
-    backbones = tuple(map(str, given.pop("backbones")))
-    known = {"row": labels, "task": [task.name for task in tasks], "backbone": backbones}
-    claims = tuple(_claim(name, item, known, rows) for item in given.pop("claims", ()))
-    return SuitePlan(suite=name, methods=rows, tasks=tasks, backbones=backbones, claims=claims, **given)
+    known = {"row": labels, "task": [task.name for task in tasks], "backbone": given["backbones"]}
+    claims = tuple(_claim(name, item, known, rows) for item in items)
+    return SuitePlan(suite=name, methods=rows, tasks=tasks, claims=claims, **given)
+
+
+def _tasks_of_rows(tasks: Sequence[TaskRow], labels: Sequence[str]) -> list[str]:
+    """Each task with its budget and one row of it: a task may be listed again for other rows, or another budget."""
+    found = []
+    for task in tasks:
+        found += [
+            f"{task.name} of the row {label!r} {dict(task.budget) or ''}".rstrip() for label in task.rows or labels
+        ]
+    return found
+
+
+def _check_once(where: str, names: Sequence[str]) -> None:
+    """What stands twice would make each of its cells twice."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise UsageError(f"{where}: {name} stands twice: leave one out")
+        seen.add(name)
 
 
 def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Sequence[Row]) -> Claim:
@@ -123,7 +134,7 @@ def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Seque
     from ..discovery.validation import build
 
     where = f"suite {name!r}, claims"
-    given = mapping(item, where)
+    given = values.mapping(item, where)
     missing = [key.name for key in fields(Claim) if key.default is MISSING and key.name not in {*given, "suite"}]
     if missing:
         raise UsageError(f"{where}: {given.get('id', 'a claim')} has no {' and no '.join(map(repr, missing))}")
@@ -157,14 +168,12 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
     for label in labels:
         if labels.count(label) > 1:
             raise UsageError(f"suite {name!r}: two rows have the label {label!r}: give one of them another `label`")
-    if given.get("dtype", DTYPES[0]) not in DTYPES:
-        raise UsageError(f"suite {name!r}: unknown dtype {given['dtype']!r}{near(str(given['dtype']), DTYPES)}")
-    if not isinstance(given.get("seeds", 1), int) or given.get("seeds", 1) < 1:
-        raise UsageError(f"suite {name!r}: seeds must be a whole number from 1, not {given['seeds']!r}")
-    if not isinstance(given.get("timeout", 1), int | float) or given.get("timeout", 1) <= 0:
-        raise UsageError(f"suite {name!r}: timeout must be a number of seconds above 0, not {given['timeout']!r}")
-    if not isinstance(given.get("checkpoints", False), bool):
-        raise UsageError(f"suite {name!r}: checkpoints must be true or false, not {given['checkpoints']!r}")
+    dtype = values.text(given.get("dtype", DTYPES[0]), f"suite {name!r}: dtype")
+    if dtype not in DTYPES:
+        raise UsageError(f"suite {name!r}: unknown dtype {dtype!r}{near(dtype, DTYPES)}")
+    values.seeds(given.get("seeds", 1), f"suite {name!r}: seeds")
+    values.seconds(given.get("timeout", 1), f"suite {name!r}: timeout")
+    values.truth(given.get("checkpoints", False), f"suite {name!r}: checkpoints")
     for row in rows:
         _known(f"suite {name!r}: row {row.label!r}", "backbone", row.backbones, given["backbones"])
 

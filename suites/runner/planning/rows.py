@@ -14,6 +14,7 @@ from typing import Any
 from sparsebench.reports.record import Link
 
 from ..errors import UsageError, near
+from . import values
 
 JOIN = "+"
 """Between the methods of a chain on the command line."""
@@ -44,6 +45,8 @@ class Row:
 
 OPTIONS = tuple(entry.name for entry in fields(Row) if entry.name != "chain")
 """What a row says in addition to its chain."""
+TEXTS = ("label", "train")
+"""Those of the options that are texts."""
 
 
 def _name_and_config(link: Link) -> str:
@@ -76,9 +79,9 @@ def read_row(item: Any, where: str) -> Row:
     if isinstance(item, str):
         return Row((_link(item, where),))
     given = checked(item, ("name", "config", "chain", *OPTIONS), where)
-    options = {name: _tuple(given[name]) for name in OPTIONS if name in given}
-    for key in ("label", "train"):
-        _need_text(options.get(key, ""), f"{where}, {key}")
+    options: dict[str, Any] = {key: values.text(given[key], f"{where}, {key}") for key in TEXTS if key in given}
+    if "backbones" in given:
+        options["backbones"] = values.texts(given["backbones"], f"{where}, backbones")
     if "chain" not in given:
         return Row((_link({key: given[key] for key in ("name", "config") if key in given}, where),), **options)
     links = given["chain"]
@@ -95,7 +98,9 @@ def read_task(item: Any, where: str) -> TaskRow:
         return TaskRow(item)
     given = checked(item, [entry.name for entry in fields(TaskRow)], where)
     _need_name(given, item, where)
-    return TaskRow(**{key: _tuple(value) for key, value in given.items()})
+    if "rows" in given:
+        given["rows"] = values.texts(given["rows"], f"{where}, rows")
+    return TaskRow(**given)
 
 
 def _link(item: Any, where: str) -> Link:
@@ -109,31 +114,15 @@ def _link(item: Any, where: str) -> Link:
 def _need_name(given: Mapping[str, Any], item: Any, where: str) -> None:
     if "name" not in given:
         raise UsageError(f"{where}: an entry without `name`: {item!r}")
-    _need_text(given["name"], f"{where}, name")
-
-
-def _need_text(value: Any, where: str) -> None:
-    if not isinstance(value, str):
-        raise UsageError(f"{where}: must be a text, not {value!r}")
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    values.text(given["name"], f"{where}, name")
 
 
 def checked(section: Any, known: Sequence[str], where: str) -> dict[str, Any]:
     """The mapping, with none but known keys. Raises `UsageError`."""
-    section = mapping(section, where)
+    section = values.mapping(section, where)
     for key in section:
         if key not in known:
             raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
     for key in ("config", "budget"):
-        mapping(section.get(key, {}), f"{where}, {key}")
+        values.mapping(section.get(key, {}), f"{where}, {key}")
     return dict(section)
-
-
-def mapping(content: Any, where: str) -> dict[str, Any]:
-    """The value, if it is a mapping. Raises `UsageError`."""
-    if not isinstance(content, dict):
-        raise UsageError(f"{where}: must be a mapping of keys to values, not {type(content).__name__}")
-    return content

@@ -39,6 +39,32 @@ BAD_PROFILES = {
     "no tasks": ({"molecules": {**GOOD, "tasks": []}}, "'tasks' must be a list"),
     "no seeds": ({"molecules": {**GOOD, "seeds": 0}}, "seeds must be a whole number"),
     "an unknown dtype": ({"molecules": {**GOOD, "dtype": "float23"}}, "did you mean float32"),
+    "seeds that are no number": ({"molecules": {**GOOD, "seeds": True}}, "seeds must be a whole number"),
+    "a time limit that is none": ({"molecules": {**GOOD, "timeout": True}}, "timeout must be a number of seconds"),
+    "a time limit that never ends": ("molecules: {timeout: .nan}", "nan is no finite number"),
+    "a suite that is a number": ("3: {}", "a key: must be a text, not 3"),
+    "a method that is a number": ({"molecules": {**GOOD, "methods": [3]}}, "must be a mapping"),
+    "a mapping as a name": ({"molecules": {**GOOD, "methods": [{"name": {"a": 1}}]}}, "name: must be a text"),
+    "a mapping as a backbone": ({"molecules": {**GOOD, "backbones": [{"a": 1}]}}, "backbones: must be a text"),
+    "a number for a list of rows": (
+        {"molecules": {**GOOD, "tasks": [{"name": "synthetic", "rows": 3}]}},
+        "tasks, rows: must be a list, not 3",
+    ),
+    "a number for a list of backbones": (
+        {"molecules": {**GOOD, "methods": [{"name": "full_tuning", "backbones": 3}]}},
+        "methods, backbones: must be a list, not 3",
+    ),
+    "a number for the claims": ({"molecules": {**GOOD, "claims": 3}}, "claims: must be a list, not 3"),
+    "a task of another suite": ({"molecules": {**GOOD, "tasks": ["digits"]}}, "unknown task 'digits'"),
+    "a task twice": (
+        {"molecules": {**GOOD, "tasks": ["synthetic", "synthetic"]}},
+        "synthetic of the row 'full_tuning' stands twice",
+    ),
+        {"molecules": {**GOOD, "tasks": ["synthetic", "synthetic"]}},
+        "synthetic of the row 'full_tuning' stands twice",
+    ),
+    "a backbone twice": ({"molecules": {**GOOD, "backbones": ["tiny", "tiny"]}}, "tiny stands twice"),
+    "a truth for a number": ({"molecules": {**GOOD, "budget": {"epochs": True}}}, "epochs is True: it must be"),
     "one label twice": ({"molecules": {**GOOD, "methods": ["full_tuning", "full_tuning"]}}, "two rows have the label"),
 }
 

@@ -100,7 +100,7 @@ def test_a_task_may_have_seeds_of_its_own(tmp_path: Path) -> None:
     cells = [(cell.info.task, cell.info.seed) for cell in expand(load_profile(str(path)))]
     assert sorted(cells) == [*(("freesolv", seed) for seed in range(3)), ("synthetic", 0), ("synthetic", 1)]
     path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": [{"name": "synthetic", "seeds": 0}]}}))
-    with pytest.raises(UsageError, match="seeds of 'synthetic' must be a whole number from 1, not 0"):
+    with pytest.raises(UsageError, match="seeds of 'synthetic' must be a whole number from 1 to 10000, not 0"):
         load_profile(str(path))
 
 

@@ -1,0 +1,67 @@
+"""A YAML file as plain values: texts, numbers, lists and mappings, each key once."""
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from . import values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a file holds.
+
+    Raises:
+        UsageError: no file, not UTF-8, not valid YAML, a key that stands twice, a value that no record could hold.
+    """
+    content = _parsed(path)
+    values.check_plain(content, str(path))
+    return values.mapping(content, str(path))
+
+
+def _parsed(path: Path) -> Any:
+    import yaml
+
+    # In addition to its own errors, yaml lets out what Python raises on dates, numbers and tags that make no sense.
+    broken = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
+    try:
+        content = path.read_text(encoding="utf-8")
+        _check_keys(yaml.compose(content, yaml.SafeLoader), path)
+        return yaml.safe_load(content)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except UsageError:
+        raise
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from error
+    except RecursionError:
+        raise UsageError(f"{path}: not valid YAML: nested too deep") from None
+    except broken as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_keys(root: Any, path: Path) -> None:
+    """Refuse a key that stands twice in one mapping: yaml would take the last one without a word."""
+    import yaml
+
+    waiting = [root]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias stands for a node that is known, and may lie inside itself
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            _check_once(node.value, path)
+            waiting += [value for _, value in node.value]
+
+
+def _check_once(pairs: Any, path: Path) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in pairs:
+        line = key.start_mark.line + 1
+        if isinstance(key.value, str) and key.value in lines:
+            raise UsageError(f"{path}: the key {key.value!r} stands twice, in lines {lines[key.value]} and {line}")
+        if isinstance(key.value, str):
+            lines[key.value] = line

@@ -1,0 +1,52 @@
+"""Profiles as files: what is no YAML, or would be read otherwise than it looks, is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.planning.profile_file import read_yaml
+
+
+def test_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("shared: &x {rank: 8}\nllm: {a: *x, b: *x, seeds: 3}\n", encoding="utf-8")
+    assert read_yaml(path) == {"shared": {"rank": 8}, "llm": {"a": {"rank": 8}, "b": {"rank": 8}, "seeds": 3}}
+
+
+BAD = {
+    "not UTF-8": (b"llm: \xff\xfe", "not UTF-8 \\(invalid start byte at byte 5\\): save it as UTF-8"),
+    "no mapping": (b"- a", "must be a mapping"),
+    "empty": (b"", "must be a mapping"),
+    "no YAML": (b"a: [", "not valid YAML"),
+    "a control character": (b"a: \x01", "not valid YAML"),
+    "a date that is none": (b"a: 2001-99-99", "not valid YAML: month must be in 1..12"),
+    "a tag that makes no sense": (b"a: !!timestamp x", "not valid YAML"),
+    "an unknown tag": (b"a: !!python/object:os.system x", "not valid YAML"),
+    "a list as a key": (b"? [a]\n: 1", "not valid YAML"),
+    "nested without end": (b"[" * 5000, "not valid YAML"),
+    "an alias for itself": (b"a: &x {b: *x}", "more than 20 levels deep"),
+    "a bomb": (b"a: &a [1,1,1,1,1,1,1,1,1]\n" + b"".join(
+        b"%c: &%c [%s]\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 9)) for n in range(98, 106)
+    ), "or 100000 values"),
+    "a key that stands twice": (b"llm:\n  seeds: 3\n  tasks: 1\n  seeds: 5", "'seeds' stands twice, in lines 2 and 4"),
+    "not a number": (b"llm: {timeout: .nan}", "llm, timeout: nan is no finite number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files(name: str, tmp_path: Path) -> None:
+    content, message = BAD[name]
+    path = tmp_path / "p.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read_yaml(tmp_path / "p.yaml")
+    with pytest.raises(UsageError, match="Is a directory"):
+        read_yaml(tmp_path)
