@@ -28,7 +28,7 @@ BAD = {
     "an alias for itself": (b"a: &x {b: *x}", "more than 20 levels deep"),
     "a bomb": (b"a: &a [1,1,1,1,1,1,1,1,1]\n" + b"".join(
         b"%c: &%c [%s]\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 9)) for n in range(98, 106)
-    ), "or 100000 values"),
+    ), "or more than 100000 values"),
     "a key that stands twice": (b"llm:\n  seeds: 3\n  a: 1\n  seeds: 5", "'seeds' stands twice, in lines 2 and 4"),
     "not a number": (b"llm: {timeout: .nan}", "llm, timeout: nan is no finite number"),
 }  # fmt: skip

@@ -61,7 +61,7 @@ def nested(depth: int) -> list:
         ({"a": "hf:\0"}, r"holds '\\x00', which cannot be printed"),
         ({"a": 2**63}, "here, a: a whole number must be smaller than 2\\^63"),
         (nested(30), "more than 20 levels deep"),
-        ([[0] * 1000] * 1000, "or 100000 values in all"),
+        ([[0] * 1000] * 1000, "or more than 100000 values in all"),
     ],
 )
 def test_what_no_record_could_hold(content: Any, message: str) -> None:
