@@ -2,8 +2,12 @@
 
 from sparsebench.data.manifest import near
 
-__all__ = ["UsageError", "near"]
+__all__ = ["ExecutorError", "UsageError", "near"]
 
 
 class UsageError(ValueError):
     """The command, the profile or the result folder cannot be used as given. Nothing was written."""
+
+
+class ExecutorError(RuntimeError):
+    """No cell can run: workers die while they start, nobody answers, what is needed is not installed."""

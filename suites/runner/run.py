@@ -19,7 +19,7 @@ from sparsebench.reports.store import Store
 from .discovery.validation import build
 from .errors import UsageError
 from .execution.execute import End, failure, now
-from .execution.executors.choice import open_executor
+from .execution.executors.choice import check_choice, open_executor
 from .execution.executors.interface import Ended, Options
 from .execution.locks import sole_run
 from .execution.progress import Display
@@ -35,6 +35,7 @@ TICK_SECONDS = 0.5
 
 def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
+    check_choice(options)
     try:
         cells = expand_fetched(profile)
     except DataError:  # the cells of a backbone that cannot be fetched will say so

@@ -9,12 +9,12 @@ from sparsebench.reports.record import RecordError
 from sparsebench.reports.store import StoreError
 
 from ..discovery.registry import suites
-from ..errors import UsageError
+from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
 from .result_commands import compare, report
 from .run_commands import plan, prepare, run
 
-USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError)
+USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
 
 app = typer.Typer(
     name="sparsebench",

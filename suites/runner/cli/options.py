@@ -34,3 +34,5 @@ ReuseOption = Annotated[
         "never: run all again; only: run nothing."
     ),
 ]
+ExecutorOption = Annotated[str, typer.Option("--executor", help="What runs the cells: local (worker processes here).")]
+AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a cluster that runs already.")]

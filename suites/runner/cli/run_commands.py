@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from .options import (
+    AddressOption,
     BackboneOption,
+    ExecutorOption,
     MethodOption,
     OutOption,
     ProfileOption,
@@ -62,6 +64,8 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
     memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
 ) -> None:
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     from rich.console import Console
@@ -72,7 +76,13 @@ def run(
 
     chosen = selected(profile, only(context, suite), method, task, backbone, seeds)
     limit = None if memory is None else int(memory * 2**30)
-    options = Options(workers=workers or default_workers(threads), threads=threads, memory=limit)
+    options = Options(
+        workers=workers or default_workers(threads),
+        threads=threads,
+        memory=limit,
+        executor=executor,
+        address=address,
+    )
     try:
         code = run_profile(chosen, out or default_out(profile), options, reuse.value, Console())
     except KeyboardInterrupt:

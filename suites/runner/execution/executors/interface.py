@@ -8,20 +8,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from ...errors import ExecutorError
 from ...identity.cell import Cell
 from ..execute import End
+
+__all__ = ["Ended", "Event", "Executor", "ExecutorError", "Options", "Retried", "Started"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How cells run.
 
-    `threads` are those of each worker, `memory` is the bound on one worker in bytes (None: no bound).
+    `threads` are those of each worker, `memory` is the bound on one worker in bytes (None: no bound). `executor` names
+    what runs them (`choice.py`), `address` is the HOST:PORT where it is to be found, if it is to be found anywhere.
     """
 
     workers: int
     threads: int = 1
     memory: int | None = None
+    executor: str = "local"
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,3 @@ class Executor(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-class ExecutorError(RuntimeError):
-    """No cell can run: workers die while they start, nobody answers, what is needed is not installed."""
