@@ -2,33 +2,33 @@
 
 import dataclasses
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Literal
+
+from .record_limits import RecordError, counts, finite, is_finite
 
 SCHEMA_VERSION = 2
 """1 knew one method and one backbone of a cell, and no training costs; such records still load."""
 Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_COUNTED = (
+    "params_total",
+    "params_trainable",
+    "params_active",
+    "params_nonzero",
+    "bytes",
+    "bytes_trained",
+    "peak_rss",
+)
 # Read by pydantic. A plain dict, so that making a record needs no import of pydantic.
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 
 
-class RecordError(ValueError):
-    """A record that cannot be trusted: a number that is not finite, an unknown key, a missing reason."""
-
-
 def _too_new(version: int) -> str:
     return f"written with schema {version}, this version reads up to {SCHEMA_VERSION}: upgrade sparsebench"
-
-
-def _finite(where: str, **numbers: float | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and not math.isfinite(number):
-            raise RecordError(f"{where}: {name} is {number}; a record holds finite numbers only")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,8 @@ class Metric:
     unit: str
 
     def __post_init__(self) -> None:
-        _finite("metric", value=self.value, stderr=self.stderr, chance=self.chance)
+        finite("metric", value=self.value, stderr=self.stderr, chance=self.chance)
+        counts("metric", n=self.n)
         if self.stderr is not None and self.stderr < 0:
             raise RecordError(f"metric: stderr is {self.stderr}; a standard error is not negative")
 
@@ -125,7 +126,8 @@ class Costs:
     unit: str
 
     def __post_init__(self) -> None:
-        _finite("costs", flops=self.flops, latency_ms=self.latency_ms)
+        finite("costs", flops=self.flops, latency_ms=self.latency_ms)
+        counts("costs", **{name: getattr(self, name) for name in _COUNTED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,9 @@ class TrainingCosts:
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        _finite("training costs", flops=self.flops, seconds=self.seconds)
+        finite("training costs", flops=self.flops, seconds=self.seconds)
+        counts("training costs", params=self.params, peak_memory=self.peak_memory)
+        counts("training costs", steps=self.steps, tokens=self.tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,22 +213,28 @@ class Record:
             raise RecordError(f"record {self.id}: status {self.status!r} needs a reason")
         if self.status == "ok" and self.main_metric not in self.metrics:
             raise RecordError(f"record {self.id}: main metric {self.main_metric!r} is not among {sorted(self.metrics)}")
-        _finite(f"record {self.id}: times", **self.times)
+        finite(f"record {self.id}: times", **self.times)
         for name, points in self.curves.items():
-            if not all(math.isfinite(step) and math.isfinite(value) for step, value in points):
-                raise RecordError(f"record {self.id}: curve {name!r} has a point that is not finite")
+            for point in points:
+                if not all(map(is_finite, point)):
+                    raise RecordError(f"record {self.id}: curve {name!r} has a point that is not finite or too large")
 
 
 def to_json(record: Record) -> str:
     """The record as JSON text: keys sorted, so that equal records are equal bytes.
 
     Raises:
-        RecordError: a free-form field holds something that JSON cannot say (NaN, an object, a key that is no string).
+        RecordError: a field holds something that JSON cannot say (NaN, an object, a key that is no string, half of a
+            character), or a value of another type than the field, which `from_json` would refuse.
     """
     try:
-        return json.dumps(dataclasses.asdict(record), sort_keys=True, allow_nan=False, indent=1, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise RecordError(f"record {record.id} cannot be written as JSON: {error}") from error
+        text = json.dumps(dataclasses.asdict(record), sort_keys=True, allow_nan=False, indent=1, ensure_ascii=False)
+        text.encode()
+    except Exception as error:  # objects in a free-form field fail in their own ways while they are copied
+        reason = " ".join(ascii(str(error))[1:-1].split())
+        raise RecordError(f"record {record.id} cannot be written as JSON: {reason}") from error
+    _read(text)
+    return text
 
 
 RENAMED_BUDGET_KEYS = {"train_share": "train_fraction"}
@@ -244,16 +254,23 @@ def from_json(text: str | bytes) -> Record:
     Raises:
         RecordError: one line that says what is wrong, the newer schema included.
     """
+    record = _read(text)
+    budget = record.cell.budget
+    for old, new in RENAMED_BUDGET_KEYS.items():
+        if old in budget:
+            budget[new] = budget.pop(old)
+    return record
+
+
+def _read(text: str | bytes) -> Record:
     from pydantic import ValidationError
 
     try:
         record = _adapter().validate_json(text)
     except ValidationError as error:
         raise RecordError(_explain(text, error)) from None
-    budget = record.cell.budget
-    for old, new in RENAMED_BUDGET_KEYS.items():
-        if old in budget:
-            budget[new] = budget.pop(old)
+    if not isinstance(record.environment.get("libraries", {}), dict):
+        raise RecordError(f"record {record.id}: environment.libraries must hold versions by name")
     return record
 
 

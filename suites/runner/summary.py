@@ -16,6 +16,7 @@ from sparsebench.reports.store import Problem, Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
+from .console import open_console
 from .discovery.registry import entries, suites
 from .errors import UsageError
 from .identity.older import made_by_older_code
@@ -58,7 +59,7 @@ def _read(folder: Path, console: Console) -> tuple[list[Record], list[Problem]]:
 
 def write_report(folder: Path, out: Path) -> None:
     """Print a table per suite and write the report into `out`. Raises `StoreError` and `UsageError`."""
-    console = Console()
+    console = open_console()
     records, problems = _read(folder, console)
     if not records:
         raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
@@ -80,7 +81,7 @@ def write_report(folder: Path, out: Path) -> None:
 
 def compare_rows(folder: Path, first: str, second: str, names: Sequence[str]) -> None:
     """Print the paired comparison of two rows. Raises `UsageError` for an unknown label."""
-    console = Console()
+    console = open_console()
     records = [record for record in _read(folder, console)[0] if record.cell.suite in names]
     try:
         sides = select(records, first), select(records, second)

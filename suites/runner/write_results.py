@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-from rich.console import Console
-
 from sparsebench.reports.claims import judge
 from sparsebench.reports.results_document import Run, results_document
 from sparsebench.reports.store import MARKER, Store, StoreError
 
+from .console import open_console
 from .errors import UsageError
 from .identity.older import made_by_older_code
 from .run import planned_claims, planned_records
@@ -33,7 +32,7 @@ def write_results(folder: Path, out: Path) -> None:
             (out / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"the results cannot be written to {out}: {error.strerror or error}") from error
-    Console().print(f"results: {', '.join(str(out / name) for name in files)}", highlight=False, soft_wrap=True)
+    open_console().print(f"results: {', '.join(str(out / name) for name in files)}", highlight=False, soft_wrap=True)
 
 
 def _run(folder: Path, out: Path) -> Run:

@@ -24,7 +24,7 @@ from sparsebench.reports.record import (
 )
 
 words = st.text(max_size=12)
-finite = st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(-1e99, 1e99)
 whole = st.integers(-(2**63), 2**63 - 1)
 json_values = st.recursive(
     st.none() | st.booleans() | whole | finite | words,
@@ -35,7 +35,7 @@ objects = st.dictionaries(words, json_values, max_size=3)
 metrics = st.builds(
     Metric,
     value=finite,
-    stderr=st.none() | st.floats(0, 1e300),
+    stderr=st.none() | st.floats(0, 1e99),
     n=st.none() | st.integers(0, 10**9),
     higher_is_better=st.booleans(),
     chance=st.none() | finite,
@@ -204,10 +204,56 @@ def test_a_newer_schema_is_the_first_complaint(make):
         from_json(json.dumps(content))
 
 
-@pytest.mark.parametrize("value", [math.nan, object(), {1, 2}])
+class Uncopied:
+    def __deepcopy__(self, memo: dict) -> None:
+        raise RuntimeError("only leaves can be copied")
+
+
+def nested(depth: int) -> list:
+    content: list = []
+    for _ in range(depth):
+        content = [content]
+    return content
+
+
+@pytest.mark.parametrize("value", [math.nan, object(), {1, 2}, Uncopied(), "half \ud800", nested(5000)])
 def test_free_fields_must_be_json(make, value):
     with pytest.raises(RecordError, match="cannot be written as JSON"):
         to_json(make.record(details={"x": value}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": {"accuracy": Metric(value=0.5, n=16.0, higher_is_better=True, unit="")}}, r"accuracy\.n"),  # type: ignore[arg-type]
+        ({"warnings": [3]}, r"warnings\.0"),
+        ({"environment": {"libraries": []}}, "environment.libraries"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(make, change, message):
+    with pytest.raises(RecordError, match=message):
+        to_json(dataclasses.replace(make.record(), **change))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["metrics", "accuracy", "value"], 1e200, "value is 1e\\+200; records hold finite numbers below 1e\\+100"),
+        (["metrics", "accuracy", "stderr"], 1e308, "stderr is 1e\\+308"),
+        (["metrics", "accuracy", "n"], -1, "n is -1; a count lies between 0 and 2\\^63"),
+        (["metrics", "accuracy", "n"], 10**40, "n is a whole number of 133 bits"),
+        (["times", "train"], 1e300, "train is 1e\\+300"),
+        (["environment", "libraries"], 3, "environment.libraries must hold versions by name"),
+    ],
+)
+def test_numbers_that_cannot_be_reckoned_with_are_refused(make, path, value, message):
+    content = json.loads(to_json(make.record()))
+    place = content
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(RecordError, match=message):
+        from_json(json.dumps(content))
 
 
 def test_a_nan_in_the_file_is_refused(make):

@@ -27,11 +27,10 @@ def check(
     method: Annotated[list[str] | None, typer.Argument(help="Methods (all unless given).")] = None,
 ) -> None:
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
-    from rich.console import Console
-
     from ..check import check_methods
+    from ..console import open_console
 
-    raise typer.Exit(check_methods(method or [], Console()))
+    raise typer.Exit(check_methods(method or [], open_console()))
 
 
 def doctor() -> None:

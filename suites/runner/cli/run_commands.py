@@ -68,8 +68,7 @@ def run(
     address: AddressOption = None,
 ) -> None:
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
-    from rich.console import Console
-
+    from ..console import open_console
     from ..execution.environment import default_workers
     from ..execution.executors.interface import Options
     from ..run import run as run_profile
@@ -84,7 +83,7 @@ def run(
         address=address,
     )
     try:
-        code = run_profile(chosen, out or default_out(profile), options, reuse.value, Console())
+        code = run_profile(chosen, out or default_out(profile), options, reuse.value, open_console())
     except KeyboardInterrupt:
         typer.echo("sparsebench: stopped; the same command goes on from here", err=True)
         code = 130

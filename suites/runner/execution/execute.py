@@ -1,7 +1,7 @@
 """Run one cell in this process and write its record. Whatever the cell does, its record says how it ended."""
 
 import shutil
-import traceback as tracebacks
+import signal
 import warnings
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,21 +10,19 @@ from time import perf_counter
 from typing import Any
 
 from sparsebench.data.sources import source
-from sparsebench.models.anatomy import UnknownAnatomy, used_describers
+from sparsebench.models.anatomy import used_describers
 from sparsebench.reports.record import DataInfo, Record, RecordError
 from sparsebench.reports.store import Store
 
-from ...contracts.method import NotApplicable
 from ...contracts.task import Outcome
 from ..discovery.loading import backbone_loader, load_method, load_task
 from ..discovery.registry import Entry, find
 from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import covered, source_tree
 from .environment import environment
+from .explanation import explain, trace_of, warning_lines
 from .scoring import global_seed, score
 
-MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
-KEPT_WARNINGS = 20
 CHECKPOINTS = "checkpoints"
 """Folder of the result folder with what cells keep while they train; each cell's part goes when the cell ends."""
 
@@ -73,10 +71,12 @@ def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
             outcome = _run(cell, checkpoints)
             record = _success(cell, outcome, started)
             examples = {name: list(values) for name, values in outcome.examples.items()} or None
-        except Exception as error:  # a cell may fail in any way; the record keeps how
-            record, examples = failure(cell, *_explain(error), started=started, trace=tracebacks.format_exc()), None
+        except BaseException as error:  # a cell may fail in any way, by SystemExit too; the record keeps how
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise  # Ctrl-C of the user; where that signal is ignored, it is the cell that raised this
+            record, examples = failure(cell, *explain(error), started=started, trace=trace_of(error)), None
     times = {**record.times, "total": perf_counter() - clock}
-    return Result(replace(record, times=times, warnings=_lines(caught)), examples)
+    return Result(replace(record, times=times, warnings=warning_lines(caught)), examples)
 
 
 def write(result: Result, cell: Cell, folder: Path) -> Record:
@@ -160,21 +160,6 @@ def _common(cell: Cell, started: str) -> dict[str, Any]:
         "started": started,
         "finished": now(),
     }
-
-
-def _explain(error: Exception) -> tuple[str, str]:
-    """Status and one-line reason of an exception."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, NotApplicable | UnknownAnatomy):
-        return "n/a", text[:300]
-    if isinstance(error, MemoryError) or any(part in text.lower() for part in MEMORY_MESSAGES):
-        return "oom", f"out of memory: {text}"[:300]
-    return "failed", f"{type(error).__name__}: {text}"[:300]
-
-
-def _lines(caught: list[warnings.WarningMessage]) -> list[str]:
-    lines = dict.fromkeys(f"{w.category.__name__}: {' '.join(str(w.message).split())}"[:300] for w in caught)
-    return list(lines)[:KEPT_WARNINGS]
 
 
 def end_of(record: Record) -> End:
