@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .discovery.registry import Entry, entries, find, suites
+from .discovery.registry import Entry, entries, find, plugin_problems, suites
 from .errors import UsageError, near
 from .planning.profile import Profile, built_in
 from .planning.rows import JOIN, chain_of
@@ -22,6 +22,7 @@ def listing(names: Sequence[str]) -> str:
         parts.append(_section("  tasks", entries("task", name).values()))
         parts.append(_section("  backbones", entries("backbone", name).values()))
         parts.append(f"  profiles: {', '.join(profile for profile, owners in built_in().items() if name in owners)}")
+    parts += plugin_problems()
     return "\n".join(parts)
 
 

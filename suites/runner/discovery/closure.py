@@ -59,10 +59,10 @@ class Tree:
         return None
 
     def module(self, name: str) -> Module | None:
-        """The module of that name; None where there is no file."""
+        """The module of that name; None where there is no file. Raises `UsageError` for a file that is no Python."""
         if name not in self._modules:
             file = self.file(name)
-            self._modules[name] = Module(name, file) if file is not None else None
+            self._modules[name] = _parsed(name, file) if file is not None else None
         return self._modules[name]
 
     def submodules(self, package: str) -> list[str]:
@@ -120,6 +120,13 @@ class Tree:
                     found.setdefault(path.name, []).append(path)
             self._data[folder] = found
         return self._data[folder]
+
+
+def _parsed(name: str, file: Path) -> Module:
+    try:
+        return Module(name, file)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 
 
 class _Walk:

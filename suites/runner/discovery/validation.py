@@ -25,6 +25,8 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
         raise UsageError(f"{where}: {place} is {first['input']!r}: {first['msg']}") from None
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
+    except Exception as error:  # the checks of a plug-in's own class may fail in any way
+        raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
     for key, value in values.items():
         _check_same(value, getattr(built, key), f"{where}: {key}")
     return built

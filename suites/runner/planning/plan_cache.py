@@ -19,7 +19,8 @@ from sparsebench.data.cache import cache_root
 from sparsebench.reports.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
-from ..discovery.registry import suite, top_packages
+from ..discovery.plugins import top_packages
+from ..discovery.registry import suite
 from ..identity.cell import Cell, digest, further_backbones
 from ..identity.device import device_kind
 from ..identity.fingerprint import installed

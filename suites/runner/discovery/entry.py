@@ -1,0 +1,117 @@
+"""A method, a task or a backbone as its file shows it, read without importing it."""
+
+import ast
+import functools
+import importlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import UsageError
+from .table import TableRow, read_table
+
+if TYPE_CHECKING:
+    from ...contracts.traits import Backbone
+
+Kind = Literal["method", "task", "backbone"]
+NO_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
+"""What `ast.literal_eval` raises on an expression that is no literal."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method, task or backbone, known by its file alone."""
+
+    kind: Kind
+    name: str
+    module: str
+    path: Path
+    suite: str = ""
+    """The suite of a task or a backbone; empty for a method, which may serve every suite."""
+    row: TableRow | None = field(default=None, hash=False)
+    """The row of the module's table that this task is, or None for a task with a file of its own."""
+    companions: tuple[str, ...] = ()
+    """The top-level packages of the distribution that brings a plug-in: their modules are followed, too."""
+
+    @functools.cached_property
+    def _tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"), filename=str(self.path))
+
+    @property
+    def caption(self) -> str:
+        """The caption of the row, or the first line of the module's docstring."""
+        if self.row is not None:
+            return self.row["caption"]
+        return (ast.get_docstring(self._tree) or "").partition("\n")[0].rstrip(".")
+
+    @property
+    def row_fields(self) -> dict[str, Any]:
+        """What the row gives to the task's class: every column but the caption."""
+        return {name: value for name, value in (self.row or {}).items() if name != "caption"}
+
+    def rows(self) -> "list[Entry]":
+        """The tasks in this file: one for each row of its table, or the entry itself if it has no table."""
+        table = read_table(self._tree, self.path) if self.kind == "task" else []
+        return [replace(self, name=row["name"], row=row) for row in table] or [self]
+
+    def constant(self, name: str, default: Any) -> Any:
+        """The row's value, or a literal assigned to `name` in the module or one of its classes; nothing is imported."""
+        if self.row is not None and name in self.row:
+            return self.row[name]
+        for node in ast.walk(self._tree):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if isinstance(node, ast.Assign | ast.AnnAssign) and any(_named(target, name) for target in targets):
+                try:
+                    return ast.literal_eval(node.value) if node.value else default
+                except NO_LITERAL:
+                    return default
+        return default
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Data sources that a task or backbone reads."""
+        return self._texts("sources" if self.kind == "task" else "SOURCES") or ()
+
+    @property
+    def traits(self) -> frozenset[str] | None:
+        """What a backbone says that it has, or None if it says nothing."""
+        found = self._texts("TRAITS")
+        return None if found is None else frozenset(found)
+
+    def _texts(self, name: str) -> tuple[str, ...] | None:
+        """A constant that is a list of texts, None where there is none. Raises `UsageError` for anything else."""
+        found = self.constant(name, None)
+        if found is None:
+            return None
+        if not isinstance(found, list | tuple | set) or not all(isinstance(text, str) for text in found):
+            raise UsageError(f"{self.path}: {name} must be a list of texts, not {found!r}")
+        return tuple(found)
+
+    def check(self) -> None:
+        """Read all that is told of the entry without importing it. Raises `UsageError`, or what `ast.parse` raises."""
+        if not isinstance(self.caption, str):
+            raise UsageError(f"{self.path}: the caption of {self.name!r} is no text")
+        self._texts("sources" if self.kind == "task" else "SOURCES")
+        self._texts("TRAITS")
+        self._texts("DESCRIBERS")
+
+    def backbone(self, name: str) -> "Backbone":
+        """What a method is told of this backbone, called `name[:argument]`."""
+        from ...contracts.traits import Backbone
+
+        return Backbone(name, self.traits)
+
+    def load(self) -> ModuleType:
+        """Import the module. Raises `UsageError` where that of a plug-in cannot be imported."""
+        try:
+            return importlib.import_module(self.module)
+        except (Exception, SystemExit) as error:  # a package of somebody else may break in any way
+            if not self.companions:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UsageError(f"{self.kind} {self.name!r}: {self.module} cannot be imported: {reason}") from error
+
+
+def _named(target: ast.AST | None, name: str) -> bool:
+    return isinstance(target, ast.Name) and target.id == name
