@@ -11,6 +11,7 @@ import errno
 import gzip
 import json
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,22 @@ class Store:
             raise StoreError(_one_line(self.folder, error)) from error
         return self
 
-    def sweep(self) -> None:
-        """Removes what a killed run left half-written. Only for the sole writer: it would take another's files, too."""
+    def sweep(self, older_than: float = 0.0) -> None:
+        """Removes what a killed run left half-written.
+
+        Args:
+            older_than: the age in seconds, on the clock of the folder's file system, from which on a temporary file is
+                nobody's. 0 is only for the sole writer: it takes another's files, too.
+        """
         for folder in (self.records, self.examples):
+            probe = folder / f".now.{secrets.token_hex(4)}{_TEMPORARY}"
+            probe.touch()
+            newest = probe.stat().st_mtime - older_than
             for leftover in folder.glob(f".*{_TEMPORARY}"):
-                leftover.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    if leftover.stat().st_mtime <= newest:
+                        leftover.unlink()
+            probe.unlink(missing_ok=True)
 
     def open(self) -> "Store":
         """Checks that the folder holds results that this version can read.

@@ -19,9 +19,10 @@ from sparsebench.reports.store import Store
 from .discovery.validation import build
 from .errors import UsageError
 from .execution.execute import End, failure, now
-from .execution.executors.choice import check_choice, open_executor
+from .execution.executors.choice import check_choice, hold, open_executor
 from .execution.executors.interface import Ended, Options
-from .execution.locks import sole_run
+from .execution.executors.leases.description import describe
+from .execution.executors.leases.membership import Membership
 from .execution.progress import Display
 from .identity.cell import Cell
 from .planning.durations import Durations, clock
@@ -41,8 +42,8 @@ def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console:
     except DataError:  # the cells of a backbone that cannot be fetched will say so
         cells = expand(profile)
     store = Store(folder).create()
-    with sole_run(folder):
-        store.sweep()
+    with hold(folder, options, lambda: describe(profile.name, reuse, cells)) as membership:
+        store.sweep(membership.settled_seconds)
         records, problems = store.read_all()
         for problem in problems:
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
@@ -50,21 +51,27 @@ def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console:
         _write_not_applicable(cells, records, store)
         write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
-        ended, wall = _run_all(waiting, records, folder, options, console)
+        ended, wall = _run_all(waiting, records, folder, options, membership, console)
     return _finish(cells, store, ended, wall, options.workers, console)
 
 
 def _run_all(
-    waiting: Sequence[Cell], records: Sequence[Record], folder: Path, options: Options, console: Console
+    waiting: Sequence[Cell],
+    records: Sequence[Record],
+    folder: Path,
+    options: Options,
+    membership: Membership,
+    console: Console,
 ) -> tuple[list[End], float]:
     start = perf_counter()
     ends: list[End] = []
     if not waiting:
         return ends, 0.0
-    durations = Durations(records)
-    with Display(console, waiting, durations, options.workers) as display, open_executor(folder, options) as executor:
+    display = Display(console, waiting, Durations(records), options.workers)
+    with display, open_executor(folder, options, membership) as executor:
         executor.submit(waiting)
         while len(ends) < len(waiting):
+            membership.check()
             events = executor.events(TICK_SECONDS)
             ends += [event.end for event in events if isinstance(event, Ended)]
             display.update(events)

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,17 @@ def test_ten_thousand_records_are_read_in_seconds(store, make):
     found, problems = store.read_all()
     assert time.process_time() - start < 4
     assert (len(found), problems) == (10_000, [])
+
+
+def test_a_sweep_among_other_writers_takes_only_what_is_old(tmp_path: Path) -> None:
+    store = Store(tmp_path).create()
+    old = store.records / ".one.json.1.tmp"
+    young = store.records / ".two.json.2.tmp"
+    for leftover in (old, young):
+        leftover.write_text("{")
+    long_ago = young.stat().st_mtime - 7200
+    os.utime(old, (long_ago, long_ago))
+    store.sweep(older_than=3600)
+    assert [path.name for path in store.records.iterdir()] == [young.name]
+    store.sweep()
+    assert list(store.records.iterdir()) == []

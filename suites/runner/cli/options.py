@@ -34,5 +34,11 @@ ReuseOption = Annotated[
         "never: run all again; only: run nothing."
     ),
 ]
-ExecutorOption = Annotated[str, typer.Option("--executor", help="What runs the cells: local (worker processes here).")]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="What runs the cells: local (processes here), leases (all who share --out).")
+]
 AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a cluster that runs already.")]
+LeaseOption = Annotated[
+    float,
+    typer.Option("--lease", min=1, help="Seconds without a sign of life after which a process sharing --out is lost."),
+]

@@ -8,6 +8,7 @@ from .options import (
     AddressOption,
     BackboneOption,
     ExecutorOption,
+    LeaseOption,
     MethodOption,
     OutOption,
     ProfileOption,
@@ -66,6 +67,7 @@ def run(
     memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
     executor: ExecutorOption = "local",
     address: AddressOption = None,
+    lease: LeaseOption = 30.0,
 ) -> None:
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     from ..console import open_console
@@ -81,6 +83,7 @@ def run(
         memory=limit,
         executor=executor,
         address=address,
+        lease=lease,
     )
     try:
         code = run_profile(chosen, out or default_out(profile), options, reuse.value, open_console())

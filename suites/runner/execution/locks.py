@@ -41,3 +41,14 @@ def _follow(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     os._exit(1)
+
+
+@contextmanager
+def shared_run(folder: Path) -> Iterator[None]:
+    """Hold the result folder together with other processes. Raises `UsageError` if a run has it for itself."""
+    with (folder / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another run is writing to {folder}: wait for it, or choose another --out") from None
+        yield

@@ -40,7 +40,12 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
     Raises:
         UsageError: the backbone's file names a describer that there is not.
     """
-    tree = tree or source_tree()
+    lines = code_lines(entries, versions, device, tree or source_tree())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: str, tree: Tree) -> list[str]:
+    """What goes into the code hash, one line for each thing that can differ, with its name first."""
     modules = covered(entries, tree)
     parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
     rows = {entry.module: entry for entry in entries if _is_one_row(entry, modules)}
@@ -52,7 +57,7 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
     parts += [f"{name}={os.environ.get(name, '')}" for name in sorted(_switches(modules))]
     parts += [f"{name} {sorted(source(name).paths.items())}" for entry in entries for name in entry.sources]
     parts.append(f"device {device}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return parts
 
 
 @functools.cache

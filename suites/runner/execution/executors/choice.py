@@ -1,11 +1,18 @@
 """Which executor runs the cells, by its name on the command line. Only the chosen one is imported."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ...errors import UsageError, near
+from ..locks import shared_run, sole_run
 from .interface import Executor, Options
+from .leases.membership import Membership, joined
 
-EXECUTORS = ("local",)
+EXECUTORS = ("local", "leases")
+SHARING = ("leases",)
+"""Those under which several processes write into one result folder."""
 WITH_ADDRESS = ()
 """Those that can be told where to find what runs already."""
 
@@ -19,9 +26,33 @@ def check_choice(options: Options) -> None:
         raise UsageError(f"--address {options.address}: --executor {name} has no use for it; leave it out")
 
 
-def open_executor(folder: Path, options: Options) -> Executor:
-    """The executor that the options name, for cells whose records go into `folder`. Raises `UsageError`."""
-    check_choice(options)
+@contextmanager
+def hold(folder: Path, options: Options, plan: Callable[[], Mapping[str, Any]]) -> Iterator[Membership]:
+    """Hold the result folder: alone, or with other processes where the executor shares it.
+
+    Args:
+        folder: the result folder.
+        options: which executor, and how long a process of others may give no sign of life.
+        plan: what this process is going to run; who shares a folder has equal plans. Called only where it is shared.
+
+    Raises:
+        UsageError: another run has the folder for itself, or others share it who run another plan.
+    """
+    shared = options.executor in SHARING
+    described = None
+    if shared:
+        described = plan()
+    lock = shared_run if shared else sole_run
+    with lock(folder), joined(folder, described, options.lease) as membership:
+        yield membership
+
+
+def open_executor(folder: Path, options: Options, membership: Membership) -> Executor:
+    """The executor that the options name, for cells whose records go into `folder`, which the membership holds."""
+    if options.executor == "leases":
+        from .leases.executor import LeaseExecutor
+
+        return LeaseExecutor(folder, options, membership)
     from .local.executor import LocalExecutor
 
     return LocalExecutor(folder, options)

@@ -21,6 +21,7 @@ class Options:
 
     `threads` are those of each worker, `memory` is the bound on one worker in bytes (None: no bound). `executor` names
     what runs them (`choice.py`), `address` is the HOST:PORT where it is to be found, if it is to be found anywhere.
+    `lease` is for how many seconds a process that shares the result folder may give no sign of life.
     """
 
     workers: int
@@ -28,6 +29,7 @@ class Options:
     memory: int | None = None
     executor: str = "local"
     address: str | None = None
+    lease: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,27 @@ from pathlib import Path
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.execution.executors.choice import check_choice, open_executor
+from sparsebench.suites.runner.execution.executors.choice import check_choice, hold, open_executor
 from sparsebench.suites.runner.execution.executors.interface import Options
+from sparsebench.suites.runner.execution.executors.leases.executor import LeaseExecutor
 from sparsebench.suites.runner.execution.executors.local.executor import LocalExecutor
 
 
-def test_by_name(tmp_path: Path) -> None:
-    with open_executor(tmp_path, Options(workers=1)) as executor:
-        assert isinstance(executor, LocalExecutor)
+@pytest.mark.parametrize(("name", "kind"), [("local", LocalExecutor), ("leases", LeaseExecutor)])
+def test_by_name(tmp_path: Path, name: str, kind: type) -> None:
+    options = Options(workers=1, executor=name)
+    with hold(tmp_path, options, dict) as membership, open_executor(tmp_path, options, membership) as executor:
+        assert isinstance(executor, kind)
+
+
+@pytest.mark.parametrize(("first", "second"), [("local", "leases"), ("leases", "local"), ("local", "local")])
+def test_who_needs_a_folder_alone_shares_it_with_nobody(tmp_path: Path, first: str, second: str) -> None:
+    with (
+        hold(tmp_path, Options(workers=1, executor=first), dict),
+        pytest.raises(UsageError, match="another run is writing"),
+        hold(tmp_path, Options(workers=1, executor=second), dict),
+    ):
+        raise AssertionError("the second run got in")
 
 
 def test_unknown() -> None:
