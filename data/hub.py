@@ -4,13 +4,17 @@ A revision is a commit, a tag or a branch; without one it is the branch `main`. 
 is the commit that lies in the hub's cache on this machine; a newer one is taken when that cache is renewed.
 """
 
+import functools
+import hashlib
 import os
 import re
 from pathlib import Path
 
-from .errors import DownloadError, OfflineError
+from .cache.digests import digest_once
+from .errors import ChecksumError, DownloadError, OfflineError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+REMEDY = "mend it with `sparsebench prepare` and the profile that names it"
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What a model and its tokenizer need; other formats of the same weights are not fetched."""
 
@@ -23,16 +27,81 @@ def split(argument: str) -> tuple[str, str]:
 
 def commit(argument: str) -> str | None:
     """The commit that `owner/name@revision` means on this machine; None if none of it lies in the hub's cache."""
+    _, revision = split(argument)
+    if COMMIT.fullmatch(revision):
+        return revision
+    folder = folder_here(argument)
+    return folder.name if folder is not None else None
+
+
+def folder_here(argument: str) -> Path | None:
+    """The folder of `owner/name@revision` in the hub's cache; None if it is not on this machine."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     name, revision = split(argument)
-    if COMMIT.fullmatch(revision):
-        return revision
     try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True)).name
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+
+
+def files(argument: str) -> dict[str, Path]:
+    """The files of `owner/name@revision` in the hub's cache, by their names in the repository.
+
+    Raises `OfflineError` if it is not there.
+    """
+    folder = folder_here(argument)
+    if folder is None:
+        raise OfflineError(f"{argument} is not in the hub's cache; {REMEDY}")
+    return {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if not file.is_dir()}
+
+
+def verified(file: Path, model: str) -> str:
+    """The sha256 of a file in the hub's cache. Raises `ChecksumError` if it is not what the hub gave.
+
+    The cache names content by what the hub calls it: the sha256 of large files, git's SHA-1 of small ones. Where files
+    are copies and no links to such names (a disk without links), there is nothing to compare with.
+    """
+    content = file.resolve()
+    if not content.is_file():
+        raise ChecksumError(f"{model}: {file.name} is gone from the hub's cache; {REMEDY}")
+    sha256 = digest_once(content)
+    expected = content.name
+    found = expected
+    if re.fullmatch(r"[0-9a-f]{64}", expected):
+        found = sha256
+    elif COMMIT.fullmatch(expected):
+        found = _git_sha1(content, sha256)
+    if found != expected:
+        raise ChecksumError(f"{model}: {file.name} has changed in the hub's cache; {REMEDY}")
+    return sha256
+
+
+def mend(argument: str) -> bool:
+    """Fetch `owner/name@revision` again if files of it in the hub's cache are broken; whether there were any.
+
+    Raises `OfflineError` and `DownloadError`.
+    """
+    broken = []
+    for file in files(argument).values():
+        try:
+            verified(file, argument)
+        except ChecksumError:
+            broken.append(file)
+    for file in broken:
+        file.resolve().unlink(missing_ok=True)
+        file.unlink()
+    if broken:
+        fetch(argument)
+    return bool(broken)
+
+
+@functools.cache
+def _git_sha1(file: Path, sha256: str) -> str:
+    """What git calls a file; ``sha256`` says which content was asked about."""
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def fetch(argument: str) -> str:

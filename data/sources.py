@@ -1,16 +1,19 @@
-"""Get at a source: `ensure` it is here, ask for a `path` inside it, `prepare` many."""
+"""Get at a source: ask for a `path` inside it, verified as it is handed out; `prepare` many, and mend them."""
 
-import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from .cache import build_once, cache_root, is_complete, verify
-from .errors import LocalFolderError, OfflineError, UnknownSource
-from .fetch import fetch
+from .cache.folders import build_once, cache_root, is_complete
+from .cache.seal import check, read_seal, reseal_if_only_times_differ
+from .errors import ChecksumError, OfflineError, UnknownSource
+from .fetching import fetch
+from .local_folders import local_folder
 from .manifest import Source, catalogue, fingerprint, near, source
 
-__all__ = ["Source", "catalogue", "ensure", "fingerprint", "folder_of", "path", "prepare", "source"]
+__all__ = ["Source", "catalogue", "ensure", "fingerprint", "folder_of", "path", "paths", "prepare", "source"]
 
 
 def folder_of(entry: Source) -> Path:
@@ -19,7 +22,7 @@ def folder_of(entry: Source) -> Path:
 
 
 def ensure(name: str, folder: Path | str | None = None) -> Path:
-    """The folder with the unpacked content of ``name``, fetched and verified first if it is not in the cache.
+    """The folder with the unpacked content of ``name``, fetched first if it is not in the cache, all of it verified.
 
     A ``local`` source gives the user's folder, with its pinned files checked: ``folder``, else the one that its
     environment variable names; other kinds ignore ``folder``. A ``procedural`` one has no files and gives the folder
@@ -30,62 +33,114 @@ def ensure(name: str, folder: Path | str | None = None) -> Path:
     if entry.kind == "procedural":
         return Path(__file__).parent
     if entry.kind == "local":
-        return _local(entry, folder)
-    place, identity = folder_of(entry), {"source": name, "sha256": entry.fingerprint}
-    if not is_complete(place, identity) and os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
-        raise OfflineError(
-            f"source {name!r} is not in {place.parent} and SPARSEBENCH_OFFLINE is set; "
-            f"run `sparsebench prepare` once with network"
-        )
-    return build_once(place, identity, lambda partial: fetch(entry, partial))
+        return local_folder(entry, folder)
+    return check(_fetched(entry), "", name, remedy(name))
 
 
-def path(name: str, key: str, folder: Path | str | None = None) -> Path:
-    """A named path of the manifest inside the ensured folder. Raises `UnknownSource` for an unknown key."""
+def path(name: str, key: str, folder: Path | str | None = None, *, below: str = "") -> Path:
+    """A named path of the manifest, a file or a folder, or what lies ``below`` it; just that is verified and noted.
+
+    Raises what `ensure` raises, and `UnknownSource` for an unknown key.
+    """
     entry = source(name)
-    if key not in entry.paths:
-        raise UnknownSource(f"source {name!r} has no path {key!r}{near(key, entry.paths)}")
-    return ensure(name, folder) / entry.paths[key]
+    inside = _inside(entry, key)
+    if below:
+        inside = f"{inside}/{below}"
+    if entry.kind == "local":
+        return local_folder(entry, folder, inside) / inside
+    if entry.kind == "procedural":
+        return ensure(name) / inside
+    return check(_fetched(entry), inside, name, remedy(name))
+
+
+def paths(name: str, key: str, pattern: str) -> list[Path]:
+    """The files of a fetched source below a named path that match ``pattern``, in order, each verified and noted.
+
+    They are looked for in what was fetched, so none can be missing and none can have been added. ``*`` matches within
+    one folder name. Raises as `path`.
+    """
+    entry = source(name)
+    inside = _inside(entry, key)
+    folder = _fetched(entry)
+    sealed = read_seal(folder)
+    names = sealed.files if sealed is not None else ()
+    patterns = [*inside.split("/"), *pattern.split("/")]
+    matching = [parts for parts in sorted(one.split("/") for one in names) if _matches(parts, patterns)]
+    if not matching:
+        raise ChecksumError(f"{name}: no file matches {pattern} in {inside}; {remedy(name)}")
+    return [check(folder, "/".join(parts), name, remedy(name)) for parts in matching]
 
 
 def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None) -> list[tuple[str, Path]]:
-    """`ensure` each source in turn; ``progress`` gets one line before and after each fetch."""
+    """`ensure` each source in turn, and fetch again what is broken; ``progress`` gets a line before and after a fetch.
+
+    What was made from a source and is broken is removed: the next use makes it again.
+    """
     say = progress or (lambda line: None)
     prepared = []
     for entry in [source(name) for name in names]:  # a wrong name stops before anything is fetched
-        cached = entry.kind in ("local", "procedural") or folder_of(entry).is_dir()
+        cached = entry.kind in ("local", "procedural") or is_complete(folder_of(entry), _identity(entry))
         if not cached:
             say(f"{entry.name}: fetching {entry.size / 1e6:.1f} MB")
-        folder = ensure(entry.name)
+        folder = _mended(entry, say)
+        _mend_derived(entry, say)
         say(f"{entry.name}: ready in {folder}")
         prepared.append((entry.name, folder))
     return prepared
 
 
-def _local(entry: Source, given: Path | str | None) -> Path:
-    folder = _installed_folder(entry) if entry.installed else _named_folder(entry, given)
-    for file in entry.files:
-        if not (folder / file.name).is_file():
-            raise LocalFolderError(f"source {entry.name!r}: {folder} has no file {file.name}; {entry.note}")
-        verify(folder, file, "put the pinned file there, or use another source")
-    return folder
+def remedy(name: str) -> str:
+    """How a broken source, or what was made from it, is mended: the end of an error message."""
+    return f"mend it with `sparsebench prepare --source {name}`"
 
 
-def _named_folder(entry: Source, given: Path | str | None) -> Path:
-    named = given or os.environ.get(entry.environment)
-    if not named:
-        raise LocalFolderError(
-            f"source {entry.name!r} is a folder of yours: set {entry.environment} to it; {entry.note}"
+def _identity(entry: Source) -> dict[str, str]:
+    return {"source": entry.name, "sha256": entry.fingerprint}
+
+
+def _inside(entry: Source, key: str) -> str:
+    if key not in entry.paths:
+        raise UnknownSource(f"source {entry.name!r} has no path {key!r}{near(key, entry.paths)}")
+    return entry.paths[key]
+
+
+def _matches(parts: list[str], patterns: list[str]) -> bool:
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def _fetched(entry: Source, again: bool = False) -> Path:
+    """The folder of a source in the cache, fetched if it is not there; its files are not looked at."""
+    place = folder_of(entry)
+    here = is_complete(place, _identity(entry)) and not again
+    if not here and os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+        raise OfflineError(
+            f"source {entry.name!r} is not whole in {place.parent} and SPARSEBENCH_OFFLINE is set; "
+            f"run `sparsebench prepare --source {entry.name}` once with network"
         )
-    folder = Path(named).expanduser()
-    if not folder.is_dir():
-        raise LocalFolderError(f"source {entry.name!r}: {str(named)!r} is no folder; {entry.note}")
-    return folder
+    return build_once(place, _identity(entry), lambda partial: fetch(entry, partial), again=again)
 
 
-def _installed_folder(entry: Source) -> Path:
-    """The folder of an installed Python package, found without importing it."""
-    spec = importlib.util.find_spec(entry.installed)
-    if spec is None or not spec.submodule_search_locations:
-        raise LocalFolderError(f"source {entry.name!r} lies in the Python package {entry.installed!r}: install it")
-    return Path(spec.submodule_search_locations[0])
+def _mended(entry: Source, say: Callable[[str], None]) -> Path:
+    try:
+        return ensure(entry.name)
+    except ChecksumError as error:
+        if entry.kind == "local":  # a folder of the user's is the user's to mend
+            raise
+        if reseal_if_only_times_differ(folder_of(entry)):
+            say(f"{entry.name}: only times differed, the content is whole")
+        else:
+            say(f"{str(error).partition(';')[0]}: fetching again")
+            _fetched(entry, again=True)
+        return ensure(entry.name)
+
+
+def _mend_derived(entry: Source, say: Callable[[str], None]) -> None:
+    for folder in sorted((cache_root() / "derived").glob(f"{entry.name}-{entry.fingerprint[:12]}-*")):
+        if not folder.is_dir() or folder.suffix == ".partial":
+            continue
+        try:
+            check(folder, "", f"derived/{entry.name}", "")
+        except ChecksumError:
+            if not reseal_if_only_times_differ(folder):
+                shutil.rmtree(folder)
+                say(f"{entry.name}: {folder.name} was broken and is removed; the next use makes it again")

@@ -2,14 +2,16 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import gguf_llama
-from .cache import build_once, cache_root
+from .cache.folders import build_once, cache_root
+from .cache.seal import check
 from .errors import DataError
 from .manifest import fingerprint
-from .sources import path
+from .sources import path, remedy
 
 if TYPE_CHECKING:
     import torch
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
 _FORM = "1"  # part of the identity of every derived folder: raise it when what is written below changes
 
 
-def _derived(name: str) -> tuple[Path, dict[str, str]]:
-    """Folder and identity of what is derived from a source; both change with the source and with the code's form."""
+def _derive(name: str, fill: Callable[[Path], None]) -> Path:
+    """The folder of what is derived from a source, made by ``fill`` if it is not there, verified at each use."""
     sha256 = fingerprint(name)
     folder = cache_root() / "derived" / f"{name}-{sha256[:12]}-{_FORM}"
-    return folder, {"derived_from": name, "sha256": sha256, "form": _FORM}
+    build_once(folder, {"derived_from": name, "sha256": sha256, "form": _FORM}, fill)
+    return check(folder, "", f"derived/{name}", remedy(name))
 
 
 def _save(state: "dict[str, torch.Tensor]", folder: Path) -> None:
@@ -42,7 +45,6 @@ def smollm2() -> Path:
     134,515,008 parameters, `LlamaForCausalLM`, 538 MB. fp32 holds the dequantised weights exactly; note that
     they lie on the source's 4-bit grid (groups of 32).
     """
-    folder, identity = _derived("smollm2")
 
     def fill(partial: Path) -> None:
         reader = gguf_llama.open_gguf(path("smollm2", "gguf"))
@@ -50,7 +52,7 @@ def smollm2() -> Path:
         gguf_llama.config(reader).save_pretrained(partial)
         gguf_llama.tokenizer(reader).save_pretrained(partial)
 
-    return build_once(folder, identity, fill)
+    return _derive("smollm2", fill)
 
 
 def efficientnet_lite(size: int) -> Path:
@@ -62,7 +64,6 @@ def efficientnet_lite(size: int) -> Path:
     if size not in (0, 1, 2):
         raise ValueError(f"no EfficientNet-Lite{size}; sizes: 0, 1, 2")
     name = f"efficientnet-lite{size}"
-    folder, identity = _derived(name)
 
     def fill(partial: Path) -> None:
         import timm
@@ -75,4 +76,4 @@ def efficientnet_lite(size: int) -> Path:
         state = dict(zip(wanted, (tensor.contiguous() for tensor in found.values()), strict=True))
         _save(state, partial)
 
-    return build_once(folder, identity, fill) / "model.safetensors"
+    return _derive(name, fill) / "model.safetensors"

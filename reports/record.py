@@ -154,14 +154,34 @@ class TrainingCosts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileInfo:
+    """A file that the cell read: path below its source, bytes, digest of what was read.
+
+    Where a folder holds many, one entry stands for them: `path` ends in "/", `count` says how many, `size` is their sum
+    and `sha256` the digest of the list that `sha256sum` prints inside that folder.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    path: str
+    size: int
+    sha256: str
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataInfo:
-    """One data or weight source that the cell read."""
+    """A data or weight source of the cell, with `files` that it read: none of a declared source that it did not need.
+
+    `sha256` is the one that the source is pinned by. Folders derived from a source ("derived/..."), a user's weights
+    and compiled kernels ("native/...") are sources of their own. Earlier records have no `files`.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     source: str
     version: str
     sha256: str | None
     licence: str
+    files: list[FileInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

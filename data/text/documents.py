@@ -5,11 +5,11 @@ the same on every machine. The group is the document itself, except for code, wh
 problem: its solutions in seventeen languages fall into the same half.
 """
 
-import functools
 import hashlib
 from collections.abc import Iterator
 from typing import Literal, get_args
 
+from ..cache.ledger import cached_reads
 from ..errors import UnknownSource
 from ..manifest import near
 from .domains import reader
@@ -35,7 +35,7 @@ def passages(domain: str, part: Part, characters: int = 4000) -> list[str]:
     return sorted(pieces, key=lambda piece: hashlib.sha256(piece.encode()).digest())
 
 
-@functools.cache
+@cached_reads()
 def _halves(domain: str) -> dict[Part, tuple[str, ...]]:
     _, read = reader(domain)
     found: dict[str, tuple[Part, str]] = {}

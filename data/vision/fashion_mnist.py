@@ -1,9 +1,9 @@
 """Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): 28 x 28 grey images of ten kinds of clothing."""
 
-import functools
 import gzip
 from typing import TYPE_CHECKING
 
+from ..cache.ledger import cached_reads
 from ..errors import DataError
 from ..sources import path
 from .splits import Images, VisionSplits, draw, rgb
@@ -15,7 +15,7 @@ SEED = 2017  # part of the version: another seed is another data set
 CLASSES = 10
 
 
-@functools.cache
+@cached_reads()
 def read_idx(key: str) -> "np.ndarray":
     """One of the four IDX files as a read-only uint8 array: images (N, 28, 28) or labels (N,)."""
     import numpy as np

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LocalFolderError, UnknownSource
+from ..local_folders import note_unpinned
 from ..manifest import near
 from ..sources import ensure
 
 if TYPE_CHECKING:
     import numpy as np
 
+SOURCE = "vtab-1k"
 PARTS = ("train800", "val200", "train800val200", "test")
 
 GROUPS = {
@@ -38,7 +40,12 @@ CLASSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageList:
-    """A map-style data set: item i is an RGB image, uint8 (H, W, 3) of its own size, and its class."""
+    """A map-style data set: item i is an RGB image, uint8 (H, W, 3) of its own size, and its class.
+
+    ``files`` lie below ``root``, and each that is opened is noted with its digest: nobody has published any.
+    """
+
+    root: Path
 
     files: tuple[Path, ...]
     labels: tuple[int, ...]
@@ -50,6 +57,7 @@ class ImageList:
         import numpy as np
         from PIL import Image
 
+        note_unpinned(SOURCE, self.root, self.files[index])
         with Image.open(self.files[index]) as image:
             return np.asarray(image.convert("RGB")), self.labels[index]
 
@@ -74,15 +82,18 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
     """
     if task not in CLASSES:
         raise UnknownSource(f"unknown VTAB-1K task {task!r}{near(task, CLASSES)}")
-    folder = ensure("vtab-1k", root) / task
-    parts = {part: _read_list(folder, part, CLASSES[task]) for part in PARTS}
+    place = ensure(SOURCE, root)
+    parts = {part: _read_list(place, task, part) for part in PARTS}
     return VtabTask(name=task, classes=CLASSES[task], **parts)
 
 
-def _read_list(folder: Path, part: str, classes: int) -> ImageList:
+def _read_list(root: Path, task: str, part: str) -> ImageList:
+    folder = root / task
+    classes = CLASSES[task]
     listing = folder / f"{part}.txt"
     if not listing.is_file():
         raise LocalFolderError(f"{listing} is missing; expected <root>/<task>/{part}.txt next to images/")
+    note_unpinned(SOURCE, root, listing)
     files = []
     labels = []
     for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), start=1):
@@ -92,7 +103,7 @@ def _read_list(folder: Path, part: str, classes: int) -> ImageList:
         files.append(folder / name)
         labels.append(int(label))
     _check_images(listing, files)
-    return ImageList(files=tuple(files), labels=tuple(labels))
+    return ImageList(root=root, files=tuple(files), labels=tuple(labels))
 
 
 def _check_images(listing: Path, files: list[Path]) -> None:

@@ -5,7 +5,6 @@ again for each seed from the calibration half of a fixed list of text domains, a
 that seed. The test halves share no document with them.
 """
 
-import functools
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.text.documents import passages
 from sparsebench.data.text.windows import windows
 
@@ -134,6 +134,6 @@ def next_token_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     return nn.functional.cross_entropy(logits.flatten(0, 1).float(), batch["labels"][:, 1:].flatten())
 
 
-@functools.cache
+@cached_reads()
 def _passages(domain: str, part: Any) -> tuple[str, ...]:
     return tuple(passages(domain, part))

@@ -1,11 +1,11 @@
 """Protocol of the text tasks: an encoder and a head predict a class or a score for a text or a pair of texts."""
 
-import functools
 from abc import abstractmethod
 
 import torch
 from torch import Tensor
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.labelled.table import LabelledTexts, Parts
 
 from ..contracts.context import Context
@@ -47,7 +47,7 @@ class TextTask(PredictionTask):
         return CostCall(subject.model, lambda m: m(inputs), int(inputs.attention_mask.sum()), "token")
 
 
-@functools.cache
+@cached_reads()
 def _load(task: type[TextTask]) -> Splits:
     parts = task().parts()
     classes = len(parts.train.classes) or 1

@@ -1,12 +1,12 @@
 """The protocol of every molecule task: one table of SMILES and measured values, split by scaffold."""
 
-import functools
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.molecules.scaffold import scaffold_split
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.reports.record import Metric
@@ -53,7 +53,7 @@ class MoleculeTask(PredictionTask):
         return replace(scores, metrics=_with_unit(scores.metrics, _load(self)[1]), details=details)
 
 
-@functools.cache
+@cached_reads()
 def _load(task: MoleculeTask) -> tuple[Splits, str]:
     """Splits and unit of a task. The split of B3DB takes seconds, and a worker runs many cells."""
     table = task.table()

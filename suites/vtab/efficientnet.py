@@ -1,11 +1,11 @@
 """EfficientNet-Lite bodies from the packaged ImageNet weights."""
 
 import copy
-import functools
 from typing import Any
 
 from torch import nn
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.weights import efficientnet_lite
 
 from .body import VisionBody
@@ -28,7 +28,7 @@ def image_size(argument: str | None) -> int:
     return int(argument)
 
 
-@functools.lru_cache(maxsize=2)
+@cached_reads(maxsize=2)
 def _network(number: int) -> nn.Module:
     import timm
     from safetensors.torch import load_file

@@ -1,3 +1,6 @@
+import hashlib
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -6,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data import sources
+from sparsebench.data.cache import digests
+from sparsebench.data.cache.ledger import FileRead, reading
 from sparsebench.data.errors import ChecksumError, LocalFolderError, OfflineError, UnknownSource
 
 
@@ -18,7 +23,7 @@ def one_line(error: pytest.ExceptionInfo) -> str:
     return str(error.value)
 
 
-def test_pip_fetches_verifies_and_unpacks(demo: Callable, cache: Path):
+def test_fetches_verifies_and_unpacks(demo: Callable, cache: Path):
     demo()
     folder = sources.ensure("demo")
     assert folder.is_relative_to(cache)
@@ -35,9 +40,10 @@ def test_a_present_source_is_returned_at_once(demo: Callable, cache: Path, monke
     assert sources.ensure("demo") == first
 
 
-def test_wrong_size_is_refused(demo: Callable, cache: Path):
-    demo(size=5)
-    with pytest.raises(ChecksumError, match=r"\(5 bytes\), found"):
+@pytest.mark.parametrize("size", [5, 5_000_000])
+def test_wrong_size_is_refused(demo: Callable, cache: Path, size: int):
+    demo(size=size)
+    with pytest.raises(ChecksumError, match=rf"\({size} bytes\), found"):
         sources.ensure("demo")
     assert left_in(cache) == []
 
@@ -125,4 +131,115 @@ def test_installed_package_folder_needs_no_import():
 def test_sources_import_nothing_heavy():
     code = "import sys; from sparsebench.data.sources import catalogue; catalogue(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "numpy", "transformers", "rdkit", "filelock", "huggingface_hub"} & set(loaded)
+    heavy = {"torch", "numpy", "transformers", "rdkit", "filelock", "huggingface_hub", "unearth", "ssl"}
+    assert not heavy & set(loaded)
+
+
+def break_it(folder: Path, how: str) -> None:
+    """Do to the file of the demo source what disks, users and other programs do."""
+    file = folder / "demo" / "text.txt"
+    stat = file.stat()
+    if how == "cut":
+        file.write_text("cont")
+    elif how == "changed":
+        file.write_text("CONTENT\n")
+    elif how == "changed, time kept":
+        file.write_text("CONTENT\n")
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    elif how == "touched":
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    else:
+        file.unlink()
+
+
+BROKEN = {
+    "cut": r"demo: demo/text\.txt has 4 bytes, not 8; mend it with `sparsebench prepare --source demo`",
+    "changed": r"demo: demo/text\.txt was written again since it was put there; mend it with `sparsebench prepare",
+    "changed, time kept": r"demo: demo/text\.txt has another content: expected sha256 \w+, found \w+; mend it with",
+    "touched": r"demo: demo/text\.txt was written again",
+    "gone": r"demo: demo/text\.txt is gone from .*; mend it with `sparsebench prepare --source demo`",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_file_of_the_cache_is_an_error_that_names_it_and_prepare_mends_it(
+    demo: Callable, cache: Path, wheel: Path, how: str
+):
+    """Audit R1: half a file was read without a word."""
+    demo()
+    folder = sources.ensure("demo")
+    assert sources.path("demo", "text").read_text() == "content\n"
+    break_it(folder, how)
+    for use in (lambda: sources.path("demo", "text"), lambda: sources.ensure("demo")):
+        with pytest.raises(ChecksumError, match=BROKEN[how]) as caught:
+            use()
+        one_line(caught)
+    said: list[str] = []
+    if how == "touched":
+        wheel.unlink()  # nothing is fetched when only times differ
+    sources.prepare(["demo"], said.append)
+    assert sources.path("demo", "text").read_text() == "content\n"
+    assert said[0] == ("demo: only times differed, the content is whole" if how == "touched" else said[0])
+    assert how == "touched" or said[0].endswith(": fetching again")
+
+
+def test_a_broken_file_does_not_stop_those_who_do_not_read_it(demo: Callable, cache: Path):
+    demo()
+    folder = sources.ensure("demo")
+    (folder / "demo" / "__init__.py").write_text("other")
+    assert sources.path("demo", "text").read_text() == "content\n"
+
+
+def test_a_file_that_nobody_fetched_is_refused_where_it_could_be_read(demo: Callable, cache: Path):
+    demo()
+    folder = sources.ensure("demo")
+    (folder / "demo" / "more.txt").write_text("more")
+    assert sources.paths("demo", "folder", "*.txt") == [folder / "demo" / "text.txt"]
+    with pytest.raises(ChecksumError, match=r"demo/more\.txt was not there when the folder was made"):
+        sources.path("demo", "folder")
+    with pytest.raises(ChecksumError, match=r"demo/more\.txt is not among the files"):
+        sources.path("demo", "folder", below="more.txt")
+    sources.prepare(["demo"])
+    assert not (folder / "demo" / "more.txt").exists()
+
+
+def test_patterns_match_within_one_folder(demo: Callable, cache: Path):
+    demo()
+    folder = sources.ensure("demo")
+    assert sources.paths("demo", "folder", "te*.txt") == [folder / "demo" / "text.txt"]
+    with pytest.raises(ChecksumError, match=r"no file matches \*/text\.txt in demo"):
+        sources.paths("demo", "folder", "*/text.txt")
+
+
+def test_the_digest_is_taken_once_a_process(demo: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    demo()
+    sources.ensure("demo")
+    hashed: list[Path] = []
+    real = digests.sha256_of
+    monkeypatch.setattr(digests, "sha256_of", lambda file: hashed.append(file) or real(file))
+    for _ in range(3):
+        sources.path("demo", "text")
+    assert len(hashed) <= 1
+
+
+def test_what_is_read_is_noted_with_its_digest(demo: Callable, cache: Path):
+    demo()
+    sources.ensure("demo")
+    with reading() as reads:
+        sources.path("demo", "text")
+    digest = hashlib.sha256(b"content\n").hexdigest()
+    assert reads.files() == (FileRead("demo", "demo/text.txt", 8, digest),)
+
+
+def test_a_cache_of_an_older_version_is_fetched_again(demo: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its marker held no files, so nothing in it can be believed."""
+    demo()
+    folder = sources.ensure("demo")
+    identity = {"source": "demo", "sha256": sources.fingerprint("demo")}
+    (folder / ".complete.json").write_text(json.dumps(identity))
+    (folder / "demo" / "text.txt").write_text("half")
+    with monkeypatch.context() as patch:
+        patch.setenv("SPARSEBENCH_OFFLINE", "1")
+        with pytest.raises(OfflineError, match=r"'demo' is not whole in"):
+            sources.path("demo", "text")
+    assert sources.path("demo", "text").read_text() == "content\n"

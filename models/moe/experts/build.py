@@ -1,4 +1,7 @@
-"""Building the C++ kernels at first use: one compiler call, cached by source, flags and compiler."""
+"""Building the C++ kernels at first use: one compiler call, cached by source, flags and compiler.
+
+Beside the library lies its sha256: one that was cut or exchanged is built again, never loaded.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,10 @@ class NotAvailableError(RuntimeError):
 
 
 class Built(NamedTuple):
-    """The compiled library; whether it has bfloat16; whether the processor has a matrix unit (AMX) for that."""
+    """The compiled library, its sha256, whether it has bfloat16, whether the processor has a matrix unit for that."""
 
     path: Path
+    sha256: str
     bf16: bool
     matrix_unit: bool
 
@@ -44,7 +48,8 @@ def library() -> Built:
     flags = [*FLAGS, *(f"-m{name}" for name in NEEDED)]
     if bf16:
         flags.append("-mavx512bf16")
-    return Built(_built(flags), bf16, "amx_bf16" in found)
+    path = _built(flags)
+    return Built(path, _digest_file(path).read_text(encoding="utf-8"), bf16, "amx_bf16" in found)
 
 
 def _processor() -> frozenset[str]:
@@ -64,15 +69,32 @@ def _built(flags: list[str]) -> Path:
         raise NotAvailableError("there is no C++ compiler (g++ or clang++; CXX names another)")
     content = repr((compiler, flags, SOURCE.read_bytes())).encode()
     path = _folder() / f"experts-{hashlib.sha256(content).hexdigest()[:16]}.so"
-    if not path.exists():
+    if not _is_whole(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
-                if not path.exists():
+                if not _is_whole(path):
                     _compile(compiler, flags, path)
         except OSError as error:
             raise NotAvailableError(f"{path.parent} cannot be written: {error.strerror}") from error
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the library is there and has the digest that was written when it was built."""
+    try:
+        return _sha256(path) == _digest_file(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _compile(compiler: str, flags: list[str], path: Path) -> None:
@@ -85,7 +107,10 @@ def _compile(compiler: str, flags: list[str], path: Path) -> None:
             raise NotAvailableError(f"{compiler} cannot be started: {error.strerror}") from error
         if done.returncode:
             raise NotAvailableError(f"{compiler} failed: {' '.join(done.stderr.split())[:300]}")
+        digest = Path(folder) / "sha256"
+        digest.write_text(_sha256(made), encoding="utf-8")
         made.replace(path)
+        digest.replace(_digest_file(path))
 
 
 def _folder() -> Path:

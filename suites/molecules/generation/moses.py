@@ -1,10 +1,10 @@
 """What the generation tasks on MOSES have in common: its training molecules, and pictures for the report."""
 
-import functools
 from collections.abc import Sequence
 
 import torch
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.molecules.moses import moses
 from sparsebench.models.graphsgpt import Generated
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet
@@ -23,12 +23,12 @@ class MosesTask(GenerationTask):
         return _training_set()
 
 
-@functools.cache
+@cached_reads()
 def _training_set() -> list[str]:
     return moses("train")
 
 
-@functools.cache
+@cached_reads()
 def test_set() -> list[str]:
     """All 176,074 of MOSES's test part in one fixed random order, since its file is not shuffled."""
     everything = moses("test")

@@ -1,16 +1,15 @@
 """QM9 for training GraphsGPT: 100,000 training molecules, 1,000 test molecules without a twin among them."""
 
-import functools
-
 import torch
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.molecules.qm9 import qm9
 
 TRAIN = 100_000
 TEST = 1_000
 
 
-@functools.cache
+@cached_reads()
 def qm9_parts() -> tuple[list[str], list[str]]:
     """Training and test strings, random but fixed; no test molecule equals a training molecule without stereo."""
     everything = qm9()

@@ -1,11 +1,11 @@
 """Sample molecules for scaffolds that training never saw, and look whether they hold them."""
 
-import functools
 from typing import Any
 
 import torch
 from rdkit import Chem
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.molecules.moses import moses
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import Generated
@@ -42,7 +42,7 @@ def hold_scaffolds(sampler: Any, count: int, context: Context) -> Scores:
     return Scores("holds", metrics, {"holds": holds}, to_details([drawn]))
 
 
-@functools.cache
+@cached_reads()
 def held_out_scaffolds() -> tuple[str, ...]:
     """Different ones, of random molecules of the scaffold test part."""
     molecules = moses("test_scaffolds")

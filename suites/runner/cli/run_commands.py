@@ -38,15 +38,25 @@ def plan(
     typer.echo(plan_text(chosen, out or default_out(profile)))
 
 
-def prepare(context: typer.Context, profile: ProfileOption = "quick", suite: SuiteOption = None) -> None:
-    """Download and verify everything that a profile needs."""
+def prepare(
+    context: typer.Context,
+    profile: ProfileOption = "quick",
+    suite: SuiteOption = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only this data source, whatever the profile (may be repeated).")
+    ] = None,
+) -> None:
+    """Download and verify everything that a profile needs; what is broken in the cache is mended."""
     from sparsebench.data.sources import prepare as prepare_sources
 
+    from ..identity.weights import mend_hub
     from ..planning.plan import expand_fetched
 
-    chosen = selected(profile, only(context, suite))
-    cells = expand_fetched(chosen)
-    names = sorted({name for cell in cells for name in cell.sources})
+    names = source
+    if not names:
+        cells = expand_fetched(selected(profile, only(context, suite)))
+        mend_hub(cell.weights for cell in cells)
+        names = sorted({name for cell in cells for name in cell.sources})
     prepare_sources(names, typer.echo)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sparsebench.data.sources import source
+from sparsebench.data.cache.ledger import reading
 from sparsebench.models.anatomy import used_describers
-from sparsebench.reports.record import DataInfo, Record, RecordError
+from sparsebench.reports.record import Record, RecordError
 from sparsebench.reports.store import Store
 
 from ...contracts.task import Outcome
@@ -21,6 +21,7 @@ from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import covered, source_tree
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
+from .inputs import data_read, declared, refuse_undeclared, verify_weights
 from .scoring import global_seed, score
 
 CHECKPOINTS = "checkpoints"
@@ -65,10 +66,11 @@ def execute(cell: Cell, folder: Path) -> End:
 def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
     """Run `cell` in this process; whatever it does, its record says how it ended. Writes nothing but checkpoints."""
     started, clock = now(), perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, reading() as reads:
         warnings.simplefilter("default")
         try:
             outcome = _run(cell, checkpoints)
+            refuse_undeclared(cell, reads.files())
             record = _success(cell, outcome, started)
             examples = {name: list(values) for name, values in outcome.examples.items()} or None
         except BaseException as error:  # a cell may fail in any way, by SystemExit too; the record keeps how
@@ -76,7 +78,8 @@ def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
                 raise  # Ctrl-C of the user; where that signal is ignored, it is the cell that raised this
             record, examples = failure(cell, *explain(error), started=started, trace=trace_of(error)), None
     times = {**record.times, "total": perf_counter() - clock}
-    return Result(replace(record, times=times, warnings=warning_lines(caught)), examples)
+    data = data_read(cell, reads.files())
+    return Result(replace(record, data=data, times=times, warnings=warning_lines(caught)), examples)
 
 
 def write(result: Result, cell: Cell, folder: Path) -> Record:
@@ -101,8 +104,10 @@ def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
     task = load_task(find("task", info.task, info.suite))
     names = (info.backbone, *info.further_backbones)
     loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
+    verify_weights(cell)
     with used_describers() as used:
         outcome = score(info, chain, task, loaders, cell.device, checkpoints)
+    verify_weights(cell)  # they may have changed between the check and the loading
     _check_describers(used, cell_entries(info))
     return outcome
 
@@ -146,10 +151,7 @@ def _common(cell: Cell, started: str) -> dict[str, Any]:
         "key": cell.key,
         "code": cell.code,
         "cell": info,
-        "data": [
-            DataInfo(source=s.name, version=s.version, sha256=s.fingerprint, licence=s.licence)
-            for s in map(source, cell.sources)
-        ],
+        "data": declared(cell),
         "environment": environment(),
         "seeds": {
             "replicate": info.seed,

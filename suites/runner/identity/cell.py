@@ -31,6 +31,8 @@ class Cell:
     """Whether its training keeps checkpoints, to go on after a stop; changes no result."""
     planned_seeds: int = 1
     """How many seeds the plan has of this row on this task; no part of the identity."""
+    weights: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    """By backbone with an argument: the digests of the files, or the commit, that it was planned with."""
     stochastic: bool = False
     """Whether the seed can change the result; what is not has one planned seed, however many the plan asks for."""
 
@@ -80,6 +82,12 @@ def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
 @functools.cache
 def _weights(suite: str, backbone: str) -> Mapping[str, str]:
     return weights_identity(find("backbone", backbone, suite), backbone)
+
+
+def planned_weights(info: CellInfo) -> dict[str, Mapping[str, str]]:
+    """What identifies the weights that the backbones of a cell name by an argument."""
+    named = [name for name in (info.backbone, *info.further_backbones) if ":" in name]
+    return {name: dict(_weights(info.suite, name)) for name in named}
 
 
 def forget_weights() -> None:

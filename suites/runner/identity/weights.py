@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sparsebench.data import hub
-from sparsebench.data.cache import sha256_of
+from sparsebench.data.cache.digests import digest_once
 
 from ..discovery.closure import files_below
 from ..discovery.registry import Entry
@@ -34,7 +34,7 @@ def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:
     files = weight_files(backbone)
     if not files and _is_on_hub(entry, backbone):
         return {"commit": hub.commit(backbone.partition(":")[2]) or UNPINNED}
-    return {name: sha256_of(path) for name, path in files.items()}
+    return {name: digest_once(path) for name, path in files.items()}
 
 
 def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> bool:
@@ -45,10 +45,19 @@ def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> bool:
     fetched = False
     for entry, backbone in backbones:
         argument = backbone.partition(":")[2]
-        if not weight_files(backbone) and _is_on_hub(entry, backbone) and hub.commit(argument) is None:
+        if not weight_files(backbone) and _is_on_hub(entry, backbone) and hub.folder_here(argument) is None:
             hub.fetch(argument)
             fetched = True
     return fetched
+
+
+def mend_hub(weights: Iterable[Mapping[str, Mapping[str, str]]]) -> None:
+    """Fetch again what is broken in the hub's cache of the weights that cells name. Raises `DataError`."""
+    on_hub: set[str] = set()
+    for named in weights:
+        on_hub |= {backbone for backbone, identity in named.items() if "commit" in identity}
+    for backbone in sorted(on_hub):
+        hub.mend(backbone.partition(":")[2])
 
 
 def _is_on_hub(entry: Entry, backbone: str) -> bool:

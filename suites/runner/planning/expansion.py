@@ -10,7 +10,7 @@ from ...contracts.method import Method
 from ...contracts.task import Task
 from ..discovery.loading import budget_fields, load_budget, load_method, load_task
 from ..discovery.registry import find, suite
-from ..identity.cell import Cell, cell_entries, cell_key, entry_sources
+from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, installed
 from .chain import links_of
@@ -63,6 +63,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
             reason=reason,
             checkpoints=plan.checkpoints,
             planned_seeds=seeds,
+            weights=planned_weights(numbered),
             stochastic=stochastic,
         )
 

@@ -41,7 +41,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
         folder.mkdir(parents=True)
         with gzip.open(folder / "requests.jsonl.gz", "wt", encoding="utf-8") as file:
             file.write("\n".join(rows))
-        monkeypatch.setattr(questions, "path", lambda source, key: tmp_path)
+        monkeypatch.setattr(questions, "path", lambda source, key, below: tmp_path / below)
         questions.question_parts.cache_clear()
 
     return write

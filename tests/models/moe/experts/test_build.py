@@ -98,6 +98,33 @@ def test_compiler_with_arguments(fresh: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert build.library().path.exists()
 
 
+@pytest.mark.parametrize("how", ["cut", "exchanged", "digest cut", "digest gone"])
+def test_a_broken_library_is_built_again_and_never_loaded(fresh: pytest.MonkeyPatch, tmp_path: Path, how: str) -> None:
+    """Audit R1: what lay under the right name was loaded, whatever it was."""
+    log = tmp_path / "log"
+    fresh.setenv("CXX", script(tmp_path / "cxx", f'echo ran >> {log}\nfor last; do :; done\necho code > "$last"\n'))
+    built = build.library()
+    assert build.library() == built and log.read_text() == "ran\n"
+    digest = built.path.with_suffix(".sha256")
+    if how == "digest gone":
+        digest.unlink()
+    elif how == "digest cut":
+        digest.write_bytes(digest.read_bytes()[:5] + b"\xff")
+    else:
+        built.path.write_text("co" if how == "cut" else "CODE\n")
+    assert build.library() == built
+    assert built.path.read_text() == "code\n" and log.read_text() == "ran\nran\n"
+
+
+def test_what_was_used_is_told_once(library: Native) -> None:
+    native.take_use()
+    assert native.take_use() is None
+    assert native.native() is library
+    built = native.take_use()
+    assert built is not None and built == build.library()
+    assert native.take_use() is None
+
+
 def test_status_in_use(library: Native) -> None:
     assert native.status().startswith("C++ experts: in use, AVX-512 for float32")
 

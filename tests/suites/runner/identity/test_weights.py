@@ -56,6 +56,7 @@ def test_a_hub_name_is_its_commit_here(monkeypatch) -> None:
     commits = {"owner/name": "a" * 40}
     fetched = []
     monkeypatch.setattr(hub, "commit", commits.get)
+    monkeypatch.setattr(hub, "folder_here", lambda name: Path(name) if name in commits else None)
     monkeypatch.setattr(hub, "fetch", fetched.append)
     assert weights_identity(HF, "hf:owner/name") == {"commit": "a" * 40}
     assert weights_identity(HF, "hf:owner/other") == {"commit": "unpinned"}

@@ -32,6 +32,7 @@ def test_a_teacher_on_a_hub_is_fetched_and_the_cells_know_its_commit(monkeypatch
         return [Cell(info=WITH_TEACHER, key=key, code="c", device="cpu", timeout=1.0, sources=())]
 
     monkeypatch.setattr(hub, "commit", commits.get)
+    monkeypatch.setattr(hub, "folder_here", commits.get)
     monkeypatch.setattr(hub, "fetch", lambda name: commits.update({name: "a" * 40}))
     monkeypatch.setattr(plan, "expand", expand_once)
     profile = load_profile("smoke", ["llm"])

@@ -1,17 +1,15 @@
-"""The cache folder: content is built next to its place under a lock, checked, then moved in by one rename."""
+"""The cache folder: content is built next to its place under a lock, checked, sealed, then moved in by one rename."""
 
 import errno
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .errors import ChecksumError, DownloadError
-from .manifest import FileEntry
-
-MARKER = ".complete.json"
+from ..errors import ChecksumError, DownloadError
+from ..manifest import FileEntry
+from .digests import digest_once
+from .seal import read_seal, seal
 
 
 def cache_root() -> Path:
@@ -22,18 +20,12 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparsebench"
 
 
-def sha256_of(file: Path) -> str:
-    """Hex digest of a file's content."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def verify(folder: Path, entry: FileEntry, remedy: str) -> None:
     """Check that ``folder/entry.name`` has the pinned size and sum. Raises `ChecksumError`."""
     file = folder / entry.name
     if not file.is_file():
         raise ChecksumError(f"{entry.name}: expected a file with sha256 {entry.sha256}, but there is none; {remedy}")
-    size, found = file.stat().st_size, sha256_of(file)
+    size, found = file.stat().st_size, digest_once(file)
     if found != entry.sha256 or size != entry.size:
         raise ChecksumError(
             f"{entry.name}: wrong checksum: expected sha256 {entry.sha256} ({entry.size} bytes), "
@@ -43,19 +35,18 @@ def verify(folder: Path, entry: FileEntry, remedy: str) -> None:
 
 def is_complete(folder: Path, identity: Mapping[str, str]) -> bool:
     """Whether ``folder`` was built to its end from the content named by ``identity``."""
-    try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8")) == dict(identity)
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return False
+    sealed = read_seal(folder)
+    return sealed is not None and sealed.identity == dict(identity)
 
 
-def build_once(folder: Path, identity: Mapping[str, str], fill: Callable[[Path], None]) -> Path:
+def build_once(folder: Path, identity: Mapping[str, str], fill: Callable[[Path], None], *, again: bool = False) -> Path:
     """Return ``folder``; when it is not complete, let ``fill`` write its content into a fresh temporary folder first.
 
     Processes that ask for the same folder at once wait for the first; whatever stops ``fill``, no broken folder
-    stays behind. Raises `DownloadError` when the disk is full or the cache cannot be written.
+    stays behind. With ``again``, it is filled even if it is complete. What is in it is checked by `seal.check`, not
+    here. Raises `DownloadError` when the disk is full or the cache cannot be written.
     """
-    if is_complete(folder, identity):
+    if is_complete(folder, identity) and not again:
         return folder
     from filelock import FileLock
 
@@ -63,7 +54,7 @@ def build_once(folder: Path, identity: Mapping[str, str], fill: Callable[[Path],
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
-            if not is_complete(folder, identity):
+            if again or not is_complete(folder, identity):
                 _build(folder, partial, identity, fill)
     except OSError as error:
         raise DownloadError(_explain(error, folder)) from error
@@ -75,7 +66,7 @@ def _build(folder: Path, partial: Path, identity: Mapping[str, str], fill: Calla
     try:
         partial.mkdir()
         fill(partial)
-        (partial / MARKER).write_text(json.dumps(dict(identity)), encoding="utf-8")
+        seal(partial, identity)
         shutil.rmtree(folder, ignore_errors=True)  # a folder without a valid marker is broken
         partial.rename(folder)
     finally:

