@@ -20,6 +20,8 @@ from .record import SCHEMA_VERSION, Record, RecordError, from_json, to_json
 
 MARKER = "sparsebench.json"
 _TEMPORARY = ".tmp"
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems answer that cannot put a folder to the disk by itself; some network file systems cannot."""
 
 
 class StoreError(RuntimeError):
@@ -62,7 +64,7 @@ class Store:
             for folder in (self.records, self.examples):
                 folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / MARKER).exists():
-                _write(self.folder / MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
+                write_whole(self.folder / MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
         except OSError as error:
             raise StoreError(_one_line(self.folder, error)) from error
         return self
@@ -121,8 +123,8 @@ class Store:
         text = to_json(record)
         try:
             if outcomes is not None:
-                _write(self.examples / f"{record.id}.json.gz", outcomes)
-            _write(self.records / f"{record.id}.json", text.encode())
+                write_whole(self.examples / f"{record.id}.json.gz", outcomes)
+            write_whole(self.records / f"{record.id}.json", text.encode())
         except OSError as error:
             raise StoreError(_one_line(self.folder, error)) from error
         return record
@@ -136,10 +138,9 @@ class Store:
         """
         path = self.records / f"{id}.json"
         try:
-            text = path.read_bytes()
+            return read_record(path)
         except FileNotFoundError:
             raise KeyError(id) from None
-        return _parse(path, text)
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
         """The per-example outcomes of one record, or None if it has none."""
@@ -151,11 +152,15 @@ class Store:
         return [path.stem for path in self._files() if path.suffix == ".json"]
 
     def read_all(self) -> tuple[list[Record], list[Problem]]:
-        """Every record that can be read, by id, and every file that cannot, with the reason."""
-        records, problems = [], []
+        """Every record that can be read, by id, and every file that cannot, with the reason.
+
+        All of it is in memory then, details and curves too: where there may be many, read an index (`index.py`).
+        """
+        records = []
+        problems = []
         for path in self._files():
             try:
-                records.append(_parse(path, path.read_bytes()))
+                records.append(read_record(path))
             except (RecordError, OSError) as error:
                 problems.append(Problem(path, str(error)))
         return records, problems
@@ -168,7 +173,14 @@ class Store:
             return [self.records / name for name in sorted(e.name for e in entries if not e.name.startswith("."))]
 
 
-def _parse(path: Path, text: bytes) -> Record:
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        RecordError: the file is not a whole, valid record of the id that its name says.
+        OSError: the file cannot be read.
+    """
+    text = path.read_bytes()
     if path.suffix != ".json":
         raise RecordError("not a record: the name does not end in .json")
     if not text.rstrip().endswith(b"}"):
@@ -186,19 +198,35 @@ def _examples_json(id: str, examples: dict[str, list[Any]]) -> bytes:
         raise RecordError(f"examples of {id} cannot be written as JSON: {error}") from error
 
 
-def _write(path: Path, content: bytes) -> None:
-    """All of `content` or nothing: to a temporary file in the same folder, to the disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+def write_whole(path: Path, content: bytes) -> None:
+    """All of `content` or nothing, whatever happens in between; it is on the disk when this returns.
+
+    To a temporary file in the same folder, to the disk, then renamed; the new name is in the folder, so that goes to
+    the disk, too. Raises `OSError`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 def _one_line(folder: Path, error: OSError) -> str:

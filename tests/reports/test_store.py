@@ -71,12 +71,12 @@ def test_a_crash_before_the_rename_leaves_no_record(store, make, monkeypatch):
 def test_a_crash_between_examples_and_record_leaves_no_record(store, make, monkeypatch):
     from sparsebench.reports import store as module
 
-    def write(path, content, original=module._write):
+    def write(path, content, original=module.write_whole):
         if path.parent.name == "records":
             raise Killed
         original(path, content)
 
-    monkeypatch.setattr(module, "_write", write)
+    monkeypatch.setattr(module, "write_whole", write)
     with pytest.raises(Killed):
         store.write(make.record(), {"correct": [1]})
     assert store.read_all() == ([], [])
@@ -93,6 +93,39 @@ def test_an_overwrite_that_fails_keeps_the_old_record(store, make, monkeypatch):
         store.write(dataclasses.replace(old, finished="later"))
     assert store.read_all() == ([old], [])
     assert names(store.records) == [f"{old.id}.json"], "the temporary file is gone"
+
+
+def test_the_new_name_is_on_the_disk_when_a_record_is_written(store, make, monkeypatch):
+    """Without this, a power cut after the rename may lose the name, and the record with it."""
+    synced = []
+
+    def watch(handle, original=os.fsync):
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        original(handle)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    written = store.write(make.record(), {"correct": [1]})
+    kinds = ["folder" if path in (str(store.records), str(store.examples)) else "file" for path in synced]
+    assert kinds == ["file", "folder", "file", "folder"]
+    assert synced[1] == str(store.examples), "the outcomes are whole before the record is"
+    assert synced[-1] == str(store.records)
+    assert store.ids() == [written.id]
+
+
+@pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_file_systems_that_cannot_sync_a_folder_still_take_records(store, make, monkeypatch, number, passes):
+    def fsync(handle, original=os.fsync):
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(number, os.strerror(number))
+        original(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if passes:
+        store.write(make.record())
+    else:
+        with pytest.raises(StoreError):
+            store.write(make.record())
+    assert len(store.ids()) == 1, "whole either way: the rename came before"
 
 
 def test_what_is_not_json_is_refused_before_anything_is_written(store, make):

@@ -121,7 +121,7 @@ def test_no_space_left(sparsebench, tmp_path: Path, monkeypatch) -> None:
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sparsebench.reports.store._write", full)
+    monkeypatch.setattr("sparsebench.reports.store.write_whole", full)
     code, _, err = sparsebench("run", "--profile", "smoke", "--out", str(tmp_path / "out"))
     assert code == 2
     assert "no space left" in err
