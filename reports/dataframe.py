@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .record import Costs, Metric, Record, TrainingCosts
 
@@ -39,9 +39,31 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
-def newest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+class Finished(Protocol):
+    """What `newest` needs to know of a record: whole ones have it, and entries of an index."""
+
+    @property
+    def id(self) -> str:
+        """Name of the record."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Identity of the cell."""
+        ...
+
+    @property
+    def finished(self) -> str:
+        """When the cell ended."""
+        ...
+
+
+Found = TypeVar("Found", bound=Finished)
+
+
+def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
     """Splits records into the last finished one of each key, and the superseded ones (same cell, older code)."""
-    last: dict[str, Record] = {}
+    last: dict[str, Found] = {}
     superseded = []
     for record in records:
         rival = last.get(record.key)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .dataframe import canonical
 from .record import Record
+from .slim import Whole, already_whole
 
 MAX_FAILURES = 50
 MAX_WARNINGS = 20
@@ -58,8 +59,11 @@ class Provenance:
     finished: str
 
 
-def notes(records: Sequence[Record]) -> Notes:
-    """Reasons, failures and warnings of one suite; long lists are cut, and the page says by how much."""
+def notes(records: Sequence[Record], whole: Whole = already_whole) -> Notes:
+    """Reasons, failures and warnings of one suite; long lists are cut, and the page says by how much.
+
+    `whole` reads the tracebacks of the failures that are shown.
+    """
     cells: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.status == "n/a":
@@ -69,7 +73,7 @@ def notes(records: Sequence[Record]) -> Notes:
     warnings = Counter(warning for record in records for warning in record.warnings).most_common()
     return Notes(
         reasons,
-        tuple(failures[:MAX_FAILURES]),
+        tuple(map(whole, failures[:MAX_FAILURES])),
         max(0, len(failures) - MAX_FAILURES),
         tuple(warnings[:MAX_WARNINGS]),
         max(0, len(warnings) - MAX_WARNINGS),

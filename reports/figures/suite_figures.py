@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from .. import formatting
 from ..matrix import Column, Matrix
-from ..record import Costs
+from ..record import Costs, Record
+from ..slim import Whole, already_whole
 from ..statistics import estimate_mean
 from ..tables import Family, SuiteTable
 from . import Figure, plots
@@ -39,8 +40,8 @@ class SuiteFigures:
     rows_excluded: int
 
 
-def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
-    """Trade-offs for the largest families, bars per task, training curves."""
+def suite_figures(matrix: Matrix, table: SuiteTable, whole: Whole = already_whole) -> SuiteFigures:
+    """Trade-offs for the largest families, bars per task, training curves. `whole` reads the curves of slim records."""
     costs = {
         line.row: {name: matrix.cost(line.row, quantity) for name, (quantity, _) in _COSTS.items()}
         for line in table.lines
@@ -60,7 +61,7 @@ def suite_figures(matrix: Matrix, table: SuiteTable) -> SuiteFigures:
         tuple(tradeoffs),
         tuple(equal),
         tuple(bars),
-        tuple(_curves(matrix, table)),
+        tuple(_curves(matrix, table, whole)),
         max(0, len(columns) - MAX_BARS),
         max(0, len(table.lines) - plots.MAX_MARKS),
     )
@@ -121,20 +122,29 @@ def _bars(table: SuiteTable, column: Column) -> Figure:
     return Figure(column.task, plots.bars(marks, column.task, _axis(column.metric, column), chance), caption)
 
 
-def _curves(matrix: Matrix, table: SuiteTable) -> list[Figure]:
+def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:
     """Mean over seeds per method; the curves of the first tasks that have some."""
-    places = {line.row: (number, line.name) for number, line in enumerate(table.lines[:MAX_LINES], start=1)}
-    found: dict[tuple[str, str], dict[int, list[list[tuple[float, float]]]]] = defaultdict(lambda: defaultdict(list))
+    numbers = {line.row: number for number, line in enumerate(table.lines[:MAX_LINES], start=1)}
+    having: dict[tuple[str, str], list[tuple[int, Record]]] = defaultdict(list)
     for (row, column), records in matrix.cells.items():
+        if row not in numbers:
+            continue
         for record in records:
-            for name, points in record.curves.items():
-                if row in places and len(points) > 1:
-                    found[column.task, name][places[row][0]].append(points)
+            for name in record.curves:
+                having[column.task, name].append((numbers[row], record))
     figures = []
-    for (task, name), by_number in sorted(found.items())[:MAX_CURVES]:
-        lines = [(Mark(number, "", 0.0), _mean_curve(seeds)) for number, seeds in sorted(by_number.items())]
-        title = f"{task}: {name}"
-        figures.append(Figure(title, plots.curves(lines, title, name)))
+    for (task, name), members in sorted(having.items(), key=lambda item: item[0]):
+        by_number: dict[int, list[list[tuple[float, float]]]] = defaultdict(list)
+        for number, record in members:
+            points = whole(record).curves[name]
+            if len(points) > 1:
+                by_number[number].append(points)
+        if by_number:
+            lines = [(Mark(number, "", 0.0), _mean_curve(seeds)) for number, seeds in sorted(by_number.items())]
+            title = f"{task}: {name}"
+            figures.append(Figure(title, plots.curves(lines, title, name)))
+        if len(figures) == MAX_CURVES:
+            break
     return figures
 
 

@@ -19,6 +19,7 @@ from ..provenance import Notes, Provenance, notes, provenance
 from ..published import PublishedTable, published_tables
 from ..published_comparison import PublishedComparison, compare_published
 from ..record import Record
+from ..slim import Whole, already_whole
 from ..store import Problem
 from ..summary import Summary, summaries
 from ..tables import SuiteInfo, SuiteTable, suite_table
@@ -45,8 +46,8 @@ class Section:
     notes: Notes
 
 
-def section(matrix: Matrix, info: SuiteInfo, anchor: str) -> Section:
-    """Computes all that the page shows of one suite."""
+def section(matrix: Matrix, info: SuiteInfo, anchor: str, whole: Whole = already_whole) -> Section:
+    """Computes all that the page shows of one suite; `whole` reads what slim records lack."""
     table = suite_table(matrix, info)
     found = contrasts(matrix, info)
     tables = published_tables(matrix.suite)
@@ -58,11 +59,11 @@ def section(matrix: Matrix, info: SuiteInfo, anchor: str) -> Section:
         footnotes=printing.footnotes(table),
         summaries=summaries(matrix, info, found),
         contrasts=found,
-        figures=suite_figures(matrix, table),
-        panels=suite_panels(matrix, table),
+        figures=suite_figures(matrix, table, whole),
+        panels=suite_panels(matrix, table, whole),
         compared=_compared(matrix, table, tables),
         published=tables,
-        notes=notes(matrix.records),
+        notes=notes(matrix.records, whole),
     )
 
 

@@ -14,6 +14,7 @@ from ..dataframe import newest, to_frame
 from ..matrix import Matrix, matrices
 from ..provenance import older_code_note
 from ..record import Record
+from ..slim import Whole, already_whole
 from ..store import Problem, StoreError
 from ..tables import SuiteInfo
 from .html import Page, Section, render_html, section
@@ -28,6 +29,7 @@ def render(
     speed: Path | None = None,
     findings: Sequence[Finding] = (),
     older: int = 0,
+    whole: Whole = already_whole,
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
@@ -42,13 +44,14 @@ def render(
         speed: the JSON of pytest-benchmark, if there is one.
         findings: what a study found of its claims.
         older: how many of the records the code has changed since.
+        whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
 
     Raises:
-        StoreError: `out` cannot be written.
+        StoreError: `out` cannot be written, or a record is gone.
     """
     current, superseded = newest(records)
     found = matrices(current)
-    sections = [section(m, _info(m, suites), anchor) for m, anchor in zip(found, _anchors(found), strict=True)]
+    sections = [section(m, _info(m, suites), anchor, whole) for m, anchor in zip(found, _anchors(found), strict=True)]
     report, error = _speed(speed)
     note = older_code_note(current, older)
     page = Page(

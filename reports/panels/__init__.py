@@ -15,6 +15,7 @@ from typing import Any
 
 from ..matrix import Matrix
 from ..record import Record, RecordError
+from ..slim import Whole, already_whole
 from ..tables import SuiteTable
 from .panel import Content, Entry, Panel
 
@@ -54,14 +55,17 @@ def outside_panels() -> tuple[list[Panel[Any]], list[str]]:
     return panels, problems
 
 
-def suite_panels(matrix: Matrix, table: SuiteTable) -> SuitePanels:
-    """All panels that have something to show; one that cannot be shown or read must not hide the scores."""
+def suite_panels(matrix: Matrix, table: SuiteTable, whole: Whole = already_whole) -> SuitePanels:
+    """All panels that have something to show; one that cannot be shown or read must not hide the scores.
+
+    `whole` reads what slim records lack.
+    """
     contents: list[Content] = []
     outside, broken = outside_panels()
     problems = dict.fromkeys(broken)
     for panel in [*find_panels(), *outside]:
         try:
-            entries = list(_entries(panel, matrix, table, problems))
+            entries = list(_entries(panel, matrix, table, whole, problems))
             content = panel.show(entries) if entries else None
         except Exception as error:  # the same: whatever a panel raises, the scores are shown
             problems[f"the panel of {panel.key!r}: {type(error).__name__}: {error}"] = None
@@ -71,7 +75,9 @@ def suite_panels(matrix: Matrix, table: SuiteTable) -> SuitePanels:
     return SuitePanels(tuple(contents), tuple(problems)[:MAX_PROBLEMS])
 
 
-def _entries(panel: Panel[Any], matrix: Matrix, table: SuiteTable, problems: dict[str, None]) -> Iterator[Entry[Any]]:
+def _entries(
+    panel: Panel[Any], matrix: Matrix, table: SuiteTable, whole: Whole, problems: dict[str, None]
+) -> Iterator[Entry[Any]]:
     """The readable entries, row by row, each over all its tasks; what is wrong with the others goes to `problems`."""
     for number, line in enumerate(table.lines, start=1):
         for column in matrix.columns:
@@ -79,7 +85,7 @@ def _entries(panel: Panel[Any], matrix: Matrix, table: SuiteTable, problems: dic
             if record is None:
                 continue
             try:
-                value = panel.read(record)
+                value = panel.read(whole(record))
             except RecordError as error:
                 problems[str(error)] = None
                 continue

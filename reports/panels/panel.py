@@ -44,7 +44,10 @@ class Panel(ABC, Generic[Value]):
     """The entry of `Record.details` that it reads; the name of the panel in messages."""
 
     def entry(self, record: Record) -> Any:
-        """What the record holds for this panel, unchecked. Raises KeyError where it holds nothing."""
+        """What the record holds for this panel, unchecked. Raises KeyError where it holds nothing.
+
+        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them.
+        """
         return record.details[self.key]
 
     def has_entry(self, record: Record) -> bool:

@@ -92,17 +92,21 @@ def _describe_source(name: str) -> str:
 
 def plan_text(profile: Profile, folder: Path) -> str:
     """The matrix of a profile, with the state of each cell in the result folder."""
+    from sparsebench.reports.index import Index
     from sparsebench.reports.store import MARKER, Store
 
     from .execution.environment import default_workers
     from .planning.durations import Durations, clock
     from .planning.plan import compare, count_states, expand, to_run
 
-    records = Store(folder).open().read_all()[0] if (folder / MARKER).exists() else []
-    planned = compare(expand(profile), records)
+    entries = []
+    if (folder / MARKER).exists():
+        with Index(Store(folder).open()) as index:
+            entries = index.entries
+    planned = compare(expand(profile), entries)
     lines = [f"{entry.state:<8} {entry.cell.title}{_why(entry.cell.reason)}" for entry in planned]
     waiting = to_run(planned, "missing")
-    seconds = Durations(records).remaining(waiting, default_workers(1))
+    seconds = Durations.of(entries).remaining([cell.info for cell in waiting], default_workers(1))
     states = ", ".join(f"{count} {state}" for state, count in sorted(count_states(planned).items()))
     time = "unknown (no earlier cell to judge by)" if seconds is None else f"about {clock(seconds)}"
     return "\n".join([*lines, f"{len(planned)} cells in {folder}: {states}. Time to run the rest: {time}."])

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from sparsebench.reports.claims import judge
 from sparsebench.reports.comparison import compare, select
+from sparsebench.reports.index import Index
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.render import render
 from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
-from sparsebench.reports.store import Problem, Store
+from sparsebench.reports.store import Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
@@ -20,7 +21,7 @@ from .console import open_console
 from .discovery.registry import entries, suites
 from .errors import UsageError
 from .identity.older import made_by_older_code
-from .run import planned_claims, planned_records
+from .planning.plan_file import planned_claims, planned_records
 
 SPEED_FILE = "speed.json"
 
@@ -50,39 +51,50 @@ def _controls() -> dict[str, Sequence[Mapping[str, Any]]]:
     return found
 
 
-def _read(folder: Path, console: Console) -> tuple[list[Record], list[Problem]]:
-    records, problems = Store(folder).open().read_all()
-    for problem in problems:
+def _records(index: Index, folder: Path, console: Console) -> list[Record]:
+    """The slim records of the latest plan; files that cannot be read are named."""
+    for problem in index.problems:
         console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-    return planned_records(records, folder), problems
+    return list(index.records(planned_records(index.entries, folder)))
 
 
 def write_report(folder: Path, out: Path) -> None:
     """Print a table per suite and write the report into `out`. Raises `StoreError` and `UsageError`."""
     console = open_console()
-    records, problems = _read(folder, console)
-    if not records:
-        raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
-    for matrix in matrices(records):
-        info = suite_infos().get(matrix.suite)
-        if info is not None:
-            for part in to_rich(suite_table(matrix, info), console.width):
-                console.print(part)
-    speed = folder / SPEED_FILE
-    findings = judge(planned_claims(folder), records)
-    if findings:
-        console.print(claims_table(findings))
-    older = made_by_older_code(records)
-    if older:
-        console.print(older_code_note(records, older), style="yellow", highlight=False)
-    page = render(records, problems, out, suite_infos(), speed if speed.exists() else None, findings, older)
+    with Index(Store(folder).open()) as index:
+        records = _records(index, folder, console)
+        if not records:
+            raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
+        for matrix in matrices(records):
+            info = suite_infos().get(matrix.suite)
+            if info is not None:
+                for part in to_rich(suite_table(matrix, info), console.width):
+                    console.print(part)
+        speed = folder / SPEED_FILE
+        findings = judge(planned_claims(folder), records)
+        if findings:
+            console.print(claims_table(findings))
+        older = made_by_older_code(records)
+        if older:
+            console.print(older_code_note(records, older), style="yellow", highlight=False)
+        page = render(
+            records,
+            index.problems,
+            out,
+            suite_infos(),
+            speed if speed.exists() else None,
+            findings,
+            older,
+            whole=index.whole,
+        )
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def compare_rows(folder: Path, first: str, second: str, names: Sequence[str]) -> None:
     """Print the paired comparison of two rows. Raises `UsageError` for an unknown label."""
     console = open_console()
-    records = [record for record in _read(folder, console)[0] if record.cell.suite in names]
+    with Index(Store(folder).open()) as index:
+        records = [record for record in _records(index, folder, console) if record.cell.suite in names]
     try:
         sides = select(records, first), select(records, second)
     except ValueError as error:

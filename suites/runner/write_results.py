@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 from sparsebench.reports.claims import judge
+from sparsebench.reports.index import Index
 from sparsebench.reports.results_document import Run, results_document
 from sparsebench.reports.store import MARKER, Store, StoreError
 
 from .console import open_console
 from .errors import UsageError
 from .identity.older import made_by_older_code
-from .run import planned_claims, planned_records
+from .planning.plan_file import planned_claims, planned_records
 from .summary import suite_infos
 
 READING = "reading.md"
@@ -36,10 +37,10 @@ def write_results(folder: Path, out: Path) -> None:
 
 
 def _run(folder: Path, out: Path) -> Run:
-    records, problems = Store(folder).open().read_all()
-    if problems:
-        raise UsageError(f"{problems[0].path}: {problems[0].reason}; a document shows all records or none")
-    records = planned_records(records, folder)
+    with Index(Store(folder).open()) as index:
+        for problem in index.problems:
+            raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
+        records = list(index.records(planned_records(index.entries, folder)))
     reading = folder / READING
     return Run(
         path=Path(os.path.relpath(folder, out)).as_posix(),

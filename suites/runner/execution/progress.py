@@ -1,5 +1,6 @@
 """Progress of a run: a live display on a terminal, one plain line per cell elsewhere."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from ..identity.cell import Cell
-from ..planning.durations import Durations, clock
+from ..planning.durations import Durations, Remaining, clock
 from .execute import End
 from .executors.interface import Ended, Event, Started
 
@@ -19,18 +20,20 @@ STYLES = {"ok": "green", "n/a": "dim"}
 
 
 class Display(AbstractContextManager):
-    """Shows the cells of a run as they end, and the time left."""
+    """Shows the cells of a run as they end, and the time left. An event costs the same however many are left."""
 
     def __init__(self, console: Console, cells: Sequence[Cell], durations: Durations, workers: int) -> None:
-        self._console, self._durations, self._workers = console, durations, workers
-        self._left = {cell.id: cell for cell in cells}
+        self._console = console
+        self._workers = workers
+        self._remaining = Remaining([cell.info for cell in cells], durations)
         self._running: dict[str, Cell] = {}
         self._total = len(cells)
+        self._ended = 0
         self._progress = Progress(
             TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), console=console
         )
-        suites = [cell.info.suite for cell in cells]
-        self._bars = {name: self._progress.add_task(name, total=suites.count(name)) for name in dict.fromkeys(suites)}
+        suites = Counter(cell.info.suite for cell in cells)
+        self._bars = {name: self._progress.add_task(name, total=count) for name, count in suites.items()}
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._start = perf_counter()
 
@@ -60,21 +63,21 @@ class Display(AbstractContextManager):
             self._live.update(Group(self._progress, *running, Text(f"  {self._clock()}")))
 
     def _take_end(self, cell: Cell, end: End) -> None:
-        self._left.pop(cell.id, None)
+        self._ended += 1
+        self._remaining.drop(cell.info)
         self._progress.advance(self._bars[cell.info.suite])
         if end.status == "ok":
-            self._durations.add(cell.info, end.seconds)
+            self._remaining.learn(cell.info, end.seconds)
         if self._live is None or end.status != "ok":
             self._console.print(self._line(cell, end), soft_wrap=True, highlight=False)
 
     def _line(self, cell: Cell, end: End) -> Text:
-        number = f"[{self._total - len(self._left)}/{self._total}]"
         outcome = end.score if end.status == "ok" else end.reason or ""
-        line = Text(f"{number} ")
+        line = Text(f"[{self._ended}/{self._total}] ")
         line.append(f"{end.status:<7}", style=STYLES.get(end.status, "bold red"))
         return line.append(f" {cell.title}: {outcome} ({end.seconds:.1f} s; {self._clock()})")
 
     def _clock(self) -> str:
-        left = self._durations.remaining(self._left.values(), self._workers)
+        left = self._remaining.seconds(self._workers)
         passed = clock(perf_counter() - self._start)
         return f"{passed} passed, about {clock(left)} left" if left is not None else f"{passed} passed"

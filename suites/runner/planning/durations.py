@@ -1,48 +1,171 @@
 """How long cells take, judged by those that have already run."""
 
-import statistics
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
 
-from sparsebench.reports.record import CellInfo, Record
+from sparsebench.reports.index import Entry
 
-from ..identity.cell import Cell
+Kin = tuple[str, ...]
+
+
+class Place(Protocol):
+    """What decides how long a cell takes: cells have it, and the entries of an index of records."""
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The row."""
+        ...
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        ...
+
+
+def kin(info: Place) -> tuple[Kin, Kin, Kin, Kin]:
+    """What a cell has in common with others, the nearest first."""
+    return (
+        (info.suite, info.task, info.label, info.backbone),
+        (info.suite, info.task, info.backbone),
+        (info.suite, info.label),
+        (info.suite,),
+    )
 
 
 class Durations:
-    """Expected seconds of a cell, from cells that have already run: the nearest kin with a figure decides."""
+    """Expected seconds of a cell: the mean of the nearest kin with a figure. Keeps sums, whatever the number of cells.
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._seconds: dict[tuple[str, ...], list[float]] = {}
-        for record in records:
-            if record.status == "ok":
-                self.add(record.cell, record.times.get("total", 0.0))
+    The mean, not the median, since what is asked for is the time of many cells together.
+    """
 
-    def add(self, info: CellInfo, seconds: float) -> None:
-        """Learn from one finished cell."""
-        for kin in self._kin(info):
-            self._seconds.setdefault(kin, []).append(seconds)
+    def __init__(self) -> None:
+        self._sums: dict[Kin, tuple[float, int]] = {}
 
-    def expect(self, info: CellInfo) -> float | None:
-        """Median seconds of the nearest kin, None if nothing is known."""
-        for kin in self._kin(info):
-            if kin in self._seconds:
-                return statistics.median(self._seconds[kin])
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Durations":
+        """What the cells took that have a score."""
+        durations = cls()
+        for entry in entries:
+            if entry.status == "ok":
+                durations.add(entry, entry.seconds)
+        return durations
+
+    def add(self, info: Place, seconds: float) -> list[Kin]:
+        """Learn from one finished cell; returns the kin that had no figure before, the nearest first."""
+        new = []
+        for group in kin(info):
+            total, count = self._sums.get(group, (0.0, 0))
+            self._sums[group] = (total + seconds, count + 1)
+            if not count:
+                new.append(group)
+        return new
+
+    def mean(self, group: Kin) -> float | None:
+        """Mean seconds of the cells of one kin, None if none has run."""
+        total, count = self._sums.get(group, (0.0, 0))
+        return total / count if count else None
+
+    def expect(self, info: Place) -> float | None:
+        """Mean seconds of the nearest kin, None if nothing is known."""
+        for group in kin(info):
+            found = self.mean(group)
+            if found is not None:
+                return found
         return None
 
-    def remaining(self, cells: Iterable[Cell], workers: int) -> float | None:
+    def remaining(self, cells: Iterable[Place], workers: int) -> float | None:
         """Expected wall seconds for `cells` on so many workers, None if nothing is known."""
-        known = [self.expect(cell.info) for cell in cells]
-        figures = [seconds for seconds in known if seconds is not None]
-        if not figures:
-            return None if known else 0.0
-        return sum(figures) * len(known) / len(figures) / workers
+        return Remaining(cells, self).seconds(workers)
 
-    @staticmethod
-    def _kin(info: CellInfo) -> Iterator[tuple[str, ...]]:
-        yield info.suite, info.task, info.label, info.backbone
-        yield info.suite, info.task, info.backbone
-        yield info.suite, info.label
-        yield (info.suite,)
+
+class Remaining:
+    """The time that a shrinking set of cells will take, kept up to date in a few steps an event.
+
+    The cells that are left are counted by their nearest kin with a figure, so that the sum over all of them is a sum
+    over kin. An event changes the means of the four kin of one cell. A kin that gets its first figure takes over the
+    cells that judged themselves by a farther one: that happens at most three times to a cell, so that all events
+    together take time linear in the number of cells.
+    """
+
+    def __init__(self, cells: Iterable[Place], durations: Durations) -> None:
+        self._durations = durations
+        self._left: dict[Kin, int] = defaultdict(int)
+        """By nearest kin, with a figure or without: these count as one from here on."""
+        self._members: dict[Kin, set[Kin]] = defaultdict(set)
+        """The nearest kin within each farther one."""
+        self._judge: dict[Kin, Kin | None] = {}
+        """Which kin's figure each of them takes."""
+        self._judged: dict[Kin, int] = defaultdict(int)
+        """How many cells take the figure of a kin."""
+        self._groups: dict[Kin, tuple[Kin, ...]] = {}
+        self._total = 0
+        self._unknown = 0
+        self._sum = 0.0
+        for info in cells:
+            self._enter(info)
+
+    def _enter(self, info: Place) -> None:
+        nearest, *farther = groups = kin(info)
+        if nearest not in self._groups:
+            self._groups[nearest] = groups
+            for group in farther:
+                self._members[group].add(nearest)
+            self._judge[nearest] = next((group for group in groups if self._durations.mean(group) is not None), None)
+        self._left[nearest] += 1
+        self._total += 1
+        self._count(self._judge[nearest], 1)
+
+    def _count(self, judge: Kin | None, cells: int) -> None:
+        """So many cells more, or fewer, take the figure of `judge`."""
+        if judge is None:
+            self._unknown += cells
+            return
+        self._judged[judge] += cells
+        self._sum += cells * (self._durations.mean(judge) or 0.0)
+
+    def drop(self, info: Place) -> None:
+        """One of the cells has ended."""
+        nearest = kin(info)[0]
+        self._left[nearest] -= 1
+        self._total -= 1
+        self._count(self._judge[nearest], -1)
+
+    def learn(self, info: Place, seconds: float) -> None:
+        """A cell took so long."""
+        before = {group: self._durations.mean(group) or 0.0 for group in kin(info)}
+        new = self._durations.add(info, seconds)
+        for group, mean in before.items():
+            self._sum += self._judged[group] * ((self._durations.mean(group) or 0.0) - mean)
+        for group in new:
+            self._take_over(group)
+
+    def _take_over(self, group: Kin) -> None:
+        """A kin has its first figure: the cells within it that took a farther one, or none, take this one."""
+        for nearest in self._members.get(group, {group} & self._groups.keys()):
+            groups = self._groups[nearest]
+            judge = self._judge[nearest]
+            if judge is None or groups.index(judge) > groups.index(group):
+                self._count(judge, -self._left[nearest])
+                self._judge[nearest] = group
+                self._count(group, self._left[nearest])
+
+    def seconds(self, workers: int) -> float | None:
+        """Expected wall seconds on so many workers, None if nothing is known; the unknown are taken to be average."""
+        known = self._total - self._unknown
+        if not known:
+            return None if self._total else 0.0
+        return max(0.0, self._sum) * self._total / known / workers
 
 
 def clock(seconds: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.index import Entry
 
 from ..identity.cell import Cell, forget_weights, further_backbones
 from ..identity.weights import fetch_from_hub
@@ -48,10 +48,10 @@ class Planned:
     state: State
 
 
-def compare(cells: Iterable[Cell], records: Sequence[Record]) -> list[Planned]:
+def compare(cells: Iterable[Cell], entries: Sequence[Entry]) -> list[Planned]:
     """The state of each cell: `stale` if only other code ever ran it, `failed` if it ended without a score."""
-    status = {record.id: record.status for record in records}
-    keys = {record.key for record in records}
+    status = {entry.id: entry.status for entry in entries}
+    keys = {entry.key for entry in entries}
     return [Planned(cell, _state(cell, status, keys)) for cell in cells]
 
 

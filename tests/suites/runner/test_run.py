@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from sparsebench.suites.runner.planning.plan import expand
+from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
-from sparsebench.suites.runner.run import planned_claims, write_plan
 
 SUITE = {
     "seeds": 3,

@@ -9,8 +9,8 @@ from sparsebench.reports.store import Store
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand
+from sparsebench.suites.runner.planning.plan_file import write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
-from sparsebench.suites.runner.run import write_plan
 from sparsebench.suites.runner.write_results import is_collection, write_results
 
 

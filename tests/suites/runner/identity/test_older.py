@@ -11,8 +11,8 @@ from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.identity import older
 from sparsebench.suites.runner.identity.older import made_by_older_code
 from sparsebench.suites.runner.planning.expansion import cells_of
+from sparsebench.suites.runner.planning.plan_file import write_plan
 from sparsebench.suites.runner.planning.profile import Profile, load_profile
-from sparsebench.suites.runner.run import write_plan
 from sparsebench.suites.runner.summary import write_report
 
 

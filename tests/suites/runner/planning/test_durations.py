@@ -1,19 +1,47 @@
 """How long cells take, judged by those that have run."""
 
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from sparsebench.suites.runner.planning.durations import Durations, clock
-from sparsebench.suites.runner.planning.plan import expand
-from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.reports.index import Entry
+from sparsebench.reports.record import CellInfo
+from sparsebench.suites.runner.planning import durations as module
+from sparsebench.suites.runner.planning.durations import Durations, Remaining, clock
+
+from ..cells import INFO
+
+
+def cells(rows: int, tasks: int, seeds: int) -> list[CellInfo]:
+    found = []
+    for row in range(rows):
+        for task in range(tasks):
+            for seed in range(seeds):
+                place = {"label": f"row {row}", "task": f"task {task}", "backbone": f"net {row % 2}"}
+                found.append(replace(INFO, seed=seed, suite=f"suite {task % 2}", **place))
+    return found
 
 
 def test_durations_take_the_nearest_kin() -> None:
-    info = expand(load_profile("smoke", ["molecules"]))[0].info
     durations = Durations()
-    assert durations.expect(info) is None
-    durations.add(info, 3.0)
-    durations.add(info, 5.0)
-    assert durations.expect(info) == 4.0
+    assert durations.expect(INFO) is None
+    durations.add(INFO, 3.0)
+    durations.add(INFO, 5.0)
+    assert durations.expect(INFO) == 4.0
+    assert durations.expect(replace(INFO, seed=9)) == 4.0
+    durations.add(replace(INFO, label="other"), 10.0)
+    assert durations.expect(INFO) == 4.0 and durations.expect(replace(INFO, label="new")) == 6.0
+    assert durations.expect(replace(INFO, task="another", backbone="n", label="x")) == 6.0
+
+
+def test_cells_without_a_score_teach_nothing() -> None:
+    kinds = {"suite": INFO.suite, "task": INFO.task, "label": INFO.label, "backbone": INFO.backbone}
+    common = {"id": "i", "key": "k", "code": "c", "reason": None, "finished": ""}
+    entries = [Entry(status=status, seconds=9.0, **common, **kinds) for status in ("timeout", "failed", "n/a")]
+    assert Durations.of(entries).expect(INFO) is None
+    assert Durations.of([*entries, replace(entries[0], status="ok", seconds=2.0)]).expect(INFO) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -24,8 +52,56 @@ def test_seconds_for_people(seconds: float, text: str) -> None:
 
 
 def test_what_is_left_is_shared_by_the_workers() -> None:
-    cells = expand(load_profile("smoke", ["molecules"]))[:4]
+    infos = cells(2, 1, 2)
     durations = Durations()
-    assert durations.remaining(cells, 2) is None and durations.remaining([], 2) == 0.0
-    durations.add(cells[0].info, 6.0)
-    assert durations.remaining(cells, 2) == 12.0
+    assert durations.remaining(infos, 2) is None and durations.remaining([], 2) == 0.0
+    durations.add(infos[0], 6.0)
+    assert durations.remaining(infos, 2) == 12.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_kept_up_to_date_is_what_a_new_sum_would_be(seed: int) -> None:
+    draw = random.Random(seed)
+    left = cells(6, 5, 2)
+    draw.shuffle(left)
+    durations = Durations()
+    for info in left[:seed]:
+        durations.add(info, 2.0)
+    remaining = Remaining(left, durations)
+    while left:
+        assert remaining.seconds(2) == pytest.approx(durations.remaining(left, 2))
+        info = left.pop()
+        remaining.drop(info)
+        if draw.random() < 0.7:
+            remaining.learn(info, draw.uniform(0.1, 100))
+    assert remaining.seconds(2) == 0.0
+
+
+def steps(count: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many figures are looked up while so many cells end, one row and task each."""
+    calls = 0
+
+    def watch(function: Callable) -> Callable:
+        def counting(*arguments):
+            nonlocal calls
+            calls += 1
+            return function(*arguments)
+
+        return counting
+
+    infos = cells(count // 10, 10, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Durations, "mean", watch(Durations.mean))
+        patch.setattr(Remaining, "_count", watch(Remaining._count))
+        patch.setattr(module, "kin", watch(module.kin))
+        remaining = Remaining(infos, Durations())
+        for info in infos:
+            remaining.drop(info)
+            remaining.learn(info, 1.0)
+            remaining.seconds(2)
+    return calls
+
+
+def test_all_events_together_take_time_linear_in_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum over all cells that are left, at each event, takes a hundred times the steps for ten times the cells."""
+    assert steps(2000, monkeypatch) < 11 * steps(200, monkeypatch) < 11 * 60 * 200

@@ -1,0 +1,144 @@
+"""`plan.json` of a result folder: which records belong to the latest plan of each suite, and the claims that it tests.
+
+    {suite: {"profile": name, "reuse": choice, "cells": [[id, key], ...], "claims": [...]}}
+
+Cells stand in the order of the table's rows. People and programs may have edited or cut the file, so it is checked
+when it is read.
+"""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from sparsebench.reports.claims import Claim
+from sparsebench.reports.dataframe import Found, newest
+from sparsebench.reports.store import write_whole
+
+from ..discovery.validation import build
+from ..errors import UsageError
+from ..identity.cell import Cell
+from .plan import Reuse
+from .profile import Profile
+
+PLAN_FILE = "plan.json"
+KEEPS_OLDER: tuple[Reuse, ...] = ("always", "only")
+"""Choices under which a record that older code made of a cell is shown, too."""
+
+
+@dataclass(frozen=True)
+class PlannedSuite:
+    """The latest plan of one suite; `cells` are pairs of the record's id and the cell's key."""
+
+    profile: str
+    reuse: Reuse
+    cells: Sequence[tuple[str, str]]
+    claims: Sequence[Claim] = ()
+
+
+def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse) -> None:
+    """Note what the latest plan of the profile's suites is; the plans of other suites stay. Raises `UsageError`."""
+    plan = {name: _to_json(part) for name, part in read_plan(folder).items()}
+    for suite_plan in profile.plans:
+        members = [(cell.id, cell.key) for cell in cells if cell.info.suite == suite_plan.suite]
+        plan[suite_plan.suite] = _to_json(PlannedSuite(profile.name, reuse, members, suite_plan.claims))
+    write_whole(folder / PLAN_FILE, json.dumps(plan).encode())
+
+
+def _to_json(part: PlannedSuite) -> dict[str, Any]:
+    claims = [dataclasses.asdict(claim) for claim in part.claims]
+    return {"profile": part.profile, "reuse": part.reuse, "cells": part.cells, "claims": claims}
+
+
+def read_plan(folder: Path) -> dict[str, PlannedSuite]:
+    """The latest plan of each suite; empty without one. Raises `UsageError` if the file is no plan."""
+    path = folder / PLAN_FILE
+    try:
+        content = json.loads(path.read_bytes())
+        return {suite: _part(suite, value) for suite, value in _mapping("it", content).items()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path} is no plan ({reason}): remove it, then give the `run` command again") from None
+
+
+def _part(suite: str, value: Any) -> PlannedSuite:
+    where = f"suite {suite!r}"
+    part = _mapping(where, value)
+    profile = part.get("profile")
+    if not isinstance(profile, str):
+        raise ValueError(f"{where}: profile must be a text, not {profile!r:.40}")
+    reuse: Any = part.get("reuse")
+    if reuse not in get_args(Reuse):
+        raise ValueError(f"{where}: reuse must be one of {', '.join(get_args(Reuse))}, not {reuse!r:.40}")
+    claims = [_claim(where, claim) for claim in _list(f"{where}: claims", part.get("claims", []))]
+    return PlannedSuite(profile, reuse, _cells(where, part.get("cells")), claims)
+
+
+def _cells(where: str, value: Any) -> list[tuple[str, str]]:
+    cells = []
+    for pair in _list(f"{where}: cells", value):
+        match pair:
+            case [str(id_), str(key)]:
+                cells.append((id_, key))
+            case _:
+                raise ValueError(f"{where}: a cell must be an id and a key, not {pair!r:.40}")
+    return cells
+
+
+def _claim(where: str, value: Any) -> Claim:
+    claim = build(Claim, _mapping(f"{where}: a claim", value), where)
+    if len(claim.rows) < 2:
+        raise ValueError(f"{where}: claim {claim.id!r} must name two rows or more")
+    return claim
+
+
+def _mapping(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be a mapping, not {value!r:.40}")
+    return value
+
+
+def _list(where: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} must be a list, not {value!r:.40}")
+    return value
+
+
+def planned_records(records: Collection[Found], folder: Path) -> list[Found]:
+    """The records of the latest plan, in its order; without a plan, the newest record of each key.
+
+    A run with `reuse` always or only also shows a record that older code made of the same cell. Raises `UsageError`.
+    """
+    plan = read_plan(folder)
+    current, _ = newest(records)
+    if not plan:
+        return current
+    by_id = {record.id: record for record in records}
+    by_key = {record.key: record for record in current}
+    found: list[Found] = []
+    for part in plan.values():
+        found += _of_part(part, by_id, by_key)
+    return found
+
+
+def _of_part(part: PlannedSuite, by_id: dict[str, Found], by_key: dict[str, Found]) -> Iterable[Found]:
+    for id_, key in part.cells:
+        record = by_id.get(id_)
+        if record is None and part.reuse in KEEPS_OLDER:
+            record = by_key.get(key)
+        if record is not None:
+            yield record
+
+
+def planned_claims(folder: Path) -> list[Claim]:
+    """The claims of the latest plan. Raises `UsageError`."""
+    claims: list[Claim] = []
+    for part in read_plan(folder).values():
+        claims += part.claims
+    return claims

@@ -1,0 +1,140 @@
+"""`plan.json`: what a run notes comes back, and what is no plan is one line that says so."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.identity.cell import Cell
+from sparsebench.suites.runner.planning.plan_file import (
+    PLAN_FILE,
+    PlannedSuite,
+    planned_records,
+    read_plan,
+    write_plan,
+)
+from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
+
+from ..cells import INFO
+
+CLAIM = {
+    "id": "S1",
+    "statement": "a is better",
+    "source": "folklore",
+    "suite": "llm",
+    "tasks": ["t"],
+    "metric": "m",
+    "rows": ["a", "b"],
+    "direction": "lower",
+}
+PART = {"profile": "quick", "reuse": "missing", "cells": [["i", "k"]], "claims": [CLAIM]}
+
+
+class Entry:
+    """What an index knows of a record."""
+
+    def __init__(self, id_: str, key: str, finished: str = "2026") -> None:
+        self.id, self.key, self.finished = id_, key, finished
+
+
+def cells(count: int) -> list[Cell]:
+    return [
+        Cell(
+            info=replace(INFO, seed=seed),
+            key=f"{seed:016x}",
+            code="c",
+            device="cpu",
+            timeout=1.0,
+            sources=(),
+            planned_seeds=count,
+        )
+        for seed in range(count)
+    ]
+
+
+def profile(suite: str = "llm") -> Profile:
+    return Profile("quick", (SuitePlan(suite, (), (), ()),))
+
+
+def write(folder: Path, content: Any) -> None:
+    (folder / PLAN_FILE).write_text(json.dumps(content))
+
+
+def test_the_plan_of_a_suite_replaces_its_older_one_and_no_other(tmp_path: Path) -> None:
+    assert read_plan(tmp_path) == {}
+    write(tmp_path, {"vtab": PART, "llm": PART})
+    found = cells(2)
+    write_plan(profile(), found, tmp_path, "only")
+    plan = read_plan(tmp_path)
+    assert plan["llm"] == PlannedSuite("quick", "only", [(cell.id, cell.key) for cell in found], [])
+    assert plan["vtab"].cells == [("i", "k")] and plan["vtab"].claims[0].rows == ("a", "b")
+    assert [path.name for path in tmp_path.iterdir()] == [PLAN_FILE], "no temporary file is left"
+
+
+BROKEN = {
+    "a list": [],
+    "nothing": None,
+    "a number": 3,
+    "a suite that is a list": {"molecules": []},
+    "a suite that is nothing": {"molecules": None},
+    "no cells": {"llm": {"profile": "quick", "reuse": "missing"}},
+    "cells that are text": {"llm": PART | {"cells": "ab"}},
+    "cells of one text": {"llm": PART | {"cells": ["ab"]}},
+    "cells of three": {"llm": PART | {"cells": [["a", "b", "c"]]}},
+    "cells of numbers": {"llm": PART | {"cells": [[1, 2]]}},
+    "no reuse": {"llm": {"profile": "quick", "cells": []}},
+    "a reuse that there is not": {"llm": PART | {"reuse": "sometimes"}},
+    "a reuse that is a list": {"llm": PART | {"reuse": []}},
+    "no profile": {"llm": {"reuse": "missing", "cells": []}},
+    "claims that are a mapping": {"llm": PART | {"claims": {}}},
+    "a claim that is text": {"llm": PART | {"claims": ["a"]}},
+    "a claim without rows": {"llm": PART | {"claims": [{key: CLAIM[key] for key in CLAIM if key != "rows"}]}},
+    "a claim of one row": {"llm": PART | {"claims": [CLAIM | {"rows": ["a"]}]}},
+    "a claim with another key": {"llm": PART | {"claims": [CLAIM | {"colour": 1}]}},
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=list(BROKEN))
+def test_what_is_no_plan_is_one_line_that_says_what_to_do(tmp_path: Path, content: Any) -> None:
+    write(tmp_path, content)
+    for use in (read_plan, lambda folder: planned_records([Entry("i", "k")], folder)):
+        with pytest.raises(UsageError, match="remove it, then give the `run` command again") as error:
+            use(tmp_path)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"llm": NaN}'])
+def test_what_is_no_json_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / PLAN_FILE).write_bytes(content)
+    with pytest.raises(UsageError, match="is no plan") as error:
+        read_plan(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / PLAN_FILE).mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_plan(tmp_path)
+
+
+def test_records_come_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    old, new, other = Entry("old", "k1", "2025"), Entry("new", "k1", "2026"), Entry("other", "k2")
+    assert planned_records([old, new, other], tmp_path) == [new, other]
+    pairs = [["other", "k2"], ["today", "k1"]]
+    write(tmp_path, {"llm": PART | {"cells": pairs}})
+    assert planned_records([old, new, other], tmp_path) == [other]
+    write(tmp_path, {"llm": PART | {"cells": pairs, "reuse": "always"}})
+    assert planned_records([old, new, other], tmp_path) == [other, new]
+
+
+def test_a_plan_of_100_000_cells_is_read_in_a_moment(tmp_path: Path) -> None:
+    pairs = [[f"{number:016x}", f"{number:016x}"] for number in range(100_000)]
+    write(tmp_path, {"llm": PART | {"cells": pairs}})
+    assert (tmp_path / PLAN_FILE).stat().st_size < 6_000_000
+    start = time.process_time()
+    assert len(read_plan(tmp_path)["llm"].cells) == 100_000
+    assert time.process_time() - start < 2
