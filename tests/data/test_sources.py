@@ -11,7 +11,7 @@ import pytest
 from sparsebench.data import sources
 from sparsebench.data.cache import digests
 from sparsebench.data.cache.ledger import FileRead, reading
-from sparsebench.data.errors import ChecksumError, LocalFolderError, OfflineError, UnknownSource
+from sparsebench.data.errors import ChecksumError, OfflineError, UnknownSource
 
 
 def left_in(cache: Path) -> list[str]:
@@ -85,47 +85,6 @@ def test_unknown_path(demo: Callable, cache: Path):
     demo()
     with pytest.raises(UnknownSource, match="source 'demo' has no path 'txt'; did you mean text"):
         sources.path("demo", "txt")
-
-
-LOCAL = """
-name = "hub-demo"
-kind = "local"
-environment = "DEMO_FOLDER"
-note = "expected: weights.bin"
-version = "1"
-licence = "MIT"
-citation = "none"
-
-[[files]]
-name = "weights.bin"
-sha256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
-size = 7
-"""
-
-
-def test_local_folder(tmp_path: Path, manifests: Path, monkeypatch: pytest.MonkeyPatch):
-    (manifests / "hub-demo.toml").write_text(LOCAL)
-    monkeypatch.delenv("DEMO_FOLDER", raising=False)
-    with pytest.raises(LocalFolderError, match=r"set DEMO_FOLDER to it; expected: weights\.bin"):
-        sources.ensure("hub-demo")
-    monkeypatch.setenv("DEMO_FOLDER", str(tmp_path / "none"))
-    with pytest.raises(LocalFolderError, match="none' is no folder"):
-        sources.ensure("hub-demo")
-    monkeypatch.setenv("DEMO_FOLDER", str(tmp_path))
-    with pytest.raises(LocalFolderError, match=r"has no file weights\.bin"):
-        sources.ensure("hub-demo")
-    (tmp_path / "weights.bin").write_text("contend")
-    with pytest.raises(ChecksumError, match=r"weights\.bin: wrong checksum"):
-        sources.ensure("hub-demo")
-    (tmp_path / "weights.bin").write_text("content")
-    assert sources.ensure("hub-demo") == tmp_path
-    monkeypatch.delenv("DEMO_FOLDER")
-    assert sources.ensure("hub-demo", tmp_path) == tmp_path
-
-
-def test_installed_package_folder_needs_no_import():
-    assert sources.path("digits", "table").is_file()
-    assert (sources.ensure("dsprites") / "vision" / "dsprites.py").is_file()
 
 
 def test_sources_import_nothing_heavy():
