@@ -1,12 +1,16 @@
 """Unpack archives that were verified: regular files only, and none outside the folder."""
 
+import gzip
 import shutil
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ..errors import DownloadError
+
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
 def unpack(archive: Path, into: Path) -> None:
@@ -20,7 +24,7 @@ def unpack(archive: Path, into: Path) -> None:
             _unzip(archive, into)
         else:
             _untar(archive, into)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise DownloadError(f"{archive.name} cannot be unpacked: {' '.join(str(error).split())}") from error
 
 

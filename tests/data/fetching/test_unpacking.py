@@ -46,10 +46,9 @@ def test_names_that_point_outside(tmp_path: Path, name: str):
     into = tmp_path / "into"
     with pytest.raises(DownloadError, match="would be written outside its folder: not unpacked"):
         unpack(wheel_of(tmp_path / "demo.whl", "good.txt", name), into)
+    members = [("top/good.txt", tarfile.REGTYPE, ""), (name, tarfile.REGTYPE, "")]
     with pytest.raises(DownloadError, match="would be written outside its folder: not unpacked"):
-        unpack(
-            tar_of(tmp_path / "demo.tar.gz", ("top/good.txt", tarfile.REGTYPE, ""), (name, tarfile.REGTYPE, "")), into
-        )
+        unpack(tar_of(tmp_path / "demo.tar.gz", *members), into)
     assert not into.exists()  # nothing at all is written
     with pytest.raises(DownloadError):
         inside(name)
@@ -82,13 +81,13 @@ def test_a_name_that_comes_twice(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["demo.whl", "demo.tar.gz"])
-@pytest.mark.parametrize("cut", [0, 1, 60, 150])
-def test_archives_that_are_cut(tmp_path: Path, name: str, cut: int):
+@pytest.mark.parametrize("cut", [0.0, 0.1, 0.5])
+def test_archives_that_are_cut(tmp_path: Path, name: str, cut: float):
     file = tmp_path / name
     if name.endswith(".whl"):
         wheel_of(file, "a.txt", "b.txt")
     else:
         tar_of(file, ("top/a.txt", tarfile.REGTYPE, ""), ("top/b.txt", tarfile.REGTYPE, ""))
-    file.write_bytes(file.read_bytes()[:cut])
+    file.write_bytes(file.read_bytes()[: int(cut * file.stat().st_size)])
     with pytest.raises(DownloadError, match="cannot be unpacked"):
         unpack(file, tmp_path / "into")
