@@ -66,7 +66,7 @@ class Store:
             if not (self.folder / MARKER).exists():
                 write_whole(self.folder / MARKER, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
         except OSError as error:
-            raise StoreError(_one_line(self.folder, error)) from error
+            raise StoreError(explain_os_error(self.folder, error)) from error
         return self
 
     def sweep(self, older_than: float = 0.0) -> None:
@@ -126,7 +126,7 @@ class Store:
                 write_whole(self.examples / f"{record.id}.json.gz", outcomes)
             write_whole(self.records / f"{record.id}.json", text.encode())
         except OSError as error:
-            raise StoreError(_one_line(self.folder, error)) from error
+            raise StoreError(explain_os_error(self.folder, error)) from error
         return record
 
     def read(self, id: str) -> Record:
@@ -211,14 +211,15 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder to the disk, so that a power cut loses none. Raises `OSError`."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -229,7 +230,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _one_line(folder: Path, error: OSError) -> str:
+def explain_os_error(folder: Path, error: OSError) -> str:
+    """One line: that the result folder cannot be written, why, and what mends it."""
     if error.errno == errno.ENOSPC:
         return f"no space left for {folder}: free some, then give the same command again"
     return f"{folder} cannot be written ({error.strerror or error}): choose another folder with --out"

@@ -57,20 +57,20 @@ def _run_all(
     options: Options,
     membership: Membership,
     console: Console,
-) -> tuple[list[End], float]:
+) -> tuple[list[Ended], float]:
     start = perf_counter()
-    ends: list[End] = []
+    ended: list[Ended] = []
     if not waiting:
-        return ends, 0.0
+        return ended, 0.0
     display = Display(console, waiting, Durations.of(entries), options.workers)
     with display, open_executor(folder, options, membership) as executor:
         executor.submit(waiting)
-        while len(ends) < len(waiting):
+        while len(ended) < len(waiting):
             membership.check()
             events = executor.events(TICK_SECONDS)
-            ends += [event.end for event in events if isinstance(event, Ended)]
+            ended += [event for event in events if isinstance(event, Ended)]
             display.update(events)
-    return ends, perf_counter() - start
+    return ended, perf_counter() - start
 
 
 def _write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: Store) -> dict[str, End]:
@@ -85,18 +85,21 @@ def _write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: 
 def _finish(
     cells: Sequence[Cell],
     before: Mapping[str, End],
-    ended: Sequence[End],
+    ended: Sequence[Ended],
     wall: float,
     workers: int,
     console: Console,
 ) -> int:
     """Say how the run went. `before` is what was there when it began, `ended` what it did."""
-    ends = {**before, **{end.id: end for end in ended}}
+    ends = {**before, **{event.end.id: event.end for event in ended}}
     found = [(cell, ends.get(cell.id)) for cell in cells]
     states = Counter("missing" if end is None else end.status for _, end in found)
-    if ended:
-        inside = sum(one.seconds for one in ended) / (wall * workers)
-        console.print(f"ran {len(ended)} cells in {clock(wall)}; the workers were inside cells {inside:.0%} of it")
+    here = [event.end for event in ended if not event.elsewhere]
+    if here:
+        inside = sum(end.seconds for end in here) / (wall * workers)
+        console.print(f"ran {len(here)} cells in {clock(wall)}; the workers were inside cells {inside:.0%} of it")
+    if len(ended) > len(here):
+        console.print(f"{len(ended) - len(here)} cells ended in other processes")
     console.print(", ".join(f"{count} {status}" for status, count in sorted(states.items())))
     for cell, end in found:
         if end is not None and end.status not in ("ok", "n/a"):

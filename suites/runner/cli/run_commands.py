@@ -15,6 +15,7 @@ from .options import (
     ReuseChoice,
     ReuseOption,
     SeedsOption,
+    SlurmOption,
     SuiteOption,
     TaskOption,
 )
@@ -78,6 +79,7 @@ def run(
     executor: ExecutorOption = "local",
     address: AddressOption = None,
     lease: LeaseOption = 30.0,
+    slurm: SlurmOption = None,
 ) -> None:
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     from ..console import open_console
@@ -94,6 +96,7 @@ def run(
         executor=executor,
         address=address,
         lease=lease,
+        slurm=slurm,
     )
     try:
         code = run_profile(chosen, out or default_out(profile), options, reuse.value, open_console())

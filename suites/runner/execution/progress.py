@@ -14,7 +14,7 @@ from rich.text import Text
 from ..identity.cell import Cell
 from ..planning.durations import Durations, Remaining, clock
 from .execute import End
-from .executors.interface import Ended, Event, Started
+from .executors.interface import Ended, Event, Notice, Started
 
 STYLES = {"ok": "green", "n/a": "dim"}
 
@@ -49,6 +49,9 @@ class Display(AbstractContextManager):
     def update(self, events: Sequence[Event]) -> None:
         """Take in what happened since the last call."""
         for event in events:
+            if isinstance(event, Notice):
+                self._console.print(Text(event.text, style="yellow"), soft_wrap=True, highlight=False)
+                continue
             if isinstance(event, Started):
                 self._running[event.cell.id] = event.cell
                 continue

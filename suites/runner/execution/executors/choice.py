@@ -10,8 +10,8 @@ from ..locks import shared_run, sole_run
 from .interface import Executor, Options
 from .leases.membership import Membership, joined
 
-EXECUTORS = ("local", "leases")
-SHARING = ("leases",)
+EXECUTORS = ("local", "leases", "submitit")
+SHARING = ("leases", "submitit")
 """Those under which several processes write into one result folder."""
 WITH_ADDRESS = ()
 """Those that can be told where to find what runs already."""
@@ -24,6 +24,14 @@ def check_choice(options: Options) -> None:
         raise UsageError(f"unknown executor {name!r}{near(name, EXECUTORS)}")
     if options.address is not None and name not in WITH_ADDRESS:
         raise UsageError(f"--address {options.address}: --executor {name} has no use for it; leave it out")
+    if name == "submitit":
+        from .slurm_options import parse_slurm
+        from .submitit_array import check_submitit
+
+        check_submitit()
+        parse_slurm(options.slurm)
+    elif options.slurm is not None:
+        raise UsageError(f"--slurm {options.slurm}: --executor {name} has no use for it; leave it out")
 
 
 @contextmanager
@@ -53,6 +61,10 @@ def open_executor(folder: Path, options: Options, membership: Membership) -> Exe
         from .leases.executor import LeaseExecutor
 
         return LeaseExecutor(folder, options, membership)
+    if options.executor == "submitit":
+        from .submitit_array import SubmititExecutor
+
+        return SubmititExecutor(folder, options, membership)
     from .local.executor import LocalExecutor
 
     return LocalExecutor(folder, options)

@@ -12,7 +12,7 @@ from ...errors import ExecutorError
 from ...identity.cell import Cell
 from ..execute import End
 
-__all__ = ["Ended", "Event", "Executor", "ExecutorError", "Options", "Retried", "Started"]
+__all__ = ["Ended", "Event", "Executor", "ExecutorError", "Notice", "Options", "Retried", "Started"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class Options:
 
     `threads` are those of each worker, `memory` is the bound on one worker in bytes (None: no bound). `executor` names
     what runs them (`choice.py`), `address` is the HOST:PORT where it is to be found, if it is to be found anywhere.
-    `lease` is for how many seconds a process that shares the result folder may give no sign of life.
+    `lease` is for how many seconds a process that shares the result folder may give no sign of life,
+    `slurm` is what the jobs of a cluster get (`slurm_options.py`).
     """
 
     workers: int
@@ -30,6 +31,7 @@ class Options:
     executor: str = "local"
     address: str | None = None
     lease: float = 30.0
+    slurm: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,24 @@ class Retried:
 
 @dataclass(frozen=True)
 class Ended:
-    """A cell has come to an end, and its record is in the result folder."""
+    """A cell has come to an end, and its record is in the result folder.
+
+    `elsewhere`: another process that shares the folder ran it.
+    """
 
     cell: Cell
     end: End
+    elsewhere: bool = False
 
 
-Event = Started | Retried | Ended
+@dataclass(frozen=True)
+class Notice:
+    """Something of no single cell that people should know: a machine that is not used, and why."""
+
+    text: str
+
+
+Event = Started | Retried | Ended | Notice
 
 
 class Executor(ABC):

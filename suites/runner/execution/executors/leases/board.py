@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from .identity import Process
-from .lease import ENDED, Lease, read_lease
+from .lease import CANCELLED, ENDED, Lease, read_lease
 from .membership import Membership
 from .runs import RunOverError, names_in
 
@@ -15,6 +15,7 @@ class Board:
 
     membership: Membership
     ended: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
     newest: dict[str, int] = field(default_factory=dict)
     """Cell to the number of its newest lease."""
     _leases: dict[tuple[str, int], Lease | None] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class Board:
         except FileNotFoundError:
             raise RunOverError from None
         self.ended = {name.removesuffix(ENDED) for name in names if name.endswith(ENDED)}
+        self.cancelled = {name.removesuffix(CANCELLED) for name in names if name.endswith(CANCELLED)}
         self.newest = {}
         for name in names:
             id_, _, number = name.rpartition(".")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.store import Store, StoreError, explain_os_error
 
 from ....identity.cell import Cell
 from ...execute import end_of, failure, now
@@ -52,6 +52,11 @@ class LeaseExecutor(Executor):
         self._shown: set[tuple[str, int]] = set()
         self._next_look = 0.0
 
+    @property
+    def has_work(self) -> bool:
+        """Whether cells that were submitted have neither ended nor been cancelled."""
+        return bool(self._open)
+
     def submit(self, cells: Sequence[Cell]) -> None:
         """As in `Executor`."""
         for cell in cells:
@@ -68,6 +73,8 @@ class LeaseExecutor(Executor):
             if self._membership.run.path.exists():
                 raise
             self._join_again()  # the folder that workers write into went with the run
+        except OSError as error:
+            raise StoreError(explain_os_error(self._store.folder, error)) from error
         found = self._events
         self._events = []
         return found
@@ -100,11 +107,10 @@ class LeaseExecutor(Executor):
     def _take_in(self, events: Sequence[Event]) -> None:
         """What happened in the workers here."""
         for event in events:
-            lease = self._mine[event.cell.id]
             if isinstance(event, Ended):
-                self._publish(lease, event)
+                self._publish(self._mine[event.cell.id], event)
             elif isinstance(event, Retried):
-                self._retry(lease, event)
+                self._retry(self._mine[event.cell.id], event)
             else:
                 self._events.append(event)
 
@@ -145,6 +151,8 @@ class LeaseExecutor(Executor):
         """See what others did, and whether they took something away."""
         self._board.look()
         self._give_up([id_ for id_, lease in self._mine.items() if not lease.is_held()])
+        for id_ in self._board.cancelled & self._open.keys():
+            del self._open[id_]
         for id_ in self._board.ended & self._open.keys():
             self._end_by_record(id_)
         self._orphans = {}
@@ -160,7 +168,7 @@ class LeaseExecutor(Executor):
             record = self._store.read(id)
         except KeyError:  # a network file system may show the record later than the word of it
             return
-        self._events.append(Ended(self._open.pop(id), end_of(record)))
+        self._events.append(Ended(self._open.pop(id), end_of(record), elsewhere=True))
 
     def _take_cells(self) -> None:
         """A cell for each worker that is free."""
@@ -200,5 +208,5 @@ class LeaseExecutor(Executor):
     def _record_time(self, id: str) -> int | None:
         try:
             return (self._store.records / f"{id}.json").stat().st_mtime_ns
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None

@@ -15,12 +15,13 @@ Whatever was on the stage when it was renamed tells the successor how far its pr
 import contextlib
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.store import Store, sync_folder
 
-from .runs import Run, RunOverError, rename_whole
+from .runs import Run, RunOverError, names_in, rename_whole
 
 OWNER = "owner.json"
 RECORD = "record.json"
@@ -29,6 +30,7 @@ SENT = "sent"
 LOST = "lost"
 FREE = "free"
 ENDED = ".ended"
+CANCELLED = ".cancelled"
 
 
 class LeaseLostError(Exception):
@@ -88,7 +90,7 @@ def take(run: Run, id: str, number: int, owner: str, attempt: int) -> Lease | No
             return None
     except FileNotFoundError:
         raise RunOverError from None
-    if has_ended(run, id):  # its leases had just been cleared away, else the name had not been free
+    if has_ended(run, id) or _mark(run, id, CANCELLED).exists():  # had just ended, else the name had not been free
         shutil.rmtree(lease.path, ignore_errors=True)
         return None
     return lease
@@ -124,19 +126,49 @@ def take_over(run: Run, previous: Lease, owner: str, store: Store) -> Lease | No
 
 
 def publish(run: Run, lease: Lease, private: Store, store: Store) -> None:
-    """Bring a record from this process's own store into the common one. Raises `LeaseLostError`."""
+    """Bring a record from this process's own store into the common one.
+
+    Raises:
+        LeaseLostError: another process has the lease now; nothing was written.
+        OSError: the common store cannot be written.
+    """
     try:
         _rename_if_there(private.examples / f"{lease.id}.json.gz", lease.stage / EXAMPLES)
         (private.records / f"{lease.id}.json").rename(lease.stage / RECORD)
         _send(lease.stage, lease.id, store)
     except FileNotFoundError:
+        if lease.is_held():  # then it is the store that is not there
+            raise
         raise LeaseLostError from None
     _end(run, lease)
 
 
 def has_ended(run: Run, id: str) -> bool:
     """Whether the cell has come to its end in this run."""
-    return (run.cells / f"{id}{ENDED}").exists()
+    return _mark(run, id, ENDED).exists()
+
+
+def cancel_everywhere(run: Run, ids: Collection[str]) -> None:
+    """Nobody takes these cells any more, and who runs one publishes no record. Raises `RunOverError`."""
+    try:
+        for id_ in ids:
+            _mark(run, id_, CANCELLED).touch()
+        leases = names_in(run.cells)
+    except FileNotFoundError:
+        raise RunOverError from None
+    for name in leases:
+        id_, _, number = name.rpartition(".")
+        if id_ in ids and number.isdigit():
+            _rename_if_there(run.cells / name / "stage", run.cells / name / LOST)
+
+
+def allow_again(run: Run, id: str) -> None:
+    """A cell that was cancelled may be taken again."""
+    _mark(run, id, CANCELLED).unlink(missing_ok=True)
+
+
+def _mark(run: Run, id: str, what: str) -> Path:
+    return run.cells / f"{id}{what}"
 
 
 def _publish_leftover(run: Run, lease: Lease, store: Store) -> bool:
@@ -160,12 +192,13 @@ def _send(stage: Path, id: str, store: Store) -> None:
     (stage / SENT).touch()
     _rename_if_there(stage / EXAMPLES, store.examples / f"{id}.json.gz")
     (stage / RECORD).rename(store.records / f"{id}.json")
+    sync_folder(store.records)
 
 
 def _end(run: Run, lease: Lease) -> None:
     """Say that the cell has come to its end; its leases are of no more use."""
     with contextlib.suppress(FileNotFoundError):  # the run is over: nobody asks any more
-        (run.cells / f"{lease.id}{ENDED}").touch()
+        _mark(run, lease.id, ENDED).touch()
     for number in range(1, lease.number + 1):
         shutil.rmtree(run.cells / f"{lease.id}.{number}", ignore_errors=True)
 

@@ -37,6 +37,11 @@ class Membership:
         self.lease = lease
 
     @property
+    def plan(self) -> Mapping[str, Any] | None:
+        """What this process is going to run; None where it has the folder for itself."""
+        return self._plan["plan"]
+
+    @property
     def private(self) -> Path:
         """This process's own part of the run's folder."""
         return self.run.members / self.token
@@ -74,11 +79,11 @@ class Membership:
             return False
 
     def _check(self, plan: Mapping[str, Any] | None, present: list[Process]) -> None:
-        if plan is None or self._plan["plan"] is None:
+        if plan is None or self.plan is None:
             raise UsageError(
                 f"another run is writing to {self._folder} ({present[0].place}): wait for it, or choose another --out"
             )
-        other = difference(plan, self._plan["plan"])
+        other = difference(plan, self.plan)
         if other:
             raise UsageError(
                 f"the run in {self._folder} ({present[0].place}) has another plan than this process: {other}; "
@@ -115,11 +120,11 @@ class Membership:
     @property
     def settled_seconds(self) -> float:
         """How old a temporary file must be to be nobody's: of any age, or older than a stay of the lost."""
-        return 0.0 if self._plan["plan"] is None else SETTLED_SECONDS
+        return 0.0 if self.plan is None else SETTLED_SECONDS
 
     def check(self) -> None:
         """Raises `UsageError` where this process was to have the folder for itself, and has it no longer."""
-        if self._plan["plan"] is None and not self.run.path.exists():
+        if self.plan is None and not self.run.path.exists():
             raise UsageError(
                 f"this process stood still for more than {self.lease:g} s, and another run took {self._folder} over: "
                 "the same command goes on from here"
