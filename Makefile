@@ -1,13 +1,14 @@
 # make setup   the environment in .venv (does nothing when it is up to date)
 # make bench   environment, data, the quick profile of all three suites, speed runs, report
 # make test    environment and the whole test suite
+# make faults  the fault suite of `make test` with many more draws: 100 random kills, more than 10,000 mutated inputs
 # make check   ruff, pyright, import-linter
 # make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/quick
 
-.PHONY: setup bench test check speed
+.PHONY: setup bench test faults check speed
 
 setup: .venv/.ready
 
@@ -30,6 +31,9 @@ speed: setup
 
 test: setup
 	$(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
+
+faults: setup
+	SPARSEBENCH_FAULTS=long $(BIN)/python -m pytest tests/faults -q --numprocesses auto --dist worksteal --timeout=7200
 
 check: setup
 	$(BIN)/ruff check .

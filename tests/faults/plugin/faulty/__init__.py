@@ -1,0 +1,1 @@
+"""A package of somebody else that does all that a run must survive."""

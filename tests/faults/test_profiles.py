@@ -1,0 +1,102 @@
+"""Mutated profiles: refused in one line with exit code 2, or planned as they say."""
+
+import copy
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.planning.profile import load_profile
+
+from .draws import SilentlyWrongError, Tally, number
+from .mutations import change_bytes, change_value
+
+ROW = {"name": "misbehave", "config": {"how": "nothing", "nap": 0.5}, "label": "napping"}
+CLAIM = {
+    "id": "S1",
+    "statement": "A nap is good.",
+    "source": "folklore",
+    "backbone": "fault_line",
+    "tasks": ["state_sum"],
+    "metric": "mse",
+    "rows": ["awake", "napping"],
+    "direction": "lower",
+}
+PROFILE: dict[str, Any] = {
+    "molecules": {
+        "seeds": 2,
+        "timeout": 60,
+        "dtype": "float32",
+        "checkpoints": False,
+        "budget": {"epochs": 1, "test_examples": 16},
+        "backbones": ["fault_line"],
+        "methods": [
+            {"name": "misbehave", "label": "awake"},
+            {**ROW, "backbones": ["fault_line"]},
+            {"chain": ["misbehave", "misbehave"], "label": "twice"},
+        ],
+        "tasks": ["state_sum", {"name": "synthetic", "rows": ["awake"], "seeds": 1, "budget": {"epochs": 2}}],
+        "claims": [CLAIM],
+    },
+}
+GIVEN = ("seeds", "timeout", "dtype", "checkpoints", "budget")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_values(call_here: Callable, tmp_path: Path, record_property: Callable) -> None:
+    """Values of all kinds in all places."""
+    tally = Tally("profiles, values")
+    for draw in range(number(60, 1500)):
+        content = change_value(PROFILE, random.Random(draw))
+        path = tmp_path / "p.yaml"
+        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8", errors="surrogatepass")
+        tally.judge(draw, partial(plan, call_here, path), (UsageError,))
+    tally.check(record_property)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_bytes(call_here: Callable, tmp_path: Path, record_property: Callable) -> None:
+    """Files that something broke."""
+    tally = Tally("profiles, bytes")
+    original = yaml.safe_dump(PROFILE, sort_keys=False).encode()
+    for draw in range(number(60, 1500)):
+        path = tmp_path / "p.yaml"
+        path.write_bytes(change_bytes(original, random.Random(draw)))
+        tally.judge(draw, partial(plan, call_here, path), (UsageError,))
+    tally.check(record_property)
+
+
+def plan(call: Callable, path: Path) -> None:
+    """Plan the profile; raises `UsageError` with what a refusal says."""
+    answer = call("plan", "--profile", str(path), "--out", str(path.parent / "out"))
+    if answer.code:
+        if answer.code != 2 or answer.out:
+            raise SilentlyWrongError(f"exit code {answer.code}: {answer.out} {answer.err}")
+        raise UsageError(answer.err)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for suite_plan in load_profile(str(path)).plans:
+        section = copy.deepcopy(content[suite_plan.suite])
+        for name in GIVEN:
+            given, taken = section.get(name), getattr(suite_plan, name)
+            if name in section and (given != taken or type(given) is not type(taken)):
+                raise SilentlyWrongError(f"{name} is {given!r}, and was taken as {taken!r}")
+        check_cells(answer.out, section)
+
+
+def check_cells(planned: str, section: dict[str, Any]) -> None:
+    """Every pair of a row and a task that the file lists has a line for each backbone, and no line comes twice."""
+    lines = planned.splitlines()[:-1]
+    if len(set(lines)) != len(lines):
+        raise SilentlyWrongError("a cell is planned twice")
+    for task in section["tasks"]:
+        name = task if isinstance(task, str) else task["name"]
+        rows = [] if isinstance(task, str) else task.get("rows", [])
+        pairs = sum(line.split()[1].endswith(f"/{name}") for line in lines)
+        least = len(rows or section["methods"])
+        if pairs < least:
+            raise SilentlyWrongError(f"{least} rows on {name}, and {pairs} cells")
