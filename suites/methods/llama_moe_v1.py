@@ -24,6 +24,7 @@ class LlamaMoEV1(MoEMethod):
     """A published model's setting; what is not None replaces a part of it."""
 
     preset: Literal["4of16", "2of8", "2of16", "residual_14p2"] = "4of16"
+    """Experts per token of all of them ("4of16"); "residual_14p2": 2 always on, and 2 of 14 routed ones."""
     split: Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share"] | None = None
     """Another of the paper's constructions of the experts."""
     scale: Literal["paper", "norm", "exact", "calibrated"] | float | None = None

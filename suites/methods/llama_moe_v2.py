@@ -19,6 +19,7 @@ class LlamaMoEV2(MoEMethod):
     """A published model's setting; what is not None replaces a part of it."""
 
     preset: Literal["8top2", "1p7top1", "attn_7of8"] = "1p7top1"
+    """2 of 8 experts; 1 always on and 1 of 7; 2 of 8 and, in the attention, 7 of 8 groups of heads."""
     scale: Literal["paper", "norm", "exact", "calibrated"] | float | None = None
     """Factor of the routed output; "calibrated" is fitted per layer."""
     align: bool = False

@@ -1,35 +1,61 @@
 """What `sparsebench doctor` says: the environment, and what would keep a run from working."""
 
-import json
 import os
 import shutil
 
 from sparsebench.data.cache import cache_root
 
+from .discovery.registry import plugin_problems
+from .documents import DoctorDocument, FindingDocument
 from .execution.environment import environment
 
 NEEDED_BYTES = 4 << 30
 
 
-def diagnosis() -> str:
-    """Environment as JSON, then one line per finding."""
-    return "\n".join([json.dumps(environment(), indent=1), *_findings()])
+def diagnosis() -> DoctorDocument:
+    """The environment, and one finding for each thing that matters to a run."""
+    return {"schema": "sparsebench/doctor/1", "environment": environment(), "findings": _findings()}
 
 
-def _findings() -> list[str]:
+def doctor_text(found: DoctorDocument) -> str:
+    """The document for people, problems last."""
+    lines = []
+    for name, value in found["environment"].items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {inner}" for key, inner in value.items())
+        lines.append(f"{name.replace('_', ' ')}: {value}")
+    findings = sorted(found["findings"], key=lambda finding: finding["level"] == "problem")
+    for finding in findings:
+        mark = "problem: " if finding["level"] == "problem" else ""
+        lines.append(mark + finding["text"])
+    return "\n".join(lines)
+
+
+def _findings() -> list[FindingDocument]:
     root = cache_root()
     place = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    found = [f"cache: {root}, {free / 2**30:.1f} GiB free" + (" (4 GiB are wanted)" if free < NEEDED_BYTES else "")]
+    found = [_note(f"cache: {root}, {free / 2**30:.1f} GiB free")]
+    if free < NEEDED_BYTES:
+        found.append(_problem(f"{place} has {free / 2**30:.1f} GiB free, 4 GiB are wanted"))
     if not os.access(place, os.W_OK):
-        found.append(f"problem: {place} cannot be written: set SPARSEBENCH_CACHE to a folder of yours")
+        found.append(_problem(f"{place} cannot be written: set SPARSEBENCH_CACHE to a folder of yours"))
     if os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
-        found.append("SPARSEBENCH_OFFLINE is set: nothing will be downloaded")
+        found.append(_note("SPARSEBENCH_OFFLINE is set: nothing will be downloaded"))
     if not shutil.which("apt-get"):
-        found.append("no apt-get here: sources from Debian packages (fashion-mnist) cannot be fetched")
-    found.append(_experts())
-    found.append(f"matrix speed: bfloat16 is {_bf16_ratio():.1f} times as fast as float32 on one thread")
+        found.append(_note("no apt-get here: sources from Debian packages (fashion-mnist) cannot be fetched"))
+    found += [_problem(line) for line in plugin_problems()]
+    found.append(_note(_experts()))
+    found.append(_note(f"matrix speed: bfloat16 is {_bf16_ratio():.1f} times as fast as float32 on one thread"))
     return found
+
+
+def _note(text: str) -> FindingDocument:
+    return {"level": "note", "text": text}
+
+
+def _problem(text: str) -> FindingDocument:
+    return {"level": "problem", "text": text}
 
 
 def _experts() -> str:

@@ -1,35 +1,57 @@
-"""Texts of `list`, `show` and `plan`. `list` reads files only: no torch, no method, no task is imported."""
+"""What `list` and `show` say. `list` reads files only: no torch, no method, no task is imported."""
 
 import ast
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from .discovery.registry import Entry, entries, find, plugin_problems, suites
+from ..contracts.suite import Suite
+from .discovery.registry import Entry, entries, find, plugin_problems, suite, suites
+from .documents import EntryDocument, ListDocument, SuiteDocument
 from .errors import UsageError, near
-from .planning.profile import Profile, built_in
+from .planning.profile import built_in
 from .planning.rows import JOIN, chain_of
 
 
-def listing(names: Sequence[str]) -> str:
-    """Methods, and the tasks, backbones and profiles of the named suites."""
-    known = suites()
-    for name in names:
-        if name not in known:
-            raise UsageError(f"unknown suite {name!r}{near(name, known)}")
-    parts = [_section("methods", entries("method").values())]
-    for name in names:
-        parts.append(f"\n{name}: {known[name].title}. {known[name].description}")
-        parts.append(_section("  tasks", entries("task", name).values()))
-        parts.append(_section("  backbones", entries("backbone", name).values()))
-        parts.append(f"  profiles: {', '.join(profile for profile, owners in built_in().items() if name in owners)}")
-    parts += plugin_problems()
+def list_document(names: Sequence[str]) -> ListDocument:
+    """Methods, and the tasks, backbones and profiles of the named suites. Raises `UsageError` for an unknown one."""
+    return {
+        "schema": "sparsebench/list/1",
+        "methods": _entries(entries("method").values()),
+        "suites": [_suite(suite(name)) for name in names],
+        "problems": list(plugin_problems()),
+    }
+
+
+def _suite(about: Suite) -> SuiteDocument:
+    return {
+        "name": about.name,
+        "title": about.title,
+        "description": about.description,
+        "tasks": _entries(entries("task", about.name).values()),
+        "backbones": _entries(entries("backbone", about.name).values()),
+        "profiles": [profile for profile, owners in built_in().items() if about.name in owners],
+    }
+
+
+def _entries(found: Iterable[Entry]) -> list[EntryDocument]:
+    ordered = sorted(found, key=lambda entry: entry.name)
+    return [{"name": entry.name, "caption": entry.caption, "module": entry.module} for entry in ordered]
+
+
+def list_text(listing: ListDocument) -> str:
+    """The document for people."""
+    parts = [_section("methods", listing["methods"])]
+    for about in listing["suites"]:
+        parts.append(f"\n{about['name']}: {about['title']}. {about['description']}")
+        parts.append(_section("  tasks", about["tasks"]))
+        parts.append(_section("  backbones", about["backbones"]))
+        parts.append(f"  profiles: {', '.join(about['profiles'])}")
+    parts += listing["problems"]
     return "\n".join(parts)
 
 
-def _section(title: str, found: Iterable[Entry]) -> str:
-    found = sorted(found, key=lambda entry: entry.name)
-    width = max((len(entry.name) for entry in found), default=0)
-    return "\n".join([f"{title}:", *(f"    {entry.name:<{width}}  {entry.caption}" for entry in found)])
+def _section(title: str, found: Sequence[EntryDocument]) -> str:
+    width = max((len(entry["name"]) for entry in found), default=0)
+    return "\n".join([f"{title}:", *(f"    {entry['name']:<{width}}  {entry['caption']}" for entry in found)])
 
 
 def describe(name: str) -> str:
@@ -41,7 +63,7 @@ def describe(name: str) -> str:
     found = [entry for entry in _everything() if entry.name == name]
     parts = [_describe_entry(entry) for entry in found]
     if name in suites():
-        parts.append(listing([name]))
+        parts.append(list_text(list_document([name])))
     if name in catalogue():
         parts.append(_describe_source(name))
     if not parts:
@@ -88,29 +110,3 @@ def _describe_source(name: str) -> str:
     lines = [f"{name} (data source, {found.kind}, version {found.version})", found.citation, found.note]
     lines += [f"licence: {found.licence}", f"fingerprint: {found.fingerprint}"]
     return "\n".join(line for line in lines if line)
-
-
-def plan_text(profile: Profile, folder: Path) -> str:
-    """The matrix of a profile, with the state of each cell in the result folder."""
-    from sparsebench.reports.index import Index
-    from sparsebench.reports.store import MARKER, Store
-
-    from .execution.environment import default_workers
-    from .planning.durations import Durations, clock
-    from .planning.plan import compare, count_states, expand, to_run
-
-    entries = []
-    if (folder / MARKER).exists():
-        with Index(Store(folder).open()) as index:
-            entries = index.entries
-    planned = compare(expand(profile), entries)
-    lines = [f"{entry.state:<8} {entry.cell.title}{_why(entry.cell.reason)}" for entry in planned]
-    waiting = to_run(planned, "missing")
-    seconds = Durations.of(entries).remaining([cell.info for cell in waiting], default_workers(1))
-    states = ", ".join(f"{count} {state}" for state, count in sorted(count_states(planned).items()))
-    time = "unknown (no earlier cell to judge by)" if seconds is None else f"about {clock(seconds)}"
-    return "\n".join([*lines, f"{len(planned)} cells in {folder}: {states}. Time to run the rest: {time}."])
-
-
-def _why(reason: str | None) -> str:
-    return f": {reason}" if reason else ""

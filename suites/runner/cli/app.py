@@ -11,14 +11,20 @@ from sparsebench.reports.store import StoreError
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
+from .options import VersionOption
+from .output import use_plain_signs
 from .result_commands import compare, report
 from .run_commands import plan, prepare, run
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a cell has no score, a rule is broken, or the output was closed (`| head`); "
+    "2 a mistake in the command or its files, in one line; 130 stopped by Ctrl-C."
+)
+
 app = typer.Typer(
     name="sparsebench",
-    help="Sparse and dynamic neural modules, compared fairly in language, vision and chemistry.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -37,8 +43,14 @@ for _name, _function in (
     app.command(_name)(_function)
 
 
+@app.callback(epilog=EXIT_CODES)
+def start(version: VersionOption = False) -> None:
+    """Sparse and dynamic neural modules, compared fairly in language, vision and chemistry."""
+
+
 def main() -> None:
     """Entry point: mistakes of the user become one line on stderr and exit code 2."""
+    use_plain_signs()
     try:
         app()
     except USAGE_ERRORS as error:

@@ -5,15 +5,20 @@ from typing import Annotated
 import typer
 
 from ..discovery.registry import suites
-from .options import SuiteOption
+from .options import JsonOption, SuiteOption
+from .output import announce, print_json
 from .selection import only
 
 
-def list_(context: typer.Context, suite: SuiteOption = None) -> None:
+def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = False) -> None:
     """Methods, tasks, backbones and profiles."""
-    from ..listing import listing
+    from ..listing import list_document, list_text
 
-    typer.echo(listing(only(context, suite) or list(suites())))
+    document = list_document(only(context, suite) or list(suites()))
+    if json:
+        print_json(document)
+    else:
+        typer.echo(list_text(document))
 
 
 def show(name: Annotated[str, typer.Argument(help="A method or chain, task, backbone, data source or suite.")]) -> None:
@@ -27,14 +32,20 @@ def check(
     method: Annotated[list[str] | None, typer.Argument(help="Methods (all unless given).")] = None,
 ) -> None:
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
+    announce("checking: the first method takes some seconds to import")
     from ..check import check_methods
     from ..console import open_console
 
     raise typer.Exit(check_methods(method or [], open_console()))
 
 
-def doctor() -> None:
+def doctor(json: JsonOption = False) -> None:
     """The environment, to paste into an issue, and what would keep a run from working."""
-    from ..doctor import diagnosis
+    announce("looking at Python, libraries, processor and cache", err=True)
+    from ..doctor import diagnosis, doctor_text
 
-    typer.echo(diagnosis())
+    document = diagnosis()
+    if json:
+        print_json(document)
+    else:
+        typer.echo(doctor_text(document))

@@ -1,6 +1,7 @@
 """The options that several commands share."""
 
 import enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,15 @@ class ReuseChoice(enum.StrEnum):
     only = "only"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("sparsebench"))
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="The installed version.")
+]
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, full, ... or a YAML file of yours.")]
 SuiteOption = Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite (may be repeated).")]
 MethodOption = Annotated[
@@ -25,7 +35,25 @@ MethodOption = Annotated[
 TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task, or one more.")]
 BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", "-b", help="This backbone, `name[:argument]`.")]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Result folder (results/<profile> unless given).")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value (may be repeated): method.rank=8 for every row that has the option, lora.rank=8, "
+        "budget.steps=200, task.trec6.epochs=2, seeds=5, timeout=600, checkpoints=true.",
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many test examples for a task.")]
+DtypeOption = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float64.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Result folder (results/<profile>; results/adhoc-... for a part or a change of one)."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs: one JSON document (suites/README.md).")]
 FolderArgument = Annotated[Path, typer.Argument(help="Result folder of a run.")]
 ReuseOption = Annotated[
     ReuseChoice,

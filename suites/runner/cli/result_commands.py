@@ -7,6 +7,7 @@ import typer
 
 from ..discovery.registry import suites
 from .options import FolderArgument, SuiteOption
+from .output import announce
 
 
 def report(
@@ -17,6 +18,7 @@ def report(
 
     Of a folder of result folders: RESULTS.md and its pictures, for a repository.
     """
+    announce(f"reading the records of {folder}")
     from ..summary import write_report
     from ..write_results import is_collection, write_results
 

@@ -7,19 +7,25 @@ import typer
 from .options import (
     AddressOption,
     BackboneOption,
+    DeviceOption,
+    DtypeOption,
     ExecutorOption,
+    JsonOption,
     LeaseOption,
+    LimitOption,
     MethodOption,
     OutOption,
     ProfileOption,
     ReuseChoice,
     ReuseOption,
     SeedsOption,
+    SetOption,
     SlurmOption,
     SuiteOption,
     TaskOption,
 )
-from .selection import default_out, only, selected
+from .output import announce, print_json
+from .selection import Request, check_device, only, select
 
 
 def plan(
@@ -30,13 +36,25 @@ def plan(
     task: TaskOption = None,
     backbone: BackboneOption = None,
     seeds: SeedsOption = None,
+    limit: LimitOption = None,
+    set_: SetOption = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = "auto",
     out: OutOption = None,
+    json: JsonOption = False,
 ) -> None:
     """The matrix of cells: done, missing, stale, n/a, and the time it will take. Runs nothing."""
-    from ..listing import plan_text
+    announce(f"planning {profile}", err=True)
+    request = _request(context, profile, suite, method, task, backbone, seeds, limit, set_, dtype, device)
+    selection = select(request, out)
+    _say(selection.notes)
+    from ..plan_view import plan_document, plan_text
 
-    chosen = selected(profile, only(context, suite), method, task, backbone, seeds)
-    typer.echo(plan_text(chosen, out or default_out(profile)))
+    document = plan_document(selection.profile, selection.folder)
+    if json:
+        print_json(document)
+    else:
+        typer.echo(plan_text(document))
 
 
 def prepare(
@@ -48,6 +66,7 @@ def prepare(
     ] = None,
 ) -> None:
     """Download and verify everything that a profile needs; what is broken in the cache is mended."""
+    announce(f"looking up what {profile} needs")
     from sparsebench.data.sources import prepare as prepare_sources
 
     from ..identity.weights import mend_hub
@@ -55,7 +74,7 @@ def prepare(
 
     names = source
     if not names:
-        cells = expand_fetched(selected(profile, only(context, suite)))
+        cells = expand_fetched(select(Request(profile=profile, suites=only(context, suite))).profile)
         mend_hub(cell.weights for cell in cells)
         names = sorted({name for cell in cells for name in cell.sources})
     prepare_sources(names, typer.echo)
@@ -69,6 +88,10 @@ def run(
     task: TaskOption = None,
     backbone: BackboneOption = None,
     seeds: SeedsOption = None,
+    limit: LimitOption = None,
+    set_: SetOption = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = "auto",
     out: OutOption = None,
     reuse: ReuseOption = ReuseChoice.missing,
     workers: Annotated[
@@ -82,25 +105,63 @@ def run(
     slurm: SlurmOption = None,
 ) -> None:
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
+    announce(f"planning {profile}")
+    request = _request(context, profile, suite, method, task, backbone, seeds, limit, set_, dtype, device)
+    selection = select(request, out)
+    _say(selection.notes)
+    if executor == "local":
+        check_device(device)
     from ..console import open_console
     from ..execution.environment import default_workers
     from ..execution.executors.interface import Options
     from ..run import run as run_profile
 
-    chosen = selected(profile, only(context, suite), method, task, backbone, seeds)
-    limit = None if memory is None else int(memory * 2**30)
+    bound = None if memory is None else int(memory * 2**30)
     options = Options(
         workers=workers or default_workers(threads),
         threads=threads,
-        memory=limit,
+        memory=bound,
         executor=executor,
         address=address,
         lease=lease,
         slurm=slurm,
+        device=device,
     )
     try:
-        code = run_profile(chosen, out or default_out(profile), options, reuse.value, open_console())
+        code = run_profile(selection.profile, selection.folder, options, reuse.value, open_console())
     except KeyboardInterrupt:
         typer.echo("sparsebench: stopped; the same command goes on from here", err=True)
         code = 130
     raise typer.Exit(code)
+
+
+def _request(
+    context: typer.Context,
+    profile: str,
+    suite: list[str] | None,
+    method: list[str] | None,
+    task: list[str] | None,
+    backbone: list[str] | None,
+    seeds: int | None,
+    limit: int | None,
+    settings: list[str] | None,
+    dtype: str | None,
+    device: str,
+) -> Request:
+    return Request(
+        profile=profile,
+        suites=only(context, suite),
+        methods=tuple(method or ()),
+        tasks=tuple(task or ()),
+        backbones=tuple(backbone or ()),
+        settings=tuple(settings or ()),
+        seeds=seeds,
+        limit=limit,
+        dtype=dtype,
+        device=device,
+    )
+
+
+def _say(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        typer.echo(note, err=True)

@@ -17,11 +17,6 @@ def load_method(entry: Entry, config: Mapping[str, Any]) -> Method:
     return build(load_class(entry, Method), config, f"method {entry.name!r}")
 
 
-def config_fields(entry: Entry) -> list[str]:
-    """Names of the options of a method."""
-    return [option.name for option in dataclasses.fields(load_class(entry, Method))]
-
-
 def load_task(entry: Entry) -> Task:
     """The task object, of a row of a table with the row's values."""
     kind = load_class(entry, Task)

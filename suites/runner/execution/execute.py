@@ -152,7 +152,7 @@ def _common(cell: Cell, started: str) -> dict[str, Any]:
         "code": cell.code,
         "cell": info,
         "data": declared(cell),
-        "environment": environment(),
+        "environment": {**environment(), "device": cell.device},
         "seeds": {
             "replicate": info.seed,
             "global": global_seed(info),

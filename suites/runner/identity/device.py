@@ -18,7 +18,7 @@ def device_kind() -> Literal["cpu", "cuda"]:
         import torch
 
         return "cuda" if torch.cuda.is_available() else "cpu"
-    return "cuda" if builds.get("cuda") and _cuda_devices() else "cpu"
+    return "cuda" if builds.get("cuda") and device_count() else "cpu"
 
 
 def _builds() -> dict[str, str | None]:
@@ -35,8 +35,8 @@ def _builds() -> dict[str, str | None]:
     return found
 
 
-def _cuda_devices() -> int:
-    """Number of devices that the driver shows (it heeds CUDA_VISIBLE_DEVICES); 0 without a driver."""
+def device_count() -> int:
+    """Number of CUDA devices that the driver shows (it heeds CUDA_VISIBLE_DEVICES); 0 without a driver."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:

@@ -28,5 +28,6 @@ def _is_of_today(record: Record) -> bool:
         return False
     noted = record.environment.get("libraries", {})
     versions = {name: noted.get(name, installed(name)) for name in about.libraries}
-    device = "cpu" if record.environment.get("accelerator") is None else "cuda"
+    without = "cpu" if record.environment.get("accelerator") is None else "cuda"
+    device = record.environment.get("device", without)
     return record.id == record_id(cell_key(info, entry_sources(entries)), code_hash(entries, versions, device))

@@ -2,7 +2,7 @@
 
 from sparsebench.reports.record import Link
 
-from ..discovery.loading import config_fields
+from ..discovery.options import options_of
 from ..discovery.registry import find
 from ..errors import UsageError
 from .rows import Row
@@ -24,7 +24,7 @@ def links_of(row: Row) -> list[Link]:
         return list(row.chain)
     links = []
     for number, link in enumerate(row.chain, start=1):
-        if TRAIN not in config_fields(find("method", link.method)):
+        if TRAIN not in options_of(find("method", link.method)):
             links.append(link)
             continue
         if TRAIN in link.config:

@@ -20,21 +20,22 @@ from .rows import Row, TaskRow
 
 def cells_of(profile: Profile) -> Iterator[Cell]:
     """All cells, those of one row, backbone and seed side by side. Raises `UsageError`."""
+    device = device_kind() if profile.device == "auto" else profile.device
     for plan in profile.plans:
         for row in plan.methods:
             for backbone in row.backbones or plan.backbones:
-                yield from _by_seed(plan, row, backbone)
+                yield from _by_seed(plan, row, backbone, device)
 
 
-def _by_seed(plan: SuitePlan, row: Row, backbone: str) -> Iterator[Cell]:
+def _by_seed(plan: SuitePlan, row: Row, backbone: str, device: str) -> Iterator[Cell]:
     tasks = [task for task in plan.tasks if not task.rows or row.label in task.rows]
-    per_task = [list(_seeds(plan, row, backbone, task)) for task in tasks]
-    for seed in range(plan.seeds):
+    per_task = [list(_seeds(plan, row, backbone, task, device)) for task in tasks]
+    for seed in range(max(map(len, per_task), default=0)):
         for cells in per_task:
             yield from (cell for cell in cells if cell.info.seed == seed)
 
 
-def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Iterator[Cell]:
+def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: str) -> Iterator[Cell]:
     links, chain = _load(row)
     task = load_task(find("task", task_row.name, plan.suite))
     info = _info(plan, row, backbone, task_row, links, task)
@@ -42,7 +43,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
     entries = cell_entries(info)
     sources = entry_sources(entries)
     versions = {name: installed(name) for name in suite(plan.suite).libraries}
-    code = code_hash(entries, versions, device_kind())
+    code = code_hash(entries, versions, device)
     names = (backbone, *info.further_backbones)
     known, *further = [find("backbone", name, plan.suite).backbone(name) for name in names]
     reason = reason_against(chain, task, known, further, [link.method for link in links])
@@ -57,7 +58,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow) -> Itera
             info=numbered,
             key=cell_key(numbered, sources),
             code=code,
-            device=device_kind(),
+            device=device,
             timeout=plan.timeout,
             sources=sources,
             reason=reason,

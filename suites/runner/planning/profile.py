@@ -16,7 +16,7 @@ A study is a profile that says under `claims` what it expects of its rows (`spar
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sparsebench.reports.claims import Claim
 
@@ -27,6 +27,7 @@ from .profile_file import read_yaml
 from .rows import Row, TaskRow, chain_of, checked, read_row, read_task
 
 DTYPES = ("float32", "bfloat16", "float64")
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Profile:
 
     name: str
     plans: tuple[SuitePlan, ...]
+    device: Device = "auto"
+    """The kind of device that the cells run on; "auto": CUDA where this machine has it."""
 
 
 def backbones(profile: Profile) -> list[tuple[Entry, str]]:
@@ -186,10 +189,15 @@ def narrow(
     listed = {row.name for row in rows} | {row.label for row in rows}
     rows += tuple(Row(chain_of(name)) for name in methods if name not in listed)
     known = {row.name: row for row in plan.tasks}
-    return replace(
+    narrowed = replace(
         plan,
         methods=tuple(replace(row, backbones=()) if backbones else row for row in rows or plan.methods),
         tasks=tuple(replace(known.get(name, TaskRow(name)), rows=()) for name in tasks) or plan.tasks,
         backbones=tuple(backbones) or plan.backbones,
-        seeds=seeds or plan.seeds,
     )
+    return narrowed if seeds is None else with_seeds(narrowed, seeds)
+
+
+def with_seeds(plan: SuitePlan, seeds: int) -> SuitePlan:
+    """The plan with so many seeds of every task, those with a number of their own too."""
+    return replace(plan, seeds=seeds, tasks=tuple(replace(task, seeds=None) for task in plan.tasks))

@@ -1,10 +1,13 @@
 """A YAML file as plain values: texts, numbers, lists and mappings, each key once."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
 from . import values
+
+EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -18,11 +21,30 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values.mapping(content, str(path))
 
 
+def read_value(text: str, where: str) -> Any:
+    """One value, written as in a profile; 1e-3 is a number, too. Raises `UsageError`."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except _broken() as error:
+        raise UsageError(f"{where}: {text!r} is no value as in YAML: {' '.join(str(error).split())}") from error
+    if isinstance(value, str) and EXPONENT.fullmatch(value):
+        value = float(value)  # yaml wants a point in it, and would leave a text here
+    values.check_plain(value, where)
+    return value
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What yaml lets out: its own errors, and what Python raises on dates, numbers and tags that make no sense."""
+    import yaml
+
+    return (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError, RecursionError)
+
+
 def _parsed(path: Path) -> Any:
     import yaml
 
-    # In addition to its own errors, yaml lets out what Python raises on dates, numbers and tags that make no sense.
-    broken = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
     try:
         content = path.read_text(encoding="utf-8")
         _check_keys(yaml.compose(content, yaml.SafeLoader), path)
@@ -35,7 +57,7 @@ def _parsed(path: Path) -> Any:
         raise UsageError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from error
     except RecursionError:
         raise UsageError(f"{path}: not valid YAML: nested too deep") from None
-    except broken as error:
+    except _broken() as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 

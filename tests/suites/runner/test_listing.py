@@ -1,20 +1,17 @@
-"""The texts of `list`, `show` and `plan`."""
-
-from pathlib import Path
+"""What `list` and `show` say."""
 
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.listing import describe, listing, plan_text
-from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.runner.listing import describe, list_document, list_text
 
 
 def test_a_list_has_methods_and_what_the_suites_have() -> None:
-    text = listing(["vtab"])
+    text = list_text(list_document(["vtab"]))
     assert "linear_probe" in text and "fashion_mnist" in text and "profiles: full, quick, smoke" in text
     assert "freesolv" not in text
     with pytest.raises(UsageError, match="unknown suite 'vtap'"):
-        listing(["vtap"])
+        list_document(["vtap"])
 
 
 def test_what_is_shown_of_a_method_a_task_and_a_source() -> None:
@@ -28,9 +25,3 @@ def test_a_chain_shows_each_of_its_methods() -> None:
     assert "keep = 0.8" in text and "num_shared = 3" in text
     with pytest.raises(UsageError, match=r"unknown method 'cmeo'.*did you mean"):
         describe("neuron_pruning+cmeo")
-
-
-def test_a_plan_ends_with_the_states(tmp_path: Path) -> None:
-    text = plan_text(load_profile("smoke", ["vtab"]), tmp_path / "none")
-    assert text.splitlines()[0].startswith(("missing", "n/a"))
-    assert "Time to run the rest: unknown" in text and "0 stale" not in text

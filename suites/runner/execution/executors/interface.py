@@ -23,6 +23,7 @@ class Options:
     what runs them (`choice.py`), `address` is the HOST:PORT where it is to be found, if it is to be found anywhere.
     `lease` is for how many seconds a process that shares the result folder may give no sign of life,
     `slurm` is what the jobs of a cluster get (`slurm_options.py`).
+    `device` is what was asked for (auto, cpu, cuda, or cuda:N for the one device that workers here may use).
     """
 
     workers: int
@@ -32,6 +33,7 @@ class Options:
     address: str | None = None
     lease: float = 30.0
     slurm: str | None = None
+    device: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.identity import older
+from sparsebench.suites.runner.identity.device import device_kind
 from sparsebench.suites.runner.identity.older import made_by_older_code
 from sparsebench.suites.runner.planning.expansion import cells_of
 from sparsebench.suites.runner.planning.plan_file import write_plan
@@ -74,3 +75,12 @@ def test_a_report_of_todays_code_says_nothing(profile: Profile, records: list[Re
     write_report(tmp_path, tmp_path / "report")
     assert "older code" not in capsys.readouterr().out
     assert "older code" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_record_says_on_which_device_it_was_made(profile: Profile) -> None:
+    """A machine with an accelerator also runs cells on its processor (`--device cpu`)."""
+    other = "cuda" if device_kind() == "cpu" else "cpu"
+    cells = [cell for cell in cells_of(replace(profile, device=other)) if not cell.reason]
+    made = [failure(cell, "failed", "why", started="2026-01-01T00:00:00+00:00") for cell in cells]
+    assert {record.environment["device"] for record in made} == {other}
+    assert made_by_older_code(made) == 0

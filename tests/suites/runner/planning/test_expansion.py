@@ -1,6 +1,9 @@
 """The cells of every built-in profile, and what two of them share."""
 
+from dataclasses import replace
+
 from sparsebench.suites.runner.discovery.registry import suites
+from sparsebench.suites.runner.identity.device import device_kind
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.profile import built_in, load_profile, narrow
 
@@ -49,3 +52,25 @@ def test_label_and_layout_do_not_change_a_key_but_a_config_does() -> None:
     more = narrow(plan.plans[0], [first.info.method], [], [first.info.backbone], 1)
     changed = type(plan)(plan.name, (type(more)(**{**vars(more), "dtype": "float64"}),))
     assert first.key not in {cell.key for cell in expand(changed)}
+
+
+def test_the_device_that_was_asked_for_is_in_every_cell_and_its_code() -> None:
+    profile = load_profile("smoke", ["molecules"])
+    here = expand(profile)
+    there = expand(replace(profile, device="cuda" if here[0].device == "cpu" else "cpu"))
+    assert {cell.device for cell in here} == {device_kind()}
+    assert {cell.device for cell in there}.isdisjoint({device_kind()})
+    for one, other in zip(here, there, strict=True):
+        assert one.key == other.key and one.code != other.code
+    assert [cell.id for cell in expand(replace(profile, device=device_kind()))] == [cell.id for cell in here]
+
+
+def test_a_task_may_have_more_seeds_than_its_suite() -> None:
+    profile = load_profile("smoke", ["molecules"])
+    (plan,) = profile.plans
+    tasks = tuple(replace(task, seeds=plan.seeds + 2) for task in plan.tasks)
+    cells = [cell for cell in expand(replace(profile, plans=(replace(plan, tasks=tasks),))) if not cell.reason]
+    assert {cell.planned_seeds for cell in cells} <= {1, plan.seeds + 2}
+    for cell in cells:
+        same = [other.info.seed for other in cells if replace(other.info, seed=0) == replace(cell.info, seed=0)]
+        assert same == list(range(cell.planned_seeds))

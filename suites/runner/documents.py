@@ -1,0 +1,88 @@
+"""What `--json` prints: one document for each command, with the name of its schema.
+
+A new field may come; what is there keeps its name and meaning as long as the number of the schema does.
+"""
+
+from typing import Any, Literal, TypedDict
+
+
+class EntryDocument(TypedDict):
+    """A method, task or backbone."""
+
+    name: str
+    caption: str
+    module: str
+
+
+class SuiteDocument(TypedDict):
+    """A suite, with what is in it."""
+
+    name: str
+    title: str
+    description: str
+    tasks: list[EntryDocument]
+    backbones: list[EntryDocument]
+    profiles: list[str]
+
+
+class ListDocument(TypedDict):
+    """`sparsebench list --json`. `problems` are plug-ins that cannot be read."""
+
+    schema: Literal["sparsebench/list/1"]
+    methods: list[EntryDocument]
+    suites: list[SuiteDocument]
+    problems: list[str]
+
+
+class LinkDocument(TypedDict):
+    """One method of a row, with all its options."""
+
+    method: str
+    config: dict[str, Any]
+
+
+class CellDocument(TypedDict):
+    """A cell of a plan. `id` names its record, `key` what it is whatever code runs it; `reason` says why it is n/a."""
+
+    id: str
+    key: str
+    state: Literal["done", "missing", "stale", "failed", "n/a"]
+    reason: str | None
+    suite: str
+    task: str
+    group: str
+    label: str
+    chain: list[LinkDocument]
+    backbone: str
+    further_backbones: list[str]
+    seed: int
+    budget: dict[str, Any]
+    dtype: str
+    device: str
+
+
+class PlanDocument(TypedDict):
+    """`sparsebench plan --json`. `seconds` is the expected wall time of what is not done, None if nothing is known."""
+
+    schema: Literal["sparsebench/plan/1"]
+    profile: str
+    folder: str
+    cells: list[CellDocument]
+    states: dict[str, int]
+    workers: int
+    seconds: float | None
+
+
+class FindingDocument(TypedDict):
+    """One thing that `doctor` found: a problem keeps a run from working, a note is good to know."""
+
+    level: Literal["problem", "note"]
+    text: str
+
+
+class DoctorDocument(TypedDict):
+    """`sparsebench doctor --json`. `environment` is what every record says of machine and software."""
+
+    schema: Literal["sparsebench/doctor/1"]
+    environment: dict[str, Any]
+    findings: list[FindingDocument]

@@ -1,0 +1,75 @@
+"""What `plan` says: the matrix of cells of a profile, with the state of each in the result folder."""
+
+from pathlib import Path
+
+from .documents import CellDocument, PlanDocument
+from .planning.plan import Planned
+from .planning.profile import Profile
+
+
+def plan_document(profile: Profile, folder: Path) -> PlanDocument:
+    """The cells with their states, and the time that the rest will take. Raises `UsageError`."""
+    from sparsebench.reports.index import Index
+    from sparsebench.reports.store import MARKER, Store
+
+    from .execution.environment import default_workers
+    from .planning.durations import Durations
+    from .planning.plan import compare, count_states, expand, to_run
+
+    entries = []
+    if (folder / MARKER).exists():
+        with Index(Store(folder).open()) as index:
+            entries = index.entries
+    planned = compare(expand(profile), entries)
+    workers = default_workers(1)
+    return {
+        "schema": "sparsebench/plan/1",
+        "profile": profile.name,
+        "folder": str(folder),
+        "cells": [_cell(entry) for entry in planned],
+        "states": {state: count for state, count in sorted(count_states(planned).items())},
+        "workers": workers,
+        "seconds": Durations.of(entries).remaining([cell.info for cell in to_run(planned, "missing")], workers),
+    }
+
+
+def _cell(entry: Planned) -> CellDocument:
+    cell = entry.cell
+    info = cell.info
+    return {
+        "id": cell.id,
+        "key": cell.key,
+        "state": entry.state,
+        "reason": cell.reason,
+        "suite": info.suite,
+        "task": info.task,
+        "group": info.group,
+        "label": info.label,
+        "chain": [{"method": link.method, "config": link.config} for link in info.links],
+        "backbone": info.backbone,
+        "further_backbones": info.further_backbones,
+        "seed": info.seed,
+        "budget": info.budget,
+        "dtype": info.dtype,
+        "device": cell.device,
+    }
+
+
+def plan_text(plan: PlanDocument) -> str:
+    """The document for people: a line for each cell, and a last one with the sums."""
+    from .planning.durations import clock
+
+    lines = [f"{cell['state']:<8} {_title(cell)}{_why(cell['reason'])}" for cell in plan["cells"]]
+    states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
+    seconds = plan["seconds"]
+    time = "unknown (no earlier cell to judge by)" if seconds is None else f"about {clock(seconds)}"
+    return "\n".join([*lines, f"{len(lines)} cells in {plan['folder']}: {states}. Time to run the rest: {time}."])
+
+
+def _title(cell: CellDocument) -> str:
+    backbones = " with ".join([cell["backbone"], *cell["further_backbones"]])
+    return f"{cell['suite']}/{cell['task']} {cell['label']} on {backbones} seed {cell['seed']}"
+
+
+def _why(reason: str | None) -> str:
+    return f": {reason}" if reason else ""

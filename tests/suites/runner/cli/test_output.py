@@ -1,0 +1,69 @@
+"""What commands print."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sparsebench.suites.runner.cli.output import announce, print_json, use_plain_signs
+
+
+def test_signs_that_a_stream_cannot_write_become_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    use_plain_signs()
+    sys.stdout.write("−1.5 ± 0.2 × 3, Å\n")
+    sys.stdout.flush()
+    assert raw.getvalue() == b"-1.5 +- 0.2 x 3, ?\n"
+
+
+def test_data_stay_alone_on_stdout(capsys: pytest.CaptureFixture) -> None:
+    announce("planning quick", err=True)
+    print_json({"sign": "×"})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"sign": "×"} and out.isascii()
+    assert err == "planning quick ...\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stream"),
+    [
+        (["plan", "--profile", "smoke"], "stderr"),
+        (["run", "--profile", "nothing.yaml"], "stdout"),
+        (["prepare", "--profile", "nothing.yaml"], "stdout"),
+        (["report", "."], "stdout"),
+        (["check", "dense"], "stdout"),
+        (["doctor"], "stderr"),
+    ],
+)
+def test_a_line_at_once(bench, arguments: list[str], stream: str) -> None:
+    """Before torch, pandas or a method is imported; a third of a second when nothing else runs here."""
+    process = bench.start_apart(*arguments)
+    start = time.perf_counter()
+    line = getattr(process, stream).readline()
+    waited = time.perf_counter() - start
+    process.kill()
+    process.communicate()
+    assert line.endswith(b" ...\n")
+    assert waited < 2.0
+
+
+def test_the_line_comes_before_anything_heavy() -> None:
+    """A time limit in a busy test run proves little: what is imported by then does."""
+    code = (
+        "import sys\n"
+        "from sparsebench.suites.runner.cli import app, output\n"
+        "from sparsebench.suites.runner.cli import run_commands, result_commands, list_commands\n"
+        "def stop(text, err=False):\n"
+        "    heavy = {'torch', 'numpy', 'pandas', 'yaml', 'scipy', 'rich.table'} & set(sys.modules)\n"
+        "    print(text, heavy); raise SystemExit(3 if heavy else 0)\n"
+        "for module in (run_commands, result_commands, list_commands): module.announce = stop\n"
+        "sys.argv = ['sparsebench', *sys.argv[1:]]\n"
+        "app()"
+    )
+    for arguments in (["plan"], ["run"], ["prepare"], ["report", "."], ["check"], ["doctor"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr

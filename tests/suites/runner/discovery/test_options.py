@@ -1,0 +1,52 @@
+"""What files say of the options of methods, against the classes themselves."""
+
+import dataclasses
+
+import pytest
+
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.method import Method
+from sparsebench.suites.runner.discovery.loading import load_method
+from sparsebench.suites.runner.discovery.options import budget_options, options_of
+from sparsebench.suites.runner.discovery.registry import entries, load_class
+
+
+@pytest.mark.parametrize("name", entries("method"))
+def test_options_are_the_fields_of_the_class_with_their_defaults(name: str) -> None:
+    entry = entries("method")[name]
+    options = options_of(entry)
+    fields = dataclasses.fields(load_class(entry, Method))
+    assert list(options) == [field.name for field in fields]
+    for field in fields:
+        assert eval(options[field.name].default) == field.default
+
+
+@pytest.mark.parametrize("name", entries("method"))
+def test_every_option_of_every_method_is_explained(name: str) -> None:
+    for option in options_of(entries("method")[name]).values():
+        assert option.text.endswith("."), f"{name}: write a string below the field {option.name!r} that explains it"
+        assert option.kind
+
+
+@pytest.mark.parametrize("name", entries("method"))
+def test_every_allowed_value_is_taken_by_the_class(name: str) -> None:
+    entry = entries("method")[name]
+    for option in options_of(entry).values():
+        for value in option.allowed:
+            try:
+                load_method(entry, {option.name: value})
+            except ValueError as error:  # a value may not go with the other options; the type must allow it
+                assert "Input should be" not in str(error)
+
+
+def test_every_field_of_a_budget_is_explained() -> None:
+    options = budget_options()
+    assert list(options) == [field.name for field in dataclasses.fields(Budget)]
+    assert all(option.text for option in options.values())
+
+
+def test_aliases_and_constants_are_resolved() -> None:
+    options = options_of(entries("method")["sparse_adapter"])
+    assert options["adapter"].allowed == ("bottleneck", "houlsby", "pfeiffer", "parallel", "lora", "mam")
+    assert options["blocks"].kind == "'all' | int"
+    assert options["blocks"].allowed == ("all",)
