@@ -43,7 +43,10 @@ def parse_failure(smiles: str) -> str | None:
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+        try:
+            molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+        except UnicodeEncodeError:
+            return "half a character (a lone surrogate)"
         if molecule is None:
             return "not a SMILES string"
         if molecule.GetNumAtoms() == 0:

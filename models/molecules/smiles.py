@@ -12,7 +12,10 @@ def parse(smiles: Iterable[str]) -> list[Chem.Mol]:
     with rdBase.BlockLogs():
         molecules = []
         for row, text in enumerate(smiles):
-            molecule = Chem.MolFromSmiles(text)
+            try:
+                molecule = Chem.MolFromSmiles(text)
+            except UnicodeEncodeError:  # half a character (a lone surrogate)
+                molecule = None
             if molecule is None or molecule.GetNumAtoms() == 0:
                 raise ModelError(f"row {row}: {text!r} is not a valid SMILES string")
             molecules.append(molecule)
