@@ -1,7 +1,7 @@
 """Published claims, declared as data and judged by the records: reproduced, refuted or undecided.
 
 A claim names rows in the order that it expects. Each neighbouring pair is a paired comparison over tasks and seeds
-(`statistics.difference`), and its 95 % interval decides:
+(`statistics.difference`), and its 95 % interval decides, which covers seeds and test examples where these are known:
 
 - "ordered": a row's score is lower (or higher: `direction`) than the next one's by more than `margin`. Reproduced if
   every interval lies beyond the margin, refuted if one lies on its other side.
@@ -21,13 +21,16 @@ from itertools import pairwise
 from typing import Literal
 
 from . import formatting
-from .matrix import pairs
+from .matrix import processor_type, side_of
 from .record import Record
-from .statistics import Estimate, Score, difference
+from .statistics import Estimate, Side, difference, pair
+from .statistics.example_files import ExampleReader
 
 ClaimVerdict = Literal["reproduced", "refuted", "undecided"]
 VERDICTS: tuple[ClaimVerdict, ...] = ("reproduced", "refuted", "undecided")
 MIN_SEEDS = 3
+OWN = "our "
+"""How the source of a claim of ours began before claims had a field for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,13 @@ class Claim:
     """The backbone of all rows; empty where each row's label names it, since the claim is about backbones."""
     note: str = ""
     """What the reader must know of the test, for instance how it differs from the source's."""
+    ours: bool = False
+    """Whether it is a statement of ours, and not of a paper; such claims are counted apart."""
+
+    @property
+    def published(self) -> bool:
+        """Whether a paper says it. Plans of earlier versions said "our ..." in the source alone."""
+        return not self.ours and not self.source.startswith(OWN)
 
 
 @dataclass(frozen=True)
@@ -79,33 +89,32 @@ class Finding:
         return min(step.seeds for step in self.steps)
 
 
-def judge(claims: Sequence[Claim], records: Sequence[Record]) -> list[Finding]:
-    """One finding per claim, in their order."""
+def judge(claims: Sequence[Claim], records: Sequence[Record], examples: ExampleReader | None = None) -> list[Finding]:
+    """One finding per claim, in their order; `examples` reads the per-example outcomes of the records."""
     findings = []
     for claim in claims:
         concerned = [record for record in records if _concerns(claim, record)]
-        findings.append(_judge(claim, concerned))
+        findings.append(_judge(claim, concerned, examples))
     return findings
 
 
 def _concerns(claim: Claim, record: Record) -> bool:
-    """Whether the record has a score of one of the claim's rows on one of its tasks."""
-    if record.status != "ok" or claim.metric not in record.metrics:
-        return False
+    """Whether the record is of one of the claim's rows on one of its tasks; failed ones count, too."""
     cell = record.cell
     place = cell.suite == claim.suite and claim.backbone in ("", cell.backbone)
     return place and cell.task in claim.tasks and cell.label in claim.rows
 
 
-def _judge(claim: Claim, records: Sequence[Record]) -> Finding:
-    steps = tuple(_step(claim, first, second, records) for first, second in pairwise(claim.rows))
+def _judge(claim: Claim, records: Sequence[Record], examples: ExampleReader | None) -> Finding:
+    steps = tuple(_step(claim, first, second, records, examples) for first, second in pairwise(claim.rows))
+    scored = [record for record in records if record.status == "ok" and claim.metric in record.metrics]
     return Finding(
         claim=claim,
         verdict=_of_all({step.verdict for step in steps}),
         steps=steps,
-        unit=records[0].metrics[claim.metric].unit if records else "",
-        seconds=math.fsum(record.times.get("total", 0.0) for record in records),
-        machines=tuple(dict.fromkeys(map(_machine, records))),
+        unit=scored[0].metrics[claim.metric].unit if scored else "",
+        seconds=math.fsum(record.times.get("total", 0.0) for record in scored),
+        machines=tuple(dict.fromkeys(map(_machine, scored))),
     )
 
 
@@ -117,31 +126,30 @@ def _of_all(found: set[ClaimVerdict]) -> ClaimVerdict:
     return "reproduced"
 
 
-def _step(claim: Claim, first: str, second: str, records: Sequence[Record]) -> Step:
+def _step(claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None) -> Step:
     pairings = []
     for task in claim.tasks:
-        sides = [_scores(claim, task, label, records) for label in (first, second)]
+        sides = [_side(claim, task, label, records, examples) for label in (first, second)]
         for label, side in zip((first, second), sides, strict=True):
-            if not side:
+            if not side.scores:
                 return Step(first, second, None, 0, "undecided", f"{label} has no score on {task}")
-        pairings.append(pairs(*sides))
-    seeds = min(map(len, pairings))
+        pairings.append(pair(*sides))
+    seeds = min(len(pairing.pairs) for pairing in pairings)
     if not seeds:
         return Step(first, second, None, 0, "undecided", "no seed with a score on both sides")
-    effect = difference(pairings).estimate
+    found = difference(pairings)
+    effect = found.estimate
+    lost = f"{found.lost} of {found.pairs + found.lost} pairs lost" if found.lost else ""
     if seeds < MIN_SEEDS:
-        return Step(first, second, effect, seeds, "undecided", f"fewer than {MIN_SEEDS} seeds")
-    return Step(first, second, effect, seeds, _verdict(claim, effect))
+        reason = ", ".join(filter(None, (f"fewer than {MIN_SEEDS} seeds", lost)))
+        return Step(first, second, effect, seeds, "undecided", reason)
+    return Step(first, second, effect, seeds, _verdict(claim, effect), lost)
 
 
-def _scores(claim: Claim, task: str, label: str, records: Sequence[Record]) -> dict[int, Score]:
-    """Seed to score of one row on one task."""
-    scores = {}
-    for record in records:
-        if record.cell.task == task and record.cell.label == label:
-            metric = record.metrics[claim.metric]
-            scores[record.cell.seed] = Score(metric.value, metric.stderr)
-    return scores
+def _side(claim: Claim, task: str, label: str, records: Sequence[Record], examples: ExampleReader | None) -> Side:
+    """One row on one task."""
+    of_row = [record for record in records if record.cell.task == task and record.cell.label == label]
+    return side_of(of_row, claim.metric, examples)
 
 
 def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
@@ -162,17 +170,19 @@ def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
 
 def _machine(record: Record) -> str:
     environment = record.environment
-    return f"{environment.get('processor', 'unknown processor')}, {environment.get('cores', '?')} cores"
+    return f"{processor_type(record)}, {environment.get('cores', '?')} cores"
 
 
 def effects(finding: Finding) -> Iterator[str]:
-    """Each step in words: "A − B: −0.41 [−0.45, −0.37] bits/byte"."""
+    """Each step in words: "A − B: −0.41 [−0.45, −0.37] bits/byte over seeds and examples"."""
     for step in finding.steps:
         if step.effect is None:
             yield f"{step.first} − {step.second}: {step.reason}"
             continue
         unit = formatting.points(finding.unit)
         text = f"{step.first} − {step.second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
+        if step.effect.covers != "none":
+            text += f" over {step.effect.covers}"
         yield text + (f" ({step.reason})" if step.reason else "")
 
 
@@ -210,18 +220,30 @@ def to_markdown(findings: Sequence[Finding], older_code: str = "") -> str:
 
 
 LEGEND = (
-    "Effects are differences of the mean scores, paired by seed, with 95 % intervals over seeds. Reproduced: every "
-    "interval lies where the claim says; refuted: one lies on the other side; undecided: neither. Intervals are per "
-    "comparison, not corrected for their number. Wall time is inside the cells behind a claim; claims share cells."
+    "Effects are differences of the mean scores, paired by seed and, where the outcomes of the examples were kept, by "
+    "test example, with 95 % intervals; each says whether it covers seeds and examples or one of them alone. "
+    "Reproduced: every interval lies where the claim says; refuted: one lies on the other side; undecided: neither. "
+    "Intervals are per comparison, not corrected for their number. Wall time is inside the cells behind a claim; "
+    "claims share cells."
 )
 
 
 def count_verdicts(findings: Sequence[Finding]) -> str:
-    """ "12 claims: 9 reproduced, 1 refuted, 2 undecided."."""
+    """ "12 claims of papers: 9 reproduced, 1 refuted, 2 undecided; 1 of our own: 1 refuted."."""
+    published = [finding for finding in findings if finding.claim.published]
+    own = [finding for finding in findings if not finding.claim.published]
+    told = []
+    if published:
+        noun = "claim" if len(published) == 1 else "claims"
+        told.append(f"{len(published)} {noun} of papers: {_counts(published)}")
+    if own:
+        told.append(f"{len(own)} of our own: {_counts(own)}")
+    return "; ".join(told) + "."
+
+
+def _counts(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
-    told = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
-    noun = "claim" if len(findings) == 1 else "claims"
-    return f"{len(findings)} {noun}: {', '.join(told)}."
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
 def _machines(findings: Sequence[Finding]) -> str:

@@ -1,8 +1,12 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
-from .statistics import Estimate
+from .statistics import Estimate, Outcome
 
 MINUS = "−"
+HUGE = 1e7
+"""From here on scores are printed with a power of ten."""
+MARKS = {"examples": "*", "seeds": "°"}
+"""What stands behind an interval that covers less than seeds and test examples."""
 
 
 def points(unit: str) -> str:
@@ -23,8 +27,13 @@ def scale(unit: str) -> float:
 def number(value: float, unit: str = "", signed: bool = False) -> str:
     """A score in its unit: per cent with one decimal, anything else with about three figures."""
     value *= scale(unit)
-    sign = "+" if signed else ""
-    return f"{value:{sign}.{_digits(value, unit)}f}".replace("-", MINUS)
+    return _fixed(value, _digits(value, unit), "+" if signed else "")
+
+
+def _fixed(shown: float, digits: int, sign: str = "") -> str:
+    """With so many decimals; a number that would fill the line as three figures and a power of ten."""
+    how = f"{digits}f" if abs(shown) < HUGE else "3g"
+    return f"{shown:{sign}.{how}}".replace("-", MINUS)
 
 
 def _digits(shown: float, unit: str) -> int:
@@ -35,13 +44,13 @@ def _digits(shown: float, unit: str) -> int:
 
 
 def estimate(value: Estimate, unit: str) -> str:
-    """Mean ± half width; an asterisk where the interval comes from the examples, not from seeds."""
+    """Mean ± half width; a mark where the interval covers seeds or examples alone (`MARKS`)."""
     text = number(value.mean, unit)
     if value.half_width is None:
         return text
     digits = len(text.partition(".")[2])
-    half = f"{value.half_width * scale(unit):.{digits}f}"
-    return f"{text} ± {half}{'*' if value.source == 'examples' else ''}"
+    half = _fixed(value.half_width * scale(unit), digits)
+    return f"{text} ± {half}{MARKS.get(value.covers, '')}"
 
 
 def interval(value: Estimate, unit: str) -> str:
@@ -50,8 +59,15 @@ def interval(value: Estimate, unit: str) -> str:
     if value.low is None or value.high is None:
         return text
     digits = len(text.partition(".")[2])
-    low, high = (f"{end * scale(unit):.{digits}f}".replace("-", MINUS) for end in (value.low, value.high))
+    low, high = (_fixed(end * scale(unit), digits) for end in (value.low, value.high))
     return f"{text} [{low}, {high}]"
+
+
+def outcome(outcome: Outcome, margin: float | None, unit: str) -> str:
+    """An outcome in words; the margin stands wherever "equivalent" does."""
+    if outcome != "equivalent" or margin is None:
+        return outcome
+    return f"equivalent (within ±{number(margin, unit)} {points(unit)})"
 
 
 def p_value(p: float | None) -> str:

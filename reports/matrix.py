@@ -6,11 +6,12 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from .dataframe import canonical
-from .record import Costs, Record, TrainingCosts
-from .statistics import Score
+from .record import Costs, Metric, Record, TrainingCosts
+from .statistics import Pairing, Score, Side, pair
+from .statistics.example_files import ExampleReader
 
 
 @dataclass(frozen=True, order=True)
@@ -50,15 +51,21 @@ class Matrix:
     rows: list[Row] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     cells: dict[tuple[Row, Column], list[Record]] = field(default_factory=lambda: defaultdict(list))
+    examples: ExampleReader | None = None
+    """Reads per-example outcomes, where a comparison needs them."""
 
     def scores(self, row: Row, column: Column) -> dict[int, Score]:
         """Seed to score of the main metric, over the records that went well."""
-        found = {}
-        for record in self.cells.get((row, column), ()):
-            metric = record.metrics.get(column.metric) if record.status == "ok" else None
-            if metric is not None:
-                found[record.cell.seed] = Score(metric.value, metric.stderr)
-        return found
+        return scores_of(self.cells.get((row, column), ()), column.metric, self.examples)
+
+    def side(self, row: Row, column: Column) -> Side:
+        """One side of a comparison: the scores, and what the plan has of them."""
+        return side_of(self.cells.get((row, column), ()), column.metric, self.examples)
+
+    def paired(self, ours: Row, theirs: Row, columns: Iterable[Column]) -> list[Pairing]:
+        """The pairs of two rows, for each task that has some."""
+        found = [pair(self.side(ours, column), self.side(theirs, column)) for column in columns]
+        return [pairing for pairing in found if pairing.pairs]
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
@@ -84,9 +91,22 @@ class Matrix:
             return same[0]
         return candidates[0] if len(candidates) == 1 else None
 
-    def cost(self, row: Row, quantity: Callable[[Costs], float | None]) -> float | None:
-        """Median of one cost over the row's records, or None if nobody measured it."""
-        found = [quantity(costs) for costs in self._costs.get(row, ())]
+    @cached_property
+    def processors(self) -> tuple[str, ...]:
+        """The types of processor that latencies were measured on, the one with the most rows first."""
+        rows: dict[str, set[Row]] = defaultdict(set)
+        for row, measured in self._costs.items():
+            for processor, costs in measured:
+                if costs.latency_ms is not None:
+                    rows[processor].add(row)
+        return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
+
+    def cost(self, row: Row, quantity: Callable[[Costs], float | None], processor: str | None = None) -> float | None:
+        """Median of one cost over the row's records, or None if nobody measured it.
+
+        `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
+        """
+        found = [quantity(costs) for place, costs in self._costs.get(row, ()) if processor in (None, place)]
         known = [value for value in found if value is not None]
         return statistics.median(known) if known else None
 
@@ -97,10 +117,11 @@ class Matrix:
         return statistics.median(known) if known else None
 
     @cached_property
-    def _costs(self) -> dict[Row, list[Costs]]:
-        costs: dict[Row, list[Costs]] = defaultdict(list)
+    def _costs(self) -> dict[Row, list[tuple[str, Costs]]]:
+        """What was measured of each row, and on which type of processor."""
+        costs: dict[Row, list[tuple[str, Costs]]] = defaultdict(list)
         for (row, _), records in self.cells.items():
-            costs[row] += [record.costs for record in records if record.costs is not None]
+            costs[row] += [(processor_type(record), record.costs) for record in records if record.costs is not None]
         return costs
 
     @cached_property
@@ -111,21 +132,50 @@ class Matrix:
         return costs
 
 
-def matrices(records: Sequence[Record]) -> list[Matrix]:
+def matrices(records: Sequence[Record], examples: ExampleReader | None = None) -> list[Matrix]:
     """One matrix per suite and version, in the order of their names."""
     by_suite: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         by_suite[record.cell.suite, record.cell.suite_version].append(record)
-    return [_matrix(suite, version, members) for (suite, version), members in sorted(by_suite.items())]
+    found = [_matrix(suite, version, members) for (suite, version), members in sorted(by_suite.items())]
+    for matrix in found:
+        matrix.examples = examples
+    return found
 
 
-def pairs(ours: dict[int, Score], theirs: dict[int, Score]) -> list[tuple[Score, Score]]:
-    """Pairs of one seed each; a side with one record only (deterministic) is paired with every seed of the other."""
-    if len(theirs) == 1:
-        return [(score, next(iter(theirs.values()))) for score in ours.values()]
-    if len(ours) == 1:
-        return [(next(iter(ours.values())), score) for score in theirs.values()]
-    return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+def scores_of(records: Iterable[Record], metric: str, examples: ExampleReader | None) -> dict[int, Score]:
+    """Seed to score, over the records of one row and task that went well."""
+    found = {}
+    for record in records:
+        known = record.metrics.get(metric) if record.status == "ok" else None
+        if known is not None:
+            found[record.cell.seed] = _score(record, metric, known, examples)
+    return found
+
+
+def _score(record: Record, name: str, metric: Metric, examples: ExampleReader | None) -> Score:
+    if examples is None:
+        return Score(metric.value, metric.stderr)
+    return Score(metric.value, metric.stderr, partial(examples.scores, record.id, name, metric.value))
+
+
+def side_of(records: Sequence[Record], metric: str, examples: ExampleReader | None = None) -> Side:
+    """One side of a comparison on one task, from all its records, failed ones included.
+
+    Records say how many seeds were planned and whether the seed matters; of older ones, several are of a stochastic
+    row, a single one of a deterministic row.
+    """
+    planned = [record.seeds["planned"] for record in records if "planned" in record.seeds]
+    known = [record.seeds["stochastic"] for record in records if "stochastic" in record.seeds]
+    stochastic = any(known) if known else len(records) > 1
+    return Side(scores_of(records, metric, examples), max([len(records), *planned]), stochastic)
+
+
+def processor_type(record: Record) -> str:
+    """Family and vector features of the processor (of older records its name), and the accelerator."""
+    environment = record.environment
+    names = [environment.get("processor_type") or environment.get("processor"), environment.get("accelerator")]
+    return ", ".join(str(name) for name in names if name) or "an unknown processor"
 
 
 def setting(record: Record) -> dict[str, str]:

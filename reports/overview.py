@@ -91,7 +91,7 @@ def _dot(
 
 def _scaled(value: Estimate, scale: float) -> Estimate:
     half_width = None if value.half_width is None else scale * value.half_width
-    return Estimate(scale * value.mean, half_width, value.n, value.source)
+    return Estimate(scale * value.mean, half_width, value.n, value.covers)
 
 
 def _active(matrix: Matrix, row: Row) -> float | None:

@@ -15,12 +15,11 @@ from .matrix import Matrix, matrices
 from .overview import overview
 from .provenance import older_code_note, provenance
 from .record import Record
+from .statistics.example_files import ExampleReader
 from .summary import summaries
 from .tables import SuiteInfo, suite_table
 
 DOCUMENT = "RESULTS.md"
-OWN = "our "
-"""How the source of a claim begins that nobody published."""
 COLUMNS = {"wide": 2, "narrow": 1}
 INTRODUCTION = """# Results
 
@@ -33,7 +32,8 @@ Every number leads to a record with its seed, commit, data checksums, library ve
 class Run:
     """One result folder: what it holds, and what people read from it.
 
-    `path` is the folder as seen from the document. `older` counts the records that were made by older code: something
+    `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `older` counts the
+    records that were made by older code: something
     that their scores pass through has changed since. None: nobody looked.
     """
 
@@ -42,6 +42,11 @@ class Run:
     findings: Sequence[Finding] = ()
     older: int | None = None
     reading: str = ""
+    examples: ExampleReader | None = None
+
+    def matrices(self) -> list[Matrix]:
+        """Of the newest record of each key."""
+        return matrices(newest(self.records)[0], self.examples)
 
 
 def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dict[str, str]:
@@ -51,7 +56,7 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     """
     benches = [run for run in runs if not run.findings]
     studies = [run for run in runs if run.findings]
-    found = [matrix for run in benches for matrix in matrices(newest(run.records)[0])]
+    found = [matrix for run in benches for matrix in run.matrices()]
     plots = [(suite.title, suite.plots) for suite in overview(found, infos)]
     files = {}
     for shape, columns in COLUMNS.items():
@@ -73,13 +78,13 @@ CLAIMS = """## What papers claim
 
 A study tests statements with paired comparisons over seeds: reproduced, refuted or undecided, by the 95 % interval of
 the difference. The models here are small and the conditions ours; each `claims.md` says which. Statements of our own
-are counted separately.
+are counted apart.
 """
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
     lines = [f"## [{run.path}]({run.path})", "", _origin(run), "", PICTURE, ""]
-    for matrix in matrices(newest(run.records)[0]):
+    for matrix in run.matrices():
         info = infos.get(matrix.suite)
         if info is not None:
             lines += _suite(matrix, info)
@@ -105,14 +110,7 @@ def _suite(matrix: Matrix, info: SuiteInfo) -> Iterator[str]:
 
 
 def _study(run: Run) -> str:
-    own = [finding for finding in run.findings if finding.claim.source.startswith(OWN)]
-    published = [finding for finding in run.findings if finding not in own]
-    lines = [f"### [{run.path}]({run.path}/claims.md)", "", _origin(run), ""]
-    if published:
-        lines.append(f"- stated by others: {count_verdicts(published)}")
-    if own:
-        lines.append(f"- our own: {count_verdicts(own)}")
-    lines.append("")
+    lines = [f"### [{run.path}]({run.path}/claims.md)", "", _origin(run), "", count_verdicts(run.findings), ""]
     for verdict in VERDICTS:
         lines += _told([finding for finding in run.findings if finding.verdict == verdict], verdict)
     return "\n".join([*lines, *_reading(run)])
@@ -123,7 +121,7 @@ def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
     claims: dict[str, list[str]] = {}
     for finding in findings:
         statement = finding.claim.statement
-        if finding.claim.source.startswith(OWN):
+        if not finding.claim.published:
             statement += " (ours)"
         claims.setdefault(statement, []).append(finding.claim.id)
     if not claims:

@@ -8,7 +8,6 @@ examples/<id>.json.gz       per-example outcomes of the same cell, written befor
 import contextlib
 import dataclasses
 import errno
-import gzip
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .record import SCHEMA_VERSION, Record, RecordError, from_json, to_json
+from .statistics.example_files import pack, unpack
 
 MARKER = "sparsebench.json"
 _TEMPORARY = ".tmp"
@@ -119,7 +119,7 @@ class Store:
         outcomes = None
         if examples is not None:
             record = dataclasses.replace(record, examples=f"{self.examples.name}/{record.id}.json.gz")
-            outcomes = gzip.compress(_examples_json(record.id, examples), mtime=0)
+            outcomes = pack(record.id, examples)
         text = to_json(record)
         try:
             if outcomes is not None:
@@ -143,9 +143,14 @@ class Store:
             raise KeyError(id) from None
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
-        """The per-example outcomes of one record, or None if it has none."""
-        path = self.examples / f"{id}.json.gz"
-        return json.loads(gzip.decompress(path.read_bytes())) if path.exists() else None
+        """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
+        try:
+            content = (self.examples / f"{id}.json.gz").read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RecordError(f"examples of {id} cannot be read: {error.strerror or error}") from error
+        return unpack(id, content)
 
     def ids(self) -> list[str]:
         """The ids of all record files, sorted, without opening them."""
@@ -189,13 +194,6 @@ def read_record(path: Path) -> Record:
     if record.id != path.stem:
         raise RecordError(f"foreign: the file holds record {record.id!r}")
     return record
-
-
-def _examples_json(id: str, examples: dict[str, list[Any]]) -> bytes:
-    try:
-        return json.dumps(examples, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise RecordError(f"examples of {id} cannot be written as JSON: {error}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

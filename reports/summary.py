@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from . import formatting
@@ -10,14 +10,23 @@ from .comparison import Contrast
 from .matrix import Matrix, Row
 from .record import Costs
 from .statistics import Outcome, estimate_mean
-from .tables import Family, SuiteInfo, row_name
+from .tables import RIVALS, Family, SuiteInfo, row_name
 
 MAX_NAMES = 4
-COSTS: tuple[tuple[str, Callable[[Costs], float | None]], ...] = (
-    ("active parameters", lambda costs: costs.params_active),
-    ("size", lambda costs: costs.bytes),
-    ("latency", lambda costs: costs.latency_ms),
+COSTS: tuple[tuple[str, Callable[[Costs], float | None], bool], ...] = (
+    ("active parameters", lambda costs: costs.params_active, False),
+    ("size", lambda costs: costs.bytes, False),
+    ("latency", lambda costs: costs.latency_ms, True),
 )
+"""Name, where it comes from, and whether it is a time: these compare within one type of processor only."""
+OTHERS: tuple[tuple[Outcome, str], ...] = (
+    ("better", "Also better than {baseline}"),
+    ("equivalent", "Equivalent to {baseline}"),
+    ("identical", "Identical to {baseline}"),
+    ("undecided", "Undecided against {baseline}"),
+    ("worse", "Worse"),
+)
+"""Outcomes that are told after the best, and how the sentence about them begins."""
 
 
 @dataclass(frozen=True)
@@ -47,42 +56,40 @@ def summaries(matrix: Matrix, info: SuiteInfo, found: Sequence[Contrast]) -> lis
 
 
 def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequence[Contrast]) -> list[str]:
-    """Methods first; a control wins nothing, it is told at the end."""
-    ranked = sorted(members, key=lambda contrast: -contrast.difference.estimate.mean)
-    methods = [contrast for contrast in ranked if info.role(matrix, contrast.row) != "control"]
-    controls = [contrast for contrast in ranked if contrast not in methods]
-    sentences = _of_methods(matrix, methods) if methods else []
-    uncompared = _uncompared_best(matrix, info, family, members)
-    if uncompared:
-        sentences.append(uncompared)
-    if controls:
-        told = [f"{_named(contrast)}, {contrast.outcome}" for contrast in controls[:MAX_NAMES]]
-        sentences.append(f"Controls: {'; '.join(told)}{_and_more(controls)}.")
+    """Methods first; a control or a ceiling wins nothing, it is told at the end."""
+    ranked = sorted(members, key=lambda contrast: -contrast.difference.combined.mean)
+    roles = {contrast.row: info.role(matrix, contrast.row) for contrast in ranked}
+    methods = [contrast for contrast in ranked if roles[contrast.row] in RIVALS]
+    first = _first(methods)
+    sentences = _of_methods(matrix, methods, first) if first else []
+    sentences += _best_of_all(matrix, info, family, first, {contrast.row for contrast in methods})
+    for role, title in (("control", "Controls"), ("ceiling", "Ceilings")):
+        others = [contrast for contrast in ranked if roles[contrast.row] == role]
+        if others:
+            told = [f"{_named(contrast)}, {_outcome(contrast)}" for contrast in others[:MAX_NAMES]]
+            sentences.append(f"{title}: {'; '.join(told)}{_and_more(others)}.")
     return sentences
 
 
-def _of_methods(matrix: Matrix, ranked: Sequence[Contrast]) -> list[str]:
-    better = _with_outcome(ranked, "better")
-    same = _with_outcome(ranked, "same")
-    worse = _with_outcome(ranked, "worse")
-    baseline = ranked[0].baseline
-    if better:
-        best = better[0]
-        sentences = [f"{best.name} beats {baseline} by {_effect(best)}{_cost(matrix, best)}."]
-        if better[1:]:
-            sentences.append(f"Also better than {baseline}: {_names(better[1:])}.")
+def _first(ranked: Sequence[Contrast]) -> Contrast | None:
+    """What the first sentence is about: the largest gain that was shown, else the largest that was tested."""
+    tested = [contrast for contrast in ranked if contrast.p is not None]
+    return next(iter([*_with_outcome(ranked, "better"), *tested, *ranked]), None)
+
+
+def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> list[str]:
+    baseline = best.baseline_row.label
+    if best.outcome == "better":
+        sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{_cost(matrix, best)}."]
     else:
-        best = (same or worse or ranked)[0]
-        told = "the closest"
-        if best.outcome == "same":
-            told = "the best other cannot be distinguished from it"
-        sentences = [f"No method beats {baseline}; {told}: {best.name}, {_effect(best)}{_cost(matrix, best)}."]
-    others = [contrast for contrast in same if contrast is not best]
-    if others:
-        sentences.append(f"Not distinguishable from {baseline}: {_names(others)}.")
-    others = [contrast for contrast in worse if contrast is not best]
-    if others:
-        sentences.append(f"Worse: {_names(others)}.")
+        shown = "is shown to beat" if best.outcome == "undecided" else "beats"
+        told = "the closest" if best.outcome == "worse" else _outcome(best)
+        sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{_cost(matrix, best)}."]
+    for outcome, title in OTHERS:
+        others = [contrast for contrast in _with_outcome(ranked, outcome) if contrast is not best]
+        if others:
+            within = f" (within {_margin(others[0])})" if outcome == "equivalent" else ""
+            sentences.append(f"{title.format(baseline=baseline)}{within}: {_names(others)}.")
     return sentences
 
 
@@ -90,33 +97,44 @@ def _with_outcome(contrasts: Sequence[Contrast], outcome: Outcome) -> list[Contr
     return [contrast for contrast in contrasts if contrast.outcome == outcome]
 
 
-def _uncompared_best(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequence[Contrast]) -> str:
-    """Names the row with the best score of all, if it has no baseline on its backbone and so stands in no contrast."""
+def _outcome(contrast: Contrast) -> str:
+    return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
+
+
+def _margin(contrast: Contrast) -> str:
+    margin = contrast.difference.margin or 0.0
+    return f"±{formatting.number(margin, contrast.unit)} {formatting.points(contrast.unit)}"
+
+
+def _best_of_all(
+    matrix: Matrix, info: SuiteInfo, family: Family, named: Contrast | None, compared: Container[Row]
+) -> list[str]:
+    """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
     means: dict[Row, float] = {}
     for row in matrix.rows:
-        if matrix.complete(row, family.columns) and info.role(matrix, row) != "control":
+        if matrix.complete(row, family.columns) and info.role(matrix, row) in RIVALS:
             scores = [list(matrix.scores(row, column).values()) for column in family.columns]
             means[row] = estimate_mean(scores).mean
     first = family.columns[0]
     choose = max if first.higher_is_better else min
     best = choose(means, key=lambda row: means[row], default=None)
-    compared = {contrast.row for contrast in members}
-    if best is None or best in compared or info.role(matrix, best) == "baseline":
-        return ""
+    if best is None or info.role(matrix, best) == "baseline" or (named is not None and named.row == best):
+        return []
     score = f"{formatting.number(means[best], first.unit)} {formatting.shown_unit(first.unit)}".strip()
-    return (
-        f"The best score of all, {score}, is that of {row_name(matrix, best)}, which has no baseline to pair it with."
-    )
+    alone = "" if best in compared else ", which has no baseline to pair it with"
+    return [f"The best score of all, {score}, is that of {row_name(matrix, best)}{alone}."]
 
 
 def _effect(contrast: Contrast) -> str:
     """The size of a difference and how sure it is: "+4.1 [2.0, 6.2] points (p = 0.012, 3 seeds × 4 tasks)"."""
     difference = contrast.difference
     size = f"{formatting.interval(difference.estimate, contrast.unit)} {formatting.points(contrast.unit)}".strip()
-    replicas = _plural(contrast.seeds, "seed")
-    if difference.estimate.source == "examples":
-        replicas = "1 seed, interval over test examples"
-    return f"{size} ({_sureness(contrast.p)}, {replicas} × {_plural(difference.tasks, 'task')})"
+    replicas = f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}"
+    if difference.lost:
+        replicas += f", {_plural(difference.lost, 'pair')} lost"
+    covers = difference.estimate.covers
+    over = "" if covers == "none" else f", interval over {covers}"
+    return f"{size} ({_sureness(contrast.p)}, {replicas}{over})"
 
 
 def _sureness(p: float | None) -> str:
@@ -127,16 +145,14 @@ def _sureness(p: float | None) -> str:
 
 
 def _cost(matrix: Matrix, contrast: Contrast) -> str:
-    """What the row costs relative to the baseline, as far as both were measured."""
-    baseline = matrix.baseline(contrast.baseline, contrast.row)
-    if baseline is None:
-        return ""
+    """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
-    for name, quantity in COSTS:
-        ours = matrix.cost(contrast.row, quantity)
-        theirs = matrix.cost(baseline, quantity)
-        if ours is not None and theirs:
-            percents[name] = 100 * ours / theirs
+    for name, quantity, timed in COSTS:
+        for processor in matrix.processors if timed else (None,):
+            ours = matrix.cost(contrast.row, quantity, processor)
+            theirs = matrix.cost(contrast.baseline_row, quantity, processor)
+            if ours is not None and theirs:
+                percents.setdefault(name, 100 * ours / theirs)
     different = [f"{_relative(percent)} its {name}" for name, percent in percents.items() if round(percent) != 100]
     if not percents:
         return ""
@@ -160,8 +176,9 @@ def _names(contrasts: Sequence[Contrast]) -> str:
 
 
 def _named(contrast: Contrast) -> str:
-    mean = contrast.difference.estimate.mean
-    return f"{contrast.name} ({formatting.number(mean, contrast.unit, signed=True)})"
+    size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
+    to = f" to {contrast.baseline}" if contrast.other_backbone else ""
+    return f"{contrast.name} ({size}{to})"
 
 
 def _and_more(contrasts: Sequence[Contrast]) -> str:

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 from . import formatting
 from .claims import Finding, effects
 from .comparison import Comparison
-from .cost_columns import COSTS, TRAINING
-from .tables import Average, Column, Entry, SuiteTable
+from .cost_columns import TRAINING, columns_of
+from .tables import RIVALS, Average, Column, Entry, SuiteTable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 LEGEND = (
-    "mean ± half width of the 95 % interval over seeds; * from the standard error over test examples "
-    "(one deterministic record); bold: cannot be distinguished from the best (controls apart); † not clear of chance; "
-    "! some seeds failed."
+    "mean ± half width of the 95 % interval, which covers seeds and test examples; * test examples alone (a "
+    "deterministic row, or one seed); ° seeds alone (no standard error over examples is known); bold: cannot be "
+    "distinguished from the best of a column in which some can (paired test, corrected over the rows; controls and "
+    "ceilings apart); † not clear of chance; ! some seeds failed."
 )
 Style = Callable[[str], str]
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
+_LATEX |= {"°": r"$^\circ$"}
 _LATEX |= {"$": r"\$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "·": r"$\cdot$"}
 _LATEX |= {"^": r"\textasciicircum{}", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--"}
 
@@ -45,6 +47,15 @@ def footnotes(table: SuiteTable) -> dict[str, int]:
     return {reason: number for number, reason in enumerate(dict.fromkeys(reasons), start=1)}
 
 
+def legend(table: SuiteTable) -> str:
+    """What the marks of a table mean, and which type of processor its times are of."""
+    if not table.processors:
+        return LEGEND
+    first, *others = table.processors
+    notes = "".join(f"; [P{number}]: {name}" for number, name in enumerate(others, start=2))
+    return f"{LEGEND} Times: {first}{notes}."
+
+
 def entry_text(entry: Entry, unit: str, notes: dict[str, int]) -> str:
     """What stands in a cell, without emphasis: 42.0 ± 1.3†, n/a [1], failed, –."""
     if entry.kind == "value" and entry.estimate is not None:
@@ -57,7 +68,8 @@ def entry_text(entry: Entry, unit: str, notes: dict[str, int]) -> str:
 
 def cost_texts(costs: Sequence[float | None]) -> list[str]:
     """The cost columns as printed."""
-    return [getattr(formatting, how)(value) for (_, how, _), value in zip(COSTS, costs, strict=True)]
+    columns = columns_of(len(costs))
+    return [getattr(formatting, column.how)(value) for column, value in zip(columns, costs, strict=True)]
 
 
 def training_texts(costs: Sequence[float | None]) -> list[str]:
@@ -70,24 +82,26 @@ def to_markdown(table: SuiteTable) -> str:
     titles, rows = _grid(table, bold=lambda text: f"**{text}**")
     lines = [f"## {table.title}", "", _pipe(titles), _pipe(["---"] + ["---:"] * (len(titles) - 1))]
     lines += [_pipe(cell.replace("|", r"\|") for cell in row) for row in rows]
-    lines += ["", LEGEND, *(f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items())]
+    lines += ["", legend(table), *(f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items())]
     return "\n".join(lines) + "\n"
 
 
 def to_csv(table: SuiteTable) -> str:
-    """Plain numbers, unrounded and unscaled: three columns per task (mean, half width, status), then the costs."""
+    """Plain numbers, unrounded and unscaled: four columns per task (mean, half width and what it covers,
+    status), then the costs."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
-    titles = [f"{name} {part}" for name in scored for part in ("mean", "half_width", "status")]
+    titles = [f"{name} {part}" for name in scored for part in ("mean", "half_width", "covers", "status")]
     writer.writerow(["label", "backbone", "variant", *titles, *table.cost_titles, *table.training_titles])
     for line in table.lines:
         row = [line.row.label, line.row.backbone, line.row.variant]
         for entry in (*line.entries, *line.averages):
             value = entry.estimate
             row += ["" if value is None else repr(value.mean)]
-            row += ["" if value is None or value.half_width is None else repr(value.half_width), entry.kind]
+            row += ["" if value is None or value.half_width is None else repr(value.half_width)]
+            row += ["" if value is None else value.covers, entry.kind]
         writer.writerow([*row, *("" if cost is None else cost for cost in (*line.costs, *line.training))])
     return buffer.getvalue()
 
@@ -120,7 +134,7 @@ def to_rich(table: SuiteTable, width: int) -> list[Table]:
     shown = []
     for number, columns in enumerate(parts):
         last = number == len(parts) - 1
-        caption = Text("\n".join([LEGEND, *notes])) if last else None
+        caption = Text("\n".join([legend(table), *notes])) if last else None
         part = Table(title=None if number else table.title, caption=caption, caption_justify="left")
         for index in columns:
             part.add_column(titles[index], justify="right" if index else "left", overflow="fold", width=widths[index])
@@ -152,17 +166,34 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
     from rich.text import Text
 
     shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
-    for title in ("suite", "task", "difference [95 %]", "p", "pairs", "outcome"):
-        shown.add_column(title, justify="left" if title in ("suite", "task", "outcome") else "right", overflow="fold")
-    styles = {"better": "green", "worse": "red", "same": "", "not comparable": "dim"}
+    texts = ("suite", "task", "over", "outcome")
+    for title in ("suite", "task", "difference [95 %]", "over", "p", "sign-flip p", "pairs", "outcome"):
+        shown.add_column(title, justify="left" if title in texts else "right", overflow="fold")
+    styles = {"better": "green", "worse": "red", "not comparable": "dim"}
+    lines = list(lines)
+    notes = dict.fromkeys(line.note for line in lines if line.note)
+    shown.caption = Text("\n".join(notes)) if notes else None
     for line in lines:
-        result = line.difference
-        effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}" if result else "–"
-        p = f"{formatting.p_value(result.p)} ({result.test})" if result and result.p is not None else "–"
-        outcome = line.outcome + (f": {line.reason}" if line.reason else "")
-        cells = (line.suite, line.name, effect.strip(), p, str(line.pairs))
-        shown.add_row(*map(Text, cells), Text(outcome, styles[line.outcome]))
+        cells = (line.suite, line.name, *_difference_texts(line))
+        shown.add_row(*map(Text, cells), Text(_outcome_text(line), styles.get(line.outcome, "")))
     return shown
+
+
+def _difference_texts(line: Comparison) -> tuple[str, ...]:
+    """The interval and what it covers, p, the check of p, and the pairs with those that were lost."""
+    result = line.difference
+    if result is None:
+        return "–", "–", "–", "–", "0"
+    effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}".strip()
+    p = "–" if result.p is None else f"{formatting.p_value(result.p)} ({result.test})"
+    pairs = f"{result.pairs}, {result.lost} lost" if result.lost else str(result.pairs)
+    return effect, result.estimate.covers, p, formatting.p_value(line.check), pairs
+
+
+def _outcome_text(line: Comparison) -> str:
+    margin = line.difference.margin if line.difference else None
+    words = formatting.outcome(line.outcome, margin, line.unit)
+    return f"{words}: {line.reason}" if line.reason else words
 
 
 def claims_table(findings: Iterable[Finding]) -> Table:
@@ -191,7 +222,7 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         entries = zip((*line.entries, *line.averages), units, strict=True)
         texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
         scores = [bold(text) if best else text for text, best in texts]
-        name = f"{line.name} (control)" if line.role == "control" else line.name
+        name = line.name if line.role in RIVALS else f"{line.name} ({line.role})"
         rows.append([escape(name), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])])
     return titles, rows
 

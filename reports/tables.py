@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from .cost_columns import COSTS, TRAINING, costs_of, training_of
-from .matrix import Column, Matrix, Row, pairs
+from .cost_columns import TRAINING, cost_titles, costs_of, training_of
+from .matrix import Column, Matrix, Row
 from .record import Link, Record
-from .statistics import Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
+from .statistics import Difference, Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
 
-Role = Literal["baseline", "control", "method"]
+Role = Literal["baseline", "control", "ceiling", "method"]
+RIVALS = ("baseline", "method")
+"""The roles that may win. A control takes the idea out of a method; a ceiling is what no method is meant to pass."""
+TIED = ("undecided", "equivalent", "identical")
 Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
 
 
@@ -36,8 +39,9 @@ class SuiteInfo:
     """How a suite is presented. `baseline` is the row label that the others are compared with, `unit` that of costs.
 
     `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
-    `controls`: method to the configurations that make it a control (a copy of the training set, a random choice); an
-    empty configuration stands for all. A control is never the best of a column.
+    `controls`: method to the configurations that make it a control (a random choice). `roles`: method to the role that
+    it always has alone; as a step of a chain it has none. Controls and ceilings are never the best of a column.
+    `margins`: unit to the difference that counts as none.
     """
 
     title: str
@@ -46,16 +50,20 @@ class SuiteInfo:
     unit: str
     group_baselines: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    margins: Mapping[str, float] = field(default_factory=dict)
 
     def role(self, matrix: Matrix, row: Row) -> Role:
         """What a row is there for."""
         if row.label in self.baselines(matrix):
             return "baseline"
         links = matrix.record_of(row).cell.links
+        if len(links) == 1 and links[0].method in self.roles:
+            return self.roles[links[0].method]
         return "control" if any(self._is_control(link, alone=len(links) == 1) for link in links) else "method"
 
     def _is_control(self, link: Link, alone: bool) -> bool:
-        """Whether a configuration makes a control; a method that always is one alone may be a step of a chain."""
+        """Whether a configuration makes a control; the empty one stands for all, but not for a step of a chain."""
         configs = self.controls.get(link.method, ())
         return any(config.items() <= link.config.items() for config in configs if config or alone)
 
@@ -129,6 +137,8 @@ class SuiteTable:
     lines: tuple[Line, ...]
     training_titles: tuple[str, ...] = ()
     """Empty if no record says what its training took."""
+    processors: tuple[str, ...] = ()
+    """Types of processor that the times are of, in the order of their columns."""
 
 
 def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
@@ -137,7 +147,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     averages = _averages(families)
     labels = info.baselines(matrix)
     roles: dict[Row, Role] = {row: info.role(matrix, row) for row in _ordered(matrix, labels)}
-    rivals = [row for row, role in roles.items() if role != "control"]
+    rivals = [row for row, role in roles.items() if role in RIVALS]
     scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
     means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}
     trained = any(record.training is not None for record in matrix.records)
@@ -153,13 +163,13 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
             training=training_of(matrix, row) if trained else (),
         )
         lines.append(line)
-    titles = tuple(title.format(unit=info.unit, baseline=" or ".join(labels)) for title, _, _ in COSTS)
     return SuiteTable(
         title=info.title,
         columns=tuple(matrix.columns),
         families=tuple(families),
         averages=averages,
-        cost_titles=titles,
+        cost_titles=cost_titles(matrix, info.unit, labels),
+        processors=matrix.processors,
         lines=tuple(lines),
         training_titles=tuple(title for title, _, _ in TRAINING) if trained else (),
     )
@@ -268,21 +278,31 @@ def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Esti
 
 
 def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Per variant: the row with the best mean, and those that the paired test cannot distinguish from it."""
-    best = []
+    """Per variant: the row with the best mean, and those that the paired test cannot distinguish from it.
+
+    Corrected over the rivals. Only rows with an interval; none where no row can be distinguished from the best.
+    """
+    best: list[Row] = []
     choose = max if columns[0].higher_is_better else min
     for variant in dict.fromkeys(row.variant for row in rows):
-        means = {row: _mean(matrix, row, columns).mean for row in rows if row.variant == variant}
+        means = {row: _mean(matrix, row, columns) for row in rows if row.variant == variant}
         if len(means) < 2:
             continue
-        winner = choose(means, key=lambda row: means[row])
-        best += [row for row in means if means[row] == means[winner] or _tied(matrix, winner, row, columns)]
+        winner = choose(means, key=lambda row: means[row].mean)
+        lead = {row: _lead(matrix, winner, row, columns, len(means) - 1) for row in means if row != winner}
+        if not any(found is not None and found.outcome == "better" for found in lead.values()):
+            continue
+        tied = [row for row, found in lead.items() if found is not None and found.outcome in TIED]
+        best += [row for row in (winner, *tied) if means[row].half_width is not None]
     return best
 
 
-def _tied(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column]) -> bool:
-    pairings = [pairs(matrix.scores(winner, column), matrix.scores(row, column)) for column in columns]
-    return all(pairings) and difference(pairings, columns[0].higher_is_better).outcome == "same"
+def _lead(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column], rivals: int) -> Difference | None:
+    """How far the winner is ahead of another row, as one of several comparisons; None without pairs on each task."""
+    pairings = matrix.paired(winner, row, columns)
+    if len(pairings) < len(columns):
+        return None
+    return difference(pairings, columns[0].higher_is_better).corrected(rivals)
 
 
 def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:

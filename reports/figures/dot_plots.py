@@ -16,7 +16,7 @@ from ..statistics import Estimate, Outcome
 from .axis import Axis, axis
 from .svg import short
 
-Kind = Literal["baseline", "control"] | Outcome
+Kind = Literal["baseline", "control", "ceiling"] | Outcome
 COLUMN = 410
 """Width of one plot in points; the picture has one or two columns of them."""
 GAP = 20
@@ -36,9 +36,11 @@ LEGEND: tuple[tuple[Kind, str], ...] = (
     ("baseline", "baseline"),
     ("better", "better"),
     ("worse", "worse"),
-    ("same", "not distinguishable"),
-    ("not comparable", "no baseline to pair with"),
+    ("undecided", "undecided"),
+    ("equivalent", "equivalent"),
+    ("not comparable", "not comparable"),
     ("control", "control"),
+    ("ceiling", "ceiling"),
 )
 KEY_ROW = 18
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
@@ -150,7 +152,7 @@ def _ticks(scale: Axis, top: float, bottom: float, higher_is_better: bool, theme
 
 
 def _row(dot: Dot, scale: Axis, left: float, y: float, dearest: float, theme: Theme) -> Iterator[str]:
-    colour = theme.soft if dot.kind == "control" else theme.ink
+    colour = theme.soft if dot.kind in ("control", "ceiling") else theme.ink
     yield _text(left, y + 4, short(dot.name, NAME_LENGTH), colour)
     if dot.value.low is not None and dot.value.high is not None:
         ends = scale.place(dot.value.low), scale.place(dot.value.high)
@@ -166,7 +168,7 @@ def _row(dot: Dot, scale: Axis, left: float, y: float, dearest: float, theme: Th
 
 
 def _stroke(kind: Kind, theme: Theme) -> str:
-    colours = {"better": theme.better, "worse": theme.worse, "control": theme.soft}
+    colours = {"better": theme.better, "worse": theme.worse, "control": theme.soft, "ceiling": theme.soft}
     return colours.get(kind, theme.ink)
 
 
@@ -182,7 +184,11 @@ def _mark(kind: Kind, x: float, y: float, theme: Theme) -> str:
         return f'<path d="M{x:.1f} {y - 5:.1f}l5 9h-10z" fill="{stroke}"/>'
     if kind == "worse":
         return f'<path d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8" stroke="{stroke}" stroke-width="2.4"/>'
-    if kind == "same":
+    if kind == "ceiling":
+        return f'<path d="M{x:.1f} {y + 5:.1f}l5 -9h-10z" {hole}/>'
+    if kind in ("equivalent", "identical"):
+        return f'<path d="M{x - 5:.1f} {y - 2.2:.1f}h10m0 4.4h-10" stroke="{stroke}" stroke-width="2"/>'
+    if kind == "undecided":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.2" {hole}/>'
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.8" fill="{stroke}"/>'
 

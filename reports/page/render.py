@@ -15,6 +15,7 @@ from ..matrix import Matrix, matrices
 from ..provenance import older_code_note
 from ..record import Record
 from ..slim import Whole, already_whole
+from ..statistics.example_files import ExampleReader
 from ..store import Problem, StoreError
 from ..tables import SuiteInfo
 from .html import Page, Section, render_html, section
@@ -30,6 +31,7 @@ def render(
     findings: Sequence[Finding] = (),
     older: int = 0,
     whole: Whole = already_whole,
+    examples: ExampleReader | None = None,
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
@@ -45,12 +47,13 @@ def render(
         findings: what a study found of its claims.
         older: how many of the records the code has changed since.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
+        examples: reads per-example outcomes, so that rows are compared on the same examples.
 
     Raises:
         StoreError: `out` cannot be written, or a record is gone.
     """
     current, superseded = newest(records)
-    found = matrices(current)
+    found = matrices(current, examples)
     sections = [section(m, _info(m, suites), anchor, whole) for m, anchor in zip(found, _anchors(found), strict=True)]
     report, error = _speed(speed)
     note = older_code_note(current, older)

@@ -20,3 +20,5 @@ class Suite:
     """Distributions whose version can change a number, and which are therefore part of a cell's identity."""
     group_baselines: Mapping[str, str] = field(default_factory=dict)
     """Baseline by group of tasks where it is another one; such a group is not averaged with the other tasks."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """Unit of a score to the difference that counts as none: a row within it is called equivalent to the baseline."""

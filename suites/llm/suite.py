@@ -11,4 +11,5 @@ SUITE = Suite(
     unit="token",
     libraries=("torch", "transformers", "tokenizers", "lm-eval"),
     group_baselines={"text": "linear_probe", "trained multiple choice": "dense"},
+    margins={"share": 0.01, "bits/byte": 0.01},
 )

@@ -12,8 +12,8 @@ from sparsebench.models.moe.config import MoEConfig
 
 from ._moe import BlockMoE
 
-CONTROLS = ({},)
-"""Configurations that are controls, read by the report: every one."""
+ROLE = "control"
+"""What a row of this method alone is there for, read by the report."""
 
 
 @dataclass(frozen=True, kw_only=True)

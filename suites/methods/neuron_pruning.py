@@ -20,8 +20,8 @@ from ._calibration import calibration, split_seed
 from ._moe import check_has_ffn
 from ._tuned import TunedMethod
 
-CONTROLS = ({},)
-"""Configurations that are controls, read by the report: every one."""
+ROLE = "control"
+"""What a row of this method alone is there for, read by the report."""
 
 
 @dataclass(frozen=True, kw_only=True)

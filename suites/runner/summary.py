@@ -1,8 +1,8 @@
 """What `report` and `compare` do with a result folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 
@@ -13,13 +13,14 @@ from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.render import render
 from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
+from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.store import Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
-from sparsebench.reports.tables import SuiteInfo, suite_table
+from sparsebench.reports.tables import Role, SuiteInfo, suite_table
 
 from .console import open_console
-from .discovery.registry import entries, suites
-from .errors import UsageError
+from .discovery.registry import Entry, entries, suites
+from .errors import UsageError, near
 from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records
 
@@ -29,6 +30,7 @@ SPEED_FILE = "speed.json"
 def suite_infos() -> dict[str, SuiteInfo]:
     """How the report presents each suite."""
     controls = _controls()
+    roles = _roles()
     return {
         name: SuiteInfo(
             title=about.title,
@@ -37,18 +39,39 @@ def suite_infos() -> dict[str, SuiteInfo]:
             unit=about.unit,
             group_baselines=about.group_baselines,
             controls=controls,
+            roles=roles,
+            margins=about.margins,
         )
         for name, about in suites().items()
     }
 
 
 def _controls() -> dict[str, Sequence[Mapping[str, Any]]]:
-    """Method to the configurations that its file calls controls, also under the names that older records know it by."""
+    """Method to the configurations that its file calls controls."""
     found = {}
+    for name, entry in _methods():
+        found[name] = entry.constant("CONTROLS", ())
+    return found
+
+
+def _roles() -> dict[str, Role]:
+    """Method to the role that its file says it always has. Raises `UsageError` for a role that there is not."""
+    found: dict[str, Role] = {}
+    for name, entry in _methods():
+        role = entry.constant("ROLE", None)
+        if role is None:
+            continue
+        if role not in get_args(Role):
+            raise UsageError(f"{entry.path}: unknown role {role!r}{near(str(role), get_args(Role))}")
+        found[name] = role
+    return found
+
+
+def _methods() -> Iterator[tuple[str, Entry]]:
+    """Every method by its name, and by those that older records know it by."""
     for name, entry in entries("method").items():
         for known_as in (name, *entry.constant("FORMER_NAMES", ())):
-            found[known_as] = entry.constant("CONTROLS", ())
-    return found
+            yield known_as, entry
 
 
 def _records(index: Index, folder: Path, console: Console) -> list[Record]:
@@ -61,17 +84,19 @@ def _records(index: Index, folder: Path, console: Console) -> list[Record]:
 def write_report(folder: Path, out: Path) -> None:
     """Print a table per suite and write the report into `out`. Raises `StoreError` and `UsageError`."""
     console = open_console()
-    with Index(Store(folder).open()) as index:
+    store = Store(folder).open()
+    examples = ExampleReader(store.read_examples)
+    with Index(store) as index:
         records = _records(index, folder, console)
         if not records:
             raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
-        for matrix in matrices(records):
+        for matrix in matrices(records, examples):
             info = suite_infos().get(matrix.suite)
             if info is not None:
                 for part in to_rich(suite_table(matrix, info), console.width):
                     console.print(part)
         speed = folder / SPEED_FILE
-        findings = judge(planned_claims(folder), records)
+        findings = judge(planned_claims(folder), records, examples)
         if findings:
             console.print(claims_table(findings))
         older = made_by_older_code(records)
@@ -86,17 +111,29 @@ def write_report(folder: Path, out: Path) -> None:
             findings,
             older,
             whole=index.whole,
+            examples=examples,
         )
+    _print_problems(examples, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _print_problems(examples: ExampleReader, console: Console) -> None:
+    for problem in examples.problems.values():
+        console.print(f"compared without its examples: {problem}", style="yellow", highlight=False, markup=False)
 
 
 def compare_rows(folder: Path, first: str, second: str, names: Sequence[str]) -> None:
     """Print the paired comparison of two rows. Raises `UsageError` for an unknown label."""
     console = open_console()
-    with Index(Store(folder).open()) as index:
+    store = Store(folder).open()
+    with Index(store) as index:
         records = [record for record in _records(index, folder, console) if record.cell.suite in names]
     try:
         sides = select(records, first), select(records, second)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    console.print(comparison_table(compare(*sides), first, second))
+    examples = ExampleReader(store.read_examples)
+    margins = {name: info.margins for name, info in suite_infos().items()}
+    lines = compare(*sides, examples=(examples, examples), margins=margins)
+    console.print(comparison_table(lines, first, second))
+    _print_problems(examples, console)

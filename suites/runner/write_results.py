@@ -6,6 +6,7 @@ from pathlib import Path
 from sparsebench.reports.claims import judge
 from sparsebench.reports.index import Index
 from sparsebench.reports.results_document import Run, results_document
+from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.store import MARKER, Store, StoreError
 
 from .console import open_console
@@ -37,7 +38,9 @@ def write_results(folder: Path, out: Path) -> None:
 
 
 def _run(folder: Path, out: Path) -> Run:
-    with Index(Store(folder).open()) as index:
+    store = Store(folder).open()
+    examples = ExampleReader(store.read_examples)
+    with Index(store) as index:
         for problem in index.problems:
             raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
         records = list(index.records(planned_records(index.entries, folder)))
@@ -45,7 +48,8 @@ def _run(folder: Path, out: Path) -> Run:
     return Run(
         path=Path(os.path.relpath(folder, out)).as_posix(),
         records=records,
-        findings=judge(planned_claims(folder), records),
+        findings=judge(planned_claims(folder), records, examples),
+        examples=examples,
         older=made_by_older_code(records),
         reading=reading.read_text(encoding="utf-8") if reading.exists() else "",
     )

@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from sparsebench.reports.claims import Claim, effects, expectation, judge, to_markdown
+from sparsebench.reports.claims import Claim, count_verdicts, effects, expectation, judge, to_markdown
 from sparsebench.reports.page.render import render
+from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.tables import SuiteInfo
 
 CLAIM = Claim(
@@ -62,7 +64,7 @@ def test_the_effect_is_the_paired_difference_with_students_interval(records):
     assert effect.mean == pytest.approx(-1.01)  # the differences are -1.00, -1.01 and -1.02
     assert effect.half_width == pytest.approx(4.302652729911275 * 0.01 / 3**0.5)
     assert (finding.seeds, finding.seconds, finding.machines) == (3, 12.0, ("chip, 2 cores",))
-    assert list(effects(finding)) == ["A − B: −1.010 [−1.035, −0.985] bits/byte"]
+    assert list(effects(finding)) == ["A − B: −1.010 [−1.035, −0.985] bits/byte over seeds"]
 
 
 def test_a_margin_must_be_passed_by_the_whole_interval(records):
@@ -113,6 +115,42 @@ def test_other_backbones_suites_and_failures_do_not_count(records):
     assert judge([CLAIM], moved + failed)[0].steps[0].effect is None
 
 
+def test_pairs_that_the_plan_has_and_the_records_have_not_are_told(records):
+    """R10: a row of three planned seeds of which one is left was paired with every seed of the other."""
+    found = records({"A": 1.0}) + records({"B": 2.0})
+    for record in found[4:]:  # B has its first seed only
+        found.append(dataclasses.replace(record, status="failed", reason="broke", metrics={}, main_metric=None))
+    del found[4:6]
+    (finding,) = judge([CLAIM], found)
+    assert (finding.verdict, finding.seeds) == ("undecided", 1)
+    assert finding.steps[0].reason == "fewer than 3 seeds, 2 of 3 pairs lost"
+
+
+def test_claims_of_papers_and_our_own_are_counted_apart(records):
+    """R18: 12 of 35 statements that were counted as what papers claim were our own."""
+    ours = dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), ours=True)
+    older = dataclasses.replace(CLAIM, id="C3", source="our own")
+    findings = judge([CLAIM, ours, older], records({"A": 1.0, "B": 2.0}))
+    assert count_verdicts(findings) == "1 claim of papers: 1 reproduced; 2 of our own: 1 reproduced, 1 refuted."
+    assert count_verdicts(findings[1:2]) == "1 of our own: 1 refuted."
+
+
+def test_examples_widen_the_interval_and_are_named(records):
+    """R18: the intervals covered seeds on the same questions, not the questions."""
+    generator = np.random.default_rng(0)
+    answers = {label: generator.random((3, 200)) < chance for label, chance in (("A", 0.5), ("B", 0.6))}
+    found = []
+    for record in records({"A": 0.0, "B": 0.0}):
+        values = answers[record.cell.label][record.cell.seed]
+        metric = dataclasses.replace(record.metrics["bits"], value=float(values.mean()))
+        found.append(dataclasses.replace(record, metrics={"bits": metric}))
+    kept = {r.id: {"bits": answers[r.cell.label][r.cell.seed].astype(int).tolist()} for r in found}
+    (with_examples,) = judge([CLAIM], found, ExampleReader(kept.get))
+    assert with_examples.steps[0].effect.covers == "seeds and examples"
+    assert "over seeds and examples" in next(iter(effects(with_examples)))
+    assert judge([CLAIM], found)[0].steps[0].effect.covers == "seeds"
+
+
 def test_expectations_in_words():
     assert expectation(CLAIM) == "A < B in bits"
     assert expectation(dataclasses.replace(CLAIM, direction="higher", margin=0.5)) == "A > B in bits, margin 0.5"
@@ -123,7 +161,7 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     found = records({"A": 1.0, "B": 2.0})
     findings = judge([CLAIM, dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), note="our own")], found)
     text = to_markdown(findings)
-    assert "2 claims: 1 reproduced, 1 refuted." in text
+    assert "2 claims of papers: 1 reproduced, 1 refuted." in text
     assert "Machine: chip, 2 cores." in text
     assert r"somebody \| 2026" in text
     row = next(line for line in text.splitlines() if line.startswith("| C1"))

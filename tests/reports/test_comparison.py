@@ -13,16 +13,16 @@ def side(make, label, values, task="t", **cell):
     return [make.record(label, task, seed, make.metric(v), cell=cell) for seed, v in enumerate(values)]
 
 
-def test_better_worse_same(make):
+def test_better_worse_undecided(make):
     a = side(make, "a", [0.8, 0.81, 0.82], "t") + side(make, "a", [0.5, 0.6, 0.7], "u")
     b = side(make, "b", [0.7, 0.71, 0.71], "t") + side(make, "b", [0.6, 0.5, 0.7], "u")
-    assert {line.name: line.outcome for line in compare(a, b)} == {"t": "better", "u": "same"}
-    assert {line.name: line.outcome for line in compare(b, a)} == {"t": "worse", "u": "same"}
+    assert {line.name: line.outcome for line in compare(a, b)} == {"t": "better", "u": "undecided"}
+    assert {line.name: line.outcome for line in compare(b, a)} == {"t": "worse", "u": "undecided"}
 
 
 def test_one_deterministic_record_pairs_with_every_seed(make):
     (line,) = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7]))
-    assert (line.pairs, line.outcome) == (3, "better")
+    assert (line.difference.pairs, line.outcome) == (3, "better")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,54 @@ def test_select_knows_near_names(make):
         select(records, "lora r=8")
 
 
+def test_rows_that_share_no_backbone_are_compared_on_each_and_the_backbones_are_named(make):
+    """R17: the table was empty, without a word."""
+    a = side(make, "GIN", [0.8, 0.81, 0.82], backbone="gin")
+    b = side(make, "probe", [0.7], backbone="ecfp4") + side(make, "probe", [0.75], backbone="graph2seq")
+    lines = compare(a, b)
+    assert [line.name for line in lines] == ["t · gin − ecfp4", "t · gin − graph2seq"]
+    assert [line.outcome for line in lines] == ["better", "better"]
+    assert lines[0].note == "the backbones differ: gin against ecfp4"
+    assert [line.name for line in compare(b, a)] == ["t · ecfp4 − gin", "t · graph2seq − gin"]
+
+
+def test_a_side_whose_seeds_failed_is_paired_seed_by_seed_and_the_loss_is_told(make):
+    """R10: the difference was -1.1 "of 3 pairs" for -0.1 of one."""
+    plan = {"planned": 3, "stochastic": 1}
+    a = [make.record("a", seed=0, score=0.5, seeds=plan)]
+    a += [make.record("a", seed=seed, status="failed", seeds=plan) for seed in (1, 2)]
+    b = [make.record("b", seed=seed, score=value, seeds=plan) for seed, value in enumerate((0.6, 0.9, 0.95))]
+    (line,) = compare(a, b)
+    assert (line.difference.pairs, line.difference.lost) == (1, 2)
+    assert line.difference.estimate.mean == pytest.approx(-0.1)
+
+
+def test_many_pairs_have_a_check_that_decides_nothing(make):
+    values = [0.8, 0.81, 0.83, 0.82, 0.8, 0.85]
+    (line,) = compare(side(make, "a", values), side(make, "b", [0.7, 0.72, 0.7, 0.71, 0.73, 0.7]))
+    assert (line.check, line.difference.test, line.outcome) == (2 / 2**6, "t", "better")
+    assert line.difference.p < line.check
+    (few,) = compare(side(make, "a", values[:3]), side(make, "b", [0.7, 0.72, 0.7]))
+    assert few.check is None
+
+
+def test_equivalence_within_the_margin_of_the_suite(make):
+    a, b = side(make, "a", [0.5, 0.501, 0.499]), side(make, "b", [0.5, 0.5, 0.5])
+    (line,) = compare(a, b, margins={"vtab": {"share": 0.01}})
+    assert (line.outcome, line.difference.margin) == ("equivalent", 0.01)
+    assert compare(a, b)[0].outcome == "undecided"
+
+
+def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(make):
+    """R17: the best row of all stood in no contrast."""
+    records = side(make, "base", [0.5, 0.51, 0.52], backbone="one") + side(make, "base", [0.6], backbone="two")
+    records += side(make, "graph net", [0.9, 0.91, 0.92], backbone="three")
+    (matrix,) = matrices(records)
+    (found,) = contrasts(matrix, INFO)
+    assert (found.name, found.baseline, found.other_backbone) == ("graph net · three", "base · two", True)
+    assert found.difference.estimate.mean == pytest.approx(0.31)
+
+
 def test_contrasts_are_corrected_over_the_rows(make):
     tasks = ("t", "u")
     records = [r for task in tasks for r in side(make, "base", [0.5, 0.52, 0.49], task)]
@@ -74,8 +122,9 @@ def test_contrasts_are_corrected_over_the_rows(make):
     (matrix,) = matrices(records)
     found = {c.name: c for c in contrasts(matrix, INFO)}
     assert set(found) == {"a", "b"}
-    assert found["a"].difference.p == 2 / 2**6
-    assert found["a"].p == 2 * 2 / 2**6
+    alone = found["a"].difference.corrected(1)
+    assert found["a"].p == pytest.approx(2 * alone.p)
+    assert found["a"].difference.estimate.half_width > alone.estimate.half_width
     assert (found["a"].seeds, found["a"].difference.tasks) == (3, 2)
 
 

@@ -27,8 +27,9 @@ def test_a_difference_has_its_sign():
 
 
 def test_estimates_have_as_many_digits_in_their_half_width():
-    assert formatting.estimate(Estimate(0.42, 0.0131, 3, "seeds"), "share") == "42.0 ± 1.3"
+    assert formatting.estimate(Estimate(0.42, 0.0131, 3, "seeds"), "share") == "42.0 ± 1.3°"
     assert formatting.estimate(Estimate(0.42, 0.0131, 1, "examples"), "share") == "42.0 ± 1.3*"
+    assert formatting.estimate(Estimate(0.42, 0.0131, 3, "seeds and examples"), "share") == "42.0 ± 1.3"
     assert formatting.estimate(Estimate(1.5, None, 1, "none"), "") == "1.500"
 
 
@@ -36,6 +37,19 @@ def test_intervals():
     assert formatting.interval(Estimate(0.041, 0.021, 3, "seeds"), "share") == "+4.1 [2.0, 6.2]"
     assert formatting.interval(Estimate(-0.5, 1.0, 3, "seeds"), "") == "−0.500 [−1.500, 0.500]"
     assert formatting.interval(Estimate(0.5, None, 1, "none"), "") == "+0.500"
+
+
+def test_huge_numbers_do_not_fill_a_page():
+    """R12."""
+    assert formatting.estimate(Estimate(1e99, 2e98, 3, "seeds and examples"), "share") == "1e+101 ± 2e+100"
+    assert formatting.interval(Estimate(-1e99, 2e99, 3, "seeds"), "") == "−1e+99 [−3e+99, 1e+99]"
+    assert formatting.number(9_999_999.0) == "9999999.0"
+
+
+def test_the_margin_stands_wherever_equivalent_does():
+    assert formatting.outcome("equivalent", 0.01, "share") == "equivalent (within ±1.0 points)"
+    assert formatting.outcome("equivalent", 0.2, "kcal/mol") == "equivalent (within ±0.200 kcal/mol)"
+    assert formatting.outcome("undecided", 0.01, "share") == "undecided"
 
 
 def test_p_values():

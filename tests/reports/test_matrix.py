@@ -1,8 +1,8 @@
 """Records as a matrix: which are one row, which are one column, and what is paired with what."""
 
-from sparsebench.reports.matrix import matrices, pairs, setting
+from sparsebench.reports.matrix import matrices, processor_type, setting, side_of
 from sparsebench.reports.record import Costs
-from sparsebench.reports.statistics import Score
+from sparsebench.reports.statistics.example_files import ExampleReader
 
 
 def test_two_suite_versions_are_two_tables(make):
@@ -61,9 +61,59 @@ def test_a_cost_is_the_median_of_what_was_measured(make):
     assert matrix.cost(row, lambda costs: costs.flops) is None
 
 
-def test_pairs_are_of_one_seed_and_a_single_record_pairs_with_all():
-    few, many = {1: Score(0.1), 2: Score(0.2)}, {2: Score(0.5), 3: Score(0.6)}
-    assert pairs(few, many) == [(Score(0.2), Score(0.5))]
-    assert pairs({0: Score(0.9)}, many) == [(Score(0.9), Score(0.5)), (Score(0.9), Score(0.6))]
-    assert pairs(few, {7: Score(0.0)}) == [(Score(0.1), Score(0.0)), (Score(0.2), Score(0.0))]
-    assert pairs(few, {}) == []
+def test_a_side_knows_from_its_records_what_was_planned(make):
+    """R10: one good seed of three planned ones is no deterministic row."""
+    seeds = {"planned": 3, "stochastic": 1}
+    lost = [make.record("a", seed=s, status="failed", seeds=seeds) for s in (1, 2)]
+    side = side_of([make.record("a", seed=0, score=0.5, seeds=seeds), *lost], "accuracy")
+    assert (list(side.scores), side.planned, side.stochastic) == ([0], 3, True)
+    fixed = side_of([make.record("a", seeds={"planned": 1, "stochastic": 0})], "accuracy")
+    assert (fixed.planned, fixed.stochastic) == (1, False)
+    alone = side_of([make.record("a", seeds={"planned": 1, "stochastic": 1})], "accuracy")
+    assert alone.stochastic, "one planned seed is a choice of the plan, not a property of the row"
+
+
+def test_of_older_records_the_number_says_it_failed_ones_included(make):
+    """R10."""
+    whole = make.record("a", seed=0)
+    failed = make.record("a", seed=1, status="oom")
+    assert side_of([whole, failed], "accuracy").stochastic
+    assert side_of([whole, failed], "accuracy").planned == 2
+    assert not side_of([whole], "accuracy").stochastic
+
+
+def test_scores_read_their_examples_only_when_asked(make):
+    asked = []
+
+    def read(id):
+        asked.append(id)
+        return {"correct": [1, 0]}
+
+    record = make.record("a", score=0.5)
+    (matrix,) = matrices([record], ExampleReader(read))
+    (score,) = matrix.scores(matrix.rows[0], matrix.columns[0]).values()
+    assert asked == []
+    assert score.read().total() == 0.5
+    assert asked == [record.id]
+
+
+def test_the_type_of_processor_is_that_of_the_record_or_its_name(make):
+    new = {"processor": "AMD EPYC", "processor_type": "AMD family 25, avx512_bf16", "accelerator": None}
+    assert processor_type(make.record("a", environment=new)) == "AMD family 25, avx512_bf16"
+    assert processor_type(make.record("a", environment={"processor": "AMD EPYC"})) == "AMD EPYC"
+    assert processor_type(make.record("a", environment=new | {"accelerator": "H100"})).endswith("avx512_bf16, H100")
+    assert processor_type(make.record("a", environment={})) == "an unknown processor"
+
+
+def test_times_are_taken_of_one_type_of_processor(make):
+    def measured(label, seed, processor, latency):
+        return make.record(
+            label, seed=seed, costs=Costs(latency_ms=latency, unit="x"), environment={"processor": processor}
+        )
+
+    records = [measured("a", 0, "new", 1.0), measured("b", 0, "new", 2.0), measured("a", 1, "old", 5.0)]
+    (matrix,) = matrices(records)
+    assert matrix.processors == ("new", "old")
+    row = matrix.rows[0]
+    latency = [matrix.cost(row, lambda costs: costs.latency_ms, processor) for processor in ("new", "old", None)]
+    assert latency == [1.0, 5.0, 3.0]

@@ -34,10 +34,19 @@ def test_rows_are_sorted_and_say_what_came_of_them(make):
     assert plot.dots[1].cost == 1000
 
 
-def test_a_row_that_cannot_be_paired_says_so(make):
+def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(make):
+    """R17."""
     records = side(make, "base", 0.5) + side(make, "base", 0.4, backbone="two") + side(make, "x", 0.6, backbone="three")
     (plot,) = plots(records)
-    assert {dot.name: dot.kind for dot in plot.dots}["x · three"] == "not comparable"
+    assert {dot.name: dot.kind for dot in plot.dots}["x · three"] == "better"
+
+
+def test_a_row_whose_spread_nobody_measured_says_so(make):
+    records = [
+        make.record(label, score=make.metric(value, stderr=None)) for label, value in (("base", 0.5), ("x", 0.6))
+    ]
+    (plot,) = plots(records)
+    assert {dot.name: dot.kind for dot in plot.dots}["x"] == "not comparable"
 
 
 def test_lower_errors_come_first(make):

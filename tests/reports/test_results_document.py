@@ -38,7 +38,7 @@ def test_a_bench_is_its_picture_summaries_tables_and_reading(make):
     assert "inside cells, on unknown processor. 4 of 6 records were made by older code.\n" in text
     assert "### Vision\n\nSmall images.\n" in text
     assert "- **On t (accuracy)**: LoRA beats base by +20.0" in text
-    assert "| LoRA | **71.0 ± 2.5** |" in text
+    assert "| LoRA | **71.0 ± 3.2** |" in text
     assert "#### Reading\n\nWe read this.\n" in text
     pictures = {f"overview-{shape}-{theme}.svg" for shape in ("wide", "narrow") for theme in ("light", "dark")}
     assert files.keys() == {DOCUMENT} | pictures
@@ -70,8 +70,7 @@ def test_a_study_counts_statements_of_others_and_our_own_separately(make):
     findings = judge(claims, records(make))
     text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
     assert "### [results/claims-x](results/claims-x/claims.md)" in text
-    assert "- stated by others: 3 claims: 1 reproduced, 1 refuted, 1 undecided." in text
-    assert "- our own: 1 claim: 1 reproduced." in text
+    assert "3 claims of papers: 1 reproduced, 1 refuted, 1 undecided; 1 of our own: 1 reproduced." in text
     reproduced = text.partition("Reproduced:")[2].partition("Refuted:")[0]
     assert "- LoRA helps. `C1`" in reproduced
     assert "- LoRA helps. (ours) `C3`" in reproduced

@@ -140,6 +140,49 @@ def test_speed_is_relative_to_the_baseline(make):
     assert alone[-2:] == (1000.0, None)
 
 
+def test_what_has_no_interval_is_not_bold(make):
+    """R18: seven windows of text, one for each domain, were printed bold without an interval."""
+    records = [make.record("base", score=make.metric(0.9, stderr=None))]
+    records += [make.record("a", seed=s, score=make.metric(v, stderr=None)) for s, v in enumerate((0.5, 0.51, 0.52))]
+    lines = by_name(records)
+    assert lines["base"].entries[0].estimate.covers == "none"
+    assert not any(line.entries[0].best for line in lines.values())
+
+
+def test_nothing_is_bold_where_nothing_can_be_distinguished(make):
+    """R18."""
+    records = seeds(make, "base", [0.5, 0.6, 0.7]) + seeds(make, "a", [0.6, 0.7, 0.5])
+    assert not any(line.entries[0].best for line in by_name(records).values())
+
+
+def test_times_of_another_type_of_processor_have_columns_of_their_own(make):
+    def measured(label, processor, latency):
+        place = {"processor_type": processor}
+        return make.record(label, costs=Costs(latency_ms=latency, unit="image"), environment=place)
+
+    shown = table([measured("base", "new", 2.0), measured("a", "new", 1.0), measured("b", "old", 4.0)])
+    assert shown.processors == ("new", "old")
+    titles = shown.cost_titles
+    assert titles[4:] == (
+        *("latency / image", "images/s", "speed / base"),
+        *("latency / image [P2]", "images/s [P2]", "speed / base [P2]"),
+    )
+    costs = {line.name: line.costs[4:] for line in shown.lines}
+    assert costs["a"] == (1.0, 1000.0, 2.0, None, None, None)
+    assert costs["b"] == (None, None, None, 4.0, 250.0, None)
+    text = printing.to_markdown(shown)
+    assert "Times: new; [P2]: old." in text
+    assert "| 4 ms | 250 | – |" in text
+
+
+def test_a_table_says_what_its_intervals_cover(make):
+    records = [make.record("base", "t", score=0.5), *seeds(make, "base", [0.5, 0.6], "u")]
+    records += [make.record("base", "v", s, make.metric(v, stderr=None)) for s, v in enumerate((0.5, 0.6))]
+    texts = [printing.entry_text(entry, "share", {}) for entry in table(records).lines[0].entries]
+    assert [text[-1] for text in texts] == ["*", "6", "°"]
+    assert "covers seeds and test examples; * test examples alone" in printing.to_markdown(table(records))
+
+
 def test_rows_have_a_role_and_a_control_is_never_the_best(make):
     info = SuiteInfo(title="T", description="", baseline="base", unit="image", controls={"copies": [{"rank": 8}]})
     records = []

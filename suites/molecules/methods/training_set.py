@@ -17,8 +17,8 @@ from ...contracts.method import Method
 from ...contracts.traits import GENERATION, REFERENCES
 from ..generation.sampler import Sampler
 
-CONTROLS = ({},)
-"""Configurations that are controls, read by the report: every one."""
+ROLE = "ceiling"
+"""What a row of this method alone is there for, read by the report."""
 FORMER_NAMES = ("training_copies",)
 """What older records call this method."""
 

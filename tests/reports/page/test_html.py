@@ -81,5 +81,5 @@ def test_claims_and_older_code_are_told(make):
     )
     text = render_html(page(findings=judge([claim], []), older_code="3 of 4 records were made by older code"))
     assert "A is &lt;better&gt;." in text
-    assert "1 claim: 1 undecided." in text
+    assert "1 claim of papers: 1 undecided." in text
     assert "3 of 4 records were made by older code" in text

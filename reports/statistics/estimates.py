@@ -1,0 +1,158 @@
+"""Means over seeds and tasks, with an interval over seeds and test examples.
+
+The seeds are a sample, and so are the examples; the tasks are fixed. The error of a task's mean has two parts
+(`intervals.Part`): the variance between the seeds' scores, and the standard error over the test examples, which all
+seeds share. Taken together they count the noise of examples that seeds do not share twice, which errs on the safe side.
+Where only one of the two is known the interval covers only that, and says so (`covers`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .intervals import Part, average, half_width
+from .pairing import Score
+
+Covers = Literal["seeds and examples", "seeds", "examples", "none"]
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its 95 % interval, `mean ± half_width`; no half width where nothing measures the spread."""
+
+    mean: float
+    half_width: float | None
+    n: int
+    covers: Covers
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval."""
+        return None if self.half_width is None else self.mean - self.half_width
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the interval."""
+        return None if self.half_width is None else self.mean + self.half_width
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The mean of one task, and the parts of its error that are known."""
+
+    mean: float
+    n: int
+    seeds: Part | None
+    examples: Part | None
+
+
+@dataclass(frozen=True)
+class Combined:
+    """The mean over strata and the parts of its error: none where a stratum has none, or a number is too large."""
+
+    mean: float
+    n: int
+    parts: tuple[Part, ...]
+    covers: Covers
+
+    def estimate(self, alpha: float = ALPHA) -> Estimate:
+        """With the interval of level 1 - alpha."""
+        half = half_width(self.parts, alpha)
+        if self.covers == "none" or not math.isfinite(half):
+            return Estimate(self.mean, None, self.n, "none")
+        return Estimate(self.mean, half, self.n, self.covers)
+
+
+def estimate(scores: Sequence[Score]) -> Estimate:
+    """Mean over the seeds of one task."""
+    return estimate_mean([scores])
+
+
+def estimate_mean(tasks: Sequence[Sequence[Score]]) -> Estimate:
+    """Mean over tasks of the mean over seeds."""
+    return combine([_stratum(scores) for scores in tasks]).estimate()
+
+
+def _stratum(scores: Sequence[Score]) -> Stratum:
+    mean, seeds = seeds_part([score.value for score in scores])
+    squares = [square(score.stderr) for score in scores]
+    known = [variance for variance in squares if variance is not None]
+    examples = None
+    if len(known) == len(scores):
+        examples = Part(mean_of(known), math.inf)
+    return Stratum(mean, len(scores), seeds, examples)
+
+
+def seeds_part(values: Sequence[float]) -> tuple[float, Part | None]:
+    """The mean, and the part of its error between seeds.
+
+    Seeds that agree to the last digit are one deterministic result: then only the examples measure the spread.
+    """
+    n = len(values)
+    mean = mean_of(values)
+    spread = mean_of([square(value - mean) or 0.0 for value in values])
+    if n == 1 or not spread > 1e-24 * max(1.0, square(mean) or 0.0) / n:
+        return mean, None
+    return mean, Part(spread / (n - 1), n - 1)
+
+
+def combine(strata: Sequence[Stratum]) -> Combined:
+    """The mean of the strata, which weigh the same."""
+    k = len(strata)
+    mean = mean_of([stratum.mean for stratum in strata])
+    n = sum(stratum.n for stratum in strata)
+    seeds = [stratum.seeds for stratum in strata if stratum.seeds is not None]
+    examples = [stratum.examples for stratum in strata if stratum.examples is not None]
+    parts = tuple(average(found, k) for found in (seeds, examples) if found)
+    finite = math.isfinite(mean) and all(math.isfinite(part.variance) for part in parts)
+    if not finite or any(stratum.seeds is None and stratum.examples is None for stratum in strata):
+        return Combined(mean, n, (), "none")
+    return Combined(mean, n, parts, _covers(len(seeds), len(examples), k))
+
+
+def _covers(seeds: int, examples: int, strata: int) -> Covers:
+    """What an interval covers in all strata; a stratum that no seed can change needs none."""
+    if examples < strata:
+        return "seeds"
+    return "seeds and examples" if seeds else "examples"
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean, without the overflow of a sum."""
+    n = len(values)
+    largest = max(map(abs, values))
+    if largest < 1e300:
+        return math.fsum(values) / n
+    return sum(value / n for value in values)
+
+
+def square(value: float | None) -> float | None:
+    """The square, infinite where it is too large for a float; None for None."""
+    return None if value is None else value * value
+
+
+def vtab_averages(scores: Mapping[str, float], groups: Mapping[str, str]) -> tuple[float, float]:
+    """The two averages in use: the mean over tasks, and the mean of the group means.
+
+    Args:
+        scores: task to score.
+        groups: task to group; every task of `scores` needs one.
+    """
+    by_group: dict[str, list[float]] = {}
+    for task, score in scores.items():
+        by_group.setdefault(groups[task], []).append(score)
+    means = [math.fsum(members) / len(members) for members in by_group.values()]
+    return math.fsum(scores.values()) / len(scores), math.fsum(means) / len(means)
+
+
+def at_chance(score: Estimate, chance: float | None, higher_is_better: bool) -> bool:
+    """Whether the interval does not lie clear of the chance level on the good side."""
+    if chance is None:
+        return False
+    worst = score.low if higher_is_better else score.high
+    worst = score.mean if worst is None else worst
+    return worst <= chance if higher_is_better else worst >= chance

@@ -1,0 +1,201 @@
+"""What each test example contributes to a score, so that two rows can be compared on the same examples.
+
+A score is a sum over strata of weight x mean of the contributions. For a mean over examples (an accuracy) these are
+the outcomes themselves; for a ratio of sums (bits per byte), a root mean square, a correlation and an area under the
+ROC curve they are the influence of each example on the score, so that the variance of their mean is the score's to
+first order (the delta method; for ROC-AUC DeLong, DeLong & Clarke-Pearson 1988). Strata: the domains of a mean over
+domains, the two classes of an AUC. Other scores (FCD, macro F1) have no such form; they keep their standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .intervals import Part, average
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TOLERANCE = 1e-4
+"""How far, relative to the score, what the examples give may be from it: they are kept as float32."""
+Columns = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class ExampleScores:
+    """Contributions of N examples (N,), the number of each one's stratum, and the weight of each stratum.
+
+    `same` (N,) is what two rows share if they were scored on the same examples: their targets, or their sizes.
+    """
+
+    values: NDArray[np.floating]
+    strata: NDArray[np.integer]
+    weights: tuple[float, ...]
+    same: NDArray[np.floating]
+
+    def total(self) -> float:
+        """The score that they give."""
+        means = [self.values[self.strata == number].mean() for number in range(len(self.weights))]
+        return float(math.fsum(weight * mean for weight, mean in zip(self.weights, means, strict=True)))
+
+
+def example_scores(metric: str, value: float, columns: Columns) -> ExampleScores | None:
+    """The contributions behind a score of this name, from the outcomes that a record keeps.
+
+    None where the outcomes have another form, or do not give the score back.
+    """
+    import numpy as np
+
+    form = _form(metric, columns)
+    if form is None:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            found = form(columns)
+            close = found is not None and abs(found.total() - value) <= TOLERANCE * max(1.0, abs(value))
+    except (ValueError, TypeError, IndexError):  # outcomes of a task of somebody else's, in a form of its own
+        return None
+    return found if close else None
+
+
+def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | None] | None:
+    """How the examples make the score, by the metric and the names of what was kept."""
+    names = columns.keys()
+    if metric in names:
+        return lambda columns: _mean(columns[metric])
+    if metric == "accuracy" and "correct" in names:
+        return lambda columns: _mean(columns["correct"])
+    if metric == "bits_per_byte" and names >= {"bits", "bytes"}:
+        return _ratio_by_domain
+    if names >= {"prediction", "target"}:
+        return {"rmse": _root_mean_square, "pearson": _correlation}.get(metric)
+    if metric == "roc_auc" and names >= {"score", "target"}:
+        return _area_under_curve
+    return None
+
+
+def _mean(outcomes: Sequence[Any]) -> ExampleScores:
+    import numpy as np
+
+    values_N = np.asarray(outcomes, dtype=float)
+    if values_N.ndim != 1 or len(values_N) < 2:
+        raise ValueError("not one number for each example")
+    none = np.zeros(len(values_N))
+    return ExampleScores(values_N, none.astype(int), (1.0,), none)
+
+
+def _ratio_by_domain(columns: Columns) -> ExampleScores:
+    """The mean over domains of bits / bytes; without domains all windows are one."""
+    import numpy as np
+
+    bits_N = np.asarray(columns["bits"], dtype=float)
+    bytes_N = np.asarray(columns["bytes"], dtype=float)
+    names, strata_N = np.unique(np.asarray(columns.get("domain", ["all"] * len(bits_N))), return_inverse=True)
+    values_N = np.empty_like(bits_N)
+    for number in range(len(names)):
+        here = strata_N == number
+        ratio = bits_N[here].sum() / bytes_N[here].sum()
+        values_N[here] = ratio + (bits_N[here] - ratio * bytes_N[here]) / bytes_N[here].mean()
+    return ExampleScores(values_N, strata_N, (1 / len(names),) * len(names), bytes_N)
+
+
+def _root_mean_square(columns: Columns) -> ExampleScores:
+    import numpy as np
+
+    prediction_N, target_N = _one_output(columns, "prediction")
+    squares_N = (prediction_N - target_N) ** 2
+    rmse = math.sqrt(squares_N.mean())
+    values_N = rmse + (squares_N - squares_N.mean()) / (2 * rmse)
+    return ExampleScores(values_N, np.zeros(len(values_N), dtype=int), (1.0,), target_N)
+
+
+def _correlation(columns: Columns) -> ExampleScores:
+    """Pearson's r; its influence function is x y - r (x² + y²) / 2 of standardised x and y (Devlin et al. 1975)."""
+    import numpy as np
+
+    prediction_N, target_N = _one_output(columns, "prediction")
+    x_N = (prediction_N - prediction_N.mean()) / prediction_N.std()
+    y_N = (target_N - target_N.mean()) / target_N.std()
+    r = (x_N * y_N).mean()
+    values_N = r + x_N * y_N - r * (x_N**2 + y_N**2) / 2
+    return ExampleScores(values_N, np.zeros(len(values_N), dtype=int), (1.0,), target_N)
+
+
+def _area_under_curve(columns: Columns) -> ExampleScores:
+    """DeLong's placements: of a positive the fraction of negatives below it, of a negative that of positives above."""
+    import numpy as np
+
+    score_N, target_N = _one_output(columns, "score")
+    positive_N = target_N == 1
+    if positive_N.all() or not positive_N.any():
+        raise ValueError("not both classes")
+    values_N = np.empty(len(score_N))
+    values_N[positive_N] = _fraction_below(score_N[positive_N], score_N[~positive_N])
+    values_N[~positive_N] = 1 - _fraction_below(score_N[~positive_N], score_N[positive_N])
+    # Each class alone gives the area, so one of them is centred: the weights are those of the variance, 1 and 1.
+    values_N[~positive_N] -= values_N[~positive_N].mean()
+    return ExampleScores(values_N, (~positive_N).astype(int), (1.0, 1.0), target_N)
+
+
+def _fraction_below(scores_A: NDArray[np.floating], others_B: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Of each score the fraction of the others that are lower; equal ones count half."""
+    import numpy as np
+
+    sorted_B = np.sort(others_B)
+    ends = np.searchsorted(sorted_B, scores_A, "left") + np.searchsorted(sorted_B, scores_A, "right")
+    return ends / (2 * len(others_B))
+
+
+def _one_output(columns: Columns, name: str) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Outputs and targets (N,) of a task with one output. Raises `ValueError` where a target is missing."""
+    import numpy as np
+
+    output_N = np.asarray(columns[name], dtype=float).squeeze()
+    target_N = np.asarray(columns["target"], dtype=float).squeeze()
+    if output_N.ndim != 1 or len(output_N) < 2 or output_N.shape != target_N.shape or np.isnan(target_N).any():
+        raise ValueError("not one output and one target for each example")
+    return output_N, target_N
+
+
+def examples_part(differences: Sequence[ExampleScores], beside_seeds: bool) -> Part | None:
+    """The part of a mean difference's error that comes from the choice of the examples.
+
+    `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. It is the
+    variance of the mean over examples; `beside_seeds`: less what the rest contributes to it, since that is in the
+    variance between seeds as well. None where a stratum has one example.
+    """
+    import numpy as np
+
+    first = differences[0]
+    values_SN = np.stack([one.values for one in differences])
+    parts = []
+    rest = 0.0
+    for number, weight in enumerate(first.weights):
+        here_SN = values_SN[:, first.strata == number]
+        seeds, count = here_SN.shape
+        if count < 2:
+            return None
+        by_example_N = here_SN.mean(axis=0)
+        parts.append(Part(weight**2 * float(by_example_N.var(ddof=1)) / count, count - 1))
+        if beside_seeds:
+            rest_SN = here_SN - here_SN.mean(axis=1, keepdims=True) - by_example_N + by_example_N.mean()
+            variance = float((rest_SN**2).sum()) / ((seeds - 1) * (count - 1))
+            rest += weight**2 * variance / (seeds * count)
+    whole = average(parts, 1)
+    return Part(max(0.0, whole.variance - rest), whole.df)
+
+
+def subtract(ours: ExampleScores | None, theirs: ExampleScores | None) -> ExampleScores | None:
+    """Example by example; None unless both were scored on the same examples."""
+    import numpy as np
+
+    if ours is None or theirs is None or ours.weights != theirs.weights:
+        return None
+    alike = np.array_equal(ours.strata, theirs.strata) and np.array_equal(ours.same, theirs.same)
+    if not alike:
+        return None
+    return ExampleScores(ours.values - theirs.values, ours.strata, ours.weights, ours.same)

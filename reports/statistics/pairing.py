@@ -1,0 +1,62 @@
+"""Which score is compared with which: decided by the plan, never by which seeds went well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .examples import ExampleScores
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of one seed, its standard error over the test examples if known, and how to read its examples."""
+
+    value: float
+    stderr: float | None = None
+    read: Callable[[], ExampleScores | None] | None = field(default=None, compare=False, repr=False)
+    """Reads what each example contributes, from the disk; None where nothing was kept."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One row on one task: seed to score of what went well, and what was planned."""
+
+    scores: Mapping[int, Score]
+    planned: int
+    """How many seeds the plan has; 1 for a deterministic row."""
+    stochastic: bool
+    """Whether the seed can change the result."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Pairs of scores, ours first, and how many pairs there would be if every cell had gone well."""
+
+    pairs: tuple[tuple[Score, Score], ...]
+    planned: int
+
+    @property
+    def lost(self) -> int:
+        """Pairs that the plan has and the records do not."""
+        return max(0, self.planned - len(self.pairs))
+
+
+def pair(ours: Side, theirs: Side) -> Pairing:
+    """A side that is deterministic by plan is paired with every seed of the other; two stochastic ones seed by seed."""
+    if not theirs.stochastic:
+        return _with_one(ours, theirs, swap=False)
+    if not ours.stochastic:
+        return _with_one(theirs, ours, swap=True)
+    common = sorted(ours.scores.keys() & theirs.scores.keys())
+    pairs = tuple((ours.scores[seed], theirs.scores[seed]) for seed in common)
+    return Pairing(pairs, min(ours.planned, theirs.planned))
+
+
+def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
+    """Every seed of `many` with the only result of `one`."""
+    found = []
+    for fixed in list(one.scores.values())[:1]:
+        for _, score in sorted(many.scores.items()):
+            found.append((fixed, score) if swap else (score, fixed))
+    return Pairing(tuple(found), many.planned)

@@ -1,0 +1,99 @@
+"""Means with intervals against scipy and against figures worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from sparsebench.reports.statistics import Estimate, Score, at_chance, estimate, estimate_mean, vtab_averages
+
+
+def scores(*values, stderr=None):
+    return [Score(value, stderr) for value in values]
+
+
+def test_interval_over_seeds_is_students() -> None:
+    values = [0.71, 0.74, 0.69, 0.73]
+    low, high = scipy.stats.t.interval(0.95, 3, np.mean(values), scipy.stats.sem(values))
+    result = estimate(scores(*values))
+    assert result.covers == "seeds"
+    assert (result.low, result.high) == pytest.approx((low, high))
+
+
+def test_one_record_takes_its_standard_error() -> None:
+    result = estimate(scores(0.5, stderr=0.01))
+    assert (result.covers, result.n) == ("examples", 1)
+    assert result.half_width == pytest.approx(0.0196, abs=1e-5)
+
+
+def test_seeds_with_standard_errors_cover_both() -> None:
+    values = [0.71, 0.74, 0.69, 0.73]
+    result = estimate(scores(*values, stderr=0.02))
+    of_seeds = scipy.stats.t.ppf(0.975, 3) * scipy.stats.sem(values)
+    assert result.covers == "seeds and examples"
+    assert result.half_width == pytest.approx(math.hypot(of_seeds, 1.959964 * 0.02), rel=1e-6)
+
+
+def test_seeds_that_agree_exactly_are_one_deterministic_result() -> None:
+    result = estimate(scores(0.5, 0.5, 0.5, stderr=0.01))
+    assert result.covers == "examples"
+    assert result.half_width == pytest.approx(0.0196, abs=1e-5)
+
+
+def test_nothing_measures_the_spread() -> None:
+    result = estimate(scores(0.5))
+    assert result == Estimate(0.5, None, 1, "none")
+    assert result.low is None
+
+
+def test_mean_over_tasks_of_equal_variance() -> None:
+    # Two tasks, both with seed values m - 1, m, m + 1: variance of each mean 1/3, of their mean 1/6, df 4.
+    result = estimate_mean([scores(9, 10, 11), scores(19, 20, 21)])
+    assert result.mean == 15
+    assert result.half_width == pytest.approx(scipy.stats.t.ppf(0.975, 4) * math.sqrt(1 / 6))
+
+
+def test_mean_over_tasks_of_unequal_variance_is_never_narrower_than_welchs() -> None:
+    a, b = [9.0, 10.0, 11.5, 10.2], [20.0, 23.0, 26.0]
+    result = estimate_mean([scores(*a), scores(*b)])
+    welch = scipy.stats.ttest_ind(a, [-x for x in b], equal_var=False).confidence_interval(0.95)
+    assert 2 * result.mean == pytest.approx(np.mean(a) + np.mean(b))
+    assert welch.high - welch.low < 4 * result.half_width < 1.2 * (welch.high - welch.low)
+
+
+def test_tasks_without_a_measure_of_spread_leave_the_mean_without_one() -> None:
+    assert estimate_mean([scores(0.1, 0.2), scores(0.5)]).covers == "none"
+    assert estimate_mean([scores(0.1, 0.2), scores(0.5, stderr=0.1)]).covers == "seeds"
+    assert estimate_mean([scores(0.1, 0.2, stderr=0.1), scores(0.5, stderr=0.1)]).covers == "seeds and examples"
+
+
+@pytest.mark.parametrize("values", [(1e308, 1.7e308), (1e308, -1e308), (-1e200, 2e200, 3e200)])
+def test_numbers_too_large_to_square_have_a_mean_and_no_interval(values) -> None:
+    """R12: a huge finite number stopped the report."""
+    result = estimate(scores(*values))
+    assert math.isfinite(result.mean)
+    assert (result.half_width, result.covers) == (None, "none")
+    assert estimate(scores(0.5, stderr=1e308)).half_width is None
+
+
+GROUPS = ["natural"] * 7 + ["specialized"] * 4 + ["structured"] * 8
+SSF = [69.0, 92.6, 75.1, 99.4, 91.8, 90.2, 52.9, 87.4, 95.9, 87.4, 75.5, 75.9, 62.3, 53.3, 80.6, 77.3, 54.9, 29.5, 37.9]
+FULL = [68.9, 87.7, 64.3, 97.2, 86.9, 87.4, 38.8, 79.7, 95.7, 84.2, 73.9, 56.3, 58.6, 41.7, 65.5, 57.5, 46.7, 25.7]
+FULL += [29.1]
+
+
+@pytest.mark.parametrize(("row", "of_tasks", "of_groups"), [(SSF, 73.10, 75.69), (FULL, 65.57, 68.97)])
+def test_the_two_averages_of_vtab(row, of_tasks, of_groups) -> None:
+    tasks = [f"task {i}" for i in range(19)]
+    averages = vtab_averages(dict(zip(tasks, row, strict=True)), dict(zip(tasks, GROUPS, strict=True)))
+    assert tuple(round(average, 2) for average in averages) == (of_tasks, of_groups)
+
+
+def test_at_chance() -> None:
+    near, clear = Estimate(0.12, 0.03, 3, "seeds"), Estimate(0.2, 0.03, 3, "seeds")
+    assert at_chance(near, 0.1, higher_is_better=True)
+    assert not at_chance(clear, 0.1, higher_is_better=True)
+    assert not at_chance(near, None, higher_is_better=True)
+    assert at_chance(clear, 0.21, higher_is_better=False)
+    assert at_chance(Estimate(0.05, None, 1, "none"), 0.1, higher_is_better=True)
