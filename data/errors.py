@@ -31,3 +31,7 @@ class LocalFolderError(DataError):
 
 class MoleculeError(DataError, ValueError):
     """A SMILES string that RDKit cannot read, named by its row."""
+
+
+class WeightsError(DataError, ValueError):
+    """A file of weights lacks a tensor, holds one too many or twice, or one of another shape or not finite."""

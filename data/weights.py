@@ -12,6 +12,7 @@ from .cache.seal import check
 from .errors import DataError
 from .manifest import fingerprint
 from .sources import path, remedy
+from .state_files import check_finite
 
 if TYPE_CHECKING:
     import torch
@@ -47,10 +48,10 @@ def smollm2() -> Path:
     """
 
     def fill(partial: Path) -> None:
-        reader = gguf_llama.open_gguf(path("smollm2", "gguf"))
-        _save(gguf_llama.tensors(reader), partial)
-        gguf_llama.config(reader).save_pretrained(partial)
-        gguf_llama.tokenizer(reader).save_pretrained(partial)
+        head = gguf_llama.read_head(path("smollm2", "gguf"))
+        _save(gguf_llama.tensors(head), partial)
+        gguf_llama.config(head).save_pretrained(partial)
+        gguf_llama.tokenizer(head).save_pretrained(partial)
 
     return _derive("smollm2", fill)
 
@@ -73,6 +74,7 @@ def efficientnet_lite(size: int) -> Path:
         wanted = timm.create_model(f"tf_efficientnet_lite{size}").state_dict()
         if [tensor.shape for tensor in found.values()] != [tensor.shape for tensor in wanted.values()]:
             raise DataError(f"{name}: the tensors do not line up with timm {timm.__version__}; use another version")
+        check_finite(name, found.items())
         state = dict(zip(wanted, (tensor.contiguous() for tensor in found.values()), strict=True))
         _save(state, partial)
 

@@ -1,8 +1,15 @@
-"""Load a causal LM and its tokenizer from a folder or the hub: safetensors only, no remote code, no progress bars."""
+"""Load a causal LM and its tokenizer from a folder or the hub: safetensors only, no remote code, no progress bars.
+
+Weights that do not fit the configuration are refused: the stock loaders draw what is missing and go on with a warning.
+"""
 
 import functools
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from sparsebench.data.state_files import check_finite, check_header
 
 from .language import CausalLM
 
@@ -10,19 +17,34 @@ from .language import CausalLM
 def load_pretrained(name: str, revision: str = "main") -> CausalLM:
     """The model that lies in the folder `name` or has that name on the hub, there at `revision`.
 
-    Raises `ValueError` when there is no such model, or none as safetensors.
+    Raises `ValueError` when there is no such model, none as safetensors, or one whose tensors are missing, unknown, of
+    another shape, named twice or not finite.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
         tokenizer = _tokenizer(name, revision)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **_options(revision))
-    except (OSError, ValueError) as error:
+        for file in sorted(Path(name).glob("*.safetensors")):  # none where it is a name on the hub
+            check_header(file)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            name, dtype="auto", use_safetensors=True, output_loading_info=True, **_options(revision)
+        )
+        model, found = loaded
+        _refuse_strangers(found)
+        check_finite(name, model.named_parameters())
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: other shapes
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot load {name!r} as a causal LM from safetensors: {reason}") from error
     return CausalLM(model.eval(), tokenizer)
+
+
+def _refuse_strangers(found: Mapping[str, Any]) -> None:
+    for key, problem in (("missing_keys", "missing"), ("unexpected_keys", "unknown"), ("mismatched_keys", "misshapen")):
+        if found[key]:
+            raise ValueError(f"{len(found[key])} tensors are {problem}, first {min(map(str, found[key]))}")
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,7 +9,8 @@ from typing import Any
 
 import timm
 import torch
-from safetensors.torch import load_file
+
+from sparsebench.data.state_files import read_state
 
 from ..body import VisionBody
 from ..efficientnet import image_size
@@ -57,7 +58,10 @@ def _resize(network: Any, name: str, pixels: int) -> None:
 
 
 def _read(network: Any, file: Path) -> None:
-    """Load weights; a file without the head, or with one of other size, is welcome, since the head goes."""
+    """Load weights; a file without the head, or with one of other size, is welcome, since the head goes.
+
+    Raises `WeightsError`, which is a `ValueError`.
+    """
     if not file.is_file():
         raise ValueError(f"no file {file}: write timm:NAME@FILE with a safetensors file")
     classifiers = network.get_classifier()
@@ -65,10 +69,4 @@ def _read(network: Any, file: Path) -> None:
         classifiers = (classifiers,)
     ours = [name for name, module in network.named_modules() if module in classifiers]
     head = tuple(f"{name}." for name in ours)
-    state = {key: value for key, value in load_file(file).items() if not key.startswith(head)}
-    expected = {key: value for key, value in network.state_dict().items() if not key.startswith(head)}
-    wrong = sorted(state.keys() ^ expected.keys())
-    wrong += [key for key in state.keys() & expected.keys() if state[key].shape != expected[key].shape]
-    if wrong:
-        raise ValueError(f"{file} does not fit this network: {len(wrong)} tensors differ in name or shape, {wrong[0]}")
-    network.load_state_dict(state, strict=False)
+    network.load_state_dict(read_state(file, network.state_dict(), without=head), strict=False)

@@ -25,6 +25,55 @@ def test_hf_loads_a_saved_folder_and_explains_what_is_missing(lm: CausalLM, tmp_
         hf.load(torch.Generator(), str(folder))
 
 
+def damaged(state: dict[str, torch.Tensor], how: str) -> dict[str, torch.Tensor]:
+    name = "model.layers.0.mlp.up_proj.weight"
+    state = {key: value.clone() for key, value in state.items()}
+    if how == "missing":
+        del state[name]
+    elif how == "unknown":
+        state["model.layers.0.mlp.more.weight"] = torch.zeros(1)
+    elif how == "shape":
+        state[name] = state[name].T.contiguous()[:, :-1].contiguous()
+    else:
+        state[name][0, 0] = float("nan")
+    return state
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "1 tensors are missing, first model.layers.0.mlp.up_proj.weight"),
+        ("unknown", "1 tensors are unknown, first model.layers.0.mlp.more.weight"),
+        ("shape", "cannot load"),
+        ("not finite", "tensor 'model.layers.0.mlp.up_proj.weight' holds numbers that are not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(lm: CausalLM, tmp_path: Any, how: str, message: str) -> None:
+    """Audit R15. transformers draws what is missing at random and only logs it."""
+    from safetensors.torch import load_file, save_file
+
+    model: Any = lm.model
+    model.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    save_file(damaged(load_file(file), how), file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=message) as caught:
+        hf.load(torch.Generator(), str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_cut_are_refused(lm: CausalLM, tmp_path: Any) -> None:
+    model: Any = lm.model
+    model.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    content = file.read_bytes()
+    for share in (0, 0.001, 0.5):
+        file.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(ValueError, match="cannot load"):
+            hf.load(torch.Generator(), str(tmp_path))
+
+
 def test_hf_loads_the_commit_that_a_hub_name_stands_for_here(lm: CausalLM, tmp_path: Any, monkeypatch: Any) -> None:
     """A hub's cache with two commits: `main` is the newer one, `v1` the older."""
     repository = tmp_path / "models--owner--name"

@@ -120,7 +120,7 @@ def test_timm_weights_from_a_file(tmp_path: Path) -> None:
     small = timm_backbone.load(generator(), f"vit_tiny_patch16_224:64@{tmp_path / 'w.safetensors'}")
     assert small.size == 64 and small.network.pos_embed.shape == (1, 4 * 4 + 1, 192)
     assert torch.equal(small.network.blocks[3].mlp.fc1.weight, model.blocks[3].mlp.fc1.weight)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="is missing"):
         timm_backbone.load(generator(), f"resnet18@{tmp_path / 'w.safetensors'}")
 
 
