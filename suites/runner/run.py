@@ -1,7 +1,7 @@
 """A whole run: plan, run what is missing, say how it went."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -22,12 +22,15 @@ from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
 from .planning.profile import Profile
+from .trackers import Trackers
 
 TICK_SECONDS = 0.5
 """How often the display moves while nothing happens."""
 
 
-def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console) -> int:
+def run(
+    profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console, trackers: Trackers | None = None
+) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
     check_choice(options)
     try:
@@ -46,7 +49,8 @@ def run(profile: Profile, folder: Path, options: Options, reuse: Reuse, console:
         before |= _write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
-        ended, wall = _run_all(waiting, entries, folder, options, membership, console)
+        log = _logger(trackers, store, console)
+        ended, wall = _run_all(waiting, entries, folder, options, membership, console, log)
     return _finish(cells, before, ended, wall, options.workers, console)
 
 
@@ -57,6 +61,7 @@ def _run_all(
     options: Options,
     membership: Membership,
     console: Console,
+    log: Callable[[Ended], None],
 ) -> tuple[list[Ended], float]:
     start = perf_counter()
     ended: list[Ended] = []
@@ -68,9 +73,23 @@ def _run_all(
         while len(ended) < len(waiting):
             membership.check()
             events = executor.events(TICK_SECONDS)
-            ended += [event for event in events if isinstance(event, Ended)]
             display.update(events)
+            for event in events:
+                if isinstance(event, Ended):
+                    ended.append(event)
+                    log(event)
     return ended, perf_counter() - start
+
+
+def _logger(trackers: Trackers | None, store: Store, console: Console) -> Callable[[Ended], None]:
+    """Logs the record of a cell that this run has ended; what a tracker did not take is said."""
+
+    def log(event: Ended) -> None:
+        if trackers is not None and not event.elsewhere:
+            for problem in trackers.log(store.read(event.end.id)):
+                console.print(problem, style="yellow", soft_wrap=True)
+
+    return log
 
 
 def _write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: Store) -> dict[str, End]:

@@ -73,3 +73,12 @@ LeaseOption = Annotated[
 SlurmOption = Annotated[
     str | None, typer.Option("--slurm", help="Jobs of --executor submitit: partition=gpu,time=60,array=8 and so on.")
 ]
+TrackerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log-with", metavar="TRACKER", help="Log every ended cell with tensorboard, mlflow, wandb, ... (repeatable)."
+    ),
+]
+LogFolderOption = Annotated[
+    Path | None, typer.Option("--log-dir", help="Where trackers keep files (logs in the result folder unless given).")
+]

@@ -13,6 +13,7 @@ from .options import (
     JsonOption,
     LeaseOption,
     LimitOption,
+    LogFolderOption,
     MethodOption,
     OutOption,
     ProfileOption,
@@ -23,6 +24,7 @@ from .options import (
     SlurmOption,
     SuiteOption,
     TaskOption,
+    TrackerOption,
 )
 from .output import announce, print_json
 from .selection import Request, check_device, only, select
@@ -103,6 +105,8 @@ def run(
     address: AddressOption = None,
     lease: LeaseOption = 30.0,
     slurm: SlurmOption = None,
+    log_with: TrackerOption = None,
+    log_dir: LogFolderOption = None,
 ) -> None:
     """Run what is missing. The same command goes on after any interruption; exit code 1 if a cell has no score."""
     announce(f"planning {profile}")
@@ -115,7 +119,9 @@ def run(
     from ..execution.environment import default_workers
     from ..execution.executors.interface import Options
     from ..run import run as run_profile
+    from ..trackers import Trackers
 
+    trackers = Trackers(log_with or (), log_dir or selection.folder / "logs") if log_with else None
     bound = None if memory is None else int(memory * 2**30)
     options = Options(
         workers=workers or default_workers(threads),
@@ -128,7 +134,7 @@ def run(
         device=device,
     )
     try:
-        code = run_profile(selection.profile, selection.folder, options, reuse.value, open_console())
+        code = run_profile(selection.profile, selection.folder, options, reuse.value, open_console(), trackers)
     except KeyboardInterrupt:
         typer.echo("sparsebench: stopped; the same command goes on from here", err=True)
         code = 130
