@@ -63,9 +63,13 @@ ReuseOption = Annotated[
     ),
 ]
 ExecutorOption = Annotated[
-    str, typer.Option("--executor", help="What runs the cells: local, leases (all who share --out), submitit (jobs).")
+    str,
+    typer.Option(
+        "--executor",
+        help="What runs the cells: local, leases (all who share --out), submitit (jobs), ray (nodes of a cluster).",
+    ),
 ]
-AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a cluster that runs already.")]
+AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a Ray cluster that runs already.")]
 LeaseOption = Annotated[
     float,
     typer.Option("--lease", min=1, help="Seconds without a sign of life after which a process sharing --out is lost."),

@@ -1,5 +1,6 @@
 """Which executor runs the cells, by its name on the command line. Only the chosen one is imported."""
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,10 @@ from ..locks import shared_run, sole_run
 from .interface import Executor, Options
 from .leases.membership import Membership, joined
 
-EXECUTORS = ("local", "leases", "submitit")
+EXECUTORS = ("local", "leases", "submitit", "ray")
 SHARING = ("leases", "submitit")
 """Those under which several processes write into one result folder."""
-WITH_ADDRESS = ()
+WITH_ADDRESS = ("ray",)
 """Those that can be told where to find what runs already."""
 
 
@@ -32,6 +33,8 @@ def check_choice(options: Options) -> None:
         parse_slurm(options.slurm)
     elif options.slurm is not None:
         raise UsageError(f"--slurm {options.slurm}: --executor {name} has no use for it; leave it out")
+    if name == "ray":
+        check_ray()
 
 
 @contextmanager
@@ -65,6 +68,16 @@ def open_executor(folder: Path, options: Options, membership: Membership) -> Exe
         from .submitit_array import SubmititExecutor
 
         return SubmititExecutor(folder, options, membership)
+    if options.executor == "ray":
+        from .ray_cluster.executor import RayExecutor
+
+        return RayExecutor(folder, options)
     from .local.executor import LocalExecutor
 
     return LocalExecutor(folder, options)
+
+
+def check_ray() -> None:
+    """Raises `UsageError` where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("--executor ray needs Ray: pip install 'sparsebench[ray]'")

@@ -1,5 +1,6 @@
 """The executor is chosen by its name, and a name or an address of no use is refused before anything is written."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from sparsebench.suites.runner.execution.executors.choice import check_choice, h
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.execution.executors.leases.executor import LeaseExecutor
 from sparsebench.suites.runner.execution.executors.local.executor import LocalExecutor
+from sparsebench.suites.runner.execution.executors.ray_cluster.executor import RayExecutor
 
 
-@pytest.mark.parametrize(("name", "kind"), [("local", LocalExecutor), ("leases", LeaseExecutor)])
+@pytest.mark.parametrize(("name", "kind"), [("local", LocalExecutor), ("leases", LeaseExecutor), ("ray", RayExecutor)])
 def test_by_name(tmp_path: Path, name: str, kind: type) -> None:
     options = Options(workers=1, executor=name)
     with hold(tmp_path, options, dict) as membership, open_executor(tmp_path, options, membership) as executor:
@@ -44,3 +46,9 @@ def test_refused_before_anything_is_written(bench) -> None:
     assert done.returncode == 2
     assert done.stderr == "sparsebench: unknown executor 'lokal'; did you mean local?\n"
     assert not bench.out.exists()
+
+
+def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"--executor ray needs Ray: pip install 'sparsebench\[ray\]'"):
+        check_choice(Options(workers=1, executor="ray"))

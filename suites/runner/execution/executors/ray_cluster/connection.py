@@ -1,0 +1,112 @@
+"""The run's end of the gateway: starts its process, talks to it, and notices when it hangs or is gone."""
+
+import contextlib
+import os
+import socket
+import tempfile
+from multiprocessing import get_context
+from pathlib import Path
+from time import monotonic
+
+from ....errors import ExecutorError, UsageError
+from ..interface import Options
+from .gateway import serve
+from .messages import Close, Order, Report
+
+HUNG_SECONDS = 90.0
+"""A gateway that says nothing for so long waits for a head that does not answer."""
+CLOSE_SECONDS = 20.0
+REACH_SECONDS = 10.0
+NO_TOKEN = "InvalidAuthToken"
+SPAWN = get_context("spawn")
+
+
+class Gateway:
+    """The process that talks to Ray.
+
+    Args:
+        folder: the result folder, whose locks it holds.
+        gpus: whether cells may need one.
+    """
+
+    def __init__(self, folder: Path, options: Options, gpus: bool) -> None:
+        self._where = options.address or "a cluster on this machine"
+        if options.address is not None:
+            reach(options.address)
+        number, log = tempfile.mkstemp(prefix="sparsebench-ray-", suffix=".log")
+        os.close(number)
+        self._log = Path(log)
+        self._pipe, theirs = SPAWN.Pipe()
+        arguments = (theirs, folder, os.getpid(), options, gpus, self._log)
+        self._process = SPAWN.Process(target=serve, args=arguments)
+        self._process.start()
+        theirs.close()
+        self._heard = monotonic()
+
+    def send(self, order: Order) -> None:
+        """Raises `ExecutorError` when the process is gone."""
+        try:
+            self._pipe.send(order)
+        except OSError:
+            raise self._gone() from None
+
+    def receive(self, seconds: float) -> list[Report]:
+        """What it reported, waiting for the first for so many seconds.
+
+        Raises `ExecutorError` if it hangs or is gone.
+        """
+        found: list[Report] = []
+        try:
+            while self._pipe.poll(0 if found else seconds):
+                found.append(self._pipe.recv())
+        except (EOFError, OSError):
+            if not found:
+                raise self._gone() from None
+        if found:
+            self._heard = monotonic()
+        elif monotonic() - self._heard > HUNG_SECONDS:
+            raise ExecutorError(
+                f"Ray at {self._where} has not answered for {HUNG_SECONDS:g} s: is its head up? `ray status` tells; "
+                "the same command goes on from here"
+            )
+        return found
+
+    def close(self) -> None:
+        """End the process, and with it all that it started. Calling it again does nothing."""
+        with contextlib.suppress(OSError):
+            self._pipe.send(Close())
+        self._process.join(CLOSE_SECONDS)
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+        self._log.unlink(missing_ok=True)
+
+    def _gone(self) -> ExecutorError:
+        self._process.join(CLOSE_SECONDS)
+        if NO_TOKEN in self._log.read_text(encoding="utf-8", errors="replace"):
+            return ExecutorError(
+                f"Ray at {self._where} asks for a token: set RAY_AUTH_MODE=token here, too, and have the token of the "
+                "head in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+            )
+        return ExecutorError(
+            f"the connection to Ray at {self._where} ended ({self._last_words()}): start the cluster, "
+            "then give the same command again; it goes on from here"
+        )
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        words = [line.strip() for line in lines if line.strip()]
+        return words[-1][:200] if words else f"exit code {self._process.exitcode}"
+
+
+def reach(address: str) -> None:
+    """Raises `ExecutorError` where nobody listens at HOST:PORT, `UsageError` where it is none."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"--address {address}: it must be HOST:PORT, as `ray start --head` prints it")
+    try:
+        socket.create_connection((host, int(port)), REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ExecutorError(
+            f"no Ray at {address} ({error}): `ray start --head` there starts it, then give the same command again"
+        ) from None
