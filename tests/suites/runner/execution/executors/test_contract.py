@@ -39,6 +39,7 @@ EXECUTORS = {
     "local": {},
     "leases": {"lease": 20.0},
     "submitit": {"lease": 20.0, "slurm": "cluster=local,array=1"},
+    "ray": {},
 }
 
 
@@ -95,13 +96,20 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Ce
     registry.entries.cache_clear()
 
 
+def options_of(name: str, workers: int, request: pytest.FixtureRequest) -> Options:
+    """The options for an executor; a cluster is only started for the one that needs it."""
+    address = None
+    if name == "ray":
+        address = request.getfixturevalue("ray_address")
+    return Options(workers=workers, executor=name, address=address, **EXECUTORS[name])
+
+
 @pytest.fixture(scope="module", params=EXECUTORS)
 def story(
     request: pytest.FixtureRequest, toys: dict[str, list[Cell]], tmp_path_factory: pytest.TempPathFactory
 ) -> Story:
     """The whole of it, once for each executor; it is closed at the end."""
-    settings = EXECUTORS[request.param]
-    options = Options(workers=2, executor=request.param, **settings)
+    options = options_of(request.param, 2, request)
     before = set(psutil.Process().children(recursive=True))
     store = Store(tmp_path_factory.mktemp(request.param)).create()
     everything = [cell for cells in toys.values() for cell in cells]
@@ -216,9 +224,10 @@ def test_nothing_is_left_after_closing(story: Story) -> None:
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
-def test_a_store_that_cannot_be_written_ends_the_run(name: str, toys: dict[str, list[Cell]], tmp_path: Path) -> None:
-    settings = EXECUTORS[name]
-    options = Options(workers=1, executor=name, **settings)
+def test_a_store_that_cannot_be_written_ends_the_run(
+    name: str, toys: dict[str, list[Cell]], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options = options_of(name, 1, request)
     store = Store(tmp_path).create()
     cells = toys["toy_fine"][:1]
     with (
