@@ -81,9 +81,7 @@ class Trackers:
         for name in self._names:
             try:
                 self._log(name, record)
-            except (
-                Exception
-            ) as error:  # a tracker may fail in any way; the record is kept, and the run goes on
+            except Exception as error:  # a tracker may fail in any way; the record is kept, and the run goes on
                 reason = " ".join(str(error).split()) or type(error).__name__
                 problems.append(f"{name} did not log {record.id}: {reason}")
         return problems

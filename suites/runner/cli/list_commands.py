@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ..discovery.registry import suites
+from ..discovery.registry import find, suites
+from .completion import known_names, method_names
 from .options import JsonOption, SuiteOption
 from .output import announce, print_json
 from .selection import only
@@ -21,7 +22,11 @@ def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = 
         typer.echo(list_text(document))
 
 
-def show(name: Annotated[str, typer.Argument(help="A method or chain, task, backbone, data source or suite.")]) -> None:
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A method or chain, task, backbone, data source or suite.", autocompletion=known_names)
+    ],
+) -> None:
     """What a method, task, backbone, source or suite is: caption, paper, config with defaults, data."""
     from ..listing import describe
 
@@ -29,9 +34,13 @@ def show(name: Annotated[str, typer.Argument(help="A method or chain, task, back
 
 
 def check(
-    method: Annotated[list[str] | None, typer.Argument(help="Methods (all unless given).")] = None,
+    method: Annotated[
+        list[str] | None, typer.Argument(help="Methods (all unless given).", autocompletion=method_names)
+    ] = None,
 ) -> None:
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
+    for name in method or []:
+        find("method", name)  # a wrong name is said before anything is imported
     announce("checking: the first method takes some seconds to import")
     from ..check import check_methods
     from ..console import open_console

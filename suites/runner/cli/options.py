@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from . import completion
+
 
 class ReuseChoice(enum.StrEnum):
     """Which records of earlier runs count."""
@@ -26,27 +28,53 @@ def _print_version(wanted: bool) -> None:
 VersionOption = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="The installed version.")
 ]
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, full, ... or a YAML file of yours.")]
-SuiteOption = Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite (may be repeated).")]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile", "-p", autocompletion=completion.profile_names, help="quick, full, ... or a YAML file of yours."
+    ),
+]
+SuiteOption = Annotated[
+    list[str] | None,
+    typer.Option("--suite", "-s", autocompletion=completion.suite_names, help="Only this suite (may be repeated)."),
+]
 MethodOption = Annotated[
     list[str] | None,
-    typer.Option("--method", "-m", help="Only this row, or one more method or chain (`first+second`)."),
+    typer.Option(
+        "--method",
+        "-m",
+        autocompletion=completion.row_names,
+        help="Only this row, or one more method or chain (`first+second`).",
+    ),
 ]
-TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task, or one more.")]
-BackboneOption = Annotated[list[str] | None, typer.Option("--backbone", "-b", help="This backbone, `name[:argument]`.")]
+TaskOption = Annotated[
+    list[str] | None,
+    typer.Option("--task", "-t", autocompletion=completion.task_names, help="Only this task, or one more."),
+]
+BackboneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backbone", "-b", autocompletion=completion.backbone_names, help="This backbone, `name[:argument]`."
+    ),
+]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
+        autocompletion=completion.setting_keys,
         help="Another value (may be repeated): method.rank=8 for every row that has the option, lora.rank=8, "
         "budget.steps=200, task.trec6.epochs=2, seeds=5, timeout=600, checkpoints=true.",
     ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many test examples for a task.")]
-DtypeOption = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float64.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DtypeOption = Annotated[
+    str | None, typer.Option("--dtype", autocompletion=completion.dtype_names, help="float32, bfloat16 or float64.")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", autocompletion=completion.device_names, help="auto, cpu, cuda or cuda:N.")
+]
 OutOption = Annotated[
     Path | None,
     typer.Option(
@@ -80,7 +108,10 @@ SlurmOption = Annotated[
 TrackerOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--log-with", metavar="TRACKER", help="Log every ended cell with tensorboard, mlflow, wandb, ... (repeatable)."
+        "--log-with",
+        metavar="TRACKER",
+        autocompletion=completion.tracker_names,
+        help="Log every ended cell with tensorboard, mlflow, wandb, ... (repeatable).",
     ),
 ]
 LogFolderOption = Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..discovery.registry import suites
+from .completion import labels
 from .options import FolderArgument, SuiteOption
 from .output import announce
 
@@ -28,8 +29,8 @@ def report(
 
 def compare(
     folder: FolderArgument,
-    first: Annotated[str, typer.Argument(metavar="A", help="Row label.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Row label.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="Row label.", autocompletion=labels)],
+    second: Annotated[str, typer.Argument(metavar="B", help="Row label.", autocompletion=labels)],
     suite: SuiteOption = None,
 ) -> None:
     """Row A against row B: paired differences on the same task and seed, with intervals and corrected p-values."""
