@@ -1,6 +1,8 @@
 """Which executor runs the cells, by its name on the command line. Only the chosen one is imported."""
 
 import importlib.util
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,13 +51,26 @@ def hold(folder: Path, options: Options, plan: Callable[[], Mapping[str, Any]]) 
     Raises:
         UsageError: another run has the folder for itself, or others share it who run another plan.
     """
-    shared = options.executor in SHARING
-    described = None
-    if shared:
-        described = plan()
-    lock = shared_run if shared else sole_run
-    with lock(folder), joined(folder, described, options.lease) as membership:
+    if options.executor not in SHARING:
+        with sole_run(folder), joined(folder, None, options.lease) as membership:
+            yield membership
+        return
+    described = plan()
+    with _ends_in_order(), shared_run(folder), joined(folder, described, options.lease) as membership:
         yield membership
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """SIGTERM, which clusters send before they kill, ends this process as Ctrl-C does: it gives its leases back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def open_executor(folder: Path, options: Options, membership: Membership) -> Executor:
