@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import PLUGIN, Bench
+from .draws import refusal
 
 NOBODY = "65534"
 ROWS = [{"name": "misbehave", "label": "plain"}]
@@ -36,7 +37,7 @@ def mount(*arguments: str | Path) -> int:
 def refused(done: subprocess.CompletedProcess, *words: str) -> None:
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
+    assert refusal(done.stderr), done.stderr
     for word in words:
         assert word in done.stderr.lower(), done.stderr
 

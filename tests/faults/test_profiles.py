@@ -13,7 +13,7 @@ import yaml
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.planning.profile import load_profile
 
-from .draws import SilentlyWrongError, Tally, number
+from .draws import SilentlyWrongError, Tally, number, refusal
 from .mutations import change_bytes, change_value
 
 ROW = {"name": "misbehave", "config": {"how": "nothing", "nap": 0.5}, "label": "napping"}
@@ -75,9 +75,9 @@ def plan(call: Callable, path: Path) -> None:
     """Plan the profile; raises `UsageError` with what a refusal says."""
     answer = call("plan", "--profile", str(path), "--out", str(path.parent / "out"))
     if answer.code:
-        if answer.code != 2 or answer.out:
+        if answer.code != 2 or answer.out or not refusal(answer.err):
             raise SilentlyWrongError(f"exit code {answer.code}: {answer.out} {answer.err}")
-        raise UsageError(answer.err)
+        raise UsageError(refusal(answer.err))
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     for suite_plan in load_profile(str(path)).plans:
         section = copy.deepcopy(content[suite_plan.suite])
@@ -91,7 +91,9 @@ def plan(call: Callable, path: Path) -> None:
 def check_cells(planned: str, section: dict[str, Any]) -> None:
     """Every pair of a row and a task that the file lists has a line for each backbone, and no line comes twice."""
     lines = planned.splitlines()[:-1]
-    if len(set(lines)) != len(lines):
+    names = [task if isinstance(task, str) else task["name"] for task in section["tasks"]]
+    # A task may be listed again with another budget: other cells with the same title.
+    if len(set(lines)) != len(lines) and len(set(names)) == len(names):
         raise SilentlyWrongError("a cell is planned twice")
     for task in section["tasks"]:
         name = task if isinstance(task, str) else task["name"]

@@ -22,6 +22,7 @@ from ..errors import UsageError
 from ..identity.cell import Cell
 from .plan import Reuse
 from .profile import Profile
+from .values import check_plain
 
 PLAN_FILE = "plan.json"
 KEEPS_OLDER: tuple[Reuse, ...] = ("always", "only")
@@ -92,9 +93,10 @@ def _cells(where: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _claim(where: str, value: Any) -> Claim:
+    check_plain(value, f"{where}: a claim")
     claim = build(Claim, _mapping(f"{where}: a claim", value), where)
-    if len(claim.rows) < 2:
-        raise ValueError(f"{where}: claim {claim.id!r} must name two rows or more")
+    if len(claim.rows) < 2 or not claim.tasks:
+        raise ValueError(f"{where}: claim {claim.id!r} must name two rows or more, and a task or more")
     return claim
 
 

@@ -102,8 +102,7 @@ def _plan(name: str, section: Any) -> SuitePlan:
     tasks = tuple(read_task(item, f"suite {name!r}, tasks") for item in given.pop("tasks"))
     _check_values(name, given, rows)
     labels = [row.label for row in rows]
-    _check_once(f"suite {name!r}, backbones", given["backbones"])
-    _check_once(f"suite {name!r}, tasks", _tasks_of_rows(tasks, labels))
+    values.check_once(_tasks_of_rows(tasks, labels), f"suite {name!r}, tasks")
     for task in tasks:
         if task.seeds is not None:
             values.seeds(task.seeds, f"suite {name!r}: seeds of {task.name!r}")
@@ -123,15 +122,6 @@ def _tasks_of_rows(tasks: Sequence[TaskRow], labels: Sequence[str]) -> list[str]
     return found
 
 
-def _check_once(where: str, names: Sequence[str]) -> None:
-    """What stands twice would make each of its cells twice."""
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise UsageError(f"{where}: {name} stands twice: leave one out")
-        seen.add(name)
-
-
 def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Sequence[Row]) -> Claim:
     """A claim about rows, tasks and a backbone that the plan has."""
     from ..discovery.validation import build
@@ -144,6 +134,8 @@ def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Seque
     claim = build(Claim, {**given, "suite": name}, where)
     if len(claim.rows) < 2:
         raise UsageError(f"{where}: {claim.id} must name two rows or more to compare, not {list(claim.rows)}")
+    if not claim.tasks:
+        raise UsageError(f"{where}: {claim.id} must name a task or more to compare on")
     _known(f"{where}: {claim.id}", "row", claim.rows, known["row"])
     _known(f"{where}: {claim.id}", "task", claim.tasks, known["task"])
     if claim.backbone:

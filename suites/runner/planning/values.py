@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError
@@ -24,8 +24,19 @@ def text(value: Any, where: str) -> str:
 
 
 def texts(value: Any, where: str) -> tuple[str, ...]:
-    """The value, if it is a list of texts. Raises `UsageError`."""
-    return tuple(text(item, where) for item in sequence(value, where))
+    """The value, if it is a list of different texts. Raises `UsageError`."""
+    found = tuple(text(item, where) for item in sequence(value, where))
+    check_once(found, where)
+    return found
+
+
+def check_once(names: Sequence[str], where: str) -> None:
+    """Refuse what stands twice: it would make each of its cells twice. Raises `UsageError`."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise UsageError(f"{where}: {name} stands twice: leave one out")
+        seen.add(name)
 
 
 def sequence(value: Any, where: str) -> list[Any]:

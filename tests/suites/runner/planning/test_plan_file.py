@@ -94,6 +94,8 @@ BROKEN = {
     "a claim that is text": {"llm": PART | {"claims": ["a"]}},
     "a claim without rows": {"llm": PART | {"claims": [{key: CLAIM[key] for key in CLAIM if key != "rows"}]}},
     "a claim of one row": {"llm": PART | {"claims": [CLAIM | {"rows": ["a"]}]}},
+    "a claim of no task": {"llm": PART | {"claims": [CLAIM | {"tasks": []}]}},
+    "a claim with half a character": {"llm": PART | {"claims": [CLAIM | {"statement": "\ud800"}]}},
     "a claim with another key": {"llm": PART | {"claims": [CLAIM | {"colour": 1}]}},
 }
 

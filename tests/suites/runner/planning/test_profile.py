@@ -47,6 +47,7 @@ def load(folder: Path, **changes: Any) -> Profile:
         ({"rows": ["full_tuning", "prob"]}, "did you mean.*probe"),
         ({"rows": ["probe"]}, "S1 must name two rows or more"),
         ({"tasks": ["bace"]}, "task 'bace'"),
+        ({"tasks": []}, "S1 must name a task or more"),
         ({"backbone": "gin"}, "backbone 'gin'"),
         ({"direction": "left"}, "direction"),
         ({"directoin": "lower"}, "did you mean"),
