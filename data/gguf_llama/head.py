@@ -21,6 +21,8 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _MOST_AXES = 4
+_MOST_ENTRIES = 1 << 20
+"""Of a list: more than any vocabulary; a damaged length must not become a loop."""
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 
@@ -114,7 +116,7 @@ def _value(cursor: _Cursor, key: str) -> Any:
     if kind != _ARRAY:
         raise WeightsError(f"{cursor.name}: {key!r} has the unknown type {kind}")
     inner, count = cursor.number("I"), cursor.number("Q")
-    if count > len(cursor.content) - cursor.place:  # a damaged length must not become a loop
+    if count > min(_MOST_ENTRIES, len(cursor.content) - cursor.place):
         raise WeightsError(f"{cursor.name}: cut or damaged: {key!r} is a list of {count} values")
     if inner in _SCALARS:
         return list(cursor.numbers(_SCALARS[inner], count))

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..cache import cache_root, sha256_of
-from ..errors import LocalFolderError, UnknownSource
+from ..errors import ChecksumError, LocalFolderError, UnknownSource
 from ..manifest import near, source
 from .table import MoleculeTable
 from .tables import moleculenet_table
@@ -21,7 +21,8 @@ def moleculenet_from_pyg(name: str, folder: Path | str | None = None) -> Molecul
     Names are those of `moleculenet`. The files are the originals, which nothing pins: rows and their order differ from
     ChemBench's (BBBP has 2,050 for 2,039), so a cell of the suite, which records the checksum of ChemBench's, never
     reads them. The table's ``name`` says the sha256 of what was read, ``rejected`` the rows that RDKit cannot read.
-    Raises `UnknownSource`, and `LocalFolderError` when the file is not there and cannot be fetched.
+    Raises `UnknownSource`, `LocalFolderError` when the file is not there and cannot be fetched, and `ChecksumError`
+    when it is not the one that was fetched: its sum lies beside it.
     """
     known = source("moleculenet").paths
     if name not in known:
@@ -34,7 +35,15 @@ def moleculenet_from_pyg(name: str, folder: Path | str | None = None) -> Molecul
     file = place / f"{stem}.csv"
     if not file.is_file():
         _download(name, MoleculeNet.url.format(remote), file)
-    return _table(name, pd.read_csv(file), smiles, targets, sha256_of(file))
+    sha256 = sha256_of(file)
+    noted = _digest_file(file)  # there is none for a file that the user has put there
+    if noted.is_file() and noted.read_text(encoding="ascii", errors="replace") != sha256:
+        raise ChecksumError(f"{file} is not what was fetched: remove it, and it is fetched again")
+    return _table(name, pd.read_csv(file), smiles, targets, sha256)
+
+
+def _digest_file(file: Path) -> Path:
+    return file.with_suffix(".sha256")
 
 
 def _download(name: str, url: str, file: Path) -> None:
@@ -52,7 +61,9 @@ def _download(name: str, url: str, file: Path) -> None:
             path = download_url(url, folder, log=False)
             if path.endswith(".gz"):
                 extract_gz(path, folder, log=False)
-            (Path(folder) / file.name).replace(file)
+            fetched = Path(folder) / file.name
+            _digest_file(file).write_text(sha256_of(fetched), encoding="ascii")
+            fetched.replace(file)
     except OSError as error:
         raise LocalFolderError(f"MoleculeNet set {name!r} could not be fetched ({error}): {advice}") from error
 

@@ -4,17 +4,21 @@ FOLDER/training.json           which training this is (`fingerprint.py`)
 FOLDER/step-000000500/         the newest checkpoint; the last one has "-end" in its name
     models.pt                  models, optimizers, callbacks, counters
     process-0.pt               of each process: place in the data, random states
+    *.sha256                   of each of these files: a checkpoint that was cut is none, and the training starts again
 """
 
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from sparsebench.data.cache.digests import sha256_of
 
 from .processes import Processes
 
@@ -68,6 +72,8 @@ class Checkpoints:
         found = newest(self.folder)
         if found is None:
             return None
+        if not self.processes.from_main(self.processes.main and _kept_if_whole(found)):
+            return None
         own = found / f"process-{self.processes.rank}.pt"
         common = torch.load(found / "models.pt", map_location="cpu", weights_only=True)
         return common, torch.load(own, map_location="cpu", weights_only=True)
@@ -77,6 +83,22 @@ def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint in a folder."""
     found = sorted(folder.glob(f"{PREFIX}*")) if folder.is_dir() else []
     return found[-1] if found else None
+
+
+def _kept_if_whole(checkpoint: Path) -> bool:
+    """Whether every file of a checkpoint is what was written; if not, it is removed, with a warning."""
+    digests = sorted(checkpoint.glob("*.sha256"))
+    broken = [file.name for file in digests if not _is_what_was_written(file)]
+    if digests and not broken:
+        return True
+    warnings.warn(f"{checkpoint} is broken ({broken or 'no digests'}): the training starts again", stacklevel=3)
+    shutil.rmtree(checkpoint)
+    return False
+
+
+def _is_what_was_written(digest: Path) -> bool:
+    file = digest.with_suffix(".pt")
+    return file.is_file() and sha256_of(file).encode() == digest.read_bytes()
 
 
 def model_state(model: nn.Module) -> dict[str, Any]:
@@ -154,3 +176,4 @@ def _write(file: Path, state: Mapping[str, Any]) -> None:
         torch.save(state, stream)
         stream.flush()
         os.fsync(stream.fileno())
+    file.with_suffix(".sha256").write_text(sha256_of(file), encoding="ascii")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch_geometric.data
 
-from sparsebench.data.errors import LocalFolderError, UnknownSource
+from sparsebench.data.errors import ChecksumError, LocalFolderError, UnknownSource
 from sparsebench.data.molecules.pyg import moleculenet_from_pyg
 
 BBBP = 'num,name,p_np,smiles\n1,"a, b",1,CCO\n2,c,0,C1CC\n3,d,0,CC\n'
@@ -43,9 +43,14 @@ def test_a_packed_file_is_fetched_once_and_unpacked(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torch_geometric.data, "download_url", download)
     first, again = moleculenet_from_pyg("tox21", tmp_path), moleculenet_from_pyg("tox21", tmp_path)
     assert len(calls) == 1 and calls[0].endswith("/tox21.csv.gz")
-    assert [path.name for path in tmp_path.iterdir()] == ["tox21.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tox21.csv", "tox21.sha256"]
     np.testing.assert_array_equal(first.targets, [[1, np.nan, *[0] * 10]])
     np.testing.assert_array_equal(first.targets, again.targets)
+    (tmp_path / "tox21.csv").write_text(content[:-3])
+    with pytest.raises(ChecksumError, match=r"tox21\.csv is not what was fetched: remove it"):
+        moleculenet_from_pyg("tox21", tmp_path)
+    (tmp_path / "tox21.csv").unlink()
+    assert len(moleculenet_from_pyg("tox21", tmp_path).smiles) == 1
 
 
 def test_without_network_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

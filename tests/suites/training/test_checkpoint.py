@@ -67,6 +67,29 @@ def test_the_newest_whole_checkpoint_counts_and_older_ones_go(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["step-000000010-end"]
 
 
+@pytest.mark.parametrize("how", ["cut", "gone", "changed", "digest cut", "no digests"])
+def test_a_broken_checkpoint_is_none(tmp_path: Path, how: str) -> None:
+    """A machine that loses power may keep the name of a file and not its content."""
+    checkpoints = Checkpoints(tmp_path, {}, HERE)
+    checkpoints.save(5, {"x": torch.tensor(5)}, {"y": 5})
+    place = tmp_path / "step-000000005"
+    file = place / "models.pt"
+    content = file.read_bytes()
+    if how == "gone":
+        file.unlink()
+    elif how == "digest cut":
+        (place / "models.sha256").write_text("")
+    elif how == "no digests":
+        for digest in place.glob("*.sha256"):
+            digest.unlink()
+    else:
+        file.write_bytes(content[:-40] if how == "cut" else content[:200] + b"!" + content[201:])
+    with pytest.warns(UserWarning, match="is broken .*: the training starts again"):
+        assert checkpoints.load() is None
+    checkpoints.save(5, {"x": torch.tensor(6)}, {"y": 6})
+    assert checkpoints.load() == ({"x": torch.tensor(6)}, {"y": 6})
+
+
 def test_all_that_a_model_remembers_is_kept() -> None:
     class Hidden(nn.BatchNorm1d):
         def __init__(self) -> None:
