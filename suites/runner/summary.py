@@ -22,7 +22,7 @@ from .console import open_console
 from .discovery.registry import Entry, entries, suites
 from .errors import UsageError, near
 from .identity.older import made_by_older_code
-from .planning.plan_file import planned_claims, planned_records
+from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
 
 SPEED_FILE = "speed.json"
 
@@ -78,7 +78,7 @@ def _records(index: Index, folder: Path, console: Console) -> list[Record]:
     """The slim records of the latest plan; files that cannot be read are named."""
     for problem in index.problems:
         console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-    return list(index.records(planned_records(index.entries, folder)))
+    return with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
 
 
 def write_report(folder: Path, out: Path) -> None:

@@ -12,7 +12,7 @@ from sparsebench.reports.store import MARKER, Store, StoreError
 from .console import open_console
 from .errors import UsageError
 from .identity.older import made_by_older_code
-from .planning.plan_file import planned_claims, planned_records
+from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
 from .summary import suite_infos
 
 READING = "reading.md"
@@ -43,7 +43,7 @@ def _run(folder: Path, out: Path) -> Run:
     with Index(store) as index:
         for problem in index.problems:
             raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
-        records = list(index.records(planned_records(index.entries, folder)))
+        records = with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
     reading = folder / READING
     return Run(
         path=Path(os.path.relpath(folder, out)).as_posix(),

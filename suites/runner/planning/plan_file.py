@@ -1,6 +1,6 @@
 """`plan.json` of a result folder: which records belong to the latest plan of each suite, and the claims that it tests.
 
-    {suite: {"profile": name, "reuse": choice, "cells": [[id, key], ...], "claims": [...]}}
+    {suite: {"profile": name, "reuse": choice, "cells": [[id, key], ...], "seeds": {key: 3, ...}, "claims": [...]}}
 
 Cells stand in the order of the table's rows. People and programs may have edited or cut the file, so it is checked
 when it is read.
@@ -8,13 +8,14 @@ when it is read.
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 from sparsebench.reports.claims import Claim
 from sparsebench.reports.dataframe import Found, newest
+from sparsebench.reports.record import Record
 from sparsebench.reports.store import write_whole
 
 from ..discovery.validation import build
@@ -31,26 +32,38 @@ KEEPS_OLDER: tuple[Reuse, ...] = ("always", "only")
 
 @dataclass(frozen=True)
 class PlannedSuite:
-    """The latest plan of one suite; `cells` are pairs of the record's id and the cell's key."""
+    """The latest plan of one suite; `cells` are pairs of the record's id and the cell's key.
+
+    `seeds` is how many seeds the plan has of a cell's row and task, by the cell's key; plans of before have none.
+    """
 
     profile: str
     reuse: Reuse
     cells: Sequence[tuple[str, str]]
     claims: Sequence[Claim] = ()
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse) -> None:
     """Note what the latest plan of the profile's suites is; the plans of other suites stay. Raises `UsageError`."""
     plan = {name: _to_json(part) for name, part in read_plan(folder).items()}
     for suite_plan in profile.plans:
-        members = [(cell.id, cell.key) for cell in cells if cell.info.suite == suite_plan.suite]
-        plan[suite_plan.suite] = _to_json(PlannedSuite(profile.name, reuse, members, suite_plan.claims))
+        members = [cell for cell in cells if cell.info.suite == suite_plan.suite]
+        pairs = [(cell.id, cell.key) for cell in members]
+        seeds = {cell.key: cell.planned_seeds for cell in members}
+        plan[suite_plan.suite] = _to_json(PlannedSuite(profile.name, reuse, pairs, suite_plan.claims, seeds))
     write_whole(folder / PLAN_FILE, json.dumps(plan).encode())
 
 
 def _to_json(part: PlannedSuite) -> dict[str, Any]:
     claims = [dataclasses.asdict(claim) for claim in part.claims]
-    return {"profile": part.profile, "reuse": part.reuse, "cells": part.cells, "claims": claims}
+    return {
+        "profile": part.profile,
+        "reuse": part.reuse,
+        "cells": part.cells,
+        "seeds": dict(part.seeds),
+        "claims": claims,
+    }
 
 
 def read_plan(folder: Path) -> dict[str, PlannedSuite]:
@@ -78,7 +91,11 @@ def _part(suite: str, value: Any) -> PlannedSuite:
     if reuse not in get_args(Reuse):
         raise ValueError(f"{where}: reuse must be one of {', '.join(get_args(Reuse))}, not {reuse!r:.40}")
     claims = [_claim(where, claim) for claim in _list(f"{where}: claims", part.get("claims", []))]
-    return PlannedSuite(profile, reuse, _cells(where, part.get("cells")), claims)
+    seeds = _mapping(f"{where}: seeds", part.get("seeds", {}))
+    for key, number in seeds.items():
+        if type(number) is not int or number < 1:
+            raise ValueError(f"{where}: the seeds of {key!r:.40} must be a number from 1, not {number!r:.40}")
+    return PlannedSuite(profile, reuse, _cells(where, part.get("cells")), claims, seeds)
 
 
 def _cells(where: str, value: Any) -> list[tuple[str, str]]:
@@ -136,6 +153,23 @@ def _of_part(part: PlannedSuite, by_id: dict[str, Found], by_key: dict[str, Foun
             record = by_key.get(key)
         if record is not None:
             yield record
+
+
+def with_planned_seeds(records: Iterable[Record], folder: Path) -> list[Record]:
+    """The records, each with the number of seeds of the latest plan: it may have another than when they were made.
+
+    Raises `UsageError`.
+    """
+    planned: dict[str, int] = {}
+    for part in read_plan(folder).values():
+        planned |= part.seeds
+    found = []
+    for record in records:
+        number = planned.get(record.key)
+        if number is not None and record.seeds.get("planned", number) != number:
+            record = dataclasses.replace(record, seeds={**record.seeds, "planned": number})
+        found.append(record)
+    return found
 
 
 def planned_claims(folder: Path) -> list[Claim]:

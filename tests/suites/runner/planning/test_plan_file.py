@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning.plan_file import (
     PLAN_FILE,
     PlannedSuite,
     planned_records,
     read_plan,
+    with_planned_seeds,
     write_plan,
 )
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
@@ -70,12 +72,30 @@ def test_the_plan_of_a_suite_replaces_its_older_one_and_no_other(tmp_path: Path)
     found = cells(2)
     write_plan(profile(), found, tmp_path, "only")
     plan = read_plan(tmp_path)
-    assert plan["llm"] == PlannedSuite("quick", "only", [(cell.id, cell.key) for cell in found], [])
+    assert plan["llm"] == PlannedSuite(
+        "quick", "only", [(cell.id, cell.key) for cell in found], [], {cell.key: 2 for cell in found}
+    )
     assert plan["vtab"].cells == [("i", "k")] and plan["vtab"].claims[0].rows == ("a", "b")
     assert [path.name for path in tmp_path.iterdir()] == [PLAN_FILE], "no temporary file is left"
 
 
+def test_a_plan_of_fewer_seeds_counts_no_pairs_as_lost(tmp_path: Path) -> None:
+    """R10: records say how many seeds were planned when they were made; the latest plan may have fewer."""
+    (cell,) = cells(1)
+    write_plan(profile(), [cell], tmp_path, "missing")
+    made = failure(replace(cell, planned_seeds=3, stochastic=True), "failed", "broke", started="2026")
+    (record,) = with_planned_seeds([made], tmp_path)
+    assert (made.seeds["planned"], record.seeds["planned"]) == (3, 1)
+    older = replace(made, seeds={"replicate": 0})
+    assert with_planned_seeds([older], tmp_path) == [older]
+    write(tmp_path, {"llm": PART})
+    assert with_planned_seeds([made], tmp_path) == [made]
+
+
 BROKEN = {
+    "seeds that are text": {"llm": PART | {"seeds": {"k": "3"}}},
+    "no seeds at all": {"llm": PART | {"seeds": {"k": 0}}},
+    "seeds in a list": {"llm": PART | {"seeds": [3]}},
     "a list": [],
     "nothing": None,
     "a number": 3,
