@@ -1,11 +1,12 @@
 """The commit that a name of the hub stands for on this machine."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from sparsebench.data import hub
-from sparsebench.data.errors import DownloadError, OfflineError
+from sparsebench.data.errors import ChecksumError, DownloadError, OfflineError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -58,3 +59,53 @@ def test_what_is_fetched_is_pinned(cached: Path, monkeypatch) -> None:
     monkeypatch.delenv("SPARSEBENCH_OFFLINE", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert hub.fetch("owner/name@v1") == COMMIT
+
+
+@pytest.fixture
+def blobs(cached: Path) -> Path:
+    """The snapshot as the hub's client lays it out: links to content that is named by its digests."""
+    snapshot = cached / "snapshots" / COMMIT
+    (cached / "blobs").mkdir()
+    (snapshot / "config.json").unlink()
+    weights = b"weights"
+    for name, content, digest in (
+        ("model.safetensors", weights, hashlib.sha256(weights).hexdigest()),
+        ("config.json", b"{}", hashlib.sha1(b"blob 2\0{}").hexdigest()),
+    ):
+        (cached / "blobs" / digest).write_bytes(content)
+        (snapshot / name).symlink_to(Path("..") / ".." / "blobs" / digest)
+    return snapshot
+
+
+def test_files_are_what_the_hub_calls_them(blobs: Path) -> None:
+    found = {name: hub.verified(file, "hf:owner/name") for name, file in hub.files("owner/name").items()}
+    assert found == {
+        "config.json": hashlib.sha256(b"{}").hexdigest(),
+        "model.safetensors": hashlib.sha256(b"weights").hexdigest(),
+    }
+    with pytest.raises(OfflineError, match="owner/other is not in the hub's cache; mend it with `sparsebench prepare`"):
+        hub.files("owner/other")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_a_broken_file_is_refused_and_fetched_again(blobs: Path, monkeypatch, name: str, how: str) -> None:
+    blob = (blobs / name).resolve()
+    content = blob.read_bytes()
+    if how == "cut":
+        blob.write_bytes(content[:1])
+    else:
+        blob.unlink()
+    problem = "has changed in" if how == "cut" else "is gone from"
+    with pytest.raises(ChecksumError, match=f"hf:owner/name: {name} {problem} the hub's cache; mend it with"):
+        hub.verified(hub.files("owner/name")[name], "hf:owner/name")
+
+    def fetch(argument: str) -> None:
+        assert argument == "owner/name" and not blob.exists() and not (blobs / name).is_symlink()
+        blob.write_bytes(content)
+        (blobs / name).symlink_to(blob)
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    assert hub.mend("owner/name")
+    assert hub.verified(hub.files("owner/name")[name], "hf:owner/name") == hashlib.sha256(content).hexdigest()
+    assert not hub.mend("owner/name")
