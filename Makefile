@@ -2,13 +2,14 @@
 # make bench   environment, data, the quick profile of all three suites, speed runs, report
 # make test    environment and the whole test suite
 # make faults  the fault suite of `make test` with many more draws: 100 random kills, more than 10,000 mutated inputs
+# make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
 # make check   ruff, pyright, import-linter
 # make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/quick
 
-.PHONY: setup bench test faults check speed
+.PHONY: setup bench test faults faults-cluster check speed
 
 setup: .venv/.ready
 
@@ -34,6 +35,9 @@ test: setup
 
 faults: setup
 	SPARSEBENCH_FAULTS=long $(BIN)/python -m pytest tests/faults -q --numprocesses auto --dist worksteal --timeout=7200
+
+faults-cluster: setup
+	SPARSEBENCH_FAULTS=long $(BIN)/python -m pytest tests/faults/cluster -q -rs --timeout=7200
 
 check: setup
 	$(BIN)/ruff check .
