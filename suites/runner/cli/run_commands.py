@@ -68,14 +68,14 @@ def prepare(
     ] = None,
 ) -> None:
     """Download and verify everything that a profile needs; what is broken in the cache is mended."""
-    announce(f"looking up what {profile} needs")
     from sparsebench.data.sources import prepare as prepare_sources
-
-    from ..identity.weights import mend_hub
-    from ..planning.plan import expand_fetched
 
     names = source
     if not names:
+        announce(f"looking up what {profile} needs")
+        from ..identity.weights import mend_hub
+        from ..planning.plan import expand_fetched
+
         cells = expand_fetched(select(Request(profile=profile, suites=only(context, suite))).profile)
         mend_hub(cell.weights for cell in cells)
         names = sorted({name for cell in cells for name in cell.sources})

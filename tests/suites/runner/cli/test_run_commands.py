@@ -1,6 +1,14 @@
 """`plan`, `prepare` and `run`."""
 
 
+def test_prepare_one_source(sparsebench) -> None:
+    """What a message about a broken file says."""
+    code, out, _ = sparsebench("prepare", "--source", "digits")
+    assert code == 0 and out.startswith("digits: ready in ")
+    code, _, err = sparsebench("prepare", "--source", "digit")
+    assert code == 2 and "unknown source 'digit'; did you mean digits" in err
+
+
 def toy(methods: list, seeds: int) -> dict:
     rows = {"seeds": seeds, "backbones": ["toy_line"], "methods": methods, "tasks": ["toy_sum"]}
     return {"molecules": rows}
