@@ -100,6 +100,8 @@ class TaskTraits:
     """The group whose mean the suite reports, for instance VTAB's natural, specialized or structured."""
     sources: tuple[str, ...] = ()
     """Names of the data sources, as in `data/manifest/`."""
+    metric_names: tuple[str, ...] = ()
+    """Names of the metrics, the main one first, for `sparsebench show`; `*` stands for a part that differs."""
     gives: ClassVar[frozenset[str]] = frozenset()
     """What a method finds here: the keys of `TASK_REASONS` that are true of the task, or traits of your own."""
     needs: ClassVar[frozenset[str]] = frozenset()

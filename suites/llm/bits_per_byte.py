@@ -43,6 +43,7 @@ class BitsPerByteTask(LanguageTask):
 
     domain: str
     group = "bits per byte"
+    metric_names = (MAIN,)
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Bits of all predicted tokens over their bytes; standard error over windows."""

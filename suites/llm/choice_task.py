@@ -62,6 +62,7 @@ class ChoiceTask(LanguageTask):
 
     gives = LanguageTask.gives | {TRAINING_DATA}
     group = "trained multiple choice"
+    metric_names = ("accuracy", "val accuracy")
 
     @abstractmethod
     def questions(self) -> QuestionParts:

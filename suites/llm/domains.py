@@ -25,6 +25,8 @@ class DomainsTask(LanguageTask):
     domains: ClassVar[tuple[str, ...]]
     group = "bits per byte"
 
+    metric_names = (MAIN, f"{MAIN} *", SPECIALISATION)
+
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """The mean, each domain, and the router's load."""
         found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}

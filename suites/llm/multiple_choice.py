@@ -34,6 +34,11 @@ class HarnessTask(LanguageTask):
     """The main one first; acc_norm divides the log-likelihood of an answer by its length in characters."""
     group = "accuracy"
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the harness."""
+        return self.harness_metrics
+
     def rows(self, limit: int | None) -> "Dataset":
         """The first `limit` documents (all if None), with the columns that the task file reads."""
         from datasets import Dataset

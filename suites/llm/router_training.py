@@ -31,6 +31,8 @@ class RouterTrainingTask(DomainsTask):
     the model's own balance loss. `router_change` is the norm of what the routers moved over the norm they had.
     """
 
+    metric_names = (CHANGE, *DomainsTask.metric_names)
+
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Train, then score; "n/a" for a model without routers."""
         routers = router_parameters(subject.model)

@@ -25,6 +25,13 @@ class TextTask(PredictionTask):
 
     group = "text"
 
+    @property
+    def part_metrics(self) -> tuple[str, ...]:
+        """With macro F1, or the two correlations."""
+        if self.target.kind == "regression":
+            return ("pearson", "spearman", *super().part_metrics)
+        return (*super().part_metrics, "macro_f1")
+
     @abstractmethod
     def parts(self) -> Parts:
         """The fixed parts, each in a random order."""

@@ -27,12 +27,26 @@ class Predictor(NamedTuple):
     data: PredictionData
 
 
+MAIN_METRICS = {"classification": "accuracy", "regression": "rmse", "multilabel": "roc_auc"}
+"""What `contracts.metrics.score` scores each kind of target by."""
+
+
 class PredictionTask(Task):
     """Base of the prediction tasks; a subclass states `target`, the sources and `load`."""
 
     target: Target
     gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
+
+    @property
+    def part_metrics(self) -> tuple[str, ...]:
+        """Names of the metrics of one part, the main one first."""
+        return (MAIN_METRICS[self.target.kind],)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the test part, then those of the validation part."""
+        return *self.part_metrics, *(f"val {name}" for name in self.part_metrics)
 
     @abstractmethod
     def load(self) -> Splits:

@@ -22,6 +22,23 @@ class MosesGeneration(MosesTask):
     """
 
     version = "1"
+    metric_names = (
+        "FCD/Test",
+        "valid",
+        "unique@*",
+        "SNN/Test",
+        "Frag/Test",
+        "Scaf/Test",
+        "IntDiv",
+        "IntDiv2",
+        "Filters",
+        "logP",
+        "SA",
+        "QED",
+        "weight",
+        "Novelty",
+        "repaired",
+    )
     draws = True
     group = "generation"
     sources = ("moses", "chemnet")

@@ -19,6 +19,7 @@ class MosesReconstruction(MosesTask):
     """The first 1,000 (or as many as the budget has test examples) of the test part in a fixed random order."""
 
     version = "1"
+    metric_names = ("exact", "exact K=*")
     group = "reconstruction"
     sources = ("moses",)
 

@@ -19,6 +19,7 @@ class PropertyControl(MosesTask):
     """
 
     version = "1"
+    metric_names = ("spearman", "spearman *", "MAE", "MAE *", "rising", "rising *")
     draws = True
     group = "property control"
     sources = ("moses",)

@@ -15,6 +15,7 @@ class QM9Reconstruction(GenerationTask):
     """Fractions of 1,000 test molecules that come back exactly, after training on up to 100,000 others."""
 
     version = "1"
+    metric_names = ("exact", "exact K=*")
     group = "reconstruction"
     sources = ("qm9",)
     gives = GenerationTask.gives | {TRAINING_DATA}

@@ -19,6 +19,7 @@ class ScaffoldGeneration(MosesTask):
     """
 
     version = "2"  # molecules start as the scaffold
+    metric_names = ("holds", "exact scaffold", "different")
     draws = True
     group = "scaffolds"
     sources = ("moses",)

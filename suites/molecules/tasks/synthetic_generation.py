@@ -19,6 +19,7 @@ class SyntheticGeneration(GenerationTask):
     """The molecules of `synthetic`, the last 40 for testing; sampled ones should at least exist."""
 
     version = "1"
+    metric_names = ("exact", "exact K=*", "valid")
     group = "generation smoke test"
     draws = True
     gives = GenerationTask.gives | {TRAINING_DATA, REFERENCES}

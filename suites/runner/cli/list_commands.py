@@ -27,8 +27,9 @@ def show(
         str, typer.Argument(help="A method or chain, task, backbone, data source or suite.", autocompletion=known_names)
     ],
 ) -> None:
-    """What a method, task, backbone, source or suite is: caption, paper, config with defaults, data."""
-    from ..listing import describe
+    """What a method, task, backbone, source or suite is: paper, every option and metric, data and their licence."""
+    announce(f"looking up {name}", err=True)
+    from ..show.describe import describe
 
     typer.echo(describe(name))
 

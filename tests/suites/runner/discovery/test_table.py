@@ -12,7 +12,7 @@ from sparsebench.suites.runner.discovery.registry import Entry, entries, find
 from sparsebench.suites.runner.discovery.table import read_table
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.fingerprint import code_hash
-from sparsebench.suites.runner.listing import describe
+from sparsebench.suites.runner.show.describe import describe
 
 TABLE = '''"""Stripes in several widths"""
 

@@ -1,0 +1,1 @@
+"""What `sparsebench show` says of methods, tasks, backbones, data sources and suites."""

