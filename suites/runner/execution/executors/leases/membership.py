@@ -11,7 +11,7 @@ from ....errors import UsageError
 from .description import difference
 from .heartbeat import Heartbeat, last_beat
 from .identity import Process
-from .runs import LEASES, Run, RunOverError, last_number, living, make_member, new_run, run_of
+from .runs import LEASES, Run, RunOverError, last_number, living, make_member, new_run, remove_drafts, run_of
 
 SETTLED_SECONDS = 3600.0
 """Temporary files of this age belong to no process that still writes them."""
@@ -52,7 +52,6 @@ class Membership:
         Raises:
             UsageError: a run goes on that admits no other, or none with this plan.
         """
-        self._leases.mkdir(exist_ok=True)
         self.token = secrets.token_hex(8)
         while not self._try_to_join():
             pass
@@ -60,13 +59,12 @@ class Membership:
 
     def _try_to_join(self) -> bool:
         """False if another process was quicker, so that all must be looked at again."""
+        self._leases.mkdir(exist_ok=True)
         number, going_on = last_number(self._leases)
-        if not going_on:
-            self.run = run_of(self._leases, number + 1)
-            self.lease = self._plan["lease"]
-            return new_run(self._leases, number + 1, self.token, self._plan)
-        self.run = run_of(self._leases, number)
         try:
+            if not going_on:
+                return self._start(number + 1)
+            self.run = run_of(self._leases, number)
             plan = self.run.plan()
             self.lease = plan["lease"]
             present = list(self.run.living(self._file_time(), self.lease))
@@ -77,6 +75,12 @@ class Membership:
             return self._enter()
         except (RunOverError, FileNotFoundError):
             return False
+
+    def _start(self, number: int) -> bool:
+        self.lease = self._plan["lease"]
+        self.run = run_of(self._leases, number)
+        remove_drafts(self._leases, self._file_time(), self.lease)
+        return new_run(self._leases, number, self.token, self._plan)
 
     def _check(self, plan: Mapping[str, Any] | None, present: list[Process]) -> None:
         if plan is None or self.plan is None:

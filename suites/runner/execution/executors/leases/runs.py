@@ -13,6 +13,7 @@ from .heartbeat import last_beat
 from .identity import Process
 
 LEASES = "leases"
+_DRAFT = ".new-"
 _NAME_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _NAME = re.compile(r"(run|over)-(\d{6,})")
 
@@ -91,13 +92,17 @@ def run_of(leases: Path, number: int) -> Run:
 
 def new_run(leases: Path, number: int, token: str, plan: Mapping[str, Any]) -> bool:
     """Make the run of that number, with one member; False if another process made it first."""
-    draft = leases / f".new-{token}"
-    (draft / "cells").mkdir(parents=True)
-    make_member(draft / "members" / token)
-    (draft / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    draft = leases / f"{_DRAFT}{token}"
     run = run_of(leases, number)
-    if not rename_whole(draft, run.path):
-        return False
+    try:
+        make_member(draft / "members" / token)
+        (draft / "cells").mkdir()
+        (draft / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        if not rename_whole(draft, run.path):
+            return False
+    except OSError:  # a full disk
+        _remove(draft)
+        raise
     if last_number(leases) == (number, True):
         return True
     run.end()
@@ -115,6 +120,13 @@ def rename_whole(draft: Path, path: Path) -> bool:
             return False
         raise
     return True
+
+
+def remove_drafts(leases: Path, now: float, lease: float) -> None:
+    """Remove what processes left that were killed while they made a run."""
+    for draft in leases.glob(f"{_DRAFT}*"):
+        if not list(Run(draft).living(now, lease)):
+            _remove(draft)
 
 
 def make_member(path: Path) -> None:

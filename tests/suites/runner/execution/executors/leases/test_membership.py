@@ -157,3 +157,21 @@ def test_leaving_twice_is_no_harm(tmp_path: Path) -> None:
     membership.join()
     membership.leave()
     membership.leave()
+
+
+def test_what_a_killed_process_left_of_a_run_that_it_was_making_goes_with_the_next_run(tmp_path: Path) -> None:
+    draft = tmp_path / "leases" / ".new-killed"
+    (draft / "members" / "killed").mkdir(parents=True)
+    with joined(tmp_path, PLAN, 30):
+        assert leases(tmp_path) == ["run-000001"]
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str, encoding: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "leases").mkdir()
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        new_run(tmp_path / "leases", 1, "token", PLAN)
+    assert leases(tmp_path) == []
