@@ -12,7 +12,7 @@ def plan_document(profile: Profile, folder: Path) -> PlanDocument:
     from sparsebench.reports.index import Index
     from sparsebench.reports.store import MARKER, Store
 
-    from .execution.environment import default_workers
+    from .execution.placement import default_workers
     from .planning.durations import Durations
     from .planning.plan import compare, count_states, expand, to_run
 

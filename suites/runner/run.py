@@ -37,8 +37,13 @@ def run(
         cells = expand_fetched(profile)
     except DataError:  # the cells of a backbone that cannot be fetched will say so
         cells = expand(profile)
+    folder = folder.resolve()
     store = Store(folder).create()
-    with hold(folder, options, lambda: describe(profile.name, reuse, cells)) as membership:
+
+    def say(line: str) -> None:
+        console.print(line, style="yellow", soft_wrap=True)
+
+    with hold(folder, options, lambda: describe(profile.name, reuse, cells), say) as membership:
         store.sweep(membership.settled_seconds)
         with Index(store) as index:
             entries, problems = index.entries, index.problems

@@ -101,6 +101,7 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
     memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+    isolate: Annotated[bool, typer.Option("--isolate", help="A process of its own for every cell.")] = False,
     executor: ExecutorOption = "local",
     address: AddressOption = None,
     lease: LeaseOption = 30.0,
@@ -116,22 +117,24 @@ def run(
     if executor == "local":
         check_device(device)
     from ..console import open_console
-    from ..execution.environment import default_workers
     from ..execution.executors.interface import Options
+    from ..execution.placement import default_workers
     from ..run import run as run_profile
     from ..trackers import Trackers
 
     trackers = Trackers(log_with or (), log_dir or selection.folder / "logs") if log_with else None
+    place = selection.profile.device if device == "auto" else device
     bound = None if memory is None else int(memory * 2**30)
     options = Options(
-        workers=workers or default_workers(threads),
+        workers=workers or default_workers(threads, place),
         threads=threads,
         memory=bound,
+        isolate=isolate,
         executor=executor,
         address=address,
         lease=lease,
         slurm=slurm,
-        device=device,
+        device=place,
     )
     try:
         code = run_profile(selection.profile, selection.folder, options, reuse.value, open_console(), trackers)

@@ -1,34 +1,39 @@
 """What a record says of the machine and the software it was made with."""
 
 import functools
-import os
 import platform
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from ..discovery.closure import HOME
 from ..discovery.registry import suites
 from ..identity.fingerprint import installed
+from .machine import cores, memory_bytes, processor, processor_type
 
 LIBRARIES = ("sparsebench", "torch", "transformers", "numpy", "accelerate", "datasets")
 """Named in every record, in addition to those that a suite's scores depend on."""
 
 
-@functools.cache
 def environment() -> dict[str, Any]:
-    """Python, libraries, processor, memory, threads and the commit of the source tree."""
-    import psutil
+    """Python, libraries, processor, memory, accelerator, threads and the commit of the source tree."""
     import torch
 
+    accelerator = None
+    if torch.cuda.is_available():
+        accelerator = torch.cuda.get_device_name()  # of the one that this process sees, or the first
+    return {**machine(), "threads": torch.get_num_threads(), "accelerator": accelerator}
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """What is the same for every process of a run. Touches no accelerator, so that processes can be forked after it."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "processor": processor(),
+        "processor_type": processor_type(),
+        "cores": cores(),
+        "memory_bytes": memory_bytes(),
         "libraries": {name: installed(name) for name in _libraries()},
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -38,21 +43,6 @@ def environment() -> dict[str, Any]:
 def _libraries() -> list[str]:
     ours = [name for about in suites().values() for name in about.libraries]
     return list(dict.fromkeys([*LIBRARIES, *ours]))
-
-
-def default_workers(threads: int) -> int:
-    """As many as the processor and the memory (3 GiB each) carry."""
-    import psutil
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // threads, psutil.virtual_memory().total // (3 << 30)))
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,5 +1,6 @@
 """Run one cell in this process and write its record. Whatever the cell does, its record says how it ended."""
 
+import os
 import shutil
 import signal
 import warnings
@@ -9,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sparsebench.data.cache.ledger import reading
+from sparsebench.data.cache.ledger import Reads, reading
 from sparsebench.models.anatomy import used_describers
 from sparsebench.reports.record import Record, RecordError
 from sparsebench.reports.store import Store
@@ -21,6 +22,7 @@ from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import covered, source_tree
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
+from .guard import left_behind, settings
 from .inputs import data_read, declared, refuse_undeclared, verify_weights
 from .scoring import global_seed, score
 
@@ -45,10 +47,15 @@ class End:
 
 @dataclass(frozen=True)
 class Result:
-    """A record and the per-example outcomes that go beside it."""
+    """A record, and the per-example outcomes that go beside it.
+
+    A process that is `spent` must run no further cell: this one left something behind in it, ran out of memory, or
+    meant to end it.
+    """
 
     record: Record
     examples: dict[str, list[Any]] | None = None
+    spent: bool = False
 
 
 def execute(cell: Cell, folder: Path) -> End:
@@ -56,41 +63,65 @@ def execute(cell: Cell, folder: Path) -> End:
 
     Raises only `StoreError`.
     """
-    checkpoints = folder.resolve() / CHECKPOINTS / cell.id
-    found = end_of(write(run_cell(cell, checkpoints if cell.checkpoints else None), cell, folder))
-    if checkpoints.exists():  # they are for a cell that is killed; this one has come to an end
-        shutil.rmtree(checkpoints)
-    return found
+    result = run_cell(cell, checkpoints_of(cell, folder))
+    return end_of(write(result, cell, folder))
+
+
+def checkpoints_of(cell: Cell, folder: Path) -> Path | None:
+    """Where the cell's trainings keep checkpoints for the case that it is killed; None if it keeps none."""
+    return folder.resolve() / CHECKPOINTS / cell.id if cell.checkpoints else None
 
 
 def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
-    """Run `cell` in this process; whatever it does, its record says how it ended. Writes nothing but checkpoints."""
-    started, clock = now(), perf_counter()
+    """Run `cell` in this process; whatever it does, its record says how it ended. Writes nothing but checkpoints.
+
+    A process that the cell forked and that comes back here is ended at once.
+    """
+    process = os.getpid()
+    started = now()
+    clock = perf_counter()
+    before = settings()
     with warnings.catch_warnings(record=True) as caught, reading() as reads:
         warnings.simplefilter("default")
-        try:
-            outcome = _run(cell, checkpoints)
-            refuse_undeclared(cell, reads.files())
-            record = _success(cell, outcome, started)
-            examples = {name: list(values) for name, values in outcome.examples.items()} or None
-        except BaseException as error:  # a cell may fail in any way, by SystemExit too; the record keeps how
-            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                raise  # Ctrl-C of the user; where that signal is ignored, it is the cell that raised this
-            record, examples = failure(cell, *explain(error), started=started, trace=trace_of(error)), None
-    times = {**record.times, "total": perf_counter() - clock}
+        result = _attempt(cell, checkpoints, started, reads)
+        if os.getpid() != process:
+            os._exit(0)
+    left = [f"left behind: {line}" for line in left_behind(before, settings())]
+    times = {**result.record.times, "total": perf_counter() - clock}
     data = data_read(cell, reads.files())
-    return Result(replace(record, data=data, times=times, warnings=warning_lines(caught)), examples)
+    record = replace(result.record, data=data, times=times, warnings=[*left, *warning_lines(caught)])
+    return replace(result, record=record, spent=result.spent or bool(left))
+
+
+def _attempt(cell: Cell, checkpoints: Path | None, started: str, reads: Reads) -> Result:
+    try:
+        outcome = _run(cell, checkpoints)
+        refuse_undeclared(cell, reads.files())
+        examples = {name: list(values) for name, values in outcome.examples.items()}
+        return Result(_success(cell, outcome, started), examples or None)
+    except BaseException as error:  # a cell may fail in any way, by SystemExit too; the record keeps how
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            raise  # Ctrl-C of the user; where that signal is ignored, it is the cell that raised this
+        record = failure(cell, *explain(error), started=started, trace=trace_of(error))
+        return Result(record, spent=record.status == "oom" or not isinstance(error, Exception))
 
 
 def write(result: Result, cell: Cell, folder: Path) -> Record:
-    """Write what a cell gave, or that it cannot be written as JSON; returns what was written. Raises `StoreError`."""
+    """Write what a cell gave, or that it cannot be written as JSON; returns what was written. Raises `StoreError`.
+
+    The cell has come to its end: what it kept while it trained goes.
+    """
     record = result.record
     try:
-        return Store(folder).write(record, result.examples)
+        written = Store(folder).write(record, result.examples)
     except RecordError as error:
         seconds = record.times["total"]
         record = failure(cell, "failed", str(error), started=record.started, seconds=seconds)
-        return Store(folder).write(record, None)
+        written = Store(folder).write(record, None)
+    kept = folder / CHECKPOINTS / cell.id
+    if kept.exists():
+        shutil.rmtree(kept)
+    return written
 
 
 def now() -> str:

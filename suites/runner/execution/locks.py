@@ -1,54 +1,103 @@
 """One run per result folder, and no orphans: a new run waits until the workers of a killed one are gone.
 
-The run holds `run.lock` alone. Its workers share `workers.lock`, and exit when their parent is gone; the next run takes
+The run holds `run.lock` alone. Its workers share `workers.lock`, and end with their parent; the next run takes
 `workers.lock` alone for a moment before it reads the folder, so that no cell is ever run twice side by side.
+
+The workers' locks are POSIX locks: they belong to a process, and no child that a cell forks can inherit one.
 """
 
 import fcntl
 import os
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ..errors import UsageError
 
-POLL_SECONDS = 0.2
+RUN_LOCK = "run.lock"
+WORKERS_LOCK = "workers.lock"
+POLL_SECONDS = 0.1
+QUIET_SECONDS = 2
+"""How long a run waits before it says for whom."""
+MOST_SECONDS = 120
+"""How long it waits before it gives up."""
 
 
 @contextmanager
-def sole_run(folder: Path) -> Iterator[None]:
-    """Hold the result folder for one run. Raises `UsageError` if another run holds it."""
-    with (folder / "run.lock").open("w") as lock:
+def sole_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the result folder for one run.
+
+    Args:
+        folder: the result folder.
+        say: told whom the run waits for.
+
+    Raises:
+        UsageError: another run holds the folder, or workers of an earlier one do not end.
+    """
+    with (folder / RUN_LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"another run is writing to {folder}: wait for it, or choose another --out") from None
-        with (folder / "workers.lock").open("w") as workers:
-            fcntl.flock(workers, fcntl.LOCK_EX)
+        with (folder / WORKERS_LOCK).open("w") as workers:
+            _wait_for_workers(workers, folder, say)
         yield
 
 
-def enter_worker(folder: Path, parent: int) -> None:
-    """Called once in a worker: share `workers.lock` until the process ends, and end with the parent."""
-    lock = os.open(folder / "workers.lock", os.O_RDWR | os.O_CREAT)
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+def hold_as_worker(folder: Path) -> None:
+    """Share `workers.lock` until this process ends; waits while a new run is taking the folder over."""
+    # Closing any handle of a file gives up all POSIX locks on it, so this one stays open.
+    handle = os.open(folder / WORKERS_LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    fcntl.lockf(handle, fcntl.LOCK_SH)
 
 
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
+def _wait_for_workers(lock: IO[str], folder: Path, say: Callable[[str], None]) -> None:
+    start = time.monotonic()
+    said = False
+    while not _taken(lock):
+        waited = time.monotonic() - start
+        if waited > MOST_SECONDS:
+            raise UsageError(
+                f"workers of an earlier run still hold {folder} after {MOST_SECONDS} s: end {holders(folder)}, "
+                "then give the same command again"
+            )
+        if waited > QUIET_SECONDS and not said:
+            said = True
+            say(f"waiting for workers of an earlier run to end: {holders(folder)}")
         time.sleep(POLL_SECONDS)
-    os._exit(1)
 
 
 @contextmanager
 def shared_run(folder: Path) -> Iterator[None]:
     """Hold the result folder together with other processes. Raises `UsageError` if a run has it for itself."""
-    with (folder / "run.lock").open("w") as lock:
+    with (folder / RUN_LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"another run is writing to {folder}: wait for it, or choose another --out") from None
         yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def holders(folder: Path) -> str:
+    """The processes that have `workers.lock` of a folder open, for people."""
+    import psutil
+
+    path = str((folder / WORKERS_LOCK).resolve())
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and any(file.path == path for file in process.open_files()):
+                found.append(f"{process.name()} (process {process.pid})")
+        except psutil.Error:  # it has just ended, or belongs to another user
+            continue
+    return ", ".join(found) or "processes of another user or on another machine"

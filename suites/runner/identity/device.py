@@ -37,6 +37,10 @@ def _builds() -> dict[str, str | None]:
 
 def device_count() -> int:
     """Number of CUDA devices that the driver shows (it heeds CUDA_VISIBLE_DEVICES); 0 without a driver."""
+    if _builds().get("hip"):
+        import torch
+
+        return torch.cuda.device_count()
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:

@@ -40,19 +40,22 @@ def check_choice(options: Options) -> None:
 
 
 @contextmanager
-def hold(folder: Path, options: Options, plan: Callable[[], Mapping[str, Any]]) -> Iterator[Membership]:
+def hold(
+    folder: Path, options: Options, plan: Callable[[], Mapping[str, Any]], say: Callable[[str], None] = print
+) -> Iterator[Membership]:
     """Hold the result folder: alone, or with other processes where the executor shares it.
 
     Args:
         folder: the result folder.
         options: which executor, and how long a process of others may give no sign of life.
         plan: what this process is going to run; who shares a folder has equal plans. Called only where it is shared.
+        say: told whom the run waits for, if it has to wait.
 
     Raises:
         UsageError: another run has the folder for itself, or others share it who run another plan.
     """
     if options.executor not in SHARING:
-        with sole_run(folder), joined(folder, None, options.lease) as membership:
+        with sole_run(folder, say), joined(folder, None, options.lease) as membership:
             yield membership
         return
     described = plan()

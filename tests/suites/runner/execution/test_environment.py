@@ -3,7 +3,8 @@
 import json
 
 from sparsebench.suites.runner.discovery.registry import suites
-from sparsebench.suites.runner.execution.environment import default_workers, environment
+from sparsebench.suites.runner.execution.environment import environment
+from sparsebench.suites.runner.execution.placement import default_workers
 
 
 def test_every_library_that_a_suite_depends_on_is_named() -> None:

@@ -1,15 +1,75 @@
-"""One run for each result folder."""
+"""One run for each result folder, which waits for the workers of an earlier one and says so."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.execution import locks
 from sparsebench.suites.runner.execution.locks import sole_run
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from sparsebench.suites.runner.execution.locks import hold_as_worker
+hold_as_worker(Path(sys.argv[1]))
+child = os.fork()
+print("holds" if child else "", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def worker(folder: Path) -> Iterator[subprocess.Popen]:
+    """A process that holds the folder as a worker does, and has forked a child that lives longer."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        while "holds" not in process.stdout.readline():
+            assert process.poll() is None
+        yield process
+    finally:
+        os.killpg(process.pid, 9)
+        process.communicate()
 
 
 def test_a_folder_is_held_by_one_run_at_a_time(tmp_path: Path) -> None:
-    with sole_run(tmp_path), pytest.raises(UsageError, match="another run is writing"), sole_run(tmp_path):
+    with (
+        sole_run(tmp_path, print),
+        pytest.raises(UsageError, match="another run is writing"),
+        sole_run(tmp_path, print),
+    ):
         raise AssertionError("the second run got in")
-    with sole_run(tmp_path):
+    with sole_run(tmp_path, print):
         assert (tmp_path / "workers.lock").exists()
+
+
+def test_a_forked_child_of_a_worker_holds_nobody_up(tmp_path: Path) -> None:
+    said: list[str] = []
+    with worker(tmp_path) as process:
+        process.kill()
+        process.wait()
+        with sole_run(tmp_path, said.append):
+            assert said == []
+
+
+def test_who_waits_says_for_whom_and_gives_up_in_the_end(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(locks, "MOST_SECONDS", 1)
+    said: list[str] = []
+    with (
+        worker(tmp_path) as process,
+        pytest.raises(UsageError, match=f"process {process.pid}.*give the same command again"),
+        sole_run(tmp_path, said.append),
+    ):
+        raise AssertionError("the run got in")
+    assert len(said) == 1 and f"process {process.pid}" in said[0]
+    with sole_run(tmp_path, said.append):
+        assert len(said) == 1

@@ -1,54 +1,60 @@
 """A pool of worker processes: a cell that crashes or runs out of time ends its worker, not the run.
 
-Each worker has a pipe of its own, so that killing one, at whatever moment, cannot harm the others.
+Each worker has a pipe of its own and is the head of a process group, so that killing one, at whatever moment, harms
+no other and leaves nothing behind.
 """
 
 import contextlib
-import os
-import signal
-from collections import deque
+import itertools
+import math
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from dataclasses import replace
+from multiprocessing.connection import wait
 from pathlib import Path
 from time import monotonic
 
 from sparsebench.reports.store import Store, StoreError
 
 from ....identity.cell import Cell
-from ...execute import End, end_of, failure, now
-from ..interface import Ended, Event, Executor, ExecutorError, Options, Started
-from .worker import work
+from ...execute import End, end_of, failure
+from ...isolation.forkserver import Exited, ForkServer
+from ...isolation.preload import one_of_each
+from ...isolation.process import LINUX, how_it_ended, kill_group
+from ...isolation.settle import thread_environment
+from ...placement import accelerators, default_memory
+from ..interface import Ended, Event, Executor, ExecutorError, Options, Retried, Started
+from .worker import Message, Settings, Work, preparation, work
+from .workers import Attempt, Verdict, Worker, record_identity
 
 START_ATTEMPTS = 3
-SPAWN = get_context("spawn")
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A process, the parent's end of its pipe, and what it is doing."""
-
-    process: SPAWN.Process  # type: ignore[name-defined]
-    pipe: Connection
-    ready: bool = False
-    cell: Cell | None = None
-    deadline: float = float("inf")
+START_SECONDS = 600
+"""For a worker to come up, and for the imports of a cell: generous, since machines can be busy."""
+END_SECONDS = 30
+SERVER_GONE = "the process that starts workers was killed"
+FOREIGN = "a process that the cell had started spoke for its worker"
 
 
 class LocalExecutor(Executor):
     """Worker processes on this machine; each writes the records of its cells into the result folder itself.
 
     So a cell that has ended keeps its record, even if the run is killed in the same moment.
+
+    Raises `UsageError` for an accelerator that there is not.
     """
 
     def __init__(self, folder: Path, options: Options) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()  # a cell may change the working directory
         self._options = options
         self._waiting: deque[Cell] = deque()
-        self._workers: list[_Worker] = []
-        self._started: list[Event] = []
+        self._lost: dict[str, str] = {}
+        """Cells that have lost a worker, and how."""
+        self._workers: dict[int, Worker] = {}
+        self._found: list[Started | Retried | Ended] = []
+        self._attempts = itertools.count()
         self._failed_starts = 0
+        self._server: ForkServer | None = None
+        self._devices = accelerators(options.device)
 
     def submit(self, cells: Sequence[Cell]) -> None:
         """As in `Executor`."""
@@ -56,100 +62,221 @@ class LocalExecutor(Executor):
 
     def events(self, seconds: float) -> list[Event]:
         """As in `Executor`."""
-        self._hire()
-        wait([handle for worker in self._workers for handle in (worker.pipe, worker.process.sentinel)], seconds)
-        found = self._started
-        self._started = []
-        for worker in list(self._workers):
-            event = self._news(worker)
-            if event is not None:
-                found.append(event)
+        until = monotonic() + seconds
+        self._advance(seconds)
+        while not self._found and (self._workers or self._waiting) and monotonic() < until:
+            self._advance(until - monotonic())
+        found: list[Event] = [*self._found]
+        self._found.clear()
         return found
 
     def cancel(self, ids: Collection[str]) -> None:
         """As in `Executor`."""
         self._waiting = deque(cell for cell in self._waiting if cell.id not in ids)
-        for worker in list(self._workers):
-            if worker.cell is not None and worker.cell.id in ids:
-                self._workers.remove(worker)
-                worker.process.kill()
-                worker.process.join()
+        for id_ in ids:
+            self._lost.pop(id_, None)
+        hit = [one for one in self._workers.values() if one.attempt is not None and one.attempt.cell.id in ids]
+        for worker in hit:
+            self._end(worker, Verdict("cancelled"))
+        until = monotonic() + END_SECONDS
+        while any(worker.number in self._workers for worker in hit):
+            if monotonic() > until:
+                raise ExecutorError(f"a worker did not end within {END_SECONDS} s after it was killed")
+            self._listen(1.0)
+        self._found = [event for event in self._found if event.cell.id not in ids]
 
     def close(self) -> None:
         """As in `Executor`."""
-        for worker in self._workers:
-            if worker.cell is None:
-                with contextlib.suppress(BrokenPipeError):
-                    worker.pipe.send(None)
-                worker.process.join(timeout=5)
-            worker.process.kill()
-            worker.process.join()
+        self._waiting.clear()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for worker in self._workers.values():
+            worker.pipe.close()
         self._workers.clear()
 
+    def _advance(self, seconds: float) -> None:
+        self._hire()
+        self._hand_out()
+        self._listen(0 if self._found else seconds)
+        self._end_the_late()
+
     def _hire(self) -> None:
-        """As many workers as there is work for, and a cell for each that is ready and idle."""
-        busy = sum(worker.cell is not None for worker in self._workers)
+        """As many workers as there is work for."""
+        busy = sum(worker.attempt is not None for worker in self._workers.values())
         wanted = min(self._options.workers, len(self._waiting) + busy)
         while len(self._workers) < wanted:
-            self._workers.append(_start(self._folder, self._options))
-        for worker in self._workers:
-            if worker.ready and worker.cell is None and self._waiting:
-                worker.cell = self._waiting.popleft()
-                worker.deadline = monotonic() + worker.cell.timeout
-                self._started.append(Started(worker.cell, f"worker {worker.process.pid}"))
-                with contextlib.suppress(BrokenPipeError):  # it just died: `_news` sees that next
-                    worker.pipe.send(worker.cell)
+            if self._server is None:
+                self._server = self._start_server()
+            device = self._free_device()
+            settings = Settings(
+                folder=self._folder,
+                threads=self._options.threads,
+                memory=self._memory(),
+                device=device,
+                isolate=self._options.isolate,
+            )
+            try:
+                number, pipe = self._server.fork(settings)
+            except OSError:
+                self._lose_server()
+                self._count_failed_start(SERVER_GONE)
+                return
+            self._workers[number] = Worker(number, pipe, device, monotonic() + START_SECONDS)
 
-    def _news(self, worker: _Worker) -> Event | None:
-        cell = worker.cell
-        with contextlib.suppress(EOFError, ConnectionResetError):  # closed pipe: the process is gone, see below
-            if worker.pipe.poll():
-                message = worker.pipe.recv()
-                worker.ready, worker.cell, worker.deadline = True, None, float("inf")
-                if isinstance(message, StoreError):
-                    raise message
-                self._failed_starts = 0
-                return Ended(cell, message) if cell is not None else None
-        if not worker.process.is_alive():
-            return self._bury(worker, "failed", _how_it_died(worker.process.exitcode))
-        if monotonic() > worker.deadline and cell is not None:
-            worker.process.kill()
-            worker.process.join()
-            return self._bury(worker, "timeout", f"ran longer than {cell.timeout:g} s")
-        return None
+    def _start_server(self) -> ForkServer:
+        cells = one_of_each(cell.info for cell in self._waiting)
+        if self._devices or not LINUX:
+            # A driver that an import has touched cannot be used after a fork, and macOS' libraries cannot either:
+            # there each worker does its own imports.
+            cells = []
+        return ForkServer(thread_environment(self._options.threads), preparation(self._folder, cells), work)
 
-    def _bury(self, worker: _Worker, status: str, reason: str) -> Event | None:
-        self._workers.remove(worker)
-        if worker.cell is None:
-            self._failed_starts += not worker.ready
-            if self._failed_starts >= START_ATTEMPTS:
-                raise ExecutorError(f"{START_ATTEMPTS} workers in a row died while starting: {reason}")
-            return None
-        return Ended(worker.cell, _record_end(worker.cell, self._folder, status, reason))
+    def _memory(self) -> int | None:
+        """The bound on a worker: drivers of accelerators map more than they use, so there is none by default there."""
+        if self._options.memory is None and not self._devices:
+            return default_memory(self._options.workers)
+        return self._options.memory
 
+    def _free_device(self) -> str | None:
+        """The accelerator with the fewest workers."""
+        taken = Counter(worker.device for worker in self._workers.values())
+        return min(self._devices, key=lambda device: taken[device], default=None)
 
-def _start(folder: Path, options: Options) -> _Worker:
-    ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=work, args=(theirs, folder, os.getpid(), options), daemon=True)
-    process.start()
-    theirs.close()
-    return _Worker(process, ours)
+    def _hand_out(self) -> None:
+        """A cell for each worker that is idle."""
+        for worker in self._workers.values():
+            if self._waiting and worker.is_idle:
+                cell = self._waiting.popleft()
+                worker.attempt = Attempt(cell, next(self._attempts), record_identity(self._folder, cell.id))
+                worker.deadline = monotonic() + START_SECONDS
+                with contextlib.suppress(OSError):  # it just died: `_listen` hears of that next
+                    worker.pipe.send(Work(cell, worker.attempt.number))
 
+    def _listen(self, seconds: float) -> None:
+        """Wait for something to happen, but for no deadline longer, and take it in."""
+        if self._server is None:
+            return
+        pipes = {worker.pipe: worker for worker in self._workers.values() if worker.is_open}
+        deadline = min((worker.deadline for worker in self._workers.values()), default=math.inf)
+        control = self._server.control
+        for handle in wait([*pipes, control], max(0.0, min(seconds, deadline - monotonic()))):
+            if handle is control:
+                self._hear_server()
+            else:
+                self._hear(pipes[handle])  # type: ignore[index]
 
-def _how_it_died(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        hint = " (the system kills with SIGKILL when memory runs out)" if name == "SIGKILL" else ""
-        return f"worker process killed by {name}{hint}"
-    return f"worker process ended with exit code {exitcode}"
+    def _hear_server(self) -> None:
+        assert self._server is not None
+        try:
+            news = self._server.news()
+        except EOFError:
+            self._lose_server()
+            return
+        for exited in news:
+            self._bury(exited, how_it_ended(exited.code))
 
+    def _lose_server(self) -> None:
+        """It is gone, and its workers with it, since they die with their parent."""
+        assert self._server is not None
+        self._server.close()
+        self._server = None
+        for worker in list(self._workers.values()):
+            if worker.process is not None:
+                kill_group(worker.process)
+            self._bury(Exited(worker.number, -1), SERVER_GONE)
 
-def _record_end(cell: Cell, folder: Path, status: str, reason: str) -> End:
-    """A record for a cell whose worker is gone, unless the worker had already written it."""
-    store = Store(folder)
-    with contextlib.suppress(KeyError):
-        record = store.read(cell.id)
-        if record.status == "ok":
-            return end_of(record)
-    seconds = cell.timeout if status == "timeout" else 0.0
-    return end_of(store.write(failure(cell, status, reason, started=now(), seconds=seconds), None))
+    def _hear(self, worker: Worker) -> None:
+        """Take one message of a worker, if there is one."""
+        try:
+            message = worker.pipe.recv() if worker.pipe.poll() else None
+        except (EOFError, OSError):  # it has ended, as the server is about to say
+            worker.is_open = False
+            return
+        except Exception:  # two processes wrote at once: what came is no message, and may raise anything
+            self._end(worker, Verdict("lost", FOREIGN))
+            return
+        if isinstance(message, Message) and worker.verdict is None:
+            self._take(worker, message)
+
+    def _take(self, worker: Worker, message: Message) -> None:
+        if message.kind == "ready" and worker.process is None:
+            worker.process = message.process
+            worker.deadline = math.inf
+            self._failed_starts = 0
+            return
+        attempt = worker.attempt
+        if attempt is None or (message.process, message.attempt) != (worker.process, attempt.number):
+            self._end(worker, Verdict("lost", FOREIGN))
+        elif message.kind == "begun":
+            attempt.begun = True
+            worker.deadline = monotonic() + attempt.cell.timeout
+            self._found.append(Started(attempt.cell, f"worker {worker.process}"))
+        else:
+            worker.attempt = None
+            worker.deadline = math.inf
+            worker.leaving = message.leaving
+            if isinstance(message.content, StoreError):
+                raise message.content
+            self._finish(attempt.cell, message.content)
+
+    def _end_the_late(self) -> None:
+        for worker in list(self._workers.values()):
+            if not worker.is_late:
+                continue
+            if worker.process is None:
+                raise ExecutorError(f"no worker came up within {START_SECONDS} s")
+            assert worker.attempt is not None
+            reason = f"its imports took longer than {START_SECONDS} s"
+            if worker.attempt.begun:
+                reason = f"ran longer than {worker.attempt.cell.timeout:g} s"
+            self._end(worker, Verdict("timeout", reason))
+
+    def _end(self, worker: Worker, verdict: Verdict) -> None:
+        worker.verdict = verdict
+        worker.deadline = math.inf
+        if self._server is not None:
+            self._server.end(worker.number)
+
+    def _bury(self, exited: Exited, how: str) -> None:
+        """A worker has ended: its last messages, and then what that means for its cell."""
+        worker = self._workers[exited.number]
+        while worker.is_open and worker.verdict is None and worker.pipe.poll():
+            self._hear(worker)
+        del self._workers[exited.number]
+        worker.pipe.close()
+        if worker.process is None:
+            self._count_failed_start(how)
+        if worker.attempt is not None:
+            self._close_attempt(worker.attempt, worker.verdict or Verdict("lost", how))
+
+    def _count_failed_start(self, how: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= START_ATTEMPTS:
+            raise ExecutorError(f"{START_ATTEMPTS} workers in a row died while starting: {how}")
+
+    def _close_attempt(self, attempt: Attempt, verdict: Verdict) -> None:
+        cell = attempt.cell
+        if verdict.kind == "cancelled":
+            return
+        if record_identity(self._folder, cell.id) not in (None, attempt.record_before):
+            self._finish(cell, end_of(Store(self._folder).read(cell.id)))  # written before the worker ended
+        elif verdict.kind == "timeout":
+            self._fail(attempt, "timeout", verdict.reason, cell.timeout)
+        elif cell.id in self._lost:
+            ways = dict.fromkeys([self._lost[cell.id], verdict.reason])
+            self._fail(attempt, "failed", f"lost its worker twice: {', then '.join(ways)}", 0.0)
+        else:
+            self._lost[cell.id] = verdict.reason
+            self._waiting.appendleft(cell)
+            self._found.append(Retried(cell, verdict.reason))
+
+    def _fail(self, attempt: Attempt, status: str, reason: str, seconds: float) -> None:
+        """Write the record that the worker could not write."""
+        record = failure(attempt.cell, status, reason, started=attempt.started, seconds=seconds)
+        record = replace(record, environment={**record.environment, "threads": self._options.threads})
+        self._finish(attempt.cell, end_of(Store(self._folder).write(record)))
+
+    def _finish(self, cell: Cell, end: End) -> None:
+        self._lost.pop(cell.id, None)
+        self._found.append(Ended(cell, end))

@@ -1,38 +1,98 @@
 """What a worker process does: it settles, says that it is ready, and runs one cell after another."""
 
+import contextlib
+import functools
 import os
-import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, Literal
 
+from sparsebench.reports.record import CellInfo
 from sparsebench.reports.store import StoreError
 
-from ...execute import execute
-from ...locks import enter_worker
-from ..interface import Options
+from ....identity.cell import Cell
+from ...execute import End, Result, checkpoints_of, end_of, run_cell, write
+from ...isolation.preload import import_cell, warm_up
+from ...isolation.settle import settle
+from ...locks import hold_as_worker
 
 
-def work(pipe: Connection, folder: Path, parent: int, options: Options) -> None:
-    """A worker's life: say that it is ready, then run what comes until None comes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run itself answers Ctrl-C
-    enter_worker(folder, parent)
-    _settle(options)
-    pipe.send("ready")
-    while (cell := pipe.recv()) is not None:
-        try:
-            pipe.send(execute(cell, folder))
-        except StoreError as error:
-            pipe.send(error)
+@dataclass(frozen=True)
+class Work:
+    """To a worker: a cell, and the number of this attempt at it."""
+
+    cell: Cell
+    attempt: int
 
 
-def _settle(options: Options) -> None:
-    """Threads and memory of this process, before and after torch is there."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
-    if options.memory is not None:
-        import resource
+@dataclass(frozen=True)
+class Message:
+    """From a worker.
 
-        resource.setrlimit(resource.RLIMIT_DATA, (options.memory, options.memory))
-    import torch
+    `begun` says that the cell's imports are done and its clock starts, `done` how it ended. A message counts only if
+    it comes from the process that said `ready`, and is about the attempt that this worker was given: a process that a
+    cell has forked may still hold the pipe.
+    """
 
-    torch.set_num_threads(options.threads)
+    kind: Literal["ready", "begun", "done"]
+    process: int
+    attempt: int | None = None
+    content: Any = None
+    """With `done`: an `End`, or the `StoreError` that kept the record from being written."""
+    leaving: bool = False
+    """Whether the worker ends now, since the cell left something behind in it or is to be alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Of one worker: the result folder, threads, bound on its memory in bytes, its accelerator, one cell or many."""
+
+    folder: Path
+    threads: int
+    memory: int | None
+    device: str | None
+    isolate: bool
+
+
+def prepare(folder: Path, cells: Sequence[CellInfo], wanted: Callable[[], bool]) -> None:
+    """Once in the process that workers are forked from.
+
+    It holds the folder as they do: when the run is gone, it has to end them before the next one begins.
+    """
+    warm_up(cells, wanted)
+    if wanted():
+        hold_as_worker(folder)
+
+
+def preparation(folder: Path, cells: Sequence[CellInfo]) -> Callable[[Callable[[], bool]], None]:
+    """`prepare` for a folder and one cell of each kind."""
+    return functools.partial(prepare, folder, cells)
+
+
+def work(pipe: Connection, settings: Settings) -> None:
+    """A worker's life: say that it is ready, then run what comes until the run is gone or a cell ends it."""
+    hold_as_worker(settings.folder)
+    settle(settings.threads, settings.memory, settings.device)
+    # What a cell forks cannot speak for this process.
+    os.register_at_fork(after_in_child=pipe.close)
+    process = os.getpid()
+    with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):  # the run is gone
+        pipe.send(Message("ready", process))
+        leaving = False
+        while not leaving:
+            given: Work = pipe.recv()
+            import_cell(given.cell.info)
+            pipe.send(Message("begun", process, given.attempt))
+            result = run_cell(given.cell, checkpoints_of(given.cell, settings.folder))
+            leaving = settings.isolate or result.spent
+            pipe.send(Message("done", process, given.attempt, _write(result, given, settings.folder), leaving))
+
+
+def _write(result: Result, given: Work, folder: Path) -> End | StoreError:
+    """How the cell ended, or why that cannot be written."""
+    try:
+        return end_of(write(result, given.cell, folder))
+    except StoreError as error:
+        return error

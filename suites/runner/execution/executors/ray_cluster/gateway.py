@@ -14,7 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ...locks import enter_worker
+from ...isolation.process import end_with
+from ...locks import hold_as_worker
 from ..interface import Options
 from .agent import Agent
 from .messages import Close, Command, Dismiss, Gone, Joined, Node, Seen, Tell, Told
@@ -40,7 +41,8 @@ def serve(pipe: Connection, folder: Path, parent: int, options: Options, gpus: b
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    enter_worker(folder, parent)
+    end_with(parent)
+    hold_as_worker(folder)
     _Gateway(connect(options), pipe, options, gpus).run()
 
 

@@ -1,0 +1,240 @@
+"""Processes forked from one that has done the imports, each the head of a process group that ends with it.
+
+The server is a process without threads of its own. It prepares itself once (imports, caches), then forks a process
+whenever it is asked to, in some milliseconds. It has a session of its own, so that what kills the run's group leaves
+the server to clean up: when the run is gone, it kills all groups and ends. multiprocessing's own fork server leaves
+children of children behind, is one for the whole program, and keeps the environment of its first use.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing import get_context, reduction
+from multiprocessing.connection import Connection, wait
+from typing import Any, NoReturn
+
+from .process import adopt_orphans, children, end_with, kill_group, set_name
+
+SPAWN = get_context("spawn")
+STOP_SECONDS = 10
+"""How long the server may take to end all groups before it is killed itself."""
+
+Prepare = Callable[[Callable[[], bool]], None]
+"""Called once in the server; it may ask, between two steps, whether it is still wanted."""
+Main = Callable[[Connection, Any], None]
+"""The life of a forked process: its end of a pipe, and what was given to `fork`."""
+
+
+@dataclass(frozen=True)
+class Exited:
+    """A forked process has ended, and all that was left of its group: its number and exit code (minus a signal)."""
+
+    number: int
+    code: int
+
+
+class ForkServer:
+    """The run's side of a server.
+
+    Args:
+        environment: variables that the server sets before it imports anything.
+        prepare: what it does before it forks.
+        main: what forked processes do.
+    """
+
+    def __init__(self, environment: Mapping[str, str], prepare: Prepare, main: Main) -> None:
+        self._control, theirs = SPAWN.Pipe()
+        self._numbers = itertools.count()
+        # Pickled here, and read there when the environment is set: reading it imports modules, and torch with them.
+        work = pickle.dumps((prepare, main))
+        self._process = SPAWN.Process(target=_serve, args=(theirs, dict(environment), work), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def control(self) -> Connection:
+        """Readable when there is news."""
+        return self._control
+
+    def fork(self, argument: Any) -> tuple[int, Connection]:
+        """Ask for a process; returns its number and the pipe to it. Raises `OSError` if the server is gone."""
+        number = next(self._numbers)
+        ours, theirs = SPAWN.Pipe()
+        with theirs:
+            self._control.send(_Fork(number, argument))
+            reduction.send_handle(self._control, theirs.fileno(), self._process.pid)
+        return number, ours
+
+    def end(self, number: int) -> None:
+        """Ask to kill a process and its group; `news` says when it is done. Nothing if it is gone already."""
+        with contextlib.suppress(OSError):  # the server is gone, and `news` says so
+            self._control.send(_End(number))
+
+    def news(self) -> list[Exited]:
+        """The processes that have ended since the last call. Raises `EOFError` if the server is gone."""
+        found = []
+        try:
+            while self._control.poll():
+                found.append(self._control.recv())
+        except ConnectionResetError:
+            raise EOFError from None
+        return found
+
+    def close(self) -> None:
+        """End all processes and the server."""
+        self._control.close()  # which is what tells it
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+@dataclass(frozen=True)
+class _Fork:
+    number: int
+    argument: Any
+
+
+@dataclass(frozen=True)
+class _End:
+    number: int
+
+
+def _serve(control: Connection, environment: Mapping[str, str], work: bytes) -> None:
+    os.setsid()
+    os.environ.update(environment)
+    set_name("bench-server")
+    adopt_orphans()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run answers Ctrl-C, here and in all that is forked
+    # What is forked may start processes of its own, which multiprocessing forbids to daemons.
+    multiprocessing.current_process().daemon = False
+    prepare, main = pickle.loads(work)
+    prepare(lambda: not _is_closed(control))
+    server = _Server(control, main)
+    try:
+        server.run()
+    finally:
+        server.end_all()
+
+
+def _is_closed(control: Connection) -> bool:
+    """Whether the other side is gone; it may have sent requests before."""
+    import select
+
+    poll = select.poll()
+    poll.register(control.fileno(), 0)  # hang-ups are reported unasked
+    return bool(poll.poll(0))
+
+
+@dataclass
+class _Server:
+    control: Connection
+    main: Main
+    numbers: dict[int, int] = field(default_factory=dict)
+    """Of each process that was forked and not waited for yet."""
+
+    def __post_init__(self) -> None:
+        self.wakeup, self.signals = os.pipe()
+        os.set_blocking(self.signals, False)
+        os.set_blocking(self.wakeup, False)
+        signal.set_wakeup_fd(self.signals, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler nothing is written to the pipe
+
+    def run(self) -> None:
+        """Until the run is gone."""
+        with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+            while True:
+                ready = wait([self.control, self.wakeup])
+                if self.wakeup in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self.wakeup, 4096)
+                    self.reap()
+                if self.control in ready:
+                    self.answer(self.control.recv())
+
+    def answer(self, request: _Fork | _End) -> None:
+        if isinstance(request, _Fork):
+            handle = reduction.recv_handle(self.control)
+            self.fork(request, handle)
+            os.close(handle)
+            return
+        for pid, number in self.numbers.items():
+            if number == request.number:
+                kill_group(pid)
+
+    def fork(self, request: _Fork, handle: int) -> None:
+        server = os.getpid()
+        sys.stdout.flush()  # what is unwritten would be written by both
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self.become(request, handle, server)
+        with contextlib.suppress(OSError):  # the process does it, too: whoever comes first
+            os.setpgid(pid, pid)
+        self.numbers[pid] = request.number
+
+    def become(self, request: _Fork, handle: int, server: int) -> NoReturn:
+        """What the forked process does, to its end."""
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            end_with(server)
+            adopt_orphans()
+            set_name("bench-worker")
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self.control.close()
+            os.close(self.wakeup)
+            os.close(self.signals)
+            self.main(Connection(handle), request.argument)
+            code = 0
+        except BaseException:  # nothing may return into the server's loop
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def reap(self) -> None:
+        """Take note of the ended, and end what they left."""
+        for number, code in self.ended():
+            self.control.send(Exited(number, code))
+
+    def ended(self) -> list[tuple[int, int]]:
+        """Numbers and exit codes of forked processes that have ended; what is left of their groups is killed."""
+        found = []
+        with contextlib.suppress(ChildProcessError):  # there are no children
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid in self.numbers:
+                    # As long as a group has members its number is not given to another process.
+                    kill_group(pid)
+                    found.append((self.numbers.pop(pid), os.waitstatus_to_exitcode(status)))
+        self.end_strangers()
+        return found
+
+    def end_strangers(self) -> None:
+        """Kill what left its group: forked processes adopt such orphans while they live, the server afterwards."""
+        for pid in children():
+            if pid not in self.numbers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def end_all(self) -> None:
+        """Kill everything, and wait until it is gone."""
+        for pid in self.numbers:
+            kill_group(pid)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, _ = os.waitpid(-1, 0)
+                self.numbers.pop(pid, None)
+                self.end_strangers()

@@ -1,0 +1,104 @@
+"""The imports of cells, done before their clocks start.
+
+The files that a score passes through are known without running them (`discovery.closure`), and so is all that they
+import, inside functions too.
+"""
+
+import contextlib
+import functools
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+
+from sparsebench.reports.record import CellInfo
+
+from ...discovery.closure import TOP
+from ...discovery.modules import EVERYTHING, SUBMODULES, Module, Taken
+from ...discovery.registry import Entry
+from ...errors import UsageError
+from ...identity.cell import cell_entries
+from ...identity.fingerprint import covered, source_tree
+from ..environment import machine
+
+
+def one_of_each(cells: Iterable[CellInfo]) -> list[CellInfo]:
+    """Of the cells that import the same, one."""
+    found: dict[tuple, CellInfo] = {}
+    for info in cells:
+        methods = tuple(link.method for link in info.links)
+        found.setdefault((info.suite, methods, info.task, info.backbone, *info.further_backbones), info)
+    return list(found.values())
+
+
+def warm_up(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
+    """In a process that others are forked from: import libraries and modules of ours, and look at the machine.
+
+    Modules of plug-ins are read, not imported: what they do then is no business of the cells of others.
+
+    Args:
+        cells: one of each kind that is to come.
+        wanted: asked now and then; this returns early when it says no.
+    """
+    machine()
+    done: set[str] = set()
+    for info in cells:
+        for module in _modules(cell_entries(info)):
+            if not wanted():
+                return
+            if module.name not in done and _top(module.name) == TOP:
+                done.add(module.name)
+                _import_for(module)
+
+
+def import_cell(info: CellInfo) -> None:
+    """Import all that a cell needs, its methods, task and backbones first.
+
+    What cannot be imported is left to the cell: it fails with the same error, which its record then holds.
+    """
+    _import_entries(cell_entries(info))
+
+
+@functools.cache
+def _import_entries(entries: tuple[Entry, ...]) -> None:
+    for entry in entries:
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
+            importlib.import_module(entry.module)
+    for module in _modules(entries):
+        _import_for(module)
+
+
+def _modules(entries: tuple[Entry, ...]) -> list[Module]:
+    """The modules of ours and of plug-ins that a score passes through; none if they have gone since the plan."""
+    try:
+        return covered(entries, source_tree())
+    except UsageError:
+        return []
+
+
+def _import_for(module: Module) -> None:
+    """Import a module of ours, and what a module names of libraries."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an import's warnings are not those of the cell that happens to come first
+        names = list(_of_libraries(module))
+        if _top(module.name) == TOP:
+            names.append(Taken(module.name))
+        for taken in names:
+            with contextlib.suppress(
+                Exception
+            ):  # optional and not installed, or broken: the cell says so if it matters
+                imported = importlib.import_module(taken.module)
+                if taken.name not in (EVERYTHING, SUBMODULES):
+                    getattr(imported, taken.name)  # some libraries import a name when it is asked for
+
+
+def _of_libraries(module: Module) -> Iterator[Taken]:
+    for taken in module.imports:
+        top = _top(taken.module)
+        if top not in (TOP, _top(module.name)) and top not in sys.stdlib_module_names:
+            yield taken
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]

@@ -1,0 +1,111 @@
+"""Forked processes: news of their ends, groups that leave nothing behind, an environment that comes first."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
+
+import psutil
+import pytest
+
+from sparsebench.suites.runner.execution.isolation.forkserver import ForkServer
+from tests.suites.runner.execution.isolation.test_process import wait_until_gone
+
+PATIENCE = 120
+
+
+def prepare(wanted: Callable[[], bool]) -> None:
+    assert wanted()
+    assert os.environ["SET_FIRST"] == "1"
+
+
+def main(pipe: Connection, what: str) -> None:
+    """Do as the test says."""
+    if what == "exit":
+        os._exit(7)
+    if what == "raise":
+        raise RuntimeError("on purpose")
+    if what == "echo":
+        pipe.send((os.getpid(), os.getpgid(0), os.environ["SET_FIRST"], pipe.recv()))
+    if what == "family":
+        pipe.send((os.getpid(), _family()))
+        time.sleep(600)
+    if what == "leave":
+        pipe.send((os.getpid(), _family()))
+
+
+def _family() -> list[int]:
+    """A child, and an orphan with a session of its own."""
+    child = subprocess.Popen(["sleep", "600"])
+    script = (
+        "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=-3, stderr=-3).pid)"
+    )
+    orphan = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [child.pid, int(orphan.stdout)]
+
+
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    found = ForkServer({"SET_FIRST": "1"}, prepare, main)
+    yield found
+    found.close()
+
+
+def receive(pipe: Connection):
+    assert pipe.poll(PATIENCE)
+    return pipe.recv()
+
+
+def ends(server: ForkServer, count: int) -> dict[int, int]:
+    """The exit codes of the next processes that end."""
+    found: dict[int, int] = {}
+    while len(found) < count:
+        assert wait([server.control], PATIENCE)
+        found |= {one.number: one.code for one in server.news()}
+    return found
+
+
+def test_each_process_leads_a_group_and_its_end_is_told(server: ForkServer) -> None:
+    numbers = {what: server.fork(what) for what in ("exit", "raise", "echo")}
+    numbers["echo"][1].send("hello")
+    process, group, variable, said = receive(numbers["echo"][1])
+    assert process == group
+    assert (variable, said) == ("1", "hello")
+    codes = ends(server, 3)
+    assert codes == {numbers["exit"][0]: 7, numbers["raise"][0]: 1, numbers["echo"][0]: 0}
+
+
+@pytest.mark.parametrize("what", ["family", "leave"])
+def test_what_a_process_started_ends_with_it(server: ForkServer, what: str) -> None:
+    number, pipe = server.fork(what)
+    _, family = receive(pipe)
+    if what == "family":
+        server.end(number)
+    assert ends(server, 1) == {number: -signal.SIGKILL if what == "family" else 0}
+    for pid in family:
+        wait_until_gone(pid)
+
+
+def test_closing_leaves_nothing(server: ForkServer) -> None:
+    process, family = receive(server.fork("family")[1])
+    server.close()
+    for pid in (process, *family):
+        wait_until_gone(pid)
+
+
+def test_a_server_that_is_killed_takes_its_processes_along(server: ForkServer) -> None:
+    _, pipe = server.fork("echo")
+    pipe.send("hello")
+    process = receive(pipe)[0]
+    _, sleeping = server.fork("family")
+    process = receive(sleeping)[0]
+    os.kill(psutil.Process(process).ppid(), signal.SIGKILL)
+    wait_until_gone(process)
+    deadline = time.monotonic() + PATIENCE
+    with pytest.raises(EOFError):
+        while time.monotonic() < deadline:
+            wait([server.control], 1)
+            server.news()

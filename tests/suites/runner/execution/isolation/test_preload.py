@@ -1,0 +1,66 @@
+"""All that a cell imports is imported before its clock starts, and plug-ins in workers alone."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+from sparsebench.suites.runner.execution.isolation.preload import import_cell, one_of_each
+from sparsebench.suites.runner.identity.cell import cell_entries
+from tests.suites.runner.cells import INFO
+from tests.suites.runner.conftest import PLUGIN
+
+WARM = """
+import json, sys
+from sparsebench.reports.record import CellInfo
+from sparsebench.suites.runner.execution.isolation.preload import import_cell, warm_up
+vtab = CellInfo(suite="vtab", suite_version="1", task="synthetic", task_version="1", group="", method="linear_probe",
+    label="a", config={}, backbone="tiny", seed=0, budget={}, dtype="float32")
+toy = CellInfo(suite="molecules", suite_version="1", task="toy_sum", task_version="1", group="", method="toy_fine",
+    label="a", config={}, backbone="toy_line", seed=0, budget={}, dtype="float32")
+asked = []
+warm_up([vtab, toy], lambda: asked.append(1) or True)
+found = {"timm": "timm" in sys.modules, "task": "sparsebench.suites.vtab.tasks.synthetic" in sys.modules,
+    "asked": len(asked), "plug-in in server": "toybench.toy_fine" in sys.modules}
+import_cell(toy)
+found["plug-in in worker"] = "toybench.toy_fine" in sys.modules
+import torch
+found["accelerator"] = torch.cuda.is_initialized()
+print(json.dumps(found))
+"""
+
+
+def test_libraries_and_own_modules_first_and_plugins_in_the_worker() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300, env={"PYTHONPATH": str(PLUGIN)}
+    )
+    found = json.loads(done.stdout)
+    assert found.pop("asked") > 10
+    assert found == {
+        "timm": True,
+        "task": True,
+        "plug-in in server": False,
+        "plug-in in worker": True,
+        "accelerator": False,
+    }
+
+
+def test_cells_that_import_the_same_count_once() -> None:
+    cells = [INFO, replace(INFO, seed=1), replace(INFO, config={"rank": 2}), replace(INFO, backbone="other")]
+    assert [info.backbone for info in one_of_each(cells)] == [INFO.backbone, "other"]
+
+
+def test_what_cannot_be_imported_is_left_to_the_cell(monkeypatch) -> None:
+    import importlib
+
+    imported = []
+
+    def refuse(name: str) -> None:
+        imported.append(name)
+        raise ValueError("broken module")
+
+    info = replace(INFO, suite="vtab", task="synthetic", method="lora", backbone="tiny")
+    cell_entries(info)
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    import_cell(info)
+    assert "torch" in imported
