@@ -208,6 +208,10 @@ def test_each_fault_is_a_record(story: Story, label: str, status: str, reason: s
         assert reason in (record.reason or "")
 
 
+def test_a_lost_worker_is_retried_once_and_nothing_else_is(story: Story) -> None:
+    assert [event.cell.info.label for event in story.events if isinstance(event, Retried)] == ["toy_crash"]
+
+
 def test_what_is_cancelled_has_no_record_and_no_further_event(story: Story) -> None:
     assert story.of("endless", Ended) == []
     assert story.of("endless", Retried) == []
