@@ -86,3 +86,36 @@ class DoctorDocument(TypedDict):
     schema: Literal["sparsebench/doctor/1"]
     environment: dict[str, Any]
     findings: list[FindingDocument]
+
+
+class ComparisonDocument(TypedDict):
+    """A line of `compare`: A minus B in `unit`, positive where A is better, with the half width of its 95 % interval.
+
+    `p` is of "no difference", `equivalence_p` of "a difference as large as `margin`"; None where nothing measures it.
+    `pairs` were compared, `lost` ones lack a score on one side. `reason` says why nothing could be compared.
+    """
+
+    suite: str
+    task: str
+    unit: str
+    outcome: Literal["better", "equivalent", "identical", "undecided", "worse", "not comparable"]
+    difference: float | None
+    half_width: float | None
+    p: float | None
+    equivalence_p: float | None
+    margin: float | None
+    test: str | None
+    pairs: int
+    lost: int
+    reason: str | None
+    note: str
+
+
+class CompareDocument(TypedDict):
+    """`sparsebench compare --json`."""
+
+    schema: Literal["sparsebench/compare/1"]
+    folder: str
+    a: str
+    b: str
+    lines: list[ComparisonDocument]

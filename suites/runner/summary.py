@@ -1,5 +1,6 @@
 """What `report` and `compare` do with a result folder."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -7,7 +8,7 @@ from typing import Any, get_args
 from rich.console import Console
 
 from sparsebench.reports.claims import judge
-from sparsebench.reports.comparison import compare, select
+from sparsebench.reports.comparison import Comparison, compare, select
 from sparsebench.reports.index import Index
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.render import render
@@ -20,6 +21,7 @@ from sparsebench.reports.tables import Role, SuiteInfo, suite_table
 
 from .console import open_console
 from .discovery.registry import Entry, entries, suites
+from .documents import CompareDocument, ComparisonDocument
 from .errors import UsageError, near
 from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
@@ -125,6 +127,23 @@ def _print_problems(examples: ExampleReader, console: Console) -> None:
 def compare_rows(folder: Path, first: str, second: str, names: Sequence[str]) -> None:
     """Print the paired comparison of two rows. Raises `UsageError` for an unknown label."""
     console = open_console()
+    lines = _compared(folder, first, second, names, console)
+    console.print(comparison_table(lines, first, second))
+
+
+def compare_document(folder: Path, first: str, second: str, names: Sequence[str]) -> CompareDocument:
+    """The paired comparison of two rows; what is wrong with records goes to stderr. Raises `UsageError`."""
+    lines = _compared(folder, first, second, names, open_console(file=sys.stderr))
+    return {
+        "schema": "sparsebench/compare/1",
+        "folder": str(folder),
+        "a": first,
+        "b": second,
+        "lines": [_line(line) for line in lines],
+    }
+
+
+def _compared(folder: Path, first: str, second: str, names: Sequence[str], console: Console) -> Sequence[Comparison]:
     store = Store(folder).open()
     with Index(store) as index:
         records = [record for record in _records(index, folder, console) if record.cell.suite in names]
@@ -135,5 +154,35 @@ def compare_rows(folder: Path, first: str, second: str, names: Sequence[str]) ->
     examples = ExampleReader(store.read_examples)
     margins = {name: info.margins for name, info in suite_infos().items()}
     lines = compare(*sides, examples=(examples, examples), margins=margins)
-    console.print(comparison_table(lines, first, second))
     _print_problems(examples, console)
+    return lines
+
+
+def _line(line: Comparison) -> ComparisonDocument:
+    document: ComparisonDocument = {
+        "suite": line.suite,
+        "task": line.name,
+        "unit": line.unit,
+        "outcome": line.outcome,
+        "difference": None,
+        "half_width": None,
+        "p": None,
+        "equivalence_p": None,
+        "margin": None,
+        "test": None,
+        "pairs": 0,
+        "lost": 0,
+        "reason": line.reason,
+        "note": line.note,
+    }
+    found = line.difference
+    if found is not None:
+        document["difference"] = found.estimate.mean
+        document["half_width"] = found.estimate.half_width
+        document["p"] = found.p
+        document["equivalence_p"] = found.equivalence_p
+        document["margin"] = found.margin
+        document["test"] = found.test
+        document["pairs"] = found.pairs
+        document["lost"] = found.lost
+    return document

@@ -7,8 +7,8 @@ import typer
 
 from ..discovery.registry import suites
 from .completion import labels
-from .options import FolderArgument, SuiteOption
-from .output import announce
+from .options import FolderArgument, JsonOption, SuiteOption
+from .output import announce, print_json
 
 
 def report(
@@ -32,8 +32,14 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="Row label.", autocompletion=labels)],
     second: Annotated[str, typer.Argument(metavar="B", help="Row label.", autocompletion=labels)],
     suite: SuiteOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Row A against row B: paired differences on the same task and seed, with intervals and corrected p-values."""
-    from ..summary import compare_rows
+    announce(f"comparing {first} with {second}", err=True)
+    from ..summary import compare_document, compare_rows
 
-    compare_rows(folder, first, second, suite or list(suites()))
+    names = suite or list(suites())
+    if json:
+        print_json(compare_document(folder, first, second, names))
+    else:
+        compare_rows(folder, first, second, names)

@@ -1,13 +1,16 @@
 """What `--json` prints is read by its schema, and nothing else stands on stdout."""
 
 import json
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
 from sparsebench.suites.runner import documents
-from sparsebench.suites.runner.documents import DoctorDocument, ListDocument, PlanDocument
+from sparsebench.suites.runner.documents import CompareDocument, DoctorDocument, ListDocument, PlanDocument
+
+QUICK = Path(__file__).parents[3] / "reports" / "results" / "quick"
 
 
 def check(value: Any, kind: Any, where: str = "document") -> None:
@@ -41,6 +44,7 @@ def check(value: Any, kind: Any, where: str = "document") -> None:
         (["vtab", "list"], ListDocument),
         (["plan", "--profile", "smoke", "--suite", "vtab"], PlanDocument),
         (["doctor"], DoctorDocument),
+        (["compare", str(QUICK), "linear_probe", "LoRA r=16"], CompareDocument),
     ],
 )
 def test_documents_are_read_by_their_schema(bench, arguments: list[str], kind: Any) -> None:
@@ -48,7 +52,8 @@ def test_documents_are_read_by_their_schema(bench, arguments: list[str], kind: A
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     check(document, kind)
-    assert document["schema"] == f"sparsebench/{arguments[-1] if len(arguments) < 3 else arguments[0]}/1"
+    command = arguments[1] if arguments[0] == "vtab" else arguments[0]
+    assert document["schema"] == f"sparsebench/{command}/1"
     assert done.stdout.isascii()
 
 
@@ -64,3 +69,11 @@ def test_a_key_too_much_and_a_wrong_type_are_found() -> None:
     for wrong in ({"x": 1}, {"environment": None}, {"findings": [{"level": "odd", "text": ""}]}):
         with pytest.raises(AssertionError):
             check({**document, **wrong}, DoctorDocument)
+
+
+def test_a_comparison_says_the_same_in_text_and_json(bench) -> None:
+    rows = (str(QUICK), "linear_probe", "LoRA r=16", "--suite", "llm")
+    (line,) = json.loads(bench.call("compare", *rows, "--json").stdout)["lines"]
+    assert line["task"] == "trec6" and line["outcome"] == "worse" and line["pairs"] == 3
+    assert line["difference"] < 0 and line["half_width"] > 0
+    assert f"{100 * line['difference']:.1f}".replace("-", "−") in bench.call("compare", *rows).stdout.replace("-", "−")
