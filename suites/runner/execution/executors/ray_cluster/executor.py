@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -35,38 +34,12 @@ from .messages import (
     Tell,
     Told,
 )
+from .places import Attempt, Place
 
 NODES_SECONDS = 120.0
 """How long a run waits when no node answers."""
 BARRED_SECONDS = 60.0
 """A node with other code or a full disk is looked at again after so long."""
-
-
-@dataclass
-class _Place:
-    """A node as the run sees it."""
-
-    node: Node
-    joined: bool = False
-    barred: str = ""
-    agreed: set[str] = field(default_factory=set)
-    lacking: dict[str, str] = field(default_factory=dict)
-
-    def fits(self, kind: Kind) -> bool:
-        return self.joined and kind.digest in self.agreed and (kind.cell.device == "cpu" or self.node.gpus > 0)
-
-    def why_not(self, kind: Kind) -> str | None:
-        """Why it will never run cells of the kind; None if it may."""
-        if kind.cell.device != "cpu" and self.node.gpus == 0:
-            return f"node {self.node.name}: no GPU"
-        reason = self.lacking.get(kind.digest)
-        return None if reason is None else f"node {self.node.name}: {reason}"
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    cell: Cell
-    node: str
 
 
 class RayExecutor(Executor):
@@ -80,8 +53,8 @@ class RayExecutor(Executor):
         self._waiting: deque[Cell] = deque()
         self._kinds: dict[object, Kind] = {}
         self._lines: dict[str, list[str]] = {}
-        self._places: dict[str, _Place] = {}
-        self._running: dict[int, _Attempt] = {}
+        self._places: dict[str, Place] = {}
+        self._running: dict[int, Attempt] = {}
         self._numbers = count()
         self._retried: set[str] = set()
         self._said: set[str] = set()
@@ -154,14 +127,14 @@ class RayExecutor(Executor):
     def _see(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
             if node.id not in self._places:
-                self._places[node.id] = _Place(node)
+                self._places[node.id] = Place(node)
         listed = {node.id for node in nodes}
         for id_ in self._places.keys() - listed:
             del self._places[id_]
 
     def _join(self, id_: str) -> None:
         place = self._places[id_]
-        self._places[id_] = _Place(place.node, joined=True)
+        self._places[id_] = Place(place.node, joined=True)
         for kind in self._kinds.values():
             self._tell(id_, Expect(kind))
 
@@ -201,7 +174,7 @@ class RayExecutor(Executor):
                 return self._hear_of_attempt(number, news, place)
         return []
 
-    def _hear_of_attempt(self, number: int, news: News, place: _Place) -> list[Event]:
+    def _hear_of_attempt(self, number: int, news: News, place: Place) -> list[Event]:
         cell = self._running[number].cell
         match news:
             case Began(_, where):
@@ -217,7 +190,7 @@ class RayExecutor(Executor):
                 return [self._end(cell, result)]
         return []
 
-    def _bar(self, place: _Place, reason: str) -> list[Event]:
+    def _bar(self, place: Place, reason: str) -> list[Event]:
         """Use the node no more for a while; its cells wait again, through no fault of theirs."""
         place.joined = False
         place.barred = reason
@@ -262,11 +235,11 @@ class RayExecutor(Executor):
             free = place.node.slots - sum(attempt.node == id_ for attempt in self._running.values())
             while free > 0 and (cell := self._next(place)) is not None:
                 number = next(self._numbers)
-                self._running[number] = _Attempt(cell, id_)
+                self._running[number] = Attempt(cell, id_)
                 self._tell(id_, Start(number, cell))
                 free -= 1
 
-    def _next(self, place: _Place) -> Cell | None:
+    def _next(self, place: Place) -> Cell | None:
         for cell in self._waiting:
             if place.fits(self._kinds[kind_of(cell)]):
                 self._waiting.remove(cell)

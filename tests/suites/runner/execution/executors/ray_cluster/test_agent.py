@@ -1,0 +1,129 @@
+"""What runs on a node: kinds of cells are checked there, and folders of dead agents are removed. No Ray here."""
+
+import dataclasses
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from sparsebench.data.errors import DownloadError
+from sparsebench.reports.record import from_json, to_json
+from sparsebench.reports.store import Store
+from sparsebench.suites.runner.execution.execute import Result, failure, now
+from sparsebench.suites.runner.execution.executors.interface import Options
+from sparsebench.suites.runner.execution.executors.ray_cluster import agent
+from sparsebench.suites.runner.execution.executors.ray_cluster.agent import Agent, check
+from sparsebench.suites.runner.execution.executors.ray_cluster.messages import (
+    Agrees,
+    Broken,
+    Differs,
+    Expect,
+    Kind,
+    Lacks,
+    News,
+    Start,
+)
+from sparsebench.suites.runner.identity.agreement import identity_lines, lines_digest
+from sparsebench.suites.runner.identity.cell import Cell
+from sparsebench.suites.runner.planning.expansion import cells_of
+from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
+from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    plan = SuitePlan(
+        suite="vtab",
+        methods=(Row(chain_of("linear_probe")),),
+        tasks=(TaskRow("synthetic"),),
+        backbones=("tiny",),
+        seeds=1,
+        budget={"epochs": 1},
+    )
+    (found,) = cells_of(Profile("mine", (plan,)))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def kind_of(cell: Cell) -> Kind:
+    return Kind(lines_digest(identity_lines(cell)), cell)
+
+
+def test_a_kind_that_is_the_same_here(cell: Cell) -> None:
+    assert check(kind_of(cell)) == Agrees(kind_of(cell).digest)
+
+
+def test_a_kind_that_differs_comes_back_with_what_is_here(cell: Cell) -> None:
+    assert check(Kind("another", cell)) == Differs("another", identity_lines(cell))
+
+
+def test_a_method_that_is_not_installed(cell: Cell) -> None:
+    foreign = dataclasses.replace(cell, info=dataclasses.replace(cell.info, method="of_another_machine"))
+    found = check(Kind("foreign", foreign))
+    assert isinstance(found, Differs)
+    assert "of_another_machine" in found.missing
+
+
+def test_data_that_cannot_be_had(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ensure(name: str) -> None:
+        raise DownloadError(f"{name}: no network")
+
+    monkeypatch.setattr(agent, "ensure", ensure)
+    needy = dataclasses.replace(cell, sources=("moses",))
+    assert check(Kind("needy", needy)) == Lacks("needy", "moses: no network")
+
+
+def test_steps_tell_what_was_checked(cell: Cell) -> None:
+    one = Agent(Options(workers=1))
+    found: list[News] = one.step([Expect(kind_of(cell))], 30.0)
+    assert found == [Agrees(kind_of(cell).digest)]
+    assert one.step([], 0.0) == []
+
+
+def test_a_disk_that_is_full_is_said_and_leaves_nothing(
+    cell: Cell, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    (news,) = Agent(Options(workers=1)).step([Start(0, cell)], 0.0)
+    assert isinstance(news, Broken)
+    assert "No space left" in news.reason
+    assert list(scratch.iterdir()) == []
+
+
+def test_results_leave_the_folder_when_they_are_taken(cell: Cell) -> None:
+    folder = agent._Scratch()
+    record = failure(cell, "failed", "as it may end", started=now())
+    Store(folder.folder).write(record, {"error": [0.1]})
+    assert folder.take(cell.id) == Result(from_json(to_json(record)), {"error": [0.1]})
+    assert Store(folder.folder).ids() == []
+    folder.remove()
+    assert not folder.folder.exists()
+
+
+def test_folders_of_dead_agents_are_removed_and_others_are_not(scratch: Path) -> None:
+    folders = {}
+    for name in ("dead", "held", "young"):
+        folders[name] = scratch / f"{agent.SCRATCH}{name}"
+        folders[name].mkdir()
+        (folders[name] / agent.OWNER).touch()
+    for name in ("dead", "held"):
+        os.utime(folders[name], (0, 0))
+    with (folders["held"] / agent.OWNER).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mine = agent._Scratch()
+    assert {path.name for path in scratch.iterdir()} == {
+        mine.folder.name,
+        folders["held"].name,
+        folders["young"].name,
+    }
+    mine.remove()
