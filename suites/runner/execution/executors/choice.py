@@ -36,6 +36,8 @@ def check_choice(options: Options) -> None:
     elif options.slurm is not None:
         raise UsageError(f"--slurm {options.slurm}: --executor {name} has no use for it; leave it out")
     if name == "ray":
+        if ":" in options.device:
+            raise UsageError(f"--device {options.device}: Ray chooses which; say --device cuda")
         check_ray()
 
 

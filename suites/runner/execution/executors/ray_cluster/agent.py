@@ -51,7 +51,7 @@ class Agent:
             for command in commands:
                 self._obey(command)
             return self._checks.news() + self._run(seconds)
-        except (StoreError, ExecutorError, OSError) as error:
+        except (StoreError, ExecutorError, UsageError, OSError) as error:
             self.close()
             return [Broken(" ".join(str(error).split()))]
 

@@ -52,3 +52,8 @@ def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"--executor ray needs Ray: pip install 'sparsebench\[ray\]'"):
         check_choice(Options(workers=1, executor="ray"))
+
+
+def test_ray_chooses_the_accelerator() -> None:
+    with pytest.raises(UsageError, match="--device cuda:1: Ray chooses which; say --device cuda"):
+        check_choice(Options(workers=1, executor="ray", device="cuda:1"))
