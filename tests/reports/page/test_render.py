@@ -191,3 +191,17 @@ def test_records_and_store_import_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("load", [None, [], {"layers": None}, {"layers": [0], "per_mille": {"a": ["x"]}}])
+def test_huge_numbers_and_malformed_router_loads_do_not_stop_the_report(make, tmp_path, load):
+    """R12."""
+    details = {"router_load": load}
+    records = []
+    for seed in range(3):
+        records.append(make.record("base", seed=seed, score=make.metric(0.5, stderr=9e99), details=details))
+        records.append(make.record("a", seed=seed, score=make.metric((seed - 1) * 9e99, stderr=9e99)))
+    info = SuiteInfo(title="V", description="", baseline="base", unit="image")
+    text = render(records, [], tmp_path, {"vtab": info}).read_text()
+    assert "Not drawn: " in text
+    assert "e+102" in text, "a power of ten, not a hundred digits"
