@@ -98,6 +98,13 @@ class Member:
             return [parent, *parent.children(recursive=True)]
         return []
 
+    def clear_away(self) -> None:
+        """What stood still while its parent was killed has not heard of that."""
+        self.stopped_until = 0.0
+        self.signal_all(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def signal_all(self, number: signal.Signals) -> None:
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -244,7 +251,7 @@ def test_random_faults(tmp_path: Path, record_property: Callable) -> None:
         judge_visitors(shared, tally)
     finally:
         for member in members:
-            member.signal_all(signal.SIGKILL)
+            member.clear_away()
     check_cells(shared, watch, tally)
     check_outputs(members, tally)
     again = shared.call("--workers", "2", nap=0)
@@ -284,7 +291,7 @@ def look_after(members: list[Member]) -> None:
             member.stopped_until = 0.0
             member.signal_all(signal.SIGCONT)
         if not member.runs and len(member.shared.records()) < CELLS:
-            member.stopped_until = 0.0
+            member.clear_away()
             member.start()
 
 

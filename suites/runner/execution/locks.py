@@ -6,6 +6,7 @@ The run holds `run.lock` alone. Its workers share `workers.lock`, and end with t
 The workers' locks are POSIX locks: they belong to a process, and no child that a cell forks can inherit one.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -18,6 +19,8 @@ from ..errors import UsageError
 
 RUN_LOCK = "run.lock"
 WORKERS_LOCK = "workers.lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""What file systems answer that have no locks. Who holds a folder is known from its part `leases`, too."""
 POLL_SECONDS = 0.1
 QUIET_SECONDS = 2
 """How long a run waits before it says for whom."""
@@ -36,11 +39,30 @@ def sole_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     Raises:
         UsageError: another run holds the folder, or workers of an earlier one do not end.
     """
+    with _held(folder, fcntl.LOCK_EX, say):
+        yield
+
+
+@contextmanager
+def shared_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the result folder together with other processes (`executors/leases`).
+
+    Arguments are those of `sole_run`, and so are the errors: a run that has the folder for itself lets nobody in.
+    """
+    with _held(folder, fcntl.LOCK_SH, say):
+        yield
+
+
+@contextmanager
+def _held(folder: Path, kind: int, say: Callable[[str], None]) -> Iterator[None]:
     with (folder / RUN_LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"another run is writing to {folder}: wait for it, or choose another --out") from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         with (folder / WORKERS_LOCK).open("w") as workers:
             _wait_for_workers(workers, folder, say)
         yield
@@ -50,7 +72,11 @@ def hold_as_worker(folder: Path) -> None:
     """Share `workers.lock` until this process ends; waits while a new run is taking the folder over."""
     # Closing any handle of a file gives up all POSIX locks on it, so this one stays open.
     handle = os.open(folder / WORKERS_LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    fcntl.lockf(handle, fcntl.LOCK_SH)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_SH)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
 
 
 def _wait_for_workers(lock: IO[str], folder: Path, say: Callable[[str], None]) -> None:
@@ -69,22 +95,14 @@ def _wait_for_workers(lock: IO[str], folder: Path, say: Callable[[str], None]) -
         time.sleep(POLL_SECONDS)
 
 
-@contextmanager
-def shared_run(folder: Path) -> Iterator[None]:
-    """Hold the result folder together with other processes. Raises `UsageError` if a run has it for itself."""
-    with (folder / RUN_LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another run is writing to {folder}: wait for it, or choose another --out") from None
-        yield
-
-
 def _taken(lock: IO[str]) -> bool:
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
     return True
 
 

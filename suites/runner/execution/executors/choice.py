@@ -61,7 +61,7 @@ def hold(
             yield membership
         return
     described = plan()
-    with _ends_in_order(), shared_run(folder), joined(folder, described, options.lease) as membership:
+    with _ends_in_order(), shared_run(folder, say), joined(folder, described, options.lease) as membership:
         yield membership
 
 

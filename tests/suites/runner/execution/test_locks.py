@@ -1,5 +1,7 @@
 """One run for each result folder, which waits for the workers of an earlier one and says so."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution import locks
-from sparsebench.suites.runner.execution.locks import sole_run
+from sparsebench.suites.runner.execution.locks import shared_run, sole_run
 
 HOLD = """
 import os, sys, time
@@ -49,6 +51,32 @@ def test_a_folder_is_held_by_one_run_at_a_time(tmp_path: Path) -> None:
         raise AssertionError("the second run got in")
     with sole_run(tmp_path, print):
         assert (tmp_path / "workers.lock").exists()
+
+
+def test_a_folder_is_shared_by_those_who_share_it(tmp_path: Path) -> None:
+    with (
+        shared_run(tmp_path, print),
+        shared_run(tmp_path, print),
+        pytest.raises(UsageError, match="another run is writing"),
+        sole_run(tmp_path, print),
+    ):
+        raise AssertionError("a sole run got in")
+    with (
+        sole_run(tmp_path, print),
+        pytest.raises(UsageError, match="another run is writing"),
+        shared_run(tmp_path, print),
+    ):
+        raise AssertionError("it got in")
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none_here)
+    monkeypatch.setattr(fcntl, "lockf", none_here)
+    with sole_run(tmp_path, print):
+        locks.hold_as_worker(tmp_path)
 
 
 def test_a_forked_child_of_a_worker_holds_nobody_up(tmp_path: Path) -> None:

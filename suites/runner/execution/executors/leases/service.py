@@ -1,5 +1,6 @@
 """A process that serves a run whose cells it is given, and ends when they have ended: what a job of a cluster does."""
 
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .executor import LeaseExecutor
 from .membership import joined
 
 TICK_SECONDS = 1.0
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Service:
     def _serve(self) -> None:
         self._check()
         with (
-            shared_run(self.folder),
+            shared_run(self.folder, LOGGER.warning),
             joined(self.folder, self.plan, self.options.lease) as membership,
             LeaseExecutor(self.folder, self.options, membership) as executor,
         ):
