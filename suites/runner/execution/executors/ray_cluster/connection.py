@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import tempfile
 from multiprocessing import get_context
@@ -17,6 +18,7 @@ HUNG_SECONDS = 90.0
 """A gateway that says nothing for so long waits for a head that does not answer."""
 CLOSE_SECONDS = 20.0
 REACH_SECONDS = 10.0
+PREFIX = re.compile(r"^\[[^]]*\] (\S+:\d+: )?")
 NO_TOKEN = "InvalidAuthToken"
 SPAWN = get_context("spawn")
 
@@ -94,9 +96,16 @@ class Gateway:
         )
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        words = [line.strip() for line in lines if line.strip()]
-        return words[-1][:200] if words else f"exit code {self._process.exitcode}"
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        return last_words(text) or f"exit code {self._process.exitcode}"
+
+
+def last_words(log: str) -> str:
+    """The first sentence of the last line that Ray or Python wrote, without Ray's time, process and source line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return PREFIX.sub("", lines[-1]).partition(". ")[0].rstrip(".")
 
 
 def reach(address: str) -> None:
