@@ -8,7 +8,7 @@ from time import perf_counter
 from rich.console import Console
 
 from sparsebench.data.errors import DataError
-from sparsebench.reports.index import Entry, Index
+from sparsebench.reports.index import Index
 from sparsebench.reports.store import Store
 
 from .execution.execute import End, end_of, failure, now
@@ -55,24 +55,25 @@ def run(
         write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         log = _logger(trackers, store, console)
-        ended, wall = _run_all(waiting, entries, folder, options, membership, console, log)
+        ended, wall = run_cells(waiting, Durations.of(entries), folder, options, membership, console, log)
     return _finish(cells, before, ended, wall, options.workers, console)
 
 
-def _run_all(
+def run_cells(
     waiting: Sequence[Cell],
-    entries: Sequence[Entry],
+    durations: Durations,
     folder: Path,
     options: Options,
     membership: Membership,
     console: Console,
     log: Callable[[Ended], None],
 ) -> tuple[list[Ended], float]:
+    """Run the cells and show it; the folder is held. Returns how each ended, and the seconds that all of it took."""
     start = perf_counter()
     ended: list[Ended] = []
     if not waiting:
         return ended, 0.0
-    display = Display(console, waiting, Durations.of(entries), options.workers)
+    display = Display(console, waiting, durations, options.workers)
     with display, open_executor(folder, options, membership) as executor:
         executor.submit(waiting)
         while len(ended) < len(waiting):

@@ -101,7 +101,7 @@ def write_report(folder: Path, out: Path) -> None:
         findings = judge(planned_claims(folder), records, examples)
         if findings:
             console.print(claims_table(findings))
-        older = made_by_older_code(records)
+        older = len(made_by_older_code(records))
         if older:
             console.print(older_code_note(records, older), style="yellow", highlight=False)
         page = render(

@@ -13,7 +13,7 @@ from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
 from .options import VersionOption
 from .output import use_plain_signs
-from .result_commands import compare, report
+from .result_commands import compare, report, verify
 from .run_commands import plan, prepare, run
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
@@ -37,6 +37,7 @@ for _name, _function in (
     ("run", run),
     ("report", report),
     ("compare", compare),
+    ("verify", verify),
     ("check", check),
     ("doctor", doctor),
 ):

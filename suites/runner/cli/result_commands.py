@@ -1,5 +1,6 @@
-"""`report` and `compare`: what the records of a result folder say."""
+"""`report`, `compare` and `verify`: what the records of a result folder say, and whether it is so."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,3 +44,33 @@ def compare(
         print_json(compare_document(folder, first, second, names))
     else:
         compare_rows(folder, first, second, names)
+
+
+def verify(
+    record: Annotated[list[str], typer.Argument(metavar="RECORD", help="JSON files of records, or ids with --out.")],
+    out: Annotated[Path | None, typer.Option("--out", "--folder", "-o", help="Result folder of the ids.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
+    ] = None,
+    memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The outcome as JSON.")] = False,
+) -> None:
+    """Run the cells of records again, from what the records say of them, and compare.
+
+    Each score must be equal to the last digit, or lie within a stated interval: 95 % from the standard error over test
+    examples, else by the seeds of its row. Exit code 1 if a record is not reproduced.
+    """
+    announce(f"verifying {len(record)} records", err=True)
+    from ..console import open_console
+    from ..execution.environment import default_workers
+    from ..execution.executors.interface import Options
+    from ..verification.lookup import find_records
+    from ..verification.verify import to_json, to_text, verify
+
+    named = find_records(record, out)
+    limit = None if memory is None else int(memory * 2**30)
+    options = Options(workers=workers or default_workers(1), memory=limit)
+    found = verify(named, options, open_console(sys.stderr))
+    write = to_json if json else to_text
+    typer.echo(write(found))
+    raise typer.Exit(0 if all(one.passed for one in found) else 1)

@@ -1,0 +1,61 @@
+"""The records that the command line names: files, or ids in a result folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsebench.reports.record import Record, RecordError, from_json
+from sparsebench.reports.store import MARKER, Store
+
+from ..errors import UsageError, near
+
+
+@dataclass(frozen=True)
+class Named:
+    """A record, and the result folder that it lies in, if it lies in one."""
+
+    record: Record
+    folder: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """One line for people: id and cell."""
+        info = self.record.cell
+        return f"{self.record.id} {info.suite}/{info.task} {info.label} on {info.backbone} seed {info.seed}"
+
+
+def find_records(names: Sequence[str], out: Path | None) -> list[Named]:
+    """Each name is a JSON file, or an id of the result folder `out`.
+
+    Raises:
+        UsageError: there is no such file or id.
+        RecordError: the file is no record.
+        StoreError: `out` is no result folder.
+    """
+    return [_find(name, out) for name in names]
+
+
+def _find(name: str, out: Path | None) -> Named:
+    path = Path(name)
+    if path.suffix == ".json" or path.is_file():
+        return _from_file(path, out)
+    if out is None:
+        raise UsageError(f"{name!r} is no file: give the JSON file of a record, or its id and --out FOLDER")
+    store = Store(out).open()
+    try:
+        return Named(store.read(name), out)
+    except KeyError:
+        raise UsageError(f"{out} holds no record {name!r}{near(name, store.ids())}") from None
+    except RecordError as error:
+        raise RecordError(f"{store.records / name}.json: {error}") from None
+
+
+def _from_file(path: Path, out: Path | None) -> Named:
+    try:
+        record = from_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+    folder = path.resolve().parents[1]
+    return Named(record, out or (folder if (folder / MARKER).exists() else None))

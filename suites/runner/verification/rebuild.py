@@ -1,0 +1,86 @@
+"""A cell made from the description in its record alone, whatever profile it came from."""
+
+import dataclasses
+
+from sparsebench.reports.record import Record
+
+from ...contracts.applicability import reason_against
+from ...contracts.budget import Budget
+from ..discovery.loading import load_method, load_task
+from ..discovery.registry import find, suite
+from ..discovery.validation import build
+from ..errors import UsageError, near
+from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
+from ..identity.device import device_kind
+from ..identity.fingerprint import code_hash, installed
+from ..identity.older import recorded_device
+from ..planning.profile import DTYPES
+
+TIMEOUT_SECONDS = 1800.0
+TIMES_AS_LONG = 10.0
+"""A cell may take as many times as long as it took then: the machine may be slower, or busy."""
+
+
+class CellGoneError(UsageError):
+    """What the record names is not here any more: a method, a task, a backbone, or an option of one of them."""
+
+
+def cell_of(record: Record) -> Cell:
+    """The cell of a record, with the code, libraries and weights of today.
+
+    Its device is the record's, where there is one of that kind here. A cell that ran out of time gets the time that it
+    had, every other one plenty.
+
+    Raises:
+        CellGoneError: the record's description has no meaning here any more.
+    """
+    try:
+        return _cell(record)
+    except UsageError as error:
+        raise CellGoneError(f"record {record.id} cannot be run here: {error}") from error
+
+
+def _cell(record: Record) -> Cell:
+    info = record.cell
+    about = suite(info.suite)
+    entries = cell_entries(info)
+    links = info.links
+    chain = [load_method(find("method", link.method), link.config) for link in links]
+    task = load_task(find("task", info.task, info.suite))
+    build(Budget, info.budget, "budget")
+    if info.dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {info.dtype!r}{near(info.dtype, DTYPES)}")
+    sources = entry_sources(entries)
+    device = device_here(record)
+    names = (info.backbone, *info.further_backbones)
+    known, *further = [find("backbone", name, info.suite).backbone(name) for name in names]
+    return Cell(
+        info=info,
+        key=cell_key(info, sources),
+        code=code_hash(entries, {name: installed(name) for name in about.libraries}, device),
+        device=device,
+        timeout=_timeout(record),
+        sources=sources,
+        reason=reason_against(chain, task, known, further, [link.method for link in links]),
+        planned_seeds=record.seeds.get("planned", 1),
+        weights=planned_weights(info),
+        stochastic=bool(record.seeds.get("stochastic", 0)),
+    )
+
+
+def device_here(record: Record) -> str:
+    """The kind of device that the record was made on, or the CPU where there is none of it."""
+    device = recorded_device(record)
+    return device if device == device_kind() else "cpu"
+
+
+def _timeout(record: Record) -> float:
+    then = record.times.get("total", 0.0)
+    if record.status == "timeout" and then > 0:
+        return then
+    return max(TIMEOUT_SECONDS, TIMES_AS_LONG * then)
+
+
+def same_work(one: Record, other: Record) -> bool:
+    """Whether two records are of one row on one task, whatever the seed."""
+    return dataclasses.replace(one.cell, seed=0) == dataclasses.replace(other.cell, seed=0)

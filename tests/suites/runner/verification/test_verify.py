@@ -1,0 +1,129 @@
+"""`sparsebench verify`: from the command line, with a plug-in of toys."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsebench.reports.record import Record
+from sparsebench.reports.store import Store
+
+METHODS = ["toy_fine", "toy_raise", "toy_picky", "toy_hang"]
+PROFILE = {"molecules": {"seeds": 2, "timeout": 4, "backbones": ["toy_line"], "methods": METHODS, "tasks": ["toy_sum"]}}
+
+
+@pytest.fixture(scope="module")
+def bench(make_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run of toys: scores, failures, a time-out and a pair that cannot run."""
+    bench = make_bench(tmp_path_factory.mktemp("verify"))
+    bench.write_profile(PROFILE)
+    bench.call(*bench.run_arguments())
+    return bench
+
+
+def records(bench: Any) -> dict[str, Record]:
+    found, _ = Store(bench.out).open().read_all()
+    return {f"{record.cell.label} {record.cell.seed}": record for record in found}
+
+
+def path_of(bench: Any, record: Record) -> Path:
+    return bench.out / "records" / f"{record.id}.json"
+
+
+def changed(bench: Any, record: Record, **fields: Any) -> Path:
+    """A file of the record with other values: somebody's copy, under a name of its own."""
+    number = len(list(bench.folder.glob("copy *.json")))
+    path = bench.folder / f"copy {number}.json"
+    path.write_text(json.dumps(json.loads(path_of(bench, record).read_text()) | fields))
+    return path
+
+
+def test_records_of_each_status_are_reproduced(bench: Any) -> None:
+    found = records(bench)
+    assert {record.status for record in found.values()} == {"ok", "failed", "n/a", "timeout"}
+    names = [str(path_of(bench, record)) for record in found.values()]
+    done = bench.call("verify", *names, "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:-1]] == [["equal", record.id] for record in found.values()]
+    assert lines[-1] == f"{len(found)} of {len(found)} records reproduced, {len(found)} of them to the last digit."
+    by_id = {line.split()[1]: line for line in lines[:-1]}
+    fine = by_id[found["toy_fine 0"].id]
+    assert "1 score to the last digit" in fine and "same code, libraries, data, machine" in fine
+    assert "n/a again, for the same reason" in by_id[found["toy_picky 0"].id]
+    assert "timeout again, for the same reason" in by_id[found["toy_hang 0"].id]
+    assert "[1/" in done.stderr, "progress goes elsewhere"
+
+
+def test_changed_records_are_outside_and_what_differs_is_named(bench: Any) -> None:
+    found = records(bench)
+    fine = found["toy_fine 0"]
+    content = json.loads(path_of(bench, fine).read_text())
+    metric = content["metrics"]["mse"] | {"value": 0.5}
+    libraries = content["environment"] | {"libraries": content["environment"]["libraries"] | {"torch": "1.0"}}
+    failed = {"status": "failed", "reason": "why", "metrics": {}, "main_metric": None}
+    files = [
+        changed(bench, fine, metrics={"mse": metric}),
+        changed(bench, fine, metrics={"mse": metric | {"stderr": 1.0}}),
+        changed(bench, fine, **failed),
+        changed(bench, fine, environment=libraries),
+        changed(bench, fine, code="0" * 16),
+        changed(bench, found["toy_raise 0"], reason="KeyError: 'x'"),
+    ]
+    done = bench.call("verify", *map(str, files), "--json", "--workers", "1")
+    assert done.returncode == 1, done.stderr
+    outcomes = json.loads(done.stdout)
+    assert [one["verdict"] for one in outcomes] == ["outside", "within", "outside", "equal", "equal", "equal"]
+    assert [one["passed"] for one in outcomes] == [False, True, False, True, True, True]
+    value, within, status, library, code, reason = outcomes
+    assert value["scores"][0]["then"] == 0.5 and value["scores"][0]["basis"] == ""
+    assert within["scores"][0]["basis"] == "95 % over test examples"
+    assert status["reason"] == "failed then, ok now"
+    assert any(text.startswith("torch ") and "1.0 then" in text for text in library["differences"]["libraries"])
+    assert code["differences"]["code"] and not value["differences"]["code"]
+    assert "another reason: RuntimeError: the toy broke" in reason["reason"]
+
+
+def test_ids_are_looked_up_in_a_result_folder(bench: Any) -> None:
+    fine = records(bench)["toy_fine 1"]
+    done = bench.call("verify", fine.id, "--out", str(bench.out))
+    assert done.returncode == 0 and done.stdout.startswith(f"equal   {fine.id} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["0123"], "is no file: give the JSON file of a record, or its id and --out FOLDER"),
+        (["0123", "--out", "{out}"], "holds no record '0123'"),
+        (["missing.json"], "missing.json: No such file"),
+        (["{folder}/toy.yaml"], "toy.yaml: "),
+        (["0123", "--out", "{folder}"], "no results in"),
+    ],
+)
+def test_what_is_no_record_is_one_line(bench: Any, arguments: list[str], message: str) -> None:
+    done = bench.call("verify", *(text.format(out=bench.out, folder=bench.folder) for text in arguments))
+    assert done.returncode == 2 and message in done.stderr
+    assert len(done.stderr.splitlines()) == 2, "what it is about, and the mistake"
+
+
+def test_what_is_gone_is_named_and_the_others_are_verified(bench: Any) -> None:
+    found = records(bench)
+    cell = json.loads(path_of(bench, found["toy_fine 0"]).read_text())["cell"]
+    changes = {
+        "unknown method 'toy_gone'": {"method": "toy_gone"},
+        "unknown task 'toy_gone'": {"task": "toy_gone"},
+        "unknown backbone 'toy_gone'": {"backbone": "toy_gone"},
+        "unknown key 'gone'": {"config": {"gone": 1}},
+        "budget: unknown key 'gone'": {"budget": {"gone": 1}},
+        "unknown dtype 'float8'": {"dtype": "float8"},
+        "unknown suite 'toys'": {"suite": "toys"},
+    }
+    files = [changed(bench, found["toy_fine 0"], cell=cell | change) for change in changes.values()]
+    done = bench.call("verify", *map(str, files), str(path_of(bench, found["toy_fine 1"])))
+    assert done.returncode == 1, done.stderr
+    *lines, last, summary = done.stdout.splitlines()
+    assert len(lines) == len(changes) and last.startswith("equal ")
+    for line, words in zip(lines, changes, strict=True):
+        assert line.startswith("gone ") and "cannot be run here: " in line and words in line
+    assert summary == f"1 of {len(changes) + 1} records reproduced, 1 of them to the last digit."
