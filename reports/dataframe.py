@@ -30,8 +30,8 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     """A frame with the columns `COLUMNS`.
 
     `value` and `stderr` are as recorded; `main` marks the metric that the tables show; `budget` and `config` are
-    canonical JSON, `config` of a chain a list with one entry for each link; `seconds` is the sum of `times`. What was
-    not recorded is missing (NaN or None).
+    canonical JSON, `config` of a chain a list with one entry for each link; `seconds` is the time inside the cell.
+    What was not recorded is missing (NaN or None).
     """
     import pandas
 
@@ -86,8 +86,7 @@ def _rows(record: Record) -> list[tuple[Any, ...]]:
         *(cell.methods if name == "method" else getattr(cell, name) for name in _CELL),
         *(canonical(cell.budget), canonical(configs if cell.then else cell.config), record.status, record.reason),
     )
-    seconds = sum(record.times.values())
-    tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds, record.finished)
+    tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds(record), record.finished)
     tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))
     scores = record.metrics.items() or [(None, None)]
     return [(*head, name, name is not None and name == record.main_metric, *_score(m), *tail) for name, m in scores]
@@ -97,6 +96,11 @@ def _score(metric: Metric | None) -> tuple[Any, ...]:
     if metric is None:
         return (None,) * 6
     return (metric.value, metric.stderr, metric.n, metric.higher_is_better, metric.chance, metric.unit)
+
+
+def seconds(record: Record) -> float:
+    """The time inside the cell: "total" among its times, or the sum of its parts where a record has no total."""
+    return record.times.get("total", sum(record.times.values()))
 
 
 def canonical(value: Any) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from .dataframe import canonical
+from .dataframe import canonical, seconds
 from .record import Record
 from .slim import Whole, already_whole
 
@@ -97,7 +97,7 @@ def provenance(records: Sequence[Record]) -> Provenance:
         tuple((key, _some(found)) for key, found in sorted(values.items())),
         tuple(dict.fromkeys(record.code for record in records)),
         _some(map(str, seeds)),
-        sum(sum(record.times.values()) for record in records),
+        sum(map(seconds, records)),
         min((record.started for record in records), default=""),
         max((record.finished for record in records), default=""),
     )
@@ -117,9 +117,20 @@ def _some(values: Iterable[str], separator: str = ", ") -> str:
     return separator.join(found[: 2 * MAX_VALUES]) + (f" and {more} more" if more > 0 else "")
 
 
-def older_code_note(records: Sequence[Record], older: int) -> str:
-    """ "3 of 561 records were made by older code"; empty if none was. Pairs that cannot run have no score to count."""
+def older_code_note(records: Sequence[Record], older: Collection[str]) -> str:
+    """ "3 of 561 records were made by older code: dense 2 of 12, LoRA 1 of 12"; empty if none was.
+
+    `older` are ids. Pairs that cannot run have no score and do not count.
+    """
     if not older:
         return ""
-    scored = sum(record.status != "n/a" for record in records)
-    return f"{older} of {scored} records were made by older code"
+    made: Counter[str] = Counter()
+    scored: Counter[str] = Counter()
+    for record in records:
+        scored[record.cell.label] += record.status != "n/a"
+        made[record.cell.label] += record.id in older
+    text = f"{made.total():,} of {scored.total():,} records were made by older code"
+    if made.total() == scored.total():
+        return f"{text}: all rows"
+    rows = [f"{label} {count} of {scored[label]}" for label, count in made.most_common() if count]
+    return f"{text}: {_some(rows)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import formatting
@@ -32,15 +32,15 @@ Every number leads to a record with its seed, commit, data checksums, library ve
 class Run:
     """One result folder: what it holds, and what people read from it.
 
-    `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `older` counts the
-    records that were made by older code: something
-    that their scores pass through has changed since. None: nobody looked.
+    `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `older` are the ids
+    of the records that were made by older code: something that their scores pass through has changed since. None:
+    nobody looked.
     """
 
     path: str
     records: Sequence[Record]
     findings: Sequence[Finding] = ()
-    older: int | None = None
+    older: Collection[str] | None = None
     reading: str = ""
     examples: ExampleReader | None = None
 
@@ -62,11 +62,19 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *(_bench(run, infos) for run in benches)]
+    parts = [INTRODUCTION, *_older(runs), *(_bench(run, infos) for run in benches)]
     if studies:
         parts += [CLAIMS, *map(_study, studies)]
     files[DOCUMENT] = "\n".join(parts)
     return files
+
+
+def _older(runs: Sequence[Run]) -> Iterator[str]:
+    """What of all folders comes from older code, before anything else."""
+    told = [f"{run.path}: {older_code_note(run.records, run.older)}" for run in runs if run.older]
+    if told:
+        yield "\n".join(["**Records of older code**, whose scores today's code may not give any more:", ""])
+        yield "\n".join([*(f"- {line}" for line in told), ""])
 
 
 def picture(shape: str, theme: str) -> str:

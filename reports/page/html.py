@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..claims import Finding
 from ..comparison import Contrast, contrasts
 from ..figures import Figure, plots
 from ..figures.suite_figures import SuiteFigures, suite_figures
-from ..matrix import Matrix
+from ..matrix import Matrix, Row
 from ..panels import SuitePanels, suite_panels
 from ..provenance import Notes, Provenance, notes, provenance
 from ..published import PublishedTable, published_tables
@@ -44,10 +44,17 @@ class Section:
     compared: list[PublishedComparison]
     published: list[PublishedTable]
     notes: Notes
+    older: Mapping[Row, str]
+    """Of the rows with records of older code, how many."""
 
 
-def section(matrix: Matrix, info: SuiteInfo, anchor: str, whole: Whole = already_whole) -> Section:
-    """Computes all that the page shows of one suite; `whole` reads what slim records lack."""
+def section(
+    matrix: Matrix, info: SuiteInfo, anchor: str, whole: Whole = already_whole, older: Collection[str] = ()
+) -> Section:
+    """Computes all that the page shows of one suite.
+
+    `whole` reads what slim records lack; `older` are the ids of the records that the code has changed since.
+    """
     table = suite_table(matrix, info)
     found = contrasts(matrix, info)
     tables = published_tables(matrix.suite)
@@ -64,7 +71,18 @@ def section(matrix: Matrix, info: SuiteInfo, anchor: str, whole: Whole = already
         compared=_compared(matrix, table, tables),
         published=tables,
         notes=notes(matrix.records, whole),
+        older=_older_by_row(matrix, older),
     )
+
+
+def _older_by_row(matrix: Matrix, older: Collection[str]) -> dict[Row, str]:
+    """ "2 of 12 records were made by older code", for the rows of which some were."""
+    made: Counter[Row] = Counter()
+    scored: Counter[Row] = Counter()
+    for (row, _), records in matrix.cells.items():
+        made[row] += sum(record.id in older for record in records)
+        scored[row] += sum(record.status != "n/a" for record in records)
+    return {row: f"{count} of {scored[row]} records were made by older code" for row, count in made.items() if count}
 
 
 def _compared(matrix: Matrix, table: SuiteTable, sources: Sequence[PublishedTable]) -> list[PublishedComparison]:
@@ -85,7 +103,7 @@ class Page:
     speed_error: str | None
     findings: Sequence[Finding] = ()
     older_code: str = ""
-    """How many of the records the code has changed since."""
+    """How many of the records the code has changed since, and of which rows."""
 
     @property
     def counts(self) -> dict[str, int]:

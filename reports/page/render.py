@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from .. import claims
@@ -29,7 +29,7 @@ def render(
     suites: Mapping[str, SuiteInfo],
     speed: Path | None = None,
     findings: Sequence[Finding] = (),
-    older: int = 0,
+    older: Collection[str] = (),
     whole: Whole = already_whole,
     examples: ExampleReader | None = None,
 ) -> Path:
@@ -45,7 +45,7 @@ def render(
         suites: how each suite is presented; an unknown one goes by its name, its first row is the baseline.
         speed: the JSON of pytest-benchmark, if there is one.
         findings: what a study found of its claims.
-        older: how many of the records the code has changed since.
+        older: ids of the records that the code has changed since.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
         examples: reads per-example outcomes, so that rows are compared on the same examples.
 
@@ -54,7 +54,9 @@ def render(
     """
     current, superseded = newest(records)
     found = matrices(current, examples)
-    sections = [section(m, _info(m, suites), anchor, whole) for m, anchor in zip(found, _anchors(found), strict=True)]
+    sections = [
+        section(m, _info(m, suites), anchor, whole, older) for m, anchor in zip(found, _anchors(found), strict=True)
+    ]
     report, error = _speed(speed)
     note = older_code_note(current, older)
     page = Page(

@@ -92,6 +92,9 @@ def write_report(folder: Path, out: Path) -> None:
         records = _records(index, folder, console)
         if not records:
             raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
+        older = {record.id for record in made_by_older_code(records)}
+        if older:
+            console.print(older_code_note(records, older), style="yellow")
         for matrix in matrices(records, examples):
             info = suite_infos().get(matrix.suite)
             if info is not None:
@@ -101,9 +104,6 @@ def write_report(folder: Path, out: Path) -> None:
         findings = judge(planned_claims(folder), records, examples)
         if findings:
             console.print(claims_table(findings))
-        older = len(made_by_older_code(records))
-        if older:
-            console.print(older_code_note(records, older), style="yellow", highlight=False)
         page = render(
             records,
             index.problems,

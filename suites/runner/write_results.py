@@ -50,6 +50,6 @@ def _run(folder: Path, out: Path) -> Run:
         records=records,
         findings=judge(planned_claims(folder), records, examples),
         examples=examples,
-        older=len(made_by_older_code(records)),
+        older={record.id for record in made_by_older_code(records)},
         reading=reading.read_text(encoding="utf-8") if reading.exists() else "",
     )

@@ -16,7 +16,7 @@ from sparsebench.reports.store import Store
 
 from ..execution.execute import failure, now
 from ..execution.executors.choice import hold
-from ..execution.executors.interface import Options
+from ..execution.executors.interface import Ended, Options
 from ..identity.cell import Cell
 from ..planning.durations import Durations
 from ..run import run_cells
@@ -83,9 +83,13 @@ def _run(pairs: Sequence[tuple[Record, Cell]], options: Options, console: Consol
             store = Store(folder).create()
             with_threads = dataclasses.replace(options, threads=threads)
             with hold(store.folder, with_threads, dict) as membership:
-                run_cells(list(cells.values()), durations, store.folder, with_threads, membership, console)
+                run_cells(list(cells.values()), durations, store.folder, with_threads, membership, console, _unlogged)
             found |= {id_: store.read(id_) for id_ in cells}
     return found
+
+
+def _unlogged(event: Ended) -> None:
+    """No tracker is told of cells that were run to be compared."""
 
 
 def _other_seeds(named: Named) -> list[Record]:

@@ -162,6 +162,18 @@ def test_records_of_older_code_are_counted(make, tmp_path):
     assert "k-1" not in text
 
 
+def test_records_of_older_code_are_told_before_all_else_and_their_rows_are_marked(make, tmp_path):
+    records = [make.record(label, seed=seed) for label in ("linear probe", "LoRA r=8") for seed in range(3)]
+    text = render(records, [], tmp_path, INFOS, older={records[-1].id}).read_text()
+    note = "1 of 6 records were made by older code: LoRA r=8 1 of 3"
+    assert text.index(note) < text.index("<main>") and 'id="older-code"' in text
+    assert text.count(">older code</span>") == 1
+    row = text[text.index("<tbody>") : text.index(">older code</span>")].rpartition("<tr")[2]
+    assert "LoRA r=8" in row and 'title="1 of 3 records were made by older code"' in row
+    none = render(records, [], tmp_path, INFOS).read_text()
+    assert "older code" not in none
+
+
 def test_a_broken_speed_file_does_not_hide_the_scores(make, tmp_path):
     (tmp_path / "speed.json").write_text("{")
     page = render([make.record("linear probe")], [], tmp_path, INFOS, tmp_path / "speed.json")
