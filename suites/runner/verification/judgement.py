@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparsebench.reports.record import Metric, Record
-from sparsebench.reports.statistics import student_t
 
 Verdict = Literal["equal", "within", "outside", "gone"]
 WORST_FIRST: tuple[Verdict, ...] = ("gone", "outside", "within", "equal")
@@ -95,15 +94,22 @@ def _interval(then: Metric, seeds: Sequence[float]) -> tuple[float, float, str] 
     tables show, would leave out most of the very seeds that it was made from.
     """
     if then.stderr is not None:
-        half = student_t(math.inf) * then.stderr
+        half = _student_t(math.inf) * then.stderr
         return then.value - half, then.value + half, "95 % over test examples"
     n = len(seeds)
     if n < 2:
         return None
     mean = math.fsum(seeds) / n
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in seeds) / (n - 1))
-    half = student_t(n - 1) * spread * math.sqrt(1 + 1 / n)
+    half = _student_t(n - 1) * spread * math.sqrt(1 + 1 / n)
     return mean - half, mean + half, f"95 % for one seed, by the {n} seeds of its row"
+
+
+def _student_t(df: float) -> float:
+    """The two-sided 95 % quantile of Student's t, of the normal distribution where `df` is infinite."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, df))
 
 
 def _seeds(record: Record, name: str, others: Sequence[Record]) -> dict[int, float]:
