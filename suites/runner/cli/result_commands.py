@@ -62,8 +62,8 @@ def verify(
     """
     announce(f"verifying {len(record)} records", err=True)
     from ..console import open_console
-    from ..execution.environment import default_workers
     from ..execution.executors.interface import Options
+    from ..execution.placement import default_workers
     from ..verification.lookup import find_records
     from ..verification.verify import to_json, to_text, verify
 
