@@ -165,9 +165,25 @@ def scores(out: Path) -> dict[int, object]:
 
 
 @pytest.mark.usefixtures("no_process_stays")
+def test_a_cell_that_holds_the_interpreter_dies_with_its_run(bench: Bench) -> None:
+    """A killed run leaves nobody behind that burns a core or holds a lock, so the next one starts at once."""
+    profile = bench.profile(["hold_the_interpreter", "fork_and_stay", "nothing"], timeout=200)
+    run = bench.start(*bench.run_arguments(profile, workers=3))
+    deadline = time.monotonic() + 60
+    while len(list((bench.out / "records").glob("*.json"))) < 2:
+        assert time.monotonic() < deadline, bench.output()
+        time.sleep(0.1)
+    run.kill()
+    run.wait()
+    other = bench.profile(["nothing"], name="other")
+    again = bench.call(*bench.run_arguments(other), timeout=60)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.usefixtures("no_process_stays")
 def test_two_runs_at_once(bench: Bench) -> None:
     """In one folder the second is refused in one line; in two folders both come to their end, with equal scores."""
-    profile = bench.profile([{"name": "misbehave", "config": {"nap": 0.5}, "label": "napping"}], seeds=6)
+    profile = bench.profile([{"name": "misbehave", "config": {"nap": 8.0}, "label": "napping"}], seeds=3)
     first = bench.start(*bench.run_arguments(profile, workers=1))
     deadline = time.monotonic() + 60
     while not list((bench.out / "records").glob("*.json")):
@@ -179,5 +195,5 @@ def test_two_runs_at_once(bench: Bench) -> None:
     assert refusal(second.stderr)
     other = bench.call(*bench.run_arguments(profile, bench.folder / "other", workers=1))
     assert other.returncode == 0
-    assert first.wait(60) == 0
+    assert first.wait(120) == 0
     assert scores(bench.out) == scores(bench.folder / "other")

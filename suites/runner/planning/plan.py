@@ -7,6 +7,7 @@ from typing import Literal
 
 from sparsebench.reports.index import Entry
 
+from ..errors import UsageError
 from ..identity.cell import Cell, forget_weights, further_backbones
 from ..identity.weights import fetch_from_hub
 from .plan_cache import remembered
@@ -24,7 +25,13 @@ def expand(profile: Profile) -> list[Cell]:
 def _expand(profile: Profile) -> Iterator[Cell]:
     from .expansion import cells_of
 
-    return cells_of(profile)
+    seen: dict[str, Cell] = {}
+    for cell in cells_of(profile):
+        other = seen.setdefault(cell.id, cell)
+        if other is not cell:  # labels are no part of a cell: one record would stand for both rows, run twice
+            rows = f"the rows {other.info.label!r} and {cell.info.label!r}"
+            raise UsageError(f"suite {cell.info.suite!r}: {rows} are the same but for their labels: leave one out")
+        yield cell
 
 
 def expand_fetched(profile: Profile) -> list[Cell]:

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+import yaml
+
 from sparsebench.data import hub
+from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.cell import Cell, cell_key, forget_weights
 from sparsebench.suites.runner.planning import plan
 from sparsebench.suites.runner.planning.plan import compare, expand, expand_fetched, to_run
@@ -43,3 +47,13 @@ def test_a_teacher_on_a_hub_is_fetched_and_the_cells_know_its_commit(monkeypatch
     assert commits and len(calls) == 2 and cell.key != before
     assert expand_fetched(profile) == [cell] and len(calls) == 3
     forget_weights()
+
+
+def test_rows_that_differ_in_their_labels_alone_are_refused(tmp_path) -> None:
+    """One record would stand for both, made twice."""
+    rows = ["full_tuning", {"name": "full_tuning", "label": "again"}]
+    suite = {"backbones": ["tiny"], "methods": rows, "tasks": ["synthetic"], "seeds": 1}
+    path = tmp_path / "twins.yaml"
+    path.write_text(yaml.safe_dump({"molecules": suite}))
+    with pytest.raises(UsageError, match="the rows 'full_tuning' and 'again' are the same but for their labels"):
+        expand(load_profile(str(path)))
