@@ -5,6 +5,8 @@
 "unpinned" until `prepare` or `run` fetches it.
 """
 
+import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from sparsebench.data.cache.digests import digest_once
 
 from ..discovery.closure import files_below
 from ..discovery.registry import Entry
+from ..errors import UsageError, near
 
 UNPINNED = "unpinned"
+HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(@.+)?")
 
 
 def weight_files(backbone: str) -> dict[str, Path]:
@@ -30,9 +34,13 @@ def weight_files(backbone: str) -> dict[str, Path]:
 
 
 def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:
-    """Checksums of the files that the argument names, or the commit of a hub name."""
+    """Checksums of the files that the argument names, or the commit of a hub name.
+
+    Raises `UsageError` for a folder or file that there is not.
+    """
     files = weight_files(backbone)
     if not files and _is_on_hub(entry, backbone):
+        _refuse_missing_path(backbone)
         return {"commit": hub.commit(backbone.partition(":")[2]) or UNPINNED}
     return {name: digest_once(path) for name, path in files.items()}
 
@@ -58,6 +66,20 @@ def mend_hub(weights: Iterable[Mapping[str, Mapping[str, str]]]) -> None:
         on_hub |= {backbone for backbone, identity in named.items() if "commit" in identity}
     for backbone in sorted(on_hub):
         hub.mend(backbone.partition(":")[2])
+
+
+def _refuse_missing_path(backbone: str) -> None:
+    """Names of the hub have one slash at most and begin with a letter or a digit; all else can only be a path."""
+    argument = backbone.partition(":")[2]
+    if HUB_NAME.fullmatch(argument):
+        return
+    place = Path(argument).expanduser()
+    close: list[str] = []
+    if place.parent.is_dir():
+        close = difflib.get_close_matches(place.name, [path.name for path in place.parent.iterdir()], cutoff=0.5)
+    hint = near(place.name, close) if close else ""
+    what = "is empty" if place.is_dir() else "does not exist"
+    raise UsageError(f"{backbone}: the folder {place} {what}{hint}")
 
 
 def _is_on_hub(entry: Entry, backbone: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from sparsebench.data import hub
 from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity import cell
 from sparsebench.suites.runner.identity.cell import cell_key
 from sparsebench.suites.runner.identity.weights import fetch_from_hub, weight_files, weights_identity
@@ -80,3 +81,17 @@ def test_other_weights_of_a_teacher_are_another_cell(folder: Path) -> None:
     cell.forget_weights()
     assert cell_key(info, ()) != before
     assert cell_key(INFO, ()) == cell_key(replace(info, further_backbones=[]), ())
+
+
+@pytest.mark.parametrize("argument", ["{here}/smol", "./no/such", "~/no-such-folder", "a/b/c"])
+def test_a_folder_that_there_is_not_is_refused_when_the_run_is_planned(tmp_path: Path, argument: str) -> None:
+    (tmp_path / "small").mkdir()
+    entry = find("backbone", "hf", "llm")
+    with pytest.raises(UsageError, match="does not exist") as refused:
+        weights_identity(entry, f"hf:{argument.format(here=tmp_path)}")
+    assert ("did you mean small" in str(refused.value)) == argument.startswith("{here}")
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is empty"):
+        weights_identity(find("backbone", "hf", "llm"), f"hf:{tmp_path}")
