@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from .dataframe import canonical, seconds
+from .index.slim import Whole, already_whole
 from .record import Record
-from .slim import Whole, already_whole
 
 MAX_FAILURES = 50
 MAX_WARNINGS = 20

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .. import formatting
+from ..index.slim import Whole, already_whole
 from ..matrix import Column, Matrix
 from ..record import Costs, Record
-from ..slim import Whole, already_whole
 from ..statistics import estimate_mean
 from ..tables import Family, SuiteTable
 from . import Figure, plots

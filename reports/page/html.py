@@ -13,13 +13,13 @@ from ..claims import Finding
 from ..comparison import Contrast, contrasts
 from ..figures import Figure, plots
 from ..figures.suite_figures import SuiteFigures, suite_figures
+from ..index.slim import Whole, already_whole
 from ..matrix import Matrix, Row
 from ..panels import SuitePanels, suite_panels
 from ..provenance import Notes, Provenance, notes, provenance
 from ..published import PublishedTable, published_tables
 from ..published_comparison import PublishedComparison, compare_published
 from ..record import Record
-from ..slim import Whole, already_whole
 from ..store import Problem
 from ..summary import Summary, summaries
 from ..tables import SuiteInfo, SuiteTable, suite_table

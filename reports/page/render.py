@@ -11,10 +11,10 @@ from .. import claims
 from .. import table_formats as printing
 from ..claims import Finding
 from ..dataframe import newest, to_frame
+from ..index.slim import Whole, already_whole
 from ..matrix import Matrix, matrices
 from ..provenance import older_code_note
 from ..record import Record
-from ..slim import Whole, already_whole
 from ..statistics.example_files import ExampleReader
 from ..store import Problem, StoreError
 from ..tables import SuiteInfo

@@ -13,9 +13,9 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Any
 
+from ..index.slim import Whole, already_whole
 from ..matrix import Matrix
 from ..record import Record, RecordError
-from ..slim import Whole, already_whole
 from ..tables import SuiteTable
 from .panel import Content, Entry, Panel
 

@@ -9,7 +9,7 @@ from .planning.profile import Profile
 
 def plan_document(profile: Profile, folder: Path) -> PlanDocument:
     """The cells with their states, and the time that the rest will take. Raises `UsageError`."""
-    from sparsebench.reports.index import Index
+    from sparsebench.reports.index.database import Index
     from sparsebench.reports.store import MARKER, Store
 
     from .execution.placement import default_workers

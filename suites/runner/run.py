@@ -8,7 +8,7 @@ from time import perf_counter
 from rich.console import Console
 
 from sparsebench.data.errors import DataError
-from sparsebench.reports.index import Index
+from sparsebench.reports.index.database import Index
 from sparsebench.reports.store import Store
 
 from .execution.execute import End, end_of, failure, now

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sparsebench.reports.claims import judge
 from sparsebench.reports.comparison import Comparison, compare, select
-from sparsebench.reports.index import Index
+from sparsebench.reports.index.database import Index
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.render import render
 from sparsebench.reports.provenance import older_code_note

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from sparsebench.reports.claims import judge
-from sparsebench.reports.index import Index
+from sparsebench.reports.index.database import Index
 from sparsebench.reports.results_document import Run, results_document
 from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.store import MARKER, Store, StoreError

@@ -143,7 +143,7 @@ def setting_keys(context: typer.Context) -> Iterator[tuple[str, str]]:
 @_completes
 def labels(context: typer.Context) -> Iterator[tuple[str, str]]:
     """Rows that the result folder has records of."""
-    from sparsebench.reports.index import Index
+    from sparsebench.reports.index.database import Index
     from sparsebench.reports.store import Store
 
     with Index(Store(Path(context.params["folder"])).open()) as index:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sparsebench.reports.index import Index
+from sparsebench.reports.index.database import Index
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from sparsebench.reports import index as module
-from sparsebench.reports.index import INDEX, Entry, Index
+from sparsebench.reports.index import database as module
+from sparsebench.reports.index.database import INDEX, Entry, Index
 from sparsebench.reports.record import to_json
 from sparsebench.reports.store import Store, StoreError
 

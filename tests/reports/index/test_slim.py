@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from sparsebench.reports.index.slim import Reader, already_whole, form, to_slim
 from sparsebench.reports.record import CellInfo, DataInfo, Link, TrainingCosts
-from sparsebench.reports.slim import Reader, already_whole, form, to_slim
 
 HEAVY = {"traceback", "curves", "details"}
 
@@ -76,5 +76,5 @@ def test_a_missing_part_raises(make):
 
 def test_the_form_follows_the_fields_of_records(monkeypatch):
     before = form()
-    monkeypatch.setattr("sparsebench.reports.slim.SCHEMA_VERSION", 99)
+    monkeypatch.setattr("sparsebench.reports.index.slim.SCHEMA_VERSION", 99)
     assert form() != before

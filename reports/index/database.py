@@ -20,9 +20,9 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Self
 
-from .record import Record, RecordError
+from ..record import Record, RecordError
+from ..store import Problem, Store, StoreError, read_record
 from .slim import Reader, form, part_name, to_slim
-from .store import Problem, Store, StoreError, read_record
 
 INDEX = "index.sqlite"
 BATCH = 500

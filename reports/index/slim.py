@@ -15,7 +15,7 @@ from functools import cache
 from sys import intern
 from typing import Any
 
-from .record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Record, TrainingCosts
+from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Record, TrainingCosts
 
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
