@@ -131,10 +131,18 @@ def _suite(name: str) -> str:
     lines.append(f"baseline: {about.baseline} (the row that the others are compared with)")
     lines += [f"baseline of the group {group}: {row}" for group, row in about.group_baselines.items()]
     lines.append(f"costs are for one {about.unit}; a score depends on {', '.join(about.libraries)}")
-    controls = {method: entry.constant("CONTROLS", ()) for method, entry in entries("method").items()}
-    for method, configs in controls.items():
-        lines += [f"control: {method}{_config(config)}" for config in configs]
+    for method, entry in entries("method").items():
+        lines += _roles(method, entry)
     return "\n".join(lines)
+
+
+def _roles(name: str, entry: Entry) -> Iterator[str]:
+    """What rows of a method are there for, where its file says so: always, or in some configurations."""
+    role = entry.constant("ROLE", None)
+    if role is not None:
+        yield f"{role}: {name}"
+    for config in entry.constant("CONTROLS", ()):
+        yield f"control: {name}{_config(config)}"
 
 
 def _config(config: Mapping[str, Any]) -> str:

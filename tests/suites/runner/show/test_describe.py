@@ -30,6 +30,14 @@ def test_a_backbone_a_source_and_a_suite() -> None:
     assert "control: cmoe with split=random" in text
 
 
+def test_a_suite_names_its_controls_and_ceilings() -> None:
+    lines = describe("molecules").splitlines()
+    assert "ceiling: training_set" in lines
+    assert "control: moe_random" in lines and "control: neuron_pruning" in lines
+    assert "control: sparse_adapter with criterion=random" in lines
+    assert not [line for line in lines if line.startswith(("control: lora", "ceiling: lora"))]
+
+
 def test_a_chain_shows_each_of_its_methods() -> None:
     text = describe("neuron_pruning+cmoe")
     assert "keep = 0.8" in text and "num_shared = 3" in text
