@@ -2,14 +2,13 @@
 
 import dataclasses
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sparsebench.reports.store import Store
 from sparsebench.suites.runner.errors import ExecutorError
-from sparsebench.suites.runner.execution.execute import end_of, failure, now
 from sparsebench.suites.runner.execution.executors import submitit_array
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Notice, Options
 from sparsebench.suites.runner.execution.executors.leases import executor, service
@@ -18,34 +17,12 @@ from sparsebench.suites.runner.execution.executors.submitit_array import Submiti
 from sparsebench.suites.runner.identity.cell import Cell
 
 from ...cells import INFO
+from .at_once import AtOnce
 
 PLAN = {"name": "toy", "reuse": "missing", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
 # submitit's debug jobs leave their log files open.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'sparsebench[submitit]'")
-
-
-class AtOnce:
-    """In the place of the local executor."""
-
-    def __init__(self, folder: Path, options: Options) -> None:
-        self.store = Store(folder)
-        self.news: list[Event] = []
-
-    def submit(self, cells: Sequence[Cell]) -> None:
-        for cell in cells:
-            record = self.store.write(failure(cell, "failed", "at once", started=now()))
-            self.news.append(Ended(cell, end_of(record)))
-
-    def events(self, seconds: float) -> list[Event]:
-        found, self.news = self.news, []
-        return found
-
-    def cancel(self, ids: Sequence[str]) -> None:
-        assert not ids  # what a job has taken has ended before anybody can cancel it
-
-    def close(self) -> None:
-        self.news.clear()
 
 
 @pytest.fixture
