@@ -11,7 +11,7 @@ from sparsebench.suites.runner.execution.executors.leases.board import Board
 from sparsebench.suites.runner.execution.executors.leases.identity import Process
 from sparsebench.suites.runner.execution.executors.leases.lease import Lease, cancel_everywhere, take, take_over
 from sparsebench.suites.runner.execution.executors.leases.membership import Membership, joined
-from sparsebench.suites.runner.execution.executors.leases.runs import RunOverError
+from sparsebench.suites.runner.execution.executors.leases.runs import RunOverError, names_in
 
 PLAN = {"name": "toy", "reuse": "missing", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
 
@@ -53,9 +53,13 @@ def test_what_has_ended_what_was_cancelled_and_what_is_taken(board: Board, mine:
     assert (board.ended, board.cancelled, board.newest) == ({"bb"}, {"cc"}, {"aa": 1})
 
 
-def test_the_newest_lease_is_the_one_of_the_highest_number(board: Board, mine: Membership) -> None:
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_newest_lease_is_the_one_of_the_highest_number_in_whatever_order_they_are_listed(
+    board: Board, mine: Membership, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
     for number in (2, 9, 10):
         assert take(mine.run, "aa", number, mine.token, attempt=1) is not None
+    monkeypatch.setattr(module, "names_in", lambda folder: sorted(names_in(folder), reverse=backwards))
     board.look()
     assert board.newest == {"aa": 10}
     ((lease, _),) = board.taken(["aa"])
