@@ -7,6 +7,7 @@ Executions that came to their end and are in no record are no doubles: their own
 """
 
 import contextlib
+import json
 import os
 import random
 import resource
@@ -97,6 +98,17 @@ class Member:
             parent = psutil.Process(self.process.pid)
             return [parent, *parent.children(recursive=True)]
         return []
+
+    def holds_a_lease(self) -> bool:
+        for owner in self.shared.out.glob("leases/run-*/cells/*/owner.json"):
+            with contextlib.suppress(FileNotFoundError):
+                if not (owner.parent / "stage").is_dir():
+                    continue
+                token = json.loads(owner.read_text())["owner"]
+                about = json.loads((owner.parents[2] / "members" / token / "process.json").read_text())
+                if about["pid"] == self.process.pid:
+                    return True
+        return False
 
     def clear_away(self) -> None:
         """What stood still while its parent was killed has not heard of that."""
@@ -277,11 +289,16 @@ def strike(members: list[Member], watch: Watch, tally: LeaseTally) -> None:
         while time.monotonic() < pause_until:
             look_after(members)
             time.sleep(0.1)
-        candidates = [member for member in members if member.runs and not member.stopped_until]
-        victim = chance.choice(candidates or members)
+        wait_until(lambda: bool(at_work(members)) or len(watch.seen) == CELLS, members)
+        victim = chance.choice(at_work(members) or members)
         tally.faults += 1
         tally.inside += len(watch.seen) < CELLS
         FAULT_KINDS[draw % len(FAULT_KINDS)](victim, chance, tally)
+
+
+def at_work(members: list[Member]) -> list[Member]:
+    """Those that hold a lease: a fault that meets a process while it starts would prove little."""
+    return [member for member in members if member.runs and not member.stopped_until and member.holds_a_lease()]
 
 
 def look_after(members: list[Member]) -> None:

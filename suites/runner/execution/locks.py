@@ -69,9 +69,15 @@ def _held(folder: Path, kind: int, say: Callable[[str], None]) -> Iterator[None]
 
 
 def hold_as_worker(folder: Path) -> None:
-    """Share `workers.lock` until this process ends; waits while a new run is taking the folder over."""
-    # Closing any handle of a file gives up all POSIX locks on it, so this one stays open.
-    handle = os.open(folder / WORKERS_LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    """Share `workers.lock` until this process ends; waits while a new run is taking the folder over.
+
+    Raises `SystemExit` where the folder is gone, with a run that others ended (`executors/leases`).
+    """
+    try:
+        # Closing any handle of a file gives up all POSIX locks on it, so this one stays open.
+        handle = os.open(folder / WORKERS_LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:
+        raise SystemExit(1) from None
     try:
         fcntl.lockf(handle, fcntl.LOCK_SH)
     except OSError as error:

@@ -101,3 +101,8 @@ def test_who_waits_says_for_whom_and_gives_up_in_the_end(tmp_path: Path, monkeyp
     assert len(said) == 1 and f"process {process.pid}" in said[0]
     with sole_run(tmp_path, said.append):
         assert len(said) == 1
+
+
+def test_a_worker_whose_folder_is_gone_ends_without_a_word(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        locks.hold_as_worker(tmp_path / "gone")

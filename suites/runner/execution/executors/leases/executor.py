@@ -8,7 +8,7 @@ from sparsebench.reports.store import Store, StoreError, explain_os_error
 
 from ....identity.cell import Cell
 from ...execute import end_of, failure, now
-from ..interface import Ended, Event, Executor, Options, Retried, Started
+from ..interface import Ended, Event, Executor, ExecutorError, Options, Retried, Started
 from ..local.executor import LocalExecutor
 from .board import Board
 from .lease import Lease, LeaseLostError, begin_again, publish, take, take_over
@@ -69,7 +69,7 @@ class LeaseExecutor(Executor):
             self._advance(seconds)
         except RunOverError:
             self._join_again()
-        except StoreError:
+        except (StoreError, ExecutorError):
             if self._membership.run.path.exists():
                 raise
             self._join_again()  # the folder that workers write into went with the run

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.store import Store, StoreError
+from sparsebench.suites.runner.errors import ExecutorError
 from sparsebench.suites.runner.execution.execute import end_of, failure, now
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Options, Retried, Started
 from sparsebench.suites.runner.execution.executors.leases import executor as module
@@ -31,12 +32,15 @@ class Puppets:
         self.running: dict[str, Cell] = {}
         self.news: list[Event] = []
         self.closed = 0
+        self.error: Exception | None = None
 
     def submit(self, cells: Sequence[Cell]) -> None:
         self.running |= {cell.id: cell for cell in cells}
         self.news += [Started(cell, "worker 1") for cell in cells]
 
     def events(self, seconds: float) -> list[Event]:
+        if self.error is not None:
+            raise self.error
         found, self.news = self.news, []
         return found
 
@@ -215,6 +219,19 @@ def test_a_run_that_others_ended_is_joined_again(folder: Path, cells: list[Cell]
     assert old.closed == 1
     lost.events()
     assert lost.running == [cells[2].id]
+
+
+@pytest.mark.parametrize("error", [StoreError("the folder is gone"), ExecutorError("no worker comes up")])
+def test_workers_whose_folder_went_with_the_run_are_no_error(folder: Path, cells: list[Cell], error: Exception) -> None:
+    process = Process(folder, cells[:1])
+    process.events()
+    process.workers.error = error
+    with pytest.raises(type(error)):
+        process.executor.events(0.0)
+    process.membership.run.end()
+    process.executor.events(0.0)
+    process.events()
+    assert process.running == [cells[0].id]
 
 
 def test_cancelled_everywhere(folder: Path, cells: list[Cell]) -> None:
