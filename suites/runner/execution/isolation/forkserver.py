@@ -6,6 +6,7 @@ the server to clean up: when the run is gone, it kills all groups and ends. mult
 children of children behind, is one for the whole program, and keeps the environment of its first use.
 """
 
+import atexit
 import contextlib
 import itertools
 import multiprocessing
@@ -194,6 +195,8 @@ class _Server:
             os.close(self.wakeup)
             os.close(self.signals)
             self.main(Connection(handle), request.argument)
+            # Libraries give back what outlives a process: a semaphore of tqdm, a temporary folder.
+            atexit._run_exitfuncs()
             code = 0
         except BaseException:  # nothing may return into the server's loop
             traceback.print_exc()

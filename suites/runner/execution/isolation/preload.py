@@ -22,12 +22,17 @@ from ...identity.fingerprint import covered, source_tree
 from ..environment import machine
 
 
+def kind_of(info: CellInfo) -> tuple:
+    """Equal for cells that import the same."""
+    methods = tuple(link.method for link in info.links)
+    return info.suite, methods, info.task, info.backbone, *info.further_backbones
+
+
 def one_of_each(cells: Iterable[CellInfo]) -> list[CellInfo]:
     """Of the cells that import the same, one."""
     found: dict[tuple, CellInfo] = {}
     for info in cells:
-        methods = tuple(link.method for link in info.links)
-        found.setdefault((info.suite, methods, info.task, info.backbone, *info.further_backbones), info)
+        found.setdefault(kind_of(info), info)
     return list(found.values())
 
 

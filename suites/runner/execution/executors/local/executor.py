@@ -7,10 +7,10 @@ no other and leaves nothing behind.
 import contextlib
 import itertools
 import math
+import selectors
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from multiprocessing.connection import wait
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +19,7 @@ from sparsebench.reports.store import Store, StoreError
 from ....identity.cell import Cell
 from ...execute import End, end_of, failure
 from ...isolation.forkserver import Exited, ForkServer
-from ...isolation.preload import one_of_each
+from ...isolation.preload import kind_of, one_of_each
 from ...isolation.process import LINUX, how_it_ended, kill_group
 from ...isolation.settle import thread_environment
 from ...placement import accelerators, default_memory
@@ -31,6 +31,7 @@ START_ATTEMPTS = 3
 START_SECONDS = 600
 """For a worker to come up, and for the imports of a cell: generous, since machines can be busy."""
 END_SECONDS = 30
+LEAVE_SECONDS = 2
 SERVER_GONE = "the process that starts workers was killed"
 FOREIGN = "a process that the cell had started spoke for its worker"
 
@@ -54,6 +55,8 @@ class LocalExecutor(Executor):
         self._attempts = itertools.count()
         self._failed_starts = 0
         self._server: ForkServer | None = None
+        # Kept from wait to wait: building it anew each time is most of what a small cell costs the run.
+        self._ready = selectors.PollSelector()
         self._devices = accelerators(options.device)
 
     def submit(self, cells: Sequence[Cell]) -> None:
@@ -88,12 +91,25 @@ class LocalExecutor(Executor):
     def close(self) -> None:
         """As in `Executor`."""
         self._waiting.clear()
+        self._let_go()
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            self._close_server()
         for worker in self._workers.values():
+            self._forget_pipe(worker)
             worker.pipe.close()
         self._workers.clear()
+
+    def _let_go(self) -> None:
+        """Workers that do nothing may end by themselves, so that libraries in them give back what they hold."""
+        for worker in self._workers.values():
+            if worker.is_idle:
+                self._forget_pipe(worker)
+                worker.pipe.close()
+                worker.leaving = True
+        until = monotonic() + LEAVE_SECONDS
+        with contextlib.suppress(StoreError, ExecutorError):  # of a cell that ends in this moment: nobody waits for it
+            while any(worker.leaving for worker in self._workers.values()) and monotonic() < until:
+                self._listen(until - monotonic())
 
     def _advance(self, seconds: float) -> None:
         self._hire()
@@ -122,7 +138,9 @@ class LocalExecutor(Executor):
                 self._lose_server()
                 self._count_failed_start(SERVER_GONE)
                 return
-            self._workers[number] = Worker(number, pipe, device, monotonic() + START_SECONDS)
+            worker = Worker(number, pipe, device, monotonic() + START_SECONDS)
+            self._workers[number] = worker
+            self._ready.register(pipe, selectors.EVENT_READ, worker)
 
     def _start_server(self) -> ForkServer:
         cells = one_of_each(cell.info for cell in self._waiting)
@@ -130,7 +148,15 @@ class LocalExecutor(Executor):
             # A driver that an import has touched cannot be used after a fork, and macOS' libraries cannot either:
             # there each worker does its own imports.
             cells = []
-        return ForkServer(thread_environment(self._options.threads), preparation(self._folder, cells), work)
+        server = ForkServer(thread_environment(self._options.threads), preparation(self._folder, cells), work)
+        self._ready.register(server.control, selectors.EVENT_READ)
+        return server
+
+    def _close_server(self) -> None:
+        assert self._server is not None
+        self._ready.unregister(self._server.control)
+        self._server.close()
+        self._server = None
 
     def _memory(self) -> int | None:
         """The bound on a worker: drivers of accelerators map more than they use, so there is none by default there."""
@@ -150,21 +176,22 @@ class LocalExecutor(Executor):
                 cell = self._waiting.popleft()
                 worker.attempt = Attempt(cell, next(self._attempts), record_identity(self._folder, cell.id))
                 worker.deadline = monotonic() + START_SECONDS
+                known = kind_of(cell.info) in worker.kinds
                 with contextlib.suppress(OSError):  # it just died: `_listen` hears of that next
-                    worker.pipe.send(Work(cell, worker.attempt.number))
+                    worker.pipe.send(Work(cell, worker.attempt.number, known))
+                if known:
+                    self._begin(worker, worker.attempt)
 
     def _listen(self, seconds: float) -> None:
         """Wait for something to happen, but for no deadline longer, and take it in."""
         if self._server is None:
             return
-        pipes = {worker.pipe: worker for worker in self._workers.values() if worker.is_open}
         deadline = min((worker.deadline for worker in self._workers.values()), default=math.inf)
-        control = self._server.control
-        for handle in wait([*pipes, control], max(0.0, min(seconds, deadline - monotonic()))):
-            if handle is control:
+        for key, _ in self._ready.select(max(0.0, min(seconds, deadline - monotonic()))):
+            if key.data is None:
                 self._hear_server()
-            else:
-                self._hear(pipes[handle])  # type: ignore[index]
+            elif key.data.is_open:
+                self._hear(key.data)
 
     def _hear_server(self) -> None:
         assert self._server is not None
@@ -178,26 +205,29 @@ class LocalExecutor(Executor):
 
     def _lose_server(self) -> None:
         """It is gone, and its workers with it, since they die with their parent."""
-        assert self._server is not None
-        self._server.close()
-        self._server = None
+        self._close_server()
         for worker in list(self._workers.values()):
             if worker.process is not None:
                 kill_group(worker.process)
             self._bury(Exited(worker.number, -1), SERVER_GONE)
 
     def _hear(self, worker: Worker) -> None:
-        """Take one message of a worker, if there is one."""
+        """Take one message of a worker whose pipe is ready."""
         try:
-            message = worker.pipe.recv() if worker.pipe.poll() else None
+            message = worker.pipe.recv()
         except (EOFError, OSError):  # it has ended, as the server is about to say
-            worker.is_open = False
+            self._forget_pipe(worker)
             return
         except Exception:  # two processes wrote at once: what came is no message, and may raise anything
             self._end(worker, Verdict("lost", FOREIGN))
             return
         if isinstance(message, Message) and worker.verdict is None:
             self._take(worker, message)
+
+    def _forget_pipe(self, worker: Worker) -> None:
+        if worker.is_open:
+            worker.is_open = False
+            self._ready.unregister(worker.pipe)
 
     def _take(self, worker: Worker, message: Message) -> None:
         if message.kind == "ready" and worker.process is None:
@@ -209,9 +239,7 @@ class LocalExecutor(Executor):
         if attempt is None or (message.process, message.attempt) != (worker.process, attempt.number):
             self._end(worker, Verdict("lost", FOREIGN))
         elif message.kind == "begun":
-            attempt.begun = True
-            worker.deadline = monotonic() + attempt.cell.timeout
-            self._found.append(Started(attempt.cell, f"worker {worker.process}"))
+            self._begin(worker, attempt)
         else:
             worker.attempt = None
             worker.deadline = math.inf
@@ -219,6 +247,13 @@ class LocalExecutor(Executor):
             if isinstance(message.content, StoreError):
                 raise message.content
             self._finish(attempt.cell, message.content)
+
+    def _begin(self, worker: Worker, attempt: Attempt) -> None:
+        """The clock of its cell runs."""
+        attempt.begun = True
+        worker.kinds.add(kind_of(attempt.cell.info))
+        worker.deadline = monotonic() + attempt.cell.timeout
+        self._found.append(Started(attempt.cell, f"worker {worker.process}"))
 
     def _end_the_late(self) -> None:
         for worker in list(self._workers.values()):
@@ -244,6 +279,7 @@ class LocalExecutor(Executor):
         while worker.is_open and worker.verdict is None and worker.pipe.poll():
             self._hear(worker)
         del self._workers[exited.number]
+        self._forget_pipe(worker)
         worker.pipe.close()
         if worker.process is None:
             self._count_failed_start(how)

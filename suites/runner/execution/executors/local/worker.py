@@ -21,10 +21,14 @@ from ...locks import hold_as_worker
 
 @dataclass(frozen=True)
 class Work:
-    """To a worker: a cell, and the number of this attempt at it."""
+    """To a worker: a cell, the number of this attempt at it, and whether its clock runs already.
+
+    It does where the worker has imported all that the cell needs for an earlier one.
+    """
 
     cell: Cell
     attempt: int
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,9 @@ def work(pipe: Connection, settings: Settings) -> None:
         leaving = False
         while not leaving:
             given: Work = pipe.recv()
-            import_cell(given.cell.info)
-            pipe.send(Message("begun", process, given.attempt))
+            if not given.begun:
+                import_cell(given.cell.info)
+                pipe.send(Message("begun", process, given.attempt))
             result = run_cell(given.cell, checkpoints_of(given.cell, settings.folder))
             leaving = settings.isolate or result.spent
             pipe.send(Message("done", process, given.attempt, _write(result, given, settings.folder), leaving))

@@ -1,15 +1,17 @@
 """One worker as the run sees it, and the workers that there are."""
 
+import os
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from sparsebench.reports.store import Store
-
 from ....identity.cell import Cell
 from ...execute import now
+
+RECORDS = "records"
+"""Where a `Store` has them in its folder."""
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Worker:
     leaving: bool = False
     verdict: Verdict | None = None
     is_open: bool = True
+    kinds: set[tuple] = field(default_factory=set)
+    """The kinds of cells (`preload.kind_of`) whose imports are done."""
 
     @property
     def is_idle(self) -> bool:
@@ -65,7 +69,7 @@ class Worker:
 def record_identity(folder: Path, id: str) -> tuple[int, int] | None:
     """What tells the file of a record from one that is written later in its place; None without a file."""
     try:
-        found = (Store(folder).records / f"{id}.json").stat()
+        found = os.stat(f"{folder}/{RECORDS}/{id}.json")  # noqa: PTH116 -- once a cell, and a Path takes longer
     except (FileNotFoundError, NotADirectoryError):  # what is wrong with the folder, writing into it will say
         return None
     return found.st_ino, found.st_mtime_ns
