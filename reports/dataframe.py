@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .record import Costs, Metric, Record, TrainingCosts
 
@@ -37,6 +38,14 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
 
     rows = [row for record in records for row in _rows(record)]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_csv(records: Iterable[Record], file: IO[str]) -> None:
+    """The same as CSV, record by record: what is not recorded is empty, numbers keep all their digits."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in records:
+        writer.writerows(_rows(record))
 
 
 class Finished(Protocol):

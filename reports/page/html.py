@@ -26,6 +26,9 @@ from ..tables import SuiteInfo, SuiteTable, suite_table
 from .speed import SpeedReport
 
 TEMPLATES = Path(__file__).parent / "templates"
+MAX_LISTED = 5000
+"""Up to so many records of a suite the page names each one; beyond, the first of each cell of the table."""
+MAX_IDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,12 @@ class Section:
     notes: Notes
     older: Mapping[Row, str]
     """Of the rows with records of older code, how many."""
+
+    @property
+    def ids_shown(self) -> int:
+        """How many ids of records each cell of the table names; `scores.csv` has them all."""
+        records = len(self.matrix.records)
+        return records if records <= MAX_LISTED else MAX_IDS
 
 
 def section(

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import claims
 from .. import table_formats as printing
 from ..claims import Finding
-from ..dataframe import newest, to_frame
+from ..dataframe import newest, write_csv
 from ..index.slim import Whole, already_whole
 from ..matrix import Matrix, matrices
 from ..provenance import older_code_note
@@ -69,12 +69,12 @@ def render(
         findings=findings,
         older_code=note,
     )
-    files = {"index.html": render_html(page), "scores.csv": to_frame(current).to_csv(index=False)}
+    files = {"index.html": render_html(page)}
     for part in sections:
         files |= _tables(part)
     if findings:
         files["claims.md"] = claims.to_markdown(findings, note)
-    return _write(out, files)
+    return _write(out, files, current)
 
 
 def _info(matrix: Matrix, suites: Mapping[str, SuiteInfo]) -> SuiteInfo:
@@ -113,11 +113,13 @@ def _tables(part: Section) -> dict[str, str]:
     }
 
 
-def _write(out: Path, files: Mapping[str, str]) -> Path:
+def _write(out: Path, files: Mapping[str, str], records: Sequence[Record]) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (out / name).write_text(text, encoding="utf-8")
+        with (out / "scores.csv").open("w", encoding="utf-8", newline="") as file:
+            write_csv(records, file)
     except OSError as error:
         raise StoreError(f"the report cannot be written to {out}: {error.strerror or error}") from error
     return out / "index.html"

@@ -1,6 +1,10 @@
 """The tidy frame, and which of several records of one cell counts."""
 
-from sparsebench.reports.dataframe import COLUMNS, newest, to_frame
+import io
+
+import pandas
+
+from sparsebench.reports.dataframe import COLUMNS, newest, to_frame, write_csv
 
 
 def test_one_row_per_record_and_metric(make):
@@ -29,3 +33,13 @@ def test_the_last_finished_of_a_key_counts(make):
         current, superseded = newest(order)
         assert {record.id for record in current} == {"k-2", other.id}
         assert superseded == [old]
+
+
+def test_the_csv_says_what_the_frame_says(make):
+    text = io.StringIO()
+    records = [*make.realistic(), make.record('with, comma and "quotes"', reason=None)]
+    write_csv(records, text)
+    found = pandas.read_csv(io.StringIO(text.getvalue()), keep_default_na=False, na_values=[""])
+    again = pandas.read_csv(io.StringIO(to_frame(records).to_csv(index=False)), keep_default_na=False, na_values=[""])
+    pandas.testing.assert_frame_equal(found, again)
+    assert list(found.columns) == list(COLUMNS)

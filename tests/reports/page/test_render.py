@@ -174,6 +174,16 @@ def test_records_of_older_code_are_told_before_all_else_and_their_rows_are_marke
     assert "older code" not in none
 
 
+def test_of_very_many_records_the_page_names_a_few_of_each_cell(make, tmp_path, monkeypatch):
+    records = [make.record("linear probe", seed=seed) for seed in range(20)]
+    monkeypatch.setattr("sparsebench.reports.page.html.MAX_LISTED", 19)
+    text = render(records, [], tmp_path, INFOS).read_text()
+    assert "and 17 more, in <code>scores.csv</code>" in text
+    assert sum(record.id in text for record in records) == 3
+    scores = (tmp_path / "scores.csv").read_text()
+    assert all(record.id in scores for record in records)
+
+
 def test_a_broken_speed_file_does_not_hide_the_scores(make, tmp_path):
     (tmp_path / "speed.json").write_text("{")
     page = render([make.record("linear probe")], [], tmp_path, INFOS, tmp_path / "speed.json")
