@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +18,7 @@ from sparsebench.reports.record import Record
 from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.store import Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
-from sparsebench.reports.tables import Role, SuiteInfo, suite_table
+from sparsebench.reports.tables import Role, SuiteInfo, SuiteTable, suite_table
 
 from .console import open_console
 from .discovery.registry import Entry, entries, suites
@@ -27,6 +28,7 @@ from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
 
 SPEED_FILE = "speed.json"
+MAX_TERMINAL_ROWS = 40
 
 
 def suite_infos() -> dict[str, SuiteInfo]:
@@ -98,8 +100,7 @@ def write_report(folder: Path, out: Path) -> None:
         for matrix in matrices(records, examples):
             info = suite_infos().get(matrix.suite)
             if info is not None:
-                for part in to_rich(suite_table(matrix, info), console.width):
-                    console.print(part)
+                print_table(suite_table(matrix, info), console)
         speed = folder / SPEED_FILE
         findings = judge(planned_claims(folder), records, examples)
         if findings:
@@ -117,6 +118,15 @@ def write_report(folder: Path, out: Path) -> None:
         )
     _print_problems(examples, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def print_table(table: SuiteTable, console: Console) -> None:
+    """The first rows, which are the best: a terminal is no place for hundreds, and laying them out takes minutes."""
+    for part in to_rich(replace(table, lines=table.lines[:MAX_TERMINAL_ROWS]), console.width):
+        console.print(part)
+    more = len(table.lines) - MAX_TERMINAL_ROWS
+    if more > 0:
+        console.print(f"and {more} more rows of {table.title}: all are on the page", style="yellow")
 
 
 def _print_problems(examples: ExampleReader, console: Console) -> None:

@@ -1,11 +1,12 @@
 """Which records the code of today would make again: all that goes into their name is looked up and compared."""
 
-import functools
 from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
+from sparsebench.reports.dataframe import canonical
 from sparsebench.reports.record import Record
 
-from ..discovery.registry import Entry, suite
+from ..discovery.registry import suite
 from ..errors import UsageError
 from .cell import cell_entries, cell_key, entry_sources, record_id
 from .fingerprint import code_hash, installed
@@ -17,24 +18,47 @@ def made_by_older_code(records: Iterable[Record]) -> list[Record]:
     Only the code is asked about: a record keeps the library versions and the device that it was made with. Pairs that
     cannot run ("n/a") have no score and do not count; a method, task or backbone that is gone counts as older.
     """
-    return [record for record in records if record.status != "n/a" and not _is_of_today(record)]
+    known: dict[Any, _Today | None] = {}
+    found = []
+    for record in records:
+        if record.status == "n/a":
+            continue
+        place = _place(record)
+        if place not in known:
+            known[place] = _today(record)
+        if not _is_of(record, known[place]):
+            found.append(record)
+    return found
 
 
-def _is_of_today(record: Record) -> bool:
-    info = record.cell
+class _Today(NamedTuple):
+    """What the cells of one place have in common: the hash of their code, and the data sources that they read."""
+
+    code: str
+    sources: tuple[str, ...]
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    """Records that are equal in this run the same code: hashing it takes long, and there may be many records."""
+    cell = record.cell
+    backbones = (cell.backbone, *cell.further_backbones)
+    noted = record.environment.get("libraries")
+    return cell.suite, cell.methods, cell.task, backbones, canonical(noted), recorded_device(record)
+
+
+def _today(record: Record) -> _Today | None:
+    """None if something that the record names is gone."""
     try:
-        entries = cell_entries(info)
-        versions = recorded_versions(record)
+        entries = cell_entries(record.cell)
+        return _Today(code_hash(entries, recorded_versions(record), recorded_device(record)), entry_sources(entries))
     except UsageError:
+        return None
+
+
+def _is_of(record: Record, today: _Today | None) -> bool:
+    if today is None or record.code != today.code:
         return False
-    code = _code(entries, tuple(sorted(versions.items())), recorded_device(record))
-    return record.id == record_id(cell_key(info, entry_sources(entries)), code)
-
-
-@functools.cache
-def _code(entries: tuple[Entry, ...], versions: tuple[tuple[str, str], ...], device: str) -> str:
-    """One hash for all records of the same methods, task and backbone."""
-    return code_hash(entries, dict(versions), device)
+    return record.id == record_id(cell_key(record.cell, today.sources), today.code)
 
 
 def recorded_versions(record: Record) -> Mapping[str, str]:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from sparsebench.reports.matrix import matrices
 from sparsebench.reports.record import CellInfo, Metric, Record
 from sparsebench.reports.store import Store
+from sparsebench.reports.tables import suite_table
+from sparsebench.suites.runner.console import open_console
 from sparsebench.suites.runner.discovery.registry import Entry
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.summary import compare_rows, suite_infos
+from sparsebench.suites.runner.summary import MAX_TERMINAL_ROWS, compare_rows, print_table, suite_infos
 
 
 def test_methods_say_what_they_are_there_for() -> None:
@@ -91,3 +94,12 @@ def test_a_broken_file_of_examples_is_told_and_stops_nothing(tmp_path: Path, cap
     compare_rows(tmp_path, "a", "b", ["molecules"])
     text = " ".join(capsys.readouterr().out.split())
     assert "compared without its examples: examples of a-gin-0 cannot be read" in text
+
+
+def test_the_terminal_shows_the_first_rows_of_very_many(capsys: pytest.CaptureFixture) -> None:
+    made = [record(f"method-{number:03d}", "b", 0, 1.0) for number in range(MAX_TERMINAL_ROWS + 3)]
+    table = suite_table(matrices(made)[0], suite_infos()["molecules"])
+    print_table(table, open_console(width=120))
+    shown = capsys.readouterr().out
+    assert shown.count("method-0") % MAX_TERMINAL_ROWS == 0 and shown.count("method-0")
+    assert "and 3 more rows of Molecules: all are on the page" in shown

@@ -86,3 +86,16 @@ def test_a_record_says_on_which_device_it_was_made(profile: Profile) -> None:
     made = [failure(cell, "failed", "why", started="2026-01-01T00:00:00+00:00") for cell in cells]
     assert {record.environment["device"] for record in made} == {other}
     assert made_by_older_code(made) == []
+
+
+def test_the_code_of_a_method_task_and_backbone_is_hashed_once(records: list[Record], monkeypatch) -> None:
+    hashed = []
+
+    def watch(entries, *arguments, original=older.code_hash):
+        hashed.append(tuple(entry.name for entry in entries))
+        return original(entries, *arguments)
+
+    monkeypatch.setattr(older, "code_hash", watch)
+    gone = replace(records[0], status="failed", reason="r", cell=replace(records[0].cell, task="was_once_a_task"))
+    assert len(made_by_older_code([*records * 20, *[gone] * 20])) == 20
+    assert len(hashed) == len(set(hashed)) > 1
