@@ -20,7 +20,9 @@ KINDS = {"worker": 8, "driver": 5, "head": 4, "partition": 7, "full disk": 3, "o
 """How many of 30 faults are of each kind; shorter runs have some of each kind that they have room for."""
 PARTITION_SECONDS = (5.0, 60.0)
 DISK_SECONDS = 20.0
-OTHER_CODE_SECONDS = 25.0
+OTHER_CODE_SECONDS = 120.0
+"""At most; it ends as soon as the node was refused."""
+REFUSAL = "other code or data than here: napbench.nap_sum"
 TURN_SECONDS = 0.2
 RUN_SECONDS = 3600.0
 
@@ -53,7 +55,7 @@ class FaultRun:
 
     def __post_init__(self) -> None:
         self.driver: subprocess.Popen | None = None
-        self.endings: list[tuple[float, Callable[[], None]]] = []
+        self.endings: list[tuple[Callable[[], bool], Callable[[], None]]] = []
         self.busy: set[str] = set()
         self.seen: dict[str, tuple[int, int]] = {}
         self.next_fault = 0.0
@@ -135,23 +137,26 @@ class FaultRun:
     def _partition(self) -> bool:
         net = self.machines.net
         seconds = self.draw.uniform(*PARTITION_SECONDS)
-        return self._for_a_while(seconds, net.cut, net.mend)
+        return self._for_a_while(after(seconds), net.cut, net.mend)
 
     def _full_disk(self) -> bool:
-        return self._for_a_while(DISK_SECONDS, self.machines.fill, self.machines.empty)
+        return self._for_a_while(after(DISK_SECONDS), self.machines.fill, self.machines.empty)
 
     def _other_code(self) -> bool:
+        other = self.machines.other_code()
+
         def change(name: str) -> None:
-            self.machines.end(name)
-            self.machines.start_worker(name, self.machines.other_code())
+            self.machines.install(name, other)
+            for agent in self.machines.agents(name):
+                kill(agent.pid)  # what runs has read the code already
 
-        def mend(name: str) -> None:
-            self.machines.end(name)
-            self.machines.start_worker(name)
+        refusals = self._count(REFUSAL)
+        too_long = after(OTHER_CODE_SECONDS)
+        return self._for_a_while(lambda: self._count(REFUSAL) > refusals or too_long(), change, self.machines.install)
 
-        return self._for_a_while(OTHER_CODE_SECONDS, change, mend)
-
-    def _for_a_while(self, seconds: float, begin: Callable[[str], None], end: Callable[[str], None]) -> bool:
+    def _for_a_while(
+        self, is_over: Callable[[], bool], begin: Callable[[str], None], end: Callable[[str], None]
+    ) -> bool:
         """Do it to a worker that has no such trouble yet, if there is one."""
         free = [name for name in WORKERS if name not in self.busy]
         if not free:
@@ -164,13 +169,17 @@ class FaultRun:
             end(name)
             self.busy.discard(name)
 
-        self.endings.append((time.monotonic() + seconds, ending))
+        self.endings.append((is_over, ending))
         return True
 
     def _end_faults(self) -> None:
-        for one in [one for one in self.endings if one[0] <= time.monotonic()]:
+        for one in [one for one in self.endings if one[0]()]:
             self.endings.remove(one)
             one[1]()
+
+    def _count(self, text: str) -> int:
+        """How often the text is in what all runs of the command have printed."""
+        return sum(path.read_text(errors="replace").count(text) for path in self.out.parent.glob("output-*.txt"))
 
     def _finish(self) -> None:
         """The command must say that all is well; what all of its runs printed is read."""
@@ -181,11 +190,15 @@ class FaultRun:
                 self._start()
             time.sleep(TURN_SECONDS)
         self._watch()
-        for path in self.out.parent.glob("output-*.txt"):
-            text = path.read_text(errors="replace")
-            self.report.tracebacks += text.count("Traceback (most recent call last)")
-            self.report.retried += text.count("\nagain   ")
-            self.report.refused += text.count("other code or data than here: napbench.nap_sum")
+        self.report.tracebacks = self._count("Traceback (most recent call last)")
+        self.report.retried = self._count("\nagain   ")
+        self.report.refused = self._count(REFUSAL)
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed since now."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 def kill(number: int) -> bool:

@@ -150,14 +150,18 @@ def _write(line: int, frame: bytes) -> None:
 
 
 def _tap(space: str) -> int:
-    """A tap device in the namespace, as a file of this process."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with Path(f"/run/netns/{space}").open("rb") as place:
-        if libc.setns(place.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter {space}")
-    line = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(line, TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), IFF_TAP_NO_PI))
+    """A tap device in the namespace, as a file of this process, which comes back from there."""
+    with Path("/proc/self/ns/net").open("rb") as home, Path(f"/run/netns/{space}").open("rb") as place:
+        _enter(place.fileno())
+        line = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(line, TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), IFF_TAP_NO_PI))
+        _enter(home.fileno())
     return line
+
+
+def _enter(namespace: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter a network namespace")
 
 
 if __name__ == "__main__":

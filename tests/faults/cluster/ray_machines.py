@@ -57,11 +57,21 @@ class Machines:
         )
         self._serve("head", command, {})
 
-    def start_worker(self, name: str, plugin: Path = PLUGIN) -> None:
-        """`ray start --address`, with the code of the plug-in at hand."""
+    def start_worker(self, name: str) -> None:
+        """`ray start --address`."""
         command = f"{RAY} start --address={self.address} --num-cpus=2"
-        scratch = str(self.scratch(name))
-        self._serve(name, command, {"PYTHONPATH": str(plugin), "TMPDIR": scratch, "NAPBENCH_NODE": name})
+        more = {"PYTHONPATH": str(self.code(name)), "TMPDIR": str(self.scratch(name)), "NAPBENCH_NODE": name}
+        self._serve(name, command, more)
+
+    def code(self, name: str) -> Path:
+        """Where the machine has its plug-ins: a link, so that they can become others."""
+        return self.folder / f"code-{name}"
+
+    def install(self, name: str, plugin: Path = PLUGIN) -> None:
+        """Give the machine another plug-in, for all processes that start from now on."""
+        link = self.folder / f"new-code-{name}"
+        link.symlink_to(plugin)
+        link.replace(self.code(name))
 
     def _serve(self, name: str, command: str, more: Mapping[str, str]) -> None:
         command += f" --node-ip-address={self.net.addresses[name]} --object-store-memory=80000000"
@@ -87,17 +97,26 @@ class Machines:
             except ProcessLookupError:
                 continue
 
+    def agents(self, name: str) -> list[psutil.Process]:
+        """The processes that run cells on a worker, but for those below them."""
+        found = []
+        for number in self.net.processes(name):
+            try:
+                process = psutil.Process(number)
+                if "ray::Agent" in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
     def cell_processes(self) -> list[int]:
         """On the workers: the agents and the processes below them."""
         found = []
-        for name in WORKERS:
-            for number in self.net.processes(name):
-                try:
-                    process = psutil.Process(number)
-                    if "ray::Agent" in " ".join(process.cmdline()):
-                        found += [number, *(child.pid for child in process.children(recursive=True))]
-                except psutil.NoSuchProcess:
-                    continue
+        for agent in [agent for name in WORKERS for agent in self.agents(name)]:
+            try:
+                found += [agent.pid, *(child.pid for child in agent.children(recursive=True))]
+            except psutil.NoSuchProcess:
+                continue
         return found
 
     def fill(self, name: str) -> None:
@@ -136,6 +155,7 @@ def machines(net: Network, folder: Path) -> Iterator[Machines]:
             mounted.append(name)
         made.start_head()
         for name in WORKERS:
+            made.install(name)
             made.start_worker(name)
         yield made
     finally:
