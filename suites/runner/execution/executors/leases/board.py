@@ -1,10 +1,10 @@
 """What the run's folder says of all cells: which have ended, which are taken, by whom, and whose owner is lost."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .identity import Process
-from .lease import CANCELLED, ENDED, Lease, read_lease
+from .lease import AGAIN, CANCELLED, ENDED, Lease, read_lease
 from .membership import Membership
 from .runs import RunOverError, names_in
 
@@ -16,6 +16,8 @@ class Board:
     membership: Membership
     ended: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
+    """Cells that were lost once and are begun again."""
     newest: dict[str, int] = field(default_factory=dict)
     """Cell to the number of its newest lease."""
     _leases: dict[tuple[str, int], Lease | None] = field(default_factory=dict)
@@ -26,8 +28,9 @@ class Board:
             names = names_in(self.membership.run.cells)
         except FileNotFoundError:
             raise RunOverError from None
-        self.ended = {name.removesuffix(ENDED) for name in names if name.endswith(ENDED)}
-        self.cancelled = {name.removesuffix(CANCELLED) for name in names if name.endswith(CANCELLED)}
+        self.ended = _marked(names, ENDED)
+        self.cancelled = _marked(names, CANCELLED)
+        self.again = _marked(names, AGAIN)
         self.newest = {}
         for name in names:
             id_, _, number = name.rpartition(".")
@@ -48,3 +51,7 @@ class Board:
                 owners[lease.owner] = self.membership.living(lease.owner, now)
             yield lease, owners[lease.owner] if lease.is_held() else None
         self._leases = known
+
+
+def _marked(names: Iterable[str], what: str) -> set[str]:
+    return {name.removesuffix(what) for name in names if name.endswith(what)}

@@ -40,6 +40,7 @@ class LeaseExecutor(Executor):
         self._open: dict[str, Cell] = {}
         self._before: dict[str, int | None] = {}
         self._events: list[Event] = []
+        self._begun_again: set[str] = set()
         self._start()
 
     def _start(self) -> None:
@@ -130,7 +131,8 @@ class LeaseExecutor(Executor):
             self._fail(lease, f"begun {ATTEMPTS} times, and lost each time, at last: {event.reason}")
             return
         try:
-            self._mine[lease.id] = begin_again(lease)
+            self._mine[lease.id] = begin_again(self._membership.run, lease)
+            self._begun_again.add(lease.id)
             self._events.append(event)
         except LeaseLostError:
             self._give_up([lease.id])
@@ -153,6 +155,9 @@ class LeaseExecutor(Executor):
         self._give_up([id_ for id_, lease in self._mine.items() if not lease.is_held()])
         for id_ in self._board.cancelled & self._open.keys():
             del self._open[id_]
+        for id_ in self._board.again & self._open.keys() - self._begun_again:
+            self._begun_again.add(id_)
+            self._events.append(Retried(self._open[id_], "it had lost its worker or its process"))
         for id_ in self._board.ended & self._open.keys():
             self._end_by_record(id_)
         self._orphans = {}

@@ -31,6 +31,7 @@ LOST = "lost"
 FREE = "free"
 ENDED = ".ended"
 CANCELLED = ".cancelled"
+AGAIN = ".again"
 
 
 class LeaseLostError(Exception):
@@ -96,11 +97,12 @@ def take(run: Run, id: str, number: int, owner: str, attempt: int) -> Lease | No
     return lease
 
 
-def begin_again(lease: Lease) -> Lease:
+def begin_again(run: Run, lease: Lease) -> Lease:
     """The same lease for a further attempt. Raises `LeaseLostError`."""
     again = replace(lease, attempt=lease.attempt + 1)
     try:
         _write_owner(lease.path, again)
+        _mark(run, lease.id, AGAIN).touch()
     except FileNotFoundError:
         raise LeaseLostError from None
     return again
@@ -122,6 +124,8 @@ def take_over(run: Run, previous: Lease, owner: str, store: Store) -> Lease | No
     lease = take(run, known.id, known.number + 1, owner, attempt)
     if lease is None or _publish_leftover(run, lease, store):
         return None
+    if attempt > known.attempt:
+        _mark(run, lease.id, AGAIN).touch()
     return lease
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     log = tmp_path_factory.mktemp("ray") / "start.log"
     command = [
-        *("ray", "start", "--head", "--block", "--disable-usage-stats"),
+        *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"),
         *("--port", str(port), "--ray-client-server-port", str(client_port)),
         *("--num-cpus", "2", "--num-gpus", "0", "--object-store-memory", SMALLEST_OBJECT_STORE),
         *("--include-dashboard", "false", "--include-log-monitor", "false", "--temp-dir", str(folder)),

@@ -108,7 +108,7 @@ def test_who_has_lost_the_lease_writes_nothing(run: Run, store: Store, tmp_path:
     with pytest.raises(LeaseLostError):
         publish(run, lost, mine, store)
     with pytest.raises(LeaseLostError):
-        begin_again(dataclasses.replace(lost, path=run.cells / "gone.1"))
+        begin_again(run, dataclasses.replace(lost, path=run.cells / "gone.1"))
     assert store.ids() == []
 
 
@@ -194,7 +194,7 @@ def test_who_comes_late_for_a_cell_that_has_ended_gets_no_lease(run: Run, store:
 
 
 def test_attempts_are_counted_in_the_lease(run: Run) -> None:
-    begin_again(first(run))
+    begin_again(run, first(run))
     assert json.loads((run.cells / f"{ID}.1" / "owner.json").read_text()) == {"owner": "a", "attempt": 2}
 
 
