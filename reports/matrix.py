@@ -53,10 +53,15 @@ class Matrix:
     cells: dict[tuple[Row, Column], list[Record]] = field(default_factory=lambda: defaultdict(list))
     examples: ExampleReader | None = None
     """Reads per-example outcomes, where a comparison needs them."""
+    _scores: dict[tuple[Row, Column], dict[int, Score]] = field(default_factory=dict, repr=False, compare=False)
+    """Those that were asked for: tables, figures and tests ask again and again."""
 
     def scores(self, row: Row, column: Column) -> dict[int, Score]:
         """Seed to score of the main metric, over the records that went well."""
-        return scores_of(self.cells.get((row, column), ()), column.metric, self.examples)
+        place = row, column
+        if place not in self._scores:
+            self._scores[place] = scores_of(self.cells.get(place, ()), column.metric, self.examples)
+        return self._scores[place]
 
     def side(self, row: Row, column: Column) -> Side:
         """One side of a comparison: the scores, and what the plan has of them."""

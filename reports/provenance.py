@@ -84,7 +84,12 @@ def provenance(records: Sequence[Record]) -> Provenance:
     """The data sources, the environment, the seeds and the time behind all records."""
     suites: dict[tuple[str, str, str | None, str], dict[str, None]] = defaultdict(dict)
     values: dict[str, dict[str, None]] = defaultdict(dict)
+    seen: set[tuple[str, int, int]] = set()
     for record in records:
+        known = record.cell.suite, id(record.data), id(record.environment)
+        if known in seen:  # slim records share these objects, and there may be very many records
+            continue
+        seen.add(known)
         for data in record.data:
             suites[data.source, data.version, data.sha256, data.licence][record.cell.suite] = None
         for key, value in record.environment.items():

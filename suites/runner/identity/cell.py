@@ -36,7 +36,7 @@ class Cell:
     stochastic: bool = False
     """Whether the seed can change the result; what is not has one planned seed, however many the plan asks for."""
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """Name of the record."""
         return record_id(self.key, self.code)
