@@ -42,6 +42,8 @@ class Machines:
             "SPARSEBENCH_CACHE": str(folder / "cache"),
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "200",
+            # Else Ray's workers wait for whatever runs on this machine besides.
+            "RAY_worker_niceness": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }

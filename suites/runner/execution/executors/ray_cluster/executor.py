@@ -36,8 +36,8 @@ from .messages import (
 )
 from .places import Attempt, Place
 
-NODES_SECONDS = 120.0
-"""How long a run waits when no node answers."""
+NODES_SECONDS = 300.0
+"""How long a run waits when no node answers: longer than an agent may take to start."""
 BARRED_SECONDS = 60.0
 """A node with other code or a full disk is looked at again after so long."""
 

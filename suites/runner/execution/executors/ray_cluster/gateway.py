@@ -49,6 +49,8 @@ def serve(pipe: Connection, folder: Path, parent: int, options: Options, gpus: b
 def connect(options: Options) -> Any:
     """The module `ray`, connected to the cluster at the address of the options, or to a new one on this machine."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if options.address is None:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # cells get as much of the processor as in a local run
     if options.address is None and AUTH_MODE not in os.environ:
         # A secret of this run alone; Ray would write one into the home folder, for all clusters from then on.
         os.environ[AUTH_MODE] = "token"

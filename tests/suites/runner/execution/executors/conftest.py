@@ -39,7 +39,14 @@ def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *("--num-cpus", "2", "--num-gpus", "0", "--object-store-memory", SMALLEST_OBJECT_STORE),
         *("--include-dashboard", "false", "--include-log-monitor", "false", "--temp-dir", str(folder)),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "SPARSEBENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PLUGIN),
+        "SPARSEBENCH_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        # Else Ray's workers wait for whatever runs on this machine besides.
+        "RAY_worker_niceness": "0",
+    }
     with log.open("w") as output:
         head = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
