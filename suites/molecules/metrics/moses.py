@@ -39,6 +39,23 @@ from .uniqueness import unique
 Reference = Literal["test", "test_scaffolds"]
 SUFFIX: dict[Reference, str] = {"test": "/Test", "test_scaffolds": "/TestSF"}
 UNIQUE_AT = (1000, 10000)
+METRIC_NAMES = (
+    "FCD/Test",
+    "valid",
+    "unique@*",
+    "SNN/Test",
+    "Frag/Test",
+    "Scaf/Test",
+    "IntDiv",
+    "IntDiv2",
+    "Filters",
+    "logP",
+    "SA",
+    "QED",
+    "weight",
+    "Novelty",
+)
+"""What `moses_metrics` gives against the test part; the star stands for a number of molecules."""
 
 
 def moses_metrics(

@@ -3,14 +3,13 @@
 from typing import Any
 
 from sparsebench.reports.panels.molecules import to_details
-from sparsebench.reports.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
 from ...contracts.traits import REFERENCES
 from ..generation.moses import MosesTask, grid
 from ..generation.sampler import repaired_fraction
-from ..metrics.moses import moses_metrics
+from ..metrics.moses import METRIC_NAMES, moses_metrics
 
 MOLECULES = 1000
 
@@ -22,23 +21,7 @@ class MosesGeneration(MosesTask):
     """
 
     version = "1"
-    metric_names = (
-        "FCD/Test",
-        "valid",
-        "unique@*",
-        "SNN/Test",
-        "Frag/Test",
-        "Scaf/Test",
-        "IntDiv",
-        "IntDiv2",
-        "Filters",
-        "logP",
-        "SA",
-        "QED",
-        "weight",
-        "Novelty",
-        "repaired",
-    )
+    metric_names = (*METRIC_NAMES, "repaired")
     draws = True
     group = "generation"
     sources = ("moses", "chemnet")
@@ -50,7 +33,7 @@ class MosesGeneration(MosesTask):
         references = self.training_molecules(count, context.task_generator("references"))
         generated = subject.sample(count, references, context.task_generator("sampling"))
         smiles = [one.smiles for one in generated]
-        metrics: dict[str, Metric] = dict(moses_metrics(smiles, training=self.training_set()))
+        metrics = dict(moses_metrics(smiles, training=self.training_set()))
         metrics["repaired"] = repaired_fraction(generated)
         main = "FCD/Test" if "FCD/Test" in metrics else "valid"
         drawn = grid(f"the first of {count:,} molecules, seed {context.seed}", generated)
