@@ -6,12 +6,12 @@ is the commit that lies in the hub's cache on this machine; a newer one is taken
 
 import functools
 import hashlib
-import os
 import re
 from pathlib import Path
 
 from .cache.digests import digest_once
 from .errors import ChecksumError, DownloadError, OfflineError
+from .offline import offline
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REMEDY = "mend it with `sparsebench prepare` and the profile that names it"
@@ -112,7 +112,7 @@ def fetch(argument: str) -> str:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    if os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+    if offline():
         raise OfflineError(f"{argument} is not in the hub's cache and SPARSEBENCH_OFFLINE is set")
     name, revision = split(argument)
     try:

@@ -1,6 +1,5 @@
 """Get at a source: ask for a `path` inside it, verified as it is handed out; `prepare` many, and mend them."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ from .errors import ChecksumError, OfflineError, UnknownSource
 from .fetching import fetch
 from .local_folders import local_folder
 from .manifest import Source, catalogue, fingerprint, near, source
+from .offline import offline
 
 __all__ = ["Source", "catalogue", "ensure", "fingerprint", "folder_of", "path", "paths", "prepare", "source"]
 
@@ -112,7 +112,7 @@ def _fetched(entry: Source, again: bool = False) -> Path:
     """The folder of a source in the cache, fetched if it is not there; its files are not looked at."""
     place = folder_of(entry)
     here = is_complete(place, _identity(entry)) and not again
-    if not here and os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+    if not here and offline():
         raise OfflineError(
             f"source {entry.name!r} is not whole in {place.parent} and SPARSEBENCH_OFFLINE is set; "
             f"run `sparsebench prepare --source {entry.name}` once with network"

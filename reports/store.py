@@ -19,6 +19,8 @@ from .record import SCHEMA_VERSION, Record, RecordError, from_json, to_json
 from .statistics.example_files import pack, unpack
 
 MARKER = "sparsebench.json"
+RECORDS = "records"
+"""Folder of the records, inside the result folder."""
 _TEMPORARY = ".tmp"
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """What file systems answer that cannot put a folder to the disk by itself; some network file systems cannot."""
@@ -49,7 +51,7 @@ class Store:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.records = self.folder / "records"
+        self.records = self.folder / RECORDS
         self.examples = self.folder / "examples"
 
     def create(self) -> "Store":

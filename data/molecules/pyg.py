@@ -1,6 +1,5 @@
 """MoleculeNet through torch-geometric: the original files, for those who have no folder of ChemBench's."""
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from ..cache import cache_root, sha256_of
 from ..errors import ChecksumError, LocalFolderError, UnknownSource
 from ..manifest import near, source
+from ..offline import offline
 from .table import MoleculeTable
 from .tables import moleculenet_table
 
@@ -51,7 +51,7 @@ def _download(name: str, url: str, file: Path) -> None:
 
     note = source("moleculenet").note
     advice = f"set {source('moleculenet').environment} to a folder of ChemBench's files; {note}"
-    if os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+    if offline():
         raise LocalFolderError(
             f"MoleculeNet set {name!r} is not in {file.parent} and SPARSEBENCH_OFFLINE is set: {advice}"
         )

@@ -4,11 +4,11 @@ Weights that do not fit the configuration are refused: the stock loaders draw wh
 """
 
 import functools
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sparsebench.data.offline import offline
 from sparsebench.data.state_files import check_finite, check_header
 
 from .language import CausalLM
@@ -54,5 +54,4 @@ def _tokenizer(name: str, revision: str) -> Any:
 
 
 def _options(revision: str) -> dict[str, Any]:
-    offline = os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0")
-    return {"revision": revision, "local_files_only": offline, "trust_remote_code": False}
+    return {"revision": revision, "local_files_only": offline(), "trust_remote_code": False}

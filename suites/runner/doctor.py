@@ -4,6 +4,7 @@ import os
 import shutil
 
 from sparsebench.data.cache import cache_root
+from sparsebench.data.offline import offline
 
 from .discovery.registry import plugin_problems
 from .documents import DoctorDocument, FindingDocument
@@ -40,7 +41,7 @@ def _findings() -> list[FindingDocument]:
         found.append(_problem(f"{place} has {free / 2**30:.1f} GiB free, 4 GiB are wanted"))
     if not os.access(place, os.W_OK):
         found.append(_problem(f"{place} cannot be written: set SPARSEBENCH_CACHE to a folder of yours"))
-    if os.environ.get("SPARSEBENCH_OFFLINE", "") not in ("", "0"):
+    if offline():
         found.append(_note("SPARSEBENCH_OFFLINE is set: nothing will be downloaded"))
     if not shutil.which("apt-get"):
         found.append(_note("no apt-get here: sources from Debian packages (fashion-mnist) cannot be fetched"))

@@ -81,3 +81,29 @@ class Tally:
         record_property("faults", asdict(self) | {"defects": len(self.defects)})
         assert not self.defects, "\n".join(self.defects[:SHOWN])
         assert self.refused, f"nothing was refused: {self}"
+
+
+@dataclass
+class RunTally:
+    """What faults did to runs: cells without a record, recorded twice, with another score than undisturbed."""
+
+    kind: str = ""
+    cells: int = 0
+    inside: int = 0
+    """Faults that met a run with cells left."""
+    lost: int = 0
+    doubled: int = 0
+    different: int = 0
+    tracebacks: int = 0
+    defects: list[str] = field(default_factory=list)
+
+    def defect(self, kind: str, text: str) -> None:
+        """Count one, and keep what is to be said of it."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        self.defects.append(f"{kind}: {text}")
+
+    def check(self, record_property: Callable[[str, object], None], faults: int) -> None:
+        """Keep the numbers for the summary; fail if there was a defect, or if half of the faults met nothing."""
+        record_property("faults", asdict(self) | {"defects": len(self.defects)})
+        assert not self.defects, "\n".join(self.defects[:SHOWN])
+        assert self.inside >= faults // 2, self

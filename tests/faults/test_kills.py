@@ -7,14 +7,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from .conftest import Bench, processes_of
-from .draws import number, refusal
+from .draws import RunTally, number, refusal
 
 VICTIMS = ("run", "group", "worker", "terminate", "interrupt", "everything")
 KILLS = number(6, 100)
@@ -22,23 +22,11 @@ SEEDS = number(12, 40)
 
 
 @dataclass
-class KillTally:
+class KillTally(RunTally):
     """What kills did to a run."""
 
     kind: str = "kills"
     kills: int = 0
-    inside: int = 0
-    """Kills that met a run with work left."""
-    cells: int = 0
-    lost: int = 0
-    doubled: int = 0
-    different: int = 0
-    tracebacks: int = 0
-    defects: list[str] = field(default_factory=list)
-
-    def defect(self, kind: str, text: str) -> None:
-        setattr(self, kind, getattr(self, kind) + 1)
-        self.defects.append(f"{kind}: {text}")
 
 
 @pytest.mark.timeout(KILLS * 60 + 240)
@@ -59,9 +47,7 @@ def test_random_kills(bench: Bench, record_property: Callable) -> None:
             finish(bench, profile, out, seen, whole, tally)
             seen, out = {}, bench.folder / f"killed {draw + 1}"
     finish(bench, profile, out, seen, whole, tally)
-    record_property("faults", asdict(tally) | {"defects": len(tally.defects)})
-    assert not tally.defects, "\n".join(tally.defects[:5])
-    assert tally.inside >= KILLS // 2, tally
+    tally.check(record_property, KILLS)
 
 
 def strike(bench: Bench, profile: str, out: Path, victim: str, chance: random.Random, tally: KillTally) -> None:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -27,8 +27,9 @@ import yaml
 
 from sparsebench.reports.store import Store
 
+from .draws import LONG, RunTally
+
 PLUGIN = Path(__file__).parent / "leases_plugin"
-LONG = os.environ.get("SPARSEBENCH_FAULTS", "") == "long"
 PROCESSES = 3
 CELLS = 60 if LONG else 15
 FAULTS = 30 if LONG else 5
@@ -44,29 +45,17 @@ MOST_SECONDS = 1800 if LONG else 240
 
 
 @dataclass
-class LeaseTally:
+class LeaseTally(RunTally):
     """What faults did to the processes of a run."""
 
     kind: str = "leases on a shared folder"
-    cells: int = 0
     faults: int = 0
-    inside: int = 0
-    """Faults that met a run with cells left."""
     executions: int = 0
     refused_processes: int = 0
     refused: int = 0
     """Executions that came to their end and were not recorded, since the lease was lost."""
     lost_twice: int = 0
     """Cells recorded as begun twice and lost each time; a further run gave them a score."""
-    lost: int = 0
-    doubled: int = 0
-    different: int = 0
-    tracebacks: int = 0
-    defects: list[str] = field(default_factory=list)
-
-    def defect(self, kind: str, text: str) -> None:
-        setattr(self, kind, getattr(self, kind) + 1)
-        self.defects.append(f"{kind}: {text}")
 
 
 class Member:
@@ -272,9 +261,7 @@ def test_random_faults(tmp_path: Path, record_property: Callable) -> None:
     if again.returncode or "Traceback" in again.stderr:
         tally.defect("lost", f"the last run ended with {again.returncode}: {again.stdout[-500:]} {again.stderr[-500:]}")
     compare(shared, tmp_path / "whole", watch, tally)
-    record_property("faults", asdict(tally) | {"defects": len(tally.defects)})
-    assert not tally.defects, "\n".join(tally.defects[:5])
-    assert tally.inside >= FAULTS // 2, tally
+    tally.check(record_property, FAULTS)
     assert tally.refused_processes, tally
     assert [path.name[:5] for path in (shared.out / "leases").glob("[!.]*")] == ["over-"]
     assert not list((shared.out / "leases").glob(".new-*"))

@@ -22,8 +22,6 @@ import torch
 
 from .isolation.process import children
 
-HARMLESS_THREADS: Mapping[str, str] = {}
-"""Threads that libraries start once and keep, by the start of their names, and why they change nothing."""
 HARMLESS_VARIABLES: Mapping[str, str] = {
     "TORCHINDUCTOR_CACHE_DIR": "torch sets it when it imports its compiler: where compiled code is kept",
 }
@@ -60,11 +58,7 @@ class _Many(dict[str, Any]):
 
 def _threads() -> _Many:
     """Python's threads."""
-    found = _Many()
-    for thread in threading.enumerate():
-        if not thread.name.startswith(tuple(HARMLESS_THREADS)):
-            found[f"{thread.name} ({thread.native_id})"] = None
-    return found
+    return _Many({f"{thread.name} ({thread.native_id})": None for thread in threading.enumerate()})
 
 
 def _environment() -> _Many:

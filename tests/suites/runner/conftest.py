@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sparsebench.suites.runner.identity.cell import Cell
+from sparsebench.suites.runner.planning.expansion import cells_of
+from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
+from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
+
 PLUGIN = Path(__file__).parent / "plugin"
 
 
@@ -73,3 +78,17 @@ def bench(tmp_path: Path) -> Bench:
 def make_bench() -> Callable[..., Bench]:
     """A folder, and a plug-in unless it is that of `bench`, to a bench."""
     return Bench
+
+
+@pytest.fixture(scope="session")
+def planned() -> list[Cell]:
+    """Four cells: two methods with two seeds each."""
+    plan = SuitePlan(
+        suite="vtab",
+        methods=(Row(chain_of("linear_probe")), Row(chain_of("lora"))),
+        tasks=(TaskRow("synthetic"),),
+        backbones=("tiny",),
+        seeds=2,
+        budget={"epochs": 1},
+    )
+    return list(cells_of(Profile("mine", (plan,))))

@@ -9,52 +9,36 @@ from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity import agreement
 from sparsebench.suites.runner.identity.agreement import differences, identity_lines, kind_of, lines_digest
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
 
-@pytest.fixture(scope="module")
-def cells() -> list[Cell]:
-    plan = SuitePlan(
-        suite="vtab",
-        methods=(Row(chain_of("linear_probe")), Row(chain_of("lora"))),
-        tasks=(TaskRow("synthetic"),),
-        backbones=("tiny",),
-        seeds=2,
-        budget={"epochs": 1},
-    )
-    return list(cells_of(Profile("mine", (plan,))))
-
-
-def test_seeds_are_of_one_kind_and_methods_are_not(cells: list[Cell]) -> None:
-    assert len(cells) == 4
-    assert len({kind_of(cell) for cell in cells}) == 2
-    assert len({lines_digest(identity_lines(cell)) for cell in cells}) == 2
+def test_seeds_are_of_one_kind_and_methods_are_not(planned: list[Cell]) -> None:
+    assert len(planned) == 4
+    assert len({kind_of(cell) for cell in planned}) == 2
+    assert len({lines_digest(identity_lines(cell)) for cell in planned}) == 2
 
 
 @pytest.mark.parametrize(
     "start", ["suites/runner/execution/execute.py ", "sparsebench.suites.methods.lora ", "python==", "device cpu"]
 )
-def test_code_runner_python_and_device_are_named(cells: list[Cell], start: str) -> None:
-    assert sum(line.startswith(start) for line in identity_lines(cells[-1])) == 1
+def test_code_runner_python_and_device_are_named(planned: list[Cell], start: str) -> None:
+    assert sum(line.startswith(start) for line in identity_lines(planned[-1])) == 1
 
 
-def test_a_switch_is_named(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_switch_is_named(planned: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     here = ["SPARSEBENCH_NATIVE=", "torch==2.9"]
     assert differences(here, ["SPARSEBENCH_NATIVE=0", "torch==2.9"]) == "SPARSEBENCH_NATIVE (nothing here, 0 there)"
 
 
-def test_weights_are_named(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_named(planned: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {}
     for content in ("a" * 64, "b" * 64):
         monkeypatch.setattr(agreement, "weights_identity", lambda *_, content=content: {"model.safetensors": content})
-        lines[content[0]] = identity_lines(cells[0])
+        lines[content[0]] = identity_lines(planned[0])
     assert differences(lines["a"], lines["b"]) == "weights tiny model.safetensors"
 
 
-def test_a_method_that_is_not_installed(cells: list[Cell]) -> None:
-    foreign = dataclasses.replace(cells[0], info=dataclasses.replace(cells[0].info, method="linear_prob"))
+def test_a_method_that_is_not_installed(planned: list[Cell]) -> None:
+    foreign = dataclasses.replace(planned[0], info=dataclasses.replace(planned[0].info, method="linear_prob"))
     with pytest.raises(UsageError, match="did you mean linear_probe"):
         identity_lines(foreign)
 

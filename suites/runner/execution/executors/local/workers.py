@@ -7,11 +7,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
+from sparsebench.reports.store import RECORDS
+
 from ....identity.cell import Cell
 from ...execute import now
-
-RECORDS = "records"
-"""Where a `Store` has them in its folder."""
 
 
 @dataclass

@@ -8,42 +8,26 @@ import pytest
 from sparsebench.suites.runner.execution.executors.leases.description import describe, difference, plan_lines
 from sparsebench.suites.runner.identity.agreement import identity_lines
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
 
-@pytest.fixture(scope="module")
-def cells() -> list[Cell]:
-    plan = SuitePlan(
-        suite="vtab",
-        methods=(Row(chain_of("linear_probe")), Row(chain_of("lora"))),
-        tasks=(TaskRow("synthetic"),),
-        backbones=("tiny",),
-        seeds=2,
-        budget={"epochs": 1},
-    )
-    return list(cells_of(Profile("mine", (plan,))))
+def test_equal_plans_do_not_differ_though_one_was_read_from_a_file(planned: list[Cell]) -> None:
+    theirs = json.loads(json.dumps(describe("mine", "missing", planned)))
+    assert difference(theirs, describe("mine", "missing", list(planned))) == ""
 
 
-def test_equal_plans_do_not_differ_though_one_was_read_from_a_file(cells: list[Cell]) -> None:
-    theirs = json.loads(json.dumps(describe("mine", "missing", cells)))
-    assert difference(theirs, describe("mine", "missing", list(cells))) == ""
-
-
-def test_the_lines_are_those_of_all_cells_each_once(cells: list[Cell]) -> None:
-    lines = plan_lines(cells)
+def test_the_lines_are_those_of_all_cells_each_once(planned: list[Cell]) -> None:
+    lines = plan_lines(planned)
     assert lines == sorted(set(lines))
-    assert set(lines) == {line for cell in cells for line in identity_lines(cell)}
-    probe = [cell for cell in cells if cell.info.method == "linear_probe"]
+    assert set(lines) == {line for cell in planned for line in identity_lines(cell)}
+    probe = [cell for cell in planned if cell.info.method == "linear_probe"]
     assert set(plan_lines(probe)) < set(lines), "the code of lora stands in the lines of its own cells alone"
 
 
-def test_cells_of_one_kind_are_looked_at_once(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_of_one_kind_are_looked_at_once(planned: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     module = "sparsebench.suites.runner.execution.executors.leases.description"
     monkeypatch.setattr(f"{module}.identity_lines", lambda cell: asked.append(cell.info.method) or [])
-    plan_lines(cells)
+    plan_lines(planned)
     assert sorted(asked) == ["linear_probe", "lora"]
 
 
@@ -54,21 +38,21 @@ def test_cells_of_one_kind_are_looked_at_once(cells: list[Cell], monkeypatch: py
         ("mine", "none", "4 cells of mine with --reuse none here, 4 cells of mine with --reuse missing there"),
     ],
 )
-def test_another_name_and_another_reuse_are_told(cells: list[Cell], name: str, reuse: str, said: str) -> None:
-    assert difference(describe("mine", "missing", cells), describe(name, reuse, cells)) == said
+def test_another_name_and_another_reuse_are_told(planned: list[Cell], name: str, reuse: str, said: str) -> None:
+    assert difference(describe("mine", "missing", planned), describe(name, reuse, planned)) == said
 
 
-def test_other_cells_and_another_order_are_told(cells: list[Cell]) -> None:
-    theirs = describe("mine", "missing", cells)
-    fewer = describe("mine", "missing", cells[:3])
+def test_other_cells_and_another_order_are_told(planned: list[Cell]) -> None:
+    theirs = describe("mine", "missing", planned)
+    fewer = describe("mine", "missing", planned[:3])
     assert difference(theirs, fewer).startswith("3 cells of mine ")
-    other_key = [*cells[:3], dataclasses.replace(cells[3], key="other")]
-    for others in (cells[::-1], other_key):
+    other_key = [*planned[:3], dataclasses.replace(planned[3], key="other")]
+    for others in (planned[::-1], other_key):
         assert "4 cells of mine" in difference(theirs, describe("mine", "missing", others))
 
 
-def test_what_differs_on_the_machines_goes_before_and_is_named(cells: list[Cell]) -> None:
-    theirs = describe("mine", "missing", cells)
+def test_what_differs_on_the_machines_goes_before_and_is_named(planned: list[Cell]) -> None:
+    theirs = describe("mine", "missing", planned)
     lines = [line.replace("device cpu", "device tpu") for line in theirs["lines"]]
-    ours = describe("other", "missing", cells) | {"lines": lines}
+    ours = describe("other", "missing", planned) | {"lines": lines}
     assert difference(theirs, ours) == "device (tpu here, cpu there)"

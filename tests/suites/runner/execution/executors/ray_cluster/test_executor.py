@@ -35,9 +35,6 @@ from sparsebench.suites.runner.execution.executors.ray_cluster.messages import (
     Told,
 )
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
 
 class Cluster:
@@ -91,19 +88,6 @@ class Bench:
 
     def result(self, cell: Cell) -> Result:
         return Result(failure(cell, "failed", "as it may end", started=now()))
-
-
-@pytest.fixture(scope="module")
-def planned() -> list[Cell]:
-    plan = SuitePlan(
-        suite="vtab",
-        methods=(Row(chain_of("linear_probe")), Row(chain_of("lora"))),
-        tasks=(TaskRow("synthetic"),),
-        backbones=("tiny",),
-        seeds=2,
-        budget={"epochs": 1},
-    )
-    return list(cells_of(Profile("mine", (plan,))))
 
 
 @pytest.fixture
