@@ -154,9 +154,9 @@ def labels(context: typer.Context) -> Iterator[tuple[str, str]]:
 @_completes
 def dtype_names(context: typer.Context) -> Iterator[tuple[str, str]]:
     """Precisions."""
-    from ..planning.profile import DTYPES
+    from ..planning.profile import PLANNED_DTYPES
 
-    for name in DTYPES:
+    for name in PLANNED_DTYPES:
         yield name, "precision"
 
 

@@ -70,7 +70,8 @@ SetOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many test examples for a task.")]
 DtypeOption = Annotated[
-    str | None, typer.Option("--dtype", autocompletion=completion.dtype_names, help="float32, bfloat16 or float64.")
+    str | None,
+    typer.Option("--dtype", autocompletion=completion.dtype_names, help="float32, bfloat16, float64 or auto."),
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", autocompletion=completion.device_names, help="auto, cpu, cuda or cuda:N.")

@@ -8,7 +8,7 @@ from typing import Any
 from ..discovery.closure import HOME
 from ..discovery.registry import suites
 from ..identity.fingerprint import installed
-from .machine import cores, memory_bytes, processor, processor_type
+from ..identity.machine import cores, memory_bytes, processor, processor_type
 
 LIBRARIES = ("sparsebench", "torch", "transformers", "numpy", "accelerate", "datasets")
 """Named in every record, in addition to those that a suite's scores depend on."""

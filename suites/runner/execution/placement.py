@@ -4,8 +4,8 @@ import os
 
 from ..errors import UsageError
 from ..identity.device import device_count, device_kind
+from ..identity.machine import cores, memory_bytes
 from .isolation.settle import VISIBLE_DEVICES
-from .machine import cores, memory_bytes
 
 WORKER_BYTES = 3 << 30
 """Memory that a worker is counted with: what most cells of the built-in profiles stay below."""

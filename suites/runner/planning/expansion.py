@@ -13,6 +13,7 @@ from ..discovery.registry import find, suite
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, installed
+from ..identity.machine import fast_dtype
 from .chain import links_of
 from .profile import Profile, SuitePlan
 from .rows import Row, TaskRow
@@ -38,7 +39,7 @@ def _by_seed(plan: SuitePlan, row: Row, backbone: str, device: str) -> Iterator[
 def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: str) -> Iterator[Cell]:
     links, chain = _load(row)
     task = load_task(find("task", task_row.name, plan.suite))
-    info = _info(plan, row, backbone, task_row, links, task)
+    info = _info(plan, row, backbone, task_row, links, task, device)
     info = dataclasses.replace(info, further_backbones=_further(chain))
     entries = cell_entries(info)
     sources = entry_sources(entries)
@@ -88,7 +89,9 @@ def _further(chain: Sequence[Method]) -> list[str]:
     return list(found)
 
 
-def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, links: Sequence[Link], task: Task) -> CellInfo:
+def _info(
+    plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, links: Sequence[Link], task: Task, device: str
+) -> CellInfo:
     first, *then = links
     return CellInfo(
         suite=plan.suite,
@@ -102,6 +105,6 @@ def _info(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, links: Se
         backbone=backbone,
         seed=0,
         budget=budget_fields(load_budget(plan.budget, task_row.budget)),
-        dtype=plan.dtype,
+        dtype=fast_dtype(device) if plan.dtype == "auto" else plan.dtype,
         then=then,
     )

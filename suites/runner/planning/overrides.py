@@ -21,7 +21,7 @@ from ..discovery.validation import build
 from ..errors import UsageError, near
 from . import values
 from .option_overrides import Setting, with_option
-from .profile import DTYPES, Profile, SuitePlan, with_seeds
+from .profile import PLANNED_DTYPES, Profile, SuitePlan, with_seeds
 from .profile_file import read_value
 from .rows import TaskRow
 
@@ -84,8 +84,8 @@ def _of_suite(plan: SuitePlan, setting: Setting) -> SuitePlan:
     SUITE_KEYS[setting.key](setting.value, str(setting))
     if setting.key == "seeds":
         return with_seeds(plan, setting.value)
-    if setting.key == "dtype" and setting.value not in DTYPES:
-        raise UsageError(f"{setting}: unknown dtype{near(setting.value, DTYPES)}")
+    if setting.key == "dtype" and setting.value not in PLANNED_DTYPES:
+        raise UsageError(f"{setting}: unknown dtype{near(setting.value, PLANNED_DTYPES)}")
     return replace(plan, **{setting.key: setting.value})
 
 

@@ -24,6 +24,7 @@ from ..discovery.registry import suite
 from ..identity.cell import Cell, digest, further_backbones
 from ..identity.device import device_kind
 from ..identity.fingerprint import installed
+from ..identity.machine import fast_dtype
 from ..identity.weights import weight_files, weights_identity
 from .profile import Profile, backbones
 
@@ -55,7 +56,7 @@ def _settings(profile: Profile, plugins: Iterable[EntryPoint]) -> list[Any]:
     libraries = sorted({name for plan in profile.plans for name in suite(plan.suite).libraries})
     variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("SPARSEBENCH_"))
     named = sorted((point.group, point.name, point.value) for point in plugins)
-    return [sys.version, device_kind(), [installed(name) for name in libraries], variables, named]
+    return [sys.version, device_kind(), fast_dtype("cpu"), [installed(name) for name in libraries], variables, named]
 
 
 def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:

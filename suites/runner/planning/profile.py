@@ -27,6 +27,8 @@ from .profile_file import read_yaml
 from .rows import Row, TaskRow, chain_of, checked, read_row, read_task
 
 DTYPES = ("float32", "bfloat16", "float64")
+PLANNED_DTYPES = ("auto", *DTYPES)
+""""auto": bfloat16 where the device multiplies it faster than float32, else float32; the record says which it was."""
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -164,8 +166,8 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
         if labels.count(label) > 1:
             raise UsageError(f"suite {name!r}: two rows have the label {label!r}: give one of them another `label`")
     dtype = values.text(given.get("dtype", DTYPES[0]), f"suite {name!r}: dtype")
-    if dtype not in DTYPES:
-        raise UsageError(f"suite {name!r}: unknown dtype {dtype!r}{near(dtype, DTYPES)}")
+    if dtype not in PLANNED_DTYPES:
+        raise UsageError(f"suite {name!r}: unknown dtype {dtype!r}{near(dtype, PLANNED_DTYPES)}")
     values.seeds(given.get("seeds", 1), f"suite {name!r}: seeds")
     values.seconds(given.get("timeout", 1), f"suite {name!r}: timeout")
     values.truth(given.get("checkpoints", False), f"suite {name!r}: checkpoints")

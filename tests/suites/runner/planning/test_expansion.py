@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from sparsebench.suites.runner.discovery.registry import suites
 from sparsebench.suites.runner.identity.device import device_kind
+from sparsebench.suites.runner.planning import expansion
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.profile import built_in, load_profile, narrow
 
@@ -63,6 +66,17 @@ def test_the_device_that_was_asked_for_is_in_every_cell_and_its_code() -> None:
     for one, other in zip(here, there, strict=True):
         assert one.key == other.key and one.code != other.code
     assert [cell.id for cell in expand(replace(profile, device=device_kind()))] == [cell.id for cell in here]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_cell_names_the_dtype_that_auto_stands_for(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expansion, "fast_dtype", lambda device: dtype)
+    profile = load_profile("smoke", ["molecules"])
+    (plan,) = profile.plans
+    chosen = replace(profile, plans=(replace(plan, dtype="auto"),))
+    named = replace(profile, plans=(replace(plan, dtype=dtype),))
+    assert {cell.info.dtype for cell in expansion.cells_of(chosen)} == {dtype}
+    assert [cell.id for cell in expansion.cells_of(chosen)] == [cell.id for cell in expansion.cells_of(named)]
 
 
 def test_a_task_may_have_more_seeds_than_its_suite() -> None:

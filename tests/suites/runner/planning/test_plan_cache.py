@@ -141,6 +141,8 @@ def test_the_profile_the_environment_and_versions_are_inputs(around: Around, mon
     assert around.plan() == "4"
     monkeypatch.setattr(plan_cache, "device_kind", lambda: "cuda")
     assert around.plan() == "5"
+    monkeypatch.setattr(plan_cache, "fast_dtype", lambda device: "float64")
+    assert around.plan() == "6"
 
 
 def test_plugins_are_an_input(around: Around, tmp_path: Path, monkeypatch) -> None:

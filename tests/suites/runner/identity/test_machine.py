@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparsebench.suites.runner.execution.machine import cores, memory_bytes, processor, processor_type
+from sparsebench.suites.runner.identity.machine import cores, fast_dtype, memory_bytes, processor, processor_type
 
 
 def control_groups(folder: Path, own: str, **files: str) -> tuple[Path, Path]:
@@ -64,6 +64,23 @@ def test_the_type_of_a_processor(tmp_path: Path, text: str, kind: str) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text(text)
     assert processor_type(file) == kind
+
+
+@pytest.mark.parametrize(
+    ("device", "flags", "dtype"),
+    [
+        ("cpu", "flags : avx2 avx512f avx512_bf16\n", "bfloat16"),
+        ("cpu", "flags : avx2 amx_bf16\n", "bfloat16"),
+        ("cpu", "Features : asimd bf16\n", "bfloat16"),
+        ("cpu", "flags : avx2 avx512f\n", "float32"),
+        ("cpu", "", "float32"),
+        ("cuda", "", "bfloat16"),
+    ],
+)
+def test_bfloat16_only_where_its_products_are_fast(tmp_path: Path, device: str, flags: str, dtype: str) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(flags)
+    assert fast_dtype(device, file) == dtype
 
 
 def test_a_system_that_says_nothing(tmp_path: Path) -> None:
