@@ -68,13 +68,18 @@ class Checkpoints:
         self.processes.barrier()
 
     def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The newest checkpoint, the common part and that of this process; None where there is none."""
+        """The newest checkpoint, the common part and that of this process; None where there is none.
+
+        A process that was not there when it was written gets the part of the main one.
+        """
         found = newest(self.folder)
         if found is None:
             return None
         if not self.processes.from_main(self.processes.main and _kept_if_whole(found)):
             return None
         own = found / f"process-{self.processes.rank}.pt"
+        if not own.exists():  # written by fewer processes: the place in the data is that of all
+            own = found / "process-0.pt"
         common = torch.load(found / "models.pt", map_location="cpu", weights_only=True)
         return common, torch.load(own, map_location="cpu", weights_only=True)
 

@@ -2,6 +2,11 @@
 
 Map-style data (`TrainingData`) come in random batches. A stream is any iterable of whole batches, one pass of which is
 an epoch; with `state_dict` and `load_state_dict`, it goes on where it was.
+
+A training may go on with another number of processes, as long as a step has the same examples: what `step_size` says
+must not change. Map-style data without lengths may then be cut into batches of another size (2 processes with batches
+of 4 are 1 with batches of 8, or 1 that accumulates 2 batches of 4); otherwise the batches stay, and `accumulation`
+makes up for the processes. What is dropped at the end of each epoch stays dropped.
 """
 
 from collections.abc import Iterator, Sequence, Sized
@@ -58,6 +63,8 @@ class MapOrder:
         self.data = data
         self.size = settings.batch_size
         self.processes = processes
+        self.per_round = self.size * processes.count
+        """Examples of a round, in which each process has a batch."""
         self.lengths = data.lengths
         self.drop_last = len(data.train) > self.size
         self.generator = torch.Generator().manual_seed(settings.seed)
@@ -68,13 +75,20 @@ class MapOrder:
         if not self.rounds:
             raise ValueError(f"{len(data.train)} examples make no batch of {self.size} for each process")
 
+    def step_size(self, accumulation: int) -> str:
+        """What of a step must be the same for a training that goes on, however many processes share it."""
+        batches = self.processes.count * accumulation
+        if self.lengths is None:
+            return f"{batches * self.size} examples"
+        return f"{batches} batches of {self.size} examples"
+
     def take(self, count: int) -> list[Drawn]:
         """The next `count` batches of this process; fewer at the end of the epoch, none after it."""
         if self.batches is None:
             self.before = self.generator.get_state()
             self.batches = self._draw()
-        rounds = len(self.batches) // self.processes.count
-        end = min(self.place + count, rounds)
+        assert self.rounds is not None
+        end = min(self.place + count, self.rounds)
         found = []
         for number in range(self.place, end):
             rows = self.batches[number * self.processes.count + self.processes.rank]
@@ -90,14 +104,19 @@ class MapOrder:
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the epoch, and what the data remember."""
+        assert self.rounds is not None
         parts = [part.state_dict() for part in self._remembering()]
         drawn = self.batches is not None
         generator = self.before if drawn else self.generator.get_state()
-        return {"generator": generator, "drawn": drawn, "place": self.place, "data": parts}
+        examples = {"place": self.place * self.per_round, "usable": self.rounds * self.per_round}
+        return {"generator": generator, "drawn": drawn, "data": parts, **examples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to that place."""
-        self.place = state["place"]
+        """Go to that place. Raises ValueError where these processes cannot share out the examples of an epoch."""
+        self.rounds = whole_rounds(state["usable"], self.per_round)
+        self.place = whole_rounds(state["place"], self.per_round)
+        if self.rounds * self.processes.count > self._count():
+            raise ValueError(f"{len(self.data.train)} examples are one batch: go on with as many processes as before")
         self.before = state["generator"]
         self.generator.set_state(self.before)
         self.batches = self._draw() if state["drawn"] else None
@@ -139,28 +158,41 @@ class StreamOrder:
 
     def __init__(self, data: Any, processes: Processes) -> None:
         self.data = data
-        self.shards = 1 if getattr(data, "per_process", False) else processes.count
-        self.shard = 0 if self.shards == 1 else processes.rank
+        self.own = getattr(data, "per_process", False)
+        self.processes = processes
+        self.shards = 1 if self.own else processes.count
+        self.shard = 0 if self.own else processes.rank
+        self.began_with = self.shards
+        """Batches of a round when the training began."""
         self.rounds: int | None = None
         if isinstance(data, Sized):
             self.rounds = len(data) // self.shards
         self.batches: Iterator[Any] | None = None
+        self.ended = False
+        """Whether the stream ended while batches were taken: what it remembers is then the place of its next epoch."""
+
+    def step_size(self, accumulation: int) -> str:
+        """What of a step must be the same for a training that goes on, however many processes share it."""
+        if self.own:
+            return f"{accumulation} batches of each of {self.processes.count} processes"
+        return f"{accumulation * self.shards} batches"
 
     def take(self, count: int) -> list[Drawn]:
         """The next `count` batches of this process; fewer at the end of the epoch, none after it."""
+        if self.ended:
+            return []
         if self.batches is None:
             self.batches = iter(self.data)
-        found = []
-        while len(found) < count:
-            batches = list(islice(self.batches, self.shards))
-            if len(batches) < self.shards:
-                break
-            found.append(Drawn(batches[self.shard], 1))
-        return found
+        batches = list(islice(self.batches, count * self.shards))
+        self.ended = len(batches) < count * self.shards
+        usable = len(batches) // self.began_with * self.began_with
+        whole_rounds(usable, self.shards)
+        return [Drawn(batch, 1) for batch in batches[self.shard : usable : self.shards]]
 
     def end_epoch(self) -> None:
         """Start a new epoch."""
         self.batches = None
+        self.ended = False
 
     def state_dict(self) -> dict[str, Any]:
         """What the stream remembers."""
@@ -169,12 +201,27 @@ class StreamOrder:
                 f"{type(self.data).__name__} has no state_dict() and load_state_dict(): "
                 "training from it cannot go on after a stop; add them, or train without a folder"
             )
-        return {"data": self.data.state_dict()}
+        return {"data": self.data.state_dict(), "began with": self.began_with, "ended": self.ended}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the stream go on from there."""
+        """Let the stream go on from there. Raises ValueError where these processes cannot share out an epoch."""
         self.data.load_state_dict(state["data"])
         self.batches = None
+        self.ended = state["ended"]
+        self.began_with = state["began with"]
+        if isinstance(self.data, Sized):
+            self.rounds = whole_rounds(len(self.data) // self.began_with * self.began_with, self.shards)
+
+
+def whole_rounds(size: int, per_round: int) -> int:
+    """How many rounds there are in `size`. Raises ValueError where there is a rest, which some process would lack."""
+    rounds, rest = divmod(size, per_round)
+    if rest:
+        raise ValueError(
+            f"{size} at the end of an epoch cannot be shared out in rounds of {per_round}: the training began with "
+            "another number of processes, or batches of another size; go on with those"
+        )
+    return rounds
 
 
 class FixedBatches:
@@ -214,3 +261,10 @@ def data_order(data: Any, settings: TrainSettings, processes: Processes) -> Orde
     if settings.batch_size is not None:
         raise ValueError(f"a stream gives whole batches: batch_size={settings.batch_size} has no meaning for it")
     return StreamOrder(data, processes)
+
+
+def total_steps(settings: TrainSettings, order: Order) -> int | None:
+    """Steps of the whole training; None where tokens end it, or epochs of a stream without a length."""
+    if settings.epochs is None or order.rounds is None:
+        return settings.steps
+    return settings.epochs * -(-order.rounds // settings.accumulation)

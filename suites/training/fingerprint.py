@@ -19,14 +19,14 @@ def fingerprint(
     groups: Sequence[Group],
     optimizers: Mapping[str, torch.optim.Optimizer],
     settings: TrainSettings,
-    processes: int,
+    step_size: str,
 ) -> dict[str, Any]:
     """JSON values by part; two trainings of the same data that are equal in all of them give the same result."""
     return {
         "settings": settings.identity(),
         "groups": {group.name: _group(group, optimizers[group.name]) for group in groups},
         "first weights": {name: weights_digest(model) for name, model in models.items()},
-        "processes": processes,
+        "a step": step_size,
     }
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from .callbacks import Callback, TrainingState, remembering
 from .checkpoint import Checkpoints
-from .data_order import Order, data_order
+from .data_order import data_order, total_steps
 from .fingerprint import data_digest, fingerprint
 from .groups import Group, check_groups
 from .processes import Processes
@@ -57,13 +57,15 @@ def train(
         callbacks: hooks, in order.
         evaluate: scores of the models, which are in eval mode; may draw random numbers without changing the training.
         folder: keeps checkpoints in `folder/stage`; where they lie, training goes on and gives what it would have
-            given without the stop. A stage that has ended is not trained again: its weights are read.
+            given without the stop, bit by bit. A stage that has ended is not trained again: its weights are read. With
+            another number of processes, the data are the same (`data_order.py`), sums are equal to rounding, and a new
+            process draws its own random numbers.
         stage: name of this training among those that share the folder, one after another.
         corpus: says which data these are; by default `data.fingerprint()`, else a digest of the examples.
 
     Raises:
         OtherTrainingError: `folder` holds a training with other data, settings, groups, callbacks that remember
-            something, or first weights.
+            something, first weights, or examples in a step.
         FloatingPointError: the loss is not finite.
         ValueError, TypeError: groups, settings and data do not fit together; nothing has been trained.
     """
@@ -78,13 +80,13 @@ def train(
     order = data_order(data, settings, processes)
     checkpoints = None
     if folder is not None:
-        identity = fingerprint(named, groups, optimizers, settings, processes.count)
+        identity = fingerprint(named, groups, optimizers, settings, order.step_size(settings.accumulation))
         identity["data"] = corpus or data_digest(data)
         identity["callbacks"] = [type(callback).__name__ for callback in remembering(callbacks)]
         checkpoints = Checkpoints(folder / stage, identity, processes)
     run = Run(
         stepper=Stepper(models, named, groups, list(optimizers.values()), loss, settings, processes),
-        state=TrainingState(models=named, optimizers=optimizers, data=data, total=_total(settings, order)),
+        state=TrainingState(models=named, optimizers=optimizers, data=data, total=total_steps(settings, order)),
         order=order,
         callbacks=callbacks,
         weight=weight,
@@ -102,10 +104,3 @@ def train(
     if not ended:
         run.finish()
     return run.result()
-
-
-def _total(settings: TrainSettings, order: Order) -> int | None:
-    """Steps of the whole training; None where tokens end it, or epochs of a stream without a length."""
-    if settings.epochs is None or order.rounds is None:
-        return settings.steps
-    return settings.epochs * -(-order.rounds // settings.accumulation)

@@ -103,7 +103,7 @@ class TrainedMethod(Method):
             evaluate=evaluate,
             folder=context.folder,
             stage=stage,
-            corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget}",
+            corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget.train_fraction} of its data",
         )
         for group in groups:
             context.ledger.count(parameter for parameter in group.members() if parameter.requires_grad)

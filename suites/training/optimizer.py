@@ -28,12 +28,13 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
 
 
-def warmup_cosine(step: int, steps: int, warmup: float) -> float:
-    """Factor on the learning rate: linear rise over `warmup * steps` steps, then a cosine down to 0."""
+def warmup_cosine(step: int, steps: int, warmup: float, lowest: float = 0.0) -> float:
+    """Factor on the learning rate: linear rise over `warmup * steps` steps, then a cosine down to `lowest`."""
     rise = max(1, round(warmup * steps))
     if step < rise:
         return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    cosine = 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    return lowest + (1 - lowest) * cosine
 
 
 def rate_factor(settings: TrainSettings, done: int, total: int | None) -> float:
@@ -50,4 +51,4 @@ def rate_factor(settings: TrainSettings, done: int, total: int | None) -> float:
         )
     if settings.schedule == "constant":
         return min(1.0, (done + 1) / max(1, round(settings.warmup * total)))
-    return warmup_cosine(done, total, settings.warmup)
+    return warmup_cosine(done, total, settings.warmup, settings.lowest)

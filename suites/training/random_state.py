@@ -1,5 +1,6 @@
 """The states of the global random generators of Python, NumPy and torch, as plain values."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,15 @@ def set_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def branch_random_states(number: int) -> None:
+    """Go on with other random numbers than those who have the same states and another `number`."""
+    digest = hashlib.sha256(torch.get_rng_state().numpy().tobytes() + str(number).encode()).digest()
+    seed = int.from_bytes(digest[:4], "big")
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from sparsebench.models.counting import training_flops
 
 from .callbacks import Callback, TrainingState, remembering
 from .checkpoint import Checkpoints, check_plain, load_model_state, model_state
-from .data_order import Drawn, Order
+from .data_order import Drawn, Order, total_steps
 from .groups import set_rates
 from .optimizer import rate_factor
-from .random_state import random_states, set_random_states, undisturbed
+from .random_state import branch_random_states, random_states, set_random_states, undisturbed
 from .result import TrainResult, peak_memory, thin
 from .step import Stepper
 
@@ -47,6 +47,7 @@ class Run:
         for callback in self.callbacks:
             callback.on_start(self.state)
         ended = self._restore()
+        self.state.total = total_steps(self.stepper.settings, self.order)
         self.saved = perf_counter()
         self.began = self.saved - self.state.seconds
         self._set_rates()
@@ -184,10 +185,11 @@ class Run:
     def _any_batch(self) -> Any:
         """The next batch, which the data then give again."""
         place = self.order.state_dict()
-        drawn = self.order.take(1)
+        count = self.stepper.settings.accumulation
+        drawn = self.order.take(count)
         if not drawn:
             self.order.end_epoch()
-            drawn = self.order.take(1)
+            drawn = self.order.take(count)
         self.order.load_state_dict(place)
         return drawn[0].batch
 
@@ -221,7 +223,11 @@ class Run:
             "ended": end,
         }
         # After the end, too: a stage that follows may go on with the same data.
-        own = {"random": random_states(), "order": self.order.state_dict()}
+        own = {
+            "rank": self.stepper.processes.rank,
+            "random": random_states(),
+            "order": self.order.state_dict(),
+        }
         for callback, kept in zip(remembering(self.callbacks), common["callbacks"], strict=True):
             check_plain(kept, type(callback).__name__)
         check_plain(own["order"], type(state.data).__name__)
@@ -245,4 +251,6 @@ class Run:
         self.evaluated = common["evaluated"]
         self.order.load_state_dict(own["order"])
         set_random_states(own["random"])
+        if own["rank"] != self.stepper.processes.rank:
+            branch_random_states(self.stepper.processes.rank)
         return common["ended"]

@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-ONLY_SAVING = ("save_every", "save_seconds")
-"""Settings that change nothing about the result, and so may change between a stop and going on."""
+FREE = ("save_every", "save_seconds", "batch_size", "accumulation")
+"""Settings that may change between a stop and going on: when it is saved, and how the examples of a step are cut into
+batches of several processes, as long as a step has the same examples (`data_order.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,9 @@ class TrainSettings:
     clip: float | None = None
     """Largest norm of the gradient of all groups together; None: not clipped."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """After the rise, the learning rate falls to 0 along a cosine, or stays."""
+    """After the rise, the learning rate falls along a cosine, or stays."""
+    lowest: float = 0.0
+    """Fraction of the peak learning rate at which the cosine ends."""
     warmup: float = 0.0
     """Fraction of the training in which the learning rate rises linearly."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -53,9 +56,11 @@ class TrainSettings:
                 raise ValueError(f"{name}={value} must be at least 1")
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup={self.warmup} must lie from 0 to 1: the fraction in which the rate rises")
+        if not 0 <= self.lowest <= 1:
+            raise ValueError(f"lowest={self.lowest} must lie from 0 to 1: the fraction of the rate at the end")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"clip={self.clip} must be above 0; None does not clip")
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for a training that goes on."""
-        return {name: value for name, value in asdict(self).items() if name not in ONLY_SAVING}
+        return {name: value for name, value in asdict(self).items() if name not in FREE}

@@ -1,8 +1,8 @@
 """What trains: one option, the same for every method that trains a part of the model it is given.
 
-"none" freezes everything, "all" trains everything. "head", "router", "experts", "adapters" and "norms" train that part,
-and, where the task puts a new head on the backbone, the head too, since it is random. The vocabulary projection of a
-model that writes is no such head: it trains with "all" only.
+"none" freezes everything, "all" trains everything, "all_but_router" everything but the routers. "head", "router",
+"experts", "adapters" and "norms" train that part, and, where the task puts a new head on the backbone, the head too,
+since it is random. The vocabulary projection of a model that writes is no such head: it trains with the first two only.
 
 Parts are found through the anatomy, so that they are the same ones in a converted model and in a stock mixture.
 """
@@ -17,7 +17,7 @@ from sparsebench.models.anatomy import Anatomy, Site, UnknownAnatomy, Wrapper, d
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
 
-Trains = Literal["none", "head", "all", "router", "experts", "adapters", "norms"]
+Trains = Literal["none", "head", "all", "all_but_router", "router", "experts", "adapters", "norms"]
 
 
 def train_only(model: nn.Module, train: Trains, context: Context) -> nn.Module:
@@ -51,6 +51,9 @@ def trained_parameters(model: nn.Module, train: Trains) -> list[nn.Parameter]:
         return []
     if train == "all":
         return list(model.parameters())
+    if train == "all_but_router":
+        routers = set(_of_mixtures(describe(model), "router"))
+        return [parameter for parameter in model.parameters() if parameter not in routers]
     if train == "adapters":
         return list(dict.fromkeys(_adapters(model)))
     if train == "head":

@@ -179,3 +179,108 @@ def test_data_that_do_not_fit_are_refused() -> None:
         order(Rows(4, False), 0, 2)
     with pytest.raises(TypeError, match="cannot go on after a stop"):
         order(range(4)).state_dict()
+
+
+class Cut:
+    """An order whose batches may be cut anew: `size` examples in each, `accumulation` batches in a step."""
+
+    def __init__(self, data: Any, count: int, size: int | None, accumulation: int) -> None:
+        settings = TrainSettings(epochs=1, batch_size=size, accumulation=accumulation)
+        self.orders = [data_order(data(), settings, processes(rank, count)) for rank in range(count)]
+        self.accumulation = accumulation
+
+    def step(self) -> list[Any]:
+        """What all processes see in a step together, in any order; [] at the end of an epoch."""
+        seen: list[Any] = []
+        taken = [order.take(self.accumulation) for order in self.orders]
+        assert len({len(drawn) for drawn in taken}) == 1, "every process has as many batches"
+        for drawn in taken:
+            for one in drawn:
+                seen += one.batch if isinstance(one.batch, list) else [one.batch]
+        if not seen:
+            for order in self.orders:
+                order.end_epoch()
+        return sorted(seen)
+
+    def go_on(self, other: "Cut") -> "Cut":
+        """`other` from the place of this one."""
+        assert {order.step_size(self.accumulation) for order in self.orders} == {
+            order.step_size(other.accumulation) for order in other.orders
+        }
+        for order in other.orders:
+            order.load_state_dict(self.orders[0].state_dict())
+        return other
+
+
+def steps(order: Cut, count: int) -> list[list[Any]]:
+    return [order.step() for _ in range(count)]
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2, 5, 7, 12])
+@pytest.mark.parametrize("cut", [(8, 1), (4, 2), (2, 4)])
+def test_two_then_one_then_two_processes_see_the_same_examples(stop: int, cut: tuple[int, int]) -> None:
+    """22 examples make two rounds of eight for two processes; six are dropped in each epoch, then too."""
+    rows = lambda: Rows(22, padded=False)  # noqa: E731
+    whole = steps(Cut(rows, 2, 4, 1), 20)
+    assert [len(step) for step in whole[:4]] == [8, 8, 0, 8]
+    two = Cut(rows, 2, 4, 1)
+    seen = steps(two, stop)
+    one = two.go_on(Cut(rows, 1, *cut))
+    seen += steps(one, 4)
+    again = one.go_on(Cut(rows, 2, 4, 1))
+    seen += steps(again, 16 - stop)
+    assert seen == whole
+    assert again.orders[0].rounds == 2
+
+
+@pytest.mark.parametrize("stop", [0, 1, 3, 4, 6])
+def test_a_stream_goes_on_in_other_processes(stop: int) -> None:
+    """Of 11 batches, two processes that take two each see ten an epoch, in three steps."""
+    data = lambda: Counting(11)  # noqa: E731
+    whole = steps(Cut(data, 2, None, 2), 14)
+    assert whole[:5] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [], [0, 1, 2, 3]]
+    two = Cut(data, 2, None, 2)
+    seen = steps(two, stop)
+    one = two.go_on(Cut(data, 1, None, 4))
+    seen += steps(one, 3)
+    again = one.go_on(Cut(data, 2, None, 2))
+    seen += steps(again, 11 - stop)
+    assert seen == whole
+
+
+def test_examples_by_length_keep_their_batches() -> None:
+    rows = lambda: Rows(40, padded=True)  # noqa: E731
+    two = Cut(rows, 2, 4, 1)
+    whole = steps(Cut(rows, 2, 4, 1), 9)
+    assert steps(two, 2) + steps(two.go_on(Cut(rows, 1, 4, 2)), 7) == whole
+    other = Cut(rows, 1, 8, 1).orders[0]
+    assert other.step_size(1) == "1 batches of 8 examples" != two.orders[0].step_size(1) == "2 batches of 4 examples"
+
+
+def test_what_other_processes_cannot_share_out_is_refused() -> None:
+    one = Cut(lambda: Rows(14, padded=False), 1, 4, 2)  # batches of 4, two in the first step, one in the last
+    with pytest.raises(ValueError, match="12 at the end of an epoch cannot be shared out in rounds of 8"):
+        one.go_on(Cut(lambda: Rows(14, padded=False), 2, 4, 1))
+    assert len(steps(one.go_on(Cut(lambda: Rows(14, padded=False), 2, 2, 2)), 2)[1]) == 4
+    small = Cut(lambda: Rows(3, padded=False), 1, 4, 1)
+    with pytest.raises(ValueError, match="3 examples are one batch"):
+        small.go_on(Cut(lambda: Rows(3, padded=False), 1, 1, 4))
+    stream = Cut(lambda: Counting(3), 1, None, 2)
+    stream.step()
+    two = stream.go_on(Cut(lambda: Counting(3), 2, None, 1))
+    with pytest.raises(ValueError, match="1 at the end of an epoch cannot be shared out in rounds of 2"):
+        two.orders[0].take(1)
+    own = Counting(4)
+    own.per_process = True  # type: ignore[attr-defined]
+    assert order(own, 0, 2).step_size(3) == "3 batches of each of 2 processes" != order(own).step_size(6)
+
+
+def test_a_stream_that_ended_within_a_step_does_not_come_again() -> None:
+    """The batches of a step may be the last ones of the stream; the place that it then remembers is its start."""
+    here = order(FixedBatches("abcde"))
+    assert [one.batch for one in here.take(3) + here.take(3)] == list("abcde")
+    there = order(FixedBatches("abcde"))
+    there.load_state_dict(here.state_dict())
+    assert there.take(3) == []
+    there.end_epoch()
+    assert [one.batch for one in there.take(3)] == list("abc")

@@ -23,7 +23,7 @@ def identity(
     change(fields)
     group = Group.adamw("model", model, **fields)
     found = fingerprint(
-        {"model": model}, [group], {"model": group.build()}, TrainSettings(**{"steps": 3, **settings}), 1
+        {"model": model}, [group], {"model": group.build()}, TrainSettings(**{"steps": 3, **settings}), "4 examples"
     )
     return {**found, "data": data_digest(data)}
 

@@ -22,6 +22,14 @@ def test_warmup_and_cosine_by_hand() -> None:
     assert factors[2:] == sorted(factors[2:], reverse=True)
 
 
+def test_a_cosine_may_end_above_nothing() -> None:
+    factors = [warmup_cosine(step, 10, 0.2, 0.1) for step in range(11)]
+    assert factors[:3] == [0.5, 1.0, 1.0] and factors[10] == pytest.approx(0.1)
+    assert factors[6] == pytest.approx(0.1 + 0.9 * 0.5)
+    ending = TrainSettings(steps=10, warmup=0.2, lowest=0.1)
+    assert [rate_factor(ending, step, 10) for step in range(11)] == factors
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_schedule_of_very_short_runs_is_finite_and_starts_at_the_peak(steps: int) -> None:
     factors = [warmup_cosine(step, steps, 0.1) for step in range(steps + 1)]

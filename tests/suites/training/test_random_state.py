@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sparsebench.suites.training.checkpoint import check_plain
-from sparsebench.suites.training.random_state import random_states, set_random_states, undisturbed
+from sparsebench.suites.training.random_state import branch_random_states, random_states, set_random_states, undisturbed
 
 
 def draw() -> list[float]:
@@ -30,3 +30,14 @@ def test_a_block_that_disturbs_nothing() -> None:
     with undisturbed():
         draw()
     assert draw() == first
+
+
+def test_processes_that_go_on_from_one_state_draw_different_numbers() -> None:
+    states = random_states()
+    drawn = []
+    for number in (1, 1, 2):
+        set_random_states(states)
+        branch_random_states(number)
+        drawn.append(draw())
+    set_random_states(states)
+    assert drawn[0] == drawn[1] and not set(drawn[0]) & set(drawn[2]) and not set(drawn[0]) & set(draw())

@@ -55,6 +55,7 @@ def test_parts_of_a_stock_mixture() -> None:
         "experts": {name for name in everything if ".experts." in name},
         "norms": {name for name in everything if "norm" in name},
         "all": everything,
+        "all_but_router": {name for name in everything if ".gate." not in name},
         "none": set(),
     }
     for train, names in wanted.items():
