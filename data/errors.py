@@ -21,6 +21,14 @@ class DownloadError(DataError):
     """A source could not be fetched or stored: no network, no space, no permission, no such tool."""
 
 
+class TextFileError(DataError, ValueError):
+    """A text file of a user, or the folder of it, that cannot be read as text by domain."""
+
+
+class DryStreamError(DataError):
+    """A domain of a text stream is used up before enough tokens were read."""
+
+
 class OfflineError(DataError):
     """A source is not in the cache and ``SPARSEBENCH_OFFLINE=1`` forbids fetching it."""
 

@@ -6,7 +6,13 @@ from sparsebench.data import errors
 from sparsebench.data.errors import DataError
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-WRONG_ARGUMENT = {errors.ManifestError, errors.UnknownSource, errors.MoleculeError, errors.WeightsError}
+WRONG_ARGUMENT = {
+    errors.ManifestError,
+    errors.UnknownSource,
+    errors.TextFileError,
+    errors.MoleculeError,
+    errors.WeightsError,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -17,4 +23,4 @@ def test_one_except_catches_all(kind: type[Exception]) -> None:
 
 
 def test_there_is_one_for_each_way_to_fail() -> None:
-    assert len(KINDS) == 9
+    assert len(KINDS) == 11

@@ -88,3 +88,13 @@ def test_readme_lists_every_source_with_its_licence():
     for name, entry in manifest.catalogue().items():
         (row,) = [row for row in rows if row.startswith(f"| `{name}` |")]
         assert entry.licence in row and entry.version in row
+
+
+@pytest.mark.data
+def test_licences_of_sets_are_those_that_the_package_states():
+    from sparsebench.data.sources import path
+
+    stated = path("evals", "licence").read_text(encoding="utf-8")
+    apart = {line.rpartition("/data/")[2] for line in stated.splitlines() if line.startswith("- **Location**: ")}
+    known = {name.partition("/")[0] for name in manifest.source("evals").licences}
+    assert apart == known
