@@ -11,6 +11,7 @@ from .experts.interface import register_experts
 from .layer import MoEFFN
 from .presets import PRESETS, preset
 from .restoration import to_dense
+from .routing.health import LayerHealth, router_health
 from .routing.probe import LayerRouting, RoutingProbe, routing_probe
 from .routing.statistics import active_params, aux_loss
 from .stock_export import export
@@ -19,6 +20,7 @@ __all__ = [
     "PRESETS",
     "AttnMoEConfig",
     "Calibration",
+    "LayerHealth",
     "LayerRouting",
     "MoEConfig",
     "MoEFFN",
@@ -31,6 +33,7 @@ __all__ = [
     "from_pretrained",
     "preset",
     "register_experts",
+    "router_health",
     "routing_probe",
     "save_pretrained",
     "to_dense",

@@ -6,11 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 
 from .. import formatting
 from ..index.slim import Whole, already_whole
 from ..matrix import Column, Matrix
 from ..record import Costs, Record
+from ..router_health import is_of_routers
 from ..statistics import estimate_mean
 from ..tables import Family, SuiteTable
 from . import Figure, plots
@@ -130,7 +132,7 @@ def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:
         if row not in numbers:
             continue
         for record in records:
-            for name in record.curves:
+            for name in filterfalse(is_of_routers, record.curves):
                 having[column.task, name].append((numbers[row], record))
     figures = []
     for (task, name), members in sorted(having.items(), key=lambda item: item[0]):

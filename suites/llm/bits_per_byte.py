@@ -15,7 +15,7 @@ from sparsebench.reports.record import Metric
 from ..contracts.context import Context
 from ..contracts.metrics import Scores
 from .language import CausalLM, LanguageTask, cut, encode
-from .routing import watched
+from .routing import Watched, health_details, watched
 
 MAIN = "bits_per_byte"
 WINDOW = 512
@@ -26,11 +26,11 @@ DEFAULT_WINDOWS = 16
 
 @dataclass(frozen=True)
 class DomainBits:
-    """Bits and bytes of each window of one domain, and by block the share of the choices that each expert got."""
+    """Bits and bytes of each window of one domain, and what the routers did."""
 
     bits: list[float]
     bytes: list[int]
-    loads: dict[int, tuple[float, ...]]
+    routers: Watched
 
 
 class BitsPerByteTask(LanguageTask):
@@ -38,7 +38,7 @@ class BitsPerByteTask(LanguageTask):
 
     The documents of the domain's test half, joined by a blank line, are cut into windows of 512 tokens; the first
     token of a window is context only. `budget.test_examples` is the number of windows. The record keeps how the
-    router, if there is one, spreads the domain over the experts.
+    router, if there is one, spreads the domain over the experts, and how evenly.
     """
 
     domain: str
@@ -49,7 +49,7 @@ class BitsPerByteTask(LanguageTask):
         """Bits of all predicted tokens over their bytes; standard error over windows."""
         found = domain_bits(self, self.domain, subject, context)
         metric = bits_metric(*ratio(found.bits, found.bytes), len(found.bits))
-        details = load_details({self.domain: found})
+        details = router_details({self.domain: found}, context)
         return Scores(MAIN, {MAIN: metric}, {"bits": found.bits, "bytes": found.bytes}, details)
 
 
@@ -59,8 +59,9 @@ def domain_bits(task: LanguageTask, domain: str, lm: CausalLM, context: Context)
     count = context.budget.test_examples or DEFAULT_WINDOWS
     rows = cut(lm.tokenizer, task.documents(domain, "test"), WINDOW, count)
     ids_NT = torch.tensor(rows, device=context.device)
-    bits, loads = watched(lm.model, lambda: window_bits(lm.model, ids_NT, context.budget.batch_size))
-    return DomainBits(bits, [token_bytes(lm.tokenizer, row[1:]) for row in rows], loads)
+    size = context.budget.batch_size
+    bits, routers = watched(lm.model, lambda: window_bits(lm.model, ids_NT, size), logits=True)
+    return DomainBits(bits, [token_bytes(lm.tokenizer, row[1:]) for row in rows], routers)
 
 
 def bits_metric(value: float, stderr: float | None, windows: int) -> Metric:
@@ -70,18 +71,21 @@ def bits_metric(value: float, stderr: float | None, windows: int) -> Metric:
     return Metric(value=value, stderr=stderr, n=windows, higher_is_better=False, unit="bits/byte")
 
 
-def load_details(domains: Mapping[str, DomainBits]) -> dict[str, Any]:
-    """The router load of each domain as the record keeps it; {} without a router."""
+def router_details(domains: Mapping[str, DomainBits], context: Context) -> dict[str, Any]:
+    """Load and health of the routers in each domain as the record keeps them; neither without a router."""
+    details = health_details({domain: found.routers for domain, found in domains.items()}, context)
     load = router_load(domains)
-    return {} if load is None else to_details(load)
+    if load is not None:
+        details |= to_details(load)
+    return details
 
 
 def router_load(domains: Mapping[str, DomainBits]) -> RouterLoad | None:
     """The router load of each domain, None without a router."""
-    blocks = sorted(next(iter(domains.values())).loads)
+    blocks = sorted(next(iter(domains.values())).routers.loads)
     if not blocks:
         return None
-    shares = {domain: tuple(found.loads[block] for block in blocks) for domain, found in domains.items()}
+    shares = {domain: tuple(found.routers.loads[block] for block in blocks) for domain, found in domains.items()}
     return RouterLoad(tuple(blocks), shares)
 
 

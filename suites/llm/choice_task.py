@@ -22,6 +22,7 @@ from ..contracts.metrics import Scores
 from ..contracts.traits import TRAINING_DATA
 from .language import SEPARATOR, CausalLM, LanguageTask, encode
 from .prefix_sharing import Pack, Request, packs, token_scores
+from .routing import health_details, watched
 
 MAX_LENGTH = 2048
 """Tokens of a prompt with one option that are still read."""
@@ -69,13 +70,13 @@ class ChoiceTask(LanguageTask):
         """The fixed parts, each in a random order."""
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
-        """Accuracy on test and validation part, with the outcome of each test question."""
+        """Accuracy on test and validation part, with the outcome of each test question, and the routers' health."""
         parts, limit = self.questions(), context.budget.test_examples
-        metrics, correct = {}, {}
-        for name, part in (("accuracy", parts.test), ("val accuracy", parts.val)):
-            correct[name] = answers(subject, part[:limit], context)
-            metrics[name] = _accuracy(correct[name], part[:limit])
-        return Scores("accuracy", metrics, {"correct": correct["accuracy"]})
+        test = parts.test[:limit]
+        val = parts.val[:limit]
+        correct, routers = watched(subject.model, lambda: answers(subject, test, context))
+        metrics = {"accuracy": _accuracy(correct, test), "val accuracy": _accuracy(answers(subject, val, context), val)}
+        return Scores("accuracy", metrics, {"correct": correct}, health_details({context.task: routers}, context))
 
     def _data(self, context: Context, tokenizer: Any) -> ChoiceData:
         train = [tokens_of(question, tokenizer) for question in self.questions().train]

@@ -8,7 +8,7 @@ from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.metrics import Scores
-from .bits_per_byte import MAIN, bits_metric, domain_bits, load_details, ratio, router_load
+from .bits_per_byte import MAIN, bits_metric, domain_bits, ratio, router_details, router_load
 from .language import CausalLM, LanguageTask
 
 SPECIALISATION = "router_specialisation"
@@ -42,7 +42,7 @@ class DomainsTask(LanguageTask):
         load = router_load(found)
         if load is not None:
             metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
-        return Scores(MAIN, metrics, examples, load_details(found))
+        return Scores(MAIN, metrics, examples, router_details(found, context))
 
 
 def _mean(domains: Sequence[Metric], windows: int) -> Metric:

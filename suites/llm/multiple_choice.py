@@ -14,6 +14,7 @@ from sparsebench.reports.record import Metric
 from ..contracts.context import Context
 from ..contracts.metrics import Scores
 from .language import CausalLM, LanguageTask
+from .routing import health_details, watched
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,7 +50,8 @@ class HarnessTask(LanguageTask):
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Run the harness; each metric comes with its standard error and its outcome per document."""
-        samples, results = run_harness(self, subject, context.budget.test_examples)
+        limit = context.budget.test_examples
+        (samples, results), routers = watched(subject.model, lambda: run_harness(self, subject, limit))
         chance = sum(1 / len(sample["arguments"]) for sample in samples) / len(samples)
         metrics = {
             name: Metric(
@@ -63,7 +65,7 @@ class HarnessTask(LanguageTask):
             for name in self.harness_metrics
         }
         outcomes = {name: [int(sample[name]) for sample in samples] for name in self.harness_metrics}
-        return Scores(self.harness_metrics[0], metrics, outcomes)
+        return Scores(self.harness_metrics[0], metrics, outcomes, health_details({context.task: routers}, context))
 
     def chance(self, guess: float) -> float | None:
         """Score of a blind guess, given the mean of one over the number of answers."""

@@ -1,5 +1,6 @@
 """A short training that is the same for every row, to see whether routers learn: for claims about frozen routers."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,11 +44,15 @@ class RouterTrainingTask(DomainsTask):
         result = train_all(subject.model, context)
         context.ledger.count(subject.model.parameters())
         context.ledger.add(
-            seconds=result.seconds, flops=result.flops, steps=result.steps, peak_memory=result.peak_memory
+            seconds=result.seconds,
+            flops=result.flops,
+            steps=result.steps,
+            tokens=result.tokens or 0,
+            peak_memory=result.peak_memory,
         )
         moved = _norm([now.detach() - then for now, then in zip(routers, start, strict=True)])
         change = Metric(value=moved / _norm(start), higher_is_better=True, unit="")
-        scored = super().evaluate(subject, context)
+        scored = super().evaluate(subject, replace(context, dtype=torch.float32))
         return Scores(CHANGE, {CHANGE: change, **scored.metrics}, scored.examples, scored.details)
 
 

@@ -1,32 +1,81 @@
-"""What the routers of a model do with a text, for the record."""
+"""What the routers of a model do with a text, and how fast the model trained, for the record."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from torch import nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.moe.routing.probe import has_mixture, routing_probe
+from sparsebench.models.moe.routing.health import LayerHealth, layer_health
+from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture, routing_probe
+from sparsebench.reports.router_health import PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
+
+from ..contracts.context import Context
+from ..training.product_rate import product_rate
 
 Result = TypeVar("Result")
 
 
-def watched(model: nn.Module, work: Callable[[], Result]) -> tuple[Result, dict[int, tuple[float, ...]]]:
-    """What `work` returns, and by block the share of its tokens' choices that each expert got; {} without a router.
+@dataclass(frozen=True)
+class Watched:
+    """What the routers did with a text; nothing of a model without a router.
 
-    Stock mixtures and converted ones are seen alike. Where both FFN and attention are routed, the shares are those of
-    the FFN.
+    `loads`: by block the share of the text's choices that each expert got; where both FFN and attention are routed,
+    those of the FFN. `health`: by the layer's name in a record ("3", "3 attention").
+    """
+
+    loads: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    health: dict[str, LayerHealth] = field(default_factory=dict)
+
+
+def watched(model: nn.Module, work: Callable[[], Result], *, logits: bool = False) -> tuple[Result, Watched]:
+    """What `work` returns, and what the routers did in it. Stock mixtures and converted ones are seen alike.
+
+    With `logits` there is the token entropy, too; what `work` returns may then differ in the last digit.
     """
     if not has_mixture(model):
-        return work(), {}
-    with routing_probe(model) as probe:
+        return work(), Watched()
+    with routing_probe(model, logits=logits) as probe:
         result = work()
-    seen = probe.layers
+    return result, _by_block(model, probe.layers)
+
+
+def _by_block(model: nn.Module, seen: Mapping[str, LayerRouting]) -> Watched:
     of_ffn: dict[int, tuple[float, ...]] = {}
     of_attention: dict[int, tuple[float, ...]] = {}
+    health: dict[str, LayerHealth] = {}
     for block in describe(model).blocks:
         if block.mlp is not None and block.mlp.site.path in seen:
-            of_ffn[block.index] = tuple(seen[block.mlp.site.path].load.tolist())
+            layer = seen[block.mlp.site.path]
+            of_ffn[block.index] = tuple(layer.load.tolist())
+            health[layer_name(block.index, attention=False)] = layer_health(layer)
         if block.attention is not None and block.attention.site.path in seen:
-            of_attention[block.index] = tuple(seen[block.attention.site.path].load.tolist())
-    return result, of_ffn or of_attention
+            layer = seen[block.attention.site.path]
+            of_attention[block.index] = tuple(layer.load.tolist())
+            health[layer_name(block.index, attention=True)] = layer_health(layer)
+    return Watched(of_ffn or of_attention, health)
+
+
+def health_details(domains: Mapping[str, Watched], context: Context) -> dict[str, Any]:
+    """What a record keeps of the routers' health in each domain, and the product rate if something was trained."""
+    return {**_routers(domains), **_rate(context)}
+
+
+def _routers(domains: Mapping[str, Watched]) -> dict[str, Any]:
+    first = next(iter(domains.values())).health
+    if not first:
+        return {}
+    experts = tuple(len(layer.load) for layer in first.values())
+    found = {domain: tuple(map(_numbers, watched.health.values())) for domain, watched in domains.items()}
+    return to_details(RouterHealth(tuple(first), experts, found))
+
+
+def _numbers(layer: LayerHealth) -> LayerNumbers:
+    return LayerNumbers(layer.worst, layer.dead, layer.entropy, layer.token_entropy, layer.cv2)
+
+
+def _rate(context: Context) -> dict[str, Any]:
+    if context.ledger.costs() is None:
+        return {}
+    return {PRODUCT_RATE: float(f"{product_rate(context.device, context.dtype):.3g}")}

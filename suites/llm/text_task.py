@@ -1,6 +1,7 @@
 """Protocol of the text tasks: an encoder and a head predict a class or a score for a text or a pair of texts."""
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from ..contracts.metrics import Scores, correlations, macro_f1
 from ..contracts.task import CostCall
 from ..prediction.data import Examples, Splits
 from ..prediction.task import PredictionTask, Predictor
+from .routing import health_details, watched
 
 
 class TextTask(PredictionTask):
@@ -47,6 +49,11 @@ class TextTask(PredictionTask):
             return Scores("pearson", {**correlations(outputs, targets, generator), **scores.metrics}, scores.examples)
         more = {"macro_f1": macro_f1(outputs, targets, generator)}
         return Scores(scores.main, {**scores.metrics, **more}, scores.examples)
+
+    def evaluate(self, subject: Predictor, context: Context) -> Scores:
+        """As every prediction task, with the health of the routers on the texts of both parts."""
+        scores, routers = watched(subject.model, lambda: super(TextTask, self).evaluate(subject, context))
+        return replace(scores, details={**scores.details, **health_details({context.task: routers}, context)})
 
     def cost_call(self, subject: Predictor, context: Context) -> CostCall:
         """Per token, padding not counted, of the first test texts in one batch."""

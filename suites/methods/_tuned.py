@@ -13,7 +13,9 @@ from ..contracts.context import Context
 from ..contracts.method import Curves
 from ..prediction.data import PredictionData
 from ..prediction.feature_extractor import LinearHeadModel
+from ..training.callbacks import Callback
 from ..training.method import TrainedMethod
+from ..training.router_watch import RouterWatch
 from ..training.trainable import Trains, train_only
 from .linear_probe import LinearProbe
 
@@ -34,6 +36,10 @@ class TunedMethod(TrainedMethod):
     @abstractmethod
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Turn the backbone, in place or not, into the model that is to be trained or measured."""
+
+    def callbacks(self, context: Context) -> tuple[Callback, ...]:
+        """Curves of the routers, where the model has some."""
+        return (RouterWatch(),)
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The transformed model; where the task trains, with a gradient for what `train` names."""

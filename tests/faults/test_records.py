@@ -38,10 +38,13 @@ def make() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def originals(make: ModuleType) -> list[Record]:
-    """Records with everything that the page shows: scores, curves, costs, molecules, control, router loads."""
+    """Records with everything that the page shows: scores, curves, costs, molecules, control, routers."""
     records = make.realistic()
     kinds = {tuple(sorted(record.details)): record for record in records}
     loads = {"router_load": {"layers": [0, 1], "per_mille": {"law": ["500 500", "900 100"], "code": ["1 999", "5 5"]}}}
+    numbers = {"worst": "1.5 1", "dead": {"0": "1"}, "entropy": "0.5 1", "token_entropy": "- 1", "cv2": "0.2 0"}
+    loads["router_health"] = {"layers": ["0", "1 attention"], "experts": "2 2", "domains": {"law": numbers}}
+    loads["product_rate"] = 1e11
     libraries = {"libraries": {"torch": "2.13"}, "processor": "x", "cores": 2, "accelerator": None, "commit": None}
     router = make.record("moe", "bpb", details=loads, environment=libraries, cell={"suite": "llm"})
     return [*kinds.values(), *random.Random(0).sample(records, 8), router]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,24 +62,34 @@ class RoutingProbe:
             raise ModelError("no router has seen a token: run the model inside `with routing_probe(model) as probe:`")
         return seen
 
+    @property
+    def picks(self) -> dict[str, Tensor]:
+        """How many tokens chose each expert (N,) of each mixture, float64; also of mixtures that saw no token."""
+        return {path: observer.counts.picks.clone() for path, observer in self._observers.items()}
+
 
 @contextmanager
-def routing_probe(model: nn.Module, mask: Tensor | None = None) -> Iterator[RoutingProbe]:
+def routing_probe(
+    model: nn.Module, mask: Tensor | None = None, *, logits: bool = True, training_only: bool = False
+) -> Iterator[RoutingProbe]:
     """Watch where each mixture of experts in `model` sends its tokens, until the context closes.
 
     Padding does not count: it is known by the attention mask that each block is called with, or by `mask` (B, L), not 0
     for a real token, for calls of just that shape. Forward passes that recompute activations in a backward pass do not
-    count either. Raises `ModelError` for a model without a mixture, for one whose experts are not called with (x,
-    index, weight), and for a mask that does not fit; `UnknownAnatomy` for a model that no describer knows.
+    count either, nor, with `training_only`, those in evaluation mode. Without `logits` the routers of FFNs are not
+    asked for them: there is no `token_entropy`, and what the model puts out in evaluation stays the same to the last
+    digit. Raises `ModelError` for a model without a mixture, for one whose experts are not called with (x, index,
+    weight), and for a mask that does not fit; `UnknownAnatomy` for a model that no describer knows.
 
         with routing_probe(model) as probe:
             model(**batch)
         probe.layers["model.layers.0.mlp"].load
     """
-    observers = _observers(model, mask)
-    if not observers:
-        raise ModelError(f"{type(model).__name__} has no mixture of experts to watch")
+    observers: dict[str, _Observer] = {}
     try:
+        _observe(model, partial(_Observer, mask=mask, logits=logits, training_only=training_only), observers)
+        if not observers:
+            raise ModelError(f"{type(model).__name__} has no mixture of experts to watch")
         yield RoutingProbe(observers)
     finally:
         for observer in observers.values():
@@ -103,33 +114,34 @@ def _routed_attention(block: Block) -> Routed | None:
     return module if isinstance(module, Routed) else None
 
 
-def _observers(model: nn.Module, mask: Tensor | None) -> dict[str, _Observer]:
-    found: dict[str, _Observer] = {}
+def _observe(model: nn.Module, observer_of: Callable[[str, int], _Observer], found: dict[str, _Observer]) -> None:
+    """Put an observer on each mixture, into `found` as soon as it has hooks."""
     for block in describe(model).blocks:
         module = block.site.get()
         attention = _routed_attention(block)
         if attention is not None:
             assert block.attention is not None
             path = block.attention.site.path
-            found[path] = observer = _Observer(path, attention.router.num_routed, mask)
+            found[path] = observer = observer_of(path, attention.router.num_routed)
             observer.watch_attention(module, attention.router)
         experts = _routed_ffn(block)
         if experts is not None:
             assert block.mlp is not None
             path = block.mlp.site.path
-            found[path] = observer = _Observer(path, experts.num_experts, mask)
+            found[path] = observer = observer_of(path, experts.num_experts)
             observer.watch_ffn(module, experts)
-    return found
 
 
 class _Observer:
     """Hooks of one mixture. In each call the block says which tokens are real, then the router gives logits, then the
     experts get index and weight; attention experts have their index and weight from the router alone."""
 
-    def __init__(self, path: str, experts: int, mask: Tensor | None) -> None:
+    def __init__(self, path: str, experts: int, *, mask: Tensor | None, logits: bool, training_only: bool) -> None:
         self.path = path
         self.counts = RoutingCounts(experts)
         self.given = mask
+        self.wants_logits = logits
+        self.training_only = training_only
         self.real: Tensor | None = None
         self.logits: Tensor | None = None
         self.hooks: list[Any] = []
@@ -139,10 +151,10 @@ class _Observer:
         if experts.module is None:
             raise ModelError(f"the experts of {self.path} are not called with (x, index, weight): nothing to watch")
         self._watch_block(block)
-        self.hooks += [
-            experts.router.get().register_forward_hook(self._router_gave),
-            experts.module.get().register_forward_pre_hook(self._experts_got, with_kwargs=True),
-        ]
+        if self.wants_logits:
+            # In evaluation a router that somebody looks at takes another way to its choice, which rounds differently.
+            self.hooks.append(experts.router.get().register_forward_hook(self._router_gave))
+        self.hooks.append(experts.module.get().register_forward_pre_hook(self._experts_got, with_kwargs=True))
 
     def watch_attention(self, block: nn.Module, router: nn.Module) -> None:
         """Look at the router of attention experts."""
@@ -172,17 +184,17 @@ class _Observer:
 
     def _experts_got(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         _, index, weight = (*args, *kwargs.values())
-        self._add(index.detach().flatten(0, -2), weight.detach().flatten(0, -2))
+        self._add(module, index.detach().flatten(0, -2), weight.detach().flatten(0, -2))
 
     def _attention_routed(self, module: nn.Module, args: Any, routing: Routing) -> None:
         self.logits = routing.logits
-        self._add(routing.index, routing.weight)
+        self._add(module, routing.index, routing.weight)
 
     @torch.no_grad()  # nothing of this belongs into a graph, least of all into one that is recomputed without it
-    def _add(self, index_TK: Tensor, weight_TK: Tensor) -> None:
+    def _add(self, module: nn.Module, index_TK: Tensor, weight_TK: Tensor) -> None:
         logits_TN, self.logits = self.logits, None
         real, self.real = self.real, None
-        if recomputing():
+        if recomputing() or (self.training_only and not module.training):
             return
         if real is None:
             self.counts.add(index_TK, weight_TK, logits_TN)

@@ -62,7 +62,7 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
     found = panels.find_panels()
     assert all(isinstance(panel, Panel) for panel in found)
     keys = [panel.key for panel in found]
-    assert sorted(keys) == ["molecules", "property_control", "router_load"]
+    assert sorted(keys) == ["molecules", "property_control", "router_health", "router_load"]
 
 
 def test_a_file_added_to_the_folder_is_on_the_page(make, page, dice):
@@ -160,8 +160,9 @@ def test_the_lowest_seed_of_each_row_and_task_is_shown(make, page):
 
 def test_broken_entries_of_every_panel_do_not_hide_the_scores(make, page):
     broken = {"molecules": [{"title": "<b>"}], "property_control": {"logP": []}, "router_load": {"layers": [1]}}
+    broken["router_health"] = {"layers": ["0"]}
     text = page(make.record("row 00", details=broken), make.record("row 01", details=molecules("CCO")))
-    assert text.count("Not drawn: record ") == 3
+    assert text.count("Not drawn: record ") == 4
     assert 'aria-label="CCO"' in text
     assert "50.0" in text
 
@@ -173,5 +174,5 @@ def test_problems_are_capped(make, page):
 
 def test_nothing_is_said_where_there_is_nothing(make, page):
     text = page(make.record())
-    for words in ("Property control", "Molecules", "Router load", "Not drawn"):
+    for words in ("Property control", "Molecules", "Router load", "Router health", "Not drawn"):
         assert words not in text

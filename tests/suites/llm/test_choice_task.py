@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.labelled.questions import Question
+from sparsebench.reports.router_health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
@@ -181,3 +182,15 @@ def test_a_further_backbone_reads_the_same_questions_with_its_own_tokenizer() ->
     losses = own.context.loss(own.model, batch), further.context.loss(further.model, other_batch)
     assert all(loss.isfinite() for loss in losses) and losses[0] != losses[1]
     assert not torch.equal(own.model.lm_head.weight, further.model.lm_head.weight)  # type: ignore[union-attr]
+
+
+def test_a_record_of_a_mixture_keeps_the_health_of_its_routers() -> None:
+    context = dataclasses.replace(surroundings(epochs=1), budget=Budget(steps=3, batch_size=4, test_examples=4))
+    outcome = SyntheticChoices().run([RandomSplit(num_experts=4, train="all")], tiny.load, context)
+    health = from_details(outcome.details["router_health"])
+    assert health.layers == ("0", "1") and list(health.domains) == ["synthetic_choices"]
+    assert outcome.details["product_rate"] > 1e7
+    assert [step for step, _ in outcome.curves["router cv2"]] == [1, 2, 3]
+    dense = SyntheticChoices().run([FullTuning()], tiny.load, surroundings(epochs=1))
+    assert set(dense.details) == {"product_rate"}
+    assert SyntheticChoices().run([Dense()], tiny.load, surroundings()).details == {}

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from sparsebench.reports.panels.router_load import PANEL, RouterLoad
+from sparsebench.reports.router_health import from_details
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
@@ -43,3 +44,16 @@ def test_the_load_counts_what_the_router_chose(context: Context) -> None:
 def test_a_single_domain_task_keeps_its_load(context: Context) -> None:
     outcome = SyntheticText().run([RandomSplit()], tiny.load, context)
     assert list(outcome.details[PANEL.key]["per_mille"]) == ["synthetic"]
+    assert list(from_details(outcome.details["router_health"]).domains) == ["synthetic"]
+
+
+def test_health_is_that_of_the_load(context: Context) -> None:
+    outcome = Letters().run([RandomSplit(num_experts=4, top_k=1)], tiny.load, context)
+    health = from_details(outcome.details["router_health"])
+    shares = outcome.details[PANEL.key]["per_mille"]
+    for domain in Letters.domains:
+        for row, numbers in zip(shares[domain], health.domains[domain], strict=True):
+            load = [float(share) / 1000 for share in row.split()]
+            assert numbers.worst == pytest.approx(4 * max(load), abs=1e-3)
+            assert len(numbers.dead) == load.count(0.0)
+            assert numbers.token_entropy is not None

@@ -76,6 +76,7 @@ def test_run_gives_accuracy_error_chance_and_outcomes(
     assert (metric.n, metric.chance, metric.unit) == (2, 0.25, "share")
     assert metric.value == sum(outcome.examples["acc_norm"]) / 2
     assert metric.stderr is not None
+    assert ("router_health" in outcome.details) == (not isinstance(method, Dense))
     assert capfd.readouterr().err == ""  # no log lines, no progress bars
 
 

@@ -42,6 +42,15 @@ def test_training_is_the_same_twice_and_lowers_the_loss(trained: Callable[..., O
     assert first["bits_per_byte"].value < untrained["bits_per_byte"].value
 
 
+def test_the_record_keeps_health_after_training_and_what_its_speed_is_told_by(
+    trained: Callable[..., Outcome],
+) -> None:
+    outcome = trained(LlamaMoEV2())
+    assert {"router_health", "product_rate"} <= set(outcome.details)
+    assert outcome.training is not None
+    assert outcome.training.tokens == 2 * 16 * 256
+
+
 def test_training_a_bfloat16_model_is_done_in_float32(trained: Callable[..., Outcome]) -> None:
     change = trained(LlamaMoEV2(), dtype=torch.bfloat16).metrics["router_change"].value
     assert change == pytest.approx(trained(LlamaMoEV2()).metrics["router_change"].value, rel=0.5)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sparsebench.data.labelled.table import LabelledTexts, Parts, hashed_parts, normal_form
+from sparsebench.reports.router_health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.llm.backbones import tiny_encoder
@@ -51,6 +52,15 @@ def test_methods_learn(method: Any) -> None:
     assert outcome.main_metric == "accuracy" and accuracy.n == 64 and accuracy.chance == 0.25
     assert accuracy.value > 0.6 and f1.value > 0.6
     assert outcome.costs is not None and outcome.costs.unit == "token" and outcome.costs.flops
+
+
+def test_a_record_of_a_mixture_keeps_the_health_of_its_routers() -> None:
+    context = dataclasses.replace(surroundings(), budget=Budget(steps=3, batch_size=8, test_examples=8))
+    outcome = SyntheticTexts().run([RandomSplit(num_experts=4, train="router")], tiny_encoder.load, context)
+    health = from_details(outcome.details["router_health"])
+    assert list(health.domains) == ["synthetic_texts"] and health.experts == (4,) * len(health.layers)
+    assert len(outcome.curves["router cv2"]) == 3
+    assert set(SyntheticTexts().run([LinearProbe()], tiny_encoder.load, context).details) == {"product_rate"}
 
 
 def test_bfloat16_training_learns_too() -> None:

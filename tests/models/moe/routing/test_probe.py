@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import StaticCache
 
+from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, MoEFFN, convert, routing_probe
+from sparsebench.models.moe.routing import probe as probe_module
 from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture
 
 Build = Callable[[str], Any]
@@ -269,3 +271,48 @@ def test_a_probe_needs_a_mixture_and_tokens(build: Build) -> None:
         pass
     with pytest.raises(ModelError, match="with routing_probe"):
         _ = probe.layers
+
+
+@torch.no_grad()
+def test_without_logits_evaluation_takes_its_own_way(build: Build, example: Callable, monkeypatch: Any) -> None:
+    """The router does not see that somebody looks on, so it may choose by its fast path."""
+    model = convert(build("llama").double(), MoEConfig(attn=AttnMoEConfig(num_experts=4, top_k=3)))
+    ids = example(model)
+    expected = probed(model, {"input_ids": ids})
+    looked_on: list[bool] = []
+    for layer in layers(model):
+        forward = layer.router.forward
+        monkeypatch.setattr(
+            layer.router,
+            "forward",
+            lambda *args, forward=forward, router=layer.router, **kwargs: (
+                looked_on.append(bool(router._forward_hooks)) or forward(*args, **kwargs)
+            ),
+        )
+    with routing_probe(model, logits=False) as probe:
+        model(ids)
+    assert looked_on == [False, False]
+    for path, stats in probe.layers.items():
+        assert torch.equal(stats.load, expected[path].load)
+        assert torch.equal(probe.picks[path], expected[path].load * stats.tokens * (3 if "attn" in path else 2))
+        assert (stats.token_entropy is None) == path.endswith("mlp")
+
+
+@pytest.mark.parametrize("name", ["mixtral", "attention"])
+def test_passes_in_evaluation_may_be_excluded(name: str, build: Build) -> None:
+    model = made(build, name)
+    with routing_probe(model, training_only=True) as probe:
+        model(**padded("left", 3))
+        assert not any(picks.any() for picks in probe.picks.values())
+        model.train()(**padded("left", 3))
+    assert {stats.tokens for stats in probe.layers.values()} == {sum(LENGTHS)}
+
+
+def test_a_probe_that_cannot_be_opened_leaves_no_hooks(build: Build, monkeypatch: Any) -> None:
+    model = made(build, "mixtral")
+    anatomy = describe(model)
+    monkeypatch.setattr(anatomy.blocks[1].mlp.experts, "module", None)
+    monkeypatch.setattr(probe_module, "describe", lambda model: anatomy)
+    with pytest.raises(ModelError, match="nothing to watch"), routing_probe(model):
+        pass
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())

@@ -1,0 +1,95 @@
+"""Health of routers: whether the experts of each layer share the work, on text of each domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from .balance import cv_squared
+from .probe import LayerRouting, routing_probe
+
+# Shapes: N routed experts.
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerHealth:
+    """How one layer shares the real tokens of one domain among its N experts.
+
+    `load` (N,): share of the choices that went to each expert, float64; it sums to 1. `worst`: greatest load over the
+    mean one, 1 when the load is even, N when one expert has everything. `dead`: experts that no token chose.
+    `entropy`: that of `load`, log N when it is even; `token_entropy`: mean entropy of the softmax of a token's router
+    logits, None for a router that gives none; both in nats. `cv2`: squared coefficient of variation of the load, with
+    the unbiased variance (`balance.cv_squared`; Shazeer et al., arXiv 1701.06538, appendix A).
+    """
+
+    layer: str
+    tokens: int
+    load: Tensor
+    worst: float
+    dead: tuple[int, ...]
+    entropy: float
+    token_entropy: float | None
+    cv2: float
+
+
+def layer_health(seen: LayerRouting) -> LayerHealth:
+    """The health of a layer that a probe has watched."""
+    return LayerHealth(
+        layer=seen.layer,
+        tokens=seen.tokens,
+        load=seen.load,
+        worst=float(seen.load.max()) * len(seen.load),
+        dead=seen.dead,
+        entropy=seen.entropy,
+        token_entropy=seen.token_entropy,
+        cv2=load_cv2(seen.load),
+    )
+
+
+def load_cv2(load_N: Tensor) -> float:
+    """CV^2 of a load (N,) in any unit, in float64; 0 where no token chose any expert."""
+    load_N = load_N.double()
+    total = load_N.sum()
+    if total == 0:
+        return 0.0
+    return float(cv_squared(load_N * len(load_N) / total))
+
+
+@torch.no_grad()
+def router_health(model: nn.Module, domains: Mapping[str, Iterable[Any]]) -> dict[str, dict[str, LayerHealth]]:
+    """By domain and dotted name of the layer: how the routers of `model` share the tokens of each domain.
+
+    Converted models, stock mixtures of transformers and attention experts are seen alike; padding does not count. The
+    model runs in evaluation mode and is left in the modes that it had.
+
+    Args:
+        model: a model with a mixture of experts.
+        domains: the batches of each domain: mappings of keyword arguments of the model, or what it is called with.
+
+    Raises:
+        ModelError: a domain without a batch or without a real token; a model without a mixture (`routing_probe`).
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        return {domain: _watched(model, domain, batches) for domain, batches in domains.items()}
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _watched(model: nn.Module, domain: str, batches: Iterable[Any]) -> dict[str, LayerHealth]:
+    with routing_probe(model) as probe:
+        for batch in batches:
+            if isinstance(batch, Mapping):
+                model(**batch)
+            else:
+                model(batch)
+    if not any(picks.any() for picks in probe.picks.values()):
+        raise ModelError(f"no router has seen a token of the domain {domain!r}: give it a batch with a real token")
+    return {path: layer_health(seen) for path, seen in probe.layers.items()}

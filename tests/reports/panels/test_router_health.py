@@ -1,0 +1,90 @@
+"""The panel of router health: rows, layers, curves, speed; what it does without one of them."""
+
+import re
+
+import pytest
+
+from sparsebench.reports.page.render import render
+from sparsebench.reports.panels.panel import Entry
+from sparsebench.reports.panels.router_health import MAX_LAYERED, PANEL
+from sparsebench.reports.record import RecordError, TrainingCosts
+from sparsebench.reports.router_health import LayerNumbers, RouterHealth, to_details
+
+
+def health(worst=1.5, domains=("code", "law"), layers=("0", "1"), dead=()):
+    numbers = tuple(LayerNumbers(worst, dead, 1.0, 0.5, 0.2) for _ in layers)
+    return RouterHealth(layers, (4,) * len(layers), dict.fromkeys(domains, numbers))
+
+
+TRAINING = TrainingCosts(params=10, flops=4e12, seconds=20.0, steps=10, tokens=24_000)
+CURVES = {"router cv2": [(1.0, 0.5), (2.0, 0.25)], "train loss": [(1.0, 2.0), (2.0, 1.0)]}
+
+
+def page(tmp_path, *records):
+    return render(list(records), [], tmp_path, {}).read_text()
+
+
+def section(text):
+    return text[text.index("<h3>Router health</h3>") :].partition("<h3>Notes</h3>")[0]
+
+
+def test_a_row_has_its_numbers_in_the_table_its_layers_and_its_speed(make, tmp_path):
+    details = to_details(health(dead=(3,))) | {"product_rate": 1e12}
+    text = section(page(tmp_path, make.record("moe", details=details, training=TRAINING, curves=CURVES)))
+    cells = re.findall(r"<td>([^<]*)</td>", text)
+    assert cells[:7] == ["1  moe · t", "1.500", "2 of 8", "72.1 %", "0.200", "1.2 k", "20.0 %"]
+    assert cells[7:15] == ["0", "1.500", "1 of 4", "72.1 %", "1", "1.500", "1 of 4", "72.1 %"]
+    assert "Worst expert 1.500 × the mean, at most 1.500 × in layer 0; 2 of 8 experts dead;" in text
+    assert "Training: 1.2 k tokens per second, 20.0 % of the product rate." in text
+    assert 'aria-label="t: CV² of the load over training"' in text
+
+
+def test_rows_without_a_mixture_are_there_for_their_speed_alone(make, tmp_path):
+    dense = make.record("dense", details={"product_rate": 5e11}, training=TRAINING)
+    assert "Router health" not in page(tmp_path / "alone", dense)
+    text = section(page(tmp_path, dense, make.record("moe", details=to_details(health()), training=TRAINING)))
+    assert "<td>1  dense · t</td><td>–</td><td>–</td><td>–</td><td>–</td><td>1.2 k</td><td>40.0 %</td>" in text
+    assert text.count("by layer.") == 1 + text.count("not drawn by layer")
+
+
+def test_curves_alone_are_drawn(make, tmp_path):
+    text = section(page(tmp_path, make.record("moe", curves={"2. router cv2": CURVES["router cv2"]})))
+    assert "t: CV² of the load over training" in text and "worst ÷ mean" not in text
+
+
+def test_the_tasks_of_a_row_are_one_model_unless_it_was_trained(make, tmp_path):
+    untrained = [make.record("moe", task, details=to_details(health(domains=(task,)))) for task in ("code", "law")]
+    other = make.record("moe", "other", details=to_details(health(domains=("other",), layers=("7",))))
+    text = section(page(tmp_path / "untrained", *untrained, other))
+    assert text.count('aria-label="Router health of moe by layer') == 1
+    assert "<td>7</td>" not in text
+    trained = [make.record("moe", task, details=to_details(health()), training=TRAINING) for task in ("t", "u")]
+    text = section(page(tmp_path / "trained", *trained))
+    assert "Router health of moe · t by layer" in text and "Router health of moe · u by layer" in text
+
+
+def test_the_amount_is_bounded(make, tmp_path):
+    records = [make.record(f"row {row:02d}", details=to_details(health())) for row in range(MAX_LAYERED + 3)]
+    text = section(page(tmp_path, *records))
+    assert text.count('aria-label="Router health of row') == MAX_LAYERED
+    assert "3 more rows have a mixture and are not drawn by layer." in text
+
+
+def test_attention_and_ffn_have_lines_of_their_own(make):
+    entry = Entry(1, "moe", "t", PANEL.read(make.record(details=to_details(health(layers=("0", "0 attention"))))))
+    content = PANEL.show([entry])
+    assert content is not None
+    assert "attention</text>" in content.figures[1].svg
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), "fast"])
+def test_a_rate_that_is_none_is_refused(make, rate):
+    with pytest.raises(RecordError, match="is not of its form"):
+        PANEL.read(make.record(details={"product_rate": rate}, training=TRAINING))
+
+
+def test_slim_records_say_whether_there_is_something(make):
+    slim = make.record(details={"router_health": None}, curves={})
+    assert PANEL.has_entry(slim)
+    assert PANEL.has_entry(make.record(curves={"router cv2": []}))
+    assert not PANEL.has_entry(make.record(details={"router_load": None}, curves={"train loss": []}))
