@@ -70,7 +70,9 @@ def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | 
     if metric == "accuracy" and "correct" in names:
         return lambda columns: _mean(columns["correct"])
     if metric == "bits_per_byte" and names >= {"bits", "bytes"}:
-        return _ratio_by_domain
+        return lambda columns: _ratio(columns, "bits", "bytes", "domain")
+    if metric == "answer_loss" and names >= {"nats", "tokens", "group"}:
+        return lambda columns: _ratio(columns, "nats", "tokens", "group")
     if names >= {"prediction", "target"}:
         return {"rmse": _root_mean_square, "pearson": _correlation}.get(metric)
     if metric == "roc_auc" and names >= {"score", "target"}:
@@ -88,19 +90,19 @@ def _mean(outcomes: Sequence[Any]) -> ExampleScores:
     return ExampleScores(values_N, none.astype(int), (1.0,), none)
 
 
-def _ratio_by_domain(columns: Columns) -> ExampleScores:
-    """The mean over domains of bits / bytes; without domains all windows are one."""
+def _ratio(columns: Columns, above: str, below: str, strata: str) -> ExampleScores:
+    """The mean over strata of a ratio of sums (bits / bytes over domains); without strata all examples are one."""
     import numpy as np
 
-    bits_N = np.asarray(columns["bits"], dtype=float)
-    bytes_N = np.asarray(columns["bytes"], dtype=float)
-    names, strata_N = np.unique(np.asarray(columns.get("domain", ["all"] * len(bits_N))), return_inverse=True)
-    values_N = np.empty_like(bits_N)
+    above_N = np.asarray(columns[above], dtype=float)
+    below_N = np.asarray(columns[below], dtype=float)
+    names, strata_N = np.unique(np.asarray(columns.get(strata, ["all"] * len(above_N))), return_inverse=True)
+    values_N = np.empty_like(above_N)
     for number in range(len(names)):
         here = strata_N == number
-        ratio = bits_N[here].sum() / bytes_N[here].sum()
-        values_N[here] = ratio + (bits_N[here] - ratio * bytes_N[here]) / bytes_N[here].mean()
-    return ExampleScores(values_N, strata_N, (1 / len(names),) * len(names), bytes_N)
+        ratio = above_N[here].sum() / below_N[here].sum()
+        values_N[here] = ratio + (above_N[here] - ratio * below_N[here]) / below_N[here].mean()
+    return ExampleScores(values_N, strata_N, (1 / len(names),) * len(names), below_N)
 
 
 def _root_mean_square(columns: Columns) -> ExampleScores:

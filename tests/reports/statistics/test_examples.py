@@ -67,6 +67,9 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None
         bootstrap.append(np.mean([bits_N[r].sum() / bytes_N[r].sum() for r in rows]))
     part = examples_part([examples], beside_seeds=False)
     assert part.variance**0.5 == pytest.approx(np.std(bootstrap), rel=0.1)
+    answers = {"nats": columns["bits"], "tokens": columns["bytes"], "group": domains}
+    same = example_scores("answer_loss", mean, answers)
+    assert np.array_equal(same.values, examples.values) and np.array_equal(same.strata, examples.strata)
 
 
 def test_one_window_a_domain_measures_no_spread() -> None:

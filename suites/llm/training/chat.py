@@ -1,0 +1,90 @@
+"""Conversations as text: by the chat template of the tokenizer, or, where it has none, plainly.
+
+Plain: each message is its role in words, a colon, a blank and the content, with a blank line after it, and the answer
+follows "Assistant:":
+
+    System: You are a helpful assistant.
+
+    User: What is 2 + 2?
+
+    Assistant: 4<end of text>
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ..language import encode
+from .packing import IGNORED, Example
+
+ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
+STOP = "\n\n"
+"""Ends an answer where the tokenizer has no token for the end of a text."""
+
+
+class Conversation(Protocol):
+    """What `render` reads: messages (role, content) up to the answer, and the answer."""
+
+    @property
+    def group(self) -> str:
+        """Group of the data, for instance logic."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Data set inside the group."""
+        ...
+
+    @property
+    def messages(self) -> tuple[tuple[str, str], ...]:
+        """(role, content), the role one of `ROLES`."""
+        ...
+
+    @property
+    def answer(self) -> str:
+        """What the assistant says next."""
+        ...
+
+
+def render(conversation: Conversation, tokenizer: Any, number: int = 0) -> Example:
+    """A conversation as tokens; labels are those of the answer and of what ends it, such as <|im_end|>.
+
+    Prompt and answer are tokenised apart, so that the prompt is what a model is asked with. `number` is its place in
+    the data, for errors. Raises ValueError for a role or a template that cannot be rendered.
+    """
+    name = f"example {number} of {conversation.group!r} ({conversation.name})"
+    if getattr(tokenizer, "chat_template", None):
+        prompt, answer = _by_template(conversation, tokenizer, name)
+        stop: Sequence[int] = ()
+    else:
+        prompt, answer, stop = _plainly(conversation, tokenizer, name)
+    asked = encode(tokenizer, prompt)
+    said = [*encode(tokenizer, answer), *stop]
+    labels = (*[IGNORED] * len(asked), *said)
+    return Example(name, conversation.group, (*asked, *said), labels, source=conversation.name)
+
+
+def _by_template(conversation: Conversation, tokenizer: Any, name: str) -> tuple[str, str]:
+    messages = [{"role": role, "content": content} for role, content in conversation.messages]
+    whole = [*messages, {"role": "assistant", "content": conversation.answer}]
+    try:
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(whole, tokenize=False)
+    except Exception as error:  # templates raise errors of their own, of any class
+        raise ValueError(f"the chat template of the tokenizer refuses {name}: {error}") from error
+    if not text.startswith(prompt):
+        raise ValueError(
+            f"the chat template of the tokenizer changes the prompt of {name} once there is an answer, so the answer "
+            "cannot be told from it: use another template, or set tokenizer.chat_template = None for a plain one"
+        )
+    return prompt, text[len(prompt) :].rstrip("\n")  # what ends a turn may be followed by the blank before the next
+
+
+def _plainly(conversation: Conversation, tokenizer: Any, name: str) -> tuple[str, str, Sequence[int]]:
+    prompt = ""
+    for role, content in conversation.messages:
+        if role not in ROLES:
+            raise ValueError(f"{name} has a message of role {role!r}; known: {', '.join(ROLES)}")
+        prompt += f"{ROLES[role]}: {content}\n\n"
+    end = tokenizer.eos_token_id
+    stop = encode(tokenizer, STOP) if end is None else [end]
+    return f"{prompt}Assistant:", f" {conversation.answer}", stop

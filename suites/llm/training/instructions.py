@@ -1,0 +1,152 @@
+"""Instruction tuning: conversations packed into rows, of which the answers are learnt and scored."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, ClassVar
+
+import torch
+
+from sparsebench.reports.record import Metric
+
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
+from ..bits_per_byte import ratio
+from ..language import CausalLM
+from .chat import Conversation, render
+from .data import TextRows
+from .isolation import predict, token_nats
+from .packing import Example, Row, collate, pack
+from .task import TrainedLM, TrainingTask, check_finite, over_groups
+
+MAIN, EXACT, WORST = "answer_loss", "exact_match", "worst group"
+VAL = f"val {MAIN}"
+MOST_TRAIN, MOST_VAL, DEFAULT_TEST = 2000, 64, 64
+"""Conversations of each group; those of the test part where the budget names no number."""
+
+
+@dataclass(frozen=True)
+class AnswerScore:
+    """One answer: its negative log-likelihood in nats, its tokens, and whether greedy decoding writes just them."""
+
+    group: str
+    nats: float
+    tokens: int
+    exact: bool
+
+
+class InstructionTask(TrainingTask):
+    """Base of the tasks that train on conversations of several `groups`; a subclass gives them.
+
+    The first `MOST_TRAIN` conversations of each group are trained on. The loss is that of the answer's tokens, with
+    what ends it. A conversation that is longer than a row loses its beginning; the record says how many did. The first
+    `budget.test_examples` of the test part of each group are scored. Greedy decoding gives an answer exactly if each of
+    its tokens, the end too, is the most likely one after those before it: one forward pass says so.
+    """
+
+    groups: ClassVar[tuple[str, ...]]
+    group = "instruction tuning"
+    packed = True
+    metric_names = (MAIN, f"{MAIN} *", WORST, EXACT, f"{EXACT} *", VAL)
+
+    @abstractmethod
+    def conversations(self, group: str, part: str) -> Sequence[Conversation]:
+        """Those of the part "train", "val" or "test" of a group, in a fixed order."""
+
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
+        """Loss and exact matches of the test part, and the loss of the held-out part."""
+        limit = context.budget.test_examples or DEFAULT_TEST
+        examples = self.examples("test", subject.tokenizer, limit)
+        rows = self._rows(examples)
+        by_name = answer_scores(subject, rows, self.window, context)
+        scores = [by_name[example.name] for example in examples]
+        metrics = over_groups(MAIN, _losses(scores), WORST)
+        metrics |= over_groups(EXACT, _exact(scores), "")
+        cut = {"test": _cut(rows)}
+        if isinstance(subject, TrainedLM):
+            held_out = answer_scores(subject, subject.data.val.train, self.window, context)
+            metrics[VAL] = over_groups(MAIN, _losses(list(held_out.values())), "")[MAIN]
+            cut["train"] = _cut(subject.data.train)
+        outcomes = {
+            "group": [score.group for score in scores],
+            "nats": [score.nats for score in scores],
+            "tokens": [score.tokens for score in scores],
+            EXACT: [int(score.exact) for score in scores],
+        }
+        return Scores(MAIN, metrics, outcomes, {"conversations cut": cut})
+
+    def examples(self, part: str, tokenizer: Any, most: int) -> list[Example]:
+        """The first conversations of a part of each group as tokens. Raises ValueError for a group without any."""
+        found = []
+        for group in self.groups:
+            members = self.conversations(group, part)[:most]
+            if not members:
+                raise ValueError(f"group {group!r} has no conversation in its part {part!r}")
+            found += [render(member, tokenizer, number) for number, member in enumerate(members)]
+        return found
+
+    def _data(self, context: Context, tokenizer: Any) -> TextRows:
+        train = self._rows(self.examples("train", tokenizer, MOST_TRAIN))
+        held_out = self._rows(self.examples("val", tokenizer, MOST_VAL))
+        return TextRows(train, held_out, self.window, self.packed, context.device)
+
+    def _rows(self, examples: Sequence[Example]) -> list[Row]:
+        return pack(examples, self.window, longer="cut")
+
+
+@torch.inference_mode()
+def answer_scores(lm: CausalLM, rows: Sequence[Row], length: int, context: Context) -> dict[str, AnswerScore]:
+    """The score of each example of packed rows, by its name."""
+    size = context.budget.batch_size
+    found: dict[str, AnswerScore] = {}
+    for start in range(0, len(rows), size):
+        together = rows[start : start + size]
+        predicted = predict(lm.model, collate(together, length, context.device))
+        nats = token_nats(predicted).double().cpu()
+        agrees = (predicted.logits.argmax(-1) == predicted.targets).cpu()
+        place = 0
+        for example in chain.from_iterable(row.examples for row in together):
+            part = slice(place, place + example.learnt)
+            place = part.stop
+            exact = bool(agrees[part].all())
+            found[example.name] = AnswerScore(example.group, float(nats[part].sum()), example.learnt, exact)
+    return found
+
+
+def _losses(scores: Sequence[AnswerScore]) -> dict[str, Metric]:
+    """Mean loss of a token of an answer, by group; standard errors over answers. Raises FloatingPointError."""
+    check_finite("the answer loss", {group: [one.nats for one in part] for group, part in _parts(scores).items()})
+    found = {}
+    for group, part in _parts(scores).items():
+        value, stderr = ratio([one.nats for one in part], [one.tokens for one in part])
+        found[group] = Metric(value=value, stderr=stderr, n=len(part), higher_is_better=False, unit="nats/token")
+    return found
+
+
+def _exact(scores: Sequence[AnswerScore]) -> dict[str, Metric]:
+    """Share of the answers that greedy decoding gives, by group."""
+    found = {}
+    for group, part in _parts(scores).items():
+        n = len(part)
+        share = sum(one.exact for one in part) / n
+        stderr = None
+        if n > 1:
+            stderr = (share * (1 - share) / (n - 1)) ** 0.5
+        found[group] = Metric(value=share, stderr=stderr, n=n, higher_is_better=True, unit="share")
+    return found
+
+
+def _parts(scores: Sequence[AnswerScore]) -> dict[str, list[AnswerScore]]:
+    found: dict[str, list[AnswerScore]] = {}
+    for score in scores:
+        found.setdefault(score.group, []).append(score)
+    return found
+
+
+def _cut(rows: Sequence[Row]) -> dict[str, int]:
+    """How many examples of each group lost their beginning."""
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row.group] = found.get(row.group, 0) + sum(example.cut > 0 for example in row.examples)
+    return found

@@ -1,0 +1,42 @@
+"""Made-up questions about letters, for smoke tests of instruction tuning."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+LETTERS = "abcdefghijkl"
+COUNTS, SEED = {"train": 96, "val": 16, "test": 32}, 29
+
+
+class Question(NamedTuple):
+    """A conversation as `chat.render` takes it."""
+
+    group: str
+    name: str
+    messages: tuple[tuple[str, str], ...]
+    answer: str
+
+
+@functools.cache
+def letter_questions(group: str) -> dict[str, tuple[Question, ...]]:
+    """Questions by part. "next" asks for the next letter of a fixed cycle, "backwards" for two to four letters reversed.
+
+    There are few different questions, so that those of one part are in another, too: enough to see a model learn.
+    """
+    generator = np.random.default_rng([SEED, *group.encode()])
+    found = {}
+    for part, count in COUNTS.items():
+        found[part] = tuple(_question(group, generator) for _ in range(count))
+    return found
+
+
+def _question(group: str, generator: np.random.Generator) -> Question:
+    if group == "next":
+        place = int(generator.integers(len(LETTERS)))
+        asked = LETTERS[place]
+        answer = LETTERS[(place + 1) % len(LETTERS)]
+    else:
+        asked = "".join(generator.choice(list(LETTERS), size=int(generator.integers(2, 5))))
+        answer = asked[::-1]
+    return Question(group, "letters", (("system", "Answer in letters."), ("user", f"{group}: {asked}")), answer)

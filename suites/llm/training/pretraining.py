@@ -1,0 +1,113 @@
+"""Pre-training goes on over several text domains: windows of text, every token of which is learnt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+
+from sparsebench.data.text.windows import token_bytes
+from sparsebench.reports.record import Metric
+
+from ...contracts.context import Context
+from ...contracts.metrics import Scores
+from ..bits_per_byte import (
+    DEFAULT_WINDOWS,
+    MAIN,
+    DomainBits,
+    bits_metric,
+    domain_bits,
+    load_details,
+    ratio,
+    router_load,
+    window_bits,
+)
+from ..domains import SPECIALISATION
+from ..language import CausalLM
+from ..multiple_choice import HarnessTask
+from .data import TextRows, first_of_each, text_windows
+from .packing import Row
+from .task import TrainedLM, TrainingTask, check_finite, over_groups
+
+WORST = "worst domain"
+VAL = f"val {MAIN}"
+MOST_WINDOWS = 512
+"""Training windows of each domain; fewer where the smallest domain has less text."""
+MOST_VAL_WINDOWS = 16
+ACCURACY = "accuracy"
+QUESTIONS = 25
+
+
+class PretrainingTask(TrainingTask):
+    """Base of the tasks that train on `domains`, all with the same number of windows: the mixture is uniform.
+
+    Documents of the part "train" are trained on, those of "val" give the validation loss, and those of "test" the
+    scores, as in a `DomainsTask`; `budget.test_examples` is the number of windows of each domain. Documents run on from
+    window to window, so that a window may begin or end within one, and nothing keeps those in one window apart.
+    """
+
+    domains: ClassVar[tuple[str, ...]]
+    questions: ClassVar[tuple[HarnessTask, ...]] = ()
+    """Sets of questions that are scored as well, with so many documents as `QUESTIONS` times the number of windows."""
+    packed = False
+    metric_names = (MAIN, f"{MAIN} *", WORST, VAL, f"{ACCURACY} *", SPECIALISATION)
+
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
+        """The mean, each domain, the worst, and the mean of the held-out part."""
+        found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}
+        check_finite("bits per byte", {domain: read.bits for domain, read in found.items()})
+        examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
+        for domain, read in found.items():
+            examples["domain"] += [domain] * len(read.bits)
+            examples["bits"] += read.bits
+            examples["bytes"] += read.bytes
+        metrics = over_groups(MAIN, _metrics(found), WORST)
+        held_out = _held_out(subject, context)
+        if held_out:
+            metrics[VAL] = over_groups(MAIN, _metrics(held_out), "")[MAIN]
+        for name, scored in self._answered(subject, context).items():
+            metrics[name] = scored.metrics[scored.main]
+            examples[name] = list(scored.examples[scored.main])
+        load = router_load(found)
+        if load is not None:
+            metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
+        return Scores(MAIN, metrics, examples, load_details(found))
+
+    def _answered(self, subject: CausalLM, context: Context) -> dict[str, Scores]:
+        """The scores of the sets of questions."""
+        documents = QUESTIONS * (context.budget.test_examples or DEFAULT_WINDOWS)
+        asked = replace(context, budget=replace(context.budget, test_examples=documents))
+        return {f"{ACCURACY} {task.harness_name}": task.evaluate(subject, asked) for task in self.questions}
+
+    def _data(self, context: Context, tokenizer: Any) -> TextRows:
+        train = self._windows("train", tokenizer, MOST_WINDOWS)
+        smallest = min(len(rows) for rows in train.values())
+        rows = [row for members in train.values() for row in members[:smallest]]
+        held_out = [row for rows in self._windows("val", tokenizer, MOST_VAL_WINDOWS).values() for row in rows]
+        return TextRows(rows, held_out, self.window, self.packed, context.device)
+
+    def _windows(self, part: str, tokenizer: Any, most: int) -> dict[str, list[Row]]:
+        found = {}
+        for domain in self.domains:
+            found[domain] = text_windows(domain, self.documents(domain, part), tokenizer, self.window, most)
+        return found
+
+
+def _metrics(found: Mapping[str, DomainBits]) -> dict[str, Metric]:
+    return {domain: bits_metric(*ratio(read.bits, read.bytes), len(read.bits)) for domain, read in found.items()}
+
+
+def _held_out(subject: CausalLM, context: Context) -> dict[str, DomainBits]:
+    """The same of the held-out part; {} for a model that comes without the data it trained on."""
+    if not isinstance(subject, TrainedLM):
+        return {}
+    found = {}
+    for row in first_of_each(subject.data.val.train, context.budget.test_examples or DEFAULT_WINDOWS):
+        found.setdefault(row.group, []).append(row.examples[0].ids)
+    return {domain: _read(subject, rows, context) for domain, rows in found.items()}
+
+
+def _read(subject: CausalLM, rows: Sequence[tuple[int, ...]], context: Context) -> DomainBits:
+    ids_NT = torch.tensor(rows, device=context.device)
+    bits = window_bits(subject.model, ids_NT, context.budget.batch_size)
+    return DomainBits(bits, [token_bytes(subject.tokenizer, row[1:]) for row in rows], {})

@@ -1,0 +1,121 @@
+"""Base of the tasks on which a language model trains: whether backbone and rows fit, and what a method finds."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+
+from sparsebench.reports.record import Metric
+
+from ...contracts.context import Context, LoadBackbone, Setup
+from ...contracts.method import NotApplicable
+from ...contracts.traits import TRAINING_DATA
+from ..language import CausalLM, LanguageTask
+from .data import TextRows, count_tokens
+from .isolation import CannotPack, check_isolation, language_loss, model_inputs
+
+SHARED_VOCABULARY = 0.9
+"""A model may have more rows of embedding than its tokenizer has tokens, since some are rounded up, but not many."""
+
+
+@dataclass(frozen=True)
+class TrainedLM(CausalLM):
+    """A model with its tokenizer and the data that it may have trained on."""
+
+    data: TextRows
+
+
+class TrainingTask(LanguageTask):
+    """A subclass gives the data (`_data`) and the scores. The data and their order depend on task and seed alone.
+
+    What a conversion sees before the training is what it sees in the other language tasks of the same seed.
+    """
+
+    gives: ClassVar[frozenset[str]] = LanguageTask.gives | {TRAINING_DATA}
+    window: ClassVar[int] = 512
+    """Tokens of a row."""
+    packed: ClassVar[bool]
+    """Whether rows hold several examples, so that the model has to keep them apart."""
+
+    def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
+        """As of every language task. Raises ValueError for a tokenizer or a window that is not the model's."""
+
+        def load(generator: torch.Generator) -> Any:
+            lm = load_backbone(generator)
+            if isinstance(lm, CausalLM):
+                check_vocabulary(lm)
+                check_window(lm, self.window)
+                self._check_isolation(lm)
+            return lm
+
+        setup = super().build(load, context)
+        inputs = partial(model_inputs, setup.model)
+        return replace(setup, context=replace(setup.context, inputs=inputs))
+
+    def subject(self, model: torch.nn.Module, setup: Setup) -> TrainedLM:
+        """The model with the tokenizer of its backbone, and the data."""
+        lm = TrainedLM(model, setup.backbone.tokenizer, setup.data)
+        self._check_isolation(lm)
+        return lm
+
+    def _check_isolation(self, lm: CausalLM) -> None:
+        if not self.packed:
+            return
+        try:
+            check_isolation(lm.model)
+        except CannotPack as error:
+            raise NotApplicable(str(error)) from error
+
+    def _fill(self, context: Context, tokenizer: Any, data: Any) -> Context:
+        filled = super()._fill(context, tokenizer, data)
+        return replace(filled, loss=language_loss, tokens=count_tokens)
+
+
+def check_vocabulary(lm: CausalLM) -> None:
+    """Raise ValueError where the tokenizer is not that of the model, by the number of tokens."""
+    embedding: Any = lm.model.get_input_embeddings()  # type: ignore[operator]
+    rows = embedding.num_embeddings
+    tokens = len(lm.tokenizer)
+    if not SHARED_VOCABULARY * rows <= tokens <= rows:
+        raise ValueError(
+            f"the tokenizer has {tokens} tokens and the model's embedding {rows} rows, so they are not of one "
+            "vocabulary: load both from the folder of the same model"
+        )
+
+
+def check_window(lm: CausalLM, window: int) -> None:
+    """Raise ValueError for a row that is longer than what the model reads at once."""
+    most = getattr(lm.model.config, "max_position_embeddings", None)
+    if most is not None and window > most:
+        raise ValueError(f"rows have {window} tokens, and the model reads at most {most} at once")
+
+
+def check_finite(what: str, by_group: Mapping[str, list[float]]) -> None:
+    """Raise FloatingPointError that names the groups with a value that is not finite."""
+    bad = [group for group, values in by_group.items() if not all(map(math.isfinite, values))]
+    if bad:
+        raise FloatingPointError(
+            f"{what} of {', '.join(map(repr, bad))} is NaN or infinite: the model puts out NaN or infinite logits there"
+        )
+
+
+def over_groups(name: str, by_group: Mapping[str, Metric], worst: str) -> dict[str, Metric]:
+    """The mean over fixed groups that weigh the same, each group, and the one with the highest value.
+
+    The standard error of the mean is that of independent examples inside each group.
+    """
+    metrics = list(by_group.values())
+    errors = [metric.stderr for metric in metrics if metric.stderr is not None]
+    stderr = None
+    if len(errors) == len(metrics):
+        stderr = math.hypot(*errors) / len(metrics)
+    value = math.fsum(metric.value for metric in metrics) / len(metrics)
+    found = {name: replace(metrics[0], value=value, stderr=stderr, n=sum(metric.n or 0 for metric in metrics))}
+    for group, metric in by_group.items():
+        found[f"{name} {group}"] = metric
+    if worst:
+        found[worst] = max(metrics, key=lambda metric: metric.value)
+    return found

@@ -1,0 +1,74 @@
+"""Conversations as tokens: what the model is asked with, and which tokens are the answer."""
+
+from typing import Any
+
+import pytest
+
+from sparsebench.suites.llm.byte_tokenizer import END_OF_TEXT, byte_tokenizer
+from sparsebench.suites.llm.training.letter_questions import Question
+from sparsebench.suites.llm.training.chat import render
+from sparsebench.suites.llm.training.packing import IGNORED
+
+TEMPLATE = (
+    "{% for message in messages %}<{{ message.role }}>{{ message.content }}</>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+ASKED = Question("logic", "syllogisms", (("system", "Be brief."), ("user", "Is é a letter?")), "Yes – it is")
+
+
+class Templated:
+    """The byte tokenizer with a chat template."""
+
+    def __init__(self, template: str | None) -> None:
+        self.chat_template = template
+        self.eos_token_id = byte_tokenizer().eos_token_id
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        return byte_tokenizer()(text, **options)
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> Any:
+        return byte_tokenizer().apply_chat_template(messages, chat_template=self.chat_template, **options)
+
+
+def parts(tokenizer: Any, conversation: Question = ASKED) -> tuple[str, str]:
+    """The prompt, and what is learnt."""
+    example = render(conversation, tokenizer)
+    learnt = [label for label in example.labels if label != IGNORED]
+    prompt = [token for token, label in zip(example.ids, example.labels, strict=True) if label == IGNORED]
+    assert example.ids == (*prompt, *learnt)
+    return byte_tokenizer().decode(prompt), byte_tokenizer().decode(learnt)
+
+
+def test_by_template() -> None:
+    prompt, answer = parts(Templated(TEMPLATE))
+    assert prompt == "<system>Be brief.</>\n<user>Is é a letter?</>\n<assistant>"
+    assert answer == "Yes – it is</>"
+    whole = Templated(TEMPLATE).apply_chat_template(
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is é a letter?"}],
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    assert whole == prompt
+
+
+def test_plainly() -> None:
+    prompt, answer = parts(Templated(None))
+    assert prompt == "System: Be brief.\n\nUser: Is é a letter?\n\nAssistant:"
+    assert answer == f" Yes – it is{END_OF_TEXT}"
+
+
+def test_plainly_without_an_end_of_text() -> None:
+    tokenizer = Templated(None)
+    tokenizer.eos_token_id = None
+    assert parts(tokenizer)[1] == " Yes – it is\n\n"
+
+
+def test_bad_templates_and_roles_are_named() -> None:
+    forgets = "{% if add_generation_prompt %}Question{% else %}Answer{% endif %}"
+    with pytest.raises(ValueError, match=r"changes the prompt of example 4 of 'logic' \(syllogisms\)"):
+        render(ASKED, Templated(forgets), 4)
+    with pytest.raises(ValueError, match=r"template of the tokenizer refuses example 0 .*: no system"):
+        render(ASKED, Templated("{{ raise_exception('no system') }}"))
+    strange = ASKED._replace(messages=(("robot", "Hi"),))
+    with pytest.raises(ValueError, match=r"a message of role 'robot'; known: system, user, assistant"):
+        render(strange, Templated(None))

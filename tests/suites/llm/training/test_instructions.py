@@ -1,0 +1,108 @@
+"""Instruction tuning on made-up questions: scores against one answer at a time, methods that train."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.training.instructions import EXACT, MAIN
+from sparsebench.suites.llm.training.packing import IGNORED, Example
+from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.full_tuning import FullTuning
+from sparsebench.suites.methods.moe_attention import MoEAttention
+from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.tune import Tune
+
+TUNE = Tune(train="all", learning_rate=2e-2)
+
+
+def surroundings(**changes: Any) -> Context:
+    budget = Budget(**{"steps": 40, "batch_size": 4, "test_examples": 12, "calibration_examples": 4, **changes})
+    return Context(suite="llm", task="synthetic_instructions", seed=0, budget=budget)
+
+
+@torch.no_grad()
+def slow(lm: CausalLM, example: Example) -> tuple[float, list[int]]:
+    """Nats of an answer by itself, and what greedy decoding writes in its place."""
+    prompt = [token for token, label in zip(example.ids, example.labels, strict=True) if label == IGNORED]
+    logits = lm.model(input_ids=torch.tensor([example.ids])).logits[0, :-1]
+    nats = nn.functional.cross_entropy(logits, torch.tensor(example.labels[1:]), reduction="sum")
+    written: list[int] = []
+    for _ in range(example.learnt):
+        logits = lm.model(input_ids=torch.tensor([[*prompt, *written]])).logits
+        written.append(int(logits[0, -1].argmax()))
+    return nats.item(), written
+
+
+def test_scores_are_those_of_each_answer_alone() -> None:
+    """Of a model that has learnt some answers."""
+    task = SyntheticInstructions()
+    kept: list[CausalLM] = []
+
+    class Watched(SyntheticInstructions):
+        def evaluate(self, subject: CausalLM, context: Context) -> Any:
+            kept.append(subject)
+            return super().evaluate(subject, context)
+
+    outcome = Watched().run([FullTuning(learning_rate=2e-2)], tiny.load, surroundings(steps=150))
+    (lm,) = kept
+    examples = task.examples("test", lm.tokenizer, 12)
+    nats, exact = [], []
+    for example in examples:
+        loss, written = slow(lm, example)
+        nats.append(loss)
+        exact.append(int(written == [label for label in example.labels if label != IGNORED]))
+    assert outcome.examples["group"] == ["next"] * 12 + ["backwards"] * 12
+    assert outcome.examples["nats"] == pytest.approx(nats, abs=1e-4)
+    assert outcome.examples["tokens"] == [example.learnt for example in examples]
+    assert outcome.examples[EXACT] == exact
+    assert 0 < sum(exact) < len(exact)
+    mean = sum(nats[:12]) / sum(outcome.examples["tokens"][:12])
+    assert outcome.metrics[f"{MAIN} next"].value == pytest.approx(mean, abs=1e-5)
+    assert outcome.metrics[f"{EXACT} next"].value == sum(exact[:12]) / 12
+    assert outcome.metrics["worst group"].value == max(outcome.metrics[f"{MAIN} {name}"].value for name in task.groups)
+    none_cut = {"next": 0, "backwards": 0}
+    assert outcome.details["conversations cut"] == {"test": none_cut, "train": none_cut}
+
+
+CHAINS = {
+    "dense": [FullTuning(learning_rate=2e-2)],
+    "mixture": [RandomSplit(num_experts=4, top_k=2, train="none"), TUNE],
+    "attention experts": [MoEAttention(num_experts=2, top_k=1, train="none"), TUNE],
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_methods_train(name: str) -> None:
+    chain: list[Any] = CHAINS[name]
+    before = SyntheticInstructions().run(chain[:-1] or [Dense()], tiny.load, surroundings())
+    outcome = SyntheticInstructions().run(chain, tiny.load, surroundings())
+    for metric in (MAIN, f"val {MAIN}", "worst group"):
+        assert outcome.metrics[metric].value < before.metrics[metric].value - 1, metric
+    assert outcome.training is not None and outcome.training.steps == 40
+
+
+def test_a_long_conversation_loses_its_beginning_and_the_record_says_so() -> None:
+    class Narrow(SyntheticInstructions):
+        window = 46
+
+    outcome = Narrow().run([Dense()], tiny.load, surroundings())
+    cut = outcome.details["conversations cut"]
+    assert cut["test"]["backwards"] == 12 and cut["train"]["backwards"] == 96
+
+
+def test_an_empty_group_is_named() -> None:
+    class Empty(SyntheticInstructions):
+        groups = ("next", "nothing")
+
+        def conversations(self, group: str, part: str) -> Any:
+            return [] if group == "nothing" else super().conversations(group, part)
+
+    with pytest.raises(ValueError, match="group 'nothing' has no conversation in its part 'train'"):
+        Empty().setup(tiny.load, surroundings())
