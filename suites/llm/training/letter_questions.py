@@ -20,7 +20,7 @@ class Question(NamedTuple):
 
 @functools.cache
 def letter_questions(group: str) -> dict[str, tuple[Question, ...]]:
-    """Questions by part. "next" asks for the next letter of a fixed cycle, "backwards" for two to four letters reversed.
+    """Questions by part. "next" asks for the next letter of a fixed cycle, "backwards" for a few letters reversed.
 
     There are few different questions, so that those of one part are in another, too: enough to see a model learn.
     """
