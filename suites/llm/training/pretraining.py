@@ -17,14 +17,15 @@ from ..bits_per_byte import (
     DomainBits,
     bits_metric,
     domain_bits,
-    load_details,
     ratio,
+    router_details,
     router_load,
     window_bits,
 )
 from ..domains import SPECIALISATION
 from ..language import CausalLM
 from ..multiple_choice import HarnessTask
+from ..routing import Watched
 from .data import TextRows, first_of_each, text_windows
 from .packing import Row
 from .task import TrainedLM, TrainingTask, check_finite, over_groups
@@ -71,7 +72,7 @@ class PretrainingTask(TrainingTask):
         load = router_load(found)
         if load is not None:
             metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
-        return Scores(MAIN, metrics, examples, load_details(found))
+        return Scores(MAIN, metrics, examples, router_details(found, context))
 
     def _answered(self, subject: CausalLM, context: Context) -> dict[str, Scores]:
         """The scores of the sets of questions."""
@@ -110,4 +111,4 @@ def _held_out(subject: CausalLM, context: Context) -> dict[str, DomainBits]:
 def _read(subject: CausalLM, rows: Sequence[tuple[int, ...]], context: Context) -> DomainBits:
     ids_NT = torch.tensor(rows, device=context.device)
     bits = window_bits(subject.model, ids_NT, context.budget.batch_size)
-    return DomainBits(bits, [token_bytes(subject.tokenizer, row[1:]) for row in rows], {})
+    return DomainBits(bits, [token_bytes(subject.tokenizer, row[1:]) for row in rows], Watched())
