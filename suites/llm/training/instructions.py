@@ -3,17 +3,20 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
 import torch
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.reports.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
 from ..bits_per_byte import ratio
 from ..language import CausalLM
+from ..routing import Watched, health_details, watched
 from .chat import Conversation, render
 from .data import TextRows
 from .isolation import predict, token_nats
@@ -56,10 +59,9 @@ class InstructionTask(TrainingTask):
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Loss and exact matches of the test part, and the loss of the held-out part."""
-        limit = context.budget.test_examples or DEFAULT_TEST
-        examples = self.examples("test", subject.tokenizer, limit)
-        rows = self._rows(examples)
-        by_name = answer_scores(subject, rows, self.window, context)
+        examples = self.examples("test", subject.tokenizer, context.budget.test_examples or DEFAULT_TEST)
+        rows = pack(examples, self.window, longer="cut")
+        by_name, routers = self._watched(subject, rows, context)
         scores = [by_name[example.name] for example in examples]
         metrics = over_groups(MAIN, _losses(scores), WORST)
         metrics |= over_groups(EXACT, _exact(scores), "")
@@ -74,7 +76,20 @@ class InstructionTask(TrainingTask):
             "tokens": [score.tokens for score in scores],
             EXACT: [int(score.exact) for score in scores],
         }
-        return Scores(MAIN, metrics, outcomes, {"conversations cut": cut})
+        return Scores(MAIN, metrics, outcomes, {"conversations cut": cut, **health_details(routers, context)})
+
+    def _watched(
+        self, subject: CausalLM, rows: Sequence[Row], context: Context
+    ) -> tuple[dict[str, AnswerScore], dict[str, Watched]]:
+        """The score of each example, by its name, and what the routers did with each group."""
+        scores: dict[str, AnswerScore] = {}
+        routers = {}
+        for group in self.groups:
+            part = [row for row in rows if row.group == group]
+            work = partial(answer_scores, subject, part, self.window, context)
+            found, routers[group] = watched(subject.model, work, logits=True)
+            scores |= found
+        return scores, routers
 
     def examples(self, part: str, tokenizer: Any, most: int) -> list[Example]:
         """The first conversations of a part of each group as tokens. Raises ValueError for a group without any."""
@@ -87,12 +102,18 @@ class InstructionTask(TrainingTask):
         return found
 
     def _data(self, context: Context, tokenizer: Any) -> TextRows:
-        train = self._rows(self.examples("train", tokenizer, MOST_TRAIN))
-        held_out = self._rows(self.examples("val", tokenizer, MOST_VAL))
+        train, held_out = _rows(type(self), tokenizer)
         return TextRows(train, held_out, self.window, self.packed, context.device)
 
-    def _rows(self, examples: Sequence[Example]) -> list[Row]:
-        return pack(examples, self.window, longer="cut")
+    def rows(self, part: str, tokenizer: Any, most: int) -> list[Row]:
+        """`examples` packed."""
+        return pack(self.examples(part, tokenizer, most), self.window, longer="cut")
+
+
+@cached_reads(maxsize=2)
+def _rows(task: type[InstructionTask], tokenizer: Any) -> tuple[list[Row], list[Row]]:
+    """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
+    return task().rows("train", tokenizer, MOST_TRAIN), task().rows("val", tokenizer, MOST_VAL)
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.text.windows import token_bytes
 from sparsebench.reports.record import Metric
 
@@ -32,7 +33,7 @@ from .task import TrainedLM, TrainingTask, check_finite, over_groups
 
 WORST = "worst domain"
 VAL = f"val {MAIN}"
-MOST_WINDOWS = 512
+MOST_WINDOWS = 4096
 """Training windows of each domain; fewer where the smallest domain has less text."""
 MOST_VAL_WINDOWS = 16
 ACCURACY = "accuracy"
@@ -81,17 +82,24 @@ class PretrainingTask(TrainingTask):
         return {f"{ACCURACY} {task.harness_name}": task.evaluate(subject, asked) for task in self.questions}
 
     def _data(self, context: Context, tokenizer: Any) -> TextRows:
-        train = self._windows("train", tokenizer, MOST_WINDOWS)
-        smallest = min(len(rows) for rows in train.values())
-        rows = [row for members in train.values() for row in members[:smallest]]
-        held_out = [row for rows in self._windows("val", tokenizer, MOST_VAL_WINDOWS).values() for row in rows]
-        return TextRows(rows, held_out, self.window, self.packed, context.device)
+        train, held_out = _rows(type(self), tokenizer)
+        return TextRows(train, held_out, self.window, self.packed, context.device)
 
-    def _windows(self, part: str, tokenizer: Any, most: int) -> dict[str, list[Row]]:
+    def windows(self, part: str, tokenizer: Any, most: int) -> list[Row]:
+        """The same number of windows of each domain, at most `most`. Raises ValueError for one without text."""
+        documents = {domain: self.documents(domain, part) for domain in self.domains}
         found = {}
-        for domain in self.domains:
-            found[domain] = text_windows(domain, self.documents(domain, part), tokenizer, self.window, most)
-        return found
+        # The domain with the least text first: no more of the others has to be tokenised than it has windows.
+        for domain in sorted(self.domains, key=lambda domain: sum(map(len, documents[domain]))):
+            found[domain] = text_windows(domain, documents[domain], tokenizer, self.window, most)
+            most = len(found[domain])
+        return [row for domain in self.domains for row in found[domain][:most]]
+
+
+@cached_reads(maxsize=2)
+def _rows(task: type[PretrainingTask], tokenizer: Any) -> tuple[list[Row], list[Row]]:
+    """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
+    return task().windows("train", tokenizer, MOST_WINDOWS), task().windows("val", tokenizer, MOST_VAL_WINDOWS)
 
 
 def _metrics(found: Mapping[str, DomainBits]) -> dict[str, Metric]:
