@@ -11,6 +11,7 @@ from .experts.interface import register_experts
 from .layer import MoEFFN
 from .presets import PRESETS, preset
 from .restoration import to_dense
+from .routing.choice_bias import update_biases
 from .routing.health import LayerHealth, router_health
 from .routing.probe import LayerRouting, RoutingProbe, routing_probe
 from .routing.statistics import active_params, aux_loss
@@ -37,6 +38,7 @@ __all__ = [
     "routing_probe",
     "save_pretrained",
     "to_dense",
+    "update_biases",
 ]
 
 register_part("moe", MoELayers())

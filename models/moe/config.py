@@ -51,7 +51,7 @@ class MoEConfig(RoutingConfig):
       (v2: clusters of FFN inputs).
 
     Which expert: `router` (described in `routing/router.py`), `router_init` (in `router_init.py`), and the fields of
-    `RoutingConfig` for the choice, the weights and the balance (`aux_loss` returns that loss). Of FFNs also:
+    `RoutingConfig` for the choice, the weights and the balance (`aux_loss` returns its loss). Of FFNs also:
 
     - `scale`: "calibrated" is, per layer, the least-squares fit to the dense output on the calibration tokens.
     - `align`: match mean and variance of every output channel to the dense layer on the calibration tokens
@@ -84,6 +84,8 @@ class MoEConfig(RoutingConfig):
         super().__post_init__()
         if self.capacity is not None:
             check_positive("capacity", self.capacity)
+            if self.densemixer:
+                raise ModelError("densemixer asks every expert about every token: it cannot go with a capacity")
         self._check_split()
         self._check_router()
         self._check_layers()

@@ -13,8 +13,10 @@ from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through
 from ..errors import ModelError
 from .config import MoEConfig
 from .experts import ExpertBank
-from .routing.balance import balance_loss, within_capacity
-from .routing.recomputation import recomputing, refuse_reentrant
+from .routing.balance import balance_in_training, within_capacity
+from .routing.choice_bias import discard_counts
+from .routing.densemixer import mix_densely
+from .routing.recomputation import recomputing
 from .routing.router import Router, Routing
 
 
@@ -97,18 +99,18 @@ class MoEFFN(nn.Module):
         routing = self.router(x_TD, choice_only=not self.training)
         if self.training:
             routing = self._balanced(routing)
+            if routing.passed is not None:
+                return mix_densely(self.experts, x_TD, routing.index, routing.weight, routing.passed)
         return self.experts(x_TD, routing.index, routing.weight)
 
     @property
     def counts_tokens(self) -> bool:
         """Whether anything in training depends on which tokens are real."""
-        return self.config.balance != "none" or self.config.capacity is not None
+        return self.config.counts_tokens or self.config.capacity is not None
 
     def _balanced(self, routing: Routing) -> Routing:
         real_T = self._real(routing.index)
-        if self.config.balance != "none":
-            refuse_reentrant()
-        self.aux = balance_loss(self.config, routing if real_T is None else routing.of(real_T))
+        self.aux = balance_in_training(self.config, self.router, routing, real_T)
         if self.config.capacity is None:
             return routing
         return within_capacity(routing, self.config.capacity, real_T)
@@ -152,7 +154,7 @@ class MoEFFN(nn.Module):
             top_k=router.get().top_k,
             tensors=tuple(Site(bank, name) for name in names),
             router=router,
-            rows=tuple(Site(router.get(), name) for name in router.get().expert_rows()),
+            rows=tuple(router.get().expert_rows()),
             module=bank_site,
             shared=None if self.shared is None else see_through(self, "shared"),
             holders=(router.get(),),
@@ -177,6 +179,7 @@ class MoEFFN(nn.Module):
         pieces = self.neurons[shared:].split(list(bank.sizes))
         self.neurons = torch.cat((self.neurons[:shared], *(pieces[index] for index in kept)))
         bank.sizes = tuple(bank.sizes[index] for index in kept)
+        discard_counts(self)
         self.config = replace(
             self.config,
             num_experts=self.config.num_shared + len(bank.sizes),

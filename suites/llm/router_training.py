@@ -13,6 +13,7 @@ from sparsebench.reports.record import Metric
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
 from ..contracts.metrics import Scores
+from ..training.balance_bias import BalanceBias
 from ..training.data_order import FixedBatches
 from ..training.groups import Group
 from ..training.loop import train
@@ -88,6 +89,7 @@ def train_all(model: nn.Module, context: Context) -> TrainResult:
                 clip=1.0,
                 schedule="constant",
             ),
+            callbacks=[BalanceBias()],
             tokens=context.tokens,
             folder=context.folder,
             stage="router training",

@@ -15,6 +15,8 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
 from ..contracts.traits import CALIBRATION_DATA, EXPERTS, FFN
+from ..training.balance_bias import BalanceBias
+from ..training.callbacks import Callback
 from ._calibration import calibration, split_seed
 from ._tuned import TunedMethod
 
@@ -56,6 +58,10 @@ class MoEMethod(TunedMethod):
     def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
         """The task's loss and the balance loss of the routers."""
         return context.loss(model, batch) + aux_loss(model)
+
+    def callbacks(self, context: Context) -> tuple[Callback, ...]:
+        """Routers that balance by a bias move it."""
+        return (*super().callbacks(context), BalanceBias())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
 from ..contracts.traits import ADAPTERS, BLOCKS, EXPERTS, PARAMETERS, TRAINING_DATA
+from ..training.balance_bias import BalanceBias
+from ..training.callbacks import Callback
 from ..training.trainable import Trains
 from ._tuned import TunedMethod
 
@@ -37,3 +39,7 @@ class Tune(TunedMethod):
     def loss(self, model: nn.Module, batch: object, context: Context) -> Tensor:
         """The task's loss and the balance loss of routers, if there are any."""
         return context.loss(model, batch) + aux_loss(model)
+
+    def callbacks(self, context: Context) -> tuple[Callback, ...]:
+        """Routers that balance by a bias move it."""
+        return (*super().callbacks(context), BalanceBias())

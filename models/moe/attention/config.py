@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ...errors import check_choice
+from ...errors import ModelError, check_choice
 from ..routing.config import RoutingConfig, Score
 
 Mode = Literal["drop_kv", "keep_kv"]
@@ -31,7 +31,8 @@ class AttnMoEConfig(RoutingConfig):
       k = num_experts. The released script of LLaMA-MoE v2 sets 4.0 for 7 of 8.
     - `seed`: of the router, for `convert_attention` without a generator (`convert` goes on with that of the FFNs).
 
-    The other fields are those of `RoutingConfig`. Raises `ModelError` for a value that cannot work.
+    The other fields are those of `RoutingConfig`, but for `densemixer`: an expert computes nothing of a token that is
+    not routed to it, so that there is no dense mixture of heads. Raises `ModelError` for a value that cannot work.
     """
 
     num_experts: int = 8
@@ -48,3 +49,5 @@ class AttnMoEConfig(RoutingConfig):
         if isinstance(self.scale, str):
             check_choice("scale", self.scale, get_args(Scale))
         super().__post_init__()
+        if self.densemixer:
+            raise ModelError("densemixer is for the experts of FFNs (`MoEConfig`), not for those of the attention")

@@ -12,8 +12,7 @@ from transformers.cache_utils import Cache
 
 from ...anatomy import Attention, Site
 from ...errors import ModelError
-from ..routing.balance import balance_loss
-from ..routing.recomputation import refuse_reentrant
+from ..routing.balance import balance_in_training
 from ..routing.router import LinearRouter, Routing
 from .cache import layer_of
 from .config import AttnMoEConfig
@@ -150,9 +149,7 @@ class AttentionMoE(nn.Module):
     def _route(self, x_TD: Tensor, layout: Layout) -> Routing:
         routing = self.router(x_TD)
         if self.training:
-            if self.config.balance != "none":
-                refuse_reentrant()
-            self.aux = balance_loss(self.config, routing.of(layout.present()))
+            self.aux = balance_in_training(self.config, self.router, routing, layout.present())
         return routing
 
     def _mix(

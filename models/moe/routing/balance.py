@@ -9,31 +9,61 @@ from torch import Tensor
 
 from .config import RoutingConfig
 from .counts import counts, importance
-from .router import Routing
+from .global_sums import global_sums, several_processes
+from .recomputation import refuse_reentrant
+from .router import Router, Routing
 
-# Shapes: T tokens, N routed experts, K chosen experts, S = T * K choices.
+# Shapes: T tokens, N routed experts, K chosen experts, S = T * K choices. T are the tokens of this process, but in all
+# losses sums over tokens run over all processes that train together (`global_sums.py`).
+
+
+def balance_in_training(
+    config: RoutingConfig, router: Router, routing: Routing, real_T: Tensor | None = None
+) -> Tensor:
+    """What a training pass does for balance: counts the choices where a bias balances, and returns `balance_loss`.
+
+    Only the tokens of `real_T` (bool) count; None: all.
+    """
+    if config.has_loss:
+        refuse_reentrant()
+    if real_T is not None:
+        routing = routing.of(real_T)
+    router.count(routing.index)
+    return balance_loss(config, routing)
 
 
 def balance_loss(config: RoutingConfig, routing: Routing) -> Tensor:
-    """The auxiliary loss of one layer on one batch, `balance_coef` included; 0 when `balance` is "none" or T is 0.
+    """The auxiliary losses of one layer on one batch, coefficients included; 0 when there are none or T is 0.
 
     - "cv2": CV^2(importance) + CV^2(load) (Shazeer et al., arXiv 1701.06538; LLaMA-MoE v1).
     - "switch": N * sum_e f_e P_e, with f_e the picks of expert e per token and P_e its mean probability (Switch
       Transformers, arXiv 2101.03961, for k picks); k when both are uniform.
+    - `z_coef`: `z_loss`, in addition.
 
     `faithful` puts the formulas of the authors' code in their place: `smooth_load` with `faithful=True`, and
     `faithful_switch_loss`, which is constant.
     """
-    if config.balance == "none" or len(routing.logits) == 0:
-        return routing.logits.new_zeros(())
+    loss = routing.logits.new_zeros(())
+    if len(routing.logits) == 0 and not several_processes():
+        return loss
     if config.balance == "cv2":
-        load = smooth_load(routing, faithful=config.faithful)
-        loss = cv_squared(importance(routing)) + cv_squared(load)
-    elif config.faithful:
-        loss = faithful_switch_loss(routing)
-    else:
-        loss = switch_loss(routing, sigmoid=config.score == "sigmoid")
-    return config.balance_coef * loss
+        importance_N, load_N = global_sums(importance(routing), smooth_load(routing, faithful=config.faithful))
+        loss = config.balance_coef * (cv_squared(importance_N) + cv_squared(load_N))
+    elif config.balance == "switch" and config.faithful:
+        loss = config.balance_coef * faithful_switch_loss(routing)
+    elif config.balance == "switch":
+        loss = config.balance_coef * switch_loss(routing, sigmoid=config.score == "sigmoid")
+    if config.z_coef > 0:
+        loss = loss + config.z_coef * z_loss(routing)
+    return loss
+
+
+def z_loss(routing: Routing) -> Tensor:
+    """Mean over tokens of the squared logsumexp of the logits, free of noise, which keeps them small (ST-MoE, arXiv
+    2202.08906, equation 5).
+    """
+    square, tokens = global_sums(routing.logits.logsumexp(-1).square().sum(), _tokens(routing))
+    return square / tokens.clamp_min(1)
 
 
 def cv_squared(values_N: Tensor) -> Tensor:
@@ -74,9 +104,9 @@ def switch_loss(routing: Routing, *, sigmoid: bool = False) -> Tensor:
         probability_TN = size_TN / size_TN.sum(-1, keepdim=True)
     else:
         probability_TN = logits_TN.softmax(-1)
-    tokens, experts = logits_TN.shape
-    fraction_N = counts(routing) / tokens
-    return experts * (fraction_N * probability_TN.mean(0)).sum()
+    picks_N, mass_N, tokens = global_sums(counts(routing), probability_TN.sum(0), _tokens(routing))
+    tokens = tokens.clamp_min(1)
+    return logits_TN.shape[1] * (picks_N / tokens * (mass_N / tokens)).sum()
 
 
 def faithful_switch_loss(routing: Routing) -> Tensor:
@@ -84,11 +114,17 @@ def faithful_switch_loss(routing: Routing) -> Tensor:
 
     The value is N / k whatever the router does, and the gradient is 0.
     """
-    tokens, experts = routing.logits.shape
+    experts = routing.logits.shape[1]
     k = routing.index.shape[1]
     probability_TK = routing.logits.gather(1, routing.index).softmax(-1)
-    fraction_N = counts(routing) / (tokens * k)
-    return experts * (fraction_N * probability_TK.mean(-1).mean()).sum()
+    picks_N, mass, tokens = global_sums(counts(routing), probability_TK.mean(-1).sum(), _tokens(routing))
+    tokens = tokens.clamp_min(1)
+    return experts * (picks_N / (tokens * k) * (mass / tokens)).sum()
+
+
+def _tokens(routing: Routing) -> Tensor:
+    """T, as a tensor that can be summed over processes."""
+    return routing.logits.new_tensor(float(len(routing.logits)))
 
 
 def within_capacity(routing: Routing, capacity: float, real_T: Tensor | None = None) -> Routing:

@@ -13,7 +13,7 @@ RouterInit = Literal["random", "zeros", "energy", "centroids", "analytic"]
 Score = Literal["topk_softmax", "softmax_topk", "sigmoid", "none"]
 Noise = Literal["none", "shazeer"]
 Scale = Literal["paper", "norm", "exact", "calibrated"]
-Balance = Literal["none", "cv2", "switch"]
+Balance = Literal["none", "cv2", "switch", "bias"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,10 @@ class RoutingConfig:
       when experts are independent, "exact": k, so that each chosen expert has mean coefficient 1 when the g_i sum to 1,
       "calibrated": a fit that starts from k. Mind that the mean coefficient of a chosen expert is s/k: "paper" gives
       N/k^2, hence with k = N the output is dense/N, and only "exact" gives back the dense layer.
-    - `balance`, `balance_coef`: the loss on the router, described in `balance.py`.
+    - `balance`: "cv2" and "switch" are losses on the router with the factor `balance_coef` (`balance.py`); "bias" is
+      none: a bias on the scores by which experts are chosen moves by `bias_rate` after each step (`choice_bias.py`).
+    - `z_coef`: factor of the router z-loss, which comes on top of whatever balances.
+    - `densemixer`: in training, the router gets the gradient of a mixture of all experts (`densemixer.py`).
 
     `faithful`: reproduce the balance losses as the authors' code computes them (see `balance.py`). Raises
     `ModelError` for a value that cannot work.
@@ -47,6 +50,9 @@ class RoutingConfig:
     scale: Scale | float = "exact"
     balance: Balance = "none"
     balance_coef: float = 1e-2
+    bias_rate: float = 1e-3
+    z_coef: float = 0.0
+    densemixer: bool = False
     faithful: bool = False
 
     def __post_init__(self) -> None:
@@ -58,14 +64,27 @@ class RoutingConfig:
         if not 1 <= self.top_k <= self.num_routed:
             raise ModelError(f"top_k={self.top_k} must lie in 1..{self.num_routed}, the number of routed experts")
         self._check_scale()
-        if not 0 <= self.balance_coef < math.inf:
-            raise ModelError(f"balance_coef={self.balance_coef!r} must be 0 or more")
+        for field in ("balance_coef", "z_coef"):
+            if not 0 <= getattr(self, field) < math.inf:
+                raise ModelError(f"{field}={getattr(self, field)!r} must be 0 or more")
+        check_positive("bias_rate", self.bias_rate)
         self._check_straight_through()
+        self._check_densemixer()
 
     @property
     def num_routed(self) -> int:
         """Number of experts that the router chooses from, N."""
         return self.num_experts
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether training has a loss on the router."""
+        return self.balance in ("cv2", "switch") or self.z_coef > 0
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it makes a difference to the router's training which tokens are real."""
+        return self.has_loss or self.balance == "bias"
 
     @property
     def scale_value(self) -> float:
@@ -91,6 +110,12 @@ class RoutingConfig:
                 f"straight_through is for a renormalised softmax of the best expert alone: top_k={self.top_k}, "
                 f"score={self.score!r}, renorm={self.renorm} reach the router without it"
             )
+
+    def _check_densemixer(self) -> None:
+        if self.densemixer and self.score == "none":
+            raise ModelError("densemixer needs weights that depend on the router: score='none' weighs experts equally")
+        if self.densemixer and self.straight_through:
+            raise ModelError("densemixer and straight_through both say what the gradient of the weights is: use one")
 
 
 def check_positive(field: str, value: float) -> None:

@@ -46,12 +46,16 @@ class RoutingCounts:
             self.entropy = self.entropy + entropy(logits_TN.softmax(-1)).sum().cpu().double()
 
 
-def counts(routing: Routing) -> Tensor:
-    """How many tokens chose each expert (N,)."""
+def picks(index_TK: Tensor, experts: int) -> Tensor:
+    """How many tokens chose each expert (N,), int64."""
     # Not bincount, whose size depends on the numbers in it: a compiler would stop there.
-    empty = routing.logits.new_zeros(routing.logits.shape[1], dtype=torch.int64)
-    index_S = routing.index.flatten()
-    return empty.index_add(0, index_S, torch.ones_like(index_S)).to(routing.logits.dtype)
+    index_S = index_TK.flatten()
+    return index_S.new_zeros(experts).index_add(0, index_S, torch.ones_like(index_S))
+
+
+def counts(routing: Routing) -> Tensor:
+    """How many tokens chose each expert (N,), in the type of the logits."""
+    return picks(routing.index, routing.logits.shape[1]).to(routing.logits.dtype)
 
 
 def importance(routing: Routing) -> Tensor:

@@ -11,8 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...anatomy import Site
 from ..experts.dispatch import kernels
+from .choice_bias import ChoiceBias
 from .config import RoutingConfig
+from .densemixer import passed_weights
+from .recomputation import recomputing
 
 # Shapes: T tokens, D width, N routed experts, K chosen experts.
 
@@ -31,7 +35,7 @@ class Routing(NamedTuple):
     """Where tokens go: chosen experts, best first, and their weights times the scale, both (T, K).
 
     `logits` (T, N) are free of noise. While noise is on, `noisy` (T, N) chose the experts and `std` (T, N) is the
-    standard deviation of the noise.
+    standard deviation of the noise. `passed` (T, N) are the weights of all experts that `densemixer` works with.
     """
 
     index: Tensor
@@ -39,12 +43,14 @@ class Routing(NamedTuple):
     logits: Tensor
     noisy: Tensor | None = None
     std: Tensor | None = None
+    passed: Tensor | None = None
 
     def of(self, tokens: Tensor) -> Routing:
         """The routing of some of the tokens, given by a mask (T,) or indices."""
         noisy = None if self.noisy is None else self.noisy[tokens]
         std = None if self.std is None else self.std[tokens]
-        return Routing(self.index[tokens], self.weight[tokens], self.logits[tokens], noisy, std)
+        passed = None if self.passed is None else self.passed[tokens]
+        return Routing(self.index[tokens], self.weight[tokens], self.logits[tokens], noisy, std, passed)
 
 
 class Router(nn.Module):
@@ -52,7 +58,7 @@ class Router(nn.Module):
 
     `scale` is the factor s of the routed output. The noise of Shazeer et al. (arXiv 1701.06538, equation 4) has
     standard deviation softplus(W_noise x) + 0.01, and W_noise is 0 at first, so that it starts at 0.703. It is drawn
-    from torch's global generator, as dropout is.
+    from torch's global generator, as dropout is. `choice_bias` is there with `balance="bias"` only.
     """
 
     rows: ClassVar[tuple[str, ...]]
@@ -63,20 +69,33 @@ class Router(nn.Module):
         self.score = config.score
         self.renorm = config.renorm
         self.straight_through = config.straight_through
+        self.densemixer = config.densemixer
         self.scale = config.scale_value
         self.noise = nn.Parameter(torch.zeros_like(like_ND)) if config.noise == "shazeer" else None
+        self.choice_bias: ChoiceBias | None = None
+        if config.balance == "bias":
+            self.choice_bias = ChoiceBias(len(like_ND), config.bias_rate, like_ND.device)
 
     @property
     @abstractmethod
     def num_routed(self) -> int:
         """N."""
 
-    def expert_rows(self) -> list[str]:
-        """Names of the parameters that have a row or an entry for each expert."""
-        names = [name for name in self.rows if getattr(self, name) is not None]
+    def expert_rows(self) -> list[Site]:
+        """The parameters and buffers that have a row or an entry for each expert."""
+        sites = [Site(self, name) for name in self.rows if getattr(self, name) is not None]
         if self.noise is not None:
-            names.append("noise")
-        return names
+            sites.append(Site(self, "noise"))
+        if self.choice_bias is not None:
+            sites.append(Site(self.choice_bias, "value"))
+        return sites
+
+    def count(self, index_TK: Tensor) -> None:
+        """Let the bias, if there is one, count the choices of a training pass; not where the router is frozen."""
+        if self.choice_bias is None or recomputing():
+            return
+        if any(parameter.requires_grad for parameter in self.parameters()):
+            self.choice_bias.count(index_TK)
 
     @abstractmethod
     def logits(self, x_TD: Tensor) -> Tensor:
@@ -84,7 +103,7 @@ class Router(nn.Module):
 
     def forward(self, x_TD: Tensor, *, choice_only: bool = False) -> Routing | Choice:
         """Route the tokens. With `choice_only` in evaluation, where no hook looks on, a `Choice` if that is faster."""
-        if choice_only and not self.training and not self._forward_hooks:
+        if choice_only and not self.training and not self._forward_hooks and self.choice_bias is None:
             choice = self._fast_choice(x_TD)
             if choice is not None:
                 return choice
@@ -92,23 +111,38 @@ class Router(nn.Module):
         with _full_precision(x_TD):
             logits_TN = self.logits(x_TD)
             if self.noise is None or not self.training:
-                return Routing(*self._choose(logits_TN), logits_TN)
+                return self._choose(logits_TN, logits_TN)
             std_TN = F.softplus(_linear(x_TD, self.noise)) + NOISE_FLOOR
             noisy_TN = logits_TN + torch.randn_like(logits_TN) * std_TN
-            return Routing(*self._choose(noisy_TN), logits_TN, noisy_TN, std_TN)
+            return self._choose(noisy_TN, logits_TN)._replace(noisy=noisy_TN, std=std_TN)
 
     def _fast_choice(self, x_TD: Tensor) -> Choice | None:
         """The choice without the logits, where there is a faster way to it."""
         return None
 
-    def _choose(self, logits_TN: Tensor) -> tuple[Tensor, Tensor]:
-        best_TK, index_TK = logits_TN.topk(self.top_k, dim=-1)
+    def _choose(self, logits_TN: Tensor, clean_TN: Tensor) -> Routing:
+        best_TK, index_TK = self._best(logits_TN)
         weight_TK = self._weights(logits_TN, best_TK, index_TK)
         if self.straight_through and weight_TK.requires_grad:
             # The difference is 0: the value stays, and the gradient is that of the probability.
             probability_TK = logits_TN.softmax(-1).gather(1, index_TK)
             weight_TK = weight_TK + (probability_TK - probability_TK.detach())
-        return index_TK, weight_TK * self.scale
+        passed_TN = None
+        if self.densemixer and self.training and weight_TK.requires_grad:
+            renorm = self.renorm or self.score == "topk_softmax"
+            passed_TN = passed_weights(self._scores(logits_TN), index_TK, renorm=renorm) * self.scale
+        return Routing(index_TK, weight_TK * self.scale, clean_TN, passed=passed_TN)
+
+    def _best(self, logits_TN: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and indices of the chosen experts."""
+        if self.choice_bias is None:
+            return logits_TN.topk(self.top_k, dim=-1)
+        index_TK = self.choice_bias.choose(self._scores(logits_TN), self.top_k)
+        return logits_TN.gather(1, index_TK), index_TK
+
+    def _scores(self, logits_TN: Tensor) -> Tensor:
+        """Scores of all experts, of which the weights of the chosen ones are made."""
+        return logits_TN.sigmoid() if self.score == "sigmoid" else logits_TN.softmax(-1)
 
     def _weights(self, logits_TN: Tensor, best_TK: Tensor, index_TK: Tensor) -> Tensor:
         if self.score == "none":

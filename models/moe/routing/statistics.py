@@ -20,10 +20,12 @@ class Routed(Protocol):
 
 
 def aux_loss(model: nn.Module) -> Tensor:
-    """Balance losses of the last forward pass in training mode, coefficient included, summed over layers.
+    """Balance losses and z-losses of the last forward pass in training mode, coefficients included, summed over layers.
 
     Add it to the loss of that forward pass (of each micro-batch, when gradients accumulate). A scalar; 0 for a model
     that has not run in training mode or has nothing to balance. A forward pass without gradients gives the value alone.
+    Where `torch.distributed` has several processes, it is the loss of the tokens of all of them, the same in each: add
+    it in each, and let each run forward and backward as often as the others.
     """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     total = torch.zeros((), device=device)

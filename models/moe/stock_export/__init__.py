@@ -34,8 +34,9 @@ def export(model: nn.Module, path: str | Path, *, tokenizer: Any = None) -> str:
     common in bfloat16: most stock routers compute logits in the model's dtype, ours in float32. Folding rounds once
     more there, unless s is a power of 2.
 
-    What happens in training only is not written: noise of the router, a capacity, the balance loss, a straight-through
-    gradient. `tokenizer` is saved along with the model if given.
+    What happens in training only is not written: noise of the router, a capacity, balance losses, a straight-through
+    gradient, DenseMixer. The bias of `balance="bias"` is, with sigmoid scores: no architecture has one on others.
+    `tokenizer` is saved along with the model if given.
 
     Raises `ModelError`, and writes nothing, when the folder is not empty or when no stock architecture has some part of
     the model; the message names the part. `save_pretrained` then writes our own format.

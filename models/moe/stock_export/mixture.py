@@ -18,13 +18,15 @@ from ..routing.router import LinearRouter
 class Mixture:
     """One mixture with s and the gain of an alignment folded into the down projections.
 
-    router (N, D), gate_up (N, 2M, D), down (N, D, M); shared: gate and up (S, D), down (D, S).
+    router (N, D), gate_up (N, 2M, D), down (N, D, M); shared: gate and up (S, D), down (D, S). choice_bias
+    (N,) is added to the scores by which experts are chosen; None: nothing is.
     """
 
     router: Tensor
     gate_up: Tensor
     down: Tensor
     shared: ExpertWeights
+    choice_bias: Tensor | None = None
 
     @classmethod
     def of(cls, layer: MoEFFN, *, hidden: int, shared: int) -> Mixture:
@@ -33,11 +35,13 @@ class Mixture:
         gain = None if layer.alignment is None else layer.alignment.gain
         gate, up = layer.experts.gate_up.detach().chunk(2, dim=1)
         down = _scaled(layer.experts.down.detach(), layer.scale, gain)
+        bias = layer.router.choice_bias
         return cls(
             router=layer.router.weight.detach(),
             gate_up=torch.cat([_padded(gate, 1, hidden), _padded(up, 1, hidden)], dim=1),
             down=_padded(down, 2, hidden),
             shared=_shared(layer, gain, shared),
+            choice_bias=None if bias is None else bias.value,
         )
 
 

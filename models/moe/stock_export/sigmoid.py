@@ -13,6 +13,7 @@ from torch import Tensor
 from .mixture import Mixture
 from .source import (
     ATTENTION_BIAS,
+    CHOICE_BIAS,
     DENSE_FIRST,
     QK_NORM,
     QKV_BIAS,
@@ -67,15 +68,18 @@ def _dots1(source: Source, widths: Widths) -> dict[str, Any]:
 def _mixture(mixture: Mixture) -> dict[str, Tensor]:
     gate, up, down = mixture.shared[:3]
     assert gate is not None
+    bias = mixture.choice_bias
+    if bias is None:
+        bias = torch.zeros(len(mixture.router))
     return experts(mixture) | {
-        "mlp.gate.e_score_correction_bias": torch.zeros(len(mixture.router)),
+        "mlp.gate.e_score_correction_bias": bias,
         "mlp.shared_experts.gate_proj.weight": gate,
         "mlp.shared_experts.up_proj.weight": up,
         "mlp.shared_experts.down_proj.weight": down,
     }
 
 
-_ROUTING = frozenset({SIGMOID, UNNORMALISED, SHARED, DENSE_FIRST})
+_ROUTING = frozenset({SIGMOID, CHOICE_BIAS, UNNORMALISED, SHARED, DENSE_FIRST})
 
 GLM4_MOE = Stock(
     name="Glm4Moe",

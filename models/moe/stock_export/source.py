@@ -14,6 +14,7 @@ from ...hub.derived_classes import PREFIX
 from ..layer import MoEFFN
 
 SIGMOID = "sigmoid scores"
+CHOICE_BIAS = "a bias on the choice of experts (balance='bias')"
 UNNORMALISED = "weights that do not sum to 1"
 SHARED = "a shared block"
 DENSE_FIRST = "dense blocks before the mixtures"
@@ -112,6 +113,7 @@ class Source:
         between = self.dense != list(range(len(self.dense)))
         found = {
             SIGMOID: score == "sigmoid",
+            CHOICE_BIAS: any(_has_choice_bias(layer) for layer in self.mixtures),
             UNNORMALISED: not renorm,
             SHARED: self.shared_width > 0,
             DENSE_FIRST: bool(self.dense) and not between,
@@ -165,6 +167,11 @@ class Source:
         return {name: value for name, value in self.model.state_dict().items() if not name.startswith(mixtures)}
 
 
+def _has_choice_bias(layer: MoEFFN) -> bool:
+    bias = layer.router.choice_bias
+    return bias is not None and bool(bias.value.any())
+
+
 def _routing(layer: MoEFFN) -> tuple[str, bool, int, int]:
     config = layer.config
     score = "sigmoid" if config.score == "sigmoid" else "softmax"
@@ -183,3 +190,5 @@ def _foreign(layer: MoEFFN) -> Iterator[str]:
     biased = layer.down_bias is not None or layer.experts.bias is not None
     if biased or (layer.shared is not None and layer.shared.bias is not None):
         yield "biases in the feed-forward layers"
+    if config.score != "sigmoid" and _has_choice_bias(layer):
+        yield "a bias on the choice of experts (balance='bias') by softmax scores"

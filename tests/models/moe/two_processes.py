@@ -1,7 +1,8 @@
 """One of two processes that train a converted model together: `python two_processes.py RANK STORE`, for the tests.
 
-Outputs and gradients must be those of one process on both halves of the batch, by DDP and by FSDP2 (`fully_shard`), for
-experts of LLaMA-MoE v1 and v2 and for attention experts, where most experts get no token in a process.
+Outputs, balance losses and gradients must be those of one process on both halves of the batch, by DDP and by FSDP2
+(`fully_shard`), for experts of LLaMA-MoE v1 and v2 and for attention experts, where most experts get no token in a
+process.
 """
 
 import copy
@@ -17,7 +18,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, routing_probe
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, aux_loss, convert, routing_probe, update_biases
 
 SIZES: dict[str, Any] = {
     "hidden_size": 16,
@@ -27,9 +28,11 @@ SIZES: dict[str, Any] = {
     "vocab_size": 32,
 }
 CONFIGS = {
-    "v1": MoEConfig(num_experts=8, top_k=1, score="topk_softmax"),
-    "v2": MoEConfig(num_experts=8, top_k=1, num_shared=1, score="softmax_topk", router="mlp"),
-    "attention": MoEConfig(num_experts=8, top_k=1, attn=AttnMoEConfig(num_experts=4, top_k=1)),
+    "v1": MoEConfig(num_experts=8, top_k=1, score="topk_softmax", z_coef=0.5, densemixer=True),
+    "v2": MoEConfig(num_experts=8, top_k=1, num_shared=1, score="softmax_topk", router="mlp", balance="switch"),
+    "attention": MoEConfig(
+        num_experts=8, top_k=1, balance="bias", attn=AttnMoEConfig(num_experts=4, top_k=1, balance="cv2")
+    ),
     "attention, all keys": MoEConfig(
         num_experts=8, top_k=1, attn=AttnMoEConfig(num_experts=4, top_k=1, mode="keep_kv")
     ),
@@ -47,10 +50,12 @@ WAYS: dict[str, Callable[[nn.Module], nn.Module]] = {"DDP": DistributedDataParal
 
 
 def step(model: Any, tokens: Tensor) -> Tensor:
-    """Gradients of the mean loss; the logits."""
+    """Gradients of the mean loss with what balances; the logits, and the latter in one more column."""
     out = model(input_ids=tokens, labels=tokens)
-    out.loss.backward()
-    return out.logits.detach()
+    balance = aux_loss(model)
+    (out.loss + balance).backward()
+    update_biases(model)
+    return torch.cat((out.logits.detach(), balance.detach().expand(*tokens.shape, 1)), dim=-1)
 
 
 def gradients(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from balanced import BALANCES, balanced
 from torch import Tensor, nn
 
 from sparsebench.suites.training.callbacks import Callback, TrainingState
@@ -346,6 +347,10 @@ def main(folder: Path) -> None:
             found[name] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     found["codes"]["two accumulated"] = two(lambda: together(folder / "two accumulated", 4, 2), folder)
     found["two accumulated"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    for name in BALANCES:
+        run(f"balanced {name}", lambda name=name: balanced(name, 16))
+        found["codes"][f"two balanced {name}"] = two(lambda name=name: balanced(name, 8), folder)
+        found[f"two balanced {name}"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     (folder / "found.json").write_text(json.dumps(found))
 
 

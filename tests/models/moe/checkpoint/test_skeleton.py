@@ -19,6 +19,9 @@ CONFIGS = {
     "shared, aligned": MoEConfig(num_experts=6, num_shared=2, align=True, scale="calibrated", router="mlp"),
     "glu": MoEConfig(num_experts=5, num_shared=1, split="cmoe", router="glu", router_init="analytic"),
     "overlap": MoEConfig(num_experts=4, split="gradient_share", clusters="tokens", importance="activation"),
+    "bias": MoEConfig(
+        num_experts=4, balance="bias", densemixer=True, attn=AttnMoEConfig(num_experts=2, top_k=1, balance="bias")
+    ),
     "attention": MoEConfig(num_experts=4, layers=(1,), attn=AttnMoEConfig(num_experts=2, top_k=1)),
 }
 
@@ -51,3 +54,14 @@ def test_layers_that_stayed_dense_stay_dense(build: Build) -> None:
     skeleton = build_skeleton(recipe, build("llama").config)
     assert [isinstance(layer.mlp, MoEFFN) for layer in skeleton.model.layers] == [False, True]
     assert torch.device("meta") == next(skeleton.parameters()).device
+
+
+def test_folders_from_before_there_was_a_field_have_its_default(build: Build) -> None:
+    config = MoEConfig(num_experts=4, balance="cv2", attn=AttnMoEConfig(num_experts=2, top_k=1))
+    recipe = recipe_of(convert(build("llama"), config))
+    for fields in (*(block["config"] for block in recipe["blocks"].values()), *recipe["attention"].values()):
+        for name in ("bias_rate", "z_coef", "densemixer"):
+            del fields[name]
+    skeleton = build_skeleton(recipe, build("llama").config)
+    assert [layer.mlp.config for layer in skeleton.model.layers] == [config] * 2
+    assert not [name for name in skeleton.state_dict() if "choice_bias" in name]

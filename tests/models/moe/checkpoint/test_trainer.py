@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, from_pretrained
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, from_pretrained, update_biases
 
 CONFIG = MoEConfig(num_experts=5, num_shared=1, router="mlp", attn=AttnMoEConfig(num_experts=2, top_k=1))
 
@@ -19,7 +19,7 @@ class Stop(TrainerCallback):
             control.should_training_stop = True
 
 
-def trained(model: Any, folder: Path, resume: bool = False, stop: bool = False) -> dict[str, Tensor]:
+def trained(model: Any, folder: Path, resume: bool = False, *further: TrainerCallback) -> dict[str, Tensor]:
     rows = []
     for start in range(3, 19):
         tokens = torch.arange(start, start + 6)
@@ -35,8 +35,7 @@ def trained(model: Any, folder: Path, resume: bool = False, stop: bool = False) 
         use_cpu=True,
         seed=0,
     )
-    callbacks: list[TrainerCallback] = [Stop()] if stop else []
-    trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=callbacks)  # pyright: ignore
+    trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=list(further))  # pyright: ignore
     trainer.train(resume_from_checkpoint=resume)
     return model.state_dict()
 
@@ -45,7 +44,7 @@ def test_trainer_goes_on_bit_for_bit(build: Callable[[str], nn.Module], run: Any
     model = convert(build("llama"), CONFIG)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     whole = trained(model, tmp_path / "whole")
-    trained(convert(build("llama"), CONFIG), tmp_path / "halves", stop=True)
+    trained(convert(build("llama"), CONFIG), tmp_path / "halves", False, Stop())
     checkpoint = tmp_path / "halves" / "checkpoint-2"
     # A new process has the model from the checkpoint, or converts again; both go on alike.
     for other in (AutoModelForCausalLM.from_pretrained(checkpoint), convert(build("llama"), CONFIG)):
@@ -58,3 +57,20 @@ def test_trainer_goes_on_bit_for_bit(build: Callable[[str], nn.Module], run: Any
     last = tmp_path / "whole" / "checkpoint-4"
     assert torch.equal(run(AutoModelForCausalLM.from_pretrained(last), batch), run(model.eval(), batch))
     assert torch.equal(run(from_pretrained(last), batch), run(model, batch))
+
+
+class MoveBiases(TrainerCallback):
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **keywords: Any) -> None:
+        update_biases(keywords["model"])
+
+
+def test_biases_move_by_a_callback_and_are_kept(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    """Four steps at a rate of 0.25: exact numbers, and each expert off the mean has moved."""
+    config = MoEConfig(num_experts=4, balance="bias", bias_rate=0.25)
+    model: Any = convert(build("llama"), config)
+    trained(model, tmp_path, False, MoveBiases())
+    again: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint-4")
+    for layer, kept in zip(model.model.layers, again.model.layers, strict=True):
+        value = layer.mlp.router.choice_bias.value
+        assert value.any() and value.abs().max() <= 1 and torch.equal(value * 4, (value * 4).round())
+        assert torch.equal(kept.mlp.router.choice_bias.value, value)

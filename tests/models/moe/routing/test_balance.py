@@ -1,11 +1,14 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import (
+    balance_in_training,
     balance_loss,
     cv_squared,
     faithful_switch_loss,
@@ -13,6 +16,7 @@ from sparsebench.models.moe.routing.balance import (
     smooth_load,
     switch_loss,
     within_capacity,
+    z_loss,
 )
 from sparsebench.models.moe.routing.counts import counts, importance
 from sparsebench.models.moe.routing.router import LinearRouter, Routing
@@ -148,6 +152,141 @@ def test_no_token_no_loss() -> None:
 def test_sigmoid_probabilities_are_normalised() -> None:
     made = uniform_routing(8, 2)
     assert float(switch_loss(made, sigmoid=True).detach()) == pytest.approx(2.0)
+
+
+def by_hand(config: MoEConfig, made: Routing, real: list[bool]) -> float:
+    """The loss from counts in plain Python floats, the tokens that are not real skipped."""
+    experts = made.logits.shape[1]
+    importance, load, mass = [0.0] * experts, [0] * experts, [0.0] * experts
+    square = 0.0
+    for t in range(len(real)):
+        if not real[t]:
+            continue
+        for e, weight in zip(made.index[t].tolist(), made.weight[t].tolist(), strict=True):
+            importance[e] += weight
+            load[e] += 1
+        sizes = [math.exp(logit) for logit in made.logits[t].tolist()]
+        square += math.log(sum(sizes)) ** 2
+        if config.score == "sigmoid":
+            sizes = [1 / (1 + 1 / size) for size in sizes]
+        for e, size in enumerate(sizes):
+            mass[e] += size / sum(sizes)
+    tokens = sum(real)
+
+    def cv2(values: list[float] | list[int]) -> float:
+        mean = sum(values) / experts
+        return sum((value - mean) ** 2 for value in values) / (experts - 1) / mean**2
+
+    if config.balance == "cv2":
+        loss = cv2(importance) + cv2(load)
+    elif config.balance == "switch":
+        loss = experts * sum(load[e] / tokens * mass[e] / tokens for e in range(experts))
+    else:
+        loss = 0.0
+    return config.balance_coef * loss + config.z_coef * square / tokens
+
+
+LOSSES = [
+    MoEConfig(num_experts=6, balance="cv2", balance_coef=0.5),
+    MoEConfig(num_experts=6, balance="cv2", balance_coef=0.5, score="sigmoid", scale=3.0),
+    MoEConfig(num_experts=6, balance="switch", balance_coef=0.5, score="softmax_topk", renorm=False),
+    MoEConfig(num_experts=6, balance="switch", balance_coef=0.5, score="sigmoid"),
+    MoEConfig(num_experts=6, z_coef=0.3),
+    MoEConfig(num_experts=6, balance="switch", z_coef=0.3),
+    MoEConfig(num_experts=6, balance="bias", z_coef=0.3),
+]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("config", LOSSES, ids=lambda config: f"{config.balance}-{config.score}-{config.z_coef}")
+def test_every_loss_equals_counts_by_hand(config: MoEConfig, padded: bool) -> None:
+    router = LinearRouter(config, normal(6, 6)).train()
+    made = router(normal(40, 6, seed=1))
+    real_T = None
+    real = [True] * 40
+    if padded:
+        real_T = torch.rand(40, generator=torch.Generator().manual_seed(2)) < 0.6
+        real = real_T.tolist()
+    loss = balance_in_training(config, router, made, real_T)
+    assert float(loss.detach()) == pytest.approx(by_hand(config, made, real), rel=1e-9)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_choices_counted_for_a_bias_equal_counts_by_hand(padded: bool) -> None:
+    config = MoEConfig(num_experts=6, balance="bias")
+    router = LinearRouter(config, normal(6, 6)).train()
+    made = router(normal(40, 6, seed=1))
+    real_T = torch.arange(40) < 23 if padded else None
+    assert float(balance_in_training(config, router, made, real_T)) == 0
+    chosen = made.index[:23] if padded else made.index
+    expected = [sum(e in row for row in chosen.tolist()) for e in range(6)]
+    assert router.choice_bias.pending.tolist() == expected
+
+
+def test_z_loss_and_its_gradient() -> None:
+    """d/dz of the mean of (log sum exp z)^2 is 2 lse softmax(z) / T."""
+    logits = (3 * normal(7, 4)).requires_grad_()
+    loss = z_loss(routing(logits, 2))
+    lse = logits.detach().exp().sum(1).log()
+    assert float(loss.detach()) == pytest.approx(float((lse**2).mean()))
+    loss.backward()
+    torch.testing.assert_close(logits.grad, 2 * lse[:, None] * logits.detach().softmax(1) / 7)
+
+
+def test_z_loss_is_that_of_the_logits_without_noise() -> None:
+    logits = normal(7, 4)
+    noisy = routing(logits, 2)._replace(noisy=logits + 5, std=torch.ones_like(logits))
+    assert torch.equal(z_loss(noisy), z_loss(routing(logits, 2)))
+
+
+def test_the_losses_are_bit_by_bit_what_they_were() -> None:
+    """As means of one process, which they were before they were sums over all of them."""
+    for seed in range(5):
+        before = (3 * normal(37, 8, seed=seed)).float().requires_grad_()
+        after = before.detach().clone().requires_grad_()
+        made = routing(before, 2)
+        old = 8 * (counts(made) / 37 * before.softmax(-1).mean(0)).sum()
+        new = switch_loss(routing(after, 2))
+        old.backward()
+        new.backward()
+        assert torch.equal(old, new) and torch.equal(before.grad, after.grad)
+        chosen = made.logits.gather(1, made.index).softmax(-1)
+        constant = 8 * (counts(made) / (37 * 2) * chosen.mean(-1).mean()).sum()
+        assert torch.equal(faithful_switch_loss(made), constant)
+
+
+@pytest.mark.parametrize("config", LOSSES, ids=lambda config: f"{config.balance}-{config.score}-{config.z_coef}")
+def test_autocast_changes_no_loss(
+    config: MoEConfig, mixture: Callable[[MoEConfig], MoEFFN], tokens: Callable[..., Tensor]
+) -> None:
+    layer = mixture(config).float()
+    x = tokens(30).float()
+    found = []
+    for enabled in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            layer(x)
+        assert layer.aux is not None and layer.aux.dtype == torch.float32
+        layer.aux.backward()
+        found.append((layer.aux.detach(), layer.router.weight.grad.clone()))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("config", LOSSES, ids=lambda config: f"{config.balance}-{config.score}-{config.z_coef}")
+def test_an_unbalanced_router_is_pushed_back(config: MoEConfig) -> None:
+    """A step against the gradient lowers the loss."""
+    logits = (normal(50, 6) + torch.tensor([2.0, 0, 0, 0, 0, 0])).requires_grad_()
+    router = LinearRouter(config, normal(6, 6))
+
+    def loss(values: Tensor) -> Tensor:
+        router.logits = lambda x: values
+        return balance_loss(config, router(normal(50, 6)))
+
+    first = loss(logits)
+    first.backward()
+    assert logits.grad.norm() > 1e-4
+    assert float(loss(logits.detach() - 0.1 * logits.grad / logits.grad.norm())) < float(first.detach())
 
 
 @pytest.mark.parametrize("capacity", [0.3, 1.0, 1.25, 4.0])

@@ -33,6 +33,9 @@ def test_all_experts_are_routed() -> None:
         ({"scale": "papr"}, "did you mean 'paper'"),
         ({"scale": float("inf")}, "must be a positive number"),
         ({"balance_coef": float("nan")}, "must be 0 or more"),
+        ({"balance": "biass"}, "did you mean 'bias'"),
+        ({"z_coef": -1.0}, "z_coef=-1.0 must be 0 or more"),
+        ({"bias_rate": 0.0}, "bias_rate=0.0 must be a positive number"),
         ({"straight_through": True}, "top_k=2"),
         ({"straight_through": True, "top_k": 1, "score": "sigmoid"}, "score='sigmoid'"),
     ],
@@ -45,6 +48,22 @@ def test_bad_values(fields: dict, message: str) -> None:
 def test_straight_through_with_the_weights_it_is_for() -> None:
     assert RoutingConfig(straight_through=True, top_k=1).straight_through
     assert RoutingConfig(straight_through=True, top_k=1, score="softmax_topk").straight_through
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_loss", "counts_tokens"),
+    [
+        ({}, False, False),
+        ({"balance": "cv2"}, True, True),
+        ({"balance": "switch"}, True, True),
+        ({"balance": "bias"}, False, True),
+        ({"z_coef": 0.1}, True, True),
+        ({"densemixer": True}, False, False),
+    ],
+)
+def test_what_training_has_to_know(fields: dict, has_loss: bool, counts_tokens: bool) -> None:
+    config = RoutingConfig(**fields)
+    assert (config.has_loss, config.counts_tokens) == (has_loss, counts_tokens)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])

@@ -120,6 +120,7 @@ CASES = {
         moe(score="sigmoid", num_shared=1),
         WINDOW | {"max_window_layers": 1, "attention_bias": True, "tie_word_embeddings": True},
     ),
+    "sigmoid, bias": Case("Llama", "Glm4Moe", moe(score="sigmoid", balance="bias", densemixer=True, z_coef=0.1)),
     "bfloat16": Case("Llama", "Mixtral", moe(scale=1.7), dtype=torch.bfloat16),
     "bfloat16, shared": Case("Qwen3", "Qwen3Next", moe(num_shared=1), dtype=torch.bfloat16),
 }
@@ -143,6 +144,8 @@ def tiny(
         convert(model, config)
         for layer in mixtures(model):
             layer.router.weight.normal_(generator=generator)
+            if layer.router.choice_bias is not None:
+                layer.router.choice_bias.value.normal_(std=0.2, generator=generator)
             if gain:
                 layer.alignment = Alignment(torch.rand(32, generator=generator) + 0.5, torch.zeros(32))
     return model
@@ -274,6 +277,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], MoEConfig, Callable[[Any], None], 
     "equal weights": ("Llama", {}, moe(score="none"), lambda model: None, "score='none'"),
     "mlp router": ("Llama", {}, moe(), lambda model: route(model, router="mlp"), "router of the kind 'mlp'"),
     "glu router": ("Llama", {}, moe(), lambda model: route(model, router="glu", router_init="analytic"), "'glu'"),
+    "bias": ("Llama", {}, moe(balance="bias"), lambda model: None, "balance='bias'.* by softmax scores"),
     "offset": ("Llama", {}, moe(), offset, "an offset"),
     "biases": ("Llama", {"mlp_bias": True}, moe(), lambda model: None, "biases in the feed-forward"),
     "adapter": ("Llama", {}, moe(), adapter, "extra"),

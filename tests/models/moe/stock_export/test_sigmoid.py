@@ -31,3 +31,12 @@ def test_nothing_is_added_to_the_scores_for_balance(source) -> None:
     found = GLM4_MOE.mixture(Mixture.of(layer, hidden=8, shared=8))
     assert torch.equal(found["mlp.gate.e_score_correction_bias"], torch.zeros(7))
     assert torch.equal(found["mlp.shared_experts.down_proj.weight"][:, :7], layer.shared.weights(0).down)
+
+
+def test_a_bias_that_balances_is_what_is_added(source) -> None:
+    found = source(score="sigmoid", balance="bias")
+    bias = found.mixtures[1].router.choice_bias.value
+    bias += torch.arange(8) / 10
+    assert GLM4_MOE.fits(found.features)
+    written = GLM4_MOE.mixture(Mixture.of(found.mixtures[1], hidden=8, shared=8))
+    assert torch.equal(written["mlp.gate.e_score_correction_bias"], bias)

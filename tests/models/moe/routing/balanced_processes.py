@@ -1,0 +1,166 @@
+"""Two gloo processes that balance one mixture together: `python balanced_processes.py FOLDER`, for the tests.
+
+Each has a part of the tokens. Losses, gradients and biases must be those of one process with all of them. Processes are
+forked, so that torch is imported once; what each finds goes to FOLDER/rank-R.pt.
+"""
+
+import datetime
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.experts import ExpertBank
+from sparsebench.models.moe.layer import MoEFFN
+from sparsebench.models.moe.routing.balance import balance_loss
+from sparsebench.models.moe.routing.choice_bias import update_biases
+from sparsebench.models.moe.routing.router import LinearRouter, Routing
+from sparsebench.models.moe.routing.statistics import aux_loss
+
+EXPERTS = 8
+WIDTH = 6
+TOKENS = 40
+STEPS = 20
+LOSSES: dict[str, dict[str, Any]] = {
+    "cv2": {"balance": "cv2"},
+    "cv2 with noise": {"balance": "cv2", "noise": "shazeer"},
+    "cv2, faithful": {"balance": "cv2", "noise": "shazeer", "faithful": True},
+    "switch": {"balance": "switch"},
+    "switch, sigmoid": {"balance": "switch", "score": "sigmoid"},
+    "switch, faithful": {"balance": "switch", "faithful": True},
+    "z": {"z_coef": 0.3},
+    "cv2 and z": {"balance": "cv2", "z_coef": 0.3},
+}
+PARTS = {"halves": (20, 20), "unequal": (31, 9), "nothing in one": (40, 0)}
+MIXTURES: dict[str, dict[str, Any]] = {
+    "cv2": {"balance": "cv2", "score": "softmax_topk"},
+    "switch and z": {"balance": "switch", "z_coef": 0.1},
+    "bias": {"balance": "bias", "bias_rate": 0.01, "score": "sigmoid"},
+    "densemixer": {"balance": "switch", "densemixer": True},
+}
+
+
+def draw(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def config(**fields: Any) -> MoEConfig:
+    return MoEConfig(**({"num_experts": EXPERTS, "top_k": 2, "balance_coef": 0.5} | fields))
+
+
+def loss_of_part(fields: dict[str, Any], rows: slice, share: float) -> tuple[float, Tensor]:
+    """The loss that a process with these of the tokens sees, and the gradient of their logits; it weighs `share`."""
+    logits_TN = draw(TOKENS, EXPERTS, seed=1)[rows].requires_grad_()
+    noisy_TN = None
+    std_TN = None
+    if "noise" in fields:
+        std_TN = torch.full_like(logits_TN, 0.7)
+        noisy_TN = logits_TN + 0.7 * draw(TOKENS, EXPERTS, seed=2)[rows]
+    best_TK, index_TK = (logits_TN if noisy_TN is None else noisy_TN).topk(2, dim=-1)
+    routing = Routing(index_TK, best_TK.softmax(-1), logits_TN, noisy_TN, std_TN)
+    loss = balance_loss(config(**fields), routing)
+    (loss * share).backward()
+    assert logits_TN.grad is not None
+    return float(loss.detach()), logits_TN.grad
+
+
+class Net(nn.Module):
+    """Two mixtures, one behind the other."""
+
+    def __init__(self, config: MoEConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(self.mixture(config, seed) for seed in (10, 20))
+
+    @staticmethod
+    def mixture(config: MoEConfig, seed: int) -> MoEFFN:
+        hidden = 16
+        gate_FD, up_FD = (0.3 * draw(hidden, WIDTH, seed=seed + number) for number in (1, 2))
+        experts = ExpertBank.of(
+            torch.arange(hidden).chunk(EXPERTS),
+            gate=gate_FD,
+            up=up_FD,
+            down=0.3 * draw(WIDTH, hidden, seed=seed + 3),
+            activation=F.silu,
+        )
+        return MoEFFN(
+            config=config,
+            router=LinearRouter(config, 0.3 * draw(EXPERTS, WIDTH, seed=seed + 4)),
+            experts=experts,
+            shared=None,
+            down_bias=None,
+            neurons=torch.arange(hidden),
+            hidden=hidden,
+            template=(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = x + layer(x)
+        return x
+
+
+def trained(fields: dict[str, Any], rank: int | None) -> dict[str, Any]:
+    """Losses and weights of some steps: by DDP on 3 tokens a process, so that most experts are idle, or on all 6."""
+    net = Net(config(**fields)).train()
+    model: nn.Module = net if rank is None else DistributedDataParallel(net)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.02)
+    losses = []
+    for step in range(STEPS):
+        x_TD = draw(6, WIDTH, seed=100 + step)
+        if rank is not None:
+            x_TD = x_TD[3 * rank : 3 * rank + 3]
+        task = model(x_TD).square().mean()
+        balance = aux_loss(net)
+        optimizer.zero_grad()
+        (task + balance).backward()
+        optimizer.step()
+        update_biases(net)
+        losses.append((float(task.detach()), float(balance.detach())))
+    return {"losses": torch.tensor(losses, dtype=torch.float64), "state": net.state_dict()}
+
+
+def found(rank: int) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for name, fields in LOSSES.items():
+        for cut, (first, second) in PARTS.items():
+            rows = slice(0, first) if rank == 0 else slice(first, None)
+            share = (first, second)[rank] / TOKENS
+            results[f"{name}, {cut}"] = loss_of_part(fields, rows, share)
+    for name, fields in MIXTURES.items():
+        results[f"trained {name}"] = trained(fields, rank)
+    return results
+
+
+def process(rank: int, folder: Path) -> None:
+    patience = datetime.timedelta(seconds=30)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=patience)
+    torch.save(found(rank), folder / f"rank-{rank}.pt")
+    dist.destroy_process_group()
+
+
+def main(folder: Path) -> int:
+    torch.set_num_threads(1)
+    numbers = []
+    for rank in (0, 1):
+        number = os.fork()
+        if number == 0:
+            try:
+                process(rank, folder)
+                os._exit(0)
+            except BaseException as error:
+                sys.stderr.write(f"process {rank}: {type(error).__name__}: {error}\n")
+                os._exit(1)
+        numbers.append(number)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in numbers]
+    return max(map(abs, codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
