@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .counts import picks
 from .global_sums import global_sums
+from .picks import picks
 
 # Shapes: T tokens, N routed experts, K chosen experts.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .picks import picks
+
 if TYPE_CHECKING:
     from .router import Routing
 
@@ -44,13 +46,6 @@ class RoutingCounts:
         else:
             logits_TN = logits_TN.to(torch.promote_types(logits_TN.dtype, torch.float32))
             self.entropy = self.entropy + entropy(logits_TN.softmax(-1)).sum().cpu().double()
-
-
-def picks(index_TK: Tensor, experts: int) -> Tensor:
-    """How many tokens chose each expert (N,), int64."""
-    # Not bincount, whose size depends on the numbers in it: a compiler would stop there.
-    index_S = index_TK.flatten()
-    return index_S.new_zeros(experts).index_add(0, index_S, torch.ones_like(index_S))
 
 
 def counts(routing: Routing) -> Tensor:
