@@ -13,7 +13,7 @@ from sparsebench.reports.record import Metric
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
 from ..contracts.metrics import Scores
-from ..training.balance_bias import BalanceBias
+from ..methods._balance_bias import BalanceBias
 from ..training.data_order import FixedBatches
 from ..training.groups import Group
 from ..training.loop import train

@@ -15,8 +15,8 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
 from ..contracts.traits import CALIBRATION_DATA, EXPERTS, FFN
-from ..training.balance_bias import BalanceBias
 from ..training.callbacks import Callback
+from ._balance_bias import BalanceBias
 from ._calibration import calibration, split_seed
 from ._tuned import TunedMethod
 

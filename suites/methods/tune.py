@@ -12,9 +12,9 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
 from ..contracts.traits import ADAPTERS, BLOCKS, EXPERTS, PARAMETERS, TRAINING_DATA
-from ..training.balance_bias import BalanceBias
 from ..training.callbacks import Callback
 from ..training.trainable import Trains
+from ._balance_bias import BalanceBias
 from ._tuned import TunedMethod
 
 NEEDS = {"router": EXPERTS, "experts": EXPERTS, "adapters": ADAPTERS, "norms": BLOCKS}

@@ -10,6 +10,8 @@ from torch import nn
 from sparsebench.suites.training import processes
 from sparsebench.suites.training.processes import Processes
 
+from .balanced import BALANCES
+
 
 def distance(one: dict[str, Any], other: dict[str, Any]) -> float:
     return float((torch.tensor(one["weights"]) - torch.tensor(other["weights"])).abs().max())
@@ -44,3 +46,21 @@ def test_gradients_travel_in_buckets_of_one_type(monkeypatch: pytest.MonkeyPatch
     gradients += [torch.zeros(1), torch.zeros(2, dtype=torch.float64), torch.zeros(30, dtype=torch.float64)]
     buckets = processes._buckets(gradients)
     assert [[gradient.numel() for gradient in bucket] for bucket in buckets] == [[6, 4], [1], [2], [30]]
+
+
+@pytest.mark.parametrize("name", BALANCES)
+def test_two_processes_balance_as_one_does(name: str, forked: dict[str, Any]) -> None:
+    """Twenty steps of the same rows, of which each process has an unequal number: losses, weights and biases."""
+    assert forked["codes"][f"two balanced {name}"] == [0, 0]
+    one = forked[f"balanced {name}"]
+    first, second = forked[f"two balanced {name}"]
+    assert first == second
+    for curve, points in one["curves"].items():
+        assert len(points) == 20
+        torch.testing.assert_close(torch.tensor(first["curves"][curve]), torch.tensor(points), rtol=1e-5, atol=1e-9)
+    for key, value in one["state"].items():
+        found = torch.tensor(first["state"][key], dtype=torch.float64)
+        expected = torch.tensor(value, dtype=torch.float64)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12, msg=key)
+    if name == "bias":
+        assert any(one["state"]["router.choice_bias.value"])

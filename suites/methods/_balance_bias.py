@@ -2,7 +2,7 @@
 
 from sparsebench.models.moe.routing.choice_bias import discard_counts, update_biases
 
-from .callbacks import Callback, TrainingState
+from ..training.callbacks import Callback, TrainingState
 
 
 class BalanceBias(Callback):

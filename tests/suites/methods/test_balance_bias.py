@@ -1,20 +1,19 @@
-"""Routers that are balanced in the training loop: by a bias after each step, and over all processes."""
+"""Routers that a bias balances in the training loop: after each step, and as its checkpoints have it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from sparsebench.models.moe import MoEFFN
-from sparsebench.suites.training.balance_bias import BalanceBias
+from sparsebench.suites.methods._balance_bias import BalanceBias
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.settings import TrainSettings
 
-from .balanced import BALANCES, WIDTH, mixture
+from ..training.balanced import BALANCES, WIDTH, mixture
 
 
 class Rows:
@@ -105,21 +104,3 @@ def test_models_without_such_routers_are_left_alone() -> None:
     before = model.router.weight.detach().clone()
     run(model, 1)
     assert model.router.choice_bias is None and not torch.equal(model.router.weight, before)
-
-
-@pytest.mark.parametrize("name", BALANCES)
-def test_two_processes_balance_as_one_does(name: str, forked: dict[str, Any]) -> None:
-    """Twenty steps of the same rows, of which each process has an unequal number: losses, weights and biases."""
-    assert forked["codes"][f"two balanced {name}"] == [0, 0]
-    one = forked[f"balanced {name}"]
-    first, second = forked[f"two balanced {name}"]
-    assert first == second
-    for curve, points in one["curves"].items():
-        assert len(points) == 20
-        torch.testing.assert_close(torch.tensor(first["curves"][curve]), torch.tensor(points), rtol=1e-5, atol=1e-9)
-    for key, value in one["state"].items():
-        found = torch.tensor(first["state"][key], dtype=torch.float64)
-        expected = torch.tensor(value, dtype=torch.float64)
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12, msg=key)
-    if name == "bias":
-        assert any(one["state"]["router.choice_bias.value"])
