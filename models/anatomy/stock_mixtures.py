@@ -55,5 +55,14 @@ def stock_experts(module: Any, router: str = "gate", shared: Site | None = None)
 
 
 def expert_sizes(experts: Experts) -> tuple[int, int]:
-    """Width and hidden neurons of the first expert, for `MLP.width` and `MLP.hidden`."""
+    """Width and hidden neurons of an expert, for `MLP.width` and `MLP.hidden`.
+
+    By the shape of all, where there is one: to take one expert out of tensors that several processes share gathers all.
+    """
+    if isinstance(experts, StackedExperts):
+        _, width, hidden = experts.down.tensor().shape
+        return width, hidden
+    if isinstance(experts, InterleavedExperts):
+        _, hidden, width = experts.down.tensor().shape
+        return width, hidden
     return experts.weights(0).down.shape[0], experts.weights(0).down.shape[1]

@@ -31,3 +31,16 @@ def test_experts_without_a_gate() -> None:
     weights = experts.weights(2)
     assert weights.gate is None and torch.equal(weights.up, module.experts.up_proj[2])
     assert expert_sizes(experts) == (4, 6) and [site.name for site in experts.rows] == ["weight", "bias"]
+
+
+def test_sizes_are_read_without_taking_an_expert_out(
+    build: Callable[[str], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of tensors that several processes share, one expert would gather all."""
+    experts = stock_experts(build("mixtral").model.layers[0].mlp)
+
+    def taken(expert: int) -> None:
+        raise AssertionError("an expert was taken out")
+
+    monkeypatch.setattr(experts, "weights", taken)
+    assert expert_sizes(experts) == (32, 48)
