@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparsebench.reports.router_health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
@@ -86,6 +87,13 @@ def test_methods_train(name: str) -> None:
     for metric in (MAIN, f"val {MAIN}", "worst group"):
         assert outcome.metrics[metric].value < before.metrics[metric].value - 1, metric
     assert outcome.training is not None and outcome.training.steps == 40
+    assert outcome.details["product_rate"] > 0
+    if name == "dense":
+        assert "router_health" not in outcome.details
+    else:
+        health = from_details(outcome.details["router_health"])
+        assert tuple(health.domains) == SyntheticInstructions.groups and len(health.layers) == 2
+        assert outcome.curves["2. router cv2"][0][0] == 1
 
 
 def test_a_long_conversation_loses_its_beginning_and_the_record_says_so() -> None:
