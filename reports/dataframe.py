@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .record import Costs, Metric, Record, TrainingCosts
@@ -39,25 +38,43 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     """
     import pandas
 
-    rows = [row for record in records for row in _rows(record)]
+    texts = _Texts()
+    rows = [row for record in records for row in _rows(record, texts)]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
 def write_csv(records: Iterable[Record], file: IO[str]) -> None:
     """The same as CSV, record by record: what is not recorded is empty, numbers keep all their digits."""
     file.write(f"{_csv(COLUMNS)}\n")
+    texts = _Texts()
     for record in records:
-        head, scores, tail = _parts(record)
+        head, scores, tail = _parts(record, texts)
         before = _csv(head)  # long texts, the same for every score of a record: quoted once
         after = _csv(tail)
         for score in scores:
             file.write(f"{before},{_csv(score)},{after}\n")
 
 
-def _csv(values: Iterable[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+class _Echo:
+    """What a CSV writer writes to whose `writerow` is to give the text."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+_csv: Callable[[Iterable[Any]], str] = csv.writer(_Echo(), lineterminator="").writerow  # type: ignore[assignment]
+
+
+class _Texts:
+    """Canonical JSON of values, each worked out once: records of an index share what they have in common."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, str]] = {}  # with the value, so that no other takes its place in memory
+
+    def of(self, value: Any) -> str:
+        if id(value) not in self._known:
+            self._known[id(value)] = value, canonical(value)
+        return self._known[id(value)][1]
 
 
 class Finished(Protocol):
@@ -97,21 +114,23 @@ def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
     return list(last.values()), superseded
 
 
-def _rows(record: Record) -> list[tuple[Any, ...]]:
-    head, scores, tail = _parts(record)
+def _rows(record: Record, texts: _Texts) -> list[tuple[Any, ...]]:
+    head, scores, tail = _parts(record, texts)
     return [(*head, *score, *tail) for score in scores]
 
 
-def _parts(record: Record) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]:
+def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]:
     """What stands before the scores in each row, the scores, and what stands behind them."""
     cell = record.cell
     costs = record.costs or Costs(unit="")
     training = record.training or TrainingCosts()
-    configs = [link.config for link in cell.links]
+    configs = texts.of(cell.config)
+    if cell.then:
+        configs = canonical([link.config for link in cell.links])
     head = (
         *(record.id, record.key, record.code),
         *(cell.methods if name == "method" else getattr(cell, name) for name in _CELL),
-        *(canonical(cell.budget), canonical(configs if cell.then else cell.config), record.status, record.reason),
+        *(texts.of(cell.budget), configs, record.status, record.reason),
     )
     tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds(record), record.finished)
     tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -53,19 +53,19 @@ class Matrix:
     cells: dict[tuple[Row, Column], list[Record]] = field(default_factory=lambda: defaultdict(list))
     examples: ExampleReader | None = None
     """Reads per-example outcomes, where a comparison needs them."""
-    _scores: dict[tuple[Row, Column], dict[int, Score]] = field(default_factory=dict, repr=False, compare=False)
+    _sides: dict[tuple[Row, Column], Side] = field(default_factory=dict, repr=False, compare=False)
     """Those that were asked for: tables, figures and tests ask again and again."""
 
-    def scores(self, row: Row, column: Column) -> dict[int, Score]:
+    def scores(self, row: Row, column: Column) -> Mapping[int, Score]:
         """Seed to score of the main metric, over the records that went well."""
-        place = row, column
-        if place not in self._scores:
-            self._scores[place] = scores_of(self.cells.get(place, ()), column.metric, self.examples)
-        return self._scores[place]
+        return self.side(row, column).scores
 
     def side(self, row: Row, column: Column) -> Side:
         """One side of a comparison: the scores, and what the plan has of them."""
-        return side_of(self.cells.get((row, column), ()), column.metric, self.examples)
+        place = row, column
+        if place not in self._sides:
+            self._sides[place] = side_of(self.cells.get(place, ()), column.metric, self.examples)
+        return self._sides[place]
 
     def paired(self, ours: Row, theirs: Row, columns: Iterable[Column]) -> list[Pairing]:
         """The pairs of two rows, for each task that has some."""
@@ -190,12 +190,13 @@ def setting(record: Record) -> dict[str, str]:
 
 def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
     matrix = Matrix(suite, version, records)
-    varying = _varying(records)
+    settings = _settings(records)
+    varying = _varying(records, settings)
     columns = _columns(records)
     rows: dict[Row, None] = {}
-    for record in records:
+    for record, values in zip(records, settings, strict=True):
         cell = record.cell
-        row = Row(cell.label, cell.backbone, _variant(record, varying))
+        row = Row(cell.label, cell.backbone, _variant(values, varying))
         rows[row] = None
         matrix.cells[row, columns[cell.task, cell.task_version]].append(record)
     matrix.rows, matrix.columns = list(rows), list(columns.values())
@@ -220,16 +221,27 @@ def _columns(records: Sequence[Record]) -> dict[tuple[str, str], Column]:
     return columns
 
 
-def _varying(records: Sequence[Record]) -> list[str]:
+def _settings(records: Sequence[Record]) -> list[dict[str, str]]:
+    """The setting of each record, worked out once for those that share a budget, as records of an index do."""
+    known: dict[tuple[int, str], dict[str, str]] = {}
+    found = []
+    for record in records:
+        place = id(record.cell.budget), record.cell.dtype
+        if place not in known:
+            known[place] = setting(record)
+        found.append(known[place])
+    return found
+
+
+def _varying(records: Sequence[Record], settings: Sequence[Mapping[str, str]]) -> list[str]:
     """The budget keys (and "dtype") that differ between records of one task."""
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for record in records:
+    for record, values in zip(records, settings, strict=True):
         if record.status != "n/a":
-            for key, value in setting(record).items():
+            for key, value in values.items():
                 seen[record.cell.task, key].add(value)
     return sorted({key for (_, key), values in seen.items() if len(values) > 1})
 
 
-def _variant(record: Record, varying: Sequence[str]) -> str:
-    values = setting(record) if varying else {}
+def _variant(values: Mapping[str, str], varying: Sequence[str]) -> str:
     return ", ".join(f"{key}={values[key]}" for key in varying if key in values).replace('"', "")

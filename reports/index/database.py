@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from ..record import Record, RecordError
 from ..store import Problem, Store, StoreError, read_record
+from .collector import no_collection
 from .slim import Reader, form, part_name, to_slim
 
 INDEX = "index.sqlite"
@@ -78,7 +79,8 @@ class Index:
         self._store = store
         self._path = store.folder / INDEX
         self._found: dict[str, Entry | Problem] = {}
-        self._base = self._open()
+        with no_collection():
+            self._base = self._open()
         self.entries = [found for _, found in sorted(self._found.items()) if isinstance(found, Entry)]
         self.problems = [found for _, found in sorted(self._found.items()) if isinstance(found, Problem)]
 

@@ -120,7 +120,15 @@ def _shared(value: Any) -> Any:
 
 
 def _build(kind: type, names: tuple[str, ...], values: list[Any] | None) -> Any:
-    return None if values is None else kind(**dict(zip(names, map(_shared, values), strict=True)))
+    """Without the checks of the class, which the record passed when its text was made: there may be very many."""
+    if values is None:
+        return None
+    made = object.__new__(kind)
+    fields = vars(made)
+    fields.update(zip(names, values, strict=True))
+    if "unit" in fields:
+        fields["unit"] = intern(fields["unit"])
+    return made
 
 
 def _read_cell(text: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from .. import claims
@@ -17,7 +17,7 @@ from ..provenance import older_code_note
 from ..record import Record
 from ..statistics.example_files import ExampleReader
 from ..store import Problem, StoreError
-from ..tables import SuiteInfo
+from ..tables import SuiteInfo, SuiteTable
 from .html import Page, Section, render_html, section
 from .speed import SpeedError, SpeedReport, read_speed
 
@@ -32,6 +32,7 @@ def render(
     older: Collection[str] = (),
     whole: Whole = already_whole,
     examples: ExampleReader | None = None,
+    show: Callable[[SuiteTable], None] | None = None,
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
@@ -48,15 +49,19 @@ def render(
         older: ids of the records that the code has changed since.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
         examples: reads per-example outcomes, so that rows are compared on the same examples.
+        show: is given the table of each suite as soon as it is made.
 
     Raises:
         StoreError: `out` cannot be written, or a record is gone.
     """
     current, superseded = newest(records)
     found = matrices(current, examples)
-    sections = [
-        section(m, _info(m, suites), anchor, whole, older) for m, anchor in zip(found, _anchors(found), strict=True)
-    ]
+    sections = []
+    for matrix, anchor in zip(found, _anchors(found), strict=True):
+        made = section(matrix, _info(matrix, suites), anchor, whole, older)
+        if show is not None:
+            show(made.table)
+        sections.append(made)
     report, error = _speed(speed)
     note = older_code_note(current, older)
     page = Page(

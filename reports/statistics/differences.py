@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .estimates import ALPHA, Combined, Estimate, Stratum, combine, seeds_part, square
 from .examples import examples_part, subtract
-from .intervals import Part, equivalence_p, p_value
+from .intervals import Part, equivalence_p, half_width, p_value
 from .pairing import Pairing, Score
 
 if TYPE_CHECKING:
@@ -83,14 +83,20 @@ class Difference:
 
     @property
     def outcome(self) -> Outcome:
-        """What the tests say; "not comparable" where nothing measures the spread."""
+        """What the tests say; "not comparable" where nothing measures the spread.
+
+        Read off the interval, which takes one quantile where a p-value of several parts takes sixty: it excludes zero
+        just where p < 0.05, and lies within the margin just where both one-sided tests are below 2.5 %.
+        """
+        mean = self.combined.mean
         if self.identical and not any(part.variance for part in self.combined.parts):
             return "identical"
-        if self.p is None:
+        if self.combined.covers == "none":
             return "not comparable"
-        if self.p < ALPHA:
-            return "better" if self.combined.mean > 0 else "worse"
-        if self.equivalence_p is not None and self.equivalence_p < ALPHA / 2:
+        half = half_width(self.combined.parts, ALPHA / self.comparisons)
+        if half < abs(mean):
+            return "better" if mean > 0 else "worse"
+        if self.margin is not None and abs(mean) + half < self.margin:
             return "equivalent"
         return "undecided"
 

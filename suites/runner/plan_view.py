@@ -9,6 +9,13 @@ from .planning.profile import Profile
 
 def plan_document(profile: Profile, folder: Path) -> PlanDocument:
     """The cells with their states, and the time that the rest will take. Raises `UsageError`."""
+    from sparsebench.reports.index.collector import no_collection
+
+    with no_collection():
+        return _document(profile, folder)
+
+
+def _document(profile: Profile, folder: Path) -> PlanDocument:
     from sparsebench.reports.index.database import Index
     from sparsebench.reports.store import MARKER, Store
 

@@ -10,15 +10,15 @@ from rich.console import Console
 
 from sparsebench.reports.claims import judge
 from sparsebench.reports.comparison import Comparison, compare, select
+from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.index.database import Index
-from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.render import render
 from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
 from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.store import Store
 from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
-from sparsebench.reports.tables import Role, SuiteInfo, SuiteTable, suite_table
+from sparsebench.reports.tables import Role, SuiteInfo, SuiteTable
 
 from .console import open_console
 from .discovery.registry import Entry, entries, suites
@@ -82,7 +82,8 @@ def _records(index: Index, folder: Path, console: Console) -> list[Record]:
     """The slim records of the latest plan; files that cannot be read are named."""
     for problem in index.problems:
         console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-    return with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
+    with no_collection():
+        return with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
 
 
 def write_report(folder: Path, out: Path) -> None:
@@ -97,14 +98,8 @@ def write_report(folder: Path, out: Path) -> None:
         older = {record.id for record in made_by_older_code(records)}
         if older:
             console.print(older_code_note(records, older), style="yellow")
-        for matrix in matrices(records, examples):
-            info = suite_infos().get(matrix.suite)
-            if info is not None:
-                print_table(suite_table(matrix, info), console)
         speed = folder / SPEED_FILE
         findings = judge(planned_claims(folder), records, examples)
-        if findings:
-            console.print(claims_table(findings))
         page = render(
             records,
             index.problems,
@@ -115,7 +110,10 @@ def write_report(folder: Path, out: Path) -> None:
             older,
             whole=index.whole,
             examples=examples,
+            show=lambda table: print_table(table, console),
         )
+    if findings:
+        console.print(claims_table(findings))
     _print_problems(examples, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 

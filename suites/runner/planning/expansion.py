@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from sparsebench.reports.record import CellInfo, Link
 
@@ -31,9 +32,8 @@ def cells_of(profile: Profile) -> Iterator[Cell]:
 def _by_seed(plan: SuitePlan, row: Row, backbone: str, device: str) -> Iterator[Cell]:
     tasks = [task for task in plan.tasks if not task.rows or row.label in task.rows]
     per_task = [list(_seeds(plan, row, backbone, task, device)) for task in tasks]
-    for seed in range(max(map(len, per_task), default=0)):
-        for cells in per_task:
-            yield from (cell for cell in cells if cell.info.seed == seed)
+    for cells in zip_longest(*per_task):  # seeds count from 0, a task may have fewer of them
+        yield from (cell for cell in cells if cell is not None)
 
 
 def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: str) -> Iterator[Cell]:

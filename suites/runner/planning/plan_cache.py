@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsebench.data.cache import cache_root
+from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
@@ -106,21 +107,23 @@ def _process_start() -> float:
 def _read(path: Path, profile: Profile, shared: str) -> list[Cell] | None:
     """The cells that a file holds for this state; None if it holds others, or is broken."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["shared"] != shared or content["check"] != digest(content["cells"]):
+        head, _, text = path.read_text(encoding="utf-8").partition("\n")
+        about = json.loads(head)
+        if about["shared"] != shared or about["check"] != digest(text):
             return None
-        cells = _cells(content["cells"])
-        return cells if content["weights"] == _weights(profile, cells) else None
+        with no_collection():
+            cells = _cells(text)
+        return cells if about["weights"] == _weights(profile, cells) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _write(path: Path, shared: str, weights: str, cells: str) -> None:
-    content = json.dumps({"shared": shared, "weights": weights, "check": digest(cells), "cells": cells})
+    about = json.dumps({"shared": shared, "weights": weights, "check": digest(cells)})
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):  # a plan needs no cache: where it cannot be kept, the next one takes longer
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(content, encoding="utf-8")
+        temporary.write_text(f"{about}\n{cells}", encoding="utf-8")
         temporary.replace(path)
 
 

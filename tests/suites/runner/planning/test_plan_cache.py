@@ -164,7 +164,7 @@ def test_plugins_are_an_input(around: Around, tmp_path: Path, monkeypatch) -> No
 def test_a_broken_file_is_ignored_and_written_again(around: Around, broken: str) -> None:
     assert around.plan() == "1"
     text = around.file().read_text()
-    changed = text.replace('\\"timeout\\": 1.5', '\\"timeout\\": 9.5')
+    changed = text.replace('"timeout": 1.5', '"timeout": 9.5')
     assert changed != text
     around.file().write_text({"cut": text[: len(text) // 2], "changed": changed}.get(broken, broken))
     assert around.plan() == around.plan() == "2"
@@ -202,4 +202,5 @@ def test_a_plan_with_nothing_to_do_imports_no_torch(bench, tmp_path: Path) -> No
     assert said[0][:-1] == said[1][:-1]
     assert [lines[-1] for lines in said] == ["True", "False"]
     (file,) = (tmp_path / "cache" / "plans").glob("*.json")
-    assert len(json.loads(json.loads(file.read_text())["cells"])) == 1
+    _, cells = file.read_text().splitlines()
+    assert len(json.loads(cells)) == 1
