@@ -9,6 +9,7 @@ from .config import MoEConfig
 from .conversion import convert
 from .experts.interface import register_experts
 from .layer import MoEFFN
+from .merging import merge_experts
 from .presets import PRESETS, preset
 from .restoration import to_dense
 from .routing.choice_bias import update_biases
@@ -32,6 +33,7 @@ __all__ = [
     "convert",
     "export",
     "from_pretrained",
+    "merge_experts",
     "preset",
     "register_experts",
     "router_health",

@@ -9,7 +9,7 @@ from ..errors import ModelError, check_choice
 from .attention.config import AttnMoEConfig
 from .routing.config import RouterInit, RouterKind, RoutingConfig, check_positive
 
-Split = Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "cmoe"]
+Split = Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "cmoe", "whole"]
 Matrix = Literal["up", "gate"]
 Metric = Literal["l2", "cos"]
 Importance = Literal["activation", "gradient"]
@@ -38,6 +38,10 @@ class MoEConfig(RoutingConfig):
     unweighted; `top_k` of the other N = num_experts - num_shared are chosen per token, so that
     (num_shared + top_k) / num_experts of the neurons are active. `layers` are the blocks of the model to convert.
 
+    With split "whole" nothing is cut: every expert is a copy of the whole FFN, so that the model grows (upcycling,
+    `upcycling.py`), or the FFN of another model (`merging.py`). No block is shared then, and "exact" is a scale of 1:
+    with weights that sum to 1, equal experts give back the dense layer, whichever of them are chosen.
+
     Which neurons (`split`; each is described in its file under `splits/`):
 
     - `cluster_on`, `metric`: what "cluster" compares. `overlap`: routed experts of "residual" may share neurons.
@@ -49,6 +53,7 @@ class MoEConfig(RoutingConfig):
       the time.
     - `clusters`: the text clusters whose importance these three splits use: "documents" (LLaMA-MoE v1) or "tokens"
       (v2: clusters of FFN inputs).
+    - `reinit`: the fraction of each copy's neurons that start at random again (split "whole" only).
 
     Which expert: `router` (described in `routing/router.py`), `router_init` (in `router_init.py`), and the fields of
     `RoutingConfig` for the choice, the weights and the balance (`aux_loss` returns its loss). Of FFNs also:
@@ -69,6 +74,7 @@ class MoEConfig(RoutingConfig):
     clusters: Clusters = "documents"
     clustering_starts: int | None = None
     overlap: bool = False
+    reinit: float = 0.0
     router: RouterKind = "linear"
     router_init: RouterInit = "random"
     align: bool = False
@@ -94,6 +100,13 @@ class MoEConfig(RoutingConfig):
     def num_routed(self) -> int:
         """Number of experts that the router chooses from, N: those that are not always on."""
         return self.num_experts - self.num_shared
+
+    @property
+    def scale_value(self) -> float:
+        """The factor s of the routed output; for "calibrated", what the fit starts from."""
+        if self.split == "whole" and isinstance(self.scale, str):
+            return 1.0
+        return super().scale_value
 
     @property
     def kmeans_starts(self) -> int:
@@ -145,6 +158,26 @@ class MoEConfig(RoutingConfig):
             raise ModelError(f"clustering_starts={self.clustering_starts} must be 1 or more")
         if self.split == "residual" and self.num_shared == 0:
             raise ModelError("split='residual' moves neurons to a shared block: set num_shared to 1 or more")
+        self._check_whole()
+
+    def _check_whole(self) -> None:
+        if not 0 <= self.reinit <= 1:
+            raise ModelError(f"reinit={self.reinit!r} must lie from 0 to 1: the fraction of neurons that start again")
+        if self.split != "whole":
+            if self.reinit:
+                raise ModelError(f"reinit={self.reinit!r} is for copies of the FFN: set split='whole'")
+            return
+        if self.num_shared:
+            raise ModelError(
+                "split='whole' makes every expert a whole FFN: a shared one would double it (num_shared=0)"
+            )
+        if self.scale in ("paper", "norm"):
+            raise ModelError(f"scale={self.scale!r} is for parts of an FFN: with split='whole' use 'exact' or a number")
+        if self.router_init not in ("random", "zeros"):
+            raise ModelError(
+                f"router_init={self.router_init!r} makes rows from different neurons, and copies of an FFN have the "
+                "same: use 'random' or 'zeros'"
+            )
 
     def _check_router(self) -> None:
         check_choice("router", self.router, get_args(RouterKind))

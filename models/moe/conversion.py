@@ -28,6 +28,7 @@ from .router_init import make_router
 from .routing.padding import hand_over_masks
 from .routing.router import Router
 from .splits import Partition, SplitInput, partition
+from .upcycling import reinitialise
 from .verification import Expected, check_mixture, check_untied, check_view
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -36,12 +37,15 @@ Model = TypeVar("Model", bound=nn.Module)
 def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable[Any] | None = None) -> Model:
     """Replace the gated or plain FFNs of `model`, in place, by mixtures of their own neurons; return the model.
 
+    With `config.split` "whole" each expert has all of them, and the model grows by a whole FFN with every expert.
+
     `calibration` is what `calibrate` returned (it serves any number of conversions of the same model), or an iterable
     of batches, passed as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is
     used for; only the choice of shared neurons can do without, and is then random. The router is trainable, like the
     experts, if the down projection was. Memory stays near that of the model plus one layer.
 
-    A few random rows through each FFN and through its experts, all of them on, show that these compute what it did.
+    A few random rows through each FFN and through its experts, all of them on, show that these compute what it did
+    (where each neuron is in one expert).
 
     Raises `ModelError`, and leaves the model untouched, when a block has no FFN that can be cut, is converted already
     or quantised, computes something else than its linear layers and activation say (hooks, a forward of its own),
@@ -60,7 +64,7 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
             undo.callback(attention_to_dense, model)
         while plans:
             # One at a time, and dropped when done, so that only one layer is held twice.
-            undo.callback(_swap(model, plans.popleft(), config))
+            undo.callback(_swap(model, plans.popleft(), config, generator))
         hand_over_masks(model)
         declare(model, "moe")
         undo.pop_all()
@@ -131,20 +135,23 @@ def _plan(
 
 
 @torch.no_grad()
-def _swap(model: nn.Module, plan: _Plan, config: MoEConfig) -> Callable[[], None]:
+def _swap(model: nn.Module, plan: _Plan, config: MoEConfig, generator: torch.Generator) -> Callable[[], None]:
     """Put the mixture in the place of the dense layer; return what takes that back."""
     mlp = plan.mlp
     dense = DenseFFN.of(mlp)
     modules = [site.get() for site in mlp.parts]
     layer = _layer(plan, dense, config)
     check_mixture(layer, plan.expected, plan.parts, mlp.site.path)
+    if config.reinit:
+        reinitialise(layer.experts, config.reinit, generator)
     if plan.sample is not None:
         fit(layer, dense, plan.sample, config)
     layer.train(modules[0].training).requires_grad_(dense.down.requires_grad)
     mlp.replace(layer)
     lost = plan.parts.missing(mlp.hidden)
-    if len(lost):
-        # Neurons that no expert holds cannot come back from the mixture: the dense modules wait until all is done.
+    if len(lost) or config.split == "whole":
+        # Neurons that no expert holds, or that start again at random, cannot come back from the mixture: the dense
+        # modules wait until all is done.
         return partial(mlp.replace, *modules)
     return partial(restore, model, plan.block)
 

@@ -91,7 +91,7 @@ def _check(mlp: MLP, config: MoEConfig) -> None:
             f"{path} holds weights of {' and '.join(sorted(dtypes))}, as T5 does in half precision: cast the model to "
             "one dtype first, such as model.to(torch.bfloat16)"
         )
-    if mlp.hidden < config.num_experts:
+    if mlp.hidden < config.num_experts and config.split != "whole":
         raise ModelError(f"{path} has {mlp.hidden} hidden neurons, fewer than num_experts={config.num_experts}")
     whole = nn.ModuleList(site.get() for site in mlp.parts)
     linears = nn.ModuleList(site.get() for site in mlp.linears)

@@ -23,7 +23,7 @@ def to_dense(model: Model) -> Model:
 
     Returns the model. Exact when no expert was trained. A neuron that several experts hold comes from the first of
     them, a key/value head from the mean. Raises `ModelError`, and leaves the model untouched, when there is nothing to
-    restore or experts that share neurons left some out.
+    restore, where experts that share neurons left some out, and where each expert is a whole FFN (upcycling).
     """
     sites: dict[int, Site] = {}
     attention_is_mixed = False
@@ -106,6 +106,11 @@ def _joined(rows: list[Tensor | None], first_F: Tensor) -> Tensor | None:
 
 def _check_complete(site: Site) -> None:
     layer: MoEFFN = site.get()
+    if layer.config.split == "whole":
+        raise ModelError(
+            f"{site.path}: each expert is a whole FFN of its own (split='whole'), so that there is no dense layer to "
+            "put together; keep a copy of the dense model to go back"
+        )
     for part in (layer.experts, layer.shared):
         if isinstance(part, Wrapper):
             raise ModelError(f"{site.path} has adapters in its experts: merge or remove them first")

@@ -6,7 +6,7 @@ It runs on the first of `TASKS` in the suite and the first backbone without down
 import copy
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ..contracts.applicability import reason_against
 from ..contracts.budget import Budget
 from ..contracts.context import Context, Setup
-from ..contracts.method import Method
+from ..contracts.method import Method, NotApplicable
+from ..contracts.traits import EXPERTS
 from ..training.method import TrainedMethod
 from .discovery.loading import backbone_loader, load_method, load_task
 from .discovery.registry import Entry, entries, find, suites
@@ -25,6 +26,8 @@ TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")
 """The second is for methods that need a model that writes molecules."""
 BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
+MAKES = {EXPERTS: "moe_random"}
+"""Traits that no backbone without downloads has, and the method that gives them, as the link before."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Case:
     suite: str
     backbone: Entry
     task: str = TASK
+    before: tuple[Method, ...] = ()
+    """Links that make of the backbone what the method needs."""
 
     def setup(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Setup:
         """The synthetic task; the backbone's own random weights do not depend on the seed."""
@@ -43,7 +48,12 @@ class Case:
         context = Context(suite=self.suite, task=self.task, seed=seed, budget=BUDGET, dtype=dtype, further=further)
         load = backbone_loader(self.backbone, self.backbone.name)
         task = load_task(find("task", self.task, self.suite))
-        return task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context, [self.method])
+        chain = [*self.before, self.method]
+        setup = task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context, chain)
+        model = setup.model
+        for link in self.before:
+            model = link.deploy(link.prepare(model, setup.context))
+        return replace(setup, model=model)
 
     def fitted(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
         """The deployed model after prepare and fit, and its outputs on the first calibration batch."""
@@ -158,13 +168,27 @@ def cases(name: str) -> list[Case]:
 def _case(method: Method, name: str, suite: str) -> Case | None:
     if any(further.partition(":")[0] not in entries("backbone", suite) for further in method.backbones()):
         return None
+    before = tuple(load_method(find("method", MAKES[trait]), {}) for trait in method.needs if trait in MAKES)
     for task in (name for name in TASKS if name in entries("task", suite)):
         kind = type(load_task(find("task", task, suite)))
         for backbone in _without_download(suite):
             known = backbone.backbone(backbone.name)
-            if reason_against([method], kind, known) is None:
-                return Case(method, name, suite, backbone, task)
+            case = Case(method, name, suite, backbone, task, before)
+            if reason_against([*before, method], kind, known) is None and _goes_with_further(case):
+                return case
     return None
+
+
+def _goes_with_further(case: Case) -> bool:
+    """Whether the further backbones of the method, if it has any, go with this one: only `prepare` sees them all."""
+    if not case.method.backbones():
+        return True
+    setup = case.setup()
+    try:
+        case.method.prepare(setup.model, setup.context)
+    except NotApplicable:
+        return False
+    return True
 
 
 def _without_download(suite: str) -> Sequence[Entry]:

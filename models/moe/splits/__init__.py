@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...errors import ModelError
-from . import cluster, cmoe, coact, gradient, gradient_share, random, residual, sequential
+from . import cluster, cmoe, coact, gradient, gradient_share, random, residual, sequential, whole
 from .activation_mask import top_activation_mask
 from .base import Partition, SplitInput, block_sizes
 
@@ -21,6 +21,7 @@ SPLITS: dict[str, Callable[[SplitInput], Partition]] = {
     "gradient_share": gradient_share.split,
     "residual": residual.split,
     "cmoe": cmoe.split,
+    "whole": whole.split,
 }
 """The construction of each value of `MoEConfig.split`."""
 
@@ -29,11 +30,12 @@ def partition(inp: SplitInput) -> Partition:
     """Cut the neurons of one FFN as `inp.config` says.
 
     Blocks differ in size by at most 1. They are disjoint and complete, but for "gradient_share" and for "residual" with
-    `overlap`, whose experts may share neurons and leave some out. Representatives are there for the "glu" router, which
+    `overlap`, whose experts may share neurons and leave some out, and for "whole", whose experts all hold all neurons,
+    so that there may be more experts than neurons. Representatives are there for the "glu" router, which
     needs them, whatever the split. Raises `ModelError` when there are fewer neurons than blocks and when the split
     or the router needs something that calibration did not record.
     """
-    if inp.hidden < inp.config.num_experts:
+    if inp.hidden < inp.config.num_experts and inp.config.split != "whole":
         raise ModelError(f"{inp.hidden} hidden neurons cannot form num_experts={inp.config.num_experts} blocks")
     parts = SPLITS[inp.config.split](inp)
     if inp.config.router == "glu" and parts.representatives is None:

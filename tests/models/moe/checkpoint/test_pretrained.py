@@ -49,6 +49,7 @@ CASES = {
     "qwen3, attention": ("qwen3", MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=2, top_k=1, mode="keep_kv"))),
     "bert": ("bert", MoEConfig(num_experts=4, score="none")),
     "bert, analytic": ("bert", ANALYTIC),
+    "bert, upcycled": ("bert", MoEConfig(num_experts=3, split="whole", reinit=0.5)),
     "roberta": ("roberta", MoEConfig(num_experts=5, layers=(0,))),
     "vit": ("vit", MoEConfig(num_experts=4, num_shared=1, router="mlp")),
 }

@@ -12,7 +12,8 @@ from sparsebench.models.moe.splits import SPLITS, Partition, SplitInput, block_s
 
 Input = Callable[..., SplitInput]
 BLIND = ("random", "sequential", "cluster")
-EXCLUSIVE = sorted(set(SPLITS) - {"gradient_share"})
+COPIES = "whole"
+EXCLUSIVE = sorted(set(SPLITS) - {"gradient_share", COPIES})
 
 
 def config(split: str, **fields: object) -> MoEConfig:
@@ -114,7 +115,7 @@ def test_representatives_are_there_for_the_router_that_needs_them(ffn_input: Inp
         partition(ffn_input(routed, sampled=False))
 
 
-@pytest.mark.parametrize("split", sorted(set(SPLITS) - set(BLIND)))
+@pytest.mark.parametrize("split", sorted(set(SPLITS) - {*BLIND, COPIES}))
 def test_missing_activations(split: str, ffn_input: Input) -> None:
     with pytest.raises(ModelError, match=f"split='{split}' needs activations: pass calibration data"):
         partition(ffn_input(config(split), sampled=False))

@@ -87,6 +87,7 @@ CASES = {
     ),
     "gain": Case("Llama", "Mixtral", moe(scale=1.7), gain=True),
     "top 1": Case("Llama", "Mixtral", moe(top_k=1, score="none", scale=2.0)),
+    "upcycled": Case("Llama", "Mixtral", moe(split="whole", reinit=0.5, score="softmax_topk")),
     "window": Case("Mistral", "Mixtral", moe(), {"sliding_window": 16, "head_dim": 16}),
     "shared": Case("Llama", "GraniteMoeShared", moe(num_shared=1, scale="norm")),
     "shared, gain": Case("Mistral", "Qwen2Moe", moe(num_shared=2, scale=0.7), {"sliding_window": 16}, gain=True),
