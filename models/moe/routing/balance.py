@@ -124,7 +124,7 @@ def faithful_switch_loss(routing: Routing) -> Tensor:
 
 def _tokens(routing: Routing) -> Tensor:
     """T, as a tensor that can be summed over processes."""
-    return routing.logits.new_tensor(float(len(routing.logits)))
+    return routing.logits.new_full((), len(routing.logits))
 
 
 def within_capacity(routing: Routing, capacity: float, real_T: Tensor | None = None) -> Routing:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.anatomy import Site, describe
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe import from_pretrained, preset, save_pretrained, to_dense
+from sparsebench.models.moe import aux_loss, from_pretrained, preset, save_pretrained, to_dense
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
@@ -104,6 +104,34 @@ def test_offloaded_weights_are_brought_back(
     offloaded = accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
     assert all(parameter.is_meta for parameter in offloaded.parameters())
     assert torch.equal(offloaded(ids).logits, expected)
+
+
+IDLE: dict[str, dict] = {
+    "plain": {},
+    "cv2, noise": {"balance": "cv2", "noise": "shazeer"},
+    "switch, z": {"balance": "switch", "z_coef": 0.1},
+    "bias": {"balance": "bias", "score": "sigmoid"},
+    "DenseMixer": {"densemixer": True, "z_coef": 0.1},
+    "equal weights": {"score": "none"},
+}
+
+
+@pytest.mark.parametrize("mode", ["drop_kv", "keep_kv"])
+@pytest.mark.parametrize("name", IDLE)
+def test_experts_without_a_token_have_gradients_of_zero(name: str, mode: str, build: Build) -> None:
+    """And no parameter has none: processes that wait for each other's gradients never wait in vain."""
+    fields = IDLE[name]
+    shared = {key: value for key, value in fields.items() if key != "densemixer"}
+    attn = AttnMoEConfig(**({"num_experts": 4, "top_k": 1, "mode": mode} | shared))
+    model = convert(build("llama").double(), MoEConfig(**({"top_k": 1, "attn": attn} | fields))).train()
+    ids = torch.tensor([[3, 4]])  # two tokens, of which at most two experts of a layer have one
+    out = model(input_ids=ids, labels=ids)
+    (out.loss + aux_loss(model)).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    for layer in model.model.layers:
+        for grad in (layer.mlp.experts.down.grad, layer.self_attn.out.grad):
+            busy = grad.flatten(1).any(1)
+            assert 1 <= int(busy.sum()) <= 2
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from sparsebench.models.moe.routing.recomputation import recomputing, refuse_ree
 
 CONFIGS = {
     "ffn": MoEConfig(balance="cv2", balance_coef=0.5, capacity=1.0),
+    "z, DenseMixer": MoEConfig(z_coef=0.5, densemixer=True, balance="switch"),
     "attention": MoEConfig(attn=AttnMoEConfig(num_experts=4, top_k=2, balance="switch", balance_coef=0.5)),
 }
 

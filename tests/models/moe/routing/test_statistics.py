@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -34,9 +35,12 @@ def test_aux_loss_is_the_sum_over_layers(build: Build, example: Callable) -> Non
     assert expected > 1
 
 
-def test_aux_loss_trains_the_router_and_accumulates(build: Build, example: Callable) -> None:
+@pytest.mark.parametrize(
+    "fields", [{"balance": "cv2"}, {"balance": "switch", "z_coef": 0.1, "densemixer": True}, {"z_coef": 0.1}]
+)
+def test_aux_loss_trains_the_router_and_accumulates(fields: dict, build: Build, example: Callable) -> None:
     """Gradients of two micro-batches are the sum of the gradients of each."""
-    model = convert(build("llama").double(), MoEConfig(balance="cv2", noise="none", score="softmax_topk")).train()
+    model = convert(build("llama").double(), MoEConfig(score="softmax_topk", **fields)).train()
     weights = [layer.router.weight for layer in layers(model)]
     single = []
     for seed in (0, 1):
