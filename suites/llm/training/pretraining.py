@@ -29,7 +29,7 @@ from ..multiple_choice import HarnessTask
 from ..routing import Watched
 from .data import TextRows, first_of_each, text_windows
 from .packing import Row
-from .task import TrainedLM, TrainingTask, check_finite, over_groups
+from .task import TrainedLM, TrainingTask, check_finite, over_groups, reads
 
 WORST = "worst domain"
 VAL = f"val {MAIN}"
@@ -38,6 +38,8 @@ MOST_WINDOWS = 4096
 MOST_VAL_WINDOWS = 16
 ACCURACY = "accuracy"
 QUESTIONS = 25
+QUESTION_LENGTH = 2048
+"""Tokens that a model has to read at once for the sets of questions."""
 
 
 class PretrainingTask(TrainingTask):
@@ -50,7 +52,8 @@ class PretrainingTask(TrainingTask):
 
     domains: ClassVar[tuple[str, ...]]
     questions: ClassVar[tuple[HarnessTask, ...]] = ()
-    """Sets of questions that are scored as well, with so many documents as `QUESTIONS` times the number of windows."""
+    """Sets of questions that are scored as well, `QUESTIONS` for each window of a domain, by models that read
+    `QUESTION_LENGTH` tokens; the record says so of others."""
     packed = False
     metric_names = (MAIN, f"{MAIN} *", WORST, VAL, f"{ACCURACY} *", SPECIALISATION)
 
@@ -58,22 +61,22 @@ class PretrainingTask(TrainingTask):
         """The mean, each domain, the worst, and the mean of the held-out part."""
         found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}
         check_finite("bits per byte", {domain: read.bits for domain, read in found.items()})
-        examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
-        for domain, read in found.items():
-            examples["domain"] += [domain] * len(read.bits)
-            examples["bits"] += read.bits
-            examples["bytes"] += read.bytes
+        examples = _by_window(found)
         metrics = over_groups(MAIN, _metrics(found), WORST)
         held_out = _held_out(subject, context)
         if held_out:
             metrics[VAL] = over_groups(MAIN, _metrics(held_out), "")[MAIN]
-        for name, scored in self._answered(subject, context).items():
-            metrics[name] = scored.metrics[scored.main]
-            examples[name] = list(scored.examples[scored.main])
+        details = router_details(found, context)
+        if self.questions and reads(subject) < QUESTION_LENGTH:
+            details["questions"] = f"not scored: the model reads {reads(subject)} tokens, a question may have more"
+        else:
+            for name, scored in self._answered(subject, context).items():
+                metrics[name] = scored.metrics[scored.main]
+                examples[name] = list(scored.examples[scored.main])
         load = router_load(found)
         if load is not None:
             metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
-        return Scores(MAIN, metrics, examples, router_details(found, context))
+        return Scores(MAIN, metrics, examples, details)
 
     def _answered(self, subject: CausalLM, context: Context) -> dict[str, Scores]:
         """The scores of the sets of questions."""
@@ -100,6 +103,15 @@ class PretrainingTask(TrainingTask):
 def _rows(task: type[PretrainingTask], tokenizer: Any) -> tuple[list[Row], list[Row]]:
     """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
     return task().windows("train", tokenizer, MOST_WINDOWS), task().windows("val", tokenizer, MOST_VAL_WINDOWS)
+
+
+def _by_window(found: Mapping[str, DomainBits]) -> dict[str, list[Any]]:
+    examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
+    for domain, read in found.items():
+        examples["domain"] += [domain] * len(read.bits)
+        examples["bits"] += read.bits
+        examples["bytes"] += read.bytes
+    return examples
 
 
 def _metrics(found: Mapping[str, DomainBits]) -> dict[str, Metric]:

@@ -88,9 +88,14 @@ def check_vocabulary(lm: CausalLM) -> None:
 
 def check_window(lm: CausalLM, window: int) -> None:
     """Raise ValueError for a row that is longer than what the model reads at once."""
-    most = getattr(lm.model.config, "max_position_embeddings", None)
-    if most is not None and window > most:
-        raise ValueError(f"rows have {window} tokens, and the model reads at most {most} at once")
+    if window > reads(lm):
+        raise ValueError(f"rows have {window} tokens, and the model reads at most {reads(lm)} at once")
+
+
+def reads(lm: CausalLM) -> float:
+    """Tokens that a model reads at once, by its configuration; infinite where that says nothing."""
+    most = getattr(getattr(lm.model, "config", None), "max_position_embeddings", None)
+    return math.inf if most is None else most
 
 
 def check_finite(what: str, by_group: Mapping[str, list[float]]) -> None:
