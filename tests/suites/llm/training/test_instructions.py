@@ -114,10 +114,3 @@ def test_an_empty_group_is_named() -> None:
 
     with pytest.raises(ValueError, match="group 'nothing' has no conversation in its part 'train'"):
         Empty().setup(tiny.load, surroundings())
-
-
-def test_the_record_keeps_how_routers_serve_each_group() -> None:
-    chain = [RandomSplit(num_experts=4, top_k=2, train="none")]
-    details = SyntheticInstructions().run(chain, tiny.load, surroundings()).details
-    (health,) = [value for name, value in details.items() if name == "router_health"]
-    assert set(health["domains"]) == {"next", "backwards"}

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import torch
 
+from sparsebench.reports.record import Metric
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.metrics import Scores
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.bits_per_byte import ratio, window_bits
 from sparsebench.suites.llm.language import CausalLM
@@ -106,3 +108,26 @@ def test_a_domain_with_nan_is_named(lm: CausalLM) -> None:
         Marked().run([Dense()], lambda _: lm, surroundings())
     with pytest.raises(FloatingPointError, match="the loss of 'backwards' is NaN"):
         Marked().run([FullTuning()], lambda _: lm, surroundings())
+
+
+class Asked:
+    """A set of questions that remembers how many documents it was asked for."""
+
+    harness_name = "riddles"
+
+    def evaluate(self, subject: CausalLM, context: Context) -> Scores:
+        count = context.budget.test_examples
+        share = Metric(value=1.0, n=count, higher_is_better=True, unit="share")
+        return Scores("acc", {"acc": share}, {"acc": [1] * (count or 0)})
+
+
+def test_sets_of_questions_are_for_models_that_read_them(lm: CausalLM) -> None:
+    class Asking(SyntheticDomains):
+        questions: Any = (Asked(),)
+
+    outcome = Asking().run([Dense()], lambda _: lm, surroundings(test_examples=2))
+    assert outcome.metrics["accuracy riddles"].n == 50 and len(outcome.examples["accuracy riddles"]) == 50
+    lm.model.config.max_position_embeddings = 512  # type: ignore[union-attr]
+    outcome = Asking().run([Dense()], lambda _: lm, surroundings(test_examples=2))
+    assert "accuracy riddles" not in outcome.metrics
+    assert outcome.details["questions"] == "not scored: the model reads 512 tokens, a question may have more"
