@@ -1,0 +1,1 @@
+"""Methods that only language models can have."""

@@ -1,0 +1,132 @@
+"""Base of the methods that train a language model as LLaMA-MoE is trained: AdamW, a warm-up, a cosine, a clipped norm.
+
+Each is a link of a chain, mostly after a conversion: `[{name: llama_moe_v1, config: {train: none}},
+continual_pretraining]`. Data, loss and budget are the task's; what trains is the one option `train`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from sparsebench.models.moe.routing.statistics import aux_loss
+
+from ...contracts.context import Context
+from ...methods.tune import Tune
+from ...training.callbacks import Callback
+from ...training.groups import Group
+from ...training.result import TrainResult
+from ...training.settings import TrainSettings
+from ..training.curves import LossByTokens, validation_loss
+from ..training.data import TextRows
+from ..training.one_pass import OnePass, check_enough
+from ..training.stock_balance import stock_balance_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageTraining(Tune):
+    """The training loop with the recipe as options; a mixture trains with the balance loss of its routers.
+
+    Several processes (`torchrun`) each take batches of their own: with twice as many, half the `accumulation` or half
+    the batch size gives the same steps.
+    """
+
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay of the means of the gradient and of its square."""
+    clip: float | None = 1.0
+    """Largest norm of the gradient; null does not clip."""
+    accumulation: int = 1
+    """Batches whose gradient is summed up before a step."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up, the learning rate falls along a cosine to `lowest`, or stays."""
+    lowest: float = 0.0
+    """Fraction of the learning rate at which the cosine ends."""
+    repeat: bool = False
+    """Whether the data may come again where a budget in steps or tokens is more than one pass over them; if not, that
+    is an error. A budget in epochs says itself how often they come."""
+    eval_every: int | None = None
+    """Steps between two measurements of the loss on held-out rows, a curve of the record; null takes none."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
+        for beta in self.betas:
+            if not 0 <= beta < 1:
+                raise ValueError(f"betas={self.betas} must lie from 0 to below 1")
+        replace(TrainSettings(steps=1), **self.recipe())
+
+    def recipe(self) -> dict[str, Any]:
+        """The options that are settings of the loop."""
+        return {
+            "clip": self.clip,
+            "accumulation": self.accumulation,
+            "schedule": self.schedule,
+            "lowest": self.lowest,
+            "warmup": self.warmup,
+            "eval_every": self.eval_every,
+        }
+
+    def settings(self, context: Context) -> TrainSettings:
+        """The budget and the recipe."""
+        return replace(super().settings(context), **self.recipe())
+
+    def callbacks(self, context: Context) -> tuple[Callback, ...]:
+        """Curves of the routers, and losses over the tokens seen."""
+        return (*super().callbacks(context), LossByTokens())
+
+    def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
+        """The task's loss and the balance loss of the routers: a converted model's, or a stock mixture's own."""
+        with stock_balance_loss(model, batch) as balance:
+            loss = context.loss(model, batch)
+        return loss + aux_loss(model) + balance()
+
+    def train_stage(
+        self,
+        model: nn.Module,
+        data: TextRows,
+        context: Context,
+        stage: str = "train",
+        further: Sequence[Callback] = (),
+    ) -> TrainResult:
+        """One training on all of the data, in the order of the task and the seed.
+
+        Raises ValueError where the data end before the budget, unless `repeat`.
+        """
+        if not self.repeat:
+            check_enough(data, context, self.accumulation)
+            further = (*further, OnePass(context.budget))
+        return self.train_on(data, model, data, context, stage, further)
+
+    def train_on(
+        self,
+        order: Any,
+        model: nn.Module,
+        data: TextRows,
+        context: Context,
+        stage: str,
+        further: Sequence[Callback] = (),
+        weight: Callable[[Any], float] | None = None,
+    ) -> TrainResult:
+        """One training on `order`, which is `data` itself or a stream of batches made of it.
+
+        `weight`: over how much the loss of a batch is a mean; by default over its tokens with a label.
+        """
+        evaluate = None
+        if self.eval_every is not None:
+            evaluate = validation_loss(data, context)
+        group = Group.adamw(
+            "model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas
+        )
+        return self.train_groups(
+            model,
+            order,
+            lambda model, batch: self.loss(model, batch, context),
+            [group],
+            context,
+            weight=weight or data.weight,
+            tokens=context.tokens,
+            callbacks=(*self.callbacks(context), *further),
+            evaluate=evaluate,
+            stage=stage,
+        )

@@ -1,0 +1,181 @@
+"""The recipe of the papers, what it trains, and what it refuses."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sparsebench.models.moe.routing.statistics import aux_loss
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.methods._language_training import LanguageTraining
+from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretraining
+from sparsebench.suites.llm.methods.dpo import DPO
+from sparsebench.suites.llm.methods.instruction_tuning import InstructionTuning
+from sparsebench.suites.llm.methods.two_stage import TwoStage
+from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
+from sparsebench.suites.training.optimizer import parameter_groups
+
+from ...reasons import reason
+
+METHODS = (ContinualPretraining, InstructionTuning, TwoStage, DPO)
+
+
+def setup(task: Any = SyntheticDomains, **budget: Any) -> Setup:
+    given = Budget(**{"steps": 3, "batch_size": 4, "test_examples": 2, "calibration_examples": 2, **budget})
+    return task().setup(tiny.load, Context(suite="llm", task="t", seed=0, budget=given))
+
+
+def converted(found: Setup) -> nn.Module:
+    return LlamaMoEV1(preset="2of8", train="none").prepare(found.model, found.context)
+
+
+def changed(model: nn.Module, before: Mapping[str, Any]) -> set[str]:
+    return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_the_recipe_is_that_of_a_plain_loop() -> None:
+    """AdamW's betas, decay of matrices, clipping, warm-up, a cosine to a tenth, the balance loss: bit by bit."""
+    found = setup(steps=6)
+    model = converted(found)
+    plain: Any = copy.deepcopy(model).float().requires_grad_(True).train()
+    method = ContinualPretraining(warmup=0.4, learning_rate=0.01, betas=(0.8, 0.9), clip=0.5)
+    torch.manual_seed(3)
+    curve = method.fit(method.prepare(model, found.context), found.data, found.context)["train loss"]
+
+    torch.manual_seed(3)
+    optimizer = torch.optim.AdamW(parameter_groups(plain, 0.1), lr=0.01, betas=(0.8, 0.9))
+    generator = found.context.task_generator("data-order")
+    batches = iter(
+        DataLoader(
+            found.data.train, 4, shuffle=True, drop_last=True, generator=generator, collate_fn=found.data.collate
+        )
+    )
+    losses = []
+    for step in range(6):
+        cosine = 0.5 * (1 + math.cos(math.pi * (step - 2) / 4))
+        factor = (step + 1) / 2 if step < 2 else 0.1 + (1 - 0.1) * cosine
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * factor
+        batch = next(batches)
+        loss = found.context.loss(plain, batch) + aux_loss(plain)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
+        optimizer.step()
+        losses.append(loss.item())
+    assert [value for _, value in curve] == losses
+    assert not changed(model, plain.state_dict())
+
+
+@pytest.mark.parametrize("train", ["all", "all_but_router", "router", "experts", "norms", "none"])
+def test_just_what_the_option_names_moves(train: Any) -> None:
+    found = setup(SyntheticInstructions)
+    model = converted(found)
+    before = copy.deepcopy(model.state_dict())
+    method = InstructionTuning(train=train, learning_rate=0.01)
+    method.fit(method.prepare(model, found.context), found.data, found.context)
+    names = {name for name, _ in model.named_parameters()}
+    routers = {name for name in names if ".router." in name}
+    expected = {
+        "all": names,
+        "all_but_router": names - routers,
+        "router": routers,
+        "experts": {name for name in names if ".experts." in name},
+        "norms": {name for name in names if "norm" in name},
+        "none": set(),
+    }[train]
+    assert routers and changed(model, before) == expected
+
+
+def test_the_loss_falls_and_its_curves_run_over_tokens() -> None:
+    found = setup(steps=20)
+    method = ContinualPretraining(eval_every=10, learning_rate=1e-2)
+    curves = method.fit(method.prepare(converted(found), found.context), found.data, found.context)
+    assert curves["train loss"][-1][1] < curves["train loss"][0][1] - 0.3
+    assert curves["val loss"][-1][1] < curves["val loss"][0][1]
+    assert curves["val loss"][0][0] == 10 and curves["train loss by tokens"][0][0] == 4 * 64
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_link_of_a_chain_trains_what_the_conversion_made(kind: Any) -> None:
+    task = SyntheticDomains if kind is ContinualPretraining else SyntheticInstructions
+    options: dict[str, Any] = {}
+    if kind is TwoStage:
+        options = {"special": ("backwards",)}
+    context = Context(suite="llm", task="t", seed=0, budget=Budget(steps=2, batch_size=4, test_examples=2))
+    outcome = task().run([LlamaMoEV1(train="none"), kind(**options)], tiny.load, context)
+    assert outcome.training is not None and outcome.training.steps == 2 and outcome.training.tokens
+    assert outcome.curves["2. train loss"] and math.isfinite(outcome.metrics[outcome.main_metric].value)
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_where_the_task_does_not_train_it_is_not_applicable(kind: Any) -> None:
+    assert reason(SyntheticText, "llm", "tiny", kind()) == "this task does not train"
+
+
+def test_a_budget_beyond_the_data_is_an_error_unless_they_may_come_again() -> None:
+    found = setup(steps=1000)
+    method = ContinualPretraining()
+    model = method.prepare(found.model, found.context)
+    with pytest.raises(ValueError, match=r"before the 1000 steps of the budget.*repeat: true"):
+        method.fit(model, found.data, found.context)
+    few = setup(steps=12)
+    part = dataclasses.replace(few.data, train=few.data.train[:40])
+    again = ContinualPretraining(repeat=True)
+    assert again.train_stage(again.prepare(few.model, few.context), part, few.context).steps == 12
+    tail = dataclasses.replace(found.data, train=found.data.train[:6])
+    short = dataclasses.replace(found.context, budget=Budget(tokens=6 * 64, batch_size=4))
+    with pytest.raises(ValueError, match="end after 1 steps and 256 tokens"):
+        method.fit(model, tail, short)
+
+
+def test_a_loss_that_is_not_finite_names_the_domain() -> None:
+    found = setup(epochs=1, steps=None)
+    method = ContinualPretraining()
+    model: Any = method.prepare(found.model, found.context)
+    broken = found.data.only(["backwards"]).train[0].examples[0].ids[5]
+    rows = [row for row in found.data.train if row.group == "backwards" or broken not in row.examples[0].ids]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[broken] = float("nan")
+    with pytest.raises(FloatingPointError, match="'backwards' is NaN"):
+        method.fit(model, dataclasses.replace(found.data, train=rows), found.context)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
+        ({"betas": (0.9, 1.0)}, "betas"),
+        ({"clip": 0.0}, "clip=0.0 must be above 0"),
+        ({"accumulation": 0}, "accumulation=0"),
+        ({"lowest": 1.5}, "lowest=1.5"),
+        ({"warmup": -0.1}, "warmup=-0.1"),
+        ({"eval_every": 0}, "eval_every=0"),
+    ],
+)
+def test_values_that_cannot_be(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        LanguageTraining(**options)
+
+
+def test_the_balance_loss_counts() -> None:
+    found = setup(SyntheticInstructions)
+    model = converted(found).train()
+    batch = found.data.collate(found.data.train[:2])
+    torch.manual_seed(0)
+    whole = InstructionTuning().loss(model, batch, found.context)
+    torch.manual_seed(0)
+    task = found.context.loss(model, batch)
+    assert whole.item() == pytest.approx((task + aux_loss(model)).item(), abs=1e-7) and aux_loss(model) > 0

@@ -1,0 +1,54 @@
+"""A mixture that trains goes on after `kill -9` bit by bit, and on another number of processes with the same data."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the trainings of `resumed.py` gave."""
+    folder = tmp_path_factory.mktemp("resumed")
+    command = [sys.executable, "-m", "tests.suites.llm.methods.resumed", str(folder)]
+    beside = str(ROOT / "tests" / "suites" / "training")  # where `forked.py` finds what it imports
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": beside}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=480)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "found.json").read_text())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_killed_mixture_goes_on_bit_by_bit(found: dict[str, Any], dtype: torch.dtype) -> None:
+    """Routing noise, balance loss, packed rows, accumulation; bfloat16 under autocast."""
+    assert found[f"{dtype} killed code"] == -signal.SIGKILL and f"{dtype} killed" not in found
+    whole, resumed = found[f"{dtype} whole"], found[f"{dtype} resumed"]
+    assert whole["steps"] == 8 and len(whole["curves"]["train loss"]) == 8
+    assert resumed == whole
+
+
+def test_two_then_one_then_two_processes_see_the_same_data(found: dict[str, Any]) -> None:
+    """Killed in step 3 of two and in step 5 of one: each goes on from the checkpoint of an even step."""
+    assert found["first code"] == [-signal.SIGKILL] * 2 and found["second code"] == -signal.SIGKILL
+    whole, third = found["two"], found["third"]
+    rows = [sorted(one + other) for one, other in zip(whole[0]["seen"], whole[1]["seen"], strict=True)]
+    assert len(rows) == 8 and len({tuple(row) for row in rows}) == 8
+    assert [sorted(one + other) for one, other in zip(third[0]["seen"], third[1]["seen"], strict=True)] == rows[4:]
+    assert third[0]["tokens"] == whole[0]["tokens"]
+
+
+def test_two_then_one_then_two_processes_give_the_same_model_to_rounding(found: dict[str, Any]) -> None:
+    whole, third = found["two"][0], found["third"]
+    assert third[0]["weights"] == third[1]["weights"]
+    for (step, loss), (other_step, other) in zip(whole["losses"], third[0]["losses"], strict=True):
+        assert step == other_step and loss == pytest.approx(other, abs=1e-5)
+    distance = (torch.tensor(whole["weights"]) - torch.tensor(third[0]["weights"])).abs().max()
+    assert distance < 1e-4
