@@ -15,8 +15,10 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
 from ..contracts.traits import BLOCKS, EXPERTS
+from ..training.callbacks import Callback
 from ..training.trainable import trained_parameters
 from ._adapters import AdapterMethod
+from ._balance_bias import BalanceBias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +64,8 @@ class ExpertLoRA(AdapterMethod):
         """The task's loss; where the routers train, their balance loss too."""
         loss = context.loss(model, batch)
         return loss + aux_loss(model) if self.router else loss
+
+    def callbacks(self, context: Context) -> tuple[Callback, ...]:
+        """Routers that train and balance by a bias move it."""
+        own = (BalanceBias(),) if self.router else ()
+        return (*super().callbacks(context), *own)

@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.merging import merge_experts
-from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context, Setup
 from ..contracts.method import NotApplicable
-from ..contracts.traits import EXPERTS, FFN
 from ._calibration import split_seed
-from ._moe import check_has_ffn
-from ._tuned import TunedMethod
+from ._moe import MoEMethod, check_has_ffn
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeExperts(TunedMethod):
+class MergeExperts(MoEMethod):
     """`top_k` of the models' FFNs per token, with weights that sum to 1."""
 
     donors: tuple[str, ...] = ("tiny",)
@@ -44,7 +41,7 @@ class MergeExperts(TunedMethod):
     """Weight of the balance loss (Switch Transformers)."""
 
     def __post_init__(self) -> None:
-        self._config(0)
+        super().__post_init__()
         experts = 1 + len(self.donors)
         if self.prompts and len(self.prompts) != experts:
             raise ValueError(
@@ -52,16 +49,6 @@ class MergeExperts(TunedMethod):
             )
         if self.centre and not self.prompts:
             raise ValueError("centre says something of prompts: give the prompts of each model")
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """A feed-forward layer."""
-        return frozenset({FFN})
-
-    @property
-    def gives(self) -> frozenset[str]:
-        """Experts."""
-        return frozenset({EXPERTS})
 
     def backbones(self) -> tuple[str, ...]:
         """The donors."""
@@ -77,7 +64,7 @@ class MergeExperts(TunedMethod):
             return merge_experts(
                 backbone,
                 models,
-                self._config(split_seed(context)),
+                self.moe_config(split_seed(context)),
                 rest=self.rest,
                 prompts=prompts,
                 centre=self.centre,
@@ -85,11 +72,8 @@ class MergeExperts(TunedMethod):
         except ModelError as error:
             raise NotApplicable(str(error)) from error
 
-    def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
-        """The task's loss and the balance loss of the routers."""
-        return context.loss(model, batch) + aux_loss(model)
-
-    def _config(self, seed: int) -> MoEConfig:
+    def moe_config(self, seed: int) -> MoEConfig:
+        """As many experts as models, under a renormalised softmax."""
         return MoEConfig(
             num_experts=1 + len(self.donors),
             top_k=self.top_k,

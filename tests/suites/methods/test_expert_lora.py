@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import MixtralConfig, MixtralForCausalLM
 
+from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.models.moe.routing.statistics import aux_loss
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
@@ -72,6 +73,16 @@ def test_updates_of_every_expert_train_and_routers_where_they_are_to(router: boo
     parts = ("hidden", "output", "noise")
     wanted = {f"model.layers.{block}.mlp.router.{part}" for block in (0, 1) for part in parts}
     assert of_router == (wanted if router else set())
+
+
+@pytest.mark.parametrize("router", [False, True])
+def test_a_bias_that_balances_moves_where_routers_train(router: bool) -> None:
+    setup = choices()
+    convert(setup.model, MoEConfig(num_experts=4, top_k=1, score="softmax_topk", balance="bias", bias_rate=0.1))
+    names = moved(ExpertLoRA(rank=2, router=router), setup)
+    assert {name for name in names if "bias" in name} == (
+        {f"model.layers.{block}.mlp.router.choice_bias.value" for block in (0, 1)} if router else set()
+    )
 
 
 def test_the_start_changes_nothing_and_a_stock_mixture_is_served() -> None:
