@@ -1,0 +1,1 @@
+"""What the language tasks score, and the comparison that keeps it out of what is trained on."""

@@ -1,0 +1,35 @@
+"""Halves share no group and no document; pieces cover them."""
+
+import pytest
+
+from sparsebench.data.text import domains
+from sparsebench.data.text.halves import halves, pieces
+
+
+@pytest.fixture
+def pets(monkeypatch: pytest.MonkeyPatch):
+    """A domain of 200 groups, each with two documents, and one document that many groups share."""
+
+    def read():
+        for group in range(200):
+            yield str(group), f"first of {group}\n\nmore"
+            yield str(group), f"second of {group}"
+            yield str(group), " shared "
+
+    monkeypatch.setitem(domains.READERS, "pets", ("demo", read))
+    yield "pets"
+    halves.cache_clear()
+
+
+def test_halves_are_disjoint_by_group_and_unique(pets: str):
+    calibration, test = halves(pets)["calibration"], halves(pets)["test"]
+    assert len(calibration) + len(test) == 401 == len({document.text for document in (*calibration, *test)})
+    assert 120 < len(test) < 280
+    assert not {document.group for document in calibration} & {document.group for document in test}
+    assert sum(document.text == "shared" for document in (*calibration, *test)) == 1
+
+
+def test_pieces_are_distinct_and_cut_at_blank_lines():
+    found = pieces(["a b\n\nc d\n\ne", "c d\n\nlonger than eight\n\nf", "  "], characters=4)
+    assert sorted(found) == ["a b", "c d", "e", "f", "longer than eight"]
+    assert pieces(["one\n\ntwo"], characters=100) == ["one\n\ntwo"]
