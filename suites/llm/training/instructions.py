@@ -20,12 +20,12 @@ from ..routing import Watched, health_details, watched
 from .chat import Conversation, render
 from .data import TextRows
 from .isolation import predict, token_nats
-from .packing import Example, Row, collate, pack
+from .packing import Example, Row, pack
 from .task import TrainedLM, TrainingTask, check_finite, over_groups
 
 MAIN, EXACT, WORST = "answer_loss", "exact_match", "worst group"
 VAL = f"val {MAIN}"
-MOST_TRAIN, MOST_VAL, DEFAULT_TEST = 2000, 64, 64
+MOST_TRAIN, MOST_VAL, DEFAULT_TEST = 1000, 64, 64
 """Conversations of each group; those of the test part where the budget names no number."""
 
 
@@ -50,6 +50,7 @@ class InstructionTask(TrainingTask):
 
     groups: ClassVar[tuple[str, ...]]
     group = "instruction tuning"
+    window = 1024
     packed = True
     metric_names = (MAIN, f"{MAIN} *", WORST, EXACT, f"{EXACT} *", VAL)
 
@@ -59,17 +60,16 @@ class InstructionTask(TrainingTask):
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Loss and exact matches of the test part, and the loss of the held-out part."""
+        assert isinstance(subject, TrainedLM)
         examples = self.examples("test", subject.tokenizer, context.budget.test_examples or DEFAULT_TEST)
-        rows = pack(examples, self.window, longer="cut")
+        rows = pack(examples, subject.data.length, longer="cut")
         by_name, routers = self._watched(subject, rows, context)
         scores = [by_name[example.name] for example in examples]
         metrics = over_groups(MAIN, _losses(scores), WORST)
         metrics |= over_groups(EXACT, _exact(scores), "")
-        cut = {"test": _cut(rows)}
-        if isinstance(subject, TrainedLM):
-            held_out = answer_scores(subject, subject.data.val.train, self.window, context)
-            metrics[VAL] = over_groups(MAIN, _losses(list(held_out.values())), "")[MAIN]
-            cut["train"] = _cut(subject.data.train)
+        held_out = answer_scores(subject, subject.data.val.train, context)
+        metrics[VAL] = over_groups(MAIN, _losses(list(held_out.values())), "")[MAIN]
+        cut = {"test": _cut(rows), "train": _cut(subject.data.train)}
         outcomes = {
             "group": [score.group for score in scores],
             "nats": [score.nats for score in scores],
@@ -79,14 +79,14 @@ class InstructionTask(TrainingTask):
         return Scores(MAIN, metrics, outcomes, {"conversations cut": cut, **health_details(routers, context)})
 
     def _watched(
-        self, subject: CausalLM, rows: Sequence[Row], context: Context
+        self, subject: TrainedLM, rows: Sequence[Row], context: Context
     ) -> tuple[dict[str, AnswerScore], dict[str, Watched]]:
         """The score of each example, by its name, and what the routers did with each group."""
         scores: dict[str, AnswerScore] = {}
         routers = {}
         for group in self.groups:
             part = [row for row in rows if row.group == group]
-            work = partial(answer_scores, subject, part, self.window, context)
+            work = partial(answer_scores, subject, part, context)
             found, routers[group] = watched(subject.model, work, logits=True)
             scores |= found
         return scores, routers
@@ -101,29 +101,28 @@ class InstructionTask(TrainingTask):
             found += [render(member, tokenizer, number) for number, member in enumerate(members)]
         return found
 
-    def _data(self, context: Context, tokenizer: Any) -> TextRows:
-        train, held_out = _rows(type(self), tokenizer)
-        return TextRows(train, held_out, self.window, self.packed, context.device)
-
-    def rows(self, part: str, tokenizer: Any, most: int) -> list[Row]:
-        """`examples` packed."""
-        return pack(self.examples(part, tokenizer, most), self.window, longer="cut")
+    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+        """The first conversations of each group, packed."""
+        train, held_out = _rows(type(self), tokenizer, length)
+        return TextRows(train, held_out, length, self.packed, context.device)
 
 
 @cached_reads(maxsize=2)
-def _rows(task: type[InstructionTask], tokenizer: Any) -> tuple[list[Row], list[Row]]:
+def _rows(task: type[InstructionTask], tokenizer: Any, length: int) -> tuple[list[Row], list[Row]]:
     """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
-    return task().rows("train", tokenizer, MOST_TRAIN), task().rows("val", tokenizer, MOST_VAL)
+    train = task().examples("train", tokenizer, MOST_TRAIN)
+    held_out = task().examples("val", tokenizer, MOST_VAL)
+    return pack(train, length, longer="cut"), pack(held_out, length, longer="cut")
 
 
 @torch.inference_mode()
-def answer_scores(lm: CausalLM, rows: Sequence[Row], length: int, context: Context) -> dict[str, AnswerScore]:
+def answer_scores(lm: TrainedLM, rows: Sequence[Row], context: Context) -> dict[str, AnswerScore]:
     """The score of each example of packed rows, by its name."""
     size = context.budget.batch_size
     found: dict[str, AnswerScore] = {}
     for start in range(0, len(rows), size):
         together = rows[start : start + size]
-        predicted = predict(lm.model, collate(together, length, context.device))
+        predicted = predict(lm.model, lm.data.collate(together))
         nats = token_nats(predicted).double().cpu()
         agrees = (predicted.logits.argmax(-1) == predicted.targets).cpu()
         place = 0

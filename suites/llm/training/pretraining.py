@@ -63,9 +63,7 @@ class PretrainingTask(TrainingTask):
         check_finite("bits per byte", {domain: read.bits for domain, read in found.items()})
         examples = _by_window(found)
         metrics = over_groups(MAIN, _metrics(found), WORST)
-        held_out = _held_out(subject, context)
-        if held_out:
-            metrics[VAL] = over_groups(MAIN, _metrics(held_out), "")[MAIN]
+        metrics[VAL] = over_groups(MAIN, _metrics(_held_out(subject, context)), "")[MAIN]
         details = router_details(found, context)
         if self.questions and reads(subject) < QUESTION_LENGTH:
             details["questions"] = f"not scored: the model reads {reads(subject)} tokens, a question may have more"
@@ -84,25 +82,27 @@ class PretrainingTask(TrainingTask):
         asked = replace(context, budget=replace(context.budget, test_examples=documents))
         return {f"{ACCURACY} {task.harness_name}": task.evaluate(subject, asked) for task in self.questions}
 
-    def _data(self, context: Context, tokenizer: Any) -> TextRows:
-        train, held_out = _rows(type(self), tokenizer)
-        return TextRows(train, held_out, self.window, self.packed, context.device)
+    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+        """All windows of the smallest domain, and as many of each other one."""
+        train, held_out = _rows(type(self), tokenizer, length)
+        return TextRows(train, held_out, length, self.packed, context.device)
 
-    def windows(self, part: str, tokenizer: Any, most: int) -> list[Row]:
+    def windows(self, part: str, tokenizer: Any, length: int, most: int) -> list[Row]:
         """The same number of windows of each domain, at most `most`. Raises ValueError for one without text."""
         documents = {domain: self.documents(domain, part) for domain in self.domains}
         found = {}
         # The domain with the least text first: no more of the others has to be tokenised than it has windows.
         for domain in sorted(self.domains, key=lambda domain: sum(map(len, documents[domain]))):
-            found[domain] = text_windows(domain, documents[domain], tokenizer, self.window, most)
+            found[domain] = text_windows(domain, documents[domain], tokenizer, length, most)
             most = len(found[domain])
         return [row for domain in self.domains for row in found[domain][:most]]
 
 
 @cached_reads(maxsize=2)
-def _rows(task: type[PretrainingTask], tokenizer: Any) -> tuple[list[Row], list[Row]]:
+def _rows(task: type[PretrainingTask], tokenizer: Any, length: int) -> tuple[list[Row], list[Row]]:
     """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
-    return task().windows("train", tokenizer, MOST_WINDOWS), task().windows("val", tokenizer, MOST_VAL_WINDOWS)
+    train = task().windows("train", tokenizer, length, MOST_WINDOWS)
+    return train, task().windows("val", tokenizer, length, MOST_VAL_WINDOWS)
 
 
 def _by_window(found: Mapping[str, DomainBits]) -> dict[str, list[Any]]:
@@ -119,9 +119,8 @@ def _metrics(found: Mapping[str, DomainBits]) -> dict[str, Metric]:
 
 
 def _held_out(subject: CausalLM, context: Context) -> dict[str, DomainBits]:
-    """The same of the held-out part; {} for a model that comes without the data it trained on."""
-    if not isinstance(subject, TrainedLM):
-        return {}
+    """The same of the held-out part."""
+    assert isinstance(subject, TrainedLM)
     found = {}
     for row in first_of_each(subject.data.val.train, context.budget.test_examples or DEFAULT_WINDOWS):
         found.setdefault(row.group, []).append(row.examples[0].ids)

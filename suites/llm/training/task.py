@@ -1,6 +1,7 @@
 """Base of the tasks on which a language model trains: whether backbone and rows fit, and what a method finds."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,31 +30,36 @@ class TrainedLM(CausalLM):
 
 
 class TrainingTask(LanguageTask):
-    """A subclass gives the data (`_data`) and the scores. The data and their order depend on task and seed alone.
+    """A subclass gives the data (`text_rows`) and the scores. The data and their order depend on task and seed alone.
 
     What a conversion sees before the training is what it sees in the other language tasks of the same seed.
     """
 
     gives: ClassVar[frozenset[str]] = LanguageTask.gives | {TRAINING_DATA}
     window: ClassVar[int] = 512
-    """Tokens of a row."""
+    """Tokens of a row; a model that reads fewer at once has rows of so many."""
     packed: ClassVar[bool]
     """Whether rows hold several examples, so that the model has to keep them apart."""
 
+    @abstractmethod
+    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+        """Training and held-out rows of `length` tokens."""
+
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """As of every language task. Raises ValueError for a tokenizer or a window that is not the model's."""
+        """As of every language task, with training data. Raises ValueError for a tokenizer that is not the model's."""
 
         def load(generator: torch.Generator) -> Any:
             lm = load_backbone(generator)
             if isinstance(lm, CausalLM):
                 check_vocabulary(lm)
-                check_window(lm, self.window)
                 self._check_isolation(lm)
             return lm
 
         setup = super().build(load, context)
         inputs = partial(model_inputs, setup.model)
-        return replace(setup, context=replace(setup.context, inputs=inputs))
+        length = int(min(self.window, reads(setup.backbone)))
+        data = self.text_rows(context, setup.backbone.tokenizer, length)
+        return replace(setup, data=data, context=replace(setup.context, inputs=inputs))
 
     def subject(self, model: torch.nn.Module, setup: Setup) -> TrainedLM:
         """The model with the tokenizer of its backbone, and the data."""
@@ -84,12 +90,6 @@ def check_vocabulary(lm: CausalLM) -> None:
             f"the tokenizer has {tokens} tokens and the model's embedding {rows} rows, so they are not of one "
             "vocabulary: load both from the folder of the same model"
         )
-
-
-def check_window(lm: CausalLM, window: int) -> None:
-    """Raise ValueError for a row that is longer than what the model reads at once."""
-    if window > reads(lm):
-        raise ValueError(f"rows have {window} tokens, and the model reads at most {reads(lm)} at once")
 
 
 def reads(lm: CausalLM) -> float:

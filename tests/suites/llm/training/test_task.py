@@ -14,7 +14,7 @@ from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
-from sparsebench.suites.llm.training.task import check_finite, check_vocabulary, check_window, over_groups
+from sparsebench.suites.llm.training.task import check_finite, check_vocabulary, over_groups, reads
 
 from .conftest import SIZES
 
@@ -31,10 +31,12 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(lm: CausalLM, context: Con
             SyntheticDomains().setup(load, context)
 
 
-def test_a_window_beyond_the_model_is_refused(lm: CausalLM) -> None:
-    check_window(lm, 8192)
-    with pytest.raises(ValueError, match="rows have 8193 tokens, and the model reads at most 8192"):
-        check_window(lm, 8193)
+def test_rows_are_no_longer_than_what_the_model_reads(lm: CausalLM, context: Context) -> None:
+    assert SyntheticDomains().setup(lambda _: lm, context).data.length == 64
+    lm.model.config.max_position_embeddings = 32  # type: ignore[union-attr]
+    assert reads(lm) == 32
+    data = SyntheticDomains().setup(lambda _: lm, context).data
+    assert data.length == 32 and {len(row) for row in data.train} == {32}
 
 
 def test_a_model_that_cannot_keep_examples_apart_is_not_applicable(context: Context) -> None:
