@@ -96,11 +96,11 @@ def mean_over_layers(spreads: Sequence[Spread]) -> float:
 
 
 def is_of_routers(name: str) -> bool:
-    """Whether a curve is one of those above; in a record of a chain the link stands before the name: "2. router cv2".
+    """Whether a curve says what routers do; in a record of a chain the link stands before the name: "2. router cv2".
 
     The panel draws them, so they take no place among the other training curves of the page.
     """
-    return name.endswith((CV2, BALANCE))
+    return name.rpartition(". ")[2].startswith("router ")
 
 
 def layer_name(block: int, attention: bool) -> str:

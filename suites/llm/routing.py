@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from sparsebench.models.anatomy import describe
-from sparsebench.models.moe.routing.health import LayerHealth, layer_health
+from sparsebench.models.moe.routing.health import LayerHealth, layer_health, layer_places
 from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture, routing_probe
 from sparsebench.reports.router_health import PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
 
@@ -42,19 +41,13 @@ def watched(model: nn.Module, work: Callable[[], Result], *, logits: bool = Fals
 
 
 def _by_block(model: nn.Module, seen: Mapping[str, LayerRouting]) -> Watched:
-    of_ffn: dict[int, tuple[float, ...]] = {}
-    of_attention: dict[int, tuple[float, ...]] = {}
+    loads: dict[bool, dict[int, tuple[float, ...]]] = {False: {}, True: {}}
     health: dict[str, LayerHealth] = {}
-    for block in describe(model).blocks:
-        if block.mlp is not None and block.mlp.site.path in seen:
-            layer = seen[block.mlp.site.path]
-            of_ffn[block.index] = tuple(layer.load.tolist())
-            health[layer_name(block.index, attention=False)] = layer_health(layer)
-        if block.attention is not None and block.attention.site.path in seen:
-            layer = seen[block.attention.site.path]
-            of_attention[block.index] = tuple(layer.load.tolist())
-            health[layer_name(block.index, attention=True)] = layer_health(layer)
-    return Watched(of_ffn or of_attention, health)
+    for path, (block, attention) in layer_places(model).items():
+        if path in seen:
+            loads[attention][block] = tuple(seen[path].load.tolist())
+            health[layer_name(block, attention)] = layer_health(seen[path])
+    return Watched(loads[False] or loads[True], health)
 
 
 def health_details(domains: Mapping[str, Watched], context: Context) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..training.callbacks import Callback
 from ..training.method import TrainedMethod
 from ..training.router_watch import RouterWatch
 from ..training.trainable import Trains, train_only
+from ._router_health import health_curves
 from .linear_probe import LinearProbe
 
 
@@ -49,9 +50,10 @@ class TunedMethod(TrainedMethod):
         return train_only(model, self.train, context)
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train what `train` names, on a task that trains."""
-        if not context.trains or self.train == "none":
-            return {}
-        if self.train == "head":
-            return LinearProbe().fit(cast(LinearHeadModel, model), cast(PredictionData, data), context)
-        return super().fit(model, data, context)
+        """Train what `train` names, on a task that trains; look at the routers, if there are any."""
+        curves: Curves = {}
+        if context.trains and self.train == "head":
+            curves = LinearProbe().fit(cast(LinearHeadModel, model), cast(PredictionData, data), context)
+        elif context.trains and self.train != "none":
+            curves = super().fit(model, data, context)
+        return {**curves, **health_curves(model, context)}

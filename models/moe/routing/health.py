@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...anatomy import describe
 from ...errors import ModelError
 from .balance import cv_squared
 from .probe import LayerRouting, routing_probe
@@ -58,6 +59,18 @@ def load_cv2(load_N: Tensor) -> float:
     if total == 0:
         return 0.0
     return float(cv_squared(load_N * len(load_N) / total))
+
+
+def layer_places(model: nn.Module) -> dict[str, tuple[int, bool]]:
+    """Of each FFN and attention of `model`, by its dotted name: the number of its block, and whether it is the
+    attention."""
+    found = {}
+    for block in describe(model).blocks:
+        if block.mlp is not None:
+            found[block.mlp.site.path] = (block.index, False)
+        if block.attention is not None:
+            found[block.attention.site.path] = (block.index, True)
+    return found
 
 
 @torch.no_grad()

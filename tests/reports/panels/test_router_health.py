@@ -9,6 +9,7 @@ from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.panels.router_health import MAX_LAYERED, PANEL
 from sparsebench.reports.record import RecordError, TrainingCosts
 from sparsebench.reports.router_health import LayerNumbers, RouterHealth, to_details
+from sparsebench.reports.router_layer_curves import to_curves
 
 
 def health(worst=1.5, domains=("code", "law"), layers=("0", "1"), dead=()):
@@ -45,6 +46,14 @@ def test_rows_without_a_mixture_are_there_for_their_speed_alone(make, tmp_path):
     text = section(page(tmp_path, dense, make.record("moe", details=to_details(health()), training=TRAINING)))
     assert "<td>1  dense · t</td><td>–</td><td>–</td><td>–</td><td>–</td><td>1.2 k</td><td>40.0 %</td>" in text
     assert text.count("by layer.") == 1 + text.count("not drawn by layer")
+
+
+def test_curves_over_layers_stand_in_for_an_entry(make, tmp_path):
+    layers = {"0": LayerNumbers(1.5, (0,), 1.0, None, 0.2), "1": LayerNumbers(2.5, (), 1.0, None, 0.2)}
+    record = make.record("vision", curves=to_curves(layers, (4, 4)))
+    text = section(page(tmp_path, record))
+    assert "<td>1  vision</td><td>2.000</td><td>1 of 8</td><td>72.1 %</td>" in text
+    assert "Training curves" not in page(tmp_path / "again", record)
 
 
 def test_curves_alone_are_drawn(make, tmp_path):

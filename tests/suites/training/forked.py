@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from balanced import BALANCES, balanced
 from torch import Tensor, nn
+from watched import watched
 
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.fingerprint import weights_digest
@@ -351,6 +352,9 @@ def main(folder: Path) -> None:
         run(f"balanced {name}", lambda name=name: balanced(name, 16))
         found["codes"][f"two balanced {name}"] = two(lambda name=name: balanced(name, 8), folder)
         found[f"two balanced {name}"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    run("watched", lambda: watched(16))
+    found["codes"]["two watched"] = two(lambda: watched(8), folder)
+    found["two watched"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     (folder / "found.json").write_text(json.dumps(found))
 
 

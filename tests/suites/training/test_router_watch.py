@@ -147,16 +147,16 @@ class StopAt(Callback):
             raise StoppedError
 
 
-@pytest.mark.parametrize("stop", [4, 34])
+@pytest.mark.parametrize("stop", [12, 34])
 def test_a_training_that_goes_on_has_the_same_curves(stop: int, tmp_path: Path) -> None:
     whole = fit(convert(llama(), MOE), RouterWatch()).curves
     with pytest.raises(StoppedError):
-        fit(convert(llama(), MOE), RouterWatch(), StopAt(stop), save_every=3, folder=tmp_path)
+        fit(convert(llama(), MOE), RouterWatch(), StopAt(stop), save_every=11, folder=tmp_path)
     model = convert(llama(), MOE)
-    assert fit(model, RouterWatch(), save_every=3, folder=tmp_path).curves == whole
+    assert fit(model, RouterWatch(), save_every=11, folder=tmp_path).curves == whole
     assert hooks(model) == hooks(convert(llama(), MOE))
     model = convert(llama(), MOE)  # a training that had ended: nothing is left on the model
-    assert fit(model, RouterWatch(), save_every=3, folder=tmp_path).curves == whole
+    assert fit(model, RouterWatch(), save_every=11, folder=tmp_path).curves == whole
     assert hooks(model) == hooks(convert(llama(), MOE))
 
 
@@ -207,3 +207,13 @@ def test_processes_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None
     both = fit(models[1], RouterWatch(), steps=1).curves
     assert both["router balance loss"][0][1] == pytest.approx(0.75 * alone["router balance loss"][0][1])
     assert both["router cv2"][0][1] > alone["router cv2"][0][1]
+
+
+def test_two_processes_have_the_curves_of_one(forked: dict[str, Any]) -> None:
+    """Of the same rows, of which each process has an unequal number."""
+    assert forked["codes"]["two watched"] == [0, 0]
+    first, second = forked["two watched"]
+    assert first == second
+    for name, points in forked["watched"].items():
+        assert len(points) == 4
+        torch.testing.assert_close(torch.tensor(first[name]), torch.tensor(points), rtol=1e-6, atol=0)

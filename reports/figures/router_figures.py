@@ -1,0 +1,137 @@
+"""Figures of how the routers of a suite's rows share the work, with the words under them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import formatting
+from ..router_health import BALANCE, CV2, RouterHealth, mean_over_layers, place_of
+from . import Figure, Words, layer_plots, plots
+from .layer_plots import LayerMark
+from .plots import Mark
+
+MAX_CURVES = 2
+"""Tasks whose curves over training are drawn."""
+MAX_LINES = 10
+Curve = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a record says: None for what it does not. `share` is that of the machine's product rate."""
+
+    health: RouterHealth | None
+    trained: bool
+    tokens_per_second: float | None
+    share: float | None
+    curves: Mapping[str, Curve]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model: its row's number, its name (with the task where it was trained for it), what is known of it."""
+
+    number: int
+    name: str
+    task: str
+    seen: Seen
+
+
+def overview(routed: Sequence[Line], lines: Sequence[Line]) -> Figure:
+    """The worst expert of all models with a mixture, in words with the numbers of all models."""
+    marks = []
+    for line in routed:
+        assert line.seen.health is not None
+        marks.append(Mark(line.number, line.name, mean_over_layers(line.seen.health.spreads("worst"))))
+    title = "Worst expert, over the mean one"
+    titles = ("row", "worst", "dead", "entropy", "CV²", "tokens/s", "product rate")
+    rows = tuple(_row(line) for line in lines[: plots.MAX_MARKS])
+    return Figure(title, plots.bars(marks, title, "worst ÷ mean", chance=1.0), words=Words(titles, rows))
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    health = line.seen.health
+    texts = ("–", "–", "–", "–")
+    if health is not None:
+        texts = (
+            formatting.number(mean_over_layers(health.spreads("worst"))),
+            _dead(health),
+            _entropy(health),
+            formatting.number(mean_over_layers(health.spreads("cv2"))),
+        )
+    return f"{line.number}  {line.name}", *texts, *_speed_texts(line.seen)
+
+
+def _speed_texts(seen: Seen) -> tuple[str, str]:
+    """Tokens per second, and per cent of the product rate."""
+    share = "–"
+    if seen.share is not None:
+        share = f"{formatting.number(seen.share, 'share')} %"
+    return formatting.count(seen.tokens_per_second), share
+
+
+def _dead(health: RouterHealth) -> str:
+    return f"{sum(health.dead())} of {sum(health.experts)}"
+
+
+def _entropy(health: RouterHealth) -> str:
+    return f"{mean_over_layers(health.evenness()):.1f} %"
+
+
+def by_layer(line: Line) -> Figure:
+    """The layers of a model that has a mixture."""
+    health = line.seen.health
+    assert health is not None
+    parts: dict[str, list[LayerMark]] = defaultdict(list)
+    rows = []
+    measured = zip(
+        health.layers, health.experts, health.spreads("worst"), health.evenness(), health.dead(), strict=True
+    )
+    for layer, experts, worst, evenness, dead in measured:
+        block, attention = place_of(layer)
+        part = "FFN"
+        if attention:
+            part = "attention"
+        parts[part].append(LayerMark(block, worst, evenness, dead))
+        rows.append((layer, formatting.number(worst.mean), f"{dead} of {experts}", f"{evenness.mean:.1f} %"))
+    caption = _caption(line.seen, health)
+    svg = layer_plots.router_health(parts, f"Router health of {line.name} by layer. {caption}")
+    return Figure(
+        f"{line.number}  {line.name}", svg, caption, Words(("layer", "worst", "dead", "entropy"), tuple(rows))
+    )
+
+
+def _caption(seen: Seen, health: RouterHealth) -> str:
+    worst = health.spreads("worst")
+    place = max(range(len(worst)), key=lambda place: worst[place].high)
+    text = (
+        f"Worst expert {formatting.number(mean_over_layers(worst))} × the mean, at most "
+        f"{formatting.number(worst[place].high)} × in layer {health.layers[place]}; {_dead(health)} experts dead; "
+        f"entropy {_entropy(health)} of an even load's."
+    )
+    if seen.tokens_per_second is None:
+        return text
+    tokens, share = _speed_texts(seen)
+    text += f" Training: {tokens} tokens per second"
+    if seen.share is not None:
+        text += f", {share} of the product rate"
+    return f"{text}."
+
+
+def over_training(lines: Sequence[Line]) -> list[Figure]:
+    """CV^2 by step, then the balance loss; the first tasks that have them."""
+    found: dict[tuple[str, str], list[tuple[Mark, Curve]]] = defaultdict(list)
+    for line in lines:
+        for name, points in line.seen.curves.items():
+            for kind in (CV2, BALANCE):
+                if name.endswith(kind) and len(points) > 1:
+                    found[kind, line.task].append((Mark(line.number, "", 0.0), points))
+    figures = []
+    for kind, label in ((CV2, "CV² of the load"), (BALANCE, "balance loss")):
+        of_kind = [(task, curves) for (name, task), curves in found.items() if name == kind]
+        for task, curves in of_kind[:MAX_CURVES]:
+            title = f"{task}: {label} over training"
+            figures.append(Figure(title, plots.curves(curves[:MAX_LINES], title, label)))
+    return figures
