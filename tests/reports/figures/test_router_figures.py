@@ -1,5 +1,8 @@
 """Figures of the routers of a suite's rows: numbers in words, bounds."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from sparsebench.reports.figures.plots import MAX_MARKS
 from sparsebench.reports.figures.router_figures import MAX_CURVES, Curve, Line, Seen, by_layer, over_training, overview
 from sparsebench.reports.router_health import LayerNumbers, RouterHealth
@@ -14,7 +17,12 @@ HEALTH = RouterHealth(
 )
 
 
-def line(number: int = 1, task: str = "t", health: RouterHealth | None = HEALTH, **curves: Curve) -> Line:
+def line(
+    number: int = 1,
+    task: str = "t",
+    health: RouterHealth | None = HEALTH,
+    curves: Mapping[str, Curve] = MappingProxyType({}),
+) -> Line:
     return Line(number, f"row {number}", task, Seen(health, True, 1234.0, 0.125, curves))
 
 
@@ -39,7 +47,7 @@ def test_layers_are_means_over_domains() -> None:
 
 def test_curves_are_by_task_and_bounded() -> None:
     curves: dict[str, Curve] = {"router cv2": [(1, 0.5), (2, 0.4)], "2. router balance loss": [(1, 0.1), (2, 0.2)]}
-    lines = [line(number, task, **curves) for number in (1, 2) for task in ("t", "u", "v")]
+    lines = [line(number, task, curves=curves) for number in (1, 2) for task in ("t", "u", "v")]
     figures = over_training(lines)
     assert [figure.title for figure in figures] == [
         "t: CV² of the load over training",
@@ -49,4 +57,4 @@ def test_curves_are_by_task_and_bounded() -> None:
     ]
     assert len(figures) == 2 * MAX_CURVES
     single: dict[str, Curve] = {"router cv2": [(1, 0.5)]}
-    assert over_training([line(**single)]) == []
+    assert over_training([line(curves=single)]) == []
