@@ -2,7 +2,7 @@
 
 | ending | a record is |
 | --- | --- |
-| `.txt` | a piece of about a megabyte that ends at a line's end; the whole file is one document |
+| `.txt` | a piece of about 64 kB that ends at a line's end; the whole file is one document |
 | `.jsonl`, `.jsonl.gz` | the field of one line, a document |
 | `.parquet` | the field of one row, a document |
 
@@ -22,7 +22,7 @@ from ...errors import TextFileError
 from ...manifest import near
 
 ENDINGS = (".txt", ".jsonl", ".jsonl.gz", ".parquet")
-PIECE = 1 << 20
+PIECE = 1 << 16
 """Bytes of a `.txt` file that are read at once, up to the end of their last line."""
 ROWS = 256
 """Rows of a parquet file that are read at once."""

@@ -6,6 +6,8 @@ import pytest
 
 from sparsebench.data.text.decontamination import scored
 from sparsebench.data.text.domains import DOMAINS
+from sparsebench.data.text.instructions import sources_of
+from sparsebench.data.text.training_parts import SOURCES
 from sparsebench.suites.llm.bits_per_byte import BitsPerByteTask
 from sparsebench.suites.llm.choice_task import ChoiceTask
 from sparsebench.suites.llm.domains import DomainsTask
@@ -42,6 +44,14 @@ def test_domains_are_those_whose_test_halves_are_compared() -> None:
     for name, task in TASKS.items():
         domains = getattr(task, "domains", None) or [getattr(task, "domain", DOMAINS[0])]
         assert set(domains) <= set(DOMAINS), name
+
+
+def test_tasks_that_train_on_text_declare_the_sources_of_what_it_is_compared_with() -> None:
+    needed = {name: set(SOURCES) for name in of_kind(PretrainingTask)}
+    for name, task in of_kind(InstructionTask).items():
+        needed[name] = {source for group in task.groups for source in sources_of(group)}  # type: ignore[attr-defined]
+    for name, sources in needed.items():
+        assert sources <= set(TASKS[name].sources), name
 
 
 @pytest.fixture(scope="module")

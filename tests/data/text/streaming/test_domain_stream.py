@@ -35,7 +35,7 @@ def test_windows_are_the_whole_text_cut(of_files, length: int) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 4, 7])
-@pytest.mark.parametrize("piece", [6, 1 << 20])
+@pytest.mark.parametrize("piece", [6, 1 << 16])
 def test_resume_gives_the_very_next_window(of_files, length: int, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PIECE", piece)
     for domain in ("first", "second"):
