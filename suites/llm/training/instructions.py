@@ -25,7 +25,7 @@ from .task import TrainedLM, TrainingTask, check_finite, over_groups
 
 MAIN, EXACT, WORST = "answer_loss", "exact_match", "worst group"
 VAL = f"val {MAIN}"
-MOST_TRAIN, MOST_VAL, DEFAULT_TEST = 1000, 64, 64
+MOST_TRAIN, MOST_VAL, DEFAULT_TEST = 1000, 24, 64
 """Conversations of each group; those of the test part where the budget names no number."""
 
 

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from sparsebench.data.text.instructions import GROUPS, sources_of
 from sparsebench.reports.router_health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.instructions import EXACT, MAIN
 from sparsebench.suites.llm.training.packing import IGNORED, Example
@@ -114,3 +116,8 @@ def test_an_empty_group_is_named() -> None:
 
     with pytest.raises(ValueError, match="group 'nothing' has no conversation in its part 'train'"):
         Empty().setup(tiny.load, surroundings())
+
+
+def test_the_real_task_names_all_of_its_sources() -> None:
+    sources = {source for group in GROUPS for source in sources_of(group)}
+    assert set(InstructionTuning.sources) >= sources and InstructionTuning.groups == GROUPS

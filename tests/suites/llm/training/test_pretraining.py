@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from sparsebench.data.text.domains import DOMAINS
+from sparsebench.data.text.training_parts import SOURCES
 from sparsebench.reports.record import Metric
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
@@ -13,6 +15,7 @@ from sparsebench.suites.contracts.metrics import Scores
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.bits_per_byte import ratio, window_bits
 from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.tasks.pretraining_domains import PretrainingDomains
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.pretraining import MAIN
 from sparsebench.suites.methods.dense import Dense
@@ -131,3 +134,7 @@ def test_sets_of_questions_are_for_models_that_read_them(lm: CausalLM) -> None:
     outcome = Asking().run([Dense()], lambda _: lm, surroundings(test_examples=2))
     assert "accuracy riddles" not in outcome.metrics
     assert outcome.details["questions"] == "not scored: the model reads 512 tokens, a question may have more"
+
+
+def test_the_real_task_names_all_of_its_sources() -> None:
+    assert set(PretrainingDomains.sources) == set(SOURCES) and PretrainingDomains.domains == DOMAINS
