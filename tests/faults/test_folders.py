@@ -94,9 +94,6 @@ def as_nobody(bench: Bench) -> Callable[..., subprocess.CompletedProcess]:
     home = bench.folder / "home"
     home.mkdir()
     shutil.chown(home, int(NOBODY), int(NOBODY))
-    for parent in (bench.folder, *bench.folder.parents):
-        if parent.stat().st_uid == 0 and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o111)
     libraries = sysconfig.get_path("purelib")
     (home / "sitecustomize.py").write_text(f"import site\nsite.addsitedir({libraries!r})\n")
     environment = {**bench.environment, "HOME": str(home), "SPARSEBENCH_CACHE": str(home / "cache")}
@@ -104,6 +101,9 @@ def as_nobody(bench: Bench) -> Callable[..., subprocess.CompletedProcess]:
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
 
     def start(*command: str) -> subprocess.CompletedProcess:
+        for parent in (bench.folder, *bench.folder.parents):  # each time: another pytest that starts shuts them again
+            if parent.stat().st_uid == 0 and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o111)
         options = {"env": environment, "cwd": home, "timeout": 200}
         return subprocess.run([*user, *command], capture_output=True, text=True, **options)
 
