@@ -1,6 +1,7 @@
 """The conformance battery that every method passes, in each suite that it serves; plug-ins are checked the same way.
 
-It runs on the first of `TASKS` in the suite and the first backbone without downloads that the method supports.
+It runs on the first of `TASKS` in the suite, or else of `TRAINING_TASKS`, and the first backbone without downloads that
+the method supports.
 """
 
 import copy
@@ -25,6 +26,8 @@ from .discovery.registry import Entry, entries, find, suites
 TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")
 """The second is for methods that need a model that writes molecules."""
+TRAINING_TASKS = ("synthetic_domains", "synthetic_instructions")
+"""For methods that go with none of `TASKS` in any suite: those that train a language model on rows of text."""
 BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
 MAKES = {EXPERTS: "moe_random"}
 """Traits that no backbone without downloads has, and the method that gives them, as the link before."""
@@ -161,15 +164,19 @@ BATTERY: tuple[Callable[[Case], None], ...] = (shape, determinism, save_and_load
 def cases(name: str) -> list[Case]:
     """One case for each suite with a backbone that the method supports. Raises `UsageError` for an unknown method."""
     method = load_method(find("method", name), {})
-    found = (_case(method, name, suite) for suite in suites())
-    return [case for case in found if case is not None]
+    for tasks in (TASKS, TRAINING_TASKS):
+        found = [_case(method, name, suite, tasks) for suite in suites()]
+        fitting = [case for case in found if case is not None]
+        if fitting:
+            return fitting
+    return []
 
 
-def _case(method: Method, name: str, suite: str) -> Case | None:
+def _case(method: Method, name: str, suite: str, tasks: Sequence[str]) -> Case | None:
     if any(further.partition(":")[0] not in entries("backbone", suite) for further in method.backbones()):
         return None
     before = tuple(load_method(find("method", MAKES[trait]), {}) for trait in method.needs if trait in MAKES)
-    for task in (name for name in TASKS if name in entries("task", suite)):
+    for task in (name for name in tasks if name in entries("task", suite)):
         kind = type(load_task(find("task", task, suite)))
         for backbone in _without_download(suite):
             known = backbone.backbone(backbone.name)

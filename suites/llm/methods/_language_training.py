@@ -13,15 +13,18 @@ from torch import Tensor, nn
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ...contracts.context import Context
+from ...contracts.traits import CAUSAL
 from ...methods.tune import Tune
 from ...training.callbacks import Callback
 from ...training.groups import Group
 from ...training.result import TrainResult
 from ...training.settings import TrainSettings
+from ...training.step import Loss
 from ..training.curves import LossByTokens, validation_loss
 from ..training.data import TextRows
 from ..training.one_pass import OnePass, check_enough
 from ..training.stock_balance import stock_balance_loss
+from ..training.task import TEXT_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,11 @@ class LanguageTraining(Tune):
     is an error. A budget in epochs says itself how often they come."""
     eval_every: int | None = None
     """Steps between two measurements of the loss on held-out rows, a curve of the record; null takes none."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Rows of text, and a model that writes: other tasks that train have other data and losses."""
+        return super().needs | {CAUSAL, TEXT_ROWS}
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
@@ -106,11 +114,14 @@ class LanguageTraining(Tune):
         context: Context,
         stage: str,
         further: Sequence[Callback] = (),
+        *,
+        loss: Loss | None = None,
         weight: Callable[[Any], float] | None = None,
     ) -> TrainResult:
         """One training on `order`, which is `data` itself or a stream of batches made of it.
 
-        `weight`: over how much the loss of a batch is a mean; by default over its tokens with a label.
+        `loss`: of (model, batch), by default the method's; `weight`: over how much it is a mean, by default over tokens
+        with a label.
         """
         evaluate = None
         if self.eval_every is not None:
@@ -121,7 +132,7 @@ class LanguageTraining(Tune):
         return self.train_groups(
             model,
             order,
-            lambda model, batch: self.loss(model, batch, context),
+            loss or (lambda model, batch: self.loss(model, batch, context)),
             [group],
             context,
             weight=weight or data.weight,

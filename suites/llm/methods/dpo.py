@@ -29,6 +29,7 @@ from ..training.preferences import (
     preference_pairs,
     reference_log_probs,
 )
+from ..training.task import CONVERSATIONS
 from ._language_training import LanguageTraining
 
 REFERENCE = "reference"
@@ -53,8 +54,13 @@ class DPO(LanguageTraining):
         if self.beta <= 0:
             raise ValueError(f"beta={self.beta} must be above 0")
 
-    def loss(self, model: nn.Module, batch: Mapping[str, Any], context: Context) -> Tensor:
-        """That of the pairs alone. Raises FloatingPointError, with the groups, where it is not finite."""
+    @property
+    def needs(self) -> frozenset[str]:
+        """Conversations, of whose answers pairs are made."""
+        return super().needs | {CONVERSATIONS}
+
+    def pair_loss(self, model: Any, batch: Mapping[str, Any]) -> Tensor:
+        """Of a batch of pairs, without a balance loss. Raises FloatingPointError, with the groups, if not finite."""
         policy_P2 = answer_log_probs(model, batch)
         if not policy_P2.isfinite().all():
             raise FloatingPointError(f"the log-probabilities of answers of {batch['groups']} are NaN or infinite")
@@ -83,4 +89,6 @@ class DPO(LanguageTraining):
             return {**batch, REFERENCE: torch.stack([known[id(row)] for row in rows])}
 
         order = FixedBatches(Batches(drawn, size, batch_of))
-        return self.train_on(order, model, data, one_epoch(context), stage, further, weight=count_pairs)
+        return self.train_on(
+            order, model, data, one_epoch(context), stage, further, loss=self.pair_loss, weight=count_pairs
+        )

@@ -8,6 +8,7 @@ step; the default is one for small models and steps.
 
 from dataclasses import dataclass
 
+from ..training.task import CONVERSATIONS
 from ._language_training import LanguageTraining
 
 
@@ -20,3 +21,8 @@ class InstructionTuning(LanguageTraining):
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float = 0.03
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Conversations, of which the task learns the answers."""
+        return super().needs | {CONVERSATIONS}

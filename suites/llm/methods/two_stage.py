@@ -21,6 +21,9 @@ from ..training.packing import Row
 from ..training.planned import Batches, drawn_rows, joined, one_epoch
 from .instruction_tuning import InstructionTuning
 
+PUBLISHED = ("mathematics", "code")
+"""The groups of the paper's second stage."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TwoStage(InstructionTuning):
@@ -28,8 +31,9 @@ class TwoStage(InstructionTuning):
 
     order: Literal["general_first", "reversed", "mixed"] = "general_first"
     """Which stage comes first; "mixed" trains on the rows of both at once."""
-    special: tuple[str, ...] = ("mathematics", "code")
-    """Groups of the stage that is not general, the paper's second; all the others are general."""
+    special: tuple[str, ...] = PUBLISHED
+    """Groups of the stage that is not general, the paper's second; all the others are general. Of the published ones,
+    those that the task has."""
 
     def train_stage(
         self,
@@ -48,14 +52,17 @@ class TwoStage(InstructionTuning):
 
     def stages(self, data: TextRows, context: Context) -> list[list[Row]]:
         """The rows of each stage, drawn by task and seed: the same ones whatever the order."""
-        general = [group for group in data.groups if group not in self.special]
-        if not general:
-            raise ValueError(f"special={list(self.special)} are all groups there are, so no general stage is left")
+        special = [group for group in self.special if group in data.groups or group not in PUBLISHED]
+        general = [group for group in data.groups if group not in special]
+        if not special or not general:
+            raise ValueError(
+                f"special={list(self.special)} leaves a stage empty: name some of {list(data.groups)}, but not all"
+            )
         budgets = (context.budget, context.budget)
         if context.budget.epochs is None:
             budgets = context.budget.halves()
         rows = []
-        for name, groups, budget in zip(("general", "special"), (general, self.special), budgets, strict=True):
+        for name, groups, budget in zip(("general", "special"), (general, special), budgets, strict=True):
             part = data.only(groups).train
             per_step = budget.batch_size * self.accumulation
             rows.append(drawn_rows(part, budget, per_step, context.task_generator(name), repeat=self.repeat))

@@ -13,7 +13,7 @@ class SyntheticInstructions(InstructionTask):
 
     version = "1"
     group = "instruction tuning"
-    groups = ("next", "backwards")
+    groups = ("mathematics", "backwards")
     window = 128
 
     def conversations(self, group: str, part: str) -> Sequence[Question]:

@@ -21,7 +21,7 @@ from .chat import Conversation, render
 from .data import TextRows
 from .isolation import predict, token_nats
 from .packing import Example, Row, pack
-from .task import TrainedLM, TrainingTask, check_finite, over_groups
+from .task import CONVERSATIONS, TrainedLM, TrainingTask, check_finite, over_groups
 
 MAIN, EXACT, WORST = "answer_loss", "exact_match", "worst group"
 VAL = f"val {MAIN}"
@@ -52,6 +52,7 @@ class InstructionTask(TrainingTask):
     group = "instruction tuning"
     window = 1024
     packed = True
+    gives = TrainingTask.gives | {CONVERSATIONS}
     metric_names = (MAIN, f"{MAIN} *", WORST, EXACT, f"{EXACT} *", VAL)
 
     @abstractmethod

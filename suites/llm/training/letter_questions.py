@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 LETTERS = "abcdefghijkl"
+ASKED = {"mathematics": "next", "backwards": "backwards"}
+"""How a question of each group begins."""
 COUNTS, SEED = {"train": 96, "val": 16, "test": 32}, 29
 
 
@@ -20,11 +22,11 @@ class Question(NamedTuple):
 
 @functools.cache
 def letter_questions(group: str) -> dict[str, tuple[Question, ...]]:
-    """Questions by part. "next" asks for the next letter of a fixed cycle, "backwards" for a few letters reversed.
+    """Questions by part: "mathematics" asks for the next letter of a cycle, "backwards" for a few letters reversed.
 
     There are few different questions, so that those of one part are in another, too: enough to see a model learn.
     """
-    generator = np.random.default_rng([SEED, *group.encode()])
+    generator = np.random.default_rng([SEED, *ASKED[group].encode()])
     found = {}
     for part, count in COUNTS.items():
         found[part] = tuple(_question(group, generator) for _ in range(count))
@@ -32,11 +34,11 @@ def letter_questions(group: str) -> dict[str, tuple[Question, ...]]:
 
 
 def _question(group: str, generator: np.random.Generator) -> Question:
-    if group == "next":
+    if group == "mathematics":
         place = int(generator.integers(len(LETTERS)))
         asked = LETTERS[place]
         answer = LETTERS[(place + 1) % len(LETTERS)]
     else:
         asked = "".join(generator.choice(list(LETTERS), size=int(generator.integers(2, 5))))
         answer = asked[::-1]
-    return Question(group, "letters", (("system", "Answer in letters."), ("user", f"{group}: {asked}")), answer)
+    return Question(group, "letters", (("system", "Answer in letters."), ("user", f"{ASKED[group]}: {asked}")), answer)

@@ -18,6 +18,9 @@ from ..language import CausalLM, LanguageTask
 from .data import TextRows, count_tokens
 from .isolation import CannotPack, check_isolation, language_loss, model_inputs
 
+TEXT_ROWS = "rows of text to train on in this task"
+CONVERSATIONS = "conversations to train on in this task"
+"""Traits that methods need: said of the backbone, as here, in the reason of an 'n/a'."""
 SHARED_VOCABULARY = 0.9
 """A model may have more rows of embedding than its tokenizer has tokens, since some are rounded up, but not many."""
 
@@ -35,7 +38,7 @@ class TrainingTask(LanguageTask):
     What a conversion sees before the training is what it sees in the other language tasks of the same seed.
     """
 
-    gives: ClassVar[frozenset[str]] = LanguageTask.gives | {TRAINING_DATA}
+    gives: ClassVar[frozenset[str]] = LanguageTask.gives | {TRAINING_DATA, TEXT_ROWS}
     window: ClassVar[int] = 512
     """Tokens of a row; a model that reads fewer at once has rows of so many."""
     packed: ClassVar[bool]

@@ -111,11 +111,8 @@ def test_the_loss_falls_and_its_curves_run_over_tokens() -> None:
 @pytest.mark.parametrize("kind", METHODS)
 def test_a_link_of_a_chain_trains_what_the_conversion_made(kind: Any) -> None:
     task = SyntheticDomains if kind is ContinualPretraining else SyntheticInstructions
-    options: dict[str, Any] = {}
-    if kind is TwoStage:
-        options = {"special": ("backwards",)}
     context = Context(suite="llm", task="t", seed=0, budget=Budget(steps=2, batch_size=4, test_examples=2))
-    outcome = task().run([LlamaMoEV1(train="none"), kind(**options)], tiny.load, context)
+    outcome = task().run([LlamaMoEV1(train="none"), kind()], tiny.load, context)
     assert outcome.training is not None and outcome.training.steps == 2 and outcome.training.tokens
     assert outcome.curves["2. train loss"] and math.isfinite(outcome.metrics[outcome.main_metric].value)
 

@@ -23,7 +23,7 @@ def setup(seed: int = 0, **budget: Any) -> Setup:
 
 
 def method(order: Any = "general_first", **options: Any) -> TwoStage:
-    return TwoStage(order=order, special=("backwards",), **options)
+    return TwoStage(order=order, **options)
 
 
 @pytest.mark.parametrize("budget", [{"tokens": 1500}, {"steps": 6}, {"epochs": 1}])
@@ -31,7 +31,7 @@ def test_all_orders_see_the_same_rows_half_of_them_special(budget: dict[str, int
     found = setup(**budget)
     by_order = {order: method(order).stages(found.data, found.context) for order in ORDERS}
     general, special = by_order["general_first"]
-    assert {row.group for row in general} == {"next"} and {row.group for row in special} == {"backwards"}
+    assert {row.group for row in general} == {"backwards"} and {row.group for row in special} == {"mathematics"}
     assert by_order["reversed"] == [special, general]
     (mixed,) = by_order["mixed"]
     assert Counter(map(id, mixed)) == Counter(map(id, [*general, *special]))
@@ -75,8 +75,11 @@ def test_groups_that_there_are_not() -> None:
     found = setup(tokens=1500)
     with pytest.raises(ValueError, match=r"no group 'backward' .*backwards"):
         TwoStage(special=("backward",)).stages(found.data, found.context)
-    with pytest.raises(ValueError, match="no general stage is left"):
-        TwoStage(special=("backwards", "next")).stages(found.data, found.context)
+    plain = found.data.only(["backwards"])
+    with pytest.raises(ValueError, match="leaves a stage empty"):
+        TwoStage().stages(plain, found.context)
+    with pytest.raises(ValueError, match="leaves a stage empty"):
+        TwoStage(special=("backwards", "mathematics")).stages(found.data, found.context)
     with pytest.raises(ValueError, match="repeat: true"):
         setup_all = setup(tokens=10**6)
         method().stages(setup_all.data, setup_all.context)

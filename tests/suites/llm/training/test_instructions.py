@@ -61,16 +61,16 @@ def test_scores_are_those_of_each_answer_alone() -> None:
         loss, written = slow(lm, example)
         nats.append(loss)
         exact.append(int(written == [label for label in example.labels if label != IGNORED]))
-    assert outcome.examples["group"] == ["next"] * 12 + ["backwards"] * 12
+    assert outcome.examples["group"] == ["mathematics"] * 12 + ["backwards"] * 12
     assert outcome.examples["nats"] == pytest.approx(nats, abs=1e-4)
     assert outcome.examples["tokens"] == [example.learnt for example in examples]
     assert outcome.examples[EXACT] == exact
     assert 0 < sum(exact) < len(exact)
     mean = sum(nats[:12]) / sum(outcome.examples["tokens"][:12])
-    assert outcome.metrics[f"{MAIN} next"].value == pytest.approx(mean, abs=1e-5)
-    assert outcome.metrics[f"{EXACT} next"].value == sum(exact[:12]) / 12
+    assert outcome.metrics[f"{MAIN} mathematics"].value == pytest.approx(mean, abs=1e-5)
+    assert outcome.metrics[f"{EXACT} mathematics"].value == sum(exact[:12]) / 12
     assert outcome.metrics["worst group"].value == max(outcome.metrics[f"{MAIN} {name}"].value for name in task.groups)
-    none_cut = {"next": 0, "backwards": 0}
+    none_cut = {"mathematics": 0, "backwards": 0}
     assert outcome.details["conversations cut"] == {"test": none_cut, "train": none_cut}
 
 
@@ -109,7 +109,7 @@ def test_a_long_conversation_loses_its_beginning_and_the_record_says_so() -> Non
 
 def test_an_empty_group_is_named() -> None:
     class Empty(SyntheticInstructions):
-        groups = ("next", "nothing")
+        groups = ("mathematics", "nothing")
 
         def conversations(self, group: str, part: str) -> Any:
             return [] if group == "nothing" else super().conversations(group, part)
