@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..router_health import Spread
+from ..routers.health import Spread
 from .plots import PALETTE
 from .svg import INK, empty_figure
 

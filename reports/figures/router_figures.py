@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import formatting
-from ..router_health import BALANCE, CV2, RouterHealth, mean_over_layers, place_of
+from ..routers.health import BALANCE, CV2, RouterHealth, mean_over_layers, place_of
 from . import Figure, Words, layer_plots, plots
 from .layer_plots import LayerMark
 from .plots import Mark

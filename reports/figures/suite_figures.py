@@ -12,7 +12,7 @@ from .. import formatting
 from ..index.slim import Whole, already_whole
 from ..matrix import Column, Matrix
 from ..record import Costs, Record
-from ..router_health import is_of_routers
+from ..routers.health import is_of_routers
 from ..statistics import estimate_mean
 from ..tables import Family, SuiteTable
 from . import Figure, plots

@@ -1,7 +1,7 @@
 """Whether the experts share the work: worst expert, dead experts, entropy by layer; CV^2 over training; speed.
 
-It reads `details["router_health"]` (its form: `reports/router_health.py`) or, where a task keeps none, the curves over
-layers (`reports/router_layer_curves.py`); the curves over training; the training costs with `details["product_rate"]`,
+It reads `details["router_health"]` (its form: `reports/routers/health.py`) or, where a task keeps none, the curves over
+layers (`reports/routers/layer_curves.py`); the curves over training; the training costs with `details["product_rate"]`,
 also of rows without a mixture, for the comparison of speed.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 from ..figures.plots import MAX_MARKS
 from ..figures.router_figures import Line, Seen, by_layer, over_training, overview
 from ..record import Record, RecordError, TrainingCosts
-from ..router_health import KEY, PRODUCT_RATE, from_details, is_of_routers
-from ..router_layer_curves import from_curves
+from ..routers.health import KEY, PRODUCT_RATE, from_details, is_of_routers
+from ..routers.layer_curves import from_curves
 from .panel import Content, Entry, Panel
 
 MAX_LAYERED = 4

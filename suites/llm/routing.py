@@ -8,7 +8,7 @@ from torch import nn
 
 from sparsebench.models.moe.routing.health import LayerHealth, layer_health, layer_places
 from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture, routing_probe
-from sparsebench.reports.router_health import PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
+from sparsebench.reports.routers.health import PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
 
 from ..contracts.context import Context
 from ..training.product_rate import product_rate

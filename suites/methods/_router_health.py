@@ -7,8 +7,8 @@ from torch import nn
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.routing.health import layer_places, router_health
 from sparsebench.models.moe.routing.probe import has_mixture
-from sparsebench.reports.router_health import LayerNumbers, layer_name
-from sparsebench.reports.router_layer_curves import to_curves
+from sparsebench.reports.routers.health import LayerNumbers, layer_name
+from sparsebench.reports.routers.layer_curves import to_curves
 
 from ..contracts.context import Context
 from ..contracts.method import Curves

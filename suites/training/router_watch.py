@@ -10,7 +10,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.routing.health import load_cv2
 from sparsebench.models.moe.routing.probe import RoutingProbe, has_mixture, routing_probe
 from sparsebench.models.moe.routing.statistics import aux_loss
-from sparsebench.reports.router_health import BALANCE, CV2
+from sparsebench.reports.routers.health import BALANCE, CV2
 
 from .callbacks import Callback, TrainingState
 from .processes import Processes

@@ -3,7 +3,7 @@
 import re
 
 from sparsebench.reports.figures.layer_plots import LayerMark, router_health
-from sparsebench.reports.router_health import Spread
+from sparsebench.reports.routers.health import Spread
 
 
 def mark(layer: int, dead: int = 0) -> LayerMark:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from sparsebench.reports.figures.plots import MAX_MARKS
 from sparsebench.reports.figures.router_figures import MAX_CURVES, Curve, Line, Seen, by_layer, over_training, overview
-from sparsebench.reports.router_health import LayerNumbers, RouterHealth
+from sparsebench.reports.routers.health import LayerNumbers, RouterHealth
 
 HEALTH = RouterHealth(
     ("0", "3"),

@@ -8,8 +8,8 @@ from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.panels.router_health import MAX_LAYERED, PANEL
 from sparsebench.reports.record import RecordError, TrainingCosts
-from sparsebench.reports.router_health import LayerNumbers, RouterHealth, to_details
-from sparsebench.reports.router_layer_curves import to_curves
+from sparsebench.reports.routers.health import LayerNumbers, RouterHealth, to_details
+from sparsebench.reports.routers.layer_curves import to_curves
 
 
 def health(worst=1.5, domains=("code", "law"), layers=("0", "1"), dead=()):

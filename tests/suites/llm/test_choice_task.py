@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.labelled.questions import Question
-from sparsebench.reports.router_health import from_details
+from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sparsebench.reports.panels.router_load import PANEL, RouterLoad
-from sparsebench.reports.router_health import from_details
+from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.reports.router_health import from_details
+from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.training_costs import TrainingLedger
 from sparsebench.suites.llm.backbones import tiny

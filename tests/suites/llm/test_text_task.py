@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sparsebench.data.labelled.table import LabelledTexts, Parts, hashed_parts, normal_form
-from sparsebench.reports.router_health import from_details
+from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.llm.backbones import tiny_encoder

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sparsebench.models.moe import MoEFFN, router_health
-from sparsebench.reports.router_layer_curves import from_curves
+from sparsebench.reports.routers.layer_curves import from_curves
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup

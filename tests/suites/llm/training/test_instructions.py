@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sparsebench.data.text.instructions import GROUPS, sources_of
-from sparsebench.reports.router_health import from_details
+from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny

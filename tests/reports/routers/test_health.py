@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sparsebench.reports.record import RecordError
-from sparsebench.reports.router_health import (
+from sparsebench.reports.routers.health import (
     KEY,
     LayerNumbers,
     RouterHealth,

@@ -3,8 +3,8 @@
 import pytest
 
 from sparsebench.reports.record import RecordError
-from sparsebench.reports.router_health import LayerNumbers, RouterHealth, is_of_routers
-from sparsebench.reports.router_layer_curves import from_curves, to_curves
+from sparsebench.reports.routers.health import LayerNumbers, RouterHealth, is_of_routers
+from sparsebench.reports.routers.layer_curves import from_curves, to_curves
 
 LAYERS = {
     "0": LayerNumbers(1.5, (1, 3), 0.9, 0.5, 0.25),

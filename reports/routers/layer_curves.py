@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .record_limits import RecordError
-from .router_health import LayerNumbers, RouterHealth, layer_name, place_of
+from ..record_limits import RecordError
+from .health import LayerNumbers, RouterHealth, layer_name, place_of
 
 Curve = Sequence[tuple[float, float]]
 END = "by layer"

@@ -1,0 +1,1 @@
+"""What records say of routers, read and written in one place."""
