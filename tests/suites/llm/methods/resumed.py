@@ -22,7 +22,7 @@ from sparsebench.suites.llm.methods.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.data import TextRows
 from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.training.callbacks import Callback
 from sparsebench.suites.training.fingerprint import weights_digest
 from sparsebench.suites.training.settings import TrainSettings
@@ -69,10 +69,9 @@ def mixture(folder: Path, dtype: torch.dtype, kill: int | None) -> dict[str, Any
 
 
 def shared(folder: Path, size: int, accumulation: int, kill: int | None) -> dict[str, Any]:
-    """Eight steps of four rows each, however many processes share them; no noise, no balance loss."""
+    """Eight steps of four rows each, whoever shares them; v2's balance loss, which is that of all, and no noise."""
     setup = SyntheticInstructions().setup(tiny.load, surroundings(folder, budget={"batch_size": size}))
-    split = RandomSplit(num_experts=8, top_k=2, score="topk_softmax", train="none")
-    model = split.prepare(setup.model, setup.context)
+    model = LlamaMoEV2(preset="8top2", train="none").prepare(setup.model, setup.context)
     seen: list[list[str]] = []
     data = Watched(**{**vars(setup.data), "seen": (seen,)})
     method = Killed(kill=kill, accumulation=accumulation, learning_rate=0.01)
