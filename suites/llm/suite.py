@@ -10,6 +10,10 @@ SUITE = Suite(
     baseline="dense",
     unit="token",
     libraries=("torch", "transformers", "tokenizers", "lm-eval"),
-    group_baselines={"text": "linear_probe", "trained multiple choice": "dense"},
+    group_baselines={
+        "text": "linear_probe",
+        "trained multiple choice": "dense",
+        "continual pre-training": "dense trained",
+    },
     margins={"share": 0.01, "bits/byte": 0.01},
 )
