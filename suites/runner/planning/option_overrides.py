@@ -106,7 +106,8 @@ def _changed(plan: SuitePlan, setting: Setting, notes: list[str]) -> SuitePlan:
         else:
             notes.append(f"{setting} makes {row.label!r} the same as {twin.label!r}: it runs once")
         labels[row.label] = (twin or changed).label
-    tasks = [replace(task, rows=tuple(dict.fromkeys(labels[label] for label in task.rows))) for task in plan.tasks]
+    # A task may be for rows that were not chosen; they stay, and give no cells.
+    tasks = [replace(task, rows=tuple(dict.fromkeys(labels.get(row, row) for row in task.rows))) for task in plan.tasks]
     return replace(plan, methods=tuple(rows), tasks=tuple(tasks))
 
 

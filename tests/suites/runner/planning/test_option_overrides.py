@@ -4,7 +4,7 @@ import pytest
 
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.planning.option_overrides import Setting, with_option, with_setting
-from sparsebench.suites.runner.planning.profile import SuitePlan, load_profile
+from sparsebench.suites.runner.planning.profile import SuitePlan, load_profile, narrow
 from sparsebench.suites.runner.planning.rows import Row, chain_of, read_row
 
 
@@ -20,7 +20,8 @@ def test_every_row_that_has_the_option_and_no_other(plan: SuitePlan) -> None:
     assert set(new) == {"Pfeiffer r=16, rank=4", "LoRA r=16, rank=4"}
     assert all(config["rank"] == 4 and config["blocks"] == 2 for config in new.values())
     assert len(notes) == 1
-    assert notes[0].startswith("--set method.rank=4 does not reach 10 of 12 rows: dense, ")
+    count = len(plan.methods)
+    assert notes[0].startswith(f"--set method.rank=4 does not reach {count - 2} of {count} rows: dense, ")
 
 
 def test_one_method_and_the_tasks_that_name_its_rows(plan: SuitePlan) -> None:
@@ -30,6 +31,13 @@ def test_one_method_and_the_tasks_that_name_its_rows(plan: SuitePlan) -> None:
     trec6 = next(task for task in changed.tasks if task.name == "trec6")
     assert "LoRA r=16, rank=4" in trec6.rows and "LoRA r=16" not in trec6.rows
     assert notes == []
+
+
+def test_a_task_may_be_for_rows_that_were_not_chosen(plan: SuitePlan) -> None:
+    chosen = narrow(plan, ["moe_random+lora"], [], [], None)
+    (changed,) = with_option([chosen], Setting("lora.rank", 4), [])
+    assert [row.chain[1].config for row in changed.methods] == [{"rank": 4}]
+    assert [task.rows for task in changed.tasks] == [task.rows for task in plan.tasks]
 
 
 def test_labels_show_what_was_set() -> None:
