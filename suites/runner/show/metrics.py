@@ -36,6 +36,17 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "bits_per_byte": MetricInfo("Bits that the model needs for a byte of text; mean over domains.", "bits/byte", False),
     "bits_per_byte *": MetricInfo("Bits that the model needs for a byte of one domain.", "bits/byte", False),
+    "worst domain": MetricInfo("Bits per byte of the domain that the model needs most for.", "bits/byte", False),
+    "answer_loss": MetricInfo(
+        "Negative log-likelihood of a token of an answer; mean over groups.", "nats/token", False
+    ),
+    "answer_loss *": MetricInfo("Negative log-likelihood of a token of an answer in one group.", "nats/token", False),
+    "worst group": MetricInfo("Answer loss of the group where it is highest.", "nats/token", False),
+    "exact_match": MetricInfo("Fraction of short answers that greedy decoding writes exactly.", "share", True),
+    "exact_match *": MetricInfo("Fraction of short answers of one group that come out exactly.", "share", True),
+    "accuracy *": MetricInfo(
+        "Fraction of right answers to one set of questions.", "share", True, "1 / number of answers"
+    ),
     "router_specialisation": MetricInfo(
         "Mutual information of domain and chosen expert, mean over layers.", "bits", True, "0"
     ),
