@@ -74,7 +74,7 @@ class CellInfo:
     @property
     def methods(self) -> str:
         """The names of the links: "prune+quantize"."""
-        return "+".join(link.method for link in self.links)
+        return "+".join([self.method, *(link.method for link in self.then)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from .documents import CellDocument, PlanDocument
+from sparsebench.reports.record import Link
+
+from .documents import CellDocument, LinkDocument, PlanDocument
 from .planning.plan import Planned
 from .planning.profile import Profile
 
@@ -52,7 +54,7 @@ def _cell(entry: Planned) -> CellDocument:
         "task": info.task,
         "group": info.group,
         "label": info.label,
-        "chain": [{"method": link.method, "config": link.config} for link in info.links],
+        "chain": [{"method": info.method, "config": info.config}, *map(_link, info.then)],
         "backbone": info.backbone,
         "further_backbones": info.further_backbones,
         "seed": info.seed,
@@ -60,6 +62,10 @@ def _cell(entry: Planned) -> CellDocument:
         "dtype": info.dtype,
         "device": cell.device,
     }
+
+
+def _link(link: Link) -> LinkDocument:
+    return {"method": link.method, "config": link.config}
 
 
 def plan_text(plan: PlanDocument) -> str:
