@@ -28,7 +28,6 @@ class Display(AbstractContextManager):
         self._remaining = Remaining([cell.info for cell in cells], durations)
         self._running: dict[str, Cell] = {}
         self._total = len(cells)
-        self._ended = 0
         self._done: Counter[str] = Counter()
         self._progress = Progress(
             TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), console=console
@@ -69,7 +68,6 @@ class Display(AbstractContextManager):
             self._live.update(Group(self._progress, *running, Text(f"  {self._clock()}")))
 
     def _take_end(self, cell: Cell, end: End) -> None:
-        self._ended += 1
         self._done[cell.info.suite] += 1
         self._remaining.drop(cell.info)
         if end.status == "ok":
@@ -87,7 +85,7 @@ class Display(AbstractContextManager):
 
     def _line(self, cell: Cell, end: End) -> Text:
         outcome = end.score if end.status == "ok" else end.reason or ""
-        line = Text(f"[{self._ended}/{self._total}] ")
+        line = Text(f"[{self._done.total()}/{self._total}] ")
         line.append(f"{end.status:<7}", style=STYLES.get(end.status, "bold red"))
         return line.append(f" {cell.title}: {outcome} ({end.seconds:.1f} s; {self._clock()})")
 

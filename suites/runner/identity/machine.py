@@ -1,5 +1,6 @@
 """The machine as this process may use it: processor, cores and memory, within the limits of its control group."""
 
+import functools
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def processor_type(file: Path = PROCESSORS) -> str:
     family = facts.get("cpu family") or facts.get("CPU part")
     if not vendor or not family:
         return platform.processor() or platform.machine()
-    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    flags = _flags(facts)
     widest = [name for name in WIDTHS if name in flags][-1:]
     features = widest + [name for name in MATRICES if name in flags]
     kind = f"{VENDORS.get(vendor, vendor)} family {family}"
@@ -84,16 +85,19 @@ def fast_dtype(device: str, file: Path = PROCESSORS) -> Literal["float32", "bflo
     """
     if device != "cpu":
         return "bfloat16"
-    facts = _facts(file)
-    flags = (facts.get("flags") or facts.get("Features") or "").split()
-    return "bfloat16" if PRODUCTS_OF_BFLOAT16.intersection(flags) else "float32"
+    return "bfloat16" if PRODUCTS_OF_BFLOAT16.intersection(_flags(_facts(file))) else "float32"
 
 
+@functools.cache
 def _facts(file: Path) -> Mapping[str, str]:
-    """What the system says of the first processor."""
+    """What the system says of the first processor; read once, since a plan asks for each task of each row."""
     first = _text(file).partition("\n\n")[0]
     pairs = [line.partition(":") for line in first.splitlines()]
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _flags(facts: Mapping[str, str]) -> list[str]:
+    return (facts.get("flags") or facts.get("Features") or "").split()
 
 
 def _text(path: Path) -> str:
