@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from .groups import Group
 from .processes import Processes
@@ -14,6 +15,8 @@ from .settings import TrainSettings
 
 Loss = Callable[[Any, Any], Tensor | Mapping[str, Tensor]]
 """Mean loss of (models, batch); of a mapping, the sum trains and each part has its curve."""
+
+Grads = tuple[Tensor | None, ...]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Stepper:
         """Take a step and give the parts of the mean loss, "" for the sum of them.
 
         Each batch counts by its weight over `total`, the sum over all batches and processes: the mean is that of one
-        large batch, however unequal the batches are. Raises FloatingPointError before the step where it is not finite.
+        large batch, however unequal the batches are. A batch of weight 0 has a gradient of 0, even where its mean over
+        nothing is NaN. Raises FloatingPointError before the step where the mean is not finite.
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -43,8 +47,12 @@ class Stepper:
             if not alone:
                 share = weight / total if total else 0.0
             parts = self.losses(batch)
-            if share == 0.0:  # a mean over nothing may be NaN, and NaN times 0 is NaN
-                parts = {name: torch.zeros(()) for name in parts}
+            if share == 0.0:
+                if self.processes.count > 1 and total:
+                    backward_of_nothing(parts[""])
+                parts = {
+                    name: torch.zeros(()) for name in parts
+                }  # a mean over nothing may be NaN, and so is NaN times 0
             elif alone:  # not multiplied at all: the gradient is that of the loss, bit by bit
                 parts[""].backward()
             else:
@@ -87,3 +95,38 @@ class Stepper:
         for model in self.models.values():
             members += [parameter for parameter in model.parameters() if id(parameter) in grouped]
         nn.utils.clip_grad_norm_(members, self.settings.clip)
+
+
+def backward_of_nothing(loss: Tensor) -> None:
+    """Send a gradient of exactly 0 back from a loss that counts for nothing and may be NaN.
+
+    Of several processes, each must go backward as often as the others: they wait in the sums over processes that the
+    backward pass of a balance loss makes. What these sums bring is a gradient like any other.
+    """
+    if loss.grad_fn is None:
+        return
+    for node in _nodes(loss.grad_fn):
+        node.register_hook(_zeros_stay)
+    loss.backward(torch.zeros_like(loss))
+
+
+def _nodes(root: Node) -> set[Node]:
+    """All nodes of the graph that a backward pass from `root` goes through."""
+    found = {root}
+    waiting = [root]
+    while waiting:
+        for node, _ in waiting.pop().next_functions:
+            if node is not None and node not in found:
+                found.add(node)
+                waiting.append(node)
+    return found
+
+
+def _zeros_stay(given: Grads, received: Grads) -> Grads | None:
+    """What a node hands on, `given`, of what it `received`: 0 times a derivative that is not finite is 0.
+
+    Where something else than zeros came in, a NaN is a fault of the training and stays.
+    """
+    if any(gradient is not None and gradient.any() for gradient in received):
+        return None
+    return tuple(None if gradient is None else gradient.masked_fill(gradient.isnan(), 0.0) for gradient in given)

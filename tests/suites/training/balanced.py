@@ -44,14 +44,19 @@ def mixture(seed: int = 0, **fields: Any) -> MoEFFN:
 
 
 class Padded:
-    """A stream of batches (x, which rows are real), with unequal numbers of real rows."""
+    """A stream of batches (x, which rows are real), with unequal numbers of real rows; `empty`: none in every second
+    eight of them, which is a batch of one of two processes."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, empty: bool = False) -> None:
         self.size = size
+        self.empty = empty
 
     def __iter__(self) -> Any:
         x = torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        real = torch.arange(ROWS) % 8 < torch.arange(ROWS) // 8 % 7 + 1
+        eight = torch.arange(ROWS) // 8
+        real = torch.arange(ROWS) % 8 < eight % 7 + 1
+        if self.empty:
+            real &= eight % 2 == 0
         yield from zip(x.split(self.size), real.split(self.size), strict=True)
 
 
@@ -59,16 +64,17 @@ def loss(model: Any, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     """Mean over the real rows, and what balances."""
     x, real = batch
     model.token_mask = real
-    task = model(x)[real].square().mean()
+    # Of no real row, 0 / 0: the loss is NaN, and so is its gradient at every row.
+    task = (model(x).square().mean(1) * real).sum() / real.sum()
     return {"task": task, "balance": aux_loss(model)}
 
 
-def balanced(name: str, size: int, accumulation: int = 1) -> dict[str, Any]:
+def balanced(name: str, size: int, accumulation: int = 1, empty: bool = False) -> dict[str, Any]:
     """Twenty steps, each process on its part of the same rows; losses and weights."""
     model = mixture(seed=int(os.environ.get("RANK", "0")), **BALANCES[name])  # all start as the main process does
     result = train(
         model,
-        Padded(size),
+        Padded(size, empty),
         loss,
         groups=[
             Group(name="model", parameters=list(model.parameters()), learning_rate=0.02, optimizer=torch.optim.SGD)

@@ -1,6 +1,6 @@
 """Trainings in processes of their own that are killed, go on, or work together; `conftest.py` runs this file once.
 
-    python forked.py FOLDER
+    python -m tests.suites.training.forked FOLDER
 
 Writes FOLDER/found.json: what each training gave. Processes are forked, so that torch is imported once.
 """
@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,15 +17,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from balanced import BALANCES, balanced
 from torch import Tensor, nn
-from watched import watched
 
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.fingerprint import weights_digest
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.settings import TrainSettings
+
+from ...gloo import together
+from .balanced import BALANCES, balanced
+from .watched import watched
 
 SEED = 5
 AT_END = 1000
@@ -238,9 +239,9 @@ class Sentences:
         y = torch.randn(96, 1, generator=draws)
         mask = torch.rand(96, 1, generator=draws) < torch.arange(96).remainder(8)[:, None] / 8 + 0.1
         while self.done < 96:
-            rows = slice(self.done, self.done + self.size)
+            part = slice(self.done, self.done + self.size)
             self.done += self.size
-            yield x[rows], y[rows], mask[rows]
+            yield x[part], y[part], mask[part]
         self.done = 0
 
     def state_dict(self) -> dict[str, int]:
@@ -262,7 +263,7 @@ def tokens_of(batch: Any) -> int:
     return int(batch[2].sum())
 
 
-def together(
+def rows(
     folder: Path, size: int, accumulation: int = 1, stop: int | None = None, weighted: bool = True
 ) -> dict[str, Any]:
     """Six steps of the same 16 rows, however they are cut into batches and shared out."""
@@ -284,53 +285,43 @@ def together(
     return {"weights": weights.tolist(), "tokens": result.tokens, "losses": result.curves["train loss"]}
 
 
-def forked(work: Callable[[], dict[str, Any]], file: Path, **variables: str) -> int:
-    """Start `work` in a process that writes what it gives into `file`; its number."""
-    number = os.fork()
-    if number:
-        return number
-    try:
-        os.environ.update(variables)
+def writing(work: Callable[[], dict[str, Any]], folder: Path) -> Callable[[], None]:
+    """Work of one process, from the same random states, that writes what it gives."""
+
+    def whole() -> None:
         torch.manual_seed(SEED)
         np.random.seed(SEED)
         random.seed(SEED)
         found = work()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        file.write_text(json.dumps(found))
-        os._exit(0)
-    except BaseException as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        os._exit(1)
+        (folder / f"rank-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(found))
+
+    return whole
 
 
-def wait(number: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
-
-
-def two(work: Callable[[], dict[str, Any]], folder: Path) -> list[int]:
-    """Exit codes of two gloo processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    numbers = []
-    for rank in ("0", "1"):
-        numbers.append(forked(work, folder / f"rank-{rank}.json", RANK=rank, LOCAL_RANK=rank, **shared))
-    return [wait(number) for number in numbers]
+def ran(work: Callable[[], dict[str, Any]], folder: Path, of: int) -> tuple[list[int | None], list[dict[str, Any]]]:
+    """Exit codes of so many processes, and what those gave that ended well."""
+    codes = together(writing(work, folder), of)
+    found = []
+    for rank in range(of):
+        file = folder / f"rank-{rank}.json"
+        if file.exists():
+            found.append(json.loads(file.read_text()))
+            file.unlink()
+    return codes, found
 
 
 def main(folder: Path) -> None:
     importlib.import_module("torch._dynamo")  # the optimizers import it at their first step: once, before the forks
     torch.set_num_threads(1)
     found: dict[str, Any] = {"codes": {}}
-    file = folder / "one.json"
 
     def run(name: str, work: Callable[[], dict[str, Any]]) -> None:
-        found["codes"][name] = wait(forked(work, file))
-        if file.exists():
-            found[name] = json.loads(file.read_text())
-            file.unlink()
+        (found["codes"][name],), gave = ran(work, folder, 1)
+        if gave:
+            (found[name],) = gave
+
+    def two(name: str, work: Callable[[], dict[str, Any]]) -> None:
+        found["codes"][name], found[name] = ran(work, folder, 2)
 
     for work in (single, pair, stages):
         run(f"{work.__name__} whole", lambda work=work: work(folder / work.__name__ / "whole", -1))
@@ -338,23 +329,20 @@ def main(folder: Path) -> None:
         run(f"{work.__name__} resumed", lambda work=work: work(folder / work.__name__ / "parts", None))
     run("stages killed at the end", lambda: stages(folder / "stages" / "end", AT_END))
     run("stages killed at the end and resumed", lambda: stages(folder / "stages" / "end", None))
-    run("one process", lambda: together(folder / "one", 16))
-    run("accumulated", lambda: together(folder / "accumulated", 4, 4))
-    run("unweighted", lambda: together(folder / "unweighted", 8, 2, weighted=False))
-    for name, stop in (("two whole", None), ("two killed", 5), ("two resumed", None)):
-        place = folder / ("two" if stop is None and name == "two whole" else "two parts")
-        found["codes"][name] = two(lambda place=place, stop=stop: together(place, 8, 1, stop), folder)
-        if stop is None:
-            found[name] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
-    found["codes"]["two accumulated"] = two(lambda: together(folder / "two accumulated", 4, 2), folder)
-    found["two accumulated"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    run("one process", lambda: rows(folder / "one", 16))
+    run("accumulated", lambda: rows(folder / "accumulated", 4, 4))
+    run("unweighted", lambda: rows(folder / "unweighted", 8, 2, weighted=False))
+    two("two whole", lambda: rows(folder / "two", 8))
+    two("two killed", lambda: rows(folder / "two parts", 8, stop=5))
+    two("two resumed", lambda: rows(folder / "two parts", 8))
+    two("two accumulated", lambda: rows(folder / "two accumulated", 4, 2))
     for name in BALANCES:
         run(f"balanced {name}", lambda name=name: balanced(name, 16))
-        found["codes"][f"two balanced {name}"] = two(lambda name=name: balanced(name, 8), folder)
-        found[f"two balanced {name}"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+        two(f"two balanced {name}", lambda name=name: balanced(name, 8))
+        run(f"emptied {name}", lambda name=name: balanced(name, 16, empty=True))
+        two(f"two emptied {name}", lambda name=name: balanced(name, 8, empty=True))
     run("watched", lambda: watched(16))
-    found["codes"]["two watched"] = two(lambda: watched(8), folder)
-    found["two watched"] = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    two("two watched", lambda: watched(8))
     (folder / "found.json").write_text(json.dumps(found))
 
 

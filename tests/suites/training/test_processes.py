@@ -48,12 +48,16 @@ def test_gradients_travel_in_buckets_of_one_type(monkeypatch: pytest.MonkeyPatch
     assert [[gradient.numel() for gradient in bucket] for bucket in buckets] == [[6, 4], [1], [2], [30]]
 
 
+@pytest.mark.parametrize("rows", ["balanced", "emptied"])
 @pytest.mark.parametrize("name", BALANCES)
-def test_two_processes_balance_as_one_does(name: str, forked: dict[str, Any]) -> None:
-    """Twenty steps of the same rows, of which each process has an unequal number: losses, weights and biases."""
-    assert forked["codes"][f"two balanced {name}"] == [0, 0]
-    one = forked[f"balanced {name}"]
-    first, second = forked[f"two balanced {name}"]
+def test_two_processes_balance_as_one_does(name: str, rows: str, forked: dict[str, Any]) -> None:
+    """Twenty steps of the same rows, of which each process has an unequal number: losses, weights and biases.
+
+    "emptied": one has no real row at all. Its mean over nothing is NaN, and the other waits for its backward pass.
+    """
+    assert forked["codes"][f"two {rows} {name}"] == [0, 0]
+    one = forked[f"{rows} {name}"]
+    first, second = forked[f"two {rows} {name}"]
     assert first == second
     for curve, points in one["curves"].items():
         assert len(points) == 20

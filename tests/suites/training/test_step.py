@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings
-from sparsebench.suites.training.step import Stepper
+from sparsebench.suites.training.step import Stepper, backward_of_nothing
 
 
 def stepper(model: nn.Module, loss: Any, clip: float | None = None, whole: float | None = None) -> Stepper:
@@ -67,3 +67,37 @@ def test_a_loss_that_is_not_finite_moves_nothing() -> None:
     with pytest.raises(FloatingPointError, match="step 7"):
         stepper(model, lambda model, batch: mean(model, batch) * float("nan")).step([torch.ones(1, 1)], [1], 1, 7)
     assert model.weight.item() == 1.0
+
+
+def test_a_loss_that_counts_for_nothing_has_a_gradient_of_zeros() -> None:
+    """Of a mean over nothing, which is NaN, at whatever depth: the numerator may be what the model gives."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    none = torch.zeros(4, 1)
+    for divided in (lambda out: (out * none).sum() / none.sum(), lambda out: (out / none.sum()).sum()):
+        model.zero_grad()
+        loss = divided(model(torch.ones(4, 2)))
+        assert loss.isnan() or loss.isinf()
+        backward_of_nothing(loss)
+        for parameter in model.parameters():
+            assert parameter.grad is not None and torch.equal(parameter.grad, torch.zeros_like(parameter))
+    backward_of_nothing(torch.tensor(float("nan")))  # of a constant, there is nothing to go through
+
+
+def test_a_nan_that_another_loss_brings_stays() -> None:
+    """Only zeros count for nothing: what arrives from other processes is not mended."""
+
+    class Sent(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Tensor:
+            return grad + 1.0
+
+    model = linear()
+    backward_of_nothing(Sent.apply(model(torch.tensor([[2.0]])) * 1.0).sum())
+    assert model.weight.grad is not None and model.weight.grad.item() == 2.0
+    model.zero_grad()
+    backward_of_nothing(Sent.apply(model(torch.tensor([[float("nan")]]))).sum())
+    assert model.weight.grad is not None and model.weight.grad.isnan().all()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from balanced import WIDTH, Padded, mixture
 from torch import Tensor, nn, optim
 
 from sparsebench.models.anatomy import Anatomy, Block, Site, register_describer
@@ -11,6 +10,8 @@ from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.router_watch import RouterWatch
 from sparsebench.suites.training.settings import TrainSettings
+
+from .balanced import WIDTH, Padded, mixture
 
 
 class OneBlock(nn.Module):

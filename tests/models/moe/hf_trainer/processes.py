@@ -93,12 +93,16 @@ def exported(folder: Path, idle: bool) -> Path:
 
 
 def batch(step: int) -> dict[str, Tensor]:
-    """Four rows of unequal lengths, padded on the right."""
+    """Four rows of unequal lengths, padded on the right; in some steps the last two, which are those of the second of
+    two processes, have no label."""
     draws = torch.Generator().manual_seed(step)
     tokens = torch.randint(3, 48, (ROWS, 9), generator=draws)
     lengths = torch.randint(3, 10, (ROWS, 1), generator=draws)
     mask = (torch.arange(9) < lengths).long()
-    return {"input_ids": tokens * mask, "attention_mask": mask, "labels": tokens.masked_fill(mask == 0, -100)}
+    labels = tokens.masked_fill(mask == 0, -100)
+    if step % 5 == 3:
+        labels[ROWS // 2 :] = -100
+    return {"input_ids": tokens * mask, "attention_mask": mask, "labels": labels}
 
 
 def part(step: int, number: int, of: int) -> tuple[dict[str, Tensor], Tensor]:
