@@ -29,6 +29,10 @@ class DryStreamError(DataError):
     """A domain of a text stream is used up before enough tokens were read."""
 
 
+class MixtureError(DataError, ValueError):
+    """A mixture of data sets that cannot be drawn from or moved: wrong names, sizes, weights, losses or loads."""
+
+
 class OfflineError(DataError):
     """A source is not in the cache and ``SPARSEBENCH_OFFLINE=1`` forbids fetching it."""
 
