@@ -29,13 +29,24 @@ class LlamaMoEV1(MoEMethod):
     """Another of the paper's constructions of the experts."""
     scale: Literal["paper", "norm", "exact", "calibrated"] | float | None = None
     """Factor of the routed output; "paper" is N/k, "calibrated" is fitted per layer."""
+    num_experts: int | None = None
+    """Another number of experts, as in the papers' series of granularities."""
+    top_k: int | None = None
+    """Another number of experts per token; with 1 the router gets the gradient of its probability (straight-through)."""
+    balance_coef: float | None = None
+    """Another weight of the balance loss; 0 leaves it out."""
+    densemixer: bool = False
+    """The router learns from all experts, chosen or not, which then all compute in training."""
     faithful: bool = False
     """With the defects of the released code (they act in training only)."""
 
     def moe_config(self, seed: int) -> MoEConfig:
         """The preset with its changes."""
-        changes: dict[str, Any] = {"split": self.split, "scale": self.scale}
+        names = ("split", "scale", "num_experts", "top_k", "balance_coef")
+        changes: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.split in ("gradient", "gradient_share"):
             changes["importance"] = "gradient"
         given = {name: value for name, value in changes.items() if value is not None}
-        return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, **given)
+        if self.top_k == 1 and not self.densemixer:
+            given["straight_through"] = True
+        return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, densemixer=self.densemixer, **given)

@@ -24,6 +24,9 @@ class LlamaMoEV2(MoEMethod):
     """Factor of the routed output; "calibrated" is fitted per layer."""
     align: bool = False
     """Match mean and variance of each layer's output to the dense model's on the calibration data."""
+    densemixer: bool = False
+    """The router learns from all experts, chosen or not, which then all compute in training; in the place of the
+    straight-through gradient of the preset with one expert per token."""
     faithful: bool = False
     """With the defects of the released code: routers that cannot learn, shrunken attention."""
 
@@ -32,4 +35,6 @@ class LlamaMoEV2(MoEMethod):
         changes: dict[str, Any] = {}
         if self.scale is not None:
             changes["scale"] = self.scale
+        if self.densemixer:
+            changes |= {"densemixer": True, "straight_through": False}
         return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, align=self.align, **changes)

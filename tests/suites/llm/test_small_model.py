@@ -98,3 +98,22 @@ def test_it_goes_on_after_a_stop_and_not_with_other_text(
     resumed = small_model.train(narrow, 3, tmp_path)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_from_scratch_the_seed_decides_the_weights() -> None:
+    state = torch.random.get_rng_state()
+    first, again, other = (
+        small_llama.load(torch.Generator().manual_seed(seed), "scratch").model.state_dict() for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.random.get_rng_state(), state)
+    trained = small_llama.load(torch.Generator()).model.state_dict()
+    assert {name: tensor.shape for name, tensor in first.items()} == {name: w.shape for name, w in trained.items()}
+    for name in first:
+        assert torch.equal(first[name], again[name])
+    assert not torch.equal(first["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+    assert not torch.equal(first["model.embed_tokens.weight"], trained["model.embed_tokens.weight"])
+
+
+def test_another_argument_is_refused() -> None:
+    with pytest.raises(ValueError, match="scratch"):
+        small_llama.load(torch.Generator(), "skratch")

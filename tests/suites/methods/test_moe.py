@@ -54,6 +54,21 @@ def test_v1_has_every_construction_of_the_paper(split: Any, setup: Setup) -> Non
     )
 
 
+def test_v1_at_another_granularity_balance_and_gradient() -> None:
+    config = LlamaMoEV1(num_experts=64, top_k=16, scale="norm", balance_coef=0.0, densemixer=True).moe_config(3)
+    changes = {"num_experts": 64, "top_k": 16, "scale": "norm", "balance_coef": 0.0, "densemixer": True}
+    assert config == preset("llama_moe_v1_4of16", seed=3, **changes)
+    assert not LlamaMoEV1().moe_config(0).straight_through
+    assert LlamaMoEV1(num_experts=4, top_k=1).moe_config(0).straight_through
+
+
+def test_v2_with_densemixer_has_no_other_gradient_of_its_router() -> None:
+    assert LlamaMoEV2().moe_config(0).straight_through
+    config = LlamaMoEV2(densemixer=True).moe_config(0)
+    assert config.densemixer
+    assert not config.straight_through
+
+
 @pytest.mark.parametrize("name", ["8top2", "1p7top1"])
 def test_v2_is_the_preset(name: Any, setup: Setup) -> None:
     method = LlamaMoEV2(preset=name, scale="calibrated", align=True)
