@@ -15,9 +15,10 @@ from .config import MoEConfig
 from .experts import ExpertBank
 from .routing.balance import balance_in_training, within_capacity
 from .routing.choice_bias import discard_counts
+from .routing.choices import Routing
 from .routing.densemixer import mix_densely
 from .routing.recomputation import recomputing
-from .routing.router import Router, Routing
+from .routing.router import Router
 
 
 class Alignment(nn.Module):

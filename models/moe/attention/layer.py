@@ -13,7 +13,8 @@ from transformers.cache_utils import Cache
 from ...anatomy import Attention, Site
 from ...errors import ModelError
 from ..routing.balance import balance_in_training
-from ..routing.router import LinearRouter, Routing
+from ..routing.choices import Routing
+from ..routing.router import LinearRouter
 from .cache import layer_of
 from .config import AttnMoEConfig
 from .heads import Heads, Rope, attend

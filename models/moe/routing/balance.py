@@ -7,11 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from .choices import Routing
 from .config import RoutingConfig
-from .counts import counts, importance
+from .counts import counts, cv_squared, importance
 from .global_sums import global_sums, several_processes
 from .recomputation import refuse_reentrant
-from .router import Router, Routing
+from .router import Router
 
 # Shapes: T tokens, N routed experts, K chosen experts, S = T * K choices. T are the tokens of this process, but in all
 # losses sums over tokens run over all processes that train together (`global_sums.py`).
@@ -64,13 +65,6 @@ def z_loss(routing: Routing) -> Tensor:
     """
     square, tokens = global_sums(routing.logits.logsumexp(-1).square().sum(), _tokens(routing))
     return square / tokens.clamp_min(1)
-
-
-def cv_squared(values_N: Tensor) -> Tensor:
-    """Squared coefficient of variation with the unbiased variance: 0 if all are equal, N if one has everything."""
-    if len(values_N) == 1:
-        return values_N.new_zeros(())
-    return values_N.var() / (values_N.mean().square() + 1e-10)
 
 
 def smooth_load(routing: Routing, *, faithful: bool = False) -> Tensor:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from .choices import Routing
 from .picks import picks
-
-if TYPE_CHECKING:
-    from .router import Routing
 
 # Shapes: T tokens, N routed experts, K chosen experts.
 
@@ -62,3 +58,10 @@ def importance(routing: Routing) -> Tensor:
 def entropy(probability: Tensor) -> Tensor:
     """Entropy over the last dimension, in nats."""
     return torch.special.entr(probability).sum(-1)
+
+
+def cv_squared(values_N: Tensor) -> Tensor:
+    """Squared coefficient of variation with the unbiased variance: 0 if all are equal, N if one has everything."""
+    if len(values_N) == 1:
+        return values_N.new_zeros(())
+    return values_N.var() / (values_N.mean().square() + 1e-10)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...anatomy import describe
 from ...errors import ModelError
-from .balance import cv_squared
+from .counts import cv_squared
 from .probe import LayerRouting, routing_probe
 
 # Shapes: N routed experts.
@@ -25,7 +25,7 @@ class LayerHealth:
     mean one, 1 when the load is even, N when one expert has everything. `dead`: experts that no token chose.
     `entropy`: that of `load`, log N when it is even; `token_entropy`: mean entropy of the softmax of a token's router
     logits, None for a router that gives none; both in nats. `cv2`: squared coefficient of variation of the load, with
-    the unbiased variance (`balance.cv_squared`; Shazeer et al., arXiv 1701.06538, appendix A).
+    the unbiased variance (`counts.cv_squared`; Shazeer et al., arXiv 1701.06538, appendix A).
     """
 
     layer: str

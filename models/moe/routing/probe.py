@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ...anatomy import Block, Experts, UnknownAnatomy, describe
 from ...calibration.token_mask import MaskReader
 from ...errors import ModelError
+from .choices import Routing
 from .counts import RoutingCounts, entropy
 from .recomputation import recomputing
-from .router import Routing
 from .statistics import Routed
 
 # Shapes: B rows of a batch, L tokens of a row, T = B * L, N routed experts, K chosen experts.

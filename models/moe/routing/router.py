@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...anatomy import Site
 from ..experts.dispatch import kernels
 from .choice_bias import ChoiceBias
+from .choices import Choice, Routing
 from .config import RoutingConfig
 from .densemixer import passed_weights
 from .recomputation import recomputing
@@ -22,35 +23,6 @@ from .recomputation import recomputing
 
 NOISE_FLOOR = 1e-2
 """Smallest standard deviation of the routing noise."""
-
-
-class Choice(NamedTuple):
-    """Chosen experts, best first, and their weights times the scale, both (T, K)."""
-
-    index: Tensor
-    weight: Tensor
-
-
-class Routing(NamedTuple):
-    """Where tokens go: chosen experts, best first, and their weights times the scale, both (T, K).
-
-    `logits` (T, N) are free of noise. While noise is on, `noisy` (T, N) chose the experts and `std` (T, N) is the
-    standard deviation of the noise. `passed` (T, N) are the weights of all experts that `densemixer` works with.
-    """
-
-    index: Tensor
-    weight: Tensor
-    logits: Tensor
-    noisy: Tensor | None = None
-    std: Tensor | None = None
-    passed: Tensor | None = None
-
-    def of(self, tokens: Tensor) -> Routing:
-        """The routing of some of the tokens, given by a mask (T,) or indices."""
-        noisy = None if self.noisy is None else self.noisy[tokens]
-        std = None if self.std is None else self.std[tokens]
-        passed = None if self.passed is None else self.passed[tokens]
-        return Routing(self.index[tokens], self.weight[tokens], self.logits[tokens], noisy, std, passed)
 
 
 class Router(nn.Module):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from ...counting import count_parameters
-from .router import Router
+
+if TYPE_CHECKING:
+    from .router import Router
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.dense_ffn import DenseFFN
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import faithful_switch_loss
-from sparsebench.models.moe.routing.router import Routing
+from sparsebench.models.moe.routing.choices import Routing
 
 from .oracle import Oracle, difference, rounding
 

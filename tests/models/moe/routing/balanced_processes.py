@@ -21,7 +21,8 @@ from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.choice_bias import update_biases
-from sparsebench.models.moe.routing.router import LinearRouter, Routing
+from sparsebench.models.moe.routing.choices import Routing
+from sparsebench.models.moe.routing.router import LinearRouter
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 EXPERTS = 8

@@ -10,7 +10,6 @@ from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import (
     balance_in_training,
     balance_loss,
-    cv_squared,
     faithful_switch_loss,
     places_in_queues,
     smooth_load,
@@ -18,8 +17,9 @@ from sparsebench.models.moe.routing.balance import (
     within_capacity,
     z_loss,
 )
-from sparsebench.models.moe.routing.counts import counts, importance
-from sparsebench.models.moe.routing.router import LinearRouter, Routing
+from sparsebench.models.moe.routing.choices import Routing
+from sparsebench.models.moe.routing.counts import counts, cv_squared, importance
+from sparsebench.models.moe.routing.router import LinearRouter
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -29,18 +29,6 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 def routing(logits: Tensor, k: int) -> Routing:
     best, index = logits.topk(k, dim=-1)
     return Routing(index, best.softmax(-1), logits)
-
-
-@pytest.mark.parametrize(("experts", "busy", "value"), [(8, 8, 0.0), (8, 1, 8.0), (8, 2, 24 / 7), (16, 4, 16 * 3 / 15)])
-def test_cv_squared_values(experts: int, busy: int, value: float) -> None:
-    """N (N / j - 1) / (N - 1) when j of N experts share evenly: 3.43 for 2 of 8."""
-    load = torch.zeros(experts, dtype=torch.float64)
-    load[:busy] = 12.0
-    assert float(cv_squared(load)) == pytest.approx(value)
-
-
-def test_a_single_expert_is_balanced() -> None:
-    assert float(cv_squared(torch.tensor([3.0]))) == 0
 
 
 def test_importance_and_counts_equal_a_loop() -> None:

@@ -1,8 +1,9 @@
 import math
 
+import pytest
 import torch
 
-from sparsebench.models.moe.routing.counts import RoutingCounts, entropy
+from sparsebench.models.moe.routing.counts import RoutingCounts, cv_squared, entropy
 
 
 def test_entropy_in_nats() -> None:
@@ -39,3 +40,15 @@ def test_choices_of_no_expert_and_tokens_without_logits() -> None:
     assert seen.picks.tolist() == [1, 0] and seen.weight.tolist() == [0.5, 0]
     seen.add(torch.tensor([[1, 0]]), torch.tensor([[0.5, 0.5]]), torch.zeros(1, 2))
     assert seen.entropy is None
+
+
+@pytest.mark.parametrize(("experts", "busy", "value"), [(8, 8, 0.0), (8, 1, 8.0), (8, 2, 24 / 7), (16, 4, 16 * 3 / 15)])
+def test_cv_squared_values(experts: int, busy: int, value: float) -> None:
+    """N (N / j - 1) / (N - 1) when j of N experts share evenly: 3.43 for 2 of 8."""
+    load = torch.zeros(experts, dtype=torch.float64)
+    load[:busy] = 12.0
+    assert float(cv_squared(load)) == pytest.approx(value)
+
+
+def test_a_single_expert_is_balanced() -> None:
+    assert float(cv_squared(torch.tensor([3.0]))) == 0
