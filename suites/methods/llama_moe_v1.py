@@ -32,7 +32,7 @@ class LlamaMoEV1(MoEMethod):
     num_experts: int | None = None
     """Another number of experts, as in the papers' series of granularities."""
     top_k: int | None = None
-    """Another number of experts per token; with 1 the router gets the gradient of its probability (straight-through)."""
+    """Another number of experts per token; with 1 the router learns from its probability (straight-through)."""
     balance_coef: float | None = None
     """Another weight of the balance loss; 0 leaves it out."""
     densemixer: bool = False
