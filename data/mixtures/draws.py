@@ -72,7 +72,10 @@ class MixtureDraws:
 
         Raises MixtureError for bad weights, and for a draw that was taken or that lies before an earlier change.
         """
-        checked = checked_weights(weights, self.names)
+        self.change(checked_weights(weights, self.names), from_draw)
+
+    def change(self, weights: dict[str, float], from_draw: int) -> None:
+        """As `set_weights`, for weights that another mixture has checked: they are taken to the last digit."""
         last = self._periods[-1].start
         if from_draw < self.taken or from_draw < last:
             raise MixtureError(
@@ -83,7 +86,7 @@ class MixtureDraws:
             counts = self._periods.pop().counts
         else:
             counts = self._counts_before(from_draw)
-        self._periods.append(self._period(from_draw, checked, counts))
+        self._periods.append(self._period(from_draw, weights, counts))
 
     def take(self, start: int, count: int) -> list[Draw]:
         """Draws ``start`` ... ``start + count - 1``: name and row. In order it is fastest, but any place will do.
@@ -95,9 +98,11 @@ class MixtureDraws:
         if start != self._place:
             self._go_to(start)
         draws = []
+        counts = self._counts.tolist()
         for chosen in self._choices(start, count).tolist():
-            draws.append((self.names[chosen], self._row(chosen, int(self._counts[chosen]))))
-            self._counts[chosen] += 1
+            draws.append((self.names[chosen], self._row(chosen, counts[chosen])))
+            counts[chosen] += 1
+        self._counts = np.array(counts)
         self._place = start + count
         self.taken = max(self.taken, self._place)
         return draws
@@ -125,6 +130,8 @@ class MixtureDraws:
                     "go on with what it was, or start from the beginning without the state"
                 )
         counts = np.zeros(len(self.names), dtype=np.int64)
+        self._counts = counts.copy()
+        self._place = 0
         self._periods = []
         for start, weights in state["history"]:
             if self._periods:
@@ -174,13 +181,13 @@ class MixtureDraws:
 
     def _counts_before(self, draw: int) -> np.ndarray:
         """How often each data set is drawn before that draw: (N,)."""
-        if draw == self._place:
-            return self._counts.copy()
         period = self._periods[self._period_of(draw)]
-        chosen = self._choices(period.start, draw - period.start)
-        return period.counts + np.bincount(chosen, minlength=len(self.names))
+        known, counts = period.start, period.counts
+        if known <= self._place <= draw:  # nearer: a worker that skips the batches of others comes from here
+            known, counts = self._place, self._counts
+        chosen = self._choices(known, draw - known)
+        return counts + np.bincount(chosen, minlength=len(self.names))
 
     def _go_to(self, draw: int) -> None:
-        self._place = -1  # the counts are of another place until the next line has ended
         self._counts = self._counts_before(draw)
         self._place = draw

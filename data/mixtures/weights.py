@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ..errors import MixtureError
 from ..manifest import near
 from .signal import check_names
 
+Choice = TypeVar("Choice", bound=str)
 SLACK = 1e-3
 """How far from 1 the sum of given weights may be: published shares are rounded."""
 
@@ -51,7 +53,7 @@ def checked_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     return {name: int(size) for name, size in sizes.items()}
 
 
-def checked_choice(what: str, value: str, known: Sequence[str]) -> str:
+def checked_choice(what: str, value: Choice, known: Sequence[str]) -> Choice:
     """``value``. Raises MixtureError, with near names, where it is none of ``known``."""
     if value not in known:
         raise MixtureError(f"no {what} {value!r}{near(str(value), known)}")

@@ -6,10 +6,13 @@ from typing import Any
 
 from ...errors import MixtureError
 from ...manifest import near
+from .bandit import Bandit
 from .base import Strategy, WeightedStrategy
 from .gate_load import GateLoad, GateLoadStatic
+from .proxy_regression import ProxyRegression
 from .random_weights import RandomWeights
 from .reference_loss import ReferenceLoss
+from .sentence_embeddings import SentenceEmbeddings
 from .sequential import Sequential
 from .static import BySize, FinalStatic, Static, Uniform
 
@@ -23,6 +26,9 @@ _CLASSES: tuple[type[WeightedStrategy], ...] = (
     ReferenceLoss,
     GateLoad,
     GateLoadStatic,
+    SentenceEmbeddings,
+    Bandit,
+    ProxyRegression,
 )
 STRATEGIES: dict[str, type[WeightedStrategy]] = {found.kind: found for found in _CLASSES}
 """Every strategy by its name."""

@@ -23,7 +23,7 @@ class RandomWeights(WeightedStrategy):
     def __init__(self, names: Sequence[str], seed: int, every: Literal["round", "step"] = "round") -> None:
         super().__init__(names)
         self.seed = seed
-        self.every = "step" if checked_choice("rhythm", every, ("round", "step")) == "step" else "round"
+        self.every = checked_choice("rhythm", every, ("round", "step"))
 
     def settings(self) -> dict[str, Any]:
         """Seed and rhythm."""

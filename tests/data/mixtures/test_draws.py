@@ -104,6 +104,25 @@ def test_a_state_goes_through_json_and_gives_the_same_draws_past_and_to_come():
     assert again.weights == first.weights
 
 
+def test_a_state_replaces_draws_that_went_another_way():
+    first, other = draws(), draws()
+    first.take(0, 100)
+    first.set_weights(LATER, 100)
+    first.set_weights(WEIGHTS, 300)
+    other.take(0, 40)
+    other.set_weights(LATER, 40)
+    other.take(40, 100)
+    other.load_state_dict(first.state_dict())
+    assert other.take(100, 500) == first.take(100, 500)
+
+
+def test_going_on_after_a_data_set_ran_dry_tells_no_lies():
+    dry, whole = draws(repeat=False), draws()
+    with pytest.raises(DryStreamError):
+        dry.take(0, 400)
+    assert dry.take(0, 20) == whole.take(0, 20)
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"repeat": False}])
 def test_a_state_of_other_draws(change):
     with pytest.raises(MixtureError, match=f"with {next(iter(change))}"):

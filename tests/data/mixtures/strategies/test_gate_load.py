@@ -1,6 +1,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sparsebench.data.mixtures.weights import moved
 
 OFFICIAL = json.loads(Path(__file__).with_name("moe_sft_official.json").read_text(encoding="utf-8"))
 NAMES = tuple(OFFICIAL["names"])
-DISTANCES = {"l2": "l2", "cos": "cosine", "~l2": "inverse"}
+DISTANCES: dict[str, Any] = {"l2": "l2", "cos": "cosine", "~l2": "inverse"}
 LOADS = {
     "code": [[0.30, 0.20, 0.10, 0.05, 0.05, 0.10, 0.10, 0.10]],
     "math": [[0.05, 0.25, 0.25, 0.15, 0.10, 0.10, 0.05, 0.05]],

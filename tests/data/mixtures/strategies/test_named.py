@@ -1,11 +1,13 @@
 import pytest
 
 from sparsebench.data.errors import MixtureError
+from sparsebench.data.mixtures.proxy_runs import proxy_mixtures
 from sparsebench.data.mixtures.signal import Signal
 from sparsebench.data.mixtures.strategies.named import STRATEGIES, strategy
 from sparsebench.data.mixtures.strategies.reference_loss import ReferenceLoss
 
 NAMES = ("a", "b", "c")
+EQUAL: dict[str, float] = dict.fromkeys(NAMES, 1 / 3)
 GIVEN = {
     "sizes": {"a": 3, "b": 4, "c": 5},
     "reference": {"a": 1.0, "b": 1.0, "c": 1.0},
@@ -14,6 +16,8 @@ GIVEN = {
 OWN = {
     "static": {"weights": {"a": 0.5, "b": 0.25, "c": 0.25}},
     "final_static": {"earlier": {"weights": {"a": 0.5, "b": 0.25, "c": 0.25}}},
+    "sentence_embeddings": {"embeddings": {"a": [[1.0, 0.0]], "b": [[0.9, 0.1]], "c": [[0.0, 1.0]]}},
+    "proxy_regression": {"runs": [(weights, weights["a"]) for weights in proxy_mixtures(EQUAL, 9, seed=0)]},
 }
 
 
