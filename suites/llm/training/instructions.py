@@ -96,11 +96,23 @@ class InstructionTask(TrainingTask):
         """The first conversations of a part of each group as tokens. Raises ValueError for a group without any."""
         found = []
         for group in self.groups:
-            members = self.conversations(group, part)[:most]
-            if not members:
-                raise ValueError(f"group {group!r} has no conversation in its part {part!r}")
-            found += [render(member, tokenizer, number) for number, member in enumerate(members)]
+            found += [render(one, tokenizer, number) for number, one in enumerate(self._some(group, part, most))]
         return found
+
+    def _some(self, group: str, part: str, most: int) -> Sequence[Conversation]:
+        members = self.conversations(group, part)[:most]
+        if not members:
+            raise ValueError(f"group {group!r} has no conversation in its part {part!r}")
+        return members
+
+    def derive_data(self) -> None:
+        """Make and verify the conversations of each group, for `sparsebench prepare`.
+
+        Raises ValueError for a group without any, and `DataError`.
+        """
+        for group in self.groups:
+            for part in ("train", "val", "test"):
+                self._some(group, part, 1)
 
     def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
         """The first conversations of each group, packed."""

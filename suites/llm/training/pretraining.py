@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from sparsebench.data.cache.ledger import cached_reads
+from sparsebench.data.errors import DataError
 from sparsebench.data.text.windows import token_bytes
 from sparsebench.reports.record import Metric
 
@@ -86,6 +87,16 @@ class PretrainingTask(TrainingTask):
         """All windows of the smallest domain, and as many of each other one."""
         train, held_out = _rows(type(self), tokenizer, length)
         return TextRows(train, held_out, length, self.packed, context.device)
+
+    def derive_data(self) -> None:
+        """Make and verify the text of each domain, for `sparsebench prepare`; tokens are made again in each process.
+
+        Raises `DataError`, for a part without text too.
+        """
+        for domain in self.domains:
+            for part in ("train", "val"):
+                if not self.documents(domain, part):
+                    raise DataError(f"the text of {domain!r} has nothing in its part {part!r}")
 
     def windows(self, part: str, tokenizer: Any, length: int, most: int) -> list[Row]:
         """The same number of windows of each domain, at most `most`. Raises ValueError for one without text."""

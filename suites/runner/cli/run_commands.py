@@ -67,19 +67,24 @@ def prepare(
         list[str] | None, typer.Option(help="Only this data source, whatever the profile (may be repeated).")
     ] = None,
 ) -> None:
-    """Download and verify everything that a profile needs; what is broken in the cache is mended."""
+    """Download and verify everything that a profile needs, and make what its tasks derive from it (training text).
+
+    What is broken in the cache is mended.
+    """
     from sparsebench.data.sources import prepare as prepare_sources
 
-    names = source
-    if not names:
-        announce(f"looking up what {profile} needs")
-        from ..identity.weights import mend_hub
-        from ..planning.plan import expand_fetched
+    if source:
+        prepare_sources(source, typer.echo)
+        return
+    announce(f"looking up what {profile} needs")
+    from ..identity.weights import mend_hub
+    from ..planning.plan import expand_fetched
+    from ..prepare import derive_data
 
-        cells = expand_fetched(select(Request(profile=profile, suites=only(context, suite))).profile)
-        mend_hub(cell.weights for cell in cells)
-        names = sorted({name for cell in cells for name in cell.sources})
-    prepare_sources(names, typer.echo)
+    cells = expand_fetched(select(Request(profile=profile, suites=only(context, suite))).profile)
+    mend_hub(cell.weights for cell in cells)
+    prepare_sources(sorted({name for cell in cells for name in cell.sources}), typer.echo)
+    derive_data(cells, typer.echo)
 
 
 def run(

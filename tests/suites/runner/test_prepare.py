@@ -1,0 +1,102 @@
+"""`prepare` makes what tasks derive from their sources, before a cell waits for it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsebench.data.errors import DataError
+from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
+from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.runner import prepare
+from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.runner.identity.cell import Cell
+from sparsebench.suites.runner.prepare import DerivesData, derive_data
+
+from .cells import INFO
+
+PROFILE = """
+llm:
+  seeds: 1
+  backbones: [tiny]
+  methods: [dense]
+  tasks: [synthetic, synthetic_domains]
+"""
+
+
+def cell(task: str, reason: str | None = None) -> Cell:
+    info = dataclasses.replace(INFO, suite="llm", task=task)
+    return Cell(info, task, "code", "cpu", 1.0, (), reason)
+
+
+def test_each_task_that_derives_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Deriving:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def derive_data(self) -> None:
+            asked.append(self.name)
+
+    def load(entry: Any) -> Any:
+        return Deriving(entry.name) if entry.name.startswith("synthetic_") else object()
+
+    monkeypatch.setattr(prepare, "load_task", load)
+    said: list[str] = []
+    cells = [cell("synthetic_domains"), cell("synthetic_domains"), cell("synthetic"), cell("synthetic_choices", "n/a")]
+    derive_data(cells, said.append)
+    assert asked == ["synthetic_domains"]
+    assert [line.partition(":")[0] for line in said] == ["llm/synthetic_domains"] * 2
+
+
+@pytest.mark.parametrize("name", ["pretraining_domains", "instruction_tuning", "synthetic_domains"])
+def test_the_tasks_that_train_on_text_derive_it(name: str) -> None:
+    assert isinstance(load_task(find("task", name, "llm")), DerivesData)
+    assert not isinstance(load_task(find("task", "bpb_domains", "llm")), DerivesData)
+
+
+def test_every_part_of_every_domain_and_group_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    documents = SyntheticDomains.documents
+    monkeypatch.setattr(
+        SyntheticDomains, "documents", lambda self, *which: read.append(which) or documents(self, *which)
+    )
+    SyntheticDomains().derive_data()
+    assert read == [(domain, part) for domain in ("forwards", "backwards") for part in ("train", "val")]
+    read.clear()
+    monkeypatch.setattr(InstructionTuning, "conversations", lambda self, *which: read.append(which) or ["one"])
+    InstructionTuning().derive_data()
+    assert read == [(group, part) for group in InstructionTuning.groups for part in ("train", "val", "test")]
+
+
+def test_an_empty_part_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SyntheticDomains, "documents", lambda self, domain, part: ())
+    with pytest.raises(DataError, match="the text of 'forwards' has nothing in its part 'train'"):
+        SyntheticDomains().derive_data()
+    monkeypatch.setattr(SyntheticInstructions, "conversations", lambda self, group, part: ())
+    with pytest.raises(ValueError, match="has no conversation in its part 'train'"):
+        SyntheticInstructions().derive_data()
+
+
+def test_the_command_says_what_it_derives(bench: Any) -> None:
+    profile: Path = bench.folder / "text.yaml"
+    profile.write_text(PROFILE)
+    done = bench.call("prepare", "--profile", str(profile))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [
+        "llm/synthetic_domains: making and verifying what is derived from its sources; minutes the first time",
+        "llm/synthetic_domains: ready",
+    ]
+
+
+def test_what_a_task_raises_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any) -> None:
+        raise DataError("the disk is full")
+
+    monkeypatch.setattr(SyntheticDomains, "derive_data", broken)
+    with pytest.raises(DataError, match="the disk is full"):
+        derive_data([cell("synthetic_domains")], lambda line: None)
