@@ -61,8 +61,8 @@ class GateLoad(WeightedStrategy):
                 "other, and weights that start equal would never move"
             )
         checked_rates(eta, smoothing)
-        self.distance = checked_choice("distance", distance, DISTANCES)
-        self.criterion = checked_choice("criterion", criterion, CRITERIA)
+        self.distance: Distance = checked_choice("distance", distance, DISTANCES)
+        self.criterion: Criterion = checked_choice("criterion", criterion, CRITERIA)
         self.layers = checked_choice("choice of layers", layers, tuple(_LAYERS))
         self.eta = eta
         self.smoothing = smoothing

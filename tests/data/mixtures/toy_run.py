@@ -2,8 +2,8 @@
 
 Each rank takes its batch of every step from the stream, writes down what it was, and after every tenth step the
 strategy moves the weights by losses that depend on what was drawn. Rank 0 keeps a checkpoint of every seventh step.
-It goes on from `start.json`, where there is one. With KILL above 0, the process kills itself in the middle of that step,
-as kill -9 does.
+It goes on from `start.json`, where there is one. With KILL above 0, the process kills itself in that step, as kill -9
+does.
 """
 
 import json
