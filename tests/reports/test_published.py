@@ -76,8 +76,9 @@ def test_means_of_moe_sft_recompute(model, count):
 
 def test_weights_and_ablations_of_moe_sft_agree_with_its_table():
     ends = rows("MoE-SFT paper, weights at the end")
-    assert len(ends) == 3
-    for method, weights in ends.items():
+    starts = rows("MoE-SFT repository, weights of the static runs")
+    assert (len(ends), len(starts)) == (3, 3)
+    for method, weights in {**ends, **starts}.items():
         assert math.fsum(weights.values()) == pytest.approx(100, abs=0.011), method
     dynamic = rows("MoE-SFT paper, instruction tuning of LLaMA-MoE ")["Dynamic"]
     ablation = rows("MoE-SFT paper, ablations of Dynamic")["Dynamic"]

@@ -5,7 +5,7 @@ from sparsebench.data.mixtures.tables import REFERENCE_LOSSES, SHARES, SLIMPAJAM
 
 @pytest.mark.parametrize("name", sorted(SHARES))
 def test_published_shares_sum_to_one(name):
-    assert sum(SHARES[name].values()) == pytest.approx(1, abs=1e-12)
+    assert sum(SHARES[name].values()) == pytest.approx(1, abs=2e-7)
 
 
 def test_the_tables_of_slimpajama_name_its_seven_domains():

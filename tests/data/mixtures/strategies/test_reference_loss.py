@@ -27,6 +27,15 @@ def test_the_official_callback():
         assert list(strategy.seen["deltas"].values()) == pytest.approx(deltas, abs=1e-12)
 
 
+def test_the_regression_vector_of_sheared_llama_as_llama_moe_released_it():
+    """Losses of its own example, shares of LLaMA; made with float32, and so to six digits."""
+    losses = dict(zip(SLIMPAJAMA, (1.728, 2.117, 0.705, 1.572, 2.071, 1.287, 1.491), strict=True))
+    strategy = ReferenceLoss(SLIMPAJAMA, REFERENCE_LOSSES["llama-2-7b"], start="llama")
+    weights = strategy.update(Signal(losses=losses))
+    expected = [0.668748, 0.150602, 0.043612, 0.042559, 0.050124, 0.025215, 0.019140]
+    assert list(weights.values()) == pytest.approx(expected, abs=6e-7)
+
+
 def test_as_released_a_data_set_below_the_reference_loses_weight():
     weights = ReferenceLoss(NAMES, REFERENCE, smoothing=0.0).update(Signal(losses=LOSSES))
     total = math.exp(0.5) + math.exp(-0.5) + 1
