@@ -133,6 +133,14 @@ def test_the_readme_code_prints_what_it_says(tmp_path: Path) -> None:
         assert run([sys.executable, "-W", "error::FutureWarning", "-c", code], tmp_path) == output
 
 
+def test_the_code_of_the_mixtures_prints_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Mixtures of data sets")[2]
+    (code,) = blocks(section, "python")
+    (output,) = blocks(section, "text")
+    assert run([sys.executable, "-c", code], tmp_path) == output
+
+
 def test_the_readme_is_a_first_screen() -> None:
     assert len(README.split()) < 900
     places = [README.index(words) for words in ("prints who wins", "make bench", "make test", "<picture>")]
