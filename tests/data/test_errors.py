@@ -10,6 +10,7 @@ WRONG_ARGUMENT = {
     errors.ManifestError,
     errors.UnknownSource,
     errors.TextFileError,
+    errors.MixtureError,
     errors.MoleculeError,
     errors.WeightsError,
 }
@@ -23,4 +24,4 @@ def test_one_except_catches_all(kind: type[Exception]) -> None:
 
 
 def test_there_is_one_for_each_way_to_fail() -> None:
-    assert len(KINDS) == 11
+    assert len(KINDS) == 12
