@@ -11,8 +11,8 @@ from ..manifest import near
 from .signal import check_names
 
 Choice = TypeVar("Choice", bound=str)
-SLACK = 1e-3
-"""How far from 1 the sum of given weights may be: published shares are rounded."""
+SLACK = 5e-3
+"""How far from 1 the sum of given weights may be: people round shares, to three digits or so."""
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def test_a_weight_of_zero_comes_back_by_smoothing_alone():
 
 
 def test_weights_are_in_the_order_of_the_names_and_sum_to_one():
-    weights = checked_weights({"b": 0.3333, "a": 0.6666}, ("a", "b"))
+    weights = checked_weights({"b": 0.333, "a": 0.666}, ("a", "b"))
     assert list(weights) == ["a", "b"]
     assert sum(weights.values()) == pytest.approx(1, abs=1e-15)
 
