@@ -29,7 +29,7 @@ def test_the_official_callback():
 
 def test_the_regression_vector_of_sheared_llama_as_llama_moe_released_it():
     """Losses of its own example, shares of LLaMA; made with float32, and so to six digits."""
-    losses = dict(zip(SLIMPAJAMA, (1.728, 2.117, 0.705, 1.572, 2.071, 1.287, 1.491), strict=True))
+    losses: dict[str, float] = dict(zip(SLIMPAJAMA, (1.728, 2.117, 0.705, 1.572, 2.071, 1.287, 1.491), strict=True))
     strategy = ReferenceLoss(SLIMPAJAMA, REFERENCE_LOSSES["llama-2-7b"], start="llama")
     weights = strategy.update(Signal(losses=losses))
     expected = [0.668748, 0.150602, 0.043612, 0.042559, 0.050124, 0.025215, 0.019140]
