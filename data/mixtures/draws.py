@@ -113,20 +113,18 @@ class MixtureDraws:
 
     def state_dict(self) -> dict[str, Any]:
         """Sizes, seed and all weights so far: enough to make every draw again."""
-        return {
-            "sizes": dict(self.sizes),
-            "seed": self.seed,
-            "repeat": self.repeat,
-            "history": [[start, weights] for start, weights in self.history],
-            "taken": self.taken,
-        }
+        history = [[start, weights] for start, weights in self.history]
+        return {**self._identity(), "history": history, "taken": self.taken}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the weights of the state. Raises MixtureError where data sets, their sizes or the seed differ."""
-        for key in ("sizes", "seed", "repeat"):
-            if state[key] != getattr(self, key):
+        """Go on with the weights of the state.
+
+        Raises MixtureError where data sets, their order, their sizes or the seed differ.
+        """
+        for key, value in self._identity().items():
+            if state[key] != value:
                 raise MixtureError(
-                    f"the state is of draws with {key} {state[key]}, not {getattr(self, key)}; "
+                    f"the state is of draws with {key} {state[key]}, not {value}; "
                     "go on with what it was, or start from the beginning without the state"
                 )
         counts = np.zeros(len(self.names), dtype=np.int64)
@@ -140,6 +138,11 @@ class MixtureDraws:
             self._periods.append(self._period(start, {name: weights[name] for name in self.names}, counts))
         self.taken = state["taken"]
         self._go_to(self.taken)
+
+    def _identity(self) -> dict[str, Any]:
+        """What all draws depend on but for the weights; the sizes as a list, since their order counts."""
+        sizes = [[name, size] for name, size in self.sizes.items()]
+        return {"sizes": sizes, "seed": self.seed, "repeat": self.repeat}
 
     def _period(self, start: int, weights: dict[str, float], counts: np.ndarray) -> _Period:
         limits = np.cumsum(list(weights.values()))
