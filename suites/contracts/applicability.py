@@ -32,7 +32,8 @@ def reason_against(
     """Why a chain of methods cannot run on a task and a backbone; None if it can, or as far as is known before loading.
 
     Each method finds what the task gives, the traits of the backbone, and what the links before it gave the model.
-    `further` are backbones that the methods load in addition; `names` of the links are for the reason of a chain.
+    `further` are backbones that the methods load in addition, of which helpers need not go with the task; `names` of
+    the links are for the reason of a chain.
     """
     names = names or [type(method).__name__ for method in chain]
     gained: frozenset[str] = frozenset()
@@ -43,7 +44,8 @@ def reason_against(
         if reason is not None:
             return f"{name}: {reason}" if len(chain) > 1 else reason
         gained |= method.gives
-    for known in (backbone, *further):
+    helpers = {name for method in chain for name in method.helpers()}
+    for known in (backbone, *[one for one in further if one.name not in helpers]):
         reason = missing_reason(task.needs, frozenset(), known)
         if reason is not None:
             return reason

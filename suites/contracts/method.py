@@ -59,6 +59,11 @@ class Method(ABC):
         """Further backbones of the suite, by `name[:argument]`, for `context.load_backbone(name)`: a teacher, say."""
         return ()
 
+    def helpers(self) -> tuple[str, ...]:
+        """Those of `backbones()` that only look at the data (a sentence encoder, say) and need no trait of the task's:
+        `context.further[name](generator)` loads them as they are."""
+        return ()
+
     @abstractmethod
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Turn the freshly loaded `backbone` (the method may change it in place) into the model to be measured."""

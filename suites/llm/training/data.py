@@ -30,6 +30,8 @@ class TextRows:
     device: torch.device
     lengths: None = None
     """All batches are as long as a row."""
+    tokenizer: Any = None
+    """That the rows were made with; None where their text is not asked for."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -66,6 +68,12 @@ class TextRows:
     def weight(self, batch: Mapping[str, Any]) -> float:
         """How many tokens the loss of a batch is a mean of."""
         return float((batch["labels"][:, 1:] != IGNORED).sum())
+
+    def text(self, example: Example) -> str:
+        """What an example says, without special tokens. Raises ValueError where no tokenizer is known."""
+        if self.tokenizer is None:
+            raise ValueError("these rows came without their tokenizer: their text cannot be had")
+        return self.tokenizer.decode(example.ids, skip_special_tokens=True)
 
     def fingerprint(self) -> str:
         """Which tokens and labels these are."""

@@ -117,7 +117,7 @@ class InstructionTask(TrainingTask):
     def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
         """The first conversations of each group, packed."""
         train, held_out = _rows(type(self), tokenizer, length)
-        return TextRows(train, held_out, length, self.packed, context.device)
+        return TextRows(train, held_out, length, self.packed, context.device, tokenizer=tokenizer)
 
 
 @cached_reads(maxsize=2)

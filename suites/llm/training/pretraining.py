@@ -86,7 +86,7 @@ class PretrainingTask(TrainingTask):
     def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
         """All windows of the smallest domain, and as many of each other one."""
         train, held_out = _rows(type(self), tokenizer, length)
-        return TextRows(train, held_out, length, self.packed, context.device)
+        return TextRows(train, held_out, length, self.packed, context.device, tokenizer=tokenizer)
 
     def derive_data(self) -> None:
         """Make and verify the text of each domain, for `sparsebench prepare`; tokens are made again in each process.

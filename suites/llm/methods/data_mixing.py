@@ -1,0 +1,137 @@
+"""Data mixing: a model trains on several data sets in shares that move, by the gate loads of its experts or by losses
+
+MoE-SFT (Zhu et al., arXiv 2406.11256): every 100 steps the tokens that each expert gets of each data set say which sets
+are alike, and those that are unlike the others are drawn more often; AdamW without decay, 3 % of warm-up, a cosine,
+routers frozen (`train: all_but_router`). Their rate is 2e-5, for 7 billion parameters. With another `strategy`: the
+baselines of the paper, LLaMA-MoE's static and dynamic sampling, and newer rivals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from sparsebench.data.mixtures import strategy
+from sparsebench.models.moe.routing.noise import remove_noise
+
+from ...contracts.context import Context
+from ...contracts.method import NotApplicable
+from ...contracts.traits import EXPERTS
+from ...training.callbacks import Callback
+from ...training.mixing.held_out import HeldOut
+from ...training.mixing.options import MixingOptions
+from ...training.mixing.rows import in_steps
+from ...training.processes import Processes
+from ...training.result import TrainResult
+from ..training.data import TextRows
+from ..training.data_sets import (
+    ENCODER,
+    By,
+    data_sets,
+    held_out,
+    partition,
+    reference_losses,
+    sentence_encoder,
+)
+from ..training.sentence_groups import group_vectors
+from ._language_training import LanguageTraining
+
+SENTENCES = "sentence_embeddings"
+"""The static strategy by sentence embeddings; as `start`, its weights are those that others start from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataMixing(MixingOptions, LanguageTraining):
+    """The recipe on the groups of the task's rows, drawn row by row in the shares of the strategy.
+
+    A budget in epochs is as many steps as so many passes over all rows; a set with a large share comes more often.
+    """
+
+    learning_rate: float = 2e-4
+    """Peak learning rate; the paper's is 2e-5."""
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: float = 0.03
+    repeat: bool = True
+    """Data sets come again where their share asks for it; with false, a set that is used up is an error."""
+    sets: By = "source"
+    """What makes a data set: the task's groups, or clusters of sentence embeddings ("sentences")."""
+    clusters: int = 4
+    """How many of them."""
+    donor: str | None = None
+    """The backbone whose held-out losses are the reference, of the same tokenizer: mostly the dense model that was
+    converted, or a folder with one that was trained on a uniform mixture (`hf:<folder>`)."""
+    noise: bool = True
+    """Whether routers with noise draw it in training."""
+    balance: bool = True
+    """Whether the balance loss of the routers counts."""
+
+    def __post_init__(self) -> None:
+        MixingOptions.__post_init__(self)
+        LanguageTraining.__post_init__(self)
+        if (self.strategy == "reference_loss") != (self.donor is not None):
+            raise ValueError(
+                f"strategy={self.strategy!r} and donor={self.donor!r}: 'reference_loss' and no other strategy needs a "
+                "backbone that measures the reference, for instance donor: smollm2_135m_instruct"
+            )
+        if self.clusters < 2:
+            raise ValueError(f"clusters={self.clusters} must be 2 or more")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Experts, where the strategy looks at their loads."""
+        return super().needs | (frozenset({EXPERTS}) if self.needs_loads else frozenset())
+
+    def backbones(self) -> tuple[str, ...]:
+        """The reference and the encoder of sentences, where they are needed."""
+        donor = () if self.donor is None else (self.donor,)
+        return (*donor, *self.helpers())
+
+    def helpers(self) -> tuple[str, ...]:
+        """The encoder of sentences."""
+        if SENTENCES in (self.strategy, self.start) or self.sets == "sentences":
+            return (ENCODER,)
+        return ()
+
+    def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Take the noise off the routers, if it is not wanted."""
+        if not self.noise and not remove_noise(backbone):
+            raise NotApplicable("noise: false, but no router of this model draws noise")
+        return backbone
+
+    def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
+        """The task's loss, and the balance loss of the routers unless it is switched off."""
+        if self.balance:
+            return super().loss(model, batch, context)
+        return context.loss(model, batch)
+
+    def train_stage(
+        self,
+        model: nn.Module,
+        data: TextRows,
+        context: Context,
+        stage: str = "train",
+        further: Sequence[Callback] = (),
+    ) -> TrainResult:
+        """One training on the mixture."""
+        parted = partition(data, self.sets, self.clusters, context)
+        sets = data_sets(parted)
+        size = context.budget.batch_size
+        per_step = size * self.accumulation * Processes(context.device).count
+        read = held_out(parted, sets.held_out_batches(per_step, size, self.held_out_rows), context)
+        measured = self._measured(data, parted, read, context)
+        stream, updates = self.mixture(model, sets, read, context, repeat=self.repeat, **measured)
+        return self.train_on(stream, model, parted, in_steps(context, sets, per_step), stage, (updates, *further))
+
+    def _measured(self, data: TextRows, parted: TextRows, read: HeldOut, context: Context) -> dict[str, Any]:
+        """What the strategy starts from: reference losses, or the mean sentence embeddings of the data sets."""
+        measured: dict[str, Any] = {}
+        if self.donor is not None:
+            measured["reference"] = reference_losses(context.load_backbone(self.donor), data, read)
+        if SENTENCES in (self.strategy, self.start):
+            measured["embeddings"] = group_vectors(parted, sentence_encoder(context))
+        if self.start == SENTENCES:
+            static = strategy(SENTENCES, parted.groups, embeddings=measured.pop("embeddings"))
+            measured["start"] = static.weights
+        return measured

@@ -1,0 +1,1 @@
+"""Training on a mixture of data sets whose weights move while it runs."""
