@@ -149,8 +149,11 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> str:
     return svg[0]
 
 
-def heat_maps(panels: Mapping[str, Sequence[Sequence[float]]], layers: Sequence[int], title: str) -> str:
-    """One panel per domain: layer down, expert across, colour the load against an even one (1), cut at 2."""
+def heat_maps(
+    panels: Mapping[str, Sequence[Sequence[float]]], layers: Sequence[int], title: str, *, down: str = "layer"
+) -> str:
+    """One panel per domain: layer (or what `down` says) down, expert across, colour the load against an even one (1),
+    cut at 2."""
     size, left, gap = (4.4, 2.75), 0.5, 0.07
     width = (size[0] - left - 0.65) / max(1, len(panels)) - gap
     with empty_figure(size, title) as (figure, svg):
@@ -167,7 +170,7 @@ def heat_maps(panels: Mapping[str, Sequence[Sequence[float]]], layers: Sequence[
             ticks = range(0, len(layers), max(1, len(layers) // 6))
             axes.set_yticks(list(ticks), [str(layers[tick]) for tick in ticks] if number == 0 else [""] * len(ticks))
             if number == 0:
-                axes.set_ylabel("layer", fontsize=8)
+                axes.set_ylabel(down, fontsize=8)
         figure.text(0.5, 0.07, "expert", ha="center", fontsize=8)
         if image is not None:
             place = ((size[0] - 0.55) / size[0], 0.5 / size[1], 0.09 / size[0], 1.6 / size[1])

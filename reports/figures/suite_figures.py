@@ -11,6 +11,7 @@ from itertools import filterfalse
 from .. import formatting
 from ..index.slim import Whole, already_whole
 from ..matrix import Column, Matrix
+from ..mixing.curves import is_of_mixing
 from ..record import Costs, Record
 from ..routers.health import is_of_routers
 from ..statistics import estimate_mean
@@ -132,7 +133,7 @@ def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:
         if row not in numbers:
             continue
         for record in records:
-            for name in filterfalse(is_of_routers, record.curves):
+            for name in filterfalse(_is_drawn_elsewhere, record.curves):
                 having[column.task, name].append((numbers[row], record))
     figures = []
     for (task, name), members in sorted(having.items(), key=lambda item: item[0]):
@@ -148,6 +149,11 @@ def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:
         if len(figures) == MAX_CURVES:
             break
     return figures
+
+
+def _is_drawn_elsewhere(name: str) -> bool:
+    """Whether a panel of its own draws the curve."""
+    return is_of_routers(name) or is_of_mixing(name)
 
 
 def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:

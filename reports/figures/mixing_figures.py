@@ -1,0 +1,139 @@
+"""Figures of mixtures of data sets: weights, distances and loads by round, and CV^2 of the load against quality."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import formatting
+from ..mixing.curves import Curve, Mixing
+from . import Figure, Words, plots
+from .plots import Mark
+
+FEWEST = 3
+"""Rows that a correlation needs."""
+MAX_ROUNDS = 8
+"""Rounds whose loads are drawn; of more, some in between are left out."""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """One training: its row's number, its name with the task, the curves, and the main metric of the task."""
+
+    number: int
+    name: str
+    task: str
+    mixing: Mixing
+    quality: float | None
+    metric: str
+    higher_is_better: bool
+
+
+def overview(lines: Sequence[Mixed]) -> Figure:
+    """The overhead of all trainings, in words with their last weights and CV^2."""
+    marks = [Mark(line.number, line.name, 100 * _last(line.mixing.overhead)) for line in lines]
+    title = "Updates of the mixture, in per cent of the training's CPU time"
+    rows = tuple(_row(line) for line in lines[: plots.MAX_MARKS])
+    titles = ("row", "weights at the end", "CV²", "updates", "metric")
+    return Figure(title, plots.bars(marks, title, "% of CPU time"), words=Words(titles, rows))
+
+
+def _row(line: Mixed) -> tuple[str, ...]:
+    weights = [f"{name} {100 * _last(points):.1f} %" for name, points in line.mixing.weight.items()]
+    cv2 = quality = overhead = "–"
+    if line.mixing.cv2:
+        cv2 = formatting.number(_last(line.mixing.cv2))
+    if line.mixing.overhead:
+        overhead = f"{100 * _last(line.mixing.overhead):.2f} %"
+    if line.quality is not None:
+        quality = f"{line.metric} {formatting.number(line.quality)}"
+    return f"{line.number}  {line.name}", ", ".join(weights), cv2, overhead, quality
+
+
+def by_round(line: Mixed) -> list[Figure]:
+    """Weights, distances and loads of one training, round by round."""
+    figures = [_curves(line, line.mixing.weight, "weight")]
+    if line.mixing.delta:
+        figures.append(_curves(line, line.mixing.delta, "distance or excess loss"))
+    if line.mixing.loss:
+        figures.append(_curves(line, line.mixing.loss, "held-out loss"))
+    if line.mixing.load:
+        figures.append(_loads(line))
+    return figures
+
+
+def _curves(line: Mixed, by_set: Mapping[str, Curve], what: str) -> Figure:
+    title = f"{line.number}  {line.name}: {what} by step"
+    marked = [(Mark(number, "", 0.0), points) for number, points in enumerate(by_set.values(), start=1)]
+    caption = ", ".join(f"{number} {name}" for number, name in enumerate(by_set, start=1))
+    rows = tuple((name, *(formatting.number(value) for value in _ends(points))) for name, points in by_set.items())
+    words = Words(("data set", "first", "last"), rows)
+    return Figure(title, plots.curves(marked, title, what), f"Data sets: {caption}.", words)
+
+
+def _loads(line: Mixed) -> Figure:
+    """A panel for each data set: rounds down, experts across."""
+    steps: list[int] = []
+    panels: dict[str, list[list[float]]] = {}
+    for name, by_expert in line.mixing.load.items():
+        curves = [by_expert[expert] for expert in sorted(by_expert)]
+        chosen = _chosen(len(curves[0]))
+        panels[name] = [[points[place][1] for points in curves] for place in chosen]
+        steps = [round(curves[0][place][0]) for place in chosen]
+    title = f"{line.number}  {line.name}: load of the last layer by step"
+    caption = "Share of the choices of each expert against an even one; a round in each line, named by its step."
+    return Figure(title, plots.heat_maps(panels, steps, title, down="step"), caption)
+
+
+def _chosen(rounds: int) -> list[int]:
+    """At most `MAX_ROUNDS` places, the first and the last among them."""
+    if rounds <= MAX_ROUNDS:
+        return list(range(rounds))
+    return [round(number * (rounds - 1) / (MAX_ROUNDS - 1)) for number in range(MAX_ROUNDS)]
+
+
+def cv2_against_quality(lines: Sequence[Mixed]) -> list[Figure]:
+    """A figure for each task in which enough trainings know both, with Pearson's correlation over them."""
+    tasks: dict[str, list[Mixed]] = defaultdict(list)
+    for line in lines:
+        if line.mixing.cv2 and line.quality is not None:
+            tasks[line.task].append(line)
+    figures = []
+    for task, members in tasks.items():
+        if len(members) < FEWEST:
+            continue
+        marks = []
+        for line in members[: plots.MAX_MARKS]:
+            assert line.quality is not None
+            marks.append(Mark(line.number, line.name, line.quality, cost=_last(line.mixing.cv2)))
+        title = f"{task}: quality against CV² of the load at the end"
+        found = pearson([mark.cost for mark in marks], [mark.value for mark in marks])
+        caption = f"{len(marks)} trainings; the correlation is not defined: one of the two does not differ."
+        if found is not None:
+            caption = f"Pearson's correlation over {len(marks)} trainings: {found:+.3f}; MoE-SFT reports -0.762."
+        metric = members[0].metric
+        svg = plots.tradeoff(marks, title, "CV² of the load", metric, members[0].higher_is_better)
+        figures.append(Figure(title, svg, caption))
+    return figures
+
+
+def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """The correlation; None where x or y is constant."""
+    mean_x = math.fsum(x) / len(x)
+    mean_y = math.fsum(y) / len(y)
+    xx = math.fsum((value - mean_x) ** 2 for value in x)
+    yy = math.fsum((value - mean_y) ** 2 for value in y)
+    if xx == 0 or yy == 0:
+        return None
+    xy = math.fsum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return xy / math.sqrt(xx * yy)
+
+
+def _ends(points: Curve) -> tuple[float, float]:
+    return points[0][1], points[-1][1]
+
+
+def _last(points: Curve) -> float:
+    return points[-1][1] if points else 0.0

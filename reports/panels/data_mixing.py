@@ -1,0 +1,86 @@
+"""Mixtures of data sets whose weights move: weights, distances and loads by round, CV^2 against quality, overhead.
+
+It reads the curves of a record (`reports/mixing/curves.py`) and the main metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..figures.mixing_figures import Mixed, by_round, cv2_against_quality, overview
+from ..figures.plots import MAX_MARKS
+from ..mixing.curves import Mixing, from_curves, is_of_mixing
+from ..record import Metric, Record, RecordError
+from .panel import Content, Entry, Panel
+
+MAX_DRAWN = 3
+"""Trainings that are drawn round by round."""
+LEGEND = (
+    "One seed. Weight: the probability with which the next row comes from a data set. Distance: how far a data set's "
+    "load is from those of the others, or how much its loss exceeds the reference, whichever the strategy looks at. "
+    "Loads are measured on held-out rows in evaluation; padding does not count. CV²: squared coefficient of variation "
+    "of the load of all data sets together, 0 when it is even. Updates: CPU time of all measurements and updates."
+)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one record says: the curves, and the main metric with its name."""
+
+    mixing: Mixing
+    name: str
+    metric: Metric | None
+
+
+class DataMixingPanel(Panel[Read]):
+    """All trainings in one figure, the first ones round by round."""
+
+    key = "data_mixing"
+
+    def entry(self, record: Record) -> Any:
+        """The curves of the mixture and the main metric."""
+        curves = {name: points for name, points in record.curves.items() if is_of_mixing(name)}
+        if not curves:
+            raise KeyError(self.key)
+        return curves, record.main_metric, record.metrics.get(record.main_metric or "")
+
+    def parse(self, value: Any) -> Read:
+        """What one record says."""
+        curves, name, metric = value
+        mixing = from_curves(curves)
+        if mixing is None:
+            raise RecordError("there are no curves of a mixture")
+        return Read(mixing, name or "", metric)
+
+    def show(self, entries: Sequence[Entry[Read]]) -> Content | None:
+        """The trainings of all rows and tasks."""
+        lines = [_line(entry) for entry in entries]
+        if not lines:
+            return None
+        figures = [overview(lines), *cv2_against_quality(lines)]
+        for line in lines[:MAX_DRAWN]:
+            figures += by_round(line)
+        legend = LEGEND
+        if len(lines) > MAX_DRAWN:
+            legend += f" {len(lines) - MAX_DRAWN} more trainings are not drawn round by round."
+        if len(lines) > MAX_MARKS:
+            legend += f" {len(lines) - MAX_MARKS} more are in the records."
+        return Content("Data mixing", tuple(figures), legend=legend)
+
+
+def _line(entry: Entry[Read]) -> Mixed:
+    metric = entry.value.metric
+    return Mixed(
+        number=entry.number,
+        name=f"{entry.name} · {entry.task}",
+        task=entry.task,
+        mixing=entry.value.mixing,
+        quality=None if metric is None else metric.value,
+        metric=entry.value.name,
+        higher_is_better=metric is None or metric.higher_is_better is not False,
+    )
+
+
+PANEL = DataMixingPanel()

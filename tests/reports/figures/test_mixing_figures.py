@@ -1,0 +1,27 @@
+"""Rounds that are drawn, and the correlation by hand."""
+
+import pytest
+
+from sparsebench.reports.figures.mixing_figures import MAX_ROUNDS, Mixed, by_round, overview, pearson
+from sparsebench.reports.mixing.curves import Mixing
+
+ROUNDS = [(float(step), 0.5) for step in range(40)]
+LINE = Mixed(2, "row · t", "t", Mixing(weight={"a": ROUNDS}, load={"a": {0: ROUNDS, 1: ROUNDS}}), None, "", True)
+
+
+def test_correlation_by_hand() -> None:
+    assert pearson([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]) == pytest.approx(1)
+    assert pearson([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]) == pytest.approx(0.5)
+    assert pearson([1.0, 1.0], [1.0, 2.0]) is None
+
+
+def test_a_long_training_is_drawn_in_few_rounds_with_its_ends() -> None:
+    weight, loads = by_round(LINE)
+    assert weight.words is not None and weight.words.rows == (("a", "0.500", "0.500"),)
+    assert "step" in loads.svg and loads.svg.count("<image") <= 2
+    assert MAX_ROUNDS == 8
+
+
+def test_what_is_not_known_has_a_dash() -> None:
+    words = overview([LINE]).words
+    assert words is not None and words.rows == (("2  row · t", "a 50.0 %", "–", "–", "–"),)
