@@ -34,9 +34,13 @@ def run_experts(
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
     if torch.compiler.is_compiling():
         return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
-    if not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or _watched():
+    gate_up = weights.gate_up
+    down = weights.down
+    trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down))
+    dtype = _product_type(x_TD, weights, trains)
+    if dtype is None or not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or _watched():
         return loop_experts(x_TD, index_TK, weight_TK, weights)
-    library = _library(x_TD)
+    library = _library(dtype)
     x_TD = x_TD.contiguous()
     if index_TK.dtype != torch.int64:
         index_TK = index_TK.to(torch.int64)
@@ -44,11 +48,9 @@ def run_experts(
     if library is not None and weight_TK.dtype != torch.float32:
         weight_TK = weight_TK.to(torch.float32)
     weight_TK = weight_TK.contiguous()
-    gate_up = weights.gate_up
-    down = weights.down
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down)):
-        return TrainedExperts.apply(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH, accumulate)
-    if library is not None and library.suits(x_TD.dtype, index_TK.numel() / len(down)):
+    if trains:
+        return TrainedExperts.apply(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH, accumulate, dtype)
+    if library is not None and library.suits(dtype, index_TK.numel() / len(down)):
         return library.experts(x_TD, index_TK, weight_TK, gate_up, down)
     if library is None and index_TK.numel() <= FEW_PAIRS:
         return few_experts(x_TD, index_TK, weight_TK, weights)
@@ -65,19 +67,35 @@ def kernels(x_TD: Tensor, weight: Tensor) -> Native | None:
     """The C++ kernels if they can take these tensors, nobody wants a gradient and nobody looks into the operators."""
     if not _in_memory(x_TD, weight) or x_TD.dtype != weight.dtype or len(x_TD) == 0 or _watched():
         return None
+    if torch.is_autocast_enabled("cpu"):
+        return None
     if torch.is_grad_enabled() and (x_TD.requires_grad or weight.requires_grad):
         return None
-    return _library(x_TD) if x_TD.is_contiguous() and weight.is_contiguous() else None
+    return _library(x_TD.dtype) if x_TD.is_contiguous() and weight.is_contiguous() else None
+
+
+def _product_type(x_TD: Tensor, weights: Weights, trains: bool) -> torch.dtype | None:
+    """The type that our own designs multiply in; None where they have none for these tensors.
+
+    Under autocast they do in training what autocast does, narrow copies of everything. In evaluation the loop copies
+    the chosen experts alone. Autocast leaves float64 as it is.
+    """
+    types = {x_TD.dtype, weights.gate_up.dtype, weights.down.dtype}
+    wanted = x_TD.dtype
+    if torch.is_autocast_enabled("cpu") and torch.float64 not in types:
+        wanted = torch.get_autocast_dtype("cpu")
+        if trains:
+            return wanted
+    return wanted if types == {wanted} else None
 
 
 def _plain(x_TD: Tensor, weights: Weights) -> bool:
-    """Whether these are what our own designs are for: SwiGLU experts without bias, in one dtype, on a CPU."""
+    """Whether these are what our own designs are for: SwiGLU experts without bias on a CPU."""
     return (
         weights.gated
         and weights.bias is None
         and _is_silu(weights.activation)
         and _in_memory(x_TD, weights.gate_up, weights.down)
-        and x_TD.dtype == weights.gate_up.dtype == weights.down.dtype
         and weights.gate_up.is_contiguous()
         and weights.down.is_contiguous()
         and len(x_TD) > 0
@@ -102,19 +120,18 @@ def _is_silu(activation: Callable[[Tensor], Tensor]) -> bool:
 
 
 def _watched() -> bool:
-    """Whether somebody looks into the operators: a compiler, a counter of operations, autocast, vmap, forward mode."""
+    """Whether somebody looks into the operators: a compiler, a counter of operations, vmap, forward mode."""
     return (
         torch.compiler.is_compiling()
-        or torch.is_autocast_enabled("cpu")
         or is_in_torch_dispatch_mode()
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
     )
 
 
-def _library(x_TD: Tensor) -> Native | None:
+def _library(dtype: torch.dtype) -> Native | None:
     library = native()
-    return library if library is not None and x_TD.dtype in library.dtypes else None
+    return library if library is not None and dtype in library.dtypes else None
 
 
 __all__ = ["Weights", "kernels", "run_experts"]

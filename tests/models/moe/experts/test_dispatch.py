@@ -63,11 +63,33 @@ def test_operations_are_counted_without_numbers(case: Cases, loops: list[int]) -
 
 
 def test_autocast(case: Cases, loops: list[int]) -> None:
+    """In evaluation the loop, which makes narrow copies of the chosen experts alone."""
     made = case(20, 16, 12, 4, 2)
     with torch.autocast("cpu", torch.bfloat16):
         out = made.run()
     assert out.dtype == torch.float32 and loops == [20]
     assert_close(out, made.oracle(), 3e-2)
+
+
+def test_autocast_in_training(case: Cases, loops: list[int]) -> None:
+    """Our own design, with the types that the loop gives: tokens and experts may differ in theirs."""
+    made = case(20, 16, 12, 4, 2)
+    for x in (made.x, made.x.bfloat16()):
+        mixed = made._replace(x=x.requires_grad_())
+        with torch.autocast("cpu", torch.bfloat16):
+            out = mixed.run()
+            expected = loop_experts(x, mixed.index, mixed.weight, mixed.weights)
+        assert out.dtype == expected.dtype == x.dtype and not loops
+        assert_close(out, made.oracle(), 3e-2)
+        assert_close(out, expected, 3e-2)
+
+
+def test_autocast_leaves_float64_alone(case: Cases, loops: list[int]) -> None:
+    made = case(20, 16, 12, 4, 2).to(torch.float64)
+    made = made._replace(x=made.x.requires_grad_())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_close(made.run(), made.oracle(), 1e-12)
+    assert not loops
 
 
 def test_compile(case: Cases, loops: list[int]) -> None:

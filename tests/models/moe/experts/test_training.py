@@ -42,7 +42,7 @@ def reference(case: Any) -> dict[str, Tensor]:
 
 
 def trained(operators: Operators, accumulate: bool = False) -> Callable[..., Tensor]:
-    return lambda made: TrainedExperts.apply(*made, operators, accumulate)
+    return lambda made: TrainedExperts.apply(*made, operators, accumulate, made.x.dtype)
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
@@ -56,7 +56,7 @@ def test_gradcheck(case: Cases, drop: bool) -> None:
     made = case(5, 4, 3, 3, 2, drop=drop).to(torch.float64)
 
     def compute(x: Tensor, weight: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-        return TrainedExperts.apply(x, made.index, weight, gate_up, down, Operators(), False)  # pyright: ignore
+        return TrainedExperts.apply(x, made.index, weight, gate_up, down, Operators(), False, x.dtype)  # pyright: ignore
 
     assert torch.autograd.gradcheck(compute, tuple(getattr(leaves(made), name) for name in NAMES))
 
@@ -80,6 +80,33 @@ def test_native(
 def test_bfloat16(case: Cases, tokens: int) -> None:
     made = case(tokens, 64, 48, 4, 2, drop=True).to(torch.bfloat16)
     assert_close(gradients(made, lambda made: made.run()), reference(made), 3e-2)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("native", [False, True], ids=["operators", "kernels"])
+def test_autocast(case: Cases, library: Native, native: bool, drop: bool) -> None:
+    """Products in bfloat16, gradients in the type of what they belong to; as near to float64 as the plain loop is."""
+    made = case(200, 64, 48, 4, 2, drop=drop)
+    operators = Operators()
+    if native:
+        operators = library
+
+    def ours(made: Any) -> Tensor:
+        return TrainedExperts.apply(*made, operators, False, torch.bfloat16)
+
+    def loop(made: Any) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return loop_experts(made.x, made.index, made.weight, made.weights)
+
+    expected = reference(made)
+    found = gradients(made, ours)
+    assert_close(found, expected, 3e-2)
+    for name, gradient in gradients(made, loop).items():
+        error = (found[name] - expected[name]).norm()
+        assert 0 < error < 1.5 * (gradient - expected[name]).norm()
+    trained = leaves(made)
+    ours(trained).sum().backward()
+    assert {getattr(trained, name).grad.dtype for name in NAMES} == {torch.float32}
 
 
 def test_nobody_routed(case: Cases) -> None:
@@ -122,15 +149,17 @@ def test_routing_weights_keep_their_precision(case: Cases) -> None:
     assert weight.grad is not None and weight.grad.dtype == torch.float64
 
 
+@pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_accumulate(case: Cases, dtype: torch.dtype) -> None:
+def test_accumulate(case: Cases, dtype: torch.dtype, autocast: bool) -> None:
     """Two passes added in place give what autograd adds up, in the memory that is there."""
     first, second = (case(9, 20, 12, 3, 2, seed=seed).to(dtype) for seed in (1, 2))
     grads = []
     for accumulate in (False, True):
         made = leaves(first)
         for inputs in (first, second):
-            out = run_experts(inputs.x, inputs.index, inputs.weight, made.weights, accumulate=accumulate)
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                out = run_experts(inputs.x, inputs.index, inputs.weight, made.weights, accumulate=accumulate)
             memory = None if made.down.grad is None else made.down.grad.data_ptr()
             out.backward(direction(out))
             assert memory in (None, made.down.grad.data_ptr())  # pyright: ignore[reportOptionalMemberAccess]
