@@ -15,6 +15,7 @@ from sparsebench.data import hub
 from sparsebench.data.cache.digests import digest_once
 from sparsebench.data.cache.ledger import FileRead, note
 from sparsebench.data.errors import ChecksumError
+from sparsebench.data.identity import identity
 from sparsebench.data.sources import catalogue, source
 from sparsebench.reports.record import DataInfo, FileInfo
 
@@ -102,7 +103,7 @@ def _info(cell: Cell, place: str, reads: Sequence[FileRead]) -> DataInfo:
 def _source_info(place: str, name: str, files: Sequence[FileInfo] = ()) -> DataInfo:
     entry = source(name)
     return DataInfo(
-        source=place, version=entry.version, sha256=entry.fingerprint, licence=entry.licence, files=list(files)
+        source=place, version=entry.version, sha256=identity(name), licence=entry.licence, files=list(files)
     )
 
 

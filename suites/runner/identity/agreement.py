@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sparsebench.data.cache import sha256_of
-from sparsebench.data.sources import fingerprint
+from sparsebench.data.identity import identity
 
 from ..discovery.closure import HOME
 from ..discovery.registry import find, suite
@@ -39,10 +39,10 @@ def identity_lines(cell: Cell) -> list[str]:
     entries = cell_entries(info)
     versions = {name: installed(name) for name in suite(info.suite).libraries}
     lines = code_lines(entries, versions, cell.device, source_tree())
-    lines += [f"source {name}={fingerprint(name)}" for name in cell.sources]
+    lines += [f"source {name}={identity(name)}" for name in cell.sources]
     for name in (info.backbone, *info.further_backbones):
-        identity = weights_identity(find("backbone", name, info.suite), name)
-        lines += [f"weights {name} {file}={checksum}" for file, checksum in sorted(identity.items())]
+        weights = weights_identity(find("backbone", name, info.suite), name)
+        lines += [f"weights {name} {file}={checksum}" for file, checksum in sorted(weights.items())]
     return lines + _around()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparsebench.data.sources import fingerprint
+from sparsebench.data.identity import identity
 from sparsebench.reports.record import CellInfo
 
 from ..discovery.registry import Entry, find
@@ -77,7 +77,7 @@ def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
     for name in ADDED_FIELDS:
         if not content[name]:
             del content[name]
-    parts = [content, {name: fingerprint(name) for name in sources}, _weights(info.suite, info.backbone)]
+    parts = [content, {name: identity(name) for name in sources}, _weights(info.suite, info.backbone)]
     if info.further_backbones:
         parts.append({name: _weights(info.suite, name) for name in info.further_backbones})
     return digest(parts)

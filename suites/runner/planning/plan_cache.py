@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsebench.data.cache import cache_root
+from sparsebench.data.identity import identity
 from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.record import CellInfo, Link
 
@@ -73,10 +74,14 @@ def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:
 
 
 def _weights(profile: Profile, cells: Iterable[Cell]) -> str:
-    """The state of the weights that the backbones name, those of teachers too: files, or commits of a hub."""
+    """The state of the weights that the backbones name, those of teachers too: files, or commits of a hub; and what
+    identifies the sources, some of which are folders of the user's.
+    """
     pairs = [*backbones(profile), *further_backbones(cells)]
     commits = [weights_identity(entry, name) for entry, name in pairs if not weight_files(name)]
-    return digest([commits, _stamps(_weight_files(profile, cells))])
+    names = {name for cell in cells for name in cell.sources}
+    sources = {name: identity(name) for name in sorted(names)}
+    return digest([commits, _stamps(_weight_files(profile, cells)), sources])
 
 
 def _weight_files(profile: Profile, cells: Iterable[Cell]) -> dict[Path, os.stat_result]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from sparsebench.data.text import own_text
 from sparsebench.data.text.decontamination import scored
 from sparsebench.data.text.domains import DOMAINS
 from sparsebench.data.text.instructions import sources_of
@@ -19,8 +20,12 @@ from sparsebench.suites.llm.training.pretraining import PretrainingTask
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries
 
-TASKS = {name: load_task(entry) for name, entry in entries("task", "llm").items() if entry.sources}
-"""Those that read a source; the others make up their data."""
+TASKS = {
+    name: load_task(entry)
+    for name, entry in entries("task", "llm").items()
+    if entry.sources and entry.sources != (own_text.SOURCE,)
+}
+"""Those that read a source; the others make up their data, or train on and score parts of the user's own text."""
 
 
 def of_kind(kind: type) -> dict[str, object]:

@@ -28,10 +28,11 @@ class Counted:
     def __init__(self) -> None:
         self.calls = 0
         self.info = CELL
+        self.sources = ("moses",)
 
     def __call__(self, profile: Profile) -> list[Cell]:
         self.calls += 1
-        return [Cell(info=self.info, key="k", code=str(self.calls), device="cpu", timeout=1.5, sources=("moses",))]
+        return [Cell(info=self.info, key="k", code=str(self.calls), device="cpu", timeout=1.5, sources=self.sources)]
 
 
 class Around:
@@ -115,6 +116,17 @@ def test_weights_that_a_backbone_names_are_an_input(around: Around, tmp_path: Pa
     assert around.plan(profile) == around.plan(profile) == "1"
     (weights / "deep" / "tokenizer.json").write_text("[]")
     assert around.plan(profile) == "2"
+
+
+def test_a_folder_of_text_that_a_source_names_is_an_input(around: Around, tmp_path: Path, monkeypatch) -> None:
+    text = tmp_path / "texts" / "news" / "a.txt"
+    text.parent.mkdir(parents=True)
+    text.write_text("one")
+    monkeypatch.setenv("SPARSEBENCH_OWN_TEXT", str(tmp_path / "texts"))
+    around.expand.sources = ("own-text",)
+    assert around.plan() == around.plan() == "1"
+    text.write_text("two")
+    assert around.plan() == "2"
 
 
 def test_weights_of_a_teacher_are_an_input_though_no_profile_names_them(around: Around, tmp_path: Path) -> None:

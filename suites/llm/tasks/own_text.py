@@ -1,0 +1,11 @@
+"""Continual pre-training on your own text, a folder for each domain; bits per byte of each on other documents"""
+
+from ..training.own_text import OwnTextTask
+
+
+class OwnText(OwnTextTask):
+    """See `sparsebench.data.text.own_text` for the folder and its parts."""
+
+    version = "1"
+    group = "own text"
+    sources = ("own-text",)
