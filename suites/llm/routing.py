@@ -11,7 +11,7 @@ from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture, rout
 from sparsebench.reports.routers.health import PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
 
 from ..contracts.context import Context
-from ..training.product_rate import product_rate
+from ..training.machine.product_rate import product_rate
 
 Result = TypeVar("Result")
 

@@ -21,6 +21,7 @@ from .checkpoint import Checkpoints
 from .data_order import data_order, total_steps
 from .fingerprint import data_digest, fingerprint
 from .groups import Group, check_groups
+from .machine.freed_memory import freed_memory_kept
 from .processes import Processes
 from .result import TrainResult
 from .run import Run
@@ -95,12 +96,13 @@ def train(
         checkpoints=checkpoints,
     )
     ended = run.start()
-    while not ended and not run.over():
-        drawn = order.take(settings.accumulation)
-        if drawn:
-            run.step(drawn)
-        else:
-            run.end_epoch()
     if not ended:
-        run.finish()
+        with freed_memory_kept():
+            while not run.over():
+                drawn = order.take(settings.accumulation)
+                if drawn:
+                    run.step(drawn)
+                else:
+                    run.end_epoch()
+            run.finish()
     return run.result()

@@ -5,8 +5,8 @@ from time import perf_counter
 import pytest
 import torch
 
-from sparsebench.suites.training import product_rate as module
-from sparsebench.suites.training.product_rate import SIZE, product_rate
+from sparsebench.suites.training.machine import product_rate as module
+from sparsebench.suites.training.machine.product_rate import SIZE, product_rate
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,50 @@
+"""Memory that a step frees stays with the process for the next step, which takes as much again.
+
+The allocator of the C library gives a large block back to the system as soon as it is free. A step frees all gradients
+and activations, and takes as many bytes again from the system, which clears each page at its first use: a tenth of a
+step of a language model on two cores went into that.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+"""Parameters of glibc's mallopt(3)."""
+NEVER = -1
+LARGEST = 32 << 20
+"""Bytes from which a block is one of its own: where glibc's own rule ends that starts lower and rises with use."""
+BLOCKS = 65536
+"""Of those, glibc's default."""
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keep what is freed until the end, then give it back. Does nothing where the C library is another than glibc.
+
+    What is computed stays the same, and so does the peak of memory, but for gaps between blocks.
+    """
+    library = _glibc()
+    if library is None:
+        yield
+        return
+    library.mallopt(MMAP_MAX, 0)
+    library.mallopt(TRIM_THRESHOLD, NEVER)
+    try:
+        yield
+    finally:
+        library.mallopt(MMAP_MAX, BLOCKS)
+        library.mallopt(MMAP_THRESHOLD, LARGEST)
+        library.mallopt(TRIM_THRESHOLD, 2 * LARGEST)
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> Any:
+    """The C library of this process, if it is glibc."""
+    library = ctypes.CDLL(None)
+    if all(hasattr(library, name) for name in ("gnu_get_libc_version", "mallopt", "malloc_trim")):
+        return library
+    return None
