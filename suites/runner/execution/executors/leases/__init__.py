@@ -8,6 +8,8 @@ What lies in `leases/` of the result folder while such a run lasts, and what eac
     run-000001/cells/ID.ended        the cell has come to an end in this run
     over-000001/                     a run that is over; only its number is of use
 
+A process that has the folder for itself (`--executor local`) leaves nothing of its run where that was the first one.
+
 Everything rests on two properties of a rename, which network file systems have, too: a folder cannot take the name of
 another that is not empty, and of many that rename the same thing one succeeds. Times are never those of a machine:
 only times that the shared file system itself gave to files are compared.

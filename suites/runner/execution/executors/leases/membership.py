@@ -128,7 +128,7 @@ class Membership:
 
     def check(self) -> None:
         """Raises `UsageError` where this process was to have the folder for itself, and has it no longer."""
-        if self.plan is None and not self.run.path.exists():
+        if self.plan is None and not self.private.exists():  # not the run's folder: its number may be another's now
             raise UsageError(
                 f"this process stood still for more than {self.lease:g} s, and another run took {self._folder} over: "
                 "the same command goes on from here"
@@ -143,6 +143,8 @@ class Membership:
         shutil.rmtree(self.private, ignore_errors=True)
         if self.run.path.exists() and not list(self.run.living(self._file_time(), self.lease)):
             self.run.end()
+            if self.plan is None:
+                self.run.forget()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The runs of a shared folder: one at a time, numbered, each a folder that is made and ended by one rename."""
 
+import contextlib
 import errno
 import json
 import os
@@ -13,6 +14,7 @@ from .heartbeat import last_beat
 from .identity import Process
 
 LEASES = "leases"
+FIRST = "run-000001"
 _DRAFT = ".new-"
 _NAME_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _NAME = re.compile(r"(run|over)-(\d{6,})")
@@ -56,6 +58,17 @@ class Run:
         for name in names_in(over.parent):
             if name.startswith("over-") and name < over.name:
                 _remove(over.parent / name)
+
+    def forget(self) -> None:
+        """Remove what is left of the first run of a folder, which is over: the folder is as if none had been.
+
+        Its number is free again. Hence only one that had no other members may be forgotten: nobody else remembers it.
+        Later runs stay, and so does what another process has begun meanwhile.
+        """
+        if self.path.name == FIRST:
+            _remove(self.path.with_name(FIRST.replace("run", "over")))
+            with contextlib.suppress(OSError):  # something else is in it
+                self.path.parent.rmdir()
 
 
 def living(member: Path, now: float, lease: float) -> Process | None:

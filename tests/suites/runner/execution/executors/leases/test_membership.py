@@ -143,6 +143,32 @@ def test_a_sole_run_that_was_taken_over_is_told(tmp_path: Path) -> None:
             mine.check()
 
 
+def test_who_had_the_folder_alone_leaves_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        with joined(tmp_path, None, 30):
+            assert leases(tmp_path) == ["run-000001"]
+        assert not (tmp_path / "leases").exists()
+
+
+def test_numbers_that_others_may_remember_stay(tmp_path: Path) -> None:
+    with joined(tmp_path, PLAN, 30):
+        pass
+    with joined(tmp_path, None, 30):
+        assert leases(tmp_path) == ["over-000001", "run-000002"]
+    assert leases(tmp_path) == ["over-000002"]
+
+
+def test_a_sole_run_that_was_taken_over_does_not_take_another_of_its_number_for_its_own(tmp_path: Path) -> None:
+    with joined(tmp_path, None, 30) as mine:
+        mine.run.end()
+        mine.run.forget()
+        with joined(tmp_path, None, 30) as other:
+            assert other.run.path == mine.run.path and other.run.path.exists()
+            other.check()
+            with pytest.raises(UsageError, match="stood still"):
+                mine.check()
+
+
 def test_a_number_is_used_once(tmp_path: Path) -> None:
     folder = tmp_path / "leases"
     folder.mkdir()

@@ -82,6 +82,23 @@ def test_a_run_ends_for_all_and_its_number_alone_stays(leases: Path) -> None:
     assert last_number(leases) == (2, False)
 
 
+def test_a_first_run_is_forgotten_with_the_folder_and_a_later_one_stays(leases: Path) -> None:
+    first = made(leases, 1)
+    first.end()
+    (leases / ".clock-of-another").touch()
+    first.forget()
+    assert names_in(leases) == [".clock-of-another"], "another process is about to begin"
+    (leases / ".clock-of-another").unlink()
+    first.forget()
+    assert not leases.exists()
+    leases.mkdir()
+    made(leases, 1).end()
+    second = made(leases, 2)
+    second.end()
+    second.forget()
+    assert names_in(leases) == ["over-000002"]
+
+
 def test_a_member_that_is_dead_or_has_left_does_not_live(leases: Path) -> None:
     member = leases / "member"
     make_member(member)
