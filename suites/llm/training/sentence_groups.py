@@ -39,7 +39,7 @@ def by_sentences(data: TextRows, encoder: TextBody, clusters: int, seed: int) ->
     held_out = _examples(data.held_out)
     if not 2 <= clusters <= len(train):
         raise ValueError(f"clusters={clusters} must lie from 2 to {len(train)}, the number of training examples")
-    means = KMeans(clusters, n_init=STARTS, random_state=seed % 2**32)
+    means: Any = KMeans(clusters, n_init=STARTS, random_state=seed % 2**32)  # type: ignore[arg-type]
     label_P = means.fit_predict(embeddings(data, train, encoder))
     of_held_out_P = np.zeros(0, dtype=int)
     if held_out:
@@ -91,7 +91,7 @@ def _examples(rows: Sequence[Row]) -> list[Example]:
 
 def _labelled(examples: Sequence[Example], label_P: np.ndarray, cluster: int, group: str) -> list[Example]:
     """The examples of a cluster, as members of its group."""
-    chosen = np.flatnonzero(label_P == cluster)
+    chosen = np.flatnonzero(label_P == cluster).tolist()
     return [replace(examples[place], group=group) for place in chosen]
 
 

@@ -101,3 +101,18 @@ def test_after_loading_the_model_itself_is_asked() -> None:
         check_loaded(nn.Linear(1, 1), TaskTraits(), [Step(wants=("attention",))])
     with pytest.raises(NotApplicable, match="it predicts no next token"):
         check_loaded(nn.Linear(1, 1), Writes())
+
+
+def test_a_helper_that_only_looks_at_the_data_needs_nothing_of_the_task() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Embeds(Step):
+        def backbones(self) -> tuple[str, ...]:
+            return ("encoder",)
+
+        def helpers(self) -> tuple[str, ...]:
+            return ("encoder",)
+
+    encoder = Backbone.of("encoder", "parameters", "features")
+    assert reason_against([Step()], Writes, WRITER, [encoder]) is not None
+    assert reason_against([Embeds()], Writes, WRITER, [encoder]) is None
+    assert reason_against([Embeds()], Writes, WRITER, [encoder, VIT]) is not None

@@ -24,8 +24,9 @@ from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.training.callbacks import Callback
 from sparsebench.suites.training.fingerprint import weights_digest
 from sparsebench.suites.training.settings import TrainSettings
-from tests.suites.llm.methods.resumed import Watched
-from tests.suites.training.forked import Kill, forget, forked, two, wait
+
+from ...training.forked import Kill, forget, ran
+from .resumed import Watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +88,14 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     SyntheticMixture().setup(tiny.load, surroundings(folder, 2))  # so are the model and its tokenizer
     found: dict[str, Any] = {}
-    file = folder / "one.json"
 
     def one(name: str, work: Any) -> None:
-        found[f"{name} code"] = wait(forked(work, file))
-        if file.exists():
-            found[name] = json.loads(file.read_text())
-            file.unlink()
+        (found[f"{name} code"],), gave = ran(work, folder, 1)
+        if gave:
+            (found[name],) = gave
 
     def pair(name: str, work: Any) -> None:
-        found[f"{name} code"] = two(work, folder)
-        parts = [folder / f"rank-{rank}.json" for rank in (0, 1)]
-        if all(part.exists() for part in parts):
-            found[name] = [json.loads(part.read_text()) for part in parts]
-            for part in parts:
-                part.unlink()
+        found[f"{name} code"], found[name] = ran(work, folder, 2)
 
     for kind in ("v1", "stock"):
         place = folder / kind

@@ -1,17 +1,14 @@
 """A mixture goes on after `kill -9` bit by bit, and on another number of processes with the same draws."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[4]
+from ....gloo import run_program
+
 WEIGHTS = [f"mixing weight {name}" for name in ("forwards", "onwards", "backwards")]
 
 
@@ -19,11 +16,7 @@ WEIGHTS = [f"mixing weight {name}" for name in ("forwards", "onwards", "backward
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the trainings of `mixed.py` gave."""
     folder = tmp_path_factory.mktemp("mixed")
-    command = [sys.executable, "-m", "tests.suites.llm.methods.mixed", str(folder)]
-    beside = str(ROOT / "tests" / "suites" / "training")  # where `forked.py` finds what it imports
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": beside}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=480)
-    assert done.returncode == 0, done.stderr
+    run_program("tests.suites.llm.methods.mixed", folder, 480)
     return json.loads((folder / "found.json").read_text())
 
 
