@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "suites" / "README.md").read_text(encoding="utf-8")
@@ -40,7 +41,7 @@ def plugin(tmp_path: Path) -> Mapping[str, str]:
     package, info = site / "mypackage", site / "mypackage-1.0.dist-info"
     package.mkdir(parents=True)
     info.mkdir()
-    method, task = blocks(GUIDE, "python")
+    method, _, task = blocks(GUIDE, "python")
     (package / "__init__.py").write_text("")
     (package / "norm_tuning.py").write_text(method)
     (package / "stripes.py").write_text(task)
@@ -52,7 +53,7 @@ def plugin(tmp_path: Path) -> Mapping[str, str]:
 
 
 def test_a_method_and_a_task_are_one_short_file_each() -> None:
-    method, task = blocks(GUIDE, "python")
+    method, _, task = blocks(GUIDE, "python")
     assert len(method.splitlines()) <= 40
     assert len(task.splitlines()) <= 40
 
@@ -69,6 +70,40 @@ def test_the_guide_works_from_outside_the_tree(plugin: Mapping[str, str], tmp_pa
     assert "norm_tuning" in table
     assert "stripes" in table
     assert "all conform" in sparsebench("sparsebench check norm_tuning", tmp_path, **plugin)
+
+
+TOY = {
+    "smollm2_135m_instruct as backbone": "tiny as backbone",
+    "pretraining_domains import PretrainingDomains": "synthetic_domains import SyntheticDomains",
+}
+COMPARE = """
+from transformers import AutoModelForCausalLM
+ids = setup.data.collate(setup.data.held_out[:2])["input_ids"]
+stock = AutoModelForCausalLM.from_pretrained("healed")
+with torch.no_grad():
+    difference = (stock(ids).logits - model(ids).logits).abs().max()
+assert difference < 1e-4, difference
+"""
+
+
+def test_the_guide_writes_the_healed_model_as_a_stock_checkpoint(tmp_path: Path) -> None:
+    """With the numbers of the profile; run on a small model and few tokens."""
+    code = blocks(GUIDE, "python")[1]
+    profile = yaml.safe_load((ROOT / "suites" / "llm" / "profiles" / "healed.yaml").read_text(encoding="utf-8"))
+    cut, trained = profile["methods"][-1]["chain"]
+    numbers = {name: profile["budget"][name] for name in ("batch_size", "calibration_examples")}
+    tokens = f"tokens={profile['budget']['tokens']:_}"
+    for text in (tokens, *(f"{name}={value}" for name, value in numbers.items())):
+        assert text in code
+    assert f'SharedSplit(top_k={cut["config"]["top_k"]}, train="none")' in code
+    rate = re.search(r"learning_rate=([\d.e-]+)", code)
+    assert rate is not None
+    assert float(rate[1]) == trained["config"]["learning_rate"]
+
+    for text, small in {**TOY, tokens: "tokens=1_024"}.items():
+        assert text in code
+        code = code.replace(text, small)
+    assert run([sys.executable, "-c", code + COMPARE], tmp_path) == "GraniteMoeSharedForCausalLM\n"
 
 
 def commands(text: str) -> list[str]:
