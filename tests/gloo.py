@@ -48,7 +48,7 @@ def forked(work: Callable[[], None], **variables: str) -> int:
         os._exit(1)
 
 
-def together(work: Callable[[], None], of: int, seconds: float = 90) -> list[int | None]:
+def together(work: Callable[[], None], of: int, seconds: float = 120) -> list[int | None]:
     """Run `work` in so many processes that know of each other, as `torchrun` would: their exit codes.
 
     None: the process had not ended after `seconds`, and was killed.

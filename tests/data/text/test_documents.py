@@ -5,7 +5,6 @@ import pytest
 from sparsebench.data.errors import UnknownSource
 from sparsebench.data.text import domains
 from sparsebench.data.text.documents import documents, passages
-from sparsebench.data.text.halves import halves
 
 
 def test_unknown_domain_and_part():
@@ -15,21 +14,6 @@ def test_unknown_domain_and_part():
         documents("law", "tets")  # type: ignore[arg-type]
     with pytest.raises(UnknownSource, match="unknown part 'trian'; did you mean train"):
         passages("law", "trian")  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def pets(monkeypatch: pytest.MonkeyPatch):
-    """A domain of 200 groups, each with two documents, and one document that many groups share."""
-
-    def read():
-        for group in range(200):
-            yield str(group), f"first of {group}\n\nmore"
-            yield str(group), f"second of {group}"
-            yield str(group), " shared "
-
-    monkeypatch.setitem(domains.READERS, "pets", ("demo", read))
-    yield "pets"
-    halves.cache_clear()
 
 
 def test_halves_are_disjoint_by_group_and_unique(pets: str):

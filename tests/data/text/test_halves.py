@@ -1,24 +1,6 @@
 """Halves share no group and no document; pieces cover them."""
 
-import pytest
-
-from sparsebench.data.text import domains
 from sparsebench.data.text.halves import halves, pieces
-
-
-@pytest.fixture
-def pets(monkeypatch: pytest.MonkeyPatch):
-    """A domain of 200 groups, each with two documents, and one document that many groups share."""
-
-    def read():
-        for group in range(200):
-            yield str(group), f"first of {group}\n\nmore"
-            yield str(group), f"second of {group}"
-            yield str(group), " shared "
-
-    monkeypatch.setitem(domains.READERS, "pets", ("demo", read))
-    yield "pets"
-    halves.cache_clear()
 
 
 def test_halves_are_disjoint_by_group_and_unique(pets: str):

@@ -1,12 +1,11 @@
 """Curves of the routers over layers: what a mixture leaves in records whose task does not watch routers."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 
-from sparsebench.models.moe import MoEFFN, router_health
+from sparsebench.models.moe import router_health
 from sparsebench.reports.routers.layer_curves import from_curves
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
@@ -18,6 +17,8 @@ from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.training.trainable import Trains
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+from ..unwatched import hide_experts
 
 BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
 
@@ -57,14 +58,6 @@ def test_no_curves_where_there_is_nothing_to_see() -> None:
 def test_routers_that_cannot_be_watched_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = blobs()
     model = RandomSplit(num_experts=4, train="none").prepare(setup.model, setup.context)
-    describe_mlp = MoEFFN.describe_mlp
-
-    def unseen(self: MoEFFN, *sites: Any) -> Any:
-        mlp = describe_mlp(self, *sites)
-        assert mlp.experts is not None
-        mlp.experts.module = None
-        return mlp
-
-    monkeypatch.setattr(MoEFFN, "describe_mlp", unseen)
+    hide_experts(monkeypatch)
     with pytest.warns(UserWarning, match="no health of the routers: the experts of"):
         assert health_curves(model, setup.context) == {}

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.models.moe import AttnMoEConfig, MoEConfig, MoEFFN, aux_loss, convert
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, aux_loss, convert
 from sparsebench.suites.training import router_watch
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.router_watch import OCTAVE, RouterWatch, is_watched
 from sparsebench.suites.training.settings import TrainSettings
+
+from ..unwatched import hide_experts
 
 Batch = dict[str, Tensor]
 MOE = MoEConfig(num_experts=4, top_k=2, noise="shazeer", balance="cv2", balance_coef=0.1)
@@ -174,16 +176,8 @@ def test_models_without_a_mixture_or_a_balance_loss_have_no_such_curve() -> None
 
 
 def test_a_mixture_that_cannot_be_watched_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    describe_mlp = MoEFFN.describe_mlp
-
-    def unseen(self: MoEFFN, *sites: Any) -> Any:
-        mlp = describe_mlp(self, *sites)
-        assert mlp.experts is not None
-        mlp.experts.module = None
-        return mlp
-
     model = convert(llama(), MOE)
-    monkeypatch.setattr(MoEFFN, "describe_mlp", unseen)
+    hide_experts(monkeypatch)
     with pytest.warns(UserWarning, match=r"no curve of the routers: the experts of model\.layers\.0\.mlp"):
         curves = fit(model, RouterWatch(), steps=3).curves
     assert set(curves) == {"train loss"}

@@ -1,6 +1,6 @@
 """Stock exports and converted models that several gloo processes train together; `conftest.py` runs this file once.
 
-    python processes.py FOLDER
+    python -m tests.models.moe.hf_trainer.processes FOLDER
 
 Writes FOLDER/<case>.pt: loss and router gradients of 20 steps, the mean of all processes. Processes are forked, so that
 torch is imported once, and killed when they have not ended in time.
@@ -9,10 +9,7 @@ torch is imported once, and killed when they have not ended in time.
 import importlib
 import json
 import os
-import signal
-import socket
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +26,8 @@ from sparsebench.models.moe.hf_trainer.health_callback import RouterHealthCallba
 from sparsebench.models.moe.hf_trainer.loss_hook import add_balance_loss
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
+from ....gloo import together
+
 EARLY = (
     "torch._dynamo",  # by the optimizers at their first step
     "torch.distributed.checkpoint.state_dict",
@@ -42,7 +41,6 @@ STEPS = 20
 FEW = 5
 """Steps of idle experts, and of four processes."""
 ROWS = 4
-SECONDS = 90
 COEFFICIENT = 0.3
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
@@ -188,7 +186,7 @@ def ours(name: str) -> dict[str, Any]:
 
 def by_trainer(model: Any, folder: Path, size: int) -> dict[str, Any]:
     """Six steps of `Trainer`; two processes take half of each batch."""
-    examples = []
+    examples: Any = []
     for step in range(6):
         rows = batch(step)
         for row in range(ROWS):
@@ -213,51 +211,18 @@ def by_trainer(model: Any, folder: Path, size: int) -> dict[str, Any]:
     return {"log": trainer.state.log_history}
 
 
-def forked(work: Callable[[], Any], file: Path, **variables: str) -> int:
-    """Start `work` in a process that writes what it gives into `file`; its number."""
-    number = os.fork()
-    if number:
-        return number
-    try:
-        os.environ.update(variables)
+def ended(work: Callable[[], Any], file: Path, of: int) -> str:
+    """Run `work` in so many processes, the first of which writes what it gives: "ended", "failed" or "hung"."""
+
+    def writing() -> None:
         found = work()
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
-        if variables.get("RANK", "0") == "0":
+        if os.environ.get("RANK", "0") == "0":
             torch.save(found, file)
-        os._exit(0)
-    except BaseException as error:
-        sys.stderr.write(f"{file.stem}: {type(error).__name__}: {error}\n")
-        os._exit(1)
 
-
-def together(work: Callable[[], Any], file: Path, of: int) -> str:
-    """Run `work` in so many processes: "ended", "failed" or "hung"."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    numbers = []
-    for rank in range(of):
-        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(of), "LOCAL_WORLD_SIZE": str(of)}
-        if of == 1:
-            places = {}
-        numbers.append(forked(work, file, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **places))
-    end = time.monotonic() + SECONDS
-    codes: dict[int, int] = {}
-    while len(codes) < of and time.monotonic() < end and not any(codes.values()):
-        time.sleep(0.02)
-        for number in numbers:
-            if number not in codes:
-                done, status = os.waitpid(number, os.WNOHANG)
-                if done:
-                    codes[number] = os.waitstatus_to_exitcode(status)
-    for number in numbers:
-        if number not in codes:
-            os.kill(number, signal.SIGKILL)
-            os.waitpid(number, 0)
-    if any(codes.values()):
-        return "failed"
-    return "ended" if len(codes) == of else "hung"
+    codes = together(writing, of)
+    if None in codes:
+        return "hung"
+    return "failed" if any(codes) else "ended"
 
 
 def main(folder: Path) -> None:
@@ -267,7 +232,7 @@ def main(folder: Path) -> None:
     ends: dict[str, str] = {}
 
     def run(name: str, work: Callable[[], Any], of: int) -> None:
-        ends[name] = together(work, folder / f"{name}.pt", of)
+        ends[name] = ended(work, folder / f"{name}.pt", of)
 
     for idle, place in ((False, "busy"), (True, "idle")):
         exported(folder / place, idle)

@@ -1,11 +1,11 @@
-"""Two gloo processes that balance one mixture together: `python balanced_processes.py FOLDER`, for the tests.
+"""Two gloo processes that balance one mixture together, for the tests.
+
+    python -m tests.models.moe.routing.balanced_processes FOLDER
 
 Each has a part of the tokens. Losses, gradients and biases must be those of one process with all of them. Processes are
 forked, so that torch is imported once; what each finds goes to FOLDER/rank-R.pt.
 """
 
-import datetime
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from sparsebench.models.moe.routing.choice_bias import update_biases
 from sparsebench.models.moe.routing.choices import Routing
 from sparsebench.models.moe.routing.router import LinearRouter
 from sparsebench.models.moe.routing.statistics import aux_loss
+
+from ....gloo import together
 
 EXPERTS = 8
 WIDTH = 6
@@ -139,29 +141,17 @@ def found(rank: int) -> dict[str, Any]:
     return results
 
 
-def process(rank: int, folder: Path) -> None:
-    patience = datetime.timedelta(seconds=30)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=patience)
-    torch.save(found(rank), folder / f"rank-{rank}.pt")
-    dist.destroy_process_group()
-
-
-def main(folder: Path) -> int:
+def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    numbers = []
-    for rank in (0, 1):
-        number = os.fork()
-        if number == 0:
-            try:
-                process(rank, folder)
-                os._exit(0)
-            except BaseException as error:
-                sys.stderr.write(f"process {rank}: {type(error).__name__}: {error}\n")
-                os._exit(1)
-        numbers.append(number)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in numbers]
-    return max(map(abs, codes))
+
+    def work() -> None:
+        dist.init_process_group("gloo")
+        torch.save(found(dist.get_rank()), folder / f"rank-{dist.get_rank()}.pt")
+
+    codes = together(work, 2)
+    if codes != [0, 0]:
+        sys.exit(f"the two processes ended with {codes}; None: not in time")
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

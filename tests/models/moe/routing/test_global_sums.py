@@ -1,9 +1,5 @@
 """Two gloo processes against one: `balanced_processes.py`."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +7,7 @@ import torch
 
 from sparsebench.models.moe.routing.global_sums import global_sums, several_processes
 
+from ....gloo import run_program
 from . import balanced_processes as work
 
 Found = list[dict[str, Any]]
@@ -19,12 +16,7 @@ Found = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("balanced")
-    script = Path(__file__).with_name("balanced_processes.py")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_program("tests.models.moe.routing.balanced_processes", folder, 240)
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -1,6 +1,6 @@
 """Runs tiny recipes by the command line's own functions, whole, killed and going on, in one and in two processes.
 
-    python runs.py FOLDER
+    python -m tests.suites.llm.cluster.runs FOLDER
 
 `conftest.py` runs this file once. Writes FOLDER/codes.json: how each ended. Processes are forked, so that torch is
 imported once.
@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,13 @@ from typing import Any
 
 import torch
 import yaml
-from tiny import recipe, write_conversations, write_model, write_texts
 
 from sparsebench.models.moe.hf_trainer.health_callback import RouterHealthCallback
 from sparsebench.suites.llm.cluster.recipe import read_recipe
 from sparsebench.suites.llm.cluster.stages import Run, prepare, train
+
+from ....gloo import together
+from .tiny import recipe, write_conversations, write_model, write_texts
 
 EARLY = (
     "torch._dynamo",  # by the optimizers at their first step
@@ -79,34 +80,14 @@ def stages(run: Run, kill: bool) -> None:
         train(run, stage)
 
 
-def forked(work: Callable[[], None], **variables: str) -> int:
-    number = os.fork()
-    if number:
-        return number
-    try:
-        os.environ.update(variables)
+def seeded(work: Callable[[], None]) -> Callable[[], None]:
+    """`work` from the same random state."""
+
+    def whole() -> None:
         torch.manual_seed(7)
         work()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        os._exit(0)
-    except BaseException as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        os._exit(1)
 
-
-def together(work: Callable[[], None], of: int) -> list[int]:
-    """Exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    numbers = []
-    for rank in range(of):
-        places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(of), "LOCAL_WORLD_SIZE": str(of)}
-        if of == 1:
-            places = {}
-        numbers.append(forked(work, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **places))
-    return [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in numbers]
+    return whole
 
 
 def main(folder: Path) -> None:
@@ -117,17 +98,17 @@ def main(folder: Path) -> None:
     for name in ("first", "second"):
         write_texts(folder / "text" / name)
         write_conversations(folder / "conversations" / name)
-    codes: dict[str, list[int]] = {}
+    codes: dict[str, list[int | None]] = {}
     for case, settings in CASES.items():
         whole = run_of(folder, case, "whole")
-        codes[f"{case}, conversion"] = together(lambda whole=whole: prepare(whole, folder / "dense"), 1)
-        codes[case] = together(lambda whole=whole: stages(whole, False), settings["gpus"])
+        codes[f"{case}, conversion"] = together(seeded(lambda whole=whole: prepare(whole, folder / "dense")), 1)
+        codes[case] = together(seeded(lambda whole=whole: stages(whole, False)), settings["gpus"])
         if case in GOES_ON:
             parts = run_of(folder, case, "parts")
             parts.out.mkdir()
             parts.start.symlink_to(whole.start)
-            codes[f"{case}, killed"] = together(lambda parts=parts: stages(parts, True), settings["gpus"])
-            codes[f"{case}, going on"] = together(lambda parts=parts: stages(parts, False), settings["gpus"])
+            codes[f"{case}, killed"] = together(seeded(lambda parts=parts: stages(parts, True)), settings["gpus"])
+            codes[f"{case}, going on"] = together(seeded(lambda parts=parts: stages(parts, False)), settings["gpus"])
     (folder / "codes.json").write_text(json.dumps(codes))
 
 
