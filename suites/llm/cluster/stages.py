@@ -12,6 +12,9 @@ from torch import nn
 from sparsebench.models.moe import convert, export, preset
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
+from ..language import CausalLM
+from ..training.task import check_vocabulary
+from .finite_loss import FiniteLoss
 from .plan import trained
 from .recipe import Recipe, Stage
 from .rows import ConversationRows, TextRows, isolate, stacked
@@ -50,7 +53,8 @@ class Run:
 def prepare(run: Run, model: str | Path, name: str | None = None) -> None:
     """Convert a dense model into `run.start`, with its tokenizer, in one process. What lies there is kept.
 
-    Raises ValueError for a model of another shape than the recipe's, and `ModelError` for what cannot be converted.
+    Raises ValueError for a model of another shape than the recipe's or with the tokenizer of another vocabulary, and
+    `ModelError` for what cannot be converted.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -61,6 +65,7 @@ def prepare(run: Run, model: str | Path, name: str | None = None) -> None:
     for field, value in run.recipe.shape.items():
         if getattr(dense.config, field) != value:
             raise ValueError(f"{model}: {field} is {getattr(dense.config, field)}, the recipe is for {value}")
+    check_vocabulary(CausalLM(dense, tokenizer))
     config = preset(name or run.recipe.presets[0])
     batches = None
     if config.needs:
@@ -84,7 +89,7 @@ def train(run: Run, stage: Stage) -> None:
 
     Where the experts are shared out, checkpoints hold weights alone (see `load_sharded`), and a stage that was stopped
     begins again. Raises ValueError for another number of processes than the recipe has GPUs, and where there is nothing
-    to start from.
+    to start from; FloatingPointError for a loss that is not finite.
     """
     from accelerate import PartialState
     from transformers import AutoTokenizer, Trainer
@@ -113,7 +118,7 @@ def train(run: Run, stage: Stage) -> None:
         train_dataset=_rows(run, stage, tokenizer),
         data_collator=stacked,  # pyright: ignore[reportArgumentType]
         processing_class=tokenizer,
-        callbacks=[balance],
+        callbacks=[balance, FiniteLoss()],
     )
     trainer.add_callback(RouterHealthCallback(trainer, every=run.log_steps))
     last = get_last_checkpoint(str(folder)) if folder.exists() else None
@@ -157,6 +162,7 @@ def arguments(run: Run, stage: Stage) -> Any:
         remove_unused_columns=False,
         include_num_input_tokens_seen="all",
         logging_steps=run.log_steps,
+        logging_nan_inf_filter=False,
         save_steps=run.save_steps,
         save_total_limit=2,
         report_to=[],

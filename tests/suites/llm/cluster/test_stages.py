@@ -1,21 +1,24 @@
 """Recipes from the dense model to the last stage, in one process and in two; a kill changes nothing."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from transformers import AutoModelForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.training_args import OptimizerNames
 
 from sparsebench.models.errors import ModelError
+from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.cluster.recipe import read_recipe
 from sparsebench.suites.llm.cluster.stages import Run, arguments, prepare, train
 
 from .conftest import Runs
-from .tiny import recipe, write_model, write_texts
+from .tiny import SHAPE, recipe, write_model, write_texts
 
 
 def test_every_run_ends(runs: Runs) -> None:
@@ -92,6 +95,7 @@ def test_settings_are_those_of_the_recipe(tmp_path: Path) -> None:
     assert (found.max_steps, found.gradient_accumulation_steps, found.per_device_train_batch_size) == (3815, 128, 1)
     assert (found.learning_rate, found.lr_scheduler_kwargs) == (3.8e-5, {"min_lr_rate": 0.1})
     assert (found.warmup_steps, found.weight_decay, found.max_grad_norm, found.bf16) == (100, 0.1, 1.0, True)
+    assert not found.logging_nan_inf_filter, "a NaN would be hidden"
     assert (found.optim, found.activation_checkpointing) == (OptimizerNames.ADAFACTOR, True)
 
 
@@ -104,9 +108,29 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     wider = run_of(tmp_path, shape={"hidden_size": 64})
     with pytest.raises(ValueError, match="hidden_size is 32, the recipe is for 64"):
         prepare(wider, tmp_path / "dense")
+    other = tmp_path / "other"
+    LlamaForCausalLM(LlamaConfig(**{**SHAPE, "vocab_size": 400})).save_pretrained(other)
+    byte_tokenizer().save_pretrained(other)
+    larger = run_of(tmp_path, shape={"hidden_size": 32})
+    with pytest.raises(ValueError, match="the tokenizer has 257 tokens and the model's embedding 400 rows"):
+        prepare(larger, other)
     two = run_of(tmp_path, gpus=2)
     with pytest.raises(ValueError, match="the recipe is for 2 GPUs, and 1 processes were started"):
         train(two, two.recipe.stages[0])
     tanh = Run(recipe=run.recipe, out=run.out, data=run.data, experts_over=2)
     with pytest.raises(ModelError, match="a router of the kind 'mlp'"):
         prepare(tanh, tmp_path / "dense", "llama_moe_v1_4of16")
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
+    write_model(tmp_path / "dense")
+    write_texts(tmp_path / "data" / "first")
+    run = run_of(tmp_path)
+    broken = replace(run, log_steps=1)
+    prepare(broken, tmp_path / "dense")
+    weights = load_file(run.start / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, run.start / "model.safetensors", {"format": "pt"})
+    with pytest.raises(FloatingPointError, match="loss is nan at step 1: lower the learning rate"):
+        train(broken, broken.recipe.stages[0])
+    assert not (run.folder(run.recipe.stages[0]) / "final").exists()
