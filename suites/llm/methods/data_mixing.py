@@ -46,6 +46,7 @@ class DataMixing(MixingOptions, LanguageTraining):
     """The recipe on the groups of the task's rows, drawn row by row in the shares of the strategy.
 
     A budget in epochs is as many steps as so many passes over all rows; a set with a large share comes more often.
+    `start: sentence_embeddings` begins with the weights that the static strategy of this name has.
     """
 
     learning_rate: float = 2e-4

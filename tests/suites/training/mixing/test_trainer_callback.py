@@ -56,6 +56,25 @@ def test_a_killed_training_is_resumed_as_if_it_had_not_stopped(found: dict[str, 
     assert resumed["weights"] == whole["weights"] and resumed["log"] == whole["log"]
 
 
+def test_two_processes_draw_and_measure_as_one(found: dict[str, Any]) -> None:
+    """Rows of each step, whoever takes them; weights that come from the loads of both."""
+    assert found["two code"] == [0, 0]
+    first, second = found["two"]
+    alone = found["accumulated"]
+    for step in range(9):
+        together = first["seen"][step] + second["seen"][step]
+        rows = alone["seen"][2 * step] + alone["seen"][2 * step + 1]
+        assert sorted(map(_real, together)) == sorted(map(_real, rows))
+    ours = [line["mixing_weight/code"] for line in alone["log"] if "mixing_cv2" in line]
+    theirs = [line["mixing_weight/code"] for line in first["log"] if "mixing_cv2" in line]
+    assert len(ours) == 3 and theirs == pytest.approx(ours, abs=1e-3) and ours[0] != ours[1]
+
+
+def _real(row: list[int]) -> list[int]:
+    """The first tokens, which every row has."""
+    return row[:4]
+
+
 def test_what_cannot_be_is_said_before_anything_trains(tmp_path: Path) -> None:
     mixing = strategy("gate_load", NAMES)
     with pytest.raises(MixtureError, match="interval=0"):
