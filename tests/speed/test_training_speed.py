@@ -131,7 +131,9 @@ def timed(precision: str, models: dict[str, nn.Module], operations: dict[str, in
             calls[variant] = _with_experts(model, variant, training_steps.step(taker, batch))
             parameters = sum(parameter.numel() for parameter in model.parameters())
             facts[variant] = Facts(_loss(model, variant, taker, batch), parameters, operations[name])
-    check_losses(facts, precision)
+    with torch.no_grad():
+        exact = language_loss(models[f"mixture, {MIXTURE}"], batch).item()
+    check_losses(facts, exact)
     for packed in (False, True):
         calls[f"next batch, {'packed rows' if packed else 'windows'}"] = next_batch(packed)
     with freed_memory_kept():  # as in the loop
@@ -164,13 +166,24 @@ def _loss(model: nn.Module, variant: str, taker: Stepper, batch: Any) -> float:
         return language_loss(model, batch).item()
 
 
-def check_losses(facts: Mapping[str, Facts], precision: str) -> None:
-    """Stock Mixtral and our mixture are the same function; in bfloat16 rounding sends some tokens elsewhere."""
-    tolerance = 1e-5 if precision == "float32" else 1e-2
-    expected = facts[f"{STOCK}eager experts"].loss
+def check_losses(facts: Mapping[str, Facts], exact: float) -> None:
+    """Stock Mixtral and our mixture are the same function; `exact` is its loss in float32.
+
+    In bfloat16, rounding sends some tokens to other experts, and a mixture that was never trained makes much of that
+    (of stock experts, those whose products stay in float32 end further off than those in bfloat16): ours may be as far
+    from the exact loss as stock experts are. How little bfloat16 costs a training says
+    `tests/suites/llm/methods/test_language_training.py`.
+    """
+    stock = [_of(found) for name, found in facts.items() if ROLES[name][1] == "peer"]
+    noise = max(abs(loss - exact) for loss in stock)
     for name, found in facts.items():
-        if ROLES[name][1] in ("ours", "peer"):
-            assert found.loss == pytest.approx(expected, rel=tolerance), name
+        if ROLES[name][1] == "ours":
+            assert abs(_of(found) - exact) <= noise + 1e-4 * exact, name
+
+
+def _of(facts: Facts) -> float:
+    assert facts.loss is not None
+    return facts.loss
 
 
 def next_batch(packed: bool) -> Callable[[], object]:
