@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import UnknownAnatomy, describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
@@ -18,6 +17,7 @@ from ..contracts.traits import CALIBRATION_DATA, EXPERTS, FFN
 from ..training.callbacks import Callback
 from ._balance_bias import BalanceBias
 from ._calibration import calibration, split_seed
+from ._dense_ffns import check_has_ffn
 from ._tuned import TunedMethod
 
 
@@ -76,16 +76,3 @@ class BlockMoE(MoEMethod):
     """Weights of the chosen experts; "none" weighs them equally."""
     scale: Literal["paper", "norm", "exact"] | float = "exact"
     """Factor of the routed output; "exact" gives each chosen expert a mean coefficient of 1."""
-
-
-def check_has_ffn(model: nn.Module) -> None:
-    """Raise `NotApplicable` for a model of unknown anatomy, without a feed-forward layer to cut, or with experts."""
-    try:
-        blocks = describe(model).blocks
-    except UnknownAnatomy as error:
-        raise NotApplicable(str(error)) from error
-    kinds = {block.mlp.kind for block in blocks if block.mlp is not None}
-    if "moe" in kinds:
-        raise NotApplicable(f"{type(model).__name__} is a mixture of experts already")
-    if not kinds - {"conv"}:
-        raise NotApplicable(f"{type(model).__name__} has no feed-forward layer to cut")

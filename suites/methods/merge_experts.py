@@ -18,7 +18,8 @@ from sparsebench.models.moe.merging import merge_experts
 from ..contracts.context import Context, Setup
 from ..contracts.method import NotApplicable
 from ._calibration import split_seed
-from ._moe import MoEMethod, check_has_ffn
+from ._dense_ffns import check_has_ffn
+from ._moe import MoEMethod
 
 
 @dataclass(frozen=True, kw_only=True)

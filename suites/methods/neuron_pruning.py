@@ -17,7 +17,7 @@ from sparsebench.models.moe.splits.importance import importance
 from ..contracts.context import Context
 from ..contracts.traits import CALIBRATION_DATA, FFN
 from ._calibration import calibration, split_seed
-from ._moe import check_has_ffn
+from ._dense_ffns import check_has_ffn
 from ._tuned import TunedMethod
 
 ROLE = "control"

@@ -186,14 +186,28 @@ def test_only_molecules_of_graphsgpt_pass_through_graphsgpt(row: str) -> None:
     assert not [name for name in names if name.startswith("sparsebench.models.graphsgpt.")]
 
 
-def test_a_dense_language_row_passes_through_no_conversion() -> None:
+def mixture_modules(*entries: Entry) -> set[str]:
+    """What a row passes through of the mixtures of experts; of `routing`, without the name of that folder."""
     tree = Tree()
-    names = [module.name for module in tree.closure(roots(entries_of("dense"), tree))]
+    names = [module.name for module in tree.closure(roots(entries, tree))]
     start = "sparsebench.models.moe.routing."
     found = {name.removeprefix(start) for name in names if name.startswith("sparsebench.models.moe.")}
     found.remove("sparsebench.models.moe.routing")
-    # Only what sees whether there is a router, and what it does: neither routers nor experts nor what balances them.
-    assert found == {"choices", "counts", "health", "picks", "probe", "recomputation", "statistics"}
+    return {name.removeprefix("sparsebench.models.moe.") for name in found}
+
+
+LOOKING_ON = {"choices", "counts", "health", "picks", "probe", "recomputation", "statistics"}
+"""What sees whether there is a router, and what it does: neither routers nor experts nor what balances them."""
+
+
+def test_a_dense_language_row_passes_through_no_conversion() -> None:
+    assert mixture_modules(*entries_of("dense")) == LOOKING_ON
+
+
+def test_nor_does_one_that_drops_neurons() -> None:
+    _, *others = entries_of("dense")
+    pruning = find("method", "neuron_pruning")
+    assert mixture_modules(pruning, *others) == LOOKING_ON | {"splits", "splits.importance"}
 
 
 @pytest.fixture
