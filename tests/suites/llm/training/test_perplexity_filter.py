@@ -71,7 +71,8 @@ def test_a_donor_of_another_vocabulary_or_without_finite_perplexity_is_refused(l
     other = TextRows(windows("law", 3, 1), [], 8, False, CPU)
     with pytest.raises(ValueError, match="other tokens than the model"):
         most_likely(data, Setup(model=lm.model, data=other, context=CONTEXT), 0.5, 3)
-    weight = next(module for module in lm.model.modules() if isinstance(module, nn.Linear)).weight
-    nn.init.constant_(weight, float("nan"))
+    # Behind the attention: of a NaN in each query, torch's kernel for short rows on a CPU makes 0, as of a masked row.
+    *_, last = (module for module in lm.model.modules() if isinstance(module, nn.Linear))
+    nn.init.constant_(last.weight, float("nan"))
     with pytest.raises(FloatingPointError, match="perplexity of 'law' is NaN"):
         most_likely(data, dataclasses.replace(Setup(model=lm.model, data=data, context=CONTEXT)), 0.5, 3)
