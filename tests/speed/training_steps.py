@@ -26,8 +26,8 @@ from sparsebench.suites.training.step import Stepper
 LENGTH = 512
 EXPERTS, TOP_K = 16, 4
 BALANCE = 1e-2
-# So small that a model keeps the routes of its conversion, however often its step is timed.
-METHOD = ContinualPretraining(learning_rate=1e-7)
+# So small that no weight moves: a model keeps the routes of its conversion, however often its step is timed.
+METHOD = ContinualPretraining(learning_rate=1e-12)
 
 
 class NoFFN(nn.Module):
