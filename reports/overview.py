@@ -26,14 +26,13 @@ class SuiteOverview:
 
 
 def overview(matrices: Sequence[Matrix], infos: Mapping[str, SuiteInfo]) -> list[SuiteOverview]:
-    """The plots of every suite that is presented."""
-    found = []
+    """The plots of every suite that is presented; those of several result folders stand together."""
+    plots: dict[str, list[DotPlot]] = {}
     for matrix in matrices:
         if matrix.suite in infos:
             info = infos[matrix.suite]
-            plots = tuple(_plot(matrix, info, family) for family in _families(matrix, info))
-            found.append(SuiteOverview(info.title, plots))
-    return found
+            plots.setdefault(info.title, []).extend(_plot(matrix, info, family) for family in _families(matrix, info))
+    return [SuiteOverview(title, tuple(found)) for title, found in plots.items()]
 
 
 def _families(matrix: Matrix, info: SuiteInfo) -> list[Family]:

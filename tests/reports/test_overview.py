@@ -88,3 +88,10 @@ def test_a_single_row_is_no_plot_and_long_lists_are_cut(make):
 
 def test_only_suites_that_are_presented(make):
     assert overview(matrices(side(make, "base", 0.5)), {}) == []
+
+
+def test_a_suite_of_two_result_folders_has_one_heading(make):
+    first = matrices(side(make, "base", 0.5) + side(make, "x", 0.6))
+    second = matrices(side(make, "base", 0.5, task="u") + side(make, "y", 0.6, task="u"))
+    (suite,) = overview([*first, *second], {"vtab": INFO})
+    assert [plot.title.partition(",")[0] for plot in suite.plots] == ["t", "u"]
