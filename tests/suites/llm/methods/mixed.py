@@ -8,7 +8,7 @@ Writes FOLDER/found.json; run by `test_data_mixing_resume.py`. Processes are for
 import importlib
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,15 @@ from sparsebench.suites.llm.methods.data_mixing import DataMixing
 from sparsebench.suites.llm.tasks.synthetic_mixture import SyntheticMixture
 from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
-from sparsebench.suites.training.callbacks import Callback
 from sparsebench.suites.training.fingerprint import weights_digest
-from sparsebench.suites.training.settings import TrainSettings
 
-from ...training.forked import Kill, forget, ran
-from .resumed import Watched
+from ...training.forked import forget, ran
+from .resumed import Killable, Watched
 
 
 @dataclass(frozen=True, kw_only=True)
-class Killed(DataMixing):
-    """Saves every second step and ends like a power cut after `kill` steps."""
-
-    kill: int | None = None
-
-    def settings(self, context: Context) -> TrainSettings:
-        return replace(super().settings(context), save_every=2, save_seconds=None)
-
-    def callbacks(self, context: Context) -> tuple[Callback, ...]:
-        return (*super().callbacks(context), Kill(self.kill))
+class Killed(Killable, DataMixing):
+    """Data mixing that can be killed."""
 
 
 def surroundings(folder: Path, size: int) -> Context:

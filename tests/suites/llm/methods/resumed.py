@@ -18,6 +18,7 @@ import torch
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.methods._language_training import LanguageTraining
 from sparsebench.suites.llm.methods.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.data import TextRows
@@ -31,7 +32,7 @@ from ...training.forked import Kill, forget, ran
 
 
 @dataclass(frozen=True, kw_only=True)
-class Killed(InstructionTuning):
+class Killable(LanguageTraining):
     """Saves every second step and ends like a power cut after `kill` steps."""
 
     kill: int | None = None
@@ -41,6 +42,11 @@ class Killed(InstructionTuning):
 
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
         return (*super().callbacks(context), Kill(self.kill))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killed(Killable, InstructionTuning):
+    """Instruction tuning that can be killed."""
 
 
 @dataclass(frozen=True)
