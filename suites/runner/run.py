@@ -26,6 +26,8 @@ from .trackers import Trackers
 
 TICK_SECONDS = 0.5
 """How often the display moves while nothing happens."""
+OLDER = "of older code"
+"""What is said of cells whose record other code made, where that is good enough (`--reuse always`)."""
 
 
 def run(
@@ -49,14 +51,16 @@ def run(
             entries, problems = index.entries, index.problems
         for problem in problems:
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-        waiting = to_run(compare(cells, entries), reuse)
+        planned = compare(cells, entries)
+        waiting = to_run(planned, reuse)
+        older = {each.cell.id for each in planned if each.state == "stale" and reuse == "always"}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}
         before |= _write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         log = _logger(trackers, store, console)
         ended, wall = run_cells(waiting, Durations.of(entries), folder, options, membership, console, log)
-    return _finish(cells, before, ended, wall, options.workers, console)
+    return _finish(cells, before, older, ended, wall, options.workers, console)
 
 
 def run_cells(
@@ -110,15 +114,22 @@ def _write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: 
 def _finish(
     cells: Sequence[Cell],
     before: Mapping[str, End],
+    older: Collection[str],
     ended: Sequence[Ended],
     wall: float,
     workers: int,
     console: Console,
 ) -> int:
-    """Say how the run went. `before` is what was there when it began, `ended` what it did."""
+    """Say how the run went. `before` is what was there when it began, `ended` what it did.
+
+    `older` are the cells for which a record of older code was kept.
+    """
     ends = {**before, **{event.end.id: event.end for event in ended}}
     found = [(cell, ends.get(cell.id)) for cell in cells]
-    states = Counter("missing" if end is None else end.status for _, end in found)
+    states: Counter[str] = Counter()
+    for cell, end in found:
+        missing = OLDER if cell.id in older else "missing"
+        states[missing if end is None else end.status] += 1
     here = [event.end for event in ended if not event.elsewhere]
     if here:
         inside = sum(end.seconds for end in here) / (wall * workers)
@@ -129,4 +140,4 @@ def _finish(
     for cell, end in found:
         if end is not None and end.status not in ("ok", "n/a"):
             console.print(f"{end.status}: {cell.title}: {end.reason}", style="red", highlight=False, soft_wrap=True)
-    return 0 if states.keys() <= {"ok", "n/a"} else 1
+    return 0 if states.keys() <= {"ok", "n/a", OLDER} else 1

@@ -1,5 +1,6 @@
 """A whole run: the plan in the result folder, and a study from its profile to the verdict."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import yaml
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
+
+from .conftest import PLUGIN
 
 SUITE = {
     "seeds": 3,
@@ -52,3 +55,21 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     assert "full_tuning − probe: " in row
     assert any(f"| {verdict} |" in row for verdict in ("reproduced", "refuted", "undecided"))
     assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
+
+
+def test_records_of_older_code_that_are_kept_are_counted_as_such(make_bench: Any, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    shutil.copytree(PLUGIN, plugin)
+    bench = make_bench(tmp_path, plugin)
+    rows = {"seeds": 1, "backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}
+    bench.write_profile({"molecules": rows})
+    assert bench.call(*bench.run_arguments()).returncode == 0
+    method = plugin / "toybench" / "toy_fine.py"
+    method.write_text(f"{method.read_text()}\nCHANGED = 1\n")
+    kept = bench.call(*bench.run_arguments(), "--reuse", "always")
+    assert "1 cells, 0 to run" in kept.stdout
+    assert "1 of older code" in kept.stdout
+    assert kept.returncode == 0
+    assert "1 missing" in bench.call(*bench.run_arguments(), "--reuse", "only").stdout
+    again = bench.call(*bench.run_arguments())
+    assert "1 ok" in again.stdout
