@@ -62,7 +62,7 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
     found = panels.find_panels()
     assert all(isinstance(panel, Panel) for panel in found)
     keys = [panel.key for panel in found]
-    assert sorted(keys) == ["molecules", "property_control", "router_health", "router_load"]
+    assert sorted(keys) == ["data_mixing", "molecules", "property_control", "router_health", "router_load"]
 
 
 def test_a_file_added_to_the_folder_is_on_the_page(make, page, dice):
@@ -142,8 +142,9 @@ def test_a_record_without_an_entry_is_not_read(make):
 
 def test_an_error_of_its_own_is_told_in_its_words(make):
     record = make.record(details={"molecules": [{"title": "t", "kind": "grid", "items": []}]})
+    by_key = {panel.key: panel for panel in panels.find_panels()}
     with pytest.raises(RecordError, match="is not of its form: molecules 't': there are none"):
-        panels.find_panels()[0].read(record)
+        by_key["molecules"].read(record)
 
 
 def test_the_lowest_seed_of_each_row_and_task_is_shown(make, page):
