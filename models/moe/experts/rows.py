@@ -8,14 +8,31 @@ import torch
 from torch import Tensor
 
 KEPT_BYTES = 256 << 20
+STEP = 64
 _scratch = threading.local()
 
 
 def products(rows: Tensor, counts: list[int], weights: Tensor, out: Tensor) -> None:
     """out = rows W_e^T for the rows of each expert in turn."""
     for row, weight, place in zip(rows.split(counts), weights, out.split(counts), strict=True):
-        if len(row):
-            torch.mm(row, weight.T, out=place)
+        for part, target in zip(pieces(row), pieces(place), strict=True):
+            torch.mm(part, weight.T, out=target)
+
+
+def pieces(rows: Tensor) -> tuple[Tensor, ...]:
+    """The rows of one expert as they are multiplied: at once, or in bfloat16 a multiple of `STEP` and the rest.
+
+    oneDNN compiles a product of bfloat16 for each shape and keeps 1,024 of them. Routes that differ by layer and expert
+    have thousands of numbers of rows, so that all would be compiled again in each step; these have 100 or so. Without
+    rows, there is no piece.
+    """
+    count = len(rows)
+    if count == 0:
+        return ()
+    whole = count // STEP * STEP
+    if rows.dtype != torch.bfloat16 or whole in (0, count):
+        return (rows,)
+    return (rows[:whole], rows[whole:])
 
 
 def scratch(name: str, shape: tuple[int, int], like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...errors import ModelError
 from .operators import Operators
-from .rows import products, scratch
+from .rows import pieces, products, scratch
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
 
@@ -91,8 +91,7 @@ def _outer(left: Tensor, right: Tensor, counts: list[int], weights: Tensor, accu
     parts = zip(left.split(counts), right.split(counts), strict=True)
     if accumulate and weights.grad is not None:
         for (left_e, right_e), grad_e in zip(parts, weights.grad, strict=True):
-            if len(left_e):
-                _product(left_e, right_e, grad_e, add=True)
+            _product(left_e, right_e, grad_e, add=True)
         return None
     grad = torch.empty_like(weights, memory_format=torch.contiguous_format)
     for (left_e, right_e), grad_e in zip(parts, grad, strict=True):
@@ -105,15 +104,17 @@ def _outer(left: Tensor, right: Tensor, counts: list[int], weights: Tensor, accu
 
 def _product(left_e: Tensor, right_e: Tensor, grad_e: Tensor, *, add: bool) -> None:
     """left_e^T right_e into `grad_e`, or added to it; where that has another type, by way of scratch memory."""
-    if left_e.dtype == grad_e.dtype:
-        if add:
-            grad_e.addmm_(left_e.T, right_e)
+    for left, right in zip(pieces(left_e), pieces(right_e), strict=True):
+        if left.dtype == grad_e.dtype:
+            if add:
+                grad_e.addmm_(left.T, right)
+            else:
+                torch.mm(left.T, right, out=grad_e)
         else:
-            torch.mm(left_e.T, right_e, out=grad_e)
-        return
-    product = scratch("product", (grad_e.shape[0], grad_e.shape[1]), left_e)
-    torch.mm(left_e.T, right_e, out=product)
-    if add:
-        grad_e.add_(product)
-    else:
-        grad_e.copy_(product)
+            product = scratch("product", (grad_e.shape[0], grad_e.shape[1]), left)
+            torch.mm(left.T, right, out=product)
+            if add:
+                grad_e.add_(product)
+            else:
+                grad_e.copy_(product)
+        add = True

@@ -1,9 +1,10 @@
 import threading
 
+import pytest
 import torch
 
 from sparsebench.models.moe.experts import rows
-from sparsebench.models.moe.experts.rows import products, scratch
+from sparsebench.models.moe.experts.rows import STEP, pieces, products, scratch
 
 
 def test_one_product_for_each_expert() -> None:
@@ -51,3 +52,25 @@ def test_threads_have_memory_of_their_own() -> None:
     thread.start()
     thread.join()
     assert addresses[0] != addresses[1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 128, 200])
+def test_pieces_are_the_rows_in_shapes_that_come_again(count: int) -> None:
+    rows = torch.arange(count * 2, dtype=torch.float32).view(count, 2)
+    assert [len(piece) for piece in pieces(rows)] == ([count] if count else [])
+    found = pieces(rows.bfloat16())
+    assert sum(len(piece) for piece in found) == count
+    assert all(0 < len(piece) < STEP or len(piece) % STEP == 0 for piece in found)
+    if count:
+        assert torch.equal(torch.cat(found), rows.bfloat16())
+
+
+def test_products_of_pieces_are_those_of_all_rows() -> None:
+    draw = torch.Generator().manual_seed(0)
+    counts = [130, 0, 64, 7]
+    rows = torch.randn(sum(counts), 16, generator=draw).bfloat16()
+    weights = torch.randn(4, 8, 16, generator=draw).bfloat16()
+    out = torch.full((sum(counts), 8), torch.nan).bfloat16()
+    products(rows, counts, weights, out)
+    exact = [part.double() @ weight.double().T for part, weight in zip(rows.split(counts), weights, strict=True)]
+    torch.testing.assert_close(out.double(), torch.cat(exact), rtol=8e-3, atol=2e-2)
