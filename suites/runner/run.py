@@ -53,7 +53,8 @@ def run(
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
         planned = compare(cells, entries)
         waiting = to_run(planned, reuse)
-        older = {each.cell.id for each in planned if each.state == "stale" and reuse == "always"}
+        scored = {entry.key for entry in entries if entry.status == "ok"} if reuse == "always" else set()
+        older = {each.cell.id for each in planned if each.state == "stale" and each.cell.key in scored}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}
         before |= _write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse)
@@ -122,7 +123,7 @@ def _finish(
 ) -> int:
     """Say how the run went. `before` is what was there when it began, `ended` what it did.
 
-    `older` are the cells for which a record of older code was kept.
+    `older` are the cells for which a score of older code was kept.
     """
     ends = {**before, **{event.end.id: event.end for event in ended}}
     found = [(cell, ends.get(cell.id)) for cell in cells]

@@ -73,3 +73,17 @@ def test_records_of_older_code_that_are_kept_are_counted_as_such(make_bench: Any
     assert "1 missing" in bench.call(*bench.run_arguments(), "--reuse", "only").stdout
     again = bench.call(*bench.run_arguments())
     assert "1 ok" in again.stdout
+
+
+def test_a_failure_of_older_code_is_no_score(make_bench: Any, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    shutil.copytree(PLUGIN, plugin)
+    bench = make_bench(tmp_path, plugin)
+    rows = {"seeds": 1, "backbones": ["toy_line"], "methods": ["toy_raise"], "tasks": ["toy_sum"]}
+    bench.write_profile({"molecules": rows})
+    assert bench.call(*bench.run_arguments()).returncode == 1
+    method = plugin / "toybench" / "toy_raise.py"
+    method.write_text(f"{method.read_text()}\nCHANGED = 1\n")
+    kept = bench.call(*bench.run_arguments(), "--reuse", "always")
+    assert "1 missing" in kept.stdout
+    assert kept.returncode == 1
