@@ -74,7 +74,12 @@ class LanguageTask(Task):
         return CausalLM(model, setup.backbone.tokenizer)
 
     def cost_call(self, subject: CausalLM, context: Context) -> CostCall:
-        """One forward pass over the same tokens in every task and seed."""
+        """One forward pass over the same tokens in every task and seed.
+
+        A model that trained whole is in float32 by then: its costs are those in the dtype of the cell, as of others.
+        """
+        if all(parameter.dtype == torch.float32 for parameter in subject.model.parameters()):
+            subject.model.to(context.dtype)
         documents = self.documents(self.calibration_domains[0], "calibration")
         ids = torch.tensor(cut(subject.tokenizer, documents, COST_WINDOW, 1), device=context.device)
         return CostCall(subject.model, lambda m: m(input_ids=ids, use_cache=False), ids.numel(), "token")

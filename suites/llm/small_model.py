@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparsebench.data.cache import sha256_of
 from sparsebench.data.text.documents import documents
 from sparsebench.data.text.domains import DOMAINS
+from sparsebench.models.moe import aux_loss
 
 from ..training.callbacks import Callback, TrainingState
 from ..training.groups import Group
@@ -30,6 +32,10 @@ CONTEXT = 512
 """Tokens, which are bytes, that the model is trained on at once and the most that it reads."""
 BATCH, STEPS, SEED = 4, 1700, 0
 LEARNING_RATE, WEIGHT_DECAY, WARMUP, CLIP = 3e-3, 0.1, 0.05, 1.0
+WEIGHTS = Path(__file__).parent / "weights"
+"""The folder of the published ones."""
+TIED = "lm_head.weight"
+"""The embedding under another name, which files do not repeat."""
 SAVE_SECONDS = 60.0
 """Between two checkpoints."""
 HELD_OUT = 0.02
@@ -55,6 +61,21 @@ def small_llama() -> Any:
         pad_token_id=tokenizer.pad_token_id,
     )
     return LlamaForCausalLM(config)
+
+
+def published(model: Any, name: str, sha256: str) -> Any:
+    """`model` in bfloat16 with the weights of that name, in evaluation mode. Raises `ValueError` for another file."""
+    from safetensors.torch import load_file
+
+    file = WEIGHTS / f"{name}.safetensors"
+    if sha256_of(file) != sha256:
+        raise ValueError(f"{file} is not the file that this backbone was published with: reinstall sparsebench")
+    model.to(torch.bfloat16)
+    missing, unknown = model.load_state_dict(load_file(file), strict=False)
+    assert set(missing) <= {TIED}, missing
+    assert not unknown, unknown
+    model.tie_weights()
+    return model.eval()
 
 
 def streams() -> tuple[list[Tensor], list[Tensor]]:
@@ -121,12 +142,16 @@ class BitsPerByte(Callback):
 def train(domains: list[Tensor], steps: int = STEPS, folder: Path | None = None) -> Any:
     """The trained model, in float32; prints the loss now and then. With a folder, training goes on after a stop."""
     torch.manual_seed(SEED)  # transformers draws the initial weights from the global generator
-    model = small_llama()
+    return train_on(small_llama(), domains, steps, folder)
+
+
+def train_on(model: Any, domains: list[Tensor], steps: int, folder: Path | None = None) -> Any:
+    """`model`, trained in place by the recipe; of a mixture of experts, with the balance loss of its routers."""
     group = Group.adamw("model", model, learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95))
     training_loop(
         model,
         Windows(domains),
-        lambda model, ids_BT: next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT}),
+        lambda model, ids_BT: next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT}) + aux_loss(model),
         groups=[group],
         settings=TrainSettings(steps=steps, warmup=WARMUP, clip=CLIP, save_seconds=SAVE_SECONDS),
         callbacks=[BitsPerByte()],
@@ -145,18 +170,23 @@ def held_out_bits(model: Any, domains: list[Tensor]) -> dict[str, float]:
     return found
 
 
-def main(out: Path) -> None:
-    """Train, say how good it is, and write the weights in bfloat16. After a stop, the same command goes on."""
+def write(model: Any, held_out: list[Tensor], out: Path) -> None:
+    """Say how good the model is in bfloat16, and write its weights so."""
     from safetensors.torch import save_file
 
+    model.to(torch.bfloat16)
+    for name, bits in held_out_bits(model, held_out).items():
+        sys.stdout.write(f"{name}: {bits:.3f} bits per byte, held out\n")
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name != TIED}
+    save_file(weights, out, metadata={"format": "pt"})
+
+
+def main(out: Path) -> None:
+    """Train and write. After a stop, the same command goes on."""
     torch.set_num_threads(1)
     training, held_out = streams()
     folder = out.with_suffix(".training")
-    model = train(training, folder=folder).to(torch.bfloat16)
-    for name, bits in held_out_bits(model, held_out).items():
-        sys.stdout.write(f"{name}: {bits:.3f} bits per byte, held out\n")
-    weights = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
-    save_file(weights, out, metadata={"format": "pt"})
+    write(train(training, folder=folder), held_out, out)
     shutil.rmtree(folder)
 
 

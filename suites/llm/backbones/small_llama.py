@@ -6,18 +6,15 @@ mathematics 2.26, science 2.35, speech 1.99, drama 2.83 bits per byte. It shows 
 `small_llama:scratch` has the same shape and random weights of the seed: the control of a start from a trained model.
 """
 
-from pathlib import Path
-
 import torch
 
 from ..byte_tokenizer import byte_tokenizer
 from ..language import CausalLM
-from ..small_model import small_llama
+from ..small_model import published, small_llama
 
 SOURCES = ()
 TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")
 DESCRIBERS = ("hf_decoder",)
-WEIGHTS = Path(__file__).parents[1] / "weights" / "small_llama.safetensors"
 SHA256 = "c79a093183978a84a8254910b7c4d3d6382e9e579b6b3a92540208a25e7d55f4"
 """Of the weights: here, so that other weights are another backbone to the runner."""
 SCRATCH = "scratch"
@@ -32,16 +29,7 @@ def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:
         return _scratch(generator)
     if argument is not None:
         raise ValueError(f"small_llama:{argument}: the only argument is {SCRATCH!r}, for random weights")
-    from safetensors.torch import load_file
-
-    from sparsebench.data.cache import sha256_of
-
-    if sha256_of(WEIGHTS) != SHA256:
-        raise ValueError(f"{WEIGHTS} is not the file that this backbone was published with: reinstall sparsebench")
-    model = small_llama().to(torch.bfloat16)
-    model.load_state_dict(load_file(WEIGHTS), strict=False)
-    model.tie_weights()
-    return CausalLM(model.eval(), byte_tokenizer())
+    return CausalLM(published(small_llama(), "small_llama", SHA256), byte_tokenizer())
 
 
 def _scratch(generator: torch.Generator) -> CausalLM:

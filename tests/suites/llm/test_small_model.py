@@ -26,13 +26,13 @@ def test_the_published_weights_have_learnt_english() -> None:
 def test_two_loads_are_equal_and_the_file_is_small() -> None:
     first, again = (small_llama.load(torch.Generator()).model.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert small_llama.WEIGHTS.stat().st_size < 2**21
+    assert (small_model.WEIGHTS / "small_llama.safetensors").stat().st_size < 2**21
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "small_llama.safetensors"
     other.write_bytes(b"other")
-    monkeypatch.setattr(small_llama, "WEIGHTS", other)
+    monkeypatch.setattr(small_model, "WEIGHTS", tmp_path)
     with pytest.raises(ValueError, match="reinstall"):
         small_llama.load(torch.Generator())
 

@@ -1,17 +1,19 @@
 """Instruction tuning on made-up questions: scores against one answer at a time, methods that train."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from sparsebench.data.text.instructions import GROUPS, sources_of
+from sparsebench.data.text.instructions import GROUPS, exchanges, sources_of
 from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.tasks.instruction_duplicates import InstructionDuplicates
 from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.instructions import EXACT, MAIN
@@ -121,3 +123,33 @@ def test_an_empty_group_is_named() -> None:
 def test_the_real_task_names_all_of_its_sources() -> None:
     sources = {source for group in GROUPS for source in sources_of(group)}
     assert set(InstructionTuning.sources) >= sources and InstructionTuning.groups == GROUPS
+    assert InstructionDuplicates.sources == InstructionTuning.sources
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_the_near_duplicates_are_two_halves_of_one_group(part: str) -> None:
+    task = InstructionDuplicates()
+    first, second, other = (task.conversations(group, part) for group in task.groups)
+    assert {one.group for one in first} == {"mathematics, first half"}
+    assert {one.group for one in second} == {"mathematics, second half"}
+    assert 0 <= len(first) - len(second) <= 1
+    asked = {one.messages for one in first}
+    assert not asked & {one.messages for one in second}
+    together = asked | {one.messages for one in second}
+    assert together == {one.messages for one in exchanges("mathematics", part)}
+    assert other == exchanges("classification", part)
+
+
+@pytest.mark.parametrize("name", ["dense", "mixture"])
+def test_costs_are_those_of_the_cell_s_dtype_whether_a_row_trained_or_not(name: str) -> None:
+    """Training is in float32, and so are the scores of what trained."""
+    context = replace(surroundings(steps=1), dtype=torch.bfloat16)
+    chain = CHAINS[name]
+    untrained = [Dense()] if name == "dense" else chain[:1]
+    costs = []
+    for row in (untrained, chain):
+        outcome = SyntheticInstructions().run(row, tiny.load, context)
+        assert outcome.costs is not None
+        costs.append((outcome.costs.bytes, outcome.costs.params_total))
+    assert costs[0] == costs[1]

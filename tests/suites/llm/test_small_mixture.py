@@ -1,0 +1,56 @@
+"""The small trained mixture and the script that made it."""
+
+import pytest
+import torch
+
+from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.moe import routing_probe
+from sparsebench.suites.llm import small_mixture, small_model
+from sparsebench.suites.llm.backbones import small_mixture as backbone
+from sparsebench.suites.llm.bits_per_byte import window_bits
+from sparsebench.suites.llm.language import encode
+
+TEXT = "The President shall, at stated times, receive for his services a compensation. "
+
+
+def test_the_published_mixture_has_learnt_english_and_uses_all_experts() -> None:
+    lm = backbone.load(torch.Generator())
+    ids = torch.tensor([encode(lm.tokenizer, TEXT)])
+    model = lm.model.float()
+    with routing_probe(model) as probe:
+        bits = window_bits(model, ids, 1)[0] / len(TEXT)
+    assert bits < 3.5  # a uniform guess needs 8
+    assert all(not layer.dead for layer in probe.layers.values())
+    counts = count_parameters(model)
+    assert counts.total == 1_021_184
+    assert counts.active == 431_360
+    assert (small_model.WEIGHTS / "small_mixture.safetensors").stat().st_size < 2**21
+
+
+def test_other_weights_are_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small_mixture.safetensors").write_bytes(b"other")
+    monkeypatch.setattr(small_model, "WEIGHTS", tmp_path)
+    with pytest.raises(ValueError, match="reinstall"):
+        backbone.load(torch.Generator())
+
+
+def test_cut_train_and_export_give_the_model_that_the_backbone_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_model, "CONTEXT", 32)
+    domains = [torch.randint(3, 200, (400,), generator=torch.Generator().manual_seed(0)) for _ in range(2)]
+    before = small_mixture.mixture()
+    trained = small_model.train_on(small_mixture.mixture(), domains, 2)
+    routers = [block.mlp.experts.router.get() for block in describe(trained).blocks]
+    starts = [block.mlp.experts.router.get() for block in describe(before).blocks]
+    for router, start in zip(routers, starts, strict=True):
+        assert not torch.equal(router.weight, start.weight)
+    stock = small_mixture.as_mixtral(trained)
+    built = small_mixture.small_mixtral()
+    built.load_state_dict(stock.state_dict())
+    for name in ("rms_norm_eps", "rope_parameters", "hidden_act", "num_local_experts", "num_experts_per_tok"):
+        assert getattr(built.config, name) == getattr(stock.config, name), name
+    ids = torch.randint(3, 200, (2, 16), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        found = built.eval()(input_ids=ids).logits
+        torch.testing.assert_close(found, trained.eval()(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found, stock.eval()(input_ids=ids).logits)
