@@ -18,42 +18,48 @@ import torch
 from sparsebench.models.moe import MoEConfig, convert, export
 
 from . import small_model
-from .backbones import small_llama
-from .byte_tokenizer import byte_tokenizer
 
 EXPERTS, TOP_K, BALANCE = 8, 2, 0.01
 STEPS, SEED = 1700, 0
+SHAPE = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "hidden_act",
+    "rms_norm_eps",
+    "rope_parameters",
+    "max_position_embeddings",
+    "tie_word_embeddings",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+)
+"""What it has in common with the small Llama, by the names of the configuration."""
 
 
 def small_mixtral() -> Any:
     """The untrained model: 1.02 M parameters, 0.43 M of them at work on a token; the shape of the small Llama."""
     from transformers import MixtralConfig, MixtralForCausalLM
 
-    tokenizer = byte_tokenizer()
+    dense = small_model.small_llama().config
+    same = {name: getattr(dense, name) for name in SHAPE}
     config = MixtralConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=512 // EXPERTS,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        head_dim=16,
+        **same,
+        intermediate_size=dense.intermediate_size // EXPERTS,
         num_local_experts=EXPERTS,
         num_experts_per_tok=TOP_K,
         router_aux_loss_coef=BALANCE,
-        max_position_embeddings=small_model.CONTEXT,
         sliding_window=None,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
     return MixtralForCausalLM(config)
 
 
 def mixture() -> Any:
     """The small Llama in float32, its FFNs cut, before any training."""
-    model = small_llama.load(torch.Generator()).model.float()
+    model = small_model.with_weights(small_model.small_llama(), small_model.WEIGHTS / "small_llama.safetensors")
     config = MoEConfig(num_experts=EXPERTS, top_k=TOP_K, balance="switch", balance_coef=BALANCE, seed=SEED)
     return convert(model, config)
 

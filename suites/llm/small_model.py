@@ -65,17 +65,21 @@ def small_llama() -> Any:
 
 def published(model: Any, name: str, sha256: str) -> Any:
     """`model` in bfloat16 with the weights of that name, in evaluation mode. Raises `ValueError` for another file."""
-    from safetensors.torch import load_file
-
     file = WEIGHTS / f"{name}.safetensors"
     if sha256_of(file) != sha256:
         raise ValueError(f"{file} is not the file that this backbone was published with: reinstall sparsebench")
-    model.to(torch.bfloat16)
+    return with_weights(model.to(torch.bfloat16), file).eval()
+
+
+def with_weights(model: Any, file: Path) -> Any:
+    """`model` with the weights of a file that `write` wrote."""
+    from safetensors.torch import load_file
+
     missing, unknown = model.load_state_dict(load_file(file), strict=False)
     assert set(missing) <= {TIED}, missing
     assert not unknown, unknown
     model.tie_weights()
-    return model.eval()
+    return model
 
 
 def streams() -> tuple[list[Tensor], list[Tensor]]:
