@@ -86,6 +86,47 @@ def test_weights_and_ablations_of_moe_sft_agree_with_its_table():
     assert {**ablation, **interval} == {task: dynamic[task] for task in (*ablation, *interval)}
 
 
+@pytest.mark.parametrize(("model", "count", "means"), [("Mixtral-8x7B", 13, 3), ("DeepSeek-MoE-16B", 20, 2)])
+def test_means_of_moe_compression_recompute(model, count, means):
+    table = rows(f"Unified MoE compression paper, {model} ")
+    only_means = [method for method, values in table.items() if list(values) == ["mean of tasks"]]
+    assert len(table) == count + means and len(only_means) == means
+    for method, values in table.items():
+        mean = values.pop("mean of tasks")
+        if method in only_means or method == "Wanda, 2:4, shared experts too":  # one score of the latter is illegible
+            continue
+        assert len(values) == 8
+        assert math.fsum(values.values()) / 8 == pytest.approx(mean, abs=0.051), method
+
+
+def test_tables_of_moe_compression_agree_with_each_other():
+    mixtral = rows("Unified MoE compression paper, Mixtral-8x7B ")
+    dense = rows("Unified MoE compression paper, dense against mixture ")
+    assert len(dense) == 10
+    for ours, theirs in (("Mixtral-8x7B, base", "base"), ("Mixtral-8x7B, Layer Drop, 8 of 32", "Layer Drop, 8 of 32")):
+        scores = [mixtral[theirs][task] for task in ("arc_challenge", "hellaswag", "mmlu", "openbookqa")]
+        assert math.fsum(scores) / 4 == pytest.approx(dense[ours]["mean of tasks"], abs=0.11)
+    # The speed-up of dropping eight layers times that of AWQ is what the paper prints for both.
+    speed = {method: values.get("speed") for method, values in rows("efficiency of Mixtral-8x7B").items()}
+    both = speed["AWQ, then Layer Drop, 8 of 32"]
+    assert speed["AWQ"] * speed["Layer Drop, 8 of 32"] == pytest.approx(both, abs=0.05)
+
+
+def test_no_figure_of_the_later_readme_of_moe_compression():
+    """It contradicts every version of the paper: Expert Drop of 2 of 8 would keep 69.8 % on MMLU."""
+    figures = [figure for figure in published() if "Unified MoE compression" in figure.source]
+    assert len(figures) > 300
+    assert all("README" not in figure.source for figure in figures)
+    (drop,) = [f for f in figures if (f.method, f.task, f.backbone) == ("Expert Drop, 2 of 8", "mmlu", "Mixtral-8x7B")]
+    assert drop.value == 52.2
+
+
+def test_figures_that_nobody_read_in_the_paper_say_so():
+    figures = [figure for figure in published() if "REAP paper" in figure.source]
+    assert len(figures) == 9
+    assert all("second-hand" in figure.source and "second-hand" in figure.note for figure in figures)
+
+
 def test_every_figure_has_a_source_and_a_place():
     for figure in published():
         assert figure.suite in ("vtab", "llm", "molecules")
