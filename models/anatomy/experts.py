@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -16,7 +17,7 @@ from .sites import Site
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")
 """What modules and configurations call the number of experts."""
 
-# Shapes: N experts, D width, F hidden neurons of an expert.
+# Shapes: N experts, R rows (tokens) of an expert, D width, F hidden neurons of an expert.
 
 
 class ExpertWeights(NamedTuple):
@@ -44,7 +45,8 @@ class Experts:
     so many equal groups of neighbouring experts, each of which must keep `least_in_group`.
 
     `holders` are modules and configurations with attributes that say how many experts there are; `describe` adds the
-    model and its configuration.
+    model and its configuration. `activate` makes what enters the down projection from the outputs (R, F) of gate, or
+    None, and up; None where nobody says how.
     """
 
     num_experts: int
@@ -58,10 +60,24 @@ class Experts:
     top_groups: int = 1
     least_in_group: int = 1
     holders: tuple[Any, ...] = ()
+    activate: Callable[[Tensor | None, Tensor], Tensor] | None = None
 
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""
         raise NotImplementedError
+
+    def hidden(self, expert: int, x_RD: Tensor) -> Tensor:
+        """What enters the down projection of one expert for these tokens, (R, F).
+
+        Raises `ModelError` where nobody says what lies between the projections.
+        """
+        if self.activate is None:
+            raise ModelError(
+                f"the view of the experts at {self.router.path} does not say what lies between projections"
+            )
+        own = self.weights(expert)
+        gate_RF = None if own.gate is None else F.linear(x_RD, own.gate, own.gate_bias)
+        return self.activate(gate_RF, F.linear(x_RD, own.up, own.up_bias))
 
     def numel(self) -> int:
         """Number of parameters of all experts together."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .experts import Experts, InterleavedExperts, StackedExperts
@@ -36,6 +38,7 @@ def stock_experts(module: Any, router: str = "gate", shared: Site | None = None)
         # With a correction bias, a group is as good as the sum of its two best experts.
         "least_in_group": 2 if corrected and hasattr(chooser, "num_group") else 1,
         "holders": (module, chooser, fused),
+        "activate": partial(_activate, fused),
     }
     down = Site(fused, "down_proj")
     if getattr(fused, "is_transposed", False):
@@ -52,6 +55,15 @@ def stock_experts(module: Any, router: str = "gate", shared: Site | None = None)
     gated = hasattr(fused, "gate_up_proj")
     gate_up = Site(fused, "gate_up_proj" if gated else "up_proj")
     return StackedExperts(tensors=(gate_up, down), gate_up=gate_up, down=down, gated=gated, **common)
+
+
+def _activate(fused: Any, gate_RF: Tensor | None, up_RF: Tensor) -> Tensor:
+    """What a stock module does between its projections, (R, F): it takes gate and up as they lie in its weights."""
+    if gate_RF is None:
+        return fused.act_fn(up_RF)
+    if getattr(fused, "is_transposed", False):
+        return fused._apply_gate(torch.stack((gate_RF, up_RF), -1).flatten(-2))
+    return fused._apply_gate(torch.cat((gate_RF, up_RF), -1))
 
 
 def expert_sizes(experts: Experts) -> tuple[int, int]:

@@ -159,6 +159,7 @@ class MoEFFN(nn.Module):
             module=bank_site,
             shared=None if self.shared is None else see_through(self, "shared"),
             holders=(router.get(),),
+            activate=bank.activate,
             bank=bank,
             layer=self,
         )

@@ -12,7 +12,8 @@ from ...errors import ModelError
 from .dispatch import Weights, run_experts
 from .eager import check_devices, hidden, unbound
 
-# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of the largest expert, F of the dense FFN.
+# Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of the largest expert, F of the dense FFN,
+# R rows (tokens) of one expert.
 
 
 class ExpertBank(nn.Module):
@@ -118,6 +119,12 @@ class ExpertBank(nn.Module):
         if bias is not None:
             gate_bias, up_bias = (half[:size] for half in bias.chunk(2))
         return ExpertWeights(gate[:size], up[:size], down, gate_bias, up_bias)
+
+    def activate(self, gate_RM: Tensor | None, up_RM: Tensor) -> Tensor:
+        """Input of the down projection, from the outputs of gate, if there is one, and up: all (R, M)."""
+        if gate_RM is None:
+            return self.activation(up_RM)
+        return self.activation(gate_RM) * up_RM
 
     def real_entries(self, name: str) -> Tensor | None:
         """Which entries of the matrix `name` belong to neurons, not to the zeros that fill an expert up.

@@ -121,6 +121,25 @@ def test_one_expert_computes_what_its_weights_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_what_enters_the_down_projection(name: str) -> None:
+    """With a down projection that takes single neurons out, the experts give just these."""
+    experts = experts_of(name, MODELS[name]())[0]
+    assert experts.module is not None
+    up, down, down_bias = (experts.weights(3)[place] for place in (1, 2, 5))
+    assert up is not None and down is not None
+    x = torch.randn(5, 32)
+    hidden = experts.hidden(3, x)
+    assert hidden.shape == (5, len(up))
+    with torch.no_grad():
+        nn.init.eye_(down)
+        if down_bias is not None:
+            down_bias.zero_()
+        found = experts.module.get()(x, torch.full((5, 1), 3), torch.ones(5, 1))
+    shown = min(down.shape)
+    torch.testing.assert_close(found[:, :shown], hidden[:, :shown])
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_written_weights_are_read_back(name: str) -> None:
     experts = experts_of(name, MODELS[name]())[0]
     other = experts.weights(1)
@@ -216,6 +235,8 @@ def test_experts_in_a_list() -> None:
     assert experts.numel() == 3 * (4 * 6 + 6 + 6 * 4)
     weights = experts.weights(2)
     assert weights.gate is None and weights.up is last["up"].weight and weights.up_bias is last["up"].bias
+    with pytest.raises(ModelError, match="does not say what lies between projections"):
+        experts.hidden(2, torch.zeros(1, 4))
     router = module.router.weight.detach().clone()
     experts.keep([2, 0])
     assert [*module.experts] == [last, first] and torch.equal(module.router.weight, router[[2, 0]])

@@ -27,9 +27,12 @@ def test_experts_without_a_gate() -> None:
     module.experts = nn.Module()
     module.experts.up_proj = nn.Parameter(torch.randn(3, 6, 4))
     module.experts.down_proj = nn.Parameter(torch.randn(3, 4, 6))
+    module.experts.act_fn = nn.ReLU()
     experts = stock_experts(module)
     weights = experts.weights(2)
     assert weights.gate is None and torch.equal(weights.up, module.experts.up_proj[2])
+    x = torch.randn(5, 4)
+    assert torch.equal(experts.hidden(2, x), (x @ weights.up.T).relu())
     assert expert_sizes(experts) == (4, 6) and [site.name for site in experts.rows] == ["weight", "bias"]
 
 

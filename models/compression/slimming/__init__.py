@@ -1,0 +1,1 @@
+"""Smaller weights of experts, and of other linear maps when asked: pruning to zeros."""

@@ -1,0 +1,314 @@
+"""Every linear map of a model's experts, whatever holds it, and of other parts when they are asked for.
+
+Fused experts of transformers 5, GPT-OSS's transposed and interleaved ones, experts in lists and our own banks look the
+same from here. A walk over `nn.Linear` finds none of the fused ones, and a walk over names takes the router for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...anatomy import (
+    Anatomy,
+    Attention,
+    Block,
+    Experts,
+    ExpertWeights,
+    LinearView,
+    ListedExperts,
+    Site,
+    describe,
+    has_linear_view,
+    inner_sites,
+    linear_view,
+    see_through,
+)
+from ...errors import ModelError, check_choice
+
+# Shapes: R rows (tokens) of an expert, D width, F hidden neurons, O outputs and I inputs of a linear map.
+
+Part = Literal["attention", "ffn", "router", "experts", "shared"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""In the order in which a block computes them. "ffn" are dense FFNs, "shared" those that all tokens pass in addition
+to the experts."""
+
+
+@runtime_checkable
+class FusedFFNs(Protocol):
+    """FFNs stacked in one module, all of which every token passes when it is called with x alone (a shared bank)."""
+
+    sizes: tuple[int, ...]
+
+    def weights(self, expert: int) -> ExpertWeights:
+        """Views of the weights of one."""
+        ...
+
+    def activate(self, gate_RM: Tensor | None, up_RM: Tensor) -> Tensor:
+        """Input of the down projection, from the outputs of gate, if there is one, and up."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where the inputs of linear maps are seen: in the calls of the module at `site`. Maps that share one share inputs.
+
+    `name` is unique in the model. With `expert` the module is called with (x, index, weight), and only the tokens that
+    chose this expert are inputs. `inside` maps what the module gets to the inputs: (R, D) -> (R, F), for the down
+    projection of an expert that is no module of its own.
+    """
+
+    name: str
+    site: Site
+    expert: int | None = None
+    inside: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearMap:
+    """One linear map y = x W^T + b. `weight` (O, I) and `bias` (O,) are views: writing into them changes the model.
+
+    `role` is "gate", "up", "down", "gate_up", "q", ..., or the name of the module or parameter. `source` is None where
+    nothing shows its inputs.
+
+    Example: `[one.name for one in linear_maps(mixtral)]` begins with `"model.layers.0.mlp.experts[0].gate"`.
+    """
+
+    name: str
+    block: int
+    part: Part
+    role: str
+    read: Callable[[], LinearView]
+    source: Source | None
+    expert: int | None = None
+
+    @property
+    def weight(self) -> Tensor:
+        """The matrix (O, I), without a gradient."""
+        return self.read().weight.detach()
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias (O,) or None, without a gradient."""
+        bias = self.read().bias
+        return None if bias is None else bias.detach()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(O, I)."""
+        outputs, inputs = self.read().weight.shape
+        return outputs, inputs
+
+    @torch.no_grad()
+    def write(self, weight: Tensor) -> None:
+        """Write the matrix, cast to what the model holds. Raises `ModelError` for another shape."""
+        if tuple(weight.shape) != self.shape:
+            raise ModelError(f"{self.name} has shape {self.shape}, not {tuple(weight.shape)} as given")
+        self.read().weight.copy_(weight)
+
+
+def linear_maps(model: nn.Module | Anatomy, parts: Sequence[Part] = ("experts",)) -> list[LinearMap]:
+    """The linear maps of these parts: block by block, each in the order of computation.
+
+    Raises `ModelError`, with names, for an unknown part, one that the model has nowhere, and one that has no linear
+    maps to view (convolutions, attention experts, quantised layers); `UnknownAnatomy` for a model that no describer
+    knows.
+    """
+    for part in parts:
+        check_choice("parts", part, PARTS)
+    anatomy = model if isinstance(model, Anatomy) else describe(model)
+    uncalled = {(id(site.parent), site.name) for site in anatomy.uncalled}
+    maps: list[LinearMap] = []
+    for block in anatomy.blocks:
+        for part in PARTS:
+            if part in parts:
+                maps += _READERS[part](block, uncalled)
+    _check_found(anatomy, parts, maps)
+    return maps
+
+
+def _check_found(anatomy: Anatomy, parts: Sequence[Part], maps: Sequence[LinearMap]) -> None:
+    found = {one.part for one in maps}
+    missing = [part for part in PARTS if part in parts and part not in found]
+    if not parts or missing:
+        what = ", ".join(missing) or "nothing"
+        raise ModelError(f"{type(anatomy.model).__name__} has no linear maps of: {what}; parts are {', '.join(PARTS)}")
+
+
+Uncalled = set[tuple[int, str]]
+"""Sites, as (parent, name), whose modules are never called."""
+
+
+def _attention(block: Block, uncalled: Uncalled) -> Iterator[LinearMap]:
+    attention = block.attention
+    if attention is None:
+        return
+    if not attention.linears:
+        raise ModelError(
+            f"{attention.site.path} has no linear maps of its own (attention experts?): leave attention out"
+        )
+    for role, site in _attention_roles(attention):
+        yield _of_site(block, "attention", role, site, uncalled)
+
+
+def _attention_roles(attention: Attention) -> Iterator[tuple[str, Site]]:
+    named = {id(getattr(attention, role)): role for role in ("q", "k", "v", "qkv", "o")}
+    for site in attention.linears:
+        yield named.get(id(site), site.name), site
+
+
+def _ffn(block: Block, uncalled: Uncalled) -> Iterator[LinearMap]:
+    mlp = block.mlp
+    if mlp is None or mlp.kind == "moe":
+        return
+    if mlp.kind == "conv":
+        raise ModelError(f"{mlp.site.path} is a convolutional unit, which has no linear maps")
+    roles = {"gate": mlp.gate, "up": mlp.up, "gate_up": mlp.gate_up, "down": mlp.down}
+    for role, site in roles.items():
+        if site is not None:
+            yield _of_site(block, "ffn", role, site, uncalled)
+
+
+def _router(block: Block, uncalled: Uncalled) -> Iterator[LinearMap]:
+    """The matrices of a router; those that do not read its input (a second layer) have no source."""
+    if block.mlp is None or block.mlp.experts is None:
+        return
+    site = block.mlp.experts.router
+    source = Source(site.path, site)
+    for name, parameter in site.get().named_parameters():
+        if parameter.ndim == 2:
+            reads_input = parameter.shape[1] == block.mlp.width
+            yield LinearMap(
+                name=f"{site.path}.{name}",
+                block=block.index,
+                part="router",
+                role=name,
+                read=partial(_parameter, site, name),
+                source=source if reads_input else None,
+            )
+
+
+def _experts(block: Block, uncalled: Uncalled) -> Iterator[LinearMap]:
+    experts = None if block.mlp is None else block.mlp.experts
+    if experts is None:
+        return
+    if isinstance(experts, ListedExperts):
+        yield from _listed(block, experts)
+        return
+    if experts.module is None:
+        raise ModelError(f"the experts at {experts.router.path} are not called with (x, index, weight)")
+    for expert in range(experts.num_experts):
+        yield from _fused_ffn(block, "experts", experts.module, expert, experts.weights, experts.hidden, routed=True)
+
+
+def _listed(block: Block, experts: ListedExperts) -> Iterator[LinearMap]:
+    container = experts.container
+    for expert, (name, member) in enumerate(container.get().named_children()):
+        for role, inner in zip(("gate", "up", "down"), experts.names, strict=True):
+            if inner is not None:
+                site = see_through(member, inner)
+                path = f"{container.path}.{name}.{inner}"
+                yield LinearMap(
+                    name=path,
+                    block=block.index,
+                    part="experts",
+                    role=role,
+                    read=partial(_linear, site, path),
+                    source=Source(path, site),
+                    expert=expert,
+                )
+
+
+def _shared(block: Block, uncalled: Uncalled) -> Iterator[LinearMap]:
+    experts: Experts | None = None if block.mlp is None else block.mlp.experts
+    if experts is None or experts.shared is None:
+        return
+    site = experts.shared
+    module: Any = site.get()
+    if isinstance(module, FusedFFNs):
+        for place in range(len(module.sizes)):
+            hidden = partial(_hidden, module)
+            yield from _fused_ffn(block, "shared", site, place, module.weights, hidden, routed=False)
+        return
+    inner = tuple(inner_sites(module, path=site.path))
+    for linear in inner:
+        if has_linear_view(linear.get()):
+            yield _of_site(block, "shared", linear.name, linear, uncalled)
+    if not any(has_linear_view(linear.get()) for linear in inner):
+        raise ModelError(f"{site.path} is a {type(module).__name__}, whose linear maps nothing can name")
+
+
+def _fused_ffn(
+    block: Block,
+    part: Part,
+    site: Site,
+    place: int,
+    weights: Callable[[int], ExpertWeights],
+    hidden: Callable[[int, Tensor], Tensor],
+    *,
+    routed: bool,
+) -> Iterator[LinearMap]:
+    """Gate, up and down of one of the FFNs that the module at `site` holds."""
+    path = f"{site.path}[{place}]"
+    expert = place if routed else None
+    outer = Source(f"{path} in", site, expert)
+    inner = Source(f"{path} hidden", site, expert, partial(hidden, place))
+    for role, source in (("gate", outer), ("up", outer), ("down", inner)):
+        if getattr(weights(place), role) is not None:
+            yield LinearMap(
+                name=f"{path}.{role}",
+                block=block.index,
+                part=part,
+                role=role,
+                read=partial(_expert, weights, place, role),
+                source=source,
+                expert=place,
+            )
+
+
+def _of_site(block: Block, part: Part, role: str, site: Site, uncalled: Uncalled) -> LinearMap:
+    _linear(site, site.path)  # refuses what is quantised, before anything is done
+    called = (id(site.parent), site.name) not in uncalled
+    return LinearMap(
+        name=site.path,
+        block=block.index,
+        part=part,
+        role=role,
+        read=partial(_linear, site, site.path),
+        source=Source(site.path, site) if called else None,
+    )
+
+
+def _linear(site: Site, path: str) -> LinearView:
+    return linear_view(site.get(), path, "compression")
+
+
+def _parameter(site: Site, name: str) -> LinearView:
+    return LinearView(site.get().get_parameter(name), None)
+
+
+def _expert(weights: Callable[[int], ExpertWeights], place: int, role: str) -> LinearView:
+    found = weights(place)
+    return LinearView(getattr(found, role), getattr(found, f"{role}_bias"))
+
+
+def _hidden(module: FusedFFNs, place: int, x_RD: Tensor) -> Tensor:
+    """Input of the down projection of one of the FFNs of a shared bank, (R, F)."""
+    own = module.weights(place)
+    gate_RF = None if own.gate is None else F.linear(x_RD, own.gate, own.gate_bias)
+    return module.activate(gate_RF, F.linear(x_RD, own.up, own.up_bias))
+
+
+_READERS: dict[Part, Callable[[Block, Uncalled], Iterable[LinearMap]]] = {
+    "attention": _attention,
+    "ffn": _ffn,
+    "router": _router,
+    "experts": _experts,
+    "shared": _shared,
+}

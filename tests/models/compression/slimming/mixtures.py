@@ -1,0 +1,181 @@
+"""Small mixtures of every layout that holds experts, and an input for each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import timm
+import torch
+import transformers
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import MLP, Anatomy, Block, ListedExperts, Site, register_describer, see_through
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
+from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
+from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+from sparsebench.models.moe import MoEConfig, convert
+
+COMMON = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": 64,
+    "num_experts_per_tok": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+DEEPSEEK = {
+    "n_routed_experts": 4,
+    "n_group": 1,
+    "topk_group": 1,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+    "n_shared_experts": 1,
+    "q_lora_rank": None,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+}
+VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
+
+
+def _stock(family: str, **extra: object) -> nn.Module:
+    config = getattr(transformers, f"{family}Config")(**(COMMON | extra))
+    return getattr(transformers, f"{family}ForCausalLM")(config)
+
+
+def _converted() -> nn.Module:
+    """Our own bank: unequal experts filled up with zeros, and a shared block."""
+    return convert(_stock("Llama", intermediate_size=50), MoEConfig(num_experts=4, num_shared=1, top_k=2))
+
+
+def _vit() -> nn.Module:
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, embed_dim=32, depth=2, num_heads=4, num_classes=3)
+    return convert(vit, MoEConfig(num_experts=4, num_shared=1, top_k=2))
+
+
+def _graphsgpt() -> nn.Module:
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+    return convert(Graph2Seq(GraphsGPTConfig.of(VOCABULARY, **sizes)), MoEConfig(num_experts=4, top_k=2))
+
+
+class Listed(nn.Module):
+    """A model whose experts are modules of their own, which it weighs and adds up itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ListedBlock() for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class ListedBlock(nn.Module):
+    """One mixture of three experts, top-1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = nn.Linear(32, 3, bias=False)
+        self.experts = nn.ModuleList(
+            nn.ModuleDict({"up": nn.Linear(32, 16), "down": nn.Linear(16, 32, bias=False)}) for _ in range(3)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, index = self.router(x).softmax(-1).max(-1)
+        out = torch.zeros_like(x)
+        for place, expert in enumerate(self.experts):
+            assert isinstance(expert, nn.ModuleDict)
+            mine = index == place
+            out[mine] = weight[mine, None] * expert["down"](expert["up"](x[mine]).relu())
+        return x + out
+
+
+def _describe_listed(model: Any) -> Anatomy:
+    blocks: list[Block] = []
+    for index, layer in enumerate(model.layers):
+        experts = ListedExperts(
+            num_experts=3,
+            top_k=1,
+            tensors=(),
+            router=Site(layer, "router"),
+            rows=(Site(layer.router, "weight"),),
+            container=see_through(layer, "experts"),
+            names=(None, "up", "down"),
+        )
+        site = Site(model.layers, str(index))
+        blocks.append(
+            Block(
+                index=index,
+                site=site,
+                mlp=MLP(site=site, output=site, kind="moe", width=32, hidden=16, experts=experts),
+            )
+        )
+    return Anatomy(model=model, blocks=tuple(blocks), width=32)
+
+
+register_describer(Listed, _describe_listed)
+
+BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    "mixtral": lambda: _stock("Mixtral", num_local_experts=4),
+    "qwen2_moe": lambda: _stock(
+        "Qwen2Moe", num_experts=4, moe_intermediate_size=16, shared_expert_intermediate_size=16
+    ),
+    "gpt_oss": lambda: _stock("GptOss", num_local_experts=4, head_dim=8, layer_types=["full_attention"] * 2),
+    "deepseek_v3": lambda: _stock("DeepseekV3", **DEEPSEEK),
+    "granite": lambda: _stock("GraniteMoeShared", num_local_experts=4, shared_intermediate_size=16),
+    "converted": _converted,
+    "vit": _vit,
+    "graphsgpt": _graphsgpt,
+    "listed": Listed,
+}
+FUSED = [name for name in BUILDERS if name != "listed"]
+
+
+def mixture(name: str) -> nn.Module:
+    """A model in eval mode, the same weights at each call; routers and biases are not 0."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BUILDERS[name]().eval()
+        for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+            if "bias" in path or path.endswith(("gate.weight", "router.weight")):
+                nn.init.normal_(tensor, 0, 0.5)
+    return model
+
+
+def batches(name: str, *, count: int = 2) -> list[Any]:
+    """Calibration batches: padded text, images, molecules or plain tokens."""
+    generator = torch.Generator().manual_seed(1)
+    if name == "vit":
+        return [torch.randn(2, 3, 32, 32, generator=generator) for _ in range(count)]
+    if name == "graphsgpt":
+        molecules = ["CCO", "c1ccncc1", "CC(=O)NC", "OCCN"]
+        return [Tokenizer(VOCABULARY)(molecules[place : place + 2]).batch() for place in range(0, 2 * count, 2)]
+    if name == "listed":
+        return [torch.randn(2, 9, 32, generator=generator) for _ in range(count)]
+    found = []
+    for _ in range(count):
+        ids = torch.randint(3, 64, (2, 12), generator=generator)
+        mask = torch.ones_like(ids)
+        mask[1, :5] = 0
+        found.append({"input_ids": ids, "attention_mask": mask})
+    return found
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    """A forward pass."""
+    return model(**batch) if isinstance(batch, dict) else model(batch)
+
+
+def output(model: nn.Module, batch: Any) -> Tensor:
+    """What a model puts out, as one tensor."""
+    with torch.no_grad():
+        found = run(model, batch)
+    if isinstance(found, Tensor):
+        return found
+    return found.logits
