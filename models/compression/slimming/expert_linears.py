@@ -212,8 +212,9 @@ def _listed(block: Block, experts: ListedExperts) -> Iterator[LinearMap]:
     for expert, (name, member) in enumerate(container.get().named_children()):
         for role, inner in zip(("gate", "up", "down"), experts.names, strict=True):
             if inner is not None:
-                site = see_through(member, inner)
                 path = f"{container.path}.{name}.{inner}"
+                site = see_through(member, inner)
+                site.path = path
                 yield LinearMap(
                     name=path,
                     block=block.index,

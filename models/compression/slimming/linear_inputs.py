@@ -85,13 +85,13 @@ def _by_expert(sources: Iterable[Source]) -> dict[int, list[Source]]:
 
 
 def _real(mask: Tensor | None, x: Tensor, source: Source) -> Tensor | None:
-    """Which of the T tokens are real (T,), whether they lie in rows or one after another."""
-    if mask is None:
+    """Which of the T tokens are real (T,), whether they lie in rows or one after another; None: all are."""
+    if mask is None or mask.all():
         return None
     if mask.numel() != x.shape[:-1].numel():
         raise ModelError(
-            f"a token mask of shape {tuple(mask.shape)} does not fit the inputs of {source.site.path}, of shape "
-            f"{tuple(x.shape)}"
+            f"a token mask of shape {tuple(mask.shape)} does not say which of the inputs of {source.name}, of shape "
+            f"{tuple(x.shape)}, are real: pass batches without padding"
         )
     return mask.flatten().to(x.device, torch.bool)
 

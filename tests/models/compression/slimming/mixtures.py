@@ -43,14 +43,15 @@ DEEPSEEK = {
 VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
 
 
-def _stock(family: str, **extra: object) -> nn.Module:
+def stock(family: str, **extra: object) -> nn.Module:
+    """A model of transformers of this family, two blocks of width 32."""
     config = getattr(transformers, f"{family}Config")(**(COMMON | extra))
     return getattr(transformers, f"{family}ForCausalLM")(config)
 
 
 def _converted() -> nn.Module:
     """Our own bank: unequal experts filled up with zeros, and a shared block."""
-    return convert(_stock("Llama", intermediate_size=50), MoEConfig(num_experts=4, num_shared=1, top_k=2))
+    return convert(stock("Llama", intermediate_size=50), MoEConfig(num_experts=4, num_shared=1, top_k=2))
 
 
 def _vit() -> nn.Module:
@@ -122,13 +123,11 @@ def _describe_listed(model: Any) -> Anatomy:
 register_describer(Listed, _describe_listed)
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "mixtral": lambda: _stock("Mixtral", num_local_experts=4),
-    "qwen2_moe": lambda: _stock(
-        "Qwen2Moe", num_experts=4, moe_intermediate_size=16, shared_expert_intermediate_size=16
-    ),
-    "gpt_oss": lambda: _stock("GptOss", num_local_experts=4, head_dim=8, layer_types=["full_attention"] * 2),
-    "deepseek_v3": lambda: _stock("DeepseekV3", **DEEPSEEK),
-    "granite": lambda: _stock("GraniteMoeShared", num_local_experts=4, shared_intermediate_size=16),
+    "mixtral": lambda: stock("Mixtral", num_local_experts=4),
+    "qwen2_moe": lambda: stock("Qwen2Moe", num_experts=4, moe_intermediate_size=16, shared_expert_intermediate_size=16),
+    "gpt_oss": lambda: stock("GptOss", num_local_experts=4, head_dim=8, layer_types=["full_attention"] * 2),
+    "deepseek_v3": lambda: stock("DeepseekV3", **DEEPSEEK),
+    "granite": lambda: stock("GraniteMoeShared", num_local_experts=4, shared_intermediate_size=16),
     "converted": _converted,
     "vit": _vit,
     "graphsgpt": _graphsgpt,

@@ -120,5 +120,14 @@ def test_nan_inputs_are_refused_by_name_and_the_hooks_go() -> None:
 
 
 def test_a_mask_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"token mask of shape \(2, 5\) does not fit the inputs of model\.layers"):
-        watched(mixture("mixtral"), batches("mixtral")[0], ("router",), torch.ones(2, 5))
+    with pytest.raises(ModelError, match=r"mask of shape \(2, 5\) does not say which of the inputs of model\.layers"):
+        watched(mixture("mixtral"), batches("mixtral")[0], ("router",), torch.zeros(2, 5))
+
+
+def test_padding_of_experts_that_get_parts_of_the_tokens_is_refused() -> None:
+    (batch,) = batches("listed", count=1)
+    mask = torch.ones(batch.shape[:2])
+    assert watched(mixture("listed"), batch, mask=mask)
+    mask[0, 0] = 0
+    with pytest.raises(ModelError, match=r"layers\.0\.experts\.\d\.up.* are real: pass batches without padding"):
+        watched(mixture("listed"), batch, mask=mask)

@@ -1,0 +1,74 @@
+"""What pruning did, linear map by linear map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunedLinear:
+    """One matrix of `shape` (outputs, inputs): how many zeros were asked for, and how many it has now.
+
+    More than were asked for where weights were 0 before, or became 0 when they were rounded. `criterion`: what ranked
+    its weights, "magnitude" also where the inputs were too few for another one. `tokens`: real calibration tokens that
+    reached it; None where none were needed.
+    """
+
+    name: str
+    part: str
+    shape: tuple[int, int]
+    criterion: str
+    tokens: int | None
+    asked: int
+    zeros: int
+
+    @property
+    def entries(self) -> int:
+        """Weights of the matrix."""
+        return self.shape[0] * self.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningReport:
+    """What `prune` did. `method`: the criterion that was asked for.
+
+    The zeros lie in matrices as large as before: a mask alone saves no byte and no operation.
+    """
+
+    method: str
+    linears: tuple[PrunedLinear, ...]
+
+    @property
+    def asked(self) -> int:
+        """Zeros asked for."""
+        return sum(one.asked for one in self.linears)
+
+    @property
+    def zeros(self) -> int:
+        """Zeros made or found."""
+        return sum(one.zeros for one in self.linears)
+
+    @property
+    def entries(self) -> int:
+        """Weights that pruning looked at."""
+        return sum(one.entries for one in self.linears)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of them that is 0."""
+        return self.zeros / self.entries
+
+    @property
+    def fallen_back(self) -> tuple[PrunedLinear, ...]:
+        """Maps with too few tokens for the criterion, which magnitude pruned instead."""
+        return tuple(one for one in self.linears if one.criterion != self.method)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.method}: {self.zeros} of {self.entries} weights in {len(self.linears)} linear maps are 0 "
+            f"({self.sparsity:.2%}; asked for {self.asked}). The matrices are as large as before: no bytes are saved."
+        ]
+        if self.fallen_back:
+            few = ", ".join(f"{one.name} ({one.tokens})" for one in self.fallen_back)
+            lines.append(f"pruned by magnitude, for want of calibration tokens (their number): {few}")
+        return "\n".join(lines)
