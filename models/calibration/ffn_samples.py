@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, describe
 from ..errors import ModelError
+from .calls import batch_mask, call_model
 from .hooks import Documents, FFNSample, Picker, Recorder, first_input
 
 __all__ = ["Calibration", "FFNSample", "Loss", "calibrate"]
@@ -108,7 +108,7 @@ def _sample(
     for recorder in recorders:
         recorder.gradients = gradient is not None
     for batch, kept in zip(batches, rows, strict=True):
-        picker = Picker(_mask(batch), kept)
+        picker = Picker(batch_mask(batch), kept)
         final, found = _run(anatomy, batch, recorders, gradient)
         _check_tokens(anatomy, recorders)
         for recorder, dh in zip(recorders, found, strict=True):
@@ -132,7 +132,7 @@ def _run(
     hook = anatomy.blocks[-1].site.get().register_forward_hook(keep)
     try:
         with torch.set_grad_enabled(gradient is not None):
-            output = _call(anatomy.model, batch)
+            output = call_model(anatomy.model, batch)
             hidden = [recorder.hidden for recorder in recorders if recorder.hidden is not None]
             found: Sequence[Tensor | None] = [None] * len(hidden)
             if gradient is not None:
@@ -160,33 +160,14 @@ def _check_tokens(anatomy: Anatomy, recorders: list[Recorder]) -> None:
         )
 
 
-def _mask(batch: Any) -> Tensor | None:
-    if isinstance(batch, Mapping):
-        return batch.get("attention_mask")
-    return getattr(batch, "attention_mask", None)
-
-
-def _call(model: nn.Module, batch: Any) -> Any:
-    if not isinstance(batch, Mapping):
-        return model(batch)
-    inputs = dict(batch)
-    if not _takes_labels(model):
-        inputs.pop("labels", None)
-    return model(**inputs)
-
-
-def _takes_labels(model: nn.Module) -> bool:
-    return "labels" in inspect.signature(model.forward).parameters
-
-
 @torch.no_grad()
 def _count(anatomy: Anatomy, batches: Sequence[Any]) -> list[int]:
     """Unmasked tokens of each batch, from the input of the first FFN."""
     first = _mlps(anatomy)[0].site.get()
     counts = []
     for batch in batches:
-        x = first_input(anatomy.model, first, partial(_call, anatomy.model, batch))
-        counts.append(int(Picker(_mask(batch)).visible(x).sum()))
+        x = first_input(anatomy.model, first, partial(call_model, anatomy.model, batch))
+        counts.append(int(Picker(batch_mask(batch)).visible(x).sum()))
     return counts
 
 
@@ -231,7 +212,7 @@ def _loss(output: Any, batch: Any) -> Tensor:
             return F.cross_entropy(_precise(logits), labels, reduction="sum")
     ids = _token_ids(batch)
     if labels is None and ids is not None and logits is not None and logits.ndim == 3:
-        mask = _mask(batch)
+        mask = batch_mask(batch)
         targets = ids if mask is None else ids.masked_fill(~mask.bool(), -100)
         return F.cross_entropy(_precise(logits[:, :-1]).transpose(1, 2), targets[:, 1:], reduction="sum")
     raise ModelError(

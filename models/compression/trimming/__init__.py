@@ -1,0 +1,1 @@
+"""Expert Trimming: fewer experts, layers or blocks."""
