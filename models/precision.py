@@ -1,4 +1,4 @@
-"""Half precision for what is frozen, single precision for what is trained."""
+"""The dtype of whole models, and half precision for what is frozen beside single precision for what is trained."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ class CastingConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Map (batch, in, height, width) to (batch, out, height, width)."""
         return self._conv_forward(input.to(self.weight.dtype), self.weight, self.bias)
+
+
+def cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Cast parameters and stored buffers to a floating dtype, in place, and return the model.
+
+    Buffers that no file holds stay: `model.to(torch.bfloat16)` would round the frequencies of rotary positions, which
+    transformers keep in float32 in a model of any dtype, and move a token at position 500 by a sixth of a radian.
+    """
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None and parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
+        for name, buffer in module._buffers.items():
+            stored = name not in module._non_persistent_buffers_set
+            if buffer is not None and stored and buffer.is_floating_point():
+                module._buffers[name] = buffer.to(dtype)
+    return model
 
 
 def half_frozen(model: nn.Module) -> nn.Module:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.text.documents import passages
 from sparsebench.data.text.windows import windows
+from sparsebench.models.precision import cast
 
 from ..contracts.context import Context, Target
 from ..contracts.metrics import Scores
@@ -65,7 +66,7 @@ class LanguageTask(Task):
         lm = load_backbone(context.generator("backbone-init"))
         if not isinstance(lm, CausalLM):
             raise TypeError(f"a backbone of a language task must be a CausalLM, not {type(lm).__name__}")
-        model = lm.model.to(context.device, context.dtype).eval()
+        model = cast(lm.model.to(context.device), context.dtype).eval()
         data = self._data(context, lm.tokenizer)
         return Setup(model=model, data=data, context=self._fill(context, lm.tokenizer, data), backbone=lm)
 
@@ -79,7 +80,7 @@ class LanguageTask(Task):
         A model that trained whole is in float32 by then: its costs are those in the dtype of the cell, as of others.
         """
         if all(parameter.dtype == torch.float32 for parameter in subject.model.parameters()):
-            subject.model.to(context.dtype)
+            cast(subject.model, context.dtype)
         documents = self.documents(self.calibration_domains[0], "calibration")
         ids = torch.tensor(cut(subject.tokenizer, documents, COST_WINDOW, 1), device=context.device)
         return CostCall(subject.model, lambda m: m(input_ids=ids, use_cache=False), ids.numel(), "token")

@@ -20,6 +20,7 @@ from sparsebench.data.cache import sha256_of
 from sparsebench.data.text.documents import documents
 from sparsebench.data.text.domains import DOMAINS
 from sparsebench.models.moe import aux_loss
+from sparsebench.models.precision import cast
 
 from ..training.callbacks import Callback, TrainingState
 from ..training.groups import Group
@@ -68,7 +69,7 @@ def published(model: Any, name: str, sha256: str) -> Any:
     file = WEIGHTS / f"{name}.safetensors"
     if sha256_of(file) != sha256:
         raise ValueError(f"{file} is not the file that this backbone was published with: reinstall sparsebench")
-    return with_weights(model.to(torch.bfloat16), file).eval()
+    return with_weights(cast(model, torch.bfloat16), file).eval()
 
 
 def with_weights(model: Any, file: Path) -> Any:
@@ -178,7 +179,7 @@ def write(model: Any, held_out: list[Tensor], out: Path) -> None:
     """Say how good the model is in bfloat16, and write its weights so."""
     from safetensors.torch import save_file
 
-    model.to(torch.bfloat16)
+    cast(model, torch.bfloat16)
     for name, bits in held_out_bits(model, held_out).items():
         sys.stdout.write(f"{name}: {bits:.3f} bits per byte, held out\n")
     weights = {name: tensor for name, tensor in model.state_dict().items() if name != TIED}

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from sparsebench.models.adapters import (
     BitFitConfig,
@@ -23,7 +24,7 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.attention.attention_product import ProductAttention
 from sparsebench.models.attention.fast_attention import use_product_attention
 from sparsebench.models.errors import ModelError
-from sparsebench.models.precision import half_frozen
+from sparsebench.models.precision import cast, half_frozen
 
 Build = Callable[[str], nn.Module]
 
@@ -143,3 +144,31 @@ def test_training_ends_where_float32_does(
     for up in ups:  # 0 at the start; between the values that bfloat16 has
         assert up.weight.dtype == torch.float32 and up.weight.abs().max() > 1e-3
         assert not torch.equal(up.weight, up.weight.bfloat16().float())
+
+
+def test_a_cast_model_is_the_one_that_transformers_loads_in_that_dtype(tmp_path) -> None:
+    """`to` rounds the frequencies of rotary positions as well, and is another model."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "vocab_size": 64}
+    model = LlamaForCausalLM(LlamaConfig(num_hidden_layers=2, **sizes)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3)
+    model.save_pretrained(tmp_path)
+    loaded = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+    rounded = copy.deepcopy(model).to(torch.bfloat16)
+    ids = torch.randint(64, (1, 500))
+    with torch.no_grad():
+        wanted = loaded(ids).logits
+        assert torch.equal(cast(model, torch.bfloat16)(ids).logits, wanted)
+        assert not torch.equal(rounded(ids).logits, wanted)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert model.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_a_cast_takes_stored_buffers_along_and_leaves_integers() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    assert cast(model, torch.float64) is model
+    found = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    assert found.pop("1.num_batches_tracked") == torch.int64
+    assert set(found.values()) == {torch.float64}

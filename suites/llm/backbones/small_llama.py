@@ -8,6 +8,8 @@ mathematics 2.26, science 2.35, speech 1.99, drama 2.83 bits per byte. It shows 
 
 import torch
 
+from sparsebench.models.precision import cast
+
 from ..byte_tokenizer import byte_tokenizer
 from ..language import CausalLM
 from ..small_model import published, small_llama
@@ -38,4 +40,4 @@ def _scratch(generator: torch.Generator) -> CausalLM:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws the initial weights from the global generator
         model = small_llama()
-    return CausalLM(model.to(torch.bfloat16).eval(), byte_tokenizer())
+    return CausalLM(cast(model, torch.bfloat16).eval(), byte_tokenizer())
