@@ -1,6 +1,7 @@
 """Every method passes the conformance battery in every suite that it serves; and the battery can fail."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -46,6 +47,28 @@ class Moody(Untrained):
 
 
 MOODS = iter(range(100))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Still(Untrained):
+    """Says that the seed matters, and changes nothing."""
+
+    def prepare(self, backbone: nn.Module, context) -> nn.Module:
+        return backbone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chooser(Still):
+    """Says as well that two seeds may well give the same."""
+
+    may_repeat: ClassVar[bool] = True
+
+
+def test_only_a_method_that_says_so_may_repeat_itself() -> None:
+    (case,) = [case for case in check.cases("dense") if case.suite == "llm"]
+    with pytest.raises(check.NonconformingError, match="stochastic is True, but seeds say False"):
+        check.determinism(check.Case(Still(), "still", "llm", case.backbone))
+    check.determinism(check.Case(Chooser(), "chooser", "llm", case.backbone))
 
 
 def test_the_battery_finds_a_method_that_is_not_deterministic() -> None:
