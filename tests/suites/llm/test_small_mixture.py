@@ -1,7 +1,10 @@
 """The small trained mixture and the script that made it."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
@@ -12,6 +15,11 @@ from sparsebench.suites.llm.bits_per_byte import window_bits
 from sparsebench.suites.llm.language import encode
 
 TEXT = "The President shall, at stated times, receive for his services a compensation. "
+
+
+def routers(model: nn.Module) -> list[Any]:
+    mixtures = [block.mlp for block in describe(model).blocks if block.mlp is not None]
+    return [mlp.experts.router.get() for mlp in mixtures if mlp.experts is not None]
 
 
 def test_the_published_mixture_has_learnt_english_and_uses_all_experts() -> None:
@@ -38,11 +46,8 @@ def test_other_weights_are_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) ->
 def test_cut_train_and_export_give_the_model_that_the_backbone_builds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_model, "CONTEXT", 32)
     domains = [torch.randint(3, 200, (400,), generator=torch.Generator().manual_seed(0)) for _ in range(2)]
-    before = small_mixture.mixture()
     trained = small_model.train_on(small_mixture.mixture(), domains, 2)
-    routers = [block.mlp.experts.router.get() for block in describe(trained).blocks]
-    starts = [block.mlp.experts.router.get() for block in describe(before).blocks]
-    for router, start in zip(routers, starts, strict=True):
+    for router, start in zip(routers(trained), routers(small_mixture.mixture()), strict=True):
         assert not torch.equal(router.weight, start.weight)
     stock = small_mixture.as_mixtral(trained)
     built = small_mixture.small_mixtral()

@@ -1,0 +1,117 @@
+"""What is left of a model on disk and in a fresh process: bytes, prefill and decoding by the length of the prompt.
+
+It reads `details["deployment"]`, which the tasks of `suites/llm/deployment/` write.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .. import formatting
+from ..figures import Figure, Words, plots
+from ..figures.plots import MAX_MARKS, Mark
+from ..record import RecordError
+from .panel import Content, Entry, Panel
+
+KEY = "deployment"
+LEGEND = (
+    "One seed. Stored: parameters and buffers as they lie in memory. Resident: what loading the model and reading the "
+    "test text adds to a fresh process; peak: the most on the way. Prefill: tokens of a prompt per second; decode: "
+    "tokens that are written after it, one by one, with a cache, by the median token. Seconds are CPU seconds of all "
+    "threads where there is no accelerator. The longest prompt is drawn."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """Bytes (None where the system does not say), and tokens per second by the tokens of the prompt.
+
+    Raises RecordError for rates that are no positive numbers.
+    """
+
+    stored_bytes: int
+    disk_bytes: int
+    resident_bytes: int | None
+    peak_bytes: int | None
+    prefill: Mapping[int, float]
+    decode: Mapping[int, float]
+
+    def __post_init__(self) -> None:
+        rates = [*self.prefill.values(), *self.decode.values()]
+        if not self.decode or not all(0 < rate < math.inf for rate in rates):
+            raise RecordError(f"{rates} are no rates: they must be finite and above 0")
+        if self.prefill.keys() != self.decode.keys():
+            raise RecordError(f"prompts of {list(self.prefill)} tokens were read, and of {list(self.decode)} continued")
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt."""
+        return max(self.decode)
+
+
+def to_details(deployed: Deployed) -> dict[str, Any]:
+    """The entry of a record's details."""
+    entry = asdict(deployed)
+    for name in ("prefill", "decode"):
+        entry[name] = {str(length): float(f"{rate:.4g}") for length, rate in entry[name].items()}
+    return {KEY: entry}
+
+
+class DeploymentPanel(Panel[Deployed]):
+    """Decoding of all rows as bars; the rest in words."""
+
+    key = KEY
+
+    def parse(self, value: Any) -> Deployed:
+        """What one record says."""
+        entry = dict(value)
+        for name in ("prefill", "decode"):
+            entry[name] = {int(length): float(rate) for length, rate in entry[name].items()}
+        return Deployed(**entry)
+
+    def show(self, entries: Sequence[Entry[Deployed]]) -> Content | None:
+        """One figure for each task."""
+        tasks: dict[str, list[Entry[Deployed]]] = {}
+        for entry in entries:
+            tasks.setdefault(entry.task, []).append(entry)
+        if not tasks:
+            return None
+        figures = tuple(_figure(task, found) for task, found in tasks.items())
+        dropped = sum(max(0, len(found) - MAX_MARKS) for found in tasks.values())
+        more = ""
+        if dropped:
+            more = f" {dropped} more rows are in the records."
+        return Content("Deployment", figures, legend=LEGEND + more)
+
+
+def _figure(task: str, entries: Sequence[Entry[Deployed]]) -> Figure:
+    shown = entries[:MAX_MARKS]
+    marks = [Mark(entry.number, entry.name, entry.value.decode[entry.value.longest]) for entry in shown]
+    title = f"{task}: decoding"
+    titles = ("row", "stored", "on disk", "resident", "peak", "prefill, tokens/s", "decode, tokens/s")
+    rows = tuple(_row(entry) for entry in shown)
+    return Figure(title, plots.bars(marks, title, "tokens per second"), words=Words(titles, rows))
+
+
+def _row(entry: Entry[Deployed]) -> tuple[str, ...]:
+    found = entry.value
+    return (
+        f"{entry.number}  {entry.name}",
+        formatting.size(found.stored_bytes),
+        formatting.size(found.disk_bytes),
+        formatting.size(found.resident_bytes),
+        formatting.size(found.peak_bytes),
+        _by_length(found.prefill),
+        _by_length(found.decode),
+    )
+
+
+def _by_length(rates: Mapping[int, float]) -> str:
+    """As "120 (32), 118 (128)": the rate, and the length of the prompt."""
+    return ", ".join(f"{formatting.count(rate)} ({length})" for length, rate in sorted(rates.items()))
+
+
+PANEL = DeploymentPanel()

@@ -1,0 +1,45 @@
+"""The panel of deployment: one row of words for each model, bars of decoding; what it refuses."""
+
+import re
+
+import pytest
+
+from sparsebench.reports.page.render import render
+from sparsebench.reports.panels.deployment import PANEL, Deployed, to_details
+from sparsebench.reports.record import RecordError
+
+
+def deployed(**changes):
+    values = {
+        "stored_bytes": 2_000_000,
+        "disk_bytes": 2_010_000,
+        "resident_bytes": 3_000_000,
+        "peak_bytes": None,
+        "prefill": {32: 5000.0, 128: 8000.0},
+        "decode": {32: 100.0, 128: 90.0},
+    }
+    return Deployed(**{**values, **changes})
+
+
+def test_each_row_has_its_bytes_and_its_speeds_by_length(make, tmp_path):
+    half = deployed(stored_bytes=1_000_000, decode={32: 200.0, 128: 180.4})
+    records = [
+        make.record("dense", details=to_details(deployed())),
+        make.record("half", details=to_details(half)),
+    ]
+    text = render(records, [], tmp_path, {}).read_text()
+    part = text[text.index("<h3>Deployment</h3>") :]
+    cells = re.findall(r"<td>([^<]*)</td>", part)
+    assert cells[:7] == ["1  dense", "2 MB", "2.01 MB", "3 MB", "–", "5 k (32), 8 k (128)", "100 (32), 90 (128)"]
+    assert cells[7:9] == ["2  half", "1 MB"]
+    assert cells[13] == "200 (32), 180 (128)"
+
+
+def test_what_is_written_comes_back():
+    assert PANEL.parse(to_details(deployed())["deployment"]) == deployed()
+
+
+@pytest.mark.parametrize("decode", [{}, {32: 0.0, 128: 1.0}, {32: float("nan"), 128: 1.0}, {32: 1.0}])
+def test_rates_that_make_no_sense_are_refused(decode):
+    with pytest.raises(RecordError):
+        deployed(decode=decode)
