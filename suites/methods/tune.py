@@ -13,6 +13,7 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 from ..contracts.context import Context
 from ..contracts.traits import ADAPTERS, BLOCKS, EXPERTS, PARAMETERS, TRAINING_DATA
 from ..training.callbacks import Callback
+from ..training.kept_zeros import KeptZeros
 from ..training.trainable import Trains
 from ._balance_bias import BalanceBias
 from ._tuned import TunedMethod
@@ -26,6 +27,8 @@ class Tune(TunedMethod):
 
     train: Trains = "all"
     """What trains."""
+    keep_zeros: bool = False
+    """Weights that are 0 before training stay 0: after a link that prunes."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -41,5 +44,8 @@ class Tune(TunedMethod):
         return context.loss(model, batch) + aux_loss(model)
 
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
-        """Routers that balance by a bias move it."""
-        return (*super().callbacks(context), BalanceBias())
+        """Routers that balance by a bias move it; zeros stay where they shall."""
+        found = (*super().callbacks(context), BalanceBias())
+        if self.keep_zeros:
+            return (*found, KeptZeros())
+        return found

@@ -1,0 +1,153 @@
+"""Pruning of a model's linear maps to exact counts: magnitude, Wanda, router-weighted Wanda, SparseGPT."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError, check_choice
+from ...sparsity.criteria import magnitude
+from .expert_linears import PARTS, LinearMap, Part, linear_maps
+from .layerwise import MEMORY, layerwise
+from .moments import Moments
+from .patterns import Pattern
+from .report import PrunedLinear, PruningReport
+from .sparsegpt import sparsegpt
+from .undo import Undo
+from .wanda import wanda
+
+# Shapes: O outputs, I inputs of a linear map.
+
+Criterion = Literal["magnitude", "wanda", "sparsegpt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningConfig:
+    """What goes, and by which criterion.
+
+    `method`: "magnitude" |w|; "wanda" |w| times the norm of the input over the calibration tokens (Sun et al., arXiv
+    2306.11695), only those that reached the expert; "sparsegpt" also updates the weights that stay (arXiv 2301.00774).
+    `router_weighted` weighs each token by what the router multiplies the expert with, for "wanda" the criterion of
+    MoE-Pruner (arXiv 2410.12013). Maps that fewer than `min_tokens` tokens reach are pruned by magnitude, and reported.
+    `block_size` and `damping` are SparseGPT's; `memory` bounds the bytes of moments at once.
+
+    Raises `ModelError` for values out of range.
+    """
+
+    method: Criterion = "wanda"
+    pattern: str = "unstructured"
+    sparsity: float = 0.5
+    parts: tuple[Part, ...] = ("experts",)
+    router_weighted: bool = False
+    min_tokens: int = 1
+    block_size: int = 128
+    damping: float = 0.01
+    memory: int = MEMORY
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, get_args(Criterion))
+        for part in self.parts:
+            check_choice("parts", part, PARTS)
+        Pattern(self.pattern, self.sparsity)
+        for name in ("min_tokens", "block_size", "memory"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name}={getattr(self, name)} must be 1 or more")
+        if self.damping < 0:
+            raise ModelError(f"damping={self.damping} must be 0 or more")
+        if self.router_weighted and (self.method == "magnitude" or self.parts != ("experts",)):
+            raise ModelError(
+                "router_weighted weighs tokens of routed experts: method wanda or sparsegpt, parts experts"
+            )
+
+
+@torch.no_grad()
+def prune(model: nn.Module, config: PruningConfig, batches: Iterable[Any] = ()) -> PruningReport:
+    """Set weights of a model to 0, in place, by calibration `batches` (`model(**batch)` for mappings).
+
+    Magnitude needs no batches and no pass. The others go block by block: the inputs of a block are those that the
+    pruned blocks before it give, as in the papers. Router, shared experts, attention and dense FFNs stay as they are
+    unless `parts` names them; biases always do. Sparsity 0 changes no bit.
+
+    Raises `ModelError`, and leaves the model as it was, for parts that it does not have, for weights and inputs that
+    are NaN or infinite, for weights that several maps share, and without calibration tokens.
+
+    Example: `print(prune(mixtral, PruningConfig(method="wanda", pattern="2:4"), batches))`.
+    """
+    maps = linear_maps(model, config.parts)
+    _check(maps)
+    pattern = Pattern(config.pattern, config.sparsity)
+    done: dict[LinearMap, PrunedLinear] = {}
+    with Undo() as undo, closing(_with_moments(model, config, maps, batches)) as streamed:
+        for one, seen in streamed:
+            undo.keep(one)
+            done[one] = _prune_one(one, seen, pattern, config)
+        if all(found.tokens == 0 for found in done.values()):
+            raise ModelError("no calibration token reached any of the linear maps: pass batches with unmasked tokens")
+    return PruningReport(method=config.method, linears=tuple(done[one] for one in maps))
+
+
+def _with_moments(
+    model: nn.Module, config: PruningConfig, maps: Sequence[LinearMap], batches: Iterable[Any]
+) -> Generator[tuple[LinearMap, Moments | None]]:
+    if config.method == "magnitude":
+        for one in maps:
+            yield one, None
+        return
+    yield from layerwise(
+        model,
+        batches,
+        maps,
+        full=config.method == "sparsegpt",
+        weighted=config.router_weighted,
+        memory=config.memory,
+    )
+
+
+def _prune_one(one: LinearMap, seen: Moments | None, pattern: Pattern, config: PruningConfig) -> PrunedLinear:
+    criterion: Criterion = "magnitude"
+    if seen is not None and seen.tokens >= config.min_tokens:
+        criterion = config.method
+    asked = pattern.zeros(*one.shape)
+    if asked:
+        one.write(_pruned(one.weight, criterion, seen, pattern, config))
+    return PrunedLinear(
+        name=one.name,
+        part=one.part,
+        shape=one.shape,
+        criterion=criterion,
+        tokens=None if seen is None else seen.tokens,
+        asked=asked,
+        zeros=int((one.weight == 0).sum()),
+    )
+
+
+def _pruned(
+    weight_OI: Tensor, criterion: Criterion, seen: Moments | None, pattern: Pattern, config: PruningConfig
+) -> Tensor:
+    """The matrix after pruning (O, I)."""
+    if criterion == "sparsegpt":
+        assert seen is not None
+        return sparsegpt(weight_OI, seen.matrix, pattern, block_size=config.block_size, damping=config.damping)
+    (score_OI,) = magnitude([weight_OI])
+    if criterion == "wanda":
+        assert seen is not None
+        score_OI = wanda(weight_OI, seen.columns)
+    return weight_OI.masked_fill(~pattern.keep(score_OI), 0)
+
+
+def _check(maps: Sequence[LinearMap]) -> None:
+    """Refuse what would fail half-way, or be pruned twice."""
+    owners: dict[tuple[int, int], str] = {}
+    for one in maps:
+        weight = one.weight
+        if not weight.isfinite().all():
+            raise ModelError(f"{one.name} holds NaN or infinite weights: nothing was pruned")
+        place = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()))
+        if place in owners:
+            raise ModelError(f"{one.name} shares its weights with {owners[place]}: give each weights of its own first")
+        owners[place] = one.name

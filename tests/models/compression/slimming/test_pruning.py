@@ -1,0 +1,321 @@
+"""Pruning of whole models: exact counts, what stays untouched, and the defects of the released code."""
+
+import copy
+import re
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.slimming.expert_linears import linear_maps
+from sparsebench.models.compression.slimming.patterns import Pattern
+from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
+from sparsebench.models.compression.slimming.report import PruningReport
+from sparsebench.models.counting import stored_bytes
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
+from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
+from sparsebench.models.moe import MoEConfig, convert
+
+from .mixtures import BUILDERS, VOCABULARY, batches, mixture, output
+
+METHODS = ["magnitude", "wanda", "sparsegpt"]
+
+
+def pruned(name: str, method: Any, **fields: Any) -> tuple[nn.Module, PruningReport]:
+    model = mixture(name)
+    return model, prune(model, PruningConfig(method=method, **fields), batches(name))
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(model: nn.Module, before: dict[str, Tensor]) -> bool:
+    return all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+CASES = [(name, pattern) for name in BUILDERS for pattern in ("unstructured", "2:4")]
+CASES += [(name, pattern) for name in ("mixtral", "converted") for pattern in ("row", "4:8")]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("name", "pattern"), CASES)
+def test_every_layout_gets_the_zeros_asked_for(name: str, method: str, pattern: str) -> None:
+    """Defect 19: a walk over `nn.Linear` prunes no fused expert, and says nothing."""
+    model, report = pruned(name, method, pattern=pattern)
+    seen = 0
+    for block in describe(model).blocks:
+        experts = None if block.mlp is None else block.mlp.experts
+        for expert in range(0 if experts is None else experts.num_experts):
+            assert experts is not None
+            for weight in experts.weights(expert)[:3]:
+                if weight is not None:
+                    assert int((weight == 0).sum()) == Pattern(pattern, 0.5).zeros(*weight.shape)
+                    seen += int((weight == 0).sum())
+    assert seen == report.zeros == report.asked > 0
+    assert output(model, batches(name)[0]).isfinite().all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", BUILDERS)
+def test_nothing_but_the_experts_matrices_changes(name: str, method: str) -> None:
+    """B11, and defect 8: the released code prunes Mixtral's router, whose name ends in "gate", with the experts."""
+    model = mixture(name)
+    before = state(model)
+    experts: set[str] = set()
+    owners = {parameter.data_ptr(): path for path, parameter in model.named_parameters()}
+    for block in describe(model).blocks:
+        if block.mlp is not None and block.mlp.experts is not None:
+            for site in block.mlp.experts.tensors:
+                experts.add(owners[site.tensor().data_ptr()])
+    if name == "listed":
+        experts = {path for path in before if ".experts." in path and "weight" in path}
+    prune(model, PruningConfig(method=method), batches(name))  # type: ignore[arg-type]
+    changed = {path for path, tensor in model.state_dict().items() if not torch.equal(tensor, before[path])}
+    assert changed <= experts and changed == {path for path in experts if "bias" not in path}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["mixtral", "gpt_oss", "converted"])
+def test_sparsity_0_changes_no_bit(name: str, method: str) -> None:
+    """B2."""
+    for pattern in ("unstructured", "row", "4:4"):
+        model, report = pruned(name, method, sparsity=0, pattern=pattern)
+        assert same(model, mixture(name).state_dict())
+        assert report.asked == 0
+        assert torch.equal(output(model, batches(name)[0]), output(mixture(name), batches(name)[0]))
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "row", "2:4"])
+def test_magnitude_keeps_the_large_weights(pattern: str) -> None:
+    """B7, and defect 7: the released code keeps the small ones."""
+    dense = mixture("mixtral")
+    model, _ = pruned("mixtral", "magnitude", pattern=pattern)
+    for old, new in zip(linear_maps(dense), linear_maps(model), strict=True):
+        kept = new.weight != 0
+        assert torch.equal(new.weight[kept], old.weight[kept])
+        rows, width = {"unstructured": (1, -1), "row": (len(kept), -1), "2:4": (-1, 4)}[pattern]
+        groups = old.weight.abs().reshape(rows, width)
+        for size, stays in zip(groups, kept.reshape(rows, width), strict=True):
+            assert size[stays].min() >= size[~stays].max()
+
+
+@pytest.mark.parametrize("router_weighted", [False, True])
+def test_wanda_is_what_a_loop_over_tokens_finds(router_weighted: bool) -> None:
+    """Oracle in float64: the first block of a Mixtral, token by token, with its router's weights by hand."""
+    dense: Any = mixture("mixtral")
+    block = dense.model.layers[0].mlp
+    inputs: list[Tensor] = []
+    hook = block.register_forward_pre_hook(lambda module, args: inputs.append(args[0][mask].double()))
+    for batch in batches("mixtral"):
+        mask = batch["attention_mask"].bool()
+        output(dense, batch)
+    hook.remove()
+    columns = {(e, role): torch.zeros(size, dtype=torch.float64) for e in range(4) for role, size in SIZES.items()}
+    for x in torch.cat(inputs):
+        chance = (block.gate.weight.double() @ x).softmax(0)
+        for expert in chance.topk(2).indices.tolist():
+            gate = (chance[expert] / chance.topk(2).values.sum()).item() if router_weighted else 1.0
+            up = block.experts.gate_up_proj[expert].double() @ x
+            hidden = F.silu(up[:48]) * up[48:]
+            for role, value in {"gate": x, "up": x, "down": hidden}.items():
+                columns[expert, role] += (gate * value.detach()) ** 2
+    model, report = pruned("mixtral", "wanda", pattern="row", router_weighted=router_weighted)
+    assert report.fallen_back == ()
+    for old, new in zip(linear_maps(mixture("mixtral")), linear_maps(model), strict=True):
+        if old.block == 0:
+            assert old.expert is not None
+            score = old.weight.double().abs() * columns[old.expert, old.role].sqrt()
+            assert torch.equal(new.weight != 0, Pattern("row", 0.5).keep(score))
+
+
+SIZES = {"gate": 32, "up": 32, "down": 48}
+
+
+def test_the_weights_of_the_router_make_a_difference() -> None:
+    plain, _ = pruned("mixtral", "wanda")
+    weighted, _ = pruned("mixtral", "wanda", router_weighted=True)
+    assert not same(plain, weighted.state_dict())
+
+
+def test_wanda_looks_at_the_inputs_and_sparsegpt_moves_what_stays() -> None:
+    by_size, _ = pruned("mixtral", "magnitude")
+    by_input, _ = pruned("mixtral", "wanda")
+    assert not same(by_size, by_input.state_dict())
+    moved, _ = pruned("mixtral", "sparsegpt")
+    dense = linear_maps(mixture("mixtral"))
+    for old, kept, new in zip(dense, linear_maps(by_input), linear_maps(moved), strict=True):
+        assert torch.equal(kept.weight[kept.weight != 0], old.weight[kept.weight != 0])
+        assert not torch.equal(new.weight[new.weight != 0], old.weight[new.weight != 0])
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_how_the_data_are_cut_into_batches_does_not_matter(method: str) -> None:
+    """Defect 16: sums of several passes are sums, not added scores."""
+    parts = batches("mixtral")
+    whole = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+    models = [mixture("mixtral"), mixture("mixtral")]
+    prune(models[0], PruningConfig(method=method), parts)  # type: ignore[arg-type]
+    prune(models[1], PruningConfig(method=method), [whole])  # type: ignore[arg-type]
+    for one, other in zip(linear_maps(models[0]), linear_maps(models[1]), strict=True):
+        assert torch.equal(one.weight == 0, other.weight == 0)
+        torch.testing.assert_close(one.weight, other.weight, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_padding_changes_nothing(method: str) -> None:
+    """Rows without padding, against the same rows with ten more tokens that the mask hides."""
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(3, 64, (4, 12), generator=generator)
+    junk = torch.randint(3, 64, (4, 10), generator=generator)
+    mask = torch.cat((torch.ones_like(ids), torch.zeros_like(junk)), 1)
+    bare, padded = mixture("mixtral"), mixture("mixtral")
+    prune(bare, PruningConfig(method=method), [{"input_ids": ids}])  # type: ignore[arg-type]
+    prune(padded, PruningConfig(method=method), [{"input_ids": torch.cat((ids, junk), 1), "attention_mask": mask}])  # type: ignore[arg-type]
+    for one, other in zip(linear_maps(bare), linear_maps(padded), strict=True):
+        assert torch.equal(one.weight == 0, other.weight == 0)
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_an_expert_without_tokens_goes_by_magnitude_and_is_named(method: Any) -> None:
+    """B12; the released code crashes."""
+    model: Any = mixture("deepseek_v3")
+    bias = model.model.layers[1].mlp.gate.e_score_correction_bias
+    bias.zero_()
+    bias[2] = -1e4
+    dense = copy.deepcopy(model)
+    report = prune(model, PruningConfig(method=method), batches("deepseek_v3"))
+    assert [(one.name, one.criterion, one.tokens) for one in report.fallen_back] == [
+        (f"model.layers.1.mlp.experts[2].{role}", "magnitude", 0) for role in ("gate", "up", "down")
+    ]
+    assert "model.layers.1.mlp.experts[2].up (0)" in str(report)
+    prune(dense, PruningConfig(method="magnitude"))
+    for ours, by_size in zip(linear_maps(model), linear_maps(dense), strict=True):
+        if (ours.block, ours.expert) == (1, 2):
+            assert torch.equal(ours.weight, by_size.weight)
+
+
+def test_few_tokens_are_too_few_where_the_floor_says_so() -> None:
+    _, report = pruned("mixtral", "wanda")
+    tokens = [one.tokens or 0 for one in report.linears]
+    floor = sorted(tokens)[len(tokens) // 2]
+    _, floored = pruned("mixtral", "wanda", min_tokens=floor)
+    assert 0 < len(floored.fallen_back) < len(tokens)
+    assert all((one.tokens or 0) < floor for one in floored.fallen_back if one.name.startswith("model.layers.0"))
+
+
+def test_other_parts_when_asked_for() -> None:
+    model = mixture("deepseek_v3")
+    before = state(model)
+    config = PruningConfig(method="wanda", pattern="row", parts=("attention", "ffn", "shared"))
+    report = prune(model, config, batches("deepseek_v3"))
+    assert {one.part for one in report.linears} == {"attention", "ffn", "shared"} and report.fallen_back == ()
+    for path, tensor in model.state_dict().items():
+        if ".mlp.experts." in path or ".mlp.gate." in path or "embed" in path:
+            assert torch.equal(tensor, before[path])
+    assert report.zeros == report.asked
+
+
+def test_a_router_when_asked_for() -> None:
+    """What defect 8 costs can be measured."""
+    model, report = pruned("mixtral", "wanda", parts=("router",), pattern="2:4")
+    assert [one.name for one in report.linears] == [f"model.layers.{n}.mlp.gate.weight" for n in (0, 1)]
+    for layer in model.model.layers:  # type: ignore[union-attr]
+        assert ((layer.mlp.gate.weight == 0).view(4, 8, 4).sum(-1) == 2).all()
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_both_halves_of_graphsgpt(method: Any) -> None:
+    """The decoder's inputs are no outputs of the encoder's blocks."""
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+    model = convert(GraphsGPT(GraphsGPTConfig.of(VOCABULARY, **sizes)).eval(), MoEConfig(num_experts=2, top_k=2))
+    report = prune(model, PruningConfig(method=method, pattern="2:4"), batches("graphsgpt"))
+    assert {one.name.split(".")[0] for one in report.linears} == {"encoder", "decoder"}
+    assert report.sparsity == 0.5 and report.fallen_back == ()
+
+
+def test_a_dense_twin(build) -> None:
+    model = build("llama")
+    report = prune(model, PruningConfig(method="sparsegpt", parts=("ffn",)), batches("mixtral"))
+    assert len(report.linears) == 6 and report.sparsity == 0.5
+
+
+def test_a_mask_saves_no_bytes_and_is_still_there_after_saving(tmp_path) -> None:
+    model: Any = mixture("mixtral")
+    size = stored_bytes(model)
+    prune(model, PruningConfig(method="magnitude", pattern="2:4"))
+    assert stored_bytes(model) == size
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    for one, other in zip(linear_maps(model), linear_maps(loaded), strict=True):
+        assert torch.equal(one.weight, other.weight) and (other.weight == 0).any()
+
+
+def test_bfloat16_models_are_pruned_by_statistics_in_float32() -> None:
+    model = mixture("mixtral").bfloat16()
+    report = prune(model, PruningConfig(method="sparsegpt", pattern="row"), batches("mixtral"))
+    assert report.zeros >= report.asked == sum(one.entries // 2 for one in report.linears)
+    assert linear_maps(model)[0].weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_nan_activations_leave_the_model_as_it_was(method: Any) -> None:
+    """They come up in the second block, when the first one is pruned already."""
+    model: Any = mixture("mixtral").train()
+    with torch.no_grad():
+        model.model.layers[1].input_layernorm.weight[3] = float("inf")
+    before = state(model)
+    with pytest.raises(ModelError) as caught:
+        prune(model, PruningConfig(method=method), batches("mixtral"))
+    assert re.search(r"the inputs of model\.layers\.1\S+ (in|hidden) are NaN or infinite", str(caught.value))
+    assert same(model, before)
+    assert all(module.training and not module._forward_pre_hooks for module in model.modules())
+
+
+def test_what_cannot_be_pruned_is_refused_and_the_model_stays(build) -> None:
+    model: Any = mixture("mixtral")
+    before = state(model)
+    with pytest.raises(ModelError, match="no calibration batches"):
+        prune(model, PruningConfig(method="wanda"))
+    hidden = [{**batch, "attention_mask": torch.zeros_like(batch["input_ids"])} for batch in batches("mixtral")]
+    with pytest.raises(ModelError, match="no calibration token reached any of the linear maps"):
+        prune(model, PruningConfig(method="wanda"), hidden)
+    assert same(model, before)
+    with pytest.raises(ModelError, match="LlamaForCausalLM has no linear maps of: experts"):
+        prune(build("llama"), PruningConfig(method="magnitude"))
+    with torch.no_grad():
+        model.model.layers[1].mlp.experts.down_proj[2, 0, 0] = float("nan")
+    with pytest.raises(ModelError, match=r"experts\[2\]\.down holds NaN or infinite weights: nothing was pruned"):
+        prune(model, PruningConfig(method="magnitude"))
+    assert torch.equal(model.model.layers[0].mlp.experts.down_proj, before["model.layers.0.mlp.experts.down_proj"])
+
+
+def test_weights_that_two_layers_share_are_refused() -> None:
+    model: Any = mixture("mixtral")
+    model.model.layers[1].mlp.experts.down_proj = model.model.layers[0].mlp.experts.down_proj
+    with pytest.raises(ModelError, match=r"layers\.1\S+\.down shares its weights with model\.layers\.0\S+\.down"):
+        prune(model, PruningConfig(method="magnitude"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "obs"}, "method='obs' is not one of magnitude, wanda, sparsegpt"),
+        ({"sparsity": 1}, "0 <= sparsity < 1"),
+        ({"pattern": "2:4", "sparsity": 0.3}, "removes 0.5"),
+        ({"parts": ("gate",)}, "parts='gate' is not one of"),
+        ({"min_tokens": 0}, "min_tokens=0 must be 1 or more"),
+        ({"memory": 0}, "memory=0 must be 1 or more"),
+        ({"block_size": 0}, "block_size=0 must be 1 or more"),
+        ({"damping": -1.0}, "damping=-1.0 must be 0 or more"),
+        ({"method": "magnitude", "router_weighted": True}, "router_weighted weighs tokens of routed experts"),
+        ({"parts": ("experts", "shared"), "router_weighted": True}, "parts experts"),
+    ],
+)
+def test_values_out_of_range_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        PruningConfig(**fields)

@@ -1,0 +1,136 @@
+"""Pruning as rows of a task: what they need, what they leave, and what they say of experts without tokens."""
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.slimming.expert_linears import linear_maps
+from sparsebench.models.errors import ModelError
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
+from sparsebench.suites.llm.backbones import tiny, tiny_mixture
+from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
+from sparsebench.suites.methods.magnitude_pruning import MagnitudePruning
+from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.methods.sparsegpt import SparseGPT
+from sparsebench.suites.methods.tune import Tune
+from sparsebench.suites.methods.wanda import Wanda
+from sparsebench.suites.vtab.backbones import tiny as tiny_vit
+from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+BUDGET = Budget(epochs=1, batch_size=8, test_examples=8, calibration_examples=16)
+METHODS = [MagnitudePruning, Wanda, SparseGPT]
+
+
+def text(load: Any = tiny_mixture.load) -> Setup:
+    return SyntheticText().setup(load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+
+
+def zeros(model: nn.Module) -> float:
+    maps = linear_maps(model)
+    return sum(int((one.weight == 0).sum()) for one in maps) / sum(one.weight.numel() for one in maps)
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_half_of_the_weights_of_a_stock_mixture_are_0(kind: Any) -> None:
+    setup = text()
+    method = kind(pattern="2:4")
+    model = method.prepare(setup.model, setup.context)
+    assert zeros(model) == 0.5
+    curves = method.fit(model, setup.data, setup.context)
+    blocks = len(describe(model).blocks)
+    assert curves["zeros by block"] == [(float(block), 0.5) for block in range(blocks)]
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_chain_with_a_conversion_and_healing(kind: Any) -> None:
+    """A dense model cut into experts, pruned, then trained with its zeros and without."""
+    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
+    setup = SyntheticChoices().setup(tiny.load, context)
+    model = SharedSplit(train="none").prepare(setup.model, setup.context)
+    pruned = kind(train="none").prepare(model, setup.context)
+    assert zeros(pruned) == pytest.approx(0.5, abs=0.01)
+    before = zeros(pruned)
+    for keep_zeros in (True, False):
+        healing = Tune(train="experts", keep_zeros=keep_zeros)
+        healing.fit(healing.prepare(pruned, setup.context), setup.data, setup.context)
+        assert (zeros(pruned) == before) == keep_zeros
+    ((_, left), *_) = kind(train="none").fit(pruned, setup.data, setup.context)["zeros by block"]
+    assert left < before
+
+
+def test_what_the_row_itself_trains_keeps_its_zeros() -> None:
+    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
+    setup = SyntheticChoices().setup(tiny_mixture.load, context)
+    method = MagnitudePruning(train="all", pattern="row")
+    model = method.prepare(setup.model, setup.context)
+    dense = [one.weight.clone() for one in linear_maps(model)]
+    curves = method.fit(model, setup.data, setup.context)
+    assert zeros(model) == 0.5 and curves["zeros by block"] == [(0.0, 0.5), (1.0, 0.5)]
+    assert not any(torch.equal(one.weight, old) for one, old in zip(linear_maps(model), dense, strict=True))
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_mixture_of_a_vision_transformer(kind: Any) -> None:
+    setup = Blobs().setup(tiny_vit.load, Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET))
+    model = SharedSplit(train="none").prepare(setup.model, setup.context)
+    assert zeros(kind(train="none").prepare(model, setup.context)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_dense_twin() -> None:
+    setup = text(tiny.load)
+    model = Wanda(parts=("ffn",)).prepare(setup.model, setup.context)
+    assert all((one.weight == 0).any() for one in linear_maps(model, ("ffn",)))
+    assert not any((one.weight == 0).any() for one in linear_maps(model, ("attention",)))
+
+
+def test_needs() -> None:
+    assert MagnitudePruning().needs == {EXPERTS}
+    assert Wanda().needs == {EXPERTS, CALIBRATION_DATA}
+    assert SparseGPT(parts=("attention", "ffn")).needs == {ATTENTION, FFN, CALIBRATION_DATA}
+
+
+def test_a_part_that_the_backbone_has_not_is_not_applicable() -> None:
+    setup = text()
+    with pytest.raises(NotApplicable, match="has no linear maps of: shared"):
+        MagnitudePruning(parts=("shared",)).prepare(setup.model, setup.context)
+
+
+def test_experts_without_tokens_are_a_warning() -> None:
+    setup = text()
+    with pytest.warns(UserWarning, match=r"pruned by magnitude, for want of calibration tokens.*\[0\]\.gate \("):
+        Wanda(min_tokens=10**6).prepare(setup.model, setup.context)
+    other = text()
+    by_size = MagnitudePruning(pattern="row").prepare(other.model, other.context)
+    for name, tensor in setup.model.state_dict().items():
+        assert torch.equal(tensor, by_size.state_dict()[name])
+
+
+def test_all_experts_seen_is_no_warning() -> None:
+    setup = text()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MagnitudePruning().prepare(setup.model, setup.context)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (MagnitudePruning, {"sparsity": 1.0}),
+        (Wanda, {"pattern": "2:4", "sparsity": 0.7}),
+        (Wanda, {"router_weighted": True, "parts": ("ffn",)}),
+        (SparseGPT, {"damping": -1.0}),
+        (SparseGPT, {"parts": ("heads",)}),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_once(kind: Any, fields: dict[str, Any]) -> None:
+    with pytest.raises(ModelError):
+        kind(**fields)
