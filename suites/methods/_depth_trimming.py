@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar, Literal, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ from sparsebench.models.compression.trimming.exhaustive import all_sets, best_se
 from sparsebench.models.errors import ModelError
 
 from ..contracts.context import Context
-from ..contracts.method import NotApplicable
+from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import CALIBRATION_DATA
 from ._calibration import _fingerprint
 from ._tuned import TunedMethod
@@ -23,6 +24,8 @@ from ._tuned import TunedMethod
 _measured: dict[str, Mapping[int, float]] = {}
 """The last similarities of this process, by the hash of weights and data and what was measured: rows that drop more or
 fewer parts of one model share them."""
+_told: WeakKeyDictionary[nn.Module, Curves] = WeakKeyDictionary()
+"""What `transform` saw and did, by model, for the record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +95,20 @@ class DepthTrimming(TunedMethod):
                 self.choose(candidates, dict.fromkeys(candidates, 0.0), context)
         except ModelError as error:
             raise NotApplicable(str(error)) from error
-        chosen = self._chosen(backbone, candidates, context)
+        similarity: Mapping[int, float] = {}
+        if self.choice in BY_SIMILARITY and self.n > 0:
+            similarity = self._similarities(backbone, candidates, context)
+        chosen = self._chosen(backbone, candidates, similarity, context)
         try:
             self.drop(backbone, chosen)
         except ModelError as error:
             raise NotApplicable(str(error)) from error
+        _told[backbone] = _curves(candidates, similarity, chosen)
         return backbone
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """Train as the task says; and say how similar the candidates were, and which of them went."""
+        return {**super().fit(model, data, context), **_told.get(model, {})}
 
     def choose(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
         """Indices of the blocks whose parts go, by any choice but "oracle"."""
@@ -111,9 +122,11 @@ class DepthTrimming(TunedMethod):
         """What "oracle" tries."""
         return all_sets(candidates, self.n, self.oracle_sets)
 
-    def _chosen(self, model: nn.Module, candidates: Sequence[int], context: Context) -> tuple[int, ...]:
+    def _chosen(
+        self, model: nn.Module, candidates: Sequence[int], similarity: Mapping[int, float], context: Context
+    ) -> tuple[int, ...]:
         if self.choice != "oracle":
-            return self.choose(candidates, self._similarities(model, candidates, context), context)
+            return self.choose(candidates, similarity or dict.fromkeys(candidates, 0.0), context)
         batches = context.batches()
 
         def loss() -> float:
@@ -128,11 +141,17 @@ class DepthTrimming(TunedMethod):
         return chosen
 
     def _similarities(self, model: nn.Module, candidates: Sequence[int], context: Context) -> Mapping[int, float]:
-        if self.choice not in BY_SIMILARITY or self.n == 0:
-            return dict.fromkeys(candidates, 0.0)
         batches = context.calibration()
         key = f"{_fingerprint(model, batches)} {type(self).__name__} {self.measured} {self.precision} {candidates}"
         if key not in _measured:
             _measured.clear()
             _measured[key] = self.similarity(model, batches, candidates)
         return _measured[key]
+
+
+def _curves(candidates: Sequence[int], similarity: Mapping[int, float], chosen: Sequence[int]) -> Curves:
+    """Over the blocks of the model as it was: what was measured, if anything was, and 1 for each that went."""
+    curves = {"dropped by block": [(float(index), float(index in chosen)) for index in candidates]}
+    if similarity:
+        curves["similarity by block"] = [(float(index), value) for index, value in similarity.items()]
+    return curves

@@ -52,6 +52,19 @@ def test_the_layer_that_changes_least_goes(setup: Setup) -> None:
         assert left(found) == [(True, index != gone) for index in (0, 1)]
 
 
+def test_the_record_says_how_similar_layers_were_and_which_went(setup: Setup) -> None:
+    model = mixture(setup)
+    similarity = layer_similarity(model, setup.context.calibration(), [0, 1])
+    method = LayerDrop()
+    curves = method.fit(method.prepare(model, setup.context), setup.data, setup.context)
+    most = max(similarity, key=similarity.__getitem__)
+    assert dict(curves["similarity by block"]) == pytest.approx(similarity)
+    assert dict(curves["dropped by block"]) == {most: 1.0, 1 - most: 0.0}
+    method = AttentionDrop(choice="last")
+    curves = method.fit(method.prepare(model, setup.context), setup.data, setup.context)
+    assert dict(curves) == {"dropped by block": [(0.0, 0.0), (1.0, 1.0)]}
+
+
 def test_a_dense_twin_and_attentions(setup: Setup) -> None:
     dense = copy.deepcopy(setup.model)
     similarity = attention_similarity(dense, setup.context.calibration(), [0, 1])
