@@ -8,7 +8,15 @@ The view can be written to: weights of experts (`Experts.set_weights`), fewer ex
 (`Anatomy.remove`), blocks without FFN or attention (`Block.remove_mlp`, `Block.remove_attention`).
 """
 
-from .experts import Experts, ExpertWeights, InterleavedExperts, ListedExperts, StackedExperts
+from .experts import (
+    Experts,
+    ExpertWeights,
+    InterleavedExperts,
+    ListedExperts,
+    StackedExperts,
+    table_at,
+    tell_counts,
+)
 from .linear_layers import LinearView, has_linear_view, is_linear, linear_view
 from .parts import CACHE_NAMES, MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
 from .registry import UnknownAnatomy, describe, register_describer, used_describers
@@ -47,5 +55,7 @@ __all__ = [
     "register_describer",
     "see_through",
     "stock_experts",
+    "table_at",
+    "tell_counts",
     "used_describers",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .linear_layers import linear_view
-from .sites import Site
+from .sites import Site, Wrapper
 
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")
 """What modules and configurations call the number of experts."""
@@ -45,7 +45,9 @@ class Experts:
     so many equal groups of neighbouring experts, each of which must keep `least_in_group`.
 
     `holders` are modules and configurations with attributes that say how many experts there are; `describe` adds the
-    model and its configuration. `activate` makes what enters the down projection from the outputs (R, F) of gate, or
+    model and its configuration. `table`: where the router knows of more experts than there are, a buffer that says
+    which one each of its rows stands for, below 0 for none; what stands between router and experts looks into it, and
+    the rows of the router stay. `activate` makes what enters the down projection from the outputs (R, F) of gate, or
     None, and up; None where nobody says how.
     """
 
@@ -61,6 +63,7 @@ class Experts:
     least_in_group: int = 1
     holders: tuple[Any, ...] = ()
     activate: Callable[[Tensor | None, Tensor], Tensor] | None = None
+    table: Site | None = None
 
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""
@@ -102,31 +105,52 @@ class Experts:
         """Keep these experts, in this order, and drop the others with their rows of the router, in place.
 
         A router that chose more experts than there are left then chooses all. Counts in modules and in the
-        configuration follow, so that a stock model saves and loads if all its layers keep equally many. Raises
-        `ModelError`, and changes nothing, for indices that repeat or are not there, and where groups of experts would
-        become unequal.
+        configuration follow, so that a stock model saves and loads if all its layers keep equally many. With a `table`
+        the router stays as it is, and choices of a dropped expert are choices of none. Raises `ModelError`, and changes
+        nothing, for indices that repeat or are not there, and where groups of experts would become unequal.
 
         Example: `describe(mixtral).blocks[0].mlp.experts.keep([0, 2, 5])`.
         """
         kept = self._checked(indices)
+        if self.table is not None:
+            _renumber(self.table.get(), kept, self.num_experts)
+            self.keep_tensors(indices)
+            return
         self._cut(kept)
         for site in self.rows:
             site.keep_rows(kept)
         self.num_experts = len(kept)
         self.top_k = min(self.top_k, self.top_groups * len(kept) // self.groups)
         for holder in self.holders:
-            _tell(holder, self.num_experts, self.top_k)
+            tell_counts(holder, self.num_experts, self.top_k)
+
+    @torch.no_grad()
+    def keep_tensors(self, indices: Sequence[int]) -> None:
+        """Keep the weights of these experts, in this order, and leave the router and the configuration as they are.
+
+        Something that finds the experts in a `table` then has to stand between the two. Raises `ModelError`, and
+        changes nothing, for indices that repeat or are not there.
+        """
+        kept = self._different(indices)
+        self._cut(kept)
+        self.num_experts = len(kept)
+        if self.module is not None:
+            tell_counts(self.module.get(), self.num_experts, self.top_k)
 
     def _cut(self, kept: Tensor) -> None:
         for site in self.tensors:
             site.keep_rows(kept)
 
     def _checked(self, indices: Sequence[int]) -> Tensor:
+        kept = self._different(indices)
+        if self.groups > 1 or self.least_in_group > 1:
+            self._check_groups(kept.tolist())
+        return kept
+
+    def _different(self, indices: Sequence[int]) -> Tensor:
         chosen = [int(index) for index in indices]
         if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= index < self.num_experts for index in chosen):
             raise ModelError(f"keep({chosen}) needs different experts of 0..{self.num_experts - 1}, at least one")
-        if self.groups > 1 or self.least_in_group > 1:
-            self._check_groups(chosen)
         return torch.tensor(chosen)
 
     def _check_groups(self, chosen: list[int]) -> None:
@@ -226,7 +250,24 @@ class ListedExperts(Experts):
             container._modules[name] = members[index]
 
 
-def _tell(holder: Any, num_experts: int, top_k: int) -> None:
+def table_at(parent: nn.Module, name: str) -> Site | None:
+    """The `table` of what stands around the experts at `parent.name`; None where they get what the router chose."""
+    module = getattr(parent, name)
+    while isinstance(module, Wrapper):
+        if isinstance(getattr(module, "table", None), Tensor):
+            return Site(module, "table")
+        module = module.base_layer
+    return None
+
+
+def _renumber(table: Tensor, kept: Tensor, experts: int) -> None:
+    """Let the entries of a table follow when only these of so many experts stay; those of the others become none."""
+    places = torch.full((experts,), -1, dtype=table.dtype, device=table.device)
+    places[kept.to(table.device)] = torch.arange(len(kept), dtype=table.dtype, device=table.device)
+    table.copy_(torch.where(table >= 0, places[table.clamp_min(0)], table))
+
+
+def tell_counts(holder: Any, num_experts: int, top_k: int) -> None:
     """Write both numbers to the attributes of a module or configuration that hold them."""
     # `top_k` of a configuration is that of sampling.
     chosen = ("top_k", "num_experts_per_tok") if isinstance(holder, nn.Module) else ("num_experts_per_tok",)

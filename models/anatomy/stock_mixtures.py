@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .experts import Experts, InterleavedExperts, StackedExperts
+from .experts import Experts, InterleavedExperts, StackedExperts, table_at
 from .sites import Site, see_through
 
 _ROWS = ("weight", "bias", "e_score_correction_bias")
@@ -40,6 +40,10 @@ def stock_experts(module: Any, router: str = "gate", shared: Site | None = None)
         "holders": (module, chooser, fused),
         "activate": partial(_activate, fused),
     }
+    table = table_at(module, "experts")
+    if table is not None:
+        # The router chooses as it did; groups are its own affair.
+        common |= {"table": table, "rows": (), "groups": 1, "top_groups": 1, "least_in_group": 1}
     down = Site(fused, "down_proj")
     if getattr(fused, "is_transposed", False):
         gate_up, gate_up_bias = Site(fused, "gate_up_proj"), Site(fused, "gate_up_proj_bias")

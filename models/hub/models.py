@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import ModelError
 from .configs import ChangedConfig
 from .derived_classes import derive, source_of
-from .parts import Part, known_parts, part_of, parts_in
+from .parts import Part, in_order, known_parts, part_of, parts_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Source
@@ -39,7 +39,7 @@ class ChangedModel(_Source):
 
     def __init__(self, config: Any, *args: Any, **keywords: Any) -> None:
         super().__init__(config, *args, **keywords)
-        for room, description in config.sparsebench["parts"].items():
+        for room, description in in_order(config.sparsebench["parts"]):
             part = part_of(room)
             # A source may make its body by AutoModel, which knows the configuration: that is built already.
             if not any(map(part.holds, self.modules())):

@@ -44,6 +44,12 @@ def part_of(room: str) -> Part:
     return _parts[room]
 
 
+def in_order(parts: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Descriptions by room, as `parts_in` gives them, in the order in which to build: a part whose layers stand around
+    those of other rooms (`acts_on_others`) comes last."""
+    return sorted(parts.items(), key=lambda item: getattr(part_of(item[0]), "acts_on_others", False))
+
+
 def known_parts() -> tuple[Part, ...]:
     """The parts of all rooms that were imported: no layer of another room can be in a model."""
     return tuple(_parts.values())

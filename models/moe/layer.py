@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through
+from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through, table_at
 from ..errors import ModelError
 from .config import MoEConfig
 from .experts import ExpertBank
@@ -150,12 +150,15 @@ class MoEFFN(nn.Module):
         names = ["gate_up", "down"]
         if bank.bias is not None:
             names.append("bias")
+        table = table_at(self, "experts")
+        rows = tuple(router.get().expert_rows()) if table is None else ()
         experts = BankedExperts(
             num_experts=len(bank.sizes),
             top_k=router.get().top_k,
             tensors=tuple(Site(bank, name) for name in names),
             router=router,
-            rows=tuple(router.get().expert_rows()),
+            rows=rows,
+            table=table,
             module=bank_site,
             shared=None if self.shared is None else see_through(self, "shared"),
             holders=(router.get(),),
@@ -174,13 +177,18 @@ class MoEFFN(nn.Module):
             experts=experts,
         )
 
-    def forget_experts(self, kept: Sequence[int]) -> None:
-        """Let sizes, neurons and configuration follow when the bank holds these of its former experts only."""
+    def forget_experts(self, kept: Sequence[int], *, of_router: bool = True) -> None:
+        """Let sizes, neurons and configuration follow when the bank holds these of its former experts only.
+
+        The configuration is that of the router: it stays where the router does not follow (`of_router` False).
+        """
         bank: ExpertBank = see_through(self, "experts").get()
         shared = len(self.neurons) - sum(bank.sizes)
         pieces = self.neurons[shared:].split(list(bank.sizes))
         self.neurons = torch.cat((self.neurons[:shared], *(pieces[index] for index in kept)))
         bank.sizes = tuple(bank.sizes[index] for index in kept)
+        if not of_router:
+            return
         discard_counts(self)
         self.config = replace(
             self.config,
@@ -207,7 +215,13 @@ class BankedExperts(Experts):
     def keep(self, indices: Sequence[int]) -> None:
         """Keep these experts; those that stay know which neurons of the dense layer they hold."""
         super().keep(indices)
-        self.layer.forget_experts([int(index) for index in indices])
+        if self.table is None:
+            self.layer.forget_experts([int(index) for index in indices])
+
+    def keep_tensors(self, indices: Sequence[int]) -> None:
+        """Keep the weights of these experts, and which neurons of the dense layer they hold."""
+        super().keep_tensors(indices)
+        self.layer.forget_experts([int(index) for index in indices], of_router=False)
 
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""

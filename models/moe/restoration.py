@@ -8,7 +8,17 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, DescribesAttention, ExpertWeights, LinearView, Site, Wrapper, describe, linear_view
+from ..anatomy import (
+    MLP,
+    DescribesAttention,
+    ExpertWeights,
+    LinearView,
+    Site,
+    Wrapper,
+    describe,
+    linear_view,
+    table_at,
+)
 from ..errors import ModelError
 from ..hub.declaration import withdraw
 from .dense_ffn import gate_and_up
@@ -110,6 +120,11 @@ def _check_complete(site: Site) -> None:
         raise ModelError(
             f"{site.path}: each expert is a whole FFN of its own (split='whole'), so that there is no dense layer to "
             "put together; keep a copy of the dense model to go back"
+        )
+    if table_at(layer, "experts") is not None:
+        raise ModelError(
+            f"{site.path}: experts were merged, replaced or dropped while the router stayed as it was, so that there "
+            "is no dense layer to put together; keep a copy of the dense model to go back"
         )
     for part in (layer.experts, layer.shared):
         if isinstance(part, Wrapper):

@@ -2,19 +2,24 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.calibration.ffn_samples import Calibration, calibrate
+from sparsebench.models.calibration.mixture_statistics import LayerStatistics, mixture_statistics
 
 from ..contracts.context import Context
 
 _calibrations: dict[str, Calibration] = {}
 """The last calibration of this process, by the hash of weights and data: cells of one row and seed share it. Just one,
 since one of a language model takes up to 1 GB."""
+
+_expert_statistics: dict[str, Sequence[LayerStatistics]] = {}
+"""The last statistics of experts of this process, likewise: rows that keep more or fewer experts of one model share
+them."""
 
 
 def split_seed(context: Context) -> int:
@@ -33,6 +38,16 @@ def calibration(model: nn.Module, context: Context, *, gradients: bool) -> Calib
         _calibrations.clear()
         _calibrations[key] = _calibrate(model, batches, context, gradients)
     return _calibrations[key]
+
+
+def expert_statistics(model: nn.Module, context: Context, *, all_outputs: bool = False) -> Sequence[LayerStatistics]:
+    """What each expert does on the calibration data; taken once per process for equal weights and data."""
+    batches = context.calibration()
+    key = f"{_fingerprint(model, batches)} {all_outputs}"
+    if key not in _expert_statistics:
+        _expert_statistics.clear()
+        _expert_statistics[key] = mixture_statistics(model, batches, all_outputs=all_outputs)
+    return _expert_statistics[key]
 
 
 def _calibrate(model: nn.Module, batches: list[Any], context: Context, gradients: bool) -> Calibration:

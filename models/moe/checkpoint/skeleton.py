@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...anatomy import MLP, describe
+from ...anatomy import MLP, describe, see_through
 from ...errors import ModelError
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
@@ -79,7 +79,7 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
 def _layer_recipe(layer: MoEFFN) -> Recipe:
     return {
         "config": dataclasses.asdict(layer.config),
-        "experts": list(layer.experts.sizes),
+        "experts": list(see_through(layer, "experts").get().sizes),
         "shared": None if layer.shared is None else list(layer.shared.sizes),
         "scale": layer.scale,
         "aligned": layer.alignment is not None,

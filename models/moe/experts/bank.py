@@ -29,6 +29,8 @@ class ExpertBank(nn.Module):
     """
 
     accumulate = False
+    skips_none = True
+    """An index of N stands for no expert, which costs nothing."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...anatomy import Anatomy, Attention, describe
+from ...anatomy import Anatomy, Attention, describe, table_at
 from ...errors import ModelError
 from ...hub.derived_classes import PREFIX
 from ..layer import MoEFFN
@@ -60,6 +60,11 @@ class Source:
         if not any(layers):
             raise ModelError(
                 "the model has no layer made by sparsebench.models.moe.convert: use its own save_pretrained"
+            )
+        if any(layer is not None and table_at(layer, "experts") is not None for layer in layers):
+            raise ModelError(
+                "experts of the model were merged, replaced or dropped while the router stayed as it was, which no "
+                "stock mixture can say: use save_pretrained(model, path)"
             )
         return cls(model, anatomy, tuple(layers))
 

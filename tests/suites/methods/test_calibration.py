@@ -8,13 +8,14 @@ import timm
 import torch
 from torch import nn
 
+from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods import _calibration
-from sparsebench.suites.methods._calibration import calibration, leaves, split_seed
+from sparsebench.suites.methods._calibration import calibration, expert_statistics, leaves, split_seed
 from sparsebench.suites.prediction.padding import pad
 
 BUDGET = Budget(batch_size=8, test_examples=2, calibration_examples=16)
@@ -38,6 +39,23 @@ def test_calibration_is_done_once_for_equal_weights_and_data(setup: Setup, monke
     assert calibration(setup.model, setup.context, gradients=False) is not first
     assert len(calls) == 3
     assert len(_calibration._calibrations) == 1
+
+
+def test_statistics_of_experts_are_taken_once_for_equal_weights_and_data(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    original = _calibration.mixture_statistics
+    monkeypatch.setattr(_calibration, "mixture_statistics", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setattr(_calibration, "_expert_statistics", {})
+    model = convert(setup.model, MoEConfig(num_experts=4, top_k=2))
+    first = expert_statistics(model, setup.context)
+    assert expert_statistics(model, setup.context) is first and first[0].num_experts == 4
+    assert expert_statistics(model, setup.context, all_outputs=True)[0].all_output is not None
+    with torch.no_grad():
+        next(model.parameters()).mul_(2)
+    assert expert_statistics(model, setup.context) is not first
+    assert len(calls) == 3 and len(_calibration._expert_statistics) == 1
 
 
 def test_gradients_of_a_prediction_task_are_those_of_its_own_loss() -> None:

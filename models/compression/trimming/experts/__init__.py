@@ -1,0 +1,1 @@
+"""Mixtures with fewer experts: dropped, merged, or replaced by what they gave on average."""

@@ -1,0 +1,97 @@
+"""Which experts stay, from their scores and from how many may: layer by layer, or over all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from ....anatomy import Experts
+from ....errors import ModelError, check_choice
+
+Scope = Literal["layer", "global"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+Keep = int | float | Sequence[int]
+"""Experts that stay: a number for each mixture (int), a share of each (float, 0 < share <= 1), or one number each."""
+
+
+def kept_experts(
+    experts: Sequence[Experts], scores: Sequence[Tensor], keep: Keep, *, scope: Scope = "layer", least: int = 1
+) -> list[list[int]]:
+    """The experts of each mixture that stay, in ascending order; of equal scores, the first stays.
+
+    "layer" keeps the best of each mixture, "global" the best of all of them together, as many in total, and at least
+    `least` of each. A router that chooses among groups of experts (DeepSeek) keeps equally many of each group. Raises
+    `ModelError` for numbers that cannot be kept.
+    """
+    check_choice("scope", scope, SCOPES)
+    numbers = _numbers(experts, keep, least)
+    grouped = [one for one in experts if one.groups > 1 or one.least_in_group > 1]
+    if scope == "global" and grouped:
+        raise ModelError(
+            f"scope='global': the router at {grouped[0].router.path} chooses among groups of experts, of each of "
+            "which equally many have to stay; take scope='layer'"
+        )
+    if scope == "global":
+        return _best_of_all(scores, sum(numbers), least)
+    found: list[list[int]] = []
+    for one, scores_N, number in zip(experts, scores, numbers, strict=True):
+        found.append(_best_of_groups(one, scores_N, number))
+    return found
+
+
+def _numbers(experts: Sequence[Experts], keep: Keep, least: int) -> list[int]:
+    """How many stay of each mixture."""
+    if least < 1:
+        raise ModelError(f"least={least}: a mixture keeps one expert or more; Layer Drop takes whole mixtures out")
+    sizes = [one.num_experts for one in experts]
+    if isinstance(keep, int):
+        numbers = [keep] * len(sizes)
+    elif isinstance(keep, float):
+        if not 0 < keep <= 1:
+            raise ModelError(f"keep={keep} as a share of the experts must lie in (0, 1]")
+        numbers = [max(least, round(keep * size)) for size in sizes]
+    else:
+        numbers = list(keep)
+    if len(numbers) != len(sizes):
+        raise ModelError(f"keep names {len(numbers)} numbers of experts, but the model has {len(sizes)} mixtures")
+    for one, number, size in zip(experts, numbers, sizes, strict=True):
+        if not least <= number <= size:
+            raise ModelError(
+                f"keep={number}: the mixture with the router {one.router.path} has {least}..{size} to keep"
+            )
+    return numbers
+
+
+def _ranked(scores_N: Tensor) -> list[int]:
+    return scores_N.argsort(descending=True, stable=True).tolist()
+
+
+def _best_of_groups(experts: Experts, scores_N: Tensor, number: int) -> list[int]:
+    groups = experts.groups
+    left = number // groups
+    if number % groups or left < experts.least_in_group:
+        raise ModelError(
+            f"keep={number}: the router at {experts.router.path} chooses among {groups} groups, of each of which "
+            f"equally many have to stay, {experts.least_in_group} or more"
+        )
+    size = experts.num_experts // groups
+    kept: list[int] = []
+    for start in range(0, experts.num_experts, size):
+        best = _ranked(scores_N[start : start + size])[:left]
+        kept += [start + place for place in best]
+    return sorted(kept)
+
+
+def _best_of_all(scores: Sequence[Tensor], total: int, least: int) -> list[list[int]]:
+    """First the `least` best of each mixture, so that none is empty; then the best of all others."""
+    kept: list[list[int]] = []
+    others: list[tuple[float, int, int]] = []
+    for layer, scores_N in enumerate(scores):
+        ranked = _ranked(scores_N)
+        kept.append(ranked[:least])
+        others += [(-scores_N[expert].item(), layer, expert) for expert in ranked[least:]]
+    for _, layer, expert in sorted(others)[: total - sum(map(len, kept))]:
+        kept[layer].append(expert)
+    return [sorted(experts) for experts in kept]

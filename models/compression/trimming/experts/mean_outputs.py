@@ -1,0 +1,68 @@
+"""Experts replaced by their mean output (MoNE, arXiv 2507.00390): a constant instead of a network.
+
+The router stays as it was; tokens that choose a replaced expert get, times its weight, what it gave on average for the
+calibration tokens that chose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ....calibration.mixture_statistics import LayerStatistics
+from ....counting import stored_bytes
+from .budgets import Keep, Scope, kept_experts
+from .drop import ExpertDropReport, LayerDrop
+from .mixtures import Mixture, check_statistics, mixtures_of
+from .remapped import NONE, check_remap, remap
+from .saved_form import note_trimmed
+from .scores import Score, expert_scores
+
+
+def replace_by_mean(
+    model: nn.Module,
+    statistics: Sequence[LayerStatistics],
+    keep: Keep,
+    *,
+    score: Score = "frequency_variance",
+    scope: Scope = "layer",
+    reverse: bool = False,
+    least: int = 1,
+    generator: torch.Generator | None = None,
+) -> ExpertDropReport:
+    """Replace all but the best experts of each mixture by their mean outputs, in place.
+
+    Arguments and errors are those of `expert_drop`; a router that already knows of more experts than there are is
+    refused, too. An expert that no calibration token chose becomes 0, and is among the `unseen` of the report.
+
+    Example: `replace_by_mean(mixtral, mixture_statistics(mixtral, batches), keep=6)`.
+    """
+    mixtures = mixtures_of(model)
+    check_statistics(mixtures, statistics)
+    experts = [check_remap(mixture.mlp) for mixture in mixtures]
+    scores = expert_scores(statistics, score, reverse=reverse, generator=generator)
+    kept = kept_experts(experts, scores, keep, scope=scope, least=least)
+    before = stored_bytes(model)
+    layers: list[LayerDrop] = []
+    for mixture, indices, seen in zip(mixtures, kept, statistics, strict=True):
+        layers.append(_replace(mixture, indices, seen))
+    note_trimmed(model)
+    return ExpertDropReport(tuple(layers), before, stored_bytes(model))
+
+
+def _replace(mixture: Mixture, kept: Sequence[int], seen: LayerStatistics) -> LayerDrop:
+    number = mixture.experts.num_experts
+    dropped = sorted(set(range(number)) - set(kept))
+    if dropped:
+        mean_ND = seen.output / seen.counts.clamp_min(1).unsqueeze(1)
+        down = mixture.experts.weights(0).down
+        targets = [0] * number
+        for place, expert in enumerate(kept):
+            targets[expert] = place
+        for place, expert in enumerate(dropped):
+            targets[expert] = NONE - 1 - place
+        remap(mixture.mlp, kept, targets, mean_ND[dropped].to(down.device, down.dtype))
+    unseen = (seen.counts == 0).nonzero().flatten().tolist()
+    return LayerDrop(mixture.path, tuple(kept), tuple(dropped), tuple(unseen))

@@ -1,0 +1,150 @@
+"""Merging of experts, the rival of dropping them: fewer experts, each the mean of some; the router stays as it was.
+
+Every row of the router stands for the merged expert that its own one is in (HC-SMoE, arXiv 2410.08589; MC-SMoE's first
+step, M-SMoE, arXiv 2310.01334). No training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ....anatomy import Experts, ExpertWeights
+from ....calibration.mixture_statistics import LayerStatistics
+from ....counting import stored_bytes
+from ....errors import ModelError, check_choice
+from .budgets import Keep, kept_experts
+from .clustering import around_the_busiest, average_linkage, cosine
+from .mixtures import check_statistics, mixtures_of
+from .remapped import check_remap, remap
+from .saved_form import note_trimmed
+
+# Shapes: N experts, D width, F hidden neurons of an expert.
+
+Grouping = Literal["outputs", "router"]
+"""Hierarchical clustering of mean outputs (HC-SMoE), or the busiest experts and those whose router logits are most
+similar to theirs, with neurons put in the order of the busiest one's before the mean (M-SMoE)."""
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """The groups of experts of each mixture that became one, by its name, and the bytes of the model's tensors."""
+
+    groups: dict[str, tuple[tuple[int, ...], ...]]
+    bytes_before: int
+    bytes_after: int
+
+
+def merge_similar(
+    model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, *, grouping: Grouping = "outputs"
+) -> MergeReport:
+    """Merge the experts of each mixture until `keep` (as in `kept_experts`) are left, in place.
+
+    The mean of a group is weighted by how many tokens chose each (by 1 each where nobody did). `statistics` are those
+    of the model as it is; grouping "outputs" wants `all_outputs=True`. Raises `ModelError`, and changes nothing, for
+    statistics of another model or without what is needed, for numbers that cannot be, for experts of different sizes,
+    and for a router that already knows of more experts than there are.
+
+    Example: `merge_similar(mixtral, mixture_statistics(mixtral, batches, all_outputs=True), keep=6)`.
+    """
+    check_choice("grouping", grouping, get_args(Grouping))
+    mixtures = mixtures_of(model)
+    check_statistics(mixtures, statistics)
+    experts = [check_remap(mixture.mlp) for mixture in mixtures]
+    numbers = _numbers(experts, statistics, keep)
+    found = [_groups(layer, number, grouping) for layer, number in zip(statistics, numbers, strict=True)]
+    for one in experts:
+        _check_alike(one)
+    before = stored_bytes(model)
+    for mixture, layer, groups in zip(mixtures, statistics, found, strict=True):
+        if len(groups) == mixture.experts.num_experts:
+            continue
+        for group in groups:
+            _merge(mixture.experts, group, layer.counts, align=grouping == "router")
+        targets = [0] * mixture.experts.num_experts
+        for place, group in enumerate(groups):
+            for expert in group:
+                targets[expert] = place
+        remap(mixture.mlp, [group[0] for group in groups], targets)
+    note_trimmed(model)
+    named = {layer.layer: tuple(map(tuple, groups)) for layer, groups in zip(statistics, found, strict=True)}
+    return MergeReport(named, before, stored_bytes(model))
+
+
+def _numbers(experts: Sequence[Experts], statistics: Sequence[LayerStatistics], keep: Keep) -> list[int]:
+    """How many are left of each mixture. Groups of a router may be left unequal: its rows stay."""
+    ungrouped: list[Experts] = []
+    for one in experts:
+        ungrouped.append(Experts(num_experts=one.num_experts, top_k=one.top_k, tensors=(), router=one.router))
+    kept = kept_experts(ungrouped, [layer.counts.double() for layer in statistics], keep)
+    return [len(indices) for indices in kept]
+
+
+def _groups(layer: LayerStatistics, number: int, grouping: Grouping) -> list[list[int]]:
+    if grouping == "outputs":
+        if layer.all_output is None:
+            raise ModelError("grouping='outputs' needs mixture_statistics(..., all_outputs=True)")
+        return average_linkage(layer.all_output / layer.tokens, number)
+    if layer.logit_products is None:
+        raise ModelError(f"grouping='router': the router of {layer.layer} gives no logits; take grouping='outputs'")
+    return around_the_busiest(cosine(layer.logit_products), layer.counts, number)
+
+
+def _check_alike(experts: Experts) -> None:
+    shapes = {tuple(experts.weights(expert).down.shape) for expert in range(experts.num_experts)}
+    if len(shapes) > 1:
+        raise ModelError(
+            f"the experts at {experts.router.path} have different sizes {sorted(shapes)}: they have no mean"
+        )
+
+
+@torch.no_grad()
+def _merge(experts: Experts, group: Sequence[int], counts_N: Tensor, *, align: bool) -> None:
+    """Write the mean of a group into its first expert."""
+    if len(group) == 1:
+        return
+    share = counts_N[list(group)].double()
+    if share.sum() == 0:
+        share = torch.ones_like(share)
+    share = share / share.sum()
+    first = experts.weights(group[0])
+    sums = [None if value is None else torch.zeros_like(value, dtype=torch.float64) for value in first]
+    for expert, factor in zip(group, share.tolist(), strict=True):
+        weights = experts.weights(expert)
+        if align:
+            weights = aligned(weights, first)
+        for total, value in zip(sums, weights, strict=True):
+            if total is not None and value is not None:
+                total += factor * value.double()
+    experts.set_weights(group[0], ExpertWeights(*sums))  # type: ignore[arg-type]
+
+
+def aligned(weights: ExpertWeights, other: ExpertWeights) -> ExpertWeights:
+    """An expert with its hidden neurons in the order in which they fit those of another best; it computes the same.
+
+    The order that maximises the sum of the products of all weights of matched neurons (weight matching, Ainsworth et
+    al., arXiv 2209.04836, as in MC-SMoE).
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    likeness_FF = _rows(other) @ _rows(weights).T
+    _, order = linear_sum_assignment(likeness_FF.cpu().numpy(), maximize=True)
+    order_F = torch.from_numpy(order).to(weights.up.device)
+    return ExpertWeights(
+        gate=None if weights.gate is None else weights.gate[order_F],
+        up=weights.up[order_F],
+        down=weights.down[:, order_F],
+        gate_bias=None if weights.gate_bias is None else weights.gate_bias[order_F],
+        up_bias=None if weights.up_bias is None else weights.up_bias[order_F],
+        down_bias=weights.down_bias,
+    )
+
+
+def _rows(weights: ExpertWeights) -> Tensor:
+    """All weights of each hidden neuron, (F, 2D or 3D), float64."""
+    inward = [weights.up] if weights.gate is None else [weights.gate, weights.up]
+    return torch.cat([*inward, weights.down.T], dim=1).double()

@@ -1,0 +1,35 @@
+"""Merged similar experts: groups of experts of a mixture become their mean, the router stays
+
+HC-SMoE (Chen et al., arXiv 2410.08589): hierarchical clustering by mean outputs. M-SMoE, the first step of MC-SMoE
+(Li et al., arXiv 2310.01334): groups around the busiest experts by router logits, neurons aligned. Without training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from sparsebench.models.calibration.mixture_statistics import LayerStatistics
+from sparsebench.models.compression.trimming.experts.budgets import Keep
+from sparsebench.models.compression.trimming.experts.merging import merge_similar
+
+from ..contracts.context import Context
+from ._expert_trimming import ExpertTrimming
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertMerging(ExpertTrimming):
+    """As many groups as `keep` leaves experts."""
+
+    grouping: Literal["outputs", "router"] = "outputs"
+    """HC-SMoE, or M-SMoE."""
+
+    @property
+    def all_outputs(self) -> bool:
+        """HC-SMoE compares what experts give for the same tokens."""
+        return self.grouping == "outputs"
+
+    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> object:
+        """Merge in place."""
+        return merge_similar(model, statistics, keep, grouping=self.grouping)

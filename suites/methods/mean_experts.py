@@ -1,0 +1,47 @@
+"""MoNE: experts replaced by their mean outputs
+
+Zhang et al. (arXiv 2507.00390): experts that few tokens choose, and whose outputs vary little, become constants; the
+router stays. Without training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from sparsebench.models.calibration.mixture_statistics import LayerStatistics
+from sparsebench.models.compression.trimming.experts.budgets import Keep
+from sparsebench.models.compression.trimming.experts.mean_outputs import replace_by_mean
+
+from ..contracts.context import Context
+from ._expert_trimming import ExpertTrimming
+
+CONTROLS = ({"score": "random"}, {"reverse": True})
+"""Configurations that are controls, read by the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanExperts(ExpertTrimming):
+    """The best `keep` of the experts stay; the others are constants."""
+
+    score: Literal[
+        "router", "router_topk", "frequency", "frequency_variance", "ean", "reap", "reap_renormalised", "random"
+    ] = "frequency_variance"
+    """What ranks experts; the paper's is how many tokens chose one, times the variance of its outputs."""
+    scope: Literal["layer", "global"] = "layer"
+    """Equally many of each layer, or the best of all layers together, one of each at least."""
+    reverse: bool = False
+    """The best go first: the control of a score."""
+
+    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> object:
+        """Replace in place."""
+        return replace_by_mean(
+            model,
+            statistics,
+            keep,
+            score=self.score,
+            scope=self.scope,
+            reverse=self.reverse,
+            generator=context.generator("expert-drop"),
+        )
