@@ -1,5 +1,13 @@
 """Pruning as rows of a task: what they need, what they leave, and what they say of experts without tokens."""
 
+import argparse
+import heapq
+import inspect
+import random
+import statistics
+import string
+import textwrap
+import typing
 import warnings
 from typing import Any
 
@@ -9,13 +17,14 @@ from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.slimming.expert_linears import linear_maps
+from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
-from sparsebench.suites.llm.backbones import tiny, tiny_mixture
+from sparsebench.suites.llm.backbones import small_mixture, tiny, tiny_mixture
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.magnitude_pruning import MagnitudePruning
@@ -90,6 +99,24 @@ def test_a_dense_twin() -> None:
     model = Wanda(parts=("ffn",)).prepare(setup.model, setup.context)
     assert all((one.weight == 0).any() for one in linear_maps(model, ("ffn",)))
     assert not any((one.weight == 0).any() for one in linear_maps(model, ("attention",)))
+
+
+def test_on_a_trained_mixture_what_looks_at_the_inputs_loses_less() -> None:
+    """2:4, on code: SparseGPT before Wanda before magnitude, as the papers have it; calibrated on other modules."""
+    lm = small_mixture.load(torch.Generator())
+    encoded = []
+    for module in (argparse, heapq, inspect, random, statistics, string, textwrap, typing):
+        encoded.append(torch.tensor(lm.tokenizer(inspect.getsource(module))["input_ids"][:1024]).view(4, 256))
+    seen, held_out = encoded[:5], torch.cat(encoded[5:])
+    losses = {}
+    for method in (None, "sparsegpt", "wanda", "magnitude"):
+        model = small_mixture.load(torch.Generator()).model.eval()
+        if method is not None:
+            prune(model, PruningConfig(method=method, pattern="2:4"), [{"input_ids": ids} for ids in seen])
+        with torch.no_grad():
+            losses[method] = float(model(input_ids=held_out, labels=held_out).loss)
+    assert list(losses.values()) == sorted(losses.values()), losses
+    assert losses["sparsegpt"] - losses[None] < 0.6 * (losses["magnitude"] - losses[None])
 
 
 def test_needs() -> None:
