@@ -1,24 +1,41 @@
 """Layer Drop, Attention Drop and Block Drop as methods: what goes, its controls, and where they cannot run."""
 
+import argparse
 import copy
+import heapq
+import inspect
+import random
+import statistics
+import string
+import textwrap
+import typing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.trimming.similarity import attention_similarity, layer_similarity
+from sparsebench.models.compression.trimming.attention_drop import drop_attentions
+from sparsebench.models.compression.trimming.block_drop import drop_blocks
+from sparsebench.models.compression.trimming.layer_drop import drop_layers
+from sparsebench.models.compression.trimming.similarity import (
+    attention_similarity,
+    block_similarity,
+    layer_similarity,
+)
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import CALIBRATION_DATA, EXPERTS
-from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.backbones import small_mixture, tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods import _depth_trimming as depth_trimming
 from sparsebench.suites.methods.attention_drop import AttentionDrop
 from sparsebench.suites.methods.block_drop import BlockDrop
+from sparsebench.suites.methods.expert_drop import ExpertDrop
 from sparsebench.suites.methods.layer_drop import LayerDrop
 from sparsebench.suites.methods.moe_random import RandomSplit
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
@@ -26,6 +43,11 @@ from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...models.zoo.text_families import build
 
+MEASURES: dict[str, tuple[Callable[..., dict[int, float]], Callable[..., Any]]] = {
+    "layers": (lambda model, batches: layer_similarity(model, batches, range(4)), drop_layers),
+    "attentions": (lambda model, batches: attention_similarity(model, batches, range(4)), drop_attentions),
+    "blocks": (block_similarity, drop_blocks),
+}
 BUDGET = Budget(epochs=1, batch_size=8, test_examples=2, calibration_examples=4)
 
 
@@ -82,6 +104,55 @@ def test_a_chain_drops_what_each_link_says(setup: Setup) -> None:
     assert left(BlockDrop(choice="first").prepare(model, setup.context)) == [(False, True)]
     ids = setup.context.batches()[0]["input_ids"]
     assert model(input_ids=ids).logits.isfinite().all() and model.config.num_hidden_layers == 1
+
+
+def test_layers_then_experts_in_one_row(setup: Setup) -> None:
+    """Invariant B6, of methods: experts are scored on the model without the layer."""
+    model = LayerDrop(choice="first").prepare(mixture(setup), setup.context)
+    model = ExpertDrop(keep=0.5, scope="global").prepare(model, setup.context)
+    numbers = [None if block.mlp is None else block.mlp.experts.num_experts for block in describe(model).blocks]  # type: ignore[union-attr]
+    assert numbers == [None, 2]
+
+
+def code(tokenizer: Any, modules: tuple[Any, ...]) -> torch.Tensor:
+    """The sources of modules of Python, as rows of 256 bytes."""
+    rows = [torch.tensor(tokenizer(inspect.getsource(module))["input_ids"][:1024]).view(4, 256) for module in modules]
+    return torch.cat(rows)
+
+
+def on_a_trained_mixture(name: str) -> tuple[dict[int, float], dict[int, float]]:
+    """Similarities, and the loss without each of the four parts, on other code than was looked at."""
+    measure, drop = MEASURES[name]
+    lm = small_mixture.load(torch.Generator())
+    batch = {"input_ids": code(lm.tokenizer, (argparse, heapq, random, statistics))}
+    held_out = code(lm.tokenizer, (inspect, string, textwrap, typing))
+    similarity = measure(lm.model.eval(), [batch])
+    losses = {}
+    for index in range(4):
+        model: Any = copy.deepcopy(lm.model)
+        drop(model, [index])
+        with torch.no_grad():
+            losses[index] = float(model(input_ids=held_out, labels=held_out).loss)
+    return similarity, losses
+
+
+@pytest.mark.parametrize("name", ["layers", "attentions"])
+def test_on_a_trained_mixture_the_most_similar_goes_at_the_least_loss(name: str) -> None:
+    """As in the papers, before the last one and far before the first."""
+    similarity, losses = on_a_trained_mixture(name)
+    most = max(similarity, key=similarity.__getitem__)
+    assert losses[most] == min(losses.values()), (losses, similarity)
+    assert losses[most] < losses[3] < losses[0]
+    assert min(similarity, key=similarity.__getitem__) == max(losses, key=losses.__getitem__) == 0
+
+
+def test_on_a_trained_mixture_similarity_spares_the_block_that_matters() -> None:
+    """Not more than that: the other three blocks cost nearly the same, and the most similar is not the cheapest."""
+    similarity, losses = on_a_trained_mixture("blocks")
+    most = max(similarity, key=similarity.__getitem__)
+    least = min(losses.values())
+    assert min(similarity, key=similarity.__getitem__) == max(losses, key=losses.__getitem__) == 0
+    assert losses[most] - least < 0.05 * (losses[0] - least)
 
 
 @pytest.mark.parametrize("pattern", ["discrete", "consecutive"])
