@@ -69,9 +69,12 @@ def _called(
         index_TK = index_TK[real_T]
         weight_TK = weight_TK[real_T]
     for expert, inner in _by_expert(sources).items():
-        token_R, place_R = (index_TK == expert).nonzero(as_tuple=True)
+        # Once for each token, also where several rows of a router stand for one merged expert. A weight of 0 means that
+        # the expert adds nothing: so are tokens passed whose expert was dropped.
+        gate_T = weight_TK.masked_fill(index_TK != expert, 0).sum(-1)
+        (token_R,) = gate_T.nonzero(as_tuple=True)
         x_RD = x_TD[token_R]
-        gate_R = weight_TK[token_R, place_R]
+        gate_R = gate_T[token_R]
         for source in inner:
             _give(source, take, x_RD, gate_R)
 

@@ -103,6 +103,29 @@ def test_experts_in_a_list_are_seen_by_their_own_modules() -> None:
     assert sum(len(found[0][0]) for name, found in seen.items() if name.startswith("layers.0") and "up" in name) == 18
 
 
+def test_a_token_counts_once_with_all_its_weight_and_not_with_none() -> None:
+    """Merged experts are chosen twice by a token; experts behind a table get tokens of dropped ones, with weight 0."""
+    model: Any = mixture("mixtral")
+    module = model.model.layers[0].mlp.experts
+    x = torch.randn(4, 32)
+    index = torch.tensor([[1, 1], [1, 0], [0, 1], [2, 3]])
+    weight = torch.tensor([[0.25, 0.5], [1.0, 0.0], [0.75, 0.0], [0.5, 0.5]])
+    seen: Seen = {}
+
+    def take(source: Source, rows: Tensor, gate: Tensor | None) -> None:
+        seen.setdefault(source.name, []).append((rows, gate))
+
+    sources = {one.source for one in linear_maps(model) if one.source is not None and one.block == 0}
+    with torch.no_grad(), watch_inputs(sources, take, lambda: None):
+        module(x, index, weight)
+    path = "model.layers.0.mlp.experts"
+    wanted = {0: ([2], [0.75]), 1: ([0, 1], [0.75, 1.0]), 2: ([3], [0.5]), 3: ([3], [0.5])}
+    for expert, (rows, gates) in wanted.items():
+        ((found, gate),) = seen[f"{path}[{expert}] in"]
+        assert torch.equal(found, x[rows]) and gate is not None and gate.tolist() == gates
+        assert len(seen[f"{path}[{expert}] hidden"][0][0]) == len(rows)
+
+
 def test_inputs_of_half_precision_come_in_float32() -> None:
     seen = watched(mixture("mixtral").bfloat16(), batches("mixtral")[0])
     assert {x.dtype for found in seen.values() for x, _ in found} == {torch.float32}

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.calibration.mixture_statistics import mixture_statistics
+from sparsebench.models.compression import expert_drop
 from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
@@ -206,6 +208,22 @@ def test_few_tokens_are_too_few_where_the_floor_says_so() -> None:
     _, floored = pruned("mixtral", "wanda", min_tokens=floor)
     assert 0 < len(floored.fallen_back) < len(tokens)
     assert all((one.tokens or 0) < floor for one in floored.fallen_back if one.name.startswith("model.layers.0"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["mixtral", "gpt_oss", "converted"])
+def test_after_experts_were_dropped_with_their_rows_preserved(name: str, method: Any) -> None:
+    """A chain: what the tokens of dropped experts would have put in is seen nowhere."""
+    model = mixture(name)
+    seen = mixture_statistics(model, batches(name))
+    dropped = expert_drop(model, seen, keep=2, preserve_gate=True)
+    report = prune(model, PruningConfig(method=method, pattern="2:4"), batches(name))
+    assert {one.name.rpartition("[")[2][0] for one in report.linears} == {"0", "1"}
+    assert report.zeros == report.asked
+    if method != "magnitude":
+        first = [one for one in report.linears if one.name.startswith("model.layers.0.") and one.name.endswith("up")]
+        wanted = [int(seen[0].counts[expert]) for expert in dropped.layers[0].kept]
+        assert [one.tokens for one in first] == wanted
 
 
 def test_other_parts_when_asked_for() -> None:
