@@ -1,0 +1,26 @@
+"""Weights of fewer bits in packed storage: rounding, GPTQ, AWQ; files of our own and in `compressed-tensors`."""
+
+from .awq import AWQConfig
+from .compressed_tensors import export_compressed_tensors
+from .files import load_packed, open_packed, save_packed
+from .gptq import GPTQConfig
+from .grid import Grid
+from .packed_tensor import PackedTensor
+from .report import QuantisationReport, QuantisedWeight
+from .transform import QuantiseConfig, dequantise, quantise
+
+__all__ = [
+    "AWQConfig",
+    "GPTQConfig",
+    "Grid",
+    "PackedTensor",
+    "QuantisationReport",
+    "QuantiseConfig",
+    "QuantisedWeight",
+    "dequantise",
+    "export_compressed_tensors",
+    "load_packed",
+    "open_packed",
+    "quantise",
+    "save_packed",
+]

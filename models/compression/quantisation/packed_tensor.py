@@ -1,0 +1,347 @@
+"""A weight that holds packed codes and scales, and is read as the dense weight that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from ...errors import ModelError
+from .grid import Grid, GridPoints, Quantised
+from .packing import pack, unpack
+
+# Shapes: N experts (there may be no such dimension), O outputs, I inputs, G groups, W words of a row.
+
+aten: Any = torch.ops.aten
+_NO_MEMORY = (
+    "quantised weights have no memory of their own shape: save the model by `compression.quantisation.save_packed`, or "
+    "`dequantise(model)` first"
+)
+
+
+class PackedTensor(Tensor):
+    """A matrix (O, I), or a stack (N, O, I), in packed storage; (I, O) or (N, I, O) where `transposed`.
+
+    `words` int32 (..., O, W) are the codes, `scale` (..., O, G) and `zero` uint8 (..., O, G) say what they mean; a
+    symmetric grid has no `zero`. It stands in the place of a parameter, so that all code that reads a weight reads the
+    dense one, which is made for the operation and dropped after it: of the chosen expert alone where a module goes
+    through its experts. Parts of it along the experts or rows (an index, a slice, a transpose) stay packed.
+
+    Gradients pass through it to the input of a layer, but it gets none. Writing into it is a `ModelError`, but for
+    another packed weight of the same grid and shape (`load_state_dict`).
+    """
+
+    words: Tensor
+    scale: Tensor
+    zero: Tensor | None
+    grid: Grid
+    columns: int
+    transposed: bool
+
+    @staticmethod
+    def __new__(
+        cls,
+        words: Tensor,
+        scale: Tensor,
+        zero: Tensor | None,
+        *,
+        grid: Grid,
+        columns: int,
+        transposed: bool = False,
+    ) -> PackedTensor:
+        """A weight of these parts; `columns` is I."""
+        shape = [*words.shape[:-1], columns]
+        if transposed:
+            shape[-2], shape[-1] = shape[-1], shape[-2]
+        made = Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+            cls, torch.Size(shape), dtype=scale.dtype, device=words.device, requires_grad=False
+        )
+        made.words = words
+        made.scale = scale
+        made.zero = zero
+        made.grid = grid
+        made.columns = columns
+        made.transposed = transposed
+        return made
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def of(cls, quantised: Quantised, *, transposed: bool = False) -> PackedTensor:
+        """The packed form of codes; `transposed`: the parameter that it stands for is (I, O)."""
+        grid = quantised.grid
+        zero = quantised.points.zero
+        if grid.symmetric:
+            zero = None
+        packed = pack(quantised.codes, grid.bits)
+        columns = quantised.codes.shape[-1]
+        return cls(packed, quantised.points.scale, zero, grid=grid, columns=columns, transposed=transposed)
+
+    @classmethod
+    def like(cls, weight: Tensor, grid: Grid, *, transposed: bool = False) -> PackedTensor:
+        """The packed form of a matrix of zeros with the shape of `weight`, to load another into."""
+        zeros = torch.zeros(weight.shape, dtype=torch.uint8, device=weight.device)
+        if transposed:
+            zeros = zeros.mT
+        groups = (*zeros.shape[:-1], grid.groups(zeros.shape[-1]))
+        scale = torch.ones(groups, dtype=weight.dtype, device=weight.device)
+        points = GridPoints(scale, torch.full(groups, grid.middle, dtype=torch.uint8, device=weight.device))
+        return cls.of(Quantised(grid, zeros + grid.middle, points), transposed=transposed)
+
+    def quantised(self) -> Quantised:
+        """Codes and points, in the layout (..., O, I)."""
+        zero = self.zero
+        if zero is None:
+            zero = torch.full_like(self.scale, self.grid.middle, dtype=torch.uint8)
+        codes = unpack(self.words, self.grid.bits, self.columns)
+        return Quantised(self.grid, codes, GridPoints(self.scale, zero))
+
+    @torch.no_grad()
+    def dense(self) -> Tensor:
+        """The weight as an ordinary tensor."""
+        weight = self.quantised().dense()
+        return weight.mT if self.transposed else weight
+
+    def parts(self) -> dict[str, Tensor]:
+        """The tensors with memory of their own, by name."""
+        names, _ = self.__tensor_flatten__()
+        return {name: getattr(self, name) for name in names}
+
+    def requires_grad_(self, requires_grad: bool = True) -> PackedTensor:
+        """Nothing to do for False. Raises `ModelError` for True: codes do not train."""
+        if requires_grad:
+            raise ModelError("quantised weights do not train: train adapters or other parts, or quantise afterwards")
+        return self
+
+    def data_ptr(self) -> int:
+        """Raises `ModelError`: there is no memory with the dense weight, which whoever asks (a file format) wants."""
+        raise ModelError(_NO_MEMORY)
+
+    def untyped_storage(self) -> Any:
+        """Raises `ModelError`, as `data_ptr` does."""
+        raise ModelError(_NO_MEMORY)
+
+    storage = untyped_storage
+
+    def __tensor_flatten__(self) -> tuple[list[str], Any]:
+        names = ["words", "scale"]
+        if self.zero is not None:
+            names.append("zero")
+        return names, (self.grid, self.columns, self.transposed)
+
+    @classmethod
+    def __tensor_unflatten__(cls, inner: dict[str, Tensor], meta: Any, size: Any, stride: Any) -> PackedTensor:
+        grid, columns, transposed = meta
+        zero = inner.get("zero")
+        return cls(inner["words"], inner["scale"], zero, grid=grid, columns=columns, transposed=transposed)
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        keywords = kwargs or {}
+        stays = _STAYS_PACKED.get(func)
+        if stays is not None:
+            result = stays(*args, **keywords)
+            if result is not None:
+                return result
+        _refuse_writing(func, args, keywords)
+        dense_args, dense_keywords = tree_map_only(PackedTensor, PackedTensor.dense, (args, keywords))
+        return func(*dense_args, **dense_keywords)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedTensor:
+        if id(self) not in memo:
+            memo[id(self)] = _as_it_was(self.map(torch.clone), self)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        names, meta = self.__tensor_flatten__()
+        inner = {name: getattr(self, name) for name in names}
+        return _rebuild, (inner, meta, isinstance(self, nn.Parameter))
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"PackedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, {self.grid})"
+
+    def map(self, change: Callable[[Tensor], Tensor], *, transposed: bool | None = None) -> PackedTensor:
+        """The same with another version of each part, and, if given, the other orientation."""
+        zero = None if self.zero is None else change(self.zero)
+        return PackedTensor(
+            change(self.words),
+            change(self.scale),
+            zero,
+            grid=self.grid,
+            columns=self.columns,
+            transposed=self.transposed if transposed is None else transposed,
+        )
+
+
+def _rebuild(inner: dict[str, Tensor], meta: Any, parameter: bool) -> PackedTensor:
+    packed = PackedTensor.__tensor_unflatten__(inner, meta, None, None)
+    if parameter:
+        return nn.Parameter(packed, requires_grad=False)  # pyright: ignore[reportReturnType]
+    return packed
+
+
+def _as_it_was(packed: PackedTensor, old: PackedTensor) -> PackedTensor:
+    if isinstance(old, nn.Parameter):
+        return nn.Parameter(packed, requires_grad=False)  # pyright: ignore[reportReturnType]
+    return packed
+
+
+def _refuse_writing(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> None:
+    """Raise a `ModelError` where an operator would write into a packed weight: the dense one is a copy."""
+    for place, argument in enumerate(func._schema.arguments):
+        value = keywords.get(argument.name)
+        if place < len(args):
+            value = args[place]
+        writes = argument.is_out or (argument.alias_info is not None and argument.alias_info.is_write)
+        if writes and isinstance(value, PackedTensor):
+            raise ModelError(
+                f"{func} would write into quantised weights, which can only be read: change the weights first and "
+                "quantise afterwards, or `dequantise(model)`"
+            )
+
+
+def _input_dim(packed: PackedTensor) -> int:
+    """The dimension that the codes are packed along."""
+    return packed.dim() - 2 if packed.transposed else packed.dim() - 1
+
+
+def _part_dim(packed: PackedTensor, dim: int) -> int | None:
+    """The dimension of all parts that `dim` of the weight is; None for that of the packed codes."""
+    dim = dim % packed.dim()
+    if dim == _input_dim(packed):
+        return None
+    return min(dim, packed.dim() - 2)
+
+
+def _same(packed: PackedTensor, *args: Any, **keywords: Any) -> PackedTensor:
+    return packed.map(aten.detach.default)
+
+
+def _clone(packed: PackedTensor, **keywords: Any) -> PackedTensor:
+    return packed.map(torch.clone)
+
+
+def _to(packed: PackedTensor, *, dtype: torch.dtype | None = None, device: Any = None, **keywords: Any) -> Any:
+    """Another device, or another floating-point type of the scales and so of the dense weight."""
+    if dtype is not None and not dtype.is_floating_point:
+        return None
+
+    def moved(part: Tensor) -> Tensor:
+        if part.is_floating_point():
+            return part.to(device=device, dtype=dtype, copy=True)
+        return part.to(device=device, copy=True)
+
+    return packed.map(moved)
+
+
+def _select(packed: PackedTensor, dim: int, index: int) -> PackedTensor | None:
+    """One expert."""
+    if packed.dim() != 3 or dim % 3 != 0:
+        return None
+    return packed.map(lambda part: part.select(0, index))
+
+
+def _unbind(packed: PackedTensor, dim: int = 0) -> list[PackedTensor] | None:
+    if packed.dim() != 3 or dim % 3 != 0:
+        return None
+    return [packed.map(lambda part, at=index: part.select(0, at)) for index in range(len(packed))]
+
+
+def _slice(
+    packed: PackedTensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> PackedTensor | None:
+    """Some experts or rows."""
+    place = _part_dim(packed, dim)
+    if place is None:
+        if (start in (None, 0)) and (end is None or end >= packed.columns) and step == 1:
+            return _same(packed)
+        return None
+    return packed.map(lambda part: aten.slice.Tensor(part, place, start, end, step))
+
+
+def _split(packed: PackedTensor, size: int, dim: int = 0) -> list[PackedTensor] | None:
+    sizes = [size] * (packed.shape[dim] // size)
+    if packed.shape[dim] % size:
+        sizes.append(packed.shape[dim] % size)
+    return _split_sizes(packed, sizes, dim)
+
+
+def _split_sizes(packed: PackedTensor, sizes: Sequence[int], dim: int = 0) -> list[PackedTensor] | None:
+    if _part_dim(packed, dim) is None:
+        return None
+    pieces = []
+    start = 0
+    for size in sizes:
+        piece = _slice(packed, dim, start, start + size)
+        assert piece is not None
+        pieces.append(piece)
+        start += size
+    return pieces
+
+
+def _index(packed: PackedTensor, indices: Sequence[Tensor | None]) -> PackedTensor | None:
+    """Experts, or rows of a matrix, by a list of their numbers."""
+    chosen = [index for index in indices if index is not None]
+    alone = len(chosen) == 1 and indices[0] is not None and chosen[0].dim() == 1
+    if not alone or _part_dim(packed, 0) is None:
+        return None
+    return packed.map(lambda part: part[chosen[0]])
+
+
+def _index_select(packed: PackedTensor, dim: int, index: Tensor) -> PackedTensor | None:
+    place = _part_dim(packed, dim)
+    if place is None:
+        return None
+    return packed.map(lambda part: part.index_select(place, index))
+
+
+def _transpose(packed: PackedTensor, first: int = 0, second: int = 1) -> PackedTensor | None:
+    last = packed.dim() - 1
+    if {first % packed.dim(), second % packed.dim()} != {last - 1, last}:
+        return None
+    return packed.map(aten.detach.default, transposed=not packed.transposed)
+
+
+def _permute(packed: PackedTensor, dims: Sequence[int]) -> PackedTensor | None:
+    order = [dim % packed.dim() for dim in dims]
+    swapped = list(range(packed.dim()))
+    swapped[-2:] = reversed(swapped[-2:])
+    if order == swapped:
+        return _transpose(packed, -2, -1)
+    return None
+
+
+def _copy(packed: PackedTensor, source: Any, non_blocking: bool = False) -> PackedTensor | None:
+    if not isinstance(packed, PackedTensor) or not isinstance(source, PackedTensor):
+        return None
+    # Not into a part of a parameter: whoever writes one part of an expert may be refused the next.
+    if not isinstance(packed, nn.Parameter):
+        return None
+    if packed.shape != source.shape or packed.__tensor_flatten__() != source.__tensor_flatten__():
+        raise ModelError(f"{source} does not fit into {packed}: quantise with the same grid before loading")
+    for name, part in packed.parts().items():
+        part.copy_(getattr(source, name))
+    return packed
+
+
+_STAYS_PACKED: dict[Any, Callable[..., Any]] = {
+    aten.detach.default: _same,
+    aten.alias.default: _same,
+    aten.clone.default: _clone,
+    aten._to_copy.default: _to,
+    aten.select.int: _select,
+    aten.unbind.int: _unbind,
+    aten.slice.Tensor: _slice,
+    aten.split.Tensor: _split,
+    aten.split_with_sizes.default: _split_sizes,
+    aten.index.Tensor: _index,
+    aten.index_select.default: _index_select,
+    aten.t.default: _transpose,
+    aten.transpose.int: _transpose,
+    aten.permute.default: _permute,
+    aten.copy_.default: _copy,
+}
+"""Operators whose result on a packed weight is packed; None from a function: not for these arguments."""

@@ -1,0 +1,67 @@
+"""What a quantisation did, weight by weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantisedWeight:
+    """One matrix. `expert`: which of a stack, or None. `how`: "rtn", "gptq" or "awq".
+
+    `tokens`: rows of calibration data that it read, None where none were looked at. `error`: squared error of its
+    outputs on them as a share of the squared outputs; None without any.
+    """
+
+    path: str
+    expert: int | None
+    how: str
+    bits: int
+    tokens: int | None = None
+    error: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Path and, of a stack, the number of the expert."""
+        if self.expert is None:
+            return self.path
+        return f"{self.path}[{self.expert}]"
+
+
+@dataclass(kw_only=True)
+class QuantisationReport:
+    """All matrices that were quantised, in the order of the blocks.
+
+    `fallbacks`: those that a method with calibration data rounded to the nearest, for want of tokens. `scaled`: norms
+    and projections that AWQ folded a scale into; `not_scaled`: those where it could not, and why. `bytes_before` and
+    `bytes_after`: of all stored tensors of the model.
+    """
+
+    weights: list[QuantisedWeight] = field(default_factory=list)
+    scaled: list[str] = field(default_factory=list)
+    not_scaled: dict[str, str] = field(default_factory=dict)
+    bytes_before: int = 0
+    bytes_after: int = 0
+    method: str = "rtn"
+
+    @property
+    def fallbacks(self) -> list[QuantisedWeight]:
+        """Matrices without enough tokens."""
+        return [weight for weight in self.weights if weight.how != self.method]
+
+    def error(self) -> float | None:
+        """Mean relative output error of the matrices that read any token."""
+        errors = [weight.error for weight in self.weights if weight.error is not None]
+        if not errors:
+            return None
+        return sum(errors) / len(errors)
+
+    def summary(self) -> str:
+        """One line for people."""
+        line = f"{len(self.weights)} matrices by {self.method}, {self.bytes_before} -> {self.bytes_after} bytes"
+        if self.fallbacks:
+            names = ", ".join(weight.name for weight in self.fallbacks)
+            line += f"; {len(self.fallbacks)} rounded to nearest for want of tokens ({names})"
+        if self.not_scaled:
+            line += f"; not scaled: {', '.join(sorted(self.not_scaled))}"
+        return line

@@ -1,0 +1,130 @@
+"""Quantisation of a model, block by block, on what the blocks before it give by then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from ...anatomy import describe
+from ...calibration.by_block import BlockPass, by_block
+from ...counting import stored_bytes
+from ...errors import ModelError, check_choice
+from ..slimming.expert_linears import PARTS, Part
+from .awq import AWQConfig
+from .changes import Changes
+from .gptq import GPTQConfig
+from .grid import Grid
+from .moments import moments_of
+from .packed_tensor import PackedTensor
+from .report import QuantisationReport
+from .rounding import Rounding
+from .scaling import scale_block
+from .targets import Target, targets_of
+
+QuantisationMethod = Literal["rtn", "gptq", "awq"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantiseConfig:
+    """What is rounded, to which grid, and how.
+
+    `method`: "rtn" rounds to the nearest and needs no data; "gptq" (arXiv 2210.17323) and "awq" (arXiv 2306.00978) do.
+    `parts`: "experts", "shared" (the FFN that all tokens pass in addition to them), "attention", "ffn" (dense ones),
+    "router". An expert that fewer than `least_tokens` tokens of the calibration data reach is rounded to the nearest,
+    and reported.
+
+    Raises `ModelError` for what is not one of these.
+    """
+
+    method: QuantisationMethod = "gptq"
+    grid: Grid = field(default_factory=Grid)
+    parts: tuple[Part, ...] = ("experts",)
+    gptq: GPTQConfig = field(default_factory=GPTQConfig)
+    awq: AWQConfig = field(default_factory=AWQConfig)
+    least_tokens: int = 1
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, get_args(QuantisationMethod))
+        for part in self.parts:
+            check_choice("parts", part, PARTS)
+        if not self.parts or len(set(self.parts)) < len(self.parts):
+            raise ModelError(f"parts={self.parts} must name different parts, at least one")
+        if self.least_tokens < 1:
+            raise ModelError(f"least_tokens={self.least_tokens} must be 1 or more")
+
+
+@torch.no_grad()
+def quantise(model: nn.Module, config: QuantiseConfig, batches: Iterable[Any] | None = None) -> QuantisationReport:
+    """Replace weights of a model by packed ones, in place, and say what was done.
+
+    `batches` of calibration data are run as `model(**batch)` for mappings, else `model(batch)`; padding, by the
+    attention mask, does not count. One block is looked at after the other, on the outputs of those before as they are
+    by then, so that memory holds the second moments of one block. Raises `ModelError`, with the model as it was, for a
+    model without any of the parts, for weights or activations that are NaN or infinite, weights that are quantised
+    already, and where data are missing.
+
+    Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
+    """
+    targets = targets_of(describe(model), config.parts)
+    report = QuantisationReport(method=config.method, bytes_before=stored_bytes(model))
+    with Changes() as changes:
+        rounding = Rounding(config.grid, config.gptq, config.awq, config.least_tokens, changes, report)
+        if config.method == "rtn":
+            for target in targets:
+                rounding.nearest(target)
+        else:
+            _on_data(model, config, batches, targets, rounding)
+        report.bytes_after = stored_bytes(model)
+    return report
+
+
+def _on_data(
+    model: nn.Module,
+    config: QuantiseConfig,
+    batches: Iterable[Any] | None,
+    targets: Sequence[Target],
+    rounding: Rounding,
+) -> None:
+    batches = [] if batches is None else list(batches)
+    if not batches:
+        raise ModelError(f"method={config.method!r} needs calibration batches: pass some, or use method='rtn'")
+    places: dict[int, list[Target]] = {}
+    for target in targets:
+        places.setdefault(target.block, []).append(target)
+    for step in by_block(model, batches, places):
+        if config.method == "gptq":
+            _gptq_block(step, places[step.block.index], rounding)
+        else:
+            _awq_block(step, places[step.block.index], rounding)
+
+
+def _gptq_block(step: BlockPass, targets: Sequence[Target], rounding: Rounding) -> None:
+    """First what reads the inputs of experts, and all other layers, then what reads the hidden neurons by then."""
+    for hidden in (False, True):
+        stage = [target for target in targets if target.hidden == hidden]
+        if stage:
+            for target, moments in zip(stage, moments_of(step, stage), strict=True):
+                rounding.gptq(target, moments)
+
+
+def _awq_block(step: BlockPass, targets: Sequence[Target], rounding: Rounding) -> None:
+    moments = moments_of(step, targets)
+    scale_block(step, targets, moments, rounding)
+    for target, own in zip(targets, moments, strict=True):
+        rounding.awq(target, own)
+
+
+@torch.no_grad()
+def dequantise(model: nn.Module) -> int:
+    """Put the dense weights in the places of all packed ones, in place, and say how many those were."""
+    count = 0
+    for module in model.modules():
+        for name, value in list(module.named_parameters(recurse=False)):
+            if isinstance(value, PackedTensor):
+                setattr(module, name, nn.Parameter(value.dense().contiguous(), requires_grad=False))
+                count += 1
+    return count

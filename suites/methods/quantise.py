@@ -1,0 +1,95 @@
+"""Quantised experts: weights of 2 to 8 bits in packed storage, by rounding to nearest, GPTQ or AWQ
+
+GPTQ (Frantar et al., arXiv 2210.17323) rounds column by column and lets later columns make up for the errors; AWQ (Lin
+et al., arXiv 2306.00978) scales columns up before rounding, with the router among what reads the scaled inputs. The
+router stays as it is otherwise, unless it is named in `parts`. Memory and files shrink; products still take dense
+weights, made for each use, so that nothing is faster.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from sparsebench.models.compression.quantisation import AWQConfig, GPTQConfig, Grid, QuantiseConfig, quantise
+from sparsebench.models.compression.slimming.expert_linears import Part, linear_maps
+from sparsebench.models.errors import ModelError
+
+from ..contracts.context import Context
+from ..contracts.method import NotApplicable
+from ..contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
+from ._tuned import TunedMethod
+
+_TRAITS: dict[Part, str] = {
+    "experts": EXPERTS,
+    "shared": EXPERTS,
+    "router": EXPERTS,
+    "attention": ATTENTION,
+    "ffn": FFN,
+}
+"""What a backbone needs so that a part can be quantised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantise(TunedMethod):
+    """Every matrix of the experts on a grid of integers. Codes do not train: adapters, norms and heads can."""
+
+    method: Literal["rtn", "gptq", "awq"] = "gptq"
+    """Rounding to nearest, or one of the two that look at calibration data."""
+    bits: int = 4
+    """Of a weight, 2 to 8."""
+    group_size: int | None = 64
+    """Columns that share a scale; None: those of a whole row. The last group takes what is left."""
+    symmetric: bool = True
+    """Grids around 0; else each group has a zero point."""
+    parts: tuple[Part, ...] = ("experts",)
+    """What is quantised: "experts", "shared", "attention", "ffn" (dense FFNs), "router"."""
+    act_order: bool = True
+    """GPTQ: columns with large inputs first."""
+    damping: float = 0.01
+    """GPTQ: share of the mean second moment that is added to all."""
+    clip: bool = False
+    """AWQ: search how far the grid of each group should reach."""
+    min_tokens: int = 1
+    """Matrices that fewer tokens reach are rounded to nearest, with a warning that names them."""
+
+    def __post_init__(self) -> None:
+        self.settings()
+        if self.train in ("all", "all_but_router", "experts"):
+            raise ValueError(
+                f"train: {self.train}, but quantised weights do not train: train adapters, norms or a head"
+            )
+
+    def settings(self) -> QuantiseConfig:
+        """The settings. Raises `ModelError` for those that cannot be."""
+        return QuantiseConfig(
+            method=self.method,
+            grid=Grid(bits=self.bits, group_size=self.group_size, symmetric=self.symmetric),
+            parts=self.parts,
+            gptq=GPTQConfig(damping=self.damping, act_order=self.act_order),
+            awq=AWQConfig(clip=self.clip),
+            least_tokens=self.min_tokens,
+        )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The parts to be quantised, and calibration data where the method looks at them."""
+        looks: set[str] = set()
+        if self.method != "rtn":
+            looks.add(CALIBRATION_DATA)
+        return frozenset({_TRAITS[part] for part in self.parts} | looks)
+
+    def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
+        """Quantise in place; what could not be done as asked is a warning, which the record keeps."""
+        try:
+            linear_maps(backbone, self.parts)
+        except ModelError as error:
+            raise NotApplicable(str(error)) from error
+        batches: list[Any] = []
+        if self.method != "rtn":
+            batches = context.calibration()
+        report = quantise(backbone, self.settings(), batches)
+        if report.fallbacks or report.not_scaled:
+            warnings.warn(report.summary(), stacklevel=2)
+        return backbone

@@ -1,0 +1,52 @@
+"""What the tests of this folder ask of a model: outputs, hashes of its parts, and a dense twin of a quantised one."""
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.quantisation.transform import dequantise
+
+from ..slimming.mixtures import BUILDERS, FUSED, batches, mixture, output
+
+__all__ = ["BUILDERS", "FUSED", "batches", "dense_twin", "doubled", "fingerprints", "mixture", "output", "routers"]
+
+
+def dense_twin(model: nn.Module, name: str) -> nn.Module:
+    """Another model of the same kind with the dense weights of a quantised one."""
+    twin = mixture(name)
+    state: dict[str, Any] = {}
+    for path, value in model.state_dict().items():
+        state[path] = value + 0 if value.is_floating_point() else value
+    twin.load_state_dict(state)
+    assert dequantise(twin) == 0
+    return twin
+
+
+def doubled(name: str) -> tuple[Any, list[Any]]:
+    """A mixture in float64, for which transformers has its slow experts only, and its batches."""
+    model: Any = mixture(name).double()
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")
+    data = [batch.double() if isinstance(batch, Tensor) else batch for batch in batches(name)]
+    return model, data
+
+
+def fingerprints(model: nn.Module) -> dict[str, str]:
+    """A hash of each parameter and buffer."""
+    found = {}
+    for path, value in model.state_dict().items():
+        bytes_ = (value + 0).detach().contiguous().view(torch.uint8).numpy().tobytes()
+        found[path] = hashlib.sha256(bytes_).hexdigest()
+    return found
+
+
+def routers(model: nn.Module) -> list[Tensor]:
+    """All parameters of all routers, copied."""
+    found = []
+    for block in describe(model).blocks:
+        if block.mlp is not None and block.mlp.experts is not None:
+            found += [value.detach().clone() for value in block.mlp.experts.router.get().parameters()]
+    return found

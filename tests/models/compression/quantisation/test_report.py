@@ -1,0 +1,25 @@
+"""What a report says."""
+
+from sparsebench.models.compression.quantisation.report import QuantisationReport, QuantisedWeight
+
+
+def weight(how: str = "gptq", error: float | None = 0.1) -> QuantisedWeight:
+    return QuantisedWeight(path="layers.0.experts.down", expert=3, how=how, bits=4, tokens=7, error=error)
+
+
+def test_fallbacks_and_errors() -> None:
+    report = QuantisationReport(method="gptq", weights=[weight(), weight(error=0.3), weight("rtn", None)])
+    assert report.fallbacks == [weight("rtn", None)]
+    assert report.error() == 0.2
+    assert QuantisationReport().error() is None
+
+
+def test_a_line_for_people_names_what_was_not_as_asked() -> None:
+    report = QuantisationReport(method="awq", weights=[weight("awq")], bytes_before=80, bytes_after=20)
+    assert report.summary() == "1 matrices by awq, 80 -> 20 bytes"
+    report.weights.append(weight("rtn"))
+    report.not_scaled["layers.0.norm"] = "it has no scale of its own"
+    assert report.summary() == (
+        "2 matrices by awq, 80 -> 20 bytes; 1 rounded to nearest for want of tokens "
+        "(layers.0.experts.down[3]); not scaled: layers.0.norm"
+    )
