@@ -1,6 +1,9 @@
-"""Compression of mixtures of experts: fewer experts and layers (`trimming`), smaller weights (`slimming`)."""
+"""Compression of mixtures of experts: fewer experts and layers (`trimming`), fewer weights (`slimming`), fewer bits
+(`quantisation`).
+"""
 
 from ..hub.parts import register_part
+from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, open_packed, quantise, save_packed
 from .slimming.expert_linears import LinearMap, linear_maps
 from .slimming.pruning import PruningConfig, prune
 from .slimming.report import PrunedLinear, PruningReport
@@ -11,16 +14,23 @@ from .trimming.experts.saved_form import TrimmedMixtures
 
 __all__ = [
     "ExpertDropReport",
+    "Grid",
     "LinearMap",
     "MergeReport",
     "PrunedLinear",
     "PruningConfig",
     "PruningReport",
+    "QuantisationReport",
+    "QuantiseConfig",
+    "dequantise",
     "expert_drop",
     "linear_maps",
     "merge_similar",
+    "open_packed",
     "prune",
+    "quantise",
     "replace_by_mean",
+    "save_packed",
 ]
 
 register_part("compression", TrimmedMixtures())

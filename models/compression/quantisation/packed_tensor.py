@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -156,9 +157,8 @@ class PackedTensor(Tensor):
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        names, meta = self.__tensor_flatten__()
-        inner = {name: getattr(self, name) for name in names}
-        return _rebuild, (inner, meta, isinstance(self, nn.Parameter))
+        layout = {"columns": self.columns, "transposed": self.transposed}
+        return _rebuild, (self.parts(), asdict(self.grid), layout, isinstance(self, nn.Parameter))
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"PackedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, {self.grid})"
@@ -176,11 +176,15 @@ class PackedTensor(Tensor):
         )
 
 
-def _rebuild(inner: dict[str, Tensor], meta: Any, parameter: bool) -> PackedTensor:
-    packed = PackedTensor.__tensor_unflatten__(inner, meta, None, None)
+def _rebuild(parts: dict[str, Tensor], grid: dict[str, Any], layout: dict[str, Any], parameter: bool) -> PackedTensor:
+    """What a file of `torch.save` calls: tensors and plain values in, a packed weight out."""
+    packed = PackedTensor(parts["words"], parts["scale"], parts.get("zero"), grid=Grid(**grid), **layout)
     if parameter:
         return nn.Parameter(packed, requires_grad=False)  # pyright: ignore[reportReturnType]
     return packed
+
+
+torch.serialization.add_safe_globals([_rebuild])  # `torch.load` with `weights_only`, its default
 
 
 def _as_it_was(packed: PackedTensor, old: PackedTensor) -> PackedTensor:
