@@ -2,7 +2,7 @@
 
 from .awq import AWQConfig
 from .compressed_tensors import export_compressed_tensors
-from .files import load_packed, open_packed, save_packed
+from .files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
 from .gptq import GPTQConfig
 from .grid import Grid
 from .packed_tensor import PackedTensor
@@ -19,8 +19,10 @@ __all__ = [
     "QuantisedWeight",
     "dequantise",
     "export_compressed_tensors",
+    "is_packed_folder",
     "load_packed",
     "open_packed",
+    "packed_weights",
     "quantise",
     "save_packed",
 ]

@@ -99,6 +99,11 @@ def load_packed(model: nn.Module, path: str | Path) -> None:
         model.tie_weights()  # pyright: ignore[reportCallIssue]
 
 
+def is_packed_folder(path: str | Path) -> bool:
+    """Whether a folder was written by `save_packed`, to its end."""
+    return (Path(path) / RECIPE).is_file()
+
+
 def packed_weights(model: nn.Module) -> Iterator[tuple[str, PackedTensor]]:
     """The packed weights of a model by name."""
     for name, value in model.named_parameters():

@@ -35,6 +35,9 @@ class PackedTensor(Tensor):
     another packed weight of the same grid and shape (`load_state_dict`).
     """
 
+    read_only = True
+    """What pruning asks before it writes."""
+
     words: Tensor
     scale: Tensor
     zero: Tensor | None
@@ -57,9 +60,10 @@ class PackedTensor(Tensor):
         shape = [*words.shape[:-1], columns]
         if transposed:
             shape[-2], shape[-1] = shape[-1], shape[-2]
-        made = Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
-            cls, torch.Size(shape), dtype=scale.dtype, device=words.device, requires_grad=False
-        )
+        with torch.inference_mode(False):  # a part of a parameter is an ordinary tensor in that mode, too
+            made = Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+                cls, torch.Size(shape), dtype=scale.dtype, device=words.device, requires_grad=False
+            )
         made.words = words
         made.scale = scale
         made.zero = zero
@@ -148,8 +152,11 @@ class PackedTensor(Tensor):
             if result is not None:
                 return result
         _refuse_writing(func, args, keywords)
-        dense_args, dense_keywords = tree_map_only(PackedTensor, PackedTensor.dense, (args, keywords))
-        return func(*dense_args, **dense_keywords)
+        if func.is_view:
+            # What is a view of an ordinary tensor has to be one in inference mode, too: torch counts its versions.
+            with torch.inference_mode(False):
+                return _on_dense(func, args, keywords)
+        return _on_dense(func, args, keywords)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedTensor:
         if id(self) not in memo:
@@ -174,6 +181,11 @@ class PackedTensor(Tensor):
             columns=self.columns,
             transposed=self.transposed if transposed is None else transposed,
         )
+
+
+def _on_dense(func: Any, args: Any, keywords: dict[str, Any]) -> Any:
+    dense_args, dense_keywords = tree_map_only(PackedTensor, PackedTensor.dense, (args, keywords))
+    return func(*dense_args, **dense_keywords)
 
 
 def _rebuild(parts: dict[str, Tensor], grid: dict[str, Any], layout: dict[str, Any], parameter: bool) -> PackedTensor:

@@ -70,8 +70,13 @@ def measure(request: Request) -> Seen:
 
 
 def load(folder: str) -> Any:
-    """The model of a folder. Where a tensor is missing, transformers would draw one and go on."""
+    """The model of a folder, quantised ones in our own form. Where a tensor is missing, transformers would draw one."""
     from transformers import AutoModelForCausalLM
+
+    from sparsebench.models.compression.quantisation import is_packed_folder, open_packed
+
+    if is_packed_folder(folder):
+        return open_packed(folder)
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     model, found = loaded

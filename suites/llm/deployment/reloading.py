@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.anatomy import Wrapper
+from sparsebench.models.compression.quantisation import packed_weights, save_packed
 from sparsebench.models.errors import ModelError
 
 from ...contracts.method import NotApplicable
@@ -34,8 +35,7 @@ def reload(
         raise NotApplicable("there are adapters on the model, which its folder would not hold: merge them first")
     with tempfile.TemporaryDirectory(prefix="sparsebench-deployment-") as folder:
         try:
-            saved: Any = model
-            saved.save_pretrained(folder)
+            _save(model, folder)
         except ModelError as error:
             raise NotApplicable(f"the model cannot be saved as it is: {error}") from error
         disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
@@ -50,3 +50,11 @@ def reload(
     for name in ("prefill", "decode"):
         found[name] = {int(length): rate for length, rate in found[name].items()}
     return Seen(**found), disk
+
+
+def _save(model: Any, folder: str) -> None:
+    """As transformers does, but models with packed weights in our own form, which keeps them packed."""
+    if any(packed_weights(model)):
+        save_packed(model, folder)
+    else:
+        model.save_pretrained(folder)

@@ -108,6 +108,15 @@ def test_products_and_the_gradients_of_inputs_are_those_of_the_dense_weight(
     assert found[0][1] is not None and found[1][1] is not None and torch.equal(found[0][1], found[1][1])
 
 
+@pytest.mark.parametrize("part", [*PACKED_PARTS.values(), *OTHER_PARTS.values()], ids=[*PACKED_PARTS, *OTHER_PARTS])
+def test_inference_mode_makes_no_difference(part: Callable[[Tensor], Tensor]) -> None:
+    packed, _ = stack(GRIDS[1])
+    parameter = nn.Parameter(packed, requires_grad=False)
+    wanted = part(parameter) + 0
+    with torch.inference_mode():
+        torch.testing.assert_close(part(parameter) + 0, wanted)
+
+
 def layer(seed: int = 0, grid: Grid = GRIDS[0]) -> nn.Linear:
     """A linear layer with a packed weight."""
     made = nn.Linear(10, 6)

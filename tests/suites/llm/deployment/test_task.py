@@ -23,6 +23,7 @@ from sparsebench.suites.llm.deployment.task import DIFFERENCE, DISK, DeploymentT
 from sparsebench.suites.llm.markov import markov_documents
 from sparsebench.suites.methods.dense import Dense
 from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.methods.quantise import Quantise
 
 CONTEXT = Context(suite="llm", task="t", seed=0, budget=Budget(batch_size=2, test_examples=2, calibration_examples=2))
 
@@ -34,10 +35,14 @@ class Synthetic(DeploymentTask):
         return markov_documents(part)
 
 
-CELLS = [([Dense()], torch.bfloat16), ([SharedSplit(train="none")], torch.float32)]
+CELLS = [
+    ([Dense()], torch.bfloat16),
+    ([SharedSplit(train="none")], torch.float32),
+    ([SharedSplit(train="none"), Quantise(method="rtn", train="none")], torch.float32),
+]
 
 
-@pytest.mark.parametrize(("row", "dtype"), CELLS, ids=["dense", "mixture"])
+@pytest.mark.parametrize(("row", "dtype"), CELLS, ids=["dense", "mixture", "packed"])
 def test_a_fresh_process_reads_what_this_one_reads(row: list[Any], dtype: torch.dtype) -> None:
     outcome = Synthetic().run(row, tiny.load, replace(CONTEXT, dtype=dtype))
     assert outcome.metrics[DIFFERENCE].value <= 1e-6
