@@ -9,7 +9,17 @@ import torch
 import transformers
 from torch import nn
 
-from sparsebench.models.anatomy import Experts, ExpertWeights, ListedExperts, Site, describe, see_through, stock_experts
+from sparsebench.models.anatomy import (
+    Experts,
+    ExpertWeights,
+    ListedExperts,
+    Site,
+    Wrapper,
+    describe,
+    see_through,
+    stock_experts,
+    table_at,
+)
 from sparsebench.models.errors import ModelError
 
 COMMON = {
@@ -207,6 +217,40 @@ def test_what_cannot_be_kept_is_refused(kept: list[int], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         experts.keep(kept)
     assert experts.num_experts == 8 and len(experts.router.get().weight) == 8
+
+
+class Tabled(Wrapper):
+    """Stands around experts and says which one a row of the router stands for."""
+
+    def __init__(self, experts: nn.Module, table: list[int]) -> None:
+        super().__init__(experts)
+        self.register_buffer("table", torch.tensor(table))
+
+
+def test_weights_are_kept_apart_from_the_router(build: Callable[[str], nn.Module]) -> None:
+    """And with a table in between, rows of the router stay for ever."""
+    model = build("mixtral")
+    experts = experts_of_first(model)
+    last = experts.weights(3).down.clone()
+    assert experts.table is None and table_at(model.model.layers[0].mlp, "experts") is None
+    with pytest.raises(ModelError, match=r"keep\(\[4\]\) needs different experts"):
+        experts.keep_tensors([4])
+    experts.keep_tensors([3, 0])
+    module = model.model.layers[0].mlp
+    assert experts.num_experts == 2 == module.experts.num_experts and torch.equal(experts.weights(0).down, last)
+    assert len(module.gate.weight) == 4 == module.gate.num_experts and model.config.num_local_experts == 4
+    module.experts = Wrapper(Tabled(module.experts, [1, 0, -1, 0, -1]))
+    seen = experts_of_first(model)
+    assert seen.num_experts == 2 and seen.rows == () and seen.table is not None
+    seen.keep([1])
+    assert seen.table.get().tolist() == [0, -1, -1, -1, -1]
+    assert len(module.gate.weight) == 4 and model.config.num_local_experts == 4 and seen.top_k == 2
+
+
+def experts_of_first(model: nn.Module) -> Experts:
+    mlp = describe(model).blocks[0].mlp
+    assert mlp is not None and mlp.experts is not None
+    return mlp.experts
 
 
 class Listed(nn.Module):

@@ -1,10 +1,12 @@
 """Experts behind a table, against what the table says, expert by expert."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparsebench.models.anatomy import Experts
 from sparsebench.models.compression.trimming.experts.mixtures import mixtures_of
@@ -65,6 +67,28 @@ def test_fewer_experts_behind_a_table() -> None:
     assert experts.table is not None and experts.table.get().tolist() == [-1, 1, 1, -1, 0, -2, -1]
     assert torch.equal(experts.weights(0).down, kept) and torch.equal(experts.router.get().weight, gate)
     assert experts.num_experts == 2 and experts.top_k == 2 and model.config.num_local_experts == 6
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", ["converted", "vit", "stock"])
+def test_kernels_in_float32(case: str, build: Callable[[str], nn.Module]) -> None:
+    """Those of our own bank and of transformers, with one expert twice for a token and with none, as in float64."""
+    model: Any = build("mixtral") if case == "stock" else model_of(case)
+    mixture = mixtures_of(model)[0]
+    targets = [1, 0, 0, NONE] if case == "stock" else TARGETS
+    kept = [2, 0] if case == "stock" else KEPT
+    width = mixture.mlp.width
+    remap(mixture.mlp, kept, targets, torch.ones(1, width, dtype=next(model.parameters()).dtype))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(40, width, generator=generator, dtype=torch.float64)
+    index = torch.rand(40, len(targets), generator=generator).topk(2).indices
+    index[:2] = torch.tensor([[1, 2], [3, 3]])
+    weight = torch.rand(40, 2, generator=generator, dtype=torch.float64)
+    remapped = mixture.mlp.site.get().experts
+    narrow = remapped.float()(x.float(), index, weight.float())
+    if case == "stock":
+        model.set_experts_implementation("eager")
+    torch.testing.assert_close(remapped.double()(x, index, weight).float(), narrow, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_reach_experts_and_constants() -> None:
