@@ -35,9 +35,6 @@ class PackedTensor(Tensor):
     another packed weight of the same grid and shape (`load_state_dict`).
     """
 
-    read_only = True
-    """What pruning asks before it writes."""
-
     words: Tensor
     scale: Tensor
     zero: Tensor | None
