@@ -99,7 +99,7 @@ def decoding_seconds(model: nn.Module, prompt_1T: Tensor, new_tokens: int, devic
     for _ in range(new_tokens):
         token_11 = out.logits[:, -1:].argmax(-1)
         start = _now(device)
-        out = model(token_11, past_key_values=out.past_key_values, use_cache=True)
+        out = model(token_11, cache=out.cache, use_cache=True)
         taken.append(_now(device) - start)
     return statistics.median(taken)
 
