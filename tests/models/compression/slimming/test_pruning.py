@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
-from sparsebench.models.compression import expert_drop
+from sparsebench.models.compression import QuantiseConfig, expert_drop, quantise
 from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
@@ -310,6 +310,20 @@ def test_what_cannot_be_pruned_is_refused_and_the_model_stays(build) -> None:
     with pytest.raises(ModelError, match=r"experts\[2\]\.down holds NaN or infinite weights: nothing was pruned"):
         prune(model, PruningConfig(method="magnitude"))
     assert torch.equal(model.model.layers[0].mlp.experts.down_proj, before["model.layers.0.mlp.experts.down_proj"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["mixtral", "converted"])
+def test_packed_weights_are_refused_and_dense_ones_beside_them_stay(name: str, method: Any) -> None:
+    model = mixture(name)
+    quantise(model, QuantiseConfig(method="rtn"))
+    before = output(model, batches(name)[0])
+    attention = [one.weight.clone() for one in linear_maps(model, ("attention",))]
+    with pytest.raises(ModelError):
+        prune(model, PruningConfig(method=method, parts=("attention", "experts")), batches(name))
+    for one, weight in zip(linear_maps(model, ("attention",)), attention, strict=True):
+        assert torch.equal(one.weight, weight)
+    assert torch.equal(output(model, batches(name)[0]), before)
 
 
 def test_weights_that_two_layers_share_are_refused() -> None:
