@@ -6,7 +6,7 @@ routers frozen (`train: all_but_router`). Their rate is 2e-5, for 7 billion para
 baselines of the paper, LLaMA-MoE's static and dynamic sampling, and newer rivals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,8 @@ class DataMixing(MixingOptions, LanguageTraining):
     donor: str | None = None
     """The backbone whose held-out losses are the reference, of the same tokenizer: mostly the dense model that was
     converted, or a folder with one that was trained on a uniform mixture (`hf:<folder>`)."""
+    reference: Mapping[str, float] | None = None
+    """The reference itself: held-out losses by data set, nats per token, such as those at the end of a uniform run."""
     noise: bool = True
     """Whether routers with noise draw it in training."""
     balance: bool = True
@@ -71,10 +73,12 @@ class DataMixing(MixingOptions, LanguageTraining):
     def __post_init__(self) -> None:
         MixingOptions.__post_init__(self)
         LanguageTraining.__post_init__(self)
-        if (self.strategy == "reference_loss") != (self.donor is not None):
+        given = [option for option in (self.donor, self.reference) if option is not None]
+        if len(given) != (self.strategy == "reference_loss"):
             raise ValueError(
-                f"strategy={self.strategy!r} and donor={self.donor!r}: 'reference_loss' and no other strategy needs a "
-                "backbone that measures the reference, for instance donor: smollm2_135m_instruct"
+                f"strategy={self.strategy!r}, donor={self.donor!r} and reference={self.reference!r}: 'reference_loss' "
+                "and no other strategy needs either a backbone that measures the reference, for instance donor: "
+                "smollm2_135m_instruct, or the losses themselves, reference: {code: 1.2, law: 0.9}"
             )
         if self.clusters < 2:
             raise ValueError(f"clusters={self.clusters} must be 2 or more")
@@ -128,6 +132,8 @@ class DataMixing(MixingOptions, LanguageTraining):
     def _measured(self, data: TextRows, parted: TextRows, read: HeldOut, context: Context) -> dict[str, Any]:
         """What the strategy starts from: reference losses, or the mean sentence embeddings of the data sets."""
         measured: dict[str, Any] = {}
+        if self.reference is not None:
+            measured["reference"] = self.reference
         if self.donor is not None:
             measured["reference"] = reference_losses(context.load_backbone(self.donor), data, read)
         if SENTENCES in (self.strategy, self.start):

@@ -91,6 +91,18 @@ def test_the_reference_is_the_held_out_loss_of_the_donor() -> None:
         reference_losses(donor, short, read)
 
 
+def test_a_reference_may_be_given() -> None:
+    reference = dict(zip(SETS, (0.5, 1.0, 2.0), strict=True))
+    outcome = run(DataMixing(strategy="reference_loss", reference=reference, interval=2, watch=True))
+    for name in SETS:
+        for (step, delta), (_, loss) in zip(
+            outcome.curves[f"mixing delta {name}"], outcome.curves[f"mixing loss {name}"], strict=True
+        ):
+            assert step % 2 == 0 and delta == pytest.approx(loss - reference[name], abs=1e-9)
+    with pytest.raises(ValueError, match="reference losses"):
+        run(DataMixing(strategy="reference_loss", reference={"a": 1.0}))
+
+
 def test_data_sets_by_what_they_say() -> None:
     method = DataMixing(sets="sentences", clusters=3, interval=2)
     assert method.backbones() == method.helpers() == (ENCODER,)
@@ -153,6 +165,8 @@ def test_a_budget_in_epochs_or_tokens() -> None:
         ({"strategy": "no"}, "no strategy 'no'"),
         ({"donor": "tiny"}, "donor='tiny'.*reference_loss"),
         ({"strategy": "reference_loss"}, "donor=None"),
+        ({"strategy": "reference_loss", "donor": "tiny", "reference": {"a": 1.0}}, "either a backbone"),
+        ({"strategy": "uniform", "reference": {"a": 1.0}}, "reference={'a': 1.0}.*reference_loss"),
         ({"clusters": 1}, "clusters=1"),
         ({"interval": 0}, "interval=0"),
         ({"learning_rate": 0.0}, "learning_rate=0.0"),
