@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sparsebench.data import hub
-from sparsebench.models import moe  # noqa: F401 -- a folder may hold a mixture of ours: its code is in the cell's hash
+from sparsebench.models import compression, moe  # noqa: F401 -- a folder may hold models of ours: their code counts
 
 from ..language import CausalLM
 from ..pretrained import load_pretrained

@@ -41,6 +41,12 @@ METRICS: Mapping[str, MetricInfo] = {
         "Negative log-likelihood of a token of an answer; mean over groups.", "nats/token", False
     ),
     "answer_loss *": MetricInfo("Negative log-likelihood of a token of an answer in one group.", "nats/token", False),
+    "reload_difference": MetricInfo(
+        "Mean difference of the loss after saving and opening in a fresh process; 0 means the same model.",
+        "nats/token",
+        False,
+    ),
+    "disk_bytes": MetricInfo("Bytes of all files of the saved model.", "bytes", False),
     "worst group": MetricInfo("Answer loss of the group where it is highest.", "nats/token", False),
     "exact_match": MetricInfo("Fraction of short answers that greedy decoding writes exactly.", "share", True),
     "exact_match *": MetricInfo("Fraction of short answers of one group that come out exactly.", "share", True),

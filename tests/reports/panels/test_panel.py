@@ -62,7 +62,14 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
     found = panels.find_panels()
     assert all(isinstance(panel, Panel) for panel in found)
     keys = [panel.key for panel in found]
-    assert sorted(keys) == ["data_mixing", "molecules", "property_control", "router_health", "router_load"]
+    assert sorted(keys) == [
+        "data_mixing",
+        "deployment",
+        "molecules",
+        "property_control",
+        "router_health",
+        "router_load",
+    ]
 
 
 def test_a_file_added_to_the_folder_is_on_the_page(make, page, dice):

@@ -11,6 +11,7 @@ from sparsebench.data.text.instructions import sources_of
 from sparsebench.data.text.training_parts import SOURCES
 from sparsebench.suites.llm.bits_per_byte import BitsPerByteTask
 from sparsebench.suites.llm.choice_task import ChoiceTask
+from sparsebench.suites.llm.deployment.task import DeploymentTask
 from sparsebench.suites.llm.domains import DomainsTask
 from sparsebench.suites.llm.multiple_choice import HarnessTask
 from sparsebench.suites.llm.router_training import RouterTrainingTask
@@ -34,7 +35,7 @@ def of_kind(kind: type) -> dict[str, object]:
 
 def test_every_kind_of_task_is_looked_at_below() -> None:
     kinds = (HarnessTask, TextTask, ChoiceTask, BitsPerByteTask, DomainsTask, RouterTrainingTask)
-    kinds += (PretrainingTask, InstructionTask)
+    kinds += (PretrainingTask, InstructionTask, DeploymentTask)
     assert [name for name, task in TASKS.items() if not isinstance(task, kinds)] == []
     assert len(of_kind(HarnessTask)) > 10 and len(of_kind(TextTask)) > 5 and len(of_kind(ChoiceTask)) == 3
 
@@ -54,7 +55,7 @@ def test_domains_are_those_whose_test_halves_are_compared() -> None:
 def test_tasks_that_train_on_text_declare_the_sources_of_what_it_is_compared_with() -> None:
     needed = {name: set(SOURCES) for name in of_kind(PretrainingTask)}
     for name, task in of_kind(InstructionTask).items():
-        needed[name] = {source for group in task.groups for source in sources_of(group)}  # type: ignore[attr-defined]
+        needed[name] = {source for group in task.groups for source in sources_of(group.split(",")[0])}  # type: ignore[attr-defined]
     for name, sources in needed.items():
         assert sources <= set(TASKS[name].sources), name
 

@@ -92,7 +92,7 @@ def test_bad_profiles(sparsebench, tmp_path: Path, name: str) -> None:
         (["run", "--profile", "nowhere.yaml"], "nowhere.yaml: No such file"),
         (["run", "--suite", "vtap"], "did you mean vtab?"),
         (["list", "--suite", "vtap"], "did you mean vtab?"),
-        (["vtab", "run", "--method", "linear_prob"], "did you mean linear_probe?"),
+        (["vtab", "run", "--method", "linear_prob"], "did you mean linear_probe"),
         (["run", "--method", "linear_probe"], "need one suite"),
         (["show", "linear_prob"], "did you mean linear_probe"),
         (["check", "linear_prob"], "did you mean linear_probe"),

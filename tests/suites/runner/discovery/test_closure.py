@@ -128,7 +128,9 @@ def test_a_backbone_that_opens_any_folder_covers_the_rooms_that_a_folder_may_nam
     names = {module.name for module in Tree().closure(["sparsebench.suites.llm.backbones.hf"])}
     assert "sparsebench.models.moe.layer" in names
     callers = [path for path in OURS.values() if "register_part(" in path.read_text() and path.name != "parts.py"]
-    assert [str(path.relative_to(HOME)) for path in callers] == ["models/moe/__init__.py"], "hf.py must import it, too"
+    rooms = {str(path.relative_to(HOME)) for path in callers}
+    assert rooms == {"models/compression/__init__.py", "models/moe/__init__.py"}, "hf.py must import it, too"
+    assert "sparsebench.models.compression.trimming.experts.saved_form" in names
 
 
 def test_describers_are_the_only_modules_of_ours_that_are_chosen_at_run_time() -> None:
