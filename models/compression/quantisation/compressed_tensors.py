@@ -39,8 +39,8 @@ def export_compressed_tensors(model: nn.Module, path: str | Path) -> int:
     packed = dict(packed_weights(model))
     grid = _one_grid(packed, model)
     tensors, ignored = checkpoint_tensors(model, packed)
-    config = copy.deepcopy(model.config)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    config.quantization_config = quantization_config(grid, ignored)  # pyright: ignore[reportAttributeAccessIssue]
+    config: Any = copy.deepcopy(model.config)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    config.quantization_config = quantization_config(grid, ignored)
     _write(model, folder, config, tensors)
     return sum(tensor.nbytes for tensor in tensors.values())
 

@@ -129,7 +129,7 @@ def _write(model: nn.Module, folder: Path, recipe: dict[str, Any], tensors: dict
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if hasattr(config, "save_pretrained"):
         config = copy.deepcopy(config)
         if isinstance(model, ChangedModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,19 @@ class PackedTensor(Tensor):
     columns: int
     transposed: bool
 
+    if TYPE_CHECKING:  # Tensor's own signature knows nothing of the parts
+
+        def __init__(
+            self,
+            words: Tensor,
+            scale: Tensor,
+            zero: Tensor | None,
+            *,
+            grid: Grid,
+            columns: int,
+            transposed: bool = False,
+        ) -> None: ...
+
     @staticmethod
     def __new__(
         cls,
@@ -69,7 +82,7 @@ class PackedTensor(Tensor):
         made.transposed = transposed
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
 
     @classmethod
     def of(cls, quantised: Quantised, *, transposed: bool = False) -> PackedTensor:
