@@ -59,11 +59,21 @@ def reset_peak_rss() -> None:
 
 def peak_rss() -> int:
     """Highest resident memory since `reset_peak_rss` (elsewhere than on Linux: since the start), in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+    found = memory("VmHWM")
+    if found is not None:
+        return found
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory(entry: str) -> int | None:
+    """Bytes of this process by the name in Linux's status file (`VmRSS` now, `VmHWM` the most so far), else None."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    for line in status.read_text().splitlines():
+        if line.startswith(f"{entry}:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 class Clock:

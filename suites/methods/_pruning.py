@@ -9,23 +9,13 @@ from torch import nn
 
 from sparsebench.models.compression.slimming.expert_linears import Part, linear_maps
 from sparsebench.models.compression.slimming.pruning import Criterion, PruningConfig, prune
-from sparsebench.models.errors import ModelError
 
 from ..contracts.context import Context
-from ..contracts.method import Curves, NotApplicable
-from ..contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
+from ..contracts.method import Curves
 from ..training.callbacks import Callback
 from ..training.kept_zeros import KeptZeros
+from ._linear_parts import check_has_parts, traits_for
 from ._tuned import TunedMethod
-
-_TRAITS: dict[Part, str] = {
-    "experts": EXPERTS,
-    "shared": EXPERTS,
-    "router": EXPERTS,
-    "attention": ATTENTION,
-    "ffn": FFN,
-}
-"""What a backbone needs so that a part can be pruned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +43,12 @@ class PruningMethod(TunedMethod):
     @property
     def needs(self) -> frozenset[str]:
         """The parts to be pruned, and calibration data where the criterion looks at inputs."""
-        looks: set[str] = set()
-        if self.pruning().method != "magnitude":
-            looks.add(CALIBRATION_DATA)
-        return frozenset({_TRAITS[part] for part in self.parts} | looks)
+        return traits_for(self.parts, looks_at_data=self.pruning().method != "magnitude")
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Prune in place; maps that too few tokens reached are a warning, which the record keeps."""
         config = self.pruning()
-        try:
-            linear_maps(backbone, self.parts)
-        except ModelError as error:
-            raise NotApplicable(str(error)) from error
+        check_has_parts(backbone, self.parts)
         batches: list[Any] = []
         if config.method != "magnitude":
             batches = context.calibration()

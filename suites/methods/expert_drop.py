@@ -13,6 +13,7 @@ from torch import nn
 from sparsebench.models.calibration.mixture_statistics import LayerStatistics
 from sparsebench.models.compression.trimming.experts.budgets import Keep
 from sparsebench.models.compression.trimming.experts.drop import expert_drop
+from sparsebench.models.compression.trimming.experts.scores import Score
 
 from ..contracts.context import Context
 from ._expert_trimming import ExpertTrimming
@@ -25,9 +26,7 @@ CONTROLS = ({"score": "random"}, {"reverse": True})
 class ExpertDrop(ExpertTrimming):
     """The best `keep` of the experts stay; tokens of the others go to the next best ones."""
 
-    score: Literal[
-        "router", "router_topk", "frequency", "frequency_variance", "ean", "reap", "reap_renormalised", "random"
-    ] = "router"
+    score: Score = "router"
     """What ranks experts: the paper's mean routing score, over all tokens ("router") or with 0 for tokens that went to
     others ("router_topk"); how many tokens chose it; the norms of its outputs (EAN), with routing weights (REAP, in the
     paper's form or with weights that sum to 1); nothing ("random", the control)."""

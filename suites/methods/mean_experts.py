@@ -13,6 +13,7 @@ from torch import nn
 from sparsebench.models.calibration.mixture_statistics import LayerStatistics
 from sparsebench.models.compression.trimming.experts.budgets import Keep
 from sparsebench.models.compression.trimming.experts.mean_outputs import replace_by_mean
+from sparsebench.models.compression.trimming.experts.scores import Score
 
 from ..contracts.context import Context
 from ._expert_trimming import ExpertTrimming
@@ -25,9 +26,7 @@ CONTROLS = ({"score": "random"}, {"reverse": True})
 class MeanExperts(ExpertTrimming):
     """The best `keep` of the experts stay; the others are constants."""
 
-    score: Literal[
-        "router", "router_topk", "frequency", "frequency_variance", "ean", "reap", "reap_renormalised", "random"
-    ] = "frequency_variance"
+    score: Score = "frequency_variance"
     """What ranks experts; the paper's is how many tokens chose one, times the variance of its outputs."""
     scope: Literal["layer", "global"] = "layer"
     """Equally many of each layer, or the best of all layers together, one of each at least."""

@@ -13,22 +13,11 @@ from typing import Any, Literal
 from torch import nn
 
 from sparsebench.models.compression.quantisation import AWQConfig, GPTQConfig, Grid, QuantiseConfig, quantise
-from sparsebench.models.compression.slimming.expert_linears import Part, linear_maps
-from sparsebench.models.errors import ModelError
+from sparsebench.models.compression.slimming.expert_linears import Part
 
 from ..contracts.context import Context
-from ..contracts.method import NotApplicable
-from ..contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
+from ._linear_parts import check_has_parts, traits_for
 from ._tuned import TunedMethod
-
-_TRAITS: dict[Part, str] = {
-    "experts": EXPERTS,
-    "shared": EXPERTS,
-    "router": EXPERTS,
-    "attention": ATTENTION,
-    "ffn": FFN,
-}
-"""What a backbone needs so that a part can be quantised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,17 +64,11 @@ class Quantise(TunedMethod):
     @property
     def needs(self) -> frozenset[str]:
         """The parts to be quantised, and calibration data where the method looks at them."""
-        looks: set[str] = set()
-        if self.method != "rtn":
-            looks.add(CALIBRATION_DATA)
-        return frozenset({_TRAITS[part] for part in self.parts} | looks)
+        return traits_for(self.parts, looks_at_data=self.method != "rtn")
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Quantise in place; what could not be done as asked is a warning, which the record keeps."""
-        try:
-            linear_maps(backbone, self.parts)
-        except ModelError as error:
-            raise NotApplicable(str(error)) from error
+        check_has_parts(backbone, self.parts)
         batches: list[Any] = []
         if self.method != "rtn":
             batches = context.calibration()

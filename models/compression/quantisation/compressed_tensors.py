@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ...hub.models import ChangedModel
-from .files import packed_weights
+from .files import new_folder, packed_weights
 from .grid import Grid
 from .packed_tensor import PackedTensor
 from .packing import pack
@@ -33,9 +33,7 @@ def export_compressed_tensors(model: nn.Module, path: str | Path) -> int:
     another library, packed weights on several grids, groups that do not divide the columns (no reader of the format
     takes a shorter last group), and checkpoints that keep experts in one matrix (GPT-OSS).
     """
-    folder = Path(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder} exists and is not an empty folder: choose another path, or remove it")
+    folder = new_folder(path)
     packed = dict(packed_weights(model))
     grid = _one_grid(packed, model)
     tensors, ignored = checkpoint_tensors(model, packed)

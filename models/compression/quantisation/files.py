@@ -41,9 +41,7 @@ def save_packed(model: nn.Module, path: str | Path) -> int:
         save_packed(model, "packed")
         model = open_packed("packed")  # in another process
     """
-    folder = Path(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder} exists and is not an empty folder: choose another path, or remove it")
+    folder = new_folder(path)
     packed = dict(packed_weights(model))
     if not packed:
         raise ModelError(f"{type(model).__name__} has no packed weights: quantise it first")
@@ -102,6 +100,14 @@ def load_packed(model: nn.Module, path: str | Path) -> None:
 def is_packed_folder(path: str | Path) -> bool:
     """Whether a folder was written by `save_packed`, to its end."""
     return (Path(path) / RECIPE).is_file()
+
+
+def new_folder(path: str | Path) -> Path:
+    """The path of a folder to write to. Raises `ModelError` where something lies there already."""
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} exists and is not an empty folder: choose another path, or remove it")
+    return folder
 
 
 def packed_weights(model: nn.Module) -> Iterator[tuple[str, PackedTensor]]:

@@ -9,12 +9,13 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ...contracts.costs import memory
 
 REPEATS = 3
 
@@ -113,17 +114,6 @@ def seconds(work: Callable[[], object], device: str) -> float:
         work()
         taken.append(_now(device) - start)
     return statistics.median(taken)
-
-
-def memory(entry: str) -> int | None:
-    """Bytes of this process by the name in Linux's status file (`VmRSS` now, `VmHWM` the most so far)."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    for line in status.read_text().splitlines():
-        if line.startswith(f"{entry}:"):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def _above(now: int | None, before: int | None) -> int | None:

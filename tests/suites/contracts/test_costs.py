@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sparsebench.suites.contracts import costs
-from sparsebench.suites.contracts.costs import Clock, cpu_seconds, measure_costs, peak_rss, reset_peak_rss
+from sparsebench.suites.contracts.costs import Clock, cpu_seconds, measure_costs, memory, peak_rss, reset_peak_rss
 
 
 def test_costs_of_a_linear_layer_by_hand() -> None:
@@ -43,3 +43,12 @@ def test_each_phase_begins_where_the_one_before_ended() -> None:
     clock.stop("fit")
     assert list(clock.seconds) == ["load", "fit"]
     assert clock.seconds["load"] >= 0.02 > clock.seconds["fit"] >= 0
+
+
+def test_memory_is_read_by_its_name_where_the_system_says_it() -> None:
+    now = memory("VmRSS")
+    most = memory("VmHWM")
+    if now is None or most is None:
+        pytest.skip("not Linux")
+    assert 1_000_000 < now <= most
+    assert memory("VmNothing") is None

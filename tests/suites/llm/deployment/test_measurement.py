@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.deployment.measurement import Request, load, measure, memory, window_nats
+from sparsebench.suites.llm.deployment.measurement import Request, load, measure, window_nats
 
 
 def saved(folder: Path) -> nn.Module:
@@ -29,15 +29,6 @@ def test_the_nats_of_a_window_are_those_of_its_tokens_after_the_first(tmp_path: 
     assert seen.nats[0] == pytest.approx(wanted, rel=1e-5) and seen.nats[1] != seen.nats[0]
     assert seen.prefill.keys() == seen.decode.keys() == {8, 16}
     assert min(*seen.prefill.values(), *seen.decode.values()) > 0
-
-
-def test_memory_is_read_by_its_name_where_the_system_says_it() -> None:
-    now = memory("VmRSS")
-    most = memory("VmHWM")
-    if now is None or most is None:
-        pytest.skip("not Linux")
-    assert 1_000_000 < now <= most
-    assert memory("VmNothing") is None
 
 
 def test_a_file_without_one_of_the_tensors_is_refused(tmp_path: Path) -> None:
