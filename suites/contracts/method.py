@@ -18,7 +18,7 @@ those that first transform a model, and train a part of it that is an option, fr
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from torch import nn
 
@@ -28,6 +28,13 @@ from .context import Context
 class NotApplicable(RuntimeError):  # noqa: N818 -- reads as what it says
     """Raised by `Method.prepare` when the loaded backbone turns out to be one that the method cannot work on: "n/a"."""
 
+
+T = TypeVar("T")
+Later = Annotated[T, "later"]
+"""`name: Later[bool] = False`: an option that came when there were records of the method without it.
+
+Where it has its default, the cell is the one that it was before, so that those records still count for it.
+"""
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 """Named series of (step, value), for instance the training loss."""

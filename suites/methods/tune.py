@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
+from ..contracts.method import Later
 from ..contracts.traits import ADAPTERS, BLOCKS, EXPERTS, PARAMETERS, TRAINING_DATA
 from ..training.callbacks import Callback
 from ..training.kept_zeros import KeptZeros
@@ -27,7 +28,7 @@ class Tune(TunedMethod):
 
     train: Trains = "all"
     """What trains."""
-    keep_zeros: bool = False
+    keep_zeros: Later[bool] = False
     """Weights that are 0 before training stay 0: after a link that prunes."""
 
     @property

@@ -16,7 +16,7 @@ from sparsebench.data.mixtures import strategy
 from sparsebench.models.moe.routing.noise import remove_noise
 
 from ...contracts.context import Context
-from ...contracts.method import NotApplicable
+from ...contracts.method import Later, NotApplicable
 from ...contracts.traits import EXPERTS
 from ...training.callbacks import Callback
 from ...training.mixing.held_out import HeldOut
@@ -63,7 +63,7 @@ class DataMixing(MixingOptions, LanguageTraining):
     donor: str | None = None
     """The backbone whose held-out losses are the reference, of the same tokenizer: mostly the dense model that was
     converted, or a folder with one that was trained on a uniform mixture (`hf:<folder>`)."""
-    reference: Mapping[str, float] | None = None
+    reference: Later[Mapping[str, float] | None] = None
     """The reference itself: held-out losses by data set, nats per token, such as those at the end of a uniform run."""
     noise: bool = True
     """Whether routers with noise draw it in training."""

@@ -12,6 +12,7 @@ from .closure import TOP, Tree
 from .registry import Entry
 
 METHOD = (f"{TOP}.suites.contracts.method", "Method")
+LATER = "Later"
 BUDGET = (f"{TOP}.suites.contracts.budget", "Budget")
 
 Place = tuple[str, str]
@@ -29,6 +30,8 @@ class Option:
     """The values that a `Literal` in the type lists, as text; empty where it lists none."""
     text: str
     """The explanation; empty where the file gives none."""
+    later: bool = False
+    """Whether there are records of the method from before it had this option (`contracts.method.Later`)."""
 
 
 def options_of(entry: Entry) -> Mapping[str, Option]:
@@ -61,11 +64,19 @@ def fields_of(place: Place) -> Mapping[str, Option]:
 
 
 def _option(module: str, statement: ast.AnnAssign, name: str, following: ast.stmt | None) -> Option | None:
-    annotation = _Aliases(module).visit(statement.annotation)
+    given, later = _unmarked(statement.annotation)
+    annotation = _Aliases(module).visit(given)
     if ast.unparse(annotation).startswith(("ClassVar", "typing.ClassVar")):
         return None
     default = "" if statement.value is None else ast.unparse(_default(module, statement.value))
-    return Option(name, _kind(annotation), default, tuple(_allowed(annotation)), _text(following))
+    return Option(name, _kind(annotation), default, tuple(_allowed(annotation)), _text(following), later)
+
+
+def _unmarked(annotation: ast.expr) -> tuple[ast.expr, bool]:
+    """The type without `Later[...]`, and whether it had it."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == LATER:
+        return annotation.slice, True
+    return annotation, False
 
 
 def _explained(option: Option, inherited: Mapping[str, Option]) -> Option:

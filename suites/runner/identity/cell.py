@@ -1,5 +1,6 @@
 """The unit of work: a chain of methods on a task with a backbone and a seed, identified by what it is and runs."""
 
+import ast
 import dataclasses
 import functools
 import hashlib
@@ -11,6 +12,7 @@ from typing import Any
 from sparsebench.data.identity import identity
 from sparsebench.reports.record import CellInfo
 
+from ..discovery.options import options_of
 from ..discovery.registry import Entry, find
 from .weights import weights_identity
 
@@ -70,10 +72,14 @@ ADDED_FIELDS = ("then", "further_backbones")
 def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
     """Identity of the work: everything in `info` but the label, and the checksums of data and weights.
 
-    A chain counts with every link in its order, a further backbone (a teacher) with its weights.
+    A chain counts with every link in its order, a further backbone (a teacher) with its weights. Options that methods
+    got later (`contracts.method.Later`) count where they differ from their defaults. Raises `UsageError` for an unknown
+    method.
     """
     content = dataclasses.asdict(info)
     del content["label"], content["group"]
+    for link in (content, *content["then"]):
+        link["config"] = _without_later(link["method"], link["config"])
     for name in ADDED_FIELDS:
         if not content[name]:
             del content[name]
@@ -81,6 +87,15 @@ def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
     if info.further_backbones:
         parts.append({name: _weights(info.suite, name) for name in info.further_backbones})
     return digest(parts)
+
+
+def _without_later(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a method, but for those that came later and have their default."""
+    kept = dict(config)
+    for name, option in options_of(find("method", method)).items():
+        if option.later and name in kept and kept[name] == ast.literal_eval(option.default):
+            del kept[name]
+    return kept
 
 
 @functools.cache

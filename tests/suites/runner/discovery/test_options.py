@@ -40,6 +40,13 @@ def test_every_allowed_value_is_taken_by_the_class(name: str) -> None:
                 assert "Input should be" not in str(error)
 
 
+def test_an_option_that_came_later_says_so_and_shows_its_own_type() -> None:
+    option = options_of(entries("method")["continual_pretraining"])["keep_zeros"]
+    assert option.later
+    assert option.kind == "bool"
+    assert not options_of(entries("method")["continual_pretraining"])["train"].later
+
+
 def test_every_field_of_a_budget_is_explained() -> None:
     options = budget_options()
     assert list(options) == [field.name for field in dataclasses.fields(Budget)]

@@ -53,6 +53,15 @@ def test_everything_but_label_and_group_is_in_the_key() -> None:
     assert cell_key(INFO, ("moleculenet",)) != key
 
 
+def test_an_option_that_came_later_counts_where_it_is_not_at_its_default() -> None:
+    before = replace(INFO, method="tune", config={"train": "all"})
+    same = replace(INFO, method="tune", config={"train": "all", "keep_zeros": False})
+    other = replace(INFO, method="tune", config={"train": "all", "keep_zeros": True})
+    assert cell_key(same, ()) == cell_key(before, ()) != cell_key(other, ())
+    chained = [replace(INFO, then=[Link(method="tune", config=each.config)]) for each in (before, same, other)]
+    assert cell_key(chained[0], ()) == cell_key(chained[1], ()) != cell_key(chained[2], ())
+
+
 def test_the_key_of_a_single_method_is_that_of_records_without_chains() -> None:
     """The number was computed before there were chains: `--reuse always` finds such records."""
     assert cell_key(INFO, ()) == "2711476dd4e8e4ab"
