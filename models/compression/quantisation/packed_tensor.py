@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,27 @@ from .packing import pack, unpack
 
 # Shapes: N experts (there may be no such dimension), O outputs, I inputs, G groups, W words of a row.
 
-aten: Any = torch.ops.aten
 _NO_MEMORY = (
     "quantised weights have no memory of their own shape: save the model by `compression.quantisation.save_packed`, or "
     "`dequantise(model)` first"
 )
+_own_operators: dict[Any, Callable[..., Any]] = {}
+"""By operator: what it does with a packed weight as its first argument."""
+
+Operator = TypeVar("Operator", bound=Callable[..., Any])
+
+
+def on_packed(*operators: Any) -> Callable[[Operator], Operator]:
+    """Have a function do what these operators do with a packed weight; it is called with their arguments.
+
+    Where it gives None, these arguments are none for it, and the operator gets the dense weight.
+    """
+
+    def register(function: Operator) -> Operator:
+        _own_operators.update(dict.fromkeys(operators, function))
+        return function
+
+    return register
 
 
 class PackedTensor(Tensor):
@@ -95,17 +111,6 @@ class PackedTensor(Tensor):
         columns = quantised.codes.shape[-1]
         return cls(packed, quantised.points.scale, zero, grid=grid, columns=columns, transposed=transposed)
 
-    @classmethod
-    def like(cls, weight: Tensor, grid: Grid, *, transposed: bool = False) -> PackedTensor:
-        """The packed form of a matrix of zeros with the shape of `weight`, to load another into."""
-        zeros = torch.zeros(weight.shape, dtype=torch.uint8, device=weight.device)
-        if transposed:
-            zeros = zeros.mT
-        groups = (*zeros.shape[:-1], grid.groups(zeros.shape[-1]))
-        scale = torch.ones(groups, dtype=weight.dtype, device=weight.device)
-        points = GridPoints(scale, torch.full(groups, grid.middle, dtype=torch.uint8, device=weight.device))
-        return cls.of(Quantised(grid, zeros + grid.middle, points), transposed=transposed)
-
     def quantised(self) -> Quantised:
         """Codes and points, in the layout (..., O, I)."""
         zero = self.zero
@@ -156,9 +161,9 @@ class PackedTensor(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = kwargs or {}
-        stays = _STAYS_PACKED.get(func)
-        if stays is not None:
-            result = stays(*args, **keywords)
+        own = _own_operators.get(func)
+        if own is not None:
+            result = own(*args, **keywords)
             if result is not None:
                 return result
         _refuse_writing(func, args, keywords)
@@ -170,7 +175,7 @@ class PackedTensor(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedTensor:
         if id(self) not in memo:
-            memo[id(self)] = _as_it_was(self.map(torch.clone), self)
+            memo[id(self)] = _as(self.map(torch.clone), isinstance(self, nn.Parameter))
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -201,16 +206,14 @@ def _on_dense(func: Any, args: Any, keywords: dict[str, Any]) -> Any:
 def _rebuild(parts: dict[str, Tensor], grid: dict[str, Any], layout: dict[str, Any], parameter: bool) -> PackedTensor:
     """What a file of `torch.save` calls: tensors and plain values in, a packed weight out."""
     packed = PackedTensor(parts["words"], parts["scale"], parts.get("zero"), grid=Grid(**grid), **layout)
-    if parameter:
-        return nn.Parameter(packed, requires_grad=False)  # pyright: ignore[reportReturnType]
-    return packed
+    return _as(packed, parameter)
 
 
 torch.serialization.add_safe_globals([_rebuild])  # `torch.load` with `weights_only`, its default
 
 
-def _as_it_was(packed: PackedTensor, old: PackedTensor) -> PackedTensor:
-    if isinstance(old, nn.Parameter):
+def _as(packed: PackedTensor, parameter: bool) -> PackedTensor:
+    if parameter:
         return nn.Parameter(packed, requires_grad=False)  # pyright: ignore[reportReturnType]
     return packed
 
@@ -227,147 +230,3 @@ def _refuse_writing(func: Any, args: Sequence[Any], keywords: dict[str, Any]) ->
                 f"{func} would write into quantised weights, which can only be read: change the weights first and "
                 "quantise afterwards, or `dequantise(model)`"
             )
-
-
-def _input_dim(packed: PackedTensor) -> int:
-    """The dimension that the codes are packed along."""
-    return packed.dim() - 2 if packed.transposed else packed.dim() - 1
-
-
-def _part_dim(packed: PackedTensor, dim: int) -> int | None:
-    """The dimension of all parts that `dim` of the weight is; None for that of the packed codes."""
-    dim = dim % packed.dim()
-    if dim == _input_dim(packed):
-        return None
-    return min(dim, packed.dim() - 2)
-
-
-def _same(packed: PackedTensor, *args: Any, **keywords: Any) -> PackedTensor:
-    return packed.map(aten.detach.default)
-
-
-def _clone(packed: PackedTensor, **keywords: Any) -> PackedTensor:
-    return packed.map(torch.clone)
-
-
-def _to(packed: PackedTensor, *, dtype: torch.dtype | None = None, device: Any = None, **keywords: Any) -> Any:
-    """Another device, or another floating-point type of the scales and so of the dense weight."""
-    if dtype is not None and not dtype.is_floating_point:
-        return None
-
-    def moved(part: Tensor) -> Tensor:
-        if part.is_floating_point():
-            return part.to(device=device, dtype=dtype, copy=True)
-        return part.to(device=device, copy=True)
-
-    return packed.map(moved)
-
-
-def _select(packed: PackedTensor, dim: int, index: int) -> PackedTensor | None:
-    """One expert."""
-    if packed.dim() != 3 or dim % 3 != 0:
-        return None
-    return packed.map(lambda part: part.select(0, index))
-
-
-def _unbind(packed: PackedTensor, dim: int = 0) -> list[PackedTensor] | None:
-    if packed.dim() != 3 or dim % 3 != 0:
-        return None
-    return [packed.map(lambda part, at=index: part.select(0, at)) for index in range(len(packed))]
-
-
-def _slice(
-    packed: PackedTensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> PackedTensor | None:
-    """Some experts or rows."""
-    place = _part_dim(packed, dim)
-    if place is None:
-        if (start in (None, 0)) and (end is None or end >= packed.columns) and step == 1:
-            return _same(packed)
-        return None
-    return packed.map(lambda part: aten.slice.Tensor(part, place, start, end, step))
-
-
-def _split(packed: PackedTensor, size: int, dim: int = 0) -> list[PackedTensor] | None:
-    sizes = [size] * (packed.shape[dim] // size)
-    if packed.shape[dim] % size:
-        sizes.append(packed.shape[dim] % size)
-    return _split_sizes(packed, sizes, dim)
-
-
-def _split_sizes(packed: PackedTensor, sizes: Sequence[int], dim: int = 0) -> list[PackedTensor] | None:
-    if _part_dim(packed, dim) is None:
-        return None
-    pieces = []
-    start = 0
-    for size in sizes:
-        piece = _slice(packed, dim, start, start + size)
-        assert piece is not None
-        pieces.append(piece)
-        start += size
-    return pieces
-
-
-def _index(packed: PackedTensor, indices: Sequence[Tensor | None]) -> PackedTensor | None:
-    """Experts, or rows of a matrix, by a list of their numbers."""
-    chosen = [index for index in indices if index is not None]
-    alone = len(chosen) == 1 and indices[0] is not None and chosen[0].dim() == 1
-    if not alone or _part_dim(packed, 0) is None:
-        return None
-    return packed.map(lambda part: part[chosen[0]])
-
-
-def _index_select(packed: PackedTensor, dim: int, index: Tensor) -> PackedTensor | None:
-    place = _part_dim(packed, dim)
-    if place is None:
-        return None
-    return packed.map(lambda part: part.index_select(place, index))
-
-
-def _transpose(packed: PackedTensor, first: int = 0, second: int = 1) -> PackedTensor | None:
-    last = packed.dim() - 1
-    if {first % packed.dim(), second % packed.dim()} != {last - 1, last}:
-        return None
-    return packed.map(aten.detach.default, transposed=not packed.transposed)
-
-
-def _permute(packed: PackedTensor, dims: Sequence[int]) -> PackedTensor | None:
-    order = [dim % packed.dim() for dim in dims]
-    swapped = list(range(packed.dim()))
-    swapped[-2:] = reversed(swapped[-2:])
-    if order == swapped:
-        return _transpose(packed, -2, -1)
-    return None
-
-
-def _copy(packed: PackedTensor, source: Any, non_blocking: bool = False) -> PackedTensor | None:
-    if not isinstance(packed, PackedTensor) or not isinstance(source, PackedTensor):
-        return None
-    # Not into a part of a parameter: whoever writes one part of an expert may be refused the next.
-    if not isinstance(packed, nn.Parameter):
-        return None
-    if packed.shape != source.shape or packed.__tensor_flatten__() != source.__tensor_flatten__():
-        raise ModelError(f"{source} does not fit into {packed}: quantise with the same grid before loading")
-    for name, part in packed.parts().items():
-        part.copy_(getattr(source, name))
-    return packed
-
-
-_STAYS_PACKED: dict[Any, Callable[..., Any]] = {
-    aten.detach.default: _same,
-    aten.alias.default: _same,
-    aten.clone.default: _clone,
-    aten._to_copy.default: _to,
-    aten.select.int: _select,
-    aten.unbind.int: _unbind,
-    aten.slice.Tensor: _slice,
-    aten.split.Tensor: _split,
-    aten.split_with_sizes.default: _split_sizes,
-    aten.index.Tensor: _index,
-    aten.index_select.default: _index_select,
-    aten.t.default: _transpose,
-    aten.transpose.int: _transpose,
-    aten.permute.default: _permute,
-    aten.copy_.default: _copy,
-}
-"""Operators whose result on a packed weight is packed; None from a function: not for these arguments."""

@@ -1,4 +1,5 @@
-"""What the tests of this folder ask of a model: outputs, hashes of its parts, and a dense twin of a quantised one."""
+"""What the tests of this folder ask of a model: outputs, hashes of its parts, and a dense twin of a quantised one; and
+packed weights alone."""
 
 import hashlib
 from typing import Any
@@ -7,11 +8,37 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.quantisation.grid import Grid, round_to_nearest
+from sparsebench.models.compression.quantisation.packed_tensor import PackedTensor
 from sparsebench.models.compression.quantisation.transform import dequantise
 
 from ..slimming.mixtures import BUILDERS, FUSED, batches, mixture, output
 
-__all__ = ["BUILDERS", "FUSED", "batches", "dense_twin", "doubled", "fingerprints", "mixture", "output", "routers"]
+__all__ = [
+    "BUILDERS",
+    "FUSED",
+    "GRIDS",
+    "batches",
+    "dense_twin",
+    "doubled",
+    "fingerprints",
+    "mixture",
+    "output",
+    "routers",
+    "stack",
+]
+
+GRIDS = [Grid(bits=4, group_size=3), Grid(bits=3, group_size=4, symmetric=False), Grid(bits=8, group_size=None)]
+
+
+def stack(grid: Grid, *, transposed: bool = False) -> tuple[PackedTensor, Tensor]:
+    """Three matrices (6, 5), packed, and dense."""
+    weight = torch.randn(3, 6, 5, generator=torch.Generator().manual_seed(0))
+    quantised = round_to_nearest(weight, grid)
+    dense = quantised.dense()
+    if transposed:
+        dense = dense.mT
+    return PackedTensor.of(quantised, transposed=transposed), dense
 
 
 def dense_twin(model: nn.Module, name: str) -> nn.Module:
