@@ -54,6 +54,9 @@ def reload(
 
 def _save(model: Any, folder: str) -> None:
     """As transformers does, but models with packed weights in our own form, which keeps them packed."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     if any(packed_weights(model)):
         save_packed(model, folder)
     else:
