@@ -27,6 +27,8 @@ class Budget:
     """At most this many test examples, the first ones of the fixed test order; None takes all."""
     calibration_examples: int = 64
     """Training-side examples that a method may look at before training."""
+    calibration_domains: tuple[str, ...] = ()
+    """Text domains that these examples come from, some of those that the task has for it; none given takes all."""
     train_fraction: float = 1.0
     """Fraction of the training part of a prediction task that there is, in (0, 1]: a random subset, drawn again for
     each seed and the same for every method; a smaller fraction of the same seed is a part of a larger one."""

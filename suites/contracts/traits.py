@@ -106,6 +106,12 @@ class TaskTraits:
     """What a method finds here: the keys of `TASK_REASONS` that are true of the task, or traits of your own."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Traits that a backbone must have to be used here."""
+
+    @property
+    def calibration_choices(self) -> tuple[str, ...]:
+        """Text domains among which a budget may choose calibration examples; none where they are training examples."""
+        return ()
+
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 

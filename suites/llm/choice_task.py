@@ -78,6 +78,11 @@ class ChoiceTask(LanguageTask):
         metrics = {"accuracy": _accuracy(correct, test), "val accuracy": _accuracy(answers(subject, val, context), val)}
         return Scores("accuracy", metrics, {"correct": correct}, health_details({context.task: routers}, context))
 
+    @property
+    def calibration_choices(self) -> tuple[str, ...]:
+        """None: calibration examples are training questions."""
+        return ()
+
     def _data(self, context: Context, tokenizer: Any) -> ChoiceData:
         train = [tokens_of(question, tokenizer) for question in self.questions().train]
         return ChoiceData(train, encode(tokenizer, SEPARATOR), context.device)

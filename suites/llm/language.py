@@ -53,6 +53,11 @@ class LanguageTask(Task):
     gives: ClassVar[frozenset[str]] = frozenset({CALIBRATION_DATA, READY_HEAD})
     needs: ClassVar[frozenset[str]] = frozenset({CAUSAL})
 
+    @property
+    def calibration_choices(self) -> tuple[str, ...]:
+        """The domains that calibration windows take turns over."""
+        return self.calibration_domains
+
     @abstractmethod
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Score the model, which is in eval mode, on the test part."""
@@ -107,7 +112,8 @@ class LanguageTask(Task):
 
     def _calibration_windows(self, context: Context, tokenizer: Any) -> Tensor:
         """Windows (N, CALIBRATION_WINDOW) that take turns over the domains; each domain's documents are shuffled."""
-        count, domains = context.budget.calibration_examples, self.calibration_domains
+        count = context.budget.calibration_examples
+        domains = context.budget.calibration_domains or self.calibration_domains
         if count < 1:
             return torch.empty(0, CALIBRATION_WINDOW, dtype=torch.int64)
         generator = context.generator("calibration")

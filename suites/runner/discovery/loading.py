@@ -45,6 +45,8 @@ def budget_fields(budget: Budget) -> dict[str, Any]:
     fields = dataclasses.asdict(budget)
     if budget.train_fraction == 1:
         del fields["train_fraction"]
+    if not budget.calibration_domains:
+        del fields["calibration_domains"]
     for unit in DURATIONS:
         if fields[unit] is None:
             del fields[unit]

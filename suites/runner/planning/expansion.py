@@ -7,10 +7,12 @@ from itertools import zip_longest
 from sparsebench.reports.record import CellInfo, Link
 
 from ...contracts.applicability import reason_against
+from ...contracts.budget import Budget
 from ...contracts.method import Method
 from ...contracts.task import Task
 from ..discovery.loading import budget_fields, load_budget, load_method, load_task
 from ..discovery.registry import find, suite
+from ..errors import UsageError
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, installed
@@ -39,7 +41,9 @@ def _by_seed(plan: SuitePlan, row: Row, backbone: str, device: str) -> Iterator[
 def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: str) -> Iterator[Cell]:
     links, chain = _load(row)
     task = load_task(find("task", task_row.name, plan.suite))
-    info = _info(plan, row, backbone, task_row, links, task, device)
+    budget = load_budget(plan.budget, task_row.budget)
+    _check_domains(budget, task, task_row.name)
+    info = _info(plan, row, backbone, task_row.name, links, task, budget, device)
     info = dataclasses.replace(info, further_backbones=_further(chain))
     entries = cell_entries(info)
     sources = entry_sources(entries)
@@ -70,6 +74,13 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: 
         )
 
 
+def _check_domains(budget: Budget, task: Task, name: str) -> None:
+    for domain in budget.calibration_domains:
+        if domain not in task.calibration_choices:
+            choices = ", ".join(task.calibration_choices) or "none: its calibration examples are training examples"
+            raise UsageError(f"calibration_domains: task {name!r} has no {domain!r}; it has {choices}")
+
+
 def _load(row: Row) -> tuple[list[Link], list[Method]]:
     """The links of a row with all their options, and the methods."""
     links = []
@@ -90,13 +101,20 @@ def _further(chain: Sequence[Method]) -> list[str]:
 
 
 def _info(
-    plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, links: Sequence[Link], task: Task, device: str
+    plan: SuitePlan,
+    row: Row,
+    backbone: str,
+    task_name: str,
+    links: Sequence[Link],
+    task: Task,
+    budget: Budget,
+    device: str,
 ) -> CellInfo:
     first, *then = links
     return CellInfo(
         suite=plan.suite,
         suite_version=suite(plan.suite).version,
-        task=task_row.name,
+        task=task_name,
         task_version=task.version,
         group=task.group,
         method=first.method,
@@ -104,7 +122,7 @@ def _info(
         config=first.config,
         backbone=backbone,
         seed=0,
-        budget=budget_fields(load_budget(plan.budget, task_row.budget)),
+        budget=budget_fields(budget),
         dtype=fast_dtype(device) if plan.dtype == "auto" else plan.dtype,
         then=then,
     )

@@ -57,6 +57,24 @@ def test_calibration_windows_differ_by_seed_only(context: Context) -> None:
     assert not torch.equal(first, windows(context, seed=1))
 
 
+class TwoDomains(SyntheticText):
+    calibration_domains = ("letters", "digits")
+
+    def documents(self, domain: str, part: Any) -> tuple[str, ...]:
+        """Documents that show where they come from."""
+        return ({"letters": "abcd ", "digits": "0123 "}[domain] * 400,)
+
+
+def test_a_budget_chooses_the_domains_of_calibration_windows(with_budget: Callable[..., Context]) -> None:
+    def texts(**budget: Any) -> list[set[str]]:
+        ready = TwoDomains().setup(tiny.load, with_budget(calibration_examples=4, **budget))
+        rows = torch.cat([batch["input_ids"] for batch in ready.context.batches()])
+        return [set(ready.backbone.tokenizer.decode(row.tolist())) - {" "} for row in rows]
+
+    assert texts() == [set("abcd"), set("0123")] * 2
+    assert texts(calibration_domains=("digits",)) == [set("0123")] * 4
+
+
 def test_no_calibration_window_is_wanted_and_none_is_drawn(with_budget: Callable[..., Context]) -> None:
     assert sum(len(batch) for batch in windows(with_budget(calibration_examples=0))) == 0
 

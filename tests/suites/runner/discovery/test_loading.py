@@ -13,6 +13,8 @@ def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_s
     assert budget_fields(Budget()).keys() == {"epochs", "batch_size", "test_examples", "calibration_examples"}
     few = load_budget({"epochs": 3}, {"train_fraction": 0.1})
     assert budget_fields(few)["train_fraction"] == 0.1 and Budget(**budget_fields(few)) == few
+    narrow = load_budget({"calibration_domains": ["code"]})
+    assert budget_fields(narrow)["calibration_domains"] == ("code",) and "calibration_domains" not in budget_fields(few)
     with pytest.raises(UsageError, match=r"train_fraction=0\.0 must lie in"):
         load_budget({"train_fraction": 0})
 

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from sparsebench.reports.record import Link
 from sparsebench.suites.runner.discovery.registry import suites
+from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.device import device_kind
 from sparsebench.suites.runner.planning import expansion
 from sparsebench.suites.runner.planning.plan import expand
-from sparsebench.suites.runner.planning.profile import built_in, load_profile, narrow
+from sparsebench.suites.runner.planning.profile import Profile, SuitePlan, built_in, load_profile, narrow
+from sparsebench.suites.runner.planning.rows import Row, TaskRow
 
 
 def test_every_built_in_profile_expands_and_its_baseline_is_a_row() -> None:
@@ -44,6 +47,15 @@ def test_a_cell_knows_how_many_seeds_are_planned_and_whether_they_matter() -> No
         assert numbers[place] == set(range(cell.planned_seeds))
         assert cell.stochastic or cell.planned_seeds == 1
     assert {cell.stochastic for cell in cells} == {True, False}
+
+
+@pytest.mark.parametrize(("task", "choices"), [("bpb_domains", "encyclopedic, code, law"), ("rte_tuned", "none: its")])
+def test_calibration_domains_that_a_task_does_not_have_are_an_error_of_the_plan(task: str, choices: str) -> None:
+    row = Row((Link(method="dense"),), "dense")
+    budget = {"calibration_domains": ["poems"]}
+    plan = SuitePlan("llm", (row,), (TaskRow(task, budget),), ("tiny",))
+    with pytest.raises(UsageError, match=f"task '{task}' has no 'poems'; it has {choices}"):
+        expand(Profile("own", (plan,)))
 
 
 def test_label_and_layout_do_not_change_a_key_but_a_config_does() -> None:
