@@ -14,6 +14,7 @@ SUITE = Suite(
         "text": "linear_probe",
         "trained multiple choice": "dense",
         "continual pre-training": "dense trained",
+        "deployment": "not compressed",
     },
     margins={"share": 0.01, "bits/byte": 0.01},
 )
