@@ -1,25 +1,22 @@
 """Calibration of a method that converts a backbone: samples of every FFN, shared by the cells of one process."""
 
-import dataclasses
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from sparsebench.data.cache import cache_root
+from sparsebench.models.calibration.digests import content_digest, model_digest
 from sparsebench.models.calibration.ffn_samples import Calibration, calibrate
-from sparsebench.models.calibration.mixture_statistics import LayerStatistics, mixture_statistics
+from sparsebench.models.calibration.mixture_statistics import LayerStatistics
+from sparsebench.models.calibration.statistics_cache import cached_statistics
 
 from ..contracts.context import Context
 
 _calibrations: dict[str, Calibration] = {}
 """The last calibration of this process, by the hash of weights and data: cells of one row and seed share it. Just one,
 since one of a language model takes up to 1 GB."""
-
-_expert_statistics: dict[str, Sequence[LayerStatistics]] = {}
-"""The last statistics of experts of this process, likewise: rows that keep more or fewer experts of one model share
-them."""
 
 
 def split_seed(context: Context) -> int:
@@ -33,7 +30,7 @@ def calibration(model: nn.Module, context: Context, *, gradients: bool) -> Calib
     Gradients are those of the next token's loss for a language model, else of the task's own loss.
     """
     batches = list(context.batches())
-    key = f"{_fingerprint(model, batches)} {gradients}"
+    key = f"{fingerprint(model, batches)} {gradients}"
     if key not in _calibrations:
         _calibrations.clear()
         _calibrations[key] = _calibrate(model, batches, context, gradients)
@@ -41,13 +38,16 @@ def calibration(model: nn.Module, context: Context, *, gradients: bool) -> Calib
 
 
 def expert_statistics(model: nn.Module, context: Context, *, all_outputs: bool = False) -> Sequence[LayerStatistics]:
-    """What each expert does on the calibration data; taken once per process for equal weights and data."""
-    batches = context.calibration()
-    key = f"{_fingerprint(model, batches)} {all_outputs}"
-    if key not in _expert_statistics:
-        _expert_statistics.clear()
-        _expert_statistics[key] = mixture_statistics(model, batches, all_outputs=all_outputs)
-    return _expert_statistics[key]
+    """What each expert does on the calibration data; taken once for equal weights and data, and kept in the cache.
+
+    So rows that keep more or fewer experts of one model share them, also in other processes and later runs.
+    """
+    return cached_statistics(model, context.calibration(), cache_root() / "statistics", all_outputs=all_outputs)
+
+
+def fingerprint(model: nn.Module, batches: list[Any]) -> str:
+    """Digest of a model and of data."""
+    return f"{model_digest(model)} {content_digest(batches)}"
 
 
 def _calibrate(model: nn.Module, batches: list[Any], context: Context, gradients: bool) -> Calibration:
@@ -67,31 +67,3 @@ def _calibrate(model: nn.Module, batches: list[Any], context: Context, gradients
         return context.loss(cast(nn.Module, computed), batch_of[id(part)]) * examples
 
     return calibrate(model, inputs, gradients=True, loss=summed_loss)
-
-
-def _fingerprint(model: nn.Module, batches: list[Any]) -> str:
-    content = hashlib.sha256()
-    for leaf in leaves([model.state_dict(), batches]):
-        if isinstance(leaf, Tensor):
-            content.update(f"{leaf.dtype} {tuple(leaf.shape)}".encode())
-            content.update(leaf.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        else:
-            content.update(repr(leaf).encode())
-    return content.hexdigest()
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """Tensors, numbers and texts inside mappings, lists, tuples and dataclasses. Raises `TypeError` for the rest."""
-    if isinstance(value, Tensor | bool | int | float | str | None):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield str(key)
-            yield from leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from leaves(item)
-    elif dataclasses.is_dataclass(value):
-        yield from leaves(vars(value))
-    else:
-        raise TypeError(f"a calibration batch holds a {type(value).__name__}, of which no hash is known")

@@ -18,7 +18,7 @@ from sparsebench.models.errors import ModelError
 from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import CALIBRATION_DATA
-from ._calibration import _fingerprint
+from ._calibration import fingerprint
 from ._tuned import TunedMethod
 
 _measured: dict[str, Mapping[int, float]] = {}
@@ -142,7 +142,7 @@ class DepthTrimming(TunedMethod):
 
     def _similarities(self, model: nn.Module, candidates: Sequence[int], context: Context) -> Mapping[int, float]:
         batches = context.calibration()
-        key = f"{_fingerprint(model, batches)} {type(self).__name__} {self.measured} {self.precision} {candidates}"
+        key = f"{fingerprint(model, batches)} {type(self).__name__} {self.measured} {self.precision} {candidates}"
         if key not in _measured:
             _measured.clear()
             _measured[key] = self.similarity(model, batches, candidates)

@@ -1,13 +1,13 @@
 """Calibration of the converting methods: once per process for equal weights and data, gradients of the right loss."""
 
-import dataclasses
-from typing import Any
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 from torch import nn
 
+from sparsebench.models.calibration import statistics_cache
 from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
@@ -15,8 +15,7 @@ from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods import _calibration
-from sparsebench.suites.methods._calibration import calibration, expert_statistics, leaves, split_seed
-from sparsebench.suites.prediction.padding import pad
+from sparsebench.suites.methods._calibration import calibration, expert_statistics, split_seed
 
 BUDGET = Budget(batch_size=8, test_examples=2, calibration_examples=16)
 
@@ -42,20 +41,21 @@ def test_calibration_is_done_once_for_equal_weights_and_data(setup: Setup, monke
 
 
 def test_statistics_of_experts_are_taken_once_for_equal_weights_and_data(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls = []
-    original = _calibration.mixture_statistics
-    monkeypatch.setattr(_calibration, "mixture_statistics", lambda *a, **k: calls.append(1) or original(*a, **k))
-    monkeypatch.setattr(_calibration, "_expert_statistics", {})
+    original = statistics_cache.mixture_statistics
+    monkeypatch.setattr(statistics_cache, "mixture_statistics", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path))
     model = convert(setup.model, MoEConfig(num_experts=4, top_k=2))
     first = expert_statistics(model, setup.context)
-    assert expert_statistics(model, setup.context) is first and first[0].num_experts == 4
+    again = expert_statistics(model, setup.context)
+    assert len(calls) == 1 and first[0].num_experts == 4 and torch.equal(again[0].norm, first[0].norm)
     assert expert_statistics(model, setup.context, all_outputs=True)[0].all_output is not None
     with torch.no_grad():
         next(model.parameters()).mul_(2)
-    assert expert_statistics(model, setup.context) is not first
-    assert len(calls) == 3 and len(_calibration._expert_statistics) == 1
+    assert not torch.equal(expert_statistics(model, setup.context)[0].norm, first[0].norm)
+    assert len(calls) == 3 and len(list((tmp_path / "statistics").iterdir())) == 3
 
 
 def test_gradients_of_a_prediction_task_are_those_of_its_own_loss() -> None:
@@ -82,44 +82,6 @@ def test_gradients_of_a_prediction_task_are_those_of_its_own_loss() -> None:
     slow = [nn.functional.cross_entropy(model(x), y, reduction="sum") for x, y in batches]
     expected = torch.autograd.grad(slow[0] + slow[1], hidden)
     torch.testing.assert_close(found, torch.cat([gradient.flatten(0, -2) for gradient in expected]))
-
-
-@dataclasses.dataclass
-class Tokens:
-    """Stands for a batch of molecules."""
-
-    ids: torch.Tensor
-    blocks: list[int]
-
-
-def test_leaves_are_found_inside_whatever_a_batch_may_be() -> None:
-    ids = torch.arange(3)
-    padded = pad([torch.ones(2, 1), torch.ones(1, 1)])
-    found = list(leaves([{"a": ids}, (Tokens(ids, [4, 5]), None), padded, "text", 1.5, True]))
-    assert [leaf for leaf in found if not isinstance(leaf, torch.Tensor)] == (
-        ["a", "ids", "blocks", 4, 5, None, "text", 1.5, True]
-    )
-    tensors = [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
-    assert [tensor.shape for tensor in tensors] == [ids.shape, ids.shape, (2, 2, 1), (2, 2)]
-
-
-def test_a_batch_that_cannot_be_hashed_is_refused_and_never_taken_for_another() -> None:
-    with pytest.raises(TypeError, match="holds a object"):
-        list(leaves([object()]))
-
-
-@pytest.mark.parametrize("change", ["value", "shape", "dtype", "number"])
-def test_the_fingerprint_sees_every_difference(change: str) -> None:
-    batch: dict[str, Any] = {"x": torch.ones(2, 3), "count": 1}
-    other = {
-        "value": {"x": torch.full((2, 3), 2.0), "count": 1},
-        "shape": {"x": torch.ones(3, 2), "count": 1},
-        "dtype": {"x": torch.ones(2, 3, dtype=torch.int32), "count": 1},
-        "number": {"x": torch.ones(2, 3), "count": 2},
-    }[change]
-    model = nn.Linear(1, 1)
-    assert _calibration._fingerprint(model, [batch]) == _calibration._fingerprint(model, [dict(batch)])
-    assert _calibration._fingerprint(model, [batch]) != _calibration._fingerprint(model, [other])
 
 
 def test_the_split_seed_is_that_of_the_replicate_whatever_the_task() -> None:

@@ -1,5 +1,6 @@
 """Expert Drop, merging and mean experts as links after a conversion, in language and vision, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.calibration import statistics_cache
 from sparsebench.models.compression.trimming.experts.drop import expert_drop
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
@@ -65,6 +67,22 @@ def test_the_options_reach_the_transform() -> None:
     assert kept(ExpertDrop(numbers=(3, 5), preserve_gate=True, train="none").prepare(model, context)) == [3, 5]
     routers = [block.mlp.experts.router.get() for block in describe(model).blocks]  # type: ignore[union-attr]
     assert [router.num_routed for router in routers] == [8, 8]
+
+
+def test_rows_at_many_budgets_look_at_the_model_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each row has a model of its own, converted anew from the same backbone by the same seed."""
+    calls = []
+    original = statistics_cache.mixture_statistics
+    monkeypatch.setattr(statistics_cache, "mixture_statistics", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path))
+    numbers = []
+    for method in (ExpertDrop(keep=0.5, train="none"), ExpertDrop(keep=0.25, score="reap", train="none")):
+        model, context = setup("llm")
+        numbers += kept(method.prepare(model, context))
+    assert numbers == [4, 4, 2, 2] and len(calls) == 1
+    model, context = setup("llm", seed=1)
+    ExpertDrop(train="none").prepare(model, context)
+    assert len(calls) == 2
 
 
 def test_random_experts_are_those_of_the_seed() -> None:
