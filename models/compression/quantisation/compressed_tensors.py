@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
+from ...hub.atomic_folder import written
 from ...hub.models import ChangedModel
-from .files import new_folder, packed_weights
+from ...hub.own_folders import save_generation_config
+from .files import packed_weights
 from .grid import Grid
 from .packed_tensor import PackedTensor
 from .packing import pack
@@ -33,13 +35,13 @@ def export_compressed_tensors(model: nn.Module, path: str | Path) -> int:
     another library, packed weights on several grids, groups that do not divide the columns (no reader of the format
     takes a shorter last group), and checkpoints that keep experts in one matrix (GPT-OSS).
     """
-    folder = new_folder(path)
     packed = dict(packed_weights(model))
     grid = _one_grid(packed, model)
     tensors, ignored = checkpoint_tensors(model, packed)
     config: Any = copy.deepcopy(model.config)  # pyright: ignore[reportCallIssue, reportArgumentType]
     config.quantization_config = quantization_config(grid, ignored)
-    _write(model, folder, config, tensors)
+    with written(path) as folder:
+        _write(model, folder, config, tensors)
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
@@ -170,9 +172,7 @@ def _dense_linears(model: Any, tensors: Mapping[str, Tensor]) -> set[str]:
 def _write(model: Any, folder: Path, config: Any, tensors: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.save_pretrained(folder)
+    save_generation_config(model, folder)

@@ -7,7 +7,6 @@ with every parameter and buffer, and the `config.json` of a model of transformer
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
+from ...hub.atomic_folder import written
 from ...hub.derived_classes import PREFIX, source_of
+from ...hub.model_classes import model_class
 from ...hub.models import ChangedModel, changed_class
+from ...hub.own_folders import (
+    check_same,
+    load_generation_config,
+    put,
+    read_recipe,
+    read_tensors,
+    save_generation_config,
+    state_of,
+    write_recipe,
+)
 from ...hub.parts import parts_in
-from ...hub.rooms import class_of, room_of
+from ...hub.rooms import room_of
 from .grid import Grid
 from .packed_tensor import PackedTensor
 
@@ -32,8 +43,8 @@ WEIGHTS = "sparsebench_packed.safetensors"
 def save_packed(model: nn.Module, path: str | Path) -> int:
     """Write a model with packed weights to a new folder, and return the bytes of its tensors.
 
-    The recipe is written last: a folder without it is not whole, and is not opened. Raises `ModelError`, and writes
-    nothing, for a folder that is not empty and for a model without packed weights.
+    The folder appears whole or not at all. Raises `ModelError`, and writes nothing, for a folder that is not empty and
+    for a model without packed weights.
 
     Example::
 
@@ -41,21 +52,20 @@ def save_packed(model: nn.Module, path: str | Path) -> int:
         save_packed(model, "packed")
         model = open_packed("packed")  # in another process
     """
-    folder = new_folder(path)
-    packed = dict(packed_weights(model))
-    if not packed:
-        raise ModelError(f"{type(model).__name__} has no packed weights: quantise it first")
-    recipe = {"format": FORMAT, "model": _class_of(model), "packed": {}}
+    packed: dict[str, Any] = {}
     tensors: dict[str, Tensor] = {}
-    for name, value in _state_of(model).items():
+    for name, value in state_of(model).items():
         if isinstance(value, PackedTensor):
             layout = {"columns": value.columns, "transposed": value.transposed}
-            recipe["packed"][name] = {"grid": asdict(value.grid)} | layout
+            packed[name] = {"grid": asdict(value.grid)} | layout
             for part, tensor in value.parts().items():
                 tensors[f"{name}.{part}"] = tensor.contiguous()
         else:
             tensors[name] = value.detach().contiguous()
-    _write(model, folder, recipe, tensors)
+    if not packed:
+        raise ModelError(f"{type(model).__name__} has no packed weights: quantise it first")
+    with written(path) as folder:
+        _write(model, folder, {"model": _class_of(model), "packed": packed}, tensors)
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
@@ -80,19 +90,15 @@ def load_packed(model: nn.Module, path: str | Path) -> None:
     """
     folder = Path(path)
     recipe = _read_recipe(folder)
-    tensors = _read_tensors(folder)
+    tensors = read_tensors(folder / WEIGHTS)
     for name, entry in recipe["packed"].items():
         tensors[name] = _take_packed(tensors, name, entry, folder)
-    _check_same(tensors, _state_of(model), folder)
+    check_same(tensors, model, f"{folder} does not fit the model")
     for name, value in tensors.items():
-        place, _, leaf = name.rpartition(".")
-        module = model.get_submodule(place)
-        if leaf in module._buffers:
-            module._buffers[leaf] = value.clone()  # aligned in memory, which a file is not
-        elif isinstance(value, PackedTensor):
-            module._parameters[leaf] = nn.Parameter(value, requires_grad=False)
+        if isinstance(value, PackedTensor):
+            put(model, name, nn.Parameter(value, requires_grad=False))
         else:
-            module._parameters[leaf] = nn.Parameter(value.clone(), requires_grad=value.is_floating_point())
+            put(model, name, value.clone())  # aligned in memory, which a file is not
     if hasattr(model, "tie_weights"):
         model.tie_weights()  # pyright: ignore[reportCallIssue]
 
@@ -102,24 +108,11 @@ def is_packed_folder(path: str | Path) -> bool:
     return (Path(path) / RECIPE).is_file()
 
 
-def new_folder(path: str | Path) -> Path:
-    """The path of a folder to write to. Raises `ModelError` where something lies there already."""
-    folder = Path(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder} exists and is not an empty folder: choose another path, or remove it")
-    return folder
-
-
 def packed_weights(model: nn.Module) -> Iterator[tuple[str, PackedTensor]]:
     """The packed weights of a model by name."""
     for name, value in model.named_parameters():
         if isinstance(value, PackedTensor):
             yield name, value
-
-
-def _state_of(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and buffer, tied ones once; buffers that a model computes when it is made, too."""
-    return dict(model.named_parameters()) | dict(model.named_buffers())
 
 
 def _class_of(model: nn.Module) -> dict[str, Any]:
@@ -134,43 +127,21 @@ def _class_of(model: nn.Module) -> dict[str, Any]:
 def _write(model: nn.Module, folder: Path, recipe: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     config: Any = getattr(model, "config", None)
     if hasattr(config, "save_pretrained"):
         config = copy.deepcopy(config)
         if isinstance(model, ChangedModel):
             config.sparsebench = config.sparsebench | {"parts": parts_in(model)}
         config.save_pretrained(folder)
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.save_pretrained(folder)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    save_generation_config(model, folder)
     save_file(tensors, folder / WEIGHTS)
-    (folder / RECIPE).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+    write_recipe(folder / RECIPE, FORMAT, recipe)
 
 
 def _read_recipe(folder: Path) -> dict[str, Any]:
-    file = folder / RECIPE
-    if not file.is_file():
+    if not is_packed_folder(folder):
         raise ModelError(f"{folder} has no {RECIPE}: it was not written by save_packed, or not to its end")
-    try:
-        recipe = json.loads(file.read_text(encoding="utf-8"))
-        version = recipe["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file} is damaged: {error!r}") from error
-    if version != FORMAT:
-        raise ModelError(f"{file} has format {version}, this version reads {FORMAT}: update sparsebench")
-    return recipe
-
-
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise ModelError(f"{folder / WEIGHTS} is damaged or cut short ({error}): copy it again") from error
-    except OSError as error:
-        raise ModelError(f"{folder / WEIGHTS} cannot be read: {error}") from error
+    return read_recipe(folder / RECIPE, FORMAT)
 
 
 def _take_packed(tensors: dict[str, Tensor], name: str, entry: dict[str, Any], folder: Path) -> PackedTensor:
@@ -192,37 +163,19 @@ def _take_packed(tensors: dict[str, Tensor], name: str, entry: dict[str, Any], f
     )
 
 
-def _check_same(tensors: dict[str, Tensor], wanted: dict[str, Tensor], folder: Path) -> None:
-    common = wanted.keys() & tensors.keys()
-    found = {
-        "missing": sorted(wanted.keys() - common),
-        "unknown": sorted(tensors.keys() - common),
-        "of another shape": sorted(name for name in common if wanted[name].shape != tensors[name].shape),
-    }
-    parts = [f"{len(names)} {kind}, as {names[0]}" for kind, names in found.items() if names]
-    if parts:
-        raise ModelError(f"{folder} does not fit the model: tensors {'; '.join(parts)}")
-
-
 def _skeleton(folder: Path, source: dict[str, Any]) -> Any:
     """The model without weights, of its configuration."""
     import transformers
 
-    room = source["room"]
-    name = source["class"].removeprefix(PREFIX)
-    cls = None
-    if room is None:
-        cls = getattr(transformers, name, None)
-    elif room:
-        cls = class_of(room, name)
-    if cls is None:
+    if source["room"] == "":
         raise ModelError(
-            f"{folder} holds a {name}, which is not built from a file alone: build it and use load_packed(model, path)"
+            f"{folder} holds a {source['class']}, which is not built from a file alone: build it and use "
+            "load_packed(model, path)"
         )
+    name = source["class"].removeprefix(PREFIX)
+    cls = model_class({"library": source["room"] or "transformers", "class": name})
     if source["changed"]:
         cls = changed_class(cls)
-    config = transformers.AutoConfig.from_pretrained(folder)
-    model = cls(config)
-    if (folder / "generation_config.json").is_file():
-        model.generation_config = transformers.GenerationConfig.from_pretrained(folder)
+    model = cls(transformers.AutoConfig.from_pretrained(folder))
+    load_generation_config(model, folder)
     return model

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from ...errors import ModelError
+from ...hub.atomic_folder import written
 from ...hub.configs import MODEL_TYPE
 from ...hub.derived_classes import PREFIX
+from ...hub.model_classes import model_class
 from ...hub.models import ChangedModel, changed_class
+from ...hub.own_folders import check_same, state_of
 from ...hub.parts import parts_in
-from .atomic_folder import written
-from .model_classes import model_class
-from .own_format import check_same, is_own, read, state_of, write
+from .own_format import is_own, read, write
 from .skeleton import build, recipe_of
 
 

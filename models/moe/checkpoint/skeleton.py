@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from ...anatomy import MLP, describe, see_through
 from ...errors import ModelError
+from ...hub.model_classes import base_model, base_recipe
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
 from ..dense_ffn import DenseFFN
 from ..layer import Alignment, MoEFFN
 from ..routing.padding import hand_over_masks
 from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
-from .model_classes import base_model, base_recipe
 
 Recipe = dict[str, Any]
 RENAMED = {"strict_release": "faithful"}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ...errors import ModelError
-from ..checkpoint.atomic_folder import written
+from ...hub.atomic_folder import written
 from .granite import GRANITE_MOE
 from .mixtral import MIXTRAL
 from .mixture import Mixture

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...errors import ModelError
+from ..errors import ModelError
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe.checkpoint.atomic_folder import written
+from sparsebench.models.hub.atomic_folder import written
 
 
 def test_the_folder_appears_when_all_is_written(tmp_path: Path) -> None:

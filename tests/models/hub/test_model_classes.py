@@ -10,7 +10,7 @@ from torch import nn
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPTConfig, Vocabulary
-from sparsebench.models.moe.checkpoint.model_classes import base_model, base_recipe, model_class
+from sparsebench.models.hub.model_classes import base_model, base_recipe, model_class
 
 LLAMA = transformers.LlamaConfig(
     hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, vocab_size=32

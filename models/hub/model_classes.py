@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from ...errors import ModelError
-from ...hub.derived_classes import source_of
-from ...hub.rooms import class_of, room_of
+from ..errors import ModelError
+from .derived_classes import source_of
+from .rooms import class_of, room_of
 
 
 def base_recipe(model: nn.Module) -> dict[str, Any]:
