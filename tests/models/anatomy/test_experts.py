@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import transformers
 from torch import nn
 
 from sparsebench.models.anatomy import (
@@ -22,41 +21,16 @@ from sparsebench.models.anatomy import (
 )
 from sparsebench.models.errors import ModelError
 
-COMMON = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "vocab_size": 64,
-    "num_experts_per_tok": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-DEEPSEEK = {
-    "n_routed_experts": 8,
-    "n_group": 2,
-    "topk_group": 1,
-    "moe_intermediate_size": 16,
-    "first_k_dense_replace": 1,
-    "n_shared_experts": 1,
-    "q_lora_rank": None,
-    "kv_lora_rank": 16,
-    "qk_rope_head_dim": 8,
-    "qk_nope_head_dim": 8,
-    "v_head_dim": 8,
-}
+from ..stock_mixtures import DEEPSEEK, noise_routers, stock
+
+DEEPSEEK_IN_GROUPS = DEEPSEEK | {"n_routed_experts": 8, "n_group": 2}
 
 
 def _model(family: str, **extra: object) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        config = getattr(transformers, f"{family}Config")(**(COMMON | extra))
-        model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
-        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-            if "bias" in name or "gate.weight" in name or "router.weight" in name:
-                nn.init.normal_(tensor, 0, 0.5)
+        model = stock(family, **extra).eval()
+        noise_routers(model)
     return model
 
 
@@ -66,8 +40,8 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         "Qwen2Moe", num_experts=8, moe_intermediate_size=16, shared_expert_intermediate_size=16
     ),
     "gpt_oss": lambda: _model("GptOss", num_local_experts=8, head_dim=8, layer_types=["full_attention"] * 2),
-    "deepseek_v3": lambda: _model("DeepseekV3", **DEEPSEEK),
-    "deepseek_v2": lambda: _model("DeepseekV2", **DEEPSEEK, topk_method="group_limited_greedy"),
+    "deepseek_v3": lambda: _model("DeepseekV3", **DEEPSEEK_IN_GROUPS),
+    "deepseek_v2": lambda: _model("DeepseekV2", **DEEPSEEK_IN_GROUPS, topk_method="group_limited_greedy"),
     "granite": lambda: _model("GraniteMoeShared", num_local_experts=8, shared_intermediate_size=16),
 }
 PLACES = {"gpt_oss": ("mlp", "router"), "granite": ("block_sparse_moe", "router")}

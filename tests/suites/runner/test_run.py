@@ -1,9 +1,11 @@
 """A whole run: the plan in the result folder, and a study from its profile to the verdict."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from sparsebench.suites.runner.planning.plan import expand
@@ -57,15 +59,26 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
 
 
-def test_records_of_older_code_that_are_kept_are_counted_as_such(make_bench: Any, tmp_path: Path) -> None:
-    plugin = tmp_path / "plugin"
-    shutil.copytree(PLUGIN, plugin)
-    bench = make_bench(tmp_path, plugin)
-    rows = {"seeds": 1, "backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}
-    bench.write_profile({"molecules": rows})
-    assert bench.call(*bench.run_arguments()).returncode == 0
-    method = plugin / "toybench" / "toy_fine.py"
-    method.write_text(f"{method.read_text()}\nCHANGED = 1\n")
+@pytest.fixture
+def run_of_older_code(make_bench: Any, tmp_path: Path) -> Callable[[str, int], Any]:
+    """Run one toy method, expecting an exit code, and change its code: the bench as it is then."""
+
+    def run(method: str, returncode: int) -> Any:
+        plugin = tmp_path / "plugin"
+        shutil.copytree(PLUGIN, plugin)
+        bench = make_bench(tmp_path, plugin)
+        rows = {"seeds": 1, "backbones": ["toy_line"], "methods": [method], "tasks": ["toy_sum"]}
+        bench.write_profile({"molecules": rows})
+        assert bench.call(*bench.run_arguments()).returncode == returncode
+        file = plugin / "toybench" / f"{method}.py"
+        file.write_text(f"{file.read_text()}\nCHANGED = 1\n")
+        return bench
+
+    return run
+
+
+def test_records_of_older_code_that_are_kept_are_counted_as_such(run_of_older_code: Callable[[str, int], Any]) -> None:
+    bench = run_of_older_code("toy_fine", 0)
     kept = bench.call(*bench.run_arguments(), "--reuse", "always")
     assert "1 cells, 0 to run" in kept.stdout
     assert "1 of older code" in kept.stdout
@@ -75,15 +88,8 @@ def test_records_of_older_code_that_are_kept_are_counted_as_such(make_bench: Any
     assert "1 ok" in again.stdout
 
 
-def test_a_failure_of_older_code_is_no_score(make_bench: Any, tmp_path: Path) -> None:
-    plugin = tmp_path / "plugin"
-    shutil.copytree(PLUGIN, plugin)
-    bench = make_bench(tmp_path, plugin)
-    rows = {"seeds": 1, "backbones": ["toy_line"], "methods": ["toy_raise"], "tasks": ["toy_sum"]}
-    bench.write_profile({"molecules": rows})
-    assert bench.call(*bench.run_arguments()).returncode == 1
-    method = plugin / "toybench" / "toy_raise.py"
-    method.write_text(f"{method.read_text()}\nCHANGED = 1\n")
+def test_a_failure_of_older_code_is_no_score(run_of_older_code: Callable[[str, int], Any]) -> None:
+    bench = run_of_older_code("toy_raise", 1)
     kept = bench.call(*bench.run_arguments(), "--reuse", "always")
     assert "1 missing" in kept.stdout
     assert kept.returncode == 1

@@ -15,7 +15,7 @@ from sparsebench.models.compression.quantisation.compressed_tensors import quant
 from sparsebench.models.compression.quantisation.packing import unpack
 from sparsebench.models.errors import ModelError
 
-from ..slimming.mixtures import stock
+from ...stock_mixtures import stock
 from .models import batches, mixture, output
 
 PER_EXPERT = ["mixtral", "qwen2_moe", "deepseek_v3"]

@@ -24,6 +24,7 @@ from sparsebench.models.compression.quantisation.files import RECIPE, WEIGHTS
 from sparsebench.models.counting import stored_bytes
 from sparsebench.models.errors import ModelError
 
+from ...stock_mixtures import stock
 from .models import FUSED, batches, mixture, output
 
 TRANSFORMERS = [name for name in FUSED if name not in ("vit", "graphsgpt")]
@@ -103,8 +104,6 @@ def test_another_process_opens_it(tmp_path: Path) -> None:
 
 def test_the_file_is_as_large_as_stated(tmp_path: Path) -> None:
     """Within 2 %, of a model that is not tiny."""
-    from ..slimming.mixtures import stock
-
     model = stock("Mixtral", num_local_experts=4, hidden_size=256, intermediate_size=256)
     quantise(model, CONFIG)
     stated = save_packed(model, tmp_path / "packed")

@@ -13,6 +13,7 @@ from sparsebench.models.compression.quantisation.rounding import Rounding
 from sparsebench.models.compression.quantisation.scaling import scale_block
 from sparsebench.models.compression.quantisation.targets import targets_of
 
+from ...stock_mixtures import stock
 from .models import batches, mixture, output, routers
 
 GRID = Grid(bits=3, group_size=16)
@@ -56,8 +57,6 @@ def test_what_is_not_scaled_is_reported() -> None:
 
 
 def test_a_norm_without_a_scale_of_its_own_is_reported() -> None:
-    from ..slimming.mixtures import stock
-
     model = stock("Olmo").eval()
     config = QuantiseConfig(method="awq", grid=GRID, parts=("ffn",))
     report = quantise(model, config, batches("mixtral"))
@@ -68,8 +67,6 @@ def test_a_norm_without_a_scale_of_its_own_is_reported() -> None:
 
 def test_a_norm_that_counts_from_1_is_reported() -> None:
     """Gemma multiplies by 1 + w, so that dividing w does not divide the output."""
-    from ..slimming.mixtures import stock
-
     model = stock("Gemma", head_dim=8).eval()
     torch.nn.init.normal_(model.model.layers[0].post_attention_layernorm.weight)  # type: ignore[union-attr]
     config = QuantiseConfig(method="awq", grid=GRID, parts=("ffn",))

@@ -12,7 +12,7 @@ from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
 
-from ..slimming.mixtures import stock
+from ...stock_mixtures import stock
 from .models import BUILDERS, FUSED, batches, dense_twin, fingerprints, mixture, output
 
 GRID = Grid(bits=4, group_size=16, symmetric=False)

@@ -5,7 +5,6 @@ from typing import Any
 
 import timm
 import torch
-import transformers
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import MLP, Anatomy, Block, ListedExperts, Site, register_describer, see_through
@@ -15,38 +14,9 @@ from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 from sparsebench.models.moe import MoEConfig, convert
 
-COMMON = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "vocab_size": 64,
-    "num_experts_per_tok": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-DEEPSEEK = {
-    "n_routed_experts": 4,
-    "n_group": 1,
-    "topk_group": 1,
-    "moe_intermediate_size": 16,
-    "first_k_dense_replace": 1,
-    "n_shared_experts": 1,
-    "q_lora_rank": None,
-    "kv_lora_rank": 16,
-    "qk_rope_head_dim": 8,
-    "qk_nope_head_dim": 8,
-    "v_head_dim": 8,
-}
+from ...stock_mixtures import DEEPSEEK, noise_routers, stock
+
 VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
-
-
-def stock(family: str, **extra: object) -> nn.Module:
-    """A model of transformers of this family, two blocks of width 32."""
-    config = getattr(transformers, f"{family}Config")(**(COMMON | extra))
-    return getattr(transformers, f"{family}ForCausalLM")(config)
 
 
 def _converted() -> nn.Module:
@@ -141,9 +111,7 @@ def mixture(name: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = BUILDERS[name]().eval()
-        for path, tensor in (*model.named_parameters(), *model.named_buffers()):
-            if "bias" in path or path.endswith(("gate.weight", "router.weight")):
-                nn.init.normal_(tensor, 0, 0.5)
+        noise_routers(model)
     return model
 
 

@@ -14,7 +14,8 @@ from sparsebench.models.compression.slimming.moments import Moments
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert
 
-from .mixtures import BUILDERS, batches, mixture, run, stock
+from ...stock_mixtures import stock
+from .mixtures import BUILDERS, batches, mixture, run
 
 
 def whole_passes(model: nn.Module, maps: list[LinearMap], name: str, weighted: bool) -> dict[str, Moments]:
