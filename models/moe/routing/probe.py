@@ -27,7 +27,8 @@ class LayerRouting:
     """How one layer routed the real tokens that passed while the probe was open.
 
     `load` (N,): share of the choices that went to each expert; `importance` (N,): share of the weight; both sum to 1.
-    `dead`: experts that no token chose. `dropped`: share of the choices that went to no expert, beyond capacity.
+    `dead`: experts that no token chose. `dropped`: share of the choices that went to no expert, beyond capacity or
+    because the row of the router that was chosen stands for none (`Experts.table`).
     `entropy`: that of `load`, log N when it is even. `token_entropy`: mean entropy of the softmax of a token's router
     logits, 0 when the router is certain; None for a router that gives none. In nats.
     """
@@ -154,7 +155,8 @@ class _Observer:
         if self.wants_logits:
             # In evaluation a router that somebody looks at takes another way to its choice, which rounds differently.
             self.hooks.append(experts.router.get().register_forward_hook(self._router_gave))
-        self.hooks.append(experts.module.get().register_forward_pre_hook(self._experts_got, with_kwargs=True))
+        got = partial(self._experts_got, zero_is_none=experts.table is not None)
+        self.hooks.append(experts.module.get().register_forward_pre_hook(got, with_kwargs=True))
 
     def watch_attention(self, block: nn.Module, router: nn.Module) -> None:
         """Look at the router of attention experts."""
@@ -182,9 +184,16 @@ class _Observer:
         if isinstance(logits, Tensor) and logits.shape[-1] == len(self.counts.picks):
             self.logits = logits.detach().flatten(0, -2)
 
-    def _experts_got(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _experts_got(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, zero_is_none: bool
+    ) -> None:
         _, index, weight = (*args, *kwargs.values())
-        self._add(module, index.detach().flatten(0, -2), weight.detach().flatten(0, -2))
+        weight_TK = weight.detach().flatten(0, -2)
+        index_TK = index.detach().flatten(0, -2)
+        if zero_is_none:
+            # Behind a table experts of transformers get a choice of none as one of the first expert, weight 0.
+            index_TK = index_TK.masked_fill(weight_TK == 0, len(self.counts.picks))
+        self._add(module, index_TK, weight_TK)
 
     def _attention_routed(self, module: nn.Module, args: Any, routing: Routing) -> None:
         self.logits = routing.logits

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import StaticCache
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.trimming.experts.remapped import NONE, remap
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, MoEFFN, convert, routing_probe
 from sparsebench.models.moe.routing import probe as probe_module
@@ -239,6 +240,25 @@ def test_what_is_beyond_capacity_goes_to_no_expert(build: Build) -> None:
         assert stats.tokens == 14 and len(stats.dead) == 3 and sorted(stats.load.tolist()) == [0, 0, 0, 1]
         assert stats.dropped == pytest.approx(1 - math.ceil(0.5 * 14 / 4) / 14)
         assert stats.entropy == 0 and stats.token_entropy == pytest.approx(math.log(4))
+
+
+@pytest.mark.parametrize("name", ["mixtral", "ffn"])
+def test_choices_behind_a_table_that_are_of_no_expert(name: str, build: Build) -> None:
+    """Experts of transformers get such tokens with a weight of 0, and an index that means nothing."""
+    model = made(build, name)
+    mlp = describe(model).blocks[0].mlp
+    assert mlp is not None and mlp.experts is not None
+    path, number = mlp.site.path, mlp.experts.num_experts
+    before = probed(model, padded("right", 9))[path]
+    targets = [NONE] * number
+    targets[1], targets[2], targets[3] = 1, 0, NONE - 1  # the last one has become a constant
+    remap(mlp, [2, 1], targets, torch.zeros(1, mlp.width, dtype=torch.float64))
+    after = probed(model, padded("right", 9))[path]
+    kept = before.load[[2, 1]]
+    assert 0 < kept.sum() < 1
+    torch.testing.assert_close(after.load, kept / kept.sum())
+    torch.testing.assert_close(after.importance, before.importance[[2, 1]] / before.importance[[2, 1]].sum())
+    assert after.dropped == pytest.approx(1 - float(kept.sum())) and after.tokens == before.tokens
 
 
 def test_a_probe_changes_nothing_and_another_starts_from_zero(build: Build, example: Callable) -> None:
