@@ -100,6 +100,7 @@ def _without_removed(block: Block) -> None:
         gone = True
     if gone:
         block.norms = tuple(norm for norm in block.norms if not isinstance(norm.get(), nn.Identity))
+        block.shared_norms = tuple(norm for norm in block.shared_norms if norm in block.norms)
 
 
 def _bind_experts(anatomy: Anatomy) -> None:

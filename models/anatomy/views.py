@@ -24,7 +24,8 @@ class Block:
     and of squeeze-and-excitation are not among them.
     `post_norm`: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
     `attention_norms`, `mlp_norms`: those of `norms` that only one sub-layer has, on its input or output; unless given,
-    the first and the second where there are two. None where that cannot be said.
+    the first and the second where there are two. None where that cannot be said. `shared_norms`: those whose output
+    both sub-layers read, side by side (a parallel residual), so that they go with the second that goes.
     `branches`: where the block is x <- x + f(x) once per branch and nothing else, the children of `site` whose chain is
     f, such as (norm1, attn, ls1, drop_path1); these sites hold what the block calls, wrappers included.
     `removable`: the model runs without this block. False where it changes the shape, or others use what it holds.
@@ -40,6 +41,7 @@ class Block:
     post_norm: bool = False
     attention_norms: tuple[Site, ...] | None = None
     mlp_norms: tuple[Site, ...] | None = None
+    shared_norms: tuple[Site, ...] = ()
     branches: tuple[tuple[Site, ...], ...] = ()
     removable: bool = True
 
@@ -57,7 +59,7 @@ class Block:
         mlp = self.mlp
         if mlp is None or mlp.kind == "conv":
             raise ModelError(f"{self.site.path} has no FFN that can be taken out")
-        norms = self._own_norms(self.mlp_norms, mlp.parts)
+        norms = self._own_norms(self.mlp_norms, mlp.parts, alone=self.attention is None)
         gone = [site.get() for site in mlp.parts]
         mlp.replace(RemovedMLP(returns_tuple=mlp.returns_tuple))
         shared = None if mlp.experts is None else mlp.experts.shared
@@ -79,7 +81,7 @@ class Block:
             raise ModelError(f"{self.site.path} has no attention that can be taken out")
         if not attention.removable:
             raise ModelError(f"{attention.site.path} gives other blocks something that they need: it has to stay")
-        norms = self._own_norms(self.attention_norms, (attention.site,))
+        norms = self._own_norms(self.attention_norms, (attention.site,), alone=self.mlp is None)
         stand_in = RemovedAttention(
             adds_input=attention.adds_input,
             returns_tuple=attention.returns_tuple,
@@ -90,12 +92,14 @@ class Block:
         self.attention = None
         self._forget(norms, attention.site, gone)
 
-    def _own_norms(self, norms: tuple[Site, ...] | None, parts: tuple[Site, ...]) -> tuple[Site, ...]:
+    def _own_norms(self, norms: tuple[Site, ...] | None, parts: tuple[Site, ...], *, alone: bool) -> tuple[Site, ...]:
         """The norms that go with a part; checks that they are known and that no adapter lies around anything."""
         if norms is None:
             if self.norms:
                 raise ModelError(f"the describer of {self.site.path} does not say which norms belong to which part")
             norms = ()
+        if alone:
+            norms += self.shared_norms
         check_bare((*parts, *norms))
         return norms
 

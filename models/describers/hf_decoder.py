@@ -96,20 +96,28 @@ def _block(site: Site, index: int, attention: Attention, mlp: MLP) -> Block:
         norms=tuple(norms.values()),
         attention_norms=_own_norms(norms, of_mlp=False),
         mlp_norms=_own_norms(norms, of_mlp=True),
+        shared_norms=_shared_norms(norms),
         linears=attention.linears + mlp.linears + _shared_linears(mlp),
     )
 
 
-def _own_norms(norms: dict[str, Site], *, of_mlp: bool) -> tuple[Site, ...] | None:
-    """The norms of one of the two parts; None where both read the output of the same norm (StableLM)."""
-    if len(norms) == 1:
-        return None
+def _own_norms(norms: dict[str, Site], *, of_mlp: bool) -> tuple[Site, ...]:
+    """The norms of one of the two parts alone."""
+    if _shared_norms(norms):
+        return ()
     mlp_names = {"pre_feedforward_layernorm", "post_feedforward_layernorm"}
     if not mlp_names & norms.keys():
         # What is called after the attention then lies before the FFN.
         mlp_names.add("post_attention_layernorm")
     mlp_names.add("post_mlp_layernorm")
     return tuple(site for name, site in norms.items() if (name in mlp_names) == of_mlp)
+
+
+def _shared_norms(norms: dict[str, Site]) -> tuple[Site, ...]:
+    """The one norm of a block whose two parts both read its output (StableLM)."""
+    if len(norms) > 1:
+        return ()
+    return tuple(norms.values())
 
 
 def _shared_linears(mlp: MLP) -> tuple[Site, ...]:

@@ -31,7 +31,7 @@ def without(block: Block, *, mlp: bool = False, attention: bool = False) -> Iter
 
 def _places(block: Block, mlp: bool, attention: bool) -> list[Site]:
     """Every place in which a removal may put something else."""
-    places: list[Site] = []
+    places = list(block.shared_norms)
     if mlp and block.mlp is not None:
         places += [*block.mlp.parts, *(block.mlp_norms or ())]
         experts = block.mlp.experts

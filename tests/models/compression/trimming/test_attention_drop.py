@@ -17,7 +17,8 @@ from sparsebench.models.errors import ModelError
 
 from ...zoo.text_families import FAMILIES, MIXTURES, build, outputs, padded_inputs
 
-DECODERS = {name: MIXTURES[name] for name in ("Mixtral", "DeepseekV3", "GptOss")} | {"Gemma2": FAMILIES["Gemma2"]}
+DECODERS = {name: MIXTURES[name] for name in ("Mixtral", "DeepseekV3", "GptOss")}
+DECODERS |= {name: FAMILIES[name] for name in ("Gemma2", "StableLm")}
 
 
 def decoder(family: str) -> Any:

@@ -73,6 +73,22 @@ def test_parts_that_add_to_one_input() -> None:
 
 
 @torch.no_grad()
+def test_parts_that_read_one_norm() -> None:
+    """StableLM: x + A(Norm(x)) + F(Norm(x)). The norm stays for the attention, and goes with it."""
+    block, args, keywords, output = called(family("StableLm"), 0)
+    layer: Any = block.site.get()
+    x = args[0]
+    out = layer.mlp(layer.input_layernorm(x))
+    before, after = around_mlp(block, args, keywords, output)
+    torch.testing.assert_close(after, first(output))
+    torch.testing.assert_close(before, first(output) - out)
+    before, after = around_attention(block, args, keywords, output)
+    assert torch.equal(before, x)
+    torch.testing.assert_close(after, first(output) - out)
+    assert isinstance(layer.input_layernorm, nn.LayerNorm)
+
+
+@torch.no_grad()
 def test_norms_after_a_part_belong_to_it() -> None:
     """Gemma 2: x' + Norm2(F(Norm1(x')))."""
     block, args, keywords, output = called(family("Gemma2"), 1)
