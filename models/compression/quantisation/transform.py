@@ -65,7 +65,7 @@ def quantise(model: nn.Module, config: QuantiseConfig, batches: Iterable[Any] | 
     attention mask, does not count. One block is looked at after the other, on the outputs of those before as they are
     by then, so that memory holds the second moments of one block. Raises `ModelError`, with the model as it was, for a
     model without any of the parts, for weights or activations that are NaN or infinite, weights that are quantised
-    already, and where data are missing.
+    already, and where data are missing or hold no token.
 
     Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
     """
@@ -100,6 +100,8 @@ def _on_data(
             _gptq_block(step, places[step.block.index], rounding)
         else:
             _awq_block(step, places[step.block.index], rounding)
+    if not any(weight.tokens for weight in rounding.report.weights):
+        raise ModelError("no calibration token reached any of the matrices: pass batches with unmasked tokens")
 
 
 def _gptq_block(step: BlockPass, targets: Sequence[Target], rounding: Rounding) -> None:

@@ -34,6 +34,8 @@ class Pattern:
             raise ModelError(f"sparsity={self.sparsity} is the share of the weights to remove: 0 <= sparsity < 1")
         if self.name in ("unstructured", "row"):
             return
+        if not isinstance(self.name, str):
+            raise ModelError(f"pattern={self.name!r} is no text: write it in quotes, as in '2:4'")
         if self.group is None:
             raise ModelError(f"pattern={self.name!r} is not one of unstructured, row, n:m with 1 <= n <= m, as in 2:4")
         stay, size = self.group

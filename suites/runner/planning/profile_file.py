@@ -1,5 +1,6 @@
 """A YAML file as plain values: texts, numbers, lists and mappings, each key once."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,28 @@ def read_value(text: str, where: str) -> Any:
     import yaml
 
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _loader())
     except _broken() as error:
         raise UsageError(f"{where}: {text!r} is no value as in YAML: {' '.join(str(error).split())}") from error
     if isinstance(value, str) and EXPONENT.fullmatch(value):
         value = float(value)  # yaml wants a point in it, and would leave a text here
     values.check_plain(value, where)
     return value
+
+
+@functools.cache
+def _loader() -> Any:
+    """yaml's safe loader, to which 2:4 is a text, as in YAML 1.2, and no number to base 60 (124)."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+            tag = super().resolve(kind, value, implicit)
+            if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and ":" in value:
+                return self.DEFAULT_SCALAR_TAG
+            return tag
+
+    return Loader
 
 
 def _broken() -> tuple[type[Exception], ...]:
@@ -47,8 +63,8 @@ def _parsed(path: Path) -> Any:
 
     try:
         content = path.read_text(encoding="utf-8")
-        _check_keys(yaml.compose(content, yaml.SafeLoader), path)
-        return yaml.safe_load(content)
+        _check_keys(yaml.compose(content, _loader()), path)
+        return yaml.load(content, _loader())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UsageError:

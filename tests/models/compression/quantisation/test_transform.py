@@ -110,7 +110,8 @@ def test_padding_does_not_count() -> None:
     assert tokens[0] == tokens[1] and sum(tokens[0][:4]) == 2 * sum(int(b["attention_mask"].sum()) for b in longer)
 
 
-def test_experts_without_tokens_are_rounded_and_reported() -> None:
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_experts_without_tokens_are_rounded_and_reported(method: str) -> None:
     """B12: one expert that no token reaches, and all of them under a floor."""
     model, rounded = mixture("mixtral"), mixture("mixtral")
     for one in (model, rounded):
@@ -118,14 +119,17 @@ def test_experts_without_tokens_are_rounded_and_reported() -> None:
         router.weight.data[3] = 0
         router.weight.data[:3] = router.weight.data[:3].abs() * 0  # equal logits: the first two are chosen
     data = batches("mixtral")
-    report = quantise(model, config("gptq"), data)
+    report = quantise(model, config(method), data)
     quantise(rounded, config("rtn"))
     missed = {weight.expert for weight in report.fallbacks if ".layers.0." in weight.path}
     assert missed and all(weight.tokens == 0 and weight.error is None for weight in report.fallbacks)
-    ours, theirs = (one.model.layers[0].mlp.experts.gate_up_proj for one in (model, rounded))  # type: ignore[union-attr]
+    assert all(weight.name in report.summary() and weight.how == "rtn" for weight in report.fallbacks)
+    # AWQ scales what all experts read, by those that saw tokens; the hidden neurons of the others stay as they are.
+    name = "gate_up_proj" if method == "gptq" else "down_proj"
+    ours, theirs = (getattr(one.model.layers[0].mlp.experts, name) for one in (model, rounded))  # type: ignore[union-attr]
     for expert in missed:
         assert torch.equal(ours[expert] + 0, theirs[expert] + 0)
-    again = quantise(mixture("mixtral"), config("gptq", least_tokens=10**6), data)
+    again = quantise(mixture("mixtral"), config(method, least_tokens=10**6), data)
     assert len(again.fallbacks) == len(again.weights) and "for want of tokens" in again.summary()
 
 
@@ -149,14 +153,18 @@ def test_an_error_leaves_the_model_as_it_was(method: str, monkeypatch: pytest.Mo
     assert fingerprints(model) == before and not any(isinstance(p, PackedTensor) for p in model.parameters())
 
 
-def test_nan_activations_are_refused_and_the_model_is_untouched() -> None:
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_nan_activations_are_refused_and_the_model_is_untouched(method: str) -> None:
     model = mixture("mixtral")
     model.model.embed_tokens.weight.data[5] = float("nan")  # type: ignore[union-attr]
     before = fingerprints(model)
     data = [{"input_ids": torch.full((1, 6), 5)}]
     with pytest.raises(ModelError, match="NaN or infinite"):
-        quantise(model, config("gptq"), data)
+        quantise(model, config(method), data)
     assert fingerprints(model) == before
+
+
+PADDING = [{"input_ids": torch.full((1, 6), 5), "attention_mask": torch.zeros(1, 6, dtype=torch.int64)}]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +172,9 @@ def test_nan_activations_are_refused_and_the_model_is_untouched() -> None:
     [
         ("mixtral", {"method": "gptq"}, [], "needs calibration batches"),
         ("mixtral", {"method": "awq"}, None, "needs calibration batches"),
+        ("mixtral", {"method": "gptq"}, PADDING, "no calibration token reached any of the matrices"),
+        ("mixtral", {"method": "awq"}, PADDING, "no calibration token reached any of the matrices"),
+        ("listed", {"method": "rtn", "parts": ("router", "shared")}, None, "no linear maps of: shared"),
         ("mixtral", {"parts": ("shared",)}, None, "no linear maps of: shared"),
     ],
 )

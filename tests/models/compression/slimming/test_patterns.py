@@ -1,5 +1,7 @@
 """Masks of exact counts, against sorting by hand."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -66,9 +68,10 @@ def test_a_share_is_rounded_down_but_not_by_rounding() -> None:
         ("0:4", 0.5, "1 <= n <= m"),
         ("column", 0.5, "is not one of unstructured, row, n:m"),
         ("row", float("nan"), "0 <= sparsity < 1"),
+        (124, 0.5, "pattern=124 is no text: write it in quotes, as in '2:4'"),
     ],
 )
-def test_patterns_that_cannot_be_are_refused(name: str, sparsity: float, message: str) -> None:
+def test_patterns_that_cannot_be_are_refused(name: Any, sparsity: float, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         Pattern(name, sparsity)
 

@@ -5,13 +5,22 @@ from pathlib import Path
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.planning.profile_file import read_yaml
+from sparsebench.suites.runner.planning.profile_file import read_value, read_yaml
 
 
 def test_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("shared: &x {rank: 8}\nllm: {a: *x, b: *x, seeds: 3}\n", encoding="utf-8")
     assert read_yaml(path) == {"shared": {"rank": 8}, "llm": {"a": {"rank": 8}, "b": {"rank": 8}, "seeds": 3}}
+
+
+def test_digits_with_colons_are_texts(tmp_path: Path) -> None:
+    """YAML 1.1 takes 2:4 for a number to base 60: nobody who asks for a pattern of zeros means 124."""
+    path = tmp_path / "p.yaml"
+    path.write_text("a: 2:4\nb: [1:30.5, '4:8', 24, 1_000, 0x1f, -2.5]\nc: !!int 2:4\n", encoding="utf-8")
+    assert read_yaml(path) == {"a": "2:4", "b": ["1:30.5", "4:8", 24, 1000, 31, -2.5], "c": 124}
+    assert read_value("2:4", "here") == "2:4" and read_value("12:30:00", "here") == "12:30:00"
+    assert read_value("1e-3", "here") == 0.001
 
 
 BAD = {
