@@ -4,7 +4,8 @@
 
 from ..hub.parts import register_part
 from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, open_packed, quantise, save_packed
-from .slimming.expert_linears import LinearMap, linear_maps
+from .slimming.expert_linears import linear_maps
+from .slimming.linear_map import LinearMap
 from .slimming.pruning import PruningConfig, prune
 from .slimming.report import PrunedLinear, PruningReport
 from .trimming.experts.drop import ExpertDropReport, expert_drop

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from sparsebench.models.compression.slimming.expert_linears import Part, linear_maps
+from sparsebench.models.compression.slimming.expert_linears import linear_maps
+from sparsebench.models.compression.slimming.linear_map import Part
 from sparsebench.models.errors import ModelError
 
 from ..contracts.method import NotApplicable

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from sparsebench.models.compression.slimming.expert_linears import Part, linear_maps
+from sparsebench.models.compression.slimming.expert_linears import linear_maps
+from sparsebench.models.compression.slimming.linear_map import Part
 from sparsebench.models.compression.slimming.pruning import Criterion, PruningConfig, prune
 
 from ..contracts.context import Context

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import nn
 
 from sparsebench.models.compression.quantisation import AWQConfig, GPTQConfig, Grid, QuantiseConfig, quantise
-from sparsebench.models.compression.slimming.expert_linears import Part
+from sparsebench.models.compression.slimming.linear_map import Part
 
 from ..contracts.context import Context
 from ._linear_parts import check_has_parts, traits_for

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...calibration.by_block import BlockPass
-from ..slimming.expert_linears import Source
 from ..slimming.linear_inputs import watch_inputs
+from ..slimming.linear_map import Source
 from .targets import Target
 
 # Shapes: R rows (tokens that a matrix reads), I inputs.

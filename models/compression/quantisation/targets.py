@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy
 from ...errors import ModelError
-from ..slimming.expert_linears import LinearMap, Part, Source, linear_maps
+from ..slimming.expert_linears import linear_maps
+from ..slimming.linear_map import LinearMap, Part, Source
 from .packed_tensor import PackedTensor
 
 # Shapes: N experts, O outputs, I inputs.

@@ -13,7 +13,7 @@ from ...anatomy import describe
 from ...calibration.by_block import BlockPass, by_block
 from ...counting import stored_bytes
 from ...errors import ModelError, check_choice
-from ..slimming.expert_linears import PARTS, Part
+from ..slimming.linear_map import PARTS, Part
 from .awq import AWQConfig
 from .changes import Changes
 from .gptq import GPTQConfig

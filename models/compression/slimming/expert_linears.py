@@ -7,11 +7,9 @@ same from here. A walk over `nn.Linear` finds none of the fused ones, and a walk
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,13 +29,9 @@ from ...anatomy import (
     see_through,
 )
 from ...errors import ModelError, check_choice
+from .linear_map import PARTS, LinearMap, Part, Source
 
-# Shapes: R rows (tokens) of an expert, D width, F hidden neurons, O outputs and I inputs of a linear map.
-
-Part = Literal["attention", "ffn", "router", "experts", "shared"]
-PARTS: tuple[Part, ...] = get_args(Part)
-"""In the order in which a block computes them. "ffn" are dense FFNs, "shared" those that all tokens pass in addition
-to the experts."""
+# Shapes: R rows (tokens) of an expert, D width, F hidden neurons.
 
 
 @runtime_checkable
@@ -53,64 +47,6 @@ class FusedFFNs(Protocol):
     def activate(self, gate_RM: Tensor | None, up_RM: Tensor) -> Tensor:
         """Input of the down projection, from the outputs of gate, if there is one, and up."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Where the inputs of linear maps are seen: in the calls of the module at `site`. Maps that share one share inputs.
-
-    `name` is unique in the model. With `expert` the module is called with (x, index, weight), and only the tokens that
-    chose this expert are inputs. `inside` maps what the module gets to the inputs: (R, D) -> (R, F), for the down
-    projection of an expert that is no module of its own.
-    """
-
-    name: str
-    site: Site
-    expert: int | None = None
-    inside: Callable[[Tensor], Tensor] | None = None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LinearMap:
-    """One linear map y = x W^T + b. `weight` (O, I) and `bias` (O,) are views: writing into them changes the model.
-
-    `role` is "gate", "up", "down", "gate_up", "q", ..., or the name of the module or parameter. `source` is None where
-    nothing shows its inputs.
-
-    Example: `[one.name for one in linear_maps(mixtral)]` begins with `"model.layers.0.mlp.experts[0].gate"`.
-    """
-
-    name: str
-    block: int
-    part: Part
-    role: str
-    read: Callable[[], LinearView]
-    source: Source | None
-    expert: int | None = None
-
-    @property
-    def weight(self) -> Tensor:
-        """The matrix (O, I), without a gradient."""
-        return self.read().weight.detach()
-
-    @property
-    def bias(self) -> Tensor | None:
-        """The bias (O,) or None, without a gradient."""
-        bias = self.read().bias
-        return None if bias is None else bias.detach()
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(O, I)."""
-        outputs, inputs = self.read().weight.shape
-        return outputs, inputs
-
-    @torch.no_grad()
-    def write(self, weight: Tensor) -> None:
-        """Write the matrix, cast to what the model holds. Raises `ModelError` for another shape."""
-        if tuple(weight.shape) != self.shape:
-            raise ModelError(f"{self.name} has shape {self.shape}, not {tuple(weight.shape)} as given")
-        self.read().weight.copy_(weight)
 
 
 def linear_maps(model: nn.Module | Anatomy, parts: Sequence[Part] = ("experts",)) -> list[LinearMap]:

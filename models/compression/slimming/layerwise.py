@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ...calibration.by_block import BlockPass, by_block
 from ...errors import ModelError
-from .expert_linears import LinearMap, Source
 from .linear_inputs import watch_inputs
+from .linear_map import LinearMap, Source
 from .moments import Moments
 
 MEMORY = 2**30

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from .expert_linears import Source
+from .linear_map import Source
 
 # Shapes: B rows of a batch, L tokens of a row, T = B * L tokens, K chosen experts, R tokens of one expert, I inputs.
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...sparsity.criteria import magnitude
-from .expert_linears import PARTS, LinearMap, Part, linear_maps
+from .expert_linears import linear_maps
 from .layerwise import MEMORY, layerwise
+from .linear_map import PARTS, LinearMap, Part
 from .moments import Moments
 from .patterns import Pattern
 from .report import PrunedLinear, PruningReport

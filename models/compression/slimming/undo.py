@@ -8,7 +8,7 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from .expert_linears import LinearMap
+from .linear_map import LinearMap
 
 
 class Undo:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.compression.slimming.expert_linears import LinearMap, linear_maps
+from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.layerwise import layerwise
 from sparsebench.models.compression.slimming.linear_inputs import watch_inputs
+from sparsebench.models.compression.slimming.linear_map import LinearMap
 from sparsebench.models.compression.slimming.moments import Moments
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.slimming.expert_linears import Source, linear_maps
+from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.linear_inputs import watch_inputs
+from sparsebench.models.compression.slimming.linear_map import Source
 from sparsebench.models.errors import ModelError
 
 from .mixtures import FUSED, batches, mixture, run

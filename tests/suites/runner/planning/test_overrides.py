@@ -110,13 +110,14 @@ def test_the_same_setting_twice_the_last_one_counts(profile: Profile) -> None:
 
 def test_a_limit_is_the_most_and_never_more(profile: Profile) -> None:
     before = {name: budget["test_examples"] for name, budget in budgets(profile).items()}
-    assert before == {"bpb_domains": 1, "arc_easy": 32, "pretraining_domains": 8, "trec6": 1000}
+    assert before == {"bpb_domains": 1, "arc_easy": 32, "pretraining_domains": 8, "trec6": 1000, "deployment": 16}
     limit = replace(profile, plans=(limited(profile.plans[0], 10),))
     assert {name: budget["test_examples"] for name, budget in budgets(limit).items()} == {
         "bpb_domains": 1,
         "arc_easy": 10,
         "pretraining_domains": 8,
         "trec6": 10,
+        "deployment": 10,
     }
     whole = replace(profile.plans[0], budget={}, tasks=(replace(profile.plans[0].tasks[0], budget={}),))
     assert limited(whole, 10).budget == {"test_examples": 10}
