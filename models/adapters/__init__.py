@@ -10,6 +10,7 @@ from .kinds.conv import ConvConfig
 from .kinds.convpass import ConvpassConfig
 from .kinds.fact import FacTConfig
 from .kinds.fusion import FusionConfig
+from .kinds.gist_token import GistTokenConfig
 from .kinds.lora import LoRAConfig
 from .kinds.parameter_tuning import BitFitConfig, NormTuningConfig
 from .kinds.prefix import PrefixConfig, fold_prefix
@@ -32,6 +33,7 @@ __all__ = [
     "ConvpassConfig",
     "FacTConfig",
     "FusionConfig",
+    "GistTokenConfig",
     "LargeSparse",
     "LoRAConfig",
     "NormTuningConfig",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site
@@ -92,7 +93,9 @@ class PromptLayer(AddsTokens):
     def adapted(self, x_BTD: Tensor, *args: Any, **keywords: Any) -> Tensor:
         """The output of `base_layer` for tokens (batch, tokens, d) among which there are prompts."""
         if self.prompts is not None:
-            prompts_BpD = self.dropout(self.prompts.to(x_BTD.dtype).expand(len(x_BTD), -1, -1))
+            prompts_BpD = self.prompts.to(x_BTD.dtype).expand(len(x_BTD), -1, -1)
+            # No call of a module: torch's flop counter fails on one that gets a view of a parameter without gradients.
+            prompts_BpD = F.dropout(prompts_BpD, self.dropout.p, self.dropout.training)
             x_BTD = torch.cat((x_BTD[:, : self.start], prompts_BpD, x_BTD[:, self.start :]), dim=1)
         x_BTD = self.base_layer(x_BTD, *args, **keywords)
         if self.off == 0:

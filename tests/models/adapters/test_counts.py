@@ -7,6 +7,7 @@ import torch
 from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
 from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.kinds.convpass import ConvpassConfig
+from sparsebench.models.adapters.kinds.gist_token import GistTokenConfig
 from sparsebench.models.adapters.kinds.parameter_tuning import BitFitConfig, NormTuningConfig
 from sparsebench.models.adapters.kinds.prompts import PromptConfig
 from sparsebench.models.adapters.kinds.rep_adapter import RepAdapterConfig
@@ -37,6 +38,7 @@ CASES: list[tuple[str, str, AdapterConfig, int]] = [
     ("Adapter+ r=16", "base", preset("adapter_plus", r=16), 313_536),
     ("VPT-shallow p=100", "base", PromptConfig(length=100, depth="shallow"), 76_800),
     ("VPT-deep p=50", "base", PromptConfig(length=50, depth="deep"), 460_800),
+    ("GIST token", "base", GistTokenConfig(), 768),
     ("Adapter r=4", "small", BottleneckConfig(r=4), 41_520),
     ("Adapter r=8", "small", BottleneckConfig(r=8), 78_432),
     ("shared-parallel r=4", "small", StreamConfig(r=4), 41_520),

@@ -33,6 +33,7 @@ from sparsebench.models.adapters.files.saving import load_adapters, save_adapter
 from sparsebench.models.adapters.kinds.convpass import ConvpassConfig
 from sparsebench.models.adapters.kinds.fact import FacTConfig
 from sparsebench.models.adapters.kinds.fusion import FusionConfig
+from sparsebench.models.adapters.kinds.gist_token import GistTokenConfig
 from sparsebench.models.adapters.kinds.parameter_tuning import BitFitConfig, NormTuningConfig
 from sparsebench.models.adapters.kinds.prompts import PromptConfig
 from sparsebench.models.adapters.kinds.rep_adapter import RepAdapterConfig
@@ -77,6 +78,7 @@ EXAMPLES: dict[str, Example] = {
         TRANSFORMERS,
         {"one": BottleneckConfig(r=3), "two": BottleneckConfig(r=4)},
     ),
+    "GistTokenConfig": Example(GistTokenConfig(), IMAGES),
     "LoRAConfig": Example(LoRAConfig(r=3, targets=("linears",)), ALL),
     "NamedLoRAConfig": Example(first_linears, ALL),
     "NormTuningConfig": Example(NormTuningConfig(), ALL),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import attach
 from sparsebench.models.adapters.kinds.prompts import PromptConfig
 from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
+from sparsebench.models.counting import flops
 
 Make = Callable[[str], nn.Module]
 
@@ -51,6 +52,14 @@ def test_start(make: Make) -> None:
     first, second = (layer.prompts for _, layer in attach(make("timm_vit"), PromptConfig(length=100)).layers())
     bound = (6 / 800) ** 0.5
     assert 0.99 * bound < first.abs().max() <= bound and not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("depth", ["shallow", "deep"])
+def test_operations_can_be_counted(depth: str, make: Make, example: Callable) -> None:
+    """The flop counter watches calls of modules, and cannot take a parameter's view for an input of one."""
+    model, plain = make("timm_vit"), make("timm_vit")
+    attach(model, PromptConfig(depth=depth))
+    assert flops(model, example(model)) > flops(plain, example(plain))
 
 
 def test_dropout_acts_on_prompts_in_training(make: Make, example: Callable) -> None:

@@ -1,0 +1,20 @@
+"""Two models that learn together (iDAT), GIST's token, which learns inside of one, and how spread adapters are."""
+
+from .ensemble import Ensemble, channel_map
+from .inverse import InverseDistillation
+from .presets import JointSettings, preset
+from .token_distillation import TokenDistillation, token_logits
+from .weight_spread import WeightSpread, compare_spread, weight_spread
+
+__all__ = [
+    "Ensemble",
+    "InverseDistillation",
+    "JointSettings",
+    "TokenDistillation",
+    "WeightSpread",
+    "channel_map",
+    "compare_spread",
+    "preset",
+    "token_logits",
+    "weight_spread",
+]

@@ -1,0 +1,1 @@
+"""Two models that train together on one task, each with its own view of the examples."""
