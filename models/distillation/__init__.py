@@ -3,8 +3,8 @@
 from .ensemble import Ensemble, channel_map
 from .inverse import InverseDistillation
 from .presets import JointSettings, preset
+from .spread import WeightSpread, compare_spread, weight_spread
 from .token_distillation import TokenDistillation, token_logits
-from .weight_spread import WeightSpread, compare_spread, weight_spread
 
 __all__ = [
     "Ensemble",
