@@ -60,22 +60,24 @@ def _check_weighted(maps: Sequence[LinearMap]) -> None:
 def _within(maps: Sequence[LinearMap], full: bool, memory: int) -> Iterator[list[LinearMap]]:
     """Neighbours whose moments fit into `memory` together; one map alone always does."""
     part: list[LinearMap] = []
-    sources: set[Source] = set()
-    held = 0
+    held: dict[Source, int] = {}
     for one in maps:
-        size = 0
-        if one.source is not None and one.source not in sources:
-            size = Moments(one.shape[1], full=full).nbytes
-        if part and held + size > memory:
+        more = _bytes(one, full)
+        if part and sum((held | more).values()) > memory:
             yield part
-            part, sources, held = [], set(), 0
-            size = 0 if one.source is None else Moments(one.shape[1], full=full).nbytes
+            part = []
+            held = {}
         part.append(one)
-        held += size
-        if one.source is not None:
-            sources.add(one.source)
+        held |= more
     if part:
         yield part
+
+
+def _bytes(one: LinearMap, full: bool) -> dict[Source, int]:
+    """What the moments of a map take; maps that share a source share them."""
+    if one.source is None:
+        return {}
+    return {one.source: Moments(one.shape[1], full=full).nbytes}
 
 
 def _seen(step: BlockPass, maps: Sequence[LinearMap], full: bool, weighted: bool) -> dict[Source, Moments]:

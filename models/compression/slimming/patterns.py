@@ -50,7 +50,8 @@ class Pattern:
         found = re.fullmatch(r"([1-9]\d*):([1-9]\d*)", self.name)
         if found is None:
             return None
-        stay, size = int(found[1]), int(found[2])
+        stay = int(found[1])
+        size = int(found[2])
         return (stay, size) if stay <= size else None
 
     def zeros(self, outputs: int, inputs: int) -> int:

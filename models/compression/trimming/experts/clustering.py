@@ -18,7 +18,7 @@ def average_linkage(features_ND: Tensor, clusters: int) -> list[list[int]]:
     distance_NN.fill_diagonal_(torch.inf)
     while len(groups) > clusters:
         first, second = divmod(int(distance_NN.argmin()), len(groups))
-        first, second = min(first, second), max(first, second)
+        first, second = sorted((first, second))
         sizes = (len(groups[first]), len(groups[second]))
         # The mean over all pairs of members, from the means of the two (Lance and Williams).
         joined_N = (sizes[0] * distance_NN[first] + sizes[1] * distance_NN[second]) / sum(sizes)

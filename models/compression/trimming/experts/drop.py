@@ -23,7 +23,7 @@ from .scores import Score, expert_scores
 
 
 @dataclass(frozen=True)
-class LayerDrop:
+class DroppedExperts:
     """One mixture: the experts that stayed and those that went, by their numbers before.
 
     `unseen`: experts that no calibration token chose, so that no score says anything of them.
@@ -34,12 +34,19 @@ class LayerDrop:
     dropped: tuple[int, ...]
     unseen: tuple[int, ...]
 
+    @classmethod
+    def of(cls, seen: LayerStatistics, kept: Sequence[int]) -> DroppedExperts:
+        """All but those that are kept of the experts that the statistics are of."""
+        dropped = sorted(set(range(seen.num_experts)) - set(kept))
+        unseen = (seen.counts == 0).nonzero().flatten().tolist()
+        return cls(seen.layer, tuple(kept), tuple(dropped), tuple(unseen))
+
 
 @dataclass(frozen=True)
 class ExpertDropReport:
     """What `expert_drop` did: by mixture, and the bytes of all tensors of the model before and after."""
 
-    layers: tuple[LayerDrop, ...]
+    layers: tuple[DroppedExperts, ...]
     bytes_before: int
     bytes_after: int
 
@@ -87,20 +94,19 @@ def expert_drop(
             if mixture.experts.table is None:
                 check_remap(mixture.mlp)
     before = stored_bytes(model)
-    layers: list[LayerDrop] = []
+    layers: list[DroppedExperts] = []
     for mixture, indices, seen in zip(mixtures, kept, statistics, strict=True):
         layers.append(_drop(mixture, indices, seen, preserve_gate=preserve_gate))
     note_trimmed(model)
     return ExpertDropReport(tuple(layers), before, stored_bytes(model))
 
 
-def _drop(mixture: Mixture, kept: Sequence[int], seen: LayerStatistics, *, preserve_gate: bool) -> LayerDrop:
+def _drop(mixture: Mixture, kept: Sequence[int], seen: LayerStatistics, *, preserve_gate: bool) -> DroppedExperts:
     number = mixture.experts.num_experts
-    dropped = sorted(set(range(number)) - set(kept))
-    if dropped and preserve_gate and mixture.experts.table is None:
+    found = DroppedExperts.of(seen, kept)
+    if found.dropped and preserve_gate and mixture.experts.table is None:
         places = {expert: place for place, expert in enumerate(kept)}
         remap(mixture.mlp, kept, [places.get(expert, NONE) for expert in range(number)])
-    elif dropped:
+    elif found.dropped:
         mixture.experts.keep(kept)  # behind a table, the rows of the router stay anyway
-    unseen = (seen.counts == 0).nonzero().flatten().tolist()
-    return LayerDrop(mixture.path, tuple(kept), tuple(dropped), tuple(unseen))
+    return found

@@ -14,7 +14,7 @@ from torch import nn
 from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
 from .budgets import Keep, Scope, kept_experts
-from .drop import ExpertDropReport, LayerDrop
+from .drop import DroppedExperts, ExpertDropReport
 from .mixtures import Mixture, check_statistics, mixtures_of
 from .remapped import NONE, check_remap, remap
 from .saved_form import note_trimmed
@@ -45,24 +45,23 @@ def replace_by_mean(
     scores = expert_scores(statistics, score, reverse=reverse, generator=generator)
     kept = kept_experts(experts, scores, keep, scope=scope, least=least)
     before = stored_bytes(model)
-    layers: list[LayerDrop] = []
+    layers: list[DroppedExperts] = []
     for mixture, indices, seen in zip(mixtures, kept, statistics, strict=True):
         layers.append(_replace(mixture, indices, seen))
     note_trimmed(model)
     return ExpertDropReport(tuple(layers), before, stored_bytes(model))
 
 
-def _replace(mixture: Mixture, kept: Sequence[int], seen: LayerStatistics) -> LayerDrop:
+def _replace(mixture: Mixture, kept: Sequence[int], seen: LayerStatistics) -> DroppedExperts:
     number = mixture.experts.num_experts
-    dropped = sorted(set(range(number)) - set(kept))
-    if dropped:
+    found = DroppedExperts.of(seen, kept)
+    if found.dropped:
         mean_ND = seen.output / seen.counts.clamp_min(1).unsqueeze(1)
         down = mixture.experts.weights(0).down
         targets = [0] * number
         for place, expert in enumerate(kept):
             targets[expert] = place
-        for place, expert in enumerate(dropped):
+        for place, expert in enumerate(found.dropped):
             targets[expert] = NONE - 1 - place
-        remap(mixture.mlp, kept, targets, mean_ND[dropped].to(down.device, down.dtype))
-    unseen = (seen.counts == 0).nonzero().flatten().tolist()
-    return LayerDrop(mixture.path, tuple(kept), tuple(dropped), tuple(unseen))
+        remap(mixture.mlp, kept, targets, mean_ND[list(found.dropped)].to(down.device, down.dtype))
+    return found

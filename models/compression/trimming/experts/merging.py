@@ -112,7 +112,7 @@ def _merge(experts: Experts, group: Sequence[int], counts_N: Tensor, *, align: b
         share = torch.ones_like(share)
     share = share / share.sum()
     first = experts.weights(group[0])
-    sums = [None if value is None else torch.zeros_like(value, dtype=torch.float64) for value in first]
+    sums = [_zeros_like(value) for value in first]
     for expert, factor in zip(group, share.tolist(), strict=True):
         weights = experts.weights(expert)
         if align:
@@ -121,6 +121,10 @@ def _merge(experts: Experts, group: Sequence[int], counts_N: Tensor, *, align: b
             if total is not None and value is not None:
                 total += factor * value.double()
     experts.set_weights(group[0], ExpertWeights(*sums))  # type: ignore[arg-type]
+
+
+def _zeros_like(value: Tensor | None) -> Tensor | None:
+    return None if value is None else torch.zeros_like(value, dtype=torch.float64)
 
 
 def aligned(weights: ExpertWeights, other: ExpertWeights) -> ExpertWeights:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression import expert_drop
-from sparsebench.models.compression.trimming.experts.drop import LayerDrop
+from sparsebench.models.compression.trimming.experts.drop import DroppedExperts
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
 
@@ -244,7 +244,7 @@ def test_bad_input_changes_nothing(options: dict[str, Any], message: str) -> Non
 
 
 def test_a_report_says_what_went() -> None:
-    layer = LayerDrop("mlp", (0, 1, 2), (3,), ())
+    layer = DroppedExperts("mlp", (0, 1, 2), (3,), ())
     assert layer.dropped == (3,)
     model = model_of("Mixtral")
     report = expert_drop(model, statistics_of("Mixtral", model), 5)
