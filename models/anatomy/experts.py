@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .linear_layers import linear_view
+from .narrowing import checked_neurons, stacked, take, take_linear, tell_width
 from .sites import Site, Wrapper
 
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")
@@ -137,6 +138,24 @@ class Experts:
         if self.module is not None:
             tell_counts(self.module.get(), self.num_experts, self.top_k)
 
+    @torch.no_grad()
+    def keep_neurons(self, kept: Sequence[Tensor]) -> None:
+        """Keep these hidden neurons of each expert, in this order, in place: `kept` holds an index tensor for each.
+
+        Experts in one parameter keep equally many. The configuration of a stock model goes on saying the old number.
+        Raises `ModelError`, and changes nothing, for neurons that repeat or are not there, and for experts whose layout
+        nobody can cut.
+
+        Example: `experts.keep_neurons([torch.arange(experts.weights(0).up.shape[0] // 2)] * experts.num_experts)`.
+        """
+        sizes = [self.weights(expert).up.shape[0] for expert in range(self.num_experts)]
+        self._narrow(checked_neurons(kept, sizes))
+        if self.module is not None:
+            tell_width(self.module.get(), max(map(len, kept)))
+
+    def _narrow(self, kept: Sequence[Tensor]) -> None:
+        raise ModelError(f"the view of the experts at {self.router.path} does not say where their neurons lie")
+
     def _cut(self, kept: Tensor) -> None:
         for site in self.tensors:
             site.keep_rows(kept)
@@ -185,6 +204,14 @@ class StackedExperts(Experts):
         gate, up = gate_up.chunk(2, dim=0)
         return ExpertWeights(gate, up, down)
 
+    def _narrow(self, kept: Sequence[Tensor]) -> None:
+        kept_NK = stacked(kept)
+        rows_N = kept_NK
+        if self.gated:
+            rows_N = torch.cat((kept_NK, kept_NK + self.down.tensor().shape[2]), dim=1)
+        take(self.gate_up, rows_N, 1)
+        take(self.down, kept_NK, 2)
+
 
 @dataclass(eq=False, kw_only=True)
 class InterleavedExperts(Experts):
@@ -207,6 +234,13 @@ class InterleavedExperts(Experts):
             up_bias=bias[1::2],
             down_bias=self.down_bias.tensor()[expert],
         )
+
+    def _narrow(self, kept: Sequence[Tensor]) -> None:
+        kept_NK = stacked(kept)
+        columns_N = torch.stack((2 * kept_NK, 2 * kept_NK + 1), dim=-1).flatten(1)
+        take(self.gate_up, columns_N, 2)
+        take(self.gate_up_bias, columns_N, 1)
+        take(self.down, kept_NK, 1)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -236,6 +270,14 @@ class ListedExperts(Experts):
     def numel(self) -> int:
         """Number of parameters of all experts together."""
         return sum(parameter.numel() for parameter in self.container.get().parameters())
+
+    def _narrow(self, kept: Sequence[Tensor]) -> None:
+        gate, up, down = self.names
+        for member, neurons in zip(self._members(), kept, strict=True):
+            if gate is not None:
+                take_linear(member, gate, neurons, rows=True)
+            take_linear(member, up, neurons, rows=True)
+            take_linear(member, down, neurons, rows=False)
 
     def _members(self) -> list[nn.Module]:
         return list(self.container.get().children())

@@ -13,6 +13,7 @@ from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through, table_at
 from ..errors import ModelError
 from .config import MoEConfig
 from .experts import ExpertBank
+from .experts.bank import check_sizes
 from .routing.balance import balance_in_training, within_capacity
 from .routing.choice_bias import discard_counts
 from .routing.choices import Routing
@@ -196,6 +197,14 @@ class MoEFFN(nn.Module):
             top_k=min(self.config.top_k, len(bank.sizes)),
         )
 
+    def forget_neurons(self, kept: Sequence[Tensor]) -> None:
+        """Let the numbers of the dense layer's neurons follow when each expert keeps these of its own only."""
+        bank: ExpertBank = see_through(self, "experts").get()
+        shared = len(self.neurons) - sum(bank.sizes)
+        pieces = self.neurons[shared:].split(list(bank.sizes))
+        left = [piece[own.to(piece.device)] for piece, own in zip(pieces, kept, strict=True)]
+        self.neurons = torch.cat((self.neurons[:shared], *left))
+
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled, and without a mask."""
         return {**self.__dict__, "aux": None, "token_mask": None, "_was_masked": False}
@@ -226,3 +235,8 @@ class BankedExperts(Experts):
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""
         return self.bank.weights(expert)
+
+    def _narrow(self, kept: Sequence[Tensor]) -> None:
+        check_sizes([len(own) for own in kept], gated=self.bank.gated, activation=self.bank.activation)
+        self.layer.forget_neurons(kept)
+        self.bank.keep_neurons(kept)

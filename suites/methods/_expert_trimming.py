@@ -34,7 +34,9 @@ class ExpertTrimming(TunedMethod):
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep={self.keep}, the share of the experts that stay, must lie in (0, 1]")
         if any(number < 1 for number in self.numbers):
-            raise ValueError(f"numbers={list(self.numbers)}: each mixture keeps one expert or more")
+            raise ValueError(
+                f"numbers={list(self.numbers)}: each mixture keeps one expert or more; layer_drop takes it out whole"
+            )
 
     @property
     def needs(self) -> frozenset[str]:

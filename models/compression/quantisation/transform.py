@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -58,28 +58,51 @@ class QuantiseConfig:
 
 
 @torch.no_grad()
-def quantise(model: nn.Module, config: QuantiseConfig, batches: Iterable[Any] | None = None) -> QuantisationReport:
+def quantise(
+    model: nn.Module,
+    config: QuantiseConfig,
+    batches: Iterable[Any] | None = None,
+    *,
+    grids: Mapping[int, Grid] | None = None,
+) -> QuantisationReport:
     """Replace weights of a model by packed ones, in place, and say what was done.
 
     `batches` of calibration data are run as `model(**batch)` for mappings, else `model(batch)`; padding, by the
     attention mask, does not count. One block is looked at after the other, on the outputs of those before as they are
-    by then, so that memory holds the second moments of one block. Raises `ModelError`, with the model as it was, for a
-    model without any of the parts, for weights or activations that are NaN or infinite, weights that are quantised
-    already, and where data are missing or hold no token.
+    by then, so that memory holds the second moments of one block. `grids`: by index of a block, its own grid instead of
+    that of the configuration; blocks that are not named stay as they are. Raises `ModelError`, with the model as it
+    was, for a model without any of the parts, for named blocks without them, for weights or activations that are NaN or
+    infinite, weights that are quantised already, and where data are missing or hold no token.
 
     Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
     """
-    targets = targets_of(describe(model), config.parts)
+    targets = _chosen(targets_of(describe(model), config.parts), grids)
     report = QuantisationReport(method=config.method, bytes_before=stored_bytes(model))
     with Changes() as changes:
-        rounding = Rounding(config.grid, config.gptq, config.awq, config.least_tokens, changes, report)
+
+        def rounding_of(block: int) -> Rounding:
+            grid = config.grid if grids is None else grids[block]
+            return Rounding(grid, config.gptq, config.awq, config.least_tokens, changes, report)
+
         if config.method == "rtn":
             for target in targets:
-                rounding.nearest(target)
+                rounding_of(target.block).nearest(target)
         else:
-            _on_data(model, config, batches, targets, rounding)
+            _on_data(model, config, batches, targets, rounding_of)
+            if not any(weight.tokens for weight in report.weights):
+                raise ModelError("no calibration token reached any of the matrices: pass batches with unmasked tokens")
         report.bytes_after = stored_bytes(model)
     return report
+
+
+def _chosen(targets: list[Target], grids: Mapping[int, Grid] | None) -> list[Target]:
+    """Those of the blocks with a grid of their own, if any has one."""
+    if grids is None:
+        return targets
+    unknown = sorted(set(grids) - {target.block for target in targets})
+    if unknown:
+        raise ModelError(f"grids name the blocks {unknown}, which have none of these parts")
+    return [target for target in targets if target.block in grids]
 
 
 def _on_data(
@@ -87,7 +110,7 @@ def _on_data(
     config: QuantiseConfig,
     batches: Iterable[Any] | None,
     targets: Sequence[Target],
-    rounding: Rounding,
+    rounding_of: Callable[[int], Rounding],
 ) -> None:
     batches = [] if batches is None else list(batches)
     if not batches:
@@ -96,12 +119,18 @@ def _on_data(
     for target in targets:
         places.setdefault(target.block, []).append(target)
     for step in by_block(model, batches, places):
-        if config.method == "gptq":
-            _gptq_block(step, places[step.block.index], rounding)
-        else:
-            _awq_block(step, places[step.block.index], rounding)
-    if not any(weight.tokens for weight in rounding.report.weights):
-        raise ModelError("no calibration token reached any of the matrices: pass batches with unmasked tokens")
+        round_block(step, config.method, places[step.block.index], rounding_of(step.block.index))
+
+
+def round_block(step: BlockPass, method: QuantisationMethod, targets: Sequence[Target], rounding: Rounding) -> None:
+    """Quantise the targets of one block, on the batches that are in front of it."""
+    if method == "rtn":
+        for target in targets:
+            rounding.nearest(target)
+    elif method == "gptq":
+        _gptq_block(step, targets, rounding)
+    else:
+        _awq_block(step, targets, rounding)
 
 
 def _gptq_block(step: BlockPass, targets: Sequence[Target], rounding: Rounding) -> None:

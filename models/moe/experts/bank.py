@@ -143,8 +143,36 @@ class ExpertBank(nn.Module):
             real_NM = torch.cat((real_NM, real_NM), dim=1)
         return real_NM.unsqueeze(2)
 
+    @torch.no_grad()
+    def keep_neurons(self, kept: Sequence[Tensor]) -> None:
+        """Keep these neurons of each expert (index tensors), in this order; what falls short of the largest is 0."""
+        most = max(map(len, kept))
+        index_NM = torch.zeros(len(kept), most, dtype=torch.int64)
+        real_NM = torch.zeros(len(kept), most, dtype=torch.bool)
+        for place, neurons in enumerate(kept):
+            index_NM[place, : len(neurons)] = neurons
+            real_NM[place, : len(neurons)] = True
+        index_NM = index_NM.to(self.down.device)
+        real_NM = real_NM.to(self.down.device)
+        rows_N = index_NM
+        real_rows_N = real_NM
+        if self.gated:
+            rows_N = torch.cat((index_NM, index_NM + self.down.shape[2]), dim=1)
+            real_rows_N = torch.cat((real_NM, real_NM), dim=1)
+        self.gate_up = _taken(self.gate_up, rows_N.unsqueeze(2), real_rows_N.unsqueeze(2), 1)
+        self.down = _taken(self.down, index_NM.unsqueeze(1), real_NM.unsqueeze(1), 2)
+        if self.bias is not None:
+            self.bias = _taken(self.bias, rows_N, real_rows_N, 1)
+        self.sizes = tuple(map(len, kept))
+
     def extra_repr(self) -> str:  # noqa: D102 - torch's own hook
         return f"sizes={self.sizes}, width={self.down.shape[1]}, gated={self.gated}"
+
+
+def _taken(value: nn.Parameter, index: Tensor, real: Tensor, dim: int) -> nn.Parameter:
+    """Other entries along a dimension, 0 where they are not real."""
+    cut = torch.where(real, torch.take_along_dim(value.detach(), index, dim), 0)
+    return nn.Parameter(cut, requires_grad=value.requires_grad)
 
 
 def check_sizes(sizes: Sequence[int], *, gated: bool, activation: Callable[[Tensor], Tensor]) -> None:

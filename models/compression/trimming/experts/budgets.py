@@ -44,7 +44,9 @@ def kept_experts(
 def _numbers(experts: Sequence[Experts], keep: Keep, least: int) -> list[int]:
     """How many stay of each mixture."""
     if least < 1:
-        raise ModelError(f"least={least}: a mixture keeps one expert or more; Layer Drop takes whole mixtures out")
+        raise ModelError(
+            f"least={least}: a mixture keeps one expert or more; Layer Drop (trimming.drop_layers) takes it out whole"
+        )
     sizes = [one.num_experts for one in experts]
     if isinstance(keep, int):
         numbers = [keep] * len(sizes)
@@ -58,8 +60,11 @@ def _numbers(experts: Sequence[Experts], keep: Keep, least: int) -> list[int]:
         raise ModelError(f"keep names {len(numbers)} numbers of experts, but the model has {len(sizes)} mixtures")
     for one, number, size in zip(experts, numbers, sizes, strict=True):
         if not least <= number <= size:
+            pointer = ""
+            if number < 1:
+                pointer = "; Layer Drop (trimming.drop_layers, method layer_drop) takes a whole mixture out"
             raise ModelError(
-                f"keep={number}: the mixture with the router {one.router.path} has {least}..{size} to keep"
+                f"keep={number}: the mixture with the router {one.router.path} has {least}..{size} to keep{pointer}"
             )
     return numbers
 

@@ -250,3 +250,24 @@ def test_a_model_without_experts_and_its_dense_ffns() -> None:
         twin = copy.deepcopy(model).eval()
         report = quantise(twin, config(method, parts=("ffn",)), batches("mixtral"))
         assert len(report.weights) == 6 and not report.not_scaled
+
+
+def test_blocks_have_grids_of_their_own() -> None:
+    """Blocks that are not named stay as they are."""
+    model = mixture("mixtral")
+    before = fingerprints(model)
+    grids = {1: Grid(bits=3, group_size=16)}
+    report = quantise(model, QuantiseConfig(method="rtn"), grids=grids)
+    assert {weight.bits for weight in report.weights} == {3} and all("layers.1" in one.path for one in report.weights)
+    after = fingerprints(model)
+    assert {name for name in before if before[name] != after[name]} == {
+        f"model.layers.1.mlp.experts.{name}" for name in ("down_proj", "gate_up_proj")
+    }
+    both = mixture("mixtral")
+    mixed = {0: Grid(bits=2, group_size=16), 1: Grid(bits=3, group_size=16)}
+    found = quantise(both, QuantiseConfig(), batches("mixtral"), grids=mixed)
+    assert [weight.bits for weight in found.weights] == [2] * (len(found.weights) // 2) + [3] * (
+        len(found.weights) // 2
+    )
+    with pytest.raises(ModelError, match=r"grids name the blocks \[5\], which have none of these parts"):
+        quantise(mixture("mixtral"), QuantiseConfig(method="rtn"), grids={5: Grid()})

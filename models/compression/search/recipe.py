@@ -1,0 +1,110 @@
+"""A chosen recipe: what becomes of each mixture, what it should cost, and the transforms that make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ...calibration.mixture_statistics import LayerStatistics
+from ..quantisation.report import QuantisationReport
+from ..quantisation.transform import QuantiseConfig, quantise
+from ..trimming.experts.drop import expert_drop
+from ..trimming.experts.mixtures import mixtures_of
+from ..trimming.experts.saved_form import note_trimmed
+from ..trimming.experts.scores import Score
+from ..trimming.experts.width import kept_neurons, narrow
+from ..trimming.layer_drop import drop_layers
+from .options import Option
+from .prices import Price
+from .trials import Ranked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The mixture of one block: its name, what it was and what is left of it; and the damage that this should do."""
+
+    layer: str
+    block: int
+    before: Option
+    after: Option
+    damage: float
+
+    def __str__(self) -> str:
+        if self.after.dropped:
+            return f"{self.layer}: dropped"
+        parts = [f"{self.after.experts} of {self.before.experts} experts"]
+        parts.append(f"{self.after.width} of {self.before.width} neurons")
+        parts.append("weights as stored" if self.after.bits is None else f"{self.after.bits} bits")
+        return f"{self.layer}: {', '.join(parts)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What becomes of each mixture, in the order of the model.
+
+    `before`, `after`: stored bytes and active parameters of the model, as predicted; `limit`: what the budget allowed.
+    `damage`: the sum of the damages, in the unit of the distance. `unit`, `exact`: see `knapsack.Solution`.
+    """
+
+    decisions: tuple[Decision, ...]
+    kind: str
+    limit: int
+    before: Price
+    after: Price
+    damage: float
+    unit: int
+    exact: bool
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.before.bytes} -> {self.after.bytes} bytes, {self.before.active} -> {self.after.active} active "
+            f"parameters, predicted damage {self.damage:.4g}"
+        )
+        return "\n".join([head, *map(str, self.decisions)])
+
+
+def apply(
+    model: nn.Module,
+    recipe: Recipe,
+    ranked: Sequence[Ranked],
+    statistics: Sequence[LayerStatistics],
+    rounding: Callable[[int], QuantiseConfig],
+    batches: Sequence[Any],
+    score: Score,
+) -> QuantisationReport | None:
+    """Make the model what the recipe says, in place: experts, neurons and mixtures go, then what is left is rounded.
+
+    `rounding`: how weights are rounded to so many bits. Returns what the rounding did; None where nothing was rounded.
+    """
+    decisions = recipe.decisions
+    numbers = [one.before.experts if one.after.dropped else one.after.experts for one in decisions]
+    if any(number < one.before.experts for number, one in zip(numbers, decisions, strict=True)):
+        report = expert_drop(model, statistics, numbers, score=score)
+        kept = [list(layer.kept) for layer in report.layers]
+    else:
+        kept = [list(range(number)) for number in numbers]
+    _narrow(model, decisions, ranked, kept)
+    drop_layers(model, [one.block for one in decisions if one.after.dropped])
+    configs = {one.block: rounding(one.after.bits) for one in decisions if one.after.bits is not None}
+    if not configs:
+        return None
+    grids = {block: config.grid for block, config in configs.items()}
+    return quantise(model, next(iter(configs.values())), batches, grids=grids)
+
+
+def _narrow(
+    model: nn.Module, decisions: Sequence[Decision], ranked: Sequence[Ranked], kept: Sequence[Sequence[int]]
+) -> None:
+    """The best neurons of the experts that are left."""
+    changed = False
+    for mixture, one, ranks, experts in zip(mixtures_of(model), decisions, ranked, kept, strict=True):
+        if one.after.dropped or one.after.width == one.before.width:
+            continue
+        neurons = kept_neurons(ranks.neurons, one.after.width)
+        narrow(mixture, [neurons[expert] for expert in experts], one.after.width)
+        changed = True
+    if changed:
+        note_trimmed(model)

@@ -1,0 +1,165 @@
+"""The search: scored once on calibration data, then the recipe of least damage that keeps a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from ...calibration.mixture_statistics import LayerStatistics, mixture_statistics
+from ...errors import ModelError, check_choice
+from ..quantisation.files import packed_weights
+from ..quantisation.grid import Grid
+from ..quantisation.transform import QuantiseConfig
+from ..trimming.absent import without
+from ..trimming.experts.mixtures import check_statistics, mixtures_of
+from ..trimming.experts.scores import SCORES, Score, expert_scores
+from .budget import Budget, Kind
+from .damage import Distance, measure
+from .knapsack import Solution, solve
+from .options import Option, SearchSpace, options_of
+from .prices import Price, price_of, saved
+from .recipe import Decision, Recipe, apply
+from .trials import Ranked
+
+Rounding = Literal["rtn", "gptq"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """What may change, and how it is decided.
+
+    `score` ranks experts. `method`, `group_size`, `symmetric`: how weights are rounded, in trials and in the end.
+    `distance`, `anchors`: see `damage.py`; with as many anchors as there are options, each of them is measured through
+    the whole model. Raises `ModelError` for values that cannot be.
+    """
+
+    budget: Budget
+    space: SearchSpace = field(default_factory=SearchSpace)
+    score: Score = "reap"
+    method: Rounding = "gptq"
+    group_size: int | None = 64
+    symmetric: bool = True
+    distance: Distance = "kl"
+    anchors: int = 4
+
+    def __post_init__(self) -> None:
+        check_choice("score", self.score, SCORES)
+        check_choice("method", self.method, get_args(Rounding))
+        check_choice("distance", self.distance, get_args(Distance))
+        if self.score == "random":
+            raise ModelError("score='random' ranks nothing: the search wants a score that looks at data")
+        if self.anchors < 1:
+            raise ModelError(f"anchors={self.anchors} must be 1 or more")
+        for bits in self.space.bits:
+            self.rounding(bits)
+
+    def rounding(self, bits: int) -> QuantiseConfig:
+        """How experts are rounded to so many bits. Raises `ModelError` for what no grid can be."""
+        grid = Grid(bits=bits, group_size=self.group_size, symmetric=self.symmetric)
+        return QuantiseConfig(method=self.method, grid=grid)
+
+
+@torch.no_grad()
+def search(
+    model: nn.Module,
+    batches: Iterable[Any],
+    config: SearchConfig,
+    statistics: Sequence[LayerStatistics] | None = None,
+) -> Recipe:
+    """Find the recipe of least damage within the budget on the calibration data, and make the model so, in place.
+
+    Experts go by their score, neurons by what they put out, mixtures as a whole; weights that are left are rounded.
+    `statistics`: those of `mixture_statistics(model, batches, moments=True)`, if they are there already. The same
+    model and data give the same recipe. What the recipe costs is what it says, to the byte.
+
+    Raises `ModelError`, with the model as it was, for a budget that no choice keeps (it names the least that can be
+    reached), a model without a mixture, mixtures that cannot go though `layers` says so, weights that are packed
+    already, and where the scores cannot be had from the data.
+
+    Example: `print(search(mixtral, batches, SearchConfig(budget=Budget(bytes=0.4))))`.
+    """
+    batches = list(batches)
+    if statistics is None:
+        statistics = mixture_statistics(model, batches, moments=bool(config.space.widths))
+    ranked = _ranked(model, statistics, config)
+    options = [options_of(one.mixture.experts, config.space) for one in ranked]
+    configs = {bits: config.rounding(bits) for bits in config.space.bits}
+    before = price_of(model)
+    savings: list[list[Price]] = []
+    for one, own in zip(ranked, options, strict=True):
+        savings.append(saved(model, one, own, configs))
+    costs = [[-saving.of(config.budget.kind) for saving in own] for own in savings]
+    limit = _limit(before, costs, config.budget)
+    damages = measure(model, batches, ranked, options, configs, distance=config.distance, anchors=config.anchors)
+    solution = solve(costs, damages, limit - before.of(config.budget.kind))
+    recipe = _recipe(ranked, options, damages, savings, solution, before, config.budget.kind, limit)
+    apply(model, recipe, ranked, statistics, config.rounding, batches, config.score)
+    return recipe
+
+
+def _ranked(model: nn.Module, statistics: Sequence[LayerStatistics], config: SearchConfig) -> list[Ranked]:
+    """The mixtures with their scores. Raises `ModelError` where one could not be changed as the space says."""
+    mixtures = mixtures_of(model)
+    check_statistics(mixtures, statistics)
+    packed = next(packed_weights(model), None)
+    if packed is not None:
+        raise ModelError(f"{packed[0]} is quantised: search first, or `dequantise(model)`")
+    if config.space.layers:
+        for mixture in mixtures:
+            with without(mixture.block, mlp=True):
+                pass
+    scores = expert_scores(statistics, config.score)
+    found: list[Ranked] = []
+    for mixture, seen, experts in zip(mixtures, statistics, scores, strict=True):
+        found.append(Ranked.of(mixture, seen, experts, widths=bool(config.space.widths)))
+    return found
+
+
+def _limit(before: Price, costs: Sequence[Sequence[int]], budget: Budget) -> int:
+    """What the model may cost. Raises `ModelError`, with the least that can be reached, where it cannot be kept."""
+    whole = before.of(budget.kind)
+    limit = int(budget.share * whole)
+    least = whole + sum(min(own) for own in costs)
+    if limit < least:
+        what = "bytes" if budget.kind == "bytes" else "active parameters"
+        raise ModelError(
+            f"{budget.kind}={budget.share} allows {limit} of {whole} {what}, but the least that these options reach is "
+            f"{least}: take {budget.kind}={math.ceil(1000 * least / whole) / 1000} or more, or let more change"
+        )
+    return limit
+
+
+def _recipe(
+    ranked: Sequence[Ranked],
+    options: Sequence[Sequence[Option]],
+    damages: Sequence[Sequence[float]],
+    savings: Sequence[Sequence[Price]],
+    solution: Solution,
+    before: Price,
+    kind: Kind,
+    limit: int,
+) -> Recipe:
+    decisions: list[Decision] = []
+    after = before
+    for one, own, harms, prices, place in zip(ranked, options, damages, savings, solution.chosen, strict=True):
+        mixture = one.mixture
+        decision = Decision(
+            layer=mixture.path, block=mixture.block.index, before=own[0], after=own[place], damage=harms[place]
+        )
+        decisions.append(decision)
+        after = after - prices[place]
+    return Recipe(
+        decisions=tuple(decisions),
+        kind=kind,
+        limit=limit,
+        before=before,
+        after=after,
+        damage=solution.damage,
+        unit=solution.unit,
+        exact=solution.exact,
+    )

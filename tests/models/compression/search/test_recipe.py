@@ -1,0 +1,24 @@
+"""What a recipe says."""
+
+from sparsebench.models.compression.search.options import Option
+from sparsebench.models.compression.search.prices import Price
+from sparsebench.models.compression.search.recipe import Decision, Recipe
+
+
+def test_it_names_every_mixture() -> None:
+    before = Option(8, 64)
+    decisions = (
+        Decision(layer="layers.0.mlp", block=0, before=before, after=Option(6, 32, 3), damage=0.25),
+        Decision(layer="layers.1.mlp", block=1, before=before, after=Option(0, 0, None, dropped=True), damage=0.5),
+        Decision(layer="layers.2.mlp", block=2, before=before, after=before, damage=0.0),
+    )
+    recipe = Recipe(
+        decisions=decisions, kind="bytes", limit=60, before=Price(100, 40), after=Price(58, 20), damage=0.75, unit=1,
+        exact=True,
+    )  # fmt: skip
+    assert str(recipe).split("\n") == [
+        "100 -> 58 bytes, 40 -> 20 active parameters, predicted damage 0.75",
+        "layers.0.mlp: 6 of 8 experts, 32 of 64 neurons, 3 bits",
+        "layers.1.mlp: dropped",
+        "layers.2.mlp: 8 of 8 experts, 64 of 64 neurons, weights as stored",
+    ]
