@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...anatomy import is_linear
+from ...anatomy.removed import RemovedAttention
 from ...errors import ModelError
 from ..model.backbone import Attention, FeedForward
 from ..model.modeling import GraphsGPT
@@ -127,20 +128,33 @@ class _LayerStep:
     """One layer on the tokens of a block."""
 
     def __init__(self, layer: Any, rows: int) -> None:
-        attention = layer.self_attn
-        if not isinstance(attention, Attention):
-            raise ModelError(f"decoding knows no {type(attention).__name__} in the place of an attention")
+        removed = isinstance(layer.self_attn, RemovedAttention)
+        self.attention = None if removed else _AttentionStep(layer.self_attn, rows)
         self.before_attention = layer.input_layernorm
         self.before_ffn = layer.post_attention_layernorm
-        self.qkv = product([attention.q_proj, attention.k_proj, attention.v_proj], rows)
-        self.o = product([attention.o_proj], rows)
         self.ffn = _ffn(layer.mlp, rows)
 
     def __call__(self, x: Tensor, keys: Tensor, values: Tensor, start: int, bias: Tensor, chosen: slice) -> Tensor:
         """(B, n, D) to (B, m, D) for the m `chosen` tokens. Keys (B, H, d, S) and values (B, H, S, d) of all n are
         written from slot `start` on; `bias` (B, H, n, U): what is added to the scores of the slots in use."""
+        x_BmD = x[:, chosen]
+        if self.attention is not None:
+            x_BmD = x_BmD + self.attention(self.before_attention(x), keys, values, start, bias, chosen)
+        return x_BmD + self.ffn(self.before_ffn(x_BmD))
+
+
+class _AttentionStep:
+    """What the attention of a layer adds to the tokens of a block; see `_LayerStep`."""
+
+    def __init__(self, attention: Any, rows: int) -> None:
+        if not isinstance(attention, Attention):
+            raise ModelError(f"decoding knows no {type(attention).__name__} in the place of an attention")
+        self.qkv = product([attention.q_proj, attention.k_proj, attention.v_proj], rows)
+        self.o = product([attention.o_proj], rows)
+
+    def __call__(self, x: Tensor, keys: Tensor, values: Tensor, start: int, bias: Tensor, chosen: slice) -> Tensor:
         rows, heads, width = keys.shape[:3]
-        q_BnHd, k_BnHd, v_BnHd = self.qkv(self.before_attention(x)).view(rows, -1, 3, heads, width).unbind(2)
+        q_BnHd, k_BnHd, v_BnHd = self.qkv(x).view(rows, -1, 3, heads, width).unbind(2)
         used = start + x.shape[1]
         keys[..., start:used] = k_BnHd.permute(0, 2, 3, 1)
         values[:, :, start:used] = v_BnHd.transpose(1, 2)
@@ -151,8 +165,7 @@ class _LayerStep:
         bias_zmU = bias[:, :, chosen].flatten(0, 1)
         scores_zmU = torch.baddbmm(bias_zmU, q_zmd, keys_zdU, alpha=width**-0.5)
         out_BHmd = torch.bmm(scores_zmU.softmax(-1), values_zUd).view(rows, heads, -1, width)
-        x_BmD = x[:, chosen] + self.o(out_BHmd.transpose(1, 2).flatten(2))
-        return x_BmD + self.ffn(self.before_ffn(x_BmD))
+        return self.o(out_BHmd.transpose(1, 2).flatten(2))
 
 
 def product(linears: list[Any], rows: int, activation: str = "none") -> Product:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import LoRAConfig, attach
+from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.decoding.kv_cache import CachedDecoder, product
@@ -33,7 +34,7 @@ def teacher_forced(model: GraphsGPT, tokens: TokenBatch, words: Tensor) -> Tenso
     return torch.stack(states, 1)
 
 
-@pytest.mark.parametrize("kind", ["plain", "mixture", "lora"])
+@pytest.mark.parametrize("kind", ["plain", "mixture", "lora", "less"])
 @torch.no_grad()
 def test_cached_states_are_those_without_a_cache(kind: str) -> None:
     model = small()
@@ -41,6 +42,11 @@ def test_cached_states_are_those_without_a_cache(kind: str) -> None:
         convert(model, MoEConfig(num_experts=4, top_k=2))
     elif kind == "lora":
         attach(model, LoRAConfig(r=2, targets=("q", "v", "up"), init="normal"))
+    elif kind == "less":
+        blocks = describe(model).blocks  # of the encoder, then of the decoder
+        blocks[0].remove_attention()
+        blocks[-1].remove_attention()
+        blocks[-2].remove_mlp()
     tokens = batch(SMILES)
     words = model.encoder(tokens)
     edges = tokens.mask & ~tokens.is_node
