@@ -1,12 +1,13 @@
 """Settings of iDAT, as released and corrected."""
 
+import dataclasses
 from typing import Any, get_args
 
 import pytest
 import timm
 import torch
 
-from sparsebench.models.adapters import attach
+from sparsebench.models.adapters import BottleneckConfig, attach
 from sparsebench.models.distillation.presets import IdatAdapter, preset
 from sparsebench.models.errors import ModelError
 
@@ -18,6 +19,35 @@ def test_counts_of_the_released_pair(adapter: Any, size: str, count: int) -> Non
     with torch.device("meta"):
         model = timm.create_model(f"vit_{size}_patch16_224", num_classes=10)
     assert attach(model, preset(adapter, faithful=True).adapters).count() == count
+
+
+WIDTHS = [
+    ("small", 8, 78_432),
+    ("small", 64, 595_200),
+    ("base", 8, 156_768),
+    ("base", 64, 1_189_632),
+    ("large", 4, 221_280),
+    ("large", 8, 417_984),
+    ("large", 64, 3_171_840),
+]
+
+
+@pytest.mark.parametrize(("size", "width", "count"), WIDTHS)
+def test_counts_of_other_sizes_and_widths(size: str, width: int, count: int) -> None:
+    """ViT-S to ViT-B and ViT-L: pairs of the authors."""
+    with torch.device("meta"):
+        model = timm.create_model(f"vit_{size}_patch16_224", num_classes=10)
+    config = dataclasses.replace(preset("idat_adaptformer").adapters, r=width)  # type: ignore[call-arg]
+    assert attach(model, config).count() == count
+
+
+@pytest.mark.parametrize(("size", "widest"), [("small", 768), ("base", 1024)])
+def test_counts_of_the_swin_pair(size: str, widest: int) -> None:
+    """Depths 2, 2, 18, 2 at widths that double; after each FFN, since its stages change the stream."""
+    with torch.device("meta"):
+        model = timm.create_model(f"swin_{size}_patch4_window7_224", num_classes=10)
+    widths = [widest // 8] * 2 + [widest // 4] * 2 + [widest // 2] * 18 + [widest] * 2
+    assert attach(model, BottleneckConfig(r=4)).count() == sum(2 * d * 4 + 4 + d for d in widths)
 
 
 @pytest.mark.parametrize("adapter", get_args(IdatAdapter))

@@ -1,6 +1,7 @@
 """iDAT in every suite: both models learn, the student stays alone, and its controls do what they say."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sparsebench.suites.methods.adapter import Adapter
 from sparsebench.suites.methods.idat import InverseDistillationTuning
 from sparsebench.suites.runner import check
 from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.training.checkpoint import OtherTrainingError
 
 from .pairs import BUDGET, ENCODERS, GRAPHS, PAIRS, VIT_AND_CNN, VITS, WRITERS, Pair
 
@@ -175,6 +177,35 @@ def test_it_learns(kind: Any) -> None:
     assert outcome.metrics["accuracy"].value > 0.3
 
 
+@pytest.mark.parametrize("pair", [ENCODERS, WRITERS], ids=str)
+def test_a_budget_in_tokens_counts_those_of_the_student(pair: Pair) -> None:
+    outcome = pair.run(idat(pair), replace(BUDGET, steps=None, tokens=400))
+    assert outcome.training is not None and outcome.training.tokens
+    setup = pair.setup(idat(pair))
+    assert setup.context.tokens is not None
+    most = setup.context.tokens(setup.data.collate(list(setup.data.train[: BUDGET.batch_size])))
+    assert 400 <= outcome.training.tokens < 400 + 2 * most
+
+
+def test_a_training_that_has_ended_is_read_with_both_models(tmp_path: Path) -> None:
+    """The pair, its optimizers and the teacher's schedule are what a checkpoint holds."""
+    method = idat(VITS, teacher_warmup=0.5)
+    found = []
+    for _ in range(2):
+        setup = VITS.setup(method)
+        context = replace(setup.context, folder=tmp_path)
+        model = method.prepare(setup.model, context)
+        curves = method.fit(model, setup.data, context)
+        found.append((curves, state_of(model)))
+    (first, trained), (again, read) = found
+    assert first == again and all(torch.equal(value, read[name]) for name, value in trained.items())
+    with pytest.raises(OtherTrainingError):
+        setup = VITS.setup(method)
+        other = idat(VITS, teacher_rank=3)
+        context = replace(setup.context, folder=tmp_path)
+        other.fit(other.prepare(setup.model, context), setup.data, context)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -217,7 +248,7 @@ BATTERY = [(GRAPHS, "tiny_encoder"), (ENCODERS, "tiny_encoder"), (WRITERS, "tiny
 
 
 @pytest.mark.parametrize(("pair", "student"), BATTERY, ids=lambda value: str(value))
-@pytest.mark.parametrize("rule", [check.shape, check.save_and_load, check.gradients], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", [check.save_and_load, check.gradients, check.bfloat16], ids=lambda rule: rule.__name__)
 def test_conformance_beyond_images(pair: Pair, student: str, rule: Any) -> None:
     """`test_check.py` has the default teacher, which goes with images only."""
     backbone = find("backbone", student, pair.suite)
