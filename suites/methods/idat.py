@@ -24,6 +24,7 @@ from ..training.groups import Group
 from ..training.pair.both import beside
 from ..training.pair.joint import STUDENT, TEACHER, JointLoss, check_pair
 from ..training.pair.schedule import OwnSchedule
+from ..training.pair.spread import AdapterSpread
 from ..training.views import BothViews
 from ._adapters import AdapterMethod
 from ._teacher import Adapters, Teacher, TeacherTrains, adapters_of
@@ -174,7 +175,7 @@ class InverseDistillationTuning(AdapterMethod):
             self._groups(own, other),
             context,
             tokens=None if count is None else _of_the_student(count),
-            callbacks=(*self.callbacks(context), *self._own_schedule(context)),
+            callbacks=(*self.callbacks(context), AdapterSpread(), *self._own_schedule(context)),
         ).curves
 
     def _groups(self, student: nn.Module, teacher: nn.Module) -> list[Group]:

@@ -44,6 +44,9 @@ def test_a_pair_in_every_suite(pair: Pair) -> None:
     for part in ("student", "teacher", "distillation"):
         values = [value for _, value in outcome.curves[f"train {part}"]]
         assert len(values) == BUDGET.steps and all(value > 0 for value in values)
+    for name in ("student", "teacher"):
+        (start, before), (end, after) = outcome.curves[f"std of adapter weights, {name}"]
+        assert (start, end) == (0.0, BUDGET.steps) and 0 < before != after > 0
     setup = pair.setup(method)
     student = method.prepare(setup.model, setup.context)
     teacher = method._teacher().set_up(setup.context).model
