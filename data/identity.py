@@ -2,30 +2,41 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from .cache.digests import digest_once
 from .manifest import fingerprint, source
 
-BY_CONTENT = ("own-text",)
+BY_LISTS = ("vtab-1k",)
+"""Folders with too many files to read each time: identified by their lists and the sums beside them. Records name the
+images that a cell read with their own sums."""
+LISTS = ("*/*.txt", "*/SHA256SUMS")
+BY_CONTENT = ("own-text", "own-images")
 """Folders of the user's that are whatever the user puts there: identified by the content of all of their files."""
 
 
 def identity(name: str) -> str:
     """The `fingerprint` of a source; of a folder in `BY_CONTENT` that is there, the sha256 of its paths and contents.
 
+    Of one in `BY_LISTS`, it is that of its lists.
+
     Files are read again only when they have changed (`digest_once`); names that start with a dot do not count.
     """
-    if name in BY_CONTENT:
+    if name in (*BY_CONTENT, *BY_LISTS):
         named = os.environ.get(source(name).environment)
         if named and Path(named).expanduser().is_dir():
-            return _folder_digest(Path(named).expanduser())
+            patterns = LISTS if name in BY_LISTS else ("**/*",)
+            return _folder_digest(Path(named).expanduser(), patterns)
     return fingerprint(name)
 
 
-def _folder_digest(folder: Path) -> str:
+def _folder_digest(folder: Path, patterns: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
+    found: set[Path] = set()
+    for pattern in patterns:
+        found.update(folder.glob(pattern))
+    for file in sorted(found):
         path = file.relative_to(folder)
         hidden = any(part.startswith(".") for part in path.parts)
         if not hidden and file.is_file():

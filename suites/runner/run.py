@@ -22,6 +22,7 @@ from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
 from .planning.profile import Profile
+from .prepare import check_data
 from .trackers import Trackers
 
 TICK_SECONDS = 0.5
@@ -33,7 +34,10 @@ OLDER = "of older code"
 def run(
     profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console, trackers: Trackers | None = None
 ) -> int:
-    """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score."""
+    """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score.
+
+    Raises `DataError` before any cell runs where a folder of the user's is not what a task needs.
+    """
     check_choice(options)
     try:
         cells = expand_fetched(profile)
@@ -53,6 +57,7 @@ def run(
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
         planned = compare(cells, entries)
         waiting = to_run(planned, reuse)
+        check_data(waiting, console.print)
         scored = {entry.key for entry in entries if entry.status == "ok"} if reuse == "always" else set()
         older = {each.cell.id for each in planned if each.state == "stale" and each.cell.key in scored}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}

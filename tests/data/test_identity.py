@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.data.identity import BY_CONTENT, identity
+from sparsebench.data.identity import BY_CONTENT, BY_LISTS, identity
 from sparsebench.data.manifest import catalogue, fingerprint, source
 
 
-@pytest.mark.parametrize("name", sorted(catalogue().keys() - set(BY_CONTENT)))
+@pytest.mark.parametrize("name", sorted(catalogue().keys() - {*BY_CONTENT, *BY_LISTS}))
 def test_of_all_others_it_is_the_fingerprint(name: str) -> None:
     assert identity(name) == fingerprint(name)
 
@@ -36,3 +36,22 @@ def test_of_a_folder_it_is_the_content(name: str, tmp_path: Path, monkeypatch: p
     (tmp_path / "news" / "b.txt").write_text("one")
     (tmp_path / "news" / "b.txt").rename(tmp_path / "news" / "a.txt")
     assert identity(name) == found[1], "the same content has the same identity, whenever it was written"
+
+
+@pytest.mark.parametrize("name", BY_LISTS)
+def test_of_a_large_folder_it_is_the_lists(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = source(name)
+    monkeypatch.delenv(entry.environment, raising=False)
+    assert identity(name) == fingerprint(name)
+    monkeypatch.setenv(entry.environment, str(tmp_path))
+    (tmp_path / "svhn" / "images").mkdir(parents=True)
+    found = [identity(name)]
+    for file in ("test.txt", "SHA256SUMS"):
+        for text in ("one", "two"):
+            (tmp_path / "svhn" / file).write_text(text)
+            found.append(identity(name))
+    assert len(set(found)) == 5
+    (tmp_path / "svhn" / "images" / "a.jpg").write_text("an image")
+    (tmp_path / ".svhn.partial").mkdir()
+    (tmp_path / ".svhn.partial" / "test.txt").write_text("being built")
+    assert identity(name) == found[-1]

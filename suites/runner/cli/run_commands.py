@@ -79,11 +79,12 @@ def prepare(
     announce(f"looking up what {profile} needs")
     from ..identity.weights import mend_hub
     from ..planning.plan import expand_fetched
-    from ..prepare import derive_data
+    from ..prepare import check_data, derive_data
 
     cells = expand_fetched(select(Request(profile=profile, suites=only(context, suite))).profile)
     mend_hub(cell.weights for cell in cells)
     prepare_sources(sorted({name for cell in cells for name in cell.sources}), typer.echo)
+    check_data(cells, typer.echo)
     derive_data(cells, typer.echo)
 
 

@@ -1,8 +1,8 @@
 """The weights on this machine that a backbone's argument names, and what identifies them.
 
 `hf:FOLDER` names every file below the folder but hidden ones (weights in any format, configuration, tokenizer),
-`timm:NAME@FILE` that file, `hf:OWNER/NAME@REVISION` a commit of the hub. A hub name that is not here yet is
-"unpinned" until `prepare` or `run` fetches it.
+`timm:NAME@FILE` and `timm:NAME@FILE:SIZE` that file, `hf:OWNER/NAME@REVISION` a commit of the hub. A hub name that is
+not here yet is "unpinned" until `prepare` or `run` fetches it.
 """
 
 import difflib
@@ -24,7 +24,8 @@ HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(@.+)?")
 def weight_files(backbone: str) -> dict[str, Path]:
     """The files that the argument of `name:argument` names, by their names below what it names."""
     argument = backbone.partition(":")[2]
-    for text in (argument, argument.partition("@")[2]):
+    file = argument.partition("@")[2]
+    for text in (argument, file, file.rpartition(":")[0]):
         place = Path(text).expanduser() if text else None
         if place is not None and place.is_file():
             return {place.name: place}

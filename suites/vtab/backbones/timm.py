@@ -1,7 +1,7 @@
 """Any timm network: timm:NAME with random weights, timm:NAME@FILE with those of a safetensors file
 
-timm:NAME:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the network's own: position
-embeddings are interpolated.
+timm:NAME:SIZE, timm:NAME@FILE:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the
+network's own: position embeddings are interpolated. Mean and standard deviation are those of the network's timm config.
 """
 
 from pathlib import Path
@@ -28,8 +28,7 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     """
     if not argument:
         raise ValueError("backbone 'timm' needs a network: write timm:NAME, for instance timm:vit_small_patch16_224")
-    network_and_size, _, file = argument.partition("@")
-    name, _, size = network_and_size.partition(":")
+    name, size, file = _parts(argument)
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.partition('.')[0][:12]}*")[:3]
         raise ValueError(f"unknown timm network {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
@@ -44,6 +43,18 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     pixels = image_size(size)
     _resize(network, name, pixels)
     return VisionBody(network, pixels)
+
+
+def _parts(argument: str) -> tuple[str, str, str]:
+    """Name, size and file; the size may stand behind the name or behind the file. Raises ValueError for two sizes."""
+    network, _, file = argument.partition("@")
+    name, _, size = network.partition(":")
+    before, colon, last = file.rpartition(":")
+    if colon and not Path(file).is_file():  # a colon may also be part of the file's name
+        if size:
+            raise ValueError(f"timm:{argument} has two image sizes, {size} and {last}: leave one out")
+        return name, last, before
+    return name, size, file
 
 
 def _resize(network: Any, name: str, pixels: int) -> None:
@@ -63,7 +74,7 @@ def _read(network: Any, file: Path) -> None:
     Raises `WeightsError`, which is a `ValueError`.
     """
     if not file.is_file():
-        raise ValueError(f"no file {file}: write timm:NAME@FILE with a safetensors file")
+        raise ValueError(f"no file {file}: write timm:NAME@FILE or timm:NAME@FILE:SIZE with a safetensors file")
     classifiers = network.get_classifier()
     if not isinstance(classifiers, tuple):  # a distilled DeiT has two
         classifiers = (classifiers,)

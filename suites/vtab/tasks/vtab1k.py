@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from ...contracts.context import Target
-from ..task import VTAB1KTask
+from ..community_folder import VTAB1KTask
 
+CHECKS_DATA = True
 COLUMNS = ("name", "group", "classes", "caption")
 ROWS = (
     ("vtab1k_caltech101", "natural", 102, "VTAB-1K: Caltech101 (101 + background), from your own folder"),

@@ -12,9 +12,9 @@ from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.runner import prepare
 from sparsebench.suites.runner.discovery.loading import load_task
-from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.runner.discovery.registry import entries, find
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.prepare import DerivesData, derive_data
+from sparsebench.suites.runner.prepare import ChecksData, DerivesData, check_data, derive_data
 
 from .cells import INFO
 
@@ -100,3 +100,35 @@ def test_what_a_task_raises_comes_through(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(SyntheticDomains, "derive_data", broken)
     with pytest.raises(DataError, match="the disk is full"):
         derive_data([cell("synthetic_domains")], lambda line: None)
+
+
+def test_tasks_that_say_so_check_their_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Checking:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def check_data(self) -> None:
+            asked.append(self.name)
+            if self.name == "own_images":
+                raise DataError("a.jpg is no readable image")
+
+    monkeypatch.setattr(prepare, "load_task", lambda entry: Checking(entry.name))
+    said: list[str] = []
+    names = ("synthetic", "vtab1k_kitti", "vtab1k_published_kitti", "vtab1k_kitti")
+    cells = [dataclasses.replace(cell(name), info=dataclasses.replace(INFO, suite="vtab", task=name)) for name in names]
+    check_data(cells, said.append)
+    assert asked == ["vtab1k_kitti", "vtab1k_published_kitti"], "each once, and none that has nothing to check"
+    assert said[0] == "vtab/vtab1k_kitti: checking its folder"
+    own = dataclasses.replace(cells[0], info=dataclasses.replace(INFO, suite="vtab", task="own_images"))
+    with pytest.raises(DataError, match=r"a\.jpg is no readable image"):
+        check_data([own], said.append)
+    check_data([dataclasses.replace(own, reason="n/a")], said.append)
+
+
+def test_every_task_with_a_check_says_so() -> None:
+    """The constant is read without importing: a task that has the method, but not the constant, is never asked."""
+    for suite in ("vtab", "llm", "molecules"):
+        for entry in entries("task", suite).values():
+            assert entry.constant(prepare.CHECKS, False) == isinstance(load_task(entry), ChecksData), entry.name

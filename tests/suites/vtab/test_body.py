@@ -120,6 +120,11 @@ def test_timm_weights_from_a_file(tmp_path: Path) -> None:
     small = timm_backbone.load(generator(), f"vit_tiny_patch16_224:64@{tmp_path / 'w.safetensors'}")
     assert small.size == 64 and small.network.pos_embed.shape == (1, 4 * 4 + 1, 192)
     assert torch.equal(small.network.blocks[3].mlp.fc1.weight, model.blocks[3].mlp.fc1.weight)
+    behind = timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w.safetensors'}:64")
+    assert behind.size == 64
+    assert all(torch.equal(tensor, small.state_dict()[name]) for name, tensor in behind.state_dict().items())
+    with pytest.raises(ValueError, match="two image sizes, 64 and 32"):
+        timm_backbone.load(generator(), f"vit_tiny_patch16_224:64@{tmp_path / 'w.safetensors'}:32")
     with pytest.raises(ValueError, match="is missing"):
         timm_backbone.load(generator(), f"resnet18@{tmp_path / 'w.safetensors'}")
 
@@ -130,6 +135,13 @@ def test_the_file_of_a_distilled_network_may_have_other_heads(tmp_path: Path) ->
     body = timm_backbone.load(generator(), f"deit_tiny_distilled_patch16_224@{tmp_path / 'w.safetensors'}")
     assert torch.equal(body.network.dist_token, model.dist_token)
     assert describe(body).heads == (), "no random head_dist stays behind"
+
+
+def test_a_colon_may_be_part_of_the_name_of_a_file(tmp_path: Path) -> None:
+    model = timm_library.create_model("vit_tiny_patch16_224", num_classes=7)
+    save_file(model.state_dict(), tmp_path / "w:64")
+    assert timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w:64'}").size == 224
+    assert timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w:64'}:96").size == 96
 
 
 @pytest.mark.parametrize(

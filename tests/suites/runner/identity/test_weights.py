@@ -95,3 +95,10 @@ def test_a_folder_that_there_is_not_is_refused_when_the_run_is_planned(tmp_path:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is empty"):
         weights_identity(find("backbone", "hf", "llm"), f"hf:{tmp_path}")
+
+
+def test_a_size_may_stand_behind_the_file(folder: Path) -> None:
+    file = folder / "config.json"
+    assert weight_files(f"timm:vit_tiny_patch16_224@{file}:64") == {"config.json": file}
+    (folder / "config.json:64").write_text("another file")
+    assert weight_files(f"timm:vit_tiny_patch16_224@{file}:64") == {"config.json:64": folder / "config.json:64"}

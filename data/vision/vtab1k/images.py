@@ -1,0 +1,50 @@
+"""Images of a user's folder, opened when they are asked for."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import LocalFolderError
+from ...local_folders import note_unpinned
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageList:
+    """A map-style data set: item i is an RGB image, uint8 (H, W, 3) of its own size, and its class.
+
+    ``files`` lie below ``root``, the folder of ``source``, and each that is opened is noted with its digest: nobody has
+    published any. ``listing`` is the file that names them.
+    """
+
+    source: str
+    root: Path
+    listing: Path
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> "tuple[np.ndarray, int]":
+        """Raises `LocalFolderError`, which names the file, for one that is no readable image."""
+        pixels = read_rgb(self.files[index])
+        note_unpinned(self.source, self.root, self.files[index])
+        return pixels, self.labels[index]
+
+
+def read_rgb(file: Path) -> "np.ndarray":
+    """The whole image as uint8 (H, W, 3). Raises `LocalFolderError`, which names the file."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    # What PIL raises for broken files: UnidentifiedImageError and cut files are OSError, broken chunks SyntaxError.
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LocalFolderError(f"{file} is no readable image ({reason}): copy it again") from None

@@ -1,0 +1,113 @@
+"""Reader of VTAB-1K in the folder layout that the community passes on.
+
+    <root>/<task>/{train800,val200,train800val200,test}.txt       lines "images/train800/000000.jpg 307"
+    <root>/<task>/images/{train800,val200,train800val200,test}/000000.jpg ...
+
+The protocol: choose on train800 -> val200, then train on train800val200 and report top-1 on the whole test part.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ...errors import LocalFolderError, UnknownSource
+from ...local_folders import note_unpinned
+from ...manifest import near
+from ...sources import ensure
+from . import checks
+from .checksums import check_sums, read_sums
+from .images import ImageList
+from .tasks import CLASSES, PARTS, SPARSE, TWINS, sizes
+
+SOURCE = "vtab-1k"
+OWN_IMAGES = "own-images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VtabTask:
+    """The four parts of one task; ``train800val200`` holds the images of the first two together."""
+
+    name: str
+    classes: int
+    train800: ImageList
+    val200: ImageList
+    train800val200: ImageList
+    test: ImageList
+
+
+def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
+    """Read the lists of one of the nineteen tasks, and check them; images are opened as they are asked for.
+
+    ``root`` defaults to the folder named by ``SPARSEBENCH_VTAB1K``. Raises `UnknownSource` for an unknown task and
+    `LocalFolderError` for whatever in the folder is not VTAB-1K: a missing list, a malformed line, a listed image that
+    is not there, and all that `checks.py` looks at. Where the folder has SHA256SUMS, the lists must have these sums
+    (`ChecksumError`). That each image can be read, and has its sum, is checked by `check_images`.
+    """
+    if task not in CLASSES:
+        raise UnknownSource(f"unknown VTAB-1K task {task!r}{near(task, CLASSES)}")
+    place = ensure(SOURCE, root)
+    classes = CLASSES[task]
+    parts = {part: read_list(SOURCE, place, place / task, part, classes) for part in PARTS}
+    check_sums(read_sums(place / task), [part.listing for part in parts.values()])
+    checks.check_sizes(parts, sizes(task))
+    checks.check_parts(parts, twins=task in TWINS)
+    checks.check_classes(parts["test"], classes)
+    if task not in SPARSE:
+        checks.check_classes(parts["train800val200"], classes)
+    return VtabTask(name=task, classes=classes, **parts)
+
+
+def own_images(root: Path | str | None = None) -> VtabTask:
+    """Read and check images of the user's in this layout, with any number of rows and classes.
+
+    ``root``, which holds the lists itself, defaults to the folder named by ``SPARSEBENCH_OWN_IMAGES``. Classes go from
+    0 to the largest label, and each must be in train800val200. Raises as `vtab1k`.
+    """
+    place = ensure(OWN_IMAGES, root)
+    parts = {part: read_list(OWN_IMAGES, place, place, part) for part in PARTS}
+    check_sums(read_sums(place), [part.listing for part in parts.values()])
+    for part in parts.values():
+        if not len(part):
+            raise LocalFolderError(f"{part.listing} has no row")
+    checks.check_parts(parts)
+    classes = 1 + max(max(part.labels) for part in parts.values())
+    checks.check_classes(parts["train800val200"], classes)
+    return VtabTask(name=place.name, classes=classes, **parts)
+
+
+def read_list(source: str, root: Path, folder: Path, part: str, classes: int | None = None) -> ImageList:
+    """One list of the layout; with ``classes``, labels must be below that number. Raises `LocalFolderError`."""
+    listing = folder / f"{part}.txt"
+    if not listing.is_file():
+        raise LocalFolderError(f"{listing} is missing; expected <root>/<task>/{part}.txt next to images/")
+    note_unpinned(source, root, listing)
+    files = []
+    labels = []
+    for number, line in enumerate(_lines(listing), start=1):
+        name, _, label = line.rpartition(" ")
+        if not name or not (label.isascii() and label.isdecimal()) or (classes is not None and int(label) >= classes):
+            bound = "" if classes is None else f" with label < {classes}"
+            raise LocalFolderError(f"{listing}, line {number}: {line!r} is not 'path label'{bound}")
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise LocalFolderError(f"{listing}, line {number}: {name!r} does not lie in {folder}")
+        files.append(folder / path)
+        labels.append(int(label))
+    _check_present(listing, files)
+    return ImageList(source=source, root=root, listing=listing, files=tuple(files), labels=tuple(labels))
+
+
+def _lines(listing: Path) -> list[str]:
+    try:
+        return listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise LocalFolderError(f"{listing} is no text in UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _check_present(listing: Path, files: list[Path]) -> None:
+    """Raise if one is missing. Folders are read once: thousands of look-ups of single files are slow on some disks."""
+    present: set[Path] = set()
+    for folder in {file.parent for file in files}:
+        present.update(folder.glob("*"))
+    missing = [file for file in files if file not in present]
+    if missing:
+        raise LocalFolderError(f"{listing}: {len(missing)} of {len(files)} images are missing, first {missing[0]}")

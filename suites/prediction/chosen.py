@@ -1,0 +1,233 @@
+"""The protocol of published VTAB-1K numbers: choose on the validation part, then train on all labelled examples.
+
+In one cell, for its seed:
+
+1. Trials train on the training part and are scored on the validation part. Learning rates are tried first (the row's
+   own times 0.3, 1, 3), then, at the best of them, the scale of adapters that have one (its own times 0.1, 1, 10); of a
+   linear probe, its penalties. Every row gets the same search around its own values.
+2. The chosen options train on training and validation part together; the last epoch is scored on the test part, once.
+   No trial sees the test part.
+
+The record has the validation score of the chosen trial as "val <metric>"; all trials and what they took are in
+`details["choice"]`; the training costs are those of the last training alone.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparsebench.reports.record import Metric
+
+from ..contracts.context import Context, LoadBackbone
+from ..contracts.method import Method, NotApplicable
+from ..contracts.metrics import Scores
+from ..contracts.seeds import derive_seed
+from ..contracts.task import CostCall, Outcome
+from ..contracts.training_costs import TrainingLedger
+from .data import Examples, Splits
+from .feature_extractor import FeatureExtractor
+from .task import PredictionTask, Predictor
+
+FACTORS: Mapping[str, tuple[float, ...]] = {"learning_rate": (0.3, 1.0, 3.0), "scale": (0.1, 1.0, 10.0)}
+"""Options that are chosen, in this order, and the multiples of the row's own value that are tried."""
+EACH = "penalties"
+"""An option that is a tuple of values among which the method itself would choose on the validation part."""
+OWN_CHOICE = (
+    "its head is fitted by a choice on the validation part, which is training data in this protocol: say train: all, "
+    "experts, adapters or norms"
+)
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """One candidate: the options that differ from the row, the methods, and how it did on the validation part."""
+
+    options: Mapping[str, Any]
+    chain: Sequence[Method]
+    score: Metric | None = None
+    """None where training diverged."""
+    reason: str = ""
+    took: Mapping[str, float | None] = field(default_factory=dict)
+    """Seconds and operations of its training."""
+
+    def better_than(self, other: "Trial") -> bool:
+        """Whether its score is higher, or lower where less is better; the earlier of two equal trials stays."""
+        if self.score is None or other.score is None:
+            return self.score is not None
+        if self.score.higher_is_better:
+            return self.score.value > other.score.value
+        return self.score.value < other.score.value
+
+
+class ChosenOnValidation(PredictionTask):
+    """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
+
+    def together(self, splits: Splits) -> Examples:
+        """Training and validation part as one; the validation rows come last."""
+        return joined(splits.train, splits.val)
+
+    def about(self, body: FeatureExtractor) -> Mapping[str, Any]:
+        """What a reader must know of the inputs to compare with published numbers, as JSON values."""
+        return {}
+
+    def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """Choose, train once more on everything, and score the test part."""
+        refuse_own_choice(chain)
+        splits = self.load()
+        on_val = Splits(splits.train, splits.val, splits.val)
+        whole = replace(context, budget=replace(context.budget, test_examples=None))
+
+        def attempt(trial: Trial, number: int) -> None:
+            _attempt(_Stage(self, on_val), trial, load_backbone, _numbered(whole, number))
+
+        trials, best = choose(chain, attempt)
+        last = _Stage(self, Splits(self.together(splits), splits.val, splits.test), measured=True)
+        folder = None if context.folder is None else context.folder / "last"
+        outcome = last.run_seeded(best.chain, load_backbone, replace(context, folder=folder))
+        assert best.score is not None
+        metrics = {**outcome.metrics, f"val {outcome.main_metric}": best.score}
+        return replace(outcome, metrics=metrics, details={**outcome.details, "choice": _report(trials, best)})
+
+
+def choose(chain: Sequence[Method], attempt: Callable[[Trial, int], None]) -> tuple[list[Trial], Trial]:
+    """All trials and the best one; `attempt` trains a trial and fills its score.
+
+    One option after the other: the values of the next one are tried at the best of those before. Raises
+    FloatingPointError where every trial diverged.
+    """
+    best = Trial(options={}, chain=tuple(chain))
+    trials: list[Trial] = []
+    for name, values in alternatives(chain):
+        candidates = [_with(best, chain, name, value) for value in values]
+        for candidate in candidates:
+            if candidate.chain in [trial.chain for trial in trials]:
+                continue  # the options before this one were chosen at its own value: that trial is known
+            attempt(candidate, len(trials))
+            trials.append(candidate)
+            if candidate.better_than(best):
+                best = candidate
+    if not trials:  # nothing to choose
+        attempt(best, 0)
+        trials.append(best)
+    if best.score is None:
+        raise FloatingPointError(f"every trial diverged: {'; '.join(trial.reason for trial in trials)}")
+    return trials, best
+
+
+def alternatives(chain: Sequence[Method]) -> list[tuple[str, list[Any]]]:
+    """Options that a link of the chain has, with the values to try: factors, or single penalties."""
+    names = {option.name for link in chain for option in fields(link)}
+    found: list[tuple[str, list[Any]]] = [(name, list(FACTORS[name])) for name in FACTORS if name in names]
+    for link in chain:
+        if hasattr(link, EACH):
+            found.append((EACH, [(value,) for value in getattr(link, EACH)]))
+    return found
+
+
+def refuse_own_choice(chain: Sequence[Method]) -> None:
+    """Raises `NotApplicable` for a link that would choose on what is training data in the end."""
+    for link in chain:
+        if link.trains == "head" and not hasattr(link, EACH):
+            raise NotApplicable(f"{type(link).__name__}: {OWN_CHOICE}")
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """The examples of both, in this order."""
+    targets = np.concatenate([first.targets, second.targets])
+    if isinstance(first.inputs, np.ndarray) and isinstance(second.inputs, np.ndarray):
+        return Examples(np.concatenate([first.inputs, second.inputs]), targets)  # type: ignore[arg-type]
+    return Examples([*first.inputs, *second.inputs], targets)
+
+
+class _Stage(PredictionTask):
+    """One training of the protocol: the whole task on other splits, of which only the part "test" is scored."""
+
+    def __init__(self, whole: ChosenOnValidation, splits: Splits, measured: bool = False) -> None:
+        self.whole = whole
+        self.target = whole.target
+        self.splits = splits
+        self.measured = measured
+
+    def run_seeded(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """As `run`. Global generators (dropout) start as in every other stage, however many came before."""
+        seed = derive_seed(context.suite, context.task, context.seed, "stage")
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        return self.run(chain, load_backbone, context)
+
+    def load(self) -> Splits:
+        """What it was given."""
+        return self.splits
+
+    def score(self, *args: Any) -> Scores:
+        """As the whole task scores."""
+        return self.whole.score(*args)
+
+    def evaluate(self, subject: Predictor, context: Context) -> Scores:
+        """Of the part "test" alone; the details say how large the head is and what was trained on."""
+        scores = self._scores(subject, subject.data.test, context)
+        trained = context.ledger.costs()
+        about = {
+            "training examples": len(subject.data.train),
+            "scored": "after the last epoch",
+            "parameters trained": 0 if trained is None else trained.params,
+            "parameters of the head": sum(parameter.numel() for parameter in subject.model.head.parameters()),
+            **self.whole.about(subject.data.body),
+        }
+        return replace(scores, details={**scores.details, "protocol": about})
+
+    def cost_call(self, subject: Predictor, context: Context) -> CostCall | None:
+        """Of the last training only."""
+        return super().cost_call(subject, context) if self.measured else None
+
+
+def _attempt(stage: _Stage, trial: Trial, load_backbone: LoadBackbone, context: Context) -> None:
+    """Train and score a trial; one that diverges has no score, but a reason."""
+    try:
+        outcome = stage.run_seeded(trial.chain, load_backbone, context)
+        trial.score = outcome.metrics[outcome.main_metric]
+    except FloatingPointError as error:
+        trial.reason = " ".join(str(error).split())
+    costs = context.ledger.costs()
+    if costs is not None:
+        trial.took = {"seconds": costs.seconds, "flops": costs.flops}
+
+
+def _numbered(context: Context, number: int) -> Context:
+    """The context of a trial: costs and checkpoints of its own."""
+    folder = None if context.folder is None else context.folder / f"trial {number}"
+    return replace(context, ledger=TrainingLedger(), folder=folder)
+
+
+def _with(best: Trial, chain: Sequence[Method], name: str, value: Any) -> Trial:
+    """The best trial so far, with another value of one option in all links of the row that have it."""
+    links = []
+    shown: Any = value
+    for own, link in zip(chain, best.chain, strict=True):
+        if name in {option.name for option in fields(link)}:
+            shown = value if name == EACH else getattr(own, name) * value
+            link = replace(link, **{name: shown})
+        links.append(link)
+    return Trial(options={**best.options, name: shown}, chain=tuple(links))
+
+
+def _report(trials: Sequence[Trial], best: Trial) -> dict[str, Any]:
+    """What was tried and chosen, as JSON values."""
+    shown = []
+    for trial in trials:
+        one: dict[str, Any] = {"options": _plain(trial.options), **trial.took}
+        if trial.score is None:
+            one["reason"] = trial.reason
+        else:
+            one["score"] = trial.score.value
+        shown.append(one)
+    return {"on": "the validation part", "chosen": _plain(best.options), "trials": shown}
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

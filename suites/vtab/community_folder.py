@@ -1,0 +1,112 @@
+"""Bases of the tasks whose images lie in a folder of the user's, in the layout of VTAB-1K."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsebench.data.sources import source
+from sparsebench.data.vision.vtab1k import PARTS, SOURCE, ImageList, VtabTask, check_images, vtab1k
+
+from ..contracts.method import NotApplicable
+from ..prediction.data import Examples, Splits
+from ..prediction.task import PredictionTask
+
+
+class LazyFolder(Sequence[np.ndarray]):
+    """Images of an `ImageList`, opened when they are asked for: a test part need not fit into memory."""
+
+    def __init__(self, images: ImageList, indices: range | None = None) -> None:
+        self.images = images
+        self.indices = range(len(images))
+        if indices is not None:
+            self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return LazyFolder(self.images, self.indices[index])
+        return self.images[self.indices[index]][0]
+
+
+class FolderTask(PredictionTask):
+    """A task on such a folder: "n/a" where it is not there; where it is there and wrong, `LocalFolderError`."""
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """Why there is nothing to read, or None. A named folder that does not exist is a mistake, and no reason."""
+
+    @abstractmethod
+    def read(self) -> VtabTask:
+        """The lists, checked. Raises `DataError`."""
+
+    def check_data(self) -> None:
+        """Read all lists and all images, if they are there. Raises `DataError` for what is wrong with them."""
+        if self.missing() is None:
+            task = self.read()
+            check_images([getattr(task, part) for part in PARTS])
+
+    def lists(self) -> VtabTask:
+        """The lists, checked. Raises `NotApplicable` where there are none."""
+        reason = self.missing()
+        if reason is not None:
+            raise NotApplicable(reason)
+        return self.read()
+
+    def load(self) -> Splits:
+        """Training and validation images are read at once; test images as they are needed."""
+        task = self.lists()
+        return Splits(examples(task.train800), examples(task.val200), lazy_examples(task.test))
+
+
+class VTAB1KTask(FolderTask):
+    """One of the nineteen tasks of VTAB-1K (Zhai et al., arXiv 1910.04867), read from `SPARSEBENCH_VTAB1K`.
+
+    Trained on train800 and validated on val200, so that rows here compare with the tasks that do the same. Published
+    numbers come from training on all 1,000 after the choice: `published_protocol.py`.
+    """
+
+    folder: str
+    """Name of the task's folder in the community layout."""
+
+    def missing(self) -> str | None:
+        """No folder is named, or it lacks this task."""
+        reason = not_named(SOURCE)
+        if reason is not None:
+            return reason
+        root = named_folder(SOURCE)
+        if root.is_dir() and not (root / self.folder).is_dir():
+            return f"{root} has no folder {self.folder}"
+        return None
+
+    def read(self) -> VtabTask:
+        """The lists of the task."""
+        return vtab1k(self.folder)
+
+
+def not_named(name: str) -> str | None:
+    """Why a source is not there, if its variable names no folder."""
+    about = source(name)
+    if os.environ.get(about.environment):
+        return None
+    return f"{name} is a folder of yours: set {about.environment} to it; {about.note}"
+
+
+def named_folder(name: str) -> Path:
+    """The folder that the variable of a source names."""
+    return Path(os.environ[source(name).environment]).expanduser()
+
+
+def examples(part: ImageList) -> Examples:
+    """All images of a part, read now."""
+    return Examples([part[row][0] for row in range(len(part))], np.array(part.labels))
+
+
+def lazy_examples(part: ImageList) -> Examples:
+    """The images of a part, each read when it is needed."""
+    return Examples(LazyFolder(part), np.array(part.labels))

@@ -1,0 +1,65 @@
+"""VTAB-1K as published numbers take it: options chosen on val200, then trained on train800val200, last epoch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from sparsebench.data.vision.vtab1k import OWN_IMAGES, VtabTask, own_images
+
+from ..contracts.context import Target
+from ..prediction.chosen import ChosenOnValidation
+from ..prediction.data import Examples, Splits
+from ..prediction.feature_extractor import FeatureExtractor
+from .body import VisionBody
+from .community_folder import FolderTask, VTAB1KTask, examples, not_named
+
+
+def preprocessing(body: FeatureExtractor) -> Mapping[str, Any]:
+    """Size, interpolation and normalisation of the images, as the checkpoint's timm config states them."""
+    assert isinstance(body, VisionBody)
+    shown = f"{body.size} x {body.size}, aspect ratio not kept, {body.interpolation.value}, no augmentation"
+    return {"images": shown, "mean": _channels(body.mean), "std": _channels(body.std)}
+
+
+def _channels(values: Tensor) -> list[float]:
+    """Of pixels from 0 to 1."""
+    return [round(value / 255, 4) for value in values.flatten().tolist()]
+
+
+class PublishedFolderTask(ChosenOnValidation, FolderTask):
+    """A folder whose images to train on together are those of the list train800val200, in its order."""
+
+    def about(self, body: FeatureExtractor) -> Mapping[str, Any]:
+        """Size and normalisation."""
+        return preprocessing(body)
+
+    def together(self, splits: Splits) -> Examples:
+        """The list of all 1,000."""
+        return examples(self.lists().train800val200)
+
+
+class PublishedVTAB1KTask(PublishedFolderTask, VTAB1KTask):
+    """One of the nineteen tasks."""
+
+
+class OwnImagesTask(PublishedFolderTask):
+    """Images of the user's, from the folder that `SPARSEBENCH_OWN_IMAGES` names; any number of them and of classes."""
+
+    @property
+    def target(self) -> Target:  # type: ignore[override]
+        """One output for each class of the lists. Raises `NotApplicable` where there are none."""
+        return Target("classification", self.lists().classes)
+
+    @property
+    def part_metrics(self) -> tuple[str, ...]:
+        """Known without the folder."""
+        return ("accuracy",)
+
+    def missing(self) -> str | None:
+        """No folder is named."""
+        return not_named(OWN_IMAGES)
+
+    def read(self) -> VtabTask:
+        """The lists."""
+        return own_images()

@@ -1,0 +1,18 @@
+"""Your own images, from your own folder in the layout of VTAB-1K
+
+The folder that SPARSEBENCH_OWN_IMAGES names holds the lists train800.txt, val200.txt, train800val200.txt and test.txt
+with lines "images/train800/a.jpg 3", whatever the number of rows and classes. Options are chosen on val200, then
+train800val200 trains, and the last epoch is scored on the test part. Other images are another cell.
+"""
+
+from ..published_protocol import OwnImagesTask
+
+CHECKS_DATA = True
+
+
+class OwnImages(OwnImagesTask):
+    """What is in the folder."""
+
+    version = "1"
+    group = "own"
+    sources = ("own-images",)

@@ -1,0 +1,189 @@
+"""Options are chosen on the validation part, then everything labelled trains; the test part is scored once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sparsebench.reports.record import Metric
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.method import Curves, Method, NotApplicable
+from sparsebench.suites.methods.full_tuning import FullTuning
+from sparsebench.suites.methods.linear_probe import LinearProbe
+from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.prediction import chosen
+from sparsebench.suites.prediction.chosen import ChosenOnValidation, Trial, alternatives, choose
+from sparsebench.suites.prediction.data import Splits
+from sparsebench.suites.prediction.task import predict
+
+from .toy import Rows, splits
+
+
+def cell(folder: Path | None = None) -> Context:
+    budget = Budget(epochs=3, batch_size=8, test_examples=15)
+    return Context(suite="vtab", task="toy", seed=0, budget=budget, folder=folder)
+
+
+class Toy(ChosenOnValidation):
+    """Forty rows to train on, twelve to choose on, twenty to test on."""
+
+    version = "1"
+    target = Target("classification", 2)
+
+    def load(self) -> Splits:
+        return splits("classification")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spy(Method):
+    """Looks at what it is given; its head is right for classes of the toy where `learning_rate` is the best one."""
+
+    learning_rate: float = 0.01
+    scale: float = 1.0
+    penalties_seen: tuple[str, ...] = ()
+
+    @property
+    def trains(self) -> str:
+        return "all"
+
+    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
+        return backbone
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        SEEN.append((self, data, context))
+        if self.learning_rate > 0.02:
+            raise FloatingPointError("training loss is nan")
+        right = self.learning_rate < 0.005 and self.scale > 5
+        _solve(model, data, 1.0 if right else -1.0)
+        context.ledger.count(model.parameters())
+        context.ledger.add(seconds=2.0, flops=5.0)
+        return {}
+
+
+SEEN: list[tuple[Spy, Any, Context]] = []
+
+
+@torch.no_grad()
+def _solve(model: Any, data: Any, sign: float) -> None:
+    """Make the head tell the classes apart by the first number of a row, or the wrong way round."""
+    features = predict(model.body, data.train, data, 8)
+    raw = torch.stack([item for item, _ in data.train])[:, 0]
+    weight = torch.linalg.lstsq(torch.cat([features, torch.ones(len(features), 1)], 1), raw[:, None]).solution[:, 0]
+    model.head.weight.copy_(torch.stack([-weight[:-1], weight[:-1]]) * sign)
+    model.head.bias.copy_(torch.stack([-weight[-1], weight[-1]]) * sign)
+
+
+@pytest.fixture
+def run() -> Any:
+    SEEN.clear()
+    return Toy().run([Spy()], Rows, cell())
+
+
+def test_one_option_after_the_other(run: Any) -> None:
+    tried = [(spy.learning_rate, spy.scale) for spy, _, _ in SEEN]
+    assert tried == [(0.003, 1.0), (0.01, 1.0), (0.03, 1.0), (0.003, 0.1), (0.003, 10.0), (0.003, 10.0)]
+    choice = run.details["choice"]
+    assert choice["chosen"] == {"learning_rate": 0.003, "scale": 10.0}
+    assert [trial["options"] for trial in choice["trials"][-2:]] == [
+        {"learning_rate": 0.003, "scale": 0.1},
+        {"learning_rate": 0.003, "scale": 10.0},
+    ]
+    assert choice["trials"][2]["reason"] == "training loss is nan" and "score" not in choice["trials"][2]
+    assert choice["trials"][0]["seconds"] == 2.0 and choice["trials"][0]["flops"] == 5.0
+
+
+def test_trials_see_no_test_rows_and_the_last_training_sees_all_labelled_ones(run: Any) -> None:
+    whole = splits("classification")
+    for _, data, _ in SEEN[:-1]:
+        assert len(data.train) == 40
+        for part in (data.val, data.test):
+            assert np.allclose(torch.stack([item for item, _ in part]), whole.val.inputs)
+    _, last, _ = SEEN[-1]
+    assert len(last.train) == 52 and len(last.test) == 15, "the budget's test examples"
+    rows = np.concatenate([whole.train.inputs, whole.val.inputs])
+    assert np.allclose(torch.stack([item for item, _ in last.train]), rows)
+    assert np.allclose(torch.stack([item for item, _ in last.test]), np.asarray(whole.test.inputs)[:15])
+
+
+def test_scores_costs_and_what_readers_must_know(run: Any) -> None:
+    assert run.main_metric == "accuracy" and set(run.metrics) == {"accuracy", "val accuracy"}
+    assert run.metrics["accuracy"].n == 15 and run.metrics["accuracy"].value == 1.0
+    assert run.metrics["val accuracy"].n == 12 and run.metrics["val accuracy"].value == 1.0
+    assert len(run.examples["correct"]) == 15
+    assert run.training.seconds == 2.0, "of the last training alone"
+    assert run.costs is not None
+    protocol = run.details["protocol"]
+    assert protocol["training examples"] == 52 and protocol["scored"] == "after the last epoch"
+    assert protocol["parameters of the head"] == 2 * 4 + 2
+    assert protocol["parameters trained"] == 2 * 4 + 2 + 4 * 4 + 4
+
+
+def test_checkpoints_of_trials_lie_apart(tmp_path: Path) -> None:
+    SEEN.clear()
+    Toy().run([Spy()], Rows, cell(tmp_path))
+    folders = [context.folder for _, _, context in SEEN]
+    assert len(set(folders)) == len(folders) == 6
+    assert {folder.parent for folder in folders if folder} == {tmp_path}
+
+
+def test_the_same_seed_gives_the_same_choice_and_score() -> None:
+    method = FullTuning(learning_rate=0.05)
+    first, again = (Toy().run([method], Rows, cell()) for _ in range(2))
+    assert first.metrics == again.metrics and first.details["choice"]["chosen"] == again.details["choice"]["chosen"]
+    scores = {trial["options"]["learning_rate"]: trial["score"] for trial in first.details["choice"]["trials"]}
+    assert list(scores) == pytest.approx([0.015, 0.05, 0.15])
+    assert scores[first.details["choice"]["chosen"]["learning_rate"]] == max(scores.values())
+
+
+def test_a_probe_is_fitted_with_the_penalty_that_was_chosen() -> None:
+    outcome = Toy().run([LinearProbe(penalties=(0.01, 100.0))], Rows, cell())
+    trials = outcome.details["choice"]["trials"]
+    assert [trial["options"] for trial in trials] == [{"penalties": [0.01]}, {"penalties": [100.0]}]
+    assert outcome.details["choice"]["chosen"] == {"penalties": [0.01]}
+
+
+def test_a_head_that_chooses_for_itself_is_not_applicable() -> None:
+    with pytest.raises(NotApplicable, match="RandomSplit: its head is fitted by a choice on the validation part"):
+        Toy().run([RandomSplit()], Rows, cell())
+    assert alternatives([RandomSplit(train="all")])
+
+
+def _metric(value: float, higher: bool) -> Metric:
+    return Metric(value=value, stderr=None, n=1, higher_is_better=higher, chance=None, unit="")
+
+
+@pytest.mark.parametrize(("higher", "chosen_rate"), [(True, 0.01), (False, 0.003)])
+def test_the_better_direction_is_the_metric_s(higher: bool, chosen_rate: float) -> None:
+    values = iter([1.0, 2.0, 2.0, 1.5, 1.5])
+
+    def attempt(trial: Trial, number: int) -> None:
+        trial.score = _metric(next(values), higher)
+
+    trials, best = choose([Spy()], attempt)
+    assert best.chain[0].learning_rate == chosen_rate, "of two equal ones the earlier"  # type: ignore[attr-defined]
+    assert len(trials) == 5
+
+
+def test_nothing_to_choose_is_one_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chosen, "FACTORS", {})
+    attempts = []
+
+    def attempt(trial: Trial, number: int) -> None:
+        attempts.append(number)
+        trial.score = _metric(0.5, True)
+
+    trials, best = choose([Spy()], attempt)
+    assert attempts == [0] and trials == [best] and best.options == {}
+
+
+def test_all_trials_that_diverge_are_an_error() -> None:
+    def attempt(trial: Trial, number: int) -> None:
+        trial.reason = f"trial {number} is nan"
+
+    with pytest.raises(FloatingPointError, match="every trial diverged: trial 0 is nan; trial 1 is nan"):
+        choose([Spy()], attempt)

@@ -1,0 +1,88 @@
+"""VTAB-1K from a folder: read, not there, or wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparsebench.data.errors import LocalFolderError
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.methods.linear_probe import LinearProbe
+from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.vtab.backbones import tiny
+from sparsebench.suites.vtab.community_folder import FolderTask, VTAB1KTask
+
+from ...data.vision.vtab1k.kitti import write_kitti
+
+
+def task(name: str) -> VTAB1KTask:
+    loaded = load_task(find("task", name, "vtab"))
+    assert isinstance(loaded, VTAB1KTask)
+    return loaded
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPARSEBENCH_VTAB1K", str(tmp_path / "vtab"))
+    return write_kitti(tmp_path / "vtab")
+
+
+def test_the_folder_is_read_lazily_and_resized(root: Path) -> None:
+    context = Context(suite="vtab", task="vtab1k_kitti", seed=0, budget=Budget(test_examples=6, batch_size=4))
+    data = task("vtab1k_kitti").setup(tiny.load, context).data
+    assert [len(part) for part in (data.train, data.val, data.test)] == [800, 200, 6]
+    inputs, targets = data.collate(list(data.test[4:6]))
+    assert inputs.shape == (2, 3, 16, 16) and targets.tolist() == [0, 1]
+    assert torch.isfinite(inputs).all()
+
+
+@pytest.mark.parametrize("name", ["vtab1k_svhn", "vtab1k_published_svhn"])
+def test_without_the_folder_the_reason_names_the_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARSEBENCH_VTAB1K", raising=False)
+    task(name).check_data()
+    with pytest.raises(NotApplicable, match="set SPARSEBENCH_VTAB1K to it; expected"):
+        task(name).load()
+
+
+def test_a_folder_may_lack_tasks(root: Path) -> None:
+    task("vtab1k_svhn").check_data()
+    with pytest.raises(NotApplicable, match="has no folder svhn"):
+        task("vtab1k_svhn").load()
+
+
+def test_a_named_folder_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSEBENCH_VTAB1K", str(tmp_path / "nowhere"))
+    with pytest.raises(LocalFolderError, match="is no folder"):
+        task("vtab1k_svhn").check_data()
+
+
+@pytest.mark.parametrize("name", ["vtab1k_kitti", "vtab1k_published_kitti"])
+def test_what_is_wrong_is_said_by_the_check(root: Path, name: str) -> None:
+    task(name).check_data()
+    broken = root / "kitti" / "images" / "test" / "000700.jpg"
+    broken.write_bytes(b"no image")
+    (root / "kitti" / "SHA256SUMS").unlink()
+    with pytest.raises(LocalFolderError, match=r"000700\.jpg is no readable image"):
+        task(name).check_data()
+
+
+def test_images_of_the_user_s_own(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = load_task(find("task", "own_images", "vtab"))
+    assert isinstance(own, FolderTask) and own.metric_names == ("accuracy", "val accuracy")
+    own.check_data()
+    with pytest.raises(NotApplicable, match="set SPARSEBENCH_OWN_IMAGES to it"):
+        own.load()
+    monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(root / "kitti"))
+    own.check_data()
+    assert own.target.outputs == 4 and len(own.load().test.targets) == 711
+    context = Context(suite="vtab", task="own_images", seed=0, budget=Budget(epochs=1, batch_size=64))
+    outcome = own.run([LinearProbe(penalties=(0.1,))], tiny.load, context)
+    assert outcome.metrics["accuracy"].n == 711 and outcome.metrics["accuracy"].value > 0.5
+    assert outcome.details["protocol"]["training examples"] == 1000
+    monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(root))
+    with pytest.raises(LocalFolderError, match=r"train800\.txt is missing"):
+        own.check_data()
