@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparsebench.reports.panels.chosen_options import Protocol, to_details
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context, LoadBackbone
@@ -70,9 +71,9 @@ class ChosenOnValidation(PredictionTask):
         """Training and validation part as one; the validation rows come last."""
         return joined(splits.train, splits.val)
 
-    def about(self, body: FeatureExtractor) -> Mapping[str, Any]:
-        """What a reader must know of the inputs to compare with published numbers, as JSON values."""
-        return {}
+    def about(self, body: FeatureExtractor) -> str:
+        """What a reader must know of the inputs to compare with published numbers."""
+        return ""
 
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """Choose, train once more on everything, and score the test part."""
@@ -90,7 +91,9 @@ class ChosenOnValidation(PredictionTask):
         outcome = last.run_seeded(best.chain, load_backbone, replace(context, folder=folder))
         assert best.score is not None
         metrics = {**outcome.metrics, f"val {outcome.main_metric}": best.score}
-        return replace(outcome, metrics=metrics, details={**outcome.details, "choice": _report(trials, best)})
+        found = last.protocol(_plain(best.options))
+        details = {**outcome.details, **to_details(found), "choice": _report(trials, best)}
+        return replace(outcome, metrics=metrics, details=details)
 
 
 def choose(chain: Sequence[Method], attempt: Callable[[Trial, int], None]) -> tuple[list[Trial], Trial]:
@@ -151,6 +154,8 @@ class _Stage(PredictionTask):
         self.target = whole.target
         self.splits = splits
         self.measured = measured
+        self.trained = self.head = 0
+        self.inputs = ""
 
     def run_seeded(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As `run`. Global generators (dropout) start as in every other stage, however many came before."""
@@ -169,17 +174,19 @@ class _Stage(PredictionTask):
         return self.whole.score(*args)
 
     def evaluate(self, subject: Predictor, context: Context) -> Scores:
-        """Of the part "test" alone; the details say how large the head is and what was trained on."""
-        scores = self._scores(subject, subject.data.test, context)
+        """Of the part "test" alone."""
         trained = context.ledger.costs()
-        about = {
-            "training examples": len(subject.data.train),
-            "scored": "after the last epoch",
-            "parameters trained": 0 if trained is None else trained.params,
-            "parameters of the head": sum(parameter.numel() for parameter in subject.model.head.parameters()),
-            **self.whole.about(subject.data.body),
-        }
-        return replace(scores, details={**scores.details, "protocol": about})
+        if trained is not None and trained.params is not None:
+            self.trained = trained.params
+        head = subject.model.get_submodule("head")
+        self.head = sum(parameter.numel() for parameter in head.parameters())
+        self.inputs = self.whole.about(subject.data.body)
+        return self._scores(subject, subject.data.test, context)
+
+    def protocol(self, chosen: Mapping[str, Any]) -> Protocol:
+        """What the record says of the training that was evaluated last."""
+        rows = len(self.splits.train.targets)
+        return Protocol(trained=self.trained, head=self.head, rows=rows, chosen=chosen, inputs=self.inputs)
 
     def cost_call(self, subject: Predictor, context: Context) -> CostCall | None:
         """Of the last training only."""

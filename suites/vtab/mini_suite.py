@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from sparsebench.data.vision.digits import digits
 from sparsebench.data.vision.dsprites import dsprites
@@ -48,6 +47,6 @@ class MiniTask(ChosenOnValidation):
         """Read the sources once; what has to be drawn is drawn and kept."""
         DATA[self.name]()
 
-    def about(self, body: FeatureExtractor) -> Mapping[str, Any]:
+    def about(self, body: FeatureExtractor) -> str:
         """Size and normalisation."""
         return preprocessing(body)

@@ -1,8 +1,5 @@
 """VTAB-1K as published numbers take it: options chosen on val200, then trained on train800val200, last epoch."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from sparsebench.data.vision.vtab1k import OWN_IMAGES, VtabTask, own_images
@@ -15,22 +12,25 @@ from .body import VisionBody
 from .community_folder import FolderTask, VTAB1KTask, examples, not_named
 
 
-def preprocessing(body: FeatureExtractor) -> Mapping[str, Any]:
+def preprocessing(body: FeatureExtractor) -> str:
     """Size, interpolation and normalisation of the images, as the checkpoint's timm config states them."""
     assert isinstance(body, VisionBody)
-    shown = f"{body.size} x {body.size}, aspect ratio not kept, {body.interpolation.value}, no augmentation"
-    return {"images": shown, "mean": _channels(body.mean), "std": _channels(body.std)}
+    resized = f"{body.size} x {body.size}, aspect ratio not kept, {body.interpolation.value}, no augmentation"
+    return f"{resized}; mean {_channels(body.mean)}, std {_channels(body.std)}"
 
 
-def _channels(values: Tensor) -> list[float]:
-    """Of pixels from 0 to 1."""
-    return [round(value / 255, 4) for value in values.flatten().tolist()]
+def _channels(values: Tensor) -> str:
+    """By channel, of pixels from 0 to 1; once where all are the same."""
+    shown = [f"{value / 255:.4g}" for value in values.flatten().tolist()]
+    if len(set(shown)) == 1:
+        return shown[0]
+    return " ".join(shown)
 
 
 class PublishedFolderTask(ChosenOnValidation, FolderTask):
     """A folder whose images to train on together are those of the list train800val200, in its order."""
 
-    def about(self, body: FeatureExtractor) -> Mapping[str, Any]:
+    def about(self, body: FeatureExtractor) -> str:
         """Size and normalisation."""
         return preprocessing(body)
 

@@ -32,7 +32,8 @@ def kept(source: str, code: tuple[str, ...], render: Callable[[int, int], Arrays
 
     def fill(partial: Path) -> None:
         for number, size in enumerate(SIZES):
-            np.savez_compressed(partial / FILE.format(number), **render(number, size))
+            arrays = dict(render(number, size))
+            np.savez_compressed(partial / FILE.format(number), **arrays)  # pyright: ignore[reportArgumentType]
 
     folder = derive(source, form, fill)
     with np.load(folder / FILE.format(part), allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""Your own images, from your own folder in the layout of VTAB-1K
+"""Your own images, from a folder of yours with lists
 
 The folder that SPARSEBENCH_OWN_IMAGES names holds the lists train800.txt, val200.txt, train800val200.txt and test.txt
 with lines "images/train800/a.jpg 3", whatever the number of rows and classes. Options are chosen on val200, then

@@ -118,9 +118,9 @@ def test_scores_costs_and_what_readers_must_know(run: Any) -> None:
     assert run.training.seconds == 2.0, "of the last training alone"
     assert run.costs is not None
     protocol = run.details["protocol"]
-    assert protocol["training examples"] == 52 and protocol["scored"] == "after the last epoch"
-    assert protocol["parameters of the head"] == 2 * 4 + 2
-    assert protocol["parameters trained"] == 2 * 4 + 2 + 4 * 4 + 4
+    assert protocol["rows"] == 52 and protocol["chosen"] == {"learning_rate": 0.003, "scale": 10.0}
+    assert protocol["head"] == 2 * 4 + 2
+    assert protocol["trained"] == 2 * 4 + 2 + 4 * 4 + 4
 
 
 def test_checkpoints_of_trials_lie_apart(tmp_path: Path) -> None:

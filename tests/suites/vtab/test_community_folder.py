@@ -82,7 +82,7 @@ def test_images_of_the_user_s_own(root: Path, monkeypatch: pytest.MonkeyPatch) -
     context = Context(suite="vtab", task="own_images", seed=0, budget=Budget(epochs=1, batch_size=64))
     outcome = own.run([LinearProbe(penalties=(0.1,))], tiny.load, context)
     assert outcome.metrics["accuracy"].n == 711 and outcome.metrics["accuracy"].value > 0.5
-    assert outcome.details["protocol"]["training examples"] == 1000
+    assert outcome.details["protocol"]["rows"] == 1000
     monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(root))
     with pytest.raises(LocalFolderError, match=r"train800\.txt is missing"):
         own.check_data()

@@ -52,8 +52,8 @@ def test_the_command_chooses_trains_and_scores(bench: Any) -> None:
     for record in by_status["ok"]:
         assert record["metrics"]["accuracy"]["n"] == 711 and record["metrics"]["val accuracy"]["n"] == 200
         protocol = record["details"]["protocol"]
-        assert protocol["training examples"] == 1000 and protocol["mean"] == [0.5] * 3
-        assert protocol["parameters of the head"] == 32 * 4 + 4
+        assert protocol["rows"] == 1000 and protocol["head"] == 32 * 4 + 4
+        assert protocol["inputs"].startswith("16 x 16, ") and protocol["inputs"].endswith("mean 0.5, std 0.5")
         trials = record["details"]["choice"]["trials"]
         assert len(trials) == (5 if record["cell"]["method"] == "linear_probe" else 3)
         assert {"vtab-1k"} == {read["source"] for read in record["data"]}
