@@ -1,6 +1,6 @@
 """Weights of fewer bits in packed storage: rounding, GPTQ, AWQ; files of our own and in `compressed-tensors`."""
 
-from . import packed_operators as packed_operators  # they register with packed weights
+from . import packed_operators as packed_operators  # which register with packed weights, whoever makes these
 from .awq import AWQConfig
 from .compressed_tensors import export_compressed_tensors
 from .files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed

@@ -32,6 +32,9 @@ from ...hub.own_folders import (
 )
 from ...hub.parts import parts_in
 from ...hub.rooms import room_of
+
+# Operators of packed weights register when they are imported: a cell that makes such weights passes through them.
+from . import packed_operators as packed_operators
 from .grid import Grid
 from .packed_tensor import PackedTensor
 

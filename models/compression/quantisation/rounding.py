@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+# Operators of packed weights register when they are imported: a cell that makes such weights passes through them.
+from . import packed_operators as packed_operators
 from .awq import AWQConfig, clipped, output_error
 from .changes import Changes
 from .gptq import GPTQConfig, gptq

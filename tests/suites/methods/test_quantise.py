@@ -21,6 +21,7 @@ from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.expert_lora import ExpertLoRA
 from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.quantise import Quantise
+from sparsebench.suites.runner.discovery.closure import Tree
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
@@ -116,3 +117,10 @@ def test_settings_that_cannot_be_are_refused_at_once(fields: dict[str, Any]) -> 
 def test_codes_do_not_train(train: Any) -> None:
     with pytest.raises(ValueError, match=f"train: {train}, but quantised weights do not train"):
         Quantise(train=train)
+
+
+@pytest.mark.parametrize("root", ["methods.quantise", "llm.tasks.deployment"])
+def test_operators_of_packed_weights_are_code_of_the_cell(root: str) -> None:
+    """They register when they are imported, so that no name of theirs is ever taken."""
+    passed = {module.name for module in Tree().closure([f"sparsebench.suites.{root}"])}
+    assert "sparsebench.models.compression.quantisation.packed_operators" in passed
