@@ -14,7 +14,7 @@ The record has the validation score of the chosen trial as "val <metric>"; all t
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -123,12 +123,20 @@ def choose(chain: Sequence[Method], attempt: Callable[[Trial, int], None]) -> tu
 
 def alternatives(chain: Sequence[Method]) -> list[tuple[str, list[Any]]]:
     """Options that a link of the chain has, with the values to try: factors, or single penalties."""
-    names = {option.name for link in chain for option in fields(link)}
-    found: list[tuple[str, list[Any]]] = [(name, list(FACTORS[name])) for name in FACTORS if name in names]
+    found: list[tuple[str, list[Any]]] = []
+    for name, factors in FACTORS.items():
+        if any(_is_number(link, name) for link in chain):
+            found.append((name, list(factors)))
     for link in chain:
         if hasattr(link, EACH):
             found.append((EACH, [(value,) for value in getattr(link, EACH)]))
     return found
+
+
+def _is_number(link: Method, name: str) -> bool:
+    """Whether a link has this option with a number in it: the scale of a mixture may be a rule by name, or none."""
+    value = getattr(link, name, None)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def refuse_own_choice(chain: Sequence[Method]) -> None:
@@ -216,8 +224,10 @@ def _with(best: Trial, chain: Sequence[Method], name: str, value: Any) -> Trial:
     links = []
     shown: Any = value
     for own, link in zip(chain, best.chain, strict=True):
-        if name in {option.name for option in fields(link)}:
-            shown = value if name == EACH else getattr(own, name) * value
+        if name == EACH and hasattr(own, name):
+            link = replace(link, **{name: value})
+        elif name != EACH and _is_number(own, name):
+            shown = getattr(own, name) * value
             link = replace(link, **{name: shown})
         links.append(link)
     return Trial(options={**best.options, name: shown}, chain=tuple(links))

@@ -153,6 +153,19 @@ def test_a_head_that_chooses_for_itself_is_not_applicable() -> None:
     assert alternatives([RandomSplit(train="all")])
 
 
+def test_a_scale_that_is_a_rule_by_name_is_left_alone() -> None:
+    mixture = RandomSplit(train="all", scale="exact")
+    assert [name for name, _ in alternatives([mixture])] == ["learning_rate"]
+    assert [name for name, _ in alternatives([mixture, Spy()])] == ["learning_rate", "scale"]
+
+    def attempt(trial: Trial, number: int) -> None:
+        trial.score = _metric(float(number), True)
+
+    trials, best = choose([mixture, Spy()], attempt)
+    assert len(trials) == 5 and {trial.chain[0].scale for trial in trials} == {"exact"}  # type: ignore[attr-defined]
+    assert best.chain[1].scale == 10.0  # type: ignore[attr-defined]
+
+
 def _metric(value: float, higher: bool) -> Metric:
     return Metric(value=value, stderr=None, n=1, higher_is_better=higher, chance=None, unit="")
 
