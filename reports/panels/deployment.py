@@ -93,7 +93,26 @@ def _figure(task: str, entries: Sequence[Entry[Deployed]]) -> Figure:
     title = f"{task}: decoding"
     titles = ("row", "stored", "on disk", "resident", "peak", "prefill, tokens/s", "decode, tokens/s")
     rows = tuple(_row(entry) for entry in shown)
-    return Figure(title, plots.bars(marks, title, "tokens per second"), words=Words(titles, rows))
+    words = Words(titles, rows)
+    return Figure(title, plots.bars(marks, title, "tokens per second"), caption=_not_faster(shown), words=words)
+
+
+def _not_faster(entries: Sequence[Entry[Deployed]]) -> str:
+    """Which rows store less than the largest and yet do not read or write faster than it; nothing if all do."""
+    largest = max(entries, key=lambda entry: entry.value.stored_bytes)
+    whole = largest.value
+    found = []
+    for entry in entries:
+        common = whole.decode.keys() & entry.value.decode.keys()
+        if entry.value.stored_bytes >= whole.stored_bytes or not common:
+            continue
+        prefill = entry.value.prefill[max(common)] / whole.prefill[max(common)]
+        decode = entry.value.decode[max(common)] / whole.decode[max(common)]
+        if min(prefill, decode) <= 1:
+            found.append(f"row {entry.number} (prefill {prefill:.2f} ×, decode {decode:.2f} ×)")
+    if not found:
+        return ""
+    return f"Smaller than row {largest.number}, but not faster in both: {', '.join(found)}."
 
 
 def _row(entry: Entry[Deployed]) -> tuple[str, ...]:

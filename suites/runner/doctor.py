@@ -47,6 +47,7 @@ def _findings() -> list[FindingDocument]:
         found.append(_note("no apt-get here: sources from Debian packages (fashion-mnist) cannot be fetched"))
     found += [_problem(line) for line in plugin_problems()]
     found.append(_note(_experts()))
+    found.append(_note(_packed_weights()))
     found.append(_note(f"matrix speed: bfloat16 is {_bf16_ratio():.1f} times as fast as float32 on one thread"))
     return found
 
@@ -62,6 +63,13 @@ def _problem(text: str) -> FindingDocument:
 def _experts() -> str:
     """Whether the C++ experts are in use; builds them if nobody has yet."""
     from sparsebench.models.moe.experts.native import status
+
+    return status()
+
+
+def _packed_weights() -> str:
+    """Whether the C++ products of packed weights are in use, likewise."""
+    from sparsebench.models.compression.quantisation.kernels.native import status
 
     return status()
 

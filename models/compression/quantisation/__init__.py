@@ -6,6 +6,7 @@ from .compressed_tensors import export_compressed_tensors
 from .files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
 from .gptq import GPTQConfig
 from .grid import Grid
+from .kernels.products import dense_products
 from .packed_tensor import PackedTensor
 from .report import QuantisationReport, QuantisedWeight
 from .transform import QuantiseConfig, dequantise, quantise
@@ -18,6 +19,7 @@ __all__ = [
     "QuantisationReport",
     "QuantiseConfig",
     "QuantisedWeight",
+    "dense_products",
     "dequantise",
     "export_compressed_tensors",
     "is_packed_folder",

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
+
+# Products are operators, too: whoever needs the others needs them.
+from . import packed_products as packed_products
 from .packed_tensor import PackedTensor, on_packed
 
 aten: Any = torch.ops.aten

@@ -12,6 +12,8 @@ from torch.utils._pytree import tree_map_only
 
 from ...errors import ModelError
 from .grid import Grid, GridPoints, Quantised
+from .kernels.codes import Codes
+from .kernels.products import experts
 from .packing import pack, unpack
 
 # Shapes: N experts (there may be no such dimension), O outputs, I inputs, G groups, W words of a row.
@@ -21,7 +23,7 @@ _NO_MEMORY = (
     "`dequantise(model)` first"
 )
 _own_operators: dict[Any, Callable[..., Any]] = {}
-"""By operator: what it does with a packed weight as its first argument."""
+"""By operator, or function of torch: what it does with a packed weight among its arguments."""
 
 Operator = TypeVar("Operator", bound=Callable[..., Any])
 
@@ -45,7 +47,9 @@ class PackedTensor(Tensor):
     `words` int32 (..., O, W) are the codes, `scale` (..., O, G) and `zero` uint8 (..., O, G) say what they mean; a
     symmetric grid has no `zero`. It stands in the place of a parameter, so that all code that reads a weight reads the
     dense one, which is made for the operation and dropped after it: of the chosen expert alone where a module goes
-    through its experts. Parts of it along the experts or rows (an index, a slice, a transpose) stay packed.
+    through its experts. Parts of it along the experts or rows (an index, a slice, a transpose) stay packed. Where no
+    gradient is wanted, products read the codes themselves if a kernel takes them, and round their inputs to 8 bits
+    (`kernels.products` says when, and has `dense_products` against it).
 
     Gradients pass through it to the input of a layer, but it gets none. Writing into it is a `ModelError`, but for
     another packed weight of the same grid and shape (`load_state_dict`).
@@ -98,7 +102,14 @@ class PackedTensor(Tensor):
         made.transposed = transposed
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Functions of torch, before it takes them apart into operators, each of which would come here alone."""
+        keywords = kwargs or {}
+        own = _own_operators.get(func)
+        with torch._C.DisableTorchFunctionSubclass():
+            result = None if own is None else own(*args, **keywords)
+            return func(*args, **keywords) if result is None else result
 
     @classmethod
     def of(cls, quantised: Quantised, *, transposed: bool = False) -> PackedTensor:
@@ -110,6 +121,17 @@ class PackedTensor(Tensor):
         packed = pack(quantised.codes, grid.bits)
         columns = quantised.codes.shape[-1]
         return cls(packed, quantised.points.scale, zero, grid=grid, columns=columns, transposed=transposed)
+
+    @property
+    def codes(self) -> Codes:
+        """The parts as kernels take them: of (O, I), whatever the orientation."""
+        return Codes(self.words, self.scale, self.zero, self.grid, self.columns)
+
+    def run_experts(self, x: Tensor, index: Tensor, weight: Tensor, down: Any) -> Tensor | None:
+        """The whole layer of SwiGLU experts of which this is gate and up, or None where a kernel cannot do it."""
+        if self.transposed or not isinstance(down, PackedTensor) or down.transposed:
+            return None
+        return experts(x, index, weight, self.codes, down.codes)
 
     def quantised(self) -> Quantised:
         """Codes and points, in the layout (..., O, I)."""
@@ -166,6 +188,9 @@ class PackedTensor(Tensor):
             result = own(*args, **keywords)
             if result is not None:
                 return result
+        if func._can_decompose():
+            # In inference mode torch leaves that to us: `matmul` and `chunk` come as they were called.
+            return func.decompose(*args, **keywords)
         _refuse_writing(func, args, keywords)
         if func.is_view:
             # What is a view of an ordinary tensor has to be one in inference mode, too: torch counts its versions.

@@ -33,13 +33,15 @@ class QuantisationReport:
     """All matrices that were quantised, in the order of the blocks.
 
     `fallbacks`: those that a method with calibration data rounded to the nearest, for want of tokens. `scaled`: norms
-    and projections that AWQ folded a scale into; `not_scaled`: those where it could not, and why. `bytes_before` and
-    `bytes_after`: of all stored tensors of the model.
+    and projections that AWQ folded a scale into; `not_scaled`: those where it could not, and why. `read_dense`: weights
+    that no kernel here multiplies as they are, and why: they make nothing faster. `bytes_before` and `bytes_after`: of
+    all stored tensors of the model.
     """
 
     weights: list[QuantisedWeight] = field(default_factory=list)
     scaled: list[str] = field(default_factory=list)
     not_scaled: dict[str, str] = field(default_factory=dict)
+    read_dense: dict[str, str] = field(default_factory=dict)
     bytes_before: int = 0
     bytes_after: int = 0
     method: str = "rtn"
@@ -64,4 +66,7 @@ class QuantisationReport:
             line += f"; {len(self.fallbacks)} rounded to nearest for want of tokens ({names})"
         if self.not_scaled:
             line += f"; not scaled: {', '.join(sorted(self.not_scaled))}"
+        if self.read_dense:
+            reasons = ", ".join(sorted(set(self.read_dense.values())))
+            line += f"; {len(self.read_dense)} weights are multiplied as dense ones ({reasons})"
         return line

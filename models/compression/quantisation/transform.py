@@ -18,6 +18,7 @@ from .awq import AWQConfig
 from .changes import Changes
 from .gptq import GPTQConfig
 from .grid import Grid
+from .kernels.products import dense_products, why_dense
 from .moments import moments_of
 from .packed_tensor import PackedTensor
 from .report import QuantisationReport
@@ -69,16 +70,17 @@ def quantise(
 
     `batches` of calibration data are run as `model(**batch)` for mappings, else `model(batch)`; padding, by the
     attention mask, does not count. One block is looked at after the other, on the outputs of those before as they are
-    by then, so that memory holds the second moments of one block. `grids`: by index of a block, its own grid instead of
-    that of the configuration; blocks that are not named stay as they are. Raises `ModelError`, with the model as it
-    was, for a model without any of the parts, for named blocks without them, for weights or activations that are NaN or
-    infinite, weights that are quantised already, and where data are missing or hold no token.
+    by then, so that memory holds the second moments of one block, and with dense weights, so that every machine finds
+    the same codes. `grids`: by index of a block, its own grid instead of that of the configuration; blocks that are not
+    named stay as they are. Raises `ModelError`, with the model as it was, for a model without any of the parts, for
+    named blocks without them, for weights or activations that are NaN or infinite, weights that are quantised already,
+    and where data are missing or hold no token.
 
     Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
     """
     targets = _chosen(targets_of(describe(model), config.parts), grids)
     report = QuantisationReport(method=config.method, bytes_before=stored_bytes(model))
-    with Changes() as changes:
+    with Changes() as changes, dense_products():
 
         def rounding_of(block: int) -> Rounding:
             grid = config.grid if grids is None else grids[block]
@@ -92,6 +94,7 @@ def quantise(
             if not any(weight.tokens for weight in report.weights):
                 raise ModelError("no calibration token reached any of the matrices: pass batches with unmasked tokens")
         report.bytes_after = stored_bytes(model)
+        report.read_dense = _read_dense(targets)
     return report
 
 
@@ -103,6 +106,16 @@ def _chosen(targets: list[Target], grids: Mapping[int, Grid] | None) -> list[Tar
     if unknown:
         raise ModelError(f"grids name the blocks {unknown}, which have none of these parts")
     return [target for target in targets if target.block in grids]
+
+
+def _read_dense(targets: Sequence[Target]) -> dict[str, str]:
+    """Which of the packed weights no kernel multiplies as they are, and why."""
+    found = {}
+    for target in targets:
+        reason = why_dense(getattr(target.parent, target.name).codes)
+        if reason is not None:
+            found[target.path] = reason
+    return found
 
 
 def _on_data(

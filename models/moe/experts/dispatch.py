@@ -30,6 +30,9 @@ def run_experts(
 
     `accumulate`: see `TrainedExperts`.
     """
+    out_TD = _by_themselves(x_TD, index_TK, weight_TK, weights)
+    if out_TD is not None:
+        return out_TD
     if x_TD.is_cuda and fits_grouped(x_TD, weights):
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
     if torch.compiler.is_compiling():
@@ -55,6 +58,16 @@ def run_experts(
     if library is None and index_TK.numel() <= FEW_PAIRS:
         return few_experts(x_TD, index_TK, weight_TK, weights)
     return (library or _TORCH).forward(x_TD, index_TK, weight_TK, gate_up, down)[0]
+
+
+def _by_themselves(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor | None:
+    """What weights in a form of their own make of SwiGLU experts (quantised ones); None where they leave it to us."""
+    if type(weights.gate_up) in _ORDINARY:
+        return None
+    compute = getattr(weights.gate_up, "run_experts", None)
+    if compute is None or not weights.gated or weights.bias is not None or not _is_silu(weights.activation):
+        return None
+    return compute(x_TD, index_TK, weight_TK, weights.down)
 
 
 @torch.compiler.disable

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .build import Built, NotAvailableError, library
+from ...native.build import Built, NotAvailableError, library
 from .operators import Operators, Plan
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
 
+SOURCE = Path(__file__).with_name("kernel.cpp")
 RULES = ("softmax of chosen", "softmax of all", "equal", "sigmoid", "sigmoid share")
 MATRIX_ROWS = 64
 """Rows per expert from which a processor with a matrix unit takes ordinary products (not measured: a guess)."""
@@ -136,7 +138,7 @@ def _function(loaded: ctypes.CDLL, name: str, signature: list) -> Callable[..., 
 @functools.cache
 def _load() -> Native | str:
     try:
-        return Native(library())
+        return Native(library(SOURCE))
     except NotAvailableError as error:
         return str(error)
     except OSError as error:

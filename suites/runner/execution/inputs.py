@@ -25,8 +25,10 @@ from ..identity.weights import UNPINNED, weight_files
 MOST_FILES = 20
 """Of one folder; a folder with more of them becomes one line with the digest of their list."""
 DERIVED = "derived/"
-NATIVE = "native/experts"
-_NATIVE_MODULE = "sparsebench.models.moe.experts.native"
+_NATIVE_MODULES = {
+    "native/experts": "sparsebench.models.moe.experts.native",
+    "native/packed": "sparsebench.models.compression.quantisation.kernels.native",
+}
 
 
 class UndeclaredDataError(RuntimeError):
@@ -141,10 +143,12 @@ def refuse_undeclared(cell: Cell, reads: Sequence[FileRead]) -> None:
 
 def _kernels() -> list[DataInfo]:
     """The compiled kernels, if they were used since the last cell; who has not imported them has used none."""
-    module: Any = sys.modules.get(_NATIVE_MODULE)
-    built = module.take_use() if module is not None else None
-    if built is None:
-        return []
-    size = built.path.stat().st_size
-    file = FileInfo(path=built.path.name, size=size, sha256=built.sha256)
-    return [DataInfo(source=NATIVE, version="", sha256=built.sha256, licence="Apache-2.0", files=[file])]
+    found = []
+    for name, place in _NATIVE_MODULES.items():
+        module: Any = sys.modules.get(place)
+        built = module.take_use() if module is not None else None
+        if built is not None:
+            size = built.path.stat().st_size
+            file = FileInfo(path=built.path.name, size=size, sha256=built.sha256)
+            found.append(DataInfo(source=name, version="", sha256=built.sha256, licence="Apache-2.0", files=[file]))
+    return found

@@ -6,6 +6,7 @@ import pytest
 
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.deployment import PANEL, Deployed, to_details
+from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.record import RecordError
 
 
@@ -33,6 +34,27 @@ def test_each_row_has_its_bytes_and_its_speeds_by_length(make, tmp_path):
     assert cells[:7] == ["1  dense", "2 MB", "2.01 MB", "3 MB", "–", "5 k (32), 8 k (128)", "100 (32), 90 (128)"]
     assert cells[7:9] == ["2  half", "1 MB"]
     assert cells[13] == "200 (32), 180 (128)"
+
+
+def caption(*found):
+    entries = [Entry(number, f"row {number}", "llm", value) for number, value in enumerate(found, 1)]
+    content = PANEL.show(entries)
+    assert content is not None
+    return content.figures[0].caption
+
+
+def test_rows_that_are_smaller_and_not_faster_say_so():
+    """Against the largest row, at the longest prompt that both have."""
+    small = {"stored_bytes": 1_000_000}
+    faster = deployed(**small, prefill={32: 6000.0, 128: 9000.0}, decode={32: 150.0, 128: 91.0})
+    slower = deployed(**small, prefill={32: 9000.0, 128: 9000.0}, decode={32: 150.0, 128: 45.0})
+    short = deployed(**small, prefill={32: 2500.0}, decode={32: 200.0})
+    assert caption(deployed(), faster) == "" and caption(deployed(), deployed()) == ""
+    assert caption(slower, deployed()) == (
+        "Smaller than row 2, but not faster in both: row 1 (prefill 1.12 ×, decode 0.50 ×)."
+    )
+    assert "row 3 (prefill 0.50 ×, decode 2.00 ×)" in caption(deployed(), faster, short)
+    assert caption(deployed(), deployed(**small, prefill={64: 1.0}, decode={64: 1.0})) == ""
 
 
 def test_what_is_written_comes_back():

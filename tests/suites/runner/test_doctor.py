@@ -2,6 +2,7 @@ import functools
 
 import pytest
 
+from sparsebench.models.compression.quantisation.kernels import native as packed
 from sparsebench.models.moe.experts import native
 from sparsebench.suites.runner import doctor
 from sparsebench.suites.runner.doctor import diagnosis, doctor_text
@@ -9,9 +10,12 @@ from sparsebench.suites.runner.doctor import diagnosis, doctor_text
 
 def test_says_whether_the_kernels_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_load", functools.cache(native._load.__wrapped__))
+    monkeypatch.setattr(packed, "_load", functools.cache(packed._load.__wrapped__))
     monkeypatch.setenv("SPARSEBENCH_NATIVE", "0")
-    line = "C++ experts: not in use (SPARSEBENCH_NATIVE=0); PyTorch operators instead"
-    assert line in doctor_text(diagnosis()).splitlines()
+    lines = doctor_text(diagnosis()).splitlines()
+    assert "C++ experts: not in use (SPARSEBENCH_NATIVE=0); PyTorch operators instead" in lines
+    why = "not in use (SPARSEBENCH_NATIVE=0); dense weights are made instead"
+    assert f"C++ products of packed weights: {why}" in lines
 
 
 def test_text_for_people_has_no_json_and_problems_come_last(monkeypatch: pytest.MonkeyPatch) -> None:

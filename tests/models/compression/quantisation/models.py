@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.quantisation.grid import Grid, round_to_nearest
+from sparsebench.models.compression.quantisation.kernels.products import dense_products
 from sparsebench.models.compression.quantisation.packed_tensor import PackedTensor
 from sparsebench.models.compression.quantisation.transform import dequantise
 
-from ..slimming.mixtures import BUILDERS, FUSED, batches, mixture, output
+from ..slimming import mixtures
+from ..slimming.mixtures import BUILDERS, FUSED, batches, mixture
 
 __all__ = [
     "BUILDERS",
@@ -39,6 +41,12 @@ def stack(grid: Grid, *, transposed: bool = False) -> tuple[PackedTensor, Tensor
     if transposed:
         dense = dense.mT
     return PackedTensor.of(quantised, transposed=transposed), dense
+
+
+def output(model: nn.Module, batch: Any) -> Tensor:
+    """What a model makes of a batch, by the dense weights that packed ones stand for."""
+    with dense_products():
+        return mixtures.output(model, batch)
 
 
 def dense_twin(model: nn.Module, name: str) -> nn.Module:

@@ -23,3 +23,11 @@ def test_a_line_for_people_names_what_was_not_as_asked() -> None:
         "2 matrices by awq, 80 -> 20 bytes; 1 rounded to nearest for want of tokens "
         "(layers.0.experts.down[3]); not scaled: layers.0.norm"
     )
+
+
+def test_weights_that_make_nothing_faster_are_counted_with_the_reason() -> None:
+    report = QuantisationReport(weights=[weight("rtn")], bytes_before=80, bytes_after=20)
+    report.read_dense = {"layers.0.up": "no compiler", "layers.0.down": "no compiler"}
+    assert report.summary() == (
+        "1 matrices by rtn, 80 -> 20 bytes; 2 weights are multiplied as dense ones (no compiler)"
+    )

@@ -8,11 +8,14 @@ import torch
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.quantisation import Grid, PackedTensor, QuantiseConfig, dequantise, quantise
+from sparsebench.models.compression.quantisation.kernels import native
+from sparsebench.models.compression.quantisation.kernels.native import PackedKernels
 from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
 
 from ...stock_mixtures import stock
+from ..slimming import mixtures
 from .models import BUILDERS, FUSED, batches, dense_twin, fingerprints, mixture, output
 
 GRID = Grid(bits=4, group_size=16, symmetric=False)
@@ -37,6 +40,28 @@ def test_every_layout_computes_what_its_dense_weights_do(name: str, method: str)
     twin = dense_twin(model, name)
     for batch in batches(name, count=3)[2:]:
         torch.testing.assert_close(output(model, batch), output(twin, batch), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [Grid(bits=8, group_size=None), Grid(bits=4, group_size=64)], ids=str)
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_layout_reads_its_codes(library: PackedKernels, name: str, grid: Grid) -> None:
+    """The same to the 8 bits of the inputs of both products; near ties, tokens may go to other experts."""
+    model = mixture(name)
+    report = quantise(model, config(grid=grid), batches(name))
+    assert not report.read_dense
+    batch = batches(name)[0]
+    native.take_use()
+    wanted = output(model, batch)
+    assert native.take_use() is None
+    found = mixtures.output(model, batch)
+    assert native.take_use() is not None
+    assert 0 < (found - wanted).norm() < 0.03 * wanted.norm()
+
+
+def test_grids_without_a_kernel_are_reported() -> None:
+    report = quantise(mixture("mixtral"), config())
+    assert set(report.read_dense.values()) == {"groups of 16 columns are no multiples of 64"}
+    assert len(report.read_dense) == 4
 
 
 @pytest.mark.parametrize("name", FUSED)

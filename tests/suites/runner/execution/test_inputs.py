@@ -147,13 +147,20 @@ def test_the_commit_of_a_hub_name_must_be_that_of_the_plan(monkeypatch: pytest.M
 
 
 def test_kernels_are_named_by_the_cell_that_used_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from sparsebench.models.compression.quantisation.kernels import native as packed
     from sparsebench.models.moe.experts import native
-    from sparsebench.models.moe.experts.build import Built
+    from sparsebench.models.native.build import Built
 
     (tmp_path / "experts.so").write_bytes(b"code")
-    used = [Built(tmp_path / "experts.so", "ab" * 32, bf16=False, matrix_unit=False), None]
+    used = [Built(tmp_path / "experts.so", "ab" * 32, bf16=False, matrix_unit=False)]
     monkeypatch.setattr(native, "take_use", lambda: used.pop(0))
+    monkeypatch.setattr(packed, "take_use", lambda: None)
     (kernels,) = data_read(cell(), [])
     assert (kernels.source, kernels.sha256) == ("native/experts", "ab" * 32)
     assert kernels.files == [FileInfo(path="experts.so", size=4, sha256="ab" * 32)]
+    monkeypatch.setattr(native, "take_use", lambda: None)
+    monkeypatch.setattr(packed, "take_use", lambda: Built(tmp_path / "experts.so", "cd" * 32, True, False))
+    (kernels,) = data_read(cell(), [])
+    assert (kernels.source, kernels.sha256) == ("native/packed", "cd" * 32)
+    monkeypatch.setattr(packed, "take_use", lambda: None)
     assert data_read(cell(), []) == []

@@ -1,4 +1,4 @@
-"""Building the C++ kernels at first use: one compiler call, cached by source, flags and compiler.
+"""Building C++ kernels at first use: one compiler call, cached by source, flags and compiler.
 
 Beside the library lies its sha256: one that was cut or exchanged is built again, never loaded.
 """
@@ -11,12 +11,14 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock
 
-SOURCE = Path(__file__).with_name("kernel.cpp")
+HEADER = Path(__file__).with_name("vectors.h")
+"""What every source may include."""
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-mavx2", "-mfma")
 NEEDED = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
 SWITCH = "SPARSEBENCH_NATIVE"
@@ -36,19 +38,24 @@ class Built(NamedTuple):
     matrix_unit: bool
 
 
-def library() -> Built:
-    """Compile, or find what was compiled before. Raises `NotAvailableError`."""
+def library(source: Path, more: Sequence[str] = ()) -> Built:
+    """Compile a source, or find what was compiled before.
+
+    `more`: what the processor has to have in addition to `NEEDED`, by its names there ("avx512_vnni"). Raises
+    `NotAvailableError`.
+    """
     if os.environ.get(SWITCH) == "0":
         raise NotAvailableError(f"{SWITCH}=0")
     found = _processor()
-    missing = [name for name in NEEDED if name not in found]
+    needed = (*NEEDED, *more)
+    missing = [name for name in needed if name not in found]
     if missing:
         raise NotAvailableError(f"the processor has no {', '.join(missing)}")
     bf16 = "avx512_bf16" in found
-    flags = [*FLAGS, *(f"-m{name}" for name in NEEDED)]
+    flags = [*FLAGS, *(f"-m{name.replace('_', '')}" for name in needed)]
     if bf16:
         flags.append("-mavx512bf16")
-    path = _built(flags)
+    path = _built(source, flags)
     return Built(path, _digest_file(path).read_text(encoding="utf-8"), bf16, "amx_bf16" in found)
 
 
@@ -63,18 +70,19 @@ def _processor() -> frozenset[str]:
     return frozenset()
 
 
-def _built(flags: list[str]) -> Path:
+def _built(source: Path, flags: list[str]) -> Path:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
     if compiler is None:
         raise NotAvailableError("there is no C++ compiler (g++ or clang++; CXX names another)")
-    content = repr((compiler, flags, SOURCE.read_bytes())).encode()
-    path = _folder() / f"experts-{hashlib.sha256(content).hexdigest()[:16]}.so"
+    text = (source.read_bytes(), HEADER.read_bytes())
+    content = repr((compiler, flags, text)).encode()
+    path = _folder() / f"{source.parent.name}-{hashlib.sha256(content).hexdigest()[:16]}.so"
     if not _is_whole(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
                 if not _is_whole(path):
-                    _compile(compiler, flags, path)
+                    _compile(compiler, source, flags, path)
         except OSError as error:
             raise NotAvailableError(f"{path.parent} cannot be written: {error.strerror}") from error
     return path
@@ -97,10 +105,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _compile(compiler: str, flags: list[str], path: Path) -> None:
+def _compile(compiler: str, source: Path, flags: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
-        command = [*shlex.split(compiler), *flags, str(SOURCE), "-o", str(made)]
+        command = [*shlex.split(compiler), *flags, f"-I{HEADER.parent}", str(source), "-o", str(made)]
         try:
             done = subprocess.run(command, capture_output=True, text=True)
         except OSError as error:

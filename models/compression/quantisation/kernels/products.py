@@ -1,0 +1,119 @@
+"""Which products read packed weights as they are: by the kernels where they can, else None and the dense weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from .codes import Codes, misfit
+from .native import PackedKernels, kernels, obstacle
+
+# Shapes: R rows, I inputs, O outputs; T tokens, D width, K chosen experts, N experts, M hidden neurons.
+
+_ORDINARY = (Tensor, nn.Parameter)
+_dense: ContextVar[bool] = ContextVar("dense products", default=False)
+
+
+@contextmanager
+def dense_products() -> Iterator[None]:
+    """Within it, all products take the dense weights: the reference that the kernels are checked against.
+
+    Example: `with dense_products(): exact = model(ids).logits`.
+    """
+    token = _dense.set(True)
+    try:
+        yield
+    finally:
+        _dense.reset(token)
+
+
+def why_dense(weight: Codes) -> str | None:
+    """Why products with this weight make the dense one, in words; None: they do not, where no gradient is wanted."""
+    found = misfit(weight.grid, weight.columns)
+    if found is not None:
+        return found
+    if not weight.words.is_cpu:
+        return f"there are no kernels for {weight.words.device.type}"
+    return obstacle(weight.scale.dtype)
+
+
+def linear(x: Tensor, weight: Codes, bias: Tensor | None = None) -> Tensor | None:
+    """x W^T + bias for x (..., I), or None where the dense weight has to be made.
+
+    Each entry is off by at most half a step of the inputs of its chunk, times the weights there: by the sum over the
+    chunks c of max |x_c| / 254 * sum |W_c|, beside the rounding of float32 and of the result.
+    """
+    library = _library(x, weight)
+    if library is None or (bias is not None and not _plain(bias, x.dtype)):
+        return None
+    rows = x.reshape(-1, x.shape[-1])
+    return library.linear(rows.contiguous(), weight, bias).view(*x.shape[:-1], weight.outputs)
+
+
+def grouped(x_SI: Tensor, weight: Codes, ends_N: Tensor) -> Tensor | None:
+    """Rows S in turn, up to `ends_N[e]` those of expert e, times its matrix: (S, O), rows after the last end 0."""
+    library = _library(x_SI, weight)
+    if library is None or x_SI.dim() != 2 or weight.words.dim() != 3:
+        return None
+    out_SO = x_SI.new_zeros(len(x_SI), weight.outputs)
+    x_SI = x_SI.contiguous()
+    begin = 0
+    for expert, end in enumerate(ends_N.tolist()):
+        if end > begin:
+            out_SO[begin:end] = library.linear(x_SI[begin:end], weight.expert(expert))
+        begin = end
+    return out_SO
+
+
+def experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Codes, down: Codes) -> Tensor | None:
+    """The whole layer of SwiGLU experts (T, D), see `PackedKernels.experts`, or None."""
+    library = _library(x_TD, gate_up)
+    if library is None or gate_up.grid != down.grid or not _fits(down) or down.scale.dtype != x_TD.dtype:
+        return None
+    wanted = torch.is_grad_enabled() and weight_TK.requires_grad
+    if wanted or not _plain(index_TK) or not _plain(weight_TK):
+        return None
+    if index_TK.dtype != torch.int64:
+        index_TK = index_TK.to(torch.int64)
+    if weight_TK.dtype != torch.float32:
+        weight_TK = weight_TK.to(torch.float32)
+    return library.experts(x_TD.contiguous(), index_TK.contiguous(), weight_TK.contiguous(), gate_up, down)
+
+
+def _fits(weight: Codes) -> bool:
+    return misfit(weight.grid, weight.columns) is None and weight.whole
+
+
+def _library(x: Tensor, weight: Codes) -> PackedKernels | None:
+    """The kernels if they can multiply these and nobody wants a gradient or looks into the operators."""
+    if _dense.get() or not _fits(weight):
+        return None
+    if not _plain(x, weight.scale.dtype) or x.numel() == 0 or x.shape[-1] != weight.columns:
+        return None
+    if torch.is_grad_enabled() and x.requires_grad:
+        return None
+    if torch.is_autocast_enabled("cpu") or _watched():
+        return None
+    library = kernels()
+    return library if library is not None and x.dtype in library.dtypes else None
+
+
+def _plain(tensor: Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Whether this is an ordinary dense tensor of the CPU, whose memory a pointer reaches, of this type if given."""
+    fits = dtype is None or tensor.dtype == dtype
+    return fits and tensor.is_cpu and type(tensor) in _ORDINARY and tensor.layout == torch.strided
+
+
+def _watched() -> bool:
+    """Whether somebody looks into the operators: a compiler, a counter of operations, vmap, forward mode."""
+    return (
+        torch.compiler.is_compiling()
+        or is_in_torch_dispatch_mode()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
+    )

@@ -1,0 +1,1 @@
+"""C++ code of ours: how it is built at first use, and what its sources share (`vectors.h`)."""

@@ -1,0 +1,81 @@
+"""A source is compiled once for its text, the header, the compiler and the processor, and never loaded broken."""
+
+from pathlib import Path
+
+import pytest
+
+from sparsebench.models.native import build
+from sparsebench.models.native.build import SWITCH, NotAvailableError, library
+
+ABLE = frozenset((*build.NEEDED, "avx512_vnni"))
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A source of its own, an able processor and an empty cache."""
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "_processor", lambda: ABLE)
+    path = tmp_path / "mine" / "kernel.cpp"
+    path.parent.mkdir()
+    path.write_text("int one() { return 1; }")
+    return path
+
+
+def compiler(tmp_path: Path, text: str) -> str:
+    """A compiler of our own."""
+    path = tmp_path / "cxx"
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return str(path)
+
+
+WRITES = 'for last; do :; done\necho code > "$last"\n'
+
+
+def test_compiler_with_arguments(source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in CXX="ccache g++"."""
+    monkeypatch.setenv("CXX", compiler(tmp_path, f'test "$1" = first || exit 1\n{WRITES}') + " first")
+    assert library(source).path.exists()
+
+
+def test_each_processor_and_text_has_a_library_of_its_own(
+    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setenv("CXX", compiler(tmp_path, f'echo "$@" >> {log}\n{WRITES}'))
+    plain = library(source)
+    assert plain.path.name.startswith("mine-") and "vnni" not in log.read_text()
+    wide = library(source, ("avx512_vnni",))
+    assert wide.path != plain.path and "-mavx512vnni" in log.read_text()
+    header = tmp_path / "vectors.h"
+    header.write_text("// another")
+    monkeypatch.setattr(build, "HEADER", header)
+    assert library(source).path != plain.path
+    source.write_text("int one() { return 2; }")
+    assert library(source).path != plain.path
+
+
+def test_what_the_processor_lacks_is_named(source: Path) -> None:
+    with pytest.raises(NotAvailableError, match="the processor has no amx_int8"):
+        library(source, ("amx_int8",))
+
+
+@pytest.mark.parametrize("how", ["cut", "exchanged", "digest cut", "digest gone"])
+def test_a_broken_library_is_built_again_and_never_loaded(
+    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    """Audit R1: what lay under the right name was loaded, whatever it was."""
+    log = tmp_path / "log"
+    monkeypatch.setenv("CXX", compiler(tmp_path, f"echo ran >> {log}\n{WRITES}"))
+    built = library(source)
+    assert library(source) == built and log.read_text() == "ran\n"
+    digest = built.path.with_suffix(".sha256")
+    if how == "digest gone":
+        digest.unlink()
+    elif how == "digest cut":
+        digest.write_bytes(digest.read_bytes()[:5] + b"\xff")
+    else:
+        built.path.write_text("co" if how == "cut" else "CODE\n")
+    assert library(source) == built
+    assert built.path.read_text() == "code\n" and log.read_text() == "ran\nran\n"
