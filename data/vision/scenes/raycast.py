@@ -4,13 +4,14 @@ Shapes in comments: R rays, 3 coordinates (x and y on the ground, z up).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
 
 Shape = Literal["sphere", "box", "cylinder"]
 FAR = 1e9
+ROUNDING = 1e-9
 AMBIENT = 0.35
 SHADOW = 0.55
 """Share of the light that is left on the ground in a shadow."""
@@ -69,8 +70,7 @@ def draw(
     import numpy as np
 
     rays_R3 = _rays(camera, side * samples)
-    start_R3 = np.broadcast_to(camera.place, rays_R3.shape)
-    distance_R, normal_R3, colour_R3 = _nearest(solids, start_R3, rays_R3)
+    distance_R, normal_R3, colour_R3 = _nearest(solids, camera.place, rays_R3)
     light = _unit(sun)
     shade_R = AMBIENT + (1 - AMBIENT) * np.maximum(normal_R3 @ light, 0)
     pixels_R3 = colour_R3 * shade_R[:, None]
@@ -94,16 +94,22 @@ def _rays(camera: Camera, count: int) -> "np.ndarray":
 
 
 def _nearest(
-    solids: "list[Solid]", start_R3: "np.ndarray", rays_R3: "np.ndarray"
+    solids: "list[Solid]", start: "np.ndarray", rays: "np.ndarray"
 ) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
-    """Distance (FAR where nothing is hit), normal and colour of the first solid along each ray."""
+    """Distance (FAR where nothing is hit), normal and colour of the first solid along each ray.
+
+    Rays may have one start in common, or one direction: then it is given once.
+    """
     import numpy as np
 
+    start_R3, rays_R3 = np.broadcast_arrays(start, rays)
+    start_squared = np.square(start).sum(-1)
+    start_along = (start * rays).sum(-1)
     distance_R = np.full(len(rays_R3), FAR)
-    normal_R3 = np.zeros_like(rays_R3)
-    colour_R3 = np.zeros_like(rays_R3)
+    normal_R3 = np.zeros(rays_R3.shape)
+    colour_R3 = np.zeros(rays_R3.shape)
     for solid in solids:
-        near_R = np.flatnonzero(_passes(solid, start_R3, rays_R3))
+        near_R = np.flatnonzero(_passes(solid, start, rays, start_squared, start_along))
         found_R, own_R3 = _hit(solid, start_R3[near_R], rays_R3[near_R])
         closer_R = found_R < distance_R[near_R]
         rows_R = near_R[closer_R]
@@ -115,14 +121,19 @@ def _nearest(
     return distance_R, normal_R3, colour_R3
 
 
-def _passes(solid: Solid, start_R3: "np.ndarray", rays_R3: "np.ndarray") -> "np.ndarray":
-    """Which rays meet a sphere around the solid: only these are worth a closer look, and they are few."""
+def _passes(solid: Solid, start: "np.ndarray", rays: "np.ndarray", start_squared: Any, start_along: Any) -> Any:
+    """Which rays meet a sphere around the solid: only these are worth a closer look, and they are few.
+
+    The squared distance of a centre c from the line s + t r is |c - s|^2 - ((c - s) . r)^2, here multiplied out, so
+    that what does not depend on the solid is computed once.
+    """
     import numpy as np
 
+    centre = solid.centre
     radius = np.linalg.norm(solid.placing, 2) * np.sqrt(3)  # of the corners of the box
-    to_R3 = solid.centre - start_R3
-    along_R = np.einsum("ri,ri->r", to_R3, rays_R3)
-    return np.einsum("ri,ri->r", to_R3, to_R3) - along_R**2 <= radius**2
+    to_squared = start_squared - 2 * (start @ centre) + centre @ centre
+    along = rays @ centre - start_along
+    return to_squared - along**2 <= radius**2 + ROUNDING
 
 
 def _hit(solid: Solid, start_R3: "np.ndarray", rays_R3: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
@@ -209,8 +220,7 @@ def _lay_ground(
     rows = np.flatnonzero(free_R & (rays_R3[:, 2] < -1e-6))
     reach = -camera.place[2] / rays_R3[rows, 2]
     points = camera.place + reach[:, None] * rays_R3[rows]
-    to_sun = np.broadcast_to(light, points.shape)
-    blocked, _, _ = _nearest(solids, points + 1e-6 * light, to_sun)
+    blocked, _, _ = _nearest(solids, points + 1e-6 * light, light)
     lit = (AMBIENT + (1 - AMBIENT) * light[2]) * np.where(blocked < FAR, SHADOW, 1.0)
     pixels_R3[rows] = ground * lit[:, None]
 
