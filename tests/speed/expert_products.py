@@ -4,6 +4,7 @@ Each is a call `(x (T, D), index (T, K), weight (T, K)) -> (T, D)` over the same
 expert after the other, as transformers' own loop does, with the product of their library.
 """
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -42,8 +43,10 @@ def layers(gate_up: Tensor, down: Tensor) -> dict[str, Layer]:
     }
     if find_spec("torchao") is not None:
         makers["8 bits, torchao"] = _torchao
-    for name, maker in makers.items():
-        found[name] = _looped([maker(one) for one in gate_up], [maker(one) for one in down])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries on what they will remove
+        for name, maker in makers.items():
+            found[name] = _looped([maker(one) for one in gate_up], [maker(one) for one in down])
     return found
 
 
