@@ -54,7 +54,12 @@ def test_task_files_are_short(suite: str) -> None:
 def test_the_report_knows_the_baseline_of_every_group() -> None:
     infos = suite_infos()
     assert {name: info.group_baselines for name, info in infos.items() if info.group_baselines} == {
-        "llm": {"text": "linear_probe", "trained multiple choice": "dense", "continual pre-training": "dense trained"},
+        "llm": {
+            "text": "linear_probe",
+            "trained multiple choice": "dense",
+            "continual pre-training": "dense trained",
+            "deployment": "not compressed",
+        },
         "molecules": dict.fromkeys(
             ("generation", "reconstruction", "property control", "scaffolds", "generation smoke test"), "dense"
         ),
