@@ -189,7 +189,7 @@ def test_llama_cpp(tmp_path: Path, benchmark: Any) -> None:
         settings.cpuparams.n_threads = THREADS
         engines[kind] = xllamacpp.Server(settings)
     rates: dict[str, list[float]] = {kind: [] for kind in engines}
-    asked = json.dumps({"prompt": "The capital of France is", "n_predict": NEW, "ignore_eos": True, "temperature": 0.0})
+    asked = {"prompt": "The capital of France is", "n_predict": NEW, "ignore_eos": True, "temperature": 0.0}
     for _ in range(ROUNDS):
         for kind, engine in engines.items():
             answer = engine.handle_completions(asked)
