@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar, Literal, cast
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -19,13 +18,12 @@ from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import CALIBRATION_DATA
 from ._calibration import fingerprint
+from ._removed import Sizes, tell, told
 from ._tuned import TunedMethod
 
 _measured: dict[str, Mapping[int, float]] = {}
 """The last similarities of this process, by the hash of weights and data and what was measured: rows that drop more or
 fewer parts of one model share them."""
-_told: WeakKeyDictionary[nn.Module, Curves] = WeakKeyDictionary()
-"""What `transform` saw and did, by model, for the record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +97,17 @@ class DepthTrimming(TunedMethod):
         if self.choice in BY_SIMILARITY and self.n > 0:
             similarity = self._similarities(backbone, candidates, context)
         chosen = self._chosen(backbone, candidates, similarity, context)
+        sizes = Sizes(backbone)
         try:
             self.drop(backbone, chosen)
         except ModelError as error:
             raise NotApplicable(str(error)) from error
-        _told[backbone] = _curves(candidates, similarity, chosen)
+        tell(backbone, {**sizes.curves(), **_curves(candidates, similarity, chosen)})
         return backbone
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """Train as the task says; and say how similar the candidates were, and which of them went."""
-        return {**super().fit(model, data, context), **_told.get(model, {})}
+        return {**super().fit(model, data, context), **told(model)}
 
     def choose(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
         """Indices of the blocks whose parts go, by any choice but "oracle"."""

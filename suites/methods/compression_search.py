@@ -8,17 +8,19 @@ Drop, arXiv 2406.02500), bits (GPTQ, arXiv 2210.17323).
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from sparsebench.models.compression.search import Budget, SearchConfig, SearchSpace, search
+from sparsebench.models.compression.search import Budget, Recipe, SearchConfig, SearchSpace, search
 from sparsebench.models.compression.trimming.experts.scores import Score
 from sparsebench.models.errors import ModelError
+from sparsebench.reports.compression import curves as names
 
 from ..contracts.context import Context
-from ..contracts.method import NotApplicable
+from ..contracts.method import Curves, NotApplicable
 from ..contracts.traits import CALIBRATION_DATA, EXPERTS
+from ._removed import Found, Sizes, add, tell, told
 from ._tuned import TunedMethod
 
 Change = Literal["experts", "width", "layers", "bits"]
@@ -93,8 +95,28 @@ class CompressionSearch(TunedMethod):
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Search, and compress in place. A budget that cannot be kept is not applicable, with the least that can."""
         batches = context.calibration()
+        sizes = Sizes(backbone)
         try:
-            search(backbone, batches, self.settings(generates=context.target.generates))
+            recipe = search(backbone, batches, self.settings(generates=context.target.generates))
         except ModelError as error:
             raise NotApplicable(str(error)) from error
+        tell(backbone, {**sizes.curves(), **_curves(recipe)})
         return backbone
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """Train as the task says; and say what the recipe is."""
+        return {**super().fit(model, data, context), **told(model)}
+
+
+def _curves(recipe: Recipe) -> Found:
+    """What became of each mixture, and what the search takes that to cost."""
+    found: Found = {}
+    for one in recipe.decisions:
+        block = float(one.block)
+        add(found, names.EXPERTS_BEFORE, block, [one.before.experts])
+        add(found, names.EXPERTS, block, [one.after.experts])
+        add(found, names.WIDTH, block, [one.after.width])
+        add(found, names.BITS, block, [] if one.after.bits is None else [one.after.bits])
+        add(found, names.DROPPED, block, [int(one.after.dropped)])
+        add(found, names.DAMAGE, block, [one.damage])
+    return found

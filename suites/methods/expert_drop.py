@@ -16,7 +16,7 @@ from sparsebench.models.compression.trimming.experts.drop import expert_drop
 from sparsebench.models.compression.trimming.experts.scores import Score
 
 from ..contracts.context import Context
-from ._expert_trimming import ExpertTrimming
+from ._expert_trimming import ExpertTrimming, Report
 
 CONTROLS = ({"score": "random"}, {"reverse": True})
 """Configurations that are controls, read by the report."""
@@ -37,7 +37,7 @@ class ExpertDrop(ExpertTrimming):
     preserve_gate: bool = False
     """Rows of the router stay: a token that chooses a dropped expert loses that term."""
 
-    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> object:
+    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> Report:
         """Drop in place."""
         return expert_drop(
             model,

@@ -15,7 +15,7 @@ from sparsebench.models.compression.trimming.experts.budgets import Keep
 from sparsebench.models.compression.trimming.experts.merging import merge_similar
 
 from ..contracts.context import Context
-from ._expert_trimming import ExpertTrimming
+from ._expert_trimming import ExpertTrimming, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,6 @@ class ExpertMerging(ExpertTrimming):
         """HC-SMoE compares what experts give for the same tokens."""
         return self.grouping == "outputs"
 
-    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> object:
+    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> Report:
         """Merge in place."""
         return merge_similar(model, statistics, keep, grouping=self.grouping)

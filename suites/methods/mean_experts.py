@@ -16,7 +16,7 @@ from sparsebench.models.compression.trimming.experts.mean_outputs import replace
 from sparsebench.models.compression.trimming.experts.scores import Score
 
 from ..contracts.context import Context
-from ._expert_trimming import ExpertTrimming
+from ._expert_trimming import ExpertTrimming, Report
 
 CONTROLS = ({"score": "random"}, {"reverse": True})
 """Configurations that are controls, read by the report."""
@@ -33,7 +33,7 @@ class MeanExperts(ExpertTrimming):
     reverse: bool = False
     """The best go first: the control of a score."""
 
-    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> object:
+    def trim(self, model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, context: Context) -> Report:
         """Replace in place."""
         return replace_by_mean(
             model,

@@ -13,11 +13,22 @@ from typing import Any, Literal
 
 from torch import nn
 
-from sparsebench.models.compression.quantisation import AWQConfig, GPTQConfig, Grid, QuantiseConfig, quantise
+from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.quantisation import (
+    AWQConfig,
+    GPTQConfig,
+    Grid,
+    QuantisationReport,
+    QuantiseConfig,
+    quantise,
+)
 from sparsebench.models.compression.slimming.linear_map import Part
+from sparsebench.reports.compression import curves as names
 
 from ..contracts.context import Context
+from ..contracts.method import Curves
 from ._linear_parts import check_has_parts, traits_for
+from ._removed import Found, Sizes, add, tell, told
 from ._tuned import TunedMethod
 
 
@@ -73,7 +84,28 @@ class Quantise(TunedMethod):
         batches: list[Any] = []
         if self.method != "rtn":
             batches = context.calibration()
+        sizes = Sizes(backbone)
         report = quantise(backbone, self.settings(), batches)
         if report.fallbacks or report.not_scaled:
             warnings.warn(report.summary(), stacklevel=2)
+        tell(backbone, {**sizes.curves(), **_curves(backbone, report, self.settings().grid)})
         return backbone
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """Train as the task says; and say how many bits are left, and the errors."""
+        return {**super().fit(model, data, context), **told(model)}
+
+
+def _curves(model: nn.Module, report: QuantisationReport, grid: Grid) -> Found:
+    """Bits of each block with rounded weights, and error of each matrix."""
+    few = {id(one) for one in report.fallbacks}
+    found: Found = {}
+    for block in describe(model).blocks:
+        inside = [one for one in report.weights if one.path.startswith(f"{block.site.path}.")]
+        place = float(block.index)
+        for bits in sorted({one.bits for one in inside}):
+            add(found, names.BITS, place, [bits])
+            add(found, names.GROUP_SIZE, place, [grid.group_size or 0])
+        add(found, names.ERROR, place, [one.error for one in inside if one.error is not None])
+        add(found, names.TO_NEAREST, place, [one.expert or 0 for one in inside if id(one) in few])
+    return found

@@ -63,6 +63,7 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
     assert all(isinstance(panel, Panel) for panel in found)
     keys = [panel.key for panel in found]
     assert sorted(keys) == [
+        "compression",
         "data_mixing",
         "deployment",
         "molecules",

@@ -1,0 +1,1 @@
+"""What records say of compression, read and written in one place."""
