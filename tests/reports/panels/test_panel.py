@@ -68,6 +68,7 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
         "deployment",
         "molecules",
         "property_control",
+        "protocol",
         "router_health",
         "router_load",
     ]
