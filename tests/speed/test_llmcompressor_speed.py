@@ -2,6 +2,10 @@
 
 llmcompressor is optional, and wants transformers up to 5.17 (its release 0.14): `pip install llmcompressor` in an
 environment of its own. It goes block by block, too; its experts are linear layers one by one. One thread.
+
+Its release 0.14 runs the traced blocks of this model without their causal mask, whether the rows come with a mask or
+not (how trace and run came apart: vllm-project/llm-compressor, pull request 3180): calibration tokens see those that
+follow. So ours gets a mask that hides nothing here, and both look at the same activations.
 """
 
 import copy
@@ -29,8 +33,8 @@ LIBRARY = Path(copy.__file__).parent
 CALIBRATION = ("argparse.py", "typing.py", "ast.py", "inspect.py", "dataclasses.py")
 HELD_OUT = ("tarfile.py", "zipfile.py")
 LENGTH = 512
-MARGIN = 0.01
-"""Nats of a token: two runs of one method that see their batches in another order differ by less."""
+ROUNDING = 1e-5
+"""Nats of a token: the same decisions give the same loss but for the order of sums."""
 EXPERTS = ["re:.*experts.*_proj$"]
 GRID = Grid(bits=3, group_size=32)
 
@@ -43,7 +47,9 @@ def windows(files: tuple[str, ...], count: int) -> Tensor:
 
 
 def batches() -> list[dict[str, Tensor]]:
-    return [{"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in windows(CALIBRATION, 16).split(4)]
+    """Every token sees every other, as in llmcompressor's calibration."""
+    nothing_hidden = torch.zeros(4, 1, LENGTH, LENGTH)
+    return [{"input_ids": ids, "attention_mask": nothing_hidden} for ids in windows(CALIBRATION, 16).split(4)]
 
 
 @torch.no_grad()
@@ -100,10 +106,11 @@ def theirs(name: str, model: Any) -> None:
     )
 
 
-BEHIND = pytest.mark.xfail(strict=True, reason="0.011 nats behind (2.570 for 2.558): why is not known yet")
+SAME = ("REAP", "Wanda")
+"""Both choose by the same formula, so that the same weights go."""
 
 
-@pytest.mark.parametrize("name", [pytest.param("REAP", marks=BEHIND), "Wanda", "SparseGPT", "GPTQ"])
+@pytest.mark.parametrize("name", ["REAP", "Wanda", "SparseGPT", "GPTQ"])
 def test_not_slower_and_no_worse(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -119,4 +126,6 @@ def test_not_slower_and_no_worse(name: str, tmp_path: Path, monkeypatch: pytest.
     start = time.process_time()
     theirs(name, other)
     assert taken <= time.process_time() - start
-    assert loss(mine) <= loss(other) + MARGIN
+    assert loss(mine) <= loss(other) + ROUNDING
+    if name in SAME:
+        assert loss(mine) == pytest.approx(loss(other), abs=ROUNDING)
