@@ -33,7 +33,7 @@ class CompressionSearch(TunedMethod):
     may_repeat: ClassVar[bool] = True
     """Whether two seeds, of other data, may well choose the same recipe: read by the conformance battery."""
 
-    keep: float = 0.5
+    keep: float = 0.9
     """Share of the model that stays, in (0, 1]."""
     of: Literal["bytes", "active"] = "bytes"
     """Of its stored bytes, or of its parameters at work on a token."""
