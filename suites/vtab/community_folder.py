@@ -11,6 +11,7 @@ import numpy as np
 from sparsebench.data.sources import source
 from sparsebench.data.vision.vtab1k import PARTS, SOURCE, ImageList, VtabTask, check_images, vtab1k
 
+from ..contracts.context import Target
 from ..contracts.method import NotApplicable
 from ..prediction.data import Examples, Splits
 from ..prediction.task import PredictionTask
@@ -71,8 +72,19 @@ class VTAB1KTask(FolderTask):
     numbers come from training on all 1,000 after the choice: `published_protocol.py`.
     """
 
-    folder: str
-    """Name of the task's folder in the community layout."""
+    name: str
+    """Name of the task: that of its folder in the community layout, after "vtab1k_" or "vtab1k_published_"."""
+    classes: int
+
+    @property
+    def folder(self) -> str:
+        """Name of the task's folder."""
+        return self.name.removeprefix("vtab1k_").removeprefix("published_")
+
+    @property
+    def target(self) -> Target:  # type: ignore[override]
+        """One output for each class."""
+        return Target("classification", self.classes)
 
     def missing(self) -> str | None:
         """No folder is named, or it lacks this task."""

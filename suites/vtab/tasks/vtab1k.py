@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from ...contracts.context import Target
 from ..community_folder import VTAB1KTask
 
 CHECKS_DATA = True
@@ -32,7 +31,7 @@ ROWS = (
 
 @dataclass(frozen=True, kw_only=True)
 class VTAB1K(VTAB1KTask):
-    """One row; the folder of the community layout is called like the task, without `vtab1k_`."""
+    """One row."""
 
     name: str
     group: str
@@ -40,13 +39,3 @@ class VTAB1K(VTAB1KTask):
 
     version = "1"
     sources = ("vtab-1k",)
-
-    @property
-    def folder(self) -> str:
-        """Name of the task's folder."""
-        return self.name.removeprefix("vtab1k_")
-
-    @property
-    def target(self) -> Target:
-        """One output for each class."""
-        return Target("classification", self.classes)

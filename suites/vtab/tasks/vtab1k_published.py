@@ -6,7 +6,6 @@ scored on the whole test part. `suites/prediction/chosen.py` says how the choice
 
 from dataclasses import dataclass
 
-from ...contracts.context import Target
 from ..published_protocol import PublishedVTAB1KTask
 
 CHECKS_DATA = True
@@ -36,7 +35,7 @@ ROWS = (
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedVTAB1K(PublishedVTAB1KTask):
-    """One row; the folder of the community layout is called like the task, without `vtab1k_published_`."""
+    """One row."""
 
     name: str
     group: str
@@ -44,13 +43,3 @@ class PublishedVTAB1K(PublishedVTAB1KTask):
 
     version = "1"
     sources = ("vtab-1k",)
-
-    @property
-    def folder(self) -> str:
-        """Name of the task's folder."""
-        return self.name.removeprefix("vtab1k_published_")
-
-    @property
-    def target(self) -> Target:
-        """One output for each class."""
-        return Target("classification", self.classes)
