@@ -127,6 +127,34 @@ def test_figures_that_nobody_read_in_the_paper_say_so():
     assert all("second-hand" in figure.source and "second-hand" in figure.note for figure in figures)
 
 
+def test_gains_of_kernel_warehouse_are_those_that_its_readme_states():
+    """5.61 and 2.29 points for ResNet-18 with 4 and 1/4 times the parameters; the size falls by 65.10 %."""
+    table = rows_by_metric("KernelWarehouse README, 300 epochs")
+    static, largest = table["static ResNet-18"], table["KernelWarehouse 4x, ResNet-18"]
+    smallest = table["KernelWarehouse 1/4x, ResNet-18"]
+    accuracy, parameters = "top-1 accuracy (%)", "parameters (M)"
+    assert largest[accuracy] - static[accuracy] == pytest.approx(5.61)
+    assert smallest[accuracy] - static[accuracy] == pytest.approx(2.29)
+    assert 1 - smallest[parameters] / static[parameters] == pytest.approx(0.6510, abs=0.0005)
+
+
+def test_two_tables_of_dynamic_convolution_have_the_same_static_networks():
+    ours = rows_by_metric("ODConv README, ResNets") | rows_by_metric("ODConv README, MobileNetV2")
+    theirs = rows_by_metric("KernelWarehouse README, 300") | rows_by_metric("KernelWarehouse README, MobileNetV2")
+    both = [name for name in ours if name in theirs]
+    assert len(both) == 4 and all(name.startswith("static ") for name in both)
+    for name in both:
+        assert ours[name]["parameters (M)"] == theirs[name]["parameters (M)"]
+
+
+def rows_by_metric(source_part):
+    found = defaultdict(dict)
+    for figure in published():
+        if source_part in figure.source:
+            found[figure.method][figure.metric] = figure.value
+    return found
+
+
 def test_every_figure_has_a_source_and_a_place():
     for figure in published():
         assert figure.suite in ("vtab", "llm", "molecules")
