@@ -62,6 +62,14 @@ def test_fashion_mnist_sizes() -> None:
     assert np.unique(splits.train.targets).tolist() == list(range(10))
 
 
+@pytest.mark.data
+def test_the_whole_of_fashion_mnist_has_no_image_twice_in_two_parts() -> None:
+    splits = task("fashion_mnist_full").load()
+    assert [len(part.targets) for part in (splits.train, splits.val, splits.test)] == [55_000, 5_000, 10_000]
+    train, val = ({image.tobytes() for image in part.inputs} for part in (splits.train, splits.val))
+    assert len(train & val) < 10, "the published training part itself holds a few images twice"
+
+
 def test_vtab1k_tasks_agree_with_the_reader() -> None:
     known = entries("task", "vtab").items()
     names = {name.removeprefix("vtab1k_"): entry for name, entry in known if name.startswith("vtab1k_")}

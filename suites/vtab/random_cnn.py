@@ -1,0 +1,39 @@
+"""Convolutional networks of timm with random weights, to be trained from scratch."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from .body import VisionBody
+from .efficientnet import image_size
+
+NORMALISATION = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bicubic"}
+
+
+def resnet(channels: Sequence[int] = (64, 128, 256, 512)) -> Any:
+    """timm's ResNet with one basic block in each of its four stages: ResNet-10, 4.9 M weights without a head."""
+    from timm.models.resnet import BasicBlock, ResNet
+
+    block: Any = BasicBlock  # timm's annotation asks for an instance, its code for the class
+    return ResNet(block, (1, 1, 1, 1), channels=tuple(channels), num_classes=0)
+
+
+def timm_network(name: str) -> Any:
+    """A network that timm knows by name, without its head."""
+    import timm
+
+    return timm.create_model(name, num_classes=0)
+
+
+def random_body(build: Callable[[], Any], generator: torch.Generator, argument: str | None, default: int) -> VisionBody:
+    """The body of a network whose weights come from the generator; `argument` is the image size, else `default`.
+
+    Mean and standard deviation of the normalisation are 0.5. Raises ValueError for a size below 32.
+    """
+    pixels = image_size(argument or str(default))
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(torch.randint(2**62, (), generator=generator).item())
+        network = build()
+    network.pretrained_cfg = dict(NORMALISATION)
+    return VisionBody(network, pixels)
