@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -123,16 +124,23 @@ def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> 
 
     Matrix products, convolutions and attention count; element-wise work does not.
     """
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
+    with torch.no_grad(), counted_flops() as reading:
         model(*inputs, **keywords)
-    return counter.get_total_flops()
+    return reading()
 
 
 def training_flops(loss: Callable[[], torch.Tensor]) -> int:
     """Floating-point operations of a loss and its gradient, counted as in `flops`; the gradients are left behind."""
-    with torch.enable_grad(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
+    with torch.enable_grad(), counted_flops() as reading:
         loss().backward()
-    return counter.get_total_flops()
+    return reading()
+
+
+@contextmanager
+def counted_flops() -> Iterator[Callable[[], int]]:
+    """Counts the operations inside as `flops` does; what it gives reads how many there were so far, or in the end."""
+    with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
+        yield counter.get_total_flops
 
 
 def _grouped_mm_flops(rows: torch.Size, weights: torch.Size, *args: object, **keywords: object) -> int:

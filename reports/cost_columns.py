@@ -51,6 +51,22 @@ TRAINING: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] =
 """Columns of what training took, of a whole cell; a teacher's part is in them. Medians over a row's cells."""
 
 
+def _of_teacher(name: str) -> Callable[[TrainingCosts], float | None]:
+    def quantity(costs: TrainingCosts) -> float | None:
+        return None if costs.teacher is None else getattr(costs.teacher, name)
+
+    return quantity
+
+
+TEACHER: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] = (
+    ("teacher's parameters", "count", _of_teacher("params_total")),
+    ("of them trained", "count", _of_teacher("params")),
+    ("teacher's training FLOPs", "count", _of_teacher("flops")),
+    ("teacher's training time", "duration", _of_teacher("seconds")),
+)
+"""Further columns where a row has a teacher: the part of `TRAINING` that is the teacher's alone."""
+
+
 def columns_of(count: int) -> list[CostColumn]:
     """The first `count` columns of a table: the costs, then the times of one type of processor after another."""
     types = 1 + max(0, count - len(COSTS) - len(TIMES)) // len(TIMES)
@@ -91,6 +107,16 @@ def _relative(
     return None
 
 
+def training_columns(matrix: Matrix) -> tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...]:
+    """The columns of what training took: none where no record says, those of teachers only where there is one."""
+    known = [record.training for record in matrix.records if record.training is not None]
+    if not known:
+        return ()
+    if any(costs.teacher is not None for costs in known):
+        return (*TRAINING, *TEACHER)
+    return TRAINING
+
+
 def training_of(matrix: Matrix, row: Row) -> tuple[float | None, ...]:
-    """What `TRAINING` says of a row."""
-    return tuple(matrix.training_cost(row, quantity) for _, _, quantity in TRAINING)
+    """What `training_columns` say of a row."""
+    return tuple(matrix.training_cost(row, quantity) for _, _, quantity in training_columns(matrix))

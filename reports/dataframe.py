@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .record import Costs, Metric, Record, TrainingCosts
+from .record import Costs, Metric, Record, TeacherCosts, TrainingCosts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,6 +18,7 @@ _CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "l
 _PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonzero")
 _COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
 _TRAINING = ("params", "flops", "seconds", "peak_memory")
+_TEACHER = ("params_total", "params", "flops", "seconds")
 COLUMNS = (
     *("id", "key", "code"),
     *_CELL,
@@ -26,6 +27,7 @@ COLUMNS = (
     *_COSTS,
     *("latency_ms", "cost_unit", "seconds", "finished"),
     *("further_backbones", *(f"training_{name}" for name in _TRAINING)),
+    *(f"teacher_{name}" for name in _TEACHER),
 )
 
 
@@ -124,6 +126,7 @@ def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[A
     cell = record.cell
     costs = record.costs or Costs(unit="")
     training = record.training or TrainingCosts()
+    teacher = training.teacher or TeacherCosts()
     configs = texts.of(cell.config)
     if cell.then:
         configs = canonical([link.config for link in cell.links])
@@ -134,6 +137,7 @@ def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[A
     )
     tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds(record), record.finished)
     tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))
+    tail += tuple(getattr(teacher, name) for name in _TEACHER)
     scores = record.metrics.items() or [(None, None)]
     return head, [(name, name is not None and name == record.main_metric, *_score(m)) for name, m in scores], tail
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from .record_limits import RecordError, counts, finite, is_finite
 
-SCHEMA_VERSION = 2
-"""1 knew one method and one backbone of a cell, and no training costs; such records still load."""
+SCHEMA_VERSION = 3
+"""1 knew one method and one backbone of a cell, and no training costs; 2 knew no costs of a teacher apart. Such records
+still load."""
 Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -131,12 +132,32 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherCosts:
+    """The part of `TrainingCosts` that is a teacher's, which inference does not need. None means not measured.
+
+    `params_total` counts all parameters of the teacher, `params` those of them that trained; `flops` and `seconds` are
+    of its forward and backward passes, the steps of its optimizer and what is computed once of its frozen stages.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    params_total: int | None = None
+    params: int | None = None
+    flops: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        finite("teacher costs", flops=self.flops, seconds=self.seconds)
+        counts("teacher costs", params_total=self.params_total, params=self.params)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingCosts:
     """What the training of a cell took, over all links of its chain. None means not measured.
 
     `params` counts the parameters that some stage trained, each once, a teacher's too; `flops` are those of all
     forward and backward passes; `seconds` is wall time inside the loop; `peak_memory` is in bytes: of the accelerator
-    where there is one, else resident memory. `steps` are optimizer steps, `tokens` what was fed to the model.
+    where there is one, else resident memory. `steps` are optimizer steps, `tokens` what was fed to the model. `teacher`
+    is the part of a teacher; None without one, and in earlier records.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -146,6 +167,7 @@ class TrainingCosts:
     peak_memory: int | None = None
     steps: int | None = None
     tokens: int | None = None
+    teacher: TeacherCosts | None = None
 
     def __post_init__(self) -> None:
         finite("training costs", flops=self.flops, seconds=self.seconds)

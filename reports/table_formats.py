@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import formatting
 from .claims import Finding, effects
 from .comparison import Comparison
-from .cost_columns import TRAINING, columns_of
+from .cost_columns import TEACHER, TRAINING, columns_of
 from .tables import RIVALS, Average, Column, Entry, SuiteTable
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def cost_texts(costs: Sequence[float | None]) -> list[str]:
 
 def training_texts(costs: Sequence[float | None]) -> list[str]:
     """The columns of training costs as printed; none where the table has none."""
-    return [getattr(formatting, how)(value) for (_, how, _), value in zip(TRAINING, costs, strict=False)]
+    columns = (*TRAINING, *TEACHER)[: len(costs)]
+    return [getattr(formatting, how)(value) for (_, how, _), value in zip(columns, costs, strict=True)]
 
 
 def to_markdown(table: SuiteTable) -> str:

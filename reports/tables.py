@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from .cost_columns import TRAINING, cost_titles, costs_of, training_of
+from .cost_columns import cost_titles, costs_of, training_columns, training_of
 from .matrix import Column, Matrix, Row
 from .record import Link, Record
 from .statistics import Difference, Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
@@ -150,7 +150,6 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     rivals = [row for row, role in roles.items() if role in RIVALS]
     scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
     means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}
-    trained = any(record.training is not None for record in matrix.records)
     lines = []
     for row, role in roles.items():
         line = Line(
@@ -160,7 +159,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
             entries=tuple(scores[column][row] for column in matrix.columns),
             averages=tuple(means[average][row] for average in averages),
             costs=costs_of(matrix, row, labels),
-            training=training_of(matrix, row) if trained else (),
+            training=training_of(matrix, row),
         )
         lines.append(line)
     return SuiteTable(
@@ -171,7 +170,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
         cost_titles=cost_titles(matrix, info.unit, labels),
         processors=matrix.processors,
         lines=tuple(lines),
-        training_titles=tuple(title for title, _, _ in TRAINING) if trained else (),
+        training_titles=tuple(title for title, _, _ in training_columns(matrix)),
     )
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from sys import intern
 from typing import Any
 
-from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Record, TrainingCosts
+from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Record, TeacherCosts, TrainingCosts
 
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
@@ -36,7 +36,7 @@ def already_whole(record: Record) -> Record:
 
 def form() -> str:
     """What the texts depend on: another form of the records makes another text of it."""
-    kinds = (Record, CellInfo, Link, Metric, Costs, TrainingCosts, DataInfo)
+    kinds = (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo)
     fields = [[kind.__name__, *(field.name for field in dataclasses.fields(kind))] for kind in kinds]
     return part_name(json.dumps([1, SCHEMA_VERSION, _KEPT, fields]))
 
@@ -100,7 +100,7 @@ class Reader:
             cell=CellInfo(**self._part("cell", info), seed=seed),
             metrics={intern(name): _build(Metric, _METRIC, values) for name, values in metrics.items()},
             costs=_build(Costs, _COSTS, costs),
-            training=_build(TrainingCosts, _TRAINING, training),
+            training=_training(training),
             curves={intern(name): [] for name in curves},
             details={intern(name): None for name in details},
             data=self._part("data", data),
@@ -128,6 +128,14 @@ def _build(kind: type, names: tuple[str, ...], values: list[Any] | None) -> Any:
     fields.update(zip(names, values, strict=True))
     if "unit" in fields:
         fields["unit"] = intern(fields["unit"])
+    return made
+
+
+def _training(values: list[Any] | None) -> TrainingCosts | None:
+    """The costs of a training with those of its teacher, which a text holds by name."""
+    made = _build(TrainingCosts, _TRAINING, values)
+    if made is not None and made.teacher is not None:
+        vars(made)["teacher"] = TeacherCosts(**made.teacher)
     return made
 
 

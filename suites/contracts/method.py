@@ -29,6 +29,10 @@ class NotApplicable(RuntimeError):  # noqa: N818 -- reads as what it says
     """Raised by `Method.prepare` when the loaded backbone turns out to be one that the method cannot work on: "n/a"."""
 
 
+class WrongBackboneError(ValueError):
+    """Raised by `Method.check_backbones` for backbones that a row names together and that do not go together."""
+
+
 T = TypeVar("T")
 Later = Annotated[T, "later"]
 """`name: Later[bool] = False`: an option that came when there were records of the method without it.
@@ -70,6 +74,13 @@ class Method(ABC):
         """Those of `backbones()` that only look at the data (a sentence encoder, say) and need no trait of the task's:
         `context.further[name](generator)` loads them as they are."""
         return ()
+
+    def check_backbones(self, own: Any, further: Mapping[str, Any]) -> None:  # noqa: B027 -- most have nothing to check
+        """Whether the further backbones, as loaded, go with the cell's own one, on tasks where all keep their heads.
+
+        The runner asks methods whose file says `CHECKS_BACKBONES = True` before any cell runs. Raises
+        `WrongBackboneError`.
+        """
 
     @abstractmethod
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:

@@ -2,10 +2,11 @@
 
 import weakref
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 
-from sparsebench.reports.record import TrainingCosts
+from sparsebench.reports.record import TeacherCosts, TrainingCosts
 
 
 class TrainingLedger:
@@ -22,6 +23,13 @@ class TrainingLedger:
         self._peak_memory: int | None = None
         self._steps = 0
         self._tokens = 0
+        self._teacher: TeacherLedger | None = None
+
+    def of_teacher(self) -> "TeacherLedger":
+        """The ledger of the cell's teacher, a part of this one."""
+        if self._teacher is None:
+            self._teacher = TeacherLedger(self)
+        return self._teacher
 
     def count(self, parameters: Iterable[nn.Parameter]) -> None:
         """Note parameters that are trained."""
@@ -63,4 +71,38 @@ class TrainingLedger:
             peak_memory=self._peak_memory,
             steps=self._steps,
             tokens=self._tokens,
+            teacher=None if self._teacher is None else self._teacher.part(),
         )
+
+
+class TeacherLedger(TrainingLedger):
+    """The part of a teacher in a cell's ledger, the `whole`: what is noted here is noted there, too."""
+
+    def __init__(self, whole: TrainingLedger) -> None:
+        super().__init__()
+        self._whole = whole
+        self._size: int | None = None
+
+    def count(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Note parameters that are trained; those that the whole has count there once."""
+        members = list(parameters)
+        super().count(members)
+        self._whole.count(members)
+
+    def add(self, **taken: Any) -> None:
+        """Note a stage of the teacher alone; the arguments are those of `TrainingLedger.add`."""
+        super().add(**taken)
+        self._whole.add(**taken)
+
+    def share(self, model: nn.Module, *, seconds: float, flops: float | None) -> None:
+        """Note the teacher's share of a stage that the whole has already, in which its trainable parameters trained."""
+        super().count(parameter for parameter in model.parameters() if parameter.requires_grad)
+        super().add(seconds=seconds, flops=flops)
+
+    def size(self, model: nn.Module) -> None:
+        """Note how many parameters the teacher has, frozen ones included."""
+        self._size = sum(parameter.numel() for parameter in model.parameters())
+
+    def part(self) -> TeacherCosts:
+        """What the record keeps of the teacher."""
+        return TeacherCosts(params_total=self._size, params=self._params, flops=self._flops, seconds=self._seconds)

@@ -23,6 +23,7 @@ from ..contracts.context import Context, Target
 from ..contracts.metrics import Scores
 from ..contracts.task import CostCall, LoadBackbone, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, CAUSAL, READY_HEAD, own_traits
+from ..contracts.vocabulary import vocabulary
 
 CALIBRATION_DOMAINS = ("encyclopedic", "code", "law")
 CALIBRATION_WINDOW = 256
@@ -44,6 +45,11 @@ class CausalLM:
 @own_traits.register
 def _(loaded: CausalLM) -> frozenset[str]:
     return frozenset({CAUSAL})
+
+
+@vocabulary.register
+def _(loaded: CausalLM) -> Mapping[str, int]:
+    return loaded.tokenizer.get_vocab()
 
 
 class LanguageTask(Task):

@@ -12,7 +12,8 @@ from sparsebench.models.distillation.presets import IdatAdapter
 from sparsebench.models.errors import ModelError
 
 from ..contracts.context import Context, Setup
-from ..contracts.method import NotApplicable
+from ..contracts.method import NotApplicable, WrongBackboneError
+from ..contracts.vocabulary import difference, vocabulary
 from ..training.trainable import train_only
 from ._adapters import Kind, prunable
 
@@ -40,6 +41,20 @@ def adapters_of(kind: Adapters, model: nn.Module, *, rank: int, init: Any, **com
         return preset(kind, r=rank, init=init, **common)
     prunable_kind: Kind = kind  # type: ignore[assignment]
     return prunable(prunable_kind, model, rank=rank, init=init, **common)
+
+
+def check_vocabulary(name: str, student: Any, teacher: Any) -> None:
+    """Raise `WrongBackboneError` where the two write other tokens; `teacher` is the loaded backbone `name`."""
+    own = vocabulary(student)
+    other = vocabulary(teacher)
+    if own is None or other is None:
+        return
+    found = difference(own, other)
+    if found is not None:
+        raise WrongBackboneError(
+            f"the vocabulary of the teacher {name} has {found}: distillation compares outputs token by token, so take "
+            "a teacher and a student of one vocabulary"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +88,8 @@ class Teacher:
     def set_up(self, context: Context) -> Setup:
         """The teacher on the task of `context`, with its adapters, and a gradient for what of it trains.
 
-        Adapters and a new head start from random numbers of their own: a teacher of the student's kind is no copy.
+        Adapters and a new head start from random numbers of their own: a teacher of the student's kind is no copy. What
+        the ledger of its context is told counts as the teacher's.
         """
         teacher = context.load_backbone(self.name)
         model = teacher.model
@@ -84,7 +100,9 @@ class Teacher:
             self._adapt(model, {"seed": seed, "train_head": not context.target.generates})
         if self.trains != "adapters":
             model = train_only(model, self.trains, teacher.context)
-        return replace(teacher, model=model)
+        ledger = context.ledger.of_teacher()
+        ledger.size(model)
+        return replace(teacher, model=model, context=replace(teacher.context, ledger=ledger))
 
     def _adapt(self, model: nn.Module, common: dict[str, Any]) -> None:
         try:

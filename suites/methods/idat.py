@@ -5,7 +5,7 @@ dropped after training, so that the student costs what its adapters cost. One ba
 losses and the distance of the logits, an optimizer for each model. Both heads train too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -27,11 +27,12 @@ from ..training.pair.schedule import OwnSchedule
 from ..training.pair.spread import AdapterSpread
 from ..training.views import BothViews
 from ._adapters import AdapterMethod
-from ._teacher import Adapters, Teacher, TeacherTrains, adapters_of
+from ._teacher import Adapters, Teacher, TeacherTrains, adapters_of, check_vocabulary
 
 CONTROLS = ({"teacher_train": "none"}, {"detach_teacher": True}, {"ensemble": True})
 """Configurations that are controls: the teacher that is never stepped, the usual direction of the gradient, and both
 models at inference, an upper reference."""
+CHECKS_BACKBONES = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,10 @@ class InverseDistillationTuning(AdapterMethod):
         """The teacher."""
         return (self.teacher,)
 
+    def check_backbones(self, own: Any, further: Mapping[str, Any]) -> None:
+        """Both have one vocabulary, where they write."""
+        check_vocabulary(self.teacher, own, further[self.teacher])
+
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The student's adapters."""
         rank, init = self._start()
@@ -168,7 +173,7 @@ class InverseDistillationTuning(AdapterMethod):
         trains = self.teacher_train != "none"
         loss = JointLoss(self._distillation(), context.loss, teacher.context.loss, context.target.outputs, trains)
         count = context.tokens
-        return self.train_groups(
+        result = self.train_groups(
             {STUDENT: own, TEACHER: other},
             BothViews(own_data, other_data),
             loss,
@@ -176,7 +181,11 @@ class InverseDistillationTuning(AdapterMethod):
             context,
             tokens=None if count is None else _of_the_student(count),
             callbacks=(*self.callbacks(context), AdapterSpread(), *self._own_schedule(context)),
-        ).curves
+        )
+        context.ledger.of_teacher().share(
+            teacher.model, seconds=result.model_seconds[TEACHER], flops=result.model_flops.get(TEACHER)
+        )
+        return result.curves
 
     def _groups(self, student: nn.Module, teacher: nn.Module) -> list[Group]:
         """An optimizer for each model."""

@@ -1,14 +1,22 @@
-"""What is done before a cell runs: `prepare` makes what tasks derive, `run` checks the folders of the user's."""
+"""What is done before a cell runs: `prepare` makes what tasks derive, `run` checks folders of the user's and pairs."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
-from .discovery.loading import load_task
+from sparsebench.reports.record import Link
+
+from ..contracts.method import WrongBackboneError
+from ..contracts.traits import READY_HEAD
+from .discovery.loading import backbone_loader, load_method, load_task
 from .discovery.registry import find
+from .errors import UsageError
+from .execution.explanation import one_line
 from .identity.cell import Cell
 
 CHECKS = "CHECKS_DATA"
 """The constant of a file of tasks that have `check_data`: only these are imported to ask them."""
+CHECKS_BACKBONES = "CHECKS_BACKBONES"
+"""That of a file of a method that has `check_backbones`."""
 
 
 @runtime_checkable
@@ -41,6 +49,28 @@ def check_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
             task.check_data()
 
 
+def check_backbones(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
+    """Let each method that says so look at the backbones that it is to use together, each set of them once.
+
+    ``say`` gets a line before each. Raises `UsageError` for a row whose backbones do not go together, before any of
+    its cells trains. Those that cannot be loaded are named; their cells will say why, too.
+    """
+    asked: set[tuple[str, ...]] = set()
+    for cell in cells:
+        info = cell.info
+        names = (info.backbone, *info.further_backbones)
+        methods = [link for link in info.links if find("method", link.method).constant(CHECKS_BACKBONES, False)]
+        if cell.reason is not None or not methods or (info.suite, *names) in asked:
+            continue
+        if READY_HEAD not in load_task(find("task", info.task, info.suite)).gives:
+            continue  # the task puts a head of its own on each of them
+        asked.add((info.suite, *names))
+        say(f"{info.suite}: checking whether {info.backbone} goes with {', '.join(info.further_backbones)}")
+        loaded = _load(info.suite, names, say)
+        if loaded is not None:
+            _ask(cell, methods, loaded)
+
+
 def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
     """Let each task of cells that can run make and verify what it derives; ``say`` gets a line before and after.
 
@@ -52,6 +82,30 @@ def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
             say(f"{suite}/{name}: making and verifying what is derived from its sources; minutes the first time")
             task.derive_data()
             say(f"{suite}/{name}: ready")
+
+
+def _load(suite: str, names: Sequence[str], say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The backbones by name; None, with a line about it, where one of them cannot be loaded."""
+    import torch
+
+    loaded = {}
+    for name in names:
+        load = backbone_loader(find("backbone", name, suite), name)
+        try:
+            loaded[name] = load(torch.Generator().manual_seed(0))
+        except Exception as error:  # whatever a library or a plug-in raises: it is no verdict on the pair
+            say(f"{suite}: {name} cannot be loaded, so nobody knows: {type(error).__name__}: {one_line(error)}")
+            return None
+    return loaded
+
+
+def _ask(cell: Cell, methods: Sequence[Link], loaded: Mapping[str, Any]) -> None:
+    for link in methods:
+        method = load_method(find("method", link.method), link.config)
+        try:
+            method.check_backbones(loaded[cell.info.backbone], loaded)
+        except WrongBackboneError as error:
+            raise UsageError(f"{cell.title}: {error}") from None
 
 
 def _tasks(cells: Iterable[Cell]) -> list[tuple[str, str]]:

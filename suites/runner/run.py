@@ -22,7 +22,7 @@ from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
 from .planning.profile import Profile
-from .prepare import check_data
+from .prepare import check_backbones, check_data
 from .trackers import Trackers
 
 TICK_SECONDS = 0.5
@@ -36,7 +36,8 @@ def run(
 ) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score.
 
-    Raises `DataError` before any cell runs where a folder of the user's is not what a task needs.
+    Before any cell runs, raises `DataError` where a folder of the user's is not what a task needs, and `UsageError`
+    where backbones that a row names together do not go together.
     """
     check_choice(options)
     try:
@@ -58,6 +59,7 @@ def run(
         planned = compare(cells, entries)
         waiting = to_run(planned, reuse)
         check_data(waiting, console.print)
+        check_backbones(waiting, console.print)
         scored = {entry.key for entry in entries if entry.status == "ok"} if reuse == "always" else set()
         older = {each.cell.id for each in planned if each.state == "stale" and each.cell.key in scored}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}

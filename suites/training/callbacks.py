@@ -37,6 +37,9 @@ class TrainingState:
     seconds: float = 0.0
     """Spent in the loop, before stops too."""
     flops: int = 0
+    model_seconds: dict[str, float] = field(default_factory=dict)
+    """Of `seconds` those of each model, where there are several."""
+    model_flops: dict[str, int] = field(default_factory=dict)
     stop: bool = False
     """Set it to end training after this step."""
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -33,6 +33,11 @@ class TrainResult:
     """Bytes: of the accelerator where the models are on one, else of this process."""
     parameters: Mapping[str, int]
     """Parameters trained, by the name of the group."""
+    model_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Of several models, by name: wall time in the forward and backward passes of each and the steps of its optimizers;
+    data, evaluations and checkpoints are nobody's."""
+    model_flops: Mapping[str, int] = field(default_factory=dict)
+    """Of several models, by name: its part of `flops`."""
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

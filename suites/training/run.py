@@ -1,24 +1,27 @@
 """The parts of a training, and what happens at each turn of the loop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import torch
 
-from sparsebench.models.counting import training_flops
+from sparsebench.models.counting import counted_flops
 
 from .callbacks import Callback, TrainingState, remembering
 from .checkpoint import Checkpoints, check_plain, load_model_state, model_state
 from .data_order import Drawn, Order, total_steps
 from .groups import set_rates
+from .machine.attribution import Attribution, stopwatch
 from .optimizer import rate_factor
 from .random_state import branch_random_states, random_states, set_random_states, undisturbed
 from .result import TrainResult, peak_memory, thin
 from .step import Stepper
 
 KEPT = ("epoch", "step", "tokens", "batches", "loss", "losses", "scores", "curves", "seconds", "flops")
+KEPT += ("model_seconds", "model_flops")
 """What of the state goes into a checkpoint."""
 
 
@@ -41,12 +44,15 @@ class Run:
     """The step of the last evaluation."""
     last: Any = None
     """The last batch."""
+    watch: Attribution | None = None
+    """Who of several models takes how long."""
 
     def start(self) -> bool:
         """Get ready, or go to where training stopped; True where it had already ended."""
         for callback in self.callbacks:
             callback.on_start(self.state)
         ended = self._restore()
+        self.watch = self._stopwatch()
         self.state.total = total_steps(self.stepper.settings, self.order)
         self.saved = perf_counter()
         self.began = self.saved - self.state.seconds
@@ -76,7 +82,8 @@ class Run:
         if self.tokens is not None:
             tokens = sum(self.tokens(batch) for batch in batches)
         total, all_tokens, count = self.stepper.processes.sum([sum(weights), tokens, len(batches)])
-        mean = self.stepper.step(batches, weights, total, state.step)
+        with self._watching():
+            mean = self.stepper.step(batches, weights, total, state.step)
         state.step += 1
         state.tokens += round(all_tokens)
         state.batches += round(count)
@@ -133,7 +140,22 @@ class Run:
             flops=state.flops,
             peak_memory=peak_memory(self.stepper.processes.device),
             parameters={group.name: group.count() for group in self.stepper.groups},
+            model_seconds=dict(state.model_seconds),
+            model_flops=dict(state.model_flops),
         )
+
+    def _stopwatch(self) -> Attribution | None:
+        """Of several models; goes on from the seconds before a stop."""
+        stepper = self.stepper
+        if len(stepper.models) < 2:
+            return None
+        watch = stopwatch(stepper.models, stepper.groups, stepper.optimizers, stepper.processes.device)
+        watch.taken.update(self.state.model_seconds)
+        self.state.model_seconds = watch.taken
+        return watch
+
+    def _watching(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.watch is None else self.watch.watching()
 
     def _note(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -178,7 +200,13 @@ class Run:
         with undisturbed():
             if self.last is None:  # stopped between the last step and the end
                 self.last = self._any_batch()
-            self.state.flops = self.state.batches * training_flops(lambda: self.stepper.losses(self.last)[""])
+            with torch.enable_grad(), counted_flops() as reading:
+                shares = Attribution(self.stepper.models, reading)
+                with shares.watching():
+                    self.stepper.losses(self.last)[""].backward()
+        self.state.flops = self.state.batches * reading()
+        if self.watch is not None:
+            self.state.model_flops = {name: self.state.batches * round(taken) for name, taken in shares.taken.items()}
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
 

@@ -8,7 +8,7 @@ import pytest
 from sparsebench.reports.dataframe import to_frame
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.render import render
-from sparsebench.reports.record import Link, TrainingCosts
+from sparsebench.reports.record import Link, TeacherCosts, TrainingCosts
 from sparsebench.reports.table_formats import to_csv, to_latex, to_markdown, to_rich
 from sparsebench.reports.tables import SuiteInfo, suite_table
 
@@ -16,6 +16,7 @@ INFO = SuiteInfo(
     title="T", description="", baseline="old", unit="image", controls={"shuffle": [{}], "cut": [{"random": True}]}
 )
 TITLES = ("parameters trained", "training FLOPs", "training time", "peak memory in training")
+TEACHER_TITLES = ("teacher's parameters", "of them trained", "teacher's training FLOPs", "teacher's training time")
 
 
 @pytest.fixture
@@ -65,6 +66,36 @@ def test_the_page_has_a_table_of_them(records, tmp_path):
     assert all(f"<th>{title}</th>" in section for title in TITLES)
     assert "<td>1.5 k</td><td>3 G</td><td>1 min 15 s</td><td>2 MB</td>" in section
     assert section.count('<td class="none">–</td>') == 4
+
+
+@pytest.fixture
+def with_teacher(make):
+    """A row without a teacher, and one of which two cells know the teacher's part."""
+    found = [make.record("old", training=TrainingCosts(params=10, seconds=1.0))]
+    for seed, taken in enumerate((1.0, 3.0)):
+        teacher = TeacherCosts(params_total=5_000, params=500, flops=2e9, seconds=taken)
+        found.append(
+            make.record("taught", seed=seed, training=TrainingCosts(params=1_500, seconds=9.0, teacher=teacher))
+        )
+    return found
+
+
+def test_a_teacher_has_columns_of_its_own(with_teacher, tmp_path):
+    """Medians, dashes where there is none; in every form of the table."""
+    table = table_of(with_teacher)
+    assert table.training_titles == (*TITLES, *TEACHER_TITLES)
+    training = {line.name: line.training[4:] for line in table.lines}
+    assert training == {"old": (None,) * 4, "taught": (5_000, 500, 2e9, 2.0)}
+    old, taught = to_markdown(table).splitlines()[4:6]
+    assert old.endswith("| – | – | – | – |") and taught.endswith("| 5 k | 500 | 2 G | 2.0 s |")
+    header, *_ = csv.reader(io.StringIO(to_csv(table)))
+    assert tuple(header[-4:]) == TEACHER_TITLES
+    text = render(with_teacher, [], tmp_path, {"vtab": INFO}).read_text()
+    section = text.partition("<h3>Training costs</h3>")[2].partition("</table>")[0]
+    assert "<td>5 k</td><td>500</td><td>2 G</td><td>2.0 s</td>" in section
+    frame = to_frame(with_teacher)
+    assert frame["teacher_seconds"].dropna().tolist() == [1.0, 3.0]
+    assert frame["teacher_params_total"].dropna().tolist() == [5_000, 5_000]
 
 
 def test_the_frame_has_them_and_the_links_of_a_chain(make):

@@ -18,6 +18,7 @@ from sparsebench.reports.record import (
     Metric,
     Record,
     RecordError,
+    TeacherCosts,
     TrainingCosts,
     from_json,
     to_json,
@@ -66,6 +67,9 @@ cells = st.builds(
     then=st.lists(st.builds(Link, method=words, config=objects), max_size=2),
     further_backbones=st.lists(words, max_size=2),
 )
+teachers = st.builds(
+    TeacherCosts, params_total=counts, params=counts, flops=st.none() | finite, seconds=st.none() | finite
+)
 training = st.builds(
     TrainingCosts,
     params=counts,
@@ -74,6 +78,7 @@ training = st.builds(
     peak_memory=counts,
     steps=counts,
     tokens=counts,
+    teacher=st.none() | teachers,
 )
 sources = st.builds(DataInfo, source=words, version=words, sha256=st.none() | words, licence=words)
 
@@ -127,6 +132,14 @@ def test_records_of_the_first_schema_load(make):
     assert record.cell.methods == record.cell.method
 
 
+def test_records_of_the_second_schema_load(make):
+    """They knew no costs of a teacher apart."""
+    content = json.loads(to_json(make.record(training=TrainingCosts(params=3)))) | {"schema_version": 2}
+    del content["training"]["teacher"]
+    record = from_json(json.dumps(content))
+    assert record.training == TrainingCosts(params=3) and record.schema_version == 2
+
+
 def test_links_of_a_chain(make):
     cell = make.record(cell={"method": "prune", "then": [Link(method="quantize", config={"bits": 8})]}).cell
     assert [link.method for link in cell.links] == ["prune", "quantize"]
@@ -137,6 +150,15 @@ def test_links_of_a_chain(make):
 def test_training_costs_are_finite(name):
     with pytest.raises(RecordError, match=f"training costs: {name} is nan"):
         TrainingCosts(**{name: math.nan})
+
+
+def test_costs_of_a_teacher_are_finite_and_come_back(make):
+    with pytest.raises(RecordError, match="teacher costs: seconds is inf"):
+        TeacherCosts(seconds=math.inf)
+    with pytest.raises(RecordError, match="teacher costs: params_total is -1"):
+        TeacherCosts(params_total=-1)
+    record = make.record(training=TrainingCosts(params=3, teacher=TeacherCosts(params_total=9, params=2, seconds=1.5)))
+    assert from_json(to_json(record)) == record
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -5,7 +5,7 @@ A backbone here is a `GraphsGPT`. A method may change it (experts in the place o
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -26,6 +26,7 @@ from ...contracts.traits import (
     WRITES_MOLECULES,
     own_traits,
 )
+from ...contracts.vocabulary import vocabulary
 from .sampler import Sampler
 from .token_data import token_data
 
@@ -36,6 +37,14 @@ COST_MOLECULES = 32
 @own_traits.register
 def _(loaded: GraphsGPT) -> frozenset[str]:
     return frozenset({WRITES_MOLECULES})
+
+
+@vocabulary.register
+def _(loaded: GraphsGPT) -> Mapping[str, int] | None:
+    if loaded.config.vocabulary is None:
+        return None
+    known = own_vocabulary(loaded.config)
+    return {str(kind): number for number, kind in enumerate((*known.nodes, *known.edges))}
 
 
 class GenerationTask(Task):

@@ -1,1 +1,1 @@
-"""The machine that trains: how fast it multiplies, and what its memory allocator does."""
+"""The machine that trains: how fast it multiplies, what its allocator does, whose time and operations are whose."""

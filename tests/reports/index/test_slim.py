@@ -6,7 +6,7 @@ import json
 import pytest
 
 from sparsebench.reports.index.slim import Reader, already_whole, form, to_slim
-from sparsebench.reports.record import CellInfo, DataInfo, Link, TrainingCosts
+from sparsebench.reports.record import CellInfo, DataInfo, Link, TeacherCosts, TrainingCosts
 
 HEAVY = {"traceback", "curves", "details"}
 
@@ -30,7 +30,7 @@ def test_all_that_a_record_may_hold(make):
         "further_backbones": ["teacher"],
         "budget": {"epochs": 1, "tokens": None},
     }
-    costs = TrainingCosts(params=3, flops=1e9, seconds=2.5, steps=10)
+    costs = TrainingCosts(params=3, flops=1e9, seconds=2.5, steps=10, teacher=TeacherCosts(params=1, seconds=0.5))
     record = make.record(cell=cell, training=costs, warnings=["w"], reason="was\nlong", label="Méthode <b>")
     found = back(record)
     assert isinstance(found.cell, CellInfo) and isinstance(found.cell.then[0], Link)

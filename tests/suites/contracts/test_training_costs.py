@@ -41,3 +41,34 @@ def test_a_parameter_is_not_kept_alive_and_its_place_in_memory_may_be_used_again
         ledger.count([nn.Parameter(torch.zeros(3))])
     costs = ledger.costs()
     assert costs is not None and costs.params == 60
+
+
+def test_a_teacher_is_a_part_of_the_whole() -> None:
+    """A stage of its own, and its share of one that the whole has already; frozen parameters count in its size."""
+    ledger, student, teacher = TrainingLedger(), nn.Linear(3, 2), nn.Linear(4, 2)
+    ledger.count(student.parameters())
+    assert (costs := ledger.costs()) is not None and costs.teacher is None
+    teacher.bias.requires_grad_(False)
+    weight = next(teacher.parameters())
+    own = ledger.of_teacher()
+    assert ledger.of_teacher() is own
+    own.size(teacher)
+    own.add(seconds=1.0, flops=10.0)
+    ledger.count([*student.parameters(), weight])
+    ledger.add(seconds=5.0, flops=50.0, steps=2)
+    own.share(teacher, seconds=2.0, flops=20.0)
+    costs = ledger.costs()
+    assert costs is not None and costs.teacher is not None
+    assert (costs.params, costs.seconds, costs.flops, costs.steps) == (8 + 8, 6.0, 60.0, 2)
+    part = costs.teacher
+    assert (part.params_total, part.params, part.seconds, part.flops) == (10, 8, 3.0, 30.0)
+
+
+def test_a_teacher_whose_operations_nobody_counted() -> None:
+    ledger, teacher = TrainingLedger(), nn.Linear(4, 2)
+    own = ledger.of_teacher()
+    own.count(teacher.parameters())
+    own.share(teacher, seconds=2.0, flops=None)
+    costs = ledger.costs()
+    assert costs is not None and costs.teacher is not None and costs.params == costs.teacher.params == 10
+    assert costs.teacher.flops is None and costs.teacher.params_total is None and costs.flops == 0

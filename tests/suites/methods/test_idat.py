@@ -53,9 +53,16 @@ def test_a_pair_in_every_suite(pair: Pair) -> None:
     assert outcome.training is not None and outcome.costs is not None and outcome.training.flops
     assert outcome.training.params == trained_parameters(student) + trained_parameters(teacher)
     assert outcome.costs.params_total == sum(parameter.numel() for parameter in student.parameters())
+    apart = outcome.training.teacher
+    assert apart is not None and apart.flops and apart.seconds and outcome.training.seconds
+    assert apart.params_total == sum(parameter.numel() for parameter in teacher.parameters())
+    assert apart.params == trained_parameters(teacher)
+    assert 0 < apart.flops < outcome.training.flops and 0 < apart.seconds < outcome.training.seconds
     plain = pair.run(Adapter(rank=4, init="zero_up", **RATE))
     assert plain.training is not None and plain.costs is not None and plain.training.flops
-    assert outcome.training.flops > plain.training.flops and outcome.training.seconds > 0
+    assert (
+        outcome.training.flops - apart.flops == pytest.approx(plain.training.flops) and plain.training.teacher is None
+    )
     assert outcome.costs.flops == plain.costs.flops and outcome.costs.params_total == plain.costs.params_total
     assert all(metric.value == metric.value for metric in outcome.metrics.values())
 
@@ -147,6 +154,18 @@ def test_the_ensemble_is_both_models(pair: Pair) -> None:
     alone = pair.run(idat(pair))
     assert outcome.costs is not None and alone.costs is not None
     assert outcome.costs.params_total > 1.9 * alone.costs.params_total
+    assert outcome.training is not None and outcome.training.teacher is not None
+
+
+def test_costs_of_a_teacher_that_never_learns() -> None:
+    """Its forward passes and its parameters, none of them trained."""
+    outcome = VITS.run(idat(VITS, teacher_train="none"))
+    plain = VITS.run(Adapter(rank=4, init="zero_up", **RATE))
+    assert outcome.training is not None and plain.training is not None and outcome.training.flops
+    frozen = outcome.training.teacher
+    assert frozen is not None and frozen.params == 0 and frozen.params_total and frozen.flops and frozen.seconds
+    assert outcome.training.params == plain.training.params
+    assert outcome.training.flops - frozen.flops == pytest.approx(plain.training.flops)
 
 
 def test_an_ensemble_needs_the_same_inputs() -> None:

@@ -2,19 +2,22 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from sparsebench.data.errors import DataError
 from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.runner import prepare
-from sparsebench.suites.runner.discovery.loading import load_task
+from sparsebench.suites.runner.discovery.loading import backbone_loader, load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
+from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.prepare import ChecksData, DerivesData, check_data, derive_data
+from sparsebench.suites.runner.prepare import ChecksData, DerivesData, check_backbones, check_data, derive_data
 
 from .cells import INFO
 
@@ -132,3 +135,63 @@ def test_every_task_with_a_check_says_so() -> None:
     for suite in ("vtab", "llm", "molecules"):
         for entry in entries("task", suite).values():
             assert entry.constant(prepare.CHECKS, False) == isinstance(load_task(entry), ChecksData), entry.name
+
+
+def pair(task: str, teacher: str, backbone: str = "tiny", method: str = "idat") -> Any:
+    """A cell of the language suite with a teacher."""
+    info = dataclasses.replace(
+        INFO,
+        suite="llm",
+        task=task,
+        method=method,
+        config={"teacher": teacher} if method == "idat" else {},
+        backbone=backbone,
+        further_backbones=[teacher],
+    )
+    return dataclasses.replace(cell(task), info=info)
+
+
+def test_methods_that_say_so_look_at_their_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pair once, on tasks that keep the heads, of cells that can run; what cannot be loaded is named."""
+    loads = []
+
+    def load(name: str) -> Any:
+        def made(generator: torch.Generator) -> Any:
+            loads.append(name)
+            if name == "small_mixture":
+                raise OSError("no such weights")
+            return backbone_loader(find("backbone", "tiny", "llm"), "tiny")(generator)
+
+        return made
+
+    monkeypatch.setattr(prepare, "backbone_loader", lambda entry, name: load(name))
+    said: list[str] = []
+    cells = [
+        pair("synthetic_mixture", "small_llama"),
+        pair("synthetic_choices", "small_llama"),
+        pair("synthetic_texts", "tiny_encoder", "tiny_encoder"),
+        pair("synthetic_mixture", "small_mixture"),
+        pair("synthetic_mixture", "tiny_mixture", method="merge_experts"),
+        dataclasses.replace(pair("synthetic_mixture", "tiny_mixture"), reason="n/a"),
+    ]
+    check_backbones(cells, said.append)
+    assert loads == ["tiny", "small_llama", "tiny", "small_mixture"]
+    assert said == [
+        "llm: checking whether tiny goes with small_llama",
+        "llm: checking whether tiny goes with small_mixture",
+        "llm: small_mixture cannot be loaded, so nobody knows: OSError: no such weights",
+    ]
+
+
+def test_a_pair_of_two_vocabularies_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(entry: Any, name: str) -> Any:
+        loaded = backbone_loader(find("backbone", "tiny", "llm"), "tiny")
+        if name == "tiny":
+            return loaded
+        tokenizer = SimpleNamespace(get_vocab=lambda: {"a": 0, "b": 1})
+        return lambda generator: dataclasses.replace(loaded(generator), tokenizer=tokenizer)
+
+    monkeypatch.setattr(prepare, "backbone_loader", load)
+    words = "on tiny with small_llama seed 0: the vocabulary of the teacher small_llama has 2 tokens instead of 257"
+    with pytest.raises(UsageError, match=words):
+        check_backbones([pair("synthetic_mixture", "small_llama")], lambda line: None)
