@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 from sparsebench.models.anatomy import Anatomy, describe, register_describer
+from sparsebench.models.attention.fast_attention import use_product_attention
 
 from ..prediction.feature_extractor import FeatureExtractor
 
@@ -32,6 +33,8 @@ class VisionBody(FeatureExtractor):
         super().__init__()
         config = network.pretrained_cfg
         self.network = network.to(memory_format=torch.channels_last)
+        if _attends(network):
+            use_product_attention(network)  # the same function, faster where bfloat16 trains on a processor
         self.width = network.head_hidden_size
         self.size = size or config["input_size"][-1]
         smooth = config["interpolation"] == "bilinear"
@@ -104,6 +107,13 @@ class LazyImages(Sequence[Tensor]):
         if isinstance(index, slice):
             return LazyImages(self.body, self.raw[index])
         return self.body._resized(self.raw[index][None])[0]
+
+
+def _attends(network: nn.Module) -> bool:
+    """Whether a network has timm's plain attention; windows and other kinds keep their own."""
+    from timm.layers.attention import Attention
+
+    return any(isinstance(module, Attention) for module in network.modules())
 
 
 def _units(network: Any) -> list[nn.Module]:

@@ -41,8 +41,10 @@ def run_experts(
     down = weights.down
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down))
     dtype = _product_type(x_TD, weights, trains)
-    if dtype is None or not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or _watched():
-        return loop_experts(x_TD, index_TK, weight_TK, weights)
+    watched = _watched()
+    if dtype is None or not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or watched:
+        few_shapes = x_TD.is_cpu and not watched and _narrow(x_TD, weights)
+        return loop_experts(x_TD, index_TK, weight_TK, weights, few_shapes=few_shapes)
     library = _library(dtype)
     x_TD = x_TD.contiguous()
     if index_TK.dtype != torch.int64:
@@ -100,6 +102,13 @@ def _product_type(x_TD: Tensor, weights: Weights, trains: bool) -> torch.dtype |
         if trains:
             return wanted
     return wanted if types == {wanted} else None
+
+
+def _narrow(x_TD: Tensor, weights: Weights) -> bool:
+    """Whether the loop's products are of bfloat16, which oneDNN compiles anew for each number of rows."""
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") is torch.bfloat16 and x_TD.dtype is not torch.float64
+    return x_TD.dtype is weights.down.dtype is torch.bfloat16
 
 
 def _plain(x_TD: Tensor, weights: Weights) -> bool:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import ModelError
+from .rows import padded
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of an expert, R rows of one expert.
 
@@ -24,8 +25,13 @@ class Weights(NamedTuple):
     activation: Callable[[Tensor], Tensor]
 
 
-def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
-    """Sort the (token, expert) pairs by expert: each expert then works on one contiguous slice."""
+def loop_experts(
+    x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights, *, few_shapes: bool = False
+) -> Tensor:
+    """Sort the (token, expert) pairs by expert: each expert then works on one contiguous slice.
+
+    `few_shapes`: slices are filled up with rows of zeros (`rows.padded`), whose results are dropped: the same numbers.
+    """
     check_devices(x_TD, weights)
     experts = len(weights.down)
     order = index_TK.flatten().argsort(stable=True)
@@ -39,7 +45,10 @@ def loop_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Wei
     # There is one slice more than experts: that of the pairs without an expert, which comes last and adds nothing.
     for (token_R, x_RD, weight_R1), (gate_up, bias, down) in zip(slices, stacks, strict=False):
         if len(token_R):
-            part_RD = F.linear(hidden(x_RD, gate_up, bias, weights) * weight_R1, down)
+            if few_shapes:
+                x_RD = padded(x_RD)
+                weight_R1 = padded(weight_R1)
+            part_RD = F.linear(hidden(x_RD, gate_up, bias, weights) * weight_R1, down)[: len(token_R)]
             out_TD.index_add_(0, token_R, part_RD.to(out_TD.dtype))  # under autocast the product is narrower than x
     return out_TD
 

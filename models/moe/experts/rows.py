@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 KEPT_BYTES = 256 << 20
@@ -33,6 +34,18 @@ def pieces(rows: Tensor) -> tuple[Tensor, ...]:
     if rows.dtype != torch.bfloat16 or whole in (0, count):
         return (rows,)
     return (rows[:whole], rows[whole:])
+
+
+def padded(rows: Tensor) -> Tensor:
+    """Rows (R, ...) filled up with zeros to a multiple of `STEP`, for the reason that `pieces` gives; autograd sees it.
+
+    Fewer than `STEP` stay as they are: so few numbers of rows do not fill oneDNN's memory of shapes, and zeros would be
+    most of the work.
+    """
+    missing = -len(rows) % STEP
+    if len(rows) < STEP or missing == 0:
+        return rows
+    return F.pad(rows, (0, 0) * (rows.dim() - 1) + (0, missing))
 
 
 def scratch(name: str, shape: tuple[int, int], like: Tensor) -> Tensor:

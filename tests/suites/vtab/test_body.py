@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.anatomy import describe
+from sparsebench.models.attention.timm_attention import ProductTimmAttention
 from sparsebench.suites.vtab.backbones import timm as timm_backbone
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.body import VisionBody
@@ -85,6 +86,22 @@ def test_stages_at_another_image_size(name: str, stages: int) -> None:
     inputs = body.collate(list(body.encode(np.zeros((2, 8, 8, 3), np.uint8))))
     with torch.no_grad():
         assert torch.equal(body(inputs), body.network(inputs)) and body(inputs).shape == (2, body.width)
+
+
+def test_plain_attention_computes_by_products_where_that_is_faster() -> None:
+    """In bfloat16 on a processor; in float32, where scores are taken, the numbers are those of timm's own module."""
+    from timm.layers.attention import Attention
+
+    body = tiny.load(generator()).eval()
+    attention = body.network.blocks[0].attn
+    assert type(attention) is ProductTimmAttention
+    x_BTD = torch.randn(2, 17, 32, generator=generator(1))
+    ours = attention(x_BTD)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = attention(x_BTD)
+    attention.__class__ = Attention
+    torch.testing.assert_close(ours, attention(x_BTD), atol=0, rtol=0)
+    torch.testing.assert_close(half.float(), ours, atol=0.01, rtol=0.01)
 
 
 def test_anatomy_is_seen_through_the_body(convnet: VisionBody) -> None:

@@ -24,9 +24,9 @@ def loops(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever the plain loop computes."""
     calls: list[int] = []
 
-    def counted(x: Tensor, *rest: Any) -> Tensor:
+    def counted(x: Tensor, *rest: Any, **options: Any) -> Tensor:
         calls.append(len(x))
-        return loop_experts(x, *rest)
+        return loop_experts(x, *rest, **options)
 
     monkeypatch.setattr(dispatch, "loop_experts", counted)
     return calls
@@ -211,3 +211,30 @@ def test_a_compiled_layer_is_not_compiled_again_for_each_choice(case: Cases, loo
         assert_close(compiled(made.x, index), made._replace(index=index).oracle() + 1)
         counts.add(graphs.frame_count)
     assert len(loops) == 4 and len(counts) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "autocast", "few"),
+    [(torch.float32, False, False), (torch.float32, True, True), (torch.bfloat16, False, True)],
+)
+def test_the_loop_has_few_shapes_in_bfloat16(
+    dtype: torch.dtype, autocast: bool, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GELU experts with bias, which only the loop computes; where operations are counted, none are added."""
+    asked: list[bool] = []
+
+    def noted(*given: Any, few_shapes: bool) -> Tensor:
+        asked.append(few_shapes)
+        return loop_experts(*given, few_shapes=few_shapes)
+
+    monkeypatch.setattr(dispatch, "loop_experts", noted)
+    generator = torch.Generator().manual_seed(0)
+    x, gate_up, down = (torch.randn(*shape, generator=generator) for shape in ((70, 8), (2, 6, 8), (2, 8, 6)))
+    weights = Weights(gate_up.to(dtype), down.to(dtype), torch.zeros(2, 6, dtype=dtype), False, F.gelu)
+    index = torch.zeros(70, 1, dtype=torch.int64)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        run_experts(x.to(dtype), index, torch.ones(70, 1), weights)
+        with FlopCounterMode(display=False) as counter:
+            run_experts(x.to(dtype), index, torch.ones(70, 1), weights)
+    assert asked == [few, False]
+    assert counter.get_total_flops() == 70 * 2 * 2 * 6 * 8

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sparsebench.models.moe.experts import rows
 from sparsebench.models.moe.experts.eager import Weights, few_experts, hidden, loop_experts, unbound
 
 
@@ -72,3 +73,20 @@ def test_hidden_and_the_parts_of_each_expert() -> None:
     inward = F.linear(X, gate_up, bias)
     torch.testing.assert_close(hidden(X, gate_up, bias, experts), F.gelu(inward[:, :5]) * inward[:, 5:])
     assert unbound(weights())[1] == [None, None, None]
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_few_shapes_change_no_number_and_no_gradient(gated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With steps of 2 rows nearly every slice is filled up."""
+    monkeypatch.setattr(rows, "STEP", 2)
+    experts = weights(gated=gated, bias=True)
+    made = {}
+    for few in (False, True):
+        leaves = [X.clone(), WEIGHT.clone(), experts.gate_up.clone(), experts.down.clone(), experts.bias.clone()]
+        x, weight, gate_up, down, bias = (leaf.requires_grad_() for leaf in leaves)
+        out = loop_experts(x, INDEX, weight, experts._replace(gate_up=gate_up, down=down, bias=bias), few_shapes=few)
+        out.square().sum().backward()
+        made[few] = [out.detach(), *(leaf.grad for leaf in (x, weight, gate_up, down, bias))]
+    for got, expected in zip(made[True], made[False], strict=True):
+        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(made[True][0], slow(experts))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparsebench.models.moe.experts import rows
-from sparsebench.models.moe.experts.rows import STEP, pieces, products, scratch
+from sparsebench.models.moe.experts.rows import STEP, padded, pieces, products, scratch
 
 
 def test_one_product_for_each_expert() -> None:
@@ -74,3 +74,13 @@ def test_products_of_pieces_are_those_of_all_rows() -> None:
     products(rows, counts, weights, out)
     exact = [part.double() @ weight.double().T for part, weight in zip(rows.split(counts), weights, strict=True)]
     torch.testing.assert_close(out.double(), torch.cat(exact), rtol=8e-3, atol=2e-2)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 0), (STEP - 1, STEP - 1), (STEP, STEP), (STEP + 1, 2 * STEP)])
+def test_rows_are_filled_up_with_zeros(count: int, expected: int) -> None:
+    rows_RD = torch.ones(count, 3, requires_grad=True)
+    filled_RD = padded(rows_RD)
+    assert filled_RD.shape == (expected, 3)
+    assert torch.equal(filled_RD[:count], rows_RD) and not filled_RD[count:].any()
+    filled_RD.sum().backward()
+    assert torch.equal(rows_RD.grad, torch.ones(count, 3))
