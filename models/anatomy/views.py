@@ -20,8 +20,8 @@ from .sites import Site, joined
 class Block:
     """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions.
 
-    `convs`: the convolutions of its main path, of any kernel size, in the order in which they act; those of a shortcut
-    and of squeeze-and-excitation are not among them.
+    `convs`: the convolutions of its main path, of any kernel size, in the order in which they act; those of
+    squeeze-and-excitation are not among them, nor those of a shortcut, which are `shortcut_convs`.
     `post_norm`: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
     `attention_norms`, `mlp_norms`: those of `norms` that only one sub-layer has, on its input or output; unless given,
     the first and the second where there are two. None where that cannot be said. `shared_norms`: those whose output
@@ -38,6 +38,7 @@ class Block:
     norms: tuple[Site, ...] = ()
     linears: tuple[Site, ...] = ()
     convs: tuple[Site, ...] = ()
+    shortcut_convs: tuple[Site, ...] = ()
     post_norm: bool = False
     attention_norms: tuple[Site, ...] | None = None
     mlp_norms: tuple[Site, ...] | None = None
@@ -126,6 +127,7 @@ class Anatomy:
     `grid`: rows and columns of these patches, at the image size that the model was built for.
     `further_tokens`: whether tokens may be put among the patches; not so where each attention has positions for these
     patches only (rotary ones).
+    `last_convs`: convolutions between the last block and the pooling (the widening one of MobileNetV2).
     `outside`: parts of the model that are not of this view (the text tower of CLIP); transforms leave them alone.
     `uncalled`: linear layers whose weights are read by the module that holds them, which never calls them: nothing can
     be put around them.
@@ -141,6 +143,7 @@ class Anatomy:
     prefix_tokens: int | None = None
     grid: tuple[int, int] | None = None
     further_tokens: bool = True
+    last_convs: tuple[Site, ...] = ()
     outside: tuple[Site, ...] = ()
     uncalled: tuple[Site, ...] = ()
 

@@ -42,6 +42,7 @@ def describe(model: Any) -> Anatomy:
         width=model.head_hidden_size,
         embeddings=(see_through(model, "conv_stem"), see_through(model, "bn1")),
         final_norm=final_norm,
+        last_convs=_last(model),
         head=head_at(model, "classifier"),
     )
 
@@ -71,6 +72,13 @@ def _block(site: Site, index: int) -> Block:
         convs=tuple(convs),
         removable=unit.has_skip,
     )
+
+
+def _last(model: Any) -> tuple[Site, ...]:
+    """The convolution before the pooling. That of MobileNetV3 comes after it, and is part of its head."""
+    if type(model).__name__ != "EfficientNet" or not has_parameters(model.conv_head):
+        return ()
+    return (see_through(model, "conv_head"),)
 
 
 def _convolutions(unit: nn.Module) -> list[str]:

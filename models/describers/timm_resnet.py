@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import Anatomy, Block, Site, UnknownAnatomy, head_at, see_through
+from ..anatomy import Anatomy, Block, Site, UnknownAnatomy, has_parameters, head_at, see_through
 
 SERVES = ("timm.models.resnet.ResNet",)
 _BLOCKS = ("BasicBlock", "Bottleneck")
@@ -48,8 +48,17 @@ def _block(site: Site, index: int) -> Block:
         norms=tuple(norms),
         linears=tuple(conv for conv in convs if _is_pointwise(conv.get())),
         convs=tuple(convs),
+        shortcut_convs=_shortcut(unit),
         removable=unit.downsample is None,
     )
+
+
+def _shortcut(unit: Any) -> tuple[Site, ...]:
+    """The convolution of a shortcut that changes the shape; a pooling and a norm may stand beside it."""
+    if unit.downsample is None:
+        return ()
+    sites = [see_through(unit.downsample, name) for name, _ in unit.downsample.named_children()]
+    return tuple(site for site in sites if hasattr(site.get(), "kernel_size") and has_parameters(site.get()))
 
 
 def _is_pointwise(conv: nn.Conv2d) -> bool:

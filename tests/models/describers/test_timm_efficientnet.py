@@ -66,3 +66,8 @@ def test_convolutions_of_mixed_kernels_have_no_order_of_plain_ones() -> None:
 def test_attention_units_are_not_known() -> None:
     with pytest.raises(UnknownAnatomy, match="MobileAttention of this network"):
         describe(timm.create_model("mobilenetv4_hybrid_medium"))
+
+
+def test_the_convolution_before_the_pooling() -> None:
+    assert [site.path for site in describe(timm.create_model("mobilenetv2_050")).last_convs] == ["conv_head"]
+    assert describe(timm.create_model("mobilenetv3_small_050")).last_convs == ()

@@ -37,3 +37,12 @@ def test_head() -> None:
 def test_other_blocks_are_not_known() -> None:
     with pytest.raises(UnknownAnatomy, match=r"ResNestBottleneck.*register a describer"):
         describe(timm.create_model("resnest14d"))
+
+
+def test_convolutions_of_shortcuts() -> None:
+    """Those that change the shape have one, beside a pooling where the network is one of the "d" kind."""
+    blocks = describe(ResNet(BasicBlock, **SMALL)).blocks
+    assert [site.path for site in blocks[1].shortcut_convs] == ["layer2.0.downsample.0"]
+    assert blocks[2].shortcut_convs == ()
+    pooled = describe(ResNet(Bottleneck, **SMALL, avg_down=True)).blocks[1]
+    assert [site.path for site in pooled.shortcut_convs] == ["layer2.0.downsample.1"]

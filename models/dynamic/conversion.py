@@ -1,0 +1,54 @@
+"""Make the layers of a model dynamic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import nn
+
+from ..anatomy import Anatomy, Site, describe
+from ..errors import ModelError
+from .config import DynamicConfig
+from .convolution.config import ConvConfig
+from .convolution.placing import dynamic_convolutions
+
+Model = TypeVar("Model", bound=nn.Module)
+
+PLANS: dict[type[DynamicConfig], Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]]] = {
+    ConvConfig: dynamic_convolutions,
+}
+"""For each kind of configuration, what gives the sites and the layer that comes to each."""
+
+
+def make_dynamic(model: Model, config: DynamicConfig) -> Model:
+    """Replace layers of `model`, in place, by dynamic ones that compute the same at first; return the model.
+
+    Every kernel or expert is a copy of the weight that was there (plus `config.noise`). The dynamic layers can be
+    trained whether or not what they replace could. Make the optimizer afterwards.
+
+    Raises `ModelError`, and leaves the model untouched, when nothing in it can be made dynamic as `config` says, when
+    a layer is not a plain one, and when two places share one.
+
+    Example: `make_dynamic(timm.create_model("resnet18"), ConvConfig(num_kernels=4))`.
+    """
+    if type(config) not in PLANS:
+        known = ", ".join(sorted(kind.__name__ for kind in PLANS))
+        raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
+    plan = PLANS[type(config)](describe(model), config)
+    _check_untied(model, [site for site, _ in plan])
+    for site, layer in plan:
+        site.replace(layer)
+    return model
+
+
+def _check_untied(model: nn.Module, sites: list[Site]) -> None:
+    """That no other module holds the weight of a layer that goes."""
+    holders: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        holders.setdefault(id(parameter), []).append(name)
+    for site in sites:
+        for parameter in site.get().parameters():
+            names = holders[id(parameter)]
+            if len(names) > 1:
+                raise ModelError(f"{' and '.join(names)} are one tensor: layers that share weights stay static")

@@ -1,0 +1,71 @@
+"""What all dynamic convolutions have in common."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...errors import ModelError
+from ..layer import DynamicLayer
+from .factors import Factors
+from .forms import convolve
+from .geometry import Geometry
+from .released import released_convolution
+
+# Shapes: B samples, I input channels, H height, W width, O outputs, K kernels, J = I / groups.
+
+
+class DynamicConv2d(DynamicLayer):
+    """A convolution whose kernel is made for each sample; stands wherever the `nn.Conv2d` stood.
+
+    `bank`: (K, O, J, kernel height, kernel width). A subclass says in `factors` what its attentions make of the input.
+    With `faithful` the arithmetic is that of the released code of PAD-Net: every kernel times its share, their sum,
+    then one grouped convolution. Results agree to rounding.
+
+    Raises `ModelError` for a bank that does not fit the geometry.
+    """
+
+    def __init__(self, bank: Tensor, bias: Tensor | None, geometry: Geometry, *, faithful: bool = False) -> None:
+        if bank.dim() != 5 or tuple(bank.shape[3:]) != geometry.kernel or bank.shape[1] % geometry.groups:
+            raise ModelError(
+                f"a bank of {tuple(bank.shape)} for kernels of {geometry.kernel} in {geometry.groups} groups: it is "
+                "(kernels, outputs, inputs of a group, height, width)"
+            )
+        super().__init__(bank, bias)
+        self.geometry = geometry
+        self.faithful = faithful
+        self.in_channels = bank.shape[2] * geometry.groups
+        self.out_channels = bank.shape[1]
+        self.kernel_size = geometry.kernel
+        self.stride = geometry.stride
+        self.padding = geometry.padding
+        self.dilation = geometry.dilation
+        self.groups = geometry.groups
+
+    def factors(self, x_BIHW: Tensor) -> Factors:
+        """What the attentions say about these samples."""
+        raise NotImplementedError
+
+    def forward(self, x_BIHW: Tensor) -> Tensor:
+        """(B, O, H', W')."""
+        x_BIHW = self.checked(x_BIHW)
+        factors = self.factors(x_BIHW)
+        if factors.inputs is not None:
+            x_BIHW = x_BIHW * factors.inputs[:, :, None, None]
+        if self.faithful:
+            y_BOHW = released_convolution(self, x_BIHW, factors)
+        else:
+            y_BOHW = convolve(self, x_BIHW, factors)
+        if factors.outputs is not None:
+            y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
+        return y_BOHW
+
+    def checked(self, x_BIHW: Tensor) -> Tensor:
+        """The input; a `ModelError` where it is not a batch of maps with this layer's channels."""
+        if x_BIHW.dim() != 4 or x_BIHW.shape[1] != self.in_channels:
+            raise ModelError(f"input {tuple(x_BIHW.shape)}: this convolution takes (batch, {self.in_channels}, h, w)")
+        return x_BIHW
+
+    def extra_repr(self) -> str:
+        """Sizes, kernels and geometry."""
+        said = f"{self.in_channels}, {self.out_channels}, kernels={self.num_kernels}, kernel_size={self.kernel_size}"
+        return f"{said}, stride={self.stride}, groups={self.groups}"

@@ -1,0 +1,206 @@
+"""The exact ways to compute a dynamic convolution, and which of them is fastest for a shape.
+
+All give the same numbers up to rounding. A partition by whole rows (outputs) or channels (inputs) leaves a smaller
+dynamic convolution; its static part is one ordinary convolution that all samples share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..layer import DynamicLayer
+from .factors import Factors
+from .geometry import Geometry
+
+# Shapes: B samples, K kernels, O outputs, I inputs, J = I / groups, h x w a kernel, T = h w taps, N = O J T entries of
+# a kernel, H' x W' positions of the result, P = H' W'. x is padded already (`Geometry.pad`).
+
+FEW_POSITIONS = 100
+"""Up to so many positions the weights of a sample are more than what they read: 10 x 10."""
+
+
+def convolve(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
+    """(B, O, H', W') the convolution of a `DynamicConv2d` with the weights of each sample, and its bias."""
+    padded = layer.geometry.pad(x_BIHW)
+    shares_BK = factors.kernels
+    if shares_BK is None:
+        shares_BK = padded.new_ones(padded.shape[0], 1)
+    y_BOHW = _by_structure(layer, padded, shares_BK, factors)
+    bias_BO = layer.mix_bias(shares_BK)
+    if bias_BO is None:
+        return y_BOHW
+    return y_BOHW + bias_BO[:, :, None, None]
+
+
+def _by_structure(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
+    """Static rows or channels by one convolution, where the mask has such; all else with the weights of each sample."""
+    geometry = layer.geometry
+    partition = layer.partition
+    one_weight = factors.kernels is None and factors.taps is None
+    if partition is None:
+        if one_weight:
+            return geometry.convolve(x_BIHW, layer.bank[0])
+        return dynamic_convolution(Dynamic(x_BIHW, layer.bank, shares_BK, factors.taps, geometry))
+    if one_weight:
+        return geometry.convolve(x_BIHW, partition.combine(layer.bank[0]))
+    if not partition.is_relaxed:
+        structure = partition.layout().structure
+        if structure == "static":
+            return geometry.convolve(x_BIHW, partition.static_part())
+        if structure == "dynamic":
+            scaled_BK = shares_BK * partition.lambda_dynamic
+            return dynamic_convolution(Dynamic(x_BIHW, layer.bank, scaled_BK, factors.taps, geometry))
+        if structure == "row" and geometry.groups == 1:
+            return _by_rows(layer, x_BIHW, shares_BK, factors)
+        if structure == "channel" and geometry.groups == 1:
+            return _by_channels(layer, x_BIHW, shares_BK, factors)
+    weight_BOJhw = weights_of_samples(layer, shares_BK, factors.taps)
+    return with_weights(x_BIHW, weight_BOJhw, geometry)
+
+
+def weights_of_samples(layer: DynamicLayer, shares_BK: Tensor, taps_BT: Tensor | None) -> Tensor:
+    """(B, O, J, h, w) λ_d M ⊙ (taps ⊙ (π @ bank)) + λ_s (1 - M) ⊙ static."""
+    if taps_BT is None:
+        return layer.mix(shares_BK)
+    mixed_BN = shares_BK @ layer.bank.flatten(1)
+    mixed_BOJhw = mixed_BN.unflatten(1, layer.weight_shape)
+    return layer.combine(mixed_BOJhw * _along_taps(taps_BT, layer.weight_shape))
+
+
+def _by_rows(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
+    """κ O rows with weights of each sample; the others are one convolution for all samples."""
+    partition = layer.partition
+    layout = partition.layout()
+    bank = layer.bank[:, layout.dynamic]
+    scaled_BK = shares_BK * partition.lambda_dynamic
+    dynamic = dynamic_convolution(Dynamic(x_BIHW, bank, scaled_BK, factors.taps, layer.geometry))
+    if partition.scale == "pruned":
+        static = dynamic.new_zeros(dynamic.shape[0], layout.static.numel(), *dynamic.shape[2:])
+    else:
+        weight = partition.static[layout.static] * partition.lambda_static
+        static = layer.geometry.convolve(x_BIHW, weight)
+    order = torch.argsort(torch.cat([layout.dynamic, layout.static]))
+    return torch.cat([dynamic, static], dim=1)[:, order]
+
+
+def _by_channels(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
+    """κ I channels are read with weights of each sample, the others with one weight for all."""
+    partition = layer.partition
+    layout = partition.layout()
+    bank = layer.bank[:, :, layout.dynamic]
+    scaled_BK = shares_BK * partition.lambda_dynamic
+    seen = x_BIHW[:, layout.dynamic]
+    dynamic = dynamic_convolution(Dynamic(seen, bank, scaled_BK, factors.taps, layer.geometry))
+    if partition.scale == "pruned":
+        return dynamic
+    weight = partition.static[:, layout.static] * partition.lambda_static
+    return dynamic + layer.geometry.convolve(x_BIHW[:, layout.static], weight)
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """A fully dynamic convolution: a padded input `x` (B, I, H, W), the `bank` (K, O, J, h, w), the `shares` (B, K) of
+    its kernels, and factors of their `taps` (B, T) if there are."""
+
+    x: Tensor
+    bank: Tensor
+    shares: Tensor
+    taps: Tensor | None
+    geometry: Geometry
+
+    @property
+    def positions(self) -> int:
+        """P."""
+        height, width = self.geometry.size_after(self.x)
+        return height * width
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether a backward pass will come through."""
+        inputs = (self.x, self.bank, self.shares)
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+
+
+def dynamic_convolution(problem: Dynamic) -> Tensor:
+    """(B, O, H', W') by the fastest form for this shape."""
+    return FORMS[choose_form(problem)](problem)
+
+
+def choose_form(problem: Dynamic) -> str:
+    """The name in `FORMS` of what was fastest for such shapes, by measurement (tests/speed/test_dynamic_conv_speed.py).
+
+    One multiplication per position for pointwise kernels. From 10 x 10 positions down, where the weights of all samples
+    are many times the features, they are made and used sample by sample, so that they stay in the cache; but with a
+    backward pass, which needs all of them, by a product with the columns. Else one grouped convolution.
+    """
+    geometry = problem.geometry
+    if geometry.is_pointwise:
+        return "columns"
+    several = problem.x.shape[0] > 1
+    if geometry.groups == 1 and several and problem.positions <= FEW_POSITIONS:
+        if problem.needs_gradient or problem.bank.dtype == torch.bfloat16:
+            return "columns"
+        return "samples"
+    return "groups"
+
+
+def by_groups(problem: Dynamic) -> Tensor:
+    """The weights of all samples, then one convolution with a group (or a set of groups) for each sample."""
+    return with_weights(problem.x, _mixed(problem), problem.geometry)
+
+
+def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Tensor:
+    """A convolution with a weight for each sample, as one with a group for each."""
+    batch, outputs = weight_BOJhw.shape[:2]
+    x_side_by_side = x_BIHW.reshape(1, -1, *x_BIHW.shape[2:])
+    y_side_by_side = geometry.convolve(x_side_by_side, weight_BOJhw.flatten(0, 1), copies=batch)
+    return y_side_by_side.view(batch, outputs, *y_side_by_side.shape[2:])
+
+
+def by_columns(problem: Dynamic) -> Tensor:
+    """The weights of all samples times what each position sees, as a batch of matrix products (groups of 1 only)."""
+    weight_BOJhw = _mixed(problem)
+    columns_BNP = _columns(problem.x, problem.geometry)
+    y_BOP = torch.bmm(weight_BOJhw.flatten(2), columns_BNP)
+    return y_BOP.unflatten(2, problem.geometry.size_after(problem.x))
+
+
+def by_samples(problem: Dynamic) -> Tensor:
+    """One sample after the other: its weight, then a convolution with it."""
+    bank_KN = problem.bank.flatten(1)
+    results: list[Tensor] = []
+    for place in range(problem.x.shape[0]):
+        weight = (problem.shares[place] @ bank_KN).view(problem.bank.shape[1:])
+        if problem.taps is not None:
+            weight = weight * problem.taps[place].view(problem.geometry.kernel)
+        results.append(problem.geometry.convolve(problem.x[place : place + 1], weight))
+    return torch.cat(results)
+
+
+FORMS = {"groups": by_groups, "columns": by_columns, "samples": by_samples}
+
+
+def _mixed(problem: Dynamic) -> Tensor:
+    """(B, O, J, h, w) taps ⊙ (π @ bank)."""
+    shape = problem.bank.shape[1:]
+    mixed_BOJhw = (problem.shares @ problem.bank.flatten(1)).unflatten(1, shape)
+    if problem.taps is None:
+        return mixed_BOJhw
+    return mixed_BOJhw * _along_taps(problem.taps, shape)
+
+
+def _along_taps(taps_BT: Tensor, shape: torch.Size) -> Tensor:
+    """(B, 1, 1, h, w)."""
+    return taps_BT.unflatten(1, shape[-2:])[:, None, None]
+
+
+def _columns(x_BIHW: Tensor, geometry: Geometry) -> Tensor:
+    """(B, I T, P) what each position sees."""
+    if geometry.is_pointwise:
+        return x_BIHW[:, :, :: geometry.stride[0], :: geometry.stride[1]].flatten(2)
+    return F.unfold(x_BIHW, geometry.kernel, geometry.dilation, geometry.padding, geometry.stride)

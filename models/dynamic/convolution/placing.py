@@ -1,0 +1,81 @@
+"""Which convolutions of a model are made dynamic, and what comes in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...anatomy import Anatomy, Block, Site
+from ...errors import ModelError
+from .base import DynamicConv2d
+from .cond_conv import CondConv2d
+from .config import ConvConfig
+from .dcd import DCDConv2d
+from .dy_conv import DyConv2d
+from .geometry import Geometry
+from .od_conv import ODConv2d
+
+KINDS: dict[str, Callable[..., DynamicConv2d]] = {
+    "dy_conv": DyConv2d.of,
+    "cond_conv": CondConv2d.of,
+    "od_conv": ODConv2d.of,
+    "dcd": DCDConv2d.of,
+}
+
+
+def dynamic_convolutions(anatomy: Anatomy, config: ConvConfig) -> list[tuple[Site, nn.Module]]:
+    """The sites that `config` chooses and a dynamic layer for each, which computes what lies there.
+
+    Raises `ModelError` for a model or blocks without such convolutions, and for one that is not plain (dynamic already,
+    quantised, with a parametrisation).
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    sites = [site for site in convolution_sites(anatomy, config) if _is_wanted(site, config)]
+    if not sites:
+        raise ModelError(
+            f"no convolution of this {type(anatomy.model).__name__} is in blocks={config.blocks!r} with "
+            f"which={config.which!r}: there is nothing to make dynamic"
+        )
+    return [(site, _layer(site, config, generator)) for site in sites]
+
+
+def convolution_sites(anatomy: Anatomy, config: ConvConfig) -> list[Site]:
+    """Convolutions of the chosen blocks, block by block, then the last one; of any size."""
+    sites: list[Site] = []
+    for block in _chosen(anatomy, config):
+        sites.extend(block.convs)
+        if config.shortcuts:
+            sites.extend(block.shortcut_convs)
+    if config.last and config.blocks == "all":
+        sites.extend(anatomy.last_convs)
+    return sites
+
+
+def _chosen(anatomy: Anatomy, config: ConvConfig) -> list[Block]:
+    if isinstance(config.blocks, str):
+        return list(anatomy.blocks)
+    unknown = sorted(set(config.blocks) - set(range(len(anatomy.blocks))))
+    if unknown:
+        raise ModelError(f"blocks={config.blocks}: the model has blocks 0..{len(anatomy.blocks) - 1}")
+    return [anatomy.blocks[index] for index in sorted(set(config.blocks))]
+
+
+def _is_wanted(site: Site, config: ConvConfig) -> bool:
+    if config.which == "all":
+        return True
+    geometry = Geometry.of(site.get(), site.path)
+    if geometry.groups > 1:
+        return config.which == "depthwise" and geometry.groups == site.get().in_channels
+    if geometry.kernel == (1, 1):
+        return config.which == "pointwise"
+    return config.which == "spatial"
+
+
+def _layer(site: Site, config: ConvConfig, generator: torch.Generator) -> nn.Module:
+    conv: Any = site.get()
+    layer = KINDS[config.kind](conv, config, generator, site.path)
+    layer.to(device=conv.weight.device, dtype=conv.weight.dtype)
+    return layer.train(conv.training)

@@ -1,0 +1,51 @@
+"""A dynamic convolution in the arithmetic of the code that PAD-Net's authors released.
+
+Every kernel is multiplied with its share and the products are summed, all of them held at once; mask and scales come
+after the sum; then one grouped convolution. As slow as it is there: what speed is compared with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .factors import Factors
+
+# Shapes: B samples, I inputs, O outputs, K kernels, J inputs of a group, h x w a kernel.
+
+
+def released_convolution(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
+    """(B, O, H', W') of a `DynamicConv2d`."""
+    batch = x_BIHW.shape[0]
+    padded = layer.geometry.pad(x_BIHW)
+    weight_BOJhw = _weights(layer, batch, factors)
+    bias = None
+    if layer.bias is not None:
+        shares_BK1 = _shares(layer, batch, factors)[:, :, None]
+        bias = (layer.bias[None] * shares_BK1).sum(1).flatten()
+    side_by_side = padded.reshape(1, -1, *padded.shape[2:])
+    y = layer.geometry.convolve(side_by_side, weight_BOJhw.flatten(0, 1), bias, copies=batch)
+    return y.view(batch, -1, *y.shape[2:])
+
+
+def _weights(layer: Any, batch: int, factors: Factors) -> Tensor:
+    """(B, O, J, h, w)."""
+    products = layer.bank * _shares(layer, batch, factors)[:, :, None, None, None, None]
+    if factors.taps is not None:
+        products = products * factors.taps.view(batch, 1, 1, 1, *layer.kernel_size)
+    dynamic = products.sum(1)
+    partition = layer.partition
+    if partition is None:
+        return dynamic
+    mask = partition.mask[None].to(dynamic.dtype)
+    weight = mask * dynamic * partition.lambda_dynamic
+    if partition.scale == "pruned":
+        return weight
+    return weight + partition.static[None] * (1 - mask) * partition.lambda_static
+
+
+def _shares(layer: Any, batch: int, factors: Factors) -> Tensor:
+    if factors.kernels is not None:
+        return factors.kernels
+    return layer.bank.new_ones(batch, 1)

@@ -1,0 +1,128 @@
+"""What all dynamic layers have in common: a bank of kernels, and the weights that a sample uses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .mode_partition import ModePartition, Scale
+
+# Shapes: B samples (or tokens), K kernels (or experts), S the weight of one kernel, `weight_shape`, O its first
+# dimension, the outputs.
+
+
+class PartiallyDynamic(nn.Module):
+    """A module with a weight of shape `weight_shape` that depends on the input, all of it or, with `partition`, a part.
+
+    A dynamic layer is one, and so is an attention vector of ODConv. Where `partition` is None all is dynamic.
+    """
+
+    partition: ModePartition | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_module("partition", None)
+
+    @property
+    def weight_shape(self) -> torch.Size:
+        """Shape S of the weight that one sample uses."""
+        raise NotImplementedError
+
+    def static_start(self) -> Tensor:
+        """(*S) what the static weight starts from unless another is given: what the dynamic one is on average."""
+        raise NotImplementedError
+
+    def set_partition(self, mask: Tensor | None = None, static: Tensor | None = None, scale: Scale = "both") -> None:
+        """Make the layer partially dynamic, or change its partition; see `ModePartition` for what the arguments mean.
+
+        `mask`: boolean (*S), all dynamic unless given. `static`: (*S), `static_start()` unless given.
+        Raises `ModelError` for a shape that is not S; the layer is as it was then. Make the optimizer afterwards.
+        """
+        start = self.static_start().detach()
+        if static is None:
+            static = start
+        if mask is None:
+            mask = torch.ones(self.weight_shape, dtype=torch.bool)
+        if static.shape != self.weight_shape:
+            raise ModelError(f"static weight {tuple(static.shape)} for a weight of {tuple(self.weight_shape)}")
+        self.partition = ModePartition(mask.to(start.device), static.to(start), scale)
+
+    def combine(self, dynamic: Tensor) -> Tensor:
+        """The used weights, from the dynamic ones (..., *S)."""
+        if self.partition is None:
+            return dynamic
+        return self.partition.combine(dynamic)
+
+
+class DynamicLayer(PartiallyDynamic):
+    """A layer whose weight is made for each input from a bank of K kernels (or experts).
+
+    `bank` (parameter, (K, *S)); `bias` (parameter, (K, O), or None): one for each kernel, mixed like them and never
+    partitioned. A subclass says in its forward pass what the shares of the kernels are.
+
+    Without a partition the weight of a sample is π @ bank; with one it is λ_d M ⊙ (π @ bank) + λ_s (1 - M) ⊙ static.
+    """
+
+    bank: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(self, bank: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        if bank.dim() < 3:
+            raise ModelError(f"a bank is (kernels, outputs, inputs, ...), not {tuple(bank.shape)}")
+        if bias is not None and bias.shape != bank.shape[:2]:
+            raise ModelError(f"bias {tuple(bias.shape)} for a bank of {tuple(bank.shape)}: (kernels, outputs)")
+        self.bank = nn.Parameter(bank.detach().clone())
+        self.register_parameter("bias", None)
+        if bias is not None:
+            self.bias = nn.Parameter(bias.detach().clone())
+
+    @property
+    def num_kernels(self) -> int:
+        """K."""
+        return self.bank.shape[0]
+
+    @property
+    def weight_shape(self) -> torch.Size:
+        """Shape S of one kernel."""
+        return self.bank.shape[1:]
+
+    def static_start(self) -> Tensor:
+        """(*S) the mean of the kernels: their common weight where all were copied from one."""
+        return self.bank.detach().mean(0)
+
+    def dynamic_bank(self) -> Tensor:
+        """(K, *S) λ_d M ⊙ bank: the dynamic part of every kernel."""
+        if self.partition is None:
+            return self.bank
+        return self.bank * self.partition.dynamic_factor()
+
+    def static_weight(self) -> Tensor | None:
+        """(*S) λ_s (1 - M) ⊙ static, which every sample uses; None without a partition, or where it is pruned."""
+        if self.partition is None or self.partition.scale == "pruned":
+            return None
+        return self.partition.static_part()
+
+    def mix(self, shares_BK: Tensor) -> Tensor:
+        """(B, *S) the weight of every sample, from its shares π of the kernels; one matrix product."""
+        dynamic_BN = shares_BK @ self.bank.flatten(1)
+        return self.combine(dynamic_BN.unflatten(1, self.weight_shape))
+
+    def mix_bias(self, shares_BK: Tensor) -> Tensor | None:
+        """(B, O) the bias of every sample."""
+        if self.bias is None:
+            return None
+        return shares_BK @ self.bias
+
+    def dynamic_parameters(self) -> int:
+        """Numbers of the kernels that are used: K κ |S|."""
+        if self.partition is None:
+            return self.bank.numel()
+        return self.num_kernels * int(self.partition.mask.sum())
+
+    def static_parameters(self) -> int:
+        """Numbers of the static weight that are used: (1 - κ) |S|, 0 without a partition or where it is pruned."""
+        if self.partition is None or self.partition.scale == "pruned":
+            return 0
+        return int((~self.partition.mask).sum())

@@ -1,0 +1,69 @@
+"""The temperature of attentions, which falls in the first epochs of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+
+
+@runtime_checkable
+class HasTemperature(Protocol):
+    """A module that divides its logits by a temperature, a scalar buffer."""
+
+    temperature: Tensor
+
+
+def anneal(model: nn.Module, temperature: float) -> int:
+    """Set the temperature of all attentions in a model; return how many there are.
+
+    It is a buffer: `state_dict` has it, and a loaded model goes on with it. Raises `ModelError` for a value that is not
+    above 0, and for a model without such an attention.
+    """
+    if not 0 < temperature < float("inf"):
+        raise ModelError(f"temperature={temperature}: logits are divided by it, so it is above 0")
+    found = [module for module in model.modules() if isinstance(module, HasTemperature)]
+    found = [module for module in found if isinstance(module.temperature, Tensor)]
+    if not found:
+        raise ModelError(f"this {type(model).__name__} has no attention with a temperature: make it dynamic first")
+    with torch.no_grad():
+        for module in found:
+            module.temperature.fill_(temperature)
+    return len(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemperatureSchedule:
+    """A temperature that falls in a straight line (DY-Conv, section 3.3; PAD-Net, 30 to 1).
+
+    `start` at step 0, `end` from step `steps` on.
+
+    >>> schedule = TemperatureSchedule(steps=10)
+    >>> [schedule.at(step) for step in (0, 5, 10, 99)]
+    [30.0, 15.5, 1.0, 1.0]
+    """
+
+    steps: int
+    start: float = 30.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ModelError(f"steps={self.steps}: the temperature falls over a number of steps, from 0")
+        for name in ("start", "end"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ModelError(f"{name}={getattr(self, name)}: logits are divided by it, so it is above 0")
+
+    def at(self, step: int) -> float:
+        """The temperature before step number `step`, from 0."""
+        if step >= self.steps:
+            return float(self.end)
+        return self.start + (self.end - self.start) * step / self.steps
+
+    def apply(self, model: nn.Module, step: int) -> None:
+        """Set it in a model."""
+        anneal(model, self.at(step))

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from sparsebench.models.dynamic.convolution.forms import FORMS, Dynamic, choose_form, convolve
+from sparsebench.models.dynamic.convolution.geometry import Geometry
+
+from .reference import SHAPES, by_hand, dynamic, images, largest_difference, plain, random_mask, shaken
+
+STRUCTURES = ["dynamic", "static", "row", "channel", "weight"]
+KINDS = ["dy_conv", "cond_conv", "od_conv"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_against_the_reference(shape: str, kind: str) -> None:
+    layer, x = dynamic(shape, kind), images()
+    assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_partitions_against_the_reference(shape: str, kind: str, structure: str) -> None:
+    layer, x = dynamic(shape, kind), images()
+    layer.set_partition(random_mask(layer, structure))
+    shaken(layer)
+    assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
+
+
+@pytest.mark.parametrize("scale", ["both", "static", "dynamic", "none", "pruned"])
+@pytest.mark.parametrize("structure", ["row", "channel", "weight"])
+def test_scales_against_the_reference(scale: str, structure: str) -> None:
+    layer, x = dynamic("plain"), images()
+    layer.set_partition(random_mask(layer, structure), scale=scale)  # type: ignore[arg-type]
+    shaken(layer)
+    assert largest_difference(layer(x), by_hand(layer, x, plain("plain"))) < 1e-12
+
+
+@pytest.mark.parametrize("structure", ["row", "channel", "weight"])
+def test_gradients_against_the_reference(structure: str) -> None:
+    layer, x = dynamic("plain", "od_conv"), images().requires_grad_()
+    layer.set_partition(random_mask(layer, structure))
+    shaken(layer)
+    upstream = torch.randn_like(layer(x).detach())
+    trained = [x, layer.bank, layer.partition.static, layer.partition.phi, *layer.attention.parameters()]
+    found = torch.autograd.grad(layer(x), trained, upstream)
+    expected = torch.autograd.grad(by_hand(layer, x, plain("plain")), trained, upstream)
+    for ours, reference in zip(found, expected, strict=True):
+        assert largest_difference(ours, reference) < 1e-11
+
+
+@pytest.mark.parametrize("shape", ["plain", "pointwise", "pointwise with stride", "stride and dilation", "even kernel"])
+@pytest.mark.parametrize("with_taps", [False, True])
+def test_all_forms_give_the_same(shape: str, with_taps: bool) -> None:
+    layer, x = dynamic(shape, "od_conv"), images()
+    factors = layer.factors(x)
+    taps = factors.taps if with_taps else None
+    problem = Dynamic(x, layer.bank, factors.kernels, taps, layer.geometry)
+    expected = FORMS["groups"](problem)
+    for form in FORMS.values():
+        assert largest_difference(form(problem), expected) < 1e-12
+
+
+def chosen(channels: int, size: int, kernel: int, *, batch: int = 8, groups: int = 1, train: bool = False) -> str:
+    bank = torch.zeros(4, channels, channels // groups, kernel, kernel, requires_grad=train)
+    geometry = Geometry(kernel=(kernel, kernel), padding=(kernel // 2, kernel // 2), groups=groups)
+    return choose_form(Dynamic(torch.zeros(batch, channels, size, size), bank, torch.ones(batch, 4), None, geometry))
+
+
+def test_the_form_follows_the_shape() -> None:
+    assert chosen(8, 7, 1) == "columns"
+    assert chosen(8, 56, 3) == chosen(8, 14, 3) == chosen(8, 7, 3, groups=8) == chosen(8, 7, 3, batch=1) == "groups"
+    assert chosen(8, 7, 3) == "samples"
+    assert chosen(8, 7, 3, train=True) == "columns"
+
+
+def test_a_relaxed_mask_gives_the_gradient_of_a_switch() -> None:
+    """dL/dM = Σ_samples g ⊙ (λ_d dynamic - λ_s static), of a partition by rows too; and by finite differences."""
+    layer, x = dynamic("plain"), images()
+    layer.set_partition(random_mask(layer, "row"))
+    shaken(layer)
+    upstream = torch.randn_like(layer(x).detach())
+    with layer.partition.relaxed() as mask:
+        (gradient,) = torch.autograd.grad((convolve(layer, x, layer.factors(x)) * upstream).sum(), mask)
+        step = torch.zeros_like(mask)
+        step[2, 3, 1, 1] = 1e-5
+        with torch.no_grad():
+            mask += step
+            above = (layer(x) * upstream).sum()
+            mask -= 2 * step
+            below = (layer(x) * upstream).sum()
+    assert gradient[2, 3, 1, 1].item() == pytest.approx((above - below).item() / 2e-5, rel=1e-6)
+
+
+def test_an_input_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"takes \(batch, 6, h, w\)"):
+        dynamic("plain")(torch.zeros(1, 5, 9, 9, dtype=torch.float64))

@@ -1,0 +1,138 @@
+import copy
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.dynamic import ConvConfig, DynamicConfig, DynamicLayer, make_dynamic
+from sparsebench.models.dynamic.convolution import DynamicConv2d
+from sparsebench.models.errors import ModelError
+
+NETWORKS = ["resnet10t", "mobilenetv2_050", "tf_efficientnet_lite0", "convnext_atto"]
+KINDS = ["dy_conv", "cond_conv", "od_conv", "dcd"]
+
+
+def network(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return timm.create_model(name, num_classes=5).eval()
+
+
+def images() -> torch.Tensor:
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_kind_computes_at_first_what_the_network_did(name: str) -> None:
+    model, x = network(name), images()
+    before = model(x)
+    for kind in KINDS:
+        changed: Any = make_dynamic(copy.deepcopy(model), ConvConfig(kind=kind))  # type: ignore[arg-type]
+        assert (changed(x) - before).abs().max() < 1e-5 * before.abs().max()
+        assert describe(changed).head is not None, "still described"
+        loss = changed.train()(x).square().mean()
+        loss.backward()
+        layers = [module for module in changed.modules() if isinstance(module, DynamicLayer)]
+        assert layers and all(layer.bank.grad is not None for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "static", "dynamic"),
+    [
+        ("resnet18", 11_689_512, 45.24),
+        ("resnet50", 25_557_032, 97.14),
+        ("mobilenetv2_100", 3_504_872, 10.65),
+        ("mobilenetv2_050", 1_968_680, 4.12),
+    ],
+)
+def test_parameters_of_published_networks(name: str, static: int, dynamic: float) -> None:
+    """Stem and classifier static, shortcuts and the last 1 x 1 convolution dynamic, four kernels: DY-Conv's counts."""
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    assert count_parameters(model).total == static
+    sites = dynamic_sites(model)
+    kernels = sum(site.get().weight.numel() for site in sites)
+    attentions = sum(attention_parameters(site.get().in_channels) for site in sites)
+    assert round((static + 3 * kernels + attentions) / 1e6, 2) == dynamic
+
+
+def test_layers_have_as_many_parameters_as_reckoned() -> None:
+    model = network("mobilenetv2_050")
+    sites = dynamic_sites(model)
+    reckoned = count_parameters(model).total
+    for site in sites:
+        reckoned += 3 * site.get().weight.numel() + attention_parameters(site.get().in_channels)
+    assert count_parameters(make_dynamic(model, ConvConfig())).total == reckoned
+
+
+def dynamic_sites(model: nn.Module) -> list:
+    anatomy = describe(model)
+    sites = [site for block in anatomy.blocks for site in (*block.convs, *block.shortcut_convs)]
+    return sites + list(anatomy.last_convs)
+
+
+def attention_parameters(channels: int) -> int:
+    hidden = max(1, channels // 16)
+    return channels * hidden + hidden * 4 + 4
+
+
+def test_stem_and_classifier_stay_static() -> None:
+    model = make_dynamic(network("mobilenetv2_050"), ConvConfig())
+    plain = [name for name, module in model.named_modules() if type(module) in (nn.Conv2d, nn.Linear)]
+    assert [name for name in plain if ".attention." not in name] == ["conv_stem", "classifier"]
+
+
+def test_training_goes_down() -> None:
+    model: Any = make_dynamic(network("resnet10t"), ConvConfig(which="spatial", temperature=1)).train()
+    x, y = images(), torch.tensor([0, 1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    losses = []
+    for _ in range(8):
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    banks = [module.bank for module in model.modules() if isinstance(module, DynamicConv2d)]
+    assert all(not torch.equal(bank[0], bank[1]) for bank in banks), "copies have become different kernels"
+
+
+def test_bfloat16_and_autocast() -> None:
+    model: Any = make_dynamic(network("resnet10t"), ConvConfig())
+    x = images()
+    expected = model(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ((model(x) - expected).norm() / expected.norm()).item() < 0.05
+    assert ((model.bfloat16()(x.bfloat16()) - expected).norm() / expected.norm()).item() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "message"),
+    [
+        (None, DynamicConfig(), "make_dynamic takes a .*ConvConfig.*, not a DynamicConfig"),
+        (None, ConvConfig(blocks=(0, 9)), r"blocks=\(0, 9\): the model has blocks 0\.\.3"),
+        (None, ConvConfig(which="depthwise"), "which='depthwise': there is nothing to make dynamic"),
+        ("dynamic", ConvConfig(), "layer1.0.conv1 is a DyConv2d: only an nn.Conv2d"),
+        ("tied", ConvConfig(), "layer1.0.conv1.weight and layer1.0.conv2.weight are one tensor"),
+    ],
+)
+def test_what_is_refused_leaves_the_model_as_it_was(change: str | None, config: DynamicConfig, message: str) -> None:
+    model: Any = network("resnet10t")
+    if change == "dynamic":
+        make_dynamic(model, ConvConfig(blocks=(0,)))
+    if change == "tied":
+        model.layer1[0].conv2.weight = model.layer1[0].conv1.weight
+    before = list(model.named_modules())
+    with pytest.raises(ModelError, match=message):
+        make_dynamic(model, config)
+    assert list(model.named_modules()) == before
+
+
+def test_a_model_without_convolutions_is_refused() -> None:
+    with pytest.raises(ModelError, match="no convolution of this VisionTransformer"):
+        make_dynamic(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2), ConvConfig())
