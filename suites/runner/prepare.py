@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from sparsebench.data.derived import heard_by
 from sparsebench.reports.record import Link
 
 from ..contracts.method import WrongBackboneError
@@ -72,7 +73,7 @@ def check_backbones(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
 
 
 def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
-    """Let each task of cells that can run make and verify what it derives; ``say`` gets a line before and after.
+    """Let each task of cells that can run make and verify what it derives; ``say`` gets lines before, within and after.
 
     Raises what a task raises.
     """
@@ -80,7 +81,8 @@ def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         task = load_task(find("task", name, suite))
         if isinstance(task, DerivesData):
             say(f"{suite}/{name}: making and verifying what is derived from its sources; minutes the first time")
-            task.derive_data()
+            with heard_by(say):
+                task.derive_data()
             say(f"{suite}/{name}: ready")
 
 

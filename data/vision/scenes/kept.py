@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...derived import derive, made_from
+from ...derived import derive, made_from, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,7 @@ def kept(source: str, code: tuple[str, ...], render: Callable[[int, int], Arrays
 
     def fill(partial: Path) -> None:
         for number, size in enumerate(SIZES):
+            tell(f"{source}: drawing {size} images, part {number + 1} of {len(SIZES)}")
             arrays = dict(render(number, size))
             np.savez_compressed(partial / FILE.format(number), **arrays)  # pyright: ignore[reportArgumentType]
 

@@ -10,6 +10,7 @@ import pytest
 from sparsebench.suites.runner.discovery.registry import entries
 
 from ...data.vision.vtab1k.kitti import write_kitti
+from ...data.vision.vtab1k.photographs import write_photographs
 from ..runner.conftest import Bench
 
 PROFILE = {
@@ -65,3 +66,28 @@ def test_the_command_chooses_trains_and_scores(bench: Any) -> None:
     assert refused.returncode == 2
     assert "000003.jpg is no readable image" in refused.stderr and refused.stderr.count("\n") == 1
     assert not list((bench.out / "records").glob("*")), "nothing trained"
+
+
+@pytest.mark.data
+@pytest.mark.timeout(900)
+def test_photographs_of_a_user_s(tmp_path: Path) -> None:
+    """A few, at 160 pixels, through the rows of the profile; the whole folder is the same with other numbers of rows.
+
+    It has the layout of VTAB-1K and is none: no record says so.
+    """
+    found = Bench(tmp_path)
+    del found.environment["SPARSEBENCH_OFFLINE"]
+    folder = write_photographs(tmp_path / "photographs", {"train800": 32, "val200": 8, "test": 16})
+    found.environment["SPARSEBENCH_OWN_IMAGES"] = str(folder)
+    arguments = ("vtab", "run", "--profile", "own-images", "--set", "budget.epochs=1", "--out", str(found.out))
+    done = found.call(*arguments, "--workers", "1", timeout=800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(path.read_text()) for path in (found.out / "records").glob("*.json")]
+    assert {record["cell"]["method"] for record in records} == {"linear_probe", "adapter", "sparse_adapter", "idat"}
+    for record in records:
+        assert record["status"] == "ok" and record["metrics"]["accuracy"]["n"] == 16
+        assert record["details"]["protocol"]["inputs"].startswith("160 x 160, ")
+        assert "own-images" in {read["source"] for read in record["data"]}
+        assert record["cell"]["task"] == "own_images" and "vtab1k" not in json.dumps(record).lower()
+        teacher = record["training"]["teacher"]
+        assert (teacher is not None) == (record["cell"]["method"] == "idat")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sparsebench.data.derived import heard_by
 from sparsebench.data.vision.scenes import kept as module
 from sparsebench.data.vision.scenes.kept import kept
 
@@ -16,7 +17,10 @@ def test_drawn_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.append((part, count))
         return {"images": np.full((count, 2), part), "labels": np.arange(count)}
 
-    assert kept("toys", ("toys.py",), render, 2, 3)["labels"].tolist() == [0, 1, 2]
+    said: list[str] = []
+    with heard_by(said.append):
+        assert kept("toys", ("toys.py",), render, 2, 3)["labels"].tolist() == [0, 1, 2]
+    assert said == [f"toys: drawing {size} images, part {part} of 3" for part, size in ((1, 3), (2, 2), (3, 4))]
     assert drawn == [(0, 3), (1, 2), (2, 4)]
     assert kept("toys", ("toys.py",), render, 1, 2)["images"].tolist() == [[1, 1], [1, 1]]
     assert len(drawn) == 3

@@ -57,3 +57,17 @@ def test_images_do_not_depend_on_how_many_are_drawn(tmp_path, monkeypatch: pytes
 def test_unknown_label() -> None:
     with pytest.raises(ValueError, match="labels: count, distance"):
         tabletop("colour")  # type: ignore[arg-type]
+
+
+@pytest.mark.data
+@pytest.mark.timeout(900)
+def test_the_whole_set() -> None:
+    """Drawn once a machine, about a minute of one core: sizes, every class in every part, no image twice."""
+    for label, classes in (("count", COUNT_CLASSES), ("distance", DISTANCE_CLASSES)):
+        parts = tabletop(label)  # type: ignore[arg-type]
+        assert [len(part.images) for part in parts] == [800, 200, 2000]
+        for part in parts:
+            shares = np.bincount(part.labels, minlength=classes) / len(part.labels)
+            assert len(shares) == classes and 0.4 / classes < shares.min() and shares.max() < 1.8 / classes
+        images = np.concatenate([part.images.reshape(len(part.images), -1) for part in parts])
+        assert len(np.unique(images, axis=0)) == len(images)

@@ -60,3 +60,17 @@ def test_both_labels_share_the_images(tmp_path, monkeypatch: pytest.MonkeyPatch)
     assert (azimuth.train.labels == views.azimuths).all() and (elevation.train.labels == views.elevations).all()
     with pytest.raises(ValueError, match="labels: azimuth, elevation"):
         toys("lights")  # type: ignore[arg-type]
+
+
+@pytest.mark.data
+@pytest.mark.timeout(900)
+def test_the_whole_set() -> None:
+    """Drawn once a machine, in a minute of one core: sizes, every class in every part, no image of training again."""
+    for label, classes in (("azimuth", AZIMUTHS), ("elevation", ELEVATIONS)):
+        parts = toys(label)  # type: ignore[arg-type]
+        assert [len(part.images) for part in parts] == [800, 200, 2000]
+        for part in parts:
+            counts = np.bincount(part.labels, minlength=classes)
+            assert len(counts) == classes and counts.min() > 0
+        train = {image.tobytes() for image in parts.train.images}
+        assert not [1 for part in parts[1:] for image in part.images if image.tobytes() in train]
