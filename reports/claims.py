@@ -5,8 +5,12 @@ A claim names rows in the order that it expects. Each neighbouring pair is a pai
 
 - "ordered": a row's score is lower (or higher: `direction`) than the next one's by more than `margin`. Reproduced if
   every interval lies beyond the margin, refuted if one lies on its other side.
+- "first": as "ordered", but of the first row beside each of the others, which are not compared with each other.
 - "equal": neighbours differ by less than `margin`. Reproduced if every interval lies within, refuted if one lies
   outside.
+
+With `against` the second row of a pair has its score in another metric of the same unit; so one row can be compared
+with itself (its best epoch and its last one).
 
 Anything else is undecided; so is a claim with fewer than `MIN_SEEDS` seeds, or with a row that was not run.
 """
@@ -45,14 +49,23 @@ class Claim:
     metric: str
     rows: tuple[str, ...]
     direction: Literal["lower", "higher"]
-    relation: Literal["ordered", "equal"] = "ordered"
+    relation: Literal["ordered", "first", "equal"] = "ordered"
     margin: float = 0.0
+    against: str = ""
+    """Metric of the second row of each pair; empty where it is `metric`, too."""
     backbone: str = ""
     """The backbone of all rows; empty where each row's label names it, since the claim is about backbones."""
     note: str = ""
     """What the reader must know of the test, for instance how it differs from the source's."""
     ours: bool = False
     """Whether it is a statement of ours, and not of a paper; such claims are counted apart."""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The rows that are compared, the one that is expected to be ahead first."""
+        if self.relation == "first":
+            return tuple((self.rows[0], other) for other in self.rows[1:])
+        return tuple(pairwise(self.rows))
 
     @property
     def published(self) -> bool:
@@ -106,7 +119,7 @@ def _concerns(claim: Claim, record: Record) -> bool:
 
 
 def _judge(claim: Claim, records: Sequence[Record], examples: ExampleReader | None) -> Finding:
-    steps = tuple(_step(claim, first, second, records, examples) for first, second in pairwise(claim.rows))
+    steps = tuple(_step(claim, first, second, records, examples) for first, second in claim.pairs)
     scored = [record for record in records if record.status == "ok" and claim.metric in record.metrics]
     return Finding(
         claim=claim,
@@ -129,10 +142,13 @@ def _of_all(found: set[ClaimVerdict]) -> ClaimVerdict:
 def _step(claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None) -> Step:
     pairings = []
     for task in claim.tasks:
-        sides = [_side(claim, task, label, records, examples) for label in (first, second)]
-        for label, side in zip((first, second), sides, strict=True):
+        metrics = (claim.metric, claim.against or claim.metric)
+        sides = []
+        for label, metric in zip((first, second), metrics, strict=True):
+            side = _side(task, label, metric, records, examples)
             if not side.scores:
                 return Step(first, second, None, 0, "undecided", f"{label} has no score on {task}")
+            sides.append(side)
         pairings.append(pair(*sides))
     seeds = min(len(pairing.pairs) for pairing in pairings)
     if not seeds:
@@ -146,10 +162,10 @@ def _step(claim: Claim, first: str, second: str, records: Sequence[Record], exam
     return Step(first, second, effect, seeds, _verdict(claim, effect), lost)
 
 
-def _side(claim: Claim, task: str, label: str, records: Sequence[Record], examples: ExampleReader | None) -> Side:
-    """One row on one task."""
+def _side(task: str, label: str, metric: str, records: Sequence[Record], examples: ExampleReader | None) -> Side:
+    """One row on one task, by one metric."""
     of_row = [record for record in records if record.cell.task == task and record.cell.label == label]
-    return side_of(of_row, claim.metric, examples)
+    return side_of(of_row, metric, examples)
 
 
 def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
@@ -176,22 +192,34 @@ def _machine(record: Record) -> str:
 def effects(finding: Finding) -> Iterator[str]:
     """Each step in words: "A − B: −0.41 [−0.45, −0.37] bits/byte over seeds and examples"."""
     for step in finding.steps:
+        first, second = _named(finding.claim, step.first, step.second)
         if step.effect is None:
-            yield f"{step.first} − {step.second}: {step.reason}"
+            yield f"{first} − {second}: {step.reason}"
             continue
         unit = formatting.points(finding.unit)
-        text = f"{step.first} − {step.second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
+        text = f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
         if step.effect.covers != "none":
             text += f" over {step.effect.covers}"
         yield text + (f" ({step.reason})" if step.reason else "")
 
 
+def _named(claim: Claim, first: str, second: str) -> tuple[str, str]:
+    """The rows of a pair, each with its metric where they differ in that."""
+    if not claim.against:
+        return first, second
+    return f"{first} ({claim.metric})", f"{second} ({claim.against})"
+
+
 def expectation(claim: Claim) -> str:
-    """What the claim expects, in words: "A < B < C in bits_per_byte"."""
+    """What the claim expects, in words: "A < B < C in bits_per_byte", "A < B, A < C in ..." of the first row."""
     sign = {"lower": "<", "higher": ">"}[claim.direction]
     if claim.relation == "equal":
         sign = "≈"
-    words = f"{f' {sign} '.join(claim.rows)} in {claim.metric}"
+    words = f" {sign} ".join(claim.rows)
+    if claim.relation == "first" or claim.against:
+        words = ", ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
+    if not claim.against:
+        words = f"{words} in {claim.metric}"
     return f"{words}, margin {claim.margin:g}" if claim.margin else words
 
 

@@ -14,6 +14,10 @@ from .statistics import Pairing, Score, Side, pair
 from .statistics.example_files import ExampleReader
 
 
+WITHOUT_EFFECT = ("watch",)
+"""Entries of a budget that change no score."""
+
+
 @dataclass(frozen=True, order=True)
 class Row:
     """A row of the tables. `variant` says which budget or dtype it is, where a task was run under several."""
@@ -185,7 +189,8 @@ def processor_type(record: Record) -> str:
 
 def setting(record: Record) -> dict[str, str]:
     """What must be equal for two results of one task to be comparable, in addition to the versions."""
-    return {key: canonical(value) for key, value in record.cell.budget.items()} | {"dtype": record.cell.dtype}
+    budget = record.cell.budget
+    return {key: canonical(budget[key]) for key in budget if key not in WITHOUT_EFFECT} | {"dtype": record.cell.dtype}
 
 
 def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:

@@ -3,7 +3,7 @@
 from .ensemble import Ensemble, channel_map
 from .inverse import InverseDistillation
 from .presets import JointSettings, preset
-from .spread import WeightSpread, compare_spread, weight_spread
+from .spread import WeightSpread, adapter_weights, compare_spread, weight_spread
 from .token_distillation import TokenDistillation, token_logits
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "JointSettings",
     "TokenDistillation",
     "WeightSpread",
+    "adapter_weights",
     "channel_map",
     "compare_spread",
     "preset",

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..sparsity.masked import Masked
 
 CLOSE = 0.01
 """Weights below this, in absolute value, count as close to 0."""
@@ -31,6 +32,14 @@ class WeightSpread:
     """0 for a normal distribution, above 0 where few weights are far out; 0 where all weights are equal."""
     close: float
     """Fraction of weights with an absolute value below `CLOSE`."""
+
+
+def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Matrices of a model's bottlenecks and low-rank factors by name, those that pruning left; no biases.
+
+    Of a model whose own layers were pruned these are among them.
+    """
+    return {name: layer.stored for name, layer in model.named_modules() if isinstance(layer, Masked)}
 
 
 def weight_spread(weights: Mapping[str, Tensor]) -> WeightSpread:

@@ -1,10 +1,12 @@
 """How much work one cell may do."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 DURATIONS = ("epochs", "steps", "tokens")
 """Units of the duration of training; a budget has exactly one of them."""
 DEFAULT_EPOCHS = 10
+Watched = Literal["test", "adapters"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,10 @@ class Budget:
     train_fraction: float = 1.0
     """Fraction of the training part of a prediction task that there is, in (0, 1]: a random subset, drawn again for
     each seed and the same for every method; a smaller fraction of the same seed is a part of a larger one."""
+    watch: tuple[Watched, ...] = ()
+    """What is looked at after each epoch of training, without any effect on it (`suites/prediction/watching.py`):
+    "test", the score of the test part, which takes a pass over it; "adapters", how spread their weights are. Nothing is
+    selected by either."""
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in DURATIONS if getattr(self, name) is not None}

@@ -81,6 +81,9 @@ class Context:
     """One of them, set up for this task as the cell's own backbone is: `.model` with a head where the task puts one on,
     `.data` with the same raw examples in the same order, encoded as this backbone encodes (its own tokenizer or image
     size), and `.context` with `loss` and `batches` for it. `suites/training/views.py` trains on both at once."""
+    watch: Callable[[Any], Mapping[str, float]] | None = None
+    """Values that the training loop notes as curves after each epoch, of the cell's own model as it is by then; they
+    have no effect on training. None where the budget does not ask for it."""
     ledger: TrainingLedger = field(default_factory=TrainingLedger)
     """Where training notes what it took."""
 

@@ -62,6 +62,10 @@ class Task(TaskTraits, ABC):
         """The trained model in the form that `evaluate` and `cost_call` take; the default is the model itself."""
         return model
 
+    def watched(self, model: nn.Module, setup: Setup, context: Context) -> Context:
+        """The context with what training is watched by, where the budget asks for it; the default watches nothing."""
+        return context
+
     @abstractmethod
     def evaluate(self, subject: Any, context: Context) -> Scores:
         """Score the model, which is in eval mode, on the test part; selection, if any, on the validation part only."""
@@ -104,6 +108,7 @@ class Task(TaskTraits, ABC):
         for number, method in enumerate(chain, start=1):
             surroundings, prefix = _of_link(number, len(chain), context)
             model = method.prepare(model, surroundings)
+            surroundings = self.watched(model, setup, surroundings)
             clock.stop("prepare")
             found = method.fit(model, setup.data, surroundings)
             model = method.deploy(model)

@@ -112,6 +112,8 @@ class TaskTraits:
         """Text domains among which a budget may choose calibration examples; none where they are training examples."""
         return ()
 
+    watches: ClassVar[bool] = False
+    """Whether a budget may ask it to watch training (`Budget.watch`)."""
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 

@@ -80,7 +80,7 @@ class ChosenOnValidation(PredictionTask):
         refuse_own_choice(chain)
         splits = self.load()
         on_val = Splits(splits.train, splits.val, splits.val)
-        whole = replace(context, budget=replace(context.budget, test_examples=None))
+        whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
 
         def attempt(trial: Trial, number: int) -> None:
             _attempt(_Stage(self, on_val), trial, load_backbone, _numbered(whole, number))

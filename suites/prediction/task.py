@@ -4,6 +4,7 @@ Train on the training part, look at the validation part at most, report the test
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 from sparsebench.models.counting import flops
 
 from ..contracts.context import Context, Target
+from ..contracts.method import Method
 from ..contracts.metrics import Scores, score
-from ..contracts.task import CostCall, LoadBackbone, Setup, Task
+from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
+from .watching import BEST, SPREAD, Watch, watched_metrics
 
 
 class Predictor(NamedTuple):
@@ -37,6 +40,7 @@ class PredictionTask(Task):
     target: Target
     gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
+    watches: ClassVar[bool] = True
 
     @property
     def part_metrics(self) -> tuple[str, ...]:
@@ -45,8 +49,9 @@ class PredictionTask(Task):
 
     @property
     def metric_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the test part, then those of the validation part."""
-        return *self.part_metrics, *(f"val {name}" for name in self.part_metrics)
+        """Those of the test part, those of the validation part, then those of a training that is watched."""
+        validation = [f"val {name}" for name in self.part_metrics]
+        return *self.part_metrics, *validation, f"{BEST}{self.part_metrics[0]}", SPREAD
 
     @abstractmethod
     def load(self) -> Splits:
@@ -65,6 +70,26 @@ class PredictionTask(Task):
         model = LinearHeadModel(body, self.target.outputs, context.generator("head-init")).to(context.device)
         data = encode(body, splits, self.target, context.device)
         return Setup(model=model, data=data, context=self._fill(context, data), backbone=body)
+
+    def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """As of any task; of a training that was watched, two more metrics."""
+        outcome = super().run(chain, load_backbone, context)
+        if not context.budget.watch:
+            return outcome
+        more = watched_metrics(outcome.curves, outcome.metrics[outcome.main_metric], outcome.main_metric, len(chain))
+        return replace(outcome, metrics={**outcome.metrics, **more})
+
+    def watched(self, model: nn.Module, setup: Setup, context: Context) -> Context:
+        """Test scores and the spread of adapter weights after each epoch, as the budget asks for them."""
+        asked = context.budget.watch
+
+        def main_score() -> tuple[str, float]:
+            found = self._scores(self.subject(model, setup), setup.data.test, context)
+            return found.main, found.metrics[found.main].value
+
+        if not asked:
+            return context
+        return replace(context, watch=Watch(model, main_score if "test" in asked else None, "adapters" in asked))
 
     def subject(self, model: nn.Module, setup: Setup) -> "Predictor":
         """The model with the encoded data."""

@@ -17,6 +17,18 @@ from .result import TrainResult
 from .settings import TrainSettings
 from .step import Loss
 
+Evaluate = Callable[[Any], Mapping[str, float]]
+"""Scores of the models that are trained, which are in eval mode."""
+
+
+def together(first: Evaluate | None, second: Evaluate | None) -> Evaluate | None:
+    """One function that gives the scores of both, where both are there."""
+    if first is None:
+        return second
+    if second is None:
+        return first
+    return lambda models: {**first(models), **second(models)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedMethod(Method):
@@ -80,7 +92,7 @@ class TrainedMethod(Method):
         weight: Callable[[Any], float] | None = None,
         tokens: Callable[[Any], int] | None = None,
         callbacks: Sequence[Callback] = (),
-        evaluate: Callable[[Any], Mapping[str, float]] | None = None,
+        evaluate: Evaluate | None = None,
         stage: str = "train",
     ) -> TrainResult:
         """Train models with optimizers of one's own (a student's and a teacher's), or on a stream of whole batches.
@@ -100,7 +112,7 @@ class TrainedMethod(Method):
             weight=weight,
             tokens=tokens,
             callbacks=callbacks,
-            evaluate=evaluate,
+            evaluate=together(evaluate, context.watch),
             folder=context.folder,
             stage=stage,
             corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget.train_fraction} of its data",

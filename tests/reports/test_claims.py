@@ -88,6 +88,30 @@ def test_an_ordering_is_as_good_as_its_worst_step(records):
     assert verdict(found, rows=("A", "B", "E")) == "undecided"
 
 
+def test_a_row_that_has_to_be_ahead_of_each_of_the_others(records):
+    found = records({"A": 1.0, "B": 3.0, "C": 2.0, "D": 0.5, "E": 1.0})
+    assert verdict(found, rows=("A", "B", "C")) == "refuted", "B is behind C"
+    assert verdict(found, rows=("A", "B", "C"), relation="first") == "reproduced"
+    assert verdict(found, rows=("A", "B", "D"), relation="first") == "refuted"
+    assert verdict(found, rows=("A", "B", "E"), relation="first") == "undecided"
+    (finding,) = judge([dataclasses.replace(CLAIM, rows=("A", "B", "C"), relation="first")], found)
+    assert [line.partition(":")[0] for line in effects(finding)] == ["A − B", "A − C"]
+
+
+def test_a_row_may_be_compared_with_itself_by_another_metric(records, make):
+    found = []
+    for record in records({"A": 2.0, "B": 1.0}):
+        best = make.metric(record.metrics["bits"].value - 0.5, higher_is_better=False, unit="bits/byte")
+        found.append(dataclasses.replace(record, metrics={**record.metrics, "best": best}))
+    by_best = dataclasses.replace(CLAIM, rows=("A", "A"), metric="best", against="bits", margin=0.4)
+    (finding,) = judge([by_best], found)
+    assert finding.verdict == "reproduced" and finding.steps[0].effect.mean == pytest.approx(-0.5)
+    assert next(iter(effects(finding))).startswith("A (best) − A (bits): −0.5")
+    (none,) = judge([dataclasses.replace(by_best, metric="worst")], found)
+    assert (none.verdict, none.steps[0].reason) == ("undecided", "A has no score on t")
+    assert verdict(found, metric="best", against="bits", rows=("A", "B")) == "refuted"
+
+
 def test_tasks_are_averaged(records):
     found = records({"A": 1.0, "B": 1.5}) + records({"A": 1.0, "B": 0.7}, task="u")
     assert verdict(found, tasks=("t", "u")) == "reproduced"
@@ -155,6 +179,10 @@ def test_expectations_in_words():
     assert expectation(CLAIM) == "A < B in bits"
     assert expectation(dataclasses.replace(CLAIM, direction="higher", margin=0.5)) == "A > B in bits, margin 0.5"
     assert expectation(dataclasses.replace(CLAIM, relation="equal", margin=0.5)) == "A ≈ B in bits, margin 0.5"
+    star = dataclasses.replace(CLAIM, rows=("A", "B", "C"), relation="first")
+    assert expectation(star) == "A < B, A < C in bits"
+    itself = dataclasses.replace(CLAIM, rows=("A", "A"), metric="best", against="bits", margin=0.5)
+    assert expectation(itself) == "A (best) < A (bits), margin 0.5"
 
 
 def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):

@@ -47,6 +47,8 @@ def budget_fields(budget: Budget) -> dict[str, Any]:
         del fields["train_fraction"]
     if not budget.calibration_domains:
         del fields["calibration_domains"]
+    if not budget.watch:
+        del fields["watch"]
     for unit in DURATIONS:
         if fields[unit] is None:
             del fields[unit]

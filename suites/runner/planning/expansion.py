@@ -42,7 +42,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: 
     links, chain = _load(row)
     task = load_task(find("task", task_row.name, plan.suite))
     budget = load_budget(plan.budget, task_row.budget)
-    _check_domains(budget, task, task_row.name)
+    _check_budget(budget, task, task_row.name)
     info = _info(plan, row, backbone, task_row.name, links, task, budget, device)
     info = dataclasses.replace(info, further_backbones=_further(chain))
     entries = cell_entries(info)
@@ -74,7 +74,13 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: 
         )
 
 
-def _check_domains(budget: Budget, task: Task, name: str) -> None:
+def _check_budget(budget: Budget, task: Task, name: str) -> None:
+    """Raise `UsageError` for what this task cannot do."""
+    if budget.watch and not task.watches:
+        raise UsageError(
+            f"the budget says watch: {list(budget.watch)}, but the task {name!r} has no epochs to watch: say it in the "
+            "budgets of tasks that classify or regress"
+        )
     for domain in budget.calibration_domains:
         if domain not in task.calibration_choices:
             choices = ", ".join(task.calibration_choices) or "none: its calibration examples are training examples"

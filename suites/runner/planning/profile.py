@@ -136,6 +136,8 @@ def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Seque
     claim = build(Claim, {**given, "suite": name}, where)
     if len(claim.rows) < 2:
         raise UsageError(f"{where}: {claim.id} must name two rows or more to compare, not {list(claim.rows)}")
+    if not claim.against and any(first == second for first, second in claim.pairs):
+        raise UsageError(f"{where}: {claim.id} compares a row with itself: say by which other metric, in `against`")
     if not claim.tasks:
         raise UsageError(f"{where}: {claim.id} must name a task or more to compare on")
     _known(f"{where}: {claim.id}", "row", claim.rows, known["row"])

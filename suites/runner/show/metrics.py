@@ -22,6 +22,18 @@ _SAMPLES = "of the valid molecules that were generated"
 
 METRICS: Mapping[str, MetricInfo] = {
     "accuracy": MetricInfo("Fraction of right answers.", "share", True, "1 / number of classes or answers"),
+    "best-epoch accuracy": MetricInfo(
+        "Accuracy of the best epoch by test score, of a training that is watched: how much such a choice flatters.",
+        "share",
+        True,
+        "1 / number of classes or answers",
+    ),
+    "best-epoch rmse": MetricInfo("As best-epoch accuracy, of rmse, in the unit of the target.", "", False),
+    "best-epoch roc_auc": MetricInfo("As best-epoch accuracy, of roc_auc.", "share", True, "0.5"),
+    "best-epoch pearson": MetricInfo("As best-epoch accuracy, of Pearson's correlation.", "", True, "0"),
+    "adapter_std": MetricInfo(
+        "Standard deviation of the trained weights of adapters, of a training that is watched.", "", True
+    ),
     "macro_f1": MetricInfo("Mean over the classes of F1: harmonic mean of precision and recall.", "share", True),
     "rmse": MetricInfo("Root of the mean squared error, in the unit of the target.", "", False),
     "roc_auc": MetricInfo("Area under the ROC curve, mean over the columns with both classes.", "share", True, "0.5"),

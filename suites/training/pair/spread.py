@@ -1,9 +1,6 @@
 """Curves of how spread the adapter weights of each model are before and after training: the motive of iDAT."""
 
-from torch import Tensor, nn
-
-from sparsebench.models.distillation import weight_spread
-from sparsebench.models.sparsity.masked import Masked
+from sparsebench.models.distillation import adapter_weights, weight_spread
 
 from ..callbacks import Callback, TrainingState
 
@@ -29,8 +26,3 @@ class AdapterSpread(Callback):
             for what, value in points.items():
                 curve = state.curves.setdefault(f"{what} of adapter weights, {name}", [])
                 curve.append((float(state.step), value))
-
-
-def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Matrices of bottlenecks and low-rank factors by name, those that pruning left; no biases."""
-    return {name: layer.stored for name, layer in model.named_modules() if isinstance(layer, Masked)}

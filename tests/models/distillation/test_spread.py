@@ -6,8 +6,8 @@ import timm
 import torch
 from torch import nn
 
-from sparsebench.models.adapters import BottleneckConfig, attach
-from sparsebench.models.distillation import compare_spread, weight_spread
+from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
+from sparsebench.models.distillation import adapter_weights, compare_spread, weight_spread
 from sparsebench.models.errors import ModelError
 
 
@@ -55,6 +55,15 @@ def test_of_the_adapters_of_two_models() -> None:
     found = compare_spread(small, large)
     assert found["std"] == pytest.approx(2, rel=0.05)
     assert found["interquartile"] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("config", [BottleneckConfig(r=3, init="normal"), LoRAConfig(r=3, init="normal")])
+def test_the_weights_of_a_model_are_those_of_its_adapters(config: BottleneckConfig | LoRAConfig) -> None:
+    sizes = {"img_size": 16, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    model = timm.create_model("vit_tiny_patch16_224", **sizes)
+    assert adapter_weights(model) == {}
+    adapters = attach(model, config)
+    assert {id(weight) for weight in adapters.weights().values()} == {id(w) for w in adapter_weights(model).values()}
 
 
 def test_weights_that_have_no_spread_to_speak_of() -> None:

@@ -45,7 +45,7 @@ def test_both_dsprites_tasks_see_the_same_images() -> None:
     assert np.array_equal(np.asarray(location.test.inputs), np.asarray(orientation.test.inputs))
 
 
-@pytest.mark.parametrize("name", ["digits", "dsprites_location", "dsprites_orientation"])
+@pytest.mark.parametrize("name", ["digits", "dsprites_location", "dsprites_orientation", "wafers"])
 def test_sizes_and_disjoint_parts(name: str) -> None:
     splits = task(name).load()
     assert (len(splits.train.targets), len(splits.val.targets)) == (800, 200)

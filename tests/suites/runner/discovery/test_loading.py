@@ -15,6 +15,10 @@ def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_s
     assert budget_fields(few)["train_fraction"] == 0.1 and Budget(**budget_fields(few)) == few
     narrow = load_budget({"calibration_domains": ["code"]})
     assert budget_fields(narrow)["calibration_domains"] == ("code",) and "calibration_domains" not in budget_fields(few)
+    watched = load_budget({"watch": ["test", "adapters"]})
+    assert budget_fields(watched)["watch"] == ("test", "adapters") and Budget(**budget_fields(watched)) == watched
+    with pytest.raises(UsageError, match="watch"):
+        load_budget({"watch": ["tests"]})
     with pytest.raises(UsageError, match=r"train_fraction=0\.0 must lie in"):
         load_budget({"train_fraction": 0})
 

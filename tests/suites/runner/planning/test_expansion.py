@@ -58,6 +58,21 @@ def test_calibration_domains_that_a_task_does_not_have_are_an_error_of_the_plan(
         expand(Profile("own", (plan,)))
 
 
+def test_a_task_without_epochs_cannot_be_watched() -> None:
+    row = Row((Link(method="dense"),), "dense")
+    plan = SuitePlan("llm", (row,), (TaskRow("bpb_domains", {"watch": ["test"]}),), ("tiny",))
+    with pytest.raises(UsageError, match=r"watch: \['test'\], but the task 'bpb_domains' has no epochs"):
+        expand(Profile("own", (plan,)))
+    probe = Row((Link(method="linear_probe"),), "linear_probe")
+    cells = []
+    for budget in ({}, {"watch": ["adapters"]}):
+        possible = SuitePlan("vtab", (probe,), (TaskRow("synthetic", budget),), ("tiny",))
+        cells.append(expand(Profile("own", (possible,)))[0])
+    plain, watched = cells
+    assert "watch" not in plain.info.budget and list(watched.info.budget["watch"]) == ["adapters"]
+    assert plain.key != watched.key
+
+
 def test_label_and_layout_do_not_change_a_key_but_a_config_does() -> None:
     plan = load_profile("smoke", ["molecules"])
     first = expand(plan)[0]

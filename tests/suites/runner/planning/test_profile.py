@@ -46,6 +46,7 @@ def load(folder: Path, **changes: Any) -> Profile:
     [
         ({"rows": ["full_tuning", "prob"]}, "did you mean.*probe"),
         ({"rows": ["probe"]}, "S1 must name two rows or more"),
+        ({"rows": ["probe", "probe"]}, "S1 compares a row with itself: say by which other metric, in `against`"),
         ({"tasks": ["bace"]}, "task 'bace'"),
         ({"tasks": []}, "S1 must name a task or more"),
         ({"backbone": "gin"}, "backbone 'gin'"),
