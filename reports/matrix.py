@@ -13,7 +13,6 @@ from .record import Costs, Metric, Record, TrainingCosts
 from .statistics import Pairing, Score, Side, pair
 from .statistics.example_files import ExampleReader
 
-
 WITHOUT_EFFECT = ("watch",)
 """Entries of a budget that change no score."""
 
