@@ -5,16 +5,29 @@ from .conversion import make_dynamic
 from .convolution import ConvConfig
 from .layer import DynamicLayer, PartiallyDynamic
 from .mode_partition import ModePartition, Scale
+from .partitioning.compacting import CompactReport, compact
+from .partitioning.files import load_compact, save_compact
+from .partitioning.partition import dynamic_layers, partition
+from .partitioning.report import PartitionReport
+from .partitioning.warm_up import WarmUp
 from .temperature import TemperatureSchedule, anneal
 
 __all__ = [
+    "CompactReport",
     "ConvConfig",
     "DynamicConfig",
     "DynamicLayer",
     "ModePartition",
     "PartiallyDynamic",
+    "PartitionReport",
     "Scale",
     "TemperatureSchedule",
+    "WarmUp",
     "anneal",
+    "compact",
+    "dynamic_layers",
+    "load_compact",
     "make_dynamic",
+    "partition",
+    "save_compact",
 ]

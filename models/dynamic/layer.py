@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .compact_weights import CompactWeights
 from .mode_partition import ModePartition, Scale
 
 # Shapes: B samples (or tokens), K kernels (or experts), S the weight of one kernel, `weight_shape`, O its first
@@ -62,10 +63,14 @@ class DynamicLayer(PartiallyDynamic):
     partitioned. A subclass says in its forward pass what the shares of the kernels are.
 
     Without a partition the weight of a sample is π @ bank; with one it is λ_d M ⊙ (π @ bank) + λ_s (1 - M) ⊙ static.
+    After `take_compact_form` the layer has `compact` in the place of its bank and its partition, and computes the same.
     """
 
     bank: nn.Parameter
     bias: nn.Parameter | None
+    compact: CompactWeights | None
+    mixes_kernels = True
+    """Whether what is dynamic is a sum of kernels by shares; only then is there a compact form."""
 
     def __init__(self, bank: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
@@ -74,6 +79,7 @@ class DynamicLayer(PartiallyDynamic):
         if bias is not None and bias.shape != bank.shape[:2]:
             raise ModelError(f"bias {tuple(bias.shape)} for a bank of {tuple(bank.shape)}: (kernels, outputs)")
         self.bank = nn.Parameter(bank.detach().clone())
+        self.register_module("compact", None)
         self.register_parameter("bias", None)
         if bias is not None:
             self.bias = nn.Parameter(bias.detach().clone())
@@ -81,12 +87,42 @@ class DynamicLayer(PartiallyDynamic):
     @property
     def num_kernels(self) -> int:
         """K."""
+        if self.compact is not None:
+            return self.compact.kernels
         return self.bank.shape[0]
 
     @property
     def weight_shape(self) -> torch.Size:
         """Shape S of one kernel."""
+        if self.compact is not None:
+            return self.compact.shape
         return self.bank.shape[1:]
+
+    @property
+    def weight_dtype(self) -> torch.dtype:
+        """That of the kernels."""
+        if self.compact is not None:
+            return self.compact.dynamic.dtype
+        return self.bank.dtype
+
+    def take_compact_form(self) -> None:
+        """Store only what the partition uses: (1 - κ) |S| static numbers, K κ |S| dynamic ones, λ folded into both.
+
+        The partition is fixed from then on; the layer computes what it did, and can be trained further. Make the
+        optimizer afterwards. Raises `ModelError`, and changes nothing, where there is no such form.
+        """
+        if self.compact is not None:
+            raise ModelError(f"this {type(self).__name__} has its compact form already")
+        if not self.mixes_kernels:
+            raise ModelError(f"a {type(self).__name__} is no mixture of kernels: it has no compact form")
+        self.put_compact(CompactWeights.of(self.bank, self.partition))
+
+    def put_compact(self, weights: CompactWeights) -> None:
+        """Compute with these weights instead of bank and partition, which go."""
+        weights.requires_grad_(self.bank.requires_grad)
+        self.compact = weights
+        self.register_parameter("bank", None)
+        self.partition = None
 
     def static_start(self) -> Tensor:
         """(*S) the mean of the kernels: their common weight where all were copied from one."""
@@ -104,8 +140,14 @@ class DynamicLayer(PartiallyDynamic):
             return None
         return self.partition.static_part()
 
+    def mixing(self, x: Tensor) -> Tensor:
+        """(B, K) the shares of the kernels for samples (or tokens) as the forward pass takes them."""
+        raise NotImplementedError
+
     def mix(self, shares_BK: Tensor) -> Tensor:
         """(B, *S) the weight of every sample, from its shares π of the kernels; one matrix product."""
+        if self.compact is not None:
+            return self.compact.mix(shares_BK)
         dynamic_BN = shares_BK @ self.bank.flatten(1)
         return self.combine(dynamic_BN.unflatten(1, self.weight_shape))
 
@@ -117,12 +159,16 @@ class DynamicLayer(PartiallyDynamic):
 
     def dynamic_parameters(self) -> int:
         """Numbers of the kernels that are used: K κ |S|."""
+        if self.compact is not None:
+            return self.compact.dynamic.numel()
         if self.partition is None:
             return self.bank.numel()
         return self.num_kernels * int(self.partition.mask.sum())
 
     def static_parameters(self) -> int:
         """Numbers of the static weight that are used: (1 - κ) |S|, 0 without a partition or where it is pruned."""
+        if self.compact is not None:
+            return self.compact.stored_numbers() - self.compact.dynamic.numel()
         if self.partition is None or self.partition.scale == "pruned":
             return 0
         return int((~self.partition.mask).sum())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...errors import ModelError
+from ..compact_weights import CompactWeights
 from ..layer import DynamicLayer
+from .compact_form import compact_convolution
 from .factors import Factors
 from .forms import convolve
 from .geometry import Geometry
@@ -51,13 +53,33 @@ class DynamicConv2d(DynamicLayer):
         factors = self.factors(x_BIHW)
         if factors.inputs is not None:
             x_BIHW = x_BIHW * factors.inputs[:, :, None, None]
-        if self.faithful:
+        if self.compact is not None:
+            y_BOHW = self._in_compact_form(self.compact, x_BIHW, factors)
+        elif self.faithful:
             y_BOHW = released_convolution(self, x_BIHW, factors)
         else:
             y_BOHW = convolve(self, x_BIHW, factors)
         if factors.outputs is not None:
             y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
         return y_BOHW
+
+    def mixing(self, x_BIHW: Tensor) -> Tensor:
+        """(B, K) the shares of the kernels; 1 where there is one kernel."""
+        return self._shares(self.factors(x_BIHW), x_BIHW)
+
+    def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:
+        shares_BK = self._shares(factors, x_BIHW)
+        padded = self.geometry.pad(x_BIHW)
+        y_BOHW = compact_convolution(weights, self.geometry, padded, shares_BK, factors)
+        bias_BO = self.mix_bias(shares_BK)
+        if bias_BO is None:
+            return y_BOHW
+        return y_BOHW + bias_BO[:, :, None, None]
+
+    def _shares(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
+        if factors.kernels is not None:
+            return factors.kernels
+        return x_BIHW.new_ones(len(x_BIHW), 1)
 
     def checked(self, x_BIHW: Tensor) -> Tensor:
         """The input; a `ModelError` where it is not a batch of maps with this layer's channels."""

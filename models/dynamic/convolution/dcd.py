@@ -34,6 +34,8 @@ class DCDConv2d(DynamicConv2d):
     that give Λ and Φ instead.
     """
 
+    mixes_kernels = False
+
     def __init__(
         self,
         bank: Tensor,

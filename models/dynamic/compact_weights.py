@@ -1,0 +1,187 @@
+"""Partially dynamic weights as they are deployed: the static part once, the dynamic one for each kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .mode_partition import ModePartition
+
+# Shapes: S the weight of one kernel, N its entries, K kernels or experts, B samples. D candidates are dynamic and C
+# static: entries of the weight, or its rows or channels where these have one mode as a whole.
+
+Unit = Literal["weight", "row", "channel"]
+
+DIMS = {"row": 0, "channel": 1}
+"""The dimension of a weight that counts its units."""
+
+
+class CompactWeights(nn.Module):
+    """What a partition leaves to store of a bank (K, *S): (1 - κ) N static numbers and K κ N dynamic ones.
+
+    `dynamic` (parameter): λ_d times what is dynamic of every kernel. `static` (parameter): λ_s times what is static, or
+    None where that is pruned. For `unit` "weight" they are (K, D) and (C,), in the order of the flattened weight;
+    for "row" (K, D, ...) and (C, ...), and for "channel" (K, O, D, ...) and (O, C, ...), are banks and weights by
+    themselves. `mask` (buffer, boolean): (*S), or one for each row or channel.
+
+    The state of the module has `bits` in the place of the mask, eight to a byte: with float32 it takes
+    4 ((1 - κ) N + K κ N) + N / 8 bytes, with rows or channels in the place of N in the last term where they are units.
+    """
+
+    mask: Tensor
+    dynamic: nn.Parameter
+    static: nn.Parameter | None
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        kernels: int,
+        unit: Unit,
+        mask: Tensor,
+        *,
+        dtype: torch.dtype,
+        pruned: bool = False,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape = torch.Size(shape)
+        self.kernels = kernels
+        self.unit: Unit = unit
+        self.register_buffer("mask", mask, persistent=False)
+        dynamic = int(mask.sum())
+        place = mask.device if device is None else device
+        empty = torch.empty((kernels, *self._part_shape(dynamic)), dtype=dtype, device=place)
+        self.dynamic = nn.Parameter(empty)
+        self.register_parameter("static", None)
+        if not pruned:
+            empty = torch.empty(self._part_shape(mask.numel() - dynamic), dtype=dtype, device=place)
+            self.static = nn.Parameter(empty)
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, bank: Tensor, partition: ModePartition | None) -> CompactWeights:
+        """The compact form of a bank; without a partition all rows are dynamic."""
+        shape = bank.shape[1:]
+        scale = torch.ones((), dtype=bank.dtype)
+        if partition is None:
+            unit: Unit = "row"
+            mask = torch.ones(shape[0], dtype=torch.bool, device=bank.device)
+        else:
+            unit, mask = _unit_of(partition)
+            scale = partition.lambda_dynamic
+        pruned = partition is not None and partition.scale == "pruned"
+        made = cls(shape, len(bank), unit, mask, dtype=bank.dtype, pruned=pruned)
+        made.dynamic.copy_(scale * made._cut(bank, mask, leading=1))
+        if partition is not None and made.static is not None:
+            made.static.copy_(partition.lambda_static * made._cut(partition.static, ~mask, leading=0))
+        return made
+
+    def indices(self) -> tuple[Tensor, Tensor]:
+        """(D,) and (C,), int64: which units are dynamic and which are static, in order."""
+        flat = self.mask.flatten()
+        return flat.nonzero().flatten(), (~flat).nonzero().flatten()
+
+    def mix(self, shares_BK: Tensor, factors: Tensor | None = None) -> Tensor:
+        """(B, *S) the used weight of every sample, from its shares of the kernels.
+
+        `factors`: what the dynamic part is multiplied with in addition; broadcasts to (B, *S).
+        """
+        mixed = (shares_BK @ self.dynamic.flatten(1)).unflatten(1, self.dynamic.shape[1:])
+        return self._assemble(mixed, factors)
+
+    def used_bank(self) -> Tensor:
+        """(K, *S) the used weight of every kernel, static part included."""
+        return self._assemble(self.dynamic)
+
+    def stored_numbers(self) -> int:
+        """(1 - κ) N + K κ N."""
+        static = 0 if self.static is None else self.static.numel()
+        return static + self.dynamic.numel()
+
+    def masked_out(self) -> int:
+        """Numbers that a fully dynamic bank has and this one does not store."""
+        return self.kernels * self.shape.numel() - self.stored_numbers()
+
+    def mask_bytes(self) -> int:
+        """Bytes of the mask on disk."""
+        return -(-self.mask.numel() // 8)
+
+    def extra_repr(self) -> str:
+        """Shape, kernels and what has one mode."""
+        dynamic = int(self.mask.sum())
+        return f"{tuple(self.shape)}, kernels={self.kernels}, dynamic={dynamic} of {self.mask.numel()}, {self.unit}"
+
+    def _assemble(self, parts: Tensor, factors: Tensor | None = None) -> Tensor:
+        """(B, *S) from the dynamic parts (B, ...) and the static one."""
+        full = self._filled(parts.new_zeros((len(parts), *self.shape)), parts, self.mask)
+        if factors is not None:
+            full = full * factors  # what is static is still 0
+        if self.static is None:
+            return full
+        static = self.static.to(parts.dtype).expand(len(parts), *self.static.shape)
+        return self._filled(full, static, ~self.mask)
+
+    def _filled(self, full: Tensor, parts: Tensor, mask: Tensor) -> Tensor:
+        """Weights (B, *S) in which the units under the mask are `parts`."""
+        if self.unit == "weight":
+            # In the order of the flattened weight, in which the parts are stored.
+            return full.masked_scatter(mask.expand_as(full), parts)
+        return full.index_copy(1 + DIMS[self.unit], mask.nonzero().flatten(), parts)
+
+    def _part_shape(self, units: int) -> tuple[int, ...]:
+        if self.unit == "weight":
+            return (units,)
+        shape = list(self.shape)
+        shape[DIMS[self.unit]] = units
+        return tuple(shape)
+
+    def _cut(self, values: Tensor, mask: Tensor, leading: int) -> Tensor:
+        """The units under the mask, of a weight behind so many `leading` dimensions."""
+        if self.unit == "weight":
+            return values.flatten(leading)[..., mask.flatten()]
+        return values.index_select(leading + DIMS[self.unit], mask.nonzero().flatten())
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}bits"] = pack_mask(self.mask)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        bits = state_dict.get(f"{prefix}bits")
+        rest = {key: value for key, value in state_dict.items() if key != f"{prefix}bits"}
+        super()._load_from_state_dict(rest, prefix, *args)
+        missing, errors = args[2], args[-1]
+        if bits is None:
+            missing.append(f"{prefix}bits")
+        elif bits.shape != (self.mask_bytes(),):
+            errors.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
+        else:
+            self.mask.copy_(unpack_mask(bits, self.mask.shape))
+
+
+def pack_mask(mask: Tensor) -> Tensor:
+    """A boolean mask as bytes, eight entries each, in the order of the flattened mask."""
+    return torch.from_numpy(np.packbits(mask.flatten().cpu().numpy()))
+
+
+def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
+    """The mask of this shape that `pack_mask` was given."""
+    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).astype(bool)
+    return torch.from_numpy(flat).view(*shape)
+
+
+def _unit_of(partition: ModePartition) -> tuple[Unit, Tensor]:
+    """The largest units that have one mode each, and which of them are dynamic."""
+    layout = partition.layout()
+    mask = partition.mask
+    if layout.structure == "weight":
+        return "weight", mask.clone()
+    if layout.structure == "channel":
+        dynamic = torch.zeros(mask.shape[1], dtype=torch.bool, device=mask.device)
+        dynamic[layout.dynamic] = True
+        return "channel", dynamic
+    # Where all is dynamic, or all static, every row is.
+    return "row", mask.flatten(1)[:, 0].clone()

@@ -1,0 +1,63 @@
+"""A dynamic convolution in its deployed form: static rows or channels once, dynamic ones for each sample."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..compact_weights import CompactWeights
+from .factors import Factors
+from .forms import Dynamic, dynamic_convolution, with_weights
+from .geometry import Geometry
+
+# Shapes: B samples, K kernels, I inputs, O outputs, h x w a kernel, T = h w taps. x is padded already.
+
+
+def compact_convolution(
+    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors
+) -> Tensor:
+    """(B, O, H', W') without a bias.
+
+    Where whole rows or channels have one mode, the static ones are one convolution for all samples; with groups, and
+    with single entries, the weights of the samples are put together first.
+    """
+    taps_BT = factors.taps
+    if weights.kernels == 1 and factors.kernels is None and taps_BT is None:
+        return geometry.convolve(x_BIHW, weights.used_bank()[0])
+    if weights.unit == "weight" or geometry.groups > 1:
+        along_taps = None
+        if taps_BT is not None:
+            along_taps = taps_BT.unflatten(1, weights.shape[-2:])[:, None, None]
+        return with_weights(x_BIHW, weights.mix(shares_BK, along_taps), geometry)
+    if weights.unit == "row":
+        return _by_rows(weights, geometry, x_BIHW, shares_BK, taps_BT)
+    return _by_channels(weights, geometry, x_BIHW, shares_BK, taps_BT)
+
+
+def _by_rows(
+    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, shares_BK: Tensor, taps_BT: Tensor | None
+) -> Tensor:
+    dynamic_D, static_C = weights.indices()
+    parts: list[Tensor] = []
+    if len(dynamic_D):
+        parts.append(dynamic_convolution(Dynamic(x_BIHW, weights.dynamic, shares_BK, taps_BT, geometry)))
+    if len(static_C) and weights.static is not None:
+        parts.append(geometry.convolve(x_BIHW, weights.static))
+    elif len(static_C):  # pruned
+        size = geometry.size_after(x_BIHW)
+        parts.append(x_BIHW.new_zeros(len(x_BIHW), len(static_C), *size))
+    if len(parts) == 1:
+        return parts[0]
+    order = torch.cat([dynamic_D, static_C]).argsort()
+    return torch.cat(parts, dim=1)[:, order]
+
+
+def _by_channels(
+    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, shares_BK: Tensor, taps_BT: Tensor | None
+) -> Tensor:
+    dynamic_D, static_C = weights.indices()
+    seen = x_BIHW[:, dynamic_D]
+    dynamic = dynamic_convolution(Dynamic(seen, weights.dynamic, shares_BK, taps_BT, geometry))
+    if weights.static is None:
+        return dynamic
+    return dynamic + geometry.convolve(x_BIHW[:, static_C], weights.static)

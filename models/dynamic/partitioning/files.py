@@ -1,0 +1,141 @@
+"""The compact form of a model on disk and back, in a format of our own: safetensors, and a recipe of its layers.
+
+A folder holds `sparsebench_compact.json` (which layers have a compact form, and its shape) and
+`sparsebench_compact.safetensors` with every parameter and buffer of the model. Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from ...hub.atomic_folder import written
+from ...hub.own_folders import put, read_recipe, read_tensors, write_recipe
+from ..compact_weights import CompactWeights, unpack_mask
+from ..layer import DynamicLayer
+from .partition import dynamic_layers
+
+FORMAT = 1
+RECIPE = "sparsebench_compact.json"
+WEIGHTS = "sparsebench_compact.safetensors"
+
+
+def save_compact(model: nn.Module, path: str | Path) -> int:
+    """Write a model with compact layers to a new folder, and return the bytes of its tensors.
+
+    The folder appears whole or not at all. Raises `ModelError`, and writes nothing, for a folder that is not empty and
+    for a model without compact layers.
+
+    Example::
+
+        partition(model, 0.3, batches=batches, loss_fn=loss)
+        compact(model)
+        save_compact(model, "deployed")
+        with torch.device("meta"):  # in another process: no dense weight is made
+            model = timm.create_model("resnet18")
+        load_compact(make_dynamic(model, config), "deployed")
+    """
+    recipe: dict[str, Any] = {}
+    for name, layer in dynamic_layers(model).items():
+        if layer.compact is not None:
+            recipe[name] = _described(layer.compact)
+    if not recipe:
+        raise ModelError(f"{type(model).__name__} has no compact layer: partition(model, ratio), then compact(model)")
+    tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
+    with written(path) as folder:
+        from safetensors.torch import save_file
+
+        save_file(tensors, folder / WEIGHTS)
+        write_recipe(folder / RECIPE, FORMAT, {"layers": recipe})
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def load_compact(model: nn.Module, path: str | Path) -> None:
+    """Load a folder that `save_compact` wrote into a dynamic model of the same architecture, in place.
+
+    The model was made dynamic with the same configuration and may be on the meta device, so that no weight is made in
+    vain. Its layers get the compact form of the file, masks included. Raises `ModelError`, and changes nothing, for a
+    folder that is not ours or damaged, and where layers, names or shapes differ.
+    """
+    folder = Path(path)
+    if not (folder / RECIPE).is_file():
+        raise ModelError(f"{folder} has no {RECIPE}: it was not written by save_compact, or not to its end")
+    recipe = read_recipe(folder / RECIPE, FORMAT)["layers"]
+    tensors = read_tensors(folder / WEIGHTS)
+    layers = _matching_layers(model, recipe, folder)
+    made = {name: _empty(name, entry, tensors, folder) for name, entry in recipe.items()}
+    _check_tensors(model, made, tensors, folder)
+    for name, weights in made.items():
+        layers[name].put_compact(weights)
+    for name, value in tensors.items():
+        if not name.endswith(BITS):
+            put(model, name, value.clone())  # aligned in memory, which a file is not
+
+
+BITS = ".compact.bits"
+
+
+def _described(weights: CompactWeights) -> dict[str, Any]:
+    return {
+        "shape": list(weights.shape),
+        "kernels": weights.kernels,
+        "unit": weights.unit,
+        "mask": list(weights.mask.shape),
+        "pruned": weights.static is None,
+    }
+
+
+def _matching_layers(model: nn.Module, recipe: Mapping[str, Any], folder: Path) -> dict[str, DynamicLayer]:
+    """The layers of the model by the names of the recipe, all of them of the shapes that it says."""
+    layers = dynamic_layers(model)
+    for name, entry in recipe.items():
+        layer = layers.get(name)
+        if layer is None:
+            raise ModelError(
+                f"{folder} has a compact layer {name!r}, where this {type(model).__name__} has no dynamic layer: "
+                "make_dynamic(model, config) with the configuration of the saved model first"
+            )
+        ours = [layer.num_kernels, *layer.weight_shape]
+        theirs = [entry["kernels"], *entry["shape"]]
+        if ours != theirs:
+            raise ModelError(f"{folder}: {name} has kernels of shape {theirs}, but the model's are {ours}")
+        if layer.compact is not None:
+            raise ModelError(f"{name} has a compact form already: load into a model that was made dynamic only")
+    return layers
+
+
+def _empty(name: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path) -> CompactWeights:
+    """The compact weights of one layer, on the meta device but for the mask of the file."""
+    bits = tensors.get(f"{name}{BITS}")
+    size = torch.Size(entry["mask"]).numel()
+    if bits is None or bits.numel() != -(-size // 8):
+        raise ModelError(f"{folder / WEIGHTS} has no mask of {size} bits for {name}: it is not whole")
+    mask = unpack_mask(bits, entry["mask"])
+    dtype = tensors[f"{name}.compact.dynamic"].dtype
+    made = CompactWeights(
+        entry["shape"], entry["kernels"], entry["unit"], mask, dtype=dtype, pruned=entry["pruned"], device="meta"
+    )
+    return made
+
+
+def _check_tensors(
+    model: nn.Module, made: Mapping[str, CompactWeights], tensors: Mapping[str, Tensor], folder: Path
+) -> None:
+    """Raise unless the file has just the tensors of the model with these compact weights, in their shapes."""
+    wanted = {name: value.shape for name, value in model.state_dict().items()}
+    for name, weights in made.items():
+        gone = [key for key in wanted if key == f"{name}.bank" or key.startswith(f"{name}.partition.")]
+        for key in gone:
+            del wanted[key]
+        for part, parameter in weights.named_parameters():
+            wanted[f"{name}.compact.{part}"] = parameter.shape
+        wanted[f"{name}{BITS}"] = torch.Size([weights.mask_bytes()])
+    differing = sorted(wanted.keys() ^ tensors.keys())
+    differing += [name for name in wanted.keys() & tensors.keys() if wanted[name] != tensors[name].shape]
+    if differing:
+        raise ModelError(f"{folder} does not fit the model: {len(differing)} tensors differ, as {differing[0]}")

@@ -1,0 +1,174 @@
+"""Scores by which entries of dynamic weights stay dynamic; the greatest stay.
+
+With g = dL/dW the gradient by the used weight W(x) = lambda_d M * D(x) + lambda_s (1 - M) * S, summed over samples and
+batches, D(x) the mixed dynamic weight and S the static one. A criterion gives an effect per entry; what is done with
+the sum of effects of a candidate (its magnitude, say) is said by `FINISH`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from ...sparsity import criteria
+from ...sparsity.scoring import Evidence, calibration_losses, generator_of
+from ..layer import DynamicLayer
+from .candidates import OpenMask
+from .variation import variances
+
+# Shapes: K kernels or experts.
+
+Criterion = Literal["switch", "remove", "spread", "variance", "random", "magnitude", "snip", "grasp", "inverted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partitionable:
+    """Layers with their open masks, and what a criterion may look at (model, batches, loss, random numbers)."""
+
+    layers: Sequence[DynamicLayer]
+    masks: Sequence[OpenMask]
+    evidence: Evidence
+    criterion: Criterion = "switch"
+    banks: list[nn.Parameter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "banks", [layer.bank for layer in self.layers])
+
+
+def switch(found: Partitionable) -> list[Tensor]:
+    """dL/dM = g * (lambda_d D - lambda_s S): the first-order change of the loss when the entry changes its mode.
+
+    PAD-Net (He et al., arXiv 2211.05528): what matters least turns static. (The released code calls this "snip".)
+    0 where dynamic and static weights are equal.
+    """
+    masks = [mask.stored for mask in found.masks]
+    with calibration_losses(masks, found.evidence, found.criterion) as losses:
+        return criteria.sum_of_gradients(masks, losses)
+
+
+def remove(found: Partitionable) -> list[Tensor]:
+    """g * lambda_d M * D: the first-order change of the loss when the dynamic entry goes and nothing takes its place.
+
+    It is the sum over kernels of w dL/dw, which holds for any way of mixing them that is linear in the kernels.
+    """
+    summed: list[Tensor] = []
+    for bank, gradient in zip(found.banks, _bank_gradients(found), strict=True):
+        summed.append((bank.detach() * gradient).sum(0))
+    return summed
+
+
+def spread(found: Partitionable) -> list[Tensor]:
+    """|g| times the standard deviation over the kernels: entries whose kernels hardly differ have no mode to lose.
+
+    g is taken as the sum of the kernels' gradients, which is g times the sum of the mixing weights (1 for a softmax).
+    """
+    scores: list[Tensor] = []
+    for bank, gradient in zip(found.banks, _bank_gradients(found), strict=True):
+        deviation = bank.detach().std(0, correction=0)
+        scores.append(gradient.sum(0).abs() * deviation)
+    return scores
+
+
+def variance(found: Partitionable) -> list[Tensor]:
+    """Variance of the mixed dynamic weight over the calibration inputs: what hardly changes with them turns static."""
+    return variances(found.layers, found.evidence, found.criterion)
+
+
+def random(found: Partitionable) -> list[Tensor]:
+    """Uniform random numbers: the control of every criterion."""
+    return criteria.random([mask.stored for mask in found.masks], generator_of(found.evidence, "random"))
+
+
+def magnitude(found: Partitionable) -> list[Tensor]:
+    """Mean of |w| over the kernels."""
+    return [score.mean(0) for score in criteria.magnitude(found.banks)]
+
+
+def snip(found: Partitionable) -> list[Tensor]:
+    """Sum of |w dL/dw| over the kernels (Lee et al., arXiv 1810.02340): pruning's criterion, kernel by kernel."""
+    with calibration_losses(found.banks, found.evidence, found.criterion) as losses:
+        return [score.sum(0) for score in criteria.snip(found.banks, losses)]
+
+
+def grasp(found: Partitionable) -> list[Tensor]:
+    """Mean over the kernels of w (H g), signed (Wang et al., arXiv 2002.07376), over what is dynamic."""
+    masks = [mask.stored.detach().expand_as(bank) for mask, bank in zip(found.masks, found.banks, strict=True)]
+    with calibration_losses(found.banks, found.evidence, found.criterion) as losses:
+        return [score.mean(0) for score in criteria.grasp(found.banks, losses, masks)]
+
+
+EFFECTS: dict[str, Callable[[Partitionable], list[Tensor]]] = {
+    "switch": switch,
+    "remove": remove,
+    "spread": spread,
+    "variance": variance,
+    "random": random,
+    "magnitude": magnitude,
+    "snip": snip,
+    "grasp": grasp,
+    "inverted": switch,
+}
+"""Each gives one effect per entry of every layer. "inverted" keeps dynamic what "switch" turns static: a control."""
+
+
+def _as_it_is(effect: Tensor) -> Tensor:
+    return effect
+
+
+def _least_first(effect: Tensor) -> Tensor:
+    return -effect.abs()
+
+
+FINISH: dict[str, Callable[[Tensor], Tensor]] = {
+    "switch": torch.abs,
+    "remove": torch.abs,
+    "inverted": _least_first,
+}
+"""From the effect of a candidate to its score; the effects of the other criteria are scores as they are."""
+
+
+def finish(criterion: str) -> Callable[[Tensor], Tensor]:
+    """The last step of a criterion, on the summed effects of a candidate."""
+    return FINISH.get(criterion, _as_it_is)
+
+
+def entry_effects(found: Partitionable, names: Sequence[str]) -> list[Tensor]:
+    """Effects of the entries by the criterion. Raises `ModelError` for one that is NaN or infinite, with its layer."""
+    effects = EFFECTS[found.criterion](found)
+    for name, effect in zip(names, effects, strict=True):
+        bad = int((~effect.isfinite()).sum())
+        if bad:
+            raise ModelError(
+                f"{bad} of {effect.numel()} scores of {name} by criterion={found.criterion!r} are NaN or infinite: "
+                "nothing was partitioned. Look at the loss of the calibration batches; criterion='random' and "
+                "'magnitude' need none"
+            )
+    return effects
+
+
+def references(found: Partitionable, effects: Sequence[Tensor]) -> list[Tensor]:
+    """What the effects are differences of, of the same shapes: where all are tiny beside it, they are rounding alone.
+
+    Of "switch" it is the part of the dynamic weight, of "spread" and "variance" what the kernels themselves would give
+    in the place of their differences; of the other criteria, the effects.
+    """
+    if found.criterion in ("switch", "inverted"):
+        return remove(found)
+    if found.criterion == "spread":
+        gradients = _bank_gradients(found)
+        return [slope.sum(0) * bank.detach().mean(0) for bank, slope in zip(found.banks, gradients, strict=True)]
+    if found.criterion == "variance":
+        # Of the square root, since differences are squared too: what rounding leaves of them is then as small.
+        unit = torch.finfo(found.banks[0].dtype).eps
+        return [unit * bank.detach().mean(0).square() for bank in found.banks]
+    return list(effects)
+
+
+def _bank_gradients(found: Partitionable) -> list[Tensor]:
+    with calibration_losses(found.banks, found.evidence, found.criterion) as losses:
+        return criteria.sum_of_gradients(found.banks, losses)

@@ -1,0 +1,64 @@
+"""A few steps of training before a partition: the way out where all kernels, and the static weight, are copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import ModelError
+from ...sparsity.scoring import LossFunction
+from ..layer import DynamicLayer
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """`steps` steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales."""
+
+    steps: int = 20
+    learning_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.learning_rate <= 0:
+            raise ModelError(f"{self}: steps must be 1 or more and learning_rate greater than 0")
+
+
+def warm_up(
+    model: nn.Module,
+    layers: Sequence[DynamicLayer],
+    batches: Sequence[Any],
+    loss_fn: LossFunction,
+    how: WarmUp,
+) -> None:
+    """Train the layers in eval mode (no dropout, statistics of norms as they are); modes and flags come back."""
+    if not batches:
+        raise ModelError("the warm-up before a partition got no batch: it needs at least one")
+    trained: list[nn.Parameter] = []
+    for layer in layers:
+        partition = set() if layer.partition is None else set(layer.partition.parameters())
+        trained += [parameter for parameter in layer.parameters() if parameter not in partition]
+    flags = [parameter.requires_grad for parameter in trained]
+    modes = {module: module.training for module in model.modules()}
+    optimizer = torch.optim.Adam(trained, lr=how.learning_rate)
+    model.eval()
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        with torch.enable_grad():
+            for batch in islice(cycle(batches), how.steps):
+                gradients = torch.autograd.grad(
+                    loss_fn(model, batch), trained, allow_unused=True, materialize_grads=True
+                )
+                for parameter, gradient in zip(trained, gradients, strict=True):
+                    parameter.grad = gradient
+                optimizer.step()
+    finally:
+        optimizer.zero_grad(set_to_none=True)
+        for parameter, flag in zip(trained, flags, strict=True):
+            parameter.requires_grad_(flag)
+        for module, training in modes.items():
+            module.training = training
