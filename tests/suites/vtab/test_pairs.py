@@ -161,8 +161,8 @@ def test_a_pre_trained_pair_learns_together(pair: Pair) -> None:
     plain = pair.run(Adapter(init="zero_up", **rate), replace(budget, steps=1))
     assert outcome.costs is not None and plain.costs is not None
     assert outcome.costs.params_total == plain.costs.params_total and outcome.costs.flops == plain.costs.flops
-    assert outcome.training is not None and plain.training is not None
-    assert outcome.training.params > plain.training.params == plain.costs.params_trainable
+    assert outcome.training is not None and outcome.training.params is not None
+    assert outcome.training.params > (plain.costs.params_trainable or 0) > 0, "the teacher's are counted, too"
     for part in ("student", "teacher"):
         losses = [value for _, value in outcome.curves[f"train {part}"]]
         assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
