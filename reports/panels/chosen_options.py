@@ -20,7 +20,7 @@ KEY = "protocol"
 LEGEND = (
     "One seed. Options were chosen on the validation part of each task; then training and validation part trained "
     "together, and the last epoch was scored on the test part, once. Parameters are means over the tasks, whose heads "
-    "differ in size; the bars are without head."
+    "differ in size; the bars are without head. A teacher's are not among them: the table of training costs has those."
 )
 
 
@@ -32,7 +32,7 @@ class Protocol:
     """
 
     trained: int
-    """Parameters that were trained, the head's included."""
+    """Parameters that were trained, the head's included and a teacher's not."""
     head: int
     """Those of the head."""
     rows: int

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
-from sparsebench.reports.record import Metric
+from sparsebench.reports.record import Metric, TrainingCosts
 
 from ..contracts.context import Context, LoadBackbone
 from ..contracts.method import Method, NotApplicable
@@ -183,9 +183,7 @@ class _Stage(PredictionTask):
 
     def evaluate(self, subject: Predictor, context: Context) -> Scores:
         """Of the part "test" alone."""
-        trained = context.ledger.costs()
-        if trained is not None and trained.params is not None:
-            self.trained = trained.params
+        self.trained = _own_parameters(context.ledger.costs())
         head = subject.model.get_submodule("head")
         self.head = sum(parameter.numel() for parameter in head.parameters())
         self.inputs = self.whole.about(subject.data.body)
@@ -199,6 +197,15 @@ class _Stage(PredictionTask):
     def cost_call(self, subject: Predictor, context: Context) -> CostCall | None:
         """Of the last training only."""
         return super().cost_call(subject, context) if self.measured else None
+
+
+def _own_parameters(costs: TrainingCosts | None) -> int:
+    """Parameters that trained and stay: those of a teacher, its head's too, are in the training costs alone."""
+    if costs is None or costs.params is None:
+        return 0
+    if costs.teacher is None:
+        return costs.params
+    return costs.params - (costs.teacher.params or 0)
 
 
 def _attempt(stage: _Stage, trial: Trial, load_backbone: LoadBackbone, context: Context) -> None:

@@ -200,3 +200,25 @@ def test_all_trials_that_diverge_are_an_error() -> None:
 
     with pytest.raises(FloatingPointError, match="every trial diverged: trial 0 is nan; trial 1 is nan"):
         choose([Spy()], attempt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught(Spy):
+    """With a teacher of eleven parameters, ten of which train."""
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        teacher = nn.Linear(10, 1)
+        teacher.bias.requires_grad_(False)
+        context.ledger.of_teacher().size(teacher)
+        context.ledger.of_teacher().share(teacher, seconds=1.0, flops=2.0)
+        context.ledger.count([teacher.weight])
+        return super().fit(model, data, context)
+
+
+def test_parameters_of_a_teacher_are_not_those_of_the_row(run: Any) -> None:
+    """With and without head: inference does not need them."""
+    outcome = Toy().run([Taught()], Rows, cell())
+    assert outcome.training is not None and outcome.training.teacher is not None
+    assert (outcome.training.teacher.params_total, outcome.training.teacher.params) == (11, 10)
+    assert outcome.details["protocol"]["trained"] == run.details["protocol"]["trained"] > 0
+    assert outcome.training.params == run.training.params + 10

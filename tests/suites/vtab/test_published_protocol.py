@@ -89,5 +89,11 @@ def test_photographs_of_a_user_s(tmp_path: Path) -> None:
         assert record["details"]["protocol"]["inputs"].startswith("160 x 160, ")
         assert "own-images" in {read["source"] for read in record["data"]}
         assert record["cell"]["task"] == "own_images" and "vtab1k" not in json.dumps(record).lower()
-        teacher = record["training"]["teacher"]
-        assert (teacher is not None) == (record["cell"]["method"] == "idat")
+    by_method = {record["cell"]["method"]: record for record in records}
+    teachers = {name: record["training"]["teacher"] for name, record in by_method.items()}
+    assert {name for name, teacher in teachers.items() if teacher is not None} == {"idat"}
+    assert teachers["idat"]["params_total"] > 3_000_000 > 100_000 > teachers["idat"]["params"] > 0
+    plain, taught = by_method["adapter"], by_method["idat"]
+    assert taught["details"]["protocol"]["trained"] == plain["details"]["protocol"]["trained"]
+    for name in ("params_total", "params_active", "flops", "bytes"):
+        assert taught["costs"][name] == plain["costs"][name], "inference is the student's alone"
