@@ -211,7 +211,7 @@ class Taught(Spy):
         teacher.bias.requires_grad_(False)
         context.ledger.of_teacher().size(teacher)
         context.ledger.of_teacher().share(teacher, seconds=1.0, flops=2.0)
-        context.ledger.count([teacher.weight])
+        context.ledger.count(parameter for parameter in teacher.parameters() if parameter.requires_grad)
         return super().fit(model, data, context)
 
 
