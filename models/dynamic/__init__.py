@@ -4,6 +4,7 @@ from .config import DynamicConfig
 from .conversion import make_dynamic
 from .convolution import ConvConfig
 from .layer import DynamicLayer, PartiallyDynamic
+from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
 from .partitioning.compacting import CompactReport, compact
 from .partitioning.files import load_compact, save_compact
@@ -17,6 +18,8 @@ __all__ = [
     "ConvConfig",
     "DynamicConfig",
     "DynamicLayer",
+    "MixtureConfig",
+    "MixtureLinear",
     "ModePartition",
     "PartiallyDynamic",
     "PartitionReport",

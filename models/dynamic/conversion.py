@@ -12,13 +12,15 @@ from ..errors import ModelError
 from .config import DynamicConfig
 from .convolution.config import ConvConfig
 from .convolution.placing import dynamic_convolutions
+from .linear.config import MixtureConfig
+from .linear.replacement import make_linears_dynamic
 
 Model = TypeVar("Model", bound=nn.Module)
 
 PLANS: dict[type[DynamicConfig], Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]]] = {
     ConvConfig: dynamic_convolutions,
 }
-"""For each kind of configuration, what gives the sites and the layer that comes to each."""
+"""For each kind of configuration of convolutions, what gives the sites and the layer that comes to each."""
 
 
 def make_dynamic(model: Model, config: DynamicConfig) -> Model:
@@ -30,10 +32,15 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     Raises `ModelError`, and leaves the model untouched, when nothing in it can be made dynamic as `config` says, when
     a layer is not a plain one, and when two places share one.
 
-    Example: `make_dynamic(timm.create_model("resnet18"), ConvConfig(num_kernels=4))`.
+    Example: `make_dynamic(timm.create_model("resnet18"), ConvConfig(num_kernels=4))`; of a transformer, whose FFNs then
+    have mixtures of linear layers, `make_dynamic(model, MixtureConfig(num_kernels=8, top_k=2))`, whose balance loss
+    `moe.aux_loss(model)` gives.
     """
+    if isinstance(config, MixtureConfig):
+        make_linears_dynamic(model, config)
+        return model
     if type(config) not in PLANS:
-        known = ", ".join(sorted(kind.__name__ for kind in PLANS))
+        known = ", ".join(sorted(kind.__name__ for kind in (*PLANS, MixtureConfig)))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
     plan = PLANS[type(config)](describe(model), config)
     _check_untied(model, [site for site, _ in plan])

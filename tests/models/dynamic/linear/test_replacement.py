@@ -1,0 +1,221 @@
+"""Mixtures in real architectures: they compute at first what the model did, in training and evaluation."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor, nn
+
+from sparsebench.models.adapters import LoRAConfig, attach
+from sparsebench.models.anatomy import describe
+from sparsebench.models.dynamic import MixtureConfig, MixtureLinear, make_dynamic
+from sparsebench.models.dynamic.linear.config import Level
+from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPTConfig, collate
+from sparsebench.models.moe.routing.statistics import aux_loss
+
+PER_BLOCK = {"llama": 3, "qwen3": 3, "bert": 2, "roberta": 2, "vit": 2, "timm_vit": 2}
+
+
+def mixtures(model: nn.Module) -> list[MixtureLinear]:
+    return [module for module in model.modules() if isinstance(module, MixtureLinear)]
+
+
+@pytest.mark.parametrize("family", PER_BLOCK)
+def test_it_computes_what_the_model_did(
+    family: str,
+    build: Callable[[str], Any],
+    example: Callable[[nn.Module], Tensor],
+    run: Callable[[nn.Module, Tensor], Tensor],
+) -> None:
+    model = build(family)
+    batch = example(model)
+    expected = run(model, batch)
+    assert make_dynamic(model, MixtureConfig(num_kernels=3)) is model
+    torch.testing.assert_close(run(model, batch), expected, atol=1e-5, rtol=1e-5)
+    assert len(mixtures(model)) == 2 * PER_BLOCK[family]
+    found = model.train()(batch)
+    logits = found if isinstance(found, Tensor) else found.logits
+    (logits.square().mean() + aux_loss(model)).backward()
+    assert all(layer.bank.grad is not None and layer.bank.grad.any() for layer in mixtures(model))
+    assert aux_loss(model) > 0
+
+
+def test_mpnet(run: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 50,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    config = transformers.MPNetConfig(**sizes, vocab_size=64, max_position_embeddings=40)
+    model = transformers.MPNetForSequenceClassification(config).eval()
+    batch = torch.randint(3, 64, (2, 7))
+    expected = run(model, batch)
+    make_dynamic(model, MixtureConfig(level="sentence"))
+    torch.testing.assert_close(run(model, batch), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_blocks_and_targets(build: Callable[[str], Any]) -> None:
+    model = make_dynamic(build("llama"), MixtureConfig(blocks=(1,), targets=("down", "q", "o")))
+    assert len(mixtures(model)) == 3
+    block: Any = describe(model).blocks[1]
+    assert isinstance(block.mlp.down.get(), MixtureLinear)
+    assert isinstance(block.attention.q.get(), MixtureLinear)
+    assert isinstance(block.attention.o.get(), MixtureLinear)
+    assert type(block.attention.k.get()) is nn.Linear
+
+
+def test_every_mixture_has_a_gate_of_its_own(build: Callable[[str], Any]) -> None:
+    layers = mixtures(make_dynamic(build("llama"), MixtureConfig()))
+    gates = [layer.router.weight for layer in layers if layer.in_features == 32]
+    assert len(gates) == 4
+    for one, other in itertools.pairwise(gates):
+        assert not torch.equal(one, other)
+    again = mixtures(make_dynamic(build("llama"), MixtureConfig()))
+    assert all(torch.equal(one.router.weight, two.router.weight) for one, two in zip(layers, again, strict=True))
+
+
+def padded(texts: Tensor, extra: int) -> dict[str, Tensor]:
+    ids = torch.cat((texts, torch.zeros(len(texts), extra, dtype=torch.int64)), dim=1)
+    mask = torch.ones_like(ids)
+    mask[:, texts.shape[1] :] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_padding_moves_no_sentence(mode: str, build: Callable[[str], Any]) -> None:
+    """The blocks hand their masks over, in evaluation too."""
+    model = make_dynamic(build("bert"), MixtureConfig(level="sentence", noise=0.5, gate_noise="none"))
+    for layer in mixtures(model):
+        layer.train(mode == "train")
+    texts = torch.randint(3, 64, (2, 5))
+    with torch.no_grad():
+        short = model(**padded(texts, 0)).logits
+        long = model(**padded(texts, 4)).logits
+    torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-5)
+
+
+def test_padding_counts_in_no_balance_loss(build: Callable[[str], Any]) -> None:
+    model = make_dynamic(build("bert"), MixtureConfig(noise=0.5, gate_noise="none"))
+    for layer in mixtures(model):
+        layer.train()
+    texts = torch.randint(3, 64, (2, 5))
+    losses = []
+    for extra in (0, 6):
+        model(**padded(texts, extra))
+        losses.append(aux_loss(model).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_checkpointed_blocks_recompute_with_their_masks(build: Callable[[str], Any]) -> None:
+    model = make_dynamic(build("bert"), MixtureConfig(level="sentence", noise=0.5, gate_noise="none"))
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    batch = padded(torch.randint(3, 64, (2, 5)), 3)
+    gradients = []
+    for checkpointed in (False, True):
+        model.zero_grad()
+        model.train()
+        if checkpointed:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        (model(**batch).logits.square().sum() + aux_loss(model)).backward()
+        banks: list[Any] = [layer.bank for layer in mixtures(model)]
+        gradients.append([bank.grad.clone() for bank in banks])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_cached_decoding_is_that_of_the_whole_text(build: Callable[[str], Any]) -> None:
+    model = make_dynamic(build("llama"), MixtureConfig(noise=0.5))
+    ids = torch.randint(3, 64, (2, 7))
+    with torch.no_grad():
+        whole = model(ids).logits
+        first = model(ids[:, :4], use_cache=True)
+        rest = model(ids[:, 4:], cache=first.past_key_values).logits
+    torch.testing.assert_close(whole[:, 4:], rest, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["token", "sentence"])
+def test_molecules(level: Level) -> None:
+    """GraphsGPT gives its blocks a mask of keys: a molecule in a batch is what it is alone."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    model = Graph2Seq(GraphsGPTConfig(**sizes, num_words=2)).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    tables = [torch.randint(0, 2, (4, length), generator=generator).short().numpy() for length in (7, 3)]
+    batch = collate(tables)
+    expected = model(batch)
+    make_dynamic(model, MixtureConfig(level=level))
+    assert len(mixtures(model)) >= 4
+    torch.testing.assert_close(model(batch), expected)
+    for layer in mixtures(model):
+        layer.bank.data += 0.1 * torch.randn(layer.bank.shape, dtype=torch.float64)
+    alone = [model(collate([table]))[0] for table in tables]
+    torch.testing.assert_close(model(batch), torch.stack(alone))
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "sentences in a causal model": ("llama", {"level": "sentence"}, "tokens to come"),
+    "no such block": ("bert", {"blocks": (5,)}, "blocks 0..1"),
+    "no block": ("bert", {"blocks": ()}, "blocks"),
+    "mixture of experts": ("mixtral", {}, "mixture of experts already"),
+    "no such layer": ("bert", {"targets": ("gate",)}, "gate"),
+    "convolutions": ("efficientnet", {}, "no linear layer"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_leaves_the_model_as_it_was(case: str, build: Callable[[str], Any]) -> None:
+    family, settings, said = REFUSED[case]
+    model = build(family)
+    before = repr(model)
+    with pytest.raises(ModelError, match=said):
+        make_dynamic(model, MixtureConfig(**settings))
+    assert repr(model) == before
+
+
+def test_dynamic_already_adapted_and_shared_layers_are_refused(build: Callable[[str], Any]) -> None:
+    model = make_dynamic(build("bert"), MixtureConfig())
+    with pytest.raises(ModelError, match="MixtureLinear already"):
+        make_dynamic(model, MixtureConfig())
+    model = build("bert")
+    attach(model, LoRAConfig(targets=("up",)))
+    with pytest.raises(ModelError, match="adapter"):
+        make_dynamic(model, MixtureConfig())
+    model = build("bert")
+    layers = model.bert.encoder.layer
+    layers[1].intermediate.dense.weight = layers[0].intermediate.dense.weight
+    with pytest.raises(ModelError, match="several places"):
+        make_dynamic(model, MixtureConfig())
+
+
+def test_a_layer_whose_weight_the_model_reads_is_refused_and_comes_back() -> None:
+    """T5 asks its output projection for the dtype of its weight."""
+    config = transformers.T5Config(d_model=32, d_ff=50, d_kv=8, num_heads=4, num_layers=1, vocab_size=64)
+    model = transformers.T5EncoderModel(config).eval()
+    before = repr(model)
+    with pytest.raises(ModelError, match="more of its linear layers than their output"):
+        make_dynamic(model, MixtureConfig())
+    assert repr(model) == before
+
+
+def test_adapters_come_afterwards(
+    build: Callable[[str], Any],
+    example: Callable[[nn.Module], Tensor],
+    run: Callable[[nn.Module, Tensor], Tensor],
+) -> None:
+    model = build("bert")
+    batch = example(model)
+    expected = run(model, batch)
+    make_dynamic(model, MixtureConfig())
+    attach(model, LoRAConfig(targets=("q", "v")))
+    torch.testing.assert_close(run(model, batch), expected, atol=1e-5, rtol=1e-5)
