@@ -1,0 +1,108 @@
+"""What the methods that make networks dynamic, or partially so, have in common."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sparsebench.models.dynamic.partitioning.partition import dynamic_layers
+from sparsebench.models.dynamic.temperature import HasTemperature, TemperatureSchedule
+
+from ..contracts.context import Context
+from ..contracts.method import Curves, NotApplicable
+from ..training.callbacks import Callback, TrainingState
+
+DYNAMIC = "dynamic layers"
+"""Trait of a model with weights that depend on the input: `dynamic_conv` and `dynamic_linear` give it."""
+
+
+class Annealing(Callback):
+    """The temperature of attentions falls in a straight line from `start` to 1 over the first `share` of the steps.
+
+    It follows from the step alone, so that a training that goes on after a stop has the right one. Without an attention
+    that has a temperature, and where nobody knows how many steps there will be, nothing happens.
+    """
+
+    def __init__(self, start: float, share: float) -> None:
+        self.start = start
+        self.share = share
+
+    def on_start(self, state: TrainingState) -> None:
+        """Set it before the first step."""
+        self._apply(state)
+
+    def on_step(self, state: TrainingState) -> None:
+        """Set it for the next step."""
+        self._apply(state)
+
+    def _apply(self, state: TrainingState) -> None:
+        if state.total is None:
+            return
+        schedule = TemperatureSchedule(steps=round(self.share * state.total), start=self.start)
+        for model in state.models.values():
+            if has_temperature(model):
+                schedule.apply(model, state.step)
+
+
+def has_temperature(model: nn.Module) -> bool:
+    """Whether a model has an attention with a temperature."""
+    return any(isinstance(module, HasTemperature) for module in model.modules())
+
+
+def check_dynamic(model: nn.Module) -> None:
+    """Raise `NotApplicable` for a model without dynamic layers."""
+    if not dynamic_layers(model):
+        raise NotApplicable(
+            f"{type(model).__name__} has no dynamic layers: put dynamic_conv or dynamic_linear before this link"
+        )
+
+
+@contextmanager
+def in_float32(model: nn.Module) -> Iterator[None]:
+    """The model in float32, afterwards in its own precision again: scores are small differences."""
+    own = next(model.parameters()).dtype
+    model.float()
+    try:
+        yield
+    finally:
+        if own is not torch.float32:
+            model.to(own)
+
+
+def freeze_idle(model: nn.Module, context: Context) -> None:
+    """No gradient for what a partition leaves without use: kernels and attention of a layer that is static as a whole,
+    the static weight of one that is dynamic as a whole, factors that are fixed.
+
+    They are those that a loss in eval mode does not depend on.
+    """
+    asked: list[nn.Parameter] = []
+    for layer in dynamic_layers(model).values():
+        partition = layer.partition
+        if partition is None:
+            continue
+        asked += partition.parameters()
+        if partition.ratio == 0:
+            asked += [parameter for parameter in layer.parameters() if parameter not in set(partition.parameters())]
+    asked = [parameter for parameter in asked if parameter.requires_grad]
+    if not asked:
+        return
+    modes = {module: module.training for module in model.modules()}
+    gradients = torch.autograd.grad(context.loss(model.eval(), context.batches()[0]), asked, allow_unused=True)
+    for module, training in modes.items():
+        module.training = training
+    for parameter, gradient in zip(asked, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
+
+
+def mode_curves(model: nn.Module) -> Curves:
+    """Of each partitioned layer, by its place: the share of its weights that is dynamic, and the factor on these."""
+    ratios: list[tuple[float, float]] = []
+    factors: list[tuple[float, float]] = []
+    for place, layer in enumerate(dynamic_layers(model).values()):
+        if layer.partition is not None:
+            ratios.append((float(place), layer.partition.ratio))
+            factors.append((float(place), layer.partition.lambda_dynamic.item()))
+    if not ratios:
+        return {}
+    return {"dynamic share by layer": ratios, "factor of the dynamic part by layer": factors}

@@ -1,0 +1,131 @@
+"""Dynamic convolutions and PAD-Net as rows of a task: what they need, what is deployed, what a record says."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from sparsebench.models.counting import stored_bytes
+from sparsebench.models.dynamic.partitioning.partition import dynamic_layers
+from sparsebench.models.dynamic.temperature import HasTemperature
+from sparsebench.suites.contracts.applicability import reason_against
+from sparsebench.suites.contracts.budget import Budget
+from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.contracts.traits import CALIBRATION_DATA, Backbone
+from sparsebench.suites.methods._dynamic import DYNAMIC, Annealing, freeze_idle, in_float32, mode_curves
+from sparsebench.suites.methods.dynamic_conv import DynamicConv
+from sparsebench.suites.methods.pad_net import PadNet
+from sparsebench.suites.training.callbacks import TrainingState
+from sparsebench.suites.vtab.backbones import tiny, tiny_cnn
+from sparsebench.suites.vtab.tasks.synthetic import Blobs
+
+BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
+
+
+def images(load: Any = tiny_cnn.load) -> Setup:
+    return Blobs().setup(load, Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET))
+
+
+def dynamic(setup: Setup, **options: Any) -> torch.nn.Module:
+    return DynamicConv(train="none", **{"noise": 1.0, **options}).prepare(setup.model, setup.context)
+
+
+def test_pad_net_trains_and_deploys_what_its_ratio_says():
+    setup = images()
+    model = dynamic(setup)
+    full = stored_bytes(model)
+    method = PadNet(ratio=0.25, warmup_steps=0)
+    model = method.prepare(model, setup.context)
+    total = sum(layer.weight_shape.numel() for layer in dynamic_layers(model).values())
+    chosen = sum(int(layer.partition.mask.sum()) for layer in dynamic_layers(model).values())
+    assert chosen == round(0.25 * total)
+    curves = method.fit(model, setup.data, setup.context)
+    places = len(dynamic_layers(model))
+    assert len(curves["dynamic share by layer"]) == len(curves["factor of the dynamic part by layer"]) == places
+    assert any(factor != 1 for _, factor in curves["factor of the dynamic part by layer"])
+    temperatures = [m.temperature.item() for m in model.modules() if isinstance(m, HasTemperature)]
+    assert temperatures and set(temperatures) == {1.0}, "a buffer that training leaves at its end"
+    before = setup.context.outputs(model.eval(), setup.context.batches()[0])
+    deployed = method.deploy(model)
+    after = setup.context.outputs(deployed, setup.context.batches()[0])
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+    assert stored_bytes(deployed) < full and mode_curves(deployed) == {}
+    assert all(layer.compact is not None for layer in dynamic_layers(deployed).values())
+
+
+@pytest.mark.parametrize("options", [{"ratio": 0.0}, {"ratio": 1.0}, {"scale": "pruned"}, {"scale": "none"}])
+def test_ends_and_controls_train_what_they_use(options):
+    setup = images()
+    method = PadNet(criterion="random", warmup_steps=0, compact=False, granularity="row", **options)
+    model = method.prepare(dynamic(setup), setup.context)
+    method.loss(model, setup.context.batches()[0], setup.context).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == (parameter.grad is not None), name
+    assert method.deploy(model) is model and all(layer.compact is None for layer in dynamic_layers(model).values())
+
+
+def test_copies_of_a_network_are_warmed_up_first():
+    setup = images()
+    model = PadNet().prepare(dynamic(setup, noise=0.0), setup.context)
+    assert any(layer.partition.ratio not in (0, 1) for layer in dynamic_layers(model).values())
+
+
+def test_what_is_missing_is_said():
+    setup = images()
+    with pytest.raises(NotApplicable, match="put dynamic_conv or dynamic_linear before"):
+        PadNet().prepare(setup.model, setup.context)
+    cnn = Backbone.of("cnn", "features", "parameters", "blocks", "convolutions")
+    vit = Backbone.of("vit", "features", "parameters", "blocks", "attention", "ffn", "image tokens")
+    assert "dynamic layers" in str(reason_against([PadNet()], Blobs, cnn))
+    assert reason_against([DynamicConv(), PadNet()], Blobs, cnn) is None
+    assert "no convolutions" in str(reason_against([DynamicConv(), PadNet()], Blobs, vit))
+    with pytest.raises(NotApplicable, match="convolution"):
+        dynamic(images(tiny.load))
+    assert PadNet(criterion="random", warmup_steps=0).needs == {DYNAMIC}
+    assert PadNet(criterion="random").needs == {DYNAMIC, CALIBRATION_DATA}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        (PadNet, {"ratio": 1.5}, "ratio=1.5"),
+        (PadNet, {"rounds": 0}, "rounds must be 1"),
+        (PadNet, {"temperature": 0.5}, "temperature must be 1"),
+        (DynamicConv, {"kernels": 0}, "num_kernels=0"),
+        (DynamicConv, {"annealing": 2.0}, "annealing=2.0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(kind, options, words):
+    with pytest.raises(ValueError, match=words):
+        kind(**options)
+
+
+def test_the_temperature_follows_from_the_step():
+    model = dynamic(images())
+    state = TrainingState(models={"model": model}, optimizers={}, data=None, total=100)
+    annealing = Annealing(30.0, 0.1)
+    for step, expected in ((0, 30.0), (5, 15.5), (10, 1.0), (90, 1.0)):
+        state.step = step
+        annealing.on_start(state)
+        found = {m.temperature.item() for m in model.modules() if isinstance(m, HasTemperature)}
+        assert found == {expected}
+    state.total, state.step = None, 0
+    annealing.on_step(state)
+    assert {m.temperature.item() for m in model.modules() if isinstance(m, HasTemperature)} == {1.0}
+
+
+def test_scores_are_taken_in_float32_and_the_precision_comes_back():
+    model = torch.nn.Linear(2, 2).bfloat16()
+    with in_float32(model):
+        assert model.weight.dtype is torch.float32
+    assert model.weight.dtype is torch.bfloat16
+
+
+def test_nothing_idle_is_asked_for_without_a_partition():
+    setup = images()
+    model = dynamic(setup)
+    flags = [parameter.requires_grad for parameter in model.parameters()]
+    freeze_idle(model, setup.context)
+    assert [parameter.requires_grad for parameter in model.parameters()] == flags
