@@ -17,11 +17,11 @@ def test_every_row_that_has_the_option_and_no_other(plan: SuitePlan) -> None:
     notes: list[str] = []
     (changed,) = with_option([plan], Setting("method.rank", 4), notes)
     new = {row.label: row.chain[0].config for row in changed.methods if row not in plan.methods}
-    assert set(new) == {"Pfeiffer r=16, rank=4", "LoRA r=16, rank=4"}
+    assert set(new) == {"Pfeiffer r=16, rank=4", "LoRA r=16, rank=4", "iDAT Pfeiffer r=16, same size, rank=4"}
     assert all(config["rank"] == 4 and config["blocks"] == 2 for config in new.values())
     assert len(notes) == 1
     count = len(plan.methods)
-    assert notes[0].startswith(f"--set method.rank=4 does not reach {count - 2} of {count} rows: dense, ")
+    assert notes[0].startswith(f"--set method.rank=4 does not reach {count - 3} of {count} rows: dense, ")
 
 
 def test_one_method_and_the_tasks_that_name_its_rows(plan: SuitePlan) -> None:
