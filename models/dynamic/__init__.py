@@ -2,7 +2,7 @@
 
 from .config import DynamicConfig
 from .conversion import make_dynamic
-from .convolution import ConvConfig
+from .convolution import ConvConfig, WarehouseConfig, release_cells
 from .layer import DynamicLayer, PartiallyDynamic
 from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
@@ -25,6 +25,7 @@ __all__ = [
     "PartitionReport",
     "Scale",
     "TemperatureSchedule",
+    "WarehouseConfig",
     "WarmUp",
     "anneal",
     "compact",
@@ -32,5 +33,6 @@ __all__ = [
     "load_compact",
     "make_dynamic",
     "partition",
+    "release_cells",
     "save_compact",
 ]

@@ -12,6 +12,8 @@ from ..errors import ModelError
 from .config import DynamicConfig
 from .convolution.config import ConvConfig
 from .convolution.placing import dynamic_convolutions
+from .convolution.warehouse_config import WarehouseConfig
+from .convolution.warehouse_placing import warehouse_convolutions
 from .linear.config import MixtureConfig
 from .linear.replacement import make_linears_dynamic
 
@@ -19,6 +21,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 PLANS: dict[type[DynamicConfig], Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]]] = {
     ConvConfig: dynamic_convolutions,
+    WarehouseConfig: warehouse_convolutions,
 }
 """For each kind of configuration of convolutions, what gives the sites and the layer that comes to each."""
 
@@ -26,8 +29,9 @@ PLANS: dict[type[DynamicConfig], Callable[[Anatomy, Any], list[tuple[Site, nn.Mo
 def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     """Replace layers of `model`, in place, by dynamic ones that compute the same at first; return the model.
 
-    Every kernel or expert is a copy of the weight that was there (plus `config.noise`). The dynamic layers can be
-    trained whether or not what they replace could. Make the optimizer afterwards.
+    Every kernel or expert is a copy of the weight that was there (plus `config.noise`); what `WarehouseConfig` says of
+    its budget is an exception. The dynamic layers can be trained whether or not what they replace could. Make the
+    optimizer afterwards.
 
     Raises `ModelError`, and leaves the model untouched, when nothing in it can be made dynamic as `config` says, when
     a layer is not a plain one, and when two places share one.

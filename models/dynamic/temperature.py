@@ -18,6 +18,15 @@ class HasTemperature(Protocol):
     temperature: Tensor
 
 
+def tempered(model: nn.Module) -> list[HasTemperature]:
+    """The attentions of a model that have a temperature."""
+    found: list[HasTemperature] = []
+    for module in model.modules():
+        if isinstance(module, HasTemperature) and isinstance(module.temperature, Tensor):
+            found.append(module)
+    return found
+
+
 def anneal(model: nn.Module, temperature: float) -> int:
     """Set the temperature of all attentions in a model; return how many there are.
 
@@ -26,8 +35,7 @@ def anneal(model: nn.Module, temperature: float) -> int:
     """
     if not 0 < temperature < float("inf"):
         raise ModelError(f"temperature={temperature}: logits are divided by it, so it is above 0")
-    found = [module for module in model.modules() if isinstance(module, HasTemperature)]
-    found = [module for module in found if isinstance(module.temperature, Tensor)]
+    found = tempered(model)
     if not found:
         raise ModelError(f"this {type(model).__name__} has no attention with a temperature: make it dynamic first")
     with torch.no_grad():

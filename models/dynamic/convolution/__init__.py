@@ -1,4 +1,4 @@
-"""Dynamic convolutions: DY-Conv, CondConv, ODConv and dynamic convolution decomposition."""
+"""Dynamic convolutions: DY-Conv, CondConv, ODConv, dynamic convolution decomposition and KernelWarehouse."""
 
 from .base import DynamicConv2d
 from .cond_conv import CondConv2d
@@ -7,5 +7,17 @@ from .dcd import DCDConv2d
 from .dy_conv import DyConv2d
 from .geometry import Geometry
 from .od_conv import ODConv2d
+from .warehouse import release_cells
+from .warehouse_config import WarehouseConfig
 
-__all__ = ["CondConv2d", "ConvConfig", "DCDConv2d", "DyConv2d", "DynamicConv2d", "Geometry", "ODConv2d"]
+__all__ = [
+    "CondConv2d",
+    "ConvConfig",
+    "DCDConv2d",
+    "DyConv2d",
+    "DynamicConv2d",
+    "Geometry",
+    "ODConv2d",
+    "WarehouseConfig",
+    "release_cells",
+]

@@ -30,9 +30,7 @@ class KernelAttention(Tempered):
     """Shares of K kernels (DY-Conv, arXiv 1912.03458, section 3.2): softmax(U relu(V pool(x)) / τ), U with a bias.
 
     V is (max(1, I // reduction), I). The weights start normal with standard deviation sqrt(2 / outputs), as in the
-    released code of PAD-Net; the bias starts at 0. Rows of V come in pairs v, -v: of each pair one is above 0 for any
-    input. Were all hidden units 0 for all inputs, as random rows of few units often are, the shares would be 1 / K for
-    ever, and copies of a kernel would stay copies. A single hidden unit has no such pair.
+    released code of PAD-Net; the bias starts at 0. Rows of V come in pairs (`squeezing`).
     """
 
     def __init__(
@@ -40,10 +38,7 @@ class KernelAttention(Tempered):
     ) -> None:
         super().__init__(temperature)
         hidden = max(1, channels // reduction)
-        self.squeeze = _linear(channels, hidden, math.sqrt(2 / hidden), generator, bias=False)
-        with torch.no_grad():
-            half = hidden // 2
-            self.squeeze.weight[half : 2 * half] = -self.squeeze.weight[:half]
+        self.squeeze = squeezing(channels, hidden, math.sqrt(2 / hidden), generator)
         self.excite = _linear(hidden, kernels, math.sqrt(2 / kernels), generator, bias=True)
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
@@ -74,6 +69,19 @@ def _logit_of_share(kernels: int) -> float:
     if kernels == 1:
         return 20.0
     return -math.log(kernels - 1)
+
+
+def squeezing(channels: int, hidden: int, std: float, generator: torch.Generator) -> nn.Linear:
+    """The layer before the relu of an attention: normal rows in pairs v, -v, one of which is above 0 for any input.
+
+    Were all hidden units 0 for all inputs, as random rows of few units often are, an attention would say the same of
+    every input for ever, and copies of a kernel would stay copies. A single hidden unit has no such pair.
+    """
+    layer = _linear(channels, hidden, std, generator, bias=False)
+    half = hidden // 2
+    with torch.no_grad():
+        layer.weight[half : 2 * half] = -layer.weight[:half]
+    return layer
 
 
 def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator, *, bias: bool) -> nn.Linear:

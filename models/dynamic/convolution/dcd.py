@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..copies import copied_bank, copied_bias
-from .attention import pooled
+from .attention import pooled, squeezing
 from .base import DynamicConv2d
 from .config import ConvConfig
 from .factors import Factors
@@ -54,8 +54,7 @@ class DCDConv2d(DynamicConv2d):
         self.p_OL = nn.Parameter(_normal((outputs, latent), latent, generator))
         self.q_JL = nn.Parameter(_normal((per_group, latent), per_group, generator))
         hidden = max(1, self.in_channels // reduction)
-        self.squeeze = nn.Linear(self.in_channels, hidden, bias=False)
-        nn.init.normal_(self.squeeze.weight, std=math.sqrt(2 / self.in_channels), generator=generator)
+        self.squeeze = squeezing(self.in_channels, hidden, math.sqrt(2 / self.in_channels), generator)
         self.to_scale = nn.Linear(hidden, outputs)
         self.to_phi = nn.Linear(hidden, latent * latent)
         for last in (self.to_scale, self.to_phi):

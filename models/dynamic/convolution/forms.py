@@ -59,6 +59,8 @@ def _by_structure(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factor
             return _by_rows(layer, x_BIHW, shares_BK, factors)
         if structure == "channel" and geometry.groups == 1:
             return _by_channels(layer, x_BIHW, shares_BK, factors)
+    if factors.taps is None and shares_BK.shape[0] > layer.num_kernels:
+        return _static_as_a_kernel(layer, x_BIHW, shares_BK)
     weight_BOJhw = weights_of_samples(layer, shares_BK, factors.taps)
     return with_weights(x_BIHW, weight_BOJhw, geometry)
 
@@ -70,6 +72,19 @@ def weights_of_samples(layer: DynamicLayer, shares_BK: Tensor, taps_BT: Tensor |
     mixed_BN = shares_BK @ layer.bank.flatten(1)
     mixed_BOJhw = mixed_BN.unflatten(1, layer.weight_shape)
     return layer.combine(mixed_BOJhw * _along_taps(taps_BT, layer.weight_shape))
+
+
+def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, shares_BK: Tensor) -> Tensor:
+    """The static part as one more kernel, of which every sample has a share of 1.
+
+    Mask and scales then act on K + 1 kernels instead of on the weight of every sample.
+    """
+    bank = layer.dynamic_bank()
+    static = layer.static_weight()
+    if static is not None:
+        bank = torch.cat([bank, static[None]])
+        shares_BK = torch.cat([shares_BK, torch.ones_like(shares_BK[:, :1])], dim=1)
+    return dynamic_convolution(Dynamic(x_BIHW, bank, shares_BK, None, layer.geometry))
 
 
 def _by_rows(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:

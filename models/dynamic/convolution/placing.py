@@ -45,7 +45,7 @@ def dynamic_convolutions(anatomy: Anatomy, config: ConvConfig) -> list[tuple[Sit
 def convolution_sites(anatomy: Anatomy, config: ConvConfig) -> list[Site]:
     """Convolutions of the chosen blocks, block by block, then the last one; of any size."""
     sites: list[Site] = []
-    for block in _chosen(anatomy, config):
+    for block in chosen_blocks(anatomy, config):
         sites.extend(block.convs)
         if config.shortcuts:
             sites.extend(block.shortcut_convs)
@@ -54,7 +54,8 @@ def convolution_sites(anatomy: Anatomy, config: ConvConfig) -> list[Site]:
     return sites
 
 
-def _chosen(anatomy: Anatomy, config: ConvConfig) -> list[Block]:
+def chosen_blocks(anatomy: Anatomy, config: ConvConfig) -> list[Block]:
+    """Those that `config.blocks` names, in order; a `ModelError` for one that is not there."""
     if isinstance(config.blocks, str):
         return list(anatomy.blocks)
     unknown = sorted(set(config.blocks) - set(range(len(anatomy.blocks))))

@@ -60,6 +60,43 @@ def test_parameters_of_published_networks(name: str, static: int, dynamic: float
     assert round((static + 3 * kernels + attentions) / 1e6, 2) == dynamic
 
 
+@pytest.mark.parametrize(
+    ("name", "ratio", "millions"),
+    [
+        ("resnet18", 0.1, 15.11),
+        ("resnet18", 0.3, 21.81),
+        ("resnet18", 0.5, 28.50),
+        ("resnet50", 0.1, 33.84),
+        ("resnet50", 0.3, 47.90),
+        ("mobilenetv2_100", 0.3, 6.06),
+        ("mobilenetv2_050", 0.1, 2.32),
+        ("mobilenetv2_050", 0.5, 3.12),
+    ],
+)
+def test_parameters_of_partitions_of_published_networks(name: str, ratio: float, millions: float) -> None:
+    """(1 - κ) n + K κ n for a layer with n weights, its attention and one scalar."""
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    reckoned = float(count_parameters(model).total)
+    for site in dynamic_sites(model):
+        reckoned += 3 * ratio * site.get().weight.numel() + attention_parameters(site.get().in_channels) + 1
+    assert round(reckoned / 1e6, 2) == millions
+
+
+def test_layers_count_what_a_partition_uses() -> None:
+    model = make_dynamic(network("mobilenetv2_050"), ConvConfig())
+    classifier = 1280 * (1000 - 5) + 995
+    layers = [module for module in model.modules() if isinstance(module, DynamicLayer)]
+    whole = count_parameters(model).total
+    stored = sum(layer.bank.numel() for layer in layers)
+    for layer in layers:
+        mask = torch.arange(layer.bank[0].numel()) % 10 == 0
+        layer.set_partition(mask.view(layer.weight_shape))
+    used = sum(layer.dynamic_parameters() + layer.static_parameters() + 1 for layer in layers)
+    assert round((whole - stored + used + classifier) / 1e6, 2) == 2.32, "κ = .1"
+    assert count_parameters(model).total == whole + stored // 4 + len(layers), "in training: (K + 1) n, as the release"
+
+
 def test_layers_have_as_many_parameters_as_reckoned() -> None:
     model = network("mobilenetv2_050")
     sites = dynamic_sites(model)

@@ -29,16 +29,18 @@ def test_partitions_against_the_reference(shape: str, kind: str, structure: str)
 
 @pytest.mark.parametrize("scale", ["both", "static", "dynamic", "none", "pruned"])
 @pytest.mark.parametrize("structure", ["row", "channel", "weight"])
-def test_scales_against_the_reference(scale: str, structure: str) -> None:
-    layer, x = dynamic("plain"), images()
+@pytest.mark.parametrize("batch", [1, 5], ids=["fewer images than kernels", "more"])
+def test_scales_against_the_reference(scale: str, structure: str, batch: int) -> None:
+    layer, x = dynamic("plain"), images(batch)
     layer.set_partition(random_mask(layer, structure), scale=scale)  # type: ignore[arg-type]
     shaken(layer)
     assert largest_difference(layer(x), by_hand(layer, x, plain("plain"))) < 1e-12
 
 
 @pytest.mark.parametrize("structure", ["row", "channel", "weight"])
-def test_gradients_against_the_reference(structure: str) -> None:
-    layer, x = dynamic("plain", "od_conv"), images().requires_grad_()
+@pytest.mark.parametrize(("kind", "batch"), [("od_conv", 3), ("dy_conv", 5)])
+def test_gradients_against_the_reference(kind: str, batch: int, structure: str) -> None:
+    layer, x = dynamic("plain", kind), images(batch).requires_grad_()
     layer.set_partition(random_mask(layer, structure))
     shaken(layer)
     upstream = torch.randn_like(layer(x).detach())
@@ -74,9 +76,10 @@ def test_the_form_follows_the_shape() -> None:
     assert chosen(8, 7, 3, train=True) == "columns"
 
 
-def test_a_relaxed_mask_gives_the_gradient_of_a_switch() -> None:
+@pytest.mark.parametrize("batch", [1, 5], ids=["fewer images than kernels", "more"])
+def test_a_relaxed_mask_gives_the_gradient_of_a_switch(batch: int) -> None:
     """dL/dM = Σ_samples g ⊙ (λ_d dynamic - λ_s static), of a partition by rows too; and by finite differences."""
-    layer, x = dynamic("plain"), images()
+    layer, x = dynamic("plain"), images(batch)
     layer.set_partition(random_mask(layer, "row"))
     shaken(layer)
     upstream = torch.randn_like(layer(x).detach())
