@@ -1,6 +1,6 @@
 """ViT of width 96 at 32 pixels, 0.7 M weights, pre-trained on drawn fractals: not on ImageNet, not on any photograph
 
-Our own weights: `suites/vtab/pretraining.py` made them, `vit_fractal_96.json` in `suites/vtab/weights` describes them.
+Our own weights: `suites/vtab/pretraining` made them, `vit_fractal_96.json` in `suites/vtab/weights` describes them.
 The pre-training was short. Linear probes on its features, and in brackets on two random initialisations of the network:
 Fashion-MNIST 0.47 (0.54, 0.61), digits 0.52 (0.78, 0.77), dSprites location 0.13 (0.09, 0.09) and orientation 0.10
 (0.09, 0.13). It is a transformer to cut and count, not yet a good source of features.
@@ -9,7 +9,7 @@ Fashion-MNIST 0.47 (0.54, 0.61), digits 0.52 (0.78, 0.77), dSprites location 0.1
 import torch
 
 from ..body import VisionBody
-from ..vit_fractal import vit_fractal_body
+from ..own_vit import own_vit_body
 
 SOURCES = ()
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn", "image tokens")
@@ -21,4 +21,4 @@ CHECKSUM = "7e4bdc6f3472f77446de89f4cfb6bc39e4833247b1e75fc7327184a68c18aacf"
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     """The network with its weights; nothing is random. Raises ValueError for an argument."""
-    return vit_fractal_body(96, CHECKSUM, argument)
+    return own_vit_body("vit_fractal_96", CHECKSUM, argument)

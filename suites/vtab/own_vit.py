@@ -1,5 +1,6 @@
-"""Small vision transformers that were pre-trained on drawn fractals (`pretraining.py`), not on photographs."""
+"""Small vision transformers with weights of our own, which `pretraining/` made and the package brings."""
 
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,22 +11,42 @@ from safetensors.torch import load
 from .body import VisionBody
 
 WEIGHTS = Path(__file__).with_name("weights")
-SIZE, PATCH, DEPTH, HEAD_WIDTH = 32, 4, 6, 32
+HEAD_WIDTH = 32
 
 
-def vit_fractal(width: int, outputs: int = 0, patch_drop: float = 0.0) -> Any:
-    """timm's VisionTransformer for 32 x 32 pixels: 64 patches, their mean as feature, 6 blocks, heads of width 32.
+@dataclass(frozen=True, kw_only=True)
+class ViTShape:
+    """Sizes of a plain vision transformer; the heads of its attention are 32 wide."""
+
+    width: int
+    depth: int = 6
+    """Blocks."""
+    size: int = 48
+    """Side of the images in pixels."""
+    patch: int = 6
+    """Side of a patch in pixels."""
+
+
+SHAPES = {
+    "vit_fractal_96": ViTShape(width=96, size=32, patch=4),
+    "vit_tiny_s": ViTShape(width=96),
+    "vit_tiny_b": ViTShape(width=192),
+}
+
+
+def own_vit(shape: ViTShape, outputs: int = 0, patch_drop: float = 0.0) -> Any:
+    """timm's VisionTransformer without a class token: the mean over the patches, normalised, is its feature.
 
     The weights come from the global random number generator.
     """
     from timm.models.vision_transformer import VisionTransformer
 
     network: Any = VisionTransformer(
-        img_size=SIZE,
-        patch_size=PATCH,
-        embed_dim=width,
-        depth=DEPTH,
-        num_heads=width // HEAD_WIDTH,
+        img_size=shape.size,
+        patch_size=shape.patch,
+        embed_dim=shape.width,
+        depth=shape.depth,
+        num_heads=shape.width // HEAD_WIDTH,
         num_classes=outputs,
         patch_drop_rate=patch_drop,
         class_token=False,
@@ -36,15 +57,15 @@ def vit_fractal(width: int, outputs: int = 0, patch_drop: float = 0.0) -> Any:
     return network
 
 
-def vit_fractal_body(width: int, checksum: str, argument: str | None) -> VisionBody:
+def own_vit_body(name: str, checksum: str, argument: str | None) -> VisionBody:
     """The body with the packaged weights, whose sha256 must be `checksum`. Raises ValueError for an argument."""
-    name = f"vit_fractal_{width}"
     if argument is not None:
         raise ValueError(f"backbone {name!r} takes no argument, not {argument!r}")
     content = (WEIGHTS / f"{name}.safetensors").read_bytes()
     if sha256(content).hexdigest() != checksum:
         raise ValueError(f"{name}.safetensors is not the file that this backbone was written for: install it again")
+    shape = SHAPES[name]
     with torch.random.fork_rng(devices=()):
-        network = vit_fractal(width)
+        network = own_vit(shape)
     network.load_state_dict({key: tensor.float() for key, tensor in load(content).items()})
-    return VisionBody(network, SIZE)
+    return VisionBody(network, shape.size)
