@@ -211,13 +211,13 @@ def _named(claim: Claim, first: str, second: str) -> tuple[str, str]:
 
 
 def expectation(claim: Claim) -> str:
-    """What the claim expects, in words: "A < B < C in bits_per_byte", "A < B, A < C in ..." of the first row."""
+    """What the claim expects, in words: "A < B < C in bits_per_byte", "A < B; A < C in ..." of the first row."""
     sign = {"lower": "<", "higher": ">"}[claim.direction]
     if claim.relation == "equal":
         sign = "≈"
     words = f" {sign} ".join(claim.rows)
     if claim.relation == "first" or claim.against:
-        words = ", ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
+        words = "; ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
     if not claim.against:
         words = f"{words} in {claim.metric}"
     return f"{words}, margin {claim.margin:g}" if claim.margin else words

@@ -180,7 +180,7 @@ def test_expectations_in_words():
     assert expectation(dataclasses.replace(CLAIM, direction="higher", margin=0.5)) == "A > B in bits, margin 0.5"
     assert expectation(dataclasses.replace(CLAIM, relation="equal", margin=0.5)) == "A ≈ B in bits, margin 0.5"
     star = dataclasses.replace(CLAIM, rows=("A", "B", "C"), relation="first")
-    assert expectation(star) == "A < B, A < C in bits"
+    assert expectation(star) == "A < B; A < C in bits"
     itself = dataclasses.replace(CLAIM, rows=("A", "A"), metric="best", against="bits", margin=0.5)
     assert expectation(itself) == "A (best) < A (bits), margin 0.5"
 
