@@ -23,10 +23,8 @@ from ..training.callbacks import Callback
 from ..training.trainable import Trains
 from ._balance_bias import BalanceBias
 from ._dense_ffns import check_has_ffn
+from ._dynamic import DYNAMIC
 from ._tuned import TunedMethod
-
-DYNAMIC = "dynamic layers"
-"""Trait of a model with weights that depend on the input."""
 
 
 @dataclass(frozen=True, kw_only=True)
