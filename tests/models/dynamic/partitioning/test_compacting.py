@@ -149,3 +149,24 @@ def test_a_compact_model_trains_and_its_state_comes_back():
     compact(again)
     again.load_state_dict(net.state_dict())
     torch.testing.assert_close(again.eval()(images()), net.eval()(images()), rtol=0, atol=0)
+
+
+def test_every_mask_of_a_network_is_found_and_used():
+    """The released code pairs masks and kernels by name and finds no pair for DY-Conv: its partition does nothing."""
+    net = network()
+    net.train()
+    labels = torch.tensor([0, 1, 2])
+
+    def loss(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(model(batch), labels)
+
+    before = net.eval()(images())
+    report = partition(net, 0.3, batches=[images()], loss_fn=loss, static="random", generator=generator())
+    masks = [layer.partition.mask for layer in dynamic_layers(net).values()]
+    assert len(report.layers) == len(masks) == len([m for m in net.modules() if hasattr(m, "bank")])
+    assert sum(int(mask.sum()) for mask in masks) == round(0.3 * sum(mask.numel() for mask in masks))
+    after = net.eval()(images())
+    assert not torch.allclose(before, after), "the network computes with its static weights now"
+    for layer in dynamic_layers(net).values():
+        layer.partition.mask.fill_(True)
+    torch.testing.assert_close(net(images()), before)
