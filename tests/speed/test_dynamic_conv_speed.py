@@ -2,8 +2,8 @@
 
 Every variant computes its own attention. "released" is the layer with `faithful`: K products, their sum, the mask, one
 grouped convolution. The floor is the static convolution of the same size: a dynamic layer has its work to do and the
-kernels to mix. Where the released layer is already near that floor (large maps, where weights are few beside features)
-nothing can be much faster.
+kernels to mix. Where the released layer or timm's is already near that floor (large maps and 1 x 1 kernels, where
+weights are few beside features) nothing can be much faster.
 """
 
 import copy

@@ -21,7 +21,9 @@ from .geometry import Geometry
 # a kernel, H' x W' positions of the result, P = H' W'. x is padded already (`Geometry.pad`).
 
 FEW_POSITIONS = 100
-"""Up to so many positions the weights of a sample are more than what they read: 10 x 10."""
+"""Up to so many positions a product with columns pays: 10 x 10."""
+SOME_POSITIONS = 256
+"""Up to so many positions weights made sample by sample pay: 16 x 16."""
 
 
 def convolve(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
@@ -149,19 +151,19 @@ def dynamic_convolution(problem: Dynamic) -> Tensor:
 def choose_form(problem: Dynamic) -> str:
     """The name in `FORMS` of what was fastest for such shapes, by measurement (tests/speed/test_dynamic_conv_speed.py).
 
-    One multiplication per position for pointwise kernels. From 10 x 10 positions down, where the weights of all samples
-    are many times the features, they are made and used sample by sample, so that they stay in the cache; but with a
-    backward pass, which needs all of them, by a product with the columns. Else one grouped convolution.
+    One multiplication per position for pointwise kernels. On small maps the weights of all samples are many times the
+    features: they are made and used sample by sample, so that they stay in the cache. With a backward pass, which needs
+    all of them, and in bfloat16 a product with the columns is faster on the smallest maps. Else one grouped
+    convolution.
     """
     geometry = problem.geometry
     if geometry.is_pointwise:
         return "columns"
-    several = problem.x.shape[0] > 1
-    if geometry.groups == 1 and several and problem.positions <= FEW_POSITIONS:
-        if problem.needs_gradient or problem.bank.dtype == torch.bfloat16:
-            return "columns"
-        return "samples"
-    return "groups"
+    if geometry.groups > 1 or problem.x.shape[0] == 1:
+        return "groups"
+    if problem.needs_gradient or problem.bank.dtype == torch.bfloat16:
+        return "columns" if problem.positions <= FEW_POSITIONS else "groups"
+    return "samples" if problem.positions <= SOME_POSITIONS else "groups"
 
 
 def by_groups(problem: Dynamic) -> Tensor:

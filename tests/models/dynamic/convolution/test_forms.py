@@ -71,9 +71,9 @@ def chosen(channels: int, size: int, kernel: int, *, batch: int = 8, groups: int
 
 def test_the_form_follows_the_shape() -> None:
     assert chosen(8, 7, 1) == "columns"
-    assert chosen(8, 56, 3) == chosen(8, 14, 3) == chosen(8, 7, 3, groups=8) == chosen(8, 7, 3, batch=1) == "groups"
-    assert chosen(8, 7, 3) == "samples"
-    assert chosen(8, 7, 3, train=True) == "columns"
+    assert chosen(8, 56, 3) == chosen(8, 7, 3, groups=8) == chosen(8, 7, 3, batch=1) == "groups"
+    assert chosen(8, 7, 3) == chosen(8, 14, 3) == "samples"
+    assert chosen(8, 7, 3, train=True) == "columns" and chosen(8, 14, 3, train=True) == "groups"
 
 
 @pytest.mark.parametrize("batch", [1, 5], ids=["fewer images than kernels", "more"])
