@@ -117,20 +117,17 @@ class CompactWeights(nn.Module):
 
     def _assemble(self, parts: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) from the dynamic parts (B, ...) and the static one."""
-        full = self._filled(parts.new_zeros((len(parts), *self.shape)), parts, self.mask)
-        if factors is not None:
-            full = full * factors  # what is static is still 0
-        if self.static is None:
-            return full
-        static = self.static.to(parts.dtype).expand(len(parts), *self.static.shape)
-        return self._filled(full, static, ~self.mask)
-
-    def _filled(self, full: Tensor, parts: Tensor, mask: Tensor) -> Tensor:
-        """Weights (B, *S) in which the units under the mask are `parts`."""
-        if self.unit == "weight":
-            # In the order of the flattened weight, in which the parts are stored.
-            return full.masked_scatter(mask.expand_as(full), parts)
-        return full.index_copy(1 + DIMS[self.unit], mask.nonzero().flatten(), parts)
+        dynamic_D, static_C = self.indices()
+        dim = DIMS.get(self.unit, 0)
+        shape = self.shape if self.unit in DIMS else torch.Size([self.shape.numel()])
+        base = parts.new_zeros(shape)  # the static part is put in its places once, not once a sample
+        if self.static is not None:
+            base = base.index_copy(dim, static_C, self.static.to(parts.dtype))
+        if factors is None:
+            full = base.expand(len(parts), *shape).index_copy(1 + dim, dynamic_D, parts)
+            return full.view(len(parts), *self.shape)
+        full = parts.new_zeros(len(parts), *shape).index_copy(1 + dim, dynamic_D, parts)
+        return full.view(len(parts), *self.shape) * factors + base.view(self.shape)
 
     def _part_shape(self, units: int) -> tuple[int, ...]:
         if self.unit == "weight":
