@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import count_parameters
 from sparsebench.models.dynamic import MixtureConfig, MixtureLinear, make_dynamic
 from sparsebench.models.dynamic.linear.config import Level
+from sparsebench.models.dynamic.partitioning.candidates import Granularity
+from sparsebench.models.dynamic.partitioning.compacting import compact
+from sparsebench.models.dynamic.partitioning.partition import partition
+from sparsebench.models.dynamic.partitioning.scores import Criterion
+from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPTConfig, collate
 from sparsebench.models.moe.routing.statistics import aux_loss
@@ -219,3 +225,61 @@ def test_adapters_come_afterwards(
     make_dynamic(model, MixtureConfig())
     attach(model, LoRAConfig(targets=("q", "v")))
     torch.testing.assert_close(run(model, batch), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("experts", "full", "half", "less"), [(8, "506.2", "308.0", "228.7"), (16, "959.5", "534.8", "365.0")]
+)
+def test_parameters_of_published_networks(experts: int, full: str, half: str, less: str) -> None:
+    """BERT-base, both linear layers of every FFN (the sheet's figures, which count no gate): all dynamic, and with
+    shares of 0.5 and 0.3."""
+    with torch.device("meta"):
+        model = transformers.BertModel(transformers.BertConfig())
+    make_dynamic(model, MixtureConfig(num_kernels=experts))
+    gates = sum(parameter.numel() for layer in mixtures(model) for parameter in layer.router.parameters())
+    banks = sum(layer.bank.numel() for layer in mixtures(model))
+    rest = count_parameters(model).total - gates - banks
+    found = []
+    for ratio in (1.0, 0.5, 0.3):
+        weights = banks // experts
+        stored = round((1 - ratio) * weights) + experts * round(ratio * weights)
+        found.append(f"{(rest + stored) / 1e6:.1f}")
+    assert found == [full, half, less]
+
+
+def loss_of(model: Any, batch: Tensor) -> Tensor:
+    return model(batch).logits.square().mean()
+
+
+@pytest.mark.parametrize("granularity", ["weight", "row", "channel"])
+@pytest.mark.parametrize("criterion", ["switch", "remove", "spread", "variance", "magnitude", "snip", "grasp"])
+def test_every_criterion_partitions_mixtures_and_the_deployed_form_computes_the_same(
+    criterion: Criterion,
+    granularity: Granularity,
+    build: Callable[[str], Any],
+    example: Callable[[nn.Module], Tensor],
+    run: Callable[[nn.Module, Tensor], Tensor],
+) -> None:
+    model = make_dynamic(build("bert").double(), MixtureConfig(num_kernels=3, noise=0.5, targets=("up",)))
+    batch = example(model)
+    options: dict[str, Any] = {"criterion": criterion, "granularity": granularity}
+    report = partition(model, 0.5, batches=[batch], loss_fn=loss_of, generator=torch.Generator(), **options)
+    assert report.dynamic_ratio == pytest.approx(0.5, abs=0.01)
+    for layer in mixtures(model):
+        assert layer.partition is not None
+        layer.partition.phi.data.fill_(0.3)
+    expected = run(model, batch)
+    compact(model)
+    torch.testing.assert_close(run(model, batch), expected)
+
+
+def test_copies_tie_for_a_switch_of_mode_until_a_warm_up(
+    build: Callable[[str], Any], example: Callable[[nn.Module], Tensor]
+) -> None:
+    """Static weight and experts are one pre-trained layer: the switch score is 0 everywhere (sheet, section 1.3)."""
+    model = make_dynamic(build("bert"), MixtureConfig(num_kernels=3))
+    options: dict[str, Any] = {"batches": [example(model)], "loss_fn": loss_of}
+    with pytest.raises(ModelError, match="remove"):
+        partition(model, 0.5, **options)
+    partition(model, 0.5, warmup=WarmUp(steps=2), **options)
+    assert sum(int(layer.partition.mask.sum()) for layer in mixtures(model) if layer.partition) > 0
