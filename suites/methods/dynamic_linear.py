@@ -2,7 +2,7 @@
 
 The fully dynamic mixture that PAD-Net (He et al., arXiv 2211.05528) starts from: experts are copies of the pre-trained
 layer, each token uses `top_k` of them by a noisy top-k gate (Shazeer et al., arXiv 1701.06538), whose balance loss
-trains with it. At first the model computes what it did. Another link may partition the weights.
+trains with it. At first the model computes what it did. In a chain, `pad_net` makes a part of the weights static.
 """
 
 from dataclasses import dataclass

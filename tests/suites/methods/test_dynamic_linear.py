@@ -17,7 +17,8 @@ from sparsebench.suites.contracts.traits import FFN, TRAINING_DATA
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
-from sparsebench.suites.methods.dynamic_linear import DYNAMIC, DynamicLinear
+from sparsebench.suites.methods._dynamic import DYNAMIC
+from sparsebench.suites.methods.dynamic_linear import DynamicLinear
 
 BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
 
