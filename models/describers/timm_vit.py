@@ -128,7 +128,7 @@ def _attention(block: Any) -> Attention:
         num_kv_heads=module.num_heads,
         # Not the attribute: differential attention counts half a head.
         head_dim=qkv.get().out_features // 3 // module.num_heads,
-        prefixed=_prefixed if type(module).__name__ == "Attention" else None,
+        prefixed=_prefixed if type(module).__name__ in ("Attention", "ProductTimmAttention") else None,
         returns_tuple=False,
     )
 
