@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.dynamic.partitioning.partition import dynamic_layers
-from sparsebench.models.dynamic.temperature import HasTemperature, TemperatureSchedule
+from sparsebench.models.dynamic.temperature import TemperatureSchedule, tempered
 
 from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
@@ -41,13 +41,8 @@ class Annealing(Callback):
             return
         schedule = TemperatureSchedule(steps=round(self.share * state.total), start=self.start)
         for model in state.models.values():
-            if has_temperature(model):
+            if tempered(model):
                 schedule.apply(model, state.step)
-
-
-def has_temperature(model: nn.Module) -> bool:
-    """Whether a model has an attention with a temperature."""
-    return any(isinstance(module, HasTemperature) for module in model.modules())
 
 
 def check_dynamic(model: nn.Module) -> None:
