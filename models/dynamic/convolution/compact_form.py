@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..compact_weights import CompactWeights
 from .factors import Factors
-from .forms import Dynamic, dynamic_convolution, with_weights
+from .forms import Dynamic, dynamic_convolution, sharing_pays, with_weights
 from .geometry import Geometry
 
 # Shapes: B samples, K kernels, I inputs, O outputs, h x w a kernel, T = h w taps. x is padded already.
@@ -18,13 +18,13 @@ def compact_convolution(
 ) -> Tensor:
     """(B, O, H', W') without a bias.
 
-    Where whole rows or channels have one mode, the static ones are one convolution for all samples; with groups, and
-    with single entries, the weights of the samples are put together first.
+    Where whole rows or channels have one mode and the map is small, the static ones are one convolution for all
+    samples; else the weights of the samples are put together first.
     """
     taps_BT = factors.taps
     if weights.kernels == 1 and factors.kernels is None and taps_BT is None:
         return geometry.convolve(x_BIHW, weights.used_bank()[0])
-    if weights.unit == "weight" or geometry.groups > 1:
+    if weights.unit == "weight" or not sharing_pays(geometry, x_BIHW):
         along_taps = None
         if taps_BT is not None:
             along_taps = taps_BT.unflatten(1, weights.shape[-2:])[:, None, None]

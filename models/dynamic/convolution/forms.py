@@ -57,14 +57,23 @@ def _by_structure(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factor
         if structure == "dynamic":
             scaled_BK = shares_BK * partition.lambda_dynamic
             return dynamic_convolution(Dynamic(x_BIHW, layer.bank, scaled_BK, factors.taps, geometry))
-        if structure == "row" and geometry.groups == 1:
+        if structure == "row" and sharing_pays(geometry, x_BIHW):
             return _by_rows(layer, x_BIHW, shares_BK, factors)
-        if structure == "channel" and geometry.groups == 1:
+        if structure == "channel" and sharing_pays(geometry, x_BIHW):
             return _by_channels(layer, x_BIHW, shares_BK, factors)
     if factors.taps is None and shares_BK.shape[0] > layer.num_kernels:
         return _static_as_a_kernel(layer, x_BIHW, shares_BK)
     weight_BOJhw = weights_of_samples(layer, shares_BK, factors.taps)
     return with_weights(x_BIHW, weight_BOJhw, geometry)
+
+
+def sharing_pays(geometry: Geometry, x_BIHW: Tensor) -> bool:
+    """Whether static rows or channels are faster as one convolution that all samples share.
+
+    On large maps they are not: putting two results together moves more numbers than the weights of all samples have.
+    """
+    height, width = geometry.size_after(x_BIHW)
+    return geometry.groups == 1 and height * width <= SOME_POSITIONS
 
 
 def weights_of_samples(layer: DynamicLayer, shares_BK: Tensor, taps_BT: Tensor | None) -> Tensor:
@@ -172,7 +181,10 @@ def by_groups(problem: Dynamic) -> Tensor:
 
 
 def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Tensor:
-    """A convolution with a weight for each sample, as one with a group for each."""
+    """A convolution with a weight for each sample: one product a position for pointwise ones, else one with a group for
+    each sample."""
+    if geometry.is_pointwise:
+        return _with_columns(x_BIHW, weight_BOJhw, geometry)
     batch, outputs = weight_BOJhw.shape[:2]
     x_side_by_side = x_BIHW.reshape(1, -1, *x_BIHW.shape[2:])
     y_side_by_side = geometry.convolve(x_side_by_side, weight_BOJhw.flatten(0, 1), copies=batch)
@@ -181,10 +193,12 @@ def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Te
 
 def by_columns(problem: Dynamic) -> Tensor:
     """The weights of all samples times what each position sees, as a batch of matrix products (groups of 1 only)."""
-    weight_BOJhw = _mixed(problem)
-    columns_BNP = _columns(problem.x, problem.geometry)
-    y_BOP = torch.bmm(weight_BOJhw.flatten(2), columns_BNP)
-    return y_BOP.unflatten(2, problem.geometry.size_after(problem.x))
+    return _with_columns(problem.x, _mixed(problem), problem.geometry)
+
+
+def _with_columns(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Tensor:
+    y_BOP = torch.bmm(weight_BOJhw.flatten(2), _columns(x_BIHW, geometry))
+    return y_BOP.unflatten(2, geometry.size_after(x_BIHW))
 
 
 def by_samples(problem: Dynamic) -> Tensor:

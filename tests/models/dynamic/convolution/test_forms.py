@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sparsebench.models.dynamic.convolution.forms import FORMS, Dynamic, choose_form, convolve
+from sparsebench.models.dynamic.convolution.forms import FORMS, Dynamic, choose_form, convolve, sharing_pays
 from sparsebench.models.dynamic.convolution.geometry import Geometry
 
 from .reference import SHAPES, by_hand, dynamic, images, largest_difference, plain, random_mask, shaken
@@ -25,6 +25,19 @@ def test_partitions_against_the_reference(shape: str, kind: str, structure: str)
     layer.set_partition(random_mask(layer, structure))
     shaken(layer)
     assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
+
+
+@pytest.mark.parametrize("structure", ["row", "channel"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_partitions_of_large_maps_against_the_reference(kind: str, structure: str) -> None:
+    layer, x = dynamic("plain", kind), images(size=20)
+    assert sharing_pays(layer.geometry, images()) and not sharing_pays(layer.geometry, x)
+    layer.set_partition(random_mask(layer, structure))
+    shaken(layer)
+    expected = by_hand(layer, x, plain("plain"))
+    assert largest_difference(layer(x), expected) < 1e-12
+    layer.take_compact_form()
+    assert largest_difference(layer(x), expected) < 1e-12
 
 
 @pytest.mark.parametrize("scale", ["both", "static", "dynamic", "none", "pruned"])
