@@ -8,7 +8,8 @@ from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
 from .partitioning.compacting import CompactReport, compact
 from .partitioning.files import load_compact, save_compact
-from .partitioning.partition import dynamic_layers, partition
+from .partitioning.partition import partition
+from .partitioning.parts import dynamic_layers
 from .partitioning.report import PartitionReport
 from .partitioning.warm_up import WarmUp
 from .temperature import TemperatureSchedule, anneal

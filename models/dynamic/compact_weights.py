@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .mode_partition import ModePartition
+from .packed_mask import PackedMask
 
 # Shapes: S the weight of one kernel, N its entries, K kernels or experts, B samples. D candidates are dynamic and C
 # static: entries of the weight, or its rows or channels where these have one mode as a whole.
@@ -20,7 +20,7 @@ DIMS = {"row": 0, "channel": 1}
 """The dimension of a weight that counts its units."""
 
 
-class CompactWeights(nn.Module):
+class CompactWeights(PackedMask):
     """What a partition leaves to store of a bank (K, *S): (1 - κ) N static numbers and K κ N dynamic ones.
 
     `dynamic` (parameter): λ_d times what is dynamic of every kernel. `static` (parameter): λ_s times what is static, or
@@ -32,7 +32,6 @@ class CompactWeights(nn.Module):
     4 ((1 - κ) N + K κ N) + N / 8 bytes, with rows or channels in the place of N in the last term where they are units.
     """
 
-    mask: Tensor
     dynamic: nn.Parameter
     static: nn.Parameter | None
 
@@ -47,11 +46,10 @@ class CompactWeights(nn.Module):
         pruned: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(mask)
         self.shape = torch.Size(shape)
         self.kernels = kernels
         self.unit: Unit = unit
-        self.register_buffer("mask", mask, persistent=False)
         dynamic = int(mask.sum())
         place = mask.device if device is None else device
         empty = torch.empty((kernels, *self._part_shape(dynamic)), dtype=dtype, device=place)
@@ -80,11 +78,6 @@ class CompactWeights(nn.Module):
             made.static.copy_(partition.lambda_static * made._cut(partition.static, ~mask, leading=0))
         return made
 
-    def indices(self) -> tuple[Tensor, Tensor]:
-        """(D,) and (C,), int64: which units are dynamic and which are static, in order."""
-        flat = self.mask.flatten()
-        return flat.nonzero().flatten(), (~flat).nonzero().flatten()
-
     def mix(self, shares_BK: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) the used weight of every sample, from its shares of the kernels.
 
@@ -105,10 +98,6 @@ class CompactWeights(nn.Module):
     def masked_out(self) -> int:
         """Numbers that a fully dynamic bank has and this one does not store."""
         return self.kernels * self.shape.numel() - self.stored_numbers()
-
-    def mask_bytes(self) -> int:
-        """Bytes of the mask on disk."""
-        return -(-self.mask.numel() // 8)
 
     def extra_repr(self) -> str:
         """Shape, kernels and what has one mode."""
@@ -141,33 +130,6 @@ class CompactWeights(nn.Module):
         if self.unit == "weight":
             return values.flatten(leading)[..., mask.flatten()]
         return values.index_select(leading + DIMS[self.unit], mask.nonzero().flatten())
-
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}bits"] = pack_mask(self.mask)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        bits = state_dict.get(f"{prefix}bits")
-        rest = {key: value for key, value in state_dict.items() if key != f"{prefix}bits"}
-        super()._load_from_state_dict(rest, prefix, *args)
-        missing, errors = args[2], args[-1]
-        if bits is None:
-            missing.append(f"{prefix}bits")
-        elif bits.shape != (self.mask_bytes(),):
-            errors.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
-        else:
-            self.mask.copy_(unpack_mask(bits, self.mask.shape))
-
-
-def pack_mask(mask: Tensor) -> Tensor:
-    """A boolean mask as bytes, eight entries each, in the order of the flattened mask."""
-    return torch.from_numpy(np.packbits(mask.flatten().cpu().numpy()))
-
-
-def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
-    """The mask of this shape that `pack_mask` was given."""
-    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).astype(bool)
-    return torch.from_numpy(flat).view(*shape)
 
 
 def _unit_of(partition: ModePartition) -> tuple[Unit, Tensor]:

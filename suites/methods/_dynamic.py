@@ -1,12 +1,14 @@
 """What the methods that make networks dynamic, or partially so, have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-from sparsebench.models.dynamic.partitioning.partition import dynamic_layers
+from sparsebench.models.dynamic.convolution.od_conv import OmniAttention
+from sparsebench.models.dynamic.layer import PartiallyDynamic
+from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dynamic_layers
 from sparsebench.models.dynamic.temperature import TemperatureSchedule, tempered
 
 from ..contracts.context import Context
@@ -15,6 +17,9 @@ from ..training.callbacks import Callback, TrainingState
 
 DYNAMIC = "dynamic layers"
 """Trait of a model with weights that depend on the input: `dynamic_conv` and `dynamic_linear` give it."""
+
+ODCONV_ATTENTIONS = "ODConv attentions"
+"""Trait of a model with attentions for channels, filters and taps: `dynamic_conv` of the kind "od_conv" gives it."""
 
 
 class Annealing(Callback):
@@ -53,6 +58,16 @@ def check_dynamic(model: nn.Module) -> None:
         )
 
 
+def check_attentions(model: nn.Module) -> None:
+    """Raise `NotApplicable` for a model without attentions of ODConv, which says what it has."""
+    if not attention_vectors(model):
+        there = sorted({type(layer).__name__ for layer in dynamic_layers(model).values()})
+        raise NotApplicable(
+            f"{type(model).__name__} has no attentions of ODConv, only {', '.join(there)}: put dynamic_conv of the "
+            "kind od_conv before this link, or partition kernels"
+        )
+
+
 @contextmanager
 def in_float32(model: nn.Module) -> Iterator[None]:
     """The model in float32, afterwards in its own precision again: scores are small differences."""
@@ -78,8 +93,12 @@ def freeze_idle(model: nn.Module, context: Context) -> None:
             continue
         asked += partition.parameters()
         if partition.ratio == 0:
-            asked += [parameter for parameter in layer.parameters() if parameter not in set(partition.parameters())]
-    asked = [parameter for parameter in asked if parameter.requires_grad]
+            asked += layer.parameters()
+    for module in model.modules():
+        # An attention of constants alone leaves its rows idle, and with others of its kind what they all read.
+        if isinstance(module, OmniAttention) and any(one.partition for one in module.vectors().values()):
+            asked += module.parameters()
+    asked = [parameter for parameter in dict.fromkeys(asked) if parameter.requires_grad]
     if not asked:
         return
     modes = {module: module.training for module in model.modules()}
@@ -91,13 +110,19 @@ def freeze_idle(model: nn.Module, context: Context) -> None:
 
 
 def mode_curves(model: nn.Module) -> Curves:
-    """Of each partitioned layer, by its place: the share of its weights that is dynamic, and the factor on these."""
-    ratios: list[tuple[float, float]] = []
-    factors: list[tuple[float, float]] = []
-    for place, layer in enumerate(dynamic_layers(model).values()):
-        if layer.partition is not None:
-            ratios.append((float(place), layer.partition.ratio))
-            factors.append((float(place), layer.partition.lambda_dynamic.item()))
-    if not ratios:
-        return {}
-    return {"dynamic share by layer": ratios, "factor of the dynamic part by layer": factors}
+    """Of each partitioned layer, by its place: the share of its weights that is dynamic, and the factor on these.
+
+    The same of each partitioned attention of ODConv, of whose factors a share is dynamic.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    kinds: tuple[tuple[str, Iterable[PartiallyDynamic]], ...] = (
+        ("layer", dynamic_layers(model).values()),
+        ("attention", attention_vectors(model).values()),
+    )
+    for kind, parts in kinds:
+        for place, part in enumerate(parts):
+            if part.partition is not None:
+                scale = part.partition.lambda_dynamic.item()
+                curves.setdefault(f"dynamic share by {kind}", []).append((float(place), part.partition.ratio))
+                curves.setdefault(f"factor of the dynamic part by {kind}", []).append((float(place), scale))
+    return curves

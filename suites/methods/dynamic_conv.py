@@ -21,7 +21,7 @@ from ..contracts.method import NotApplicable
 from ..contracts.traits import CONVOLUTIONS
 from ..training.callbacks import Callback
 from ..training.trainable import Trains
-from ._dynamic import DYNAMIC, Annealing
+from ._dynamic import DYNAMIC, ODCONV_ATTENTIONS, Annealing
 from ._tuned import TunedMethod
 
 
@@ -58,7 +58,9 @@ class DynamicConv(TunedMethod):
 
     @property
     def gives(self) -> frozenset[str]:
-        """Weights that depend on the input."""
+        """Weights that depend on the input, and in an ODConv attentions that can be partitioned, too."""
+        if self.kind == "od_conv":
+            return frozenset({DYNAMIC, ODCONV_ATTENTIONS})
         return frozenset({DYNAMIC})
 
     def config(self, seed: int) -> ConvConfig:

@@ -4,6 +4,7 @@ He et al. (arXiv 2211.05528), section 3: Iterative Mode Partition turns static w
 changes its mode, and the two modes get factors that sum to 2. The link before makes the network dynamic
 (`dynamic_conv`, `dynamic_linear`), this one partitions and trains it. `ratio` counts weights of a kernel; with K
 kernels a share of K ratio / (1 - ratio + K ratio) of the stored weights is dynamic: "30 % dynamic" may mean either.
+`of` says whether kernels are partitioned or, of an ODConv, its attentions for channels, filters and taps, or both.
 """
 
 from dataclasses import dataclass
@@ -13,16 +14,26 @@ from torch import Tensor, nn
 
 from sparsebench.models.dynamic.partitioning.compacting import compact
 from sparsebench.models.dynamic.partitioning.partition import partition
+from sparsebench.models.dynamic.partitioning.parts import check_of
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ..contracts.context import Context
-from ..contracts.method import Curves
+from ..contracts.method import Curves, Later
 from ..contracts.traits import CALIBRATION_DATA
 from ..training.callbacks import Callback
 from ..training.trainable import Trains
 from ._balance_bias import BalanceBias
-from ._dynamic import DYNAMIC, Annealing, check_dynamic, freeze_idle, in_float32, mode_curves
+from ._dynamic import (
+    DYNAMIC,
+    ODCONV_ATTENTIONS,
+    Annealing,
+    check_attentions,
+    check_dynamic,
+    freeze_idle,
+    in_float32,
+    mode_curves,
+)
 from ._tuned import TunedMethod
 
 CONTROLS = ({"criterion": "random"}, {"criterion": "magnitude"}, {"criterion": "inverted"}, {"scale": "pruned"})
@@ -67,6 +78,10 @@ class PadNet(TunedMethod):
     """Share of the steps that it falls."""
     compact: bool = True
     """Whether what is measured is the deployed form: static weights once, dynamic ones for each kernel."""
+    of: Later[Literal["kernels", "attentions", "both"]] = "kernels"
+    """What is partitioned: the kernels of all layers, the attentions of ODConv (`ratio` then counts the factors of
+    channels, filters and taps), or both, each with its own share. Attentions have neither `criterion` "spread" nor
+    `static` "random"."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
@@ -75,13 +90,17 @@ class PadNet(TunedMethod):
             raise ValueError("rounds must be 1 or more, warmup_steps 0 or more, warmup_learning_rate greater than 0")
         if self.temperature < 1 or not 0 <= self.annealing <= 1:
             raise ValueError("temperature must be 1 or more, and annealing, a share of the steps, from 0 to 1")
+        check_of(self.of, self.criterion, self.static)
 
     @property
     def needs(self) -> frozenset[str]:
-        """Something dynamic, and calibration data unless no score is taken from data."""
+        """What is partitioned, and calibration data unless no score is taken from data."""
+        asked = {DYNAMIC}
+        if self.of != "kernels":
+            asked.add(ODCONV_ATTENTIONS)
         if self._looks_at_data:
-            return frozenset({DYNAMIC, CALIBRATION_DATA})
-        return frozenset({DYNAMIC})
+            asked.add(CALIBRATION_DATA)
+        return frozenset(asked)
 
     @property
     def _looks_at_data(self) -> bool:
@@ -90,6 +109,8 @@ class PadNet(TunedMethod):
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Partition in place."""
         check_dynamic(backbone)
+        if self.of != "kernels":
+            check_attentions(backbone)
         options: dict[str, Any] = {}
         if self._looks_at_data:
             options = {"batches": context.batches(), "loss_fn": context.loss}
@@ -107,6 +128,7 @@ class PadNet(TunedMethod):
                 scale=self.scale,
                 static=self.static,
                 generator=context.generator("partition"),
+                of=self.of,
                 **options,
             )
         return backbone

@@ -12,51 +12,25 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ..copies import copied_bank, copied_bias
-from ..layer import PartiallyDynamic
 from .attention import Tempered, pooled
+from .attention_vector import AttentionVector
 from .base import DynamicConv2d
 from .config import ConvConfig
 from .factors import Factors
 from .geometry import Geometry
 
-# Shapes: B samples, I inputs, O outputs, K kernels, T taps of a kernel, R hidden units, C channels of an attention.
+# Shapes: B samples, I inputs, O outputs, K kernels, T taps of a kernel, R hidden units.
 
 FEWEST_HIDDEN = 16
 """Hidden units of the attentions, at least, in the released code."""
-
-
-class AttentionVector(PartiallyDynamic):
-    """sigmoid(W h / τ + b / τ), a factor for each of C channels; with a partition, a constant for some of them.
-
-    The partition is PAD-Net's of the attentions of ODConv: λ_d M ⊙ sigmoid(...) + λ_s (1 - M) ⊙ static, with M and
-    static of shape (C,). W and b start at 0, so that every factor is 1/2 at first.
-    """
-
-    def __init__(self, hidden: int, channels: int) -> None:
-        super().__init__()
-        self.fc = nn.Linear(hidden, channels)
-        nn.init.zeros_(self.fc.weight)
-        nn.init.zeros_(self.fc.bias)
-
-    @property
-    def weight_shape(self) -> torch.Size:
-        """(C,)."""
-        return self.fc.bias.shape
-
-    def static_start(self) -> Tensor:
-        """(C,) what the attention gives for a hidden vector of zeros."""
-        return torch.sigmoid(self.fc.bias.detach())
-
-    def forward(self, hidden_BR: Tensor, temperature: Tensor) -> Tensor:
-        """(B, C)."""
-        return self.combine(torch.sigmoid(self.fc(hidden_BR) / temperature))
 
 
 class OmniAttention(Tempered):
     """The four attentions of ODConv (section 3.2) on one pooled, squeezed and normalised input.
 
     Where a kernel is 1 x 1 there is none for taps, where a convolution has a group for each channel none for outputs,
-    and with one kernel none for kernels. `inputs`, `outputs` and `taps` can have partitions.
+    and with one kernel none for kernels. `inputs`, `outputs` and `taps` can have partitions, as in the released code of
+    PAD-Net, where the attention for kernels has none.
     """
 
     def __init__(
@@ -88,10 +62,14 @@ class OmniAttention(Tempered):
             nn.init.kaiming_normal_(self.kernels.weight, mode="fan_out", nonlinearity="relu", generator=generator)
             nn.init.zeros_(self.kernels.bias)
 
+    def vectors(self) -> dict[str, AttentionVector]:
+        """Those of "inputs", "outputs" and "taps" that there are: what can have a partition."""
+        found = {"inputs": self.inputs, "outputs": self.outputs, "taps": self.taps}
+        return {name: vector for name, vector in found.items() if vector is not None}
+
     def at_start(self) -> float:
         """The product of the factors of an entry at the start: 1/2 for each attention, a power of two."""
-        vectors = [vector for vector in (self.inputs, self.outputs, self.taps) if vector is not None]
-        return 0.5 ** len(vectors)
+        return 0.5 ** len(self.vectors())
 
     def forward(self, x_BIHW: Tensor) -> Factors:
         """All factors of these samples."""
@@ -119,8 +97,8 @@ class ODConv2d(DynamicConv2d):
     """y = f(x) ⊙ ((Σ_k π_k(x) s(x) ⊙ W_k) * (c(x) ⊙ x)) (equation 3), attentions s of taps, c of inputs, f of outputs.
 
     Input and output attentions act on the features, as in the released code: the same product, on fewer numbers. A bias
-    is added before f. A partition of the layer is that of its kernels; those of the attentions are set on
-    `attention.inputs`, `.outputs` and `.taps`. ODConv 1x is `num_kernels=1`.
+    is added before f. A partition of the layer is that of its kernels; `attention.inputs`, `.outputs` and `.taps` can
+    have their own. ODConv 1x is `num_kernels=1`.
     """
 
     def __init__(
@@ -151,9 +129,10 @@ class ODConv2d(DynamicConv2d):
     def static_start(self) -> Tensor:
         """(O, J, h, w) the mean of the kernels times the tap factors of a hidden vector of zeros."""
         mean = super().static_start()
-        if self.attention.taps is None:
+        taps = self.attention.taps
+        if taps is None:
             return mean
-        return mean * self.attention.taps.static_start().view(self.kernel_size)
+        return mean * taps.at_rest(self.attention.temperature).view(self.kernel_size)
 
     def factors(self, x_BIHW: Tensor) -> Factors:
         """All four attentions."""

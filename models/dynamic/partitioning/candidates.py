@@ -1,4 +1,4 @@
-"""What a partition chooses among: single entries of weights, output rows, or input channels."""
+"""What a partition chooses among: single entries of weights, output rows, input channels, factors of attentions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..layer import DynamicLayer
+from ..layer import PartiallyDynamic
 
-# Shapes: E entries of a weight, C candidates of a layer.
+# Shapes: E entries of a weight, C candidates of a part: the kernels of a layer, or an attention vector.
 
 Granularity = Literal["weight", "row", "channel"]
 
@@ -20,7 +20,7 @@ COUNTED = {"row": 0, "channel": 1}
 
 
 class OpenMask:
-    """The mask of one layer as numbers with a gradient, in the form in which `sparsity.selection` tries choices out.
+    """The mask of one part as numbers with a gradient, in the form in which `sparsity.selection` tries choices out.
 
     `stored` (of the weight's shape) stands in the place of the mask while scores are taken: 1 is dynamic, 0 static. The
     derivative of the loss by an entry is the first-order change of the loss if that entry changed its mode.
@@ -31,18 +31,20 @@ class OpenMask:
 
 
 @contextmanager
-def open_masks(layers: Sequence[DynamicLayer]) -> Iterator[list[OpenMask]]:
-    """Let every layer compute with an `OpenMask` in the place of its mask; afterwards with its mask as before."""
+def open_masks(parts: Sequence[PartiallyDynamic]) -> Iterator[list[OpenMask]]:
+    """Let every part compute with an `OpenMask` in the place of its mask; afterwards with its mask as before."""
     with ExitStack() as stack:
         masks: list[OpenMask] = []
-        for layer in layers:
-            assert layer.partition is not None
-            masks.append(OpenMask(stack.enter_context(layer.partition.relaxed())))
+        for part in parts:
+            assert part.partition is not None
+            masks.append(OpenMask(stack.enter_context(part.partition.relaxed())))
         yield masks
 
 
 class ModeCandidates:
-    """The candidates of every layer; the effect of a row or channel is the sum of the effects of its entries.
+    """The candidates of every part; the effect of a row or channel is the sum of the effects of its entries.
+
+    A factor of an attention, an entry of a vector, is a candidate by itself whatever the granularity.
 
     `finish` turns effects into scores. It is applied to the sums, so that a row whose entries would change the loss in
     opposite directions counts with what remains: all of them change their mode together.
@@ -52,31 +54,44 @@ class ModeCandidates:
         self, shapes: Sequence[torch.Size], granularity: Granularity, finish: Callable[[Tensor], Tensor]
     ) -> None:
         self.shapes = shapes
-        self.dim = COUNTED.get(granularity)
+        self.dims = [_counted(shape, granularity) for shape in shapes]
         self.finish = finish
-        self.sizes = [shape.numel() if self.dim is None else shape[self.dim] for shape in shapes]
+        self.sizes: list[int] = []
+        for shape, dim in zip(shapes, self.dims, strict=True):
+            self.sizes.append(shape.numel() if dim is None else shape[dim])
         self.left = self.sizes
 
     def scores(self, entry_scores: Sequence[Tensor]) -> list[Tensor]:
-        """(C,) scores per layer, from the effects of the entries, in float64."""
-        return [self.finish(self._summed(effects.double())) for effects in entry_scores]
+        """(C,) scores per part, from the effects of the entries, in float64."""
+        pairs = zip(entry_scores, self.dims, strict=True)
+        return [self.finish(_summed(effects.double(), dim)) for effects, dim in pairs]
 
     def kept_entries(self, keep: Sequence[Tensor]) -> list[Tensor]:
-        """(E,) boolean per layer: the entries that stay dynamic when the candidates `keep` (C,) do."""
-        return [self._spread(keep_C, shape).flatten() for keep_C, shape in zip(keep, self.shapes, strict=True)]
+        """(E,) boolean per part: the entries that stay dynamic when the candidates `keep` (C,) do."""
+        return [mask.flatten() for mask in self.masks(keep)]
 
     def masks(self, keep: Sequence[Tensor]) -> list[Tensor]:
         """The same as masks of the weights' shapes."""
-        return [self._spread(keep_C, shape) for keep_C, shape in zip(keep, self.shapes, strict=True)]
+        parts = zip(keep, self.shapes, self.dims, strict=True)
+        return [_spread(keep_C, shape, dim) for keep_C, shape, dim in parts]
 
-    def _summed(self, effects: Tensor) -> Tensor:
-        if self.dim is None:
-            return effects.flatten()
-        return effects.movedim(self.dim, 0).flatten(1).sum(1)
 
-    def _spread(self, keep_C: Tensor, shape: torch.Size) -> Tensor:
-        if self.dim is None:
-            return keep_C.view(shape)
-        along = [1] * len(shape)
-        along[self.dim] = shape[self.dim]
-        return keep_C.view(along).expand(shape).contiguous()
+def _counted(shape: torch.Size, granularity: Granularity) -> int | None:
+    """The dimension that counts the candidates; None where every entry is one."""
+    if len(shape) == 1:
+        return None
+    return COUNTED.get(granularity)
+
+
+def _summed(effects: Tensor, dim: int | None) -> Tensor:
+    if dim is None:
+        return effects.flatten()
+    return effects.movedim(dim, 0).flatten(1).sum(1)
+
+
+def _spread(keep_C: Tensor, shape: torch.Size, dim: int | None) -> Tensor:
+    if dim is None:
+        return keep_C.view(shape)
+    along = [1] * len(shape)
+    along[dim] = shape[dim]
+    return keep_C.view(along).expand(shape).contiguous()

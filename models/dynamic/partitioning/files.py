@@ -1,12 +1,12 @@
 """The compact form of a model on disk and back, in a format of our own: safetensors, and a recipe of its layers.
 
-A folder holds `sparsebench_compact.json` (which layers have a compact form, and its shape) and
+A folder holds `sparsebench_compact.json` (which layers and attentions have a compact form, and its shape) and
 `sparsebench_compact.safetensors` with every parameter and buffer of the model. Nothing in it is executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...hub.atomic_folder import written
 from ...hub.own_folders import put, read_recipe, read_tensors, write_recipe
-from ..compact_weights import CompactWeights, unpack_mask
+from ..compact_weights import CompactWeights
+from ..convolution.attention_vector import AttentionVector
+from ..convolution.compact_vector import CompactVector
 from ..layer import DynamicLayer
-from .partition import dynamic_layers
+from ..packed_mask import PackedMask, unpack_mask
+from .parts import attention_vectors, dynamic_layers
 
 FORMAT = 1
 RECIPE = "sparsebench_compact.json"
@@ -40,18 +43,21 @@ def save_compact(model: nn.Module, path: str | Path) -> int:
             model = timm.create_model("resnet18")
         load_compact(make_dynamic(model, config), "deployed")
     """
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, Any] = {"layers": {}, "attentions": {}}
     for name, layer in dynamic_layers(model).items():
         if layer.compact is not None:
-            recipe[name] = _described(layer.compact)
-    if not recipe:
+            recipe["layers"][name] = _described(layer.compact)
+    for name, vector in attention_vectors(model).items():
+        if vector.compact is not None:
+            recipe["attentions"][name] = _described_vector(vector.compact)
+    if not any(recipe.values()):
         raise ModelError(f"{type(model).__name__} has no compact layer: partition(model, ratio), then compact(model)")
     tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
     with written(path) as folder:
         from safetensors.torch import save_file
 
         save_file(tensors, folder / WEIGHTS)
-        write_recipe(folder / RECIPE, FORMAT, {"layers": recipe})
+        write_recipe(folder / RECIPE, FORMAT, recipe)
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
@@ -65,13 +71,18 @@ def load_compact(model: nn.Module, path: str | Path) -> None:
     folder = Path(path)
     if not (folder / RECIPE).is_file():
         raise ModelError(f"{folder} has no {RECIPE}: it was not written by save_compact, or not to its end")
-    recipe = read_recipe(folder / RECIPE, FORMAT)["layers"]
+    recipe = read_recipe(folder / RECIPE, FORMAT)
+    of_vectors = recipe.get("attentions", {})  # folders of earlier versions have none
     tensors = read_tensors(folder / WEIGHTS)
-    layers = _matching_layers(model, recipe, folder)
-    made = {name: _empty(name, entry, tensors, folder) for name, entry in recipe.items()}
-    _check_tensors(model, made, tensors, folder)
+    layers = _matching_layers(model, recipe["layers"], folder)
+    vectors = _matching_vectors(model, of_vectors, folder)
+    made = {name: _empty(name, entry, tensors, folder) for name, entry in recipe["layers"].items()}
+    made_vectors = {name: _empty_vector(name, entry, tensors, folder) for name, entry in of_vectors.items()}
+    _check_tensors(model, {**made, **made_vectors}, tensors, folder)
     for name, weights in made.items():
         layers[name].put_compact(weights)
+    for name, vector in made_vectors.items():
+        vectors[name].put_compact(vector)
     for name, value in tensors.items():
         if not name.endswith(BITS):
             put(model, name, value.clone())  # aligned in memory, which a file is not
@@ -88,6 +99,10 @@ def _described(weights: CompactWeights) -> dict[str, Any]:
         "mask": list(weights.mask.shape),
         "pruned": weights.static is None,
     }
+
+
+def _described_vector(vector: CompactVector) -> dict[str, Any]:
+    return {"channels": vector.mask.numel(), "hidden": vector.hidden, "pruned": vector.static is None}
 
 
 def _matching_layers(model: nn.Module, recipe: Mapping[str, Any], folder: Path) -> dict[str, DynamicLayer]:
@@ -109,27 +124,58 @@ def _matching_layers(model: nn.Module, recipe: Mapping[str, Any], folder: Path) 
     return layers
 
 
-def _empty(name: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path) -> CompactWeights:
-    """The compact weights of one layer, on the meta device but for the mask of the file."""
+def _matching_vectors(model: nn.Module, recipe: Mapping[str, Any], folder: Path) -> dict[str, AttentionVector]:
+    """The attentions of the model by the names of the recipe, all of them of the sizes that it says."""
+    vectors = attention_vectors(model)
+    for name, entry in recipe.items():
+        vector = vectors.get(name)
+        if vector is None:
+            raise ModelError(
+                f"{folder} has a compact attention {name!r}, where this {type(model).__name__} has none of ODConv: "
+                "make_dynamic(model, config) with the configuration of the saved model first"
+            )
+        ours = [vector.weight_shape.numel(), vector.hidden]
+        theirs = [entry["channels"], entry["hidden"]]
+        if ours != theirs:
+            raise ModelError(f"{folder}: {name} has channels and hidden units {theirs}, but the model's are {ours}")
+        if vector.compact is not None:
+            raise ModelError(f"{name} has a compact form already: load into a model that was made dynamic only")
+    return vectors
+
+
+def _mask(name: str, shape: Sequence[int], tensors: Mapping[str, Tensor], folder: Path) -> Tensor:
+    """The mask of one part in the file. Raises `ModelError` where its bits are missing or too few."""
     bits = tensors.get(f"{name}{BITS}")
-    size = torch.Size(entry["mask"]).numel()
+    size = torch.Size(shape).numel()
     if bits is None or bits.numel() != -(-size // 8):
         raise ModelError(f"{folder / WEIGHTS} has no mask of {size} bits for {name}: it is not whole")
-    mask = unpack_mask(bits, entry["mask"])
+    return unpack_mask(bits, shape)
+
+
+def _empty(name: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path) -> CompactWeights:
+    """The compact weights of one layer, on the meta device but for the mask of the file."""
+    mask = _mask(name, entry["mask"], tensors, folder)
     dtype = tensors[f"{name}.compact.dynamic"].dtype
-    made = CompactWeights(
+    return CompactWeights(
         entry["shape"], entry["kernels"], entry["unit"], mask, dtype=dtype, pruned=entry["pruned"], device="meta"
     )
-    return made
+
+
+def _empty_vector(name: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path) -> CompactVector:
+    """The compact form of one attention, on the meta device but for the mask of the file."""
+    mask = _mask(name, [entry["channels"]], tensors, folder)
+    dtype = tensors[f"{name}.compact.weight"].dtype
+    return CompactVector(entry["hidden"], mask, dtype=dtype, pruned=entry["pruned"], device="meta")
 
 
 def _check_tensors(
-    model: nn.Module, made: Mapping[str, CompactWeights], tensors: Mapping[str, Tensor], folder: Path
+    model: nn.Module, made: Mapping[str, PackedMask], tensors: Mapping[str, Tensor], folder: Path
 ) -> None:
-    """Raise unless the file has just the tensors of the model with these compact weights, in their shapes."""
+    """Raise unless the file has just the tensors of the model with these compact forms, in their shapes."""
     wanted = {name: value.shape for name, value in model.state_dict().items()}
     for name, weights in made.items():
-        gone = [key for key in wanted if key == f"{name}.bank" or key.startswith(f"{name}.partition.")]
+        replaced = (f"{name}.fc.", f"{name}.partition.")
+        gone = [key for key in wanted if key == f"{name}.bank" or key.startswith(replaced)]
         for key in gone:
             del wanted[key]
         for part, parameter in weights.named_parameters():

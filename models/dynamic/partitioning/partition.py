@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...sparsity.budgets import Schedule
-from ...sparsity.masked import Masked
 from ...sparsity.scoring import Evidence, LossFunction
-from ...sparsity.selection import Group, choose
-from ..layer import DynamicLayer
-from ..mode_partition import Scale
-from .candidates import Granularity, ModeCandidates, open_masks
-from .report import PartitionReport, describe_partition
-from .scores import Criterion, Partitionable, entry_effects, finish, references
-from .ties import refuse_ties
+from ..layer import DynamicLayer, PartiallyDynamic
+from ..mode_partition import ModePartition, Scale
+from .candidates import Granularity, ModeCandidates
+from .choosing import Scope, choose_dynamic, groups_of
+from .parts import Attentions, Kernels, Kind, Of, check_of, dynamic_layers, find_parts, parts_of
+from .report import PartitionReport, attention_modes, layer_modes
+from .scores import Criterion, finish
 from .warm_up import WarmUp, warm_up
 
-Scope = Literal["global", "local"]
 Start = Literal["mean", "random"]
-
-
-def dynamic_layers(model: nn.Module) -> dict[str, DynamicLayer]:
-    """The dynamic layers of a model by dotted name, one that several modules share under its first name."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, DynamicLayer)}
 
 
 def partition(
@@ -46,6 +39,7 @@ def partition(
     static: Start = "mean",
     warmup: WarmUp | None = None,
     generator: torch.Generator | None = None,
+    of: Of = "kernels",
 ) -> PartitionReport:
     """Make the share `ratio` (kappa) of each dynamic model's weights stay dynamic and the others static, in place.
 
@@ -60,9 +54,18 @@ def partition(
     mean of the kernels, which for a pre-trained model is its weight, or "random" as N(0, 2 / fan_out), the law of the
     released code. `generator` (`torch.Generator`): for what is random.
 
+    `of`: what is partitioned, the "kernels" of all layers, the "attentions" of ODConv for input channels, filters and
+    taps (those that the released code masks; that for kernels is left alone), or "both". A candidate of an attention is
+    the factor of one channel, whatever the granularity; it turns into a constant, which starts as what the attention
+    gives for a hidden vector of zeros. Of "both", each kind is ranked by itself and keeps round(kappa N) of its own N:
+    a factor acts on a whole channel, so that in one ranking its effect would stand before those of single weights.
+    Every attention has its own pair of scales. "spread" has no kernels to compare in an attention, and static="random"
+    no law: both are refused.
+
     Raises `ModelError`, and leaves the model as it was, for a ratio outside [0, 1], a model without dynamic layers or
-    with partitioned ones, a criterion without its data, scores that are not finite, and scores that all tie. The
-    latter happens to "switch" where static and dynamic weights are copies of one: take criterion="remove", or
+    with partitioned ones, attentions asked for where no layer is an ODConv, a criterion without its data, scores that
+    are not finite, and scores that all tie. The latter happens to "switch" where static and dynamic weights are copies
+    of one, and to most criteria of attentions that were never trained, whose rows are 0: take criterion="remove", or
     `warmup=WarmUp()`, a few steps of training before.
 
     Example::
@@ -72,73 +75,49 @@ def partition(
         report.dynamic_ratio, report.stored_share
     """
     _check(ratio, criterion, scope, schedule, granularity, static, rounds)
-    named = _partitionable(model)
-    layers = list(named.values())
+    check_of(of, criterion, static)
+    kinds = find_parts(model, of)
     evidence = Evidence(
         model=model,
         batches=None if batches is None else list(batches),
         loss_fn=loss_fn,
         generator=generator,
     )
+    layers = list(dynamic_layers(model).values())
+    parts = parts_of(kinds)
     with _undone_on_error(layers):
-        for layer in layers:
-            layer.set_partition(static=_static_start(layer, static, generator), scale=scale)
+        for kind in kinds:
+            for name, part in kind.named.items():
+                part.set_partition(static=_static_start(kind, name, static, generator), scale=scale)
         if warmup is not None:
             _warm_up(layers, evidence, warmup)
-        candidates = ModeCandidates([layer.weight_shape for layer in layers], granularity, finish(criterion))
-        groups = _groups(candidates.sizes, ratio, scope)
-        keep, ties = _choose(named, candidates, groups, evidence, criterion, rounds, schedule)
-        for layer, mask in zip(layers, candidates.masks(keep), strict=True):
-            assert layer.partition is not None
-            layer.partition.set_mask(mask.to(layer.bank.device))
-    return describe_partition(named, criterion=criterion, granularity=granularity, ratio=ratio, ties=ties)
+        shapes = [part.weight_shape for part in parts.values()]
+        candidates = ModeCandidates(shapes, granularity, finish(criterion))
+        groups = groups_of(kinds, candidates.sizes, ratio, scope)
+        keep, ties = choose_dynamic(kinds, candidates, groups, evidence, criterion, rounds, schedule)
+        for part, mask in zip(parts.values(), candidates.masks(keep), strict=True):
+            assert part.partition is not None
+            part.partition.set_mask(mask.to(part.partition.mask.device))
+    return _report(kinds, criterion=criterion, granularity=granularity, ratio=ratio, ties=ties)
 
 
-def _choose(
-    named: Mapping[str, DynamicLayer],
-    candidates: ModeCandidates,
-    groups: Sequence[Group],
-    evidence: Evidence,
-    criterion: Criterion,
-    rounds: int,
-    schedule: Schedule,
-) -> tuple[list[Tensor], int]:
-    """Which candidates stay dynamic, and how many tied at the border."""
-    names = list(named)
-    layers = list(named.values())
-    with open_masks(layers) as masks:
-        found = Partitionable(layers=layers, masks=masks, evidence=evidence, criterion=criterion)
-
-        first = True
-
-        def effects() -> list[Tensor]:
-            nonlocal first
-            scores = entry_effects(found, names)
-            if first:
-                refuse_ties(candidates, groups, scores, references(found, scores), criterion, names)
-            first = False
-            return scores
-
-        # The choice in rounds looks at nothing but `stored` of a layer: what is out is set to 0, and so to static.
-        as_layers = cast("Sequence[Masked]", masks)
-        as_granularity = cast(Any, candidates)  # it is asked for scores and entries, and removes nothing
-        return choose(as_granularity, groups, as_layers, effects, rounds=rounds, schedule=schedule)
+def _report(kinds: Sequence[Kind], **said: Any) -> PartitionReport:
+    modes: dict[str, Any] = {"layers": ()}
+    for kind in kinds:
+        if isinstance(kind, Kernels):
+            modes["layers"] = layer_modes(kind.named)
+        else:
+            modes["attentions"] = attention_modes(kind.named)
+    return PartitionReport(**modes, **said)
 
 
-def _groups(sizes: Sequence[int], ratio: float, scope: Scope) -> list[Group]:
-    """What is ranked together: the candidates of all layers, or of each by itself."""
-    if scope == "global":
-        total = sum(sizes)
-        return [Group(parts=range(len(sizes)), left=total, keep=round(ratio * total))]
-    return [Group(parts=[i], left=size, keep=round(ratio * size)) for i, size in enumerate(sizes)]
-
-
-def _static_start(layer: DynamicLayer, start: Start, generator: torch.Generator | None) -> Tensor | None:
-    """The static weight to begin with; None is the layer's own choice, the mean of the kernels."""
-    if start == "mean":
-        return None
+def _static_start(kind: Kind, name: str, start: Start, generator: torch.Generator | None) -> Tensor | None:
+    """The static weight to begin with; None is the part's own choice."""
+    if start == "mean" or isinstance(kind, Attentions):
+        return kind.start(name)
     if generator is None:
         raise ModelError("static='random' needs a generator: torch.Generator().manual_seed(seed)")
+    layer = kind.named[name]
     shape = layer.weight_shape
     fan_out = shape.numel() // shape[1]
     drawn = torch.randn(shape, generator=generator) * (2 / fan_out) ** 0.5
@@ -153,30 +132,20 @@ def _warm_up(layers: Sequence[DynamicLayer], evidence: Evidence, how: WarmUp) ->
 
 @contextmanager
 def _undone_on_error(layers: Sequence[DynamicLayer]) -> Iterator[None]:
-    """Leave no partition, and no trace of a warm-up, where something goes wrong."""
+    """Leave the partitions that there were, and no trace of a warm-up, where something goes wrong."""
     states = [{name: value.detach().clone() for name, value in layer.state_dict().items()} for layer in layers]
+    partitions: list[tuple[PartiallyDynamic, ModePartition | None]] = []
+    for layer in layers:
+        parts = [module for module in layer.modules() if isinstance(module, PartiallyDynamic)]
+        partitions += [(part, part.partition) for part in parts]
     try:
         yield
     except BaseException:
+        for part, before in partitions:
+            part.partition = before
         for layer, state in zip(layers, states, strict=True):
-            layer.partition = None
             layer.load_state_dict(state)
         raise
-
-
-def _partitionable(model: nn.Module) -> dict[str, DynamicLayer]:
-    named = dynamic_layers(model)
-    if not named:
-        raise ModelError(f"{type(model).__name__} has no dynamic layer: make_dynamic(model, config) first")
-    for name, layer in named.items():
-        if layer.compact is not None:
-            raise ModelError(f"{name} has its compact form, whose partition is fixed: partition before compact(model)")
-        if layer.partition is not None and layer.partition.ratio < 1:
-            raise ModelError(
-                f"{name} is partitioned already, {layer.partition.ratio:.3g} of it is dynamic: a partition starts from "
-                "a model that is dynamic as a whole"
-            )
-    return named
 
 
 def _check(ratio: float, criterion: str, scope: str, schedule: str, granularity: str, static: str, rounds: int) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..convolution.attention_vector import AttentionVector
 from ..layer import DynamicLayer
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerModes:
-    """One layer: `total` entries of a kernel, `dynamic` of them in each of its `kernels`."""
+class Modes:
+    """One part of a model: `total` entries, `dynamic` of which are dynamic."""
 
     name: str
-    kernels: int
     total: int
     dynamic: int
 
@@ -23,17 +23,47 @@ class LayerModes:
         return self.dynamic / self.total
 
     @property
+    def per_entry(self) -> int:
+        """Numbers that a dynamic entry is made of."""
+        raise NotImplementedError
+
+    @property
     def stored(self) -> int:
-        """Weights of the deployed form: (1 - kappa) n static ones and K kappa n dynamic ones."""
-        return self.total - self.dynamic + self.kernels * self.dynamic
+        """Numbers of the deployed form: one of each static entry, `per_entry` of each dynamic one."""
+        return self.total - self.dynamic + self.per_entry * self.dynamic
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerModes(Modes):
+    """One layer: `total` entries of a kernel, `dynamic` of them in each of its `kernels`."""
+
+    kernels: int
+
+    @property
+    def per_entry(self) -> int:
+        """K."""
+        return self.kernels
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionModes(Modes):
+    """One attention of an ODConv: `total` factors, `dynamic` of them made from `hidden` units."""
+
+    hidden: int
+
+    @property
+    def per_entry(self) -> int:
+        """Its row of weights and its bias."""
+        return self.hidden + 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionReport:
     """What `partition` did. `ratio`: as asked for. `ties`: candidates at the border with equal scores, over rounds.
 
-    `dynamic_ratio` counts entries, whatever the granularity, and `stored_share` stored weights: "30 % dynamic" may mean
-    either, so both are said. Attention, biases and scales are not counted.
+    `layers`: those whose kernels were partitioned; `attentions`: those of ODConv that were. `dynamic_ratio` counts
+    entries of both, whatever the granularity, and `stored_share` stored numbers: "30 % dynamic" may mean either, so
+    both are said. Attentions that were not partitioned, biases and scales are not counted.
     """
 
     criterion: str
@@ -41,35 +71,49 @@ class PartitionReport:
     ratio: float
     ties: int
     layers: tuple[LayerModes, ...] = field(repr=False)
+    attentions: tuple[AttentionModes, ...] = field(default=(), repr=False)
+
+    @property
+    def parts(self) -> tuple[Modes, ...]:
+        """Layers, then attentions."""
+        return (*self.layers, *self.attentions)
 
     @property
     def dynamic_ratio(self) -> float:
         """Share of all entries that are dynamic."""
-        return sum(layer.dynamic for layer in self.layers) / sum(layer.total for layer in self.layers)
+        return sum(part.dynamic for part in self.parts) / sum(part.total for part in self.parts)
 
     @property
     def stored(self) -> int:
-        """Weights of the deployed form of all layers."""
-        return sum(layer.stored for layer in self.layers)
+        """Numbers of the deployed form of all parts."""
+        return sum(part.stored for part in self.parts)
 
     @property
     def fully_dynamic(self) -> int:
-        """Weights of the same layers without a partition: K n."""
-        return sum(layer.kernels * layer.total for layer in self.layers)
+        """Numbers of the same parts without a partition: K n, of an attention (R + 1) C."""
+        return sum(part.per_entry * part.total for part in self.parts)
 
     @property
     def stored_share(self) -> float:
-        """Share of the stored weights that belong to kernels or experts."""
-        return sum(layer.kernels * layer.dynamic for layer in self.layers) / self.stored
+        """Share of the stored numbers that belong to kernels, experts or rows of attentions."""
+        return sum(part.per_entry * part.dynamic for part in self.parts) / self.stored
 
 
-def describe_partition(
-    layers: Mapping[str, DynamicLayer], *, criterion: str, granularity: str, ratio: float, ties: int
-) -> PartitionReport:
-    """The report of layers as they are now."""
+def layer_modes(layers: Mapping[str, DynamicLayer]) -> tuple[LayerModes, ...]:
+    """Of layers as they are now."""
     modes: list[LayerModes] = []
     for name, layer in layers.items():
         assert layer.partition is not None
         mask = layer.partition.mask
         modes.append(LayerModes(name=name, kernels=layer.num_kernels, total=mask.numel(), dynamic=int(mask.sum())))
-    return PartitionReport(criterion=criterion, granularity=granularity, ratio=ratio, ties=ties, layers=tuple(modes))
+    return tuple(modes)
+
+
+def attention_modes(vectors: Mapping[str, AttentionVector]) -> tuple[AttentionModes, ...]:
+    """Of attentions as they are now."""
+    modes: list[AttentionModes] = []
+    for name, vector in vectors.items():
+        assert vector.partition is not None
+        mask = vector.partition.mask
+        modes.append(AttentionModes(name=name, hidden=vector.hidden, total=mask.numel(), dynamic=int(mask.sum())))
+    return tuple(modes)

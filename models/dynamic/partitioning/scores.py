@@ -27,20 +27,42 @@ Criterion = Literal["switch", "remove", "spread", "variance", "random", "magnitu
 
 
 @dataclass(frozen=True, kw_only=True)
-class Partitionable:
-    """Layers with their open masks, and what a criterion may look at (model, batches, loss, random numbers)."""
+class Scored:
+    """Parts with their open masks, and what a criterion may look at (model, batches, loss, random numbers)."""
 
-    layers: Sequence[DynamicLayer]
     masks: Sequence[OpenMask]
     evidence: Evidence
     criterion: Criterion = "switch"
+
+    def effects(self) -> list[Tensor]:
+        """One effect per entry of every part, by the criterion."""
+        raise NotImplementedError
+
+    def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
+        """What the effects are differences of, of the same shapes: where all are tiny beside it, they are rounding."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partitionable(Scored):
+    """The kernels of layers."""
+
+    layers: Sequence[DynamicLayer]
     banks: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "banks", [layer.bank for layer in self.layers])
 
+    def effects(self) -> list[Tensor]:
+        """By `EFFECTS`."""
+        return EFFECTS[self.criterion](self)
 
-def switch(found: Partitionable) -> list[Tensor]:
+    def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
+        """By `references`."""
+        return references(self, effects)
+
+
+def switch(found: Scored) -> list[Tensor]:
     """dL/dM = g * (lambda_d D - lambda_s S): the first-order change of the loss when the entry changes its mode.
 
     PAD-Net (He et al., arXiv 2211.05528): what matters least turns static. (The released code calls this "snip".)
@@ -79,7 +101,7 @@ def variance(found: Partitionable) -> list[Tensor]:
     return variances(found.layers, found.evidence, found.criterion)
 
 
-def random(found: Partitionable) -> list[Tensor]:
+def random(found: Scored) -> list[Tensor]:
     """Uniform random numbers: the control of every criterion."""
     return criteria.random([mask.stored for mask in found.masks], generator_of(found.evidence, "random"))
 
@@ -113,7 +135,7 @@ EFFECTS: dict[str, Callable[[Partitionable], list[Tensor]]] = {
     "grasp": grasp,
     "inverted": switch,
 }
-"""Each gives one effect per entry of every layer. "inverted" keeps dynamic what "switch" turns static: a control."""
+"""Each gives one effect per entry of every layer's kernels. "inverted" keeps dynamic what "switch" turns static."""
 
 
 def _as_it_is(effect: Tensor) -> Tensor:
@@ -137,9 +159,9 @@ def finish(criterion: str) -> Callable[[Tensor], Tensor]:
     return FINISH.get(criterion, _as_it_is)
 
 
-def entry_effects(found: Partitionable, names: Sequence[str]) -> list[Tensor]:
+def entry_effects(found: Scored, names: Sequence[str]) -> list[Tensor]:
     """Effects of the entries by the criterion. Raises `ModelError` for one that is NaN or infinite, with its layer."""
-    effects = EFFECTS[found.criterion](found)
+    effects = found.effects()
     for name, effect in zip(names, effects, strict=True):
         bad = int((~effect.isfinite()).sum())
         if bad:

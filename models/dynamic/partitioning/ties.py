@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from ...errors import ModelError
 from ...sparsity.selection import Group
 from .candidates import ModeCandidates
 
-# Shapes: C candidates of a layer, N those of a group.
+# Shapes: C candidates of a part, N those of a group.
 
 ADVICE = {
     "switch": (
@@ -23,6 +23,11 @@ ADVICE = {
 }
 """Why all scores of a criterion are equal, in most cases, and the way out."""
 ADVICE["inverted"] = ADVICE["switch"]
+ATTENTION_ADVICE = (
+    "the rows that the factors of attentions are made of are 0, as they are at first, so that no factor depends on the "
+    "input: take criterion='remove', or warmup=WarmUp() to train a few steps before"
+)
+"""The same of attentions, for every criterion but those that look at the factors alone."""
 OTHER = "the loss does not depend on these weights, or they are all equal: look at loss_fn and the calibration batches"
 
 
@@ -37,11 +42,12 @@ def refuse_ties(
     references: Sequence[Tensor],
     criterion: str,
     names: Sequence[str],
+    attentions: Collection[str] = (),
 ) -> None:
     """Raise a `ModelError` where the scores of a group, all of which is dynamic, are equal or 0 but for rounding.
 
     `effects` have the shapes of the weights, and `references` the size of what they are differences of (`scores`);
-    `names` are those of the layers.
+    `names` are those of the parts, and `attentions` those among them that are no layers.
     """
     scores = candidates.scores(effects)
     for group in groups:
@@ -50,11 +56,24 @@ def refuse_ties(
         score_N = torch.cat([scores[part].cpu() for part in group.parts])
         tied = len(score_N) > 1 and bool(score_N.min() == score_N.max())
         if tied or _are_rounding(effects, references, group.parts):
-            where = names[group.parts[0]] if len(group.parts) == 1 else "all layers"
+            inside = [names[part] for part in group.parts]
+            advice = _advice(criterion, of_attentions=inside[0] in attentions)
             raise ModelError(
-                f"all {len(score_N)} scores of {where} by criterion={criterion!r} are equal: nothing was partitioned. "
-                f"Mostly this means that {ADVICE.get(criterion, OTHER)}"
+                f"all {len(score_N)} scores of {_called(inside, attentions)} by criterion={criterion!r} are equal: "
+                f"nothing was partitioned. Mostly this means that {advice}"
             )
+
+
+def _called(inside: Sequence[str], attentions: Collection[str]) -> str:
+    if len(inside) == 1:
+        return inside[0]
+    return "all attentions" if inside[0] in attentions else "all layers"
+
+
+def _advice(criterion: str, *, of_attentions: bool) -> str:
+    if not of_attentions:
+        return ADVICE.get(criterion, OTHER)
+    return OTHER if criterion in ("remove", "random") else ATTENTION_ADVICE
 
 
 def _are_rounding(effects: Sequence[Tensor], references: Sequence[Tensor], parts: Sequence[int]) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from ...errors import ModelError
 from ...sparsity.scoring import LossFunction
-from ..layer import DynamicLayer
+from ..layer import DynamicLayer, PartiallyDynamic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,8 @@ def warm_up(
         raise ModelError("the warm-up before a partition got no batch: it needs at least one")
     trained: list[nn.Parameter] = []
     for layer in layers:
-        partition = set() if layer.partition is None else set(layer.partition.parameters())
-        trained += [parameter for parameter in layer.parameters() if parameter not in partition]
+        fixed = _of_partitions(layer)
+        trained += [parameter for parameter in layer.parameters() if parameter not in fixed]
     flags = [parameter.requires_grad for parameter in trained]
     modes = {module: module.training for module in model.modules()}
     optimizer = torch.optim.Adam(trained, lr=how.learning_rate)
@@ -62,3 +62,12 @@ def warm_up(
             parameter.requires_grad_(flag)
         for module, training in modes.items():
             module.training = training
+
+
+def _of_partitions(layer: DynamicLayer) -> set[nn.Parameter]:
+    """Static parts and scales, of the layer and of attentions in it."""
+    found: set[nn.Parameter] = set()
+    for module in layer.modules():
+        if isinstance(module, PartiallyDynamic) and module.partition is not None:
+            found |= set(module.partition.parameters())
+    return found

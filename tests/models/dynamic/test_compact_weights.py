@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.counting import stored_bytes
-from sparsebench.models.dynamic.compact_weights import CompactWeights, pack_mask, unpack_mask
+from sparsebench.models.dynamic.compact_weights import CompactWeights
 from sparsebench.models.dynamic.mode_partition import ModePartition
 
 SHAPES = [(6, 5), (6, 5, 3, 3), (7, 1, 3, 2)]
@@ -106,11 +106,3 @@ def test_gradients_reach_both_parts():
         weight = torch.randn(6, 5, generator=generator(7), dtype=torch.float64)
         (compact.mix(torch.full((1, KERNELS), 0.25, dtype=torch.float64)) * weight).sum().backward()
         assert compact.static.grad.abs().min() > 0 and compact.dynamic.grad.abs().min() > 0
-
-
-@pytest.mark.parametrize("shape", [(1,), (8,), (9,), (3, 5, 2)])
-def test_masks_as_bits(shape):
-    mask = torch.rand(shape, generator=generator(5)) < 0.5
-    bits = pack_mask(mask)
-    assert bits.dtype == torch.uint8 and bits.numel() == -(-mask.numel() // 8)
-    assert torch.equal(unpack_mask(bits, shape), mask)

@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from sparsebench.models.dynamic.convolution import ConvConfig, ODConv2d
-from sparsebench.models.dynamic.convolution.od_conv import AttentionVector
 from sparsebench.models.errors import ModelError
 
-from .reference import SHAPES, dynamic, images, largest_difference, plain, shaken
+from .reference import SHAPES, dynamic, images, largest_difference, plain
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -37,17 +36,32 @@ def test_static_start_is_the_layer_as_it_is(shape: str) -> None:
     assert largest_difference(layer(x), conv(x)) < 1e-12
 
 
-def test_masks_on_attentions() -> None:
-    """λ_d M ⊙ sigmoid(fc / τ) + λ_s (1 - M) ⊙ static; the released ones add both everywhere, on memory never set."""
-    vector, hidden = AttentionVector(4, 3).double(), torch.randn(5, 4, dtype=torch.float64)
-    vector.set_partition(torch.tensor([True, False, True]))
-    shaken(vector)
-    assert vector.partition is not None
-    scale = 2 * torch.sigmoid(vector.partition.phi)
-    whole = torch.sigmoid((hidden @ vector.fc.weight.T + vector.fc.bias) / 2)
-    expected = scale * whole
-    expected[:, 1] = (2 - scale) * vector.partition.static[1]
-    torch.testing.assert_close(vector(hidden, torch.tensor(2.0)), expected)
+def test_the_released_attentions_are_those_that_can_have_a_partition() -> None:
+    """For channels, filters and taps, each with a pair of scales of its own; the one for kernels has none."""
+    attention = dynamic("plain", "od_conv").attention
+    assert list(attention.vectors()) == ["inputs", "outputs", "taps"]
+    assert list(dynamic("depthwise", "od_conv").attention.vectors()) == ["inputs", "taps"]
+    assert list(dynamic("pointwise", "od_conv").attention.vectors()) == ["inputs", "outputs"]
+    assert attention.kernels is not None and not hasattr(attention.kernels, "partition")
+    for number, vector in enumerate(attention.vectors().values()):
+        vector.set_partition()
+        vector.partition.phi.data.fill_(float(number))
+    scales = [vector.partition.lambda_dynamic.item() for vector in attention.vectors().values()]
+    assert len(set(scales)) == 3
+    for vector, scale in zip(attention.vectors().values(), scales, strict=True):
+        assert vector.partition.lambda_static.item() + scale == pytest.approx(2)
+
+
+def test_static_kernels_start_with_the_tap_factors_that_are_there() -> None:
+    """Those of a hidden vector of zeros at the attention's temperature, constants included."""
+    layer = dynamic("plain", "od_conv")
+    taps = layer.attention.taps
+    expected = torch.sigmoid(taps.fc.bias.detach() / 2.0)
+    torch.testing.assert_close(layer.static_start(), layer.bank.detach().mean(0) * expected.view(3, 3))
+    taps.set_partition(torch.arange(9) < 4)
+    taps.partition.static.data.fill_(3.0)
+    expected = torch.where(torch.arange(9) < 4, expected, 3.0)
+    torch.testing.assert_close(layer.static_start(), layer.bank.detach().mean(0) * expected.view(3, 3))
 
 
 def test_partitions_of_kernels_run() -> None:

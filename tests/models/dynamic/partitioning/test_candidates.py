@@ -24,6 +24,17 @@ def test_every_candidate_is_a_slice_of_the_mask(granularity, count):
     assert seen.min() == seen.max() == 1, "disjoint and covering"
 
 
+@pytest.mark.parametrize("granularity", ["weight", "row", "channel"])
+def test_an_entry_of_a_vector_is_a_candidate_beside_any_of_weights(granularity):
+    candidates = ModeCandidates([SHAPE, torch.Size((5,))], granularity, torch.abs)
+    assert candidates.sizes[1] == 5
+    keep = torch.tensor([True, False, False, True, False])
+    _, mask = candidates.masks([torch.ones(candidates.sizes[0], dtype=torch.bool), keep])
+    assert torch.equal(mask, keep)
+    _, scores = candidates.scores([torch.ones(SHAPE), torch.tensor([1.0, -2.0, 0.0, 4.0, 5.0])])
+    assert scores.tolist() == [1.0, 2.0, 0.0, 4.0, 5.0]
+
+
 def test_effects_are_summed_before_their_magnitude_is_taken():
     effects = torch.tensor([[1.0, -1.0], [2.0, 3.0]])
     by_row = ModeCandidates([effects.shape], "row", torch.abs).scores([effects])

@@ -11,7 +11,8 @@ from torch import nn
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.dynamic import ConvConfig, make_dynamic
 from sparsebench.models.dynamic.partitioning.compacting import compact
-from sparsebench.models.dynamic.partitioning.partition import dynamic_layers, partition
+from sparsebench.models.dynamic.partitioning.partition import partition
+from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dynamic_layers
 from sparsebench.models.errors import ModelError
 
 KINDS = ("dy_conv", "cond_conv", "od_conv")
@@ -149,6 +150,36 @@ def test_a_compact_model_trains_and_its_state_comes_back():
     compact(again)
     again.load_state_dict(net.state_dict())
     torch.testing.assert_close(again.eval()(images()), net.eval()(images()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("scale", ["both", "pruned"])
+@pytest.mark.parametrize("of", ["attentions", "both"])
+def test_attentions_take_their_form_and_outputs_stay(of, scale):
+    net = network("od_conv")
+    report = partition(net, 0.4, of=of, criterion="random", scale=scale, generator=generator(3))
+    for number, vector in enumerate(attention_vectors(net).values()):
+        vector.partition.phi.data.fill_(0.1 * number - 0.5)
+    before = net(images())
+    full = stored_bytes(net)
+    found = compact(net)
+    torch.testing.assert_close(net(images()), before, rtol=1e-8, atol=1e-10)
+    assert list(found.attentions) == list(attention_vectors(net)) and stored_bytes(net) < full
+    assert found.left == (tuple(dynamic_layers(net)) if of == "attentions" else ())
+    scales = len(found.attentions)
+    if scale == "both":
+        assert found.numbers == report.stored + scales
+    with pytest.raises(ModelError, match="partition\\(model, ratio\\) first"):
+        compact(net)
+
+
+def test_an_attention_of_constants_alone_needs_no_row():
+    net = network("od_conv")
+    partition(net, 0.0, of="attentions")
+    before = net(images())
+    report = compact(net)
+    factors = sum(vector.weight_shape.numel() for vector in attention_vectors(net).values())
+    assert report.numbers == factors + len(report.attentions)
+    torch.testing.assert_close(net(images()), before, rtol=1e-8, atol=1e-10)
 
 
 def test_every_mask_of_a_network_is_found_and_used():

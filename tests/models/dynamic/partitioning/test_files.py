@@ -13,7 +13,8 @@ from torch import nn
 from sparsebench.models.dynamic import ConvConfig, make_dynamic
 from sparsebench.models.dynamic.partitioning.compacting import compact
 from sparsebench.models.dynamic.partitioning.files import RECIPE, WEIGHTS, load_compact, save_compact
-from sparsebench.models.dynamic.partitioning.partition import dynamic_layers, partition
+from sparsebench.models.dynamic.partitioning.partition import partition
+from sparsebench.models.dynamic.partitioning.parts import dynamic_layers
 from sparsebench.models.errors import ModelError
 
 HEADER = 65_536
@@ -69,6 +70,63 @@ def test_a_saved_model_computes_the_same(tmp_path, granularity, scale, device):
     assert torch.equal(again.eval()(x), net(x))
     for name, value in net.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
+
+
+def od_net(seed: int = 0, device: str = "cpu", reduction: int = 16) -> nn.Module:
+    with torch.random.fork_rng(), torch.device(device):
+        torch.manual_seed(seed)
+        block = timm.models.resnet.BasicBlock
+        net = timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3)
+    config = ConvConfig(kind="od_conv", num_kernels=2, noise=float(device == "cpu"), reduction=reduction)
+    return make_dynamic(net, config).eval()
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(("of", "scale"), [("attentions", "both"), ("both", "both"), ("both", "pruned")])
+def test_attentions_come_back_with_their_masks(tmp_path, of, scale, device):
+    net = od_net()
+    for name, parameter in net.named_parameters():
+        if ".attention." in name:
+            parameter.data.normal_(std=0.5, generator=torch.Generator().manual_seed(len(name)))
+    partition(net, 0.4, of=of, criterion="random", scale=scale, generator=torch.Generator().manual_seed(1))
+    compact(net)
+    save_compact(net, tmp_path / "out")
+    again = od_net(seed=5, device=device)
+    load_compact(again, tmp_path / "out")
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(again.eval()(x), net(x))
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_attentions_that_do_not_fit_are_refused_and_change_nothing(tmp_path):
+    net = od_net()
+    partition(net, 0.4, of="attentions", criterion="random", generator=torch.Generator().manual_seed(1))
+    compact(net)
+    save_compact(net, tmp_path / "out")
+    loaded = od_net()
+    load_compact(loaded, tmp_path / "out")
+    for other, words in (
+        (tiny(), "compact attention .* has none of ODConv"),
+        (od_net(reduction=1), r"channels and hidden units \[64, 16\], but the model's are \[64, 64\]"),
+        (loaded, "compact form already"),
+    ):
+        before = {name: value.clone() for name, value in other.state_dict().items()}
+        with pytest.raises(ModelError, match=words):
+            load_compact(other, tmp_path / "out")
+        after = other.state_dict()
+        assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_folders_of_before_there_were_attentions_load(tmp_path):
+    net = saved(tmp_path / "out")
+    recipe = json.loads((tmp_path / "out" / RECIPE).read_text())
+    assert recipe.pop("attentions") == {}
+    (tmp_path / "out" / RECIPE).write_text(json.dumps(recipe))
+    again = tiny(seed=5)
+    load_compact(again, tmp_path / "out")
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(again.eval()(x), net(x))
 
 
 def test_the_file_has_the_bytes_of_the_formula(tmp_path):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sparsebench.models.dynamic.partitioning.compacting import compact
-from sparsebench.models.dynamic.partitioning.partition import dynamic_layers, partition
+from sparsebench.models.dynamic.partitioning.partition import partition
+from sparsebench.models.dynamic.partitioning.parts import dynamic_layers
 from sparsebench.models.dynamic.partitioning.scores import Criterion
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
 from sparsebench.models.errors import ModelError
-from sparsebench.models.sparsity.budgets import kept_after
 
 from .toy import batches, copies, loss, toy
 
@@ -75,26 +75,6 @@ def test_the_weights_of_greatest_switch_score_stay_dynamic():
         layer.static_start = lambda static=static: static
     partition(fresh, 0.25, **DATA)
     assert set(flat(fresh).nonzero()[:, 0].tolist()) == set(best.tolist())
-
-
-def test_rounds_follow_the_schedule_and_nest(monkeypatch):
-    """Invariant 13: after round t of T, kappa^(t/T) of the weights are dynamic, and none comes back."""
-    import sparsebench.models.dynamic.partitioning.partition as module
-
-    seen: list[Tensor] = []
-    score = module.entry_effects
-
-    def watched(found, names):
-        seen.append(torch.cat([mask.stored.detach().flatten() for mask in found.masks]).clone())
-        return score(found, names)
-
-    monkeypatch.setattr(module, "entry_effects", watched)
-    model = toy()
-    partition(model, 0.2, rounds=4, **DATA)
-    counts = [int(stage.sum()) for stage in seen]
-    assert counts == [kept_after(step, 4, 48, round(0.2 * 48), "exponential") for step in range(4)]
-    for before, after in zip(seen, [*seen[1:], flat(model).double()], strict=True):
-        assert bool((after <= before).all())
 
 
 def test_several_rounds_choose_otherwise_than_one():

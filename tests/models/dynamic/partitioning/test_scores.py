@@ -9,9 +9,7 @@ from sparsebench.models.dynamic.partitioning.scores import EFFECTS, Partitionabl
 from sparsebench.models.errors import ModelError
 from sparsebench.models.sparsity.scoring import Evidence
 
-from .toy import ToyDynamic, batches, copies, loss, toy
-
-STEP = 1e-6
+from .toy import ToyDynamic, batches, by_differences, copies, loss, toy
 
 
 def layers_of(model: nn.Module) -> list[ToyDynamic]:
@@ -34,26 +32,6 @@ def effects(model: nn.Module, criterion: str, ratio: float = 1.0, **changes) -> 
         evidence = Evidence(**{**given, **changes})
         found = Partitionable(layers=layers, masks=masks, evidence=evidence, criterion=criterion)
         return [effect.detach() for effect in entry_effects(found, names)]
-
-
-def total_loss(model: nn.Module) -> float:
-    model.eval()
-    return sum(loss(model, batch).item() for batch in batches())
-
-
-def by_differences(model: nn.Module, tensor: Tensor) -> Tensor:
-    """dL/dtensor, entry by entry."""
-    found = torch.zeros_like(tensor)
-    for place in range(tensor.numel()):
-        flat, out = tensor.detach().view(-1), found.view(-1)
-        kept = flat[place].item()
-        flat[place] = kept + STEP
-        above = total_loss(model)
-        flat[place] = kept - STEP
-        below = total_loss(model)
-        flat[place] = kept
-        out[place] = (above - below) / (2 * STEP)
-    return found
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.4])

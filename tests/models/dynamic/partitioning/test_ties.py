@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparsebench.models.dynamic.partitioning.candidates import ModeCandidates
-from sparsebench.models.dynamic.partitioning.ties import ADVICE, refuse_ties
+from sparsebench.models.dynamic.partitioning.ties import ADVICE, ATTENTION_ADVICE, OTHER, refuse_ties
 from sparsebench.models.errors import ModelError
 from sparsebench.models.sparsity.selection import Group
 
@@ -12,12 +12,12 @@ SHAPE = torch.Size((2, 2))
 ONES = torch.ones(SHAPE)
 
 
-def check(effects, keep=2, references=(ONES, ONES), criterion="switch", local=False):
+def check(effects, keep=2, references=(ONES, ONES), criterion="switch", local=False, attentions=()):
     candidates = ModeCandidates([SHAPE, SHAPE], "weight", torch.abs)
     groups = [Group(parts=[0, 1], left=8, keep=keep)]
     if local:
         groups = [Group(parts=[i], left=4, keep=keep) for i in (0, 1)]
-    refuse_ties(candidates, groups, effects, references, criterion, ["a", "b"])
+    refuse_ties(candidates, groups, effects, references, criterion, ["a", "b"], attentions)
 
 
 @pytest.mark.parametrize("criterion", ["switch", "spread", "variance", "inverted", "magnitude"])
@@ -45,3 +45,13 @@ def test_what_rounding_left_of_a_difference_is_no_score():
     with pytest.raises(ModelError, match="are equal"):
         check(noise)
     check(noise, references=[1e-3 * ONES, 1e-3 * ONES])
+
+
+def test_attentions_have_an_advice_of_their_own():
+    equal = [torch.zeros(SHAPE), torch.zeros(SHAPE)]
+    for criterion, advice in (("switch", ATTENTION_ADVICE), ("magnitude", ATTENTION_ADVICE), ("remove", OTHER)):
+        with pytest.raises(ModelError) as caught:
+            check(equal, criterion=criterion, attentions=["a", "b"])
+        assert "scores of all attentions" in str(caught.value) and str(caught.value).endswith(advice)
+    with pytest.raises(ModelError, match="scores of b by"):
+        check([torch.arange(4.0).view(SHAPE), torch.zeros(SHAPE)], local=True, attentions=["b"])

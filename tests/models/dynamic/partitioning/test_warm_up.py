@@ -9,7 +9,7 @@ from torch import nn
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp, warm_up
 from sparsebench.models.errors import ModelError
 
-from .toy import ToyDynamic, batches, loss
+from .toy import ToyDynamic, batches, image_batches, loss, od_toy
 
 
 def model() -> nn.Sequential:
@@ -31,6 +31,15 @@ def test_only_the_dynamic_layers_move_and_not_their_static_part():
     assert not {"0.weight", "0.bias", "2.partition.static", "2.partition.mask", "2.partition.phi"} & moved
     losses.append(sum(loss(net.eval(), batch).item() for batch in batches()))
     assert losses[1] < losses[0]
+
+
+def test_constants_and_scales_of_attentions_stay():
+    net = od_toy()
+    net[0].attention.taps.set_partition(torch.arange(9) < 4)
+    before = copy.deepcopy(net.state_dict())
+    warm_up(net, [net[0], net[2]], image_batches(), loss, WarmUp(steps=2, learning_rate=0.01))
+    moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert "0.attention.taps.fc.weight" in moved and not [name for name in moved if ".partition." in name]
 
 
 def test_what_cannot_be_is_refused():

@@ -1,11 +1,14 @@
-"""A dynamic layer that is nothing but its formula, and a small model of two of them, in float64."""
+"""Small models in float64: of dynamic layers that are nothing but their formula, and of two ODConvs."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.dynamic.convolution import ConvConfig, ODConv2d
 from sparsebench.models.dynamic.layer import DynamicLayer
+
+STEP = 1e-6
 
 
 class ToyDynamic(DynamicLayer):
@@ -46,3 +49,51 @@ def copies(model: nn.Module) -> nn.Module:
         if isinstance(layer, DynamicLayer):
             layer.bank.data.copy_(layer.bank.data[:1].expand_as(layer.bank).clone())
     return model
+
+
+FACTORS = {"0.attention.inputs": 4, "0.attention.outputs": 6, "0.attention.taps": 9}
+FACTORS |= {"2.attention.inputs": 6, "2.attention.outputs": 3}
+"""The attentions of `od_toy` and how many factors each has: 28 in all."""
+
+
+def od_toy(*, trained: bool = True, kernels: int = 2) -> nn.Sequential:
+    """4 -> 6 (3 x 3) -> 3 (1 x 1) channels; `trained`: nothing is as it starts, and factors depend on the input."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolutions = [nn.Conv2d(4, 6, 3, padding=1), nn.Conv2d(6, 3, 1)]
+    config = ConvConfig(kind="od_conv", num_kernels=kernels, temperature=2.0)
+    generator = torch.Generator().manual_seed(1)
+    layers = [ODConv2d.of(conv, config, generator).double() for conv in convolutions]
+    if trained:
+        for layer in layers:
+            for parameter in layer.parameters():
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.data += 0.4 * noise
+    return nn.Sequential(layers[0], nn.Tanh(), layers[1])
+
+
+def image_batches(count: int = 2, seed: int = 7) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(3, 4, 5, 5, generator=generator, dtype=torch.float64) for _ in range(count)]
+
+
+def total_loss(model: nn.Module, data: list[Tensor] | None = None) -> float:
+    """In eval mode, over `batches()` unless others are given."""
+    model.eval()
+    with torch.no_grad():
+        return sum(loss(model, batch).item() for batch in data or batches())
+
+
+def by_differences(model: nn.Module, tensor: Tensor, data: list[Tensor] | None = None) -> Tensor:
+    """dL/dtensor, entry by entry."""
+    found = torch.zeros_like(tensor)
+    for place in range(tensor.numel()):
+        flat, out = tensor.detach().view(-1), found.view(-1)
+        kept = flat[place].item()
+        flat[place] = kept + STEP
+        above = total_loss(model, data)
+        flat[place] = kept - STEP
+        below = total_loss(model, data)
+        flat[place] = kept
+        out[place] = (above - below) / (2 * STEP)
+    return found.detach()

@@ -1,0 +1,56 @@
+"""A mask that is saved as bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class PackedMask(nn.Module):
+    """A module with a boolean `mask`, whose state has `bits` (uint8) in its place, eight entries to a byte."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask, persistent=False)
+
+    def indices(self) -> tuple[Tensor, Tensor]:
+        """(D,) and (C,), int64: where the flattened mask is True and where it is False, in order."""
+        flat = self.mask.flatten()
+        return flat.nonzero().flatten(), (~flat).nonzero().flatten()
+
+    def mask_bytes(self) -> int:
+        """Bytes of the mask on disk."""
+        return -(-self.mask.numel() // 8)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}bits"] = pack_mask(self.mask)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        bits = state_dict.get(f"{prefix}bits")
+        rest = {key: value for key, value in state_dict.items() if key != f"{prefix}bits"}
+        super()._load_from_state_dict(rest, prefix, *args)
+        missing, errors = args[2], args[-1]
+        if bits is None:
+            missing.append(f"{prefix}bits")
+        elif bits.shape != (self.mask_bytes(),):
+            errors.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
+        else:
+            self.mask.copy_(unpack_mask(bits, self.mask.shape))
+
+
+def pack_mask(mask: Tensor) -> Tensor:
+    """A boolean mask as bytes, eight entries each, in the order of the flattened mask."""
+    return torch.from_numpy(np.packbits(mask.flatten().cpu().numpy()))
+
+
+def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
+    """The mask of this shape that `pack_mask` was given."""
+    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).astype(bool)
+    return torch.from_numpy(flat).view(*shape)

@@ -1,0 +1,129 @@
+"""Scores by which factors of ODConv's attentions stay dynamic, beside those of kernels in `scores.py`.
+
+With a = sigmoid(W h / τ + b / τ) the dynamic factor of a channel and g = dL/df the gradient by the used factor
+f = λ_d M a + λ_s (1 - M) S, summed over samples and batches. The criteria of pruning look at the weights that a factor
+is made of, its row of W, as they look at the K entries of a kernel bank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from ...sparsity import criteria
+from ...sparsity.scoring import calibration_losses
+from ..convolution.attention_vector import AttentionVector
+from .scores import Scored, random, switch
+
+# Shapes: B samples, R hidden units, C channels of an attention.
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionableAttentions(Scored):
+    """Attention vectors."""
+
+    vectors: Sequence[AttentionVector]
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """W (C, R) of each."""
+        return [cast("nn.Parameter", vector.fc.weight) for vector in self.vectors]
+
+    def effects(self) -> list[Tensor]:
+        """(C,) each, by `ATTENTION_EFFECTS`."""
+        return ATTENTION_EFFECTS[self.criterion](self)
+
+    def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
+        """Of "switch" the part of the dynamic factor, of "variance" the square of what is 1/2 at first."""
+        if self.criterion in ("switch", "inverted"):
+            return remove(self)
+        if self.criterion == "variance":
+            # Of the square root, since differences are squared too: what rounding leaves of them is then as small.
+            unit = torch.finfo(self.weights[0].dtype).eps
+            return [unit * vector.static_start().square() for vector in self.vectors]
+        return list(effects)
+
+
+def remove(found: PartitionableAttentions) -> list[Tensor]:
+    """g λ_d M a: the first-order change of the loss when the factor becomes 0, and its channel with it."""
+    shares = [nn.Parameter(torch.ones_like(mask.stored)) for mask in found.masks]
+    with ExitStack() as stack:
+        for vector, share_C in zip(found.vectors, shares, strict=True):
+            # f times a share of 1, by which the derivative is g f; where M is 1, f is λ_d a.
+            handle = vector.register_forward_hook(lambda _module, _inputs, f_BC, share_C=share_C: f_BC * share_C)
+            stack.callback(handle.remove)
+        losses = stack.enter_context(calibration_losses(shares, found.evidence, found.criterion))
+        slopes = criteria.sum_of_gradients(shares, losses)
+    return [mask.stored.detach() * slope_C for mask, slope_C in zip(found.masks, slopes, strict=True)]
+
+
+def variance(found: PartitionableAttentions) -> list[Tensor]:
+    """Variance of a over the calibration inputs: what hardly changes with them turns static."""
+    seen: list[list[Tensor]] = [[] for _ in found.vectors]
+    with ExitStack() as stack:
+        for vector, rows in zip(found.vectors, seen, strict=True):
+            handle = vector.register_forward_pre_hook(_recorder(rows))
+            stack.callback(handle.remove)
+        losses = stack.enter_context(calibration_losses(found.weights, found.evidence, found.criterion))
+        for _ in losses():
+            continue  # only what the attentions are called with counts
+    return [torch.cat(rows).var(0, correction=0) for rows in seen]
+
+
+def magnitude(found: PartitionableAttentions) -> list[Tensor]:
+    """Mean of |w| over the row of the factor."""
+    return [score_CR.mean(1) for score_CR in criteria.magnitude(found.weights)]
+
+
+def snip(found: PartitionableAttentions) -> list[Tensor]:
+    """Sum of |w dL/dw| over the row (Lee et al., arXiv 1810.02340)."""
+    with calibration_losses(found.weights, found.evidence, found.criterion) as losses:
+        return [score_CR.sum(1) for score_CR in criteria.snip(found.weights, losses)]
+
+
+def grasp(found: PartitionableAttentions) -> list[Tensor]:
+    """Mean over the row of w (H g), signed (Wang et al., arXiv 2002.07376), over the rows of what is dynamic."""
+    masks: list[Tensor] = []
+    for mask, weight_CR in zip(found.masks, found.weights, strict=True):
+        masks.append(mask.stored.detach()[:, None].expand_as(weight_CR))
+    with calibration_losses(found.weights, found.evidence, found.criterion) as losses:
+        return [score_CR.mean(1) for score_CR in criteria.grasp(found.weights, losses, masks)]
+
+
+ATTENTION_EFFECTS: dict[str, Callable[[PartitionableAttentions], list[Tensor]]] = {
+    "switch": switch,
+    "remove": remove,
+    "variance": variance,
+    "random": random,
+    "magnitude": magnitude,
+    "snip": snip,
+    "grasp": grasp,
+    "inverted": switch,
+}
+"""Each gives one effect per factor of every attention."""
+
+
+def check_criterion(criterion: str) -> None:
+    """Raise `ModelError` for a criterion that says nothing about attentions."""
+    if criterion not in ATTENTION_EFFECTS:
+        raise ModelError(
+            f"criterion={criterion!r} compares the kernels of an entry, and a factor of an attention is made without "
+            f"kernels: take one of {', '.join(ATTENTION_EFFECTS)}, or of='kernels'"
+        )
+
+
+def _recorder(rows: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    """A hook that keeps the dynamic factors (B, C) of every call, in float64."""
+
+    @torch.no_grad()
+    def see(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        assert isinstance(module, AttentionVector)
+        rows.append(module.dynamic(*inputs).double())
+
+    return see
