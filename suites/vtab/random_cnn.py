@@ -12,11 +12,15 @@ NORMALISATION = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bicubi
 
 
 def resnet(channels: Sequence[int] = (64, 128, 256, 512)) -> Any:
-    """timm's ResNet with one basic block in each of its four stages: ResNet-10, 4.9 M weights without a head."""
+    """timm's ResNet with one basic block in each of its four stages: ResNet-10, 4.9 M weights without a head.
+
+    The norm at the end of each block starts at 1, as in the networks of the papers. At timm's 0 no gradient reaches the
+    convolutions of a block at the start, so that no criterion can say which of their weights shall stay dynamic.
+    """
     from timm.models.resnet import BasicBlock, ResNet
 
     block: Any = BasicBlock  # timm's annotation asks for an instance, its code for the class
-    return ResNet(block, (1, 1, 1, 1), channels=tuple(channels), num_classes=0)
+    return ResNet(block, (1, 1, 1, 1), channels=tuple(channels), num_classes=0, zero_init_last=False)
 
 
 def timm_network(name: str) -> Any:

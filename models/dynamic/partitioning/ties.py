@@ -44,7 +44,8 @@ def refuse_ties(
     names: Sequence[str],
     attentions: Collection[str] = (),
 ) -> None:
-    """Raise a `ModelError` where the scores of a group, all of which is dynamic, are equal or 0 but for rounding.
+    """Raise a `ModelError` where the scores of a group, all of which is dynamic, are equal or 0 but for rounding, or
+    where whole parts have no score but 0 and the border falls among such.
 
     `effects` have the shapes of the weights, and `references` the size of what they are differences of (`scores`);
     `names` are those of the parts, and `attentions` those among them that are no layers.
@@ -62,6 +63,20 @@ def refuse_ties(
                 f"all {len(score_N)} scores of {_called(inside, attentions)} by criterion={criterion!r} are equal: "
                 f"nothing was partitioned. Mostly this means that {advice}"
             )
+        dead = [names[part] for part in group.parts if not effects[part].any()]
+        if dead and _border_is_zero(score_N, group.keep):
+            raise ModelError(
+                f"{len(dead)} of {len(group.parts)} ({', '.join(dead[:3])}, ...) have no score but 0 by "
+                f"criterion={criterion!r}, and which of their weights stay dynamic would go by their position: nothing "
+                "was partitioned. The loss does not depend on them, as behind a norm that starts at 0: take "
+                "warmup=WarmUp() to train a few steps before"
+            )
+
+
+def _border_is_zero(score_N: Tensor, keep: int) -> bool:
+    """Whether the last score that stays and the first one that goes are both 0."""
+    ordered_N = score_N.sort(descending=True).values
+    return bool(ordered_N[keep - 1] == 0) and bool(ordered_N[keep] == 0)
 
 
 def _called(inside: Sequence[str], attentions: Collection[str]) -> str:

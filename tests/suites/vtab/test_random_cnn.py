@@ -57,3 +57,13 @@ def test_images_of_the_size_go_through(name):
     assert features.shape == (2, body.width)
     with pytest.raises(ValueError, match="image size"):
         load(name, argument="16")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_convolution_gets_a_gradient_at_the_start(name):
+    """With norms that start at 0, as timm's ResNets have them, the loss does not depend on most convolutions."""
+    body = load(name).eval()
+    features = body(torch.randn(2, 3, body.size, body.size, generator=torch.Generator().manual_seed(0)))
+    features.square().sum().backward()
+    weights = [module.weight for module in body.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert weights and all(weight.grad is not None and weight.grad.any() for weight in weights)

@@ -27,7 +27,9 @@ def network(kind: str = "dy_conv", kernels: int = 3, **options) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         block = timm.models.resnet.BasicBlock
-        net = timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3).double()
+        widths = (4, 6, 8, 8)
+        net = timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=widths, num_classes=3, zero_init_last=False)
+        net = net.double()
     config = ConvConfig(kind=kind, num_kernels=kernels, noise=1.0, **options)
     net = make_dynamic(net, config)
     drawn = generator(1)

@@ -55,3 +55,18 @@ def test_attentions_have_an_advice_of_their_own():
         assert "scores of all attentions" in str(caught.value) and str(caught.value).endswith(advice)
     with pytest.raises(ModelError, match="scores of b by"):
         check([torch.arange(4.0).view(SHAPE), torch.zeros(SHAPE)], local=True, attentions=["b"])
+
+
+@pytest.mark.parametrize("criterion", ["switch", "inverted"])
+def test_layers_without_a_score_are_refused_where_the_border_falls_among_them(criterion):
+    effects = [torch.arange(1.0, 5.0).view(SHAPE), torch.zeros(SHAPE)]
+    finish = torch.abs if criterion == "switch" else (lambda effect: -effect.abs())
+    candidates = ModeCandidates([SHAPE, SHAPE], "weight", finish)
+    for keep in range(1, 8):
+        group = Group(parts=[0, 1], left=8, keep=keep)
+        among_zeros = keep > 4 if criterion == "switch" else keep < 4
+        if not among_zeros:
+            refuse_ties(candidates, [group], effects, [ONES, ONES], criterion, ["a", "b"])
+            continue
+        with pytest.raises(ModelError, match=r"1 of 2 \(b, \.\.\.\) have no score but 0.*WarmUp"):
+            refuse_ties(candidates, [group], effects, [ONES, ONES], criterion, ["a", "b"])
