@@ -42,11 +42,7 @@ OTHERS = (
 """Methods of no module: baselines, tuning, and what one suite alone has."""
 
 NOT_MEASURED: dict[tuple[str, str], str] = {
-    ("PAD-Net", "llm"): "planned in claims-padnet",
-    ("PAD-Net", "vtab"): "planned in claims-padnet",
-    ("PAD-Net", "molecules"): "planned in claims-padnet",
     ("iDAT", "llm"): "planned in quick",
-    ("iDAT", "vtab"): "planned in quick",
     ("iDAT", "molecules"): "planned in quick",
 }
 """Cells that no committed record fills yet, with what is planned for them."""
