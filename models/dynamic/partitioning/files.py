@@ -26,6 +26,8 @@ from .parts import attention_vectors, dynamic_layers
 FORMAT = 1
 RECIPE = "sparsebench_compact.json"
 WEIGHTS = "sparsebench_compact.safetensors"
+BITS = ".compact.bits"
+"""How the name of a mask ends."""
 
 
 def save_compact(model: nn.Module, path: str | Path) -> int:
@@ -88,9 +90,6 @@ def load_compact(model: nn.Module, path: str | Path) -> None:
             put(model, name, value.clone())  # aligned in memory, which a file is not
 
 
-BITS = ".compact.bits"
-
-
 def _described(weights: CompactWeights) -> dict[str, Any]:
     return {
         "shape": list(weights.shape),
@@ -119,8 +118,7 @@ def _matching_layers(model: nn.Module, recipe: Mapping[str, Any], folder: Path) 
         theirs = [entry["kernels"], *entry["shape"]]
         if ours != theirs:
             raise ModelError(f"{folder}: {name} has kernels of shape {theirs}, but the model's are {ours}")
-        if layer.compact is not None:
-            raise ModelError(f"{name} has a compact form already: load into a model that was made dynamic only")
+        _check_not_compact(name, layer)
     return layers
 
 
@@ -138,9 +136,13 @@ def _matching_vectors(model: nn.Module, recipe: Mapping[str, Any], folder: Path)
         theirs = [entry["channels"], entry["hidden"]]
         if ours != theirs:
             raise ModelError(f"{folder}: {name} has channels and hidden units {theirs}, but the model's are {ours}")
-        if vector.compact is not None:
-            raise ModelError(f"{name} has a compact form already: load into a model that was made dynamic only")
+        _check_not_compact(name, vector)
     return vectors
+
+
+def _check_not_compact(name: str, part: DynamicLayer | AttentionVector) -> None:
+    if part.compact is not None:
+        raise ModelError(f"{name} has a compact form already: load into a model that was made dynamic only")
 
 
 def _mask(name: str, shape: Sequence[int], tensors: Mapping[str, Tensor], folder: Path) -> Tensor:

@@ -1,7 +1,5 @@
 """The text body: that of transformers, whatever the padding, with stages that can be taken apart."""
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor
@@ -10,9 +8,9 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import calibrate
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.encoder import LENGTH, Padded, TextBody, remembered
+from sparsebench.suites.llm.encoder import LENGTH, TextBody, remembered
 
-TEXTS = ["a", "some text", ("first", "and second"), "x" * 500]
+from .text_bodies import TEXTS, check_stages, check_training_and_copies
 
 
 @pytest.fixture
@@ -82,30 +80,12 @@ def test_a_text_is_tokenised_once() -> None:
     assert again[0] is first[1] and again[1] is first[0] is first[2] and again[2] is first[3]
 
 
-@torch.no_grad()
 def test_stages_are_the_forward_pass_and_can_be_taken_apart_anywhere(body: TextBody) -> None:
-    items = body.encode(TEXTS)
-    expected = body(body.collate(items))
-    for cut in range(len(body.stages()) + 1):
-        result: Padded | Tensor = body.collate(items)
-        for stage in body.stages()[:cut]:
-            result = stage(result)
-        parts = body.split(result)
-        assert len(parts) == len(TEXTS)
-        if cut < len(body.stages()):
-            assert [len(part) for part in parts] == [len(item) for item in items]
-        order = [2, 0, 3, 1]
-        result = body.join([parts[index] for index in order])
-        for stage in body.stages()[cut:]:
-            result = stage(result)
-        assert isinstance(result, Tensor) and torch.allclose(result, expected[order], atol=1e-5)
+    check_stages(body)
 
 
 def test_training_has_no_dropout_and_copies_share_the_tokenizer(body: TextBody) -> None:
-    batch = body.collate(body.encode(TEXTS))
-    body.train()
-    assert torch.equal(body(batch), body(batch))
-    assert copy.deepcopy(body).tokenize is body.tokenize
+    check_training_and_copies(body)
 
 
 def test_anatomy_is_that_of_the_network(body: TextBody) -> None:

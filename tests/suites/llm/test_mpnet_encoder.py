@@ -1,6 +1,5 @@
 """The body of MPNet: that of transformers, whatever the padding; every kind of method works on it or says why not."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.llm.backbones.tiny_encoder import tokenize
 from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.encoder import LENGTH, Padded
+from sparsebench.suites.llm.encoder import LENGTH
 from sparsebench.suites.llm.mpnet_encoder import MPNetBody
 from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
 from sparsebench.suites.methods.adapter import Adapter
@@ -27,7 +26,7 @@ from sparsebench.suites.methods.pad_net import PadNet
 from sparsebench.suites.methods.prefix_tuning import PrefixTuning
 from sparsebench.suites.prediction.frozen_features import frozen_stages
 
-TEXTS = ["a", "some text", ("first", "and second"), "x" * 500]
+from .text_bodies import TEXTS, check_stages, check_training_and_copies
 
 
 def load(generator: torch.Generator) -> MPNetBody:
@@ -75,20 +74,8 @@ def test_features_of_a_batch_are_those_of_each_text_alone(body: MPNetBody) -> No
     assert (body(batch) - features).abs().max() > 0.01  # the bias counts
 
 
-@torch.no_grad()
 def test_stages_are_the_forward_pass_and_can_be_taken_apart_anywhere(body: MPNetBody) -> None:
-    items = body.encode(TEXTS)
-    expected = body(body.collate(items))
-    for cut in range(len(body.stages()) + 1):
-        result: Padded | Tensor = body.collate(items)
-        for stage in body.stages()[:cut]:
-            result = stage(result)
-        order = [2, 0, 3, 1]
-        parts = body.split(result)
-        result = body.join([parts[index] for index in order])
-        for stage in body.stages()[cut:]:
-            result = stage(result)
-        assert isinstance(result, Tensor) and torch.allclose(result, expected[order], atol=1e-5)
+    check_stages(body)
 
 
 def test_what_all_blocks_share_ends_the_frozen_stages(body: MPNetBody) -> None:
@@ -101,10 +88,7 @@ def test_what_all_blocks_share_ends_the_frozen_stages(body: MPNetBody) -> None:
 
 
 def test_training_has_no_dropout_and_copies_share_the_tokenizer(body: MPNetBody) -> None:
-    batch = body.collate(body.encode(TEXTS))
-    body.train()
-    assert torch.equal(body(batch), body(batch))
-    assert copy.deepcopy(body).tokenize is body.tokenize
+    check_training_and_copies(body)
 
 
 def test_anatomy_is_that_of_the_network(body: MPNetBody) -> None:
