@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .cache.digests import digest_once
 from .manifest import fingerprint, source
+from .own_files import is_own_file, own_place
 
 BY_LISTS = ("vtab-1k",)
 """Folders with too many files to read each time: identified by their lists and the sums beside them. Records name the
@@ -19,16 +20,32 @@ BY_CONTENT = ("own-text", "own-images")
 def identity(name: str) -> str:
     """The `fingerprint` of a source; of a folder in `BY_CONTENT` that is there, the sha256 of its paths and contents.
 
-    Of one in `BY_LISTS`, it is that of its lists.
+    So it is of a folder `file:PLACE`; of such a file, it is the sha256 of its content. Of one in `BY_LISTS`, it is that
+    of its lists.
 
     Files are read again only when they have changed (`digest_once`); names that start with a dot do not count.
     """
+    if is_own_file(name):
+        return _of_own_file(name)
     if name in (*BY_CONTENT, *BY_LISTS):
         named = os.environ.get(source(name).environment)
         if named and Path(named).expanduser().is_dir():
             patterns = LISTS if name in BY_LISTS else ("**/*",)
             return _folder_digest(Path(named).expanduser(), patterns)
     return fingerprint(name)
+
+
+def _of_own_file(name: str) -> str:
+    """What is not there yet is identified by its name alone."""
+    place = own_place(name)
+    if place.is_file():
+        return digest_once(place)
+    return _folder_digest(place, ("**/*",)) if place.is_dir() else fingerprint(name)
+
+
+def is_unpinned(name: str) -> bool:
+    """Whether a source is whatever its owner puts there, and is identified by the content of all of its files."""
+    return name in BY_CONTENT or is_own_file(name)
 
 
 def _folder_digest(folder: Path, patterns: Sequence[str]) -> str:

@@ -9,13 +9,18 @@ from .cache.folders import verify
 from .cache.ledger import FileRead, note
 from .errors import LocalFolderError
 from .manifest import Source
+from .own_files import is_own_file, own_place
 
 
 def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> Path:
     """The folder of a `local` source with all its pinned files verified; those at or below ``inside`` count as read.
 
+    Of a file of the user's own, named `file:PLACE`, the file.
+
     Raises `LocalFolderError` for a missing folder or file and `ChecksumError` for another file than the pinned one.
     """
+    if is_own_file(entry.name):
+        return _own_file(entry.name)
     folder = _installed_folder(entry) if entry.installed else _named_folder(entry, given)
     for file in entry.files:
         if not (folder / file.name).is_file():
@@ -29,6 +34,15 @@ def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> P
 def note_unpinned(place: str, folder: Path, file: Path) -> None:
     """Count a file of a user's folder, of which nobody has pinned a sum, as read, with the sum that it has."""
     note(FileRead(place, Path(os.path.relpath(file, folder)).as_posix(), file.stat().st_size, digest_once(file)))
+
+
+def _own_file(name: str) -> Path:
+    place = own_place(name)
+    if not place.exists():
+        raise LocalFolderError(f"source {name!r}: there is no {place}; put it there, or correct `sources` of the task")
+    if place.is_file():
+        note_unpinned(name, place.parent, place)
+    return place
 
 
 def _named_folder(entry: Source, given: Path | str | None) -> Path:

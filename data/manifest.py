@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ManifestError, UnknownSource
+from .own_files import is_own_file, own_place
 
 FOLDER = Path(__file__).parent / "manifest"
 
@@ -153,11 +154,21 @@ def catalogue() -> dict[str, Source]:
 
 
 def source(name: str) -> Source:
-    """The manifest entry of ``name``. Raises `UnknownSource` with near names."""
+    """The manifest entry of ``name``, or that of a file of the user's (`own_files`). Raises `UnknownSource`."""
+    if is_own_file(name):
+        return _own_file(name)
     known = _load(FOLDER)
     if name not in known:
         raise UnknownSource(f"unknown source {name!r}{near(name, known)}")
     return known[name]
+
+
+def _own_file(name: str) -> Source:
+    place = own_place(name)
+    about = "its content is in the identity of the cells that name it"
+    return Source(
+        name=name, kind="local", version="yours", licence="yours", citation=f"your own {place.name}", note=about
+    )
 
 
 def fingerprint(name: str) -> str:

@@ -24,6 +24,7 @@ from .environment import environment
 from .explanation import explain, trace_of, warning_lines
 from .guard import left_behind, settings
 from .inputs import data_read, declared, refuse_undeclared, verify_weights
+from .opened import only_named_files
 from .scoring import global_seed, score
 
 CHECKPOINTS = "checkpoints"
@@ -136,7 +137,7 @@ def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
     names = (info.backbone, *info.further_backbones)
     loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
     verify_weights(cell)
-    with used_describers() as used:
+    with used_describers() as used, only_named_files(cell, checkpoints):
         outcome = score(info, chain, task, loaders, cell.device, checkpoints)
     verify_weights(cell)  # they may have changed between the check and the loading
     _check_describers(used, cell_entries(info))
