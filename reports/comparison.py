@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from .matrix import Column, Matrix, Row, matrices, setting
 from .record import Record
-from .statistics import Difference, Outcome, difference, estimate_mean, pair, sign_flip
+from .statistics import Difference, Outcome, difference, estimate_mean, pair
 from .statistics.example_files import ExampleReader
 from .tables import Family, SuiteInfo, row_name
 
+ONE_SEED = "the seed changes a row, and one says nothing of the others: give --seeds 3 or more"
 Margins = Mapping[str, Mapping[str, float]]
 """Suite to unit to the margin below which a difference counts as none."""
 
@@ -20,14 +21,13 @@ Margins = Mapping[str, Mapping[str, float]]
 class Comparison:
     """One line of `compare`: side A minus side B, positive means that A is better; or why they cannot be compared.
 
-    `check` is the p of the sign-flip test, which decides nothing; `note` is what the reader must know of the pair.
+    `note` is what the reader must know of the pair.
     """
 
     suite: str
     name: str
     unit: str
     difference: Difference | None = None
-    check: float | None = None
     reason: str | None = None
     note: str = ""
 
@@ -213,8 +213,7 @@ class _Two:
         if not pairing.pairs:
             return replace(line, reason="no seed with a score on both sides")
         result = difference([pairing], column.higher_is_better, self.margins.get(column.unit))
-        reason = None if result.outcome != "not comparable" else "nothing measures the spread of this pair"
-        return replace(line, difference=result, check=sign_flip([pairing]), reason=reason)
+        return replace(line, difference=result, reason=_undecidable(result))
 
     def _name(self, ours: Row, theirs: Row, column: Column) -> str:
         if self.same_label:
@@ -222,6 +221,15 @@ class _Two:
         if ours.backbone != theirs.backbone:
             return f"{column.task} · {ours.backbone} − {theirs.backbone}"
         return f"{column.task} · {ours.backbone}" if len(self.a.rows) > 1 else column.task
+
+
+def _undecidable(result: Difference) -> str | None:
+    """Why a pair has no verdict, where the number of its seeds or its examples is the reason."""
+    if result.outcome == "one seed":
+        return ONE_SEED
+    if result.outcome == "not comparable":
+        return result.reason or "nothing measures the spread of this pair"
+    return None
 
 
 def _mismatch(a: Record, b: Record) -> str | None:

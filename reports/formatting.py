@@ -7,6 +7,8 @@ HUGE = 1e7
 """From here on scores are printed with a power of ten."""
 MARKS = {"examples": "*", "seeds": "°"}
 """What stands behind an interval that covers less than seeds and test examples."""
+ASKEW = 0.8
+"""An interval whose shorter side is less than this fraction of the longer one is printed by its two ends."""
 
 
 def points(unit: str) -> str:
@@ -44,13 +46,21 @@ def _digits(shown: float, unit: str) -> int:
 
 
 def estimate(value: Estimate, unit: str) -> str:
-    """Mean ± half width; a mark where the interval covers seeds or examples alone (`MARKS`)."""
+    """Mean ± half width, or the mean and both ends where the sides differ much (`ASKEW`).
+
+    A mark says where the interval covers seeds or examples alone (`MARKS`).
+    """
     text = number(value.mean, unit)
     if value.half_width is None:
         return text
     digits = len(text.partition(".")[2])
+    mark = MARKS.get(value.covers, "")
+    if value.ends is not None:
+        low, high = value.ends
+        if min(value.mean - low, high - value.mean) < ASKEW * value.half_width:
+            return f"{text} [{_fixed(low * scale(unit), digits)}, {_fixed(high * scale(unit), digits)}]{mark}"
     half = _fixed(value.half_width * scale(unit), digits)
-    return f"{text} ± {half}{MARKS.get(value.covers, '')}"
+    return f"{text} ± {half}{mark}"
 
 
 def interval(value: Estimate, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from functools import cached_property, partial
 
 from .dataframe import canonical
 from .record import Costs, Metric, Record, TrainingCosts
+from .record_limits import RecordError
 from .statistics import Pairing, Score, Side, pair
 from .statistics.example_files import ExampleReader
 
@@ -152,19 +154,56 @@ def matrices(records: Sequence[Record], examples: ExampleReader | None = None) -
 
 
 def scores_of(records: Iterable[Record], metric: str, examples: ExampleReader | None) -> dict[int, Score]:
-    """Seed to score, over the records of one row and task that went well."""
-    found = {}
+    """Seed to score, over the records of one row and task that went well.
+
+    Raises:
+        RecordError: two records of one seed; which of them counts nobody said.
+    """
+    found: dict[int, Record] = {}
     for record in records:
-        known = record.metrics.get(metric) if record.status == "ok" else None
-        if known is not None:
-            found[record.cell.seed] = _score(record, metric, known, examples)
-    return found
+        if record.status != "ok" or metric not in record.metrics:
+            continue
+        other = found.setdefault(record.cell.seed, record)
+        if other is not record:
+            raise RecordError(_doubled(other, record))
+    return {seed: _score(record, metric, record.metrics[metric], examples) for seed, record in found.items()}
+
+
+def _doubled(first: Record, second: Record) -> str:
+    """What two records of one seed differ in, and the way out."""
+    cell = first.cell
+    return (
+        f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {first.id} and {second.id} "
+        f"({_mismatch(first, second)}): give the rows two labels, name the budget in the claim, or keep one of them"
+    )
+
+
+def _mismatch(a: Record, b: Record) -> str:
+    ours, theirs = setting(a), setting(b)
+    different = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    if not different:
+        return "another configuration or code"
+    return "; ".join(f"{key} {ours.get(key, 'unset')} and {theirs.get(key, 'unset')}" for key in different)
 
 
 def _score(record: Record, name: str, metric: Metric, examples: ExampleReader | None) -> Score:
-    if examples is None:
-        return Score(metric.value, metric.stderr)
-    return Score(metric.value, metric.stderr, partial(examples.scores, record.id, name, metric.value))
+    read = None
+    if examples is not None:
+        read = partial(examples.scores, record.id, name, metric.value)
+    return Score(metric.value, metric.stderr, trials_of(metric), read)
+
+
+def trials_of(metric: Metric) -> int | None:
+    """Of a fraction of answers that are right or wrong, how many there were; None for any other score.
+
+    Records do not say which scores are such fractions; the standard error does, to rounding: p (1 - p) over n - 1 or n.
+    """
+    if metric.unit != "share" or not metric.n or metric.stderr is None or not 0 <= metric.value <= 1:
+        return None
+    spread = metric.value * (1 - metric.value)
+    square = metric.stderr * metric.stderr
+    known = any(math.isclose(square * n, spread, rel_tol=1e-6, abs_tol=1e-12) for n in (metric.n - 1, metric.n) if n)
+    return metric.n if known else None
 
 
 def side_of(records: Sequence[Record], metric: str, examples: ExampleReader | None = None) -> Side:

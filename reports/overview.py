@@ -10,7 +10,7 @@ from . import formatting
 from .comparison import contrasts
 from .figures.dot_plots import Dot, DotPlot
 from .matrix import Matrix, Row
-from .statistics import Estimate, Outcome, estimate_mean
+from .statistics import Outcome, estimate_mean
 from .tables import Family, SuiteInfo
 
 MAX_DOTS = 12
@@ -85,12 +85,7 @@ def _dot(
     role = info.role(matrix, row)
     kind = outcome or "not comparable" if role == "method" else role
     mean = estimate_mean([list(matrix.scores(row, column).values()) for column in family.columns])
-    return Dot(name, kind, _scaled(mean, formatting.scale(family.columns[0].unit)), _active(matrix, row))
-
-
-def _scaled(value: Estimate, scale: float) -> Estimate:
-    half_width = None if value.half_width is None else scale * value.half_width
-    return Estimate(scale * value.mean, half_width, value.n, value.covers)
+    return Dot(name, kind, mean.scaled(formatting.scale(family.columns[0].unit)), _active(matrix, row))
 
 
 def _active(matrix: Matrix, row: Row) -> float | None:

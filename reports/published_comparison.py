@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import formatting
 from . import table_formats as printing
-from .matrix import Column, Matrix
+from .matrix import Column, Matrix, trials_of
 from .published import MISSING, PublishedTable, same_metric, same_task
 from .statistics import Score, estimate
 from .tables import Entry, Line, SuiteTable
@@ -90,4 +90,6 @@ def _metric_text(matrix: Matrix, line: Line, column: Column, entry: Entry, name:
     if not found:
         return MISSING
     unit = found[0].unit if "%" in name else ""
-    return formatting.estimate(estimate([Score(metric.value, metric.stderr) for metric in found]), unit)
+    return formatting.estimate(
+        estimate([Score(metric.value, metric.stderr, trials_of(metric)) for metric in found]), unit
+    )

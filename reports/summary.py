@@ -24,7 +24,9 @@ OTHERS: tuple[tuple[Outcome, str], ...] = (
     ("equivalent", "Equivalent to {baseline}"),
     ("identical", "Identical to {baseline}"),
     ("undecided", "Undecided against {baseline}"),
+    ("one seed", "One seed, which decides nothing against {baseline}"),
     ("worse", "Worse"),
+    ("not comparable", "Not comparable with {baseline}"),
 )
 """Outcomes that are told after the best, and how the sentence about them begins."""
 
@@ -82,7 +84,7 @@ def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> l
     if best.outcome == "better":
         sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{_cost(matrix, best)}."]
     else:
-        shown = "is shown to beat" if best.outcome == "undecided" else "beats"
+        shown = "is shown to beat" if best.outcome in ("undecided", "one seed") else "beats"
         told = "the closest" if best.outcome == "worse" else _outcome(best)
         sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{_cost(matrix, best)}."]
     for outcome, title in OTHERS:
@@ -134,12 +136,15 @@ def _effect(contrast: Contrast) -> str:
         replicas += f", {_plural(difference.lost, 'pair')} lost"
     covers = difference.estimate.covers
     over = "" if covers == "none" else f", interval over {covers}"
-    return f"{size} ({_sureness(contrast.p)}, {replicas}{over})"
+    return f"{size} ({_sureness(contrast)}, {replicas}{over})"
 
 
-def _sureness(p: float | None) -> str:
+def _sureness(contrast: Contrast) -> str:
+    p = contrast.p
+    if contrast.outcome == "one seed":
+        return "no p from one seed"
     if p is None:
-        return "no measure of spread"
+        return contrast.difference.reason or "no measure of spread"
     text = formatting.p_value(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 

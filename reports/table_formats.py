@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LEGEND = (
-    "mean ± half width of the 95 % interval, which covers seeds and test examples; * test examples alone (a "
-    "deterministic row, or one seed); ° seeds alone (no standard error over examples is known); bold: cannot be "
-    "distinguished from the best of a column in which some can (paired test, corrected over the rows; controls and "
-    "ceilings apart); † not clear of chance; ! some seeds failed."
+    "mean ± half width of the 95 % interval, or mean [its ends] where the sides differ (Wilson's, of fractions near 0 "
+    "or 100 %); it covers seeds and test examples; * test examples alone (a deterministic row, or one seed, which "
+    "decides nothing of a row that the seed changes); ° seeds alone (no standard error over examples is known); bold: "
+    "the best of a column in which some rows can be distinguished from it, and those that cannot (paired test, "
+    "corrected over the rows; controls and ceilings apart); † not clear of chance; ! some seeds failed."
 )
+COMPARED = "One comparison a line, not corrected; the page corrects over the rows of a table."
 Style = Callable[[str], str]
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
 _LATEX |= {"°": r"$^\circ$"}
@@ -168,12 +170,12 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
 
     shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
     texts = ("suite", "task", "over", "outcome")
-    for title in ("suite", "task", "difference [95 %]", "over", "p", "sign-flip p", "pairs", "outcome"):
+    for title in ("suite", "task", "difference [95 %]", "over", "p", "pairs", "outcome"):
         shown.add_column(title, justify="left" if title in texts else "right", overflow="fold")
     styles = {"better": "green", "worse": "red", "not comparable": "dim"}
     lines = list(lines)
     notes = dict.fromkeys(line.note for line in lines if line.note)
-    shown.caption = Text("\n".join(notes)) if notes else None
+    shown.caption = Text("\n".join([*notes, COMPARED]))
     for line in lines:
         cells = (line.suite, line.name, *_difference_texts(line))
         shown.add_row(*map(Text, cells), Text(_outcome_text(line), styles.get(line.outcome, "")))
@@ -181,14 +183,14 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
 
 
 def _difference_texts(line: Comparison) -> tuple[str, ...]:
-    """The interval and what it covers, p, the check of p, and the pairs with those that were lost."""
+    """The interval and what it covers, p, and the pairs with those that were lost."""
     result = line.difference
     if result is None:
-        return "–", "–", "–", "–", "0"
+        return "–", "–", "–", "0"
     effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}".strip()
     p = "–" if result.p is None else f"{formatting.p_value(result.p)} ({result.test})"
     pairs = f"{result.pairs}, {result.lost} lost" if result.lost else str(result.pairs)
-    return effect, result.estimate.covers, p, formatting.p_value(line.check), pairs
+    return effect, result.estimate.covers, p, pairs
 
 
 def _outcome_text(line: Comparison) -> str:

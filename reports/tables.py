@@ -15,7 +15,7 @@ from .statistics import Difference, Estimate, at_chance, difference, estimate, e
 Role = Literal["baseline", "control", "ceiling", "method"]
 RIVALS = ("baseline", "method")
 """The roles that may win. A control takes the idea out of a method; a ceiling is what no method is meant to pass."""
-TIED = ("undecided", "equivalent", "identical")
+TIED = ("undecided", "one seed", "equivalent", "identical")
 Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
 
 
@@ -279,7 +279,8 @@ def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Esti
 def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     """Per variant: the row with the best mean, and those that the paired test cannot distinguish from it.
 
-    Corrected over the rivals. Only rows with an interval; none where no row can be distinguished from the best.
+    Corrected over the rivals. The best one is among them whatever is known of its own interval; none where no row can
+    be distinguished from it.
     """
     best: list[Row] = []
     choose = max if columns[0].higher_is_better else min
@@ -292,7 +293,7 @@ def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> lis
         if not any(found is not None and found.outcome == "better" for found in lead.values()):
             continue
         tied = [row for row, found in lead.items() if found is not None and found.outcome in TIED]
-        best += [row for row in (winner, *tied) if means[row].half_width is not None]
+        best += [winner, *tied]
     return best
 
 

@@ -37,6 +37,7 @@ LEGEND: tuple[tuple[Kind, str], ...] = (
     ("better", "better"),
     ("worse", "worse"),
     ("undecided", "undecided"),
+    ("one seed", "one seed"),
     ("equivalent", "equivalent"),
     ("not comparable", "not comparable"),
     ("control", "control"),
@@ -135,10 +136,10 @@ def _axis(plot: DotPlot, left: float) -> Axis:
     low = min(means)
     high = max(means)
     for dot in plot.dots:
-        half = min(dot.value.half_width or 0.0, spread)
-        high = max(high, dot.value.mean + half)
-        if not log or dot.value.mean > half:
-            low = min(low, dot.value.mean - half)
+        below, above = (min(side, spread) for side in dot.value.sides or (0.0, 0.0))
+        high = max(high, dot.value.mean + above)
+        if not log or dot.value.mean > below:
+            low = min(low, dot.value.mean - below)
     return axis(low, high, log, left, PLOT, plot.higher_is_better)
 
 
@@ -188,6 +189,8 @@ def _mark(kind: Kind, x: float, y: float, theme: Theme) -> str:
         return f'<path d="M{x:.1f} {y + 5:.1f}l5 -9h-10z" {hole}/>'
     if kind in ("equivalent", "identical"):
         return f'<path d="M{x - 5:.1f} {y - 2.2:.1f}h10m0 4.4h-10" stroke="{stroke}" stroke-width="2"/>'
+    if kind == "one seed":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{stroke}"/>'
     if kind == "undecided":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.2" {hole}/>'
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.8" fill="{stroke}"/>'

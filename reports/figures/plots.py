@@ -18,12 +18,13 @@ _DASHED: Any = {"linestyle": (0, (3, 2)), "linewidth": 1}
 
 @dataclass(frozen=True)
 class Mark:
-    """One method in a figure: its number in the table, where it stands, and its half width if known."""
+    """One method in a figure: its number in the table, where it stands, and how far its interval reaches below and
+    above, if known."""
 
     number: int
     name: str
     value: float
-    half_width: float | None = None
+    sides: tuple[float, float] | None = None
     cost: float = 0.0
 
 
@@ -81,11 +82,11 @@ def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | No
     labels = [f"{mark.number}  {short(mark.name, 24)}" for mark in marks]
     with canvas((4.4, 0.65 + 0.3 * len(marks)), title, left=label_width(labels)) as (axes, svg):
         places = range(len(marks))
-        halves = [mark.half_width or 0.0 for mark in marks]
+        reach = list(zip(*(mark.sides or (0.0, 0.0) for mark in marks), strict=True))
         error = {"ecolor": INK, "capsize": 2.5, "elinewidth": 1, "capthick": 1}
         colours = [colour(mark.number) for mark in marks]
         values = [mark.value for mark in marks]
-        axes.barh(places, values, xerr=halves, color=colours, alpha=0.85, height=0.68, error_kw=error)
+        axes.barh(places, values, xerr=reach, color=colours, alpha=0.85, height=0.68, error_kw=error)
         if chance is not None:
             axes.axvline(chance, color=INK, **_DASHED)
         axes.set_yticks(places, labels)
@@ -183,7 +184,7 @@ def _spot(axes: Any, mark: Mark, on_front: bool) -> None:
     alpha = 1.0 if on_front else 0.7
     axes.errorbar(
         *([mark.cost], [mark.value]),
-        yerr=None if mark.half_width is None else [mark.half_width],
+        yerr=None if mark.sides is None else [[side] for side in mark.sides],
         color=colour(mark.number),
         marker="o",
         markersize=13,

@@ -102,9 +102,8 @@ def _marks(
     for number, line in enumerate(table.lines, start=1):
         cost = matrix.cost(line.row, quantity)
         if cost and matrix.complete(line.row, family):
-            mean = estimate_mean([list(matrix.scores(line.row, column).values()) for column in family])
-            half = None if mean.half_width is None else scale * mean.half_width
-            marks.append(Mark(number, line.name, scale * mean.mean, half, factor * cost))
+            mean = estimate_mean([list(matrix.scores(line.row, column).values()) for column in family]).scaled(scale)
+            marks.append(Mark(number, line.name, mean.mean, mean.sides, factor * cost))
     return marks
 
 
@@ -115,8 +114,8 @@ def _bars(table: SuiteTable, column: Column) -> Figure:
     for number, line in enumerate(table.lines, start=1):
         value = line.entries[place].estimate
         if value is not None:
-            half = None if value.half_width is None else scale * value.half_width
-            marks.append(Mark(number, line.name, scale * value.mean, half))
+            shown = value.scaled(scale)
+            marks.append(Mark(number, line.name, shown.mean, shown.sides))
     chance = None if column.chance is None else scale * column.chance
     caption = (
         ""

@@ -1,7 +1,7 @@
 """Means with intervals, paired differences with their test, and the averages over tasks."""
 
-from .differences import Difference, Outcome, difference, sign_flip
-from .estimates import ALPHA, Estimate, at_chance, estimate, estimate_mean, vtab_averages
+from .differences import Difference, Outcome, difference
+from .estimates import ALPHA, Estimate, at_chance, estimate, estimate_mean, vtab_averages, wilson
 from .examples import ExampleScores, example_scores
 from .pairing import Pairing, Score, Side, pair
 
@@ -20,6 +20,6 @@ __all__ = [
     "estimate_mean",
     "example_scores",
     "pair",
-    "sign_flip",
     "vtab_averages",
+    "wilson",
 ]

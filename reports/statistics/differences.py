@@ -3,14 +3,19 @@
 There is one test for every number of pairs: Student's t on the differences of the pairs, with the part of the error
 that comes from the test examples added wherever the outcome of each example is known (`intervals`, `examples`). A
 sign-flip test needs six pairs to reach p < 0.05 at all, and 2^n of them under a correction for many rows: more seeds
-would weaken its verdict. `sign_flip` stays as a check that assumes no normality, and decides nothing.
+would weaken its verdict.
 
 Pairs are crossed with examples: every seed of both rows is scored on the same examples. So the difference of a pair on
 an example is mean + seed + example + rest, and the variance of the mean is the variance between pairs (which holds the
 rest) and the part of the examples that all pairs share; both are estimated by the mean squares of the two-way random
 effects model (Searle, Casella & McCulloch 1992, chapter 4; for evaluations of language models Miller 2024,
-arXiv:2411.00640). One pair has the examples alone. Where no outcomes are kept, the test covers the seeds; for one pair
-the two standard errors stand in, as if the examples were not shared, which errs on the safe side.
+arXiv:2411.00640). Examples that were cut from one document count as one (`sampling`). One pair of rows that no seed
+changes has the examples alone. Where no outcomes are kept, the test covers the seeds; for one pair the two standard
+errors stand in, as if the examples were not shared, which errs on the safe side.
+
+One pair of a row that a seed does change decides nothing, however many examples there are: how far another seed would
+be from it is not known ("one seed"). Ten such rows that are alike would give a "better" or "worse" in half of all
+tables.
 
 Several comparisons with one baseline are corrected by Bonferroni's inequality, the p-values and the intervals alike:
 the interval then excludes zero just where p < 0.05. Holm's p-values are smaller, but the intervals that agree with them
@@ -18,39 +23,36 @@ say nothing but the sign of what is significant (Strassburger & Bretz 2008), and
 
 Outcomes: "better" or "worse" if p < 0.05; "equivalent" if two one-sided tests (TOST) put the difference within a margin
 that the suite states, at the level of the printed interval (2.5 % a side); "identical" if all pairs agree to the last
-digit, example by example where these are known; else "undecided".
+digit, example by example where these are known; "one seed" as above; "not comparable" where nothing measures the
+spread; else "undecided".
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from .estimates import ALPHA, Combined, Estimate, Stratum, combine, seeds_part, square
-from .examples import examples_part, subtract
+from .estimates import ALPHA, Combined, Estimate, Stratum, combine, seeds_part
+from .examples import ExampleScores, subtract
 from .intervals import Part, equivalence_p, half_width, p_value
 from .pairing import Pairing, Score
+from .sampling import examples_part
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Outcome = Literal["better", "equivalent", "identical", "undecided", "worse", "not comparable"]
+Outcome = Literal["better", "equivalent", "identical", "undecided", "one seed", "worse", "not comparable"]
 Test = Literal["t", "t over examples", "z over examples, unpaired", "none"]
-FEWEST_FLIPS = 6
-"""With fewer pairs no assignment of signs is as rare as 5 %."""
-EXACT_PAIRS = 14
-"""Up to this many pairs all 2^n sign flips are counted; above it `RESAMPLES` of them are drawn."""
-RESAMPLES = 10_000
+Examples = Literal["paired", "unpaired", "one cluster"]
+ONE_CLUSTER = "its examples are of one document, and an interval over examples needs two or more"
+"""Why a comparison has no interval though the outcomes of its examples are known."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """A paired difference, signed so that positive means better; `comparisons` is how many it is corrected for.
 
-    `margin`: a difference below it counts as none, in the score's unit; None where nobody stated one.
+    `margin`: a difference below it counts as none, in the score's unit; None where nobody stated one. `one_seed`: on a
+    task there is one pair of a row that a seed changes. `reason`: why there is no interval, where more can be said.
     """
 
     combined: Combined
@@ -61,6 +63,8 @@ class Difference:
     identical: bool
     comparisons: int = 1
     margin: float | None = None
+    one_seed: bool = False
+    reason: str = ""
 
     @property
     def estimate(self) -> Estimate:
@@ -69,15 +73,19 @@ class Difference:
 
     @property
     def p(self) -> float | None:
-        """Corrected p of "no difference"; None where nothing measures the spread."""
-        if self.combined.covers == "none":
+        """Corrected p of "no difference"; None where nothing measures the spread, or that of the seeds."""
+        return self.p_beyond(0.0)
+
+    def p_beyond(self, value: float) -> float | None:
+        """Corrected p of "the difference is `value`", two-sided: below 5 % just where the interval excludes it."""
+        if self.combined.covers == "none" or self.one_seed:
             return None
-        return min(1.0, self.comparisons * p_value(self.combined.mean, self.combined.parts))
+        return min(1.0, self.comparisons * p_value(self.combined.mean - value, self.combined.parts))
 
     @property
     def equivalence_p(self) -> float | None:
         """Corrected p of "a difference as large as the margin"; None without a margin or a measure of the spread."""
-        if self.margin is None or self.combined.covers == "none":
+        if self.margin is None or self.combined.covers == "none" or self.one_seed:
             return None
         return min(1.0, self.comparisons * equivalence_p(self.combined.mean, self.combined.parts, self.margin))
 
@@ -91,6 +99,8 @@ class Difference:
         mean = self.combined.mean
         if self.identical and not any(part.variance for part in self.combined.parts):
             return "identical"
+        if self.one_seed:
+            return "one seed"
         if self.combined.covers == "none":
             return "not comparable"
         half = half_width(self.combined.parts, ALPHA / self.comparisons)
@@ -108,39 +118,46 @@ class Difference:
 def difference(tasks: Sequence[Pairing], higher_is_better: bool = True, margin: float | None = None) -> Difference:
     """Paired difference of (ours, theirs), averaged over tasks; every pairing has a pair."""
     sign = 1.0 if higher_is_better else -1.0
-    strata = []
-    paired = True
-    for task in tasks:
-        stratum, by_example = _stratum(task.pairs, sign)
-        strata.append(stratum)
-        paired = paired and by_example
-    combined = combine(strata)
+    found = [_stratum(task.pairs, sign) for task in tasks]
+    combined = combine([stratum for stratum, _ in found])
+    alone = any(examples == "one cluster" for _, examples in found)
+    if alone:
+        combined = replace(combined, parts=(), covers="none")
     return Difference(
         combined=combined,
-        test=_test(combined, paired),
+        test=_test(combined, all(examples == "paired" for _, examples in found)),
         tasks=len(tasks),
         pairs=sum(len(task.pairs) for task in tasks),
         lost=sum(task.lost for task in tasks),
         identical=all(a.value == b.value for task in tasks for a, b in task.pairs),
         margin=margin,
+        one_seed=any(task.stochastic and len(task.pairs) == 1 for task in tasks),
+        reason=ONE_CLUSTER if alone else "",
     )
 
 
-def _stratum(pairs: Sequence[tuple[Score, Score]], sign: float) -> tuple[Stratum, bool]:
-    """One task, and whether its examples were paired."""
+def _stratum(pairs: Sequence[tuple[Score, Score]], sign: float) -> tuple[Stratum, Examples]:
+    """One task, and what is known of its examples."""
     mean, seeds = seeds_part([sign * (ours.value - theirs.value) for ours, theirs in pairs])
-    examples = _paired_examples(pairs, beside_seeds=seeds is not None)
-    paired = examples is not None
-    if not paired and seeds is None:
-        ours, theirs = (square(score.stderr) for score in pairs[0])
-        if ours is not None and theirs is not None:
-            examples = Part(ours + theirs, float("inf"))
-    return Stratum(mean, len(pairs), seeds, examples), paired
+    matched = _paired_examples(pairs)
+    if matched is not None:
+        examples = examples_part(matched, beside_seeds=seeds is not None)
+        return Stratum(mean, len(pairs), seeds, examples), "one cluster" if examples is None else "paired"
+    return Stratum(mean, len(pairs), seeds, _two_errors(*pairs[0]) if seeds is None else None), "unpaired"
 
 
-def _paired_examples(pairs: Sequence[tuple[Score, Score]], beside_seeds: bool) -> Part | None:
-    """The part of the examples, if those of all pairs were kept and are the same."""
-    found = []
+def _two_errors(ours: Score, theirs: Score) -> Part | None:
+    """As if the examples were not shared. Where all answers are right, or all are wrong, on both sides none differs."""
+    if ours.variance is None or theirs.variance is None:
+        return None
+    if ours.value == theirs.value and ours.stderr == theirs.stderr == 0:
+        return Part(0.0, math.inf)
+    return Part(ours.variance + theirs.variance, math.inf)
+
+
+def _paired_examples(pairs: Sequence[tuple[Score, Score]]) -> list[ExampleScores] | None:
+    """The differences of each pair by example, if those of all pairs were kept and are of the same examples."""
+    found: list[ExampleScores] = []
     for ours, theirs in pairs:
         if ours.read is None or theirs.read is None:
             return None
@@ -148,7 +165,7 @@ def _paired_examples(pairs: Sequence[tuple[Score, Score]], beside_seeds: bool) -
         if one is None or (found and len(one.values) != len(found[0].values)):
             return None
         found.append(one)
-    return examples_part(found, beside_seeds)
+    return found
 
 
 def _test(combined: Combined, paired: bool) -> Test:
@@ -157,34 +174,3 @@ def _test(combined: Combined, paired: bool) -> Test:
     if combined.covers != "examples":
         return "t"
     return "t over examples" if paired else "z over examples, unpaired"
-
-
-def sign_flip(tasks: Sequence[Pairing], seed: int = 0) -> float | None:
-    """Two-sided p of the mean over tasks of the mean difference, under random signs of the pairs.
-
-    Exact for up to `EXACT_PAIRS` pairs, else by `RESAMPLES` draws, the observed one counted (Phipson & Smyth 2010).
-    None with fewer than `FEWEST_FLIPS` pairs.
-    """
-    import numpy as np
-
-    found = []
-    for task in tasks:
-        found += [(ours.value - theirs.value) / len(task.pairs) for ours, theirs in task.pairs]
-    if len(found) < FEWEST_FLIPS:
-        return None
-    weighted = np.asarray(found)
-    observed = abs(weighted.sum()) * (1 - 1e-12)
-    extreme = np.count_nonzero(np.abs(_signs(len(weighted), seed) @ weighted) >= observed)
-    if len(weighted) <= EXACT_PAIRS:
-        return float(extreme / 2 ** len(weighted))
-    return float((1 + extreme) / (1 + RESAMPLES))
-
-
-@lru_cache(maxsize=4)
-def _signs(n: int, seed: int) -> NDArray[np.floating]:
-    """Rows of n signs: all of them for few pairs, else random ones. Kept, since a table asks for the same n again."""
-    import numpy as np
-
-    if n <= EXACT_PAIRS:
-        return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    return 1.0 - 2.0 * np.random.default_rng(seed).integers(0, 2, size=(RESAMPLES, n), dtype=np.int8)

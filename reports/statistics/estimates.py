@@ -4,6 +4,12 @@ The seeds are a sample, and so are the examples; the tasks are fixed. The error 
 (`intervals.Part`): the variance between the seeds' scores, and the standard error over the test examples, which all
 seeds share. Taken together they count the noise of examples that seeds do not share twice, which errs on the safe side.
 Where only one of the two is known the interval covers only that, and says so (`covers`).
+
+A fraction of right answers near 0 or 1 has a standard error that says too little, none at all where every answer is
+right. Of one result the interval is Wilson's, whose ends are not equally far, with the correction for one to three
+answers that are not like the others (Wilson 1927; Brown, Cai & DasGupta 2001, section 4.1.1): the usual one covers
+0.98 of 64 answers in 72 % of the cases, this one in 96 %, and nothing in less than 91 %. With seeds or over tasks the
+variance has a floor (`Score.variance`).
 """
 
 from __future__ import annotations
@@ -22,22 +28,43 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its 95 % interval, `mean ± half_width`; no half width where nothing measures the spread."""
+    """A mean and its 95 % interval, `mean ± half_width`; no half width where nothing measures the spread.
+
+    `ends`: those of an interval whose sides differ; the half width is then the longer side.
+    """
 
     mean: float
     half_width: float | None
     n: int
     covers: Covers
+    ends: tuple[float, float] | None = None
 
     @property
     def low(self) -> float | None:
         """Lower end of the interval."""
+        if self.ends is not None:
+            return self.ends[0]
         return None if self.half_width is None else self.mean - self.half_width
 
     @property
     def high(self) -> float | None:
         """Upper end of the interval."""
+        if self.ends is not None:
+            return self.ends[1]
         return None if self.half_width is None else self.mean + self.half_width
+
+    @property
+    def sides(self) -> tuple[float, float] | None:
+        """How far the ends are below and above the mean."""
+        if self.ends is not None:
+            return self.mean - self.ends[0], self.ends[1] - self.mean
+        return None if self.half_width is None else (self.half_width, self.half_width)
+
+    def scaled(self, factor: float) -> Estimate:
+        """In another unit; `factor` is positive."""
+        half_width = None if self.half_width is None else factor * self.half_width
+        ends = None if self.ends is None else (factor * self.ends[0], factor * self.ends[1])
+        return Estimate(factor * self.mean, half_width, self.n, self.covers, ends)
 
 
 @dataclass(frozen=True)
@@ -69,7 +96,13 @@ class Combined:
 
 def estimate(scores: Sequence[Score]) -> Estimate:
     """Mean over the seeds of one task."""
-    return estimate_mean([scores])
+    stratum = _stratum(scores)
+    trials = scores[0].trials
+    if stratum.seeds is not None or trials is None or scores[0].stderr is None:
+        return combine([stratum]).estimate()
+    low, high = wilson(stratum.mean, trials)
+    half_width = max(stratum.mean - low, high - stratum.mean)
+    return Estimate(stratum.mean, half_width, len(scores), "examples", (low, high))
 
 
 def estimate_mean(tasks: Sequence[Sequence[Score]]) -> Estimate:
@@ -79,12 +112,34 @@ def estimate_mean(tasks: Sequence[Sequence[Score]]) -> Estimate:
 
 def _stratum(scores: Sequence[Score]) -> Stratum:
     mean, seeds = seeds_part([score.value for score in scores])
-    squares = [square(score.stderr) for score in scores]
+    squares = [score.variance for score in scores]
     known = [variance for variance in squares if variance is not None]
     examples = None
     if len(known) == len(scores):
         examples = Part(mean_of(known), math.inf)
     return Stratum(mean, len(scores), seeds, examples)
+
+
+def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """The ends of Wilson's interval of a fraction of `trials` answers: where the score test would not reject.
+
+    The end on the side of 0 or 1 is Poisson's where few answers are not there, since Wilson's alone can cover 84 %.
+    """
+    from scipy.special import gammaincinv, ndtri
+
+    z = -float(ndtri(alpha / 2))
+    wide = 1 + z**2 / trials
+    centre = (fraction + z**2 / (2 * trials)) / wide
+    half = z / wide * math.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
+    few = 2 if trials <= 50 else 3
+    hits = round(fraction * trials)
+    low = min(fraction, centre - half)
+    high = max(fraction, centre + half)
+    if 1 <= hits <= few:
+        low = min(low, float(gammaincinv(hits, alpha)) / trials)
+    if 1 <= trials - hits <= few:
+        high = max(high, 1 - float(gammaincinv(trials - hits, alpha)) / trials)
+    return low, high
 
 
 def seeds_part(values: Sequence[float]) -> tuple[float, Part | None]:

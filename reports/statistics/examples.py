@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from .intervals import Part, average
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 """How far, relative to the score, what the examples give may be from it: they are kept as float32."""
+CLUSTER = "cluster"
+"""Column that says which document (or another whole) an example is a part of, by number or name, inside its stratum."""
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -30,12 +30,14 @@ class ExampleScores:
     """Contributions of N examples (N,), the number of each one's stratum, and the weight of each stratum.
 
     `same` (N,) is what two rows share if they were scored on the same examples: their targets, or their sizes.
+    `clusters` (N,) numbers what each example was cut from; None where every example stands for itself.
     """
 
     values: NDArray[np.floating]
     strata: NDArray[np.integer]
     weights: tuple[float, ...]
     same: NDArray[np.floating]
+    clusters: NDArray[np.integer] | None = None
 
     def total(self) -> float:
         """The score that they give."""
@@ -55,11 +57,22 @@ def example_scores(metric: str, value: float, columns: Columns) -> ExampleScores
         return None
     try:
         with np.errstate(all="ignore"):
-            found = form(columns)
+            found = _clustered(form(columns), columns)
             close = found is not None and abs(found.total() - value) <= TOLERANCE * max(1.0, abs(value))
     except (ValueError, TypeError, IndexError):  # outcomes of a task of somebody else's, in a form of its own
         return None
     return found if close else None
+
+
+def _clustered(found: ExampleScores | None, columns: Columns) -> ExampleScores | None:
+    """With the cluster of each example, where the record keeps it: windows of one document are not independent."""
+    import numpy as np
+
+    kept = columns.get(CLUSTER)
+    if found is None or kept is None or len(kept) != len(found.values):
+        return found
+    _, numbers_N = np.unique(np.asarray(kept, dtype=str), return_inverse=True)
+    return replace(found, clusters=numbers_N)
 
 
 def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | None] | None:
@@ -133,8 +146,8 @@ def _area_under_curve(columns: Columns) -> ExampleScores:
 
     score_N, target_N = _one_output(columns, "score")
     positive_N = target_N == 1
-    if positive_N.all() or not positive_N.any():
-        raise ValueError("not both classes")
+    if min(positive_N.sum(), (~positive_N).sum()) < 2:
+        raise ValueError("a class with fewer than two examples says nothing of its spread")
     values_N = np.empty(len(score_N))
     values_N[positive_N] = _fraction_below(score_N[positive_N], score_N[~positive_N])
     values_N[~positive_N] = 1 - _fraction_below(score_N[~positive_N], score_N[positive_N])
@@ -163,34 +176,6 @@ def _one_output(columns: Columns, name: str) -> tuple[NDArray[np.floating], NDAr
     return output_N, target_N
 
 
-def examples_part(differences: Sequence[ExampleScores], beside_seeds: bool) -> Part | None:
-    """The part of a mean difference's error that comes from the choice of the examples.
-
-    `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. It is the
-    variance of the mean over examples; `beside_seeds`: less what the rest contributes to it, since that is in the
-    variance between seeds as well. None where a stratum has one example.
-    """
-    import numpy as np
-
-    first = differences[0]
-    values_SN = np.stack([one.values for one in differences])
-    parts = []
-    rest = 0.0
-    for number, weight in enumerate(first.weights):
-        here_SN = values_SN[:, first.strata == number]
-        seeds, count = here_SN.shape
-        if count < 2:
-            return None
-        by_example_N = here_SN.mean(axis=0)
-        parts.append(Part(weight**2 * float(by_example_N.var(ddof=1)) / count, count - 1))
-        if beside_seeds:
-            rest_SN = here_SN - here_SN.mean(axis=1, keepdims=True) - by_example_N + by_example_N.mean()
-            variance = float((rest_SN**2).sum()) / ((seeds - 1) * (count - 1))
-            rest += weight**2 * variance / (seeds * count)
-    whole = average(parts, 1)
-    return Part(max(0.0, whole.variance - rest), whole.df)
-
-
 def subtract(ours: ExampleScores | None, theirs: ExampleScores | None) -> ExampleScores | None:
     """Example by example; None unless both were scored on the same examples."""
     import numpy as np
@@ -200,4 +185,6 @@ def subtract(ours: ExampleScores | None, theirs: ExampleScores | None) -> Exampl
     alike = np.array_equal(ours.strata, theirs.strata) and np.array_equal(ours.same, theirs.same)
     if not alike:
         return None
-    return ExampleScores(ours.values - theirs.values, ours.strata, ours.weights, ours.same)
+    # A record of before has no clusters: the examples are the same, so those of the other one hold for both.
+    clusters = theirs.clusters if ours.clusters is None else ours.clusters
+    return replace(ours, values=ours.values - theirs.values, clusters=clusters)

@@ -10,12 +10,30 @@ from .examples import ExampleScores
 
 @dataclass(frozen=True)
 class Score:
-    """One score of one seed, its standard error over the test examples if known, and how to read its examples."""
+    """One score of one seed, its standard error over the test examples if known, and how to read its examples.
+
+    `trials`: of a fraction of right answers, how many answers there were; None for any other score.
+    """
 
     value: float
     stderr: float | None = None
+    trials: int | None = None
     read: Callable[[], ExampleScores | None] | None = field(default=None, compare=False, repr=False)
     """Reads what each example contributes, from the disk; None where nothing was kept."""
+
+    @property
+    def variance(self) -> float | None:
+        """The square of the standard error; of a fraction not less than that of two hits and two misses more.
+
+        The usual one is 0 where all answers are right, as if no other answer could be wrong (Agresti & Coull 1998).
+        """
+        if self.stderr is None:
+            return None
+        square = self.stderr * self.stderr
+        if self.trials is None:
+            return square
+        likely = (self.value * self.trials + 2) / (self.trials + 4)
+        return max(square, likely * (1 - likely) / self.trials)
 
 
 @dataclass(frozen=True)
@@ -31,10 +49,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs of scores, ours first, and how many pairs there would be if every cell had gone well."""
+    """Pairs of scores, ours first, and how many pairs there would be if every cell had gone well.
+
+    `stochastic`: whether a seed changes one of the two rows.
+    """
 
     pairs: tuple[tuple[Score, Score], ...]
     planned: int
+    stochastic: bool = False
 
     @property
     def lost(self) -> int:
@@ -50,7 +72,7 @@ def pair(ours: Side, theirs: Side) -> Pairing:
         return _with_one(theirs, ours, swap=True)
     common = sorted(ours.scores.keys() & theirs.scores.keys())
     pairs = tuple((ours.scores[seed], theirs.scores[seed]) for seed in common)
-    return Pairing(pairs, min(ours.planned, theirs.planned))
+    return Pairing(pairs, min(ours.planned, theirs.planned), stochastic=True)
 
 
 def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
@@ -59,4 +81,4 @@ def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
     for fixed in list(one.scores.values())[:1]:
         for _, score in sorted(many.scores.items()):
             found.append((fixed, score) if swap else (score, fixed))
-    return Pairing(tuple(found), many.planned)
+    return Pairing(tuple(found), many.planned, many.stochastic)

@@ -26,6 +26,13 @@ def test_a_difference_has_its_sign():
     assert formatting.number(-0.041, "share", signed=True) == "−4.1"
 
 
+def test_an_interval_whose_sides_differ_is_printed_by_its_ends():
+    skewed = Estimate(0.98, 0.063, 1, "examples", (0.917, 0.995))
+    assert formatting.estimate(skewed, "share") == "98.0 [91.7, 99.5]*"
+    even = Estimate(0.8, 0.026, 1, "examples", (0.774, 0.824))
+    assert formatting.estimate(even, "share") == "80.0 ± 2.6*"
+
+
 def test_estimates_have_as_many_digits_in_their_half_width():
     assert formatting.estimate(Estimate(0.42, 0.0131, 3, "seeds"), "share") == "42.0 ± 1.3°"
     assert formatting.estimate(Estimate(0.42, 0.0131, 1, "examples"), "share") == "42.0 ± 1.3*"

@@ -1,7 +1,10 @@
 """Records as a matrix: which are one row, which are one column, and what is paired with what."""
 
-from sparsebench.reports.matrix import matrices, processor_type, setting, side_of
+import pytest
+
+from sparsebench.reports.matrix import matrices, processor_type, setting, side_of, trials_of
 from sparsebench.reports.record import Costs
+from sparsebench.reports.record_limits import RecordError
 from sparsebench.reports.statistics.example_files import ExampleReader
 
 
@@ -117,3 +120,30 @@ def test_times_are_taken_of_one_type_of_processor(make):
     row = matrix.rows[0]
     latency = [matrix.cost(row, lambda costs: costs.latency_ms, processor) for processor in ("new", "old", None)]
     assert latency == [1.0, 5.0, 3.0]
+
+
+def test_two_records_of_one_seed_are_refused(make):
+    """D14: which of them was compared depended on the order of the files."""
+    one = make.record("a", score=0.5)
+    two = make.record("a", score=0.9, cell={"budget": {"epochs": 20}})
+    with pytest.raises(
+        RecordError, match="two records of seed 0 of the row 'a' on t, .*epochs 10 and 20.*name the budget"
+    ):
+        side_of([one, two], "accuracy")
+    failed = make.record("a", status="failed", cell={"budget": {"epochs": 20}})
+    assert side_of([one, failed], "accuracy").scores[0].value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "n", "unit", "trials"),
+    [
+        (0.98, (0.98 * 0.02 / 63) ** 0.5, 64, "share", 64),
+        (0.98, (0.98 * 0.02 / 64) ** 0.5, 64, "share", 64),
+        (0.0, 0.0, 1000, "share", 1000),
+        (0.98, 0.05, 64, "share", None),
+        (0.98, None, 64, "share", None),
+        (1.0, 0.0, 64, "bits/byte", None),
+    ],
+)
+def test_what_is_a_fraction_of_right_answers(make, value, stderr, n, unit, trials):
+    assert trials_of(make.metric(value, stderr=stderr, n=n, unit=unit)) == trials

@@ -140,13 +140,13 @@ def test_speed_is_relative_to_the_baseline(make):
     assert alone[-2:] == (1000.0, None)
 
 
-def test_what_has_no_interval_is_not_bold(make):
-    """R18: seven windows of text, one for each domain, were printed bold without an interval."""
+def test_the_winner_is_bold_also_without_an_interval_of_its_own(make):
+    """D8: only a worse row was bold in a column whose best one, a deterministic model on seven windows, had none."""
     records = [make.record("base", score=make.metric(0.9, stderr=None))]
     records += [make.record("a", seed=s, score=make.metric(v, stderr=None)) for s, v in enumerate((0.5, 0.51, 0.52))]
     lines = by_name(records)
     assert lines["base"].entries[0].estimate.covers == "none"
-    assert not any(line.entries[0].best for line in lines.values())
+    assert {name: line.entries[0].best for name, line in lines.items()} == {"base": True, "a": False}
 
 
 def test_nothing_is_bold_where_nothing_can_be_distinguished(make):

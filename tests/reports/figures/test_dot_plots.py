@@ -84,7 +84,7 @@ def test_better_is_always_to_the_right():
     for up in (True, False):
         svg = draw_overview([("One", [DotPlot("t", up, DOTS)])], THEMES["light"], 1)
         ticks = {text: x for text, (x, _) in texts(svg).items() if text.isdigit()}
-        assert (ticks["15"] < ticks["25"]) == up
+        assert (ticks["20"] < ticks["30"]) == up
 
 
 def test_one_baseline_is_a_line_through_the_plot_and_several_are_not():

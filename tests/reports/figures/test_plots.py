@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sparsebench.reports.figures import plots
 from sparsebench.reports.figures.plots import Aim, Mark
 
-MARKS = [Mark(i, f"method {i} <&>", 50.0 + i, 2.0 if i % 2 else None, 1e6 * i) for i in range(1, 12)]
+MARKS = [Mark(i, f"method {i} <&>", 50.0 + i, (2.0, 1.5) if i % 2 else None, 1e6 * i) for i in range(1, 12)]
 AIMS = [Aim(1.0, 1.5, 1.2, 1.4), Aim(2.0, 1.9, 1.5, 2.5)]
 FIGURES = {
     "tradeoff": lambda: plots.tradeoff(MARKS, "acc & cost", "params (M)", "acc", True),

@@ -5,10 +5,10 @@ import numpy as np
 from sparsebench.reports.statistics import ExampleScores, Pairing, Score
 
 
-def score_of(values_N: np.ndarray) -> Score:
-    """One seed's score, with the contributions of its examples."""
+def score_of(values_N: np.ndarray, clusters_N: np.ndarray | None = None) -> Score:
+    """One seed's score, with the contributions of its examples, and what these were cut from."""
     none = np.zeros(len(values_N))
-    found = ExampleScores(np.asarray(values_N, dtype=float), none.astype(int), (1.0,), none)
+    found = ExampleScores(np.asarray(values_N, dtype=float), none.astype(int), (1.0,), none, clusters_N)
     return Score(float(np.mean(values_N)), read=lambda: found)
 
 

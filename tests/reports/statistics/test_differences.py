@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sparsebench.reports.statistics import ALPHA, Pairing, Score, difference, sign_flip
+from sparsebench.reports.statistics import ALPHA, Pairing, Score, difference
 
 from .simulated import crossed, noise, pairing_of, seeds_only
 
@@ -181,27 +181,3 @@ def test_numbers_too_large_to_square_have_no_interval(values) -> None:
 def test_lost_pairs_are_told() -> None:
     (pairing,) = paired([0.5, 0.6], [0.4, 0.55])
     assert difference([replace(pairing, planned=5)]).lost == 3
-
-
-def test_sign_flip_is_scipys_exact_permutation_test() -> None:
-    diffs = np.random.default_rng(0).normal(0.5, 1, 9)
-    reference = scipy.stats.permutation_test(
-        (diffs,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided", vectorized=True
-    )
-    assert sign_flip([seeds_only(diffs)]) == pytest.approx(reference.pvalue)
-    assert sign_flip([seeds_only(diffs[:5])]) is None
-
-
-def test_sign_flip_by_draws_is_near_the_normal_limit() -> None:
-    diffs = np.random.default_rng(1).normal(0.3, 1, 60)
-    z = sum(diffs) / math.sqrt(sum(d * d for d in diffs))
-    assert sign_flip([seeds_only(diffs)]) == pytest.approx(2 * scipy.stats.norm.sf(z), abs=0.01)
-    assert sign_flip([seeds_only(diffs)]) == sign_flip([seeds_only(diffs)])
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.floats(-5, 5), min_size=6, max_size=10))
-def test_sign_flip_is_a_probability_that_ignores_the_sign(diffs) -> None:
-    p = sign_flip([seeds_only(np.array(diffs))])
-    assert p is not None and 0 < p <= 1
-    assert p == pytest.approx(sign_flip([seeds_only(-np.array(diffs))]))

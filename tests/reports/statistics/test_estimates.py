@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sparsebench.reports.statistics import Estimate, Score, at_chance, estimate, estimate_mean, vtab_averages
+from sparsebench.reports.statistics import Estimate, Score, at_chance, estimate, estimate_mean, vtab_averages, wilson
 
 
 def scores(*values, stderr=None):
@@ -97,3 +97,38 @@ def test_at_chance() -> None:
     assert not at_chance(near, None, higher_is_better=True)
     assert at_chance(clear, 0.21, higher_is_better=False)
     assert at_chance(Estimate(0.05, None, 1, "none"), 0.1, higher_is_better=True)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(45, 64), (120, 200), (10, 24)])
+def test_the_interval_of_a_fraction_is_wilsons(hits: int, trials: int) -> None:
+    known = scipy.stats.binomtest(hits, trials).proportion_ci(method="wilson")
+    assert wilson(hits / trials, trials) == pytest.approx((known.low, known.high))
+
+
+@pytest.mark.parametrize("trials", [24, 64, 1000])
+def test_the_interval_of_a_fraction_covers_it_in_nine_of_ten_cases_whatever_it_is(trials: int) -> None:
+    """D9, exactly: the usual interval covers next to nothing near 100 %, Wilson's alone 84 % at the worst."""
+    hits = np.arange(trials + 1)
+    low, high = np.array([wilson(count / trials, trials) for count in hits]).T
+    chances = np.concatenate([np.linspace(0.01, 12, 300) / trials, np.linspace(0.001, 0.999, 300)])
+    for chance in (*chances, *(1 - chances)):
+        likely = scipy.stats.binom.pmf(hits, trials, chance)
+        assert likely[(low <= chance) & (chance <= high)].sum() > 0.91
+
+
+def test_all_right_is_not_certain() -> None:
+    """D9: 1,000 of 1,000 was printed as 100.0 ± 0.0, over seeds too."""
+    alone = estimate([Score(1.0, 0.0, 1000)])
+    assert alone.high == 1.0 and 0.003 < 1 - alone.low < 0.004
+    assert alone.half_width == pytest.approx(1 - alone.low)
+    over_seeds = estimate([Score(1.0, 0.0, 1000), Score(0.999, 0.001, 1000)])
+    assert over_seeds.half_width > 0.002
+    assert estimate_mean([[Score(0.0, 0.0, 1000)], [Score(0.0, 0.0, 1000)]]).half_width > 1 / 1000
+    assert estimate([Score(1.0, 0.0)]).half_width == 0
+
+
+def test_what_is_scaled_keeps_its_ends() -> None:
+    value = estimate([Score(0.98, (0.98 * 0.02 / 63) ** 0.5, 64)]).scaled(100)
+    assert value.mean == pytest.approx(98)
+    assert value.sides == pytest.approx((98 - value.low, value.high - 98))
+    assert estimate(scores(0.5, stderr=0.01)).scaled(100).sides == pytest.approx((1.96, 1.96), abs=1e-3)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sparsebench.reports.statistics import example_scores
-from sparsebench.reports.statistics.examples import ExampleScores, examples_part, subtract
+from sparsebench.reports.statistics.examples import ExampleScores, subtract
+from sparsebench.reports.statistics.sampling import examples_part
 from sparsebench.suites.contracts.context import Target
 from sparsebench.suites.contracts.metrics import correlations, score
 
@@ -72,11 +73,15 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None
     assert np.array_equal(same.values, examples.values) and np.array_equal(same.strata, examples.strata)
 
 
-def test_one_window_a_domain_measures_no_spread() -> None:
-    """R18: seven windows of seven domains were a score without an interval."""
-    columns = {"bits": [1.0, 2.0], "bytes": [1, 1], "domain": ["a", "b"]}
-    examples = example_scores("bits_per_byte", 1.5, columns)
-    assert examples_part([examples], beside_seeds=False) is None
+def test_the_document_of_a_window_is_its_cluster() -> None:
+    columns = {"bits": [1.0, 2.0, 3.0, 4.0], "bytes": [1, 1, 1, 1], "cluster": [0, 0, 7, 9]}
+    examples = example_scores("bits_per_byte", 2.5, columns)
+    assert examples.clusters.tolist() == [0, 0, 1, 2]
+    older = example_scores("bits_per_byte", 2.5, {name: columns[name] for name in ("bits", "bytes")})
+    assert older.clusters is None
+    assert subtract(examples, older).clusters.tolist() == [0, 0, 1, 2]
+    of_others = {"acc": [1, 0, 1], "cluster": [0, 0, 1, 1]}
+    assert example_scores("acc", 2 / 3, of_others).clusters is None
 
 
 @pytest.mark.parametrize(
@@ -90,6 +95,7 @@ def test_one_window_a_domain_measures_no_spread() -> None:
         ("rmse", 1.0, {"prediction": [[1.0, 2.0]], "target": [[1.0, None]]}),
         ("rmse", 0.0, {"prediction": [[1.0], [2.0]], "target": [[1.0], [2.0]]}),
         ("roc_auc", 0.5, {"score": [[0.1], [0.2]], "target": [[1.0], [1.0]]}),
+        ("roc_auc", 1.0, {"score": [0.1, 0.2, 0.3], "target": [0.0, 0.0, 1.0]}),
         ("bits_per_byte", 1.0, {"bits": [1.0, 2.0], "bytes": [1]}),
         ("acc", 0.5, {}),
     ],

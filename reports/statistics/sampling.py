@@ -1,0 +1,88 @@
+"""How much of a score's error comes from the choice of its examples, which may come in clusters.
+
+Windows that were cut from one document are more alike than windows of different ones, so that the document is what was
+drawn, and not the window. The variance of a mean m of N examples in C clusters is then (Cochran 1977, Sampling
+Techniques, section 9A.2; for evaluations of language models Miller 2024, arXiv:2411.00640)
+
+    C / (C - 1) * sum over clusters of (sum over their examples of (x - m))² / N²
+
+with C - 1 degrees of freedom, which is the usual one where every example is a cluster. A stratum of one cluster has no
+spread of its own. Several of these (a mean over domains, with one document of each) are collapsed: the spread between
+them stands in for that inside them, which counts their differences as noise and errs on the safe side (Wolter 2007,
+Introduction to Variance Estimation, section 2.5). A single one leaves the error unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .examples import ExampleScores
+from .intervals import Part, average
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def examples_part(differences: Sequence[ExampleScores], beside_seeds: bool) -> Part | None:
+    """The part of a mean difference's error that comes from the choice of the examples.
+
+    `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. It is the
+    variance of the mean over examples; `beside_seeds`: less what the rest contributes to it, since that is in the
+    variance between seeds as well. None where nothing measures it: one cluster in all, or in the one stratum that has
+    no other to be collapsed with.
+    """
+    drawn = _drawn(differences)
+    if drawn is None:
+        return None
+    parts = []
+    rest = 0.0
+    for weight, values_SC in drawn:
+        seeds, count = values_SC.shape
+        by_cluster_C = values_SC.mean(axis=0)
+        parts.append(Part(weight**2 * float(by_cluster_C.var(ddof=1)) / count, count - 1))
+        if beside_seeds:
+            rest_SC = values_SC - values_SC.mean(axis=1, keepdims=True) - by_cluster_C + by_cluster_C.mean()
+            variance = float((rest_SC**2).sum()) / ((seeds - 1) * (count - 1))
+            rest += weight**2 * variance / (seeds * count)
+    whole = average(parts, 1)
+    return Part(max(0.0, whole.variance - rest), whole.df)
+
+
+def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np.floating]]] | None:
+    """The weight of each stratum and its contributions (S, C) by cluster; strata of one cluster are one stratum."""
+    import numpy as np
+
+    first = differences[0]
+    values_SN = np.stack([one.values for one in differences])
+    found = []
+    alone = []
+    for number, weight in enumerate(first.weights):
+        here = first.strata == number
+        values_SC = by_cluster(values_SN[:, here], None if first.clusters is None else first.clusters[here])
+        if values_SC.shape[1] > 1:
+            found.append((weight, values_SC))
+        else:
+            alone.append(weight * values_SC[:, 0])
+    if len(alone) == 1:
+        return None
+    if alone:
+        found.append((float(len(alone)), np.stack(alone, axis=1)))
+    return found
+
+
+def by_cluster(values_SN: NDArray[np.floating], clusters_N: NDArray[np.integer] | None) -> NDArray[np.floating]:
+    """Contributions (S, C) of the clusters, scaled so that their mean is that of the examples (S, N).
+
+    The variance of their mean by the usual formula is then the one of the clusters.
+    """
+    import numpy as np
+
+    if clusters_N is None:
+        return values_SN
+    _, numbers_N = np.unique(clusters_N, return_inverse=True)
+    count = int(numbers_N.max()) + 1
+    mean_S1 = values_SN.mean(axis=1, keepdims=True)
+    sums_SC = np.stack([np.bincount(numbers_N, values_N, count) for values_N in values_SN - mean_S1])
+    return mean_S1 + sums_SC * (count / len(numbers_N))

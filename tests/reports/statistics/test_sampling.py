@@ -1,0 +1,57 @@
+"""The part of the error that comes from the choice of examples, which may be windows of the same documents."""
+
+import numpy as np
+import pytest
+
+from sparsebench.reports.statistics import ExampleScores, Pairing, Score, difference
+from sparsebench.reports.statistics.sampling import by_cluster, examples_part
+
+
+def examples(values: list[float], clusters: list[int] | None = None, strata: list[int] | None = None) -> ExampleScores:
+    values_N = np.array(values)
+    strata_N = np.zeros(len(values), dtype=int) if strata is None else np.array(strata)
+    count = int(strata_N.max()) + 1
+    numbers_N = None if clusters is None else np.array(clusters)
+    return ExampleScores(values_N, strata_N, (1 / count,) * count, np.zeros(len(values)), numbers_N)
+
+
+def test_the_variance_is_the_textbooks_over_clusters() -> None:
+    """C / (C - 1) times the sum of the squared sums of the residuals of each cluster, over N²."""
+    values, clusters = [1.0, 2.0, 6.0, 3.0, 8.0], [0, 0, 1, 2, 2]
+    mean = 4.0
+    squares = (1 + 2 - 2 * mean) ** 2 + (6 - mean) ** 2 + (3 + 8 - 2 * mean) ** 2
+    part = examples_part([examples(values, clusters)], beside_seeds=False)
+    assert (part.variance, part.df) == (pytest.approx(3 / 2 * squares / 5**2), pytest.approx(2))
+
+
+def test_every_example_its_own_cluster_is_what_no_clusters_are() -> None:
+    rows = [list(row) for row in np.random.default_rng(0).normal(size=(3, 8))]
+    alone = examples_part([examples(row, list(range(8))) for row in rows], beside_seeds=True)
+    usual = examples_part([examples(row) for row in rows], beside_seeds=True)
+    assert (alone.variance, alone.df) == (pytest.approx(usual.variance), pytest.approx(usual.df))
+
+
+def test_clusters_keep_the_mean() -> None:
+    values_SN = np.random.default_rng(0).normal(size=(2, 9))
+    found_SC = by_cluster(values_SN, np.array([0, 0, 0, 1, 1, 2, 3, 3, 3]))
+    assert found_SC.shape == (2, 4)
+    np.testing.assert_allclose(found_SC.mean(axis=1), values_SN.mean(axis=1), rtol=1e-12)
+
+
+def test_strata_of_one_document_are_collapsed_and_a_single_one_leaves_the_error_unknown() -> None:
+    """R18: seven domains with a window each."""
+    part = examples_part([examples([1.0, 2.0, 6.0], strata=[0, 1, 2])], beside_seeds=False)
+    assert part.variance == pytest.approx(np.var([1, 2, 6], ddof=1) / 3)
+    assert part.df == pytest.approx(2)
+    assert examples_part([examples([1.0, 2.0, 3.0], strata=[0, 0, 1])], beside_seeds=False) is None
+    assert examples_part([examples([1.0, 2.0, 3.0], [5, 5, 5])], beside_seeds=False) is None
+
+
+def test_windows_of_one_document_say_that_they_are_and_give_no_interval_over_seeds() -> None:
+    """R18: three seeds on one window were "an interval over seeds"."""
+    found = [examples([value, value + 1], [4, 4]) for value in (1.0, 1.1, 1.2)]
+    zero = examples([0.0, 0.0], [4, 4])
+    pairs = tuple((Score(one.total(), read=lambda one=one: one), Score(0.0, read=lambda: zero)) for one in found)
+    result = difference([Pairing(pairs, 3, stochastic=True)])
+    assert (result.outcome, result.estimate.covers, result.p) == ("not comparable", "none", None)
+    assert "one document" in result.reason
