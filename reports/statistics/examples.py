@@ -50,6 +50,14 @@ def example_scores(metric: str, value: float, columns: Columns) -> ExampleScores
 
     None where the outcomes have another form, or do not give the score back.
     """
+    found = contributions(metric, columns)
+    if found is None or not abs(found.total() - value) <= TOLERANCE * max(1.0, abs(value)):
+        return None
+    return found
+
+
+def contributions(metric: str, columns: Columns) -> ExampleScores | None:
+    """The same, whatever the score is that the record names. None where the outcomes have another form."""
     import numpy as np
 
     form = _form(metric, columns)
@@ -58,10 +66,9 @@ def example_scores(metric: str, value: float, columns: Columns) -> ExampleScores
     try:
         with np.errstate(all="ignore"):
             found = _clustered(form(columns), columns)
-            close = found is not None and abs(found.total() - value) <= TOLERANCE * max(1.0, abs(value))
     except (ValueError, TypeError, IndexError):  # outcomes of a task of somebody else's, in a form of its own
         return None
-    return found if close else None
+    return found if found is not None and math.isfinite(found.total()) else None
 
 
 def _clustered(found: ExampleScores | None, columns: Columns) -> ExampleScores | None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from sparsebench.data.errors import DataError
 from sparsebench.reports.index.database import Index
 from sparsebench.reports.store import Store
+from sparsebench.reports.sums import forget, seal
 
 from .execution.execute import End, end_of, failure, now
 from .execution.executors.choice import check_choice, hold, open_executor
@@ -67,7 +68,10 @@ def run(
         write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         log = _logger(trackers, store, console)
+        made = {cell.id for cell in waiting}
+        forget(store, made)
         ended, wall = run_cells(waiting, Durations.of(entries), folder, options, membership, console, log)
+        seal(store, made)
     return _finish(cells, before, older, ended, wall, options.workers, console)
 
 

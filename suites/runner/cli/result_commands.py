@@ -47,8 +47,14 @@ def compare(
 
 
 def verify(
-    record: Annotated[list[str], typer.Argument(metavar="RECORD", help="JSON files of records, or ids with --out.")],
+    record: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RECORD", help="JSON files of records, ids with --out, or folders with --sample."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "--folder", "-o", help="Result folder of the ids.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="So many records with a score, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Which of them are drawn.")] = 0,
+    today: Annotated[bool, typer.Option("--today", help="Draw among those that the code of today made.")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
     ] = None,
@@ -57,20 +63,25 @@ def verify(
 ) -> None:
     """Run the cells of records again, from what the records say of them, and compare.
 
-    Each score must be equal to the last digit, or lie within a stated interval: 95 % from the standard error over test
-    examples, else by the seeds of its row. Exit code 1 if a record is not reproduced.
+    Before that, a record must agree with its own examples, and its folder with the sums that its run left. Where code,
+    libraries, data and machine are the same, only equality counts; elsewhere each score must be equal, or lie within
+    the 95 % interval of the paired differences of its examples (of a score that no examples give, within that of one
+    more seed of its row). Exit code 1 if a record is not reproduced, contradicts itself, or is changed or gone.
     """
-    announce(f"verifying {len(record)} records", err=True)
+    announce("looking up the records", err=True)
     from ..console import open_console
     from ..execution.executors.interface import Options
     from ..execution.placement import default_workers
-    from ..verification.lookup import find_records
-    from ..verification.verify import to_json, to_text, verify
+    from ..verification.folders import check_folders, choose
+    from ..verification.outcome import exit_code, to_json, to_text
+    from ..verification.verify import verify
 
-    named = find_records(record, out)
+    console = open_console(sys.stderr)
+    named = choose(record or [], out, sample, seed, today, lambda line: console.print(line, highlight=False))
+    folders = check_folders(named)
     limit = None if memory is None else int(memory * 2**30)
     options = Options(workers=workers or default_workers(1), memory=limit)
-    found = verify(named, options, open_console(sys.stderr))
+    found = verify(named, options, console)
     write = to_json if json else to_text
-    typer.echo(write(found))
-    raise typer.Exit(0 if all(one.passed for one in found) else 1)
+    typer.echo(write(found, folders))
+    raise typer.Exit(exit_code(found, folders))

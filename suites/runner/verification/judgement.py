@@ -1,4 +1,9 @@
-"""Whether what a cell gives now is what its record says: to the last digit, or within a stated interval."""
+"""Whether what a cell gives now is what its record says: to the last digit, or within a stated interval.
+
+Where code, libraries, data and machine are the same, only equality counts. Elsewhere a score may differ by chance: by
+what the paired differences of the same examples leave open, or, for a score that no examples give, by what the seeds of
+its row do.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,13 +12,18 @@ from typing import Literal
 
 from sparsebench.reports.record import Metric, Record
 
-Verdict = Literal["equal", "within", "outside", "gone"]
-WORST_FIRST: tuple[Verdict, ...] = ("gone", "outside", "within", "equal")
+from .own_examples import Columns, paired_half_width
+
+Verdict = Literal["equal", "within", "outside", "contradiction", "gone"]
+WORST_FIRST: tuple[Verdict, ...] = ("contradiction", "gone", "outside", "within", "equal")
+Interval = tuple[float, float, str]
+"""Low, high, and what it rests on."""
+ALONE = "only equality counts"
 
 
 @dataclass(frozen=True)
 class ScoreCheck:
-    """One score then and now. `low`, `high` and `basis` say which interval counts; None: equality alone counts."""
+    """One score then and now. `low`, `high` and `basis` say which interval counts; without one, `basis` says why."""
 
     name: str
     verdict: Verdict
@@ -31,17 +41,27 @@ class Judgement:
     verdict: Verdict
     scores: tuple[ScoreCheck, ...] = ()
     reason: str = ""
-    """What differs in status or in the reason of a status."""
+    """What differs in status, in the reason of a status, in the examples of equal scores."""
 
 
-def judge(record: Record, again: Record, others: Sequence[Record] = ()) -> Judgement:
-    """Compare a record with what its cell gave now.
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to judge by in addition to the two records.
 
-    Args:
-        record: as it was made.
-        again: what the same cell gave now.
-        others: records of the same row and task with other seeds, for scores without a standard error.
+    Attributes:
+        same: code, libraries, data and machine are those of the record.
+        then, now: the examples of the record, and those of what its cell gave now.
+        others: records of the same row and task with other seeds.
     """
+
+    same: bool = False
+    then: Columns | None = None
+    now: Columns | None = None
+    others: Sequence[Record] = ()
+
+
+def judge(record: Record, again: Record, evidence: Evidence) -> Judgement:
+    """Compare a record with what its cell gave now."""
     if record.status != again.status:
         now = f"{again.status} now ({again.reason})" if again.reason else f"{again.status} now"
         return Judgement("outside", reason=f"{record.status} then, {now}")
@@ -50,8 +70,12 @@ def judge(record: Record, again: Record, others: Sequence[Record] = ()) -> Judge
         if record.reason != again.reason:
             reason = f"another reason: {again.reason}; then: {record.reason}"
         return Judgement("equal", reason=reason)
-    scores = tuple(_scores(record, again, others))
-    return Judgement(_worst(scores), scores)
+    scores = tuple(_scores(record, again, evidence))
+    verdict = _worst(scores)
+    reason = _other_examples(evidence)
+    if reason and evidence.same:
+        verdict = "outside"
+    return Judgement(verdict, scores, reason)
 
 
 def _worst(scores: Sequence[ScoreCheck]) -> Verdict:
@@ -62,51 +86,75 @@ def _worst(scores: Sequence[ScoreCheck]) -> Verdict:
     return "equal"
 
 
-def _scores(record: Record, again: Record, others: Sequence[Record]) -> Iterator[ScoreCheck]:
+def _other_examples(evidence: Evidence) -> str:
+    """Which outcomes of examples differ; nothing where there is none of one of them."""
+    if evidence.then is None or evidence.now is None:
+        return ""
+    names = sorted(evidence.then.keys() | evidence.now.keys())
+    other = [name for name in names if evidence.then.get(name) != evidence.now.get(name)]
+    return f"other outcomes of examples: {', '.join(other)}" if other else ""
+
+
+def _scores(record: Record, again: Record, evidence: Evidence) -> Iterator[ScoreCheck]:
     """The main score first."""
     names = [*record.metrics, *(name for name in again.metrics if name not in record.metrics)]
     for name in sorted(names, key=lambda name: name != record.main_metric):
         then = record.metrics.get(name)
         now = again.metrics.get(name)
         if then is None or now is None:
-            yield ScoreCheck(name, "outside", _value(then), _value(now))
+            yield ScoreCheck(name, "outside", _value(then), _value(now), basis="it is not in both")
+        elif evidence.same:
+            yield _exactly(name, then, now)
         elif then.value == now.value:
             yield ScoreCheck(name, "equal", then.value, now.value)
         else:
-            yield _near(name, then, now, _seeds(record, name, others))
+            yield _near(name, then, now, evidence, _seeds(record, name, evidence.others))
 
 
-def _near(name: str, then: Metric, now: Metric, seeds: Mapping[int, float]) -> ScoreCheck:
-    interval = _interval(then, list(seeds.values()))
+def _exactly(name: str, then: Metric, now: Metric) -> ScoreCheck:
+    """Standard error, number of examples and chance count, too."""
+    if then == now:
+        return ScoreCheck(name, "equal", then.value, now.value)
+    basis = f"nothing differs, so that {ALONE}"
+    if then.value == now.value:
+        basis = "the score is equal, but what is said of it is not (standard error, number of examples, chance, unit)"
+    return ScoreCheck(name, "outside", then.value, now.value, basis=basis)
+
+
+def _near(name: str, then: Metric, now: Metric, evidence: Evidence, seeds: Mapping[int, float]) -> ScoreCheck:
+    interval = _paired(name, then, evidence) or _one_more_seed(list(seeds.values()))
     if interval is None:
-        return ScoreCheck(name, "outside", then.value, now.value)
+        return ScoreCheck(name, "outside", then.value, now.value, basis=f"no interval is stated, so that {ALONE}")
     low, high, basis = interval
-    verdict: Verdict = "outside"
-    if low <= now.value <= high:
-        verdict = "within"
+    verdict: Verdict = "within" if low <= now.value <= high else "outside"
     return ScoreCheck(name, verdict, then.value, now.value, low, high, basis)
 
 
-def _interval(then: Metric, seeds: Sequence[float]) -> tuple[float, float, str] | None:
-    """95 % around the score: from its standard error over test examples; else that of one more seed of its row.
+def _paired(name: str, then: Metric, evidence: Evidence) -> Interval | None:
+    found = paired_half_width(name, evidence.then, evidence.now)
+    if found is None:
+        return None
+    half, basis = found
+    return then.value - half, then.value + half, basis
 
-    The second is a prediction interval, mean ± t s sqrt(1 + 1/n): the interval of the *mean* over seeds, which the
-    tables show, would leave out most of the very seeds that it was made from.
+
+def _one_more_seed(seeds: Sequence[float]) -> Interval | None:
+    """95 % for one more seed of a row; None where it has one alone.
+
+    A prediction interval, mean ± t s sqrt(1 + 1/n): the interval of the *mean* over seeds, which the tables show, would
+    leave out most of the very seeds that it was made from.
     """
-    if then.stderr is not None:
-        half = _student_t(math.inf) * then.stderr
-        return then.value - half, then.value + half, "95 % over test examples"
     n = len(seeds)
     if n < 2:
         return None
     mean = math.fsum(seeds) / n
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in seeds) / (n - 1))
     half = _student_t(n - 1) * spread * math.sqrt(1 + 1 / n)
-    return mean - half, mean + half, f"95 % for one seed, by the {n} seeds of its row"
+    return mean - half, mean + half, f"not paired by examples; 95 % for one seed, by the {n} seeds of its row"
 
 
 def _student_t(df: float) -> float:
-    """The two-sided 95 % quantile of Student's t, of the normal distribution where `df` is infinite."""
+    """The two-sided 95 % quantile of Student's t."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, df))

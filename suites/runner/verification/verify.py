@@ -1,17 +1,19 @@
-"""The command: find the records, run their cells, judge, and say so."""
+"""The command: look at the records as they lie there, run their cells, judge, and say so.
+
+First what needs no run: whether a record agrees with its own examples, and whether its folder is the one that its run
+left (`sparsebench.reports.sums`). A record that contradicts itself is not run.
+"""
 
 import dataclasses
-import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Console
 
 from sparsebench.reports.index.database import Index
-from sparsebench.reports.record import Record
+from sparsebench.reports.record import Record, RecordError
 from sparsebench.reports.store import Store
 
 from ..execution.execute import failure, now
@@ -21,8 +23,9 @@ from ..identity.cell import Cell
 from ..planning.durations import Durations
 from ..run import run_cells
 from .differences import Differences, differences, threads_of
-from .judgement import Judgement, judge
+from .judgement import Evidence, Judgement, judge
 from .lookup import Named
+from .own_examples import Columns, contradiction
 from .rebuild import CellGoneError, cell_of, same_work
 
 
@@ -33,11 +36,21 @@ class Verification:
     named: Named
     judgement: Judgement
     differences: Differences = field(default_factory=Differences)
+    examples: str = ""
+    """Why the record was not compared with its own examples; empty where it was."""
 
     @property
     def passed(self) -> bool:
         """Whether the record was reproduced, to the last digit or within its interval."""
         return self.judgement.verdict in ("equal", "within")
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What a cell gave now."""
+
+    record: Record
+    examples: Columns | None = None
 
 
 def verify(named: Sequence[Named], options: Options, console: Console) -> list[Verification]:
@@ -49,32 +62,59 @@ def verify(named: Sequence[Named], options: Options, console: Console) -> list[V
         StoreError: no place for the results.
         ExecutorError: no cell can run here.
     """
-    cells: list[Cell | CellGoneError] = []
-    for one in named:
-        try:
-            cells.append(cell_of(one.record))
-        except CellGoneError as error:
-            cells.append(error)
+    looked_at = [_look_at(one) for one in named]
+    cells = [cell for _, cell, _ in looked_at]
     pairs = [(one.record, cell) for one, cell in zip(named, cells, strict=True) if isinstance(cell, Cell)]
     again = _run(pairs, options, console)
-    return [_verification(one, cell, again) for one, cell in zip(named, cells, strict=True)]
+    return [
+        _verification(one, columns, cell, again, note)
+        for one, (columns, cell, note) in zip(named, looked_at, strict=True)
+    ]
 
 
-def _verification(one: Named, cell: Cell | CellGoneError, again: Mapping[str, Record]) -> Verification:
-    if isinstance(cell, CellGoneError):
-        return Verification(one, Judgement("gone", reason=str(cell)))
+def _look_at(one: Named) -> tuple[Columns | None, Cell | Judgement, str]:
+    """Its examples; its cell, or what is to be said without running it; why there was nothing to compare it with."""
+    columns = None
+    note = "not compared with its own examples: "
+    if one.record.status != "ok":
+        note = ""
+    elif one.folder is None:
+        note += "it lies in no result folder"
+    else:
+        try:
+            columns = Store(one.folder).read_examples(one.record.id)
+        except RecordError as error:
+            return None, Judgement("contradiction", reason=str(error)), ""
+        note = "" if columns is not None else f"{note}there are none in {one.folder}"
+    problem = contradiction(one.record, columns)
+    if problem:
+        return columns, Judgement("contradiction", reason=problem), ""
+    try:
+        return columns, cell_of(one.record), note
+    except CellGoneError as error:
+        return columns, Judgement("gone", reason=str(error)), note
+
+
+def _verification(
+    one: Named, columns: Columns | None, cell: Cell | Judgement, again: Mapping[str, _Again], note: str
+) -> Verification:
+    if isinstance(cell, Judgement):
+        return Verification(one, cell, examples=note)
     found = again[cell.id]
-    return Verification(one, judge(one.record, found, _other_seeds(one)), differences(one.record, cell, found))
+    other = differences(one.record, cell, found.record)
+    same = not any(dataclasses.astuple(other))
+    evidence = Evidence(same, columns, found.examples, _other_seeds(one))
+    return Verification(one, judge(one.record, found.record, evidence), other, note)
 
 
-def _run(pairs: Sequence[tuple[Record, Cell]], options: Options, console: Console) -> dict[str, Record]:
-    """The records that the cells give now, by id. A pair that the plan says cannot run gives its reason at once."""
+def _run(pairs: Sequence[tuple[Record, Cell]], options: Options, console: Console) -> dict[str, _Again]:
+    """What the cells give now, by id. A pair that the plan says cannot run gives its reason at once."""
     by_threads: dict[int, dict[str, Cell]] = defaultdict(dict)
     durations = Durations()
-    found: dict[str, Record] = {}
+    found: dict[str, _Again] = {}
     for record, cell in pairs:
         if cell.reason:
-            found[cell.id] = failure(cell, "n/a", cell.reason, started=now())
+            found[cell.id] = _Again(failure(cell, "n/a", cell.reason, started=now()))
             continue
         by_threads[threads_of(record)][cell.id] = cell
         durations.add(record.cell, record.times.get("total", 0.0))
@@ -84,7 +124,7 @@ def _run(pairs: Sequence[tuple[Record, Cell]], options: Options, console: Consol
             with_threads = dataclasses.replace(options, threads=threads)
             with hold(store.folder, with_threads, dict) as membership:
                 run_cells(list(cells.values()), durations, store.folder, with_threads, membership, console, _unlogged)
-            found |= {id_: store.read(id_) for id_ in cells}
+            found |= {id_: _Again(store.read(id_), store.read_examples(id_)) for id_ in cells}
     return found
 
 
@@ -103,82 +143,3 @@ def _other_seeds(named: Named) -> list[Record]:
         return [
             record for record in index.records(near) if record.id != named.record.id and same_work(record, named.record)
         ]
-
-
-def to_text(found: Sequence[Verification]) -> str:
-    """One line a record, with the details of what is not equal below it, and a line for all."""
-    lines = []
-    for one in found:
-        lines += [_line(one), *(f"    {detail}" for detail in _details(one))]
-    passed = sum(one.passed for one in found)
-    equal = sum(one.judgement.verdict == "equal" for one in found)
-    lines.append(f"{passed} of {len(found)} records reproduced, {equal} of them to the last digit.")
-    return "\n".join(lines)
-
-
-def _line(one: Verification) -> str:
-    judgement = one.judgement
-    head = f"{judgement.verdict:<7} {one.named.title}"
-    if judgement.verdict == "gone":
-        return f"{head}: {judgement.reason}"
-    return f"{head}: {_outcome(one)}; {_sameness(one.differences)}"
-
-
-def _outcome(one: Verification) -> str:
-    judgement = one.judgement
-    record = one.named.record
-    if not judgement.scores:
-        return judgement.reason or f"{record.status} again, for the same reason"
-    main = judgement.scores[0]
-    equal = sum(score.verdict == "equal" for score in judgement.scores)
-    if equal == len(judgement.scores):
-        scores = "score" if equal == 1 else "scores"
-        return f"{main.name} {main.now!r}, {equal} {scores} to the last digit"
-    return f"{main.name} {main.then!r} then, {main.now!r} now"
-
-
-def _sameness(found: Differences) -> str:
-    fields = dataclasses.asdict(found)
-    same = [name for name, sentences in fields.items() if not sentences]
-    other = [name for name, sentences in fields.items() if sentences]
-    parts = []
-    if same:
-        parts.append(f"same {', '.join(same)}")
-    if other:
-        parts.append(f"other {', '.join(other)}")
-    return "; ".join(parts)
-
-
-def _details(one: Verification) -> Iterable[str]:
-    for score in one.judgement.scores:
-        if score.verdict == "equal":
-            continue
-        where = "no interval is stated, so that only equality counts"
-        if score.basis:
-            where = f"{score.verdict} [{score.low:.6g}, {score.high:.6g}] ({score.basis})"
-        yield f"{score.name}: {_number(score.then)} then, {_number(score.now)} now; {where}"
-    for name, sentences in dataclasses.asdict(one.differences).items():
-        for sentence in sentences:
-            yield f"{name}: {sentence}"
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else repr(value)
-
-
-def to_json(found: Sequence[Verification]) -> str:
-    """The same as JSON: a list with one object a record."""
-    content: list[dict[str, Any]] = []
-    for one in found:
-        record = one.named.record
-        content.append(
-            {
-                "id": record.id,
-                "title": one.named.title,
-                "status": record.status,
-                "passed": one.passed,
-                **dataclasses.asdict(one.judgement),
-                "differences": dataclasses.asdict(one.differences),
-            }
-        )
-    return json.dumps(content, indent=1)

@@ -1,12 +1,14 @@
 """`sparsebench verify`: from the command line, with a plug-in of toys."""
 
 import json
+import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.record import Record, from_json
 from sparsebench.reports.store import Store
 
 METHODS = ["toy_fine", "toy_raise", "toy_picky", "toy_hang"]
@@ -46,9 +48,10 @@ def test_records_of_each_status_are_reproduced(bench: Any) -> None:
     done = bench.call("verify", *names, "--workers", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:-1]] == [["equal", record.id] for record in found.values()]
+    assert [line.split()[:2] for line in lines[:-2]] == [["equal", record.id] for record in found.values()]
     assert lines[-1] == f"{len(found)} of {len(found)} records reproduced, {len(found)} of them to the last digit."
-    by_id = {line.split()[1]: line for line in lines[:-1]}
+    assert lines[-2].endswith("out: 9 files as the run left them")
+    by_id = {line.split()[1]: line for line in lines[:-2]}
     fine = by_id[found["toy_fine 0"].id]
     assert "1 score to the last digit" in fine and "same code, libraries, data, machine" in fine
     assert "n/a again, for the same reason" in by_id[found["toy_picky 0"].id]
@@ -65,7 +68,7 @@ def test_changed_records_are_outside_and_what_differs_is_named(bench: Any) -> No
     failed = {"status": "failed", "reason": "why", "metrics": {}, "main_metric": None}
     files = [
         changed(bench, fine, metrics={"mse": metric}),
-        changed(bench, fine, metrics={"mse": metric | {"stderr": 1.0}}),
+        changed(bench, fine, metrics={"mse": metric | {"stderr": 1.0}}, environment=libraries),
         changed(bench, fine, **failed),
         changed(bench, fine, environment=libraries),
         changed(bench, fine, code="0" * 16),
@@ -74,15 +77,49 @@ def test_changed_records_are_outside_and_what_differs_is_named(bench: Any) -> No
     done = bench.call("verify", *map(str, files), "--json", "--workers", "1")
     assert done.returncode == 1, done.stderr
     outcomes = json.loads(done.stdout)
-    assert [one["verdict"] for one in outcomes] == ["outside", "within", "outside", "equal", "equal", "equal"]
-    assert [one["passed"] for one in outcomes] == [False, True, False, True, True, True]
-    value, within, status, library, code, reason = outcomes
-    assert value["scores"][0]["then"] == 0.5 and value["scores"][0]["basis"] == ""
-    assert within["scores"][0]["basis"] == "95 % over test examples"
+    assert [one["verdict"] for one in outcomes] == ["outside", "outside", "outside", "equal", "equal", "equal"]
+    assert [one["passed"] for one in outcomes] == [False, False, False, True, True, True]
+    value, elsewhere, status, library, code, reason = outcomes
+    assert value["scores"][0]["then"] == 0.5
+    assert value["scores"][0]["basis"] == "nothing differs, so that only equality counts"
+    assert elsewhere["scores"][0]["basis"] == "no interval is stated, so that only equality counts"
+    assert value["examples"] == "not compared with its own examples: it lies in no result folder"
     assert status["reason"] == "failed then, ok now"
     assert any(text.startswith("torch ") and "1.0 then" in text for text in library["differences"]["libraries"])
     assert code["differences"]["code"] and not value["differences"]["code"]
     assert "another reason: RuntimeError: the toy broke" in reason["reason"]
+
+
+def test_a_record_falsified_by_a_part_of_its_standard_error_fails(bench: Any) -> None:
+    """Its examples say so before anything runs; with examples that fit, nothing differs, so that equality counts."""
+    fine = records(bench)["toy_fine 0"]
+    copy = Store(bench.folder / "falsified").create()
+    content = json.loads(path_of(bench, fine).read_text())
+    outcomes = Store(bench.out).read_examples(fine.id)
+    assert outcomes is not None
+    step = 1.5 * statistics.stdev(outcomes["mse"]) / len(outcomes["mse"]) ** 0.5
+    content["metrics"]["mse"]["value"] += step
+    false = from_json(json.dumps(content))
+    for examples, verdict in (
+        (outcomes, "contradiction"),
+        ({"mse": [value + step for value in outcomes["mse"]]}, "outside"),
+    ):
+        copy.write(false, examples)
+        done = bench.call("verify", fine.id, "--out", str(copy.folder))
+        assert done.returncode == 1 and done.stdout.startswith(f"{verdict} {fine.id} "), done.stdout + done.stderr
+        assert ("[1/" in done.stderr) == (verdict == "outside"), "a record that contradicts itself is not run"
+
+
+def test_a_sample_of_a_folder_with_a_changed_record(bench: Any) -> None:
+    folder = bench.folder / "changed"
+    shutil.copytree(bench.out, folder)
+    file = folder / "records" / f"{records(bench)['toy_raise 0'].id}.json"
+    file.write_text(file.read_text().replace("the toy broke", "the toy ended"))
+    done = bench.call("verify", str(folder), "--sample", "1", "--today", "--seed", "4")
+    assert "drew 1 of 2 records with a score made by the code of today, seed 4" in done.stderr
+    first, second, _ = done.stdout.splitlines()
+    assert first.startswith("equal ") and second == f"{folder}: changed since its run ended: records/{file.name}"
+    assert done.returncode == 1
 
 
 def test_ids_are_looked_up_in_a_result_folder(bench: Any) -> None:
@@ -122,7 +159,9 @@ def test_what_is_gone_is_named_and_the_others_are_verified(bench: Any) -> None:
     files = [changed(bench, found["toy_fine 0"], cell=cell | change) for change in changes.values()]
     done = bench.call("verify", *map(str, files), str(path_of(bench, found["toy_fine 1"])))
     assert done.returncode == 1, done.stderr
-    *lines, last, summary = done.stdout.splitlines()
+    *found_lines, last, folder, summary = done.stdout.splitlines()
+    lines = [line for line in found_lines if not line.startswith("    ")]
+    assert folder.endswith("as the run left them")
     assert len(lines) == len(changes) and last.startswith("equal ")
     for line, words in zip(lines, changes, strict=True):
         assert line.startswith("gone ") and "cannot be run here: " in line and words in line

@@ -39,7 +39,7 @@ class ToySum(Task):
         with torch.no_grad():
             errors = (subject.model(subject.inputs)[:, 0] - subject.inputs.sum(dim=1)) ** 2
         metric = Metric(value=errors.mean().item(), stderr=None, n=16, higher_is_better=False, chance=None, unit="")
-        return Scores("mse", {"mse": metric}, {"error": errors.tolist()})
+        return Scores("mse", {"mse": metric}, {"mse": errors.tolist()})
 
     def cost_call(self, subject: Adder, context: Context) -> CostCall | None:
         """Nothing to measure."""
