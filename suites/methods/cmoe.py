@@ -14,6 +14,9 @@ from ._moe import MoEMethod
 CONTROLS = ({"split": "random"}, {"split": "cluster"}, {"num_shared": 0})
 """Configurations that are controls, read by the report."""
 
+RENAMED_VALUES = {"split": {"carved": "cmoe"}}
+"""What older records call it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CMoE(MoEMethod):

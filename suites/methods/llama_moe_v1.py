@@ -18,6 +18,9 @@ PRESETS = {
     "residual_14p2": "v1_residual_14p2",
 }
 
+RENAMED = {"strict_release": "faithful"}
+"""What older records call it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LlamaMoEV1(MoEMethod):

@@ -13,6 +13,9 @@ from ._moe import MoEMethod
 
 PRESETS = {"8top2": "llama_moe_v2_8top2", "1p7top1": "v2_1p7top1", "attn_7of8": "v2_attn_7of8"}
 
+RENAMED = {"strict_release": "faithful"}
+"""What older records call it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LlamaMoEV2(MoEMethod):

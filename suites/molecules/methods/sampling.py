@@ -16,6 +16,9 @@ from ...contracts.method import Method
 from ...contracts.traits import GENERATION
 from ..generation.sampler import Sampler, SamplingConfig
 
+RENAMED = {"heed": "use_condition", "keep_scaffold": "scaffold_prefix"}
+"""What older records call it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Method):

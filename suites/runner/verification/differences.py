@@ -14,7 +14,7 @@ from ..discovery.registry import find, suite
 from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import code_hash, covered, installed, source_tree
 from ..identity.older import recorded_device, recorded_versions
-from .rebuild import device_here
+from .rebuild import device_here, known_keys
 
 MAX_NAMES = 4
 GIT_SECONDS = 20
@@ -114,7 +114,8 @@ def _pinned(data: DataInfo) -> str:
 
 def _weights(record: Record, cell: Cell, again: Record) -> Iterator[str]:
     """The key covers weights; where all else that it covers is as it was, they are what differs."""
-    if cell.key != record.key and not any(_data(record.data, again.data)):
+    same = cell.key == record.key or record.key in known_keys(record, cell.sources)
+    if not same and not any(_data(record.data, again.data)):
         names = ", ".join([cell.info.backbone, *cell.info.further_backbones])
         yield f"another key of the cell: the weights of {names} or the checksums of its data are others"
 

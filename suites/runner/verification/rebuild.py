@@ -2,12 +2,13 @@
 
 import dataclasses
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.record import RENAMED_BUDGET_KEYS, Record
 
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
 from ..discovery.loading import load_method, load_task
 from ..discovery.registry import find, suite
+from ..discovery.renamed import in_todays_words
 from ..discovery.validation import build
 from ..errors import UsageError, near
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
@@ -26,7 +27,7 @@ class CellGoneError(UsageError):
 
 
 def cell_of(record: Record) -> Cell:
-    """The cell of a record, with the code, libraries and weights of today.
+    """The cell of a record, with the code, libraries and weights of today, and the words of today for its options.
 
     Its device is the record's, where there is one of that kind here. A cell that ran out of time gets the time that it
     had, every other one plenty.
@@ -40,8 +41,16 @@ def cell_of(record: Record) -> Cell:
         raise CellGoneError(f"record {record.id} cannot be run here: {error}") from error
 
 
-def _cell(record: Record) -> Cell:
+def known_keys(record: Record, sources: tuple[str, ...]) -> set[str]:
+    """The keys that a cell of today's data and weights has by the words of the record, as it is read and as it was."""
     info = record.cell
+    former = {new: old for old, new in RENAMED_BUDGET_KEYS.items()}
+    budget = {former.get(name, name): value for name, value in info.budget.items()}
+    return {cell_key(info, sources), cell_key(dataclasses.replace(info, budget=budget), sources)}
+
+
+def _cell(record: Record) -> Cell:
+    info = in_todays_words(record.cell)
     about = suite(info.suite)
     entries = cell_entries(info)
     links = info.links
