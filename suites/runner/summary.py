@@ -25,9 +25,11 @@ from .discovery.registry import Entry, entries, suites
 from .documents import CompareDocument, ComparisonDocument
 from .errors import UsageError, near
 from .identity.older import made_by_older_code
-from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
+from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
 SPEED_FILE = "speed.json"
+OBJECTION = "objection.md"
+"""What the set-up of a study is objected to for, in one line of Markdown; it lies next to the records."""
 MAX_TERMINAL_ROWS = 40
 
 
@@ -86,6 +88,17 @@ def _records(index: Index, folder: Path, console: Console) -> list[Record]:
         return with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
 
 
+def objection(folder: Path) -> str:
+    """The objection to the study in a result folder, in one line; empty without one. Raises `UsageError`."""
+    path = folder / OBJECTION
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): it must be one line of Markdown") from error
+
+
 def write_report(folder: Path, out: Path) -> None:
     """Print a table per suite and write the report into `out`. Raises `StoreError` and `UsageError`."""
     console = open_console()
@@ -99,7 +112,8 @@ def write_report(folder: Path, out: Path) -> None:
         if older:
             console.print(older_code_note(records, older), style="yellow")
         speed = folder / SPEED_FILE
-        findings = judge(planned_claims(folder), records, examples)
+        roles = planned_roles(folder)
+        findings = judge(planned_claims(folder), records, examples, roles)
         page = render(
             records,
             index.problems,
@@ -108,6 +122,8 @@ def write_report(folder: Path, out: Path) -> None:
             speed if speed.exists() else None,
             findings,
             older,
+            objection=objection(folder),
+            roles=roles,
             whole=index.whole,
             examples=examples,
             show=lambda table: print_table(table, console),
