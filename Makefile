@@ -5,6 +5,8 @@
 # make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
 # make check   ruff, pyright, import-linter
 # make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
+# make lowest  the profile smoke in an environment with the lowest versions that pyproject.toml allows (gigabytes, minutes)
+# make newest  the same with the newest versions that there are
 # make speed-check  the same, and fails where a target is not reached
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +14,7 @@ OUT ?= results/quick
 SPEED = mkdir -p $(OUT); rm -f $(OUT)/speed.json; $(BIN)/python -m pytest tests/speed --override-ini addopts='--import-mode=importlib' \
 	-q --benchmark-columns=median,iqr,rounds --benchmark-json=$(OUT)/speed.json
 
-.PHONY: setup bench test faults faults-cluster check speed speed-check
+.PHONY: setup bench test faults faults-cluster check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -48,3 +50,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+
+lowest: RESOLUTION := lowest-direct
+newest: RESOLUTION := highest
+lowest newest: setup
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$@
+	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python --resolution $(RESOLUTION) .
+	rm -rf results/$@
+	.venv-$@/bin/sparsebench run --profile smoke --out results/$@
