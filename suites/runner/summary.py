@@ -13,6 +13,7 @@ from sparsebench.reports.comparison import Comparison, compare, select
 from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.index.database import Index
 from sparsebench.reports.page.render import render
+from sparsebench.reports.page.speed import SpeedError, read_speed
 from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
 from sparsebench.reports.statistics.example_files import ExampleReader
@@ -131,6 +132,7 @@ def write_report(folder: Path, out: Path) -> None:
     if findings:
         console.print(claims_table(findings))
     _print_problems(examples, console)
+    _print_speed(speed, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
@@ -141,6 +143,18 @@ def print_table(table: SuiteTable, console: Console) -> None:
     more = len(table.lines) - MAX_TERMINAL_ROWS
     if more > 0:
         console.print(f"and {more} more rows of {table.title}: all are on the page", style="yellow")
+
+
+def _print_speed(speed: Path, console: Console) -> None:
+    """What fell short in the speed runs, if there were some; the page says the same."""
+    if not speed.exists():
+        return
+    try:
+        lines = read_speed(speed).shortfalls
+    except SpeedError as error:
+        lines = [str(error)]
+    for line in lines:
+        console.print(line, style="yellow", highlight=False, markup=False)
 
 
 def _print_problems(examples: ExampleReader, console: Console) -> None:
