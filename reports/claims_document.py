@@ -69,7 +69,7 @@ def to_markdown(findings: Sequence[Finding], older_code: str = "", objection: st
 
     `older_code` says how many records the code has changed since, `objection` what its set-up is objected to for.
     """
-    lines = ["# Claims", "", *([objection, ""] if objection else [])]
+    lines = ["# Claims", "", *([f"**{objection}**", ""] if objection else [])]
     lines += [count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
     if older_code:
         lines += [f"{older_code}.", ""]

@@ -66,15 +66,27 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *_older(runs), *(_bench(run, infos) for run in benches)]
+    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *(_bench(run, infos) for run in benches)]
     if studies:
         parts += [CLAIMS, _sum(studies), *map(_study, studies)]
     files[DOCUMENT] = "\n".join(parts)
     return files
 
 
+def _objections(runs: Sequence[Run]) -> Iterator[str]:
+    """What the set-ups of all folders are objected to for, before anything else."""
+    told = [f"- [{run.path}]({run.path}): {run.objection}" for run in runs if run.objection]
+    if told:
+        yield "**Studies whose set-up is objected to**, until they are made again:\n"
+        yield "\n".join([*told, ""])
+
+
+def _objection(run: Run) -> list[str]:
+    return [f"**{run.objection}**", ""] if run.objection else []
+
+
 def _older(runs: Sequence[Run]) -> Iterator[str]:
-    """What of all folders comes from older code, before anything else."""
+    """What of all folders comes from older code, before any result."""
     told = [f"{run.path}: {older_code_note(run.records, run.older)}" for run in runs if run.older]
     if told:
         yield "\n".join(["**Records of older code**, whose scores today's code may not give any more:", ""])
@@ -101,7 +113,7 @@ def _sum(studies: Sequence[Run]) -> str:
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
-    lines = [f"## [{run.path}]({run.path})", "", _origin(run), "", PICTURE, ""]
+    lines = [f"## [{run.path}]({run.path})", "", *_objection(run), _origin(run), "", PICTURE, ""]
     for matrix in run.matrices():
         info = infos.get(matrix.suite)
         if info is not None:
@@ -128,8 +140,8 @@ def _suite(matrix: Matrix, info: SuiteInfo) -> Iterator[str]:
 
 
 def _study(run: Run) -> str:
-    lines = [f"### [{run.path}]({run.path}/claims.md)", "", *([run.objection, ""] if run.objection else [])]
-    lines += [_origin(run), "", count_verdicts(run.findings), ""]
+    lines = [f"### [{run.path}]({run.path}/claims.md)", "", *_objection(run), _origin(run), ""]
+    lines += [count_verdicts(run.findings), ""]
     for verdict in VERDICTS:
         lines += _told([finding for finding in run.findings if finding.verdict == verdict], verdict)
     return "\n".join([*lines, *_reading(run)])

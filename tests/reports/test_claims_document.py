@@ -68,7 +68,7 @@ def test_controls_are_named_and_so_is_the_budget(records):
 def test_an_objection_stands_at_the_top(records, tmp_path):
     findings = judge([CLAIM], records({"A": 1.0, "B": 2.0}))
     objection = "Objected to <until> it is made again."
-    assert to_markdown(findings, objection=objection).splitlines()[2] == objection
+    assert to_markdown(findings, objection=objection).splitlines()[2] == f"**{objection}**"
     infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
     page = render(records({"A": 1.0, "B": 2.0}), [], tmp_path, infos, findings=findings, objection=objection)
     html = page.read_text()

@@ -94,7 +94,10 @@ def test_an_objection_stands_at_the_top_of_its_study(make):
         path="results/claims-x", records=records(make), findings=findings, objection="Objected to until made again."
     )
     text = results_document([run], INFOS)[DOCUMENT]
-    assert "### [results/claims-x](results/claims-x/claims.md)\n\nObjected to until redone.\n\n6 records" in text
+    assert "### [results/claims-x](results/claims-x/claims.md)\n\n**Objected to until redone.**\n\n6 records" in text
+    assert text.index("- [results/claims-x](results/claims-x): Objected to") < text.index("## What papers claim")
+    bench = results_document([Run(path="results/old", records=records(make), objection="Objected to.")], INFOS)
+    assert "## [results/old](results/old)\n\n**Objected to.**\n\n" in bench[DOCUMENT]
 
 
 def test_roles_of_the_plan_are_heeded_by_tables_and_summaries(make):

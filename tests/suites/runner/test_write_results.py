@@ -56,9 +56,9 @@ def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(col
     line = "Objected to: its control learns more. Until it is made again."
     write_results(collection, tmp_path / "docs")
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
-    assert text.partition("### [../results/smoke]")[2].splitlines()[2] == line
+    assert text.partition("### [../results/smoke]")[2].splitlines()[2] == f"**{line}**"
     write_report(folder, tmp_path / "page")
-    assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == line
+    assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
     page = (tmp_path / "page" / "index.html").read_text()
     assert page.index(line) < page.index('id="claims"')
     (folder / OBJECTION).write_bytes(b"\xff")
