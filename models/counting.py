@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
 from .anatomy import Experts, ListedExperts, UnknownAnatomy, Wrapper, describe
 from .errors import ModelError
@@ -149,8 +149,13 @@ def _grouped_mm_flops(rows: torch.Size, weights: torch.Size, *args: object, **ke
 
 
 def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *args: object, **keywords: object) -> int:
-    """Attention on a CPU: scores and weighted values, every key against every query whatever the mask."""
-    return sdpa_flop_count(query, key, value)
+    """Attention on a CPU: scores and weighted values, every key against every query whatever the mask.
+
+    Shapes: query (B, H, T, E), key (B, G, S, E), value (B, G, S, F), where G heads may serve H queries: torch's own
+    formula wants G = H before torch 2.10.
+    """
+    batch, heads, queries, width = query
+    return 2 * batch * heads * queries * key[-2] * (width + value[-1])
 
 
 _UNCOUNTED = {

@@ -1,7 +1,9 @@
 """Published claims, declared as data and judged by the records: reproduced, refuted or undecided.
 
 A claim names rows in the order that it expects. Each neighbouring pair is a paired comparison over tasks and seeds
-(`statistics.difference`), and its 95 % interval decides, which covers seeds and test examples where these are known:
+(`statistics.difference`), and its interval decides, which covers seeds and test examples where these are known. Since
+one of k steps is enough to refute a claim, the intervals of its steps are corrected for k (Bonferroni), so that all of
+them hold together in 95 % of the cases:
 
 - "ordered": a row's score is lower (or higher: `direction`) than the next one's by more than `margin`. Reproduced if
   every interval lies beyond the margin, refuted if one lies on its other side.
@@ -12,27 +14,33 @@ A claim names rows in the order that it expects. Each neighbouring pair is a pai
 With `against` the second row of a pair has its score in another metric of the same unit; so one row can be compared
 with itself (its best epoch and its last one).
 
-Anything else is undecided; so is a claim with fewer than `MIN_SEEDS` seeds, or with a row that was not run.
+Anything else is undecided; so is a claim with fewer than `MIN_SEEDS` seeds, with a row that was not run, or with two
+records of one seed.
+
+A study has many claims: of twenty about rows that are all alike, one is decided in most draws. So each verdict also
+says whether it stands when it is corrected over all claims of the study that were tested (Holm 1979): `Finding.stands`.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
-from . import formatting
+from .dataframe import canonical
 from .matrix import processor_type, side_of
 from .record import Record
-from .statistics import Estimate, Side, difference, pair
+from .record_limits import RecordError
+from .statistics import ALPHA, Difference, Estimate, Pairing, Side, difference, pair
 from .statistics.example_files import ExampleReader
 
 ClaimVerdict = Literal["reproduced", "refuted", "undecided"]
 VERDICTS: tuple[ClaimVerdict, ...] = ("reproduced", "refuted", "undecided")
 MIN_SEEDS = 3
+Roles = Mapping[str, Mapping[str, str]]
+"""Suite to row label to role."""
 OWN = "our "
 """How the source of a claim of ours began before claims had a field for it."""
 
@@ -55,6 +63,8 @@ class Claim:
     """Metric of the second row of each pair; empty where it is `metric`, too."""
     backbone: str = ""
     """The backbone of all rows; empty where each row's label names it, since the claim is about backbones."""
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    """The budget of all rows, as far as it says which of several that a task stands under: {epochs: 20}."""
     note: str = ""
     """What the reader must know of the test, for instance how it differs from the source's."""
     ours: bool = False
@@ -75,7 +85,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Step:
-    """One neighbouring pair: `effect` is the first row's score minus the second's, None where there is none."""
+    """One neighbouring pair: `effect` is the first row's score minus the second's, None where there is none.
+
+    `p` is the level at which the effect lies on one side of what the claim expects, corrected over the claim's steps,
+    None where that was not tested; `side` says on which: "reproduced" or "refuted".
+    """
 
     first: str
     second: str
@@ -83,11 +97,17 @@ class Step:
     seeds: int
     verdict: ClaimVerdict
     reason: str = ""
+    p: float | None = None
+    side: ClaimVerdict | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim and what the records say of it; `seconds` were spent inside the cells behind it."""
+    """A claim and what the records say of it; `seconds` were spent inside the cells behind it.
+
+    `stands`: whether the verdict holds when it is corrected over all claims of the study. `controls` are those of its
+    rows that are there as controls.
+    """
 
     claim: Claim
     verdict: ClaimVerdict
@@ -95,6 +115,22 @@ class Finding:
     unit: str
     seconds: float
     machines: tuple[str, ...]
+    stands: bool = False
+    controls: frozenset[str] = frozenset()
+
+    @property
+    def p(self) -> float | None:
+        """The level at which the claim would be decided: by one step against it, or by all of them for it.
+
+        None where it was not tested: a claim that no number of examples could decide is none of those corrected for.
+        """
+        against = [step.p for step in self.steps if step.side == "refuted" and step.p is not None]
+        if self.verdict == "refuted":
+            return min(against)
+        given = [step.p for step in self.steps if step.side == "reproduced" and step.p is not None]
+        if len(given) + len(against) < len(self.steps):
+            return None
+        return min([*against, *([] if against else [max(given)])])
 
     @property
     def seeds(self) -> int:
@@ -102,20 +138,46 @@ class Finding:
         return min(step.seeds for step in self.steps)
 
 
-def judge(claims: Sequence[Claim], records: Sequence[Record], examples: ExampleReader | None = None) -> list[Finding]:
-    """One finding per claim, in their order; `examples` reads the per-example outcomes of the records."""
+def judge(
+    claims: Sequence[Claim],
+    records: Sequence[Record],
+    examples: ExampleReader | None = None,
+    roles: Roles | None = None,
+) -> list[Finding]:
+    """One finding per claim of a study, in their order.
+
+    Args:
+        claims: all claims of the study, since its verdicts are corrected over them.
+        records: those of the study.
+        examples: reads the per-example outcomes of the records.
+        roles: suite to row label to what the row is there for, where the plan says it.
+    """
     findings = []
     for claim in claims:
         concerned = [record for record in records if _concerns(claim, record)]
-        findings.append(_judge(claim, concerned, examples))
-    return findings
+        known = (roles or {}).get(claim.suite, {})
+        controls = frozenset(label for label in claim.rows if known.get(label) == "control")
+        findings.append(replace(_judge(claim, concerned, examples), controls=controls))
+    return _over_study(findings)
+
+
+def _over_study(findings: Sequence[Finding]) -> list[Finding]:
+    """Marks the verdicts that stand by Holm's procedure over all claims that were tested."""
+    tested = [(finding.p, place) for place, finding in enumerate(findings) if finding.p is not None]
+    standing: set[int] = set()
+    for rank, (p, place) in enumerate(sorted(tested)):
+        if p * (len(tested) - rank) >= ALPHA:
+            break
+        standing.add(place)
+    return [replace(finding, stands=place in standing) for place, finding in enumerate(findings)]
 
 
 def _concerns(claim: Claim, record: Record) -> bool:
     """Whether the record is of one of the claim's rows on one of its tasks; failed ones count, too."""
     cell = record.cell
     place = cell.suite == claim.suite and claim.backbone in ("", cell.backbone)
-    return place and cell.task in claim.tasks and cell.label in claim.rows
+    budget = all(canonical(cell.budget.get(key)) == canonical(value) for key, value in claim.budget.items())
+    return place and budget and cell.task in claim.tasks and cell.label in claim.rows
 
 
 def _judge(claim: Claim, records: Sequence[Record], examples: ExampleReader | None) -> Finding:
@@ -140,26 +202,37 @@ def _of_all(found: set[ClaimVerdict]) -> ClaimVerdict:
 
 
 def _step(claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None) -> Step:
+    try:
+        pairings = _pairings(claim, first, second, records, examples)
+    except (LookupError, RecordError) as error:
+        return Step(first, second, None, 0, "undecided", str(error.args[0]))
+    seeds = min(len(pairing.pairs) for pairing in pairings)
+    if not seeds:
+        return Step(first, second, None, 0, "undecided", "no seed with a score on both sides")
+    found = difference(pairings).corrected(len(claim.pairs))
+    lost = f"{found.lost} of {found.pairs + found.lost} pairs lost" if found.lost else ""
+    few = f"fewer than {MIN_SEEDS} seeds" if seeds < MIN_SEEDS else ""
+    reason = ", ".join(filter(None, (few, lost, found.reason)))
+    if few:
+        return Step(first, second, found.estimate, seeds, "undecided", reason)
+    return Step(first, second, found.estimate, seeds, _verdict(claim, found.estimate), reason, *_level(claim, found))
+
+
+def _pairings(
+    claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None
+) -> list[Pairing]:
+    """The pairs on each task. Raises `LookupError` for a side without a score, `RecordError` for a doubled seed."""
     pairings = []
+    metrics = (claim.metric, claim.against or claim.metric)
     for task in claim.tasks:
-        metrics = (claim.metric, claim.against or claim.metric)
         sides = []
         for label, metric in zip((first, second), metrics, strict=True):
             side = _side(task, label, metric, records, examples)
             if not side.scores:
-                return Step(first, second, None, 0, "undecided", f"{label} has no score on {task}")
+                raise LookupError(f"{label} has no score on {task}")
             sides.append(side)
         pairings.append(pair(*sides))
-    seeds = min(len(pairing.pairs) for pairing in pairings)
-    if not seeds:
-        return Step(first, second, None, 0, "undecided", "no seed with a score on both sides")
-    found = difference(pairings)
-    effect = found.estimate
-    lost = f"{found.lost} of {found.pairs + found.lost} pairs lost" if found.lost else ""
-    if seeds < MIN_SEEDS:
-        reason = ", ".join(filter(None, (f"fewer than {MIN_SEEDS} seeds", lost)))
-        return Step(first, second, effect, seeds, "undecided", reason)
-    return Step(first, second, effect, seeds, _verdict(claim, effect), lost)
+    return pairings
 
 
 def _side(task: str, label: str, metric: str, records: Sequence[Record], examples: ExampleReader | None) -> Side:
@@ -184,99 +257,19 @@ def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
     return "refuted" if high < claim.margin else "undecided"
 
 
+def _level(claim: Claim, found: Difference) -> tuple[float | None, ClaimVerdict]:
+    """At which level the interval leaves what the claim expects, or lies in it, and which of the two."""
+    mean = found.combined.mean
+    if claim.relation == "equal":
+        if abs(mean) >= claim.margin:
+            return found.p_beyond(math.copysign(claim.margin, mean)), "refuted"
+        ends = [found.p_beyond(claim.margin), found.p_beyond(-claim.margin)]
+        return max((p for p in ends if p is not None), default=None), "reproduced"
+    border = -claim.margin if claim.direction == "lower" else claim.margin
+    ahead = border - mean if claim.direction == "lower" else mean - border
+    return found.p_beyond(border), "reproduced" if ahead > 0 else "refuted"
+
+
 def _machine(record: Record) -> str:
     environment = record.environment
     return f"{processor_type(record)}, {environment.get('cores', '?')} cores"
-
-
-def effects(finding: Finding) -> Iterator[str]:
-    """Each step in words: "A − B: −0.41 [−0.45, −0.37] bits/byte over seeds and examples"."""
-    for step in finding.steps:
-        first, second = _named(finding.claim, step.first, step.second)
-        if step.effect is None:
-            yield f"{first} − {second}: {step.reason}"
-            continue
-        unit = formatting.points(finding.unit)
-        text = f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
-        if step.effect.covers != "none":
-            text += f" over {step.effect.covers}"
-        yield text + (f" ({step.reason})" if step.reason else "")
-
-
-def _named(claim: Claim, first: str, second: str) -> tuple[str, str]:
-    """The rows of a pair, each with its metric where they differ in that."""
-    if not claim.against:
-        return first, second
-    return f"{first} ({claim.metric})", f"{second} ({claim.against})"
-
-
-def expectation(claim: Claim) -> str:
-    """What the claim expects, in words: "A < B < C in bits_per_byte", "A < B; A < C in ..." of the first row."""
-    sign = {"lower": "<", "higher": ">"}[claim.direction]
-    if claim.relation == "equal":
-        sign = "≈"
-    words = f" {sign} ".join(claim.rows)
-    if claim.relation == "first" or claim.against:
-        words = "; ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
-    if not claim.against:
-        words = f"{words} in {claim.metric}"
-    return f"{words}, margin {claim.margin:g}" if claim.margin else words
-
-
-def where(claim: Claim) -> str:
-    """Where a claim is tested, in words: the backbone, unless the rows name it, and the tasks."""
-    return ", ".join(filter(None, (claim.backbone, *claim.tasks)))
-
-
-def to_markdown(findings: Sequence[Finding], older_code: str = "") -> str:
-    """The study as a document: the counts, one row per claim, and what the columns mean.
-
-    `older_code` says how many records the code has changed since.
-    """
-    lines = ["# Claims", "", count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
-    if older_code:
-        lines += [f"{older_code}.", ""]
-    titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
-    lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
-    for finding in findings:
-        claim = finding.claim
-        tested = f"{expectation(claim)}; {where(claim)}"
-        statement = f"{claim.statement} ({claim.note})" if claim.note else claim.statement
-        shown = (claim.id, statement, claim.source, tested, finding.verdict, "<br>".join(effects(finding)))
-        lines.append(_pipe([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
-    return "\n".join([*lines, "", LEGEND]) + "\n"
-
-
-LEGEND = (
-    "Effects are differences of the mean scores, paired by seed and, where the outcomes of the examples were kept, by "
-    "test example, with 95 % intervals; each says whether it covers seeds and examples or one of them alone. "
-    "Reproduced: every interval lies where the claim says; refuted: one lies on the other side; undecided: neither. "
-    "Intervals are per comparison, not corrected for their number. Wall time is inside the cells behind a claim; "
-    "claims share cells."
-)
-
-
-def count_verdicts(findings: Sequence[Finding]) -> str:
-    """ "12 claims of papers: 9 reproduced, 1 refuted, 2 undecided; 1 of our own: 1 refuted."."""
-    published = [finding for finding in findings if finding.claim.published]
-    own = [finding for finding in findings if not finding.claim.published]
-    told = []
-    if published:
-        noun = "claim" if len(published) == 1 else "claims"
-        told.append(f"{len(published)} {noun} of papers: {_counts(published)}")
-    if own:
-        told.append(f"{len(own)} of our own: {_counts(own)}")
-    return "; ".join(told) + "."
-
-
-def _counts(findings: Sequence[Finding]) -> str:
-    counts = Counter(finding.verdict for finding in findings)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-
-
-def _machines(findings: Sequence[Finding]) -> str:
-    return "; ".join(dict.fromkeys(name for finding in findings for name in finding.machines)) or "nothing was run"
-
-
-def _pipe(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -58,6 +58,8 @@ class Matrix:
     cells: dict[tuple[Row, Column], list[Record]] = field(default_factory=lambda: defaultdict(list))
     examples: ExampleReader | None = None
     """Reads per-example outcomes, where a comparison needs them."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Row label to what the row is there for, where the plan says it."""
     _sides: dict[tuple[Row, Column], Side] = field(default_factory=dict, repr=False, compare=False)
     """Those that were asked for: tables, figures and tests ask again and again."""
 
@@ -142,14 +144,19 @@ class Matrix:
         return costs
 
 
-def matrices(records: Sequence[Record], examples: ExampleReader | None = None) -> list[Matrix]:
-    """One matrix per suite and version, in the order of their names."""
+def matrices(
+    records: Sequence[Record],
+    examples: ExampleReader | None = None,
+    roles: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[Matrix]:
+    """One matrix per suite and version, in the order of their names; `roles` are by suite and row label."""
     by_suite: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         by_suite[record.cell.suite, record.cell.suite_version].append(record)
     found = [_matrix(suite, version, members) for (suite, version), members in sorted(by_suite.items())]
     for matrix in found:
         matrix.examples = examples
+        matrix.roles = (roles or {}).get(matrix.suite, {})
     return found
 
 

@@ -14,7 +14,7 @@ from .statistics import Outcome, estimate_mean
 from .tables import Family, SuiteInfo
 
 MAX_DOTS = 12
-"""Rows of one plot, the best first."""
+"""Rows of one plot, the best first; the baselines are among them."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,16 @@ def _plot(matrix: Matrix, info: SuiteInfo, family: Family) -> DotPlot:
     return DotPlot(
         title=f"{_title(family)} · {usual}",
         higher_is_better=first.higher_is_better,
-        dots=tuple(dots[:MAX_DOTS]),
+        dots=_shown(dots),
     )
+
+
+def _shown(dots: Sequence[Dot]) -> tuple[Dot, ...]:
+    """The first ones and, wherever they stand, all baselines: nothing else can be read without them."""
+    baselines = sum(dot.kind == "baseline" for dot in dots)
+    room = max(0, MAX_DOTS - baselines)
+    others = [number for number, dot in enumerate(dots) if dot.kind != "baseline"][:room]
+    return tuple(dot for number, dot in enumerate(dots) if dot.kind == "baseline" or number in others)
 
 
 def _title(family: Family) -> str:

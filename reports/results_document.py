@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from . import formatting
 from . import table_formats as printing
-from .claims import VERDICTS, Finding, count_verdicts
+from .claims import VERDICTS, Finding, Roles
+from .claims_document import STANDS, count_verdicts
 from .comparison import contrasts
 from .dataframe import newest
 from .figures.dot_plots import THEMES, draw_overview
@@ -34,7 +35,8 @@ class Run:
 
     `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `older` are the ids
     of the records that were made by older code: something that their scores pass through has changed since. None:
-    nobody looked.
+    nobody looked. `objection` says what the set-up of a study is objected to for, until it is made again; `roles` are
+    those that the plan gives its rows.
     """
 
     path: str
@@ -42,11 +44,13 @@ class Run:
     findings: Sequence[Finding] = ()
     older: Collection[str] | None = None
     reading: str = ""
+    objection: str = ""
+    roles: Roles | None = None
     examples: ExampleReader | None = None
 
     def matrices(self) -> list[Matrix]:
         """Of the newest record of each key."""
-        return matrices(newest(self.records)[0], self.examples)
+        return matrices(newest(self.records)[0], self.examples, self.roles)
 
 
 def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dict[str, str]:
@@ -62,15 +66,27 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *_older(runs), *(_bench(run, infos) for run in benches)]
+    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *(_bench(run, infos) for run in benches)]
     if studies:
-        parts += [CLAIMS, *map(_study, studies)]
+        parts += [CLAIMS, _sum(studies), *map(_study, studies)]
     files[DOCUMENT] = "\n".join(parts)
     return files
 
 
+def _objections(runs: Sequence[Run]) -> Iterator[str]:
+    """What the set-ups of all folders are objected to for, before anything else."""
+    told = [f"- [{run.path}]({run.path}): {run.objection}" for run in runs if run.objection]
+    if told:
+        yield "**Studies whose set-up is objected to**, until they are made again:\n"
+        yield "\n".join([*told, ""])
+
+
+def _objection(run: Run) -> list[str]:
+    return [f"**{run.objection}**", ""] if run.objection else []
+
+
 def _older(runs: Sequence[Run]) -> Iterator[str]:
-    """What of all folders comes from older code, before anything else."""
+    """What of all folders comes from older code, before any result."""
     told = [f"{run.path}: {older_code_note(run.records, run.older)}" for run in runs if run.older]
     if told:
         yield "\n".join(["**Records of older code**, whose scores today's code may not give any more:", ""])
@@ -84,14 +100,20 @@ def picture(shape: str, theme: str) -> str:
 
 CLAIMS = """## What papers claim
 
-A study tests statements with paired comparisons over seeds: reproduced, refuted or undecided, by the 95 % interval of
-the difference. The models here are small and the conditions ours; each `claims.md` says which. Statements of our own
-are counted apart.
+A study tests statements with paired comparisons over seeds: reproduced, refuted or undecided, by the 95 % intervals of
+the differences, which hold together for the comparisons of a statement. ✓: the verdict stands when it is corrected over
+all claims of its study (Holm). The models here are small and the conditions ours; each `claims.md` says which.
+Statements of our own are counted apart.
 """
 
 
+def _sum(studies: Sequence[Run]) -> str:
+    """The counts of all studies together."""
+    return f"All studies: {count_verdicts([finding for run in studies for finding in run.findings])}\n"
+
+
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
-    lines = [f"## [{run.path}]({run.path})", "", _origin(run), "", PICTURE, ""]
+    lines = [f"## [{run.path}]({run.path})", "", *_objection(run), _origin(run), "", PICTURE, ""]
     for matrix in run.matrices():
         info = infos.get(matrix.suite)
         if info is not None:
@@ -118,7 +140,8 @@ def _suite(matrix: Matrix, info: SuiteInfo) -> Iterator[str]:
 
 
 def _study(run: Run) -> str:
-    lines = [f"### [{run.path}]({run.path}/claims.md)", "", _origin(run), "", count_verdicts(run.findings), ""]
+    lines = [f"### [{run.path}]({run.path}/claims.md)", "", *_objection(run), _origin(run), ""]
+    lines += [count_verdicts(run.findings), ""]
     for verdict in VERDICTS:
         lines += _told([finding for finding in run.findings if finding.verdict == verdict], verdict)
     return "\n".join([*lines, *_reading(run)])
@@ -131,11 +154,11 @@ def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
         statement = finding.claim.statement
         if not finding.claim.published:
             statement += " (ours)"
-        claims.setdefault(statement, []).append(finding.claim.id)
+        claims.setdefault(statement, []).append(f"`{finding.claim.id}`{STANDS if finding.stands else ''}")
     if not claims:
         return []
     lines = [f"{verdict.capitalize()}:", ""]
-    lines += [f"- {statement} `{'`, `'.join(ids)}`" for statement, ids in claims.items()]
+    lines += [f"- {statement} {', '.join(ids)}" for statement, ids in claims.items()]
     return [*lines, ""]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from . import formatting
-from .claims import Finding, effects
+from .claims import Finding
+from .claims_document import effects, verdict_of
 from .comparison import Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
 from .tables import RIVALS, Average, Column, Entry, SuiteTable
@@ -23,6 +24,7 @@ LEGEND = (
     "the best of a column in which some rows can be distinguished from it, and those that cannot (paired test, "
     "corrected over the rows; controls and ceilings apart); † not clear of chance; ! some seeds failed."
 )
+STANDING = "✓: the verdict stands when it is corrected over all claims of the study (Holm)."
 COMPARED = "One comparison a line, not corrected; the page corrects over the rows of a table."
 Style = Callable[[str], str]
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
@@ -204,12 +206,12 @@ def claims_table(findings: Iterable[Finding]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title="Claims", title_style="bold", header_style="bold")
+    shown = Table(title="Claims", title_style="bold", header_style="bold", caption=STANDING)
     for title in ("claim", "statement", "verdict", "effect [95 %]", "seeds"):
         shown.add_column(title, justify="right" if title == "seeds" else "left", overflow="fold")
     styles = {"reproduced": "green", "refuted": "red", "undecided": "dim"}
     for finding in findings:
-        claim, verdict = finding.claim, Text(finding.verdict, styles[finding.verdict])
+        claim, verdict = finding.claim, Text(verdict_of(finding), styles[finding.verdict])
         effect = Text("\n".join(effects(finding)))
         shown.add_row(Text(claim.id), Text(claim.statement), verdict, effect, Text(str(finding.seeds)))
     return shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from .cost_columns import cost_titles, costs_of, training_columns, training_of
 from .matrix import Column, Matrix, Row
@@ -54,7 +54,10 @@ class SuiteInfo:
     margins: Mapping[str, float] = field(default_factory=dict)
 
     def role(self, matrix: Matrix, row: Row) -> Role:
-        """What a row is there for."""
+        """What a row is there for: as the plan says it, else by its method."""
+        given = matrix.roles.get(row.label)
+        if given is not None:
+            return cast("Role", given)
         if row.label in self.baselines(matrix):
             return "baseline"
         links = matrix.record_of(row).cell.links

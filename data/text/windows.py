@@ -1,5 +1,6 @@
 """Token streams cut to windows, and the bytes that tokens stand for."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,13 +13,29 @@ def windows(
     Each window has exactly ``length`` tokens. Stops reading ``token_ids`` as soon as it has enough. Raises `ValueError`
     when the documents are too short.
     """
+    return numbered_windows(enumerate(token_ids), length, count, separator)[0]
+
+
+def numbered_windows(
+    token_ids: Iterable[tuple[int, Sequence[int]]], length: int, count: int, separator: Sequence[int] = ()
+) -> tuple[list[list[int]], list[int]]:
+    """As `windows`, from documents with a number each, and the number of the document that each window is of.
+
+    Windows of one document are no independent examples. Where a window holds several, it counts to the one that most
+    of its tokens are of, of equals to the first; so neighbours that share a document but count to others are taken as
+    independent.
+    """
     stream: list[int] = []
-    for document in token_ids:
+    owners: list[int] = []
+    for number, document in token_ids:
         if stream:
             stream += separator
         stream += document
+        owners += [number] * (len(stream) - len(owners))
         if len(stream) >= length * count:
-            return [stream[start : start + length] for start in range(0, length * count, length)]
+            starts = range(0, length * count, length)
+            chosen = [Counter(owners[start : start + length]).most_common(1)[0][0] for start in starts]
+            return [stream[start : start + length] for start in starts], chosen
     raise ValueError(f"{len(stream)} tokens are too few for {count} windows of {length}; give more documents")
 
 

@@ -20,6 +20,7 @@ class ProductTimmAttention(Attention):
         dropout = self.attn_drop.p if self.training else 0.0
         seen_BHTE = attention(q_BHTE, k_BHTE, v_BHTE, attn_mask, dropout=dropout, causal=is_causal, scale=self.scale)
         seen_BTD = self.norm(seen_BHTE.transpose(1, 2).flatten(2))
-        if self.gate is not None:
-            seen_BTD = seen_BTD * self.gate(x).sigmoid()
+        gate = getattr(self, "gate", None)  # older timm has none
+        if gate is not None:
+            seen_BTD = seen_BTD * gate(x).sigmoid()
         return self.proj_drop(self.proj(seen_BTD))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import claims, formatting
+from .. import claims_document, formatting
 from .. import table_formats as printing
 from ..claims import Finding
 from ..comparison import Contrast, contrasts
@@ -21,6 +21,7 @@ from ..published import PublishedTable, published_tables
 from ..published_comparison import PublishedComparison, compare_published
 from ..record import Record
 from ..store import Problem
+from ..study_summary import study_summaries
 from ..summary import Summary, summaries
 from ..tables import SuiteInfo, SuiteTable, suite_table
 from .speed import SpeedReport
@@ -58,11 +59,17 @@ class Section:
 
 
 def section(
-    matrix: Matrix, info: SuiteInfo, anchor: str, whole: Whole = already_whole, older: Collection[str] = ()
+    matrix: Matrix,
+    info: SuiteInfo,
+    anchor: str,
+    whole: Whole = already_whole,
+    older: Collection[str] = (),
+    findings: Sequence[Finding] = (),
 ) -> Section:
     """Computes all that the page shows of one suite.
 
-    `whole` reads what slim records lack; `older` are the ids of the records that the code has changed since.
+    `whole` reads what slim records lack; `older` are the ids of the records that the code has changed since; of a
+    study, `findings` are what its claims say, and the summary is made of these.
     """
     table = suite_table(matrix, info)
     found = contrasts(matrix, info)
@@ -73,7 +80,7 @@ def section(
         matrix=matrix,
         table=table,
         footnotes=printing.footnotes(table),
-        summaries=summaries(matrix, info, found),
+        summaries=study_summaries(findings, matrix.suite) or summaries(matrix, info, found),
         contrasts=found,
         figures=suite_figures(matrix, table, whole),
         panels=suite_panels(matrix, table, whole),
@@ -113,6 +120,8 @@ class Page:
     findings: Sequence[Finding] = ()
     older_code: str = ""
     """How many of the records the code has changed since, and of which rows."""
+    objection: str = ""
+    """What the set-up of a study is objected to for, until it is made again."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -147,7 +156,7 @@ def render_html(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        f=formatting, p=printing, claims=claims, colour=plots.colour, ink_on=plots.ink_on, zip=zip
+        f=formatting, p=printing, claims=claims_document, colour=plots.colour, ink_on=plots.ink_on, zip=zip
     )
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(page=page, style=style)

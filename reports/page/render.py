@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from .. import claims
+from .. import claims_document
 from .. import table_formats as printing
-from ..claims import Finding
+from ..claims import Finding, Roles
 from ..dataframe import newest, write_csv
 from ..index.slim import Whole, already_whole
 from ..matrix import Matrix, matrices
@@ -30,6 +30,8 @@ def render(
     speed: Path | None = None,
     findings: Sequence[Finding] = (),
     older: Collection[str] = (),
+    objection: str = "",
+    roles: Roles | None = None,
     whole: Whole = already_whole,
     examples: ExampleReader | None = None,
     show: Callable[[SuiteTable], None] | None = None,
@@ -47,6 +49,8 @@ def render(
         speed: the JSON of pytest-benchmark, if there is one.
         findings: what a study found of its claims.
         older: ids of the records that the code has changed since.
+        objection: one line that says what the set-up of a study is objected to for.
+        roles: suite to row label to what the row is there for, where the plan says it.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
         examples: reads per-example outcomes, so that rows are compared on the same examples.
         show: is given the table of each suite as soon as it is made.
@@ -55,10 +59,10 @@ def render(
         StoreError: `out` cannot be written, or a record is gone.
     """
     current, superseded = newest(records)
-    found = matrices(current, examples)
+    found = matrices(current, examples, roles)
     sections = []
     for matrix, anchor in zip(found, _anchors(found), strict=True):
-        made = section(matrix, _info(matrix, suites), anchor, whole, older)
+        made = section(matrix, _info(matrix, suites), anchor, whole, older, findings)
         if show is not None:
             show(made.table)
         sections.append(made)
@@ -73,12 +77,13 @@ def render(
         speed_error=error,
         findings=findings,
         older_code=note,
+        objection=objection,
     )
     files = {"index.html": render_html(page)}
     for part in sections:
         files |= _tables(part)
     if findings:
-        files["claims.md"] = claims.to_markdown(findings, note)
+        files["claims.md"] = claims_document.to_markdown(findings, note, objection)
     return _write(out, files, current)
 
 

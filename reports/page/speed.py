@@ -2,6 +2,9 @@
 
 In each group the peer is the benchmark whose `extra_info` has `"peer": true`. A floor (what the machine could do at
 best, in seconds per run) may stand in `extra_info["floor"]`, a name for the table in `extra_info["label"]`.
+
+The runs of this project add `targets`, what was wanted of a figure and what was reached, and `failed`, the tests that
+failed: both are said, neither hides anything else.
 """
 
 from __future__ import annotations
@@ -47,6 +50,22 @@ class SpeedReport:
 
     machine: str
     lines: tuple[SpeedLine, ...]
+    targets: int = 0
+    """How many figures had a target."""
+    short: tuple[str, ...] = ()
+    """Which of them were not reached, in words."""
+    failed: tuple[str, ...] = ()
+    """Names of the tests that failed, whose figures are missing."""
+
+    @property
+    def shortfalls(self) -> list[str]:
+        """One line for what fell short and one for what failed; empty if all is well."""
+        lines = []
+        if self.short:
+            lines.append(f"{len(self.short)} of {self.targets} speed targets not reached: {'; '.join(self.short)}")
+        if self.failed:
+            lines.append(f"{len(self.failed)} speed tests failed: {'; '.join(self.failed)}")
+        return lines
 
 
 def read_speed(path: Path) -> SpeedReport:
@@ -63,12 +82,25 @@ def read_speed(path: Path) -> SpeedReport:
             place = b["group"], b["extra_info"].get("role")
             fastest[place] = min(fastest[place], float(b["stats"]["median"]))
         lines = [_line(b, fastest) for b in benchmarks]
+        targets = content.get("targets", [])
+        short = tuple(_short(target) for target in targets if not target["met"])
+        failed = tuple(str(name) for name in content.get("failed", []))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise SpeedError(f"{path} is not the JSON of pytest-benchmark ({reason}): run `make speed` again") from error
     order = {role: number for number, role in enumerate(ROLES)}
     lines.sort(key=lambda line: (line.group, order.get(line.role, len(order))))
-    return SpeedReport(_machine(content), tuple(lines))
+    return SpeedReport(_machine(content), tuple(lines), len(targets), short, failed)
+
+
+def _short(target: Mapping[str, Any]) -> str:
+    """ "test_a_layer[8 bits]: 1.57 times as fast as bfloat16, wanted 2 at the least"."""
+    test = str(target["test"]).rpartition("::")[2]
+    bound = "most" if target["at_most"] else "least"
+    said = f"{test}: {target['reached']:.3g} {target['what']}, wanted {target['wanted']:.3g} at the {bound}"
+    if target["excuse"]:
+        return f"{said} ({target['excuse']})"
+    return said
 
 
 def _line(benchmark: dict[str, Any], fastest: Mapping[tuple[str, Any], float]) -> SpeedLine:

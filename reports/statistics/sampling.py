@@ -7,13 +7,15 @@ Techniques, section 9A.2; for evaluations of language models Miller 2024, arXiv:
     C / (C - 1) * sum over clusters of (sum over their examples of (x - m))² / N²
 
 with C - 1 degrees of freedom, which is the usual one where every example is a cluster. A stratum of one cluster has no
-spread of its own. Several of these (a mean over domains, with one document of each) are collapsed: the spread between
+spread of its own. In a mean over strata (domains, with one document of each) such are collapsed: the spread between
 them stands in for that inside them, which counts their differences as noise and errs on the safe side (Wolter 2007,
-Introduction to Variance Estimation, section 2.5). A single one leaves the error unknown.
+Introduction to Variance Estimation, section 2.5). If it is one stratum of several, all are collapsed; where there is
+no other, the error is unknown.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,8 +32,7 @@ def examples_part(differences: Sequence[ExampleScores], beside_seeds: bool) -> P
 
     `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. It is the
     variance of the mean over examples; `beside_seeds`: less what the rest contributes to it, since that is in the
-    variance between seeds as well. None where nothing measures it: one cluster in all, or in the one stratum that has
-    no other to be collapsed with.
+    variance between seeds as well. None where nothing measures it: all examples are of one cluster, or all of a class.
     """
     drawn = _drawn(differences)
     if drawn is None:
@@ -57,19 +58,19 @@ def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np
     first = differences[0]
     values_SN = np.stack([one.values for one in differences])
     found = []
-    alone = []
     for number, weight in enumerate(first.weights):
         here = first.strata == number
         values_SC = by_cluster(values_SN[:, here], None if first.clusters is None else first.clusters[here])
-        if values_SC.shape[1] > 1:
-            found.append((weight, values_SC))
-        else:
-            alone.append(weight * values_SC[:, 0])
-    if len(alone) == 1:
+        found.append((weight, values_SC))
+    alone = [stratum for stratum in found if stratum[1].shape[1] == 1]
+    if not alone:
+        return found
+    if len(found) == 1 or not math.isclose(math.fsum(first.weights), 1):
         return None
-    if alone:
-        found.append((float(len(alone)), np.stack(alone, axis=1)))
-    return found
+    together = alone if len(alone) > 1 else found
+    others = [stratum for stratum in found if stratum[1].shape[1] > 1] if len(alone) > 1 else []
+    means_SL = np.stack([weight * values_SC.mean(axis=1) for weight, values_SC in together], axis=1)
+    return [*others, (float(len(together)), means_SL)]
 
 
 def by_cluster(values_SN: NDArray[np.floating], clusters_N: NDArray[np.integer] | None) -> NDArray[np.floating]:

@@ -1,8 +1,9 @@
 """Bits per byte: how many bits the model needs for one byte of held-out text; comparable over tokenizers."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from sparsebench.data.text.windows import token_bytes
 from sparsebench.reports.panels.router_load import RouterLoad, to_details
 from sparsebench.reports.record import Metric
+from sparsebench.reports.statistics.examples import CLUSTER
 
 from ..contracts.context import Context
 from ..contracts.metrics import Scores
-from .language import CausalLM, LanguageTask, cut, encode
+from .language import CausalLM, LanguageTask, cut_numbered, encode
 from .routing import Watched, health_details, watched
 
 MAIN = "bits_per_byte"
@@ -26,11 +28,20 @@ DEFAULT_WINDOWS = 16
 
 @dataclass(frozen=True)
 class DomainBits:
-    """Bits and bytes of each window of one domain, and what the routers did."""
+    """Bits and bytes of each window of one domain, the document that each one is of, and what the routers did.
+
+    Without numbers of documents nobody knows which windows belong together, so that their spread says nothing.
+    """
 
     bits: list[float]
     bytes: list[int]
     routers: Watched
+    documents: list[int] = field(default_factory=list)
+
+    def metric(self) -> Metric:
+        """Bits per byte, with the standard error over documents."""
+        value, stderr = ratio(self.bits, self.bytes, self.documents)
+        return bits_metric(value, stderr if self.documents else None, len(self.bits))
 
 
 class BitsPerByteTask(LanguageTask):
@@ -46,22 +57,22 @@ class BitsPerByteTask(LanguageTask):
     metric_names = (MAIN,)
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
-        """Bits of all predicted tokens over their bytes; standard error over windows."""
+        """Bits of all predicted tokens over their bytes; standard error over documents."""
         found = domain_bits(self, self.domain, subject, context)
-        metric = bits_metric(*ratio(found.bits, found.bytes), len(found.bits))
         details = router_details({self.domain: found}, context)
-        return Scores(MAIN, {MAIN: metric}, {"bits": found.bits, "bytes": found.bytes}, details)
+        examples = {"bits": found.bits, "bytes": found.bytes, CLUSTER: found.documents}
+        return Scores(MAIN, {MAIN: found.metric()}, examples, details)
 
 
 def domain_bits(task: LanguageTask, domain: str, lm: CausalLM, context: Context) -> DomainBits:
     """Read the first windows of a domain's test half. Raises `ValueError` for a tokenizer that is not byte-level."""
     check_bytes(lm.tokenizer)
     count = context.budget.test_examples or DEFAULT_WINDOWS
-    rows = cut(lm.tokenizer, task.documents(domain, "test"), WINDOW, count)
+    rows, documents = cut_numbered(task, domain, lm.tokenizer, WINDOW, count)
     ids_NT = torch.tensor(rows, device=context.device)
     size = context.budget.batch_size
     bits, routers = watched(lm.model, lambda: window_bits(lm.model, ids_NT, size), logits=True)
-    return DomainBits(bits, [token_bytes(lm.tokenizer, row[1:]) for row in rows], routers)
+    return DomainBits(bits, [token_bytes(lm.tokenizer, row[1:]) for row in rows], routers, documents)
 
 
 def bits_metric(value: float, stderr: float | None, windows: int) -> Metric:
@@ -112,11 +123,32 @@ def window_bits(model: nn.Module, ids_NT: Tensor, batch_size: int) -> list[float
     return bits
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float | None]:
-    """Sum over sum, and its standard error by the ratio estimator (Cochran, Sampling Techniques, section 6.3)."""
-    n, total = len(numerators), sum(denominators)
+def by_window(domains: Mapping[str, DomainBits]) -> dict[str, list[Any]]:
+    """The outcome of each window of several domains, as `sparsebench.reports.statistics` reads it."""
+    examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": [], CLUSTER: []}
+    for domain, read in domains.items():
+        examples["domain"] += [domain] * len(read.bits)
+        examples["bits"] += read.bits
+        examples["bytes"] += read.bytes
+        examples[CLUSTER] += read.documents
+    return examples
+
+
+def ratio(
+    numerators: Sequence[float], denominators: Sequence[float], clusters: Sequence[Hashable] = ()
+) -> tuple[float, float | None]:
+    """Sum over sum, and its standard error by the ratio estimator (Cochran, Sampling Techniques, section 6.3).
+
+    `clusters` says which terms were drawn together; without it each one stands for itself. None for one cluster.
+    """
+    total = sum(denominators)
     value = sum(numerators) / total
+    residuals: dict[Hashable, float] = defaultdict(float)
+    terms = zip(numerators, denominators, clusters or range(len(numerators)), strict=True)
+    for above, below, cluster in terms:
+        residuals[cluster] += above - value * below
+    n = len(residuals)
     if n < 2:
         return value, None
-    squares = sum((a - value * b) ** 2 for a, b in zip(numerators, denominators, strict=True))
+    squares = sum(residual**2 for residual in residuals.values())
     return value, math.sqrt(n / (n - 1) * squares) / total

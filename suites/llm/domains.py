@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sparsebench.reports.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.metrics import Scores
-from .bits_per_byte import MAIN, bits_metric, domain_bits, ratio, router_details, router_load
+from .bits_per_byte import MAIN, bits_metric, by_window, domain_bits, router_details, router_load
 from .language import CausalLM, LanguageTask
 
 SPECIALISATION = "router_specialisation"
@@ -18,8 +18,9 @@ class DomainsTask(LanguageTask):
     """Base of the tasks over several `domains`; each is read as a `BitsPerByteTask` reads it.
 
     `budget.test_examples` is the number of windows of each domain. The domains are fixed and weigh the same; the
-    standard error of their mean is that over windows. A model with a router also has its specialisation: how far the
-    experts' shares of a domain are from the mean over domains (`sparsebench.reports.router_load`).
+    standard error of their mean is that over the documents that windows were cut from, unknown where a domain has one.
+    A model with a router also has its specialisation: how far the experts' shares of a domain are from the mean over
+    domains (`sparsebench.reports.router_load`).
     """
 
     domains: ClassVar[tuple[str, ...]]
@@ -30,14 +31,8 @@ class DomainsTask(LanguageTask):
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """The mean, each domain, and the router's load."""
         found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}
-        by_domain: dict[str, Metric] = {}
-        examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
-        for domain, read in found.items():
-            value, stderr = ratio(read.bits, read.bytes)
-            by_domain[f"{MAIN} {domain}"] = bits_metric(value, stderr, len(read.bits))
-            examples["domain"] += [domain] * len(read.bits)
-            examples["bits"] += read.bits
-            examples["bytes"] += read.bytes
+        by_domain = {f"{MAIN} {domain}": read.metric() for domain, read in found.items()}
+        examples = by_window(found)
         metrics = {MAIN: _mean(list(by_domain.values()), len(examples["bits"])), **by_domain}
         load = router_load(found)
         if load is not None:
@@ -46,7 +41,7 @@ class DomainsTask(LanguageTask):
 
 
 def _mean(domains: Sequence[Metric], windows: int) -> Metric:
-    """The mean over domains; they are fixed, so its error is that of independent windows inside each."""
+    """The mean over domains; they are fixed, so its error is that of the documents inside each."""
     value = math.fsum(metric.value for metric in domains) / len(domains)
     errors = [metric.stderr for metric in domains if metric.stderr is not None]
     stderr = None

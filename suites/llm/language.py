@@ -7,7 +7,7 @@ that seed. The test halves share no document with them.
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.cache.ledger import cached_reads
-from sparsebench.data.text.documents import passages
-from sparsebench.data.text.windows import windows
+from sparsebench.data.text.documents import origins, passages
+from sparsebench.data.text.windows import numbered_windows, windows
 from sparsebench.models.precision import cast
 
 from ..contracts.context import Context, Target
@@ -71,6 +71,15 @@ class LanguageTask(Task):
     def documents(self, domain: str, part: Any) -> tuple[str, ...]:
         """Documents of one half ("calibration" or "test") of a text domain, in a fixed order."""
         return _passages(domain, part)
+
+    def origins(self, domain: str) -> Sequence[int]:
+        """Of each document of the test half the number of the whole that it is a piece of.
+
+        A task that has `documents` of its own and cuts them from larger ones says here which are of one.
+        """
+        if type(self).documents is LanguageTask.documents:
+            return _origins(domain)
+        return range(len(self.documents(domain, "test")))
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load the backbone in the cell's precision, and what a method may see."""
@@ -140,6 +149,15 @@ def cut(tokenizer: Any, documents: Iterable[str], length: int, count: int) -> li
     return windows((encode(tokenizer, text) for text in documents), length, count, encode(tokenizer, SEPARATOR))
 
 
+def cut_numbered(
+    task: LanguageTask, domain: str, tokenizer: Any, length: int, count: int
+) -> tuple[list[list[int]], list[int]]:
+    """As `cut` of the test half of a domain, with the number of the document that each window is of."""
+    texts = zip(task.origins(domain), task.documents(domain, "test"), strict=True)
+    numbered = ((number, encode(tokenizer, text)) for number, text in texts)
+    return numbered_windows(numbered, length, count, encode(tokenizer, SEPARATOR))
+
+
 def encode(tokenizer: Any, text: str) -> list[int]:
     """Token numbers of `text`, no special tokens added."""
     # verbose: a document may be longer than what the model reads at once; it is cut to windows afterwards.
@@ -155,3 +173,8 @@ def next_token_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
 @cached_reads()
 def _passages(domain: str, part: Any) -> tuple[str, ...]:
     return tuple(passages(domain, part))
+
+
+@cached_reads()
+def _origins(domain: str) -> tuple[int, ...]:
+    return tuple(origins(domain, "test"))

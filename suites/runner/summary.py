@@ -13,6 +13,7 @@ from sparsebench.reports.comparison import Comparison, compare, select
 from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.index.database import Index
 from sparsebench.reports.page.render import render
+from sparsebench.reports.page.speed import SpeedError, read_speed
 from sparsebench.reports.provenance import older_code_note
 from sparsebench.reports.record import Record
 from sparsebench.reports.statistics.example_files import ExampleReader
@@ -25,9 +26,11 @@ from .discovery.registry import Entry, entries, suites
 from .documents import CompareDocument, ComparisonDocument
 from .errors import UsageError, near
 from .identity.older import made_by_older_code
-from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
+from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
 SPEED_FILE = "speed.json"
+OBJECTION = "objection.md"
+"""What the set-up of a study is objected to for, in one line of Markdown; it lies next to the records."""
 MAX_TERMINAL_ROWS = 40
 
 
@@ -86,6 +89,17 @@ def _records(index: Index, folder: Path, console: Console) -> list[Record]:
         return with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
 
 
+def objection(folder: Path) -> str:
+    """The objection to the study in a result folder, in one line; empty without one. Raises `UsageError`."""
+    path = folder / OBJECTION
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): it must be one line of Markdown") from error
+
+
 def write_report(folder: Path, out: Path) -> None:
     """Print a table per suite and write the report into `out`. Raises `StoreError` and `UsageError`."""
     console = open_console()
@@ -99,7 +113,8 @@ def write_report(folder: Path, out: Path) -> None:
         if older:
             console.print(older_code_note(records, older), style="yellow")
         speed = folder / SPEED_FILE
-        findings = judge(planned_claims(folder), records, examples)
+        roles = planned_roles(folder)
+        findings = judge(planned_claims(folder), records, examples, roles)
         page = render(
             records,
             index.problems,
@@ -108,6 +123,8 @@ def write_report(folder: Path, out: Path) -> None:
             speed if speed.exists() else None,
             findings,
             older,
+            objection=objection(folder),
+            roles=roles,
             whole=index.whole,
             examples=examples,
             show=lambda table: print_table(table, console),
@@ -115,6 +132,7 @@ def write_report(folder: Path, out: Path) -> None:
     if findings:
         console.print(claims_table(findings))
     _print_problems(examples, console)
+    _print_speed(speed, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
@@ -125,6 +143,18 @@ def print_table(table: SuiteTable, console: Console) -> None:
     more = len(table.lines) - MAX_TERMINAL_ROWS
     if more > 0:
         console.print(f"and {more} more rows of {table.title}: all are on the page", style="yellow")
+
+
+def _print_speed(speed: Path, console: Console) -> None:
+    """What fell short in the speed runs, if there were some; the page says the same."""
+    if not speed.exists():
+        return
+    try:
+        lines = read_speed(speed).shortfalls
+    except SpeedError as error:
+        lines = [str(error)]
+    for line in lines:
+        console.print(line, style="yellow", highlight=False, markup=False)
 
 
 def _print_problems(examples: ExampleReader, console: Console) -> None:

@@ -12,8 +12,8 @@ from sparsebench.reports.store import MARKER, Store, StoreError
 from .console import open_console
 from .errors import UsageError
 from .identity.older import made_by_older_code
-from .planning.plan_file import planned_claims, planned_records, with_planned_seeds
-from .summary import suite_infos
+from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
+from .summary import objection, suite_infos
 
 READING = "reading.md"
 """What people read from a result folder, in Markdown; it lies next to the records."""
@@ -45,11 +45,14 @@ def _run(folder: Path, out: Path) -> Run:
             raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
         records = with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
     reading = folder / READING
+    roles = planned_roles(folder)
     return Run(
         path=Path(os.path.relpath(folder, out)).as_posix(),
         records=records,
-        findings=judge(planned_claims(folder), records, examples),
+        findings=judge(planned_claims(folder), records, examples, roles),
         examples=examples,
         older={record.id for record in made_by_older_code(records)},
+        objection=objection(folder),
+        roles=roles,
         reading=reading.read_text(encoding="utf-8") if reading.exists() else "",
     )

@@ -102,6 +102,13 @@ def test_attention_counts_on_the_cpu() -> None:
     assert flops(torch.nn.functional.scaled_dot_product_attention, q, k, v) == 2 * 2 * (2 * 4 * 8 * 8 * 16)
 
 
+def test_grouped_attention_counts_every_query() -> None:
+    q_BHTE = torch.randn(2, 4, 8, 16)
+    k_BGSE = torch.randn(2, 2, 12, 16)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    assert flops(attention, q_BHTE, k_BGSE, k_BGSE, enable_gqa=True) == 2 * 2 * (2 * 4 * 8 * 12 * 16)
+
+
 class TwoHalves(torch.Tensor):
     """A tensor that wraps two others, as quantised ones wrap codes and scales."""
 

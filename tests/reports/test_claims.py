@@ -5,45 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sparsebench.reports.claims import Claim, count_verdicts, effects, expectation, judge, to_markdown
-from sparsebench.reports.page.render import render
+from sparsebench.reports.claims import judge
+from sparsebench.reports.claims_document import effects, to_markdown
 from sparsebench.reports.statistics.example_files import ExampleReader
-from sparsebench.reports.tables import SuiteInfo
 
-CLAIM = Claim(
-    id="C1",
-    statement="A needs fewer bits than B.",
-    source="somebody | 2026",
-    suite="llm",
-    backbone="net",
-    tasks=("t",),
-    metric="bits",
-    rows=("A", "B"),
-    direction="lower",
-)
+from .studies import CLAIM, study_records
 
 
 @pytest.fixture
 def records(make):
-    def build(means, seeds=3, noise=0.01, task="t", **fields):
-        """One record per row and seed; the noise of a seed is shared by all rows, as data would be."""
-        return [
-            make.record(
-                label,
-                task,
-                seed,
-                cell={"suite": "llm", "backbone": "net"},
-                metrics={"bits": make.metric(mean + noise * seed * (1 + i), higher_is_better=False, unit="bits/byte")},
-                main_metric="bits",
-                times={"total": 2.0},
-                environment={"processor": "chip", "cores": 2},
-                **fields,
-            )
-            for i, (label, mean) in enumerate(means.items())
-            for seed in range(seeds)
-        ]
-
-    return build
+    return study_records(make)
 
 
 def verdict(records, **changes):
@@ -150,15 +121,6 @@ def test_pairs_that_the_plan_has_and_the_records_have_not_are_told(records):
     assert finding.steps[0].reason == "fewer than 3 seeds, 2 of 3 pairs lost"
 
 
-def test_claims_of_papers_and_our_own_are_counted_apart(records):
-    """R18: 12 of 35 statements that were counted as what papers claim were our own."""
-    ours = dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), ours=True)
-    older = dataclasses.replace(CLAIM, id="C3", source="our own")
-    findings = judge([CLAIM, ours, older], records({"A": 1.0, "B": 2.0}))
-    assert count_verdicts(findings) == "1 claim of papers: 1 reproduced; 2 of our own: 1 reproduced, 1 refuted."
-    assert count_verdicts(findings[1:2]) == "1 of our own: 1 refuted."
-
-
 def test_examples_widen_the_interval_and_are_named(records):
     """R18: the intervals covered seeds on the same questions, not the questions."""
     generator = np.random.default_rng(0)
@@ -175,35 +137,6 @@ def test_examples_widen_the_interval_and_are_named(records):
     assert judge([CLAIM], found)[0].steps[0].effect.covers == "seeds"
 
 
-def test_expectations_in_words():
-    assert expectation(CLAIM) == "A < B in bits"
-    assert expectation(dataclasses.replace(CLAIM, direction="higher", margin=0.5)) == "A > B in bits, margin 0.5"
-    assert expectation(dataclasses.replace(CLAIM, relation="equal", margin=0.5)) == "A ≈ B in bits, margin 0.5"
-    star = dataclasses.replace(CLAIM, rows=("A", "B", "C"), relation="first")
-    assert expectation(star) == "A < B; A < C in bits"
-    itself = dataclasses.replace(CLAIM, rows=("A", "A"), metric="best", against="bits", margin=0.5)
-    assert expectation(itself) == "A (best) < A (bits), margin 0.5"
-
-
-def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
-    found = records({"A": 1.0, "B": 2.0})
-    findings = judge([CLAIM, dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), note="our own")], found)
-    text = to_markdown(findings)
-    assert "2 claims of papers: 1 reproduced, 1 refuted." in text
-    assert "Machine: chip, 2 cores." in text
-    assert r"somebody \| 2026" in text
-    row = next(line for line in text.splitlines() if line.startswith("| C1"))
-    for part in ("A < B in bits; net, t", "reproduced", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
-        assert part in row
-    infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
-    page = render(found, [], tmp_path, infos, findings=findings).read_text()
-    assert (tmp_path / "claims.md").read_text() == text
-    assert 'id="claims"' in page
-    assert "our own" in page
-    assert 'id="claims"' not in render(found, [], tmp_path / "without", infos).read_text()
-    assert not (tmp_path / "without" / "claims.md").exists()
-
-
 def test_a_claim_about_backbones_compares_rows_wherever_they_ran(records):
     moved = [
         dataclasses.replace(r, cell=dataclasses.replace(r.cell, backbone=f"net of {r.cell.label}"))
@@ -213,3 +146,57 @@ def test_a_claim_about_backbones_compares_rows_wherever_they_ran(records):
     (finding,) = judge([dataclasses.replace(CLAIM, backbone="")], moved)
     assert finding.verdict == "reproduced" and finding.seeds == 3
     assert "A < B in bits; t |" in to_markdown([finding])
+
+
+def test_the_steps_of_a_claim_are_corrected_for_each_other(records):
+    """D7: one of k steps was enough to refute a claim, each at the level of a claim of one."""
+    found = records({"A": 1.0, "B": 0.96, "C": 2.0, "D": 2.0})
+    alone, several = judge([CLAIM, dataclasses.replace(CLAIM, rows=("A", "B", "C", "D"), relation="first")], found)
+    assert several.steps[0].p == pytest.approx(3 * alone.steps[0].p)
+    assert several.steps[0].effect.half_width > 1.5 * alone.steps[0].effect.half_width
+    assert (alone.verdict, several.verdict) == ("refuted", "undecided")
+
+
+def test_verdicts_stand_if_they_are_corrected_over_the_study(records):
+    """D7: of twenty claims about rows that are alike one is decided in three of four draws."""
+    found = records({"A": 1.0, "B": 0.96, "C": 2.0})
+    near = dataclasses.replace(CLAIM, rows=("A", "B"))
+    (alone,) = judge([near], found)
+    assert (alone.verdict, alone.stands) == ("refuted", True) and 0.01 < alone.p < 0.05
+    idle = dataclasses.replace(CLAIM, rows=("B", "B"), against="bits", margin=0.001)
+    far = dataclasses.replace(CLAIM, rows=("A", "C"))
+    study = judge([near, far, *[dataclasses.replace(near, id=f"N{number}") for number in range(3)], idle], found)
+    assert [finding.verdict for finding in study[:5]] == ["refuted", "reproduced", *["refuted"] * 3]
+    assert [finding.stands for finding in study[:5]] == [False, True, False, False, False]
+
+
+def test_what_was_not_tested_is_not_corrected_for(records):
+    found = records({"A": 1.0, "B": 0.96})
+    missing = [dataclasses.replace(CLAIM, id=f"M{number}", rows=("A", "none")) for number in range(5)]
+    (finding, *others) = judge([CLAIM, *missing], found)
+    assert (finding.verdict, finding.stands) == ("refuted", True)
+    assert {(other.verdict, other.p, other.stands) for other in others} == {("undecided", None, False)}
+
+
+@pytest.mark.parametrize(("changes", "level"), [({}, 0.0), ({"relation": "equal", "margin": 0.02}, 0.02)])
+def test_the_level_of_a_claim_is_that_of_its_interval(records, changes, level):
+    """A claim is decided just where its level is below 5 %."""
+    for mean in (0.95, 0.99, 1.0, 1.005, 1.02, 1.1):
+        (finding,) = judge([dataclasses.replace(CLAIM, **changes)], records({"A": 1.0, "B": mean}))
+        assert (finding.verdict != "undecided") == (finding.p < 0.05), (mean, finding.p)
+
+
+def test_a_claim_names_the_budget_where_a_task_stands_under_two(records):
+    """D14: the verdict depended on the order of the records: reproduced, refuted, and refuted by another effect."""
+    short = records({"A": 1.0, "B": 1.2})
+    long = [
+        dataclasses.replace(r, id=f"{r.id}-l", cell=dataclasses.replace(r.cell, budget={"epochs": 20}))
+        for r in records({"A": 1.0, "B": 0.9})
+    ]
+    for found in (short + long, long + short):
+        (finding,) = judge([CLAIM], found)
+        assert finding.verdict == "undecided"
+        assert "two records of seed 0 of the row 'A'" in finding.steps[0].reason
+        assert "name the budget" in finding.steps[0].reason
+        named = [dataclasses.replace(CLAIM, budget={"epochs": epochs}) for epochs in (10, 20)]
+        assert [one.verdict for one in judge(named, found)] == ["reproduced", "refuted"]

@@ -127,7 +127,7 @@ def test_two_records_of_one_seed_are_refused(make):
     one = make.record("a", score=0.5)
     two = make.record("a", score=0.9, cell={"budget": {"epochs": 20}})
     with pytest.raises(
-        RecordError, match="two records of seed 0 of the row 'a' on t, .*epochs 10 and 20.*name the budget"
+        RecordError, match=r"two records of seed 0 of the row 'a' on t, .*epochs 10 and 20.*name the budget"
     ):
         side_of([one, two], "accuracy")
     failed = make.record("a", status="failed", cell={"budget": {"epochs": 20}})

@@ -95,3 +95,13 @@ def test_a_suite_of_two_result_folders_has_one_heading(make):
     second = matrices(side(make, "base", 0.5, task="u") + side(make, "y", 0.6, task="u"))
     (suite,) = overview([*first, *second], {"vtab": INFO})
     assert [plot.title.partition(",")[0] for plot in suite.plots] == ["t", "u"]
+
+
+def test_the_baseline_is_never_cut_away(make):
+    """D10: a plot of the best twelve rows showed twelve outcomes against nothing."""
+    records = side(make, "base", 0.1)
+    for number in range(MAX_DOTS + 3):
+        records += side(make, f"row {number:02}", 0.3 + 0.01 * number)
+    (plot,) = plots(records)
+    assert len(plot.dots) == MAX_DOTS
+    assert (plot.dots[0].name, plot.dots[-1].name) == (f"row {MAX_DOTS + 2}", "base")

@@ -76,9 +76,34 @@ def test_a_study_counts_statements_of_others_and_our_own_separately(make):
     findings = judge(claims, records(make))
     text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
     assert "### [results/claims-x](results/claims-x/claims.md)" in text
-    assert "3 claims of papers: 1 reproduced, 1 refuted, 1 undecided; 1 of our own: 1 reproduced." in text
+    assert (
+        "3 claims of papers: 1 reproduced, 1 refuted, 1 undecided (corrected over the study: 1 reproduced, 1 ref"
+        in text
+    )
     reproduced = text.partition("Reproduced:")[2].partition("Refuted:")[0]
-    assert "- LoRA helps. `C1`" in reproduced
+    assert "All studies: 3 claims of papers: 1 reproduced" in text
+    assert "- LoRA helps. `C1` ✓" in reproduced
     assert "- LoRA helps. (ours) `C3`" in reproduced
     assert "`C2`" not in reproduced
     assert "| LoRA |" not in text, "the tables of a study are on its page"
+
+
+def test_an_objection_stands_at_the_top_of_its_study(make):
+    findings = judge([claim("C1", ("base", "LoRA"), "a paper")], records(make))
+    run = Run(
+        path="results/claims-x", records=records(make), findings=findings, objection="Objected to until made again."
+    )
+    text = results_document([run], INFOS)[DOCUMENT]
+    assert "### [results/claims-x](results/claims-x/claims.md)\n\n**Objected to until redone.**\n\n6 records" in text
+    assert text.index("- [results/claims-x](results/claims-x): Objected to") < text.index("## What papers claim")
+    bench = results_document([Run(path="results/old", records=records(make), objection="Objected to.")], INFOS)
+    assert "## [results/old](results/old)\n\n**Objected to.**\n\n" in bench[DOCUMENT]
+
+
+def test_roles_of_the_plan_are_heeded_by_tables_and_summaries(make):
+    """D5: a row of equal size, there as a control, was said to beat the baseline."""
+    run = Run(path="r", records=records(make), roles={"vtab": {"LoRA": "control"}})
+    text = results_document([run], INFOS)[DOCUMENT]
+    assert "LoRA beats" not in text
+    assert "Controls: LoRA (+20.0), better." in text
+    assert "| LoRA (control) |" in text

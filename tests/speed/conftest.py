@@ -10,7 +10,15 @@ from torch._dynamo import OptimizedModule
 
 from sparsebench.models.counting import flops
 
+from .targets import register, target
+
+__all__ = ["target"]
+
 SECONDS = 0.25  # of timed calls per benchmark, unless seven rounds take longer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    register(config)
 
 
 @pytest.fixture(autouse=True)

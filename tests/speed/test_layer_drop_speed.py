@@ -102,7 +102,12 @@ def _size(model: nn.Module, work: str, ids: Tensor) -> int:
 @pytest.mark.parametrize("work", ["prefill", "decode"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_dropped_takes_no_time(
-    variant: str, work: str, models: dict[str, nn.Module], timed: dict[str, dict[str, Timed]], benchmark: Any
+    variant: str,
+    work: str,
+    models: dict[str, nn.Module],
+    timed: dict[str, dict[str, Timed]],
+    benchmark: Any,
+    target: Any,
 ) -> None:
     whole, found = timed[work][WHOLE], timed[work][variant]
     predicted = whole.work / found.work
@@ -122,4 +127,5 @@ def test_what_is_dropped_takes_no_time(
         clock="wall",
     )
     benchmark.pedantic(CLOCK.replay(found.seconds), rounds=len(found.seconds), iterations=1)
-    assert measured >= REACHED * predicted
+    if variant != WHOLE:
+        target("times as fast as the whole model", measured, at_least=REACHED * predicted)

@@ -3,7 +3,7 @@
 A layer at one token reads its experts from memory: each call has others than the call before, 200 MB in all. At 256
 rows for each expert the products decide. The floors are what this machine forbids: reading the bytes of the weights at
 the rate of a plain sum, and the products at the rate of oneDNN's product of bytes, both taken in the same run. A
-figure that is not reached has to be within reach of its floor.
+figure that is not reached is excused within reach of its floor.
 """
 
 from collections.abc import Iterator
@@ -105,7 +105,14 @@ WAYS = (
 
 @pytest.mark.parametrize("name", WANTED)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_layer(way: str, name: str, made: dict[str, Layer], timed: dict[str, dict[str, Any]], benchmark: Any) -> None:
+def test_a_layer(
+    way: str,
+    name: str,
+    made: dict[str, Layer],
+    timed: dict[str, dict[str, Any]],
+    benchmark: Any,
+    target: Any,
+) -> None:
     if way not in made:
         pytest.skip(f"{way} is a library that is not here: pip install {way.split()[-1]}")
     seconds = timed[name]
@@ -130,7 +137,8 @@ def test_a_layer(way: str, name: str, made: dict[str, Layer], timed: dict[str, d
         bits = way[: len("8 bits")]
         assert bits in GRIDS and error < ERROR[bits]
     if ours and (bits == "8 bits" or name == "one token"):
-        assert bf16 / taken >= WANTED[name] or taken <= NEAR_FLOOR * floor
+        excuse = f"takes {taken / floor:.2f} times its floor" if taken <= NEAR_FLOOR * floor else None
+        target("times as fast as bfloat16", bf16 / taken, at_least=WANTED[name], excuse=excuse)
 
 
 @torch.inference_mode()

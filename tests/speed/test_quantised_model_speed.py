@@ -137,7 +137,9 @@ def median(seconds: list[float]) -> float:
 
 @pytest.mark.parametrize("work", ["decode", "prefill"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_quantised_parts(kind: str, variant: str, work: str, timed: dict[str, Seen], benchmark: Any) -> None:
+def test_quantised_parts(
+    kind: str, variant: str, work: str, timed: dict[str, Seen], benchmark: Any, target: Any
+) -> None:
     seen = timed[variant]
     seconds = getattr(seen, work)
     plain = median(getattr(timed[PLAIN], work))
@@ -161,7 +163,7 @@ def test_quantised_parts(kind: str, variant: str, work: str, timed: dict[str, Se
         assert abs(seen.loss - seen.dense_loss) < KERNELS_COST
         assert seen.loss - timed[PLAIN].loss < COST[variant[: len("8 bits")]]
     if work == "decode" and variant == WANTED[0]:
-        assert plain / median(seconds) >= WANTED[1][kind]
+        target("times as fast as bfloat16", plain / median(seconds), at_least=WANTED[1][kind])
 
 
 def conversion_script() -> Path:

@@ -8,11 +8,12 @@ from sparsebench.data.text.windows import token_bytes
 from sparsebench.models.counting import stored_bytes
 from sparsebench.reports.panels.deployment import Deployed, to_details
 from sparsebench.reports.record import Metric
+from sparsebench.reports.statistics.examples import CLUSTER
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
 from ..bits_per_byte import MAIN, WINDOW, bits_metric, check_bytes, ratio
-from ..language import CausalLM, LanguageTask, cut
+from ..language import CausalLM, LanguageTask, cut_numbered
 from ..training.task import reads
 from .measurement import window_nats
 from .reloading import reload
@@ -39,7 +40,7 @@ class DeploymentTask(LanguageTask):
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Save, reload, compare."""
         check_bytes(subject.tokenizer)
-        windows = self._windows(subject, context)
+        windows, documents = self._windows(subject, context)
         with torch.inference_mode():
             here = [window_nats(subject.model, torch.tensor(row, device=context.device)) for row in windows]
         most = reads(subject) - NEW_TOKENS
@@ -50,7 +51,7 @@ class DeploymentTask(LanguageTask):
         tokens = sum(len(row) - 1 for row in windows)
         difference = sum(abs(a - b) for a, b in zip(here, seen.nats, strict=True)) / tokens
         metrics = {
-            MAIN: bits_metric(*ratio(bits, sizes), len(bits)),
+            MAIN: bits_metric(*ratio(bits, sizes, documents), len(bits)),
             DIFFERENCE: Metric(value=difference, n=len(bits), higher_is_better=False, unit="nats/token"),
             DISK: Metric(value=disk, higher_is_better=False, unit="bytes"),
         }
@@ -62,13 +63,16 @@ class DeploymentTask(LanguageTask):
             prefill=seen.prefill,
             decode=seen.decode,
         )
-        return Scores(MAIN, metrics, {"bits": bits, "bytes": sizes}, to_details(deployed))
+        return Scores(MAIN, metrics, {"bits": bits, "bytes": sizes, CLUSTER: documents}, to_details(deployed))
 
-    def _windows(self, subject: CausalLM, context: Context) -> list[list[int]]:
-        """Windows of the test halves, domain by domain."""
+    def _windows(self, subject: CausalLM, context: Context) -> tuple[list[list[int]], list[str]]:
+        """Windows of the test halves, domain by domain, and the document that each is of."""
         count = context.budget.test_examples or DEFAULT_WINDOWS
         length = int(min(WINDOW, reads(subject)))
-        found = []
+        found: list[list[int]] = []
+        documents: list[str] = []
         for domain in self.calibration_domains:
-            found += cut(subject.tokenizer, self.documents(domain, "test"), length, count)
-        return found
+            windows, numbers = cut_numbered(self, domain, subject.tokenizer, length, count)
+            found += windows
+            documents += [f"{domain} {number}" for number in numbers]
+        return found, documents

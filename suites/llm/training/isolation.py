@@ -81,8 +81,24 @@ def predict(model: nn.Module, batch: Mapping[str, Any]) -> Predictions:
     where_BL = batch["labels"] != IGNORED
     where_BL[:, 0] = False  # nothing stands before it
     predicting_BL = where_BL.roll(-1, dims=1)
-    logits = model(**model_inputs(model, batch), logits_to_keep=predicting_BL).logits
-    return Predictions(logits, batch["labels"][where_BL], where_BL)
+    logits_NV = _logits_at(predicting_BL, model, model_inputs(model, batch))
+    return Predictions(logits_NV, batch["labels"][where_BL], where_BL)
+
+
+def _keeps_by_mask() -> bool:
+    """Whether models take a mask of the places to project: since transformers 5.21."""
+    from transformers import modeling_utils
+
+    return hasattr(modeling_utils, "slice_logits_to_keep")
+
+
+def _logits_at(places_BL: Tensor, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
+    """Logits (N, V) of the N places that are True."""
+    if _keeps_by_mask():
+        return model(**inputs, logits_to_keep=places_BL).logits
+    # All rows keep the same columns: those that any row wants.
+    columns = places_BL.any(dim=0).nonzero().flatten()
+    return model(**inputs, logits_to_keep=columns).logits[places_BL[:, columns]]
 
 
 def language_loss(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:

@@ -17,9 +17,8 @@ from ..bits_per_byte import (
     DEFAULT_WINDOWS,
     MAIN,
     DomainBits,
-    bits_metric,
+    by_window,
     domain_bits,
-    ratio,
     router_details,
     router_load,
     window_bits,
@@ -62,7 +61,7 @@ class PretrainingTask(TrainingTask):
         """The mean, each domain, the worst, and the mean of the held-out part."""
         found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}
         check_finite("bits per byte", {domain: read.bits for domain, read in found.items()})
-        examples = _by_window(found)
+        examples = by_window(found)
         metrics = over_groups(MAIN, _metrics(found), WORST)
         metrics[VAL] = over_groups(MAIN, _metrics(_held_out(subject, context)), "")[MAIN]
         details = router_details(found, context)
@@ -116,17 +115,8 @@ def _rows(task: type[PretrainingTask], tokenizer: Any, length: int) -> tuple[lis
     return train, task().windows("val", tokenizer, length, MOST_VAL_WINDOWS)
 
 
-def _by_window(found: Mapping[str, DomainBits]) -> dict[str, list[Any]]:
-    examples: dict[str, list[Any]] = {"domain": [], "bits": [], "bytes": []}
-    for domain, read in found.items():
-        examples["domain"] += [domain] * len(read.bits)
-        examples["bits"] += read.bits
-        examples["bytes"] += read.bytes
-    return examples
-
-
 def _metrics(found: Mapping[str, DomainBits]) -> dict[str, Metric]:
-    return {domain: bits_metric(*ratio(read.bits, read.bytes), len(read.bits)) for domain, read in found.items()}
+    return {domain: read.metric() for domain, read in found.items()}
 
 
 def _held_out(subject: CausalLM, context: Context) -> dict[str, DomainBits]:

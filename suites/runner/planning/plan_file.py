@@ -1,6 +1,7 @@
 """`plan.json` of a result folder: which records belong to the latest plan of each suite, and the claims that it tests.
 
-    {suite: {"profile": name, "reuse": choice, "cells": [[id, key], ...], "seeds": {key: 3, ...}, "claims": [...]}}
+    {suite: {"profile": name, "reuse": choice, "cells": [[id, key], ...], "seeds": {key: 3, ...}, "claims": [...],
+             "roles": {label: "control", ...}}}
 
 Cells stand in the order of the table's rows. People and programs may have edited or cut the file, so it is checked
 when it is read.
@@ -17,6 +18,7 @@ from sparsebench.reports.claims import Claim
 from sparsebench.reports.dataframe import Found, newest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import write_whole
+from sparsebench.reports.tables import Role
 
 from ..discovery.validation import build
 from ..errors import UsageError
@@ -34,7 +36,8 @@ KEEPS_OLDER: tuple[Reuse, ...] = ("always", "only")
 class PlannedSuite:
     """The latest plan of one suite; `cells` are pairs of the record's id and the cell's key.
 
-    `seeds` is how many seeds the plan has of a cell's row and task, by the cell's key; plans of before have none.
+    `seeds` is how many seeds the plan has of a cell's row and task, by the cell's key; `roles` are those that the
+    profile gives its rows, by label. Plans of before have neither.
     """
 
     profile: str
@@ -42,6 +45,7 @@ class PlannedSuite:
     cells: Sequence[tuple[str, str]]
     claims: Sequence[Claim] = ()
     seeds: Mapping[str, int] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse) -> None:
@@ -51,7 +55,9 @@ def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reu
         members = [cell for cell in cells if cell.info.suite == suite_plan.suite]
         pairs = [(cell.id, cell.key) for cell in members]
         seeds = {cell.key: cell.planned_seeds for cell in members}
-        plan[suite_plan.suite] = _to_json(PlannedSuite(profile.name, reuse, pairs, suite_plan.claims, seeds))
+        roles = {row.label: row.role for row in suite_plan.methods if row.role}
+        part = PlannedSuite(profile.name, reuse, pairs, suite_plan.claims, seeds, roles)
+        plan[suite_plan.suite] = _to_json(part)
     write_whole(folder / PLAN_FILE, json.dumps(plan).encode())
 
 
@@ -63,6 +69,7 @@ def _to_json(part: PlannedSuite) -> dict[str, Any]:
         "cells": part.cells,
         "seeds": dict(part.seeds),
         "claims": claims,
+        "roles": dict(part.roles),
     }
 
 
@@ -95,7 +102,11 @@ def _part(suite: str, value: Any) -> PlannedSuite:
     for key, number in seeds.items():
         if type(number) is not int or number < 1:
             raise ValueError(f"{where}: the seeds of {key!r:.40} must be a number from 1, not {number!r:.40}")
-    return PlannedSuite(profile, reuse, _cells(where, part.get("cells")), claims, seeds)
+    roles = _mapping(f"{where}: roles", part.get("roles", {}))
+    for label, role in roles.items():
+        if role not in get_args(Role):
+            raise ValueError(f"{where}: the role of {label!r:.40} must be one of {', '.join(get_args(Role))}")
+    return PlannedSuite(profile, reuse, _cells(where, part.get("cells")), claims, seeds, roles)
 
 
 def _cells(where: str, value: Any) -> list[tuple[str, str]]:
@@ -170,6 +181,11 @@ def with_planned_seeds(records: Iterable[Record], folder: Path) -> list[Record]:
             record = dataclasses.replace(record, seeds={**record.seeds, "planned": number})
         found.append(record)
     return found
+
+
+def planned_roles(folder: Path) -> dict[str, Mapping[str, str]]:
+    """Suite to row label to the role that the profile of the latest plan gives it. Raises `UsageError`."""
+    return {suite: part.roles for suite, part in read_plan(folder).items()}
 
 
 def planned_claims(folder: Path) -> list[Claim]:

@@ -7,14 +7,18 @@ content:
       seeds: 3
       budget: {epochs: 8}
       backbones: ["efficientnet_lite0:64"]
-      methods: [linear_probe, {name: adapter, config: {rank: 8}}, {chain: [cmoe, quantize], label: CMoE int8}]
+      methods:
+        - linear_probe
+        - {name: adapter, config: {rank: 8}}
+        - {name: adapter, config: {rank: 16}, label: matched, role: control}
+        - {chain: [adapter, magnitude_pruning], label: pruned, train: head}
       tasks: [fashion_mnist, {name: digits, budget: {epochs: 4}}]
 
 A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.claims.Claim`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +27,7 @@ from sparsebench.reports.claims import Claim
 from ..discovery.registry import ROOT, Entry, find, suite
 from ..errors import UsageError, near
 from . import values
+from .claims import Listed, known, read_claim
 from .profile_file import read_yaml
 from .rows import Row, TaskRow, chain_of, checked, read_row, read_task
 
@@ -108,9 +113,9 @@ def _plan(name: str, section: Any) -> SuitePlan:
     for task in tasks:
         if task.seeds is not None:
             values.seeds(task.seeds, f"suite {name!r}: seeds of {task.name!r}")
-        _known(f"suite {name!r}: task {task.name!r}", "row", task.rows, labels)
-    known = {"row": labels, "task": [task.name for task in tasks], "backbone": given["backbones"]}
-    claims = tuple(_claim(name, item, known, rows) for item in items)
+        known("row", task.rows, labels, f"suite {name!r}: task {task.name!r}")
+    listed = Listed(name, rows, tasks, given["backbones"], given.get("budget", {}))
+    claims = tuple(read_claim(item, listed) for item in items)
     return SuitePlan(suite=name, methods=rows, tasks=tasks, claims=claims, **given)
 
 
@@ -122,44 +127,6 @@ def _tasks_of_rows(tasks: Sequence[TaskRow], labels: Sequence[str]) -> list[str]
             f"{task.name} of the row {label!r} {dict(task.budget) or ''}".rstrip() for label in task.rows or labels
         ]
     return found
-
-
-def _claim(name: str, item: Any, known: Mapping[str, Sequence[str]], rows: Sequence[Row]) -> Claim:
-    """A claim about rows, tasks and a backbone that the plan has."""
-    from ..discovery.validation import build
-
-    where = f"suite {name!r}, claims"
-    given = values.mapping(item, where)
-    missing = [key.name for key in fields(Claim) if key.default is MISSING and key.name not in {*given, "suite"}]
-    if missing:
-        raise UsageError(f"{where}: {given.get('id', 'a claim')} has no {' and no '.join(map(repr, missing))}")
-    claim = build(Claim, {**given, "suite": name}, where)
-    if len(claim.rows) < 2:
-        raise UsageError(f"{where}: {claim.id} must name two rows or more to compare, not {list(claim.rows)}")
-    if not claim.against and any(first == second for first, second in claim.pairs):
-        raise UsageError(f"{where}: {claim.id} compares a row with itself: say by which other metric, in `against`")
-    if not claim.tasks:
-        raise UsageError(f"{where}: {claim.id} must name a task or more to compare on")
-    _known(f"{where}: {claim.id}", "row", claim.rows, known["row"])
-    _known(f"{where}: {claim.id}", "task", claim.tasks, known["task"])
-    if claim.backbone:
-        _known(f"{where}: {claim.id}", "backbone", [claim.backbone], known["backbone"])
-    _check_backbones(f"{where}: {claim.id}", claim, known["backbone"], rows)
-    return claim
-
-
-def _check_backbones(where: str, claim: Claim, listed: Sequence[str], rows: Sequence[Row]) -> None:
-    """Without a backbone of its own, a claim is about rows that run on one backbone each."""
-    for row in rows:
-        places = row.backbones or listed
-        if not claim.backbone and row.label in claim.rows and len(places) > 1:
-            raise UsageError(f"{where} names no backbone, and the row {row.label!r} runs on {', '.join(places)}")
-
-
-def _known(where: str, kind: str, named: Sequence[str], listed: Sequence[str]) -> None:
-    for name in named:
-        if name not in listed:
-            raise UsageError(f"{where} names the {kind} {name!r}, which is not listed{near(name, listed)}")
 
 
 def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> None:
@@ -174,7 +141,7 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
     values.seconds(given.get("timeout", 1), f"suite {name!r}: timeout")
     values.truth(given.get("checkpoints", False), f"suite {name!r}: checkpoints")
     for row in rows:
-        _known(f"suite {name!r}: row {row.label!r}", "backbone", row.backbones, given["backbones"])
+        known("backbone", row.backbones, given["backbones"], f"suite {name!r}: row {row.label!r}")
 
 
 def narrow(

@@ -4,14 +4,16 @@ A row is a method, or a chain of methods that are applied one after another:
 
     - linear_probe
     - {name: adapter, config: {rank: 8}, label: adapter r=8}
-    - {chain: [cmoe, {name: quantize, config: {bits: 8}}], label: CMoE in 8 bits, train: head}
+    - {chain: [cmoe, {name: quantise, config: {bits: 8}}], label: CMoE in 8 bits, train: head}
+    - {name: adapter, config: {rank: 16}, label: as many parameters, role: control}
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
 
 from sparsebench.reports.record import Link
+from sparsebench.reports.tables import Role
 
 from ..errors import UsageError, near
 from . import values
@@ -31,6 +33,8 @@ class Row:
     """Restricts the row to these backbones of the suite's list."""
     train: str = ""
     """What trains after the last transform ("head", "router", ...); empty: what the methods say themselves."""
+    role: str = ""
+    """What the row is there for: "control", "ceiling", ... (`reports.tables.Role`); empty: what its methods say."""
 
     def __post_init__(self) -> None:
         if not self.label:
@@ -45,7 +49,7 @@ class Row:
 
 OPTIONS = tuple(entry.name for entry in fields(Row) if entry.name != "chain")
 """What a row says in addition to its chain."""
-TEXTS = ("label", "train")
+TEXTS = ("label", "train", "role")
 """Those of the options that are texts."""
 
 
@@ -80,6 +84,8 @@ def read_row(item: Any, where: str) -> Row:
         return Row((_link(item, where),))
     given = checked(item, ("name", "config", "chain", *OPTIONS), where)
     options: dict[str, Any] = {key: values.text(given[key], f"{where}, {key}") for key in TEXTS if key in given}
+    if options.get("role", "") not in ("", *get_args(Role)):
+        raise UsageError(f"{where}: unknown role {options['role']!r}{near(options['role'], get_args(Role))}")
     if "backbones" in given:
         options["backbones"] = values.texts(given["backbones"], f"{where}, backbones")
     if "chain" not in given:

@@ -4,7 +4,7 @@ import pytest
 
 from sparsebench.data.errors import UnknownSource
 from sparsebench.data.text import domains
-from sparsebench.data.text.documents import documents, passages
+from sparsebench.data.text.documents import documents, origins, passages
 
 
 def test_unknown_domain_and_part():
@@ -29,6 +29,12 @@ def test_passages_cover_the_half(pets: str):
     pieces = passages(pets, "test", characters=8)
     assert {"more"} | {line for document in documents(pets, "test") for line in document.split("\n\n")} == set(pieces)
     assert all(len(piece) > 8 or "\n" not in piece for piece in pieces)
+
+
+def test_pieces_say_which_document_they_are_of(pets: str):
+    whole = documents(pets, "test")
+    for piece, number in zip(passages(pets, "test", characters=8), origins(pets, "test", characters=8), strict=True):
+        assert piece in whole[number]
 
 
 # Documents in both halves together, measured on the pinned packages.

@@ -3,12 +3,20 @@
 import pytest
 
 from sparsebench.data.text.documents import passages
-from sparsebench.data.text.windows import token_bytes, windows
+from sparsebench.data.text.windows import numbered_windows, token_bytes, windows
 
 
 def test_windows_join_and_cut():
     found = windows(iter([[1, 2, 3], [4, 5], [6, 7, 8, 9]]), length=4, count=2, separator=[0])
     assert found == [[1, 2, 3, 0], [4, 5, 0, 6]]
+
+
+def test_a_window_is_of_the_document_that_most_of_it_is_of():
+    documents = [(3, [1] * 6), (3, [1] * 3), (5, [2] * 2), (8, [3] * 9)]
+    found, numbers = numbered_windows(iter(documents), length=5, count=4)
+    assert found[2] == [2, 3, 3, 3, 3]
+    assert numbers == [3, 3, 8, 8]
+    assert numbered_windows([(1, [1]), (2, [2])], length=2, count=1) == ([[1, 2]], [1]), "of equals the first"
 
 
 def test_windows_stop_reading_early():

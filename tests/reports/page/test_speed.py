@@ -37,6 +37,24 @@ def test_ratios_are_those_to_the_fastest_peer_of_the_group(tmp_path):
     assert all(line.ratio is None and line.floor is None for name, line in lines.items() if name != "ours")
 
 
+def test_what_falls_short_or_fails_is_said(tmp_path):
+    path = tmp_path / "speed.json"
+    wanted = {"test": "tests/speed/test_x.py::test_a[8 bits]", "what": "times as fast as bfloat16", "wanted": 2.0}
+    bounds = {"at_most": False, "excuse": None}
+    targets = [
+        {**wanted, **bounds, "reached": 1.57, "met": False},
+        {**wanted, **bounds, "reached": 2.1, "met": True},
+        {**wanted, **bounds, "reached": 1.9, "met": False, "excuse": "is at its floor"},
+    ]
+    path.write_text(json.dumps({"benchmarks": [], "targets": targets, "failed": ["test_b"]}))
+    short, failed = read_speed(path).shortfalls
+    assert short == (
+        "2 of 3 speed targets not reached: test_a[8 bits]: 1.57 times as fast as bfloat16, wanted 2 at the least; "
+        "test_a[8 bits]: 1.9 times as fast as bfloat16, wanted 2 at the least (is at its floor)"
+    )
+    assert failed == "1 speed tests failed: test_b"
+
+
 def test_a_real_file_of_pytest_benchmark(tmp_path):
     import os
     import subprocess

@@ -106,7 +106,7 @@ def test_fractions_near_all_keep_the_level(chance: float, examples: int, seeds: 
 
 @pytest.mark.parametrize(("chance", "examples"), [(0.98, 64), (0.99, 24), (0.999, 1000), (0.9, 200)])
 def test_intervals_of_fractions_over_seeds_cover_them(chance: float, examples: int) -> None:
-    """D9: "0.0 ± 0.0" of 1,000 answers. One answer in fifty depends on the seed, the others are right or wrong in all."""
+    """D9: "0.0 ± 0.0" of 1,000 answers. One in fifty depends on the seed, the others are right or wrong in all."""
     generator = np.random.default_rng(examples)
     hit = []
     for _ in range(REPEATS):

@@ -1,5 +1,7 @@
 """The part of the error that comes from the choice of examples, which may be windows of the same documents."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,12 +40,17 @@ def test_clusters_keep_the_mean() -> None:
     np.testing.assert_allclose(found_SC.mean(axis=1), values_SN.mean(axis=1), rtol=1e-12)
 
 
-def test_strata_of_one_document_are_collapsed_and_a_single_one_leaves_the_error_unknown() -> None:
+def test_strata_of_one_document_are_collapsed_and_one_document_in_all_leaves_the_error_unknown() -> None:
     """R18: seven domains with a window each."""
     part = examples_part([examples([1.0, 2.0, 6.0], strata=[0, 1, 2])], beside_seeds=False)
     assert part.variance == pytest.approx(np.var([1, 2, 6], ddof=1) / 3)
     assert part.df == pytest.approx(2)
-    assert examples_part([examples([1.0, 2.0, 3.0], strata=[0, 0, 1])], beside_seeds=False) is None
+    some = examples_part([examples([1.0, 2.0, 5.0, 7.0], strata=[0, 1, 2, 2])], beside_seeds=False)
+    assert some.variance == pytest.approx(np.var([1, 2], ddof=1) / 2 * (2 / 3) ** 2 + np.var([5, 7], ddof=1) / 2 / 3**2)
+    one = examples_part([examples([1.0, 3.0, 6.0], strata=[0, 0, 1])], beside_seeds=False)
+    assert (one.variance, one.df) == (pytest.approx(np.var([2, 6], ddof=1) / 2), pytest.approx(1))
+    classes = replace(examples([1.0, 3.0, 6.0], strata=[0, 0, 1]), weights=(1.0, 1.0))
+    assert examples_part([classes], beside_seeds=False) is None, "the classes of an area are no sample of anything"
     assert examples_part([examples([1.0, 2.0, 3.0], [5, 5, 5])], beside_seeds=False) is None
 
 

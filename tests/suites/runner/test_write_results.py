@@ -1,5 +1,6 @@
 """A folder of result folders: found, and written as one document."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from sparsebench.reports.store import Store
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand
-from sparsebench.suites.runner.planning.plan_file import write_plan
+from sparsebench.suites.runner.planning.plan_file import PLAN_FILE, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.runner.summary import OBJECTION, objection, write_report
 from sparsebench.suites.runner.write_results import is_collection, write_results
 
 
@@ -41,6 +43,27 @@ def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp
     assert "Nothing ran." in text
     assert "None was made by older code." in text
     assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
+
+
+def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(collection: Path, tmp_path: Path) -> None:
+    folder = collection / "smoke"
+    claim = {"id": "C1", "statement": "s", "source": "s", "tasks": ["t"], "metric": "m", "rows": ["a", "b"]}
+    plan = json.loads((folder / PLAN_FILE).read_text())
+    plan["vtab"]["claims"] = [claim | {"suite": "vtab", "direction": "lower"}]
+    (folder / PLAN_FILE).write_text(json.dumps(plan))
+    assert objection(folder) == ""
+    (folder / OBJECTION).write_text("Objected to: its control\nlearns more. Until it is made again.\n")
+    line = "Objected to: its control learns more. Until it is made again."
+    write_results(collection, tmp_path / "docs")
+    text = (tmp_path / "docs" / "RESULTS.md").read_text()
+    assert text.partition("### [../results/smoke]")[2].splitlines()[2] == f"**{line}**"
+    write_report(folder, tmp_path / "page")
+    assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert page.index(line) < page.index('id="claims"')
+    (folder / OBJECTION).write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"objection\.md cannot be read"):
+        objection(folder)
 
 
 def test_a_record_that_cannot_be_read_is_an_error(collection: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from sparsebench.models.moe import MoEConfig, aux_loss, convert
 from sparsebench.models.moe.routing.probe import routing_probe
+from sparsebench.suites.llm.training import isolation
 from sparsebench.suites.llm.training.isolation import (
     CannotPack,
     check_isolation,
@@ -66,8 +67,10 @@ def test_packed_is_unpacked(kind: str, dtype: torch.dtype, side: Any, build: Bui
     packed = torch.stack([part.sum() for part in nats.split([example.learnt for example in members])])
     apart = torch.stack([alone(model, example) for example in members])
     learnt = torch.tensor([example.learnt for example in members])
-    assert (packed / learnt - apart / learnt).abs().max() < 1e-6
-    assert language_loss(model, batch).item() == pytest.approx((apart.sum() / learnt.sum()).item(), abs=1e-6)
+    # Nats near 5, out of sums of some dozens of products: in float32 they are rounded by some 1e-6.
+    tolerance = 1e-6 if dtype == torch.float64 else 1e-5
+    assert (packed / learnt - apart / learnt).abs().max() < tolerance
+    assert language_loss(model, batch).item() == pytest.approx((apart.sum() / learnt.sum()).item(), abs=tolerance)
     ours = gradients(model, packed.sum())
     theirs = gradients(model, apart.sum())
     # Eager attention and the router of Mixtral take their softmax in float32, whatever the type.
@@ -85,6 +88,16 @@ def test_the_comparison_can_fail(build: Build) -> None:
     packed = token_nats(predict(model, batch))
     together = {name: batch[name] for name in ("input_ids", "labels")}
     assert (token_nats(predict(model, together)) - packed).abs().max() > 1e-3
+
+
+def test_older_transformers_project_the_same_tokens(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("llama").double()
+    batch = collate(pack(examples(), LENGTH), LENGTH, CPU)
+    by_mask = predict(model, batch)
+    monkeypatch.setattr(isolation, "_keeps_by_mask", lambda: False)
+    by_columns = predict(model, batch)
+    torch.testing.assert_close(by_columns.logits, by_mask.logits, rtol=1e-12, atol=1e-12)
+    assert torch.equal(by_columns.targets, by_mask.targets)
 
 
 def test_a_mask_by_hand() -> None:

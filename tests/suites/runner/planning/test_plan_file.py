@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sparsebench.reports.record import Link
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.identity.cell import Cell
@@ -15,11 +16,13 @@ from sparsebench.suites.runner.planning.plan_file import (
     PLAN_FILE,
     PlannedSuite,
     planned_records,
+    planned_roles,
     read_plan,
     with_planned_seeds,
     write_plan,
 )
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
+from sparsebench.suites.runner.planning.rows import Row
 
 from ..cells import INFO
 
@@ -75,6 +78,10 @@ def test_the_plan_of_a_suite_replaces_its_older_one_and_no_other(tmp_path: Path)
     assert plan["llm"] == PlannedSuite(
         "quick", "only", [(cell.id, cell.key) for cell in found], [], {cell.key: 2 for cell in found}
     )
+    assert planned_roles(tmp_path) == {"vtab": {}, "llm": {}}
+    rows = (Row((Link(method="heal"),), role="control"), Row((Link(method="prune"),)))
+    write_plan(Profile("quick", (SuitePlan("llm", rows, (), ()),)), found, tmp_path, "only")
+    assert planned_roles(tmp_path)["llm"] == {"heal": "control"}
     assert plan["vtab"].cells == [("i", "k")] and plan["vtab"].claims[0].rows == ("a", "b")
     assert [path.name for path in tmp_path.iterdir()] == [PLAN_FILE], "no temporary file is left"
 
@@ -96,6 +103,8 @@ BROKEN = {
     "seeds that are text": {"llm": PART | {"seeds": {"k": "3"}}},
     "no seeds at all": {"llm": PART | {"seeds": {"k": 0}}},
     "seeds in a list": {"llm": PART | {"seeds": [3]}},
+    "roles that are a list": {"llm": PART | {"roles": ["control"]}},
+    "a role that there is not": {"llm": PART | {"roles": {"a": "winner"}}},
     "a list": [],
     "nothing": None,
     "a number": 3,

@@ -1,76 +1,19 @@
-"""A study: claims in a profile, their way into the result folder, and rows that only some tasks have."""
+"""Profiles: rows that only some tasks have, chains, seeds, and the examples that documents show."""
 
-import copy
 import re
+import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from sparsebench.suites.runner.discovery.registry import ROOT
+from sparsebench.suites.runner.discovery.registry import ROOT, find
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.planning import profile as profile_module
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.profile import Profile, built_in, load_profile, narrow
 
-CLAIM = {
-    "id": "S1",
-    "statement": "Full tuning is better than a probe.",
-    "source": "folklore",
-    "backbone": "tiny",
-    "tasks": ["synthetic"],
-    "metric": "rmse",
-    "rows": ["full_tuning", "probe"],
-    "direction": "lower",
-}
-SUITE = {
-    "seeds": 3,
-    "backbones": ["tiny"],
-    "methods": ["full_tuning", {"name": "linear_probe", "label": "probe"}],
-    "tasks": ["synthetic", {"name": "freesolv", "rows": ["probe"]}],
-    "claims": [CLAIM],
-}
-
-
-def load(folder: Path, **changes: Any) -> Profile:
-    content = copy.deepcopy(SUITE)
-    content["claims"][0] |= changes
-    content["claims"][0] = {key: value for key, value in content["claims"][0].items() if value is not None}
-    path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump({"molecules": content}))
-    return load_profile(str(path))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"rows": ["full_tuning", "prob"]}, "did you mean.*probe"),
-        ({"rows": ["probe"]}, "S1 must name two rows or more"),
-        ({"rows": ["probe", "probe"]}, "S1 compares a row with itself: say by which other metric, in `against`"),
-        ({"tasks": ["bace"]}, "task 'bace'"),
-        ({"tasks": []}, "S1 must name a task or more"),
-        ({"backbone": "gin"}, "backbone 'gin'"),
-        ({"direction": "left"}, "direction"),
-        ({"directoin": "lower"}, "did you mean"),
-        ({"source": None}, "S1 has no 'source'"),
-    ],
-)
-def test_a_wrong_claim_is_explained(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=message):
-        load(tmp_path, **changes)
-
-
-def test_a_claim_about_backbones_needs_rows_that_name_theirs(tmp_path: Path) -> None:
-    content = copy.deepcopy(SUITE) | {"backbones": ["tiny", "ecfp4"]}
-    content["claims"] = [{key: value for key, value in CLAIM.items() if key != "backbone"}]
-    path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump({"molecules": content}))
-    with pytest.raises(UsageError, match=r"names no backbone, and the row 'full_tuning' runs on tiny, ecfp4"):
-        load_profile(str(path))
-    full, probe = content["methods"]
-    content["methods"] = [{"name": full, "backbones": ["tiny"]}, probe | {"backbones": ["ecfp4"]}]
-    path.write_text(yaml.safe_dump({"molecules": content}))
-    assert load_profile(str(path)).plans[0].claims[0].backbone == ""
+from .study import SUITE, load
 
 
 def test_a_task_may_be_for_some_rows_only(tmp_path: Path) -> None:
@@ -111,6 +54,18 @@ def test_a_task_for_an_unknown_row_is_explained(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"molecules": SUITE | {"tasks": [{"name": "synthetic", "rows": ["prob"]}]}}))
     with pytest.raises(UsageError, match="row 'prob', which is not listed; did you mean"):
         load_profile(str(path))
+
+
+def test_the_example_of_a_profile_of_ones_own_names_what_there_is(tmp_path: Path) -> None:
+    """D7: it named a method that there is not."""
+    example = (profile_module.__doc__ or "").partition("content:\n")[2].partition("A study")[0]
+    path = tmp_path / "mine.yaml"
+    path.write_text(textwrap.dedent(example))
+    (plan,) = load_profile(str(path)).plans
+    assert [row.role for row in plan.methods] == ["", "", "control", ""]
+    for row in plan.methods:
+        for link in row.chain:
+            find("method", link.method)
 
 
 def test_the_guide_shows_a_study_that_loads(tmp_path: Path) -> None:

@@ -25,6 +25,10 @@ def test_a_chain_keeps_the_order_of_its_links() -> None:
     assert read_row({"chain": ["heal", "prune"], "label": "mine"}, "here").label == "mine"
 
 
+def test_a_row_says_what_it_is_there_for() -> None:
+    assert read_row({"name": "heal", "role": "control"}, "here").role == "control"
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [
@@ -35,6 +39,7 @@ def test_a_chain_keeps_the_order_of_its_links() -> None:
         ({"chain": [{"name": "prune", "label": "x"}]}, "chain: unknown key 'label'"),
         ({"chain": [{"name": {"a": 1}}]}, "name: must be a text"),
         ({"chain": ["prune"], "label": 5}, "label: must be a text, not 5"),
+        ({"name": "heal", "role": "contrl"}, "unknown role 'contrl'; did you mean control"),
         ({"label": "x"}, "an entry without `name`"),
         ({"nmae": "x"}, "did you mean"),
         (5, "must be a mapping"),

@@ -1,0 +1,46 @@
+"""What a study found in a suite: the comparisons that its claims name, the verdicts that stand first.
+
+A study has rows that nothing else is compared with than what its claims say: a control of equal size is no method that
+beats a baseline. So its summary is made from the claims, and that of other results from a baseline (`summary`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .claims import VERDICTS, Finding, Step
+from .claims_document import STANDS, step_in_words
+from .summary import Summary
+
+MOST = 4
+"""Claims of one verdict that are told."""
+
+
+def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
+    """One summary for each verdict; none for a suite without claims."""
+    members = [finding for finding in findings if finding.claim.suite == suite]
+    found = []
+    for verdict in VERDICTS:
+        judged = [finding for finding in members if finding.verdict == verdict]
+        judged.sort(key=lambda finding: not finding.stands)
+        if judged:
+            more = f"; and {len(judged) - MOST} more" if len(judged) > MOST else ""
+            found.append(Summary(verdict.capitalize(), "; ".join(map(_told, judged[:MOST])) + more + "."))
+    return found
+
+
+def _told(finding: Finding) -> str:
+    mark = STANDS if finding.stands else ""
+    return f"{finding.claim.id}{mark}, {step_in_words(finding, _deciding(finding))}"
+
+
+def _deciding(finding: Finding) -> Step:
+    """The step that a verdict hangs on: the surest one against the claim, else the least sure one for it."""
+    against = [step for step in finding.steps if step.verdict == finding.verdict == "refuted"]
+    if against:
+        return min(against, key=_level)
+    return max(finding.steps, key=_level)
+
+
+def _level(step: Step) -> float:
+    return 1.0 if step.p is None else step.p
