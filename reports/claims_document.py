@@ -64,15 +64,16 @@ def verdict_of(finding: Finding) -> str:
     return finding.verdict + (STANDS if finding.stands else "")
 
 
-def to_markdown(findings: Sequence[Finding], older_code: str = "", objection: str = "") -> str:
+def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objection: str = "") -> str:
     """The study as a document: the counts, one row per claim, and what the columns mean.
 
-    `older_code` says how many records the code has changed since, `objection` what its set-up is objected to for.
+    `notes` say what a reader must know of the records (their code, their commits), `objection` what its set-up is
+    objected to for.
     """
     lines = ["# Claims", "", *([f"**{objection}**", ""] if objection else [])]
     lines += [count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
-    if older_code:
-        lines += [f"{older_code}.", ""]
+    for note in filter(None, notes):
+        lines += [f"{note}.", ""]
     titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
     lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
     for finding in findings:

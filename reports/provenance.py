@@ -139,3 +139,22 @@ def older_code_note(records: Sequence[Record], older: Collection[str]) -> str:
         return f"{text}: all rows"
     rows = [f"{label} {count} of {scored[label]}" for label, count in made.most_common() if count]
     return f"{text}: {_some(rows)}"
+
+
+def commits_note(records: Sequence[Record], unknown: Collection[str]) -> str:
+    """What is not right with the commits that records name; empty where all is.
+
+    `unknown` are commits that the repository does not have. A record says by itself that its tree had changes that no
+    commit holds.
+    """
+    absent = [record for record in records if record.environment.get("commit") in unknown]
+    dirty = sum(record.environment.get("dirty") is True for record in records)
+    parts = []
+    if absent:
+        commits = _some(dict.fromkeys(str(record.environment.get("commit"))[:8] for record in absent))
+        how_many = f"{len(absent):,} of {len(records):,} records"
+        parts.append(f"{how_many} name a commit that this repository does not have ({commits})")
+    if dirty:
+        what = "" if absent else " records"
+        parts.append(f"{dirty:,} of {len(records):,}{what} were made with changes that no commit holds")
+    return "; ".join(parts)

@@ -14,7 +14,7 @@ from .dataframe import newest
 from .figures.dot_plots import THEMES, draw_overview
 from .matrix import Matrix, matrices
 from .overview import overview
-from .provenance import older_code_note, provenance
+from .provenance import commits_note, older_code_note, provenance
 from .record import Record
 from .statistics.example_files import ExampleReader
 from .summary import summaries
@@ -35,14 +35,15 @@ class Run:
 
     `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `older` are the ids
     of the records that were made by older code: something that their scores pass through has changed since. None:
-    nobody looked. `objection` says what the set-up of a study is objected to for, until it is made again; `roles` are
-    those that the plan gives its rows.
+    nobody looked. `unknown_commits` are named by records and not in the repository. `objection` says what the set-up of
+    a study is objected to for, until it is made again; `roles` are those that the plan gives its rows.
     """
 
     path: str
     records: Sequence[Record]
     findings: Sequence[Finding] = ()
     older: Collection[str] | None = None
+    unknown_commits: Collection[str] = ()
     reading: str = ""
     objection: str = ""
     roles: Roles | None = None
@@ -66,7 +67,7 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *(_bench(run, infos) for run in benches)]
+    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *_commits(runs), *(_bench(run, infos) for run in benches)]
     if studies:
         parts += [CLAIMS, _sum(studies), *map(_study, studies)]
     files[DOCUMENT] = "\n".join(parts)
@@ -91,6 +92,14 @@ def _older(runs: Sequence[Run]) -> Iterator[str]:
     if told:
         yield "\n".join(["**Records of older code**, whose scores today's code may not give any more:", ""])
         yield "\n".join([*(f"- {line}" for line in told), ""])
+
+
+def _commits(runs: Sequence[Run]) -> Iterator[str]:
+    """What is not right with the commits behind all folders, before any result."""
+    told = [(run.path, commits_note(run.records, run.unknown_commits)) for run in runs]
+    lines = [f"- {path}: {note}" for path, note in told if note]
+    if lines:
+        yield "\n".join(["**Records whose code is in no commit that is here**:", "", *lines, ""])
 
 
 def picture(shape: str, theme: str) -> str:

@@ -120,6 +120,8 @@ class Page:
     findings: Sequence[Finding] = ()
     older_code: str = ""
     """How many of the records the code has changed since, and of which rows."""
+    commits: str = ""
+    """What is not right with the commits that the records name."""
     objection: str = ""
     """What the set-up of a study is objected to for, until it is made again."""
 

@@ -13,7 +13,7 @@ from ..claims import Finding, Roles
 from ..dataframe import newest, write_csv
 from ..index.slim import Whole, already_whole
 from ..matrix import Matrix, matrices
-from ..provenance import older_code_note
+from ..provenance import commits_note, older_code_note
 from ..record import Record
 from ..statistics.example_files import ExampleReader
 from ..store import Problem, StoreError
@@ -31,6 +31,7 @@ def render(
     findings: Sequence[Finding] = (),
     older: Collection[str] = (),
     objection: str = "",
+    unknown_commits: Collection[str] = (),
     roles: Roles | None = None,
     whole: Whole = already_whole,
     examples: ExampleReader | None = None,
@@ -50,6 +51,7 @@ def render(
         findings: what a study found of its claims.
         older: ids of the records that the code has changed since.
         objection: one line that says what the set-up of a study is objected to for.
+        unknown_commits: commits that records name and that the repository does not have.
         roles: suite to row label to what the row is there for, where the plan says it.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
         examples: reads per-example outcomes, so that rows are compared on the same examples.
@@ -68,6 +70,7 @@ def render(
         sections.append(made)
     report, error = _speed(speed)
     note = older_code_note(current, older)
+    commits = commits_note(current, unknown_commits)
     page = Page(
         sections=sections,
         records=current,
@@ -77,13 +80,14 @@ def render(
         speed_error=error,
         findings=findings,
         older_code=note,
+        commits=commits,
         objection=objection,
     )
     files = {"index.html": render_html(page)}
     for part in sections:
         files |= _tables(part)
     if findings:
-        files["claims.md"] = claims_document.to_markdown(findings, note, objection)
+        files["claims.md"] = claims_document.to_markdown(findings, (note, commits), objection)
     return _write(out, files, current)
 
 

@@ -14,7 +14,7 @@ from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.index.database import Index
 from sparsebench.reports.page.render import render
 from sparsebench.reports.page.speed import SpeedError, read_speed
-from sparsebench.reports.provenance import older_code_note
+from sparsebench.reports.provenance import commits_note, older_code_note
 from sparsebench.reports.record import Record
 from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.store import Store
@@ -25,6 +25,7 @@ from .console import open_console
 from .discovery.registry import Entry, entries, suites
 from .documents import CompareDocument, ComparisonDocument
 from .errors import UsageError, near
+from .identity.commits import unknown_commits
 from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
@@ -112,6 +113,9 @@ def write_report(folder: Path, out: Path) -> None:
         older = {record.id for record in made_by_older_code(records)}
         if older:
             console.print(older_code_note(records, older), style="yellow")
+        unknown = unknown_commits(records)
+        if note := commits_note(records, unknown):
+            console.print(note, style="yellow")
         speed = folder / SPEED_FILE
         roles = planned_roles(folder)
         findings = judge(planned_claims(folder), records, examples, roles)
@@ -124,6 +128,7 @@ def write_report(folder: Path, out: Path) -> None:
             findings,
             older,
             objection=objection(folder),
+            unknown_commits=unknown,
             roles=roles,
             whole=index.whole,
             examples=examples,

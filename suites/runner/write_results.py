@@ -11,6 +11,7 @@ from sparsebench.reports.store import MARKER, Store, StoreError
 
 from .console import open_console
 from .errors import UsageError
+from .identity.commits import unknown_commits
 from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 from .summary import objection, suite_infos
@@ -52,6 +53,7 @@ def _run(folder: Path, out: Path) -> Run:
         findings=judge(planned_claims(folder), records, examples, roles),
         examples=examples,
         older={record.id for record in made_by_older_code(records)},
+        unknown_commits=unknown_commits(records),
         objection=objection(folder),
         roles=roles,
         reading=reading.read_text(encoding="utf-8") if reading.exists() else "",

@@ -1,6 +1,6 @@
 """Notes and provenance: reasons, failures, warnings, sources and environments, long lists cut."""
 
-from sparsebench.reports.provenance import MAX_FAILURES, MAX_WARNINGS, notes, older_code_note, provenance
+from sparsebench.reports.provenance import MAX_FAILURES, MAX_WARNINGS, commits_note, notes, older_code_note, provenance
 from sparsebench.reports.record import DataInfo
 
 
@@ -64,3 +64,15 @@ def test_what_differs_between_records_is_named_once(make) -> None:
     assert len(set(found.code)) == len(found.code) >= 1
     assert found.started <= found.finished
     assert found.seconds == sum(sum(record.times.values()) for record in records)
+
+
+def test_commits_that_are_not_here_and_trees_that_no_commit_holds(make):
+    """Audit: 247 committed records named a commit that the repository does not have, and nothing said so."""
+    here = [make.record("a", seed=seed, environment={"commit": "b" * 40, "dirty": False}) for seed in range(2)]
+    absent = make.record("a", seed=2, environment={"commit": "c" * 40, "dirty": True})
+    assert commits_note(here, {"c" * 40}) == ""
+    assert commits_note([*here, absent], {"c" * 40}) == (
+        "1 of 3 records name a commit that this repository does not have (cccccccc); "
+        "1 of 3 were made with changes that no commit holds"
+    )
+    assert commits_note([*here, absent], ()) == "1 of 3 records were made with changes that no commit holds"

@@ -107,3 +107,12 @@ def test_roles_of_the_plan_are_heeded_by_tables_and_summaries(make):
     assert "LoRA beats" not in text
     assert "Controls: LoRA (+20.0), better." in text
     assert "| LoRA (control) |" in text
+
+
+def test_commits_that_are_not_here_are_told_by_folder(make):
+    made = [make.record("base", environment={"commit": "abcdef012345"})]
+    run = Run(path="results/quick", records=made, unknown_commits={"abcdef012345"})
+    line = "- results/quick: 1 of 1 records name a commit that this repository does not have (abcdef01)"
+    assert line in results_document([run], INFOS)[DOCUMENT].splitlines()
+    known = Run(path="results/quick", records=made)
+    assert "does not have" not in results_document([known], INFOS)[DOCUMENT]

@@ -174,6 +174,13 @@ def test_records_of_older_code_are_told_before_all_else_and_their_rows_are_marke
     assert "older code" not in none
 
 
+def test_commits_that_are_not_here_are_told(make, tmp_path):
+    record = make.record("linear probe", environment={"commit": "abcdef012345"})
+    text = render([record], [], tmp_path, INFOS, unknown_commits={"abcdef012345"}).read_text()
+    assert "1 of 1 records name a commit that this repository does not have (abcdef01)." in text
+    assert 'id="commits"' not in render([record], [], tmp_path, INFOS).read_text()
+
+
 def test_of_very_many_records_the_page_names_a_few_of_each_cell(make, tmp_path, monkeypatch):
     records = [make.record("linear probe", seed=seed) for seed in range(20)]
     monkeypatch.setattr("sparsebench.reports.page.html.MAX_LISTED", 19)
