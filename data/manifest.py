@@ -14,6 +14,8 @@ from typing import Any
 from .errors import ManifestError, UnknownSource
 from .own_files import is_own_file, own_place
 
+MOST_LISTED = 20
+"""Names that an error message lists."""
 FOLDER = Path(__file__).parent / "manifest"
 
 _REQUIRED = {
@@ -84,10 +86,15 @@ class Source:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean a, b?"``, or the whole list of known names when none is near."""
+    """``"; did you mean a, b?"``; when none is near, the whole list of known names, or the nearest of very many."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"; did you mean {', '.join(close)}?" if close else f"; known: {', '.join(names)}"
+    if close:
+        return f"; did you mean {', '.join(close)}?"
+    if len(names) <= MOST_LISTED:
+        return f"; known: {', '.join(names)}"
+    nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    return f"; the nearest of {len(names)} known names: {', '.join(nearest)}"
 
 
 def parse(file: Path) -> Source:

@@ -3,17 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 from ..contracts.suite import Suite
-from .discovery.registry import Entry, entries, plugin_problems, suite
+from .discovery.registry import Entry, entries, methods_of, plugin_problems, suite
 from .documents import EntryDocument, ListDocument, SuiteDocument
 from .planning.profile import built_in
 
 
 def list_document(names: Sequence[str]) -> ListDocument:
-    """Methods, and the tasks, backbones and profiles of the named suites. Raises `UsageError` for an unknown one."""
+    """The named suites: the methods that one of them can have, their tasks, backbones and profiles.
+
+    Raises `UsageError` for an unknown suite.
+    """
+    found = [_suite(suite(name)) for name in names]
     return {
         "schema": "sparsebench/list/1",
-        "methods": _entries(entries("method").values()),
-        "suites": [_suite(suite(name)) for name in names],
+        "methods": _entries(methods_of(names).values()),
+        "suites": found,
         "problems": list(plugin_problems()),
     }
 

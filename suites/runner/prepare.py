@@ -1,9 +1,12 @@
 """What is done before a cell runs: `prepare` makes what tasks derive, `run` checks folders of the user's and pairs."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from sparsebench.data.derived import heard_by
+from sparsebench.data.own_files import is_own_file
+from sparsebench.data.sources import ensure, source
 from sparsebench.reports.record import Link
 
 from ..contracts.method import WrongBackboneError
@@ -48,6 +51,31 @@ def check_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
             assert isinstance(task, ChecksData)
             say(f"{suite}/{name}: checking its folder")
             task.check_data()
+
+
+def refuse_without_own_data(cells: Iterable[Cell]) -> None:
+    """Raise where nothing can run, or nothing be identified, without a file or folder that the user has to supply.
+
+    A plan of which a part alone needs a folder that is not named goes on: its other cells run, and these say why not.
+
+    Raises:
+        UsageError: every cell that could run needs such a folder.
+        LocalFolderError: a task names a file of its owner's that is not there.
+    """
+    waiting = [cell for cell in cells if cell.reason is None]
+    for name in sorted({name for cell in waiting for name in cell.sources if is_own_file(name)}):
+        ensure(name)
+    missing = [_unnamed_folder(cell) for cell in waiting]
+    if missing and all(missing):
+        raise UsageError("; ".join(sorted({text for text in missing if text})))
+
+
+def _unnamed_folder(cell: Cell) -> str:
+    """What a cell needs and nobody has named; read from files, nothing is imported."""
+    for about in map(source, cell.sources):
+        if about.environment and not os.environ.get(about.environment):
+            return f"{about.name} is a folder of yours: set {about.environment} to it; {about.note}"
+    return ""
 
 
 def check_backbones(cells: Iterable[Cell], say: Callable[[str], None]) -> None:

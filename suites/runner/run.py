@@ -23,7 +23,7 @@ from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
 from .planning.profile import Profile
-from .prepare import check_backbones, check_data
+from .prepare import check_backbones, check_data, refuse_without_own_data
 from .trackers import Trackers
 
 TICK_SECONDS = 0.5
@@ -37,14 +37,15 @@ def run(
 ) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score.
 
-    Before any cell runs, raises `DataError` where a folder of the user's is not what a task needs, and `UsageError`
-    where backbones that a row names together do not go together.
+    Before any cell runs, raises `DataError` where a file or folder of the user's is not what a task needs, and
+    `UsageError` where no cell can run without one, or backbones that a row names together do not go together.
     """
     check_choice(options)
     try:
         cells = expand_fetched(profile)
     except DataError:  # the cells of a backbone that cannot be fetched will say so
         cells = expand(profile)
+    refuse_without_own_data(cells)
     folder = folder.resolve()
     store = Store(folder).create()
 

@@ -11,7 +11,7 @@ import typer
 
 from sparsebench.reports.store import StoreError
 
-from ..discovery.registry import Entry, entries, suites
+from ..discovery.registry import Entry, entries, methods_of, suites
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def _rows(context: typer.Context) -> Iterator[tuple[str, Row]]:
 
 @_completes
 def row_names(context: typer.Context) -> Iterator[tuple[str, str]]:
-    """Methods, and rows of the profile."""
-    yield from _captions(entries("method").values())
+    """Methods that the suites that are meant can have, and rows of the profile."""
+    yield from _captions(methods_of(_suites_of(context)).values())
     for suite, row in _rows(context):
         if row.label not in entries("method"):
             yield row.label, f"row of {suite}"

@@ -7,7 +7,7 @@ A task is a file, or a row of a file with a table (`table.py`).
 
 import functools
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ...contracts.suite import Suite
@@ -54,6 +54,12 @@ def plugin_problems() -> list[str]:
         for name in suites():
             lines += broken_plugins(kind, name).values()
     return lines
+
+
+def methods_of(names: Iterable[str]) -> Mapping[str, Entry]:
+    """The methods that some of these suites can have: all but those in the folders of other suites."""
+    others = {f"{PACKAGE}.{name}.methods" for name in suites().keys() - set(names)}
+    return {name: entry for name, entry in entries("method").items() if entry.module.rpartition(".")[0] not in others}
 
 
 def _by_name(files: Iterator[Entry]) -> dict[str, Entry]:

@@ -43,7 +43,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The names of the methods: "cmoe+quantize"."""
+        """The names of the methods: "cmoe+quantise"."""
         return JOIN.join(link.method for link in self.chain)
 
 

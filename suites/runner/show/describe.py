@@ -5,8 +5,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sparsebench.data.errors import DataError
+
+from ...contracts.method import NotApplicable
 from ..discovery.options import Option, options_of
-from ..discovery.registry import Entry, entries, find, suites
+from ..discovery.registry import Entry, entries, find, methods_of, suites
 from ..errors import UsageError, near
 from ..listing import list_document, list_text
 from ..planning.rows import JOIN, chain_of
@@ -87,11 +90,21 @@ def _task(entry: Entry, tree: ast.Module) -> Iterator[str]:
     yield f"needs of a backbone: {', '.join(sorted(task.needs)) or 'nothing'}"
     yield ""
     yield "metrics, the main one first:"
-    target = getattr(task, "target", None)
+    target, unknown = _target(task)
     for name in task.metric_names:
         yield from _metric(name, target)
     if not task.metric_names:
         yield "    (the task does not say)"
+    if unknown:
+        yield f"classes: not known here: {unknown}"
+
+
+def _target(task: Any) -> tuple[Any, str]:
+    """What the task predicts, if it says so; and why nobody knows: some tasks ask a folder of the user's."""
+    try:
+        return getattr(task, "target", None), ""
+    except (NotApplicable, DataError) as error:
+        return None, str(error)
 
 
 def _metric(name: str, target: Any) -> Iterator[str]:
@@ -131,7 +144,7 @@ def _suite(name: str) -> str:
     lines.append(f"baseline: {about.baseline} (the row that the others are compared with)")
     lines += [f"baseline of the group {group}: {row}" for group, row in about.group_baselines.items()]
     lines.append(f"costs are for one {about.unit}; a score depends on {', '.join(about.libraries)}")
-    for method, entry in entries("method").items():
+    for method, entry in methods_of([name]).items():
         lines += _roles(method, entry)
     return "\n".join(lines)
 

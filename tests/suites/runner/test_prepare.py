@@ -18,7 +18,14 @@ from sparsebench.suites.runner.discovery.loading import backbone_loader, load_ta
 from sparsebench.suites.runner.discovery.registry import entries, find
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.prepare import ChecksData, DerivesData, check_backbones, check_data, derive_data
+from sparsebench.suites.runner.prepare import (
+    ChecksData,
+    DerivesData,
+    check_backbones,
+    check_data,
+    derive_data,
+    refuse_without_own_data,
+)
 
 from .cells import INFO
 
@@ -199,3 +206,23 @@ def test_a_pair_of_two_vocabularies_is_a_mistake(monkeypatch: pytest.MonkeyPatch
     words = "on tiny with small_llama seed 0: the vocabulary of the teacher small_llama has 2 tokens instead of 257"
     with pytest.raises(UsageError, match=words):
         check_backbones([pair("synthetic_mixture", "small_llama")], lambda line: None)
+
+
+def test_nothing_runs_without_a_folder_that_all_of_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Audit: four times the same "n/a", after the imports, and exit code 0."""
+    monkeypatch.delenv("SPARSEBENCH_OWN_IMAGES", raising=False)
+    needs = dataclasses.replace(cell("synthetic"), sources=("sotu", "own-images"))
+    with pytest.raises(UsageError, match="set SPARSEBENCH_OWN_IMAGES to it; expected"):
+        refuse_without_own_data([needs, needs, cell("synthetic", "n/a")])
+    refuse_without_own_data([needs, cell("synthetic")])
+    refuse_without_own_data([])
+    monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(tmp_path))
+    refuse_without_own_data([needs])
+
+
+def test_a_file_that_a_task_names_must_be_there(tmp_path: Path) -> None:
+    needs = dataclasses.replace(cell("synthetic"), sources=(f"file:{tmp_path}/mine.csv",))
+    with pytest.raises(DataError, match=r"there is no .*mine\.csv"):
+        refuse_without_own_data([needs, cell("synthetic")])
+    (tmp_path / "mine.csv").write_text("1")
+    refuse_without_own_data([needs])

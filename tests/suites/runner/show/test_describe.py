@@ -45,6 +45,20 @@ def test_a_chain_shows_each_of_its_methods() -> None:
         describe("neuron_pruning+cmeo")
 
 
+def test_a_task_whose_classes_are_those_of_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audit: a traceback where no folder is named."""
+    monkeypatch.delenv("SPARSEBENCH_OWN_IMAGES", raising=False)
+    text = describe("own_images")
+    assert "    accuracy    [share, higher is better, chance " in text
+    assert "classes: not known here: own-images is a folder of yours: set SPARSEBENCH_OWN_IMAGES to it; " in text
+    assert "not known here" not in describe("digits")
+
+
+def test_a_suite_lists_the_methods_that_it_can_have() -> None:
+    lines = describe("llm").partition("tasks:")[0]
+    assert " dpo " in lines and " lora " in lines and " graph_mixup " not in lines
+
+
 def test_near_names() -> None:
     with pytest.raises(UsageError, match="did you mean lora"):
         describe("lorra")
