@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sparsebench.reports import record as record_module
 from sparsebench.reports.record import CellInfo, Record
 from sparsebench.reports.store import MARKER, Store
 from sparsebench.reports.sums import SUMS, Fit, compare, forget, seal
 
 IDS = ("aa", "bb")
+RESULTS = Path(record_module.__file__).parent / "results"
 
 
 @pytest.fixture
@@ -82,3 +84,10 @@ def test_older_folders_have_none(store: Store) -> None:
     assert found.fits and found.listed == 0 and len(found.unlisted) == 3
     forget(store, {"aa"})
     assert not (store.folder / SUMS).exists()
+
+
+@pytest.mark.parametrize("folder", sorted(marker.parent for marker in RESULTS.glob(f"*/{MARKER}")), ids=lambda f: f.name)
+def test_committed_folders_are_as_their_runs_left_them(folder: Path) -> None:
+    """Whoever copies records into a folder runs `seal` on it, or copies the list with them."""
+    found = compare(Store(folder).open())
+    assert found.fits and found.listed and not found.unlisted, found
