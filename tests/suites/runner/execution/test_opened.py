@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sparsebench.reports.record import Record
-from sparsebench.suites.runner.execution import execute, opened
+from sparsebench.suites.runner.execution import execute, opened, readable
 from sparsebench.suites.runner.identity.cell import Cell, cell_key
 
 from ..cells import INFO
@@ -24,8 +24,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("tmp", "data"):
         (tmp_path / folder).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    always = opened._always.__wrapped__()
-    monkeypatch.setattr(opened, "_always", lambda: always)
+    always = readable._always.__wrapped__()
+    monkeypatch.setattr(readable, "_always", lambda: always)
     file = tmp_path / "data" / "mine.csv"
     file.write_text("1,2")
     return file
@@ -113,20 +113,6 @@ def test_what_every_cell_may_do(mine: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert run(cell(), monkeypatch, body, checkpoints).reason == "ValueError: no score"
     assert "UnnamedFileError" in str(run(cell(), monkeypatch, mine.with_name("new").read_text).reason)
-
-
-def test_files_of_our_suites_count_where_a_module_names_them(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file next to a task, with a name that is made at run time, is in no code hash."""
-    suites = mine.parent / "suites"
-    (suites / "llm").mkdir(parents=True)
-    file = suites / "llm" / "mine.csv"
-    file.write_text("1")
-    monkeypatch.setattr(opened, "SUITES", suites)
-    monkeypatch.setattr(opened, "_always", lambda: (mine.parent,))
-    opened._packages.cache_clear()
-    assert "UnnamedFileError" in str(run(cell(), monkeypatch, file.read_text).reason)
-    assert run(cell(f"file:{file}"), monkeypatch, file.read_text).reason == "ValueError: no score"
-    opened._packages.cache_clear()
 
 
 TASK = '''"""The mean of my numbers."""
