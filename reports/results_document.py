@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import formatting
 from . import table_formats as printing
 from .claims import VERDICTS, Finding, Roles
-from .claims_document import STANDS, count_verdicts
+from .claims.document import STANDS, count_verdicts
 from .comparison import contrasts
 from .dataframe import newest
 from .figures.dot_plots import THEMES, draw_overview
