@@ -66,7 +66,8 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *(_bench(run, infos) for run in benches)]
+    parts = [INTRODUCTION, *_objections(runs), *_older(runs), f"{PICTURE}\n"]
+    parts += [_bench(run, infos) for run in benches]
     if studies:
         parts += [CLAIMS, _sum(studies), *map(_study, studies)]
     files[DOCUMENT] = "\n".join(parts)
@@ -113,7 +114,7 @@ def _sum(studies: Sequence[Run]) -> str:
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
-    lines = [f"## [{run.path}]({run.path})", "", *_objection(run), _origin(run), "", PICTURE, ""]
+    lines = [f"## [{run.path}]({run.path})", "", *_objection(run), _origin(run), ""]
     for matrix in run.matrices():
         info = infos.get(matrix.suite)
         if info is not None:
