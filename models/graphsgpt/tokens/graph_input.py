@@ -30,7 +30,7 @@ def is_batch(item: Any) -> bool:
     return hasattr(item, "to_data_list")
 
 
-def apart(molecules: Iterable[Any]) -> Iterator[Any]:
+def single_molecules(molecules: Iterable[Any]) -> Iterator[Any]:
     """The molecules one by one, those of a batch as well, as a loader of torch-geometric gives them."""
     for item in molecules:
         if is_batch(item):

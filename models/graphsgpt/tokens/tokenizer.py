@@ -14,7 +14,7 @@ from .assemble import assemble
 from .atoms import AtomReader
 from .batch import PADDING_ROW, MoleculeTokens, TokenBatch, gather
 from .canonical import KekuleMolecule, check_count, first_line, from_mol, from_smiles
-from .graph_input import apart, from_graph, is_one_graph
+from .graph_input import from_graph, is_one_graph, single_molecules
 from .status import Rejection, TokenStatus
 from .vocabulary import Vocabulary
 
@@ -90,7 +90,7 @@ class Tokenizer:
 
     def stream(self, molecules: Iterable[Any]) -> Iterator[TokenisedMolecules]:
         """The same, chunk by chunk, for any number of molecules."""
-        for chunk in chunks(apart(molecules), CHUNK):
+        for chunk in chunks(single_molecules(molecules), CHUNK):
             with rdBase.BlockLogs():
                 part = self._chunk(chunk)
             yield part
