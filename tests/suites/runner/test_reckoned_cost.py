@@ -33,7 +33,7 @@ def test_the_cells_of_quick_stay_within_their_budget() -> None:
         assert known is not None, f"{cell.info.task} {cell.info.label} has no record that says what it costs"
         reckoned += known
     assert reckoned <= CELLS, (
-        f"the cells of quick take {reckoned:.0f} core seconds: make some cheaper, or take some out"
+        f"the cells of quick take {reckoned:.0f} core seconds: make some cheaper or leave some"
     )
 
 
