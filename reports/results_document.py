@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import formatting
 from . import table_formats as printing
 from .claims import VERDICTS, Finding, Roles
-from .claims_document import STANDS, count_verdicts
+from .claims.document import STANDS, count_verdicts
 from .comparison import contrasts
 from .dataframe import newest
 from .figures.dot_plots import THEMES, draw_overview
@@ -67,7 +67,8 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *_commits(runs), *(_bench(run, infos) for run in benches)]
+    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *_commits(runs), f"{PICTURE}\n"]
+    parts += [_bench(run, infos) for run in benches]
     if studies:
         parts += [CLAIMS, _sum(studies), *map(_study, studies)]
     files[DOCUMENT] = "\n".join(parts)
@@ -122,7 +123,7 @@ def _sum(studies: Sequence[Run]) -> str:
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
-    lines = [f"## [{run.path}]({run.path})", "", *_objection(run), _origin(run), "", PICTURE, ""]
+    lines = [f"## [{run.path}]({run.path})", "", *_objection(run), _origin(run), ""]
     for matrix in run.matrices():
         info = infos.get(matrix.suite)
         if info is not None:

@@ -161,7 +161,7 @@ class Store:
     def read_all(self) -> tuple[list[Record], list[Problem]]:
         """Every record that can be read, by id, and every file that cannot, with the reason.
 
-        All of it is in memory then, details and curves too: where there may be many, read an index (`index.py`).
+        All of it is in memory then, details and curves too: where there may be many, read an index (`index/`).
         """
         records = []
         problems = []

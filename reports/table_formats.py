@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import formatting
 from .claims import Finding
-from .claims_document import effects, verdict_of
+from .claims.document import effects, verdict_of
 from .comparison import Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
 from .tables import RIVALS, Average, Column, Entry, SuiteTable

@@ -56,6 +56,7 @@ def test_a_speed_run_that_falls_short_or_fails_stops_nothing(tree: Path) -> None
     written = json.loads((tree / "results" / "quick" / "speed.json").read_bytes())
     assert [target["met"] for target in written["targets"]] == [False, True, False]
     assert [name.rpartition("::")[2] for name in written["failed"]] == ["test_broken"]
+    assert written["seconds"] > 0
 
 
 def test_a_cell_that_failed_is_told_after_the_report(tree: Path) -> None:

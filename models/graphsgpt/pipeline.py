@@ -35,8 +35,9 @@ SAMPLED = DecodingConfig(temperature=1.0)
 class GraphsGPTPipeline:
     """`encode`, `decode`, `generate`, `interpolate`, `hybridize` and `score` with a trained `GraphsGPT`.
 
-    Molecules are SMILES strings, RDKit molecules or torch-geometric graphs, mixed. What cannot be read keeps its row
-    and gets a status and a reason. Decoding is constrained to legal molecules unless a `DecodingConfig` says otherwise.
+    Molecules are SMILES strings, RDKit molecules, torch-geometric graphs or batches, mixed. What cannot be read keeps
+    its row and gets a status and a reason. Decoding is constrained to legal molecules unless a `DecodingConfig` says
+    otherwise.
     `num_words`: K' <= K, how many words to use, all by default. The model is put in eval mode; make a new pipeline
     after training it. `batch_size`: molecules that are worked on at once.
     """
@@ -62,6 +63,14 @@ class GraphsGPTPipeline:
             raise ModelError(f"{folder} holds a {type(model).__name__}, not a GraphsGPT")
         return cls(model, **settings)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a file holds: all but the packed weights, which no file can hold and the model gives again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_cached"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._cached = CachedDecoder(self.model, self.batch_size)
+
     def tokenize(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:
         """Tokens and status of each molecule."""
         return self.tokenizer(molecules)
@@ -78,7 +87,7 @@ class GraphsGPTPipeline:
 
     def decode(
         self,
-        words: Tensor,
+        words: Tensor | np.ndarray,
         config: DecodingConfig = GREEDY,
         generator: torch.Generator | None = None,
         prefix: MoleculeTokens | None = None,
@@ -87,6 +96,7 @@ class GraphsGPTPipeline:
 
         All molecules begin with the tokens `prefix` (4, L), if there is one.
         """
+        words = torch.as_tensor(words)
         result = [no_words("these words are not finite")] * len(words)
         good = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         for rows in good.split(self.batch_size):
@@ -124,6 +134,8 @@ class GraphsGPTPipeline:
         `ModelError` for a scaffold or reference that cannot be read, an unknown property, and where both ways are
         mixed.
         """
+        if not isinstance(n, int) or n < 0:
+            raise ModelError(f"n={n!r} must be a whole number of molecules, 0 or more")
         if reference is not None and (scaffold is not None or properties):
             raise ModelError("give either reference molecules or a request (scaffold, properties), not both")
         if reference is not None:
@@ -135,7 +147,10 @@ class GraphsGPTPipeline:
         return self.decode(words, config or SAMPLED, generator, prefix)
 
     def interpolate(self, first: Any, second: Any, steps: int, config: DecodingConfig = GREEDY) -> list[Generated]:
-        """Molecules at `steps` even places of the straight line between the words of two, both ends included."""
+        """Molecules at `steps` even places of the straight line between the words of two, both ends included.
+
+        The ends are what the words of the two decode to: the two themselves where the model reconstructs them.
+        """
         one, other = self._must_encode([first, second])
         share = torch.linspace(0, 1, steps)[:, None, None]
         return self.decode(one + share * (other - one), config)
@@ -233,6 +248,8 @@ class GraphsGPTPipeline:
 def _part(name: str, value: float | Sequence[float], n: int, rows: Tensor) -> Tensor:
     """The values of a property for some of the n molecules."""
     values = torch.as_tensor(np.asarray(value, dtype=np.float32))
+    if not values.isfinite().all():
+        raise ModelError(f"property {name!r} is wanted to be {value}: give finite numbers, and omit what is not wanted")
     if values.ndim > 1 or (values.ndim == 1 and len(values) != n):
         raise ModelError(f"property {name!r} needs one value or {n}, not an array of shape {tuple(values.shape)}")
     return values.expand(n)[rows]

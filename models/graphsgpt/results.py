@@ -31,6 +31,9 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.words)
 
+    def __repr__(self) -> str:
+        return f"Encoded({len(self)} molecules, {len(self.ok)} with words of {tuple(self.words.shape[1:])})"
+
     @property
     def ok(self) -> np.ndarray:
         """Numbers of the molecules that have words."""

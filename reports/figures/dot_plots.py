@@ -34,8 +34,8 @@ LOG_FROM = 5
 """Positive scores whose means differ by this factor get a logarithmic axis."""
 LEGEND: tuple[tuple[Kind, str], ...] = (
     ("baseline", "baseline"),
-    ("better", "better"),
-    ("worse", "worse"),
+    ("better", "better, paired test"),
+    ("worse", "worse, paired test"),
     ("undecided", "undecided"),
     ("one seed", "one seed"),
     ("equivalent", "equivalent"),

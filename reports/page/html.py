@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import claims_document, formatting
+from .. import formatting
 from .. import table_formats as printing
-from ..claims import Finding
+from ..claims import Finding, document
+from ..claims.summary import study_summaries
 from ..comparison import Contrast, contrasts
 from ..figures import Figure, plots
 from ..figures.suite_figures import SuiteFigures, suite_figures
@@ -21,7 +22,6 @@ from ..published import PublishedTable, published_tables
 from ..published_comparison import PublishedComparison, compare_published
 from ..record import Record
 from ..store import Problem
-from ..study_summary import study_summaries
 from ..summary import Summary, summaries
 from ..tables import SuiteInfo, SuiteTable, suite_table
 from .speed import SpeedReport
@@ -158,7 +158,7 @@ def render_html(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        f=formatting, p=printing, claims=claims_document, colour=plots.colour, ink_on=plots.ink_on, zip=zip
+        f=formatting, p=printing, claims=document, colour=plots.colour, ink_on=plots.ink_on, zip=zip
     )
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(page=page, style=style)

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from .. import claims_document
 from .. import table_formats as printing
-from ..claims import Finding, Roles
+from ..claims import Finding, Roles, document
 from ..dataframe import newest, write_csv
 from ..index.slim import Whole, already_whole
 from ..matrix import Matrix, matrices
@@ -87,7 +86,7 @@ def render(
     for part in sections:
         files |= _tables(part)
     if findings:
-        files["claims.md"] = claims_document.to_markdown(findings, (note, commits), objection)
+        files["claims.md"] = document.to_markdown(findings, (note, commits), objection)
     return _write(out, files, current)
 
 

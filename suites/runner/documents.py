@@ -98,7 +98,7 @@ class ComparisonDocument(TypedDict):
     suite: str
     task: str
     unit: str
-    outcome: Literal["better", "equivalent", "identical", "undecided", "worse", "not comparable"]
+    outcome: Literal["better", "equivalent", "identical", "undecided", "one seed", "worse", "not comparable"]
     difference: float | None
     half_width: float | None
     p: float | None

@@ -48,7 +48,7 @@ def test_a_bench_is_its_picture_summaries_tables_and_reading(make):
     assert "#### Reading\n\nWe read this.\n" in text
     pictures = {f"overview-{shape}-{theme}.svg" for shape in ("wide", "narrow") for theme in ("light", "dark")}
     assert files.keys() == {DOCUMENT} | pictures
-    assert 'srcset="overview-wide-dark.svg"' in text
+    assert text.count('srcset="overview-wide-dark.svg"') == 1
     assert ">LoRA</text>" in files["overview-narrow-dark.svg"]
 
 
@@ -90,14 +90,14 @@ def test_a_study_counts_statements_of_others_and_our_own_separately(make):
 
 def test_an_objection_stands_at_the_top_of_its_study(make):
     findings = judge([claim("C1", ("base", "LoRA"), "a paper")], records(make))
-    run = Run(
-        path="results/claims-x", records=records(make), findings=findings, objection="Objected to until made again."
-    )
+    run = Run(path="results/claims-x", records=records(make), findings=findings, objection="Objected to until redone.")
     text = results_document([run], INFOS)[DOCUMENT]
     assert "### [results/claims-x](results/claims-x/claims.md)\n\n**Objected to until redone.**\n\n6 records" in text
     assert text.index("- [results/claims-x](results/claims-x): Objected to") < text.index("## What papers claim")
     bench = results_document([Run(path="results/old", records=records(make), objection="Objected to.")], INFOS)
     assert "## [results/old](results/old)\n\n**Objected to.**\n\n" in bench[DOCUMENT]
+    two = results_document([Run(path=path, records=records(make)) for path in ("r", "s")], INFOS)[DOCUMENT]
+    assert two.count("<picture>") == 1, "it shows the suites of all folders"
 
 
 def test_roles_of_the_plan_are_heeded_by_tables_and_summaries(make):

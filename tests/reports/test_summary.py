@@ -5,6 +5,7 @@ from dataclasses import replace
 from sparsebench.reports.comparison import contrasts
 from sparsebench.reports.matrix import matrices
 from sparsebench.reports.record import Costs
+from sparsebench.reports.statistics.example_files import ExampleReader
 from sparsebench.reports.summary import summaries
 from sparsebench.reports.tables import SuiteInfo
 
@@ -129,3 +130,27 @@ def test_the_baseline_of_the_group_is_named(make):
     assert "probe" not in told["On zero (accuracy)"]
     missing = summarise(side(make, "LoRA", [0.5], group="text"), GROUPED)
     assert "probe was not run" in missing["Baseline missing"]
+
+
+def test_one_seed_of_a_row_that_the_seed_changes_beats_nothing(make):
+    """D6: with --seeds 1 every second row was better or worse."""
+    plan = {"planned": 1, "stochastic": 1}
+    records = [make.record("base", "t", 0, make.metric(0.5), seeds={"planned": 1, "stochastic": 0})]
+    records += [make.record(label, "t", 0, make.metric(score), seeds=plan) for label, score in (("a", 0.9), ("b", 0.1))]
+    text = summarise(records)["On t (accuracy)"]
+    assert text.startswith("No method is shown to beat base; one seed: a, +40.0 [")
+    assert "(no p from one seed, 1 seed × 1 task, interval over examples)" in text
+    assert "One seed, which decides nothing against base: b (−40.0)." in text
+
+
+def test_windows_of_one_document_have_no_interval_over_seeds(make):
+    """R18: three seeds on one window were "an interval over seeds"."""
+    kept = {}
+    records = side(make, "base", [1.0]) + side(make, "a", [1.3, 1.31, 1.32])
+    for record in records:
+        score = record.metrics["accuracy"].value
+        kept[record.id] = {"accuracy": [score, score], "cluster": ["drama 4", "drama 4"]}
+    (matrix,) = matrices(records, ExampleReader(kept.get))
+    (summary,) = summaries(matrix, INFO, contrasts(matrix, INFO))
+    assert "its examples are of one document" in summary.text
+    assert "over seeds" not in summary.text

@@ -6,6 +6,7 @@ A ratio depends on the processor and on what else runs, so that a figure which i
 
 import operator
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,6 +40,7 @@ class SpeedNotes:
     """A plugin of pytest that writes targets and failed tests into the JSON of pytest-benchmark."""
 
     def __init__(self) -> None:
+        self.start = time.monotonic()
         self.targets: list[Target] = []
         self.failed: list[str] = []
 
@@ -49,6 +51,7 @@ class SpeedNotes:
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         output_json["targets"] = [{**asdict(target), "met": target.met} for target in self.targets]
         output_json["failed"] = self.failed
+        output_json["seconds"] = time.monotonic() - self.start
 
 
 NOTES = pytest.StashKey[SpeedNotes]()

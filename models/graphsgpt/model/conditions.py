@@ -45,14 +45,16 @@ class ConditionEmbedding(nn.Module):
         """
         mean_P, std_P = values.new_tensor(self.statistics).unbind(1)
         present_BP = ~values.isnan()
+        # Scaled in the precision of the values: the difference from a mean of 300 says nothing in bfloat16.
+        positions_PD = self.positions.table()
         z_BP = ((values - mean_P) / std_P).masked_fill(~present_BP, 0)
         if self.faithful:
-            tokens_BPD = self.norm(z_BP.unsqueeze(-1) * self.rows.weight)
+            tokens_BPD = self.norm(z_BP.unsqueeze(-1).to(self.rows.weight) * self.rows.weight)
         else:
-            features_BPF = value_features(z_BP)
+            features_BPF = value_features(z_BP).to(positions_PD)
             tokens = [layer(features_BPF[:, p]) for p, layer in enumerate(self.values)]
             tokens_BPD = torch.stack(tokens, dim=1)
-        return tokens_BPD + self.positions.table(), present_BP
+        return tokens_BPD + positions_PD, present_BP
 
 
 def value_features(z: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """Graphs of torch-geometric as RDKit molecules."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rdkit import Chem
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from .canonical import check_size
 from .status import Rejection, TokenStatus
@@ -16,6 +18,25 @@ _ORDERS = {
     3.0: Chem.BondType.TRIPLE,
 }
 _ONE_HOT = (1.0, 2.0, 3.0, 1.5)  # columns of QM9's bonds
+
+
+def is_one_graph(item: Any) -> bool:
+    """Whether this is one graph, not a data set of them, which may have the same attributes."""
+    return hasattr(item, "edge_index") and not isinstance(item, Dataset)
+
+
+def is_batch(item: Any) -> bool:
+    """Whether this is a batch of torch-geometric: one large graph to look at, many molecules in truth."""
+    return hasattr(item, "to_data_list")
+
+
+def single_molecules(molecules: Iterable[Any]) -> Iterator[Any]:
+    """The molecules one by one, those of a batch as well, as a loader of torch-geometric gives them."""
+    for item in molecules:
+        if is_batch(item):
+            yield from item.to_data_list()
+        else:
+            yield item
 
 
 def from_graph(graph: Any) -> Chem.Mol:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from rdkit import Chem, rdBase
 
+from ...errors import ModelError
 from . import faithful
 from .assemble import assemble
 from .atoms import AtomReader
 from .batch import PADDING_ROW, MoleculeTokens, TokenBatch, gather
 from .canonical import KekuleMolecule, check_count, first_line, from_mol, from_smiles
-from .graph_input import from_graph
+from .graph_input import from_graph, is_one_graph, single_molecules
 from .status import Rejection, TokenStatus
 from .vocabulary import Vocabulary
 
@@ -76,14 +77,20 @@ class Tokenizer:
             self._steps = (self._canonical, self._atoms)
 
     def __call__(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:
-        """Never raises for what a molecule is and prints nothing; a single molecule counts as a list of one."""
-        if isinstance(molecules, str | Chem.Mol) or hasattr(molecules, "edge_index"):
+        """Never raises for what a molecule is and prints nothing; a single molecule counts as a list of one.
+
+        Batches, loaders and data sets of torch-geometric are as many molecules as they hold. Raises `ModelError` for a
+        table, of which nobody said which column it is.
+        """
+        if hasattr(molecules, "columns"):
+            raise ModelError(f"a table is no list of molecules: give one of its columns, {list(molecules.columns)}")
+        if isinstance(molecules, str | Chem.Mol) or is_one_graph(molecules):
             molecules = [molecules]
         return concatenate(list(self.stream(molecules)))
 
     def stream(self, molecules: Iterable[Any]) -> Iterator[TokenisedMolecules]:
         """The same, chunk by chunk, for any number of molecules."""
-        for chunk in chunks(molecules, CHUNK):
+        for chunk in chunks(single_molecules(molecules), CHUNK):
             with rdBase.BlockLogs():
                 part = self._chunk(chunk)
             yield part

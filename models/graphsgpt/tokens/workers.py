@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from ...errors import ModelError
+from .graph_input import single_molecules
 from .tokenizer import CHUNK, TokenisedMolecules, Tokenizer, chunks, concatenate
 from .vocabulary import Vocabulary
 
@@ -58,7 +59,7 @@ class TokenizerPool:
         """Chunks in order; reads no further ahead than the processes need, so any number of molecules will do."""
         waiting: deque[Future[TokenisedMolecules]] = deque()
         try:
-            for chunk in chunks(molecules, CHUNK):
+            for chunk in chunks(single_molecules(molecules), CHUNK):
                 waiting.append(self._pool.submit(_tokenise, chunk))
                 if len(waiting) >= _AHEAD * self.workers:
                     yield waiting.popleft().result()

@@ -23,7 +23,7 @@ from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 from ...training.checkpoint import OtherTrainingError
 from .batches import Batches
 from .card import write_model
-from .corpus import Corpus, OtherMoleculesError, Stream, build_corpus, read_smiles
+from .corpus import Corpus, OtherMoleculesError, Stream, UnreadableMoleculesError, build_corpus, read_smiles
 from .loop import Settings, pretrain
 
 
@@ -106,11 +106,13 @@ def main(
 
 @contextmanager
 def _errors_in_a_line() -> Iterator[None]:
-    """A folder of another training is the user's mistake: no traceback."""
+    """A folder of another training, or a file without molecules, is the user's mistake: no traceback."""
     try:
         yield
     except (OtherMoleculesError, OtherTrainingError) as error:
         raise typer.BadParameter(str(error), param_hint="OUT") from error
+    except UnreadableMoleculesError as error:
+        raise typer.BadParameter(str(error), param_hint="SMILES") from error
 
 
 def _corpus(folder: Path, smiles: Path | None, conditions: int, workers: int) -> Corpus:
@@ -119,7 +121,11 @@ def _corpus(folder: Path, smiles: Path | None, conditions: int, workers: int) ->
     if smiles is not None:
         stream = partial(read_smiles, smiles)
     with PartialState().main_process_first():
-        return build_corpus(folder, stream, conditions=conditions, workers=workers, canonical=smiles is None)
+        corpus = build_corpus(folder, stream, conditions=conditions, workers=workers, canonical=smiles is None)
+    refused = len(corpus.molecules) - len(corpus.molecules.ok)
+    if refused:
+        typer.echo(f"{refused} of {len(corpus.molecules)} molecules have no tokens and are passed over", err=True)
+    return corpus
 
 
 def trained(folder: Path) -> GraphsGPT:

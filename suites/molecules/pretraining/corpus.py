@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import multiprocessing
@@ -20,6 +21,7 @@ from sparsebench.models.graphsgpt import (
     ScaffoldFirstTokenizer,
     Tokenizer,
     TokenizerPool,
+    TokenStatus,
     TokenStore,
     Vocabulary,
     build_store,
@@ -34,6 +36,14 @@ NAMES = tuple(sorted(PROPERTIES))
 _ORDER = [PROPERTIES.index(name) for name in NAMES]
 Stream = Callable[[], Iterable[str]]
 """Gives the SMILES strings, from the start at each call."""
+
+
+COLUMN = "smiles"
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+class UnreadableMoleculesError(ValueError):
+    """A file that holds no molecules, as far as can be read."""
 
 
 class OtherMoleculesError(ValueError):
@@ -71,7 +81,8 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
 
     The stream may have any length. `conditions`: for how many molecules scaffolds and properties are computed;
     `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens. Raises
-    `OtherMoleculesError` where the folder was prepared from another stream, or for another number of conditions.
+    `OtherMoleculesError` where the folder was prepared from another stream, or for another number of conditions, and
+    `UnreadableMoleculesError` where no molecule has tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
     source = _claim(folder, stream, canonical)
@@ -79,6 +90,8 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
         with TokenizerPool(Vocabulary.improved(), workers, canonical_strings=canonical) as pool:
             build_store(folder / "molecules", stream(), pool)
     molecules = open_store(folder / "molecules")
+    if not (molecules.status == TokenStatus.OK).any():
+        raise UnreadableMoleculesError(f"none of the {len(molecules)} molecules can be read: {_first_of(stream)}")
     count = min(conditions, len(molecules))
     rows = np.arange(count) * (len(molecules) // max(1, count))
     if not (folder / "requests").exists():
@@ -98,6 +111,13 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
         grown=open_store(folder / "requests" / "grown"),
         values=np.load(folder / "requests" / "values.npy"),
     )
+
+
+def _first_of(stream: Stream) -> str:
+    """What the first string is, and why it cannot be read."""
+    first = list(islice(stream(), 1))
+    reasons = Tokenizer(Vocabulary.improved())(first).reasons
+    return f"the first is {first[0]!r}, {reasons[0]}" if first else "there are none"
 
 
 def _claim(folder: Path, stream: Stream, canonical: bool) -> str:
@@ -135,12 +155,31 @@ def _begins(store: Path, stream: Stream, count: int, canonical: bool) -> bool:
 
 
 def read_smiles(file: Path) -> Iterator[str]:
-    """The first column of each line of a text file, whatever its size; a header "smiles" is skipped."""
-    with file.open(encoding="utf-8") as lines:
+    """The molecules of a text file, whatever its size.
+
+    Of a table (`.csv`, `.tsv`, with a header) the column "smiles", in any letters; of another file the first word of
+    each line, where a header "smiles" is skipped. Raises `UnreadableMoleculesError` for a table without that column.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        if file.suffix.lower() in DELIMITERS:
+            yield from _column(file, csv.reader(lines, delimiter=DELIMITERS[file.suffix.lower()]))
+            return
         for number, line in enumerate(lines):
-            text = line.replace(",", " ").split()
-            if text and not (number == 0 and text[0].lower() == "smiles"):
-                yield text[0]
+            words = line.split(maxsplit=1)
+            if words and not (number == 0 and words[0].lower() == COLUMN):
+                yield words[0]
+
+
+def _column(file: Path, rows: Iterator[list[str]]) -> Iterator[str]:
+    header = [name.strip().lower() for name in next(rows, [])]
+    if COLUMN not in header:
+        raise UnreadableMoleculesError(
+            f"{file} has the columns {header} and none of the name {COLUMN!r}: rename the one with the SMILES strings"
+        )
+    place = header.index(COLUMN)
+    for row in rows:
+        if len(row) > place and row[place].strip():
+            yield row[place].strip()
 
 
 def _describe_all(folder: Path, smiles: list[str], workers: int) -> None:

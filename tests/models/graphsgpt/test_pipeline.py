@@ -1,5 +1,7 @@
 """The pipeline: rows and statuses, agreement of its verbs with each other, and what it refuses."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +135,10 @@ def test_what_it_refuses() -> None:
     pipe = pipeline()
     with pytest.raises(ModelError, match="did you mean 'logp'"):
         pipe.generate(2, properties={"lopg": 1.0})
+    with pytest.raises(ModelError, match="wanted to be inf: give finite numbers"):
+        pipe.generate(2, properties={"logp": float("inf")})
+    with pytest.raises(ModelError, match=r"n=2\.0 must be a whole number"):
+        pipe.generate(2.0)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="one value or 2"):
         pipe.generate(2, properties={"logp": [1.0, 2.0, 3.0]})
     with pytest.raises(ModelError, match="scaffold 'C1CC' cannot be used"):
@@ -151,6 +157,26 @@ def test_what_it_refuses() -> None:
         GraphsGPTPipeline(pipe.model, batch_size=0)
     with pytest.raises(ModelError, match="similarities, not probabilities"):
         GraphsGPTPipeline(faithful()).score(["CC"])
+
+
+@pytest.mark.parametrize("encoding", ["magnitude", "faithful"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_models_of_lower_precision_do_all_of_it(dtype: torch.dtype, encoding: str) -> None:
+    model = small(properties=PROPERTIES, property_encoding=encoding).to(dtype)
+    pipe = GraphsGPTPipeline(model, batch_size=5)
+    made = pipe.generate(2, properties={"logp": 3.0}, generator=torch.Generator().manual_seed(0))
+    assert all(one.smiles for one in made)
+    words = pipe.encode(SMILES[:2]).words
+    assert words.isfinite().all() and len(pipe.decode(words.numpy())) == 2
+    assert pipe.score(SMILES[:2]).isfinite().all()
+
+
+def test_copies_and_files_of_a_pipeline_decode_alike() -> None:
+    pipe = pipeline()
+    words = pipe.encode(SMILES[:2]).words
+    expected = [made.smiles for made in pipe.decode(words)]
+    for other in (copy.deepcopy(pipe), pickle.loads(pickle.dumps(pipe))):
+        assert [made.smiles for made in other.decode(words)] == expected
 
 
 def test_a_saved_model_gives_the_same(tmp_path: Path) -> None:

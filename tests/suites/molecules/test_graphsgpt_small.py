@@ -1,10 +1,12 @@
 """The packaged model: float32, as its configuration says, and refused if its file is another."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from sparsebench.models.graphsgpt import GraphsGPTPipeline
 from sparsebench.suites.molecules import graphsgpt_small
 from sparsebench.suites.molecules.graphsgpt_small import FOLDER, load_small, small_config
 
@@ -15,6 +17,13 @@ def test_it_is_the_model_of_its_configuration() -> None:
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     assert 2.0e6 < sum(weight.numel() for weight in model.parameters()) < 2.2e6
+
+
+def test_the_molecules_of_the_guide_come_back() -> None:
+    guide = (Path(__file__).parents[3] / "models" / "graphsgpt" / "README.md").read_text(encoding="utf-8")
+    (molecules,) = set(re.findall(r'interpolate\("(.+?)", "(.+?)"', guide))
+    pipe = GraphsGPTPipeline(load_small())
+    assert [made.smiles for made in pipe.decode(pipe.encode(molecules).words)] == list(molecules)
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

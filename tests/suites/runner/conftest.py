@@ -54,12 +54,6 @@ class Bench:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
-    def start_apart(self, *arguments: str) -> subprocess.Popen:
-        """Start a command with stdout and stderr apart."""
-        return subprocess.Popen(
-            self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-
     def call(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess:
         return subprocess.run(
             self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=timeout

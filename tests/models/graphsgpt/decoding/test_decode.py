@@ -124,7 +124,7 @@ def test_a_model_with_few_codes_fills_them_up() -> None:
 def test_overfit_molecules_come_back() -> None:
     model = small(hidden_size=96, intermediate_size=384, num_hidden_layers=3, num_words=4)
     tokens = Tokenizer(VOCABULARY)(SMILES)
-    train(model, tokens.batch(), steps=95)
+    train(model, tokens.batch(), steps=150)
     words = model.encoder(tokens.batch()).detach()
     found = decode(model, words)
     assert [np.array_equal(molecule.tokens, tokens[row]) for row, molecule in enumerate(found)] == [True] * 16

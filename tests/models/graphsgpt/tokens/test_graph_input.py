@@ -2,15 +2,28 @@
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from rdkit import Chem
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data, InMemoryDataset
+from torch_geometric.loader import DataLoader
+from torch_geometric.utils import from_smiles
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.tokens.graph_input import from_graph
 from sparsebench.models.graphsgpt.tokens.status import Rejection, TokenStatus
 
 from .test_tokenizer import IMPROVED, SMILES, same
+
+
+class InMemory(InMemoryDataset):
+    """A data set that looks like one large graph: `dataset.edge_index` is that of all its molecules."""
+
+    def __init__(self, graphs: list[Data]) -> None:
+        super().__init__()
+        self.data, self.slices = self.collate(graphs)
 
 
 def graph(molecule: Chem.Mol, one_hot: bool) -> Data:
@@ -84,3 +97,27 @@ def test_a_graph_without_atoms_is_empty():
     with pytest.raises(Rejection, match="no atoms") as caught:
         from_graph(nothing)
     assert caught.value.status == TokenStatus.EMPTY
+
+
+def test_a_batch_is_as_many_molecules_as_it_holds():
+    smiles = ["CCO", "c1ccccc1O", "CCN"]
+    graphs = [from_smiles(text) for text in smiles]
+    one_by_one = IMPROVED(smiles)
+    batch = Batch.from_data_list(graphs)
+    for given in (
+        batch,
+        [batch],
+        DataLoader(graphs, batch_size=2),
+        InMemory(graphs),
+        [graphs[0], Batch.from_data_list(graphs[1:])],
+    ):
+        found = IMPROVED(given)
+        assert len(found) == 3 and np.array_equal(found.rows, one_by_one.rows), given
+    assert len(IMPROVED(graphs[0])) == 1
+
+
+def test_a_table_wants_a_column():
+    table = pd.DataFrame({"smiles": ["CCO"], "y": [1.0]})
+    with pytest.raises(ModelError, match="give one of its columns, \\['smiles', 'y'\\]"):
+        IMPROVED(table)
+    assert IMPROVED(table["smiles"]).status.tolist() == [TokenStatus.OK]

@@ -53,6 +53,18 @@ def test_other_molecules_in_a_prepared_folder_are_refused(corpus: Corpus, smiles
 
 
 def test_smiles_files_of_the_user(tmp_path: Path) -> None:
-    file = tmp_path / "mine.csv"
-    file.write_text("smiles,name\nCCO,a\n\nCCN b\n")
-    assert list(read_smiles(file)) == ["CCO", "CCN"]
+    table = tmp_path / "mine.csv"
+    table.write_text('\ufeffid,"SMILES"\n1,"CCO"\n\n2,CCN\n3,\n', encoding="utf-8")
+    assert list(read_smiles(table)) == ["CCO", "CCN"]
+    lines = tmp_path / "mine.smi"
+    lines.write_text("smiles name\nCCO a\n\nCCN\tb\n")
+    assert list(read_smiles(lines)) == ["CCO", "CCN"]
+
+
+def test_what_holds_no_molecules_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("id,structure\n1,CCO\n")
+    with pytest.raises(ValueError, match=r"columns \['id', 'structure'\] and none of the name 'smiles'"):
+        list(read_smiles(table))
+    with pytest.raises(ValueError, match="none of the 2 molecules can be read: the first is '1', "):
+        build_corpus(tmp_path / "out", partial(iter, ["1", "2"]), conditions=1, workers=1)

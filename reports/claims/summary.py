@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .claims import VERDICTS, Finding, Step
-from .claims_document import STANDS, step_in_words
-from .summary import Summary
+from ..summary import Summary
+from .document import STANDS, step_in_words
+from .judging import VERDICTS, Finding, Step
 
 MOST = 4
 """Claims of one verdict that are told."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparsebench.reports.claims import judge
-from sparsebench.reports.claims_document import effects, to_markdown
+from sparsebench.reports.claims.document import effects, to_markdown
 from sparsebench.reports.statistics.example_files import ExampleReader
 
 from .studies import CLAIM, study_records

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from sparsebench.reports.claims import judge
+from sparsebench.reports.claims.summary import MOST, study_summaries
 from sparsebench.reports.page.render import render
-from sparsebench.reports.study_summary import MOST, study_summaries
 from sparsebench.reports.tables import SuiteInfo
 
 from .studies import CLAIM, study_records

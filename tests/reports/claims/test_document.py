@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sparsebench.reports.claims import judge
-from sparsebench.reports.claims_document import count_verdicts, effects, expectation, to_markdown, where
+from sparsebench.reports.claims.document import count_verdicts, effects, expectation, to_markdown, where
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables import SuiteInfo
 

@@ -29,12 +29,12 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from .dataframe import canonical
-from .matrix import processor_type, side_of
-from .record import Record
-from .record_limits import RecordError
-from .statistics import ALPHA, Difference, Estimate, Pairing, Side, difference, pair
-from .statistics.example_files import ExampleReader
+from ..dataframe import canonical
+from ..matrix import processor_type, side_of
+from ..record import Record
+from ..record_limits import RecordError
+from ..statistics import ALPHA, Difference, Estimate, Pairing, Side, difference, pair
+from ..statistics.example_files import ExampleReader
 
 ClaimVerdict = Literal["reproduced", "refuted", "undecided"]
 VERDICTS: tuple[ClaimVerdict, ...] = ("reproduced", "refuted", "undecided")

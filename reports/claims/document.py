@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from . import formatting
-from .claims import VERDICTS, Claim, ClaimVerdict, Finding, Step
-from .dataframe import canonical
+from .. import formatting
+from ..dataframe import canonical
+from .judging import VERDICTS, Claim, ClaimVerdict, Finding, Step
 
 STANDS = " ✓"
 """Behind a verdict that stands when it is corrected over the study."""

@@ -1,0 +1,42 @@
+"""What `make bench` takes, reckoned by what its cells and speed runs took last: a total that grows has to be noticed.
+
+Seconds are those of the committed records, which one thread each made, two at a time, on an idle machine. A row that
+was never run has no known cost: run the profile and commit its records with the row.
+"""
+
+import json
+from pathlib import Path
+
+from sparsebench.reports.record import from_json
+from sparsebench.suites.runner.planning.durations import Durations, kin
+from sparsebench.suites.runner.planning.expansion import cells_of
+from sparsebench.suites.runner.planning.profile import load_profile
+
+QUICK = Path(__file__).parents[3] / "reports" / "results" / "quick"
+CELLS = 19 * 60
+"""Core seconds of all cells of the profile quick: nine and a half minutes on two cores."""
+SPEED = 4 * 60
+"""Seconds of the speed runs, which have the machine for themselves. With what is between them: 15 minutes."""
+
+
+def test_the_cells_of_quick_stay_within_their_budget() -> None:
+    durations = Durations()
+    for path in sorted((QUICK / "records").glob("*.json")):
+        record = from_json(path.read_bytes())
+        if record.status == "ok":
+            durations.add(record.cell, record.times["total"])
+    reckoned = 0.0
+    for cell in cells_of(load_profile("quick")):
+        if cell.reason is not None:
+            continue
+        known = durations.mean(kin(cell.info)[0])
+        assert known is not None, f"{cell.info.task} {cell.info.label} has no record that says what it costs"
+        reckoned += known
+    assert reckoned <= CELLS, (
+        f"the cells of quick take {reckoned:.0f} core seconds: make some cheaper or leave some"
+    )
+
+
+def test_the_speed_runs_stay_within_their_budget() -> None:
+    seconds = json.loads((QUICK / "speed.json").read_bytes())["seconds"]
+    assert seconds <= SPEED, f"the speed runs take {seconds:.0f} s: make some cheaper, or take some out"
