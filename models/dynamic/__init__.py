@@ -3,9 +3,10 @@
 from .config import DynamicConfig
 from .conversion import make_dynamic
 from .convolution import ConvConfig, WarehouseConfig, release_cells
-from .layer import DynamicLayer, PartiallyDynamic
+from .layer import DynamicLayer
 from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
+from .partially_dynamic import PartiallyDynamic
 from .partitioning.compacting import CompactReport, compact
 from .partitioning.files import load_compact, save_compact
 from .partitioning.partition import partition

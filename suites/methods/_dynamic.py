@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.dynamic.convolution.od_conv import OmniAttention
-from sparsebench.models.dynamic.layer import PartiallyDynamic
+from sparsebench.models.dynamic.partially_dynamic import PartiallyDynamic
 from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dynamic_layers
 from sparsebench.models.dynamic.temperature import TemperatureSchedule, tempered
 

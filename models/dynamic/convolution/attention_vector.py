@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from ..layer import PartiallyDynamic
+from ..partially_dynamic import PartiallyDynamic
 from .compact_vector import CompactVector
 
 # Shapes: B samples, R hidden units, C channels of an attention.
@@ -75,6 +75,8 @@ class AttentionVector(PartiallyDynamic):
     def put_compact(self, vector: CompactVector) -> None:
         """Compute with this instead of `fc` and the partition, which go."""
         vector.requires_grad_(self.fc.weight.requires_grad)
+        if vector.static is not None and self.partition is not None and self.partition.static.requires_grad:
+            vector.static.requires_grad_()
         self.compact = vector
         self.register_module("fc", None)
         self.partition = None

@@ -20,6 +20,7 @@ from ..compact_weights import CompactWeights
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.compact_vector import CompactVector
 from ..layer import DynamicLayer
+from ..mode_partition import ModePartition
 from ..packed_mask import PackedMask, unpack_mask
 from .parts import attention_vectors, dynamic_layers
 
@@ -88,6 +89,9 @@ def load_compact(model: nn.Module, path: str | Path) -> None:
     for name, value in tensors.items():
         if not name.endswith(BITS):
             put(model, name, value.clone())  # aligned in memory, which a file is not
+    for module in model.modules():
+        if isinstance(module, ModePartition):
+            module.read_scale()
 
 
 def _described(weights: CompactWeights) -> dict[str, Any]:

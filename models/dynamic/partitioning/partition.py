@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from ...errors import ModelError, check_choice
 from ...sparsity.budgets import Schedule
 from ...sparsity.scoring import Evidence, LossFunction
-from ..layer import DynamicLayer, PartiallyDynamic
+from ..layer import DynamicLayer
 from ..mode_partition import ModePartition, Scale
+from ..partially_dynamic import PartiallyDynamic
 from .candidates import Granularity, ModeCandidates
 from .choosing import Scope, choose_dynamic, groups_of
 from .parts import Attentions, Kernels, Kind, Of, check_of, dynamic_layers, find_parts, parts_of

@@ -12,7 +12,8 @@ from torch import nn
 
 from ...errors import ModelError
 from ...sparsity.scoring import LossFunction
-from ..layer import DynamicLayer, PartiallyDynamic
+from ..layer import DynamicLayer
+from ..partially_dynamic import PartiallyDynamic
 
 
 @dataclass(frozen=True, kw_only=True)
