@@ -9,6 +9,7 @@ from .mode_partition import ModePartition, Scale
 from .partially_dynamic import PartiallyDynamic
 from .partitioning.compacting import CompactReport, compact
 from .partitioning.files import load_compact, save_compact
+from .partitioning.idle import freeze_idle
 from .partitioning.partition import partition
 from .partitioning.parts import dynamic_layers
 from .partitioning.report import PartitionReport
@@ -32,6 +33,7 @@ __all__ = [
     "anneal",
     "compact",
     "dynamic_layers",
+    "freeze_idle",
     "load_compact",
     "make_dynamic",
     "partition",

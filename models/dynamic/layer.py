@@ -116,6 +116,16 @@ class DynamicLayer(PartiallyDynamic):
             return None
         return shares_BK @ self.bias
 
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """What the dynamic part of the weight alone depends on: the bank, and the shares where no bias is mixed."""
+        if self.bias is not None:
+            return [self.bank]
+        return [self.bank, *self.share_parameters()]
+
+    def share_parameters(self) -> list[nn.Parameter]:
+        """What the shares of the kernels are made with."""
+        return []
+
     def dynamic_parameters(self) -> int:
         """Numbers of the kernels that are used: K κ |S|."""
         if self.compact is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .mode_partition import ModePartition, Scale, scale_of
+from .mode_partition import LEARNT, ModePartition, Scale, scale_of
 
 
 class PartiallyDynamic(nn.Module):
@@ -93,3 +93,22 @@ class PartiallyDynamic(nn.Module):
         if self.partition is None:
             return dynamic
         return self.partition.combine(dynamic)
+
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """What no output depends on with the partition that there is: one mode has no entry, or a factor is fixed."""
+        partition = self.partition
+        if partition is None:
+            return []
+        ratio, scale = partition.ratio, partition.scale
+        idle: list[nn.Parameter] = []
+        if ratio == 1 or scale == "pruned":
+            idle.append(partition.static)
+        if scale not in LEARNT or (ratio == 1 and scale == "static") or (ratio == 0 and scale == "dynamic"):
+            idle.append(partition.phi)
+        if ratio == 0:
+            idle += self.dynamic_alone()
+        return idle
+
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """Parameters that nothing but the dynamic part depends on."""
+        return []

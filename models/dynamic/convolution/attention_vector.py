@@ -60,6 +60,10 @@ class AttentionVector(PartiallyDynamic):
         with torch.no_grad():
             return self(parameter.new_zeros(1, self.hidden), temperature)[0]
 
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """The last layer."""
+        return list(self.fc.parameters())
+
     def take_compact_form(self) -> None:
         """Store the rows of what is dynamic and the constants of what is static alone; the partition is fixed then.
 

@@ -92,6 +92,11 @@ class DCDConv2d(DynamicConv2d):
         around = (left, width - 1 - left, top, height - 1 - top)
         return self.combine(weight_BOJhw + F.pad(low_rank_BOJ[..., None, None], around))
 
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """All but the bias, which no share is mixed with."""
+        layers = (self.squeeze, self.to_scale, self.to_phi)
+        return [self.bank, self.p_OL, self.q_JL, *(parameter for layer in layers for parameter in layer.parameters())]
+
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """(B, O, H', W')."""
         geometry = self.geometry

@@ -17,10 +17,11 @@ from ..mode_partition import ModePartition, Scale
 from ..partially_dynamic import PartiallyDynamic
 from .candidates import Granularity, ModeCandidates
 from .choosing import Scope, choose_dynamic, groups_of
+from .idle import freeze_idle
 from .parts import Attentions, Kernels, Kind, Of, check_of, dynamic_layers, find_parts, parts_of
 from .report import PartitionReport, attention_modes, layer_modes
 from .scores import Criterion, finish
-from .warm_up import WarmUp, warm_up
+from .warm_up import WarmUp, warm_up, zero_scales
 
 Start = Literal["mean", "random"]
 
@@ -49,7 +50,8 @@ def partition(
     t of T, kappa^(t/T) of them are left dynamic by the "exponential" schedule, 1 - (1 - kappa) t/T by the "linear"
     one. Exactly round(kappa N) of N candidates stay, for scope="local" of every layer; equal scores are ranked by
     position. Candidates are single weights, output rows or input channels (`granularity`); the two latter make the
-    deployed form faster. Nothing is re-initialised; make the optimizer afterwards.
+    deployed form faster. Nothing is re-initialised. What is left without any use has no gradient any more
+    (`freeze_idle`); make the optimizer afterwards.
 
     `scale`: which scale factors train, and "pruned" drops the static part. `static`: the static weight starts as the
     mean of the kernels, which for a pre-trained model is its weight, or "random" as N(0, 2 / fan_out), the law of the
@@ -86,7 +88,7 @@ def partition(
     )
     layers = list(dynamic_layers(model).values())
     parts = parts_of(kinds)
-    with _undone_on_error(layers):
+    with _undone_on_error(model, layers):
         for kind in kinds:
             for name, part in kind.named.items():
                 part.set_partition(static=_static_start(kind, name, static, generator), scale=scale)
@@ -99,6 +101,7 @@ def partition(
         for part, mask in zip(parts.values(), candidates.masks(keep), strict=True):
             assert part.partition is not None
             part.partition.set_mask(mask.to(part.partition.mask.device))
+    freeze_idle(model)
     return _report(kinds, criterion=criterion, granularity=granularity, ratio=ratio, ties=ties)
 
 
@@ -132,8 +135,9 @@ def _warm_up(layers: Sequence[DynamicLayer], evidence: Evidence, how: WarmUp) ->
 
 
 @contextmanager
-def _undone_on_error(layers: Sequence[DynamicLayer]) -> Iterator[None]:
+def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterator[None]:
     """Leave the partitions that there were, and no trace of a warm-up, where something goes wrong."""
+    scales = zero_scales(model)
     states = [{name: value.detach().clone() for name, value in layer.state_dict().items()} for layer in layers]
     partitions: list[tuple[PartiallyDynamic, ModePartition | None]] = []
     for layer in layers:
@@ -146,6 +150,8 @@ def _undone_on_error(layers: Sequence[DynamicLayer]) -> Iterator[None]:
             part.partition = before
         for layer, state in zip(layers, states, strict=True):
             layer.load_state_dict(state)
+        for scale in scales:
+            scale.data.zero_()
         raise
 
 
