@@ -48,7 +48,8 @@ def partition(
     All starts dynamic. In each of `rounds` every candidate is scored by `criterion` (`scores.py`), on `batches` with
     `loss_fn(model, batch)` -> scalar, in eval mode, and those of least score turn static, where they stay: after round
     t of T, kappa^(t/T) of them are left dynamic by the "exponential" schedule, 1 - (1 - kappa) t/T by the "linear"
-    one. Exactly round(kappa N) of N candidates stay, for scope="local" of every layer; equal scores are ranked by
+    one. (So rounds nest; in the released code, which is the same for one round, what turned static may come back.)
+    Exactly round(kappa N) of N candidates stay, for scope="local" of every layer; equal scores are ranked by
     position. Candidates are single weights, output rows or input channels (`granularity`); the two latter make the
     deployed form faster. Nothing is re-initialised. What is left without any use has no gradient any more
     (`freeze_idle`); make the optimizer afterwards.
