@@ -30,8 +30,8 @@ class DCDConv2d(DynamicConv2d):
     [0, 2], and Φ come from one hidden vector of the pooled input, z = relu(V pool(x)). Their last layers start at 0, so
     that Λ = 1 and Φ = 0 at first. With groups, Q is shared by the groups.
 
-    The authors' release is another layer (pooled to 2 x 2, twice the latent channels, norms of its own) and no reference
-    for this one.
+    The authors' release is another layer (pooled to 2 x 2, twice the latent channels, norms of its own) and no
+    reference for this one.
 
     The bank has one kernel, W_0. A partition is one of W(x) as a whole; the released PAD-DCD masks rows of the layers
     that give Λ and Φ instead.
