@@ -33,10 +33,18 @@ def read_state(file: Path, expected: "Mapping[str, Tensor]", without: tuple[str,
 
 
 def check_header(file: Path) -> None:
-    """Raises `WeightsError` for a header that is cut, is no JSON, or names a tensor twice (the last would win)."""
+    """Raises `WeightsError` for a header that is cut, is no JSON, or names a tensor twice (the last would win).
+
+    A file with another ending that has no such header is another kind of file, and is said to be one.
+    """
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
+            if length > file.stat().st_size and file.suffix != ".safetensors":
+                raise WeightsError(
+                    f"{file} is no safetensors file, which is wanted here: of one that torch wrote, make it by "
+                    f"safetensors.torch.save_file(torch.load({file.name!r}, weights_only=True), 'weights.safetensors')"
+                )
             if length > file.stat().st_size:
                 raise WeightsError(f"{file} is cut or damaged: a header of {length} bytes is announced")
             json.loads(stream.read(length), object_pairs_hook=lambda pairs: _once(file, pairs))

@@ -6,11 +6,14 @@ from typing import Any
 
 from torch import nn
 
+from ..sparsity.masked import MaskedLinear
+
 
 class Shared(nn.Module):
     """A module that is in a state dict once, under the first of its names.
 
-    Files of tensors cannot hold one tensor under several names. A state dict that has all names loads, too.
+    Files of tensors cannot hold one tensor under several names. A state dict that has all names loads, too. It has no
+    modules inside of it, which would have their names checked each time.
     """
 
     _written_as = ""
@@ -48,3 +51,7 @@ class Shared(nn.Module):
 
 class SharedLinear(Shared, nn.Linear):
     """A linear layer that several adapter layers hold."""
+
+
+class SharedMasked(Shared, MaskedLinear):
+    """A linear layer that several adapter layers hold, and that can be pruned."""

@@ -24,11 +24,15 @@ SERVES = (
 )
 _TOWERS = ("CLIPVisionModel", "SiglipVisionModel")
 _OF_TEXT = ("text_model", "text_projection")
+_PROJECTION = "visual_projection"
 _BRANCHES = (("layer_norm1", "self_attn"), ("layer_norm2", "mlp"))
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy of the vision tower; what a model has for texts is not in it, and a model of both has no head.
+    """The anatomy of the vision tower; what a model has for texts is not in it.
+
+    A model of both has no head, and neither has a tower with its projection, which was trained with the tower: nobody
+    means to train it afresh. A classifier is a head.
 
     Raises `UnknownAnatomy` for a text tower.
     """
@@ -36,7 +40,7 @@ def describe(model: Any) -> Anatomy:
     of_text = tuple(see_through(model, name) for name in _OF_TEXT if hasattr(model, name))
     embeddings = see_through(tower, "embeddings")
     head = head_of(model, tower)
-    if of_text:
+    if of_text or (head is not None and head.path == _PROJECTION):
         head = None
     layers = tower.encoder.layers
     return Anatomy(

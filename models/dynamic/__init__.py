@@ -3,11 +3,13 @@
 from .config import DynamicConfig
 from .conversion import make_dynamic
 from .convolution import ConvConfig, WarehouseConfig, release_cells
-from .layer import DynamicLayer, PartiallyDynamic
+from .layer import DynamicLayer
 from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
+from .partially_dynamic import PartiallyDynamic
 from .partitioning.compacting import CompactReport, compact
 from .partitioning.files import load_compact, save_compact
+from .partitioning.idle import freeze_idle
 from .partitioning.partition import partition
 from .partitioning.parts import dynamic_layers
 from .partitioning.report import PartitionReport
@@ -31,6 +33,7 @@ __all__ = [
     "anneal",
     "compact",
     "dynamic_layers",
+    "freeze_idle",
     "load_compact",
     "make_dynamic",
     "partition",

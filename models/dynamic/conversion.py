@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,6 +34,8 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     its budget is an exception. The dynamic layers can be trained whether or not what they replace could. Make the
     optimizer afterwards.
 
+    Conditional convolutions of timm (EfficientNets "cc") stay as they are, which is said by a warning.
+
     Raises `ModelError`, and leaves the model untouched, when nothing in it can be made dynamic as `config` says, when
     a layer is not a plain one, and when two places share one.
 
@@ -48,9 +51,26 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
     plan = PLANS[type(config)](describe(model), config)
     _check_untied(model, [site for site, _ in plan])
+    _say_foreign(model)
     for site, layer in plan:
         site.replace(layer)
     return model
+
+
+def _say_foreign(model: nn.Module) -> None:
+    """Warn of layers that are dynamic in a form of timm's own."""
+    foreign = [name for name, module in model.named_modules() if _is_foreign(module)]
+    if foreign:
+        warnings.warn(
+            f"{len(foreign)} layers of this {type(model).__name__}, as {foreign[0]}, are timm's CondConv2d: dynamic "
+            "already, they stay as they are, and partition() and compact() do not see them",
+            stacklevel=3,
+        )
+
+
+def _is_foreign(module: nn.Module) -> bool:
+    kind = type(module)
+    return kind.__name__ == "CondConv2d" and kind.__module__.startswith("timm.")
 
 
 def _check_untied(model: nn.Module, sites: list[Site]) -> None:

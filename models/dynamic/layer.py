@@ -7,53 +7,10 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .compact_weights import CompactWeights
-from .mode_partition import ModePartition, Scale
+from .partially_dynamic import PartiallyDynamic
 
 # Shapes: B samples (or tokens), K kernels (or experts), S the weight of one kernel, `weight_shape`, O its first
 # dimension, the outputs.
-
-
-class PartiallyDynamic(nn.Module):
-    """A module with a weight of shape `weight_shape` that depends on the input, all of it or, with `partition`, a part.
-
-    A dynamic layer is one, and so is an attention vector of ODConv. Where `partition` is None all is dynamic.
-    """
-
-    partition: ModePartition | None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_module("partition", None)
-
-    @property
-    def weight_shape(self) -> torch.Size:
-        """Shape S of the weight that one sample uses."""
-        raise NotImplementedError
-
-    def static_start(self) -> Tensor:
-        """(*S) what the static weight starts from unless another is given: what the dynamic one is on average."""
-        raise NotImplementedError
-
-    def set_partition(self, mask: Tensor | None = None, static: Tensor | None = None, scale: Scale = "both") -> None:
-        """Make the layer partially dynamic, or change its partition; see `ModePartition` for what the arguments mean.
-
-        `mask`: boolean (*S), all dynamic unless given. `static`: (*S), `static_start()` unless given.
-        Raises `ModelError` for a shape that is not S; the layer is as it was then. Make the optimizer afterwards.
-        """
-        start = self.static_start().detach()
-        if static is None:
-            static = start
-        if mask is None:
-            mask = torch.ones(self.weight_shape, dtype=torch.bool)
-        if static.shape != self.weight_shape:
-            raise ModelError(f"static weight {tuple(static.shape)} for a weight of {tuple(self.weight_shape)}")
-        self.partition = ModePartition(mask.to(start.device), static.to(start), scale)
-
-    def combine(self, dynamic: Tensor) -> Tensor:
-        """The used weights, from the dynamic ones (..., *S)."""
-        if self.partition is None:
-            return dynamic
-        return self.partition.combine(dynamic)
 
 
 class DynamicLayer(PartiallyDynamic):
@@ -120,6 +77,8 @@ class DynamicLayer(PartiallyDynamic):
     def put_compact(self, weights: CompactWeights) -> None:
         """Compute with these weights instead of bank and partition, which go."""
         weights.requires_grad_(self.bank.requires_grad)
+        if weights.static is not None and self.partition is not None and self.partition.static.requires_grad:
+            weights.static.requires_grad_()  # of a layer that is static as a whole the bank is frozen
         self.compact = weights
         self.register_parameter("bank", None)
         self.partition = None
@@ -156,6 +115,16 @@ class DynamicLayer(PartiallyDynamic):
         if self.bias is None:
             return None
         return shares_BK @ self.bias
+
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """What the dynamic part of the weight alone depends on: the bank, and the shares where no bias is mixed."""
+        if self.bias is not None:
+            return [self.bank]
+        return [self.bank, *self.share_parameters()]
+
+    def share_parameters(self) -> list[nn.Parameter]:
+        """What the shares of the kernels are made with."""
+        return []
 
     def dynamic_parameters(self) -> int:
         """Numbers of the kernels that are used: K κ |S|."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from ..errors import ModelError, check_choice
 
 Scale = Literal["both", "static", "dynamic", "none", "pruned"]
 Structure = Literal["dynamic", "static", "row", "channel", "weight"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+LEARNT = ("both", "static", "dynamic")
+"""Those with a factor that trains."""
 
 # Shapes: S the weight of one kernel, `weight_shape`; its first dimension is an output (row), its second an input.
 
@@ -42,6 +45,8 @@ class ModePartition(nn.Module):
     - "both": as above, "static": λ_s alone, "dynamic": λ_d alone, "none": neither.
     - "pruned": no static part at all (λ = p in the released code): what partition is compared with.
 
+    `scale_code` (buffer, a number of `SCALES`) says it in a state dict, from which a layer builds its partition.
+
     Raises `ModelError` for a mask that is not boolean or of another shape than `static`.
 
     >>> partition = ModePartition(torch.tensor([[True], [False]]), torch.zeros(2, 1))
@@ -50,10 +55,11 @@ class ModePartition(nn.Module):
     """
 
     mask: Tensor
+    scale_code: Tensor
 
     def __init__(self, mask: Tensor, static: Tensor, scale: Scale = "both") -> None:
         super().__init__()
-        check_choice("scale", scale, get_args(Scale))
+        check_choice("scale", scale, SCALES)
         if mask.dtype != torch.bool:
             raise ModelError(f"the mask of a partition is boolean, not {mask.dtype}: True where the weight is dynamic")
         if mask.shape != static.shape:
@@ -61,8 +67,10 @@ class ModePartition(nn.Module):
         self.scale: Scale = scale
         self.register_buffer("mask", mask.detach().clone())
         self.static = nn.Parameter(static.detach().clone())
-        learnt = scale in ("both", "static", "dynamic")
-        self.phi = nn.Parameter(torch.zeros((), dtype=static.dtype, device=static.device), requires_grad=learnt)
+        start = torch.zeros((), dtype=static.dtype, device=static.device)
+        self.phi = nn.Parameter(start, requires_grad=scale in LEARNT)
+        code = torch.tensor(SCALES.index(scale), dtype=torch.uint8, device=static.device)
+        self.register_buffer("scale_code", code)
         self._relaxed: Tensor | None = None
         self._layout: tuple[tuple[int, int], Layout] | None = None
 
@@ -133,6 +141,25 @@ class ModePartition(nn.Module):
             self._layout = (version, _layout_of(self.mask))
         return self._layout[1]
 
+    def read_scale(self) -> None:
+        """Compute as `scale_code` says, which was read from a file. Raises `ModelError` for a number of no scale."""
+        scale = scale_of(self.scale_code)
+        if scale != self.scale:
+            self.scale = scale
+            self.phi.requires_grad_(scale in LEARNT)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        key = f"{prefix}scale_code"
+        said = state_dict.get(key, self.scale_code)  # states of earlier versions do not say it
+        super()._load_from_state_dict({**state_dict, key: said}, prefix, *args)
+        if self.scale_code.is_meta:
+            return
+        try:
+            self.read_scale()
+        except ModelError as error:
+            errors: list[str] = args[-1]
+            errors.append(f"{prefix.rstrip('.')}: {error}")
+
     def extra_repr(self) -> str:
         """Shape, ratio and scale."""
         return f"{tuple(self.mask.shape)}, ratio={self.ratio:.4g}, scale={self.scale!r}"
@@ -141,6 +168,14 @@ class ModePartition(nn.Module):
         if self._relaxed is not None:
             return self._relaxed
         return self.mask.to(self.static.dtype)
+
+
+def scale_of(code: Tensor) -> Scale:
+    """The scale of a `scale_code`. Raises `ModelError` for a number of none."""
+    number = int(code)
+    if not 0 <= number < len(SCALES):
+        raise ModelError(f"scale_code={number} is none of {len(SCALES)} scales ({', '.join(SCALES)})")
+    return SCALES[number]
 
 
 def _layout_of(mask: Tensor) -> Layout:

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from sparsebench.models.dynamic.convolution.od_conv import OmniAttention
-from sparsebench.models.dynamic.layer import PartiallyDynamic
+from sparsebench.models.dynamic.partially_dynamic import PartiallyDynamic
 from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dynamic_layers
 from sparsebench.models.dynamic.temperature import TemperatureSchedule, tempered
 
-from ..contracts.context import Context
 from ..contracts.method import Curves, NotApplicable
 from ..training.callbacks import Callback, TrainingState
 
@@ -78,35 +76,6 @@ def in_float32(model: nn.Module) -> Iterator[None]:
     finally:
         if own is not torch.float32:
             model.to(own)
-
-
-def freeze_idle(model: nn.Module, context: Context) -> None:
-    """No gradient for what a partition leaves without use: kernels and attention of a layer that is static as a whole,
-    the static weight of one that is dynamic as a whole, factors that are fixed.
-
-    They are those that a loss in eval mode does not depend on.
-    """
-    asked: list[nn.Parameter] = []
-    for layer in dynamic_layers(model).values():
-        partition = layer.partition
-        if partition is None:
-            continue
-        asked += partition.parameters()
-        if partition.ratio == 0:
-            asked += layer.parameters()
-    for module in model.modules():
-        # An attention of constants alone leaves its rows idle, and with others of its kind what they all read.
-        if isinstance(module, OmniAttention) and any(one.partition for one in module.vectors().values()):
-            asked += module.parameters()
-    asked = [parameter for parameter in dict.fromkeys(asked) if parameter.requires_grad]
-    if not asked:
-        return
-    modes = {module: module.training for module in model.modules()}
-    gradients = torch.autograd.grad(context.loss(model.eval(), context.batches()[0]), asked, allow_unused=True)
-    for module, training in modes.items():
-        module.training = training
-    for parameter, gradient in zip(asked, gradients, strict=True):
-        parameter.requires_grad_(gradient is not None)
 
 
 def mode_curves(model: nn.Module) -> Curves:

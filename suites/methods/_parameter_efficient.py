@@ -24,8 +24,6 @@ class ParameterEfficientMethod(TrainedMethod):
 
     blocks: Literal["all"] | int = "all"
     """The last blocks that get modules; what lies before them is computed once per cell."""
-    init: Literal["normal", "zero_up"] = "normal"
-    """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
 
     acts_on: ClassVar[tuple[str, ...]] = (BLOCKS,)
     """Traits of the backbone without which there is no place for the modules."""

@@ -6,7 +6,7 @@ trains too.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -21,6 +21,8 @@ class Adapter(AdapterMethod):
 
     rank: int = 8
     """Hidden units of each adapter."""
+    init: Literal["normal", "zero_up"] = "normal"
+    """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """One bottleneck per block: linear in a transformer, 1x1 convolutions in a CNN."""

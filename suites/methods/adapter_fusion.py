@@ -7,7 +7,7 @@ mixture, with the adapters frozen. The head trains throughout.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
@@ -35,6 +35,8 @@ class AdapterFusion(ParameterEfficientMethod):
     """How many are mixed."""
     sparsity: float = 0.0
     """Share of the adapters' weights that SNIP removes before training."""
+    init: Literal["normal", "zero_up"] = "normal"
+    """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
 
     acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
 

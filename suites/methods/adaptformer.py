@@ -1,6 +1,7 @@
 """AdaptFormer: a scaled bottleneck beside each FFN of a ViT
 
-Chen et al. (arXiv 2205.13535), section 3.2, as released: on the stream before the norm. The head trains too.
+Chen et al. (arXiv 2205.13535), section 3.2, as released: on the stream before the norm, dropout 0.1. The head trains
+too.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterConfig, StreamConfig
+from sparsebench.models.adapters import AdapterConfig, preset
 
 from ..contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
 from ._adapters import AdapterMethod
@@ -27,4 +28,4 @@ class AdaptFormer(AdapterMethod):
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""
-        return StreamConfig(placement="ffn", activation="relu", r=self.rank, scale=self.scale, **common)
+        return preset("adaptformer", faithful=True, r=self.rank, scale=self.scale, **common)

@@ -1,6 +1,7 @@
 """Convpass: bottlenecks with a 3x3 convolution beside attention and FFN
 
-Jie and Deng (arXiv 2207.07039). The head trains too.
+Jie and Deng (arXiv 2207.07039), as released: QuickGELU, a Xavier start, dropout and drop path 0.1. There the
+bypass and its branch are dropped each for itself, here together. The head trains too.
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterConfig, ConvpassConfig
+from sparsebench.models.adapters import AdapterConfig, preset
 
 from ..contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
-from ._adapters import AdapterMethod
+from ._drop_path import ReleasedAdapterMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convpass(AdapterMethod):
+class Convpass(ReleasedAdapterMethod):
     """Bypasses of `rank` channels that start as no change."""
 
     rank: int = 8
@@ -27,4 +28,4 @@ class Convpass(AdapterMethod):
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The bypasses."""
-        return ConvpassConfig(r=self.rank, scale=self.scale, **common)
+        return preset("convpass", faithful=True, r=self.rank, scale=self.scale, **common)

@@ -1,6 +1,6 @@
 """FacT-TT: one tensor-train update of all matrices of a ViT
 
-Jie and Deng (arXiv 2212.03145). The head trains too.
+Jie and Deng (arXiv 2212.03145), as released: dropout and drop path 0.1. The head trains too.
 """
 
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterConfig, FacTConfig
+from sparsebench.models.adapters import AdapterConfig, preset
 
 from ..contracts.traits import ATTENTION, BLOCKS
-from ._adapters import AdapterMethod
+from ._drop_path import ReleasedAdapterMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class FacT(AdapterMethod):
+class FacT(ReleasedAdapterMethod):
     """Factors of `rank` that all matrices share, and a core for each."""
 
     rank: int = 16
@@ -27,4 +27,4 @@ class FacT(AdapterMethod):
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The update."""
-        return FacTConfig(r=self.rank, scale=self.scale, **common)
+        return preset("fact", faithful=True, r=self.rank, scale=self.scale, **common)

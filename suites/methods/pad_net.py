@@ -13,6 +13,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from sparsebench.models.dynamic.partitioning.compacting import compact
+from sparsebench.models.dynamic.partitioning.idle import freeze_idle
 from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.parts import check_of
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
@@ -30,7 +31,6 @@ from ._dynamic import (
     Annealing,
     check_attentions,
     check_dynamic,
-    freeze_idle,
     in_float32,
     mode_curves,
 )
@@ -137,7 +137,7 @@ class PadNet(TunedMethod):
         """The partitioned model, with a gradient for what `train` names and is used."""
         model = super().prepare(backbone, context)
         if context.trains:
-            freeze_idle(model, context)
+            freeze_idle(model)
         return model
 
     def loss(self, model: nn.Module, batch: object, context: Context) -> Tensor:

@@ -1,6 +1,6 @@
 """RepAdapter: a linear bottleneck before attention and FFN, merged afterwards
 
-Luo et al. (arXiv 2302.08106). The head trains too.
+Luo et al. (arXiv 2302.08106), as released: a Xavier start, dropout and drop path 0.1. The head trains too.
 """
 
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from sparsebench.models.adapters import AdapterConfig, RepAdapterConfig
+from sparsebench.models.adapters import AdapterConfig, preset
 
 from ..contracts.traits import ATTENTION, BLOCKS
-from ._adapters import AdapterMethod
+from ._drop_path import ReleasedAdapterMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepAdapter(AdapterMethod):
+class RepAdapter(ReleasedAdapterMethod):
     """Bottlenecks of `rank` hidden units; `merge` leaves the bare backbone."""
 
     rank: int = 8
@@ -29,4 +29,4 @@ class RepAdapter(AdapterMethod):
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""
-        return RepAdapterConfig(r=self.rank, groups=self.groups, scale=self.scale, **common)
+        return preset("rep_adapter", faithful=True, r=self.rank, groups=self.groups, scale=self.scale, **common)

@@ -46,6 +46,8 @@ class SparseAdapter(ParameterEfficientMethod):
     """Single weights, or whole hidden units: then the adapter becomes narrower and faster."""
     shuffle: bool = False
     """Keep only how many weights each matrix has, and draw which."""
+    init: Literal["normal", "zero_up"] = "normal"
+    """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
 
     def __post_init__(self) -> None:
         if self.base_rank < 1 or self.factor < 1:

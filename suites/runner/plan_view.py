@@ -1,5 +1,6 @@
 """What `plan` says: the matrix of cells of a profile, with the state of each in the result folder."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsebench.reports.record import Link
@@ -76,7 +77,23 @@ def plan_text(plan: PlanDocument) -> str:
     states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
     seconds = plan["seconds"]
     time = "unknown (no earlier cell to judge by)" if seconds is None else f"about {clock(seconds)}"
-    return "\n".join([*lines, f"{len(lines)} cells in {plan['folder']}: {states}. Time to run the rest: {time}."])
+    lines += _random(plan["cells"])
+    return "\n".join(
+        [*lines, f"{len(plan['cells'])} cells in {plan['folder']}: {states}. Time to run the rest: {time}."]
+    )
+
+
+def _random(cells: Sequence[CellDocument]) -> Iterator[str]:
+    """A line for each backbone that a file of weights could be named for, and none is."""
+    from .discovery.registry import find
+    from .identity.weights import weight_files
+
+    named = {(cell["suite"], name) for cell in cells for name in (cell["backbone"], *cell["further_backbones"])}
+    for suite, backbone in sorted(named):
+        entry = find("backbone", backbone, suite)
+        takes_weights = entry.constant("RANDOM_WEIGHTS", False) and entry.constant("NEEDS_ARGUMENT", False)
+        if takes_weights and not weight_files(backbone):
+            yield f"{backbone} has random weights: {entry.name}:NAME@FILE reads them from a file."
 
 
 def _title(cell: CellDocument) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from sparsebench.data.sources import source
 from sparsebench.data.vision.vtab1k import PARTS, SOURCE, ImageList, VtabTask, check_images, vtab1k
+from sparsebench.data.vision.vtab1k.checks import say_test_copies
+from sparsebench.data.vision.vtab1k.tasks import TWINS
 
 from ..contracts.context import Target
 from ..contracts.method import NotApplicable
@@ -99,6 +101,13 @@ class VTAB1KTask(FolderTask):
     def read(self) -> VtabTask:
         """The lists of the task."""
         return vtab1k(self.folder)
+
+    def check_data(self) -> None:
+        """As of any folder; test images that are training images, too, are said."""
+        super().check_data()
+        if self.missing() is None and self.folder not in TWINS:
+            task = self.read()
+            say_test_copies({part: getattr(task, part) for part in PARTS})
 
 
 def not_named(name: str) -> str | None:

@@ -104,3 +104,12 @@ def test_mutated_heads_give_all_tensors_or_one_line(tmp_path_factory: pytest.Tem
         return
     network().load_state_dict(found, strict=True)
     assert all(tensor.isfinite().all() for tensor in found.values())
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "pytorch_model.bin"])
+def test_another_kind_of_file_is_not_called_damaged(tmp_path: Path, name: str):
+    torch.save(STATE, tmp_path / name)
+    with pytest.raises(
+        WeightsError, match=rf"{name} is no safetensors file, .*torch.load\('{name}', weights_only=True"
+    ):
+        read_state(tmp_path / name, STATE)

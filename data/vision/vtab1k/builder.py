@@ -22,6 +22,7 @@ from .checksums import write_sums
 from .images import ImageList
 from .label_rules import Example, label_of
 from .layout import VtabTask, vtab1k
+from .pixels import rgb_of
 from .tasks import CLASSES, PARTS, TEST_SIZES
 
 TRAIN, VAL = 800, 200
@@ -167,7 +168,7 @@ def jpeg(image: Any, scale: int = 1) -> bytes:
         image = Image.open(io.BytesIO(image))
     if not isinstance(image, Image.Image):
         image = Image.fromarray(_pixels(image, scale))
-    image.convert("RGB").save(buffer, "JPEG")
+    rgb_of(image).save(buffer, "JPEG")
     return buffer.getvalue()
 
 

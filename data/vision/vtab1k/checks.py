@@ -46,6 +46,63 @@ def check_parts(parts: Parts, *, twins: bool = False) -> None:
     _check_union(parts["train800"], parts["val200"], parts["train800val200"])
 
 
+def check_test_apart(parts: Parts) -> None:
+    """Raises `LocalFolderError` where a test image is an image of train800val200 by content, under another name."""
+    copies = test_copies(parts)
+    if copies:
+        test, seen = copies[0]
+        raise LocalFolderError(
+            f"{parts['test'].listing}: {len(copies)} test images are training images, as {test}, which is {seen}: take "
+            "them out of one of the lists"
+        )
+
+
+def say_test_copies(parts: Parts) -> None:
+    """The same as a warning, once a machine where there are none: official folders are scored as they are."""
+    digest = hashlib.sha256("".join(_state(parts[name]) for name in ("train800val200", "test")).encode())
+    marker = cache_root() / "checked" / f"{parts['test'].source}-apart-{digest.hexdigest()[:24]}"
+    if marker.exists():
+        return
+    copies = test_copies(parts)
+    if copies:
+        test, seen = copies[0]
+        found = f"{len(copies)} of {len(parts['test'])} test images are training images, as {test}, which is {seen}"
+        warnings.warn(f"{parts['test'].listing}: {found}", stacklevel=2)
+        return
+    _mark(marker)
+
+
+def test_copies(parts: Parts) -> list[tuple[Path, Path]]:
+    """Test images whose content is that of an image of train800val200, and that image. Every image is read."""
+    seen = _by_content(parts["train800val200"])
+    found = [(file, digest_once(file)) for file in parts["test"].files]
+    return [(file, seen[digest]) for file, digest in found if digest in seen]
+
+
+def classes_of(parts: Parts) -> int:
+    """One more than the largest label. Raises `LocalFolderError`, which names its row, where labels below have none."""
+    largest = max(max(part.labels) for part in parts.values())
+    used = {label for part in parts.values() for label in part.labels}
+    unused = sorted(set(range(largest)) - used)
+    if unused:
+        part = next(part for part in parts.values() if largest in part.labels)
+        row = part.labels.index(largest)
+        raise LocalFolderError(
+            f"{part.listing}, line {row + 1}: label {largest} of {part.files[row].name} says that there are "
+            f"{largest + 1} classes, from 0, but {len(unused)} of them have no row in any list, first {unused[0]}"
+        )
+    return largest + 1
+
+
+def say_absent_classes(part: ImageList, classes: int) -> None:
+    """Warn of classes without a row, of which the trials that choose options see nothing."""
+    missing = sorted(set(range(classes)) - set(part.labels))
+    if missing:
+        warnings.warn(
+            f"{part.listing}: {len(missing)} of {classes} classes have no row, first {missing[0]}", stacklevel=2
+        )
+
+
 def check_classes(part: ImageList, classes: int) -> None:
     """Raises `LocalFolderError` where a class has no row."""
     missing = sorted(set(range(classes)) - set(part.labels))
@@ -67,9 +124,13 @@ def check_images(parts: Iterable[ImageList]) -> None:
         check_sums(read_sums(part.listing.parent), part.files)
         for file in part.files:
             read_rgb(file)
-        with contextlib.suppress(OSError):  # without a marker, the images are read again the next time
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.touch()
+        _mark(marker)
+
+
+def _mark(marker: Path) -> None:
+    with contextlib.suppress(OSError):  # without a marker, the images are read again the next time
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
 
 
 def _state(part: ImageList) -> str:

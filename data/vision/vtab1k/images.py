@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import LocalFolderError
 from ...local_folders import note_unpinned
+from .pixels import rgb_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class ImageList:
     """A map-style data set: item i is an RGB image, uint8 (H, W, 3) of its own size, and its class.
+
+    ``upright``: images are turned as their EXIF orientation says.
 
     ``files`` lie below ``root``, the folder of ``source``, and each that is opened is noted with its digest: nobody has
     published any. ``listing`` is the file that names them.
@@ -25,25 +28,28 @@ class ImageList:
     listing: Path
     files: tuple[Path, ...]
     labels: tuple[int, ...]
+    upright: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> "tuple[np.ndarray, int]":
         """Raises `LocalFolderError`, which names the file, for one that is no readable image."""
-        pixels = read_rgb(self.files[index])
+        pixels = read_rgb(self.files[index], upright=self.upright)
         note_unpinned(self.source, self.root, self.files[index])
         return pixels, self.labels[index]
 
 
-def read_rgb(file: Path) -> "np.ndarray":
-    """The whole image as uint8 (H, W, 3). Raises `LocalFolderError`, which names the file."""
+def read_rgb(file: Path, *, upright: bool = False) -> "np.ndarray":
+    """The whole image as uint8 (H, W, 3), by `rgb_of`. Raises `LocalFolderError`, which names the file."""
     import numpy as np
     from PIL import Image
 
     try:
         with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(rgb_of(image, upright=upright))
+    except LocalFolderError as error:
+        raise LocalFolderError(f"{file} is no image that can be read as 8-bit RGB: {error}") from None
     # What PIL raises for broken files: UnidentifiedImageError and cut files are OSError, broken chunks SyntaxError.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -16,6 +16,7 @@ from ...sources import ensure
 from . import checks
 from .checksums import check_sums, read_sums
 from .images import ImageList
+from .presence import check_present
 from .tasks import CLASSES, PARTS, SPARSE, TWINS, sizes
 
 SOURCE = "vtab-1k"
@@ -53,6 +54,7 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
     checks.check_classes(parts["test"], classes)
     if task not in SPARSE:
         checks.check_classes(parts["train800val200"], classes)
+        checks.say_absent_classes(parts["train800"], classes)
     return VtabTask(name=task, classes=classes, **parts)
 
 
@@ -60,25 +62,30 @@ def own_images(root: Path | str | None = None) -> VtabTask:
     """Read and check images of the user's in this layout, with any number of rows and classes.
 
     ``root``, which holds the lists itself, defaults to the folder named by ``SPARSEBENCH_OWN_IMAGES``. Classes go from
-    0 to the largest label, and each must be in train800val200. Raises as `vtab1k`.
+    0 to the largest label, and each must be in train800. Images are turned as their EXIF orientation says. Raises as
+    `vtab1k`, and for a test image that is a training image by content.
     """
     place = ensure(OWN_IMAGES, root)
-    parts = {part: read_list(OWN_IMAGES, place, place, part) for part in PARTS}
+    parts = {part: read_list(OWN_IMAGES, place, place, part, upright=True) for part in PARTS}
     check_sums(read_sums(place), [part.listing for part in parts.values()])
     for part in parts.values():
         if not len(part):
             raise LocalFolderError(f"{part.listing} has no row")
     checks.check_parts(parts)
-    classes = 1 + max(max(part.labels) for part in parts.values())
-    checks.check_classes(parts["train800val200"], classes)
+    checks.check_test_apart(parts)
+    classes = checks.classes_of(parts)
+    checks.check_classes(parts["train800"], classes)
     return VtabTask(name=place.name, classes=classes, **parts)
 
 
-def read_list(source: str, root: Path, folder: Path, part: str, classes: int | None = None) -> ImageList:
+def read_list(
+    source: str, root: Path, folder: Path, part: str, classes: int | None = None, *, upright: bool = False
+) -> ImageList:
     """One list of the layout; with ``classes``, labels must be below that number. Raises `LocalFolderError`."""
     listing = folder / f"{part}.txt"
     if not listing.is_file():
-        raise LocalFolderError(f"{listing} is missing; expected <root>/<task>/{part}.txt next to images/")
+        place = "<root>/" if folder == root else "<root>/<task>/"
+        raise LocalFolderError(f"{listing} is missing; expected {place}{part}.txt next to images/")
     note_unpinned(source, root, listing)
     files = []
     labels = []
@@ -92,22 +99,14 @@ def read_list(source: str, root: Path, folder: Path, part: str, classes: int | N
             raise LocalFolderError(f"{listing}, line {number}: {name!r} does not lie in {folder}")
         files.append(folder / path)
         labels.append(int(label))
-    _check_present(listing, files)
-    return ImageList(source=source, root=root, listing=listing, files=tuple(files), labels=tuple(labels))
+    check_present(listing, files, root)
+    return ImageList(
+        source=source, root=root, listing=listing, files=tuple(files), labels=tuple(labels), upright=upright
+    )
 
 
 def _lines(listing: Path) -> list[str]:
     try:
-        return listing.read_text(encoding="utf-8").splitlines()
+        return listing.read_text(encoding="utf-8-sig").splitlines()  # some editors write a mark at the start
     except UnicodeDecodeError as error:
         raise LocalFolderError(f"{listing} is no text in UTF-8: {error.reason} at byte {error.start}") from None
-
-
-def _check_present(listing: Path, files: list[Path]) -> None:
-    """Raise if one is missing. Folders are read once: thousands of look-ups of single files are slow on some disks."""
-    present: set[Path] = set()
-    for folder in {file.parent for file in files}:
-        present.update(folder.glob("*"))
-    missing = [file for file in files if file not in present]
-    if missing:
-        raise LocalFolderError(f"{listing}: {len(missing)} of {len(files)} images are missing, first {missing[0]}")

@@ -14,7 +14,7 @@ from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
-from ..shared import Shared
+from ..shared import SharedMasked
 from ..sites import check_no_fused_experts, kinds_for
 
 
@@ -44,8 +44,8 @@ class FacTConfig(RankConfig):
         for site in sites:
             _check_tiles(site, width)
         like = sites[0].get().weight
-        u = _SharedMasked(width, self.r, bias=False)
-        v = _SharedMasked(self.r, width, bias=False)
+        u = SharedMasked(width, self.r, bias=False)
+        v = SharedMasked(self.r, width, bias=False)
         initialise(u, v, self.init, generator)
         u.to(like.device, adapter_dtype(like))
         v.to(like.device, adapter_dtype(like))
@@ -57,10 +57,6 @@ class FacTConfig(RankConfig):
             fill(core, self.init, generator)
             core.to(base_layer.weight.device, adapter_dtype(base_layer.weight))
             yield site, FacTLayer(base_layer, u, core, v, self.scale, self.dropout)
-
-
-class _SharedMasked(Shared, MaskedLinear):
-    """A factor that all layers hold."""
 
 
 def _check_tiles(site: Site, width: int) -> None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site, is_linear
 from ...errors import ModelError, check_choice
-from ...sparsity.masked import MaskedLinear
 from ..config import RankConfig
 from ..initialisation import adapter_dtype, initialise
 from ..layer import AdapterLayer
+from ..shared import SharedMasked
 from .parameter_tuning import check_untuned
 
 PARTS = ("attention", "mlp")
@@ -85,14 +85,17 @@ def _inputs_of(block: Block, part: str) -> list[Site]:
 
 
 class RepAdapter(nn.Module):
-    """z + scale (U (D z + b_D) + b_U) on the last dimension; `project_out` holds the blocks of U below each other."""
+    """z + scale (U (D z + b_D) + b_U) on the last dimension; `project_out` holds the blocks of U below each other.
+
+    Layers that read one input (q, k, v; gate, up) hold one, which is in a state dict once.
+    """
 
     def __init__(self, width: int, config: RepAdapterConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.groups = config.groups
         self.scale = config.scale
-        self.project_in = MaskedLinear(width, config.r)
-        self.project_out = MaskedLinear(config.r // config.groups, width)
+        self.project_in = SharedMasked(width, config.r)
+        self.project_out = SharedMasked(config.r // config.groups, width)
         self.dropout = nn.Dropout(config.dropout)
         initialise(self.project_in, self.project_out, config.init, generator)
 

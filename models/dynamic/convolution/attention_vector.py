@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from ..layer import PartiallyDynamic
+from ..partially_dynamic import PartiallyDynamic
 from .compact_vector import CompactVector
 
 # Shapes: B samples, R hidden units, C channels of an attention.
@@ -60,6 +60,10 @@ class AttentionVector(PartiallyDynamic):
         with torch.no_grad():
             return self(parameter.new_zeros(1, self.hidden), temperature)[0]
 
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """The last layer."""
+        return list(self.fc.parameters())
+
     def take_compact_form(self) -> None:
         """Store the rows of what is dynamic and the constants of what is static alone; the partition is fixed then.
 
@@ -75,6 +79,8 @@ class AttentionVector(PartiallyDynamic):
     def put_compact(self, vector: CompactVector) -> None:
         """Compute with this instead of `fc` and the partition, which go."""
         vector.requires_grad_(self.fc.weight.requires_grad)
+        if vector.static is not None and self.partition is not None and self.partition.static.requires_grad:
+            vector.static.requires_grad_()
         self.compact = vector
         self.register_module("fc", None)
         self.partition = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..copies import copied_bank, copied_bias
 from .attention import SigmoidRouting
@@ -41,3 +41,7 @@ class CondConv2d(DynamicConv2d):
     def factors(self, x_BIHW: Tensor) -> Factors:
         """The shares of the kernels, which need not sum to 1."""
         return Factors(kernels=self.routing(x_BIHW))
+
+    def share_parameters(self) -> list[nn.Parameter]:
+        """Of the routing."""
+        return list(self.routing.parameters())

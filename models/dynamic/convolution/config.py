@@ -24,7 +24,8 @@ class ConvConfig(DynamicConfig):
       a network has one (MobileNetV2). The stem and the classifier stay static.
     - `reduction`: the hidden units of an attention are its inputs divided by this.
     - `temperature`: what the logits of an attention are divided by at first (`anneal` changes it); CondConv has none.
-    - `faithful`: the released arithmetic, far slower.
+    - `faithful`: the arithmetic of PAD-Net's release, far slower. "dcd" is the paper's equation 4 either way, one
+      weight for each sample where `faithful`; what its authors released is another, larger layer.
     """
 
     kind: ConvKind = "dy_conv"

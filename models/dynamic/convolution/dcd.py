@@ -30,6 +30,9 @@ class DCDConv2d(DynamicConv2d):
     [0, 2], and Φ come from one hidden vector of the pooled input, z = relu(V pool(x)). Their last layers start at 0, so
     that Λ = 1 and Φ = 0 at first. With groups, Q is shared by the groups.
 
+    The authors' release is another layer (pooled to 2 x 2, twice the latent channels, norms of its own) and no
+    reference for this one.
+
     The bank has one kernel, W_0. A partition is one of W(x) as a whole; the released PAD-DCD masks rows of the layers
     that give Λ and Φ instead.
     """
@@ -91,6 +94,11 @@ class DCDConv2d(DynamicConv2d):
         height, width = self.kernel_size
         around = (left, width - 1 - left, top, height - 1 - top)
         return self.combine(weight_BOJhw + F.pad(low_rank_BOJ[..., None, None], around))
+
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """All but the bias, which no share is mixed with."""
+        layers = (self.squeeze, self.to_scale, self.to_phi)
+        return [self.bank, self.p_OL, self.q_JL, *(parameter for layer in layers for parameter in layer.parameters())]
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """(B, O, H', W')."""

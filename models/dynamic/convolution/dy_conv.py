@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..copies import copied_bank, copied_bias
 from .attention import KernelAttention
@@ -53,3 +53,7 @@ class DyConv2d(DynamicConv2d):
     def factors(self, x_BIHW: Tensor) -> Factors:
         """The shares of the kernels."""
         return Factors(kernels=self.attention(x_BIHW))
+
+    def share_parameters(self) -> list[nn.Parameter]:
+        """Of the attention."""
+        return list(self.attention.parameters())

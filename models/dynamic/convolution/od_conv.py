@@ -137,3 +137,13 @@ class ODConv2d(DynamicConv2d):
     def factors(self, x_BIHW: Tensor) -> Factors:
         """All four attentions."""
         return self.attention(x_BIHW)
+
+    def share_parameters(self) -> list[nn.Parameter]:
+        """Of the attention for kernels, if there is one; what it reads serves the others, too."""
+        kernels = self.attention.kernels
+        return [] if kernels is None else list(kernels.parameters())
+
+    def dynamic_alone(self) -> list[nn.Parameter]:
+        """The factors of taps as well: the static weight has none."""
+        taps = self.attention.taps
+        return [*super().dynamic_alone(), *([] if taps is None else taps.parameters())]

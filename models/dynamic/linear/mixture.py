@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...anatomy import LinearView
 from ...errors import ModelError
@@ -107,6 +107,19 @@ class MixtureLinear(DynamicLayer):
         choice = self._routed(x, self._passed.peek(self.token_mask, x))
         gates_TE = choice.weight.new_zeros(len(choice.index), self.num_kernels)
         return gates_TE.scatter(1, choice.index, choice.weight)
+
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """With the faithful sum of both weights, which looks at no mask, the factors alone."""
+        if self.mixture_config.faithful and self.partition is not None:
+            return [self.partition.phi]
+        return super().unused_parameters()
+
+    def share_parameters(self) -> list[nn.Parameter]:
+        """Of the gate, unless a straight-through weight gives the static part its gradient, too."""
+        has_static = self.partition is not None and self.partition.scale != "pruned"
+        if has_static and self.config.straight_through:
+            return []
+        return list(self.router.parameters())
 
     def active_parameters(self) -> int:
         """Parameters that work on one token: what is always used, and k of the E experts."""

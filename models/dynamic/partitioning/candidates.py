@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..layer import PartiallyDynamic
+from ..partially_dynamic import PartiallyDynamic
 
 # Shapes: E entries of a weight, C candidates of a part: the kernels of a layer, or an attention vector.
 

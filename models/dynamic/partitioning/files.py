@@ -20,6 +20,7 @@ from ..compact_weights import CompactWeights
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.compact_vector import CompactVector
 from ..layer import DynamicLayer
+from ..mode_partition import ModePartition
 from ..packed_mask import PackedMask, unpack_mask
 from .parts import attention_vectors, dynamic_layers
 
@@ -68,7 +69,8 @@ def load_compact(model: nn.Module, path: str | Path) -> None:
 
     The model was made dynamic with the same configuration and may be on the meta device, so that no weight is made in
     vain. Its layers get the compact form of the file, masks included. Raises `ModelError`, and changes nothing, for a
-    folder that is not ours or damaged, and where layers, names or shapes differ.
+    folder that is not ours or damaged, where layers, names or shapes differ, and for a model on the meta device with
+    buffers that no file holds (the positions of Swin and EVA-02).
     """
     folder = Path(path)
     if not (folder / RECIPE).is_file():
@@ -80,6 +82,7 @@ def load_compact(model: nn.Module, path: str | Path) -> None:
     vectors = _matching_vectors(model, of_vectors, folder)
     made = {name: _empty(name, entry, tensors, folder) for name, entry in recipe["layers"].items()}
     made_vectors = {name: _empty_vector(name, entry, tensors, folder) for name, entry in of_vectors.items()}
+    _check_filled(model)
     _check_tensors(model, {**made, **made_vectors}, tensors, folder)
     for name, weights in made.items():
         layers[name].put_compact(weights)
@@ -88,6 +91,9 @@ def load_compact(model: nn.Module, path: str | Path) -> None:
     for name, value in tensors.items():
         if not name.endswith(BITS):
             put(model, name, value.clone())  # aligned in memory, which a file is not
+    for module in model.modules():
+        if isinstance(module, ModePartition):
+            module.read_scale()
 
 
 def _described(weights: CompactWeights) -> dict[str, Any]:
@@ -168,6 +174,17 @@ def _empty_vector(name: str, entry: Mapping[str, Any], tensors: Mapping[str, Ten
     mask = _mask(name, [entry["channels"]], tensors, folder)
     dtype = tensors[f"{name}.compact.weight"].dtype
     return CompactVector(entry["hidden"], mask, dtype=dtype, pruned=entry["pruned"], device="meta")
+
+
+def _check_filled(model: nn.Module) -> None:
+    """Raise where a buffer would stay on the meta device: one that the model computes when it is made."""
+    saved = model.state_dict().keys()
+    lost = [name for name, value in model.named_buffers() if value.is_meta and name not in saved]
+    if lost:
+        raise ModelError(
+            f"{type(model).__name__} has {len(lost)} buffers on the meta device that no file holds, as {lost[0]}: "
+            'build it without torch.device("meta"), so that it computes them'
+        )
 
 
 def _check_tensors(

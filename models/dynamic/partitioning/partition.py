@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from ...errors import ModelError, check_choice
 from ...sparsity.budgets import Schedule
 from ...sparsity.scoring import Evidence, LossFunction
-from ..layer import DynamicLayer, PartiallyDynamic
+from ..layer import DynamicLayer
 from ..mode_partition import ModePartition, Scale
+from ..partially_dynamic import PartiallyDynamic
 from .candidates import Granularity, ModeCandidates
 from .choosing import Scope, choose_dynamic, groups_of
+from .idle import freeze_idle
 from .parts import Attentions, Kernels, Kind, Of, check_of, dynamic_layers, find_parts, parts_of
 from .report import PartitionReport, attention_modes, layer_modes
 from .scores import Criterion, finish
-from .warm_up import WarmUp, warm_up
+from .warm_up import WarmUp, warm_up, zero_scales
 
 Start = Literal["mean", "random"]
 
@@ -46,9 +48,11 @@ def partition(
     All starts dynamic. In each of `rounds` every candidate is scored by `criterion` (`scores.py`), on `batches` with
     `loss_fn(model, batch)` -> scalar, in eval mode, and those of least score turn static, where they stay: after round
     t of T, kappa^(t/T) of them are left dynamic by the "exponential" schedule, 1 - (1 - kappa) t/T by the "linear"
-    one. Exactly round(kappa N) of N candidates stay, for scope="local" of every layer; equal scores are ranked by
+    one. (So rounds nest; in the released code, which is the same for one round, what turned static may come back.)
+    Exactly round(kappa N) of N candidates stay, for scope="local" of every layer; equal scores are ranked by
     position. Candidates are single weights, output rows or input channels (`granularity`); the two latter make the
-    deployed form faster. Nothing is re-initialised; make the optimizer afterwards.
+    deployed form faster. Nothing is re-initialised. What is left without any use has no gradient any more
+    (`freeze_idle`); make the optimizer afterwards.
 
     `scale`: which scale factors train, and "pruned" drops the static part. `static`: the static weight starts as the
     mean of the kernels, which for a pre-trained model is its weight, or "random" as N(0, 2 / fan_out), the law of the
@@ -85,7 +89,7 @@ def partition(
     )
     layers = list(dynamic_layers(model).values())
     parts = parts_of(kinds)
-    with _undone_on_error(layers):
+    with _undone_on_error(model, layers):
         for kind in kinds:
             for name, part in kind.named.items():
                 part.set_partition(static=_static_start(kind, name, static, generator), scale=scale)
@@ -98,6 +102,7 @@ def partition(
         for part, mask in zip(parts.values(), candidates.masks(keep), strict=True):
             assert part.partition is not None
             part.partition.set_mask(mask.to(part.partition.mask.device))
+    freeze_idle(model)
     return _report(kinds, criterion=criterion, granularity=granularity, ratio=ratio, ties=ties)
 
 
@@ -131,8 +136,9 @@ def _warm_up(layers: Sequence[DynamicLayer], evidence: Evidence, how: WarmUp) ->
 
 
 @contextmanager
-def _undone_on_error(layers: Sequence[DynamicLayer]) -> Iterator[None]:
+def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterator[None]:
     """Leave the partitions that there were, and no trace of a warm-up, where something goes wrong."""
+    scales = zero_scales(model)
     states = [{name: value.detach().clone() for name, value in layer.state_dict().items()} for layer in layers]
     partitions: list[tuple[PartiallyDynamic, ModePartition | None]] = []
     for layer in layers:
@@ -145,6 +151,8 @@ def _undone_on_error(layers: Sequence[DynamicLayer]) -> Iterator[None]:
             part.partition = before
         for layer, state in zip(layers, states, strict=True):
             layer.load_state_dict(state)
+        for scale in scales:
+            scale.data.zero_()
         raise
 
 

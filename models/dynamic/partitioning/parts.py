@@ -12,7 +12,8 @@ from ...errors import ModelError, check_choice
 from ...sparsity.scoring import Evidence
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.od_conv import OmniAttention
-from ..layer import DynamicLayer, PartiallyDynamic
+from ..layer import DynamicLayer
+from ..partially_dynamic import PartiallyDynamic
 from .attention_scores import PartitionableAttentions, check_criterion
 from .candidates import OpenMask
 from .scores import Criterion, Partitionable, Scored

@@ -12,12 +12,17 @@ from torch import nn
 
 from ...errors import ModelError
 from ...sparsity.scoring import LossFunction
-from ..layer import DynamicLayer, PartiallyDynamic
+from ..layer import DynamicLayer
+from ..partially_dynamic import PartiallyDynamic
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """`steps` steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales."""
+    """`steps` steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales.
+
+    Scales elsewhere that are 0 as a whole train with them, as the weight of the last norm of a residual block may start
+    (`zero_scales`): behind such a one no layer has a gradient.
+    """
 
     steps: int = 20
     learning_rate: float = 1e-4
@@ -34,13 +39,15 @@ def warm_up(
     loss_fn: LossFunction,
     how: WarmUp,
 ) -> None:
-    """Train the layers in eval mode (no dropout, statistics of norms as they are); modes and flags come back."""
+    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are); modes and flags come
+    back."""
     if not batches:
         raise ModelError("the warm-up before a partition got no batch: it needs at least one")
     trained: list[nn.Parameter] = []
     for layer in layers:
         fixed = _of_partitions(layer)
         trained += [parameter for parameter in layer.parameters() if parameter not in fixed]
+    trained += zero_scales(model)
     flags = [parameter.requires_grad for parameter in trained]
     modes = {module: module.training for module in model.modules()}
     optimizer = torch.optim.Adam(trained, lr=how.learning_rate)
@@ -62,6 +69,19 @@ def warm_up(
             parameter.requires_grad_(flag)
         for module, training in modes.items():
             module.training = training
+
+
+def zero_scales(model: nn.Module) -> list[nn.Parameter]:
+    """Weights of norms and scales of layers that are 0 as a whole, outside of dynamic layers: vectors or scalars."""
+    inside = {
+        parameter for layer in model.modules() if isinstance(layer, DynamicLayer) for parameter in layer.parameters()
+    }
+    found: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_scale = parameter.dim() <= 1 and not name.endswith("bias") and parameter.is_floating_point()
+        if is_scale and parameter not in inside and not parameter.any():
+            found.append(parameter)
+    return found
 
 
 def _of_partitions(layer: DynamicLayer) -> set[nn.Parameter]:

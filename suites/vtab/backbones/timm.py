@@ -1,4 +1,4 @@
-"""Any timm network: timm:NAME with random weights, timm:NAME@FILE with those of a safetensors file
+"""Any timm network: timm:NAME with random weights, timm:NAME@FILE with those of a safetensors or an official .npz file
 
 timm:NAME:SIZE, timm:NAME@FILE:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the
 network's own: position embeddings are interpolated. Mean and standard deviation are those of the network's timm config.
@@ -14,6 +14,7 @@ from sparsebench.data.state_files import read_state
 
 from ..body import VisionBody
 from ..efficientnet import image_size
+from ..official_npz import read_npz
 
 SOURCES = ()
 DESCRIBERS = ("timm_*",)
@@ -74,10 +75,15 @@ def _read(network: Any, file: Path) -> None:
     Raises `WeightsError`, which is a `ValueError`.
     """
     if not file.is_file():
-        raise ValueError(f"no file {file}: write timm:NAME@FILE or timm:NAME@FILE:SIZE with a safetensors file")
+        raise ValueError(
+            f"no file {file}: write timm:NAME@FILE or timm:NAME@FILE:SIZE with a safetensors file or an official .npz"
+        )
     classifiers = network.get_classifier()
     if not isinstance(classifiers, tuple):  # a distilled DeiT has two
         classifiers = (classifiers,)
     ours = [name for name, module in network.named_modules() if module in classifiers]
     head = tuple(f"{name}." for name in ours)
-    network.load_state_dict(read_state(file, network.state_dict(), without=head), strict=False)
+    if file.suffix == ".npz":
+        read_npz(network, file, without=head)
+    else:
+        network.load_state_dict(read_state(file, network.state_dict(), without=head), strict=False)

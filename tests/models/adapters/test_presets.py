@@ -45,6 +45,20 @@ def test_presets_on_a_vit(name: str, faithful: bool, make: Make, example: Callab
     assert torch.equal(run(model, batch), before)
 
 
+def test_faithful_starts_are_those_of_glorot_and_bengio(make: Make) -> None:
+    """U(-b, b) with b^2 = 6 / (inputs + outputs): that of a convolution of one tap in the releases."""
+    for name in ("rep_adapter", "convpass"):
+        bound = {}
+        for faithful in (False, True):
+            model = make("timm_vit")
+            attach(model, preset(name, faithful=faithful, r=8, seed=1))
+            down = next(value for key, value in model.named_parameters() if key.endswith("project_in.weight"))
+            bound[faithful] = down.abs().max().item()
+            inputs = down.shape[1]
+        assert 0.9 * (6 / (inputs + 8)) ** 0.5 < bound[True] <= (6 / (inputs + 8)) ** 0.5
+        assert bound[False] <= inputs**-0.5
+
+
 def test_changes_and_unknown_names() -> None:
     changed = preset("pfeiffer", r=3, blocks=2)
     assert isinstance(changed, BottleneckConfig) and (changed.r, changed.blocks, changed.init) == (3, 2, "normal")

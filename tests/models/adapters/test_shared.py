@@ -23,6 +23,7 @@ KINDS: dict[str, AdapterConfig] = {
     "mam": preset("mam"),
     "prefix": PrefixConfig(length=3, bottleneck=6),
     "fact": FacTConfig(r=4, init="normal"),
+    "rep_adapter": preset("rep_adapter"),
 }
 
 

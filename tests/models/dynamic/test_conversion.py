@@ -173,3 +173,13 @@ def test_what_is_refused_leaves_the_model_as_it_was(change: str | None, config: 
 def test_a_model_without_convolutions_is_refused() -> None:
     with pytest.raises(ModelError, match="no convolution of this VisionTransformer"):
         make_dynamic(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2), ConvConfig())
+
+
+def test_conditional_convolutions_of_timm_are_named():
+    """They are no plain convolutions: those around them become dynamic, and nobody takes the model for wholly ours."""
+    with torch.device("meta"):
+        net = timm.create_model("tf_efficientnet_cc_b0_4e")
+    foreign = [name for name, module in net.named_modules() if isinstance(module, timm.layers.CondConv2d)]
+    with pytest.warns(UserWarning, match=f"{len(foreign)} layers .* as {foreign[0]}, are timm's CondConv2d"):
+        make_dynamic(net, ConvConfig(num_kernels=2))
+    assert all(isinstance(net.get_submodule(name), timm.layers.CondConv2d) for name in foreign)

@@ -150,7 +150,6 @@ ROWS = {
     "CLIP projected": Row(
         partial(hf, "CLIPVisionModelWithProjection", "CLIPVisionConfig", **SQUARE),
         ON_TOKENS - {"fact"},
-        ("visual_projection",),
         size=SQUARE_SIZE,
     ),
     "CLIP classifier": Row(partial(dual_classifier, "CLIP"), ON_TOKENS - {"fact"}, ("classifier",), size=SQUARE_SIZE),

@@ -19,7 +19,6 @@ from sparsebench.suites.methods._dynamic import (
     ODCONV_ATTENTIONS,
     Annealing,
     check_attentions,
-    freeze_idle,
     in_float32,
     mode_curves,
 )
@@ -181,11 +180,3 @@ def test_scores_are_taken_in_float32_and_the_precision_comes_back():
     with in_float32(model):
         assert model.weight.dtype is torch.float32
     assert model.weight.dtype is torch.bfloat16
-
-
-def test_nothing_idle_is_asked_for_without_a_partition():
-    setup = images()
-    model = dynamic(setup)
-    flags = [parameter.requires_grad for parameter in model.parameters()]
-    freeze_idle(model, setup.context)
-    assert [parameter.requires_grad for parameter in model.parameters()] == flags

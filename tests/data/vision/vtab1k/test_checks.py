@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.errors import ChecksumError, LocalFolderError
-from sparsebench.data.vision.vtab1k import VtabTask, check_images, vtab1k
+from sparsebench.data.vision.vtab1k import PARTS, VtabTask, check_images, vtab1k
+from sparsebench.data.vision.vtab1k.checks import say_test_copies
 
 Change = Callable[[list[str]], list[str]]
 
@@ -20,6 +21,10 @@ def change(root: Path, part: str, to: Change) -> None:
 
 def image(root: Path, part: str, number: int) -> Path:
     return root / "kitti" / "images" / part / f"{number:06d}.jpg"
+
+
+def named(task: VtabTask):
+    return {part: getattr(task, part) for part in PARTS}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +77,31 @@ def test_the_union_holds_other_images(root: Path):
         vtab1k("kitti", root)
 
 
+def test_copies_of_training_images_in_the_test_part_are_said(root: Path):
+    """Official folders are scored as they are; where there are none, the images are not compared again."""
+    sound = vtab1k("kitti", root)
+    say_test_copies(named(sound))
+    assert list((root.parent / "cache" / "checked").glob("vtab-1k-apart-*"))
+    shutil.copyfile(image(root, "train800", 4), image(root, "test", 8))
+    for _ in range(2):
+        with pytest.warns(
+            UserWarning, match=r"1 of 711 test images are training images, as .*test/000008\.jpg, which is"
+        ):
+            say_test_copies(named(vtab1k("kitti", root)))
+
+
+def test_a_class_that_train800_lacks_is_said(root: Path):
+    """It is in val200: there is something to train on in the end, and nothing while options are chosen."""
+
+    def without(lines: list[str]) -> list[str]:
+        return [line[:-1] + line[-1].replace("0", "1") for line in lines[:800]] + lines[800:]
+
+    change(root, "train800", without)
+    change(root, "train800val200", without)
+    with pytest.warns(UserWarning, match=r"train800\.txt: 1 of 4 classes have no row, first 0"):
+        vtab1k("kitti", root)
+
+
 @pytest.mark.parametrize(("copies", "refused"), [(3, False), (9, True)])
 def test_a_few_twins_are_said_and_many_are_refused(root: Path, copies: int, refused: bool):
     for number in range(copies):
@@ -87,7 +117,7 @@ def test_a_few_twins_are_said_and_many_are_refused(root: Path, copies: int, refu
 
 
 def parts(task: VtabTask):
-    return [task.train800, task.val200, task.train800val200, task.test]
+    return [getattr(task, part) for part in PARTS]
 
 
 def test_an_image_that_cannot_be_read_is_named(root: Path):

@@ -1,11 +1,13 @@
 """The folder of the community: read as it is, refused where it is not VTAB-1K."""
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sparsebench.data.errors import ChecksumError, LocalFolderError, UnknownSource
 from sparsebench.data.vision.vtab1k import own_images, vtab1k
@@ -82,22 +84,81 @@ def test_the_lists_must_have_their_sums(built: Path, tmp_path: Path):
         vtab1k("kitti", tmp_path / "vtab")
 
 
-def test_images_of_the_user_s_own_may_be_any_number(root: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = root / "kitti"
-    monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(folder))
-    for part, rows in {"train800": 12, "val200": 8, "test": 5}.items():
-        lines = (folder / f"{part}.txt").read_text().splitlines()[:rows]
-        (folder / f"{part}.txt").write_text("\n".join(lines) + "\n")
-    both = (folder / "train800val200.txt").read_text().splitlines()
-    (folder / "train800val200.txt").write_text("\n".join([*both[:12], *both[800:808]]) + "\n")
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """12, 8 and 5 images of four classes: one colour each."""
+    rows = {"train800": range(12), "val200": range(12, 20), "test": range(20, 25)}
+    for part, numbers in rows.items():
+        (tmp_path / part).mkdir()
+        lines = []
+        for number in numbers:
+            Image.new("RGB", (4, 2), (10 * number, 0, 0)).save(tmp_path / part / f"{number}.png")
+            lines.append(f"{part}/{number}.png {number % 4}\n")
+        (tmp_path / f"{part}.txt").write_text("".join(lines))
+    both = (tmp_path / "train800.txt").read_text() + (tmp_path / "val200.txt").read_text()
+    (tmp_path / "train800val200.txt").write_text(both)
+    return tmp_path
+
+
+def edit(listing: Path, old: str, new: str) -> None:
+    text = listing.read_text()
+    assert old in text
+    listing.write_text(text.replace(old, new))
+
+
+def test_images_of_the_user_s_own_may_be_any_number(own: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(own))
     task = own_images()
     assert (task.classes, len(task.train800), len(task.val200), len(task.train800val200)) == (4, 12, 8, 20)
-    (folder / "val200.txt").write_text("\n".join((folder / "val200.txt").read_text().splitlines()[:7]) + "\n")
+    edit(own / "val200.txt", "val200/19.png 3\n", "")
     with pytest.raises(LocalFolderError, match="is not train800 and val200 together: 1 rows"):
         own_images()
-    (folder / "train800val200.txt").write_text("\n".join([*both[:12], *both[800:805]]) + "\n")
-    with pytest.raises(LocalFolderError, match="together: 2 of their rows are missing"):
+    edit(own / "train800val200.txt", "val200/18.png 2\nval200/19.png 3\n", "")
+    with pytest.raises(LocalFolderError, match="together: 1 of their rows are missing"):
         own_images()
-    (folder / "test.txt").write_text("")
+    (own / "test.txt").write_text("")
     with pytest.raises(LocalFolderError, match=r"test\.txt has no row"):
-        own_images(folder)
+        own_images(own)
+
+
+def test_a_mark_at_the_start_of_a_list_is_no_part_of_a_name(own: Path):
+    listing = own / "test.txt"
+    listing.write_bytes(b"\xef\xbb\xbf" + listing.read_bytes())
+    assert len(own_images(own).test) == 5
+
+
+def test_a_missing_list_is_looked_for_where_it_belongs(own: Path, root: Path):
+    (own / "val200.txt").unlink()
+    with pytest.raises(LocalFolderError, match=r"val200\.txt is missing; expected <root>/val200\.txt next to images/"):
+        own_images(own)
+    with pytest.raises(LocalFolderError, match=r"train800\.txt is missing; expected <root>/<task>/train800\.txt"):
+        vtab1k("cifar", root)
+
+
+def test_a_training_image_in_the_test_part_is_refused(own: Path):
+    shutil.copyfile(own / "val200" / "13.png", own / "test" / "21.png")
+    with pytest.raises(LocalFolderError, match=r"1 test images are training images, as .*21\.png, which is .*13\.png"):
+        own_images(own)
+
+
+def test_the_row_of_a_label_beyond_all_others_is_named(own: Path):
+    edit(own / "test.txt", "test/22.png 2", "test/22.png 25")
+    with pytest.raises(LocalFolderError, match=r"test\.txt, line 3: label 25 of 22\.png .* 26 classes, from 0, but 21"):
+        own_images(own)
+
+
+def test_a_class_that_train800_lacks_is_refused(own: Path):
+    for listing in (own / "train800.txt", own / "train800val200.txt"):
+        for number in (3, 7, 11):
+            edit(listing, f"train800/{number}.png 3", f"train800/{number}.png 2")
+    with pytest.raises(LocalFolderError, match=r"train800\.txt: 1 of 4 classes have no row: 3"):
+        own_images(own)
+
+
+def test_photographs_of_the_user_s_own_are_upright_and_official_images_as_they_lie(own: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2), "red").save(own / "test" / "20.png", exif=exif)
+    test = own_images(own).test
+    assert test[0][0].shape == (4, 2, 3)
+    assert dataclasses.replace(test, upright=False)[0][0].shape == (2, 4, 3)

@@ -193,6 +193,24 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path):
         load_compact(twice, tmp_path / "out")
 
 
+def test_buffers_that_no_file_holds_do_not_stay_on_the_meta_device(tmp_path):
+    """Those of Swin, say, which are computed when a model is made."""
+    saved(tmp_path / "out")
+    places = torch.arange(3.0)
+    for device in ("meta", "cpu"):
+        again = tiny(device=device)
+        again.register_buffer("places", places.to(device), persistent=False)
+        if device == "meta":
+            with pytest.raises(
+                ModelError, match=r"1 buffers .* no file holds, as places: build it without torch.device"
+            ):
+                load_compact(again, tmp_path / "out")
+            assert all(layer.compact is None for layer in dynamic_layers(again).values())
+        else:
+            load_compact(again, tmp_path / "out")
+            assert torch.equal(again.places, places)
+
+
 def test_damaged_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="not written by save_compact"):
         load_compact(tiny(), tmp_path)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
+from sparsebench.models.dynamic import ConvConfig, make_dynamic
 from sparsebench.models.dynamic.partitioning.compacting import compact
 from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.parts import dynamic_layers
@@ -23,6 +25,15 @@ DATA = {"batches": batches(), "loss_fn": loss}
 
 def masks(model: nn.Module) -> list[Tensor]:
     return [layer.partition.mask for layer in dynamic_layers(model).values()]
+
+
+def zero_resnet() -> nn.Module:
+    """Four blocks, whose last norms start at 0, in eval mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = ResNet(BasicBlock, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3)
+        net.init_weights(zero_init_last=True)
+    return make_dynamic(net, ConvConfig(num_kernels=2)).eval()
 
 
 def flat(model: nn.Module) -> Tensor:
@@ -159,6 +170,32 @@ def test_copies_tie_and_there_is_a_way_out(criterion):
     warmed = copies(toy())
     partition(warmed, 0.3, criterion=criterion, warmup=WarmUp(steps=3, learning_rate=0.01), **DATA)
     assert int(flat(warmed).sum()) == round(0.3 * 48)
+
+
+@pytest.mark.parametrize("criterion", ["switch", "remove", "snip"])
+def test_the_way_out_works_behind_norms_that_start_at_zero(criterion):
+    """A stock ResNet: the last norm of each residual block starts at 0, and no convolution before it has a gradient."""
+    net = zero_resnet()
+    images = [torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))]
+    data = {"criterion": criterion, "batches": images, "loss_fn": loss}
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(ModelError, match=r"take\s+.*warmup=WarmUp\(\)"):
+        partition(net, 0.9, **data)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    partition(net, 0.9, warmup=WarmUp(), **data)
+    assert int(flat(net).sum()) == round(0.9 * flat(net).numel())
+
+
+def test_a_warm_up_that_was_in_vain_leaves_no_trace():
+    net = zero_resnet()
+    before = copy.deepcopy(net.state_dict())
+
+    def spoilt(model, batch):
+        return loss(model, batch) * float("nan" if model.layer1[0].bn2.weight.any() else 1)
+
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        partition(net, 0.9, warmup=WarmUp(steps=1), batches=[torch.ones(2, 3, 32, 32)], loss_fn=spoilt)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])
