@@ -114,7 +114,7 @@ def test_settings_that_cannot_be_are_refused_at_once(fields: dict[str, Any]) -> 
 
 
 def test_what_is_not_said_is_the_methods_own() -> None:
-    """AWQ with zero points and clipping, as in its paper; the configs of others, and so their cells, are what they were."""
+    """AWQ has zero points and clipping, as in its paper; configs of others, and so their cells, are what they were."""
     awq = Quantise(method="awq")
     assert (awq.symmetric, awq.clip) == (False, True)
     assert not awq.settings().grid.symmetric and awq.settings().awq.clip

@@ -35,7 +35,7 @@ def kept_experts(
             "which equally many have to stay; take scope='layer'"
         )
     if scope == "global":
-        return _best_of_all(scores, sum(numbers), least)
+        return best_of_all(scores, sum(numbers), least)
     found: list[list[int]] = []
     for one, scores_N, number in zip(experts, scores, numbers, strict=True):
         found.append(_best_of_groups(one, scores_N, number))
@@ -107,8 +107,8 @@ def _best_of_groups(experts: Experts, scores_N: Tensor, number: int) -> list[int
     return sorted(kept)
 
 
-def _best_of_all(scores: Sequence[Tensor], total: int, least: int) -> list[list[int]]:
-    """First the `least` best of each mixture, so that none is empty; then the best of all others."""
+def best_of_all(scores: Sequence[Tensor], total: int, least: int) -> list[list[int]]:
+    """The best `total` experts of all mixtures, in ascending order by mixture, of each the `least` best in any case."""
     kept: list[list[int]] = []
     others: list[tuple[float, int, int]] = []
     for layer, scores_N in enumerate(scores):
