@@ -13,8 +13,19 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
 
+SMALL_BY_DESIGN = (
+    "ignore:fewer calibration tokens than a quarter of the inputs:UserWarning",
+    "ignore:no kernel multiplies:UserWarning",
+)
+"""What compression warns of, and tiny models with a few tokens always bring; tests of the warnings see them still."""
+
 LONGEST = ("tests/test_docs.py", "tests/suites/runner/", "tests/suites/molecules/", "tests/suites/llm/")
 """Where the tests lie that run whole programs or trained models: they start first, so that no worker ends alone."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in SMALL_BY_DESIGN:
+        config.addinivalue_line("filterwarnings", line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

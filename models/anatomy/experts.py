@@ -48,8 +48,9 @@ class Experts:
     `holders` are modules and configurations with attributes that say how many experts there are; `describe` adds the
     model and its configuration. `table`: where the router knows of more experts than there are, a buffer that says
     which one each of its rows stands for, below 0 for none; what stands between router and experts looks into it, and
-    the rows of the router stay. `activate` makes what enters the down projection from the outputs (R, F) of gate, or
-    None, and up; None where nobody says how.
+    the rows of the router stay. `softmax`: False where the weights of the chosen experts come from a sigmoid of each
+    logit. `activate` makes what enters the down projection from the outputs (R, F) of gate, or None, and up; None where
+    nobody says how.
     """
 
     num_experts: int
@@ -65,6 +66,7 @@ class Experts:
     holders: tuple[Any, ...] = ()
     activate: Callable[[Tensor | None, Tensor], Tensor] | None = None
     table: Site | None = None
+    softmax: bool = True
 
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""

@@ -38,6 +38,8 @@ def stock_experts(module: Any, router: str = "gate", shared: Site | None = None)
         # With a correction bias, a group is as good as the sum of its two best experts.
         "least_in_group": 2 if corrected and hasattr(chooser, "num_group") else 1,
         "holders": (module, chooser, fused),
+        # The routers of DeepSeek-V3 and those after it: a bias corrects the sigmoids that they choose by.
+        "softmax": not corrected,
         "activate": partial(_activate, fused),
     }
     table = table_at(module, "experts")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..anatomy import Anatomy, Block, describe
 from ..errors import ModelError
 from .block_calls import BlockCall, Chain, capture_chain, hidden_of
-from .calls import batch_mask
+from .calls import batch_list, batch_mask
 from .token_mask import MaskReader
 
 # Shapes: B rows of a batch, L tokens of a row, D width.
@@ -36,6 +36,7 @@ class BlockPass:
         self._masks = masks
         self._mask: Tensor | None = None
         self._left = False
+        self._ahead: list[Tensor] = []
 
     @property
     def mask(self) -> Tensor:
@@ -72,13 +73,25 @@ class BlockPass:
         finally:
             self._mask = None
 
+    def look_ahead(self) -> None:
+        """Keep what the block gives as it is now: the inputs of the next block, however this one changes."""
+        entered = list(self._hidden)
+        self.run(final=True)
+        self._ahead = list(self._hidden)
+        self._hidden[:] = entered
+        self._left = False
+
     def leave(self) -> None:
         """Make the outputs the inputs of the next block, unless `run(final=True)` has."""
-        if not self._left:
+        if self._ahead:
+            self._hidden[:] = self._ahead
+        elif not self._left:
             self.run(final=True)
 
 
-def by_block(model: nn.Module, batches: Iterable[Any], blocks: Iterable[int] | None = None) -> Iterator[BlockPass]:
+def by_block(
+    model: nn.Module, batches: Iterable[Any], blocks: Iterable[int] | None = None, *, sequential: bool = True
+) -> Iterator[BlockPass]:
     """The blocks of a model in order, or those with the indices `blocks`, each with every batch.
 
     Batches are what the model is called with: `model(**batch)` for mappings, else `model(batch)`. When the caller asks
@@ -87,19 +100,22 @@ def by_block(model: nn.Module, batches: Iterable[Any], blocks: Iterable[int] | N
     model is in eval mode; modes come back at the end, after an error, and when the iterator is closed. No gradients.
 
     A block that gets something else than what the one before gave (the next stage of a Swin, a decoder after its
-    encoder) costs one more run of the model up to there. Raises `ModelError` for no batches, for indices that are not
-    there, for blocks that share a module, and for a model that does not call its blocks one after the other.
+    encoder) costs one more run of the model up to there.
+
+    With `sequential=False` the inputs of every block are those of the model as it was, whatever becomes of the blocks
+    before; that needs memory for the hidden states at two places, and blocks that all hand on to each other.
+
+    Raises `ModelError` for no batches, for indices that are not there, for blocks that share a module, for a model that
+    does not call its blocks one after the other, and half-way where `sequential=False` cannot be.
     """
-    batches = list(batches)
-    if not batches:
-        raise ModelError("there are no calibration batches: pass at least one")
+    batches = batch_list(batches)
     anatomy = describe(model)
     wanted = set(range(len(anatomy.blocks)) if blocks is None else blocks)
     unknown = sorted(wanted - set(range(len(anatomy.blocks))))
     if unknown:
         raise ModelError(f"blocks={unknown}: the model has blocks 0..{len(anatomy.blocks) - 1}")
     _check_apart(anatomy.blocks)
-    return _stream(anatomy, batches, wanted)
+    return _stream(anatomy, batches, wanted, sequential)
 
 
 def _check_apart(blocks: Sequence[Block]) -> None:
@@ -113,7 +129,7 @@ def _check_apart(blocks: Sequence[Block]) -> None:
         seen[id(module)] = block.site.path
 
 
-def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int]) -> Iterator[BlockPass]:
+def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int], sequential: bool) -> Iterator[BlockPass]:
     model = anatomy.model
     modes = {module: module.training for module in model.modules()}
     trained = model.training
@@ -124,7 +140,12 @@ def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int]) -> Iterator[
     try:
         while start < len(blocks):
             chain = capture_chain(model, blocks, batches, start)
-            yield from _passes(blocks, chain, masks, wanted)
+            if not sequential and chain.end < len(blocks):
+                raise ModelError(
+                    f"sequential=False: {blocks[chain.end].site.path} does not get what the block before it gives, so "
+                    "that its inputs cannot be kept as they were; take sequential=True"
+                )
+            yield from _passes(blocks, chain, masks, wanted, sequential)
             start = chain.end
     finally:
         model.train(trained)  # modules that the caller has put in meanwhile
@@ -132,13 +153,18 @@ def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int]) -> Iterator[
             module.training = training
 
 
-def _passes(blocks: Sequence[Block], chain: Chain, masks: list[Any], wanted: set[int]) -> Iterator[BlockPass]:
+def _passes(
+    blocks: Sequence[Block], chain: Chain, masks: list[Any], wanted: set[int], sequential: bool
+) -> Iterator[BlockPass]:
     for index in range(chain.first, chain.end):
         step = BlockPass(blocks[index], chain.calls[index - chain.first], chain.hidden, masks)
-        if index in wanted:
-            yield step
         # Not for the last one of a chain: what follows it is captured from the model itself.
-        if any(later in wanted for later in range(index + 1, chain.end)):
+        goes_on = any(later in wanted for later in range(index + 1, chain.end))
+        if index in wanted:
+            if goes_on and not sequential:
+                step.look_ahead()
+            yield step
+        if goes_on:
             step.leave()
 
 

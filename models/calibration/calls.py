@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+
+from ..errors import ModelError
+
+
+def batch_list(batches: Iterable[Any] | None) -> list[Any]:
+    """All batches. Raises `ModelError` for none, and for one batch in the place of several."""
+    if batches is None:
+        raise ModelError("there are no calibration batches (None): pass a list of at least one")
+    if isinstance(batches, Mapping | Tensor | str) or not isinstance(batches, Iterable):
+        raise ModelError(
+            f"batches is a {type(batches).__name__}, which is one batch at most: pass a list, as in [batch]"
+        )
+    found = list(batches)
+    if not found:
+        raise ModelError("there are no calibration batches: pass a list of at least one")
+    return found
 
 
 def call_model(model: nn.Module, batch: Any) -> Any:

@@ -47,6 +47,19 @@ def model_digest(model: nn.Module) -> str:
     return content.hexdigest()
 
 
+def weights_digest(module: nn.Module) -> str | None:
+    """sha256 of the numbers in the parameters and buffers of a module, whatever type holds them; None without memory.
+
+    So a model in bfloat16 and its copy in float32 have one digest.
+    """
+    content = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        if tensor.is_meta:
+            return None
+        _add(content, [name, tensor.double() if tensor.is_floating_point() else tensor])
+    return content.hexdigest()
+
+
 @functools.cache
 def code_digest() -> str:
     """sha256 of the code of all models: what another version may compute otherwise."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, describe
 from ..errors import ModelError
-from .calls import batch_mask, call_model
+from .calls import batch_list, batch_mask, call_model
 from .hooks import Documents, FFNSample, Picker, Recorder, first_input
 
 __all__ = ["Calibration", "FFNSample", "Loss", "calibrate"]
@@ -58,7 +58,7 @@ def calibrate(
     cross-entropy of the next token. Raises `ModelError` when there is no token or no loss, for an FFN without a
     down projection, and when a value is NaN or infinite.
     """
-    batches = list(batches)
+    batches = batch_list(batches)
     anatomy = describe(model)
     recorders = [Recorder(mlp) for mlp in _mlps(anatomy)]
     modes = {module: module.training for module in model.modules()}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..anatomy import MLP, Experts, describe
 from ..errors import ModelError
 from .by_block import BlockPass, by_block
+from .digests import weights_digest
 from .expert_calls import ExpertCall, expert_calls, expert_outputs, routed
 
 # Shapes: T tokens, D width, F hidden neurons, N routed experts, K chosen experts, P pairs of a token and an expert.
@@ -24,13 +25,15 @@ class LayerStatistics:
     E_e(x) is what expert e gives for token x, without a weight; p_e(x) the softmax over all logits of the router, w_e
     the weight with which the layer adds E_e. "Its tokens" are those that chose the expert.
 
-    `layer`: dotted name of the mixture; `block`: its place; `top_k`; `tokens`: how many there were.
+    `layer`: dotted name of the mixture; `block`: its place; `top_k`; `tokens`: how many there were. `softmax`: whether
+    w_e come from a softmax; from a sigmoid of each logit otherwise. `router_digest`: of the router's weights, by which
+    statistics of another model are known; None where they lie elsewhere than in memory.
     `counts` (N,) int64: its tokens. `weight` (N,): sum of w_e over them. `probability` (N,): sum of p_e over *all*
     tokens; None where the router gives no logits.
     `norm` (N,): sum of |E_e(x)| over its tokens (EAN, arXiv 2504.05586).
-    `gated_norm` (N,): sum of p_e(x) |E_e(x)| over its tokens (REAP, arXiv 2510.13999, equation 9), None without logits;
-    `renormalised_norm`: the same with w_e divided by the sum of the token's weights, as REAP's authors compute since
-    March 2026.
+    `gated_norm` (N,): sum of p_e(x) |E_e(x)| over its tokens (REAP, arXiv 2510.13999, equation 9, of a softmax router),
+    None without logits; `weighted_norm`: the same with w_e as it is (equation 9 of any other router);
+    `renormalised_norm`: with w_e divided by the sum of the token's weights, as REAP's authors compute since March 2026.
     `output`, `output_square` (N, D): sums of E_e(x) and of its squares over its tokens.
     `all_output` (N, D): sum of E_e(x) over *all* tokens, if that was asked for. `logit_products` (N, N): sum of l l^T
     over all tokens, l their router logits.
@@ -45,9 +48,12 @@ class LayerStatistics:
     counts: Tensor
     weight: Tensor
     norm: Tensor
+    weighted_norm: Tensor
     renormalised_norm: Tensor
     output: Tensor
     output_square: Tensor
+    softmax: bool = True
+    router_digest: str | None = None
     probability: Tensor | None = None
     gated_norm: Tensor | None = None
     logit_products: Tensor | None = None
@@ -111,7 +117,7 @@ class _Sums:
         number = self.experts.num_experts
         self.tokens = 0
         self.has_logits = True
-        self.by_expert = {name: _zeros(number) for name in ("weight", "norm", "renormalised_norm")}
+        self.by_expert = {name: _zeros(number) for name in ("weight", "norm", "weighted_norm", "renormalised_norm")}
         self.by_expert |= {name: _zeros(number) for name in ("probability", "gated_norm")}
         self.by_expert |= {name: _zeros(number, mlp.width) for name in ("output", "output_square")}
         self.by_expert["logit_products"] = _zeros(number, number)
@@ -135,10 +141,11 @@ class _Sums:
         self.counts += torch.bincount(expert_P.cpu(), minlength=len(self.counts))
         weight_TK = call.weight.double()
         share_TK = weight_TK / weight_TK.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-        factors = {"renormalised_norm": share_TK.flatten()[order_P]}
+        weight_P = weight_TK.flatten()[order_P]
+        factors = {"weighted_norm": weight_P, "renormalised_norm": share_TK.flatten()[order_P]}
         if probability_TN is not None:
             factors["gated_norm"] = probability_TN[token_P, expert_P].double()
-        self._index_add("weight", expert_P, weight_TK.flatten()[order_P])
+        self._index_add("weight", expert_P, weight_P)
         for part, output_PD in expert_outputs(self.experts, call.x, token_P, expert_P):
             self._add_outputs(expert_P[part], output_PD, {name: value[part] for name, value in factors.items()})
         if "input_square" in self.by_expert:
@@ -196,6 +203,8 @@ class _Sums:
             top_k=self.experts.top_k,
             tokens=self.tokens,
             counts=self.counts,
+            softmax=self.experts.softmax,
+            router_digest=weights_digest(self.experts.router.get()),
             **sums,
         )
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .calls import batch_list
 from .digests import code_digest, content_digest, model_digest
 from .mixture_statistics import LayerStatistics, mixture_statistics
 
@@ -46,7 +47,7 @@ def cached_statistics(
         statistics = cached_statistics(mixtral, batches, "statistics")
         expert_drop(mixtral, statistics, 0.5)
     """
-    batches = list(batches)
+    batches = batch_list(batches)
     # What was computed by other code must not be read, whatever a later version does differently.
     computed_by = [FORMAT, code_digest(), torch.__version__, version("transformers")]
     key = content_digest([computed_by, model_digest(model), content_digest(batches), moments, all_outputs])

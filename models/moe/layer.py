@@ -164,6 +164,7 @@ class MoEFFN(nn.Module):
             shared=None if self.shared is None else see_through(self, "shared"),
             holders=(router.get(),),
             activate=bank.activate,
+            softmax=router.get().score != "sigmoid",
             bank=bank,
             layer=self,
         )

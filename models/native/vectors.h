@@ -97,16 +97,21 @@ inline __m128 sums(__m512 a, __m512 b, __m512 c, __m512 d) {
   return _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 }
 
-// The (token, expert) pairs sorted by expert; pairs whose expert is N are excluded.
+// Whether an index names one of N experts: a negative one is a very large number without its sign.
+inline bool is_expert(int64_t index, int64_t experts) {
+  return static_cast<uint64_t>(index) < static_cast<uint64_t>(experts);
+}
+
+// The (token, expert) pairs sorted by expert; pairs whose expert is none of 0 to N - 1 are excluded.
 struct Plan {
   std::vector<int64_t> start, pair;
   Plan(const int64_t* index, int64_t pairs, int64_t experts) : start(experts + 1, 0), pair(pairs) {
     for (int64_t p = 0; p < pairs; ++p)
-      if (index[p] < experts) ++start[index[p] + 1];
+      if (is_expert(index[p], experts)) ++start[index[p] + 1];
     for (int64_t e = 0; e < experts; ++e) start[e + 1] += start[e];
     std::vector<int64_t> next(start.begin(), start.end() - 1);
     for (int64_t p = 0; p < pairs; ++p)
-      if (index[p] < experts) pair[next[index[p]]++] = p;
+      if (is_expert(index[p], experts)) pair[next[index[p]]++] = p;
   }
 };
 }  // namespace

@@ -3,8 +3,8 @@
 Each choice is tried alone on the calibration data and the damages are taken to add up, so that the best recipe is that
 of a multiple-choice knapsack, as SPDY (Frantar and Alistarh, arXiv 2201.13096) has it for sparsities and HIGGS
 (Malinovskii et al., arXiv 2411.17525) for bits of layers. EvoPress (Sieberling et al., arXiv 2410.14649) shows where
-damages do not add up. What goes is gone: experts (by REAP, arXiv 2510.13999), neurons of experts, whole mixtures (Layer
-Drop, arXiv 2406.02500), bits (GPTQ, arXiv 2210.17323).
+damages do not add up: so the recipe has to beat uniform ones on held-out batches. What goes is gone: experts (by REAP,
+arXiv 2510.13999), neurons of experts, whole mixtures (Layer Drop, arXiv 2406.02500), bits (GPTQ, arXiv 2210.17323).
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.reports.compression import curves as names
 
 from ..contracts.context import Context
-from ..contracts.method import Curves, NotApplicable
+from ..contracts.method import Curves, Later, NotApplicable
 from ..contracts.traits import CALIBRATION_DATA, EXPERTS
 from ._removed import Found, Sizes, add, tell, told
 from ._tuned import TunedMethod
@@ -56,6 +56,9 @@ class CompressionSearch(TunedMethod):
     anchors: int = 4
     """Choices of each mixture whose damage is measured by running the whole model; that of others follows from the
     error at their block."""
+    held_out: Later[float] = 0.25
+    """Fraction of the calibration batches on which the recipe is compared with uniform ones and with the score over all
+    layers, made likewise: the nearest to the model is taken. 0: the recipe of least predicted damage, unseen."""
 
     def __post_init__(self) -> None:
         self.settings()
@@ -85,6 +88,7 @@ class CompressionSearch(TunedMethod):
             symmetric=self.symmetric,
             distance="kl" if generates else "states",
             anchors=self.anchors,
+            held_out=self.held_out,
         )
 
     @property
@@ -118,5 +122,5 @@ def _curves(recipe: Recipe) -> Found:
         add(found, names.WIDTH, block, [one.after.width])
         add(found, names.BITS, block, [] if one.after.bits is None else [one.after.bits])
         add(found, names.DROPPED, block, [int(one.after.dropped)])
-        add(found, names.DAMAGE, block, [one.damage])
+        add(found, names.DAMAGE, block, [] if one.damage is None else [one.damage])
     return found

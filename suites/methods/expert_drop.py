@@ -28,8 +28,9 @@ class ExpertDrop(ExpertTrimming):
 
     score: Score = "router"
     """What ranks experts: the paper's mean routing score, over all tokens ("router") or with 0 for tokens that went to
-    others ("router_topk"); how many tokens chose it; the norms of its outputs (EAN), with routing weights (REAP, in the
-    paper's form or with weights that sum to 1); nothing ("random", the control)."""
+    others ("router_topk"); how many tokens chose it; the norms of its outputs (EAN), with routing weights (REAP: in the
+    paper's form, with the softmax that the released code takes of any router, or with weights that sum to 1); what MoNE
+    ranks by ("mone"); nothing ("random", the control)."""
     scope: Literal["layer", "global"] = "layer"
     """Equally many of each layer, or the best of all layers together, one of each at least."""
     reverse: bool = False

@@ -1,7 +1,8 @@
 """MoNE: experts replaced by their mean outputs
 
-Zhang et al. (arXiv 2507.00390): experts that few tokens choose, and whose outputs vary little, become constants; the
-router stays. Without training.
+Zhang et al. (arXiv 2507.00390): experts that the router gives little weight, and whose outputs vary little, become
+constants; the router stays. Scored as in the released code, layer by layer. Without training. The fair rival is
+`expert_drop` with `preserve_gate` and the same score: it keeps the rows of the router, too.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ CONTROLS = ({"score": "random"}, {"reverse": True})
 class MeanExperts(ExpertTrimming):
     """The best `keep` of the experts stay; the others are constants."""
 
-    score: Score = "frequency_variance"
-    """What ranks experts; the paper's is how many tokens chose one, times the variance of its outputs."""
+    score: Score = "mone"
+    """What ranks experts; the paper's is the mean weight of one in the router's choices, times the square root of the
+    variance of its outputs, summed over the width."""
     scope: Literal["layer", "global"] = "layer"
     """Equally many of each layer, or the best of all layers together, one of each at least."""
     reverse: bool = False

@@ -42,20 +42,25 @@ class Quantise(TunedMethod):
     """Of a weight, 2 to 8."""
     group_size: int | None = 64
     """Columns that share a scale; None: those of a whole row. The last group takes what is left."""
-    symmetric: bool = True
-    """Grids around 0; else each group has a zero point."""
+    symmetric: bool | None = None
+    """Grids around 0; else each group has a zero point, as in AWQ's paper. None: the latter for AWQ alone."""
     parts: tuple[Part, ...] = ("experts",)
     """What is quantised: "experts", "shared", "attention", "ffn" (dense FFNs), "router"."""
     act_order: bool = True
     """GPTQ: columns with large inputs first."""
     damping: float = 0.01
     """GPTQ: share of the mean second moment that is added to all."""
-    clip: bool = False
-    """AWQ: search how far the grid of each group should reach."""
+    clip: bool | None = None
+    """AWQ: search how far the grid of each group should reach, as its code does. None: yes for AWQ, else no."""
     min_tokens: int = 1
     """Matrices that fewer tokens reach are rounded to nearest, with a warning that names them."""
 
     def __post_init__(self) -> None:
+        # What is meant stands in the config, and so in the record and the key of a cell.
+        if self.symmetric is None:
+            object.__setattr__(self, "symmetric", self.method != "awq")
+        if self.clip is None:
+            object.__setattr__(self, "clip", self.method == "awq")
         self.settings()
         if self.train in ("all", "all_but_router", "experts"):
             raise ValueError(
@@ -66,10 +71,10 @@ class Quantise(TunedMethod):
         """The settings. Raises `ModelError` for those that cannot be."""
         return QuantiseConfig(
             method=self.method,
-            grid=Grid(bits=self.bits, group_size=self.group_size, symmetric=self.symmetric),
+            grid=Grid(bits=self.bits, group_size=self.group_size, symmetric=bool(self.symmetric)),
             parts=self.parts,
             gptq=GPTQConfig(damping=self.damping, act_order=self.act_order),
-            awq=AWQConfig(clip=self.clip),
+            awq=AWQConfig(clip=bool(self.clip)),
             least_tokens=self.min_tokens,
         )
 

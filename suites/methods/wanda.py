@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sparsebench.models.compression.slimming.pruning import PruningConfig
 
+from ..contracts.method import Later
 from ._pruning import PruningMethod
 
 
@@ -22,7 +23,15 @@ class Wanda(PruningMethod):
     """Weigh each token by what the router multiplies the expert with (experts only)."""
     min_tokens: int = 1
     """Matrices that fewer tokens reach are pruned by magnitude, with a warning that names them."""
+    sequential: Later[bool] = True
+    """The inputs of a layer are those that the pruned layers before it give, as in the paper; else those of the model
+    as it was, as in the released code of the unified compression."""
 
     def pruning(self) -> PruningConfig:
         """The settings."""
-        return self._settings("wanda", router_weighted=self.router_weighted, min_tokens=self.min_tokens)
+        return self._settings(
+            "wanda",
+            router_weighted=self.router_weighted,
+            min_tokens=self.min_tokens,
+            sequential=self.sequential,
+        )

@@ -2,7 +2,7 @@
 
 from . import packed_operators as packed_operators  # which register with packed weights, whoever makes these
 from .awq import AWQConfig
-from .compressed_tensors import export_compressed_tensors
+from .compressed_tensors import CompressedTensorsExport, export_compressed_tensors
 from .files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
 from .gptq import GPTQConfig
 from .grid import Grid
@@ -13,6 +13,7 @@ from .transform import QuantiseConfig, dequantise, quantise
 
 __all__ = [
     "AWQConfig",
+    "CompressedTensorsExport",
     "GPTQConfig",
     "Grid",
     "PackedTensor",

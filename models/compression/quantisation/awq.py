@@ -23,10 +23,11 @@ FLOOR = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class AWQConfig:
-    """`steps`: values of alpha from 0 on, below 1. `clip`: search also how far each group's grid should reach."""
+    """`steps`: values of alpha from 0 on, below 1. `clip`: search also how far each group's grid should reach, as the
+    paper's code does. Its grids have zero points, too: `Grid(symmetric=False)`."""
 
     steps: int = 20
-    clip: bool = False
+    clip: bool = True
 
     def __post_init__(self) -> None:
         if self.steps < 1:

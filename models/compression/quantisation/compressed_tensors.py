@@ -1,6 +1,7 @@
-"""Packed models as folders in the `compressed-tensors` format ("pack-quantized"), which vLLM and transformers read
+"""Packed models as folders in the `compressed-tensors` format ("pack-quantized"), which transformers and vLLM read
 
-Written from the format alone, without the package. Names and matrices are those of the stock checkpoint of the
+What each of the two takes is in `READERS`, and in what an export returns. Written from the format alone, without the
+package. Names and matrices are those of the stock checkpoint of the
 architecture, expert by expert, whatever transformers fuses in memory.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,32 @@ from .packing import pack
 # Shapes: N experts, O rows, G groups.
 
 WEIGHTS = "model.safetensors"
+TRANSFORMERS = "transformers with compressed-tensors"
+VLLM = "vLLM"
+READERS = (TRANSFORMERS, VLLM)
+"""transformers 5.17 and 5.24 with compressed-tensors 0.19 and 0.20 read every grid, but for zero points of experts. So
+does vLLM, by its source, at 4 and 8 bits and in groups that its Marlin kernels have."""
+VLLM_BITS = (4, 8)
+VLLM_GROUPS = (32, 64, 128, None)
 
 
-def export_compressed_tensors(model: nn.Module, path: str | Path) -> int:
-    """Write a quantised stock model of transformers to a new folder, and return the bytes of its tensors.
+@dataclass(frozen=True)
+class CompressedTensorsExport:
+    """The `bytes` of all tensors that were written; of each of `READERS` None where it takes the grid, or why not."""
+
+    bytes: int
+    readers: Mapping[str, str | None]
+
+
+def export_compressed_tensors(model: nn.Module, path: str | Path) -> CompressedTensorsExport:
+    """Write a quantised stock model of transformers to a new folder, and say how large it is and who reads it.
 
     Raises `ModelError`, and writes nothing, for a folder that is not empty, a model without packed weights or of
     another library, packed weights on several grids, groups that do not divide the columns (no reader of the format
-    takes a shorter last group), and checkpoints that keep experts in one matrix (GPT-OSS).
+    takes a shorter last group), experts with zero points (nor these), and checkpoints that keep experts in one matrix
+    (GPT-OSS).
+
+    Example: `export_compressed_tensors(mixtral, "mixtral-4-bits").readers["vLLM"]` is None.
     """
     packed = dict(packed_weights(model))
     grid = _one_grid(packed, model)
@@ -42,7 +62,20 @@ def export_compressed_tensors(model: nn.Module, path: str | Path) -> int:
     config.quantization_config = quantization_config(grid, ignored)
     with written(path) as folder:
         _write(model, folder, config, tensors)
-    return sum(tensor.nbytes for tensor in tensors.values())
+    return CompressedTensorsExport(sum(tensor.nbytes for tensor in tensors.values()), readers_of(grid))
+
+
+def readers_of(grid: Grid) -> dict[str, str | None]:
+    """Each of `READERS` with None where it reads weights on this grid, else with the reason why not.
+
+    Experts with zero points, which neither reads, are refused before.
+    """
+    found: list[str] = []
+    if grid.bits not in VLLM_BITS:
+        found.append(f"4 and 8 bits in most versions, not {grid.bits}")
+    if grid.group_size not in VLLM_GROUPS:
+        found.append(f"groups of 32, 64, 128 or whole rows, not of {grid.group_size}")
+    return {TRANSFORMERS: None, VLLM: f"takes {'; '.join(found)}" if found else None}
 
 
 def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
@@ -55,6 +88,11 @@ def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
         raise ModelError(f"weights lie on {len(grids)} different grids: quantise all of them to one for this format")
     grid = grids.pop()
     for name, value in packed.items():
+        if not grid.symmetric and value.dim() == 3:
+            raise ModelError(
+                f"{name}: neither {TRANSFORMERS} nor {VLLM} reads zero points of experts; quantise with "
+                "Grid(symmetric=True), or use save_packed"
+            )
         if grid.group_size is not None and value.columns % grid.group_size:
             raise ModelError(
                 f"{name} has {value.columns} columns, which groups of {grid.group_size} do not divide: readers of "

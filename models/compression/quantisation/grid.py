@@ -36,10 +36,10 @@ class Grid:
     symmetric: bool = True
 
     def __post_init__(self) -> None:
-        if not LEAST_BITS <= self.bits <= MOST_BITS:
-            raise ModelError(f"bits={self.bits} must lie in {LEAST_BITS}..{MOST_BITS}")
-        if self.group_size is not None and self.group_size < 1:
-            raise ModelError(f"group_size={self.group_size} must be 1 or more, or None for whole rows")
+        if not _is_whole(self.bits) or not LEAST_BITS <= self.bits <= MOST_BITS:
+            raise ModelError(f"bits={self.bits!r} must be a whole number in {LEAST_BITS}..{MOST_BITS}")
+        if self.group_size is not None and (not _is_whole(self.group_size) or self.group_size < 1):
+            raise ModelError(f"group_size={self.group_size!r} must be a whole number from 1 on, or None for whole rows")
 
     @property
     def levels(self) -> int:
@@ -110,6 +110,10 @@ class Grid:
         padded = F.pad(weight_OI, (0, groups * self.size(columns) - columns))
         grouped = padded.unflatten(-1, (groups, self.size(columns)))
         return grouped.amin(-1).clamp(max=0), grouped.amax(-1).clamp(min=0)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..scarce import is_scarce
+
 
 @dataclass(frozen=True, kw_only=True)
 class QuantisedWeight:
     """One matrix. `expert`: which of a stack, or None. `how`: "rtn", "gptq" or "awq".
 
-    `tokens`: rows of calibration data that it read, None where none were looked at. `error`: squared error of its
-    outputs on them as a share of the squared outputs; None without any.
+    `inputs`: its columns. `tokens`: rows of calibration data that it read, None where none were looked at. `error`:
+    squared error of its outputs on them as a fraction of the squared outputs; None without any.
     """
 
     path: str
     expert: int | None
     how: str
     bits: int
+    inputs: int = 0
     tokens: int | None = None
     error: float | None = None
 
@@ -50,6 +53,12 @@ class QuantisationReport:
     def fallbacks(self) -> list[QuantisedWeight]:
         """Matrices without enough tokens."""
         return [weight for weight in self.weights if weight.how != self.method]
+
+    @property
+    def scarce(self) -> list[QuantisedWeight]:
+        """Matrices that calibration data rounded though these are fewer tokens than a quarter of its inputs."""
+        seen = [weight for weight in self.weights if weight.how != "rtn" and weight.tokens is not None]
+        return [weight for weight in seen if is_scarce(weight.tokens or 0, weight.inputs)]
 
     def error(self) -> float | None:
         """Mean relative output error of the matrices that read any token."""

@@ -86,7 +86,13 @@ class Rounding:
 
     def _note(self, target: Target, expert: int | None, how: str, tokens: int | None, error: float | None) -> None:
         note = QuantisedWeight(
-            path=target.path, expert=expert, how=how, bits=self.grid.bits, tokens=tokens, error=error
+            path=target.path,
+            expert=expert,
+            how=how,
+            bits=self.grid.bits,
+            inputs=target.weight.shape[-1],
+            tokens=tokens,
+            error=error,
         )
         self.report.weights.append(note)
 

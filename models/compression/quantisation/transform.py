@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -13,11 +14,13 @@ from ...anatomy import describe
 from ...calibration.by_block import BlockPass, by_block
 from ...counting import stored_bytes
 from ...errors import ModelError, check_choice
-from ..slimming.linear_map import PARTS, Part
+from ..scarce import warn_scarce
+from ..slimming.linear_map import Part, check_parts
 from .awq import AWQConfig
 from .changes import Changes
 from .gptq import GPTQConfig
 from .grid import Grid
+from .kernels.codes import misfit, slowdown
 from .kernels.products import dense_products, why_dense
 from .moments import moments_of
 from .packed_tensor import PackedTensor
@@ -50,8 +53,7 @@ class QuantiseConfig:
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, get_args(QuantisationMethod))
-        for part in self.parts:
-            check_choice("parts", part, PARTS)
+        check_parts(self.parts)
         if not self.parts or len(set(self.parts)) < len(self.parts):
             raise ModelError(f"parts={self.parts} must name different parts, at least one")
         if self.least_tokens < 1:
@@ -76,6 +78,9 @@ def quantise(
     named blocks without them, for weights or activations that are NaN or infinite, weights that are quantised already,
     and where data are missing or hold no token.
 
+    Warns of grids that no kernel reads, with the factor in speed, and of matrices that fewer calibration tokens reach
+    than a quarter of their inputs.
+
     Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
     """
     targets = _chosen(targets_of(describe(model), config.parts), grids)
@@ -95,6 +100,8 @@ def quantise(
                 raise ModelError("no calibration token reached any of the matrices: pass batches with unmasked tokens")
         report.bytes_after = stored_bytes(model)
         report.read_dense = _read_dense(targets)
+    _warn_slow(targets)
+    warn_scarce([(weight.name, weight.tokens or 0, weight.inputs) for weight in report.scarce])
     return report
 
 
@@ -106,6 +113,29 @@ def _chosen(targets: list[Target], grids: Mapping[int, Grid] | None) -> list[Tar
     if unknown:
         raise ModelError(f"grids name the blocks {unknown}, which have none of these parts")
     return [target for target in targets if target.block in grids]
+
+
+class SlowGridWarning(UserWarning):
+    """Packed weights on a grid that no kernel reads on any processor."""
+
+
+def _warn_slow(targets: Sequence[Target]) -> None:
+    """Say by how much, for each grid that no kernel takes: on this processor others may be slow, too (`read_dense`)."""
+    slow: dict[str, Grid] = {}
+    for target in targets:
+        codes = getattr(target.parent, target.name).codes
+        reason = misfit(codes.grid, codes.columns)
+        if reason is not None:
+            slow.setdefault(reason, codes.grid)
+    for reason, grid in slow.items():
+        warnings.warn(
+            f"no kernel multiplies weights of {grid.bits} bits in groups of {grid.group_size or 'a row'} as they are "
+            f"({reason}): the dense weight is made at each use, so that a product of one token takes about "
+            f"{slowdown(grid)} times as long as with dense bfloat16 weights, one of hundreds some 10 to 50 times; take "
+            "4 or 8 bits in groups of a multiple of 64, or `dequantise(model)` to compute with",
+            SlowGridWarning,
+            stacklevel=4,
+        )
 
 
 def _read_dense(targets: Sequence[Target]) -> dict[str, str]:
@@ -125,8 +155,7 @@ def _on_data(
     targets: Sequence[Target],
     rounding_of: Callable[[int], Rounding],
 ) -> None:
-    batches = [] if batches is None else list(batches)
-    if not batches:
+    if batches is None or batches == []:
         raise ModelError(f"method={config.method!r} needs calibration batches: pass some, or use method='rtn'")
     places: dict[int, list[Target]] = {}
     for target in targets:

@@ -192,6 +192,22 @@ def _divergences(
     return {place: value / whole for place, value in sums.items()}
 
 
+@torch.no_grad()
+def divergence(model: nn.Module, changed: nn.Module, batches: Sequence[Any], distance: Distance) -> float:
+    """How far another model is from this one on these batches, both in eval mode, in the unit of the distance."""
+    read = _reader(distance)
+    between = _squares if distance == "states" else _kl
+    total = 0.0
+    whole = 0.0
+    for batch in batches:
+        reference = read(model, batch)
+        whole += _size(reference, distance)
+        total += between(reference, read(changed, batch))
+    if whole <= 0:
+        raise ModelError("the last block gives nothing but zeros on the calibration data: take distance='kl'")
+    return total / whole
+
+
 def _size(reference: Tensor, distance: Distance) -> float:
     """What sums are divided by: the number of tokens, or the squares."""
     if distance == "kl":

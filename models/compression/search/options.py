@@ -52,6 +52,12 @@ class Option:
     bits: int | None = None
     dropped: bool = False
 
+    def __str__(self) -> str:
+        if self.dropped:
+            return "dropped"
+        weights = "weights as stored" if self.bits is None else f"{self.bits} bits"
+        return f"{self.experts} experts of {self.width} neurons, {weights}"
+
 
 def options_of(experts: Experts, space: SearchSpace) -> list[Option]:
     """All combinations for one mixture without repetition, the unchanged one first, the dropped one last.
@@ -60,20 +66,28 @@ def options_of(experts: Experts, space: SearchSpace) -> list[Option]:
 
     Example: with 8 experts, `experts=(0.75,)` and nothing else there are two: 8 experts, and 6.
     """
-    width = width_of(experts)
-    numbers = [experts.num_experts, *(_number(experts, share) for share in space.experts)]
-    widths = [width, *(_width(width, share) for share in space.widths)]
-    found: dict[Option, None] = {}
-    for bits in (None, *space.bits):
-        for number in numbers:
-            for narrow in widths:
-                found[Option(number, narrow, bits)] = None
+    found = dict.fromkeys(combinations(experts, space))
     if space.layers:
         found[Option(0, 0, None, dropped=True)] = None
     return list(found)
 
 
-def _number(experts: Experts, share: float) -> int:
+def combinations(experts: Experts, space: SearchSpace) -> list[Option]:
+    """All combinations of experts, width and bits for one mixture, with repetition, the unchanged one first.
+
+    Those at one place of the lists of several mixtures are alike: the same fractions and bits.
+    """
+    width = width_of(experts)
+    numbers = [experts.num_experts, *(number_of(experts, share) for share in space.experts)]
+    widths = [width, *(_width(width, share) for share in space.widths)]
+    found: list[Option] = []
+    for bits in (None, *space.bits):
+        for number in numbers:
+            found += [Option(number, narrow, bits) for narrow in widths]
+    return found
+
+
+def number_of(experts: Experts, share: float) -> int:
     """Experts that stay, equally many of each group."""
     groups = experts.groups
     size = experts.num_experts // groups

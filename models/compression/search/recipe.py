@@ -21,16 +21,22 @@ from .options import Option
 from .prices import Price
 from .trials import Ranked
 
+SEARCHED = "searched"
+"""Name of the recipe that the knapsack found."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The mixture of one block: its name, what it was and what is left of it; and the damage that this should do."""
+    """The mixture of one block: its name, what it was and what is left of it; and the damage that this should do.
+
+    None for what was not tried by itself.
+    """
 
     layer: str
     block: int
     before: Option
     after: Option
-    damage: float
+    damage: float | None
 
     def __str__(self) -> str:
         if self.after.dropped:
@@ -41,12 +47,22 @@ class Decision:
         return f"{self.layer}: {', '.join(parts)}"
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A whole recipe that was made on a copy: its name, and how far that was from the model on the held-out batches."""
+
+    name: str
+    divergence: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What becomes of each mixture, in the order of the model.
 
     `before`, `after`: stored bytes and active parameters of the model, as predicted; `limit`: what the budget allowed.
-    `damage`: the sum of the damages, in the unit of the distance. `unit`, `exact`: see `knapsack.Solution`.
+    `damage`: the sum of the damages, in the unit of the distance, None where one was not tried. `unit`, `exact`: see
+    `knapsack.Solution`. `name` says which recipe it is, and `tried` those that were compared, in the order in which
+    they are preferred where they are equal; none where nothing was held out, or there was no other.
     """
 
     decisions: tuple[Decision, ...]
@@ -54,16 +70,23 @@ class Recipe:
     limit: int
     before: Price
     after: Price
-    damage: float
+    damage: float | None
     unit: int
     exact: bool
+    name: str = SEARCHED
+    tried: tuple[Tried, ...] = ()
 
     def __str__(self) -> str:
         head = (
             f"{self.before.bytes} -> {self.after.bytes} bytes, {self.before.active} -> {self.after.active} active "
-            f"parameters, predicted damage {self.damage:.4g}"
+            f"parameters, {_predicted(self.damage)}"
         )
-        return "\n".join([head, *map(str, self.decisions)])
+        tried = [f"{one.name}: {one.divergence:.4g} on held-out batches" for one in self.tried]
+        return "\n".join([head, *map(str, self.decisions), *tried])
+
+
+def _predicted(damage: float | None) -> str:
+    return "damage not predicted" if damage is None else f"predicted damage {damage:.4g}"
 
 
 def apply(

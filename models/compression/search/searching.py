@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from ...calibration.calls import batch_list
 from ...calibration.mixture_statistics import LayerStatistics, mixture_statistics
 from ...errors import ModelError, check_choice
 from ..quantisation.files import packed_weights
@@ -18,12 +19,13 @@ from ..quantisation.transform import QuantiseConfig
 from ..trimming.absent import without
 from ..trimming.experts.mixtures import check_statistics, mixtures_of
 from ..trimming.experts.scores import SCORES, Score, expert_scores
-from .budget import Budget, Kind
+from .budget import Budget
+from .comparison import Found, nearest, split
 from .damage import Distance, measure
-from .knapsack import Solution, solve
-from .options import Option, SearchSpace, options_of
+from .knapsack import solve
+from .options import SearchSpace, options_of
 from .prices import Price, price_of, saved
-from .recipe import Decision, Recipe, apply
+from .recipe import Recipe, apply
 from .trials import Ranked
 
 Rounding = Literal["rtn", "gptq"]
@@ -35,7 +37,9 @@ class SearchConfig:
 
     `score` ranks experts. `method`, `group_size`, `symmetric`: how weights are rounded, in trials and in the end.
     `distance`, `anchors`: see `damage.py`; with as many anchors as there are options, each of them is measured through
-    the whole model. Raises `ModelError` for values that cannot be.
+    the whole model. `held_out`: fraction of the batches, one at least, that decide on nothing but which whole recipe is
+    returned; one batch alone serves for both, and with 0 the recipe of least predicted damage is never looked at.
+    Raises `ModelError` for values that cannot be.
     """
 
     budget: Budget
@@ -46,6 +50,7 @@ class SearchConfig:
     symmetric: bool = True
     distance: Distance = "kl"
     anchors: int = 4
+    held_out: float = 0.25
 
     def __post_init__(self) -> None:
         check_choice("score", self.score, SCORES)
@@ -55,6 +60,8 @@ class SearchConfig:
             raise ModelError("score='random' ranks nothing: the search wants a score that looks at data")
         if self.anchors < 1:
             raise ModelError(f"anchors={self.anchors} must be 1 or more")
+        if not 0 <= self.held_out < 1:
+            raise ModelError(f"held_out={self.held_out}, a fraction of the batches, must lie in [0, 1)")
         for bits in self.space.bits:
             self.rounding(bits)
 
@@ -77,28 +84,38 @@ def search(
     `statistics`: those of `mixture_statistics(model, batches, moments=True)`, if they are there already. The same
     model and data give the same recipe. What the recipe costs is what it says, to the byte.
 
+    Damages are measured one mixture at a time, and do not just add up. So the recipe is made on a copy of the model and
+    compared, on batches that were held out, with the uniform ones of the same space and with the score over all layers
+    (`candidates.py`), made likewise; the one that is nearest to the model is returned.
+
     Raises `ModelError`, with the model as it was, for a budget that no choice keeps (it names the least that can be
     reached), a model without a mixture, mixtures that cannot go though `layers` says so, weights that are packed
     already, and where the scores cannot be had from the data.
 
     Example: `print(search(mixtral, batches, SearchConfig(budget=Budget(bytes=0.4))))`.
     """
-    batches = list(batches)
+    own, held = split(batch_list(batches), config.held_out)
     if statistics is None:
-        statistics = mixture_statistics(model, batches, moments=bool(config.space.widths))
+        statistics = mixture_statistics(model, own, moments=bool(config.space.widths))
     ranked = _ranked(model, statistics, config)
     options = [options_of(one.mixture.experts, config.space) for one in ranked]
     configs = {bits: config.rounding(bits) for bits in config.space.bits}
+    kind = config.budget.kind
     before = price_of(model)
     savings: list[list[Price]] = []
-    for one, own in zip(ranked, options, strict=True):
-        savings.append(saved(model, one, own, configs))
-    costs = [[-saving.of(config.budget.kind) for saving in own] for own in savings]
+    for one, its_own in zip(ranked, options, strict=True):
+        savings.append(saved(model, one, its_own, configs))
+    costs = [[-saving.of(kind) for saving in its_own] for its_own in savings]
     limit = _limit(before, costs, config.budget)
-    damages = measure(model, batches, ranked, options, configs, distance=config.distance, anchors=config.anchors)
-    solution = solve(costs, damages, limit - before.of(config.budget.kind))
-    recipe = _recipe(ranked, options, damages, savings, solution, before, config.budget.kind, limit)
-    apply(model, recipe, ranked, statistics, config.rounding, batches, config.score)
+    damages = measure(model, own, ranked, options, configs, distance=config.distance, anchors=config.anchors)
+    solution = solve(costs, damages, limit - before.of(kind))
+    found = Found(ranked, options, savings, damages, solution, before, kind, limit)
+
+    def make(changed: nn.Module, recipe: Recipe) -> None:
+        apply(changed, recipe, ranked, statistics, config.rounding, own, config.score)
+
+    recipe = nearest(model, found.recipes(model, config.space) if held else [found.best()], make, held, config.distance)
+    make(model, recipe)
     return recipe
 
 
@@ -132,34 +149,3 @@ def _limit(before: Price, costs: Sequence[Sequence[int]], budget: Budget) -> int
             f"{least}: take {budget.kind}={math.ceil(1000 * least / whole) / 1000} or more, or let more change"
         )
     return limit
-
-
-def _recipe(
-    ranked: Sequence[Ranked],
-    options: Sequence[Sequence[Option]],
-    damages: Sequence[Sequence[float]],
-    savings: Sequence[Sequence[Price]],
-    solution: Solution,
-    before: Price,
-    kind: Kind,
-    limit: int,
-) -> Recipe:
-    decisions: list[Decision] = []
-    after = before
-    for one, own, harms, prices, place in zip(ranked, options, damages, savings, solution.chosen, strict=True):
-        mixture = one.mixture
-        decision = Decision(
-            layer=mixture.path, block=mixture.block.index, before=own[0], after=own[place], damage=harms[place]
-        )
-        decisions.append(decision)
-        after = after - prices[place]
-    return Recipe(
-        decisions=tuple(decisions),
-        kind=kind,
-        limit=limit,
-        before=before,
-        after=after,
-        damage=solution.damage,
-        unit=solution.unit,
-        exact=solution.exact,
-    )

@@ -26,10 +26,12 @@ def layerwise(
     full: bool,
     weighted: bool = False,
     memory: int = MEMORY,
+    sequential: bool = True,
 ) -> Generator[tuple[LinearMap, Moments]]:
     """Each map of `maps` (in the order of `linear_maps`) with the moments of its inputs; change it when you get it.
 
-    The inputs of a block are what the changed blocks before it give; within a block they are those of the block as it
+    The inputs of a block are what the changed blocks before it give, or with `sequential=False` what they gave before
+    they were changed; within a block they are those of the block as it
     was. Its maps come from back to front. `full`: the whole matrix of moments; `weighted`: by the router's weights
     (`Moments`). Where a block's moments need more than `memory` bytes its batches run again for those that are left,
     which changes no number. Maps without a source have no tokens. Close the iterator if you leave it early.
@@ -41,7 +43,7 @@ def layerwise(
         _check_weighted(maps)
     places = {one.block for one in maps}
     # Closed by hand: the traceback of an error would keep the model in eval mode.
-    with closing(cast("Generator[BlockPass]", by_block(model, batches, places))) as steps:
+    with closing(cast("Generator[BlockPass]", by_block(model, batches, places, sequential=sequential))) as steps:
         for step in steps:
             # From back to front: no change then reaches what is still to be seen.
             backwards = [one for one in reversed(maps) if one.block == step.block.index]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...anatomy import LinearView, Site
-from ...errors import ModelError
+from ...errors import ModelError, check_choice
 
 # Shapes: R rows (tokens) of an expert, D width, F hidden neurons, O outputs and I inputs of a linear map.
 
@@ -18,6 +18,14 @@ Part = Literal["attention", "ffn", "router", "experts", "shared"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """In the order in which a block computes them. "ffn" are dense FFNs, "shared" those that all tokens pass in addition
 to the experts."""
+
+
+def check_parts(parts: Sequence[str]) -> None:
+    """Raise a `ModelError` unless these are names of parts, in a tuple or list."""
+    if isinstance(parts, str):
+        raise ModelError(f"parts={parts!r} is a text, not several: write parts=({parts!r},)")
+    for part in parts:
+        check_choice("parts", part, PARTS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,12 +47,7 @@ class Pattern:
     @property
     def group(self) -> tuple[int, int] | None:
         """(n, m) of n:m; None for the other patterns."""
-        found = re.fullmatch(r"([1-9]\d*):([1-9]\d*)", self.name)
-        if found is None:
-            return None
-        stay = int(found[1])
-        size = int(found[2])
-        return (stay, size) if stay <= size else None
+        return _group(self.name)
 
     def zeros(self, outputs: int, inputs: int) -> int:
         """How many weights of a matrix (O, I) go."""
@@ -72,6 +67,21 @@ class Pattern:
         if self.group is None:
             return keep_greatest(score_OI, share_of(self.sparsity, score_OI.shape[1]))
         return _keep_groups(score_OI, *self.group)
+
+
+def _group(name: str) -> tuple[int, int] | None:
+    found = re.fullmatch(r"([1-9]\d*):([1-9]\d*)", str(name))
+    if found is None:
+        return None
+    stay = int(found[1])
+    size = int(found[2])
+    return (stay, size) if stay <= size else None
+
+
+def removed_by(name: str) -> float:
+    """The sparsity of a pattern of this name that nothing is said of: what n:m removes, else half."""
+    group = _group(name)
+    return 0.5 if group is None else 1 - group[0] / group[1]
 
 
 def share_of(share: float, count: int) -> int:

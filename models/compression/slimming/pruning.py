@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...sparsity.criteria import magnitude
+from ..scarce import warn_scarce
 from .expert_linears import linear_maps
 from .layerwise import MEMORY, layerwise
-from .linear_map import PARTS, LinearMap, Part
+from .linear_map import LinearMap, Part, check_parts
 from .moments import Moments
-from .patterns import Pattern
+from .patterns import Pattern, removed_by
 from .report import PrunedLinear, PruningReport
 from .sparsegpt import sparsegpt
 from .undo import Undo
@@ -31,30 +33,37 @@ Criterion = Literal["magnitude", "wanda", "sparsegpt"]
 class PruningConfig:
     """What goes, and by which criterion.
 
+    `pattern` is one of `Pattern`; None is the method's own: "row" for "wanda", whose paper ranks the weights of each
+    output, else "unstructured". `sparsity` None is what "n:m" says, else 0.5.
+
     `method`: "magnitude" |w|; "wanda" |w| times the norm of the input over the calibration tokens (Sun et al., arXiv
     2306.11695), only those that reached the expert; "sparsegpt" also updates the weights that stay (arXiv 2301.00774).
     `router_weighted` weighs each token by what the router multiplies the expert with, for "wanda" the criterion of
     MoE-Pruner (arXiv 2410.12013). Maps that fewer than `min_tokens` tokens reach are pruned by magnitude, and reported.
     `block_size` and `damping` are SparseGPT's; `memory` bounds the bytes of moments at once.
 
+    `sequential`: whether the inputs of a block are those that the pruned blocks before it give, as in the papers of the
+    two methods; else those of the model as it was, as in the released code of the unified compression of mixtures
+    (arXiv 2406.02500), for models whose blocks all hand on to each other.
+
     Raises `ModelError` for values out of range.
     """
 
     method: Criterion = "wanda"
-    pattern: str = "unstructured"
-    sparsity: float = 0.5
+    pattern: str | None = None
+    sparsity: float | None = None
     parts: tuple[Part, ...] = ("experts",)
     router_weighted: bool = False
     min_tokens: int = 1
     block_size: int = 128
     damping: float = 0.01
     memory: int = MEMORY
+    sequential: bool = True
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, get_args(Criterion))
-        for part in self.parts:
-            check_choice("parts", part, PARTS)
-        Pattern(self.pattern, self.sparsity)
+        check_parts(self.parts)
+        _ = self.zeros  # which refuses what no pattern is
         for name in ("min_tokens", "block_size", "memory"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)} must be 1 or more")
@@ -65,31 +74,54 @@ class PruningConfig:
                 "router_weighted weighs tokens of routed experts: method wanda or sparsegpt, parts experts"
             )
 
+    @property
+    def zeros(self) -> Pattern:
+        """Where zeros may lie, and how many."""
+        name = self.pattern
+        if name is None:
+            name = "row" if self.method == "wanda" else "unstructured"
+        sparsity = self.sparsity
+        if sparsity is None:
+            sparsity = removed_by(name)
+        return Pattern(name, sparsity)
+
 
 @torch.no_grad()
-def prune(model: nn.Module, config: PruningConfig, batches: Iterable[Any] = ()) -> PruningReport:
+def prune(
+    model: nn.Module,
+    config: PruningConfig,
+    batches: Iterable[Any] = (),
+    *,
+    undo: bool = True,
+    folder: str | Path | None = None,
+) -> PruningReport:
     """Set weights of a model to 0, in place, by calibration `batches` (`model(**batch)` for mappings).
 
     Magnitude needs no batches and no pass. The others go block by block: the inputs of a block are those that the
-    pruned blocks before it give, as in the papers. Router, shared experts, attention and dense FFNs stay as they are
-    unless `parts` names them; biases always do. Sparsity 0 changes no bit.
+    pruned blocks before it give, as in the papers of Wanda and SparseGPT, or with `sequential=False` those of the model
+    as it was. Router, shared experts, attention and dense FFNs stay as they are unless `parts` names them; biases
+    always do. Sparsity 0 changes no bit. A map that fewer tokens reach than a quarter of its inputs is a warning.
 
     Raises `ModelError`, and leaves the model as it was, for parts that it does not have, for weights and inputs that
-    are NaN or infinite, for weights that several maps share, and without calibration tokens.
+    are NaN or infinite, for weights that several maps share or that are packed, and without calibration tokens. For
+    that the old weights lie in a temporary file of `folder`, None for the system's own, which may be memory; without
+    `undo` nothing is written, and an error leaves what was pruned by then.
 
     Example: `print(prune(mixtral, PruningConfig(method="wanda", pattern="2:4"), batches))`.
     """
     maps = linear_maps(model, config.parts)
     _check(maps)
-    pattern = Pattern(config.pattern, config.sparsity)
+    pattern = config.zeros
     done: dict[LinearMap, PrunedLinear] = {}
-    with Undo() as undo, closing(_with_moments(model, config, maps, batches)) as streamed:
+    with Undo(folder, active=undo) as kept, closing(_with_moments(model, config, maps, batches)) as streamed:
         for one, seen in streamed:
-            undo.keep(one)
+            kept.keep(one)
             done[one] = _prune_one(one, seen, pattern, config)
         if all(found.tokens == 0 for found in done.values()):
             raise ModelError("no calibration token reached any of the linear maps: pass batches with unmasked tokens")
-    return PruningReport(method=config.method, linears=tuple(done[one] for one in maps))
+    report = PruningReport(method=config.method, linears=tuple(done[one] for one in maps))
+    warn_scarce([(one.name, one.tokens or 0, one.shape[1]) for one in report.scarce])
+    return report
 
 
 def _with_moments(
@@ -106,6 +138,7 @@ def _with_moments(
         full=config.method == "sparsegpt",
         weighted=config.router_weighted,
         memory=config.memory,
+        sequential=config.sequential,
     )
 
 
@@ -146,6 +179,9 @@ def _check(maps: Sequence[LinearMap]) -> None:
     owners: dict[tuple[int, int], str] = {}
     for one in maps:
         weight = one.weight
+        # As a `quantisation.PackedTensor` has them; importing that would make its kernels code of every pruned cell.
+        if hasattr(weight, "codes"):
+            raise ModelError(f"{one.name} is quantised: prune before that, or `dequantise(model)` first")
         if not weight.isfinite().all():
             raise ModelError(f"{one.name} holds NaN or infinite weights: nothing was pruned")
         place = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()))

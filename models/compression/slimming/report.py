@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..scarce import is_scarce
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedLinear:
@@ -62,6 +64,12 @@ class PruningReport:
     def fallen_back(self) -> tuple[PrunedLinear, ...]:
         """Maps with too few tokens for the criterion, which magnitude pruned instead."""
         return tuple(one for one in self.linears if one.criterion != self.method)
+
+    @property
+    def scarce(self) -> tuple[PrunedLinear, ...]:
+        """Maps that calibration data ranked though fewer tokens reached them than a quarter of their inputs."""
+        seen = [one for one in self.linears if one.criterion != "magnitude" and one.tokens is not None]
+        return tuple(one for one in seen if is_scarce(one.tokens or 0, one.shape[1]))
 
     def __str__(self) -> str:
         lines = [

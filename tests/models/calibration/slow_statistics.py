@@ -68,6 +68,7 @@ def _of_layer(model: nn.Module, mlp: MLP, experts: Experts, batches: list[Any]) 
             rows["weight"][expert] += factor
             rows["norm"][expert] += y.norm()
             rows["gated_norm"][expert] += probability[expert] * y.norm()
+            rows["weighted_norm"][expert] += factor * y.norm()
             rows["renormalised_norm"][expert] += factor / weight.sum() * y.norm()
             rows["output"][expert] += y
             rows["output_square"][expert] += y * y

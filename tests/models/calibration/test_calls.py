@@ -1,10 +1,12 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.calibration.calls import batch_mask, call_model
+from sparsebench.models.calibration.calls import batch_list, batch_mask, call_model
+from sparsebench.models.errors import ModelError
 
 
 class WithoutLabels(nn.Module):
@@ -34,3 +36,10 @@ def test_the_mask_of_a_batch() -> None:
     mask = torch.ones(1, 2)
     assert batch_mask({"attention_mask": mask}) is mask and batch_mask(SimpleNamespace(attention_mask=mask)) is mask
     assert batch_mask({"input_ids": mask}) is None and batch_mask(mask) is None
+
+
+@pytest.mark.parametrize("given", [None, {"input_ids": 1}, torch.ones(2, 3), "text", 3, []])
+def test_what_is_no_collection_of_batches_is_refused(given: Any) -> None:
+    with pytest.raises(ModelError, match="pass a"):
+        batch_list(given)
+    assert batch_list(iter([{"input_ids": 1}])) == [{"input_ids": 1}]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.models.calibration.digests import code_digest, content_digest, model_digest
+from sparsebench.models.calibration.digests import code_digest, content_digest, model_digest, weights_digest
 from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, quantise
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert
@@ -121,3 +121,13 @@ def test_another_process_finds_the_same() -> None:
         here = [code_digest(), content_digest([{"a": torch.ones(2)}, None]), model_digest(nn.Linear(2, 3))]
     done = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == here
+
+
+def test_weights_are_known_whatever_type_holds_them() -> None:
+    layer = nn.Linear(3, 2).bfloat16()
+    assert weights_digest(layer) == weights_digest(copy.deepcopy(layer).float())
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        other.bias[0] += 1
+    assert weights_digest(layer) != weights_digest(other)
+    assert weights_digest(nn.Linear(3, 2, device="meta")) is None

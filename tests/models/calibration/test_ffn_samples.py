@@ -181,7 +181,7 @@ def test_embedding_is_the_mean_of_the_last_block(build: Build) -> None:
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        ([], "hold no token"),
+        ([], "no calibration batches"),
         ([{"input_ids": torch.ones(1, 3, dtype=torch.long), "attention_mask": torch.zeros(1, 3)}], "hold no token"),
     ],
 )

@@ -17,6 +17,8 @@ from ..zoo.text_families import MIXTURES, build, padded_inputs
 from .slow_statistics import slow_statistics
 
 Build = Callable[[str], nn.Module]
+SIGMOIDS = ("DeepseekV3", "Glm4Moe", "Dots1")
+"""Stock mixtures whose routers take a sigmoid of each logit."""
 OF_ALL = ("probability", "logit_products", "all_output", "input_square", "hidden_square", "gated_norm")
 
 
@@ -45,6 +47,7 @@ def test_every_sum(family: str, build: Build, monkeypatch: pytest.MonkeyPatch) -
     assert len(found) == len(slow) == len(mixtures) > 0
     for layer, sums, block in zip(found, slow, mixtures, strict=True):
         assert (layer.layer, layer.block, layer.tokens) == (block.mlp.site.path, block.index, 12 + 7)
+        assert layer.softmax == (family not in SIGMOIDS) and layer.router_digest
         assert torch.equal(layer.counts, sums["counts"]) and layer.counts.sum() == layer.top_k * layer.tokens
         for name, value in sums.items():
             torch.testing.assert_close(getattr(layer, name).double(), value.double(), atol=1e-6, rtol=1e-5)

@@ -179,6 +179,7 @@ def test_kept_experts_compute_what_the_router_could_still_choose(name: str, buil
     site = Site(nn.Sequential(layer), "0")
     experts = layer.describe_mlp(site, site, None).experts
     assert experts is not None
+    assert experts.softmax == (layer.router.score != "sigmoid")
     experts.keep(kept)
     x = tokens(40)
     # The operators of torch in both: the native kernel takes weights, not logits.

@@ -143,6 +143,17 @@ def deepseek(generator: torch.Generator) -> CausalLM:
         return CausalLM(DeepseekV3ForCausalLM(config).eval(), tokenizer)
 
 
+def test_merging_leaves_the_numbers_of_its_paper() -> None:
+    assert ExpertMerging(grouping="router").scope == "global"
+    assert ExpertMerging(grouping="router", numbers=(3, 5)).scope == "layer"
+    assert ExpertMerging().scope is None, "the cells of HC-SMoE are what they were"
+    model, context = setup("llm")
+    found = ExpertMerging(grouping="router", keep=0.5, train="none").prepare(model, context)
+    assert sum(kept(found)) == 8
+    model, context = setup("llm")
+    assert kept(ExpertMerging(grouping="router", numbers=(3, 5), train="none").prepare(model, context)) == [3, 5]
+
+
 def test_a_router_that_chooses_among_groups_cannot_drop_over_all_layers() -> None:
     found = SyntheticText().setup(deepseek, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
     with pytest.raises(NotApplicable, match="scope='global': the router at model"):

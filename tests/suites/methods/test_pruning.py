@@ -119,6 +119,11 @@ def test_on_a_trained_mixture_what_looks_at_the_inputs_loses_less() -> None:
     assert losses["sparsegpt"] - losses[None] < 0.6 * (losses["magnitude"] - losses[None])
 
 
+@pytest.mark.parametrize("kind", [Wanda, SparseGPT])
+def test_the_options_reach_the_settings(kind: Any) -> None:
+    assert kind().pruning().sequential and not kind(sequential=False).pruning().sequential
+
+
 def test_needs() -> None:
     assert MagnitudePruning().needs == {EXPERTS}
     assert Wanda().needs == {EXPERTS, CALIBRATION_DATA}

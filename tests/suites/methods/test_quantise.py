@@ -113,6 +113,20 @@ def test_settings_that_cannot_be_are_refused_at_once(fields: dict[str, Any]) -> 
         Quantise(**fields)
 
 
+def test_what_is_not_said_is_the_methods_own() -> None:
+    """AWQ has zero points and clipping, as in its paper; configs of others, and so their cells, are what they were."""
+    awq = Quantise(method="awq")
+    assert (awq.symmetric, awq.clip) == (False, True)
+    assert not awq.settings().grid.symmetric and awq.settings().awq.clip
+    for method in ("rtn", "gptq"):
+        other = Quantise(method=method)  # type: ignore[arg-type]
+        assert (other.symmetric, other.clip) == (True, False)
+    assert (Quantise(method="awq", symmetric=True, clip=False).symmetric, Quantise(symmetric=False).symmetric) == (
+        True,
+        False,
+    )
+
+
 @pytest.mark.parametrize("train", ["all", "all_but_router", "experts"])
 def test_codes_do_not_train(train: Any) -> None:
     with pytest.raises(ValueError, match=f"train: {train}, but quantised weights do not train"):

@@ -56,6 +56,14 @@ class Codes(NamedTuple):
         return Codes(self.words[number], self.scale[number], zero, self.grid, self.columns)
 
 
+def slowdown(grid: Grid) -> int:
+    """How many times the time of a dense bfloat16 product one takes for one row where no kernel reads the codes.
+
+    Roughly: measured for 2048 x 2048 weights and one thread on processors with AVX-512.
+    """
+    return 30 if 8 % grid.bits == 0 else 250
+
+
 @functools.cache
 def misfit(grid: Grid, columns: int) -> str | None:
     """Why no kernel takes matrices on this grid with so many columns; None: one does."""

@@ -52,8 +52,8 @@ class PackedKernels:
     def experts(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Codes, down: Codes) -> Tensor:
         """Sum over the chosen experts of weight times W_down (silu(W_gate x) * (W_up x)), (T, D).
 
-        `gate_up` (N, 2M, D), gate first, and `down` (N, D, M) on one grid; int64 indices, of which N stands for no
-        expert, and float32 weights.
+        `gate_up` (N, 2M, D), gate first, and `down` (N, D, M) on one grid; float32 weights, and int64 indices, of
+        which whatever is none of 0 to N - 1 stands for no expert.
         """
         out = torch.empty_like(x_TD)
         tokens, width = x_TD.shape

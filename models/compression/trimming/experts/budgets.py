@@ -13,7 +13,8 @@ from ....errors import ModelError, check_choice
 Scope = Literal["layer", "global"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 Keep = int | float | Sequence[int]
-"""Experts that stay: a number for each mixture (int), a share of each (float, 0 < share <= 1), or one number each."""
+"""Experts that stay: a number for each mixture (int, 2 or more), a fraction of each (float, above 0 and at most 1), or
+one number each. A 1 alone may mean one expert or all of them, and is refused: [1, 1, ...] keeps one of each mixture."""
 
 
 def kept_experts(
@@ -34,7 +35,7 @@ def kept_experts(
             "which equally many have to stay; take scope='layer'"
         )
     if scope == "global":
-        return _best_of_all(scores, sum(numbers), least)
+        return best_of_all(scores, sum(numbers), least)
     found: list[list[int]] = []
     for one, scores_N, number in zip(experts, scores, numbers, strict=True):
         found.append(_best_of_groups(one, scores_N, number))
@@ -47,25 +48,42 @@ def _numbers(experts: Sequence[Experts], keep: Keep, least: int) -> list[int]:
         raise ModelError(
             f"least={least}: a mixture keeps one expert or more; Layer Drop (trimming.drop_layers) takes it out whole"
         )
-    sizes = [one.num_experts for one in experts]
-    if isinstance(keep, int):
-        numbers = [keep] * len(sizes)
-    elif isinstance(keep, float):
-        if not 0 < keep <= 1:
-            raise ModelError(f"keep={keep} as a share of the experts must lie in (0, 1]")
-        numbers = [max(least, round(keep * size)) for size in sizes]
-    else:
-        numbers = list(keep)
-    if len(numbers) != len(sizes):
-        raise ModelError(f"keep names {len(numbers)} numbers of experts, but the model has {len(sizes)} mixtures")
-    for one, number, size in zip(experts, numbers, sizes, strict=True):
-        if not least <= number <= size:
+    for one in experts:
+        if least > one.num_experts:
+            raise ModelError(
+                f"least={least}: the mixture with the router {one.router.path} has {one.num_experts} experts in all"
+            )
+    numbers = _asked([one.num_experts for one in experts], keep, least)
+    for one, number in zip(experts, numbers, strict=True):
+        if not least <= number <= one.num_experts:
             pointer = ""
             if number < 1:
                 pointer = "; Layer Drop (trimming.drop_layers, method layer_drop) takes a whole mixture out"
             raise ModelError(
-                f"keep={number}: the mixture with the router {one.router.path} has {least}..{size} to keep{pointer}"
+                f"keep={number}: the mixture with the router {one.router.path} has {least}..{one.num_experts} to "
+                f"keep{pointer}"
             )
+    return numbers
+
+
+def _asked(sizes: Sequence[int], keep: Keep, least: int) -> list[int]:
+    """What `keep` says of each mixture, whether that can be or not."""
+    if isinstance(keep, float):
+        if not 0 < keep <= 1:
+            raise ModelError(f"keep={keep} as a fraction of the experts must lie in (0, 1]")
+        return [max(least, round(keep * size)) for size in sizes]
+    if isinstance(keep, bool) or (isinstance(keep, int) and keep == 1):
+        ones = [1] * len(sizes)
+        raise ModelError(
+            f"keep={keep} may mean one expert of each mixture or all of them: write keep={ones} for one of each, "
+            "keep=1.0 for all"
+        )
+    numbers = [keep] * len(sizes) if isinstance(keep, int) else list(keep)
+    if len(numbers) != len(sizes):
+        raise ModelError(f"keep names {len(numbers)} numbers of experts, but the model has {len(sizes)} mixtures")
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ModelError(f"keep={numbers}: {number!r} is no whole number of experts")
     return numbers
 
 
@@ -89,8 +107,8 @@ def _best_of_groups(experts: Experts, scores_N: Tensor, number: int) -> list[int
     return sorted(kept)
 
 
-def _best_of_all(scores: Sequence[Tensor], total: int, least: int) -> list[list[int]]:
-    """First the `least` best of each mixture, so that none is empty; then the best of all others."""
+def best_of_all(scores: Sequence[Tensor], total: int, least: int) -> list[list[int]]:
+    """The best `total` experts of all mixtures, in ascending order by mixture, of each the `least` best in any case."""
     kept: list[list[int]] = []
     others: list[tuple[float, int, int]] = []
     for layer, scores_N in enumerate(scores):

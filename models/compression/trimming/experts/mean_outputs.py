@@ -26,7 +26,7 @@ def replace_by_mean(
     statistics: Sequence[LayerStatistics],
     keep: Keep,
     *,
-    score: Score = "frequency_variance",
+    score: Score = "mone",
     scope: Scope = "layer",
     reverse: bool = False,
     least: int = 1,
@@ -34,7 +34,8 @@ def replace_by_mean(
 ) -> ExpertDropReport:
     """Replace all but the best experts of each mixture by their mean outputs, in place.
 
-    Arguments and errors are those of `expert_drop`; a router that already knows of more experts than there are is
+    Arguments and errors are those of `expert_drop`; by default the score and the scope are those of the paper's main
+    rows, as its code was released. A router that already knows of more experts than there are is
     refused, too. An expert that no calibration token chose becomes 0, and is among the `unseen` of the report.
 
     Example: `replace_by_mean(mixtral, mixture_statistics(mixtral, batches), keep=6)`.

@@ -17,7 +17,7 @@ from ....anatomy import Experts, ExpertWeights
 from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
 from ....errors import ModelError, check_choice
-from .budgets import Keep, kept_experts
+from .budgets import Keep, Scope, kept_experts
 from .clustering import around_the_busiest, average_linkage, cosine
 from .mixtures import check_statistics, mixtures_of
 from .remapped import check_remap, remap
@@ -40,14 +40,25 @@ class MergeReport:
 
 
 def merge_similar(
-    model: nn.Module, statistics: Sequence[LayerStatistics], keep: Keep, *, grouping: Grouping = "outputs"
+    model: nn.Module,
+    statistics: Sequence[LayerStatistics],
+    keep: Keep,
+    *,
+    grouping: Grouping = "outputs",
+    scope: Scope | None = None,
 ) -> MergeReport:
     """Merge the experts of each mixture until `keep` (as in `kept_experts`) are left, in place.
 
     The mean of a group is weighted by how many tokens chose each (by 1 each where nobody did). `statistics` are those
-    of the model as it is; grouping "outputs" wants `all_outputs=True`. Raises `ModelError`, and changes nothing, for
-    statistics of another model or without what is needed, for numbers that cannot be, for experts of different sizes,
-    and for a router that already knows of more experts than there are.
+    of the model as it is; grouping "outputs" wants `all_outputs=True`.
+
+    `scope` "global" leaves as many groups in all as "layer" does, and a mixture as many as it has experts among the
+    busiest of all mixtures (by the fraction of its choices that each got), one in any case. None is each paper's:
+    "global" for M-SMoE (arXiv 2310.01334, section 3.2) unless `keep` names a number for each mixture, "layer" for
+    HC-SMoE.
+
+    Raises `ModelError`, and changes nothing, for statistics of another model or without what is needed, for numbers
+    that cannot be, for experts of different sizes, and for a router that already knows of more experts than there are.
 
     Example: `merge_similar(mixtral, mixture_statistics(mixtral, batches, all_outputs=True), keep=6)`.
     """
@@ -55,7 +66,9 @@ def merge_similar(
     mixtures = mixtures_of(model)
     check_statistics(mixtures, statistics)
     experts = [check_remap(mixture.mlp) for mixture in mixtures]
-    numbers = _numbers(experts, statistics, keep)
+    if scope is None:
+        scope = "global" if grouping == "router" and isinstance(keep, int | float) else "layer"
+    numbers = _numbers(experts, statistics, keep, scope)
     found = [_groups(layer, number, grouping) for layer, number in zip(statistics, numbers, strict=True)]
     for one in experts:
         _check_alike(one)
@@ -75,12 +88,13 @@ def merge_similar(
     return MergeReport(named, before, stored_bytes(model))
 
 
-def _numbers(experts: Sequence[Experts], statistics: Sequence[LayerStatistics], keep: Keep) -> list[int]:
+def _numbers(experts: Sequence[Experts], statistics: Sequence[LayerStatistics], keep: Keep, scope: Scope) -> list[int]:
     """How many are left of each mixture. Groups of a router may be left unequal: its rows stay."""
     ungrouped: list[Experts] = []
     for one in experts:
         ungrouped.append(Experts(num_experts=one.num_experts, top_k=one.top_k, tensors=(), router=one.router))
-    kept = kept_experts(ungrouped, [layer.counts.double() for layer in statistics], keep)
+    usage = [layer.counts.double() / layer.counts.sum().clamp_min(1) for layer in statistics]
+    kept = kept_experts(ungrouped, usage, keep, scope=scope)
     return [len(indices) for indices in kept]
 
 

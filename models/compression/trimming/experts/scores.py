@@ -14,14 +14,31 @@ from ....errors import ModelError, check_choice
 # Shapes: N routed experts of one mixture.
 
 Score = Literal[
-    "router", "router_topk", "frequency", "frequency_variance", "ean", "reap", "reap_renormalised", "random"
+    "router",
+    "router_topk",
+    "frequency",
+    "frequency_variance",
+    "mone",
+    "ean",
+    "reap",
+    "reap_softmax",
+    "reap_renormalised",
+    "random",
 ]
-"""Mean over all tokens of the router's softmax over all experts (Unified MoE compression, arXiv 2406.02500, as released
-for Mixtral and Qwen), or of the weights of the chosen experts, 0 for others (as released for DeepSeek); share of the
-tokens that chose the expert; that share times the variance of its output, summed over the width (MoNE, arXiv
-2507.00390); sum of the norms of its outputs (EAN, arXiv 2504.05586); mean over its tokens of the
-softmax times the norm of its output (REAP, arXiv 2510.13999, equation 9), or of the weights divided by their sum times
-that norm; random numbers, the control of all others."""
+"""What ranks experts.
+
+- "router", "router_topk": mean over all tokens of the router's softmax over all experts (Unified MoE compression, arXiv
+  2406.02500, as released for Mixtral and Qwen), or of the weights of the chosen experts, 0 for others (as released for
+  DeepSeek).
+- "frequency": fraction of the tokens that chose the expert; "frequency_variance": that times the variance of its
+  output, summed over the width.
+- "mone": "router_topk" times the square root of that sum of variances (MoNE, arXiv 2507.00390, as released).
+- "ean": sum of the norms of its outputs (EAN, arXiv 2504.05586).
+- "reap": mean over its tokens of the gate value times the norm of its output (REAP, arXiv 2510.13999, equation 9): the
+  softmax over all experts where the weights of the chosen ones come from a softmax, else the weights themselves.
+  "reap_softmax" is that with the softmax for any router, as released; "reap_renormalised" with the weights divided by
+  their sum over the token.
+- "random": random numbers, the control of all others."""
 SCORES: tuple[Score, ...] = get_args(Score)
 
 
@@ -35,10 +52,12 @@ def expert_scores(
     """The score of each expert (N,) of each mixture, float64: the lowest go first.
 
     An expert without a token scores 0 wherever a score looks at its tokens. `reverse` makes the best go first, the
-    control of a score. `generator` draws those of "random". Raises `ModelError` for an unknown score, and for one that
-    needs router logits where the router gives none.
+    control of a score. `generator` draws those of "random", which wants one. Raises `ModelError` for an unknown score,
+    for one that needs router logits where the router gives none, and for "random" without a generator.
     """
     check_choice("score", score, SCORES)
+    if score == "random" and generator is None:
+        raise ModelError("score='random' draws numbers: pass generator=torch.Generator().manual_seed(...)")
     found: list[Tensor] = []
     for layer in statistics:
         if score == "random":
@@ -70,10 +89,19 @@ def _frequency(layer: LayerStatistics) -> Tensor:
     return layer.counts.double() / layer.tokens
 
 
-def _frequency_variance(layer: LayerStatistics) -> Tensor:
+def _variance(layer: LayerStatistics) -> Tensor:
+    """Of each expert's output over its tokens, summed over the width (N,)."""
     count_N1 = layer.counts.clamp_min(1).unsqueeze(1)
     variance_ND = layer.output_square / count_N1 - (layer.output / count_N1).square()
-    return _frequency(layer) * variance_ND.clamp_min(0).sum(1)
+    return variance_ND.clamp_min(0).sum(1)
+
+
+def _frequency_variance(layer: LayerStatistics) -> Tensor:
+    return _frequency(layer) * _variance(layer)
+
+
+def _mone(layer: LayerStatistics) -> Tensor:
+    return _router_topk(layer) * _variance(layer).sqrt()
 
 
 def _ean(layer: LayerStatistics) -> Tensor:
@@ -81,7 +109,13 @@ def _ean(layer: LayerStatistics) -> Tensor:
 
 
 def _reap(layer: LayerStatistics) -> Tensor:
-    return _of_logits(layer, layer.gated_norm, "reap") / layer.counts.clamp_min(1)
+    if layer.softmax:
+        return _of_logits(layer, layer.gated_norm, "reap") / layer.counts.clamp_min(1)
+    return layer.weighted_norm / layer.counts.clamp_min(1)
+
+
+def _reap_softmax(layer: LayerStatistics) -> Tensor:
+    return _of_logits(layer, layer.gated_norm, "reap_softmax") / layer.counts.clamp_min(1)
 
 
 def _reap_renormalised(layer: LayerStatistics) -> Tensor:
@@ -93,7 +127,9 @@ _FORMULAS: dict[str, Callable[[LayerStatistics], Tensor]] = {
     "router_topk": _router_topk,
     "frequency": _frequency,
     "frequency_variance": _frequency_variance,
+    "mone": _mone,
     "ean": _ean,
     "reap": _reap,
+    "reap_softmax": _reap_softmax,
     "reap_renormalised": _reap_renormalised,
 }

@@ -98,6 +98,10 @@ def test_clipping_cuts_a_lone_large_weight_that_no_input_meets() -> None:
     assert output_error(weight, found.dense(), moments) < 0.1 * rounding_error(Reader(weight, moments), found.grid)
 
 
+def test_clipping_is_on_as_in_the_papers_code() -> None:
+    assert AWQConfig().clip
+
+
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ModelError, match="steps=0"):
         AWQConfig(steps=0)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, export_compressed_tensors, quantise
-from sparsebench.models.compression.quantisation.compressed_tensors import quantization_config
+from sparsebench.models.compression.quantisation.compressed_tensors import quantization_config, readers_of
 from sparsebench.models.compression.quantisation.packing import unpack
 from sparsebench.models.errors import ModelError
 
@@ -20,7 +20,8 @@ from .models import batches, mixture, output
 
 PER_EXPERT = ["mixtral", "qwen2_moe", "deepseek_v3"]
 """Mixtures whose checkpoints have a matrix for each expert."""
-GRIDS = [Grid(bits=4, group_size=16), Grid(bits=3, group_size=8, symmetric=False), Grid(bits=8, group_size=None)]
+GRIDS = [Grid(bits=4, group_size=16), Grid(bits=3, group_size=8), Grid(bits=8, group_size=None)]
+ZEROS = Grid(bits=3, group_size=8, symmetric=False)
 
 
 def exported(name: str, grid: Grid, folder: Path, *parts: Any) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
@@ -29,7 +30,7 @@ def exported(name: str, grid: Grid, folder: Path, *parts: Any) -> tuple[Any, dic
     quantise(model, QuantiseConfig(method="rtn", grid=grid, parts=parts or ("experts",)))
     stated = export_compressed_tensors(model, folder)
     tensors = load_file(folder / "model.safetensors")
-    assert stated == sum(tensor.nbytes for tensor in tensors.values())
+    assert stated.bytes == sum(tensor.nbytes for tensor in tensors.values())
     return model, tensors, json.loads((folder / "config.json").read_text())["quantization_config"]
 
 
@@ -84,6 +85,12 @@ def test_the_configuration_names_the_grid_and_what_stays_dense(tmp_path: Path) -
         ("vit", GRIDS[0], "no stock model"),
         ("mixtral", Grid(bits=4, group_size=20), "groups of 20 do not divide"),
         ("mixtral", None, "no packed weights"),
+        (
+            "mixtral",
+            ZEROS,
+            "gate_up_proj: neither transformers with compressed-tensors nor vLLM reads zero points of experts; "
+            r"quantise with Grid\(symmetric=True\)",
+        ),
     ],
 )
 def test_what_the_format_cannot_say_is_refused(name: str, grid: Grid | None, message: str, tmp_path: Path) -> None:
@@ -141,10 +148,38 @@ def test_the_package_reads_each_matrix(grid: Grid, tmp_path: Path) -> None:
     torch.testing.assert_close(reader.decompress(own, scheme)["weight"], read(tensors, stem, grid))
 
 
+def test_zero_points_of_other_parts(tmp_path: Path) -> None:
+    model, tensors, config = exported("mixtral", ZEROS, tmp_path / "out", "attention")
+    for layer in range(2):
+        for name in ("q_proj", "o_proj"):
+            found = read(tensors, f"model.layers.{layer}.self_attn.{name}", ZEROS)
+            attention = model.model.layers[layer].self_attn
+            torch.testing.assert_close(found, getattr(attention, name).weight + 0)
+    assert config["config_groups"]["group_0"]["weights"]["symmetric"] is False
+
+
+@pytest.mark.parametrize(
+    ("grid", "reason"),
+    [
+        (Grid(bits=4, group_size=128), None),
+        (Grid(bits=8, group_size=None), None),
+        (Grid(bits=3, group_size=64), "takes 4 and 8 bits in most versions, not 3"),
+        (
+            Grid(bits=5, group_size=16),
+            "takes 4 and 8 bits in most versions, not 5; groups of 32, 64, 128 or whole rows, not of 16",
+        ),
+    ],
+    ids=str,
+)
+def test_who_reads_a_grid_is_said(grid: Grid, reason: str | None) -> None:
+    assert readers_of(grid) == {"transformers with compressed-tensors": None, "vLLM": reason}
+
+
 def test_a_dense_model_with_tied_weights(tmp_path: Path) -> None:
     model = stock("Llama", tie_word_embeddings=True)
     quantise(model, QuantiseConfig(method="rtn", grid=GRIDS[0], parts=("ffn",)))
-    export_compressed_tensors(model, tmp_path / "out")
+    found = export_compressed_tensors(model, tmp_path / "out")
+    assert found.readers["vLLM"] == "takes groups of 32, 64, 128 or whole rows, not of 16"
     names = load_file(tmp_path / "out" / "model.safetensors").keys()
     assert "lm_head.weight" not in names and "model.layers.0.mlp.up_proj.weight_packed" in names
     assert "lm_head" in json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]["ignore"]

@@ -1,5 +1,7 @@
 """Grids of integers: reach, half steps, zero, tails of groups, and what no grid can hold."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -95,8 +97,19 @@ def test_points_of_one_group() -> None:
     assert points.group(1).scale.tolist() == [[1.0], [4.0]] and points.group(1).zero.tolist() == [[1], [4]]
 
 
-@pytest.mark.parametrize("fields", [{"bits": 1}, {"bits": 9}, {"group_size": 0}, {"group_size": -1}])
-def test_grids_that_cannot_be(fields: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bits": 1},
+        {"bits": 9},
+        {"group_size": 0},
+        {"group_size": -1},
+        {"bits": 4.0},
+        {"bits": "4"},
+        {"group_size": 1.5},
+    ],
+)
+def test_grids_that_cannot_be(fields: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=next(iter(fields))):
         Grid(**fields)
 

@@ -1,6 +1,7 @@
 """Whole models of every layout: packed and exact, better than rounding, all or nothing, and what is left alone."""
 
 import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.quantisation import Grid, PackedTensor, QuantiseConfig, dequantise, quantise
 from sparsebench.models.compression.quantisation.kernels import native
 from sparsebench.models.compression.quantisation.kernels.native import PackedKernels
+from sparsebench.models.compression.quantisation.transform import SlowGridWarning
+from sparsebench.models.compression.scarce import ScarceCalibrationWarning
 from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
@@ -197,6 +200,7 @@ PADDING = [{"input_ids": torch.full((1, 6), 5), "attention_mask": torch.zeros(1,
     [
         ("mixtral", {"method": "gptq"}, [], "needs calibration batches"),
         ("mixtral", {"method": "awq"}, None, "needs calibration batches"),
+        ("mixtral", {"method": "awq"}, {"input_ids": torch.ones(1, 3)}, "batches is a dict, .*: pass a list"),
         ("mixtral", {"method": "gptq"}, PADDING, "no calibration token reached any of the matrices"),
         ("mixtral", {"method": "awq"}, PADDING, "no calibration token reached any of the matrices"),
         ("listed", {"method": "rtn", "parts": ("router", "shared")}, None, "no linear maps of: shared"),
@@ -213,7 +217,14 @@ def test_what_cannot_be_done(name: str, fields: dict[str, Any], data: Any, messa
 
 @pytest.mark.parametrize(
     "fields",
-    [{"method": "int4"}, {"parts": ("expert",)}, {"parts": ()}, {"parts": ("ffn", "ffn")}, {"least_tokens": 0}],
+    [
+        {"method": "int4"},
+        {"parts": ("expert",)},
+        {"parts": "experts"},
+        {"parts": ()},
+        {"parts": ("ffn", "ffn")},
+        {"least_tokens": 0},
+    ],
 )
 def test_settings_that_cannot_be(fields: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=next(iter(fields))):
@@ -296,3 +307,36 @@ def test_blocks_have_grids_of_their_own() -> None:
     )
     with pytest.raises(ModelError, match=r"grids name the blocks \[5\], which have none of these parts"):
         quantise(mixture("mixtral"), QuantiseConfig(method="rtn"), grids={5: Grid()})
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (
+            Grid(bits=3, group_size=None),
+            r"3 bits in groups of a row .*codes of 3 bits do not fill bytes.* about 250 times",
+        ),
+        (Grid(bits=4, group_size=16), "4 bits in groups of 16 .*no multiples of 64.* about 30 times"),
+    ],
+    ids=str,
+)
+def test_a_grid_that_no_kernel_reads_is_a_warning_with_the_factor(grid: Grid, message: str) -> None:
+    with pytest.warns(SlowGridWarning, match=message) as found:
+        quantise(mixture("mixtral"), config(grid=grid))
+    assert len([one for one in found if one.category is SlowGridWarning]) == 1
+
+
+def test_a_grid_that_kernels_read_and_enough_tokens_are_no_warning() -> None:
+    long = [{"input_ids": torch.arange(3, 51).view(2, 24)}, {"input_ids": torch.arange(10, 58).view(2, 24)}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantise(mixture("mixtral"), config("gptq", grid=Grid(bits=4, group_size=64)), long)
+
+
+def test_too_few_tokens_are_a_warning_that_names_the_matrices() -> None:
+    few = [{"input_ids": torch.arange(3, 9)[None]}]
+    with pytest.warns(
+        ScarceCalibrationWarning, match=r"a quarter of the inputs reached \S+gate_up_proj\[\d\] \(\d for 32\)"
+    ):
+        report = quantise(mixture("mixtral"), config("gptq"), few)
+    assert report.scarce and all((one.tokens or 0) < one.inputs / 4 for one in report.scarce)

@@ -11,6 +11,8 @@ from sparsebench.models.compression import Grid, QuantiseConfig, open_packed, qu
 from sparsebench.models.compression.quantisation import PackedTensor
 from sparsebench.models.compression.search import searching
 from sparsebench.models.compression.search.budget import Budget
+from sparsebench.models.compression.search.comparison import Found
+from sparsebench.models.compression.search.knapsack import Solution
 from sparsebench.models.compression.search.options import Option, SearchSpace, options_of
 from sparsebench.models.compression.search.prices import Price, price_of
 from sparsebench.models.compression.search.searching import SearchConfig, search
@@ -46,7 +48,7 @@ def test_no_recipe_is_better_by_the_measured_damages(monkeypatch: pytest.MonkeyP
         return solve(costs, damages, budget)
 
     monkeypatch.setattr(searching, "solve", watched)
-    recipe = search(mixture("mixtral"), batches("mixtral"), config("mixtral", Budget(bytes=0.5)))
+    recipe = search(mixture("mixtral"), batches("mixtral"), config("mixtral", Budget(bytes=0.5), held_out=0))
     pairs = itertools.product(*(zip(*pair, strict=True) for pair in zip(seen["costs"], seen["damages"], strict=True)))
     damages = [sum(harm for _, harm in pair) for pair in pairs if sum(cost for cost, _ in pair) <= seen["budget"]]
     assert recipe.damage == pytest.approx(min(damages)) and len(damages) > 3
@@ -54,7 +56,7 @@ def test_no_recipe_is_better_by_the_measured_damages(monkeypatch: pytest.MonkeyP
 
 def test_the_same_again_and_a_larger_budget_never_hurts() -> None:
     first, again, larger = (
-        search(mixture("mixtral"), batches("mixtral"), config("mixtral", Budget(bytes=share)))
+        search(mixture("mixtral"), batches("mixtral"), config("mixtral", Budget(bytes=share), held_out=0))
         for share in (0.6, 0.6, 0.9)
     )
     assert first == again and larger.damage <= first.damage
@@ -83,10 +85,9 @@ def test_a_compressed_model_is_saved_and_opened(tmp_path: Any) -> None:
     options = [options_of(one.experts, space) for one in mixtures_of(model)]
     places = tuple(own.index(option) for own, option in zip(options, chosen, strict=True))
     savings = [[Price(0, 0)] * len(own) for own in options]
-    solution = searching.Solution(places, 0, 0.0, 1, True)
-    recipe = searching._recipe(
-        ranked, options, [[0.0] * len(own) for own in options], savings, solution, price_of(model), "bytes", 1
-    )
+    solution = Solution(places, 0, 0.0, 1, True)
+    damages = [[0.0] * len(own) for own in options]
+    recipe = Found(ranked, options, savings, damages, solution, price_of(model), "bytes", 1).best()
     searching.apply(model, recipe, ranked, seen, settings.rounding, data, "reap")
     assert mixtures(model) == [(2, 48), None, (4, 24), (2, 24)]
     save_packed(model, tmp_path / "packed")
@@ -134,6 +135,7 @@ def test_packed_weights_and_no_mixture_are_refused() -> None:
         ({"method": "awq"}, "method"),
         ({"distance": "far"}, "distance"),
         ({"anchors": 0}, "anchors=0 must be 1 or more"),
+        ({"held_out": 1.0}, r"held_out=1.0, a fraction of the batches, must lie in \[0, 1\)"),
         ({"group_size": 0}, "group_size=0"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.compression.slimming.patterns import Pattern, keep_greatest, share_of
+from sparsebench.models.compression.slimming.patterns import Pattern, keep_greatest, removed_by, share_of
 from sparsebench.models.errors import ModelError
 
 
@@ -74,6 +74,10 @@ def test_a_share_is_rounded_down_but_not_by_rounding() -> None:
 def test_patterns_that_cannot_be_are_refused(name: Any, sparsity: float, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         Pattern(name, sparsity)
+
+
+def test_what_a_pattern_of_a_name_alone_removes() -> None:
+    assert [removed_by(name) for name in ("unstructured", "row", "2:4", "1:4", "column")] == [0.5, 0.5, 0.5, 0.75, 0.5]
 
 
 def test_nan_scores_are_refused() -> None:

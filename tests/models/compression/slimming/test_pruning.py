@@ -2,6 +2,8 @@
 
 import copy
 import re
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +14,14 @@ from torch import Tensor, nn
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
 from sparsebench.models.compression import QuantiseConfig, expert_drop, quantise
+from sparsebench.models.compression.scarce import ScarceCalibrationWarning
+from sparsebench.models.compression.slimming import undo
 from sparsebench.models.compression.slimming.expert_linears import linear_maps
+from sparsebench.models.compression.slimming.layerwise import layerwise
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.compression.slimming.report import PruningReport
+from sparsebench.models.compression.slimming.sparsegpt import sparsegpt
 from sparsebench.models.counting import stored_bytes
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
@@ -190,7 +196,7 @@ def test_an_expert_without_tokens_goes_by_magnitude_and_is_named(method: Any) ->
     bias.zero_()
     bias[2] = -1e4
     dense = copy.deepcopy(model)
-    report = prune(model, PruningConfig(method=method), batches("deepseek_v3"))
+    report = prune(model, PruningConfig(method=method, pattern="unstructured"), batches("deepseek_v3"))
     assert [(one.name, one.criterion, one.tokens) for one in report.fallen_back] == [
         (f"model.layers.1.mlp.experts[2].{role}", "magnitude", 0) for role in ("gate", "up", "down")
     ]
@@ -312,6 +318,19 @@ def test_what_cannot_be_pruned_is_refused_and_the_model_stays(build) -> None:
     assert torch.equal(model.model.layers[0].mlp.experts.down_proj, before["model.layers.0.mlp.experts.down_proj"])
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "no calibration batches"),
+        ({"input_ids": torch.ones(1, 3)}, r"batches is a dict, .*: pass a list, as in \[batch\]"),
+        (torch.ones(2, 3, dtype=torch.long), "batches is a Tensor"),
+    ],
+)
+def test_one_batch_in_the_place_of_several_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        prune(mixture("mixtral"), PruningConfig(method="wanda"), given)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["mixtral", "converted"])
 def test_packed_weights_are_refused_and_dense_ones_beside_them_stay(name: str, method: Any) -> None:
@@ -319,7 +338,7 @@ def test_packed_weights_are_refused_and_dense_ones_beside_them_stay(name: str, m
     quantise(model, QuantiseConfig(method="rtn"))
     before = output(model, batches(name)[0])
     attention = [one.weight.clone() for one in linear_maps(model, ("attention",))]
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"is quantised: prune before that, or `dequantise\(model\)` first"):
         prune(model, PruningConfig(method=method, parts=("attention", "experts")), batches(name))
     for one, weight in zip(linear_maps(model, ("attention",)), attention, strict=True):
         assert torch.equal(one.weight, weight)
@@ -340,6 +359,7 @@ def test_weights_that_two_layers_share_are_refused() -> None:
         ({"sparsity": 1}, "0 <= sparsity < 1"),
         ({"pattern": "2:4", "sparsity": 0.3}, "removes 0.5"),
         ({"parts": ("gate",)}, "parts='gate' is not one of"),
+        ({"parts": "experts"}, r"parts='experts' is a text, not several: write parts=\('experts',\)"),
         ({"min_tokens": 0}, "min_tokens=0 must be 1 or more"),
         ({"memory": 0}, "memory=0 must be 1 or more"),
         ({"block_size": 0}, "block_size=0 must be 1 or more"),
@@ -351,3 +371,64 @@ def test_weights_that_two_layers_share_are_refused() -> None:
 def test_values_out_of_range_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         PruningConfig(**fields)
+
+
+def test_what_is_not_said_is_the_methods_own() -> None:
+    """Wanda's paper ranks the weights of each output."""
+    by_rows, _ = pruned("mixtral", "wanda")
+    asked, _ = pruned("mixtral", "wanda", pattern="row", sparsity=0.5)
+    assert same(by_rows, asked.state_dict())
+    assert all(((one.weight == 0).sum(1) == one.shape[1] // 2).all() for one in linear_maps(by_rows))
+    for method in ("magnitude", "sparsegpt"):
+        assert PruningConfig(method=method).zeros == Pattern("unstructured", 0.5)  # type: ignore[arg-type]
+    assert PruningConfig(pattern="1:4").zeros == Pattern("1:4", 0.75)
+
+
+@pytest.mark.parametrize("memory", [1, 2**30])
+def test_statistics_of_the_model_as_it_was(memory: int) -> None:
+    """Oracle: each block pruned in a model whose other blocks are dense, so that no pruned one comes before it."""
+    config = PruningConfig(method="sparsegpt", pattern="2:4", sequential=False, memory=memory)
+    model = mixture("mixtral")
+    prune(model, config, batches("mixtral"))
+    for block in (0, 1):
+        alone = mixture("mixtral")
+        for one, seen in layerwise(alone, batches("mixtral"), linear_maps(alone), full=True, memory=memory):
+            if one.block == block:
+                one.write(sparsegpt(one.weight, seen.matrix, config.zeros))
+        for ours, other in zip(linear_maps(model), linear_maps(alone), strict=True):
+            assert ours.block != block or torch.equal(ours.weight, other.weight)
+    sequential, _ = pruned("mixtral", "sparsegpt", pattern="2:4")
+    assert not same(model, sequential.state_dict())
+
+
+def test_blocks_that_do_not_hand_on_cannot_be_seen_as_they_were() -> None:
+    """The second half of GraphsGPT gets something else than what the first one gives."""
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+    model = convert(GraphsGPT(GraphsGPTConfig.of(VOCABULARY, **sizes)).eval(), MoEConfig(num_experts=2, top_k=2))
+    before = state(model)
+    with pytest.raises(ModelError, match=r"sequential=False: decoder\S+ does not get what the block before it gives"):
+        prune(model, PruningConfig(method="wanda", sequential=False), batches("graphsgpt"))
+    assert same(model, before)
+
+
+def test_too_few_tokens_are_a_warning_that_names_the_maps() -> None:
+    few = [{"input_ids": torch.arange(3, 9)[None]}]
+    with pytest.warns(ScarceCalibrationWarning, match=r"a quarter of the inputs reached \S+experts\[0\]\.\S+ \(\d for"):
+        report = prune(mixture("mixtral"), PruningConfig(method="sparsegpt"), few)
+    assert report.scarce and all((one.tokens or 0) < one.shape[1] / 4 for one in report.scarce)
+    long = [{"input_ids": torch.arange(3, 51).view(2, 24)}, {"input_ids": torch.arange(10, 58).view(2, 24)}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prune(mixture("mixtral"), PruningConfig(method="sparsegpt"), long).scarce == ()
+        assert prune(mixture("mixtral"), PruningConfig(method="magnitude")).scarce == ()
+
+
+def test_old_weights_lie_where_they_are_told_to_or_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders: list[Any] = []
+    opened = undo._opened
+    monkeypatch.setattr(undo, "_opened", lambda folder: folders.append(folder) or opened(folder))
+    prune(mixture("mixtral"), PruningConfig(method="magnitude"), folder=tmp_path)
+    prune(mixture("mixtral"), PruningConfig(method="magnitude"), undo=False)
+    assert folders == [tmp_path]
+    with pytest.raises(ModelError, match=r"folder='/nowhere' cannot hold the old weights: No such file"):
+        prune(mixture("mixtral"), PruningConfig(method="magnitude"), folder="/nowhere")

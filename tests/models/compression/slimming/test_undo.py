@@ -31,3 +31,12 @@ def test_without_an_error_the_change_stays() -> None:
         undo.keep(one)
         one.write(torch.zeros(one.shape))
     assert not one.weight.any()
+
+
+def test_without_it_an_error_leaves_what_was_written() -> None:
+    one = linear_maps(mixture("mixtral"))[0]
+    with pytest.raises(KeyboardInterrupt), Undo(active=False) as undo:
+        undo.keep(one)
+        one.write(torch.zeros(one.shape))
+        raise KeyboardInterrupt
+    assert not one.weight.any()

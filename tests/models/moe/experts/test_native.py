@@ -92,9 +92,11 @@ def test_one_expert_takes_all_and_one_is_idle(case: Cases, library: Native, dtyp
     assert_right(in_parts(library, made), made)
 
 
-def test_no_expert_at_all(case: Cases, library: Native, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("index", [3, 10**6, -1, -50])
+def test_no_expert_at_all(case: Cases, library: Native, dtype: torch.dtype, index: int) -> None:
+    """Whatever is none of 0 to N - 1: a negative index once wrote outside of memory."""
     made = case(5, 33, 20, 3, 2).to(dtype)
-    made = made._replace(index=torch.full_like(made.index, 3))
+    made = made._replace(index=torch.full_like(made.index, index))
     assert not library.experts(*made).any()
     assert not in_parts(library, made).any()
 

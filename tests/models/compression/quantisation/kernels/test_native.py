@@ -106,9 +106,11 @@ def test_experts_against_the_loop_in_float64(
     assert (y - wanted).norm() < (rounding(dtype) + 1e-3) * wanted.norm()
 
 
-def test_tokens_without_an_expert_get_nothing(library: PackedKernels) -> None:
+@pytest.mark.parametrize("none", [4, 10**6, -1, -50])
+def test_tokens_without_an_expert_get_nothing(library: PackedKernels, none: int) -> None:
+    """Whatever is none of 0 to N - 1: a negative index once wrote outside of memory."""
     x, index, weight, gate_up, down = layer(GRIDS[0], torch.float32, 5, 64, 64)
-    y = library.experts(x, torch.full_like(index, 4), weight, gate_up.codes, down.codes)  # pyright: ignore[reportAttributeAccessIssue]
+    y = library.experts(x, torch.full_like(index, none), weight, gate_up.codes, down.codes)  # pyright: ignore[reportAttributeAccessIssue]
     assert torch.equal(y, torch.zeros_like(x))
 
 

@@ -27,7 +27,7 @@ def test_layer_by_layer() -> None:
     assert kept_experts([experts()] * 2, TWO, 2) == [[0, 2], [0, 1]]
     assert kept_experts([experts()] * 2, TWO, 0.5) == [[0, 2], [0, 1]]
     assert kept_experts([experts()] * 2, TWO, [1, 3]) == [[0], [0, 1, 3]]
-    assert kept_experts([experts()] * 2, TWO, 4) == [[0, 1, 2, 3]] * 2
+    assert kept_experts([experts()] * 2, TWO, 4) == kept_experts([experts()] * 2, TWO, 1.0) == [[0, 1, 2, 3]] * 2
     assert kept_experts([experts()] * 2, TWO, 0.01) == [[0], [0]]
 
 
@@ -42,7 +42,7 @@ def test_the_best_of_all_layers_but_one_of_each_at_least() -> None:
 def test_the_total_is_what_was_asked_for(number: int) -> None:
     generator = torch.Generator().manual_seed(number)
     drawn = [torch.rand(6, generator=generator, dtype=torch.float64) for _ in range(5)]
-    kept = kept_experts([experts(6)] * 5, drawn, number, scope="global")
+    kept = kept_experts([experts(6)] * 5, drawn, [number] * 5, scope="global")
     assert sum(map(len, kept)) == 5 * number and all(kept)
     chosen: list[float] = []
     dropped: list[float] = []
@@ -76,9 +76,14 @@ def test_groups_keep_equally_many() -> None:
     [
         (5, 1, r"keep=5: the mixture with the router gate has 1..4 to keep"),
         (0, 1, r"keep=0: .* has 1..4 to keep; Layer Drop \(trimming.drop_layers, method layer_drop\) takes"),
-        (1, 2, r"keep=1: .* has 2..4 to keep"),
-        (0.0, 1, r"keep=0.0 as a share of the experts must lie in \(0, 1\]"),
-        (1.5, 1, r"keep=1.5 as a share"),
+        ([1, 2], 2, r"keep=1: .* has 2..4 to keep"),
+        (2, 9, "least=9: the mixture with the router gate has 4 experts in all"),
+        (1, 1, r"keep=1 may mean one expert of each mixture or all of them: write keep=\[1, 1\] .*, keep=1.0 for all"),
+        (True, 1, "keep=True may mean one expert"),
+        ([2, 2.5], 1, r"keep=\[2, 2.5\]: 2.5 is no whole number"),
+        ([2, True], 1, "True is no whole number"),
+        (0.0, 1, r"keep=0.0 as a fraction of the experts must lie in \(0, 1\]"),
+        (1.5, 1, r"keep=1.5 as a fraction"),
         ([2], 1, "keep names 1 numbers of experts, but the model has 2 mixtures"),
         ([2, 7], 1, "keep=7"),
         (2, 0, "least=0: a mixture keeps one expert or more; Layer Drop"),

@@ -1,6 +1,7 @@
 """Merged experts: each row of the router stands for the weighted mean of its group."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def test_equal_experts_merge_without_a_trace(case: str, grouping: Any) -> None:
                 row.get()[copied] = row.get()[0] * factor
     before = outputs(case, model)
     statistics = statistics_of(case, model, all_outputs=True)
-    report = merge_similar(model, statistics, 3, grouping=grouping)
+    report = merge_similar(model, statistics, 3, grouping=grouping, scope="layer")
     if all({0, 1, 4, 5} in map(set, groups) for groups in report.groups.values()):
         torch.testing.assert_close(outputs(case, model), before, atol=1e-9, rtol=1e-9)
     else:
@@ -118,3 +119,21 @@ def test_experts_of_different_sizes_have_no_mean() -> None:
     assert len(sizes) > 1
     with pytest.raises(ModelError, match="have different sizes"):
         merge_similar(model, statistics_of("converted", model, all_outputs=True), 2)
+
+
+def test_the_busiest_of_all_layers_say_how_many_groups_a_layer_has() -> None:
+    """M-SMoE: the total of equal numbers, layer by layer as many as it has of the busiest, its own busiest always."""
+    model = model_of("Mixtral")
+    first, second = statistics_of("Mixtral", model)
+    # Of the second layer one expert takes all but a few tokens: fractions .9, .02 ... against .3, .2, .2, .1, .1, .1.
+    even = replace(first, counts=torch.tensor([30, 20, 20, 10, 11, 9]))
+    uneven = replace(second, counts=torch.tensor([180, 4, 4, 4, 4, 4]))
+    by_default = merge_similar(copy.deepcopy(model), [even, uneven], 3, grouping="router")
+    assert [len(groups) for groups in by_default.groups.values()] == [5, 1]
+    equal = merge_similar(copy.deepcopy(model), [even, uneven], 3, grouping="router", scope="layer")
+    named = merge_similar(copy.deepcopy(model), [even, uneven], [3, 3], grouping="router")
+    assert [len(groups) for groups in equal.groups.values()] == [3, 3] and named == equal
+    assert by_default.bytes_after == equal.bytes_after
+    outputs_of = statistics_of("Mixtral", model, all_outputs=True)
+    hierarchical = merge_similar(model, outputs_of, 3)
+    assert [len(groups) for groups in hierarchical.groups.values()] == [3, 3]

@@ -1,4 +1,8 @@
+import copy
+from dataclasses import replace
+
 import pytest
+import torch
 
 from sparsebench.models.compression.trimming.experts.mixtures import check_statistics, mixtures_of
 from sparsebench.models.errors import ModelError
@@ -18,6 +22,7 @@ def test_statistics_of_another_model_are_refused() -> None:
     model = model_of("Mixtral")
     statistics = statistics_of("Mixtral", model)
     check_statistics(mixtures_of(model), statistics)
+    check_statistics(mixtures_of(copy.deepcopy(model).bfloat16().float()), statistics_of("Mixtral", model.bfloat16()))
     with pytest.raises(
         ModelError, match=r"of 1 mixtures; the model has 2, model\.layers\.0\.mlp with 6 experts and so"
     ):
@@ -25,3 +30,15 @@ def test_statistics_of_another_model_are_refused() -> None:
     mixtures_of(model)[1].experts.keep([0, 1, 2])
     with pytest.raises(ModelError, match=r"the first other one model\.layers\.1\.mlp with 6 experts"):
         check_statistics(mixtures_of(model), statistics)
+
+
+def test_statistics_of_a_model_with_other_weights_are_refused() -> None:
+    """Names and numbers agree: only the routers differ."""
+    model = model_of("Mixtral")
+    statistics = statistics_of("Mixtral", model)
+    with torch.no_grad():
+        mixtures_of(model)[1].experts.router.get().weight[0, 0] += 1
+    with pytest.raises(ModelError, match=r"of another model: the router model\.layers\.1\.mlp\.gate had other weights"):
+        check_statistics(mixtures_of(model), statistics)
+    unknown = [replace(layer, router_digest=None) for layer in statistics]
+    check_statistics(mixtures_of(model), unknown)

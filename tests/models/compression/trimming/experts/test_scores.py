@@ -21,6 +21,7 @@ def layer(**other: object) -> LayerStatistics:
         "counts": torch.tensor([8, 2, 0]),
         "weight": torch.tensor([6.0, 1.0, 0.0], dtype=torch.float64),
         "norm": torch.tensor([4.0, 6.0, 0.0], dtype=torch.float64),
+        "weighted_norm": torch.tensor([2.4, 1.0, 0.0], dtype=torch.float64),
         "renormalised_norm": torch.tensor([3.2, 3.0, 0.0], dtype=torch.float64),
         "output": torch.tensor([[8.0, 0.0], [4.0, 4.0], [0.0, 0.0]], dtype=torch.float64),
         "output_square": torch.tensor([[16.0, 8.0], [10.0, 8.0], [0.0, 0.0]], dtype=torch.float64),
@@ -37,9 +38,12 @@ EXPECTED = {
     "frequency": [0.8, 0.2, 0.0],
     "ean": [4.0, 6.0, 0.0],
     "reap": [0.2, 1.0, 0.0],
+    "reap_softmax": [0.2, 1.0, 0.0],
     "reap_renormalised": [0.4, 1.5, 0.0],
     # Variances: (16 / 8 - 1) + 8 / 8 = 2 and (10 / 2 - 4) + (8 / 2 - 4) = 1.
     "frequency_variance": [1.6, 0.2, 0.0],
+    # Mean weights 0.6 and 0.1 times the square roots of these variances.
+    "mone": [0.6 * math.sqrt(2), 0.1, 0.0],
 }
 
 
@@ -54,6 +58,15 @@ def test_each_score(score: str) -> None:
     assert found[0].dtype == torch.float64
 
 
+def test_reap_takes_the_gate_values_that_the_router_computes() -> None:
+    """A router of sigmoids has no softmax: its own weights, unless the released form is asked for."""
+    sigmoids = layer(softmax=False)
+    expected = torch.tensor([0.3, 0.5, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(expert_scores([sigmoids], "reap")[0], expected)
+    torch.testing.assert_close(expert_scores([layer(softmax=False, gated_norm=None)], "reap")[0], expected)
+    assert torch.equal(expert_scores([sigmoids], "reap_softmax")[0], expert_scores([layer()], "reap")[0])
+
+
 def test_no_score_is_missing() -> None:
     assert set(SCORES) == {*EXPECTED, "random"}
 
@@ -66,7 +79,7 @@ def test_random_scores_are_those_of_the_generator() -> None:
     assert torch.equal(first, second) and not torch.equal(first, third) and len(first.unique()) == 6
 
 
-@pytest.mark.parametrize("score", ["router", "reap"])
+@pytest.mark.parametrize("score", ["router", "reap", "reap_softmax"])
 def test_scores_that_need_logits_are_refused_without(score: str) -> None:
     bare = layer(probability=None, gated_norm=None)
     with pytest.raises(ModelError, match=rf"score='{score}': the router of mlp gives no logits"):
@@ -74,6 +87,8 @@ def test_scores_that_need_logits_are_refused_without(score: str) -> None:
     assert math.isclose(expert_scores([bare], "reap_renormalised")[0][1], 1.5)
 
 
-def test_unknown_scores_are_refused() -> None:
+def test_unknown_scores_and_chance_without_a_generator_are_refused() -> None:
+    with pytest.raises(ModelError, match="score='random' draws numbers: pass generator="):
+        expert_scores([layer()], "random")
     with pytest.raises(ModelError, match="did you mean 'reap'"):
         expert_scores([layer()], "reep")  # type: ignore[arg-type]
