@@ -22,7 +22,6 @@ from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import covered, source_tree
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
-from .guard import left_behind, settings
 from .inputs import data_read, declared, refuse_undeclared, verify_weights
 from .scoring import global_seed, score
 
@@ -49,8 +48,7 @@ class End:
 class Result:
     """A record, and the per-example outcomes that go beside it.
 
-    A process that is `spent` must run no further cell: this one left something behind in it, ran out of memory, or
-    meant to end it.
+    A process that is `spent` must run no further cell: this one ran out of memory in it, or meant to end it.
     """
 
     record: Record
@@ -80,17 +78,15 @@ def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
     process = os.getpid()
     started = now()
     clock = perf_counter()
-    before = settings()
     with warnings.catch_warnings(record=True) as caught, reading() as reads:
         warnings.simplefilter("default")
         result = _attempt(cell, checkpoints, started, reads)
         if os.getpid() != process:
             os._exit(0)
-    left = [f"left behind: {line}" for line in left_behind(before, settings())]
     times = {**result.record.times, "total": perf_counter() - clock}
     data = data_read(cell, reads.files())
-    record = replace(result.record, data=data, times=times, warnings=[*left, *warning_lines(caught)])
-    return replace(result, record=record, spent=result.spent or bool(left))
+    record = replace(result.record, data=data, times=times, warnings=warning_lines(caught))
+    return replace(result, record=record)
 
 
 def _attempt(cell: Cell, checkpoints: Path | None, started: str, reads: Reads) -> Result:
