@@ -16,14 +16,14 @@ from sparsebench.reports.record import Record, RecordError
 from sparsebench.reports.store import Store
 
 from ...contracts.task import Outcome
-from ..discovery.loading import backbone_loader, load_method, load_task
-from ..discovery.registry import Entry, find
+from ..discovery.registry import Entry
 from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import covered, source_tree
+from .assembly import score_cell
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
 from .inputs import data_read, declared, refuse_undeclared, verify_weights
-from .scoring import global_seed, score
+from .scoring import global_seed
 
 CHECKPOINTS = "checkpoints"
 """Folder of the result folder with what cells keep while they train; each cell's part goes when the cell ends."""
@@ -126,16 +126,11 @@ def now() -> str:
 
 
 def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
-    info = cell.info
-    chain = [load_method(find("method", link.method), link.config) for link in info.links]
-    task = load_task(find("task", info.task, info.suite))
-    names = (info.backbone, *info.further_backbones)
-    loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
     verify_weights(cell)
     with used_describers() as used:
-        outcome = score(info, chain, task, loaders, cell.device, checkpoints)
+        outcome = score_cell(cell.info, cell.device, checkpoints)
     verify_weights(cell)  # they may have changed between the check and the loading
-    _check_describers(used, cell_entries(info))
+    _check_describers(used, cell_entries(cell.info))
     return outcome
 
 
