@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..interrupts import end_in_order
 from .options import (
     AddressOption,
     BackboneOption,
@@ -73,6 +74,7 @@ def prepare(
     """
     from sparsebench.data.sources import prepare as prepare_sources
 
+    end_in_order()
     if source:
         prepare_sources(source, typer.echo)
         return

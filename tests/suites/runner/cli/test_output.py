@@ -55,7 +55,8 @@ def test_the_line_comes_before_anything_heavy() -> None:
     """A time limit in a busy test run proves little: what is imported by then does."""
     code = (
         "import sys\n"
-        "from sparsebench.suites.runner.cli import app, output\n"
+        "from sparsebench.suites.runner.cli import output\n"
+        "from sparsebench.suites.runner.cli.app import app\n"
         "from sparsebench.suites.runner.cli import run_commands, result_commands, list_commands\n"
         "def stop(text, err=False):\n"
         "    heavy = {'torch', 'numpy', 'pandas', 'yaml', 'scipy', 'rich.table'} & set(sys.modules)\n"

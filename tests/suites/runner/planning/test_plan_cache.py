@@ -201,7 +201,7 @@ def test_a_plan_with_nothing_to_do_imports_no_torch(bench, tmp_path: Path) -> No
     code = (
         "import sys\n"
         f"sys.argv = ['sparsebench', 'plan', '--profile', {str(profile)!r}, '--out', {str(bench.out)!r}]\n"
-        "from sparsebench.suites.runner.cli import app\n"
+        "from sparsebench.suites.runner.cli.app import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
         "print('torch' in sys.modules)"
