@@ -290,6 +290,11 @@ def _adapter() -> Any:
     return TypeAdapter(Record)
 
 
+def prepare() -> None:
+    """Build what checks records, which takes a while once in a process: before others are forked from it."""
+    _adapter()
+
+
 def from_json(text: str | bytes) -> Record:
     """Reads what `to_json` wrote, strictly: unknown keys and wrong types are errors.
 

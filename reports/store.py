@@ -232,6 +232,8 @@ def sync_folder(folder: Path) -> None:
 
 def explain_os_error(folder: Path, error: OSError) -> str:
     """One line: that the result folder cannot be written, why, and what mends it."""
+    if error.errno == errno.ENOENT and not folder.exists():
+        return f"{folder} was removed, and its records with it: the same command makes them again"
     if error.errno == errno.ENOSPC:
         return f"no space left for {folder}: free some, then give the same command again"
     return f"{folder} cannot be written ({error.strerror or error}): choose another folder with --out"

@@ -58,6 +58,10 @@ class Task(TaskTraits, ABC):
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load data and backbone, and fill the context; deterministic by the context's seeds."""
 
+    def for_methods(self, data: Any) -> Any:
+        """What methods see of the data of a setup; the default is all of it, for data without the test part."""
+        return data
+
     def subject(self, model: nn.Module, setup: Setup) -> Any:
         """The trained model in the form that `evaluate` and `cost_call` take; the default is the model itself."""
         return model
@@ -91,7 +95,8 @@ class Task(TaskTraits, ABC):
                 raise ValueError(f"no method of this row named the backbone {name!r} in `backbones()`")
             # Random weights of its own: a teacher of the student's kind does not start as its copy.
             generator = context.generator(f"backbone-init {name}")
-            return self.setup(lambda _: loader(generator), context)
+            further = self.setup(lambda _: loader(generator), context)
+            return replace(further, data=self.for_methods(further.data))
 
         built = self.build(load, context)
         filled = replace(built.context, trains=TRAINING_DATA in self.gives, load_backbone=load_further)
@@ -110,7 +115,7 @@ class Task(TaskTraits, ABC):
             model = method.prepare(model, surroundings)
             surroundings = self.watched(model, setup, surroundings)
             clock.stop("prepare")
-            found = method.fit(model, setup.data, surroundings)
+            found = method.fit(model, self.for_methods(setup.data), surroundings)
             model = method.deploy(model)
             clock.stop("fit")
             for name, points in found.items():

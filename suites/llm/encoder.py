@@ -89,11 +89,14 @@ class TextBody(FeatureExtractor):
 
 
 def remembered(memory: dict[Text, Tensor], tokenizer: Any, texts: Sequence[Text]) -> list[Tensor]:
-    """Tokens of each text, by a fast tokenizer of transformers; each text is tokenised once for each `memory`."""
+    """Tokens of each text, by a fast tokenizer of transformers; each text is tokenised once for each `memory`.
+
+    What is given is a copy, so that nobody edits what is remembered.
+    """
     new = [text for text in dict.fromkeys(texts) if text not in memory]
     for kind in (str, tuple):  # a call of the tokenizer takes either texts or pairs
         memory.update(_tokens(tokenizer, [text for text in new if isinstance(text, kind)]))
-    return [memory[text] for text in texts]
+    return [memory[text].clone() for text in texts]
 
 
 def _tokens(tokenizer: Any, texts: list[Any]) -> dict[Text, Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -17,12 +17,44 @@ Pairs = Sequence[tuple[Any, Tensor]]
 """Encoded inputs with their targets."""
 
 
+class WithheldError(RuntimeError):
+    """A method asked for the test part."""
+
+
+class Withheld(Sequence[Any]):
+    """What methods find in the place of the test part: whatever is asked of it raises `WithheldError`."""
+
+    def __len__(self) -> int:
+        self._refuse()
+
+    def __getitem__(self, index: Any) -> Any:
+        self._refuse()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what copying and pickling look for
+            raise AttributeError(name)
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise WithheldError(
+            "a method asked for the test part, which only its task may see: train on `data.train`, choose on `data.val`"
+        )
+
+
 @dataclass(frozen=True)
 class Examples:
-    """Raw inputs and their targets: (N,) int64 class numbers, or (N, T) floats with NaN for a missing label."""
+    """Raw inputs and their targets: (N,) int64 class numbers, or (N, T) floats with NaN for a missing label.
+
+    The targets are read-only here, since tasks keep their splits from cell to cell.
+    """
 
     inputs: Sequence[Any]
     targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        targets = self.targets.view()
+        targets.setflags(write=False)
+        object.__setattr__(self, "targets", targets)
 
 
 @dataclass(frozen=True)
@@ -98,6 +130,10 @@ class PredictionData:
             return None
         return [len(self.train[row][0]) for row in range(len(self.train))]
 
+    def for_methods(self) -> "PredictionData":
+        """The same without the test part, and with targets of its own: what a method edits, its task does not see."""
+        return replace(self, train=_own(self.train), val=_own(self.val), test=Withheld())
+
     def collate(self, pairs: list[tuple[Any, Tensor]]) -> tuple[Any, Tensor]:
         """A batch: (inputs, targets), both on the cell's device."""
         items, targets = zip(*pairs, strict=True)
@@ -133,13 +169,17 @@ def encode(body: FeatureExtractor, splits: Splits, target: Target, device: torch
 
 
 def _encode_part(body: FeatureExtractor, part: Examples, scale: TargetScaler) -> PairedDataset:
-    targets = torch.as_tensor(part.targets)
+    targets = torch.tensor(part.targets)
     if targets.dtype != torch.int64:
         targets = scale.apply(targets.float())
     inputs = body.encode(part.inputs)
     if len(inputs) != len(targets):
         raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
     return PairedDataset(inputs, targets)
+
+
+def _own(part: Pairs) -> Pairs:
+    return replace(part, targets=part.targets.clone()) if isinstance(part, PairedDataset) else part
 
 
 def targets_of(part: Pairs) -> Tensor:

@@ -91,6 +91,10 @@ class PredictionTask(Task):
             return context
         return replace(context, watch=Watch(model, main_score if "test" in asked else None, "adapters" in asked))
 
+    def for_methods(self, data: PredictionData) -> PredictionData:
+        """Without the test part."""
+        return data.for_methods()
+
     def subject(self, model: nn.Module, setup: Setup) -> "Predictor":
         """The model with the encoded data."""
         return Predictor(model, setup.data)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..interrupts import end_in_order
 from .options import (
     AddressOption,
     BackboneOption,
@@ -73,6 +74,7 @@ def prepare(
     """
     from sparsebench.data.sources import prepare as prepare_sources
 
+    end_in_order()
     if source:
         prepare_sources(source, typer.echo)
         return
@@ -107,7 +109,12 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
     memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
-    isolate: Annotated[bool, typer.Option("--isolate", help="A process of its own for every cell.")] = False,
+    share_workers: Annotated[
+        bool,
+        typer.Option(
+            "--share-workers", help="Cells under a second share processes; one in a hundred is run again alone."
+        ),
+    ] = False,
     executor: ExecutorOption = "local",
     address: AddressOption = None,
     lease: LeaseOption = 30.0,
@@ -135,7 +142,7 @@ def run(
         workers=workers or default_workers(threads, place),
         threads=threads,
         memory=bound,
-        isolate=isolate,
+        share_workers=share_workers,
         executor=executor,
         address=address,
         lease=lease,

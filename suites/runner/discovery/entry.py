@@ -38,6 +38,18 @@ class Entry:
     def _tree(self) -> ast.Module:
         return ast.parse(self.path.read_text(encoding="utf-8"), filename=str(self.path))
 
+    @functools.cached_property
+    def _assigned(self) -> dict[str, ast.expr | None]:
+        """What is assigned to each name first; every cell asks for some of them."""
+        found: dict[str, ast.expr | None] = {}
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        found.setdefault(target.id, node.value)
+        return found
+
     @property
     def caption(self) -> str:
         """The caption of the row, or the first line of the module's docstring."""
@@ -59,14 +71,11 @@ class Entry:
         """The row's value, or a literal assigned to `name` in the module or one of its classes; nothing is imported."""
         if self.row is not None and name in self.row:
             return self.row[name]
-        for node in ast.walk(self._tree):
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            if isinstance(node, ast.Assign | ast.AnnAssign) and any(_named(target, name) for target in targets):
-                try:
-                    return ast.literal_eval(node.value) if node.value else default
-                except NO_LITERAL:
-                    return default
-        return default
+        value = self._assigned.get(name)
+        try:
+            return default if value is None else ast.literal_eval(value)
+        except NO_LITERAL:
+            return default
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -111,7 +120,3 @@ class Entry:
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UsageError(f"{self.kind} {self.name!r}: {self.module} cannot be imported: {reason}") from error
-
-
-def _named(target: ast.AST | None, name: str) -> bool:
-    return isinstance(target, ast.Name) and target.id == name

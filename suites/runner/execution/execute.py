@@ -16,16 +16,15 @@ from sparsebench.reports.record import Record, RecordError
 from sparsebench.reports.store import Store
 
 from ...contracts.task import Outcome
-from ..discovery.loading import backbone_loader, load_method, load_task
-from ..discovery.registry import Entry, find
+from ..discovery.registry import Entry
 from ..identity.cell import Cell, cell_entries
 from ..identity.fingerprint import covered, source_tree
+from .assembly import score_cell
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
-from .guard import left_behind, settings
 from .inputs import data_read, declared, refuse_undeclared, verify_weights
 from .opened import only_named_files
-from .scoring import global_seed, score
+from .scoring import global_seed
 
 CHECKPOINTS = "checkpoints"
 """Folder of the result folder with what cells keep while they train; each cell's part goes when the cell ends."""
@@ -50,8 +49,7 @@ class End:
 class Result:
     """A record, and the per-example outcomes that go beside it.
 
-    A process that is `spent` must run no further cell: this one left something behind in it, ran out of memory, or
-    meant to end it.
+    A process that is `spent` must run no further cell: this one ran out of memory in it, or meant to end it.
     """
 
     record: Record
@@ -81,17 +79,15 @@ def run_cell(cell: Cell, checkpoints: Path | None) -> Result:
     process = os.getpid()
     started = now()
     clock = perf_counter()
-    before = settings()
     with warnings.catch_warnings(record=True) as caught, reading() as reads:
         warnings.simplefilter("default")
         result = _attempt(cell, checkpoints, started, reads)
         if os.getpid() != process:
             os._exit(0)
-    left = [f"left behind: {line}" for line in left_behind(before, settings())]
     times = {**result.record.times, "total": perf_counter() - clock}
     data = data_read(cell, reads.files())
-    record = replace(result.record, data=data, times=times, warnings=[*left, *warning_lines(caught)])
-    return replace(result, record=record, spent=result.spent or bool(left))
+    record = replace(result.record, data=data, times=times, warnings=warning_lines(caught))
+    return replace(result, record=record)
 
 
 def _attempt(cell: Cell, checkpoints: Path | None, started: str, reads: Reads) -> Result:
@@ -131,16 +127,11 @@ def now() -> str:
 
 
 def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
-    info = cell.info
-    chain = [load_method(find("method", link.method), link.config) for link in info.links]
-    task = load_task(find("task", info.task, info.suite))
-    names = (info.backbone, *info.further_backbones)
-    loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
     verify_weights(cell)
     with used_describers() as used, only_named_files(cell, checkpoints):
-        outcome = score(info, chain, task, loaders, cell.device, checkpoints)
+        outcome = score_cell(cell.info, cell.device, checkpoints)
     verify_weights(cell)  # they may have changed between the check and the loading
-    _check_describers(used, cell_entries(info))
+    _check_describers(used, cell_entries(cell.info))
     return outcome
 
 

@@ -6,7 +6,6 @@ versions of libraries and of Python, switches, data sources and the weights that
 
 import functools
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from sparsebench.data.identity import identity
 from ..discovery.closure import HOME
 from ..discovery.registry import find, suite
 from .cell import Cell, cell_entries, digest
-from .fingerprint import code_lines, installed, source_tree
+from .fingerprint import code_lines, source_tree, versions
 from .weights import weights_identity
 
 RUNNER_FILES = ("suites/runner/**/*.py", "reports/record.py", "reports/store.py")
@@ -37,8 +36,7 @@ def identity_lines(cell: Cell) -> list[str]:
     """The lines of a cell on this machine. Raises `UsageError` where a method, task or backbone is not installed."""
     info = cell.info
     entries = cell_entries(info)
-    versions = {name: installed(name) for name in suite(info.suite).libraries}
-    lines = code_lines(entries, versions, cell.device, source_tree())
+    lines = code_lines(entries, versions(suite(info.suite).libraries), cell.device, source_tree())
     lines += [f"source {name}={identity(name)}" for name in cell.sources]
     for name in (info.backbone, *info.further_backbones):
         weights = weights_identity(find("backbone", name, info.suite), name)
@@ -48,8 +46,8 @@ def identity_lines(cell: Cell) -> list[str]:
 
 @functools.cache
 def _around() -> list[str]:
-    """Python and the files that stand around a score."""
-    lines = [f"python=={sys.version_info.major}.{sys.version_info.minor}"]
+    """The files that stand around a score."""
+    lines = []
     for pattern in RUNNER_FILES:
         lines += [f"{path.relative_to(HOME)} {_short(path)}" for path in sorted(HOME.glob(pattern))]
     return lines

@@ -1,14 +1,15 @@
 """The hash of what a cell runs, so that a run that goes on never crosses a change of the code.
 
-It covers the files that a score passes through (`closure`), the versions of the suite's libraries, where the declared
-data sources have their files, the switches in the environment that this code reads, and the kind of device. The
-number of threads and the model of the processor are not in it: they change the last digits at most, and records name
-them.
+It covers the files that a score passes through (`closure`), those that put it together and set up its process, the
+versions of Python, numpy and the suite's libraries, where the declared data sources have their files, the switches in
+the environment that this code reads, and the kind of device. The number of threads and the model of the processor are
+not in it: they change the last digits at most, and records name them.
 """
 
 import functools
 import hashlib
 import os
+import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
@@ -22,7 +23,20 @@ from ..discovery.registry import Entry
 from ..errors import UsageError, near
 
 EXECUTION = "sparsebench.suites.runner.execution.scoring"
-"""What brings method, task and backbone together; all the rest of the runner stands around the score."""
+"""What brings method, task and backbone together."""
+SETTING = tuple(
+    f"sparsebench.suites.runner.{name}"
+    for name in (
+        "discovery.loading",
+        "discovery.validation",
+        "execution.assembly",
+        "execution.isolation.settle",
+    )
+)
+"""What makes method, task and backbone from their names, and how their process is set up: these files count, but not
+what they import. All the rest of the runner stands around the score."""
+EVERYWHERE = ("numpy",)
+"""Libraries that count in every suite: splits and orders are drawn with them."""
 SWITCH = re.compile(r"SPARSEBENCH_[A-Z0-9_]+")
 PLACES = ("SPARSEBENCH_CACHE", "SPARSEBENCH_OFFLINE")
 """Variables that say where things are, not what is computed."""
@@ -47,11 +61,13 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
 def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: str, tree: Tree) -> list[str]:
     """What goes into the code hash, one line for each thing that can differ, with its name first."""
     modules = covered(entries, tree)
+    around = [module for name in SETTING if (module := tree.module(name)) is not None]
     parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
     rows = {entry.module: entry for entry in entries if _is_one_row(entry, modules)}
     for module in modules:
         code = module.code if module.name not in rows else module.code_around_table
         parts.append(f"{module.name} {code}")
+    parts += [f"{module.name} {module.code}" for module in around]
     parts += [f"{name} {sorted(entry.row_fields.items())}" for name, entry in rows.items()]
     parts += sorted({f"{path.name} {tree.checksum(path)}" for module in modules for path in tree.data(module)})
     parts += [f"{name}={os.environ.get(name, '')}" for name in sorted(_switches(modules))]
@@ -91,6 +107,17 @@ def _is_one_row(entry: Entry, modules: Iterable[Module]) -> bool:
         if reads or any(taken.module == entry.module for taken in module.imports):
             return False
     return True
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """The installed versions of a suite's libraries, of those that count everywhere, and of Python (as 3.11)."""
+    found = {name: installed(name) for name in (*libraries, *EVERYWHERE)}
+    return found | {"python": python_series(platform.python_version())}
+
+
+def python_series(full: str) -> str:
+    """3.11 of 3.11.7."""
+    return ".".join(full.split(".")[:2])
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from sparsebench.reports.record import Record
 from ..discovery.registry import suite
 from ..errors import UsageError
 from .cell import cell_entries, cell_key, entry_sources, record_id
-from .fingerprint import code_hash, installed
+from .fingerprint import code_hash, python_series, versions
 
 
 def made_by_older_code(records: Iterable[Record]) -> list[Record]:
@@ -43,7 +43,8 @@ def _place(record: Record) -> tuple[Any, ...]:
     cell = record.cell
     backbones = (cell.backbone, *cell.further_backbones)
     noted = record.environment.get("libraries")
-    return cell.suite, cell.methods, cell.task, backbones, canonical(noted), recorded_device(record)
+    made_with = canonical([noted, record.environment.get("python")])
+    return cell.suite, cell.methods, cell.task, backbones, made_with, recorded_device(record)
 
 
 def _today(record: Record) -> _Today | None:
@@ -62,11 +63,17 @@ def _is_of(record: Record, today: _Today | None) -> bool:
 
 
 def recorded_versions(record: Record) -> Mapping[str, str]:
-    """The versions that the record was made with, of the libraries that count in its suite. Raises `UsageError`."""
+    """The versions that the record was made with, of Python and the libraries that count in its suite.
+
+    Raises `UsageError`.
+    """
     noted = record.environment.get("libraries")
     if not isinstance(noted, dict):
         noted = {}
-    return {name: noted.get(name, installed(name)) for name in suite(record.cell.suite).libraries}
+    python = record.environment.get("python")
+    if isinstance(python, str):
+        noted = {**noted, "python": python_series(python)}
+    return {name: noted.get(name, here) for name, here in versions(suite(record.cell.suite).libraries).items()}
 
 
 def recorded_device(record: Record) -> str:

@@ -15,7 +15,7 @@ from ..discovery.registry import find, suite
 from ..errors import UsageError
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind
-from ..identity.fingerprint import code_hash, installed
+from ..identity.fingerprint import code_hash, versions
 from ..identity.machine import fast_dtype
 from .chain import links_of
 from .profile import Profile, SuitePlan
@@ -47,8 +47,7 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: 
     info = dataclasses.replace(info, further_backbones=_further(chain))
     entries = cell_entries(info)
     sources = entry_sources(entries)
-    versions = {name: installed(name) for name in suite(plan.suite).libraries}
-    code = code_hash(entries, versions, device)
+    code = code_hash(entries, versions(suite(plan.suite).libraries), device)
     names = (backbone, *info.further_backbones)
     known, *further = [find("backbone", name, plan.suite).backbone(name) for name in names]
     reason = reason_against(chain, task, known, further, [link.method for link in links])

@@ -25,7 +25,7 @@ from ..discovery.plugins import top_packages
 from ..discovery.registry import suite
 from ..identity.cell import Cell, digest, further_backbones
 from ..identity.device import device_kind
-from ..identity.fingerprint import installed
+from ..identity.fingerprint import versions
 from ..identity.machine import fast_dtype
 from ..identity.weights import weight_files, weights_identity
 from .profile import Profile, backbones
@@ -55,10 +55,10 @@ def remembered(profile: Profile, expand: Callable[[Profile], Iterable[Cell]]) ->
 
 def _settings(profile: Profile, plugins: Iterable[EntryPoint]) -> list[Any]:
     """All that cells depend on but files and weights."""
-    libraries = sorted({name for plan in profile.plans for name in suite(plan.suite).libraries})
+    libraries = versions({name for plan in profile.plans for name in suite(plan.suite).libraries})
     variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("SPARSEBENCH_"))
     named = sorted((point.group, point.name, point.value) for point in plugins)
-    return [sys.version, device_kind(), fast_dtype("cpu"), [installed(name) for name in libraries], variables, named]
+    return [sys.version, device_kind(), fast_dtype("cpu"), sorted(libraries.items()), variables, named]
 
 
 def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from ...contracts.method import NotApplicable
 from ..discovery.options import Option, options_of
 from ..discovery.registry import Entry, entries, find, methods_of, suites
 from ..errors import UsageError, near
+from ..identity.fingerprint import versions
 from ..listing import list_document, list_text
 from ..planning.rows import JOIN, chain_of
 from .metrics import OF_VALIDATION, explain
@@ -143,7 +144,7 @@ def _suite(name: str) -> str:
     lines = [list_text(list_document([name])), "", f"version {about.version}"]
     lines.append(f"baseline: {about.baseline} (the row that the others are compared with)")
     lines += [f"baseline of the group {group}: {row}" for group, row in about.group_baselines.items()]
-    lines.append(f"costs are for one {about.unit}; a score depends on {', '.join(about.libraries)}")
+    lines.append(f"costs are for one {about.unit}; a score depends on {', '.join(versions(about.libraries))}")
     for method, entry in methods_of([name]).items():
         lines += _roles(method, entry)
     return "\n".join(lines)

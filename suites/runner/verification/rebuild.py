@@ -13,7 +13,7 @@ from ..discovery.validation import build
 from ..errors import UsageError, near
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind
-from ..identity.fingerprint import code_hash, installed
+from ..identity.fingerprint import code_hash, versions
 from ..identity.older import recorded_device
 from ..planning.profile import DTYPES
 
@@ -66,7 +66,7 @@ def _cell(record: Record) -> Cell:
     return Cell(
         info=info,
         key=cell_key(info, sources),
-        code=code_hash(entries, {name: installed(name) for name in about.libraries}, device),
+        code=code_hash(entries, versions(about.libraries), device),
         device=device,
         timeout=_timeout(record),
         sources=sources,

@@ -45,6 +45,12 @@ def test_unequal_lengths_are_refused() -> None:
         encode(Rows(torch.Generator()), short, Target("classification", 2), torch.device("cpu"))
 
 
+def test_labels_that_tasks_keep_are_read_only() -> None:
+    data = splits("classification")
+    with pytest.raises(ValueError, match="read-only"):
+        data.train.targets[::2] = 0
+
+
 def test_pairs_look_inputs_up_only_when_asked() -> None:
     asked: list[int] = []
 

@@ -1,5 +1,6 @@
 """The prediction protocol: what a method may see, standardisation, missing labels, evaluation."""
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Outcome
 from sparsebench.suites.contracts.traits import FEATURES, own_traits
-from sparsebench.suites.prediction.data import Examples
+from sparsebench.suites.prediction.data import Examples, Splits, WithheldError, targets_of
 from sparsebench.suites.prediction.task import PredictionTask, predict, prediction_loss
 from sparsebench.suites.training.method import TrainedMethod
 
@@ -76,6 +77,56 @@ def test_the_test_part_does_not_touch_training(kind: str) -> None:
     assert one.metrics[main] != other.metrics[main]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Editor(Everything):
+    """Spoils what it was given in place, after its own training."""
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Any:
+        found = super().fit(model, data, context)
+        for part in (data.train, data.val):
+            part.targets.zero_()
+        data.train.inputs[0].zero_()
+        return found
+
+
+def test_what_a_method_edits_reaches_neither_its_task_nor_another_cell() -> None:
+    """The splits are those of a task that keeps them, as `TextTask` does."""
+    task = make_task("regression", splits("regression"))
+    before = run(task)[0]
+    torch.manual_seed(0)
+    assert task.run([Editor(kept=[])], Rows, context()).metrics == before.metrics
+    assert run(task)[0].metrics == before.metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peeker(Untrained):
+    """Looks at the test part in a way of its own."""
+
+    look: Any
+    teacher: bool = False
+
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Any:
+        self.look(context.load_backbone("again").data if self.teacher else data)
+        return {}
+
+
+@pytest.mark.parametrize("teacher", [False, True])
+def test_the_test_part_is_withheld_from_methods(teacher: bool) -> None:
+    around = replace(context(), further={"again": Rows})
+    for look in (
+        lambda data: data.test.targets,
+        lambda data: data.test.inputs,
+        lambda data: data.test[0],
+        lambda data: list(data.test),
+        lambda data: len(data.test),
+        lambda data: targets_of(data.test),
+    ):
+        with pytest.raises(WithheldError, match="only its task may see"):
+            make_task("classification").run([Peeker(look=look, teacher=teacher)], Rows, around)
+    outcome = make_task("classification").run([Peeker(look=copy.deepcopy, teacher=teacher)], Rows, around)
+    assert outcome.metrics["accuracy"].n == 20
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_runs_are_deterministic_and_seeds_differ(kind: str) -> None:
     (one, a), (again, b), (_, c) = run(make_task(kind)), run(make_task(kind)), run(make_task(kind), seed=1)
@@ -98,7 +149,7 @@ def test_outcome_holds_both_parts_costs_and_times() -> None:
 def test_test_examples_are_the_first_ones() -> None:
     data = make_task("classification").setup(Rows, context(test_examples=7)).data
     assert len(data.test) == 7
-    assert torch.equal(data.test.targets, torch.from_numpy(splits("classification").test.targets[:7]))
+    assert torch.equal(data.test.targets, torch.tensor(splits("classification").test.targets[:7]))
 
 
 def test_calibration_comes_from_the_training_part_and_is_the_same_for_everyone() -> None:
@@ -129,7 +180,7 @@ def test_regression_is_trained_on_standardised_targets_and_scored_in_its_unit() 
     train = data.train.targets
     assert torch.allclose(train.mean(0), torch.zeros(2), atol=1e-5)
     assert torch.allclose(train.std(0, correction=0), torch.ones(2), atol=1e-5)
-    truth = torch.from_numpy(splits("regression").test.targets).float()
+    truth = torch.tensor(splits("regression").test.targets).float()
     assert torch.allclose(data.scale.undo(data.test.targets), truth, atol=1e-3)
 
     class Zero(Untrained):
@@ -165,9 +216,12 @@ def test_a_batch_without_any_label_adds_nothing(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["regression", "multilabel"])
 def test_missing_labels_go_through_the_whole_protocol(kind: str) -> None:
     data = splits(kind)
+    parts = []
     for part in (data.train, data.val, data.test):
-        part.targets[::3, 1] = NAN
-    outcome, _ = run(make_task(kind, data))
+        targets = part.targets.copy()
+        targets[::3, 1] = NAN
+        parts.append(replace(part, targets=targets))
+    outcome, _ = run(make_task(kind, Splits(*parts)))
     assert math.isfinite(outcome.metrics[outcome.main_metric].value)
     assert any(None in row for row in outcome.examples["target"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError, near
+from ...interrupts import end_in_order
 from ..locks import shared_run, sole_run
 from .interface import Executor, Options
 from .leases.membership import Membership, joined
@@ -56,6 +57,7 @@ def hold(
     Raises:
         UsageError: another run has the folder for itself, or others share it who run another plan.
     """
+    end_in_order()
     if options.executor not in SHARING:
         with sole_run(folder, say), joined(folder, None, options.lease) as membership:
             yield membership

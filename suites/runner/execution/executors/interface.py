@@ -20,8 +20,8 @@ class Options:
     """How cells run.
 
     `threads` are those of each worker, `memory` is the bound on one worker in bytes (None: what the machine carries),
-    `isolate` gives every cell a process of its own. `executor` names what runs them (`choice.py`), `address` is the
-    HOST:PORT where it is to be found, if it is to be found anywhere.
+    `share_workers` lets cells under a second share a process (`local/sharing.py`). `executor` names what runs them
+    (`choice.py`), `address` is the HOST:PORT where it is to be found, if it is to be found anywhere.
     `lease` is for how many seconds a process that shares the result folder may give no sign of life,
     `slurm` is what the jobs of a cluster get (`slurm_options.py`).
     `device` is what was asked for (auto, cpu, cuda, or cuda:N for the one device that workers here may use).
@@ -30,7 +30,7 @@ class Options:
     workers: int
     threads: int = 1
     memory: int | None = None
-    isolate: bool = False
+    share_workers: bool = False
     executor: str = "local"
     address: str | None = None
     lease: float = 30.0

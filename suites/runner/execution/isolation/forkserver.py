@@ -2,12 +2,15 @@
 
 The server is a process without threads of its own. It prepares itself once (imports, caches), then forks a process
 whenever it is asked to, in some milliseconds. It has a session of its own, so that what kills the run's group leaves
-the server to clean up: when the run is gone, it kills all groups and ends. multiprocessing's own fork server leaves
-children of children behind, is one for the whole program, and keeps the environment of its first use.
+the server to clean up: when the run is gone, it kills all groups and ends. Its parent is a guard, which does nothing
+but wait: should the server be killed in the same moment as the run, the guard kills what is left. multiprocessing's
+own fork server leaves children of children behind, is one for the whole program, and keeps the environment of its
+first use.
 """
 
 import atexit
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -15,13 +18,14 @@ import pickle
 import signal
 import sys
 import traceback
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import get_context, reduction
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
-from .process import adopt_orphans, children, end_with, kill_group, set_name
+from .process import adopt_orphans, ask_to_end_with, children, end_children, end_with, kill_group, set_name
 
 SPAWN = get_context("spawn")
 STOP_SECONDS = 10
@@ -93,7 +97,7 @@ class ForkServer:
         self._control.close()  # which is what tells it
         self._process.join(STOP_SECONDS)
         if self._process.is_alive():
-            self._process.kill()
+            self._process.terminate()  # the guard, which kills the server and what it leaves
             self._process.join()
 
 
@@ -111,18 +115,49 @@ class _End:
 def _serve(control: Connection, environment: Mapping[str, str], work: bytes) -> None:
     os.setsid()
     os.environ.update(environment)
-    set_name("bench-server")
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run answers Ctrl-C, here and in all that is forked
+    guard = os.getpid()
+    server = os.fork()
+    if server:
+        control.close()
+        _guard(server)
+        return
+    set_name("bench-server")
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order: all that was forked ends first
+    ask_to_end_with(guard)
     # What is forked may start processes of its own, which multiprocessing forbids to daemons.
     multiprocessing.current_process().daemon = False
     prepare, main = pickle.loads(work)
     prepare(lambda: not _is_closed(control))
-    server = _Server(control, main)
+    _leave_alone()
+    serving = _Server(control, main)
     try:
-        server.run()
+        serving.run()
     finally:
-        server.end_all()
+        serving.end_all()
+
+
+def _guard(server: int) -> None:
+    """Wait for the server to end, and kill what it left."""
+    set_name("bench-guard")
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(server, signal.SIGKILL))
+    os.waitpid(server, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_children()
+
+
+def _leave_alone() -> None:
+    """What there is before a fork is no business of what is forked, neither to collect nor to give back at its end.
+
+    The collector would write to every page that both share, and torch alone leaves a hundred finalizers, which take
+    longer than a small cell.
+    """
+    gc.collect()
+    gc.freeze()
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
 
 
 def _is_closed(control: Connection) -> bool:
@@ -184,13 +219,15 @@ class _Server:
     def become(self, request: _Fork, handle: int, server: int) -> NoReturn:
         """What the forked process does, to its end."""
         code = 1
+        end = os._exit  # whatever becomes of that name
         try:
             os.setpgid(0, 0)
             end_with(server)
             adopt_orphans()
             set_name("bench-worker")
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
             self.control.close()
             os.close(self.wakeup)
             os.close(self.signals)
@@ -201,9 +238,11 @@ class _Server:
         except BaseException:  # nothing may return into the server's loop
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:  # they may be closed or gone
+                end(code)
 
     def reap(self) -> None:
         """Take note of the ended, and end what they left."""
@@ -236,8 +275,4 @@ class _Server:
         """Kill everything, and wait until it is gone."""
         for pid in self.numbers:
             kill_group(pid)
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, _ = os.waitpid(-1, 0)
-                self.numbers.pop(pid, None)
-                self.end_strangers()
+        end_children()

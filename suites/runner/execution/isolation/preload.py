@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 
+from sparsebench.reports import record
 from sparsebench.reports.record import CellInfo
 
 from ...discovery.closure import TOP
@@ -46,6 +47,7 @@ def warm_up(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
         wanted: asked now and then; this returns early when it says no.
     """
     machine()
+    record.prepare()
     done: set[str] = set()
     for info in cells:
         for module in _modules(cell_entries(info)):

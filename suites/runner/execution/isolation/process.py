@@ -27,6 +27,12 @@ def adopt_orphans() -> None:
     _prctl(ADOPT_ORPHANS, 1)
 
 
+def ask_to_end_with(parent: int) -> None:
+    """Have SIGTERM sent to this process when its parent, process `parent`, ends; Linux alone."""
+    if _prctl(DEATH_SIGNAL, signal.SIGTERM) and os.getppid() != parent:  # it ended before the kernel was asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def end_with(parent: int) -> None:
     """Have this process killed when its parent, process `parent`, ends.
 
@@ -56,6 +62,16 @@ def children() -> list[int]:
     except FileNotFoundError:
         found = _children_by_psutil()
     return found
+
+
+def end_children() -> None:
+    """Kill the children of this process, and theirs as they become its own (`adopt_orphans`), until none is left."""
+    with contextlib.suppress(ChildProcessError):  # there are no more
+        while True:
+            for pid in children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def _children_by_psutil() -> list[int]:

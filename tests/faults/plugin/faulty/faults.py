@@ -5,11 +5,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import warnings
-
-import torch
 
 KEPT: list[object] = []
 """What is left running, so that nothing tidies it up."""
@@ -127,40 +124,3 @@ def close_output(nap: float) -> None:
 def change_folder(nap: float) -> None:
     """Elsewhere."""
     os.chdir("/")
-
-
-def leak_dtype(nap: float) -> None:
-    """Doubles from now on."""
-    torch.set_default_dtype(torch.float64)
-
-
-def leak_grad_mode(nap: float) -> None:
-    """No gradients from now on."""
-    torch.set_grad_enabled(False)
-
-
-def leak_threads(nap: float) -> None:
-    """Many threads from now on."""
-    torch.set_num_threads(7)
-
-
-def leak_deterministic(nap: float) -> None:
-    """Deterministic algorithms from now on."""
-    torch.use_deterministic_algorithms(True)
-
-
-def leak_thread(nap: float) -> None:
-    """A thread that lives on."""
-    thread = threading.Thread(target=time.sleep, args=(300,), daemon=True, name="left behind")
-    thread.start()
-
-
-def leak_warnings(nap: float) -> None:
-    """Warnings are errors from now on."""
-    warnings.simplefilter("error")
-
-
-def leak_tracing(nap: float) -> None:
-    """Slow from now on, and the default type with it."""
-    torch.set_default_dtype(torch.bfloat16)
-    torch.autograd.set_detect_anomaly(True)

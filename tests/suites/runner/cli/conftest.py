@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.suites.runner import cli
+from sparsebench.suites.runner.cli import app
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -19,7 +19,7 @@ def sparsebench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, 
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["sparsebench", *arguments])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            app.main()
         out, err = capsys.readouterr()
         return int(stop.value.code or 0), out, err
 

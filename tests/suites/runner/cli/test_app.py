@@ -151,7 +151,7 @@ def test_no_network(sparsebench, tmp_path: Path, monkeypatch) -> None:
 def test_light_commands_import_no_torch() -> None:
     code = (
         "import sys; sys.argv = ['sparsebench', {!r}]\n"
-        "from sparsebench.suites.runner.cli import app\n"
+        "from sparsebench.suites.runner.cli.app import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
         "heavy = {{'torch', 'numpy', 'pandas', 'transformers', 'rdkit', 'scipy', 'matplotlib'}} & set(sys.modules)\n"

@@ -12,7 +12,7 @@ from sparsebench.suites.runner.trackers import TRACKERS
 
 HEAVY = (
     "import sys\n"
-    "from sparsebench.suites.runner.cli import app\n"
+    "from sparsebench.suites.runner.cli.app import app\n"
     "try: app(prog_name='sparsebench')\n"
     "except SystemExit: pass\n"
     "sys.stderr.write(repr({'torch', 'numpy', 'pandas', 'transformers', 'rdkit', 'scipy'} & set(sys.modules)))"

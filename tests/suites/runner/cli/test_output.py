@@ -31,7 +31,8 @@ def test_the_line_comes_before_anything_heavy() -> None:
     """Before torch, pandas or a method is imported, so that something stands on the screen at once."""
     code = (
         "import sys\n"
-        "from sparsebench.suites.runner.cli import app, output\n"
+        "from sparsebench.suites.runner.cli import output\n"
+        "from sparsebench.suites.runner.cli.app import app\n"
         "from sparsebench.suites.runner.cli import run_commands, result_commands, list_commands\n"
         "def stop(text, err=False):\n"
         "    heavy = {'torch', 'numpy', 'pandas', 'yaml', 'scipy', 'rich.table'} & set(sys.modules)\n"

@@ -8,7 +8,7 @@ import pytest
 from sparsebench.reports.record import Record
 from sparsebench.reports.store import Store
 from sparsebench.suites.runner.execution.execute import failure
-from sparsebench.suites.runner.identity import older
+from sparsebench.suites.runner.identity import fingerprint, older
 from sparsebench.suites.runner.identity.device import device_kind
 from sparsebench.suites.runner.identity.older import made_by_older_code
 from sparsebench.suites.runner.planning.expansion import cells_of
@@ -47,7 +47,7 @@ def test_changed_code_and_what_is_gone_count_but_pairs_that_cannot_run_do_not(re
 
 
 def test_the_machine_that_a_record_was_made_on_is_not_asked_about(records: list[Record], monkeypatch) -> None:
-    monkeypatch.setattr(older, "installed", lambda name: "another version")
+    monkeypatch.setattr(fingerprint, "installed", lambda name: "another version")
     assert len(made_by_older_code(records)) == 0
     scored = next(record for record in records if record.status != "n/a")
     libraries = {**scored.environment["libraries"], "torch": "1.0"}

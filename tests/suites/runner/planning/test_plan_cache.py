@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.reports.record import Link
+from sparsebench.suites.runner.identity import fingerprint
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning import plan_cache
 from sparsebench.suites.runner.planning.plan_cache import remembered
@@ -149,7 +150,7 @@ def test_the_profile_the_environment_and_versions_are_inputs(around: Around, mon
     assert around.plan() == "1"
     monkeypatch.setenv("SPARSEBENCH_NATIVE", "0")
     assert around.plan() == "3"
-    monkeypatch.setattr(plan_cache, "installed", lambda name: "99")
+    monkeypatch.setattr(fingerprint, "installed", lambda name: "99")
     assert around.plan() == "4"
     monkeypatch.setattr(plan_cache, "device_kind", lambda: "cuda")
     assert around.plan() == "5"
@@ -200,7 +201,7 @@ def test_a_plan_with_nothing_to_do_imports_no_torch(bench, tmp_path: Path) -> No
     code = (
         "import sys\n"
         f"sys.argv = ['sparsebench', 'plan', '--profile', {str(profile)!r}, '--out', {str(bench.out)!r}]\n"
-        "from sparsebench.suites.runner.cli import app\n"
+        "from sparsebench.suites.runner.cli.app import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
         "print('torch' in sys.modules)"

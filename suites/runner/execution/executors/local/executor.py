@@ -1,7 +1,7 @@
 """A pool of worker processes: a cell that crashes or runs out of time ends its worker, not the run.
 
-Each worker has a pipe of its own and is the head of a process group, so that killing one, at whatever moment, harms
-no other and leaves nothing behind.
+A worker runs one cell and ends, unless small cells share workers (`sharing.py`). Each worker has a pipe of its own and
+is the head of a process group, so that killing one, at whatever moment, harms no other and leaves nothing behind.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from ...isolation.process import LINUX, how_it_ended, kill_group
 from ...isolation.settle import thread_environment
 from ...placement import accelerators, default_memory
 from ..interface import Ended, Event, Executor, ExecutorError, Options, Retried, Started
+from .sharing import Sharing
 from .worker import Message, Settings, Work, preparation, work
 from .workers import Attempt, Verdict, Worker, record_identity
 
@@ -37,7 +38,7 @@ FOREIGN = "a process that the cell had started spoke for its worker"
 
 
 class LocalExecutor(Executor):
-    """Worker processes on this machine; each writes the records of its cells into the result folder itself.
+    """Worker processes on this machine; each writes the record of its cell into the result folder itself.
 
     So a cell that has ended keeps its record, even if the run is killed in the same moment.
 
@@ -58,6 +59,7 @@ class LocalExecutor(Executor):
         # Kept from wait to wait: building it anew each time is most of what a small cell costs the run.
         self._ready = selectors.PollSelector()
         self._devices = accelerators(options.device)
+        self._sharing = Sharing(Store(self._folder), options.share_workers)
 
     def submit(self, cells: Sequence[Cell]) -> None:
         """As in `Executor`."""
@@ -103,13 +105,20 @@ class LocalExecutor(Executor):
         """Workers that do nothing may end by themselves, so that libraries in them give back what they hold."""
         for worker in self._workers.values():
             if worker.is_idle:
-                self._forget_pipe(worker)
-                worker.pipe.close()
-                worker.leaving = True
+                self._dismiss(worker)
         until = monotonic() + LEAVE_SECONDS
         with contextlib.suppress(StoreError, ExecutorError):  # of a cell that ends in this moment: nobody waits for it
             while any(worker.leaving for worker in self._workers.values()) and monotonic() < until:
                 self._listen(until - monotonic())
+
+    def _dismiss(self, worker: Worker) -> None:
+        self._forget_pipe(worker)
+        worker.pipe.close()  # which is what tells it
+        self._see_off(worker)
+
+    def _see_off(self, worker: Worker) -> None:
+        worker.leaving = True
+        worker.deadline = monotonic() + END_SECONDS
 
     def _advance(self, seconds: float) -> None:
         self._hire()
@@ -121,7 +130,7 @@ class LocalExecutor(Executor):
         """As many workers as there is work for."""
         busy = sum(worker.attempt is not None for worker in self._workers.values())
         wanted = min(self._options.workers, len(self._waiting) + busy)
-        while len(self._workers) < wanted:
+        while sum(not worker.leaving for worker in self._workers.values()) < wanted:
             if self._server is None:
                 self._server = self._start_server()
             device = self._free_device()
@@ -130,7 +139,6 @@ class LocalExecutor(Executor):
                 threads=self._options.threads,
                 memory=self._memory(),
                 device=device,
-                isolate=self._options.isolate,
             )
             try:
                 number, pipe = self._server.fork(settings)
@@ -173,14 +181,21 @@ class LocalExecutor(Executor):
         """A cell for each worker that is idle."""
         for worker in self._workers.values():
             if self._waiting and worker.is_idle:
-                cell = self._waiting.popleft()
-                worker.attempt = Attempt(cell, next(self._attempts), record_identity(self._folder, cell.id))
-                worker.deadline = monotonic() + START_SECONDS
-                known = kind_of(cell.info) in worker.kinds
-                with contextlib.suppress(OSError):  # it just died: `_listen` hears of that next
-                    worker.pipe.send(Work(cell, worker.attempt.number, known))
-                if known:
-                    self._begin(worker, worker.attempt)
+                if worker.shared and not self._sharing.is_open_to(self._waiting[0]):
+                    self._dismiss(worker)
+                else:
+                    self._give(worker, self._waiting.popleft())
+
+    def _give(self, worker: Worker, cell: Cell) -> None:
+        attempt = Attempt(cell, next(self._attempts), record_identity(self._folder, cell.id), follows=worker.shared)
+        worker.attempt = attempt
+        worker.shared = self._sharing.is_open_to(cell)
+        worker.deadline = monotonic() + START_SECONDS
+        known = kind_of(cell.info) in worker.kinds
+        with contextlib.suppress(OSError):  # it just died: `_listen` hears of that next
+            worker.pipe.send(Work(cell, attempt.number, known, worker.shared))
+        if known:
+            self._begin(worker, attempt)
 
     def _listen(self, seconds: float) -> None:
         """Wait for something to happen, but for no deadline longer, and take it in."""
@@ -243,10 +258,22 @@ class LocalExecutor(Executor):
         else:
             worker.attempt = None
             worker.deadline = math.inf
-            worker.leaving = message.leaving
+            if message.leaving:
+                self._see_off(worker)
             if isinstance(message.content, StoreError):
                 raise message.content
-            self._finish(attempt.cell, message.content)
+            if isinstance(message.content, str):
+                self._fail(attempt, "failed", message.content, 0.0)
+            else:
+                self._come_to_an_end(attempt, message.content)
+
+    def _come_to_an_end(self, attempt: Attempt, end: End) -> None:
+        cell = attempt.cell
+        if self._sharing.wants_again(attempt, end):
+            self._lost.pop(cell.id, None)
+            self._waiting.appendleft(cell)
+        else:
+            self._finish(cell, self._sharing.judged(cell, end))
 
     def _begin(self, worker: Worker, attempt: Attempt) -> None:
         """The clock of its cell runs."""
@@ -261,6 +288,9 @@ class LocalExecutor(Executor):
                 continue
             if worker.process is None:
                 raise ExecutorError(f"no worker came up within {START_SECONDS} s")
+            if worker.leaving:
+                self._end(worker, Verdict("cancelled"))
+                continue
             assert worker.attempt is not None
             reason = f"its imports took longer than {START_SECONDS} s"
             if worker.attempt.begun:
@@ -296,7 +326,7 @@ class LocalExecutor(Executor):
         if verdict.kind == "cancelled":
             return
         if record_identity(self._folder, cell.id) not in (None, attempt.record_before):
-            self._finish(cell, end_of(Store(self._folder).read(cell.id)))  # written before the worker ended
+            self._come_to_an_end(attempt, end_of(Store(self._folder).read(cell.id)))  # written before the worker ended
         elif verdict.kind == "timeout":
             self._fail(attempt, "timeout", verdict.reason, cell.timeout)
         elif cell.id in self._lost:

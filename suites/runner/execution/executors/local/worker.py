@@ -1,8 +1,9 @@
-"""What a worker process does: it settles, says that it is ready, and runs one cell after another."""
+"""What a worker process does: it settles, says that it is ready, and runs one cell, or several that may share it."""
 
 import contextlib
 import functools
 import os
+import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,6 +15,8 @@ from sparsebench.reports.store import StoreError
 
 from ....identity.cell import Cell
 from ...execute import End, Result, checkpoints_of, end_of, run_cell, write
+from ...explanation import one_line
+from ...guard import state
 from ...isolation.preload import import_cell, warm_up
 from ...isolation.settle import settle
 from ...locks import hold_as_worker
@@ -23,12 +26,14 @@ from ...locks import hold_as_worker
 class Work:
     """To a worker: a cell, the number of this attempt at it, and whether its clock runs already.
 
-    It does where the worker has imported all that the cell needs for an earlier one.
+    It does where the worker has imported all that the cell needs for an earlier one. If the process is `shared`, other
+    cells may follow in it.
     """
 
     cell: Cell
     attempt: int
     begun: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,19 @@ class Message:
     process: int
     attempt: int | None = None
     content: Any = None
-    """With `done`: an `End`, or the `StoreError` that kept the record from being written."""
+    """With `done`: an `End`, the `StoreError` that kept the record from being written, or why the process could not."""
     leaving: bool = False
-    """Whether the worker ends now, since the cell left something behind in it or is to be alone."""
+    """Whether the worker ends now, since the cell is to be alone or left something behind in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Of one worker: the result folder, threads, bound on its memory in bytes, its accelerator, one cell or many."""
+    """Of one worker: the result folder, threads, bound on its memory in bytes, its accelerator."""
 
     folder: Path
     threads: int
     memory: int | None
     device: str | None
-    isolate: bool
 
 
 def prepare(folder: Path, cells: Sequence[CellInfo], wanted: Callable[[], bool]) -> None:
@@ -77,6 +81,7 @@ def preparation(folder: Path, cells: Sequence[CellInfo]) -> Callable[[Callable[[
 
 def work(pipe: Connection, settings: Settings) -> None:
     """A worker's life: say that it is ready, then run what comes until the run is gone or a cell ends it."""
+    limits = _Limits()
     hold_as_worker(settings.folder)
     settle(settings.threads, settings.memory, settings.device)
     # What a cell forks cannot speak for this process.
@@ -90,14 +95,35 @@ def work(pipe: Connection, settings: Settings) -> None:
             if not given.begun:
                 import_cell(given.cell.info)
                 pipe.send(Message("begun", process, given.attempt))
+            found = state() if given.shared else None
             result = run_cell(given.cell, checkpoints_of(given.cell, settings.folder))
-            leaving = settings.isolate or result.spent
-            pipe.send(Message("done", process, given.attempt, _write(result, given, settings.folder), leaving))
+            leaving = not given.shared or result.spent or state() != found
+            pipe.send(Message("done", process, given.attempt, _write(result, given, settings, limits), leaving))
 
 
-def _write(result: Result, given: Work, folder: Path) -> End | StoreError:
-    """How the cell ended, or why that cannot be written."""
+class _Limits:
+    """What a process may write and how, as it was before a cell: its record is written as every other one."""
+
+    NAMES = (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
+
+    def __init__(self) -> None:
+        self._mask = os.umask(0)
+        os.umask(self._mask)
+        self._limits = {name: resource.getrlimit(name) for name in self.NAMES}
+
+    def restore(self) -> None:
+        """Raises `ValueError` or `OSError` where the cell gave up for good what it may write."""
+        os.umask(self._mask)
+        for name, limits in self._limits.items():
+            resource.setrlimit(name, limits)
+
+
+def _write(result: Result, given: Work, settings: Settings, limits: _Limits) -> End | StoreError | str:
+    """How the cell ended, why nothing can be written, or why this process cannot write it any more."""
     try:
-        return end_of(write(result, given.cell, folder))
+        limits.restore()
+        return end_of(write(result, given.cell, settings.folder))
     except StoreError as error:
         return error
+    except Exception as error:  # a cell may have patched or closed what writing needs
+        return f"its process could not write the record: {type(error).__name__}: {one_line(error)}"

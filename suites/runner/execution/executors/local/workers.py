@@ -24,6 +24,8 @@ class Attempt:
     started: str = field(default_factory=now)
     begun: bool = False
     """Whether its imports are done and its clock runs."""
+    follows: bool = False
+    """Whether other cells were in this process before."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Worker:
     deadline: float
     process: int | None = None
     attempt: Attempt | None = None
+    shared: bool = False
+    """Whether cells have been in it that others may follow."""
     leaving: bool = False
     verdict: Verdict | None = None
     is_open: bool = True

@@ -83,4 +83,4 @@ def test_options_are_named_so_that_no_number_takes_the_place_of_another() -> Non
     with pytest.raises(TypeError, match="positional"):
         Options(2, 1)  # type: ignore[misc]
     options = Options(workers=2)
-    assert (options.threads, options.memory, options.isolate, options.executor) == (1, None, False, "local")
+    assert (options.threads, options.memory, options.share_workers, options.executor) == (1, None, False, "local")

@@ -33,6 +33,10 @@ def main(pipe: Connection, what: str) -> None:
     if what == "family":
         pipe.send((os.getpid(), _family()))
         time.sleep(600)
+    if what == "break":
+        sys.stdout = sys.stderr = None  # type: ignore[assignment]
+        os._exit = lambda code: None  # type: ignore[assignment]
+        raise RuntimeError("on purpose")
     if what == "leave":
         pipe.send((os.getpid(), _family()))
 
@@ -96,16 +100,26 @@ def test_closing_leaves_nothing(server: ForkServer) -> None:
         wait_until_gone(pid)
 
 
-def test_a_server_that_is_killed_takes_its_processes_along(server: ForkServer) -> None:
-    _, pipe = server.fork("echo")
-    pipe.send("hello")
-    process = receive(pipe)[0]
-    _, sleeping = server.fork("family")
-    process = receive(sleeping)[0]
-    os.kill(psutil.Process(process).ppid(), signal.SIGKILL)
-    wait_until_gone(process)
+@pytest.mark.parametrize("above", [1, 2])
+def test_a_server_or_a_guard_that_is_killed_takes_everything_along(server: ForkServer, above: int) -> None:
+    """Nobody else helps: the run, which is this process, may have been killed in the same moment."""
+    process, family = receive(server.fork("family")[1])
+    parents = psutil.Process(process).parents()
+    assert [one.name() for one in parents[:2]] == ["bench-server", "bench-guard"]
+    parents[above - 1].kill()
+    for pid in (process, *family):
+        wait_until_gone(pid)
     deadline = time.monotonic() + PATIENCE
     with pytest.raises(EOFError):
         while time.monotonic() < deadline:
             wait([server.control], 1)
             server.news()
+
+
+def test_what_a_process_breaks_keeps_it_out_of_the_server(server: ForkServer) -> None:
+    """Without streams or `os._exit` it still ends, and the server goes on."""
+    number, pipe = server.fork("break")
+    assert ends(server, 1) == {number: 1}
+    pipe = server.fork("echo")[1]
+    pipe.send("hello")
+    assert receive(pipe)[3] == "hello"

@@ -4,11 +4,8 @@ import contextlib
 import os
 import signal
 import stat
-import threading
-import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -16,42 +13,23 @@ from torch.utils.data import DataLoader, TensorDataset
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method
 
-calls = 0
+from . import leaks
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToyLeak(Method):
-    """What it does is named by `what`; nothing if that is empty. `number` tells rows apart."""
+    """`what` names what it does, a function of `leaks` or a method here, if anything; `number` tells rows apart."""
 
     what: str = ""
     number: int = 0
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Misbehave."""
-        if self.what:
+        if hasattr(leaks, self.what):
+            getattr(leaks, self.what)()
+        elif self.what:
             getattr(self, f"_{self.what}")()
         return backbone
-
-    def _dtype(self) -> None:
-        torch.set_default_dtype(torch.float64)
-
-    def _gradients(self) -> None:
-        torch.set_grad_enabled(False)
-
-    def _numpy(self) -> None:
-        np.seterr(all="raise")
-
-    def _thread(self) -> None:
-        threading.Thread(target=time.sleep, args=(600,), name="left over", daemon=True).start()
-
-    def _directory(self) -> None:
-        os.chdir("/")
-
-    def _child(self) -> None:
-        """A child that goes on alone, with the worker's handles."""
-        if os.fork() == 0:
-            time.sleep(600)
-            os._exit(0)
 
     def _returning_child(self) -> None:
         """A child that comes back into the worker's loop, as the worker itself does."""
@@ -86,8 +64,3 @@ class ToyLeak(Method):
     def _crash_when_told(self) -> None:
         if "TOY_CRASH" in os.environ:
             os._exit(9)
-
-    def _alone(self) -> None:
-        global calls
-        calls += 1
-        assert calls == 1, "another cell was here before"
