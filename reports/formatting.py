@@ -1,5 +1,7 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
+from typing import Any
+
 from .statistics import Estimate, Outcome
 
 MINUS = "−"
@@ -7,6 +9,7 @@ HUGE = 1e7
 """From here on scores are printed with a power of ten."""
 MARKS = {"examples": "*", "seeds": "°"}
 """What stands behind an interval that covers less than seeds and test examples."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def points(unit: str) -> str:
@@ -130,3 +133,13 @@ def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> st
         value /= step
         index += 1
     return f"{value:.3g}{suffixes[index]}"
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file: a text that a spreadsheet would run as a formula gets a ' in front, as it asks for."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else's without line breaks."""
+    return " ".join(text.split())

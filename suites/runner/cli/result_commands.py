@@ -9,7 +9,7 @@ import typer
 from ..discovery.registry import suites
 from .completion import labels
 from .options import FolderArgument, JsonOption, SuiteOption
-from .output import announce, print_json
+from .output import announce, print_json, say
 
 
 def report(
@@ -72,5 +72,5 @@ def verify(
     options = Options(workers=workers or default_workers(1), memory=limit)
     found = verify(named, options, open_console(sys.stderr))
     write = to_json if json else to_text
-    typer.echo(write(found))
+    say(write(found))
     raise typer.Exit(0 if all(one.passed for one in found) else 1)
