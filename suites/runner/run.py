@@ -18,6 +18,7 @@ from .execution.executors.leases.description import describe
 from .execution.executors.leases.membership import Membership
 from .execution.progress import Display
 from .identity.cell import Cell
+from .interrupts import raise_again
 from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
@@ -51,6 +52,7 @@ def run(
         console.print(line, style="yellow", soft_wrap=True)
 
     with hold(folder, options, lambda: describe(profile.name, reuse, cells), say) as membership:
+        raise_again()
         store.sweep(membership.settled_seconds)
         with Index(store) as index:
             entries, problems = index.entries, index.problems

@@ -11,6 +11,7 @@ from sparsebench.reports.store import StoreError
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
+from ..interrupts import quit_at_once, raise_again
 from ..visible import visible
 from .list_commands import check, doctor, list_, show
 from .options import VersionOption
@@ -53,6 +54,7 @@ def start(version: VersionOption = False) -> None:
 
 def main() -> None:
     """Entry point: mistakes of the user become one line on stderr and exit code 2."""
+    quit_at_once()
     use_plain_signs()
     try:
         app()
@@ -60,6 +62,8 @@ def main() -> None:
         _complain(" ".join(str(error).split()))
     except OSError as error:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+    finally:
+        raise_again()
 
 
 def _complain(text: str) -> NoReturn:

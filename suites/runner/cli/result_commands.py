@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..discovery.registry import suites
+from ..interrupts import STOPPED, raise_again
 from .completion import labels
 from .options import FolderArgument, JsonOption, SuiteOption
 from .output import announce, print_json, say
@@ -70,7 +71,11 @@ def verify(
     named = find_records(record, out)
     limit = None if memory is None else int(memory * 2**30)
     options = Options(workers=workers or default_workers(1), memory=limit)
-    found = verify(named, options, open_console(sys.stderr))
+    raise_again()
+    try:
+        found = verify(named, options, open_console(sys.stderr))
+    except KeyboardInterrupt:
+        raise typer.Exit(STOPPED) from None
     write = to_json if json else to_text
     say(write(found))
     raise typer.Exit(0 if all(one.passed for one in found) else 1)

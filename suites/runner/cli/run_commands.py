@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..interrupts import STOPPED
 from .options import (
     AddressOption,
     BackboneOption,
@@ -146,7 +147,7 @@ def run(
         code = run_profile(selection.profile, selection.folder, options, reuse.value, open_console(), trackers)
     except KeyboardInterrupt:
         say("sparsebench: stopped; the same command goes on from here", err=True)
-        code = 130
+        code = STOPPED
     raise typer.Exit(code)
 
 
