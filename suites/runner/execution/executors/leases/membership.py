@@ -129,6 +129,10 @@ class Membership:
     def check(self) -> None:
         """Raises `UsageError` where this process was to have the folder for itself, and has it no longer."""
         if self.plan is None and not self.private.exists():  # not the run's folder: its number may be another's now
+            if not self._folder.exists():
+                raise UsageError(
+                    f"{self._folder} was removed while this run wrote to it: the same command begins again"
+                )
             raise UsageError(
                 f"this process stood still for more than {self.lease:g} s, and another run took {self._folder} over: "
                 "the same command goes on from here"

@@ -1,6 +1,7 @@
 """Who is in a run, who is lost, and who is refused."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,6 +141,18 @@ def test_a_sole_run_that_was_taken_over_is_told(tmp_path: Path) -> None:
         mine.check()
         mine.run.end()
         with pytest.raises(UsageError, match="stood still"):
+            mine.check()
+
+
+def test_a_result_folder_that_was_removed_is_told(tmp_path: Path) -> None:
+    """Audit D15: it was said that another run had taken the folder over."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with joined(folder, None, 30) as mine:
+        shutil.rmtree(folder)
+        with pytest.raises(
+            UsageError, match="out was removed while this run wrote to it: the same command begins again"
+        ):
             mine.check()
 
 
