@@ -3,13 +3,14 @@
 from typing import Any
 
 from .statistics import Estimate, Outcome
+from .visible import visible
 
 MINUS = "−"
 HUGE = 1e7
 """From here on scores are printed with a power of ten."""
 MARKS = {"examples": "*", "seeds": "°"}
 """What stands behind an interval that covers less than seeds and test examples."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t")
 
 
 def points(unit: str) -> str:
@@ -137,9 +138,12 @@ def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> st
 
 def csv_cell(value: Any) -> Any:
     """A cell of a CSV file: a text that a spreadsheet would run as a formula gets a ' in front, as it asks for."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def one_line(text: str) -> str:
-    """A text of somebody else's without line breaks."""
-    return " ".join(text.split())
+    """A text of somebody else's without line breaks and control characters."""
+    return visible(" ".join(text.split()))

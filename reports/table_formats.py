@@ -12,6 +12,7 @@ from .claims import Finding, effects
 from .comparison import Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
 from .tables import RIVALS, Average, Column, Entry, SuiteTable
+from .visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -231,8 +232,10 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
         scores = [bold(text) if best else text for text, best in texts]
         name = line.name if line.role in RIVALS else f"{line.name} ({line.role})"
-        rows.append([escape(name), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])])
-    return titles, rows
+        rows.append(
+            [escape(visible(name)), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])]
+        )
+    return list(map(visible, titles)), rows
 
 
 def _style(entry: Entry | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -60,7 +61,9 @@ def empty_figure(size: tuple[float, float], title: str) -> Iterator[tuple[Any, l
         yield figure, svg
         _powers_of_ten(figure)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the page draws the texts, in its own font
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg.append(_embeddable(buffer.getvalue(), title))
 
 

@@ -6,7 +6,7 @@ from typing import IO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from .visible import visible
+from sparsebench.reports.visible import visible
 
 
 class _PlainConsole(Console):

@@ -124,3 +124,12 @@ def test_a_reason_of_several_lines_stays_in_its_footnote(make):
     note = "[1] n/a: no \\input{/etc/passwd} site x"
     assert f"% {note}\n" in printing.to_latex(shown)
     assert f"\n{note}\n" in printing.to_markdown(shown)
+
+
+def test_no_form_of_a_table_holds_a_control_character(make):
+    evil = "a \x1b]0;title\x07"
+    na = make.record("b", status="n/a", reason=evil, cell={"task": evil})
+    shown = table([*seeds(make, evil, [0.5, 0.6], task=evil), *seeds(make, "base", [0.5, 0.6], task=evil), na])
+    for text in (printing.to_markdown(shown), printing.to_latex(shown), printing.to_csv(shown)):
+        assert not {"\x1b", "\x07"} & set(text)
+        assert "x1b]0;title" in text

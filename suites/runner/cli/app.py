@@ -8,11 +8,11 @@ import typer
 from sparsebench.data.errors import DataError
 from sparsebench.reports.record import RecordError
 from sparsebench.reports.store import StoreError
+from sparsebench.reports.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
 from ..interrupts import quit_at_once, raise_again
-from ..visible import visible
 from .list_commands import check, doctor, list_, show
 from .options import VersionOption
 from .output import use_plain_signs

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from ..visible import visible
+from sparsebench.reports.visible import visible
 
 PLAIN = {
     "−": "-",

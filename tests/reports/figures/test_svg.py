@@ -64,3 +64,10 @@ def test_numbers_at_logarithmic_axes_are_powers_of_ten():
     shown = re.sub("<!--.*?-->", "", svg[0])
     assert "<tspan" in shown
     assert "mathdefault" not in shown and "$" not in shown
+
+
+def test_signs_that_matplotlib_has_no_glyph_for_are_the_pages():
+    """Warnings are errors here; the warning held the sign itself, and so told a terminal what to do."""
+    with canvas((2, 2), "labels") as (axes, svg):
+        axes.text(0, 0, "\u4e2d\u6587")
+    assert "\u4e2d\u6587</text>" in svg[0]

@@ -1,8 +1,8 @@
-"""What a terminal is shown of texts of others."""
+"""What a terminal, and a table, shows of texts of others."""
 
 import pytest
 
-from sparsebench.suites.runner.visible import visible
+from sparsebench.reports.visible import visible
 
 
 @pytest.mark.parametrize(

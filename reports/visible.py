@@ -1,4 +1,4 @@
-"""Texts of others as a terminal may show them: names and errors of plug-ins, records of a folder from anywhere."""
+"""Texts of others as terminals and tables may show them: names and errors of plug-ins, records from anywhere."""
 
 import re
 
