@@ -43,8 +43,9 @@ class Source:
     ``kind`` is ``package`` (an archive of a package registry, unpacked and never imported), ``hub`` (a repository
     at a pinned revision), ``local`` (a folder that the user names by the variable ``environment``, or the
     folder of the ``installed`` Python package) or ``procedural`` (rendered by our own code from ``parameters``).
-    ``paths`` names files inside the folder, ``splits`` gives numbers of examples, ``licences`` the licence of a
-    part where it differs from the whole.
+    ``contents`` is one sum over all files that are unpacked from the archive of a package index (`Seal.contents`),
+    ``paths`` names files inside the folder, ``splits`` gives numbers of examples, ``licences`` the licence of a part
+    where it differs from the whole.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source:
     environment: str = ""
     installed: str = ""
     files: tuple[FileEntry, ...] = ()
+    contents: str = ""
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     paths: Mapping[str, str] = dataclasses.field(default_factory=dict)
     splits: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -83,6 +85,20 @@ class Source:
             return self.files[0].sha256
         content = [self.name, self.version, dict(self.parameters), [(e.name, e.sha256) for e in self.files]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def problem_with(self, contents: str, sums: Mapping[str, str]) -> str | None:
+        """What is wrong with the files of a fetched folder, by what is pinned of them.
+
+        Args:
+            contents: one sum over all files.
+            sums: the sum of each file by its path below the folder.
+        """
+        if self.kind == "package" and self.registry == "pypi":
+            same = not self.contents or contents == self.contents
+            return None if same else f"its files together have the sum {contents}, not {self.contents}"
+        pinned = {entry.name: entry.sha256 for entry in self.files}
+        others = sorted(name for name in pinned.keys() | sums.keys() if pinned.get(name) != sums.get(name))
+        return f"{others[0]} is not the pinned file" if others else None
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -126,9 +142,12 @@ def _check(file: Path, source: Source) -> None:
     problem = _kind_problem(source)
     if source.name != file.stem:
         problem = f"name is {source.name!r}, but the file name says {file.stem!r}"
-    for entry in source.files:
-        if not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
-            problem = f"sha256 of {entry.name} is not 64 hex digits"
+    sums = {f"sha256 of {entry.name}": entry.sha256 for entry in source.files}
+    if source.contents:
+        sums["contents"] = source.contents
+    for name, value in sums.items():
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            problem = f"{name} is not 64 hex digits"
     if problem:
         raise ManifestError(f"{file.name}: {problem}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from .cache.digests import sha256_of
 from .derived import derive, made_from
 from .errors import ChecksumError, DownloadError
-from .fetching.unpacking import write
+from .fetching.unpacking import Room
 from .sources import path
 
 PARTS = ("mpnet-base-1", "mpnet-base-2", "mpnet-base-3", "mpnet-base-4", "mpnet-base-5")
@@ -43,6 +43,7 @@ def unzip_parts(parts: Iterable[Path], into: Path) -> None:
 
     Raises `DownloadError` for parts that make no archive, and for one without these files.
     """
+    room = Room(PARTS[0])
     joined = into / ".joined.zip"
     with joined.open("wb") as archive:
         for part in parts:
@@ -52,7 +53,7 @@ def unzip_parts(parts: Iterable[Path], into: Path) -> None:
         with zipfile.ZipFile(joined) as archive:
             for name in FILES:
                 with archive.open(INSIDE + name) as content:
-                    write(content, name, into)
+                    room.write(content, name, into)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, EOFError) as error:
         raise DownloadError(f"the parts of {PARTS[0]} make no whole archive: {error}") from error
     joined.unlink()

@@ -34,7 +34,7 @@ def ensure(name: str, folder: Path | str | None = None) -> Path:
         return Path(__file__).parent
     if entry.kind == "local":
         return local_folder(entry, folder)
-    return check(_fetched(entry), "", name, remedy(name))
+    return _checked(entry, "")
 
 
 def path(name: str, key: str, folder: Path | str | None = None, *, below: str = "") -> Path:
@@ -50,7 +50,7 @@ def path(name: str, key: str, folder: Path | str | None = None, *, below: str = 
         return local_folder(entry, folder, inside) / inside
     if entry.kind == "procedural":
         return ensure(name) / inside
-    return check(_fetched(entry), inside, name, remedy(name))
+    return _checked(entry, inside)
 
 
 def paths(name: str, key: str, pattern: str) -> list[Path]:
@@ -68,7 +68,7 @@ def paths(name: str, key: str, pattern: str) -> list[Path]:
     matching = [parts for parts in sorted(one.split("/") for one in names) if _matches(parts, patterns)]
     if not matching:
         raise ChecksumError(f"{name}: no file matches {pattern} in {inside}; {remedy(name)}")
-    return [check(folder, "/".join(parts), name, remedy(name)) for parts in matching]
+    return [_checked(entry, "/".join(parts)) for parts in matching]
 
 
 def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None) -> list[tuple[str, Path]]:
@@ -120,13 +120,30 @@ def _fetched(entry: Source, again: bool = False) -> Path:
     return build_once(place, _identity(entry), lambda partial: fetch(entry, partial), again=again)
 
 
+def _checked(entry: Source, inside: str) -> Path:
+    """A file or folder of a fetched source, verified against its seal, and the seal against the manifest."""
+    folder = _fetched(entry)
+    problem = _problem_with_seal(entry, folder)
+    if problem:
+        raise ChecksumError(f"{entry.name}: the seal of {folder} is another's: {problem}; {remedy(entry.name)}")
+    return check(folder, inside, entry.name, remedy(entry.name))
+
+
+def _problem_with_seal(entry: Source, folder: Path) -> str | None:
+    sealed = read_seal(folder)
+    if sealed is None:  # `check` says so
+        return None
+    return entry.problem_with(sealed.contents, {name: file.sha256 for name, file in sealed.files.items()})
+
+
 def _mended(entry: Source, say: Callable[[str], None]) -> Path:
     try:
         return ensure(entry.name)
     except ChecksumError as error:
         if entry.kind == "local":  # a folder of the user's is the user's to mend
             raise
-        if reseal_if_only_times_differ(folder_of(entry)):
+        genuine = _problem_with_seal(entry, folder_of(entry)) is None
+        if genuine and reseal_if_only_times_differ(folder_of(entry)):
             say(f"{entry.name}: only times differed, the content is whole")
         else:
             say(f"{str(error).partition(';')[0]}: fetching again")

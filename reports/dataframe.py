@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .formatting import csv_cell
 from .record import Costs, Metric, Record, TeacherCosts, TrainingCosts
 
 if TYPE_CHECKING:
@@ -46,15 +47,18 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
 
 
 def write_csv(records: Iterable[Record], file: IO[str]) -> None:
-    """The same as CSV, record by record: what is not recorded is empty, numbers keep all their digits."""
+    """The same as CSV, record by record: what is not recorded is empty, numbers keep all their digits.
+
+    A text that a spreadsheet would run as a formula has a ' in front.
+    """
     file.write(f"{_csv(COLUMNS)}\n")
     texts = _Texts()
     for record in records:
         head, scores, tail = _parts(record, texts)
-        before = _csv(head)  # long texts, the same for every score of a record: quoted once
-        after = _csv(tail)
+        before = _csv(map(csv_cell, head))  # long texts, the same for every score of a record: quoted once
+        after = _csv(map(csv_cell, tail))
         for score in scores:
-            file.write(f"{before},{_csv(score)},{after}\n")
+            file.write(f"{before},{_csv(map(csv_cell, score))},{after}\n")
 
 
 class _Echo:

@@ -1,6 +1,9 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
+from typing import Any
+
 from .statistics import Estimate, Outcome
+from .visible import visible
 
 MINUS = "−"
 HUGE = 1e7
@@ -9,6 +12,7 @@ MARKS = {"examples": "*", "seeds": "°"}
 """What stands behind an interval that covers less than seeds and test examples."""
 ASKEW = 0.8
 """An interval whose shorter side is less than this fraction of the longer one is printed by its two ends."""
+_FORMULA = ("=", "+", "-", "@", "\t")
 
 
 def points(unit: str) -> str:
@@ -140,3 +144,16 @@ def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> st
         value /= step
         index += 1
     return f"{value:.3g}{suffixes[index]}"
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file: a text that a spreadsheet would run as a formula gets a ' in front, as it asks for."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else's without line breaks and control characters."""
+    return visible(" ".join(text.split()))

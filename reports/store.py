@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ class Store:
         """
         marker = self.folder / MARKER
         try:
-            version = json.loads(marker.read_bytes())["schema_version"]
+            version = json.loads(read_file(marker))["schema_version"]
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(f"no results in {self.folder}: `sparsebench run --out {self.folder}` makes some") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -147,7 +148,7 @@ class Store:
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
         """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
         try:
-            content = (self.examples / f"{id}.json.gz").read_bytes()
+            content = read_file(self.examples / f"{id}.json.gz")
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -187,7 +188,7 @@ def read_record(path: Path) -> Record:
         RecordError: the file is not a whole, valid record of the id that its name says.
         OSError: the file cannot be read.
     """
-    text = path.read_bytes()
+    text = read_file(path)
     if path.suffix != ".json":
         raise RecordError("not a record: the name does not end in .json")
     if not text.rstrip().endswith(b"}"):
@@ -196,6 +197,19 @@ def read_record(path: Path) -> Record:
     if record.id != path.stem:
         raise RecordError(f"foreign: the file holds record {record.id!r}")
     return record
+
+
+def read_file(path: Path) -> bytes:
+    """What is in a regular file: opening a pipe would wait for a writer for ever.
+
+    Raises `RecordError` for anything but a file, and `OSError`.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise RecordError(f"{path.name} is a folder in the place of a file: move it away")
+    if not stat.S_ISREG(mode):
+        raise RecordError(f"{path.name} is a pipe, a socket or a device in the place of a file: remove it")
+    return path.read_bytes()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -236,4 +250,7 @@ def explain_os_error(folder: Path, error: OSError) -> str:
         return f"{folder} was removed, and its records with it: the same command makes them again"
     if error.errno == errno.ENOSPC:
         return f"no space left for {folder}: free some, then give the same command again"
+    if error.errno == errno.EISDIR and error.filename is not None:
+        place = error.filename2 or error.filename
+        return f"{place} is a folder in the place of a file: move it away, then give the same command again"
     return f"{folder} cannot be written ({error.strerror or error}): choose another folder with --out"

@@ -13,6 +13,7 @@ from .claims.document import effects, verdict_of
 from .comparison import Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
 from .tables import RIVALS, Average, Column, Entry, SuiteTable
+from .visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +31,7 @@ Style = Callable[[str], str]
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
 _LATEX |= {"°": r"$^\circ$"}
 _LATEX |= {"$": r"\$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "·": r"$\cdot$"}
+_LATEX |= {"\n": " ", "\r": " "}
 _LATEX |= {"^": r"\textasciicircum{}", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--"}
 
 
@@ -49,6 +51,11 @@ def footnotes(table: SuiteTable) -> dict[str, int]:
     """Reasons of the "n/a" entries, numbered from 1 in the order of the table."""
     reasons = [e.reason for line in table.lines for e in line.entries if e.kind == "n/a" and e.reason]
     return {reason: number for number, reason in enumerate(dict.fromkeys(reasons), start=1)}
+
+
+def _notes(table: SuiteTable) -> list[str]:
+    """The footnotes, each in one line: in LaTeX they are comments, which end with their line."""
+    return [f"[{number}] n/a: {formatting.one_line(reason)}" for reason, number in footnotes(table).items()]
 
 
 def legend(table: SuiteTable) -> str:
@@ -87,21 +94,22 @@ def to_markdown(table: SuiteTable) -> str:
     titles, rows = _grid(table, bold=lambda text: f"**{text}**")
     lines = [f"## {table.title}", "", _pipe(titles), _pipe(["---"] + ["---:"] * (len(titles) - 1))]
     lines += [_pipe(cell.replace("|", r"\|") for cell in row) for row in rows]
-    lines += ["", legend(table), *(f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items())]
+    lines += ["", legend(table), *_notes(table)]
     return "\n".join(lines) + "\n"
 
 
 def to_csv(table: SuiteTable) -> str:
     """Plain numbers, unrounded and unscaled: four columns per task (mean, half width and what it covers,
-    status), then the costs."""
+    status), then the costs. Names that a spreadsheet would run as a formula have a ' in front."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
     titles = [f"{name} {part}" for name in scored for part in ("mean", "half_width", "covers", "status")]
-    writer.writerow(["label", "backbone", "variant", *titles, *table.cost_titles, *table.training_titles])
+    titles = ["label", "backbone", "variant", *titles, *table.cost_titles, *table.training_titles]
+    writer.writerow(map(formatting.csv_cell, titles))
     for line in table.lines:
-        row = [line.row.label, line.row.backbone, line.row.variant]
+        row = [formatting.csv_cell(name) for name in (line.row.label, line.row.backbone, line.row.variant)]
         for entry in (*line.entries, *line.averages):
             value = entry.estimate
             row += ["" if value is None else repr(value.mean)]
@@ -115,7 +123,7 @@ def to_latex(table: SuiteTable) -> str:
     """A booktabs tabular, ready to be put inside a table environment."""
     titles, rows = _grid(table, escape=_escape, bold=lambda text: rf"\textbf{{{text}}}")
     body = [" & ".join(row) + r" \\" for row in rows]
-    notes = [f"% [{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
+    notes = [f"% {note}" for note in _notes(table)]
     head = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule"]
     head += [" & ".join(_escape(title) for title in titles) + r" \\", r"\midrule"]
     return "\n".join([*notes, *head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
@@ -134,7 +142,7 @@ def to_rich(table: SuiteTable, width: int) -> list[Table]:
         ]
         for line in table.lines
     ]
-    notes = [f"[{number}] n/a: {reason}" for reason, number in footnotes(table).items()]
+    notes = _notes(table)
     parts, widths = _fitting(titles, rows, width)
     shown = []
     for number, columns in enumerate(parts):
@@ -228,8 +236,10 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
         scores = [bold(text) if best else text for text, best in texts]
         name = line.name if line.role in RIVALS else f"{line.name} ({line.role})"
-        rows.append([escape(name), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])])
-    return titles, rows
+        rows.append(
+            [escape(visible(name)), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])]
+        )
+    return list(map(visible, titles)), rows
 
 
 def _style(entry: Entry | None) -> str:

@@ -1,9 +1,13 @@
 """The seal of a folder in the cache: size, time and sha256 of each file in it, and the check at each use.
 
 A seal is the file `.complete.json`, written last. At each use, sizes and times of the files in use must be those of the
-seal, no other file may lie among them, and once a process their content must have the digests of the seal.
+seal, no other file may lie among them, and once a process their content must have the digests of the seal. Whoever can
+write files there can write another seal, too: so what the manifest pins of a source is compared with its seal
+(`Source.problem_with`).
 """
 
+import functools
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -33,6 +37,12 @@ class Seal:
 
     identity: Mapping[str, str]
     files: Mapping[str, Sealed]
+
+    @functools.cached_property
+    def contents(self) -> str:
+        """One sum over the sums of all files: the sha256 of what `sha256sum` prints for them in the order of names."""
+        lines = [f"{self.files[name].sha256}  {name}\n" for name in sorted(self.files)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def seal(folder: Path, identity: Mapping[str, str]) -> None:

@@ -75,6 +75,10 @@ def _extract(source: Source, archive: Path, into: Path) -> None:
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: FileEntry, into: Path) -> None:
     """One pinned file, hashed as it is written; a folder or a link of its name is another file."""
+    if member.size > entry.size:
+        raise ChecksumError(
+            f"{entry.name}: wrong checksum: it has {member.size} bytes, and {entry.size} are pinned; {AGAIN}"
+        )
     content = tar.extractfile(member) if member.isfile() else None
     target = into / inside(entry.name)
     target.parent.mkdir(parents=True, exist_ok=True)

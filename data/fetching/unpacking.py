@@ -1,7 +1,6 @@
 """Unpack archives that were verified: regular files only, and none outside the folder."""
 
 import gzip
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -10,6 +9,10 @@ from typing import IO
 
 from ..errors import DownloadError
 
+MOST_BYTES = 2 << 30
+"""An archive that unpacks to more is refused; the largest that is known here has 0.8 GB."""
+MOST_FILES = 100_000
+_PART = 1 << 20
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
@@ -17,7 +20,8 @@ def unpack(archive: Path, into: Path) -> None:
     """Unpack a wheel (zip) or a source archive (tar.gz, whose one top folder is dropped) as plain files.
 
     Links, devices and folders without files are not written, permissions are not taken over. Raises `DownloadError`
-    for a name that points outside, and for an archive that cannot be read.
+    for a name that points outside, an archive that cannot be read, and one that has more than `MOST_FILES` files or
+    unpacks to more than `MOST_BYTES`, whatever sizes it states.
     """
     try:
         if archive.name.endswith(".whl"):
@@ -28,12 +32,30 @@ def unpack(archive: Path, into: Path) -> None:
         raise DownloadError(f"{archive.name} cannot be unpacked: {' '.join(str(error).split())}") from error
 
 
-def write(content: IO[bytes], name: str, into: Path) -> None:
-    """Write one member of an archive below ``into``. Raises `DownloadError` for a name that points outside."""
-    target = into / inside(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:  # x: a name that comes twice, or through what was written before, is refused
-        shutil.copyfileobj(content, file, 1 << 20)
+class Room:
+    """How many bytes and files an archive may still give. Raises `DownloadError` where it gives more."""
+
+    def __init__(self, archive: str) -> None:
+        self._name = archive
+        self._bytes = MOST_BYTES
+        self._files = MOST_FILES
+
+    def take_file(self) -> None:
+        """One member more."""
+        self._files -= 1
+        if self._files < 0:
+            raise DownloadError(f"{self._name} has more than {MOST_FILES} files: not unpacked")
+
+    def write(self, content: IO[bytes], name: str, into: Path) -> None:
+        """Write one member below ``into``. Raises `DownloadError` for a name that points outside, too."""
+        target = into / inside(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:  # x: a name that comes twice, or through what was written before, is refused
+            while part := content.read(_PART):
+                self._bytes -= len(part)
+                if self._bytes < 0:
+                    raise DownloadError(f"{self._name} unpacks to more than {MOST_BYTES >> 20} MiB: stopped there")
+                file.write(part)
 
 
 def inside(name: str) -> str:
@@ -45,22 +67,28 @@ def inside(name: str) -> str:
 
 
 def _unzip(archive: Path, into: Path) -> None:
+    room = Room(archive.name)
     with zipfile.ZipFile(archive) as wheel:
         members = [member for member in wheel.infolist() if not member.is_dir()]
         for member in members:
             inside(member.filename)
+            room.take_file()
         for member in members:
             with wheel.open(member) as content:
-                write(content, member.filename, into)
+                room.write(content, member.filename, into)
 
 
 def _untar(archive: Path, into: Path) -> None:
+    room = Room(archive.name)
     with tarfile.open(archive) as tar:
-        members = [member for member in tar.getmembers() if member.isfile()]
-        for member in members:
-            inside(member.name)
+        members = []
+        for member in tar:
+            room.take_file()
+            if member.isfile():
+                inside(member.name)
+                members.append(member)
         for member in members:
             _, _, name = member.name.partition("/")
             content = tar.extractfile(member)
             if name and content is not None:
-                write(content, name, into)
+                room.write(content, name, into)

@@ -42,6 +42,8 @@ def parse_failure(smiles: str) -> str | None:
     """Why RDKit cannot turn ``smiles`` into a molecule with atoms; None when it can."""
     from rdkit import Chem, rdBase
 
+    if len(smiles.split()) > 1:  # RDKit takes what stands behind a blank for a name
+        return "a blank in it: more than one SMILES string, or a name behind it"
     with rdBase.BlockLogs():
         try:
             molecule = Chem.MolFromSmiles(smiles, sanitize=False)

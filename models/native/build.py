@@ -1,6 +1,8 @@
 """Building C++ kernels at first use: one compiler call, cached by source, flags and compiler.
 
-Beside the library lies its sha256: one that was cut or exchanged is built again, never loaded.
+Beside the library lies its sha256: one that was cut or exchanged is built again, never loaded. That says nothing of who
+built it, since anybody can write both. So each user has a folder of kernels in the cache, which others may share, and
+what others could have put into it is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -77,15 +80,36 @@ def _built(source: Path, flags: list[str]) -> Path:
     text = (source.read_bytes(), HEADER.read_bytes())
     content = repr((compiler, flags, text)).encode()
     path = _folder() / f"{source.parent.name}-{hashlib.sha256(content).hexdigest()[:16]}.so"
-    if not _is_whole(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_foreign(path)
+        if not _is_whole(path):
             with FileLock(path.with_suffix(".lock")):
                 if not _is_whole(path):
                     _compile(compiler, source, flags, path)
-        except OSError as error:
-            raise NotAvailableError(f"{path.parent} cannot be written: {error.strerror}") from error
+    except OSError as error:
+        raise NotAvailableError(f"{path.parent} cannot be written: {error.strerror}") from error
     return path
+
+
+def _refuse_foreign(library: Path) -> None:
+    """Raises `NotAvailableError` where somebody else than the user and root could have put the library there."""
+    for path in (library.parent, library, _digest_file(library)):
+        if not os.path.lexists(path):  # it will be built
+            continue
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            problem = "is a link"
+        elif found.st_uid not in (os.geteuid(), 0):
+            problem = f"belongs to user {found.st_uid}"
+        elif found.st_mode & 0o022:
+            problem = f"has mode {stat.S_IMODE(found.st_mode):o}, so that others can write it"
+        else:
+            continue
+        raise NotAvailableError(
+            f"{path} {problem}, and what lies there would be run: remove it, "
+            "or set SPARSEBENCH_CACHE to a folder of yours"
+        )
 
 
 def _is_whole(path: Path) -> bool:
@@ -117,13 +141,14 @@ def _compile(compiler: str, source: Path, flags: list[str], path: Path) -> None:
             raise NotAvailableError(f"{compiler} failed: {' '.join(done.stderr.split())[:300]}")
         digest = Path(folder) / "sha256"
         digest.write_text(_sha256(made), encoding="utf-8")
+        made.chmod(0o700)
+        digest.chmod(0o600)
         made.replace(path)
         digest.replace(_digest_file(path))
 
 
 def _folder() -> Path:
     chosen = os.environ.get("SPARSEBENCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser() / "native"
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(shared).expanduser() / "sparsebench" / "native"
+    cache = Path(chosen) if chosen else Path(shared) / "sparsebench"
+    return cache.expanduser() / f"native-{os.geteuid()}"

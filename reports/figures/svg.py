@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -29,6 +30,7 @@ _STYLE: Any = {
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
+    "text.parse_math": False,  # a $ in a label of somebody else's is a $
     **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], INK),
 }
 
@@ -57,9 +59,20 @@ def empty_figure(size: tuple[float, float], title: str) -> Iterator[tuple[Any, l
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size)
         yield figure, svg
+        _powers_of_ten(figure)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the page draws the texts, in its own font
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg.append(_embeddable(buffer.getvalue(), title))
+
+
+def _powers_of_ten(figure: Any) -> None:
+    """Numbers at logarithmic axes are formulas of matplotlib's own."""
+    for axes in figure.axes:
+        for one in (axes.xaxis, axes.yaxis):
+            for label in one.get_ticklabels(which="both") if one.get_scale() == "log" else ():
+                label.set_parse_math(True)
 
 
 def _embeddable(svg: str, title: str) -> str:

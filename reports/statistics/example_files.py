@@ -7,6 +7,7 @@ as say which one it is; a thousand right-or-wrong answers take 0.2 kB, a thousan
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import math
 import zlib
@@ -21,6 +22,10 @@ KEPT = 256
 """Contributions of so many scores stay in memory: those of a baseline are asked for by every row."""
 LARGEST = 3.4e38
 """Float32 holds no larger numbers."""
+MOST_BYTES = 256 << 20
+"""Outcomes of a record take less, unpacked: ten million numbers. A small file can unpack to any size."""
+MOST_DIGITS = 100
+"""Whole numbers have less: those of more than 308 are no floating-point numbers any more."""
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -31,18 +36,31 @@ def pack(id: str, examples: Columns) -> bytes:
         text = json.dumps(rounded, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise RecordError(f"examples of {id} cannot be written as JSON: {error}") from error
+    if len(text) > MOST_BYTES:
+        raise RecordError(
+            f"examples of {id} cannot be written: {len(text) >> 20} MiB, and {MOST_BYTES >> 20} are allowed"
+        )
     return gzip.compress(text.encode(), mtime=0)
 
 
 def unpack(id: str, content: bytes) -> dict[str, list[Any]]:
-    """What `pack` wrote. Raises `RecordError` for a file that is cut or holds something else."""
+    """What `pack` wrote. Raises `RecordError` for a file that is cut, too large or holds something else."""
     try:
-        columns = json.loads(gzip.decompress(content))
+        text = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"they unpack to more than {MOST_BYTES >> 20} MiB")
+        columns = json.loads(text, parse_int=_whole)
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise RecordError(f"examples of {id} cannot be read: {error}") from error
     if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):
         raise RecordError(f"examples of {id} are no columns with one value for each example")
     return columns
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits, and {MOST_DIGITS} are allowed")
+    return int(digits)
 
 
 def _rounded(value: Any) -> Any:

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ package = "demo"
 version = "1.0"
 licence = "MIT"
 citation = "a package made by the tests"
+contents = "{contents}"
 
 [[files]]
 name = "demo-1.0-py3-none-any.whl"
@@ -73,16 +75,28 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_settings: None) ->
     return file
 
 
+def contents_of(wheel: Path) -> str:
+    """The sum over all files that a manifest pins, by its definition: that of what sha256sum prints."""
+    lines = []
+    with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as archive:
+        for name in sorted(archive.namelist()):
+            lines.append(f"{hashlib.sha256(archive.read(name)).hexdigest()}  {name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 @pytest.fixture
 def demo(manifests: Path, wheel: Path) -> Callable[..., None]:
     """Write the manifest of source "demo"; by default it pins the wheel's true sum and size."""
 
-    def write(sha256: str | None = None, size: int | None = None, name: str = "demo") -> None:
+    def write(
+        sha256: str | None = None, size: int | None = None, name: str = "demo", contents: str | None = None
+    ) -> None:
         content = wheel.read_bytes()
         text = MANIFEST.format(
             name=name,
             sha256=sha256 or hashlib.sha256(content).hexdigest(),
             size=len(content) if size is None else size,
+            contents=contents_of(wheel) if contents is None else contents,
         )
         (manifests / f"{name}.toml").write_text(text)
         manifest._load.cache_clear()

@@ -67,6 +67,7 @@ LOCAL = {key: value for key, value in BASE.items() if key not in ("registry", "p
         ({}, "", "needs the key 'files'"),
         ({}, FILES * 2, "exactly one archive, not 2"),
         ({}, FILES.replace("0" * 64, "12"), "sha256 of demo.whl is not 64 hex digits"),
+        ({"contents": '"12"'}, FILES, "contents is not 64 hex digits"),
         ({}, FILES + "md5 = 1\n", "unknown key 'md5'"),
         ({"name": '"demo'}, FILES, "not valid TOML"),
         ({"kind": '"hub"', "repository": '"a/b"', "revision": '"main"'}, FILES, "'main' is not a full commit"),
@@ -81,6 +82,15 @@ def test_a_malformed_manifest_is_named(tmp_path: Path, changes: dict, files: str
         manifest.parse(file)
     assert str(caught.value).startswith("demo.toml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_all_that_is_fetched_is_pinned_file_by_file_or_together():
+    """So that whoever exchanges a file and the seal of its folder in a cache that others can write is noticed."""
+    for name, entry in manifest.catalogue().items():
+        if entry.registry == "pypi":
+            assert entry.contents, name
+        elif entry.kind in ("package", "hub"):
+            assert entry.files, name
 
 
 def test_readme_lists_every_source_with_its_licence():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data import sources
-from sparsebench.data.cache import digests
+from sparsebench.data.cache import digests, seal
 from sparsebench.data.cache.ledger import FileRead, reading
 from sparsebench.data.errors import ChecksumError, OfflineError, UnknownSource
 
@@ -140,6 +140,45 @@ def test_a_broken_file_of_the_cache_is_an_error_that_names_it_and_prepare_mends_
     assert sources.path("demo", "text").read_text() == "content\n"
     assert said[0] == ("demo: only times differed, the content is whole" if how == "touched" else said[0])
     assert how == "touched" or said[0].endswith(": fetching again")
+
+
+def forge(folder: Path, file: str) -> None:
+    """What somebody can do who may write there: another file, and a seal that fits it."""
+    (folder / file).write_text("CONTENT\n")
+    known = seal.read_seal(folder)
+    assert known is not None
+    seal.seal(folder, known.identity)
+
+
+def test_a_file_that_was_exchanged_together_with_its_seal_is_refused_and_mended(demo: Callable, cache: Path):
+    """Audit D10: the seal was compared with nothing that does not lie in the same folder."""
+    demo()
+    forge(sources.ensure("demo"), "demo/text.txt")
+    uses = (
+        lambda: sources.path("demo", "text"),
+        lambda: sources.ensure("demo"),
+        lambda: sources.paths("demo", "folder", "*.txt"),
+    )
+    for use in uses:
+        with pytest.raises(
+            ChecksumError, match=r"the seal of .* is another's: .* the sum \w+, not \w+; mend it with"
+        ) as caught:
+            use()
+        one_line(caught)
+    said: list[str] = []
+    sources.prepare(["demo"], said.append)
+    assert said[0].endswith(": fetching again")
+    assert sources.path("demo", "text").read_text() == "content\n"
+
+
+def test_where_single_files_are_pinned_the_seal_must_have_just_these():
+    entry = sources.source("fashion-mnist")
+    pinned = {file.name: file.sha256 for file in entry.files}
+    assert entry.problem_with("", pinned) is None
+    first = entry.files[0].name
+    assert entry.problem_with("", {**pinned, first: "0" * 64}) == f"{first} is not the pinned file"
+    assert entry.problem_with("", {**pinned, "zz": "0" * 64}) == "zz is not the pinned file"
+    assert entry.problem_with("", {}) is not None
 
 
 def test_a_broken_file_does_not_stop_those_who_do_not_read_it(demo: Callable, cache: Path):

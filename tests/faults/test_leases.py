@@ -91,9 +91,9 @@ class Member:
     def holds_a_lease(self) -> bool:
         for owner in self.shared.out.glob("leases/run-*/cells/*/owner.json"):
             with contextlib.suppress(FileNotFoundError):
-                if not (owner.parent / "stage").is_dir():
-                    continue
                 token = json.loads(owner.read_text())["owner"]
+                if not (owner.parent / f"stage-{token}").is_dir():
+                    continue
                 about = json.loads((owner.parents[2] / "members" / token / "process.json").read_text())
                 if about["pid"] == self.process.pid:
                     return True

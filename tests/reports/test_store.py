@@ -222,3 +222,20 @@ def test_a_sweep_among_other_writers_takes_only_what_is_old(tmp_path: Path) -> N
     assert [path.name for path in store.records.iterdir()] == [young.name]
     store.sweep()
     assert list(store.records.iterdir()) == []
+
+
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_named(make, tmp_path):
+    """Audit D15: a pipe hung `report` for ever."""
+    store = Store(tmp_path).create()
+    record = make.record("a")
+    os.mkfifo(store.records / "pipe.json")
+    os.mkfifo(store.examples / f"{record.id}.json.gz")
+    (store.records / f"{record.id}.json").mkdir()
+    _, problems = store.read_all()
+    reasons = {problem.path.stem: problem.reason for problem in problems}
+    assert reasons["pipe"] == "pipe.json is a pipe, a socket or a device in the place of a file: remove it"
+    assert reasons[record.id] == f"{record.id}.json is a folder in the place of a file: move it away"
+    with pytest.raises(RecordError, match="a pipe, a socket or a device"):
+        store.read_examples(record.id)
+    with pytest.raises(StoreError, match=rf"{record.id}\.json is a folder in the place of a file: move it away"):
+        store.write(record)

@@ -86,7 +86,7 @@ def test_older_folders_have_none(store: Store) -> None:
     assert not (store.folder / SUMS).exists()
 
 
-@pytest.mark.parametrize("folder", sorted(marker.parent for marker in RESULTS.glob(f"*/{MARKER}")), ids=lambda f: f.name)
+@pytest.mark.parametrize("folder", sorted(marker.parent for marker in RESULTS.glob(f"*/{MARKER}")), ids=str)
 def test_committed_folders_are_as_their_runs_left_them(folder: Path) -> None:
     """Whoever copies records into a folder runs `seal` on it, or copies the list with them."""
     found = compare(Store(folder).open())

@@ -107,3 +107,29 @@ def test_reasons_are_numbered_in_the_order_of_the_table(make):
     texts = [printing.entry_text(line.entries[0], "share", notes) for line in shown.lines]
     assert texts == ["50.0 ± 2.0*", "n/a [1]", "n/a [2]", "n/a [1]"]
     assert printing.entry_text(shown.lines[1].entries[0], "share", {}) == "n/a"
+
+
+def test_csv_holds_no_formulas(make):
+    shown = table(seeds(make, "=1+2", [-0.25, -0.5], task="@t", backbone="-vit"))
+    text = printing.to_csv(shown)
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["label"], row["backbone"]) == ("'=1+2", "'-vit")
+    assert float(row["'@t@1 accuracy [share] mean"]) == -0.375  # a number is no text
+
+
+def test_a_reason_of_several_lines_stays_in_its_footnote(make):
+    """Audit D13: in LaTeX the second line was no comment any more."""
+    na = make.record("a", status="n/a", reason="no\n\\input{/etc/passwd}\rsite\u2028x")
+    shown = table([*seeds(make, "base", [0.5, 0.6]), na])
+    note = "[1] n/a: no \\input{/etc/passwd} site x"
+    assert f"% {note}\n" in printing.to_latex(shown)
+    assert f"\n{note}\n" in printing.to_markdown(shown)
+
+
+def test_no_form_of_a_table_holds_a_control_character(make):
+    evil = "a \x1b]0;title\x07"
+    na = make.record("b", status="n/a", reason=evil, cell={"task": evil})
+    shown = table([*seeds(make, evil, [0.5, 0.6], task=evil), *seeds(make, "base", [0.5, 0.6], task=evil), na])
+    for text in (printing.to_markdown(shown), printing.to_latex(shown), printing.to_csv(shown)):
+        assert not {"\x1b", "\x07"} & set(text)
+        assert "x1b]0;title" in text

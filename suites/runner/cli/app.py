@@ -1,12 +1,14 @@
 """The commands put together, and what becomes of mistakes."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from sparsebench.data.errors import DataError
 from sparsebench.reports.record import RecordError
 from sparsebench.reports.store import StoreError
+from sparsebench.reports.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
@@ -55,11 +57,14 @@ def main() -> None:
     try:
         app()
     except USAGE_ERRORS as error:
-        sys.stderr.write(f"sparsebench: {' '.join(str(error).split())}\n")
-        sys.exit(2)
+        _complain(" ".join(str(error).split()))
     except OSError as error:
-        sys.stderr.write(f"sparsebench: {error.filename or 'the system'}: {error.strerror or error}\n")
-        sys.exit(2)
+        _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _complain(text: str) -> NoReturn:
+    sys.stderr.write(f"sparsebench: {visible(text)}\n")
+    sys.exit(2)
 
 
 def _suite_app(name: str) -> typer.Typer:

@@ -7,7 +7,7 @@ import typer
 from ..discovery.registry import find, suites
 from .completion import known_names, method_names
 from .options import JsonOption, SuiteOption
-from .output import announce, print_json
+from .output import announce, print_json, say
 from .selection import only
 
 
@@ -19,7 +19,7 @@ def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = 
     if json:
         print_json(document)
     else:
-        typer.echo(list_text(document))
+        say(list_text(document))
 
 
 def show(
@@ -31,7 +31,7 @@ def show(
     announce(f"looking up {name}", err=True)
     from ..show.describe import describe
 
-    typer.echo(describe(name))
+    say(describe(name))
 
 
 def check(
@@ -58,4 +58,4 @@ def doctor(json: JsonOption = False) -> None:
     if json:
         print_json(document)
     else:
-        typer.echo(doctor_text(document))
+        say(doctor_text(document))

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from sparsebench.reports.visible import visible
+
 PLAIN = {
     "−": "-",
     "–": "-",
@@ -27,9 +29,14 @@ PLAIN = {
 """What stands for the signs of our tables where they cannot be written; a minus must not get lost."""
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text, which may hold names and errors of others."""
+    typer.echo(visible(text), err=err)
+
+
 def announce(text: str, *, err: bool = False) -> None:
     """Say at once what a command is about, before it imports what takes seconds; on stderr where stdout is data."""
-    typer.echo(f"{text} ...", err=err)
+    say(f"{text} ...", err=err)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from ..discovery.registry import suites
+from ..interrupts import INTERRUPTED, end_in_order
 from .completion import labels
 from .options import FolderArgument, JsonOption, SuiteOption
-from .output import announce, print_json
+from .output import announce, print_json, say
 
 
 def report(
@@ -81,7 +82,11 @@ def verify(
     folders = check_folders(named)
     limit = None if memory is None else int(memory * 2**30)
     options = Options(workers=workers or default_workers(1), memory=limit)
-    found = verify(named, options, console)
+    end_in_order()
+    try:
+        found = verify(named, options, console)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     write = to_json if json else to_text
-    typer.echo(write(found, folders))
+    say(write(found, folders))
     raise typer.Exit(exit_code(found, folders))

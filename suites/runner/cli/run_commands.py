@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..interrupts import end_in_order
+from ..interrupts import INTERRUPTED, end_in_order
 from .options import (
     AddressOption,
     BackboneOption,
@@ -27,7 +27,7 @@ from .options import (
     TaskOption,
     TrackerOption,
 )
-from .output import announce, print_json
+from .output import announce, print_json, say
 from .selection import Request, check_device, only, select
 
 
@@ -57,7 +57,7 @@ def plan(
     if json:
         print_json(document)
     else:
-        typer.echo(plan_text(document))
+        say(plan_text(document))
 
 
 def prepare(
@@ -76,7 +76,7 @@ def prepare(
 
     end_in_order()
     if source:
-        prepare_sources(source, typer.echo)
+        prepare_sources(source, say)
         return
     announce(f"looking up what {profile} needs")
     from ..identity.weights import mend_hub
@@ -85,9 +85,9 @@ def prepare(
 
     cells = expand_fetched(select(Request(profile=profile, suites=only(context, suite))).profile)
     mend_hub(cell.weights for cell in cells)
-    prepare_sources(sorted({name for cell in cells for name in cell.sources}), typer.echo)
-    check_data(cells, typer.echo)
-    derive_data(cells, typer.echo)
+    prepare_sources(sorted({name for cell in cells for name in cell.sources}), say)
+    check_data(cells, say)
+    derive_data(cells, say)
 
 
 def run(
@@ -152,8 +152,8 @@ def run(
     try:
         code = run_profile(selection.profile, selection.folder, options, reuse.value, open_console(), trackers)
     except KeyboardInterrupt:
-        typer.echo("sparsebench: stopped; the same command goes on from here", err=True)
-        code = 130
+        say("sparsebench: stopped; the same command goes on from here", err=True)
+        code = INTERRUPTED
     raise typer.Exit(code)
 
 
@@ -186,4 +186,4 @@ def _request(
 
 def _say(notes: tuple[str, ...]) -> None:
     for note in notes:
-        typer.echo(note, err=True)
+        say(note, err=True)

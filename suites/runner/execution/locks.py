@@ -55,7 +55,7 @@ def shared_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def _held(folder: Path, kind: int, say: Callable[[str], None]) -> Iterator[None]:
-    with (folder / RUN_LOCK).open("w") as lock:
+    with _open(folder / RUN_LOCK) as lock:
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,7 +63,7 @@ def _held(folder: Path, kind: int, say: Callable[[str], None]) -> Iterator[None]
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-        with (folder / WORKERS_LOCK).open("w") as workers:
+        with _open(folder / WORKERS_LOCK) as workers:
             _wait_for_workers(workers, folder, say)
         yield
 
@@ -75,7 +75,7 @@ def hold_as_worker(folder: Path) -> None:
     """
     try:
         # Closing any handle of a file gives up all POSIX locks on it, so this one stays open.
-        handle = os.open(folder / WORKERS_LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(folder / WORKERS_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except FileNotFoundError:
         raise SystemExit(1) from None
     try:
@@ -83,6 +83,16 @@ def hold_as_worker(folder: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
+
+
+def _open(path: Path) -> IO[str]:
+    """A lock to hold, which is not emptied, and never through a link: the folder may be somebody else's work."""
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UsageError(f"{path} is a link, which is not followed: remove it") from None
 
 
 def _wait_for_workers(lock: IO[str], folder: Path, say: Callable[[str], None]) -> None:

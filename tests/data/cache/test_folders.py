@@ -82,14 +82,14 @@ def child(manifests: Path, log: Path, seconds: float) -> subprocess.Popen:
 
 
 def test_two_processes_at_once_fetch_once(demo: Callable, cache: Path, manifests: Path, tmp_path: Path):
-    demo()
+    demo(contents="")  # the children put something else there
     both = [child(manifests, tmp_path / "log", 0.5) for _ in range(2)]
     assert [process.communicate(timeout=60)[0] for process in both] == ["whole\n"] * 2
     assert (tmp_path / "log").read_text() == "fetch\n"
 
 
 def test_a_killed_process_leaves_no_broken_source(demo: Callable, cache: Path, manifests: Path, tmp_path: Path):
-    demo()
+    demo(contents="")  # the children put something else there
     killed = child(manifests, tmp_path / "log", 60)
     while not (tmp_path / "log").exists():
         assert killed.poll() is None

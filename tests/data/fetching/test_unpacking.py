@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.errors import DownloadError
+from sparsebench.data.fetching import unpacking
 from sparsebench.data.fetching.unpacking import inside, unpack
 
 
@@ -91,3 +92,42 @@ def test_archives_that_are_cut(tmp_path: Path, name: str, cut: float):
     file.write_bytes(file.read_bytes()[: int(cut * file.stat().st_size)])
     with pytest.raises(DownloadError, match="cannot be unpacked"):
         unpack(file, tmp_path / "into")
+
+
+def bomb(file: Path, count: int = 1) -> Path:
+    """Files of 3 MiB of zeros, in a few kB."""
+    zeros = bytes(3 << 20)
+    if file.name.endswith(".whl"):
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(count):
+                archive.writestr(f"{number}.txt", zeros)
+        return file
+    with tarfile.open(file, "w:gz") as tar:
+        for number in range(count):
+            member = tarfile.TarInfo(f"top/{number}.txt")
+            member.size = len(zeros)
+            tar.addfile(member, io.BytesIO(zeros))
+    return file
+
+
+@pytest.mark.parametrize("name", ["demo.whl", "demo.tar.gz"])
+def test_what_unpacks_to_more_than_the_bound_is_stopped_there(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 4 << 20)
+    archive = bomb(tmp_path / name, count=2)
+    assert archive.stat().st_size < 20_000
+    with pytest.raises(DownloadError, match=f"{name} unpacks to more than 4 MiB: stopped there"):
+        unpack(archive, tmp_path / "into")
+    written = sum(file.stat().st_size for file in (tmp_path / "into").iterdir())
+    assert written <= 4 << 20
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 6 << 20)
+    unpack(archive, tmp_path / "again")
+
+
+@pytest.mark.parametrize("name", ["demo.whl", "demo.tar.gz"])
+def test_an_archive_of_very_many_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(unpacking, "MOST_FILES", 2)
+    with pytest.raises(DownloadError, match=f"{name} has more than 2 files: not unpacked"):
+        unpack(bomb(tmp_path / name, count=3), tmp_path / "into")
+    assert not (tmp_path / "into").exists()

@@ -1,6 +1,7 @@
 """The table of a molecule set."""
 
 import numpy as np
+import pytest
 
 from sparsebench.data.molecules.table import RejectedRow, build_table, parse_failure
 
@@ -19,3 +20,10 @@ def test_unreadable_rows_are_reported_not_dropped():
 def test_parse_failure_accepts_what_rdkit_reads():
     assert [parse_failure(text) for text in ("C", "[Na+].[Cl-]", "c1cc[nH]c1")] == [None] * 3
     assert "kekulize" in str(parse_failure("c1cccn1C(=O)c1cncc1"))
+
+
+@pytest.mark.parametrize("smiles", ["F/C=C FF/C=", "CCO ethanol", "C\tC", "C\nC"])
+def test_what_stands_behind_a_blank_is_not_dropped(smiles: str):
+    """Audit D13: RDKit reads up to the blank, and the whole text was kept as that molecule's."""
+    reason = parse_failure(smiles)
+    assert reason is not None and reason.startswith("a blank in it")

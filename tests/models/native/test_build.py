@@ -1,5 +1,6 @@
 """A source is compiled once for its text, the header, the compiler and the processor, and never loaded broken."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,38 @@ def test_a_broken_library_is_built_again_and_never_loaded(
         built.path.write_text("co" if how == "cut" else "CODE\n")
     assert library(source) == built
     assert built.path.read_text() == "code\n" and log.read_text() == "ran\nran\n"
+
+
+def test_a_shared_cache_has_a_folder_for_each_user(
+    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", compiler(tmp_path, WRITES))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o1777)
+    path = library(source).path
+    assert path.parent.name == f"native-{os.geteuid()}"
+    assert [file.stat().st_mode & 0o077 for file in (path.parent, path, path.with_suffix(".sha256"))] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("what", ["folder", "library", "digest"])
+@pytest.mark.parametrize("how", ["link", "mode", "owner"])
+def test_what_others_could_have_put_there_is_not_loaded(
+    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str, how: str
+) -> None:
+    """The other user is played by another answer to who this user is, or by the owner where the tests run as root."""
+    monkeypatch.setenv("CXX", compiler(tmp_path, WRITES))
+    built = library(source).path
+    path = {"folder": built.parent, "library": built, "digest": built.with_suffix(".sha256")}[what]
+    if how == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif how == "mode":
+        path.chmod(0o722)
+    elif os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        monkeypatch.setattr(build, "_folder", lambda: built.parent)
+    problem = {"link": "is a link", "mode": "has mode 722", "owner": "belongs to user"}[how]
+    with pytest.raises(NotAvailableError, match=f"{problem}.* remove it, or set SPARSEBENCH_CACHE"):
+        library(source)

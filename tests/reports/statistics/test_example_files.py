@@ -7,6 +7,7 @@ import random
 import pytest
 
 from sparsebench.reports.record import RecordError
+from sparsebench.reports.statistics import example_files
 from sparsebench.reports.statistics.example_files import ExampleReader, pack, unpack
 
 
@@ -77,3 +78,20 @@ def test_a_reader_reads_once_and_tells_what_it_could_not_read() -> None:
     assert reader.scores("broken", "accuracy", 0.5) is None
     assert reader.problems == {"broken": "examples of broken cannot be read"}
     assert asked == ["a", "a", "b", "broken"]
+
+
+def test_a_small_file_that_unpacks_to_any_size_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(example_files, "MOST_BYTES", 1 << 20)
+    bomb = gzip.compress(bytes(3 << 20))
+    assert len(bomb) < 4000
+    with pytest.raises(RecordError, match="examples of 00ff cannot be read: they unpack to more than 1 MiB"):
+        unpack("00ff", bomb)
+    with pytest.raises(RecordError, match="examples of 00ff cannot be written: 2 MiB, and 1 are allowed"):
+        pack("00ff", {"note": ["x" * (2 << 20)]})
+
+
+def test_a_whole_number_of_hundreds_of_digits_is_refused():
+    """Audit D13: no floating-point number holds it, and `report` ended in an OverflowError."""
+    content = gzip.compress(f'{{"correct": [1, {"9" * 400}]}}'.encode())
+    with pytest.raises(RecordError, match="cannot be read: a whole number of 400 digits, and 100 are allowed"):
+        unpack("00ff", content)

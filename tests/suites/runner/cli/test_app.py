@@ -1,7 +1,9 @@
 """Mistakes get one line, exit code 2, and leave nothing behind; the light commands stay light."""
 
+import importlib
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,6 +13,7 @@ import pytest
 
 from sparsebench.reports.record import SCHEMA_VERSION
 from sparsebench.reports.store import MARKER
+from sparsebench.suites.runner.errors import UsageError
 
 GOOD = {"seeds": 1, "backbones": ["tiny"], "methods": ["full_tuning"], "tasks": ["synthetic"]}
 
@@ -183,3 +186,17 @@ def test_a_reader_that_goes_away_is_no_error(bench) -> None:
     assert done.stdout == "methods:\n"
     assert done.stderr == ""
     assert done.returncode in (0, 1)  # whether the whole list fits into the pipe is up to the system
+
+
+def test_escape_codes_in_an_error_are_written_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail() -> None:
+        raise UsageError("no such row: \x1b]0;title\x07")
+
+    module = importlib.import_module("sparsebench.suites.runner.cli.app")
+    monkeypatch.setattr(module, "app", fail)
+    with pytest.raises(SystemExit):
+        module.main()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert capsys.readouterr().err == "sparsebench: no such row: \\x1b]0;title\\x07\n"

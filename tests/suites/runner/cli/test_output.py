@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sparsebench.suites.runner.cli.output import announce, print_json, use_plain_signs
+from sparsebench.suites.runner.cli.output import announce, print_json, say, use_plain_signs
 
 
 def test_signs_that_a_stream_cannot_write_become_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +44,10 @@ def test_the_line_comes_before_anything_heavy() -> None:
     for arguments in (["plan"], ["run"], ["prepare"], ["report", "."], ["check"], ["doctor"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_escape_codes_of_others_are_written_out(capsys: pytest.CaptureFixture) -> None:
+    say("unknown method \x1b[31m", err=True)
+    announce("planning \x1b[31m")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("planning \\x1b[31m ...\n", "unknown method \\x1b[31m\n")

@@ -106,3 +106,19 @@ def test_who_waits_says_for_whom_and_gives_up_in_the_end(tmp_path: Path, monkeyp
 def test_a_worker_whose_folder_is_gone_ends_without_a_word(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         locks.hold_as_worker(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("name", [locks.RUN_LOCK, locks.WORKERS_LOCK])
+def test_a_link_in_the_place_of_a_lock_empties_nothing(tmp_path: Path, name: str) -> None:
+    """A result folder may be the work of somebody else."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    treasure = tmp_path / "treasure"
+    treasure.write_text("50 bytes")
+    (folder / name).symlink_to(treasure)
+    with (
+        pytest.raises(UsageError, match=f"{name} is a link, which is not followed: remove it"),
+        sole_run(folder, print),
+    ):
+        pass
+    assert treasure.read_text() == "50 bytes"

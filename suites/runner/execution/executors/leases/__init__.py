@@ -4,7 +4,7 @@ What lies in `leases/` of the result folder while such a run lasts, and what eac
 
     run-000001/plan.json             what the run is: who differs from it is refused
     run-000001/members/TOKEN/        one process: who it is, its heart-beat, and records that are not published yet
-    run-000001/cells/ID.1/           a lease: who runs the cell, and `stage/`, through which its record must go
+    run-000001/cells/ID.1/           a lease: who runs the cell, and `stage-OWNER/`, through which its record must go
     run-000001/cells/ID.ended        the cell has come to an end in this run
     over-000001/                     a run that is over; only its number is of use
 

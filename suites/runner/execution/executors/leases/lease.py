@@ -1,15 +1,20 @@
 """The lease on a cell: taken by one process, taken over from a lost one, and the only way of a record into the store.
 
 A lease is a folder `ID.N`, N counting from 1 for each cell of a run. Who wants the cell makes the folder of the next
-number, whole, by one rename. In it is `stage/`: the record goes into the stage first, and from there to its place.
-Who takes a lease over renames the stage first. So a process that stood still, wakes up and does not know yet that it
-has lost its lease, cannot publish any more, at whatever step it wakes: the place that it takes the record from is gone.
+number, whole, by one rename. In it is the folder `stage-OWNER`: the record goes onto the stage first, and from there to
+its place. Who takes a lease over renames the stage first. So a process that stood still, wakes up and does not know yet
+that it has lost its lease, cannot publish any more, at whatever step it wakes: the place that it takes the record from
+is gone. The stage has the owner's name because the number alone can come back: a process that has not seen yet that the
+cell has ended, and all its leases were removed, may make `ID.1` for a moment, and that is no stage for anybody else.
 
 Whatever was on the stage when it was renamed tells the successor how far its predecessor came:
 
 - a record: it is whole, the predecessor was about to publish it, so the successor publishes it;
 - the file `sent` but no record: it is published, the predecessor had only not yet said so;
-- nothing: the cell must be run again.
+- nothing: the cell must be run again, unless `ID.ended` is there. It is asked for after the look at the stage, since a
+  predecessor that wakes up says that the cell has ended first and removes the stage then.
+
+`test_interleavings.py` shows that this holds: there several processes do these steps in random order.
 """
 
 import contextlib
@@ -24,6 +29,7 @@ from sparsebench.reports.store import Store, sync_folder
 from .runs import Run, RunOverError, names_in, rename_whole
 
 OWNER = "owner.json"
+STAGE = "stage-"
 RECORD = "record.json"
 EXAMPLES = "examples.json.gz"
 SENT = "sent"
@@ -51,7 +57,7 @@ class Lease:
     @property
     def stage(self) -> Path:
         """There while the lease is held."""
-        return self.path / "stage"
+        return self.path / f"{STAGE}{self.owner}"
 
     def is_held(self) -> bool:
         """Whether nobody has taken it over, and its owner has not given it back."""
@@ -85,7 +91,7 @@ def take(run: Run, id: str, number: int, owner: str, attempt: int) -> Lease | No
     draft = run.cells / f".{id}.{owner}"
     try:
         draft.mkdir()
-        (draft / "stage").mkdir()
+        (draft / lease.stage.name).mkdir()
         _write_owner(draft, lease)
         if not rename_whole(draft, lease.path):
             return None
@@ -116,13 +122,16 @@ def take_over(run: Run, previous: Lease, owner: str, store: Store) -> Lease | No
     """
     previous.fence()
     known = read_lease(run, previous.id, previous.number)
-    if known is None:
+    if known is None or known.owner != previous.owner:  # the cell has ended, and the number is another's for a moment
         return None
     attempt = known.attempt
     if (known.path / LOST).is_dir():
         attempt += 1
     lease = take(run, known.id, known.number + 1, owner, attempt)
     if lease is None or _publish_leftover(run, lease, store):
+        return None
+    if has_ended(run, known.id):  # after `take` had asked, and what it left over is removed
+        shutil.rmtree(lease.path, ignore_errors=True)
         return None
     if attempt > known.attempt:
         _mark(run, lease.id, AGAIN).touch()
@@ -163,7 +172,8 @@ def cancel_everywhere(run: Run, ids: Collection[str]) -> None:
     for name in leases:
         id_, _, number = name.rpartition(".")
         if id_ in ids and number.isdigit():
-            _rename_if_there(run.cells / name / "stage", run.cells / name / LOST)
+            for stage in (run.cells / name).glob(f"{STAGE}*"):
+                _rename_if_there(stage, run.cells / name / LOST)
 
 
 def allow_again(run: Run, id: str) -> None:

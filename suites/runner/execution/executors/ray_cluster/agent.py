@@ -5,16 +5,11 @@ a cluster. Results are written to a folder of the agent, read from there, and gi
 records.
 """
 
-import contextlib
-import fcntl
-import shutil
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from time import sleep, time
+from time import sleep
 
 from sparsebench.data.errors import DataError
 from sparsebench.data.sources import ensure
@@ -29,10 +24,7 @@ from ...execute import Result
 from ..interface import Ended, Event, Options, Retried, Started
 from ..local.executor import LocalExecutor
 from .messages import Again, Agrees, Began, Broken, Command, Differs, Done, Expect, Kind, Lacks, News, Start, Stop
-
-SCRATCH = "sparsebench-ray-"
-OWNER = "owner.lock"
-YOUNG_SECONDS = 60
+from .scratch import Scratch
 
 
 class Agent:
@@ -41,7 +33,7 @@ class Agent:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._attempts: dict[str, int] = {}
-        self._scratch: _Scratch | None = None
+        self._results: _Results | None = None
         self._local: LocalExecutor | None = None
         self._checks = _Checks()
 
@@ -60,9 +52,9 @@ class Agent:
         if self._local is not None:
             self._local.close()
             self._local = None
-        if self._scratch is not None:
-            self._scratch.remove()
-            self._scratch = None
+        if self._results is not None:
+            self._results.remove()
+            self._results = None
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -78,9 +70,9 @@ class Agent:
                     del self._attempts[id_]
 
     def _executor(self) -> LocalExecutor:
-        if self._local is None or self._scratch is None:
-            self._scratch = _Scratch()
-            self._local = LocalExecutor(self._scratch.folder, self._options)
+        if self._local is None or self._results is None:
+            self._results = _Results()
+            self._local = LocalExecutor(self._results.folder, self._options)
         return self._local
 
     def _run(self, seconds: float) -> list[News]:
@@ -97,20 +89,17 @@ class Agent:
             case Retried(cell, reason):
                 return Again(self._attempts[cell.id], reason)
             case Ended(cell):
-                assert self._scratch is not None
-                return Done(self._attempts.pop(cell.id), self._scratch.take(cell.id))
+                assert self._results is not None
+                return Done(self._attempts.pop(cell.id), self._results.take(cell.id))
         return None
 
 
-class _Scratch:
-    """A result folder of the agent's own, for as long as its process lives; those of dead agents are removed."""
+class _Results:
+    """A result folder of the agent's own, for as long as its process lives."""
 
     def __init__(self) -> None:
-        for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-            _remove_if_orphaned(folder)
-        self.folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
-        self._lock = (self.folder / OWNER).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._scratch = Scratch()
+        self.folder = self._scratch.folder
         self._store = Store(self.folder).create()
 
     def take(self, id_: str) -> Result:
@@ -122,17 +111,7 @@ class _Scratch:
         return Result(replace(record, examples=None), examples)
 
     def remove(self) -> None:
-        self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _remove_if_orphaned(folder: Path) -> None:
-    """Remove the folder unless an agent holds it, or has just made it and is about to."""
-    if time() - folder.stat().st_mtime < YOUNG_SECONDS:
-        return
-    with contextlib.suppress(OSError), (folder / OWNER).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
+        self._scratch.remove()
 
 
 class _Checks:

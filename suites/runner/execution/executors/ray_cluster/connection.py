@@ -19,7 +19,8 @@ HUNG_SECONDS = 90.0
 CLOSE_SECONDS = 20.0
 REACH_SECONDS = 10.0
 PREFIX = re.compile(r"^\[[^]]*\] (\S+:\d+: )?")
-NO_TOKEN = "InvalidAuthToken"
+NO_TOKEN = ("InvalidAuthToken", "no authentication token was found")
+"""What Ray writes where the head wants another token, and where there is none here."""
 SPAWN = get_context("spawn")
 
 
@@ -85,11 +86,8 @@ class Gateway:
 
     def _gone(self) -> ExecutorError:
         self._process.join(CLOSE_SECONDS)
-        if NO_TOKEN in self._log.read_text(encoding="utf-8", errors="replace"):
-            return ExecutorError(
-                f"Ray at {self._where} asks for a token: set RAY_AUTH_MODE=token here, too, and have the token of the "
-                "head in ~/.ray/auth_token or RAY_AUTH_TOKEN"
-            )
+        if any(sign in self._log.read_text(encoding="utf-8", errors="replace") for sign in NO_TOKEN):
+            return ExecutorError(no_token(self._where))
         return ExecutorError(
             f"the connection to Ray at {self._where} ended ({self._last_words()}): start the cluster, "
             "then give the same command again; it goes on from here"
@@ -98,6 +96,15 @@ class Gateway:
     def _last_words(self) -> str:
         text = self._log.read_text(encoding="utf-8", errors="replace")
         return last_words(text) or f"exit code {self._process.exitcode}"
+
+
+def no_token(where: str) -> str:
+    """What to do where a run has not the token of its cluster."""
+    return (
+        f"Ray at {where} and this run have no token in common: start the head with RAY_AUTH_MODE=token, and have its "
+        "token here in ~/.ray/auth_token or RAY_AUTH_TOKEN (`ray get-auth-token --generate` makes one); "
+        "RAY_AUTH_MODE=disabled here is for a cluster without one, where whoever reaches it can run code as you"
+    )
 
 
 def last_words(log: str) -> str:

@@ -19,6 +19,7 @@ from ...locks import hold_as_worker
 from ..interface import Options
 from .agent import Agent
 from .messages import Close, Command, Dismiss, Gone, Joined, Node, Seen, Tell, Told
+from .scratch import Scratch
 
 LOOK_SECONDS = 2.0
 """How often Ray is asked for nodes, and the run is told of them; so it sees that this process is alive."""
@@ -33,6 +34,8 @@ AGAIN_SECONDS = 10.0
 AUTH_MODE = "RAY_AUTH_MODE"
 OBJECT_STORE_BYTES = 200 << 20
 """Of a cluster of our own; results are small."""
+SHORT = "/tmp"
+"""Where Ray's sockets are, unless RAY_TMPDIR says otherwise: their paths must be short, and a TMPDIR may be long."""
 
 
 def serve(pipe: Connection, folder: Path, parent: int, options: Options, gpus: bool, log: Path) -> None:
@@ -43,31 +46,46 @@ def serve(pipe: Connection, folder: Path, parent: int, options: Options, gpus: b
     os.dup2(file, 2)
     end_with(parent)
     hold_as_worker(folder)
-    _Gateway(connect(options), pipe, options, gpus).run()
+    if options.address is not None:
+        _Gateway(connect(options.address), pipe, options, gpus).run()
+        return
+    scratch = Scratch(Path(os.environ.get("RAY_TMPDIR") or SHORT))
+    _Gateway(start_own(options, scratch.folder), pipe, options, gpus).run()
+    scratch.remove()
 
 
-def connect(options: Options) -> Any:
-    """The module `ray`, connected to the cluster at the address of the options, or to a new one on this machine."""
+def connect(address: str) -> Any:
+    """The module `ray`, connected to the cluster at an address, with its token unless RAY_AUTH_MODE says otherwise."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if options.address is None:
-        os.environ.setdefault("RAY_worker_niceness", "0")  # cells get as much of the processor as in a local run
-    if options.address is None and AUTH_MODE not in os.environ:
-        # A secret of this run alone; Ray would write one into the home folder, for all clusters from then on.
+    os.environ.setdefault(AUTH_MODE, "token")
+    import ray
+
+    ray.init(address=address, log_to_driver=False, configure_logging=False)
+    return ray
+
+
+def start_own(options: Options, folder: Path) -> Any:
+    """The module `ray`, connected to a new cluster on this machine.
+
+    It is in nobody else's hands: its secret is of this run alone (Ray would write one into the home folder, for all
+    clusters from then on), and what Ray keeps for it, which every user may change, lies in a folder of this user's.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_worker_niceness", "0")  # cells get as much of the processor as in a local run
+    if AUTH_MODE not in os.environ:
         os.environ[AUTH_MODE] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     import ray
 
-    if options.address is not None:
-        ray.init(address=options.address, log_to_driver=False, configure_logging=False)
-    else:
-        ray.init(
-            address="local",
-            num_cpus=options.workers * options.threads,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            configure_logging=False,
-        )
+    ray.init(
+        address="local",
+        num_cpus=options.workers * options.threads,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(folder),
+    )
     return ray
 
 

@@ -1,7 +1,6 @@
-"""What runs on a node: kinds of cells are checked there, and folders of dead agents are removed. No Ray here."""
+"""What runs on a node: kinds of cells are checked there, and results are handed over. No Ray here."""
 
 import dataclasses
-import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -25,6 +24,7 @@ from sparsebench.suites.runner.execution.executors.ray_cluster.messages import (
     News,
     Start,
 )
+from sparsebench.suites.runner.execution.executors.ray_cluster.scratch import PREFIX
 from sparsebench.suites.runner.identity.agreement import identity_lines, lines_digest
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning.expansion import cells_of
@@ -97,33 +97,21 @@ def test_a_disk_that_is_full_is_said_and_leaves_nothing(
     (news,) = Agent(Options(workers=1)).step([Start(0, cell)], 0.0)
     assert isinstance(news, Broken)
     assert "No space left" in news.reason
-    assert list(scratch.iterdir()) == []
+    assert [path.name for path in scratch.rglob("*")] == [f"{PREFIX}{os.geteuid()}"]
+
+
+def test_a_folder_of_another_user_takes_the_node_out_in_one_line(cell: Cell, scratch: Path) -> None:
+    (scratch / f"{PREFIX}{os.geteuid()}").symlink_to(scratch / "nowhere")
+    (news,) = Agent(Options(workers=1)).step([Start(0, cell)], 0.0)
+    assert isinstance(news, Broken)
+    assert "is no folder: remove it, or set TMPDIR" in news.reason
 
 
 def test_results_leave_the_folder_when_they_are_taken(cell: Cell) -> None:
-    folder = agent._Scratch()
+    folder = agent._Results()
     record = failure(cell, "failed", "as it may end", started=now())
     Store(folder.folder).write(record, {"error": [0.1]})
     assert folder.take(cell.id) == Result(from_json(to_json(record)), {"error": [0.1]})
     assert Store(folder.folder).ids() == []
     folder.remove()
     assert not folder.folder.exists()
-
-
-def test_folders_of_dead_agents_are_removed_and_others_are_not(scratch: Path) -> None:
-    folders = {}
-    for name in ("dead", "held", "young"):
-        folders[name] = scratch / f"{agent.SCRATCH}{name}"
-        folders[name].mkdir()
-        (folders[name] / agent.OWNER).touch()
-    for name in ("dead", "held"):
-        os.utime(folders[name], (0, 0))
-    with (folders["held"] / agent.OWNER).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        mine = agent._Scratch()
-    assert {path.name for path in scratch.iterdir()} == {
-        mine.folder.name,
-        folders["held"].name,
-        folders["young"].name,
-    }
-    mine.remove()
