@@ -14,6 +14,7 @@ from ...errors import ModelError
 from ...hub.atomic_folder import written
 from ...hub.configs import MODEL_TYPE
 from ...hub.derived_classes import PREFIX
+from ...hub.foreign_configs import refuse_foreign
 from ...hub.model_classes import model_class
 from ...hub.models import ChangedModel, changed_class
 from ...hub.own_folders import check_same, state_of
@@ -115,10 +116,12 @@ def _check_config(folder: Path) -> None:
     if not file.is_file():
         raise ModelError(f"{folder} has no config.json: it was not written by sparsebench.models.moe.save_pretrained")
     try:
-        kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        kind = fields.get("model_type")
     except (ValueError, AttributeError) as error:
         raise ModelError(f"{file} is damaged: {error!r}") from error
     if kind != MODEL_TYPE:
+        refuse_foreign(fields, str(folder))
         raise ModelError(
             f"{folder} holds a {kind}: it was not written by sparsebench.models.moe.save_pretrained, so that "
             "from_pretrained of transformers opens it"

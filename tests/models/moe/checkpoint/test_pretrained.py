@@ -250,7 +250,7 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
         ({"sparsebench": ours | {"parts": {"moe": wide}}}, "does not fit its configuration"),
         ({"architectures": ["AutoTokenizer"]}, "no model 'AutoTokenizer'"),
         ({"architectures": ["os"]}, "no model 'os'"),
-        ({"model_type": "llama"}, "holds a llama"),
+        ({"model_type": "llama"}, "calls itself 'llama' but is a Sparsebench"),
     ):
         (folder / CONFIG).write_text(json.dumps(config | change))
         with pytest.raises(ModelError, match=message):
@@ -258,3 +258,16 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
     (folder / CONFIG).write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         from_pretrained(folder)
+
+
+def test_only_what_transformers_opens_rightly_is_left_to_it(tmp_path: Path) -> None:
+    """Official folders of LLaMA-MoE v2 open there as a Mixtral without their scale."""
+    stock = {"model_type": "mixtral", "num_local_experts": 8}
+    for fields, message in (
+        (stock, "holds a mixtral.* so that from_pretrained of transformers opens it"),
+        (stock | {"scale_factor": 4.0}, r"is LLaMA-MoE v2 \(scale_factor=4.0\), which transformers opens wrongly"),
+        ({"model_type": "llama_moe"}, "is LLaMA-MoE v1"),
+    ):
+        (tmp_path / CONFIG).write_text(json.dumps(fields))
+        with pytest.raises(ModelError, match=message):
+            from_pretrained(tmp_path)
