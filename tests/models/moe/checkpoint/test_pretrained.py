@@ -20,6 +20,7 @@ from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
 from sparsebench.models.moe.checkpoint.pretrained import from_pretrained, save_pretrained
+from sparsebench.models.moe.routing.router import LinearRouter
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RECIPE = "sparsebench_moe.json"  # of our own format
@@ -205,6 +206,38 @@ def test_model_with_an_adapter_is_refused(converted: Callable[..., Any], tmp_pat
     model.model.adapter = nn.Linear(2, 2)
     with pytest.raises(ModelError, match=r"2 unknown, as model\.adapter\.bias"):
         save_pretrained(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+class CosineRouter(LinearRouter):
+    def logits(self, x_TD: Tensor) -> Tensor:
+        return 8 * nn.functional.normalize(x_TD, dim=-1) @ nn.functional.normalize(self.weight, dim=-1).T
+
+
+def test_a_router_of_ones_own_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+    """It was saved without a word, and came back as one of ours."""
+    attention = MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=2, top_k=1))
+    for place in ("mlp", "self_attn"):
+        model, _ = converted("llama", attention)
+        layer = getattr(model.model.layers[1], place)
+        layer.router = CosineRouter(layer.config, layer.router.weight.detach().clone())
+        for save in (lambda path, model=model: save_pretrained(model, path), model.save_pretrained):
+            with pytest.raises(ModelError, match=r"a router of a class of its own \(CosineRouter, not LinearRouter\)"):
+                save(tmp_path / "model")
+    model, _ = converted("llama", MoEConfig(num_experts=4, router="mlp", noise="shazeer", balance="bias"))
+    save_pretrained(model, tmp_path / "whole")
+    model.model.layers[0].mlp.router.register_buffer("temperature", torch.ones(1))
+    with pytest.raises(ModelError, match=r"a router with further tensors \(temperature\)"):
+        model.save_pretrained(tmp_path / "model")
+
+
+def test_what_computes_something_else_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+    for family in ("llama", "vit"):
+        model, _ = converted(family, PLAIN)
+        part = model.lm_head if family == "llama" else model.classifier
+        part.register_forward_hook(lambda module, given, out: 1.01 * out)
+        with pytest.raises(ModelError, match=r"more than its configuration .* differ by 0\.0099 of their size"):
+            save_pretrained(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
