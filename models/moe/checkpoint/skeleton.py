@@ -103,7 +103,8 @@ def _check_router(router: nn.Module, kind: RouterKind) -> None:
 
 
 def _layer_recipe(layer: MoEFFN) -> Recipe:
-    return {
+    dropout = {} if layer.dropout is None else {"dropout": layer.dropout.p}
+    return dropout | {
         "config": dataclasses.asdict(layer.config),
         "experts": list(see_through(layer, "experts").get().sizes),
         "shared": None if layer.shared is None else list(layer.shared.sizes),
@@ -132,6 +133,7 @@ def _layer(mlp: MLP, recipe: Recipe, generator: torch.Generator) -> MoEFFN:
         neurons=neurons.to(dense.down.device),
         hidden=mlp.hidden,
         template=tuple(site.get() for site in mlp.parts),
+        dropout=recipe.get("dropout", 0.0),
     )
     layer.scale = recipe["scale"]
     if recipe["aligned"]:
