@@ -73,7 +73,7 @@ def refuse_foreign(config_dict: Mapping[str, Any], name: str) -> None:
     """
     from transformers import CONFIG_MAPPING
 
-    kind = config_dict.get("model_type")
+    kind: Any = config_dict.get("model_type")
     if kind == MODEL_TYPE:
         return
     if kind == "llama_moe":
@@ -141,7 +141,7 @@ def _strange_classes(config_dict: Mapping[str, Any]) -> set[str]:
     """Names of model classes that transformers does not have, whatever their letters' case."""
     import transformers
 
-    named = set(config_dict.get("architectures") or ())
+    named: set[str] = set(config_dict.get("architectures") or ())
     for auto, place in (config_dict.get("auto_map") or {}).items():
         if auto.startswith("AutoModel") and isinstance(place, str):
             named.add(place.rpartition(".")[2])
