@@ -34,11 +34,7 @@ def describe(model: nn.Module) -> Anatomy:
     """The anatomy of a model. Raises `UnknownAnatomy` when no describer knows it."""
     describer = _describer_of(model)
     if describer is None:
-        name = type(model).__name__
-        raise UnknownAnatomy(
-            f"no describer knows {type(model).__module__}.{name}; "
-            f"register one: sparsebench.models.anatomy.register_describer({name}, describe_{name.lower()})"
-        )
+        raise UnknownAnatomy(f"no describer knows {type(model).__module__}.{type(model).__name__}; {_advice(model)}")
     for used in _listeners:
         used.add(getattr(describer, "__module__", type(describer).__module__))
     anatomy = describer(model)
@@ -47,6 +43,13 @@ def describe(model: nn.Module) -> Anatomy:
     _bind_experts(anatomy)
     anatomy.name_sites()
     return anatomy
+
+
+def _advice(model: nn.Module) -> str:
+    name = type(model).__name__
+    if type(model).__module__.startswith("torch."):
+        return "it is a part of torch, not a model with blocks: give the whole model"
+    return f"register one: sparsebench.models.anatomy.register_describer({name}, describe_{name.lower()})"
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .derived_classes import source_of
+from .folder_card import AUTO_MAP, write_opener
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig as _Source
@@ -44,8 +47,15 @@ class ChangedConfig(_Source):
     def to_json_string(self, use_diff: bool = True) -> str:
         """As in transformers, with what stops its own classes from opening the file."""
         fields = json.loads(super().to_json_string(use_diff))
-        fields |= {"model_type": MODEL_TYPE, "transformers_weights": NO_STOCK_WEIGHTS}
+        fields |= {"model_type": MODEL_TYPE, "transformers_weights": NO_STOCK_WEIGHTS, "auto_map": AUTO_MAP}
         return json.dumps(fields, indent=2, sort_keys=True) + "\n"
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **keywords: Any) -> None:
+        """As in transformers, with a model card and the code that `auto_map` names."""
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_opener(folder, next(iter(self.architectures or ()), ""))
+        super().save_pretrained(save_directory, *args, **keywords)
 
 
 def source_fields(fields: dict[str, Any]) -> dict[str, Any]:
@@ -54,6 +64,7 @@ def source_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if fields.get("model_type") == MODEL_TYPE:
         fields["model_type"] = fields["sparsebench"]["source"]["model_type"]
         fields.pop("transformers_weights", None)
+        fields.pop("auto_map", None)
     return fields
 
 

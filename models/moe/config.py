@@ -87,6 +87,11 @@ class MoEConfig(RoutingConfig):
         self._fill_in()
         if self.num_shared < 0:
             raise ModelError(f"num_shared={self.num_shared} cannot be negative")
+        if 0 < self.num_experts <= self.num_shared:
+            raise ModelError(
+                f"num_shared={self.num_shared} of num_experts={self.num_experts} leave none to choose from: num_shared "
+                f"must lie in 0..{self.num_experts - 1}"
+            )
         super().__post_init__()
         if self.capacity is not None:
             check_positive("capacity", self.capacity)

@@ -18,7 +18,7 @@ from ..calibration.ffn_samples import Calibration
 from ..calibration.hooks import FFNSample
 from ..hub.declaration import declare
 from .config import MoEConfig
-from .dense_ffn import DenseFFN
+from .dense_ffn import DenseFFN, output_dropout
 from .experts.bank import check_sizes
 from .layer import MoEFFN
 from .output_alignment import fit
@@ -43,6 +43,8 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
     of batches, passed as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is
     used for; only the choice of shared neurons can do without, and is then random. The router is trainable, like the
     experts, if the down projection was. Memory stays near that of the model plus one layer.
+
+    Dropout on the outputs of an FFN stays there, in training; dropout on its hidden neurons is refused.
 
     A few random rows through each FFN and through its experts, all of them on, show that these compute what it did
     (where each neuron is in one expert).
@@ -170,6 +172,7 @@ def _layer(plan: _Plan, dense: DenseFFN, config: MoEConfig) -> MoEFFN:
         neurons=parts.order.to(dense.up.device),
         hidden=mlp.hidden,
         template=tuple(_without_memory(site.get()) for site in mlp.parts),
+        dropout=output_dropout(mlp) or 0.0,
     )
 
 

@@ -40,7 +40,8 @@ class MoEFFN(nn.Module):
 
     The shared block and the bias have coefficient 1. `neurons` (stored neurons,) holds the indices in the dense layer,
     shared first, then expert by expert, so that the dense layer of `hidden` neurons can be put together again.
-    `template` is the dense FFN (the modules of `MLP.parts`) without memory for its weights.
+    `template` is the dense FFN (the modules of `MLP.parts`) without memory for its weights. `dropout` is the p of
+    dropout on the outputs in training.
 
     `aux` is the balance loss of the last forward pass in training mode, None before it. `token_mask` says, for the next
     call in training, which tokens are real (bool, as many as tokens; None: all): padding is in no balance loss, and
@@ -60,6 +61,7 @@ class MoEFFN(nn.Module):
         neurons: Tensor,
         hidden: int,
         template: tuple[nn.Module, ...],
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.config = config
@@ -68,6 +70,7 @@ class MoEFFN(nn.Module):
         self.shared = shared
         self.down_bias = None if down_bias is None else nn.Parameter(down_bias)
         self.alignment: Alignment | None = None
+        self.dropout = nn.Dropout(dropout) if dropout else None
         self.register_buffer("neurons", neurons)
         self.hidden = hidden
         self.template = template  # a tuple, so that torch does not register the modules in it
@@ -94,6 +97,8 @@ class MoEFFN(nn.Module):
             out = out + self.down_bias
         if self.alignment is not None:
             out = self.alignment(out)
+        if self.dropout is not None:
+            out = self.dropout(out)
         return out.view(x.shape)
 
     def routed(self, x_TD: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from ..anatomy import MLP, Anatomy, linear_view
 from ..calibration.ffn_samples import Calibration, calibrate
 from ..errors import ModelError
 from .config import MoEConfig
+from .dense_ffn import output_dropout
 
 
 class FFN(NamedTuple):
@@ -97,7 +98,7 @@ def _check(mlp: MLP, config: MoEConfig) -> None:
     linears = nn.ModuleList(site.get() for site in mlp.linears)
     if set(whole.parameters()) - set(linears.parameters()):
         raise ModelError(f"{path} holds parameters outside its linear layers (a norm?), which cannot be cut")
-    if any(isinstance(child, nn.Dropout) and child.p > 0 for child in whole.modules()):
+    if output_dropout(mlp) is None:
         raise ModelError(f"{path} has dropout inside the FFN, which a conversion would lose: set its p to 0")
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP
 from ..errors import ModelError
-from .dense_ffn import DenseFFN, gate_and_up
+from .dense_ffn import DenseFFN, gate_and_up, run_ffn
 from .layer import MoEFFN
 from .splits import Partition
 
@@ -45,7 +45,8 @@ class Expected(NamedTuple):
 
 @torch.no_grad()
 def check_view(mlp: MLP) -> Expected | None:
-    """Raise a `ModelError` unless the modules of an FFN compute W_down act(W_up x), gated or not, as its view says.
+    """Raise a `ModelError` unless the modules of an FFN compute W_down act(W_up x), gated or not, as its view says; in
+    eval mode.
 
     Gives what was expected, for `check_mixture`; None for a model without weights, which computes nothing.
     """
@@ -54,10 +55,7 @@ def check_view(mlp: MLP) -> Expected | None:
         return None
     expected = _expected(mlp, dense)
     try:
-        y_TD = expected.x.unsqueeze(0)
-        for site in mlp.parts:
-            y_TD = site.get()(y_TD)
-        y_TD = y_TD.squeeze(0)
+        y_TD = run_ffn(mlp, expected.x.unsqueeze(0)).squeeze(0)
     except (TypeError, ValueError, RuntimeError) as error:
         shape = f"(1, {ROWS}, {mlp.width})"
         raise ModelError(f"{mlp.site.path} cannot be called with one tensor {shape}: {error}") from error

@@ -1,6 +1,7 @@
 """Load a causal LM and its tokenizer from a folder or the hub: safetensors only, no remote code, no progress bars.
 
 Weights that do not fit the configuration are refused: the stock loaders draw what is missing and go on with a warning.
+So are configurations that the stock classes do not heed in full (`models.hub.foreign_configs`).
 """
 
 import functools
@@ -10,6 +11,7 @@ from typing import Any
 
 from sparsebench.data.offline import offline
 from sparsebench.data.state_files import check_finite, check_header
+from sparsebench.models.hub.foreign_configs import refuse_foreign
 
 from .language import CausalLM
 
@@ -17,14 +19,15 @@ from .language import CausalLM
 def load_pretrained(name: str, revision: str = "main") -> CausalLM:
     """The model that lies in the folder `name` or has that name on the hub, there at `revision`.
 
-    Raises `ValueError` when there is no such model, none as safetensors, or one whose tensors are missing, unknown, of
-    another shape, named twice or not finite.
+    Raises `ValueError` when there is no such model, none as safetensors, one that transformers would not compute as its
+    configuration says, or one whose tensors are missing, unknown, of another shape, named twice or not finite.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
+        check_config(name, revision)
         tokenizer = _tokenizer(name, revision)
         for file in sorted(Path(name).glob("*.safetensors")):  # none where it is a name on the hub
             check_header(file)
@@ -38,6 +41,14 @@ def load_pretrained(name: str, revision: str = "main") -> CausalLM:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot load {name!r} as a causal LM from safetensors: {reason}") from error
     return CausalLM(model.eval(), tokenizer)
+
+
+def check_config(name: str, revision: str = "main") -> None:
+    """Raise a `ModelError` where the `config.json` of a folder or hub name says what transformers would not heed."""
+    from transformers import PreTrainedConfig
+
+    fields, _ = PreTrainedConfig.get_config_dict(name, **_options(revision))
+    refuse_foreign(fields, name)
 
 
 def _refuse_strangers(found: Mapping[str, Any]) -> None:

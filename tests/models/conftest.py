@@ -53,7 +53,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "timm_vit": _timm_vit,
     # The default experts kernel of transformers needs rows of a multiple of 16 bytes.
     "mixtral": lambda: _decoder("Mixtral", num_local_experts=4, num_experts_per_tok=2, intermediate_size=48),
-    "olmoe": lambda: _decoder("Olmoe", **MIXTURE),
+    "olmoe": lambda: _decoder("Olmoe", num_experts=4, num_experts_per_tok=2),
     "qwen2_moe": lambda: _decoder("Qwen2Moe", **MIXTURE, shared_expert_intermediate_size=16),
     "qwen3_moe": lambda: _decoder("Qwen3Moe", **MIXTURE),
     "efficientnet": lambda: timm.create_model("tf_efficientnet_lite0", num_classes=3),

@@ -45,8 +45,10 @@ class CompressedTensorsExport:
     readers: Mapping[str, str | None]
 
 
-def export_compressed_tensors(model: nn.Module, path: str | Path) -> CompressedTensorsExport:
+def export_compressed_tensors(model: nn.Module, path: str | Path, *, tokenizer: Any = None) -> CompressedTensorsExport:
     """Write a quantised stock model of transformers to a new folder, and say how large it is and who reads it.
+
+    `tokenizer` is saved along with it if given.
 
     Raises `ModelError`, and writes nothing, for a folder that is not empty, a model without packed weights or of
     another library, packed weights on several grids, groups that do not divide the columns (no reader of the format
@@ -62,6 +64,8 @@ def export_compressed_tensors(model: nn.Module, path: str | Path) -> CompressedT
     config.quantization_config = quantization_config(grid, ignored)
     with written(path) as folder:
         _write(model, folder, config, tensors)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
     return CompressedTensorsExport(sum(tensor.nbytes for tensor in tensors.values()), readers_of(grid))
 
 
@@ -81,7 +85,12 @@ def readers_of(grid: Grid) -> dict[str, str | None]:
 def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
     if not packed:
         raise ModelError(f"{type(model).__name__} has no packed weights: quantise it first")
-    if isinstance(model, ChangedModel) or not type(model).__module__.startswith("transformers."):
+    if isinstance(model, ChangedModel):
+        raise ModelError(
+            f"{type(model).__name__} is no stock model of transformers: write the mixture by moe.export before it is "
+            "quantised, load that, quantise it and export again; save_packed writes our own format"
+        )
+    if not type(model).__module__.startswith("transformers."):
         raise ModelError(f"{type(model).__name__} is no stock model of transformers: save_packed writes our own format")
     grids = {value.grid for value in packed.values()}
     if len(grids) > 1:

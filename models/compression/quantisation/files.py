@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...hub.atomic_folder import written
 from ...hub.derived_classes import PREFIX, source_of
+from ...hub.folder_card import write_card
 from ...hub.model_classes import model_class
 from ...hub.models import ChangedModel, changed_class
 from ...hub.own_folders import (
@@ -130,6 +131,8 @@ def _class_of(model: nn.Module) -> dict[str, Any]:
 def _write(model: nn.Module, folder: Path, recipe: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
+    opened = 'from sparsebench.models.compression.quantisation import open_packed\n\nmodel = open_packed("this folder")'
+    write_card(folder, f"{type(model).__name__} with packed weights", opened)
     config: Any = getattr(model, "config", None)
     if hasattr(config, "save_pretrained"):
         config = copy.deepcopy(config)

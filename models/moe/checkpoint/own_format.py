@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ...hub.declaration import declare
+from ...hub.folder_card import write_card
 from ...hub.model_classes import model_class
 from ...hub.own_folders import (
     check_same,
@@ -41,6 +42,8 @@ def write(model: nn.Module, folder: Path, *, max_shard_size: int | str) -> None:
 
     write_recipe(folder / RECIPE, FORMAT, recipe_of(model))
     tensors = {name: value.detach().contiguous() for name, value in state_of(model).items()}
+    opened = 'from sparsebench.models.moe import from_pretrained\n\nmodel = from_pretrained("this folder")'
+    write_card(folder, type(model).__name__, opened)
     save_torch_state_dict(tensors, folder, filename_pattern=WEIGHTS, max_shard_size=max_shard_size)
 
 

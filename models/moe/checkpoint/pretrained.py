@@ -14,10 +14,12 @@ from ...errors import ModelError
 from ...hub.atomic_folder import written
 from ...hub.configs import MODEL_TYPE
 from ...hub.derived_classes import PREFIX
+from ...hub.foreign_configs import refuse_foreign
 from ...hub.model_classes import model_class
 from ...hub.models import ChangedModel, changed_class
-from ...hub.own_folders import check_same, state_of
+from ...hub.own_folders import check_same, put, state_of
 from ...hub.parts import parts_in
+from .comparison import check_outputs
 from .own_format import is_own, read, write
 from .skeleton import build, recipe_of
 
@@ -33,7 +35,8 @@ def save_pretrained(
     Weights above `max_shard_size` (bytes, or as "5GB") are split over several files.
 
     Raises `ModelError`, and writes nothing, when the folder is not empty, when nothing in the model is converted, or
-    when it holds something that its configuration and recipe do not bring back (an adapter, a changed head).
+    when it holds something that its configuration and recipe do not bring back (an adapter, a changed head, a router
+    of another class): what they bring back must take the same tensors and give the same outputs on a few rows.
 
     Example::
 
@@ -66,7 +69,10 @@ def from_pretrained(path: str | Path) -> nn.Module:
 
 
 def check_whole(model: nn.Module) -> None:
-    """Raise a `ModelError` where configuration and recipe would not bring a model back."""
+    """Raise a `ModelError` where configuration and recipe would not bring a model back.
+
+    A model is made of them, which gets the tensors of the given one: it must take just these, and compute the same.
+    """
     recipe = recipe_of(model)
     if isinstance(model, ChangedModel):
         config = copy.deepcopy(model.config)
@@ -75,9 +81,14 @@ def check_whole(model: nn.Module) -> None:
             rebuilt = type(model)(config)
     else:
         rebuilt = build(recipe, None)
-    check_same(
-        state_of(model), rebuilt, f"this {type(model).__name__} is more than its configuration and its conversion"
-    )
+    complaint = f"this {type(model).__name__} is more than its configuration and its conversion"
+    tensors = state_of(model)
+    check_same(tensors, rebuilt, complaint)
+    for name, value in tensors.items():
+        put(rebuilt, name, value)
+    if isinstance(model, ChangedModel):
+        rebuilt.tie_weights()
+    check_outputs(model, rebuilt, complaint)
 
 
 def _read_changed(folder: Path) -> nn.Module:
@@ -115,10 +126,12 @@ def _check_config(folder: Path) -> None:
     if not file.is_file():
         raise ModelError(f"{folder} has no config.json: it was not written by sparsebench.models.moe.save_pretrained")
     try:
-        kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        kind = fields.get("model_type")
     except (ValueError, AttributeError) as error:
         raise ModelError(f"{file} is damaged: {error!r}") from error
     if kind != MODEL_TYPE:
+        refuse_foreign(fields, str(folder))
         raise ModelError(
             f"{folder} holds a {kind}: it was not written by sparsebench.models.moe.save_pretrained, so that "
             "from_pretrained of transformers opens it"

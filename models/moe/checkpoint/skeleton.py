@@ -16,10 +16,14 @@ from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
 from ..dense_ffn import DenseFFN
 from ..layer import Alignment, MoEFFN
+from ..routing.config import RouterKind
 from ..routing.padding import hand_over_masks
 from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
 
 Recipe = dict[str, Any]
+ROUTERS: dict[RouterKind, type[Router]] = {"linear": LinearRouter, "mlp": MLPRouter, "glu": GLURouter}
+_ROUTER_TENSORS = ("hidden", "noise", "choice_bias")
+"""What a router may hold in addition to its `rows`."""
 RENAMED = {"strict_release": "faithful"}
 """Fields of configurations in older folders, and what they are called today."""
 RENAMED_SPLITS = {"carved": "cmoe"}
@@ -36,7 +40,8 @@ def recipe_of(model: nn.Module) -> Recipe:
 
 
 def layers_of(model: nn.Module) -> Recipe:
-    """The converted layers by block, as JSON has them. Raises `ModelError` if there are none."""
+    """The converted layers by block, as JSON has them. Raises `ModelError` if there are none, and for a router that the
+    recipe would replace by one of ours."""
     from ..attention.layer import AttentionMoE
 
     blocks: Recipe = {}
@@ -44,9 +49,11 @@ def layers_of(model: nn.Module) -> Recipe:
     for block in describe(model).blocks:
         ffn = None if block.mlp is None else block.mlp.site.get()
         if isinstance(ffn, MoEFFN):
+            _check_router(ffn.router, ffn.config.router)
             blocks[str(block.index)] = _layer_recipe(ffn)
         heads = None if block.attention is None else block.attention.site.get()
         if isinstance(heads, AttentionMoE):
+            _check_router(heads.router, "linear")
             attention[str(block.index)] = dataclasses.asdict(heads.config)
     if not blocks and not attention:
         raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
@@ -76,8 +83,28 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
     hand_over_masks(model)
 
 
+def own_router(router: nn.Module, kind: RouterKind) -> str | None:
+    """What makes a router more than one of the kind that its configuration names, in words; None where nothing does."""
+    cls = ROUTERS[kind]
+    if type(router) is not cls:
+        return f"a router of a class of its own ({type(router).__name__}, not {cls.__name__})"
+    names = {name.partition(".")[0] for name, _ in (*router.named_parameters(), *router.named_buffers())}
+    further = sorted(names.difference(_ROUTER_TENSORS, cls.rows))
+    return f"a router with further tensors ({further[0]})" if further else None
+
+
+def _check_router(router: nn.Module, kind: RouterKind) -> None:
+    found = own_router(router, kind)
+    if found is not None:
+        raise ModelError(
+            f"the model has {found}: what is written would open with a {ROUTERS[kind].__name__}, and compute something "
+            "else; keep its state_dict and the code that builds it instead"
+        )
+
+
 def _layer_recipe(layer: MoEFFN) -> Recipe:
-    return {
+    dropout = {} if layer.dropout is None else {"dropout": layer.dropout.p}
+    return dropout | {
         "config": dataclasses.asdict(layer.config),
         "experts": list(see_through(layer, "experts").get().sizes),
         "shared": None if layer.shared is None else list(layer.shared.sizes),
@@ -106,6 +133,7 @@ def _layer(mlp: MLP, recipe: Recipe, generator: torch.Generator) -> MoEFFN:
         neurons=neurons.to(dense.down.device),
         hidden=mlp.hidden,
         template=tuple(site.get() for site in mlp.parts),
+        dropout=recipe.get("dropout", 0.0),
     )
     layer.scale = recipe["scale"]
     if recipe["aligned"]:

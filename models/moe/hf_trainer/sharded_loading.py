@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...errors import ModelError
+from ...hub.foreign_configs import refuse_foreign
 
 OWN = "sparsebench"
 """The model type of our own format."""
@@ -79,6 +80,7 @@ def _experts(folder: Path) -> int:
             f"{folder} holds a converted model in our own format: export(model, path) writes a stock one, or "
             "shard the converted model with torch.distributed.fsdp.fully_shard"
         )
+    refuse_foreign(config, str(folder))
     for name in ("num_local_experts", "num_experts", "n_routed_experts"):
         if name in config:
             return config[name]

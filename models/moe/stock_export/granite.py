@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .mixture import Mixture
 from .source import ATTENTION_BIAS, QKV_BIAS, SHARED, Source
-from .stock import Stock, Widths
+from .stock import Reach, Stock, Widths
 
 
 def _config(source: Source, widths: Widths) -> dict[str, Any]:
@@ -49,9 +49,11 @@ def _with_output_biases(source: Source, state: dict[str, Tensor]) -> dict[str, T
     return state | added
 
 
+_HAS = frozenset({ATTENTION_BIAS, QKV_BIAS, SHARED})
+
 GRANITE_MOE = Stock(
     name="GraniteMoeShared",
-    has=frozenset({ATTENTION_BIAS, QKV_BIAS, SHARED}),
+    runs_in={"transformers": Reach(_HAS), "llama.cpp": Reach(_HAS)},
     widths=lambda source: (source.expert_width, source.shared_width),
     config=_config,
     mixture=_mixture,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .source import WINDOW, Source
-from .stock import Stock, Widths, experts
+from .stock import Reach, Stock, Widths, experts
 
 
 def _config(source: Source, widths: Widths) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def _config(source: Source, widths: Widths) -> dict[str, Any]:
 
 MIXTRAL = Stock(
     name="Mixtral",
-    has=frozenset({WINDOW}),
+    runs_in={"transformers": Reach(frozenset({WINDOW})), "llama.cpp": Reach(frozenset())},
     widths=lambda source: (source.expert_width, 0),
     config=_config,
     mixture=experts,

@@ -31,7 +31,7 @@ class Mixture:
     @classmethod
     def of(cls, layer: MoEFFN, *, hidden: int, shared: int) -> Mixture:
         """With `hidden` neurons in every expert and `shared` in the shared block: the rest of them are zero."""
-        assert isinstance(layer.router, LinearRouter)
+        assert type(layer.router) is LinearRouter  # `Source.foreign` names any other
         gain = None if layer.alignment is None else layer.alignment.gain
         gate, up = layer.experts.gate_up.detach().chunk(2, dim=1)
         down = _scaled(layer.experts.down.detach(), layer.scale, gain)

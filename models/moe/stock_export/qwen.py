@@ -4,6 +4,9 @@ Qwen2-MoE and Qwen3-Next always have a shared block, behind a gate sigmoid(w x).
 which a factor of 2 in the block's down projection makes good; a model without one gets a shared block of one zero
 neuron. (llama.cpp computes the gate as silu(w x) / (w x): w = 0 would make all of its logits NaN.)
 
+llama.cpp always renormalises the weights of Qwen3-MoE and never those of Qwen2-MoE, whatever `norm_topk_prob` says, and
+knows neither dense blocks nor windows in them.
+
 Qwen3-Next, with full attention in every block, is Qwen3-MoE with a shared block and two differences: norms multiply by
 1 + weight, and the output of attention goes through a gate, again 1/2 made good by a factor of 2.
 """
@@ -28,7 +31,7 @@ from .source import (
     WINDOW,
     Source,
 )
-from .stock import Stock, Widths, experts, layer_types
+from .stock import Reach, Stock, Widths, experts, layer_types
 
 _NEAR_ZERO = {torch.float16: 6e-8}
 """The smallest number of a dtype that has none as small as 1e-20, with which sigmoid is 1/2 to the last bit."""
@@ -104,23 +107,27 @@ _ROUTING = frozenset({UNNORMALISED, DENSE_FIRST, DENSE_BETWEEN})
 
 QWEN3_MOE = Stock(
     name="Qwen3Moe",
-    needs=frozenset({QK_NORM}),
-    has=_ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW},
+    runs_in={
+        "transformers": Reach(_ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW}, needs=frozenset({QK_NORM})),
+        "llama.cpp": Reach(frozenset({QK_NORM}), needs=frozenset({QK_NORM})),
+    },
     widths=lambda source: (source.expert_width, 0),
     config=_qwen3,
     mixture=experts,
 )
 QWEN2_MOE = Stock(
     name="Qwen2Moe",
-    has=_ROUTING | {SHARED, QKV_BIAS, WINDOW, SOME_WINDOWS},
+    runs_in={
+        "transformers": Reach(_ROUTING | {SHARED, QKV_BIAS, WINDOW, SOME_WINDOWS}),
+        "llama.cpp": Reach(frozenset({UNNORMALISED, SHARED, QKV_BIAS}), needs=frozenset({UNNORMALISED}), untied=True),
+    },
     widths=lambda source: (source.expert_width, max(1, source.shared_width)),
     config=_qwen2,
     mixture=_with_shared,
 )
 QWEN3_NEXT = Stock(
     name="Qwen3Next",
-    needs=frozenset({QK_NORM}),
-    has=_ROUTING | {QK_NORM, ATTENTION_BIAS, SHARED},
+    runs_in={"transformers": Reach(_ROUTING | {QK_NORM, ATTENTION_BIAS, SHARED}, needs=frozenset({QK_NORM}))},
     widths=lambda source: (source.expert_width, max(1, source.shared_width)),
     config=_qwen3_next,
     mixture=_with_shared,

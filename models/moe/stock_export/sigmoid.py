@@ -24,7 +24,7 @@ from .source import (
     WINDOW,
     Source,
 )
-from .stock import Stock, Widths, experts, layer_types
+from .stock import Reach, Stock, Widths, experts, layer_types
 
 
 def _widths(source: Source) -> Widths:
@@ -83,16 +83,18 @@ _ROUTING = frozenset({SIGMOID, CHOICE_BIAS, UNNORMALISED, SHARED, DENSE_FIRST})
 
 GLM4_MOE = Stock(
     name="Glm4Moe",
-    needs=frozenset({SIGMOID}),
-    has=_ROUTING | {QK_NORM, QKV_BIAS},
+    runs_in={"transformers": Reach(_ROUTING | {QK_NORM, QKV_BIAS}, needs=frozenset({SIGMOID}))},
     widths=_widths,
     config=_glm4,
     mixture=_mixture,
 )
 DOTS1 = Stock(
     name="Dots1",
-    needs=frozenset({SIGMOID, QK_NORM}),
-    has=_ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW, SOME_WINDOWS},
+    runs_in={
+        "transformers": Reach(
+            _ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW, SOME_WINDOWS}, needs=frozenset({SIGMOID, QK_NORM})
+        )
+    },
     widths=_widths,
     config=_dots1,
     mixture=_mixture,

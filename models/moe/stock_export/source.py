@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...anatomy import Anatomy, Attention, describe, table_at
 from ...errors import ModelError
 from ...hub.derived_classes import PREFIX
+from ..checkpoint.skeleton import own_router
 from ..layer import MoEFFN
 
 SIGMOID = "sigmoid scores"
@@ -188,6 +189,8 @@ def _foreign(layer: MoEFFN) -> Iterator[str]:
     config = layer.config
     if config.router != "linear":
         yield f"a router of the kind {config.router!r}"
+    elif own := own_router(layer.router, "linear"):
+        yield own
     if config.score == "none" and config.top_k > 1:
         yield "equal weights of the chosen experts (score='none')"
     if layer.alignment is not None and layer.alignment.offset.any():

@@ -13,6 +13,7 @@ from sparsebench.models.moe import convert, export, preset
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
 from ..language import CausalLM
+from ..pretrained import check_config
 from ..training.task import check_vocabulary
 from .finite_loss import FiniteLoss
 from .plan import trained
@@ -54,12 +55,13 @@ def prepare(run: Run, model: str | Path, name: str | None = None) -> None:
     """Convert a dense model into `run.start`, with its tokenizer, in one process. What lies there is kept.
 
     Raises ValueError for a model of another shape than the recipe's or with the tokenizer of another vocabulary, and
-    `ModelError` for what cannot be converted.
+    `ModelError` for what cannot be converted and for a configuration that transformers does not heed in full.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if run.start.exists():
         return
+    check_config(str(model))
     tokenizer = AutoTokenizer.from_pretrained(model)
     dense: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     for field, value in run.recipe.shape.items():

@@ -90,7 +90,9 @@ def test_replace_takes_the_place_of_the_whole_ffn(name: str, build: Build, examp
 
 
 def test_unknown_model_says_how_to_register() -> None:
-    with pytest.raises(UnknownAnatomy, match=r"Linear.*register_describer\(Linear, describe_linear\)"):
+    with pytest.raises(UnknownAnatomy, match=r"Own.*register_describer\(Own, describe_own\)"):
+        describe(type("Own", (nn.Module,), {})())
+    with pytest.raises(UnknownAnatomy, match=r"Linear; it is a part of torch, .* give the whole model"):
         describe(nn.Linear(2, 2))
 
 

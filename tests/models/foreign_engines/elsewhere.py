@@ -12,7 +12,7 @@ import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "sparsebench":
-            raise ImportError("sparsebench is not installed here")
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 sys.meta_path.insert(0, Absent())
@@ -28,6 +28,7 @@ def run_elsewhere(program: str, *arguments: Path | str, folder: Path, timeout: i
     environment = os.environ | OFFLINE | {"HF_HOME": str(folder / "hub")}
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_US + program + CHECK, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout,

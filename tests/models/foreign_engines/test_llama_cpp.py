@@ -39,7 +39,10 @@ def dropped(folder: Path) -> tuple[Any, Any]:
 
     tokenizer = AutoTokenizer.from_pretrained(smollm2())
     dense = AutoModelForCausalLM.from_pretrained(smollm2(), dtype=torch.float32)
-    assert export(convert(dense, MoEConfig(num_experts=8, top_k=4)), folder / "whole") == "MixtralForCausalLM"
+    assert (
+        export(convert(dense, MoEConfig(num_experts=8, top_k=4)), folder / "whole", engine="llama.cpp")
+        == "MixtralForCausalLM"
+    )
     model = AutoModelForCausalLM.from_pretrained(folder / "whole", dtype=torch.float32).eval()
     batches = [dict(tokenizer(prompt, return_tensors="pt")) for prompt in PROMPTS]
     expert_drop(model, mixture_statistics(model, batches), 0.75)

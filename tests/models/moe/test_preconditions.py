@@ -2,14 +2,18 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import Calibration, calibrate
 from sparsebench.models.errors import ModelError
+from sparsebench.models.moe import from_pretrained, save_pretrained, to_dense
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.preconditions import calibration_for, feed_forwards, to_convert
@@ -104,3 +108,33 @@ def test_weights_of_several_dtypes_are_refused(build: Build) -> None:
     with pytest.raises(ModelError, match=r"layers\.1\.mlp holds weights of bfloat16 and float32"):
         convert(model, MoEConfig(num_experts=4, top_k=2))
     assert not [name for name, _ in model.named_modules() if name.endswith("router")]
+
+
+def published(model_class: str, **sizes: int) -> Any:
+    """A tiny model with the dropout of 0.1 that its published checkpoints have."""
+    config = getattr(transformers, f"{model_class}Config")(vocab_size=32, **sizes)
+    name = {"GPT2": "GPT2LMHeadModel", "T5": "T5ForConditionalGeneration"}[model_class]
+    return getattr(transformers, name)(config)
+
+
+def test_dropout_on_the_outputs_is_kept_as_in_gpt2(tmp_path: Path) -> None:
+    model = published("GPT2", n_embd=16, n_layer=2, n_head=2, n_positions=16).train()
+    convert(model, MoEConfig(num_experts=4))
+    x = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
+    save_pretrained(model, tmp_path / "model")
+    for each in (model, from_pretrained(tmp_path / "model")):
+        layer = each.transformer.h[1].mlp
+        plain = layer.eval()(x)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            dropped = layer.train()(x)
+        gone = dropped == 0
+        assert 0.05 < float(gone.float().mean()) < 0.15
+        torch.testing.assert_close(dropped[~gone], plain[~gone] / 0.9)
+    assert to_dense(model).transformer.h[1].mlp.dropout.p == 0.1
+
+
+def test_dropout_on_hidden_neurons_is_refused_as_in_t5() -> None:
+    model = published("T5", d_model=16, d_kv=8, d_ff=24, num_layers=1, num_heads=2)
+    with pytest.raises(ModelError, match="has dropout inside the FFN, which a conversion would lose: set its p to 0"):
+        convert(model, MoEConfig(num_experts=4))

@@ -163,7 +163,8 @@ def test_saved_loaded_probed_and_not_made_dense_again(
     model = convert(build("vit"), MoEConfig(num_experts=3, split="whole", reinit=0.5))
     batch = example(model)
     with routing_probe(model) as probe:
-        logits = run(model, batch)
+        run(model, batch)
+    logits = run(model, batch)  # without the probe, which has routers say more than a kernel does, to other bits
     assert [len(seen.load) for seen in probe.layers.values()] == [3, 3]
     save_pretrained(model, tmp_path / "model")
     assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), logits)

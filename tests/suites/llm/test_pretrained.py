@@ -1,5 +1,6 @@
 """Causal LMs from a folder or the hub."""
 
+import json
 from typing import Any
 
 import pytest
@@ -60,6 +61,17 @@ def test_weights_that_do_not_fit_are_refused(lm: CausalLM, tmp_path: Any, how: s
     with pytest.raises(ValueError, match=message) as caught:
         hf.load(torch.Generator(), str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_that_transformers_does_not_heed_is_refused(lm: CausalLM, tmp_path: Any) -> None:
+    """An official folder of LLaMA-MoE v2 was computed without its scale: all of its tensors are those of a Mixtral."""
+    model: Any = lm.model
+    model.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"scale_factor": 4.0}))
+    with pytest.raises(ValueError, match=r"says scale_factor=4\.0 in its config\.json, .* would ignore"):
+        hf.load(torch.Generator(), str(tmp_path))
 
 
 def test_weights_that_are_cut_are_refused(lm: CausalLM, tmp_path: Any) -> None:

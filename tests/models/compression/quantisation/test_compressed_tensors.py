@@ -14,6 +14,7 @@ from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, ex
 from sparsebench.models.compression.quantisation.compressed_tensors import quantization_config, readers_of
 from sparsebench.models.compression.quantisation.packing import unpack
 from sparsebench.models.errors import ModelError
+from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 
 from ...stock_mixtures import stock
 from .models import batches, mixture, output
@@ -81,7 +82,7 @@ def test_the_configuration_names_the_grid_and_what_stays_dense(tmp_path: Path) -
     [
         ("gpt_oss", GRIDS[0], "lies transposed"),
         ("granite", GRIDS[0], "holds experts in one tensor"),
-        ("converted", GRIDS[0], "no stock model"),
+        ("converted", GRIDS[0], r"no stock model .* by moe\.export before it is quantised"),
         ("vit", GRIDS[0], "no stock model"),
         ("mixtral", Grid(bits=4, group_size=20), "groups of 20 do not divide"),
         ("mixtral", None, "no packed weights"),
@@ -100,6 +101,14 @@ def test_what_the_format_cannot_say_is_refused(name: str, grid: Grid | None, mes
     with pytest.raises(ModelError, match=message):
         export_compressed_tensors(model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_tokenizer_goes_along(tmp_path: Path) -> None:
+    model: Any = mixture("mixtral")
+    quantise(model, QuantiseConfig(method="rtn", grid=GRIDS[0]))
+    tokenizer = byte_tokenizer()
+    export_compressed_tensors(model, tmp_path / "out", tokenizer=tokenizer)
+    assert type(tokenizer).from_pretrained(tmp_path / "out")("ab")["input_ids"] == tokenizer("ab")["input_ids"]
 
 
 def test_a_folder_that_is_not_empty_and_two_grids_are_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
 from sparsebench.models.moe.checkpoint.pretrained import from_pretrained, save_pretrained
+from sparsebench.models.moe.routing.router import LinearRouter
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RECIPE = "sparsebench_moe.json"  # of our own format
@@ -208,6 +209,38 @@ def test_model_with_an_adapter_is_refused(converted: Callable[..., Any], tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+class CosineRouter(LinearRouter):
+    def logits(self, x_TD: Tensor) -> Tensor:
+        return 8 * nn.functional.normalize(x_TD, dim=-1) @ nn.functional.normalize(self.weight, dim=-1).T
+
+
+def test_a_router_of_ones_own_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+    """It was saved without a word, and came back as one of ours."""
+    attention = MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=2, top_k=1))
+    for place in ("mlp", "self_attn"):
+        model, _ = converted("llama", attention)
+        layer = getattr(model.model.layers[1], place)
+        layer.router = CosineRouter(layer.config, layer.router.weight.detach().clone())
+        for save in (lambda path, model=model: save_pretrained(model, path), model.save_pretrained):
+            with pytest.raises(ModelError, match=r"a router of a class of its own \(CosineRouter, not LinearRouter\)"):
+                save(tmp_path / "model")
+    model, _ = converted("llama", MoEConfig(num_experts=4, router="mlp", noise="shazeer", balance="bias"))
+    save_pretrained(model, tmp_path / "whole")
+    model.model.layers[0].mlp.router.register_buffer("temperature", torch.ones(1))
+    with pytest.raises(ModelError, match=r"a router with further tensors \(temperature\)"):
+        model.save_pretrained(tmp_path / "model")
+
+
+def test_what_computes_something_else_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+    for family in ("llama", "vit"):
+        model, _ = converted(family, PLAIN)
+        part = model.lm_head if family == "llama" else model.classifier
+        part.register_forward_hook(lambda module, given, out: 1.01 * out)
+        with pytest.raises(ModelError, match=r"more than its configuration .* differ by 0\.0099 of their size"):
+            save_pretrained(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_dense_and_foreign_models_are_refused(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nothing in the model is made by"):
         save_pretrained(build("llama"), tmp_path / "model")
@@ -250,7 +283,7 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
         ({"sparsebench": ours | {"parts": {"moe": wide}}}, "does not fit its configuration"),
         ({"architectures": ["AutoTokenizer"]}, "no model 'AutoTokenizer'"),
         ({"architectures": ["os"]}, "no model 'os'"),
-        ({"model_type": "llama"}, "holds a llama"),
+        ({"model_type": "llama"}, "calls itself 'llama' but is a Sparsebench"),
     ):
         (folder / CONFIG).write_text(json.dumps(config | change))
         with pytest.raises(ModelError, match=message):
@@ -258,3 +291,16 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
     (folder / CONFIG).write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         from_pretrained(folder)
+
+
+def test_only_what_transformers_opens_rightly_is_left_to_it(tmp_path: Path) -> None:
+    """Official folders of LLaMA-MoE v2 open there as a Mixtral without their scale."""
+    stock = {"model_type": "mixtral", "num_local_experts": 8}
+    for fields, message in (
+        (stock, "holds a mixtral.* so that from_pretrained of transformers opens it"),
+        (stock | {"scale_factor": 4.0}, r"is LLaMA-MoE v2 \(scale_factor=4.0\), which transformers opens wrongly"),
+        ({"model_type": "llama_moe"}, "is LLaMA-MoE v1"),
+    ):
+        (tmp_path / CONFIG).write_text(json.dumps(fields))
+        with pytest.raises(ModelError, match=message):
+            from_pretrained(tmp_path)

@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, dense_products, quantise
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.models.moe.layer import Alignment, MoEFFN
+from sparsebench.models.moe.routing.router import LinearRouter
 from sparsebench.models.moe.stock_export import export
 
 SIZES = {
@@ -274,11 +276,31 @@ def other_attention(model: Any) -> None:
     model.model.layers[1].self_attn.__class__ = Attention
 
 
+def own_router(model: Any) -> None:
+    layer = mixtures(model)[1]
+    layer.router = CosineRouter(layer.config, layer.router.weight.detach().clone())
+
+
+def further_tensor(model: Any) -> None:
+    mixtures(model)[1].router.temperature = nn.Parameter(torch.ones(1))
+
+
+def hook(model: Any) -> None:
+    model.model.layers[1].self_attn.register_forward_hook(lambda module, given, out: (1.1 * out[0], *out[1:]))
+
+
+class CosineRouter(LinearRouter):
+    def logits(self, x_TD: Tensor) -> Tensor:
+        return 8 * nn.functional.normalize(x_TD, dim=-1) @ nn.functional.normalize(self.weight, dim=-1).T
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], MoEConfig, Callable[[Any], None], str]] = {
     "equal weights": ("Llama", {}, moe(score="none"), lambda model: None, "score='none'"),
     "mlp router": ("Llama", {}, moe(), lambda model: route(model, router="mlp"), "router of the kind 'mlp'"),
     "glu router": ("Llama", {}, moe(), lambda model: route(model, router="glu", router_init="analytic"), "'glu'"),
     "bias": ("Llama", {}, moe(balance="bias"), lambda model: None, "balance='bias'.* by softmax scores"),
+    "own router": ("Llama", {}, moe(), own_router, r"a router of a class of its own \(CosineRouter, not LinearRouter"),
+    "router with more": ("Llama", {}, moe(), further_tensor, r"a router with further tensors \(temperature\)"),
     "offset": ("Llama", {}, moe(), offset, "an offset"),
     "biases": ("Llama", {"mlp_bias": True}, moe(), lambda model: None, "biases in the feed-forward"),
     "adapter": ("Llama", {}, moe(), adapter, "extra"),
@@ -301,6 +323,82 @@ def test_what_no_stock_architecture_has_is_named_and_nothing_written(tmp_path: P
         export(model, tmp_path / "model")
     assert "save_pretrained" in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_are_compared(tmp_path: Path) -> None:
+    model = tiny("Llama", {}, moe())
+    hook(model)
+    model.train()
+    with pytest.raises(ModelError, match=r"the MixtralForCausalLM would not compute what .* differ by 0\."):
+        export(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir()) and all(module.training for module in model.modules())
+
+
+ENGINES = {
+    "Mixtral": ("Llama", {"tie_word_embeddings": True}, moe(), "Mixtral"),
+    "Granite": ("Qwen2", {}, moe(num_shared=1), "GraniteMoeShared"),
+    "Qwen2, tied head": (
+        "Llama",
+        {"tie_word_embeddings": True},
+        moe(score="softmax_topk", renorm=False, num_shared=1),
+        "Qwen2Moe",
+    ),
+    "Qwen3": ("Qwen3", {"tie_word_embeddings": True}, moe(), "Qwen3Moe"),
+    "Qwen3, not renormalised": (
+        "Qwen3",
+        {},
+        moe(score="softmax_topk", renorm=False),
+        "runs Qwen3Moe only without weights that do not sum to 1",
+    ),
+    "Qwen2, dense between": ("Llama", {}, moe(layers=(0, 2)), "runs Qwen2Moe only without dense blocks among"),
+    "Qwen2, renormalised": (
+        "Mistral",
+        {"sliding_window": 16},
+        moe(num_shared=1),
+        "runs Qwen2Moe only without a sliding window",
+    ),
+    "window": ("Mistral", {"sliding_window": 16}, moe(), "runs Mixtral only without a sliding window"),
+    "Qwen3-Next": ("Qwen3", {}, moe(num_shared=1), "does not run Qwen3Next"),
+    "GLM-4": ("Llama", {}, moe(score="sigmoid"), "does not run Glm4Moe"),
+}
+"""What llama.cpp's converter and engine were tried with: a class that they run, or why they run none."""
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_gets_what_it_runs(tmp_path: Path, name: str) -> None:
+    family, changes, config, expected = ENGINES[name]
+    model = tiny(family, changes, config)
+    if not expected.startswith(("runs", "does")):
+        assert export(model, tmp_path / "model", engine="llama.cpp") == f"{expected}ForCausalLM"
+        tied = json.loads((tmp_path / "model" / "config.json").read_text())["tie_word_embeddings"]
+        assert tied == (changes.get("tie_word_embeddings", False) and expected != "Qwen2Moe")
+        assert ("lm_head.weight" in load_file(tmp_path / "model" / "model.safetensors")) is not tied
+        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+        ids = torch.arange(3, 40)[None]
+        torch.testing.assert_close(again(ids).logits, model(ids).logits, atol=1e-4, rtol=0)
+        return
+    with pytest.raises(ModelError, match=f"llama.cpp {expected}.* engine='transformers'"):
+        export(model, tmp_path / "model", engine="llama.cpp")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_engine_that_nobody_has_tried(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"engine='vllm' is not one of transformers, llama\.cpp"):
+        export(tiny("Llama", {}, moe()), tmp_path / "model", engine="vllm")  # type: ignore[arg-type]
+
+
+def test_quantised_weights_are_written_dense_only_where_that_is_wanted(tmp_path: Path) -> None:
+    """155.8 MB of a model that had 4 bits, without a word."""
+    model = tiny("Llama", {}, moe(num_shared=1))
+    quantise(model, QuantiseConfig(method="rtn", grid=Grid(bits=4, group_size=None)))
+    with pytest.raises(ModelError, match=r"weights are quantised, as .*weights='dense'.*export_compressed_tensors"):
+        export(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+    export(model, tmp_path / "model", weights="dense")
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    ids = torch.arange(3, 40)[None]
+    with dense_products():
+        torch.testing.assert_close(again(ids).logits, model(ids).logits, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("family", ["bert", "vit", "timm_vit"])

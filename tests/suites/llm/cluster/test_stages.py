@@ -1,5 +1,6 @@
 """Recipes from the dense model to the last stage, in one process and in two; a kill changes nothing."""
 
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     tanh = Run(recipe=run.recipe, out=run.out, data=run.data, experts_over=2)
     with pytest.raises(ModelError, match="a router of the kind 'mlp'"):
         prepare(tanh, tmp_path / "dense", "llama_moe_v1_4of16")
+    (other / "config.json").write_text(json.dumps({"model_type": "mixtral", "scale_factor": 4.0}))
+    with pytest.raises(ModelError, match="is LLaMA-MoE v2"):
+        prepare(larger, other)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""What a folder of ours says to somebody who does not have this package: a model card, and code that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CARD = "README.md"
+OPENER = "configuration_sparsebench.py"
+AUTO_MAP = {"AutoConfig": f"{OPENER.removesuffix('.py')}.SparsebenchConfig"}
+"""In `config.json`: where transformers looks for a model type that it does not know. Without the package it says that
+the folder needs code, and, told to trust it, which package to install."""
+
+_OPENER = '''"""Opens this folder with the package that has the code of its model: pip install sparsebench"""
+
+import sparsebench.models  # noqa: F401 - from then on transformers knows the model type "sparsebench"
+from transformers import AutoConfig, PreTrainedConfig
+
+
+class SparsebenchConfig(PreTrainedConfig):
+    model_type = "sparsebench"
+
+    @classmethod
+    def from_pretrained(cls, name, **keywords):
+        return AutoConfig.from_pretrained(name, **keywords)
+'''
+_CARD = """---
+library_name: sparsebench
+---
+
+# {title}
+
+This folder was written by the Python package `sparsebench` and opens with it: `pip install sparsebench`, then
+
+```python
+{code}
+```
+{more}"""
+_TRUST = f"""
+A program that takes a path and knows nothing of `sparsebench` opens it with `trust_remote_code=True`: it then runs
+`{OPENER}`, which imports the package. Without the package transformers cannot open it, of whatever version.
+"""
+
+
+def write_card(folder: Path, title: str, code: str, more: str = "") -> None:
+    """Write the model card of a folder, unless it has one."""
+    if not (folder / CARD).exists():
+        (folder / CARD).write_text(_CARD.format(title=title, code=code, more=more), encoding="utf-8")
+
+
+def write_opener(folder: Path, architecture: str) -> None:
+    """Write the code that `AUTO_MAP` names, and a card that says how the Auto classes open a model of this class."""
+    (folder / OPENER).write_text(_OPENER, encoding="utf-8")
+    auto = auto_class(architecture)
+    code = (
+        f'import sparsebench.models\nfrom transformers import {auto}\n\nmodel = {auto}.from_pretrained("this folder")'
+    )
+    write_card(folder, architecture or "A model changed by sparsebench", code, _TRUST)
+
+
+def auto_class(architecture: str) -> str:
+    """The Auto class that makes a class of transformers, as their names say: `AutoModelForCausalLM`."""
+    import transformers
+
+    if architecture.endswith("LMHeadModel"):
+        return "AutoModelForCausalLM"
+    _, found, task = architecture.rpartition("For")
+    name = "AutoModelForSeq2SeqLM" if task == "ConditionalGeneration" else f"AutoModelFor{task}"
+    return name if found and hasattr(transformers, name) else "AutoModel"
