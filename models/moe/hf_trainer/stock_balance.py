@@ -66,6 +66,7 @@ class StockBalance:
         self._config.output_router_logits = self._before
 
     def _begin(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self._mass.clear()
         if not module.training or not torch.is_grad_enabled():
             self._now = None  # somebody looks
             return

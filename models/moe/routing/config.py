@@ -31,7 +31,8 @@ class RoutingConfig:
     - `scale`: s itself, or "paper": N/k (LLaMA-MoE, arXiv 2406.16554), "norm": sqrt(N k), which keeps the output's norm
       when experts are independent, "exact": k, so that each chosen expert has mean coefficient 1 when the g_i sum to 1,
       "calibrated": a fit that starts from k. Mind that the mean coefficient of a chosen expert is s/k: "paper" gives
-      N/k^2, hence with k = N the output is dense/N, and only "exact" gives back the dense layer.
+      N/k^2, hence with k = N the output is dense/N on average. With "exact" it is the dense layer where all weights are
+      equal (`score="none"`, or a router of zeros), and off by the spread of the weights elsewhere.
     - `balance`: "cv2" and "switch" are losses on the router with the factor `balance_coef` (`balance.py`); "bias" is
       none: a bias on the scores by which experts are chosen moves by `bias_rate` after each step (`choice_bias.py`).
     - `z_coef`: factor of the router z-loss, which comes on top of whatever balances.
