@@ -19,7 +19,7 @@ from .experts import (
 )
 from .linear_layers import LinearView, has_linear_view, is_linear, linear_view
 from .parts import CACHE_NAMES, MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
-from .registry import UnknownAnatomy, describe, register_describer, used_describers
+from .registry import UnknownAnatomy, describe, register_describer, unwrapped, used_describers
 from .sites import Site, Wrapper, branch_sites, has_parameters, head_at, head_of, inner_sites, see_through
 from .stock_mixtures import expert_sizes, stock_experts
 from .views import Anatomy, Block
@@ -57,5 +57,6 @@ __all__ = [
     "stock_experts",
     "table_at",
     "tell_counts",
+    "unwrapped",
     "used_describers",
 ]

@@ -8,8 +8,11 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from torch import nn
+from torch.nn import DataParallel
+from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import ModelError
 from .views import Anatomy, Block
@@ -31,7 +34,11 @@ def register_describer(which: type[nn.Module] | Callable[[nn.Module], bool], des
 
 
 def describe(model: nn.Module) -> Anatomy:
-    """The anatomy of a model. Raises `UnknownAnatomy` when no describer knows it."""
+    """The anatomy of a model, or of the one within wrappers of all of it (`unwrapped`), from which its paths count.
+
+    Raises `UnknownAnatomy` when no describer knows it.
+    """
+    model = unwrapped(model)
     describer = _describer_of(model)
     if describer is None:
         raise UnknownAnatomy(f"no describer knows {type(model).__module__}.{type(model).__name__}; {_advice(model)}")
@@ -50,6 +57,29 @@ def _advice(model: nn.Module) -> str:
     if type(model).__module__.startswith("torch."):
         return "it is a part of torch, not a model with blocks: give the whole model"
     return f"register one: sparsebench.models.anatomy.register_describer({name}, describe_{name.lower()})"
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model within what wraps all of it: PEFT, `torch.compile`, `DistributedDataParallel`, `DataParallel`."""
+    inner = _within(model)
+    while inner is not None:
+        model = inner
+        inner = _within(model)
+    return model
+
+
+def _within(model: Any) -> nn.Module | None:
+    if isinstance(model, (DataParallel, DistributedDataParallel)):
+        return model.module
+    # By name: to import the compiler takes a second, and PEFT need not be installed.
+    classes = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(model).__mro__}
+    if "torch._dynamo.eval_frame.OptimizedModule" in classes:
+        return model._orig_mod
+    if "peft.mixed_model.PeftMixedModel" in classes:
+        return model.base_model.model
+    if "peft.peft_model.PeftModel" in classes:
+        return model.get_base_model()
+    return None
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
+from sparsebench.models.moe.routing.attached_loss import scaled_losses
+
 from .groups import Group
 from .processes import Processes
 from .settings import TrainSettings
@@ -47,16 +49,16 @@ class Stepper:
             if not alone:
                 share = weight / total if total else 0.0
             parts = self.losses(batch)
-            if share == 0.0:
-                if self.processes.count > 1 and total:
-                    backward_of_nothing(parts[""])
-                parts = {
-                    name: torch.zeros(()) for name in parts
-                }  # a mean over nothing may be NaN, and so is NaN times 0
-            elif alone:  # not multiplied at all: the gradient is that of the loss, bit by bit
-                parts[""].backward()
-            else:
-                (parts[""] * share).backward()
+            with scaled_losses(share):
+                if share == 0.0:
+                    if self.processes.count > 1 and total:
+                        backward_of_nothing(parts[""])
+                    # a mean over nothing may be NaN, and so is NaN times 0
+                    parts = {name: torch.zeros(()) for name in parts}
+                elif alone:  # not multiplied at all: the gradient is that of the loss, bit by bit
+                    parts[""].backward()
+                else:
+                    (parts[""] * share).backward()
             for name, value in parts.items():
                 found[name] = found.get(name, 0.0) + value.item() * share
         self.processes.sum_gradients([parameter for group in self.groups for parameter in group.members()])

@@ -1,6 +1,5 @@
 """More of what is worse than a reference model: Sheared-LLaMA's dynamic batch loading."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,9 @@ from ..signal import Signal, check_names
 from ..weights import checked_rates, moved
 from .base import WeightedStrategy
 from .static import shares
+
+MOST = 1e4
+"""Nats per token that no model has: a uniform guess among a million tokens has 14."""
 
 
 class ReferenceLoss(WeightedStrategy):
@@ -30,7 +32,7 @@ class ReferenceLoss(WeightedStrategy):
         start: weights before the first update, or the name of published shares; equal ones by default.
 
     Raises:
-        MixtureError: for a reference that is missing, unknown or not finite, and for rates out of range.
+        MixtureError: for a reference that is missing, unknown, not finite or beyond `MOST`, and for rates out of range.
     """
 
     kind = "reference_loss"
@@ -49,8 +51,8 @@ class ReferenceLoss(WeightedStrategy):
         super().__init__(names, None if start is None else shares(start))
         check_names("reference losses", reference, self.names)
         for name in self.names:
-            if not math.isfinite(reference[name]):
-                raise MixtureError(f"the reference loss of data set {name!r} is {reference[name]}")
+            if not abs(reference[name]) <= MOST:
+                raise MixtureError(f"the reference loss of data set {name!r} is {reference[name]}, in nats per token")
         if smoothing is None:
             smoothing = 0.0 if clamp else 1e-4
         checked_rates(eta, smoothing)

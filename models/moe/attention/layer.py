@@ -73,7 +73,15 @@ class AttentionMoE(nn.Module):
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
-        """Attention output (B, S, D) of normed hidden states (B, S, D); `past_key_values` is a name of `cache`."""
+        """Attention output (B, S, D) of normed hidden states (B, S, D); `past_key_values` is a name of `cache`.
+
+        Raises `ModelError` for `output_attentions`: tokens see those of their experts only, and no map is made.
+        """
+        if kwargs.get("output_attentions"):
+            raise ModelError(
+                "attention experts give no attention maps: call the model without output_attentions; "
+                "where tokens go, routing_probe(model) says"
+            )
         cache = past_key_values if cache is None else cache
         rope = Rope.of(position_embeddings, len(hidden_states))
         prepare = self._routed_memory if self.config.mode == "drop_kv" else self._full_memory

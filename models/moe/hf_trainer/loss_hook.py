@@ -1,90 +1,80 @@
-"""A balance loss inside the loss that a model returns in training: for any loop that calls `model(**batch).loss`."""
+"""A balance loss that trains along with any loss that is made of what a model puts out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from ...anatomy import unwrapped
 from ...errors import ModelError
+from ..routing.attached_loss import attach_balance
 from ..routing.config import RoutingConfig
+from ..routing.global_sums import ALL, balance_together, together_of
 from ..routing.statistics import Routed, aux_loss
-from .label_tokens import share_of_step
 from .stock_balance import StockBalance
-
-Balance = Callable[[Any, Mapping[str, Any]], Tensor]
-"""The balance loss of the forward pass that a model has just made with these arguments, coefficient included."""
 
 
 class BalanceLossHandle:
-    """What `add_balance_loss` gives: `remove()` takes the loss away and leaves the model as it was."""
+    """What `add_balance_loss` gives: `remove()` takes the loss away and leaves the model as it was.
 
-    def __init__(self, model: nn.Module, balance: Balance, undo: Callable[[], None]) -> None:
-        self._balance = balance
-        self._undo = undo
-        self._hook = model.register_forward_hook(self._add, with_kwargs=True)
+    `value()`: the loss of the last forward pass in training, coefficient included, a scalar without gradient; None
+    before it. Of the tokens of this process, and of those of all processes once the backward pass has been made.
+    """
 
-    def remove(self) -> None:
-        """As if it had never been added."""
-        self._hook.remove()
-        self._undo()
-
-    def _add(self, model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Any:
-        if not model.training or not torch.is_grad_enabled():
-            return None
-        loss = output.get("loss") if isinstance(output, dict) else None
-        if loss is None:
-            raise ModelError(
-                f"{type(model).__name__} returned no loss in training, so that the balance loss has nothing to be "
-                "added to: pass labels and keep return_dict=True; where a loss of your own (compute_loss_func, label "
-                "smoothing) takes the labels, add aux_loss(model) there instead"
-            )
-        output["loss"] = loss + share_of_step(model, kwargs) * self._balance(model, kwargs).to(loss.device)
-        return output
+    def __init__(self, value: Callable[[], Tensor | None], remove: Callable[[], None]) -> None:
+        self.value = value
+        self.remove = remove
 
 
-def add_balance_loss(model: Any, coefficient: float | None = None) -> BalanceLossHandle:
-    """Let `model(**batch)["loss"]` in training hold the balance loss of its routers, coefficient included, once.
+def add_balance_loss(model: Any, coefficient: float | None = None, group: Any = None) -> BalanceLossHandle:
+    """Let each backward pass through `model` in training bring the gradient of its balance loss, coefficient included.
 
-    - A converted model: `aux_loss(model)`, as its configuration says; with `balance="bias"` that is 0 or a z-loss, and
-      `update_biases(model)` has to follow each step of the optimizer.
+    Whatever the loss is made of, it needs no place in it: the loss that the model returns (which stays the one of the
+    task, without the balance loss), a loss of one's own on the logits, label smoothing, DPO. A forward pass sends no
+    message to other processes and may be made by one alone; a backward pass sends one for each mixture (a stock model:
+    one for all), so that all processes must go backward as often, with or without labels.
+
+    - A converted model: the loss of its configuration, which `aux_loss(model)` now gives as a value without gradient;
+      with `balance="bias"` that is 0 or a z-loss, and `update_biases(model)` has to follow each step of the optimizer.
     - A stock mixture of transformers that has a balance loss of its own (Mixtral, OLMoE, Qwen-MoE, ...): that loss, of
-      the real tokens of all processes (`stock_balance`), times `coefficient`, by default the model's
+      the real tokens of all processes (`StockBalance`), times `coefficient`, by default the model's
       `router_aux_loss_coef`. It takes the place of what the model adds with `output_router_logits`.
 
-    Where the call has `num_items_in_batch`, as `Trainer` passes it, the loss of the model is a part of the mean over
-    all label tokens of a step, and the balance loss counts by the same part: those of the micro-batches of a step, and
-    of the processes, add up to their mean weighted by label tokens. Stock models alone add it whole in each
-    micro-batch, so that its weight grows with the accumulation and the number of processes. Without
-    `num_items_in_batch` it is added whole, to be divided with the rest of the loss.
+    It counts `attached_loss.set_loss_scale` in each backward pass, 1 at first: say 1 / n where the gradients of n
+    micro-batches are added up. Reentrant checkpointing works; so do models that PEFT, DDP or `torch.compile` have
+    wrapped. `group`: the processes whose tokens count together, see `balance_together`.
 
-    Raises `ModelError` for a model without a balance loss, and, in training, where the model gives no loss to add to.
+    Raises `ModelError` for a model without a balance loss, a `coefficient` of a converted model, and another `group`.
 
     Example::
 
         handle = add_balance_loss(model)
-        model(**batch).loss.backward()
+        my_loss(model(ids).logits).backward()
+        handle.value()
     """
-    if _balances(model):
+    inner = unwrapped(model)
+    if _balances(inner):
         if coefficient is not None:
             raise ModelError(
                 f"coefficient={coefficient} is for stock mixtures: that of a converted model is balance_coef of its "
                 "MoEConfig"
             )
-        return BalanceLossHandle(model, lambda model, kwargs: aux_loss(model), _nothing)
-    config: Any = getattr(model, "config", None)
+        if group is not None:
+            balance_together(inner, group)
+        return BalanceLossHandle(lambda: aux_loss(inner).detach(), attach_balance(inner))
+    config: Any = getattr(inner, "config", None)
     if not hasattr(config, "router_aux_loss_coef") or not hasattr(config, "output_router_logits"):
         raise ModelError(
-            f"{type(model).__name__} has no balance loss to add: convert with balance='cv2', 'switch' or 'bias', or "
+            f"{type(inner).__name__} has no balance loss to add: convert with balance='cv2', 'switch' or 'bias', or "
             "take a stock mixture with router_aux_loss_coef (Mixtral, OLMoE, Qwen-MoE)"
         )
     chosen = config.router_aux_loss_coef
     if coefficient is not None:
         chosen = coefficient
-    stock = StockBalance(model, chosen)
-    return BalanceLossHandle(model, stock, stock.remove)
+    stock = StockBalance(inner, chosen, ALL if group is None else together_of(group))
+    return BalanceLossHandle(stock.value, stock.remove)
 
 
 def _balances(model: nn.Module) -> bool:
@@ -96,7 +86,3 @@ def _balances(model: nn.Module) -> bool:
         if config.has_loss or config.balance == "bias":
             return True
     return False
-
-
-def _nothing() -> None:
-    """There is nothing to undo."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,12 +11,12 @@ from torch import Tensor
 from .choices import Routing
 from .config import RoutingConfig
 from .counts import counts, cv_squared, importance
-from .global_sums import global_sums, several_processes
+from .global_sums import ALL, Together
 from .recomputation import refuse_reentrant
 from .router import Router
 
-# Shapes: T tokens, N routed experts, K chosen experts, S = T * K choices. T are the tokens of this process, but in all
-# losses sums over tokens run over all processes that train together (`global_sums.py`).
+# Shapes: T tokens, N routed experts, K chosen experts, S = T * K choices. T are the tokens of this process, but each
+# loss is a function of sums over tokens, which run over all processes that train together (`global_sums.py`).
 
 
 def balance_in_training(
@@ -25,46 +26,76 @@ def balance_in_training(
 
     Only the tokens of `real_T` (bool) count; None: all.
     """
-    if config.has_loss:
+    if config.has_loss and not router.attached:
         refuse_reentrant()
     if real_T is not None:
         routing = routing.of(real_T)
     router.count(routing.index)
-    return balance_loss(config, routing)
+    return balance_loss(config, routing, router.together)
 
 
-def balance_loss(config: RoutingConfig, routing: Routing) -> Tensor:
+def balance_loss(config: RoutingConfig, routing: Routing, together: Together = ALL) -> Tensor:
     """The auxiliary losses of one layer on one batch, coefficients included; 0 when there are none or T is 0.
 
     - "cv2": CV^2(importance) + CV^2(load) (Shazeer et al., arXiv 1701.06538; LLaMA-MoE v1).
     - "switch": N * sum_e f_e P_e, with f_e the picks of expert e per token and P_e its mean probability (Switch
       Transformers, arXiv 2101.03961, for k picks); k when both are uniform.
-    - `z_coef`: `z_loss`, in addition.
+    - `z_coef`: mean over tokens of the squared logsumexp of the logits, free of noise, which keeps them small (ST-MoE,
+      arXiv 2202.08906, equation 5), in addition.
 
     `faithful` puts the formulas of the authors' code in their place: `smooth_load` with `faithful=True`, and
-    `faithful_switch_loss`, which is constant.
+    the Switch loss of LLaMA-MoE v2, whose softmax is over the chosen logits, so that its mean is 1 / k: the value is
+    N / k whatever the router does, and the gradient is 0.
+
+    The gradient is that of the tokens of all processes of `together`, the value too once the backward pass has been
+    here (`Together.loss`).
     """
-    loss = routing.logits.new_zeros(())
-    if len(routing.logits) == 0 and not several_processes():
-        return loss
+    if not config.has_loss or (len(routing.logits) == 0 and not together.several()):
+        return routing.logits.new_zeros(())
+    return together.loss(partial(_of_sums, config, routing.index.shape[1]), *_sums(config, routing))
+
+
+def _sums(config: RoutingConfig, routing: Routing) -> list[Tensor]:
+    """The sums over tokens that `balance_loss` is a function of, those of each term in turn."""
+    sums = []
     if config.balance == "cv2":
-        importance_N, load_N = global_sums(importance(routing), smooth_load(routing, faithful=config.faithful))
-        loss = config.balance_coef * (cv_squared(importance_N) + cv_squared(load_N))
+        sums += [importance(routing), smooth_load(routing, faithful=config.faithful)]
     elif config.balance == "switch" and config.faithful:
-        loss = config.balance_coef * faithful_switch_loss(routing)
+        chosen_TK = routing.logits.gather(1, routing.index).softmax(-1)
+        sums += [counts(routing), chosen_TK.mean(-1).sum(), _tokens(routing)]
     elif config.balance == "switch":
-        loss = config.balance_coef * switch_loss(routing, sigmoid=config.score == "sigmoid")
+        mass_N = _probability(routing, sigmoid=config.score == "sigmoid").sum(0)
+        sums += [counts(routing), mass_N, _tokens(routing)]
     if config.z_coef > 0:
-        loss = loss + config.z_coef * z_loss(routing)
+        sums += [routing.logits.logsumexp(-1).square().sum(), _tokens(routing)]
+    return sums
+
+
+def _of_sums(config: RoutingConfig, k: int, *sums: Tensor) -> Tensor:
+    """`balance_loss` as that function."""
+    left = list(sums)
+    loss = left[0].new_zeros(())
+    if config.balance == "cv2":
+        importance_N, load_N, *left = left
+        loss = loss + config.balance_coef * (cv_squared(importance_N) + cv_squared(load_N))
+    elif config.balance == "switch":
+        picks_N, mass, tokens, *left = left
+        tokens = tokens.clamp_min(1)
+        of = tokens * k if config.faithful else tokens
+        loss = loss + config.balance_coef * (len(picks_N) * (picks_N / of * (mass / tokens)).sum())
+    if config.z_coef > 0:
+        square, tokens = left
+        loss = loss + config.z_coef * (square / tokens.clamp_min(1))
     return loss
 
 
-def z_loss(routing: Routing) -> Tensor:
-    """Mean over tokens of the squared logsumexp of the logits, free of noise, which keeps them small (ST-MoE, arXiv
-    2202.08906, equation 5).
-    """
-    square, tokens = global_sums(routing.logits.logsumexp(-1).square().sum(), _tokens(routing))
-    return square / tokens.clamp_min(1)
+def _probability(routing: Routing, *, sigmoid: bool) -> Tensor:
+    """(T, N) the softmax of the logits, noise included, or their sigmoids divided by their sum."""
+    logits_TN = routing.logits if routing.noisy is None else routing.noisy
+    if not sigmoid:
+        return logits_TN.softmax(-1)
+    size_TN = logits_TN.sigmoid()
+    return size_TN / size_TN.sum(-1, keepdim=True)
 
 
 def smooth_load(routing: Routing, *, faithful: bool = False) -> Tensor:
@@ -88,32 +119,6 @@ def smooth_load(routing: Routing, *, faithful: bool = False) -> Tensor:
         compared_TN = routing.noisy - routing.logits
     threshold_TN = torch.where(compared_TN > if_chosen_T1, if_chosen_T1, if_not_T1)
     return torch.special.ndtr((routing.logits - threshold_TN) / routing.std).sum(0)
-
-
-def switch_loss(routing: Routing, *, sigmoid: bool = False) -> Tensor:
-    """N * sum_e f_e P_e; probabilities are the softmax of the logits, or their sigmoids divided by their sum."""
-    logits_TN = routing.logits if routing.noisy is None else routing.noisy
-    if sigmoid:
-        size_TN = logits_TN.sigmoid()
-        probability_TN = size_TN / size_TN.sum(-1, keepdim=True)
-    else:
-        probability_TN = logits_TN.softmax(-1)
-    picks_N, mass_N, tokens = global_sums(counts(routing), probability_TN.sum(0), _tokens(routing))
-    tokens = tokens.clamp_min(1)
-    return logits_TN.shape[1] * (picks_N / tokens * (mass_N / tokens)).sum()
-
-
-def faithful_switch_loss(routing: Routing) -> Tensor:
-    """What the code of LLaMA-MoE v2 computes: the softmax is over the chosen logits, so that its mean is 1 / k.
-
-    The value is N / k whatever the router does, and the gradient is 0.
-    """
-    experts = routing.logits.shape[1]
-    k = routing.index.shape[1]
-    probability_TK = routing.logits.gather(1, routing.index).softmax(-1)
-    picks_N, mass, tokens = global_sums(counts(routing), probability_TK.mean(-1).sum(), _tokens(routing))
-    tokens = tokens.clamp_min(1)
-    return experts * (picks_N / (tokens * k) * (mass / tokens)).sum()
 
 
 def _tokens(routing: Routing) -> Tensor:

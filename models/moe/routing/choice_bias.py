@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .global_sums import global_sums
+from .global_sums import ALL
 from .picks import picks
 
 # Shapes: T tokens, N routed experts, K chosen experts.
@@ -26,7 +26,7 @@ class ChoiceBias(nn.Module):
 
     `value` is b, a buffer that is saved along. It stays in float32 whatever the model is cast to, for bfloat16 would
     lose steps of `rate`. `pending` (N,) counts the choices since the last step; None: none. It is no buffer, since
-    each process has its own.
+    each process has its own. `together`: the processes whose choices move it.
     """
 
     value: Tensor
@@ -34,6 +34,7 @@ class ChoiceBias(nn.Module):
     def __init__(self, experts: int, rate: float, device: torch.device) -> None:
         super().__init__()
         self.rate = rate
+        self.together = ALL
         self.register_buffer("value", torch.zeros(experts, dtype=torch.float32, device=device))
         self.pending: Tensor | None = None
 
@@ -53,7 +54,7 @@ class ChoiceBias(nn.Module):
         pending_N = self.pending
         if pending_N is None:  # no token here, but perhaps in another process
             pending_N = torch.zeros_like(self.value, dtype=torch.int64)
-        (load_N,) = global_sums(pending_N)
+        (load_N,) = self.together.sum(pending_N)
         # N times the difference, which is a whole number: an expert at the mean does not move.
         missing_N = load_N.sum() - len(load_N) * load_N
         self.value += self.rate * missing_N.sign()

@@ -19,10 +19,10 @@ def recomputing() -> bool:
 
 
 def refuse_reentrant() -> None:
-    """Raise a `ModelError` inside reentrant checkpointing (`use_reentrant=True`), which would lose a balance loss.
+    """Raise a `ModelError` inside reentrant checkpointing (`use_reentrant=True`), which would lose an `aux_loss`.
 
     It runs the forward pass without a graph, and again in the backward pass, whose graph starts from the outputs alone:
-    a loss that was taken from the inside has no gradient in either.
+    a loss that was taken from the inside has no gradient in either. One that is attached to a layer has.
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return
@@ -30,8 +30,8 @@ def refuse_reentrant() -> None:
     while frame is not None:
         if frame.f_code is CheckpointFunction.forward.__code__:
             raise ModelError(
-                "reentrant checkpointing drops the gradient of the balance loss: pass use_reentrant=False to "
+                "reentrant checkpointing drops the gradient of aux_loss: pass use_reentrant=False to "
                 "torch.utils.checkpoint.checkpoint, or model.activation_checkpointing_enable("
-                "{'use_reentrant': False}), or set balance='none'"
+                "{'use_reentrant': False}), or train with add_balance_loss(model) in the place of aux_loss"
             )
         frame = frame.f_back

@@ -17,6 +17,7 @@ from .choice_bias import ChoiceBias
 from .choices import Choice, Routing
 from .config import RoutingConfig
 from .densemixer import passed_weights
+from .global_sums import ALL
 from .recomputation import recomputing
 
 # Shapes: T tokens, D width, N routed experts, K chosen experts.
@@ -30,7 +31,8 @@ class Router(nn.Module):
 
     `scale` is the factor s of the routed output. The noise of Shazeer et al. (arXiv 1701.06538, equation 4) has
     standard deviation softplus(W_noise x) + 0.01, and W_noise is 0 at first, so that it starts at 0.703. It is drawn
-    from torch's global generator, as dropout is. `choice_bias` is there with `balance="bias"` only.
+    from torch's global generator, as dropout is. `choice_bias` is there with `balance="bias"` only. `together`: the
+    processes whose tokens the balance loss is of. `attached`: the balance loss trains by itself (`attached_loss.py`).
     """
 
     rows: ClassVar[tuple[str, ...]]
@@ -44,6 +46,8 @@ class Router(nn.Module):
         self.densemixer = config.densemixer
         self.scale = config.scale_value
         self.noise = nn.Parameter(torch.zeros_like(like_ND)) if config.noise == "shazeer" else None
+        self.together = ALL
+        self.attached = False
         self.choice_bias: ChoiceBias | None = None
         if config.balance == "bias":
             self.choice_bias = ChoiceBias(len(like_ND), config.bias_rate, like_ND.device)

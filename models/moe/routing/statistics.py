@@ -25,9 +25,12 @@ def aux_loss(model: nn.Module) -> Tensor:
     """Balance losses and z-losses of the last forward pass in training mode, coefficients included, summed over layers.
 
     Add it to the loss of that forward pass (of each micro-batch, when gradients accumulate). A scalar; 0 for a model
-    that has not run in training mode or has nothing to balance. A forward pass without gradients gives the value alone.
-    Where `torch.distributed` has several processes, it is the loss of the tokens of all of them, the same in each: add
-    it in each, and let each run forward and backward as often as the others.
+    that has not run in training mode or has nothing to balance. A forward pass without gradients gives the value alone,
+    and so does a model whose loss is attached to its layers (`add_balance_loss`).
+
+    Where `torch.distributed` has several processes, the value is that of the own tokens until the backward pass, and
+    then that of the tokens of all of them, when it is asked for again; the gradient is that of all (`Together.loss`):
+    add it in each, and let each go backward as often as the others.
     """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     total = torch.zeros((), device=device)

@@ -85,9 +85,9 @@ class LanguageTraining(Tune):
 
     def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
         """The task's loss and the balance loss of the routers: a converted model's, or a stock mixture's own."""
-        with stock_balance_loss(model, batch) as balance:
+        with stock_balance_loss(model) as balance:
             loss = context.loss(model, batch)
-        return loss + aux_loss(model) + balance()
+        return loss + aux_loss(model) + balance().to(loss.device)
 
     def train_stage(
         self,

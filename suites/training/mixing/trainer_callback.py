@@ -9,7 +9,6 @@ trainer.add_callback(DataMixingCallback(trainer, mixing, held_out, interval=100)
 trainer.train()  # later: trainer.train(resume_from_checkpoint=True)
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from time import process_time
 from typing import Any
@@ -29,7 +28,8 @@ KEY = "sparsebench data mixing"
 """Under which the trainer's state, and with it each checkpoint, holds strategy and weights."""
 LEAD = 5
 """Batches of a process that a loader has at hand, at most, with 0 to 2 workers of 2 batches each: the trainer takes one
-batch ahead. Weights take effect behind them, so that these loaders give the same draws."""
+batch ahead. Weights take effect so many steps later, which lie behind these batches however many make a step: neither
+loaders, nor processes, nor the accumulation of gradients change the draws."""
 IGNORED = -100
 
 
@@ -57,7 +57,8 @@ class DataMixingCallback(TrainerCallback):
     `held_out`: rows by data set, which the trainer's collator makes batches of `per_device_eval_batch_size` of; each
     batch needs `labels` where the strategy looks at losses. Loads are those of all processes, of converted and stock
     mixtures; padding does not count. New weights decide from `lead` steps later on, by default behind what loaders with
-    up to two workers have read ahead, so that the draws do not depend on their number.
+    up to two workers have read ahead (5 steps), so that the draws depend neither on their number, nor on how the rows
+    of a step are split over processes and micro-batches.
 
     `Trainer.log` gets `mixing_weight/<set>`, `mixing_loss/<set>`, `mixing_delta/<set>`, `mixing_cv2`, and the CPU time
     of updates as a share of the training's, `mixing_overhead`.
@@ -147,7 +148,7 @@ class DataMixingCallback(TrainerCallback):
         if self.lead is not None:
             return self.lead
         ahead = 1 + args.dataloader_num_workers * (args.dataloader_prefetch_factor or 2)
-        return math.ceil(max(LEAD, ahead) / args.gradient_accumulation_steps)
+        return max(LEAD, ahead)
 
     def _dataset(self, args: TrainingArguments) -> MixtureDataset:
         dataset = self.trainer.train_dataset

@@ -3,7 +3,9 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
+import peft
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,7 @@ from sparsebench.models.anatomy import (
     describe,
     inner_sites,
     register_describer,
+    unwrapped,
     used_describers,
 )
 from sparsebench.models.anatomy import registry as anatomy_module
@@ -113,6 +116,27 @@ def test_registered_wrapper_is_seen_through(build: Build) -> None:
     anatomy = describe(model)
     assert anatomy.head is not None and anatomy.head.get() is model.head
     assert anatomy.blocks[0].linears[0].path == "body.blocks.0.attn.qkv"
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers
+@pytest.mark.parametrize("wrapper", ["peft", "prompts", "mixed", "compile", "data parallel"])
+def test_what_wraps_all_of_a_model_is_seen_through(wrapper: str, build: Build) -> None:
+    """One wrapper in another, too; paths are those in the model itself."""
+    model = build("llama")
+    wrap: dict[str, Callable[[nn.Module], Any]] = {
+        "peft": lambda model: peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"])),
+        "prompts": lambda model: peft.get_peft_model(
+            model, peft.PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
+        ),
+        "mixed": lambda model: peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"]), mixed=True),
+        "compile": lambda model: torch.compile(model, backend="eager"),
+        "data parallel": nn.DataParallel,
+    }
+    wrapped = nn.DataParallel(wrap[wrapper](model))
+    assert unwrapped(wrapped) is model and unwrapped(model) is model
+    anatomy = describe(wrapped)
+    assert anatomy.model is model
+    assert [block.site.path for block in anatomy.blocks] == ["model.layers.0", "model.layers.1"]
 
 
 def test_the_nearest_class_decides(build: Build) -> None:

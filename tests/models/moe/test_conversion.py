@@ -3,15 +3,18 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import peft
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import Calibration, FFNSample, calibrate
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion import convert
 from sparsebench.models.moe.layer import MoEFFN
+from sparsebench.models.moe.routing.probe import routing_probe
 from sparsebench.models.moe.routing.router import LinearRouter
 
 Build = Callable[[str], nn.Module]
@@ -384,6 +387,26 @@ def test_a_failure_half_way_puts_the_dense_layers_back(
         convert(model, config, [example(model)])
     after = model.state_dict()
     assert list(before) == list(after) and all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers
+def test_a_model_of_peft_is_converted_within(build: Build, example: Callable) -> None:
+    """Adapters elsewhere stay; those on an FFN, which would be lost, are refused."""
+    model: Any = build("llama")
+    adapted = peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
+    wrapped: Any = peft.get_peft_model(model, adapted).eval()
+    ids = example(model)
+    before = wrapped(ids).logits
+    all_of_them = MoEConfig(num_experts=4, top_k=4, score="none")
+    assert convert(wrapped, all_of_them) is wrapped and len(layers(model)) == 2
+    assert type(wrapped.get_base_model()).__name__ == "SparsebenchLlamaForCausalLM"
+    torch.testing.assert_close(wrapped(ids).logits, before, rtol=1e-4, atol=1e-5)
+    with routing_probe(wrapped) as probe:
+        wrapped(ids)
+    assert list(probe.layers) == ["model.layers.0.mlp", "model.layers.1.mlp"]
+    other: Any = peft.get_peft_model(build("llama"), peft.LoraConfig(target_modules=["up_proj"]))
+    with pytest.raises(ModelError, match=r"mlp\.up_proj is a Linear.* or remove its adapter"):
+        convert(other, all_of_them)
 
 
 def test_converting_twice_is_refused(build: Build) -> None:

@@ -50,10 +50,11 @@ WAYS: dict[str, Callable[[nn.Module], nn.Module]] = {"DDP": DistributedDataParal
 
 
 def step(model: Any, tokens: Tensor) -> Tensor:
-    """Gradients of the mean loss with what balances; the logits, and the latter in one more column."""
+    """Gradients of the mean loss with what balances; the logits, and the latter in one more column: that of all tokens,
+    which it is after the backward pass."""
     out = model(input_ids=tokens, labels=tokens)
+    (out.loss + aux_loss(model)).backward()
     balance = aux_loss(model)
-    (out.loss + balance).backward()
     update_biases(model)
     return torch.cat((out.logits.detach(), balance.detach().expand(*tokens.shape, 1)), dim=-1)
 

@@ -13,8 +13,9 @@ from sparsebench.models.moe import aux_loss, convert, preset
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.dense_ffn import DenseFFN
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.routing.balance import faithful_switch_loss
+from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.choices import Routing
+from sparsebench.models.moe.routing.config import RoutingConfig
 
 from .oracle import Oracle, difference, rounding
 
@@ -194,7 +195,8 @@ def test_balance_loss(k: int) -> None:
     for layer in range(3):
         logits = ORACLE[f"balance.router_logits.layer{layer}"]
         index = logits.topk(k).indices
-        loss = faithful_switch_loss(Routing(index, torch.ones(index.shape), logits))
+        config = RoutingConfig(balance="switch", balance_coef=1.0, faithful=True)
+        loss = balance_loss(config, Routing(index, torch.ones(index.shape), logits))
         for way in ("single_layer", "all_layers", "layer_wise"):
             assert difference(loss[None], ORACLE[f"balance.top{k}.{way}"]) < BLOCK, way
 

@@ -14,7 +14,8 @@ from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotary
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.attention.convert_attention import convert_attention
 from sparsebench.models.moe.attention.layer import AttentionMoE
-from sparsebench.models.moe.routing.balance import faithful_switch_loss
+from sparsebench.models.moe.routing.balance import balance_loss
+from sparsebench.models.moe.routing.config import RoutingConfig
 
 from .oracle import Oracle, difference, rounding
 
@@ -118,7 +119,8 @@ def test_training(case: str) -> None:
     made, x = layer(case).train(), ORACLE[f"attn.{case}.x"].requires_grad_()
     y, _ = made(x, rope(case, 0, TOKENS))
     assert difference(y, ORACLE[f"attn.{case}.train.y"]) < FORWARD
-    constant = faithful_switch_loss(made.router(x.flatten(0, 1)))
+    config = RoutingConfig(balance="switch", balance_coef=1.0, faithful=True)
+    constant = balance_loss(config, made.router(x.flatten(0, 1)))
     assert difference(constant[None], ORACLE[f"attn.{case}.load_balancing_loss"]) < FORWARD
     (y * ORACLE[f"attn.{case}.cotangent"]).sum().backward()
     assert x.grad is not None and made.router.weight.grad is not None

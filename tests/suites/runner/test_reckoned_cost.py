@@ -32,9 +32,7 @@ def test_the_cells_of_quick_stay_within_their_budget() -> None:
         known = durations.mean(kin(cell.info)[0])
         assert known is not None, f"{cell.info.task} {cell.info.label} has no record that says what it costs"
         reckoned += known
-    assert reckoned <= CELLS, (
-        f"the cells of quick take {reckoned:.0f} core seconds: make some cheaper or leave some"
-    )
+    assert reckoned <= CELLS, f"the cells of quick take {reckoned:.0f} core seconds: make some cheaper or leave some"
 
 
 def test_the_speed_runs_stay_within_their_budget() -> None:

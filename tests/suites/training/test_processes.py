@@ -59,9 +59,9 @@ def test_two_processes_balance_as_one_does(name: str, rows: str, forked: dict[st
     one = forked[f"{rows} {name}"]
     first, second = forked[f"two {rows} {name}"]
     assert first == second
-    for curve, points in one["curves"].items():
-        assert len(points) == 20
-        torch.testing.assert_close(torch.tensor(first["curves"][curve]), torch.tensor(points), rtol=1e-5, atol=1e-9)
+    assert len(one["task"]) == 20
+    torch.testing.assert_close(torch.tensor(first["task"]), torch.tensor(one["task"]), rtol=1e-5, atol=1e-9)
+    assert first["balance"] == pytest.approx(one["balance"], rel=1e-9)
     for key, value in one["state"].items():
         found = torch.tensor(first["state"][key], dtype=torch.float64)
         expected = torch.tensor(value, dtype=torch.float64)

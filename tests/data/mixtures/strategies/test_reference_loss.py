@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,10 @@ def test_published_references_and_shares_by_name():
 def test_bad_references():
     with pytest.raises(MixtureError, match="reference losses: none for data set 'c'"):
         ReferenceLoss(NAMES, {"a": 1.0, "b": 1.0})
-    with pytest.raises(MixtureError, match="the reference loss of data set 'b' is nan"):
-        ReferenceLoss(NAMES, {**REFERENCE, "b": float("nan")})
+    for value in (math.nan, 1e308):
+        with pytest.raises(
+            MixtureError, match=rf"the reference loss of data set 'b' is {re.escape(str(value))}, in nats"
+        ):
+            ReferenceLoss(NAMES, {**REFERENCE, "b": value})
     with pytest.raises(MixtureError, match="eta is 0"):
         ReferenceLoss(NAMES, REFERENCE, eta=0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.convert_attention import AttentionMoE, AttnMoEConfig, convert_attention
 
 Build = Callable[[str], nn.Module]
@@ -274,3 +275,12 @@ def test_bfloat16_and_autocast(mode: str, build: Build) -> None:
     assert narrow.dtype == torch.bfloat16
     for other in (mixed, narrow):
         assert (other - exact).norm() < 0.05 * exact.norm()
+
+
+def test_attention_maps_are_refused(build: Build) -> None:
+    model: Any = build("llama").eval()
+    convert_attention(model, AttnMoEConfig(num_experts=4, top_k=2))
+    ids = torch.arange(3, 9).unsqueeze(0)
+    with pytest.raises(ModelError, match="give no attention maps: call the model without output_attentions"):
+        model(input_ids=ids, output_attentions=True)
+    assert model(input_ids=ids, output_attentions=False).attentions is None

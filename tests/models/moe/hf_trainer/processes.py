@@ -113,7 +113,7 @@ def part(step: int, number: int, of: int) -> tuple[dict[str, Tensor], Tensor]:
 
 def trained(model: Any, number: int, of: int, steps: int = STEPS) -> dict[str, Any]:
     """Steps of SGD on parts of the same batches: the losses, the router gradients, the last weights of the router."""
-    add_balance_loss(model, None if hasattr(model.config, "sparsebench") else COEFFICIENT)
+    handle = add_balance_loss(model, None if hasattr(model.config, "sparsebench") else COEFFICIENT)
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.5)
     losses = []
@@ -123,7 +123,9 @@ def trained(model: Any, number: int, of: int, steps: int = STEPS) -> dict[str, A
         optimizer.zero_grad()
         loss = model(**rows, num_items_in_batch=total).loss * of
         loss.backward()
-        losses.append(mean(loss.detach(), of))
+        balance = handle.value()
+        assert balance is not None
+        losses.append(mean(loss.detach(), of) + balance.item())
         routers.append({name: whole(p.grad) for name, p in model.named_parameters() if is_router(name)})
         optimizer.step()
     return {"losses": losses, "routers": routers}

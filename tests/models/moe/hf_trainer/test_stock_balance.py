@@ -7,55 +7,128 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.moe.hf_trainer.stock_balance import stock_balance
+from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.hf_trainer.stock_balance import StockBalance
+from sparsebench.models.moe.routing.attached_loss import scaled_losses
 
 STOCK = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+Build = Callable[[str], Any]
 
 
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("family", STOCK)
-def test_it_is_that_of_transformers(
-    build: Callable[[str], Any], example: Callable[..., Tensor], family: str, padded: bool
-) -> None:
+def stock(build: Build, family: str) -> Any:
     model = build(family).train()
     model.set_experts_implementation("eager")  # the default needs rows of 16 bytes
+    return model
+
+
+def batch(model: Any, example: Callable[..., Tensor], padded: bool = True) -> dict[str, Tensor]:
     tokens = example(model)
     mask = torch.ones_like(tokens)
     if padded:
         mask[0, 4:] = 0
-    out = model(input_ids=tokens, attention_mask=mask, output_router_logits=True)
-    found = stock_balance(out.router_logits, model.num_experts_per_tok, mask)
-    torch.testing.assert_close(found, out.aux_loss, rtol=1e-6, atol=1e-6)
-    for loss in (found, out.aux_loss):
-        model.zero_grad()
-        loss.backward(retain_graph=True)
-    assert float(found.detach()) > 0
+    return {"input_ids": tokens, "attention_mask": mask}
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_value_and_gradient_of_a_slow_count(masked: bool) -> None:
-    draws = torch.Generator().manual_seed(0)
-    logits = [torch.randn(6, 5, generator=draws, requires_grad=True) for _ in range(3)]
-    mask = torch.tensor([[1, 1, 0], [1, 0, 1]]) if masked else None
-    real = [True] * 6 if mask is None else mask.flatten().bool().tolist()
-    picks = [0.0] * 5
-    chances = torch.zeros(5, dtype=torch.float64)
-    for layer in logits:
-        for token, counts in zip(layer.double(), real, strict=True):
-            if counts:
-                chances = chances + token.softmax(0)
-                for expert in token.topk(2).indices.tolist():
-                    picks[expert] += 1
-    rows = 3 * sum(real)
-    slow = 5 * (torch.tensor(picks, dtype=torch.float64) / rows * chances / rows).sum()
-    expected = torch.autograd.grad(slow, logits)
-    found = stock_balance(logits, 2, mask)
-    assert found.item() == pytest.approx(slow.item(), rel=1e-6)
-    for here, there in zip(torch.autograd.grad(found, logits), expected, strict=True):
-        torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-7)
+def gradients(model: Any, loss: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
-def test_even_loads_give_k_and_padding_alone_gives_0() -> None:
-    logits = [torch.eye(4) * 9 + torch.eye(4).roll(1, 0) * 9]
-    assert stock_balance(logits, 2).item() == pytest.approx(2)
-    assert stock_balance(logits, 2, torch.zeros(1, 4)).item() == 0
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("family", STOCK)
+def test_it_is_that_of_transformers(build: Build, example: Callable[..., Tensor], family: str, padded: bool) -> None:
+    """Value, and the gradient of all parameters, of a loss that is made of the logits and knows nothing of it."""
+    model = stock(build, family)
+    given = batch(model, example, padded)
+    out = model(**given, output_router_logits=True)
+    expected = gradients(model, out.logits.square().mean() + 0.3 * out.aux_loss)
+    hooks = [list(module._forward_hooks) for module in model.modules()]  # of transformers, which keep router logits
+    watch = StockBalance(model, 0.3)
+    assert watch.value() is None
+    logits = model(**given).logits
+    assert torch.equal(logits, out.logits)
+    found = gradients(model, logits.square().mean())
+    value = watch.value()
+    assert value is not None and float(value) == pytest.approx(0.3 * out.aux_loss.item(), rel=1e-5)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+    watch.remove()
+    assert [list(module._forward_hooks) for module in model.modules()] == hooks
+
+
+def test_value_and_gradient_of_a_slow_count(build: Build, example: Callable[..., Tensor]) -> None:
+    """Of the router weights, token by token; in two forward passes before the backward pass of both."""
+    model = stock(build, "mixtral").double()
+    given = batch(model, example)
+    real = given["attention_mask"].flatten().bool()
+    kept: list[tuple[Tensor, Tensor]] = []
+    hooks = []
+    for layer in model.model.layers:
+        gate = layer.mlp.gate
+        hooks.append(gate.register_forward_hook(lambda module, args, out: kept.append((module.weight, args[0]))))
+    model(**given)
+    picks = [0.0] * 4
+    chances = torch.zeros(4, dtype=torch.float64)
+    for weight, x in kept:
+        for token in x.flatten(0, -2)[real]:
+            chance = (weight @ token).softmax(0)
+            chances = chances + chance
+            for expert in chance.topk(2).indices.tolist():
+                picks[expert] += 1
+    rows = len(kept) * int(real.sum())
+    slow = 4 * (torch.tensor(picks, dtype=torch.float64) / rows * chances / rows).sum()
+    expected = gradients(model, 2 * slow)
+    for hook in hooks:
+        hook.remove()
+    watch = StockBalance(model, 1.0)
+    found = gradients(model, 0 * (model(**given).logits.sum() + model(**given).logits.sum()))
+    value = watch.value()
+    assert value is not None and value.item() == pytest.approx(slow.item(), rel=1e-6)
+    for name, gradient in expected.items():
+        if "gate.weight" in name:
+            torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-8, msg=name)
+            assert gradient.norm() > 1e-3
+
+
+def test_padding_alone_gives_0_and_who_looks_changes_nothing(build: Build, example: Callable[..., Tensor]) -> None:
+    model = stock(build, "mixtral")
+    given = batch(model, example)
+    watch = StockBalance(model, 0.3)
+    expected = gradients(model, model(**given).logits.square().mean())
+    loss = model(**given).logits.square().mean()
+    with torch.no_grad():
+        model(input_ids=given["input_ids"])  # without a mask: other counts
+    model.eval()(input_ids=given["input_ids"])
+    found = gradients(model.train(), loss)
+    for name, gradient in expected.items():
+        assert torch.equal(found[name], gradient), name
+    nothing = {"input_ids": given["input_ids"], "attention_mask": torch.zeros_like(given["attention_mask"])}
+    model.model(**nothing)
+    assert watch.value() == 0
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointing(build: Build, example: Callable[..., Tensor], reentrant: bool) -> None:
+    model = stock(build, "mixtral")
+    given = batch(model, example)
+    StockBalance(model, 0.3)
+    plain = gradients(model, model(**given).logits.square().mean())
+    model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+    model.enable_input_require_grads()
+    for name, gradient in gradients(model, model(**given).logits.square().mean()).items():
+        torch.testing.assert_close(gradient, plain[name], msg=name)
+    both = model(**given).logits.square().mean() + model(**given).logits.square().mean()
+    if reentrant:
+        with pytest.raises(ModelError, match="of two forward passes before a backward pass"):
+            both.backward()
+        return
+    with scaled_losses(0.5):
+        for name, gradient in gradients(model, both / 2).items():
+            torch.testing.assert_close(gradient, plain[name], msg=name)
+
+
+def test_a_model_without_experts_is_refused(build: Build) -> None:
+    with pytest.raises(ModelError, match="LlamaForCausalLM has no routed experts to balance"):
+        StockBalance(build("llama"), 0.1)

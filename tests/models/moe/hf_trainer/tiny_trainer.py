@@ -114,24 +114,28 @@ def logged(done: Trainer, name: str) -> list[float]:
 
 def by_hand(
     model: Any, batches: Sequence[dict[str, Tensor]], balance: Callable[[Any, dict[str, Tensor]], Tensor], part: str
-) -> tuple[list[float], list[dict[str, Tensor]]]:
-    """Losses and gradients of the same steps: the mean over label tokens of all micro-batches, balance included."""
+) -> tuple[list[float], list[float], list[dict[str, Tensor]]]:
+    """Losses, balance losses and gradients of the same steps: the mean over label tokens of all micro-batches, and that
+    of the balance losses over micro-batches."""
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     losses = []
+    balances = []
     found = []
     model.train()
     for step in range(STEPS):
         micro = batches[step * MICRO : (step + 1) * MICRO]
         tokens = [int((batch["labels"][:, 1:] != -100).sum()) for batch in micro]
         optimizer.zero_grad()
-        total = 0.0
+        losses.append(0.0)
+        balances.append(0.0)
         for batch, count in zip(micro, tokens, strict=True):
             logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
             mean = F.cross_entropy(logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten())
-            loss = (mean + balance(model, batch)) * count / sum(tokens)
-            loss.backward()
-            total += loss.item()
-        losses.append(total)
+            loss = mean * count / sum(tokens)
+            added = balance(model, batch) / MICRO
+            (loss + added).backward()
+            losses[-1] += loss.item()
+            balances[-1] += added.item()
         found.append(gradients(model, part))
         optimizer.step()
-    return losses, found
+    return losses, balances, found

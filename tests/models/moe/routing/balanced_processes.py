@@ -7,6 +7,7 @@ forked, so that torch is imported once; what each finds goes to FOLDER/rank-R.pt
 """
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts import ExpertBank
+from sparsebench.models.moe.hf_trainer.loss_hook import add_balance_loss
 from sparsebench.models.moe.layer import MoEFFN
+from sparsebench.models.moe.routing.attached_loss import set_loss_scale
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.choice_bias import update_biases
 from sparsebench.models.moe.routing.choices import Routing
@@ -120,13 +123,64 @@ def trained(fields: dict[str, Any], rank: int | None) -> dict[str, Any]:
         if rank is not None:
             x_TD = x_TD[3 * rank : 3 * rank + 3]
         task = model(x_TD).square().mean()
-        balance = aux_loss(net)
         optimizer.zero_grad()
-        (task + balance).backward()
+        (task + aux_loss(net)).backward()
+        balance = aux_loss(net)
         optimizer.step()
         update_biases(net)
         losses.append((float(task.detach()), float(balance.detach())))
     return {"losses": torch.tensor(losses, dtype=torch.float64), "state": net.state_dict()}
+
+
+def looked_at_alone(rank: int) -> float:
+    """The first process looks at its losses, in training mode, and the second does not: nobody waits."""
+    net = Net(config(balance="cv2")).train()
+    net(draw(3, WIDTH, seed=1))
+    add_balance_loss(net)
+    if rank == 0:
+        with torch.no_grad():
+            net(draw(3, WIDTH, seed=1))
+        net(draw(3, WIDTH, seed=1))
+    return float(aux_loss(net))
+
+
+def attached_gradients(rank: int | None) -> dict[str, Tensor]:
+    """By DDP, of a loss that knows nothing of the balance, in two micro-batches of unequal sizes in each process."""
+    net = Net(config(balance="switch", z_coef=0.1)).train()
+    add_balance_loss(net)
+    model: nn.Module = net if rank is None else DistributedDataParallel(net, find_unused_parameters=True)
+    set_loss_scale(0.5)
+    for micro in range(2):
+        x_TD = draw(8, WIDTH, seed=200 + micro)
+        if rank is not None:
+            x_TD = x_TD[:3] if rank == 0 else x_TD[3:]
+        of = 8 if rank is None else 4  # a mean over the rows of both, which DDP halves
+        with model.no_sync() if rank is not None and micro == 0 else nullcontext():
+            (0.5 * model(x_TD).square().mean(-1).sum() / of).backward()
+    set_loss_scale(1.0)
+    return {name: parameter.grad for name, parameter in net.named_parameters() if parameter.grad is not None}
+
+
+def two_models(rank: int | None) -> list[Tensor]:
+    """Router gradients: first both processes go backward through a model A and a model B; then, each by itself, the
+    first through A and the second through B."""
+    found = []
+    models = [MIXTURES["cv2"], MIXTURES["switch and z"]]
+    for number, fields in enumerate(models):
+        net = Net(config(**fields)).train()
+        add_balance_loss(net)
+        x_TD = draw(6, WIDTH, seed=300 + number)
+        if rank is not None:
+            x_TD = x_TD[3 * rank : 3 * rank + 3]
+        net(x_TD).mul(0).sum().backward()
+        found.append(net.layers[0].router.weight.grad)
+    for number, fields in enumerate(models):
+        if rank in (None, number):
+            net = Net(config(**fields)).train()
+            add_balance_loss(net, group="own")
+            net(draw(6, WIDTH, seed=300 + number)).mul(0).sum().backward()
+            found.append(net.layers[0].router.weight.grad)
+    return found
 
 
 def found(rank: int) -> dict[str, Any]:
@@ -138,6 +192,9 @@ def found(rank: int) -> dict[str, Any]:
             results[f"{name}, {cut}"] = loss_of_part(fields, rows, share)
     for name, fields in MIXTURES.items():
         results[f"trained {name}"] = trained(fields, rank)
+    results["alone"] = looked_at_alone(rank)
+    results["attached"] = attached_gradients(rank)
+    results["two models"] = two_models(rank)
     return results
 
 

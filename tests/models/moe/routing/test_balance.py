@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +11,12 @@ from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import (
     balance_in_training,
     balance_loss,
-    faithful_switch_loss,
     places_in_queues,
     smooth_load,
-    switch_loss,
     within_capacity,
-    z_loss,
 )
 from sparsebench.models.moe.routing.choices import Routing
+from sparsebench.models.moe.routing.config import RoutingConfig
 from sparsebench.models.moe.routing.counts import counts, cv_squared, importance
 from sparsebench.models.moe.routing.router import LinearRouter
 
@@ -42,6 +41,14 @@ def test_importance_and_counts_equal_a_loop() -> None:
     assert torch.equal(counts(made), picks)
 
 
+def switch(made: Routing, **fields: Any) -> Tensor:
+    return balance_loss(RoutingConfig(balance="switch", balance_coef=1.0, **fields), made)
+
+
+def z(made: Routing) -> Tensor:
+    return balance_loss(RoutingConfig(z_coef=1.0), made)
+
+
 def uniform_routing(experts: int, k: int) -> Routing:
     """Equal probabilities, and each expert chosen by as many tokens."""
     index = (torch.arange(experts).unsqueeze(1) + torch.arange(k)) % experts
@@ -50,7 +57,7 @@ def uniform_routing(experts: int, k: int) -> Routing:
 
 @pytest.mark.parametrize(("experts", "k"), [(8, 2), (7, 1), (16, 4)])
 def test_switch_loss_of_even_routing_is_k(experts: int, k: int) -> None:
-    assert float(switch_loss(uniform_routing(experts, k)).detach()) == pytest.approx(k)
+    assert float(switch(uniform_routing(experts, k)).detach()) == pytest.approx(k)
 
 
 def test_switch_loss_equals_a_loop_and_pushes_towards_balance() -> None:
@@ -60,7 +67,7 @@ def test_switch_loss_equals_a_loop_and_pushes_towards_balance() -> None:
     for e in range(8):
         fraction = sum(e in row for row in made.index.tolist()) / 50
         expected += 8 * fraction * float(logits.detach().softmax(-1)[:, e].mean())
-    loss = switch_loss(made)
+    loss = switch(made)
     assert float(loss.detach()) == pytest.approx(expected) and expected > 2
     loss.backward()
     assert float(logits.grad[:, 0].sum()) > 1e-3
@@ -69,7 +76,7 @@ def test_switch_loss_equals_a_loop_and_pushes_towards_balance() -> None:
 @pytest.mark.parametrize(("experts", "k", "value"), [(8, 2, 4.0), (7, 1, 7.0), (64, 8, 8.0), (8, 7, 8 / 7)])
 def test_the_faithful_switch_loss_is_a_constant_without_gradient(experts: int, k: int, value: float) -> None:
     logits = (3 * normal(50, experts)).requires_grad_()
-    loss = faithful_switch_loss(routing(logits, k))
+    loss = switch(routing(logits, k), faithful=True)
     assert float(loss.detach()) == pytest.approx(value)
     loss.backward()
     assert float(logits.grad.abs().max()) < 1e-15
@@ -139,7 +146,7 @@ def test_no_token_no_loss() -> None:
 
 def test_sigmoid_probabilities_are_normalised() -> None:
     made = uniform_routing(8, 2)
-    assert float(switch_loss(made, sigmoid=True).detach()) == pytest.approx(2.0)
+    assert float(switch(made, score="sigmoid").detach()) == pytest.approx(2.0)
 
 
 def by_hand(config: MoEConfig, made: Routing, real: list[bool]) -> float:
@@ -214,7 +221,7 @@ def test_choices_counted_for_a_bias_equal_counts_by_hand(padded: bool) -> None:
 def test_z_loss_and_its_gradient() -> None:
     """d/dz of the mean of (log sum exp z)^2 is 2 lse softmax(z) / T."""
     logits = (3 * normal(7, 4)).requires_grad_()
-    loss = z_loss(routing(logits, 2))
+    loss = z(routing(logits, 2))
     lse = logits.detach().exp().sum(1).log()
     assert float(loss.detach()) == pytest.approx(float((lse**2).mean()))
     loss.backward()
@@ -224,7 +231,7 @@ def test_z_loss_and_its_gradient() -> None:
 def test_z_loss_is_that_of_the_logits_without_noise() -> None:
     logits = normal(7, 4)
     noisy = routing(logits, 2)._replace(noisy=logits + 5, std=torch.ones_like(logits))
-    assert torch.equal(z_loss(noisy), z_loss(routing(logits, 2)))
+    assert torch.equal(z(noisy), z(routing(logits, 2)))
 
 
 def test_the_losses_are_bit_by_bit_what_they_were() -> None:
@@ -234,13 +241,13 @@ def test_the_losses_are_bit_by_bit_what_they_were() -> None:
         after = before.detach().clone().requires_grad_()
         made = routing(before, 2)
         old = 8 * (counts(made) / 37 * before.softmax(-1).mean(0)).sum()
-        new = switch_loss(routing(after, 2))
+        new = switch(routing(after, 2))
         old.backward()
         new.backward()
         assert torch.equal(old, new) and torch.equal(before.grad, after.grad)
         chosen = made.logits.gather(1, made.index).softmax(-1)
         constant = 8 * (counts(made) / (37 * 2) * chosen.mean(-1).mean()).sum()
-        assert torch.equal(faithful_switch_loss(made), constant)
+        assert torch.equal(switch(made, faithful=True), constant)
 
 
 @pytest.mark.parametrize("config", LOSSES, ids=lambda config: f"{config.balance}-{config.score}-{config.z_coef}")

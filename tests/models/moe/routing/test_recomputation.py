@@ -1,4 +1,4 @@
-"""Audit M8: reentrant checkpointing dropped the gradient of the balance loss without a word."""
+"""Reentrant checkpointing: an attached balance loss keeps its gradient, `aux_loss` is refused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, aux_loss, convert
+from sparsebench.models.moe.hf_trainer.loss_hook import add_balance_loss
 from sparsebench.models.moe.routing.recomputation import recomputing, refuse_reentrant
 
 CONFIGS = {
@@ -46,6 +47,9 @@ def test_the_gradient_is_right_or_refused_in_transformers(name: str, build: Call
     model.enable_input_require_grads()
     with pytest.raises(ModelError, match="use_reentrant=False"):
         gradients(model)
+    add_balance_loss(model)
+    for parameter, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, plain[parameter], msg=parameter)
 
 
 @pytest.mark.parametrize("part", ["block", "mixture"])
@@ -67,6 +71,9 @@ def test_the_gradient_is_right_or_refused_in_torch(part: str, build: Callable[[s
     torch.testing.assert_close(router_gradient(use_reentrant=False), plain)
     with pytest.raises(ModelError, match="use_reentrant=False"):
         router_gradient(use_reentrant=True)
+    handle = add_balance_loss(layer)
+    torch.testing.assert_close(router_gradient(use_reentrant=True), plain)
+    handle.remove()
     layer.mlp.config = MoEConfig()
     assert router_gradient(use_reentrant=True).any(), "without a balance loss nothing is lost"
 

@@ -57,17 +57,18 @@ def test_a_killed_training_is_resumed_as_if_it_had_not_stopped(found: dict[str, 
 
 
 def test_two_processes_draw_and_measure_as_one(found: dict[str, Any]) -> None:
-    """Rows of each step, whoever takes them; weights that come from the loads of both."""
+    """Rows of each step, whoever takes them: one micro-batch in each of two processes, two in one, by the same default
+    lead; weights that come from the loads of both, and decide from step 8 on."""
     assert found["two code"] == [0, 0]
     first, second = found["two"]
     alone = found["accumulated"]
-    for step in range(9):
+    for step in range(12):
         together = first["seen"][step] + second["seen"][step]
         rows = alone["seen"][2 * step] + alone["seen"][2 * step + 1]
         assert sorted(map(_real, together)) == sorted(map(_real, rows))
     ours = [line["mixing_weight/code"] for line in alone["log"] if "mixing_cv2" in line]
     theirs = [line["mixing_weight/code"] for line in first["log"] if "mixing_cv2" in line]
-    assert len(ours) == 3 and theirs == pytest.approx(ours, abs=1e-3) and ours[0] != ours[1]
+    assert len(ours) == 4 and theirs == pytest.approx(ours, abs=1e-3) and ours[0] != ours[1]
 
 
 def _real(row: list[int]) -> list[int]:
@@ -108,6 +109,13 @@ def test_a_static_start_from_gate_loads_decides_the_first_draw(tmp_path: Path) -
     data: Any = made.train_dataset
     (start, weights), *rest = data.draws.history
     assert start == 0 and weights == mixing.weights and len(set(weights.values())) > 1 and not rest
+
+
+def test_the_lead_is_one_of_steps_whatever_makes_a_step(tmp_path: Path) -> None:
+    """Where workers read further ahead than 5 batches, one of so many steps."""
+    for changes, lead in (({}, 5), ({"gradient_accumulation_steps": 4}, 5), ({"dataloader_num_workers": 4}, 9)):
+        made = trainer(tmp_path, strategy("uniform", NAMES), **changes)
+        assert callback(made, strategy("uniform", NAMES))._lead(made.args) == lead
 
 
 def test_a_step_takes_the_rows_of_all_micro_batches(tmp_path: Path) -> None:

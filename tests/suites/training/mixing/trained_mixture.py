@@ -99,11 +99,11 @@ class Kill(TrainerCallback):
 
 
 def trained(
-    folder: Path, workers: int, kill: int | None = None, resume: bool = False, lead: int | None = None, **changes: Any
+    folder: Path, workers: int, kill: int | None = None, resume: bool = False, **changes: Any
 ) -> dict[str, Any]:
     mixing = strategy("gate_load", NAMES, eta=500.0)
     made = trainer(folder, mixing, dataloader_num_workers=workers, **changes)
-    made.add_callback(callback(made, mixing, lead=lead))
+    made.add_callback(callback(made, mixing))
     made.add_callback(Kill(kill))
     seen: list[Any] = []
 
@@ -143,7 +143,7 @@ def main(folder: Path) -> None:
         run(f"{workers} killed", lambda workers=workers, place=place: trained(place / "parts", workers, kill=10))
         run(f"{workers} resumed", lambda workers=workers, place=place: trained(place / "parts", workers, resume=True))
     # The same rows in a step of two processes, and of one that accumulates.
-    shared: dict[str, Any] = {"lead": 3, "save_strategy": "no", "max_steps": 9, "optim": "sgd"}
+    shared: dict[str, Any] = {"save_strategy": "no", "max_steps": 12, "optim": "sgd"}
     run("accumulated", lambda: trained(folder / "accumulated", 0, gradient_accumulation_steps=2, **shared))
     found["two code"], found["two"] = ran(
         lambda: trained(folder / "two", 0, ddp_find_unused_parameters=True, **shared), folder, 2
