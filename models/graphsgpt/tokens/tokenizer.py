@@ -82,8 +82,9 @@ class Tokenizer:
         Batches, loaders and data sets of torch-geometric are as many molecules as they hold. Raises `ModelError` for a
         table, of which nobody said which column it is.
         """
-        if hasattr(molecules, "columns"):
-            raise ModelError(f"a table is no list of molecules: give one of its columns, {list(molecules.columns)}")
+        columns = getattr(molecules, "columns", None)
+        if columns is not None:
+            raise ModelError(f"a table is no list of molecules: give one of its columns, {list(columns)}")
         if isinstance(molecules, str | Chem.Mol) or is_one_graph(molecules):
             molecules = [molecules]
         return concatenate(list(self.stream(molecules)))
