@@ -138,7 +138,8 @@ def _compile(compiler: str, source: Path, flags: list[str], path: Path) -> None:
         except OSError as error:
             raise NotAvailableError(f"{compiler} cannot be started: {error.strerror}") from error
         if done.returncode:
-            raise NotAvailableError(f"{compiler} failed: {' '.join(done.stderr.split())[:300]}")
+            said = " ".join(done.stderr.split())[:300] or f"it says nothing but exit code {done.returncode}"
+            raise NotAvailableError(f"{compiler} failed: {said}")
         digest = Path(folder) / "sha256"
         digest.write_text(_sha256(made), encoding="utf-8")
         made.chmod(0o700)

@@ -40,6 +40,14 @@ def test_compiler_with_arguments(source: Path, monkeypatch: pytest.MonkeyPatch, 
     assert library(source).path.exists()
 
 
+def test_a_compiler_that_fails_without_a_word_is_told_by_its_exit_code(
+    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", compiler(tmp_path, "exit 3"))
+    with pytest.raises(NotAvailableError, match="failed: it says nothing but exit code 3"):
+        library(source)
+
+
 def test_each_processor_and_text_has_a_library_of_its_own(
     source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
