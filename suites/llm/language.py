@@ -72,6 +72,11 @@ class LanguageTask(Task):
         """Documents of one half ("calibration" or "test") of a text domain, in a fixed order."""
         return _passages(domain, part)
 
+    def load_shared(self) -> None:
+        """The documents of calibration."""
+        for domain in self.calibration_domains:
+            self.documents(domain, "calibration")
+
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load the backbone in the cell's precision, and what a method may see."""
         lm = load_backbone(context.generator("backbone-init"))
