@@ -54,6 +54,12 @@ class Outcome:
 class Task(TaskTraits, ABC):
     """A benchmarked task. Changed data or a changed metric means a new version."""
 
+    def load_shared(self) -> None:
+        """Read what a process keeps for all cells of this task; the default is nothing.
+
+        Called once in the process that cells are forked from. It must draw no global random number and start no thread.
+        """
+
     @abstractmethod
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load data and backbone, and fill the context; deterministic by the context's seeds."""

@@ -56,6 +56,11 @@ class BitsPerByteTask(LanguageTask):
     group = "bits per byte"
     metric_names = (MAIN,)
 
+    def load_shared(self) -> None:
+        """With the documents of the test half."""
+        super().load_shared()
+        self.documents(self.domain, "test")
+
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Bits of all predicted tokens over their bytes; standard error over documents."""
         found = domain_bits(self, self.domain, subject, context)

@@ -69,6 +69,10 @@ class ChoiceTask(LanguageTask):
     def questions(self) -> QuestionParts:
         """The fixed parts, each in a random order."""
 
+    def load_shared(self) -> None:
+        """The questions."""
+        self.questions()
+
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """Accuracy on test and validation part, with the outcome of each test question, and the routers' health."""
         parts, limit = self.questions(), context.budget.test_examples

@@ -28,6 +28,12 @@ class DomainsTask(LanguageTask):
 
     metric_names = (MAIN, f"{MAIN} *", SPECIALISATION)
 
+    def load_shared(self) -> None:
+        """With the documents of every test half."""
+        super().load_shared()
+        for domain in self.domains:
+            self.documents(domain, "test")
+
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """The mean, each domain, and the router's load."""
         found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}

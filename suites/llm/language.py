@@ -81,6 +81,11 @@ class LanguageTask(Task):
             return _origins(domain)
         return range(len(self.documents(domain, "test")))
 
+    def load_shared(self) -> None:
+        """The documents of calibration."""
+        for domain in self.calibration_domains:
+            self.documents(domain, "calibration")
+
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """Load the backbone in the cell's precision, and what a method may see."""
         lm = load_backbone(context.generator("backbone-init"))

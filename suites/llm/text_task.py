@@ -42,6 +42,10 @@ class TextTask(PredictionTask):
         """The parts; read and split once per process."""
         return _load(type(self))
 
+    def load_shared(self) -> None:
+        """The parts."""
+        self.load()
+
     def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
         """Metrics of a part. Raises FloatingPointError when an output is not finite."""
         scores = super().score(outputs, targets, generator)

@@ -40,6 +40,10 @@ class MoleculeTask(PredictionTask):
         """The three parts; read and split once per process."""
         return _load(self)[0]
 
+    def load_shared(self) -> None:
+        """The three parts."""
+        self.load()
+
     def evaluate(self, subject: Predictor, context: Context) -> Scores:
         """As every prediction task, with the physical unit of the target on the RMSE.
 

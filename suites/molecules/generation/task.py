@@ -61,6 +61,10 @@ class GenerationTask(Task):
     def evaluate(self, subject: Any, context: Context) -> Scores:
         """Scores of a `Sampler`, whose model is in eval mode, with details for the record."""
 
+    def load_shared(self) -> None:
+        """The training molecules."""
+        self.training_set()
+
     def training_molecules(self, count: int, generator: torch.Generator) -> list[str]:
         """`count` different ones at random: for calibration, for costs and as references."""
         molecules = list(self.training_set())

@@ -246,7 +246,7 @@ def test_ridge_is_the_closed_form_with_missing_targets() -> None:
 
 @pytest.mark.parametrize("kind", ["classification", "multilabel"])
 def test_logistic_fits_are_stationary(kind: str) -> None:
-    labels = torch.from_numpy(Blobs().load().train.targets)
+    labels = torch.tensor(Blobs().load().train.targets)
     if kind == "multilabel":
         y = torch.stack([(labels > 1), (labels % 2 == 0)], 1).float()
         y[::5, 0] = math.nan

@@ -235,6 +235,8 @@ class _Server:
             # Libraries give back what outlives a process: a semaphore of tqdm, a temporary folder.
             atexit._run_exitfuncs()
             code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
         except BaseException:  # nothing may return into the server's loop
             traceback.print_exc()
         finally:

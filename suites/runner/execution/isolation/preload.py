@@ -1,7 +1,8 @@
 """The imports of cells, done before their clocks start.
 
 The files that a score passes through are known without running them (`discovery.closure`), and so is all that they
-import, inside functions too.
+import, inside functions too. What the cells of a task share is read as well: nothing that a cell does to it reaches
+another one.
 """
 
 import contextlib
@@ -15,8 +16,9 @@ from sparsebench.reports import record
 from sparsebench.reports.record import CellInfo
 
 from ...discovery.closure import TOP
+from ...discovery.loading import load_task
 from ...discovery.modules import EVERYTHING, SUBMODULES, Module, Taken
-from ...discovery.registry import Entry
+from ...discovery.registry import Entry, find
 from ...errors import UsageError
 from ...identity.cell import cell_entries
 from ...identity.fingerprint import covered, source_tree
@@ -38,7 +40,7 @@ def one_of_each(cells: Iterable[CellInfo]) -> list[CellInfo]:
 
 
 def warm_up(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
-    """In a process that others are forked from: import libraries and modules of ours, and look at the machine.
+    """In a process that others are forked from: import libraries and modules of ours, and read what cells share.
 
     Modules of plug-ins are read, not imported: what they do then is no business of the cells of others.
 
@@ -48,6 +50,13 @@ def warm_up(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
     """
     machine()
     record.prepare()
+    _import_all(cells, wanted)
+    for suite, task in dict.fromkeys((info.suite, info.task) for info in cells):
+        if wanted():
+            _load_shared(suite, task)
+
+
+def _import_all(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
     done: set[str] = set()
     for info in cells:
         for module in _modules(cell_entries(info)):
@@ -56,6 +65,18 @@ def warm_up(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
             if module.name not in done and _top(module.name) == TOP:
                 done.add(module.name)
                 _import_for(module)
+
+
+def _load_shared(suite: str, name: str) -> None:
+    """Have a task of ours read what its cells share; what cannot be read is left to the cell, which says so."""
+    import torch
+
+    torch.set_num_threads(1)  # a pool of threads does not live through a fork; each cell sets its own number
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        entry = find("task", name, suite)
+        if _top(entry.module) == TOP:
+            load_task(entry).load_shared()
 
 
 def import_cell(info: CellInfo) -> None:

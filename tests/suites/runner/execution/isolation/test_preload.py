@@ -6,21 +6,26 @@ import sys
 from dataclasses import replace
 
 from sparsebench.suites.runner.execution.isolation.preload import import_cell, one_of_each
+from sparsebench.suites.runner.execution.isolation.settle import thread_environment
 from sparsebench.suites.runner.identity.cell import cell_entries
 from tests.suites.runner.cells import INFO
 from tests.suites.runner.conftest import PLUGIN
 
 WARM = """
-import json, sys
+import glob, json, sys
 from sparsebench.reports.record import CellInfo
 from sparsebench.suites.runner.execution.isolation.preload import import_cell, warm_up
-vtab = CellInfo(suite="vtab", suite_version="1", task="synthetic", task_version="1", group="", method="linear_probe",
+text = CellInfo(suite="llm", suite_version="1", task="synthetic", task_version="1", group="", method="dense",
     label="a", config={}, backbone="tiny", seed=0, budget={}, dtype="float32")
 toy = CellInfo(suite="molecules", suite_version="1", task="toy_sum", task_version="1", group="", method="toy_fine",
     label="a", config={}, backbone="toy_line", seed=0, budget={}, dtype="float32")
 asked = []
-warm_up([vtab, toy], lambda: asked.append(1) or True)
-found = {"timm": "timm" in sys.modules, "task": "sparsebench.suites.vtab.tasks.synthetic" in sys.modules,
+def read(path):
+    with open(path) as file: return file.read()
+warm_up([text, toy], lambda: asked.append(1) or True)
+found = {"library": "transformers" in sys.modules, "task": "sparsebench.suites.llm.tasks.synthetic" in sys.modules,
+    "data": sys.modules["sparsebench.suites.llm.markov"].markov_documents.cache_info().currsize,
+    "threads": [name for name in map(read, glob.glob("/proc/self/task/*/comm")) if "jemalloc" not in name],
     "asked": len(asked), "plug-in in server": "toybench.toy_fine" in sys.modules}
 import_cell(toy)
 found["plug-in in worker"] = "toybench.toy_fine" in sys.modules
@@ -31,14 +36,15 @@ print(json.dumps(found))
 
 
 def test_libraries_and_own_modules_first_and_plugins_in_the_worker() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300, env={"PYTHONPATH": str(PLUGIN)}
-    )
+    environment = {"PYTHONPATH": str(PLUGIN), **thread_environment(1)}
+    done = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300, env=environment)
     found = json.loads(done.stdout)
     assert found.pop("asked") > 10
+    assert len(found.pop("threads")) <= 1, "but for that of an allocator"
     assert found == {
-        "timm": True,
+        "library": True,
         "task": True,
+        "data": 2,
         "plug-in in server": False,
         "plug-in in worker": True,
         "accelerator": False,

@@ -1,5 +1,6 @@
 """Processes that end with their parent, and groups that end as one."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,9 +28,11 @@ PATIENCE = 120
 
 def wait_until_gone(pid: int) -> None:
     deadline = time.monotonic() + PATIENCE
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, f"process {pid} is still there"
-        time.sleep(0.02)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, f"process {pid} is still there"
+            time.sleep(0.02)
 
 
 @pytest.mark.skipif(not LINUX, reason="only Linux kills a process that holds the interpreter lock with its parent")
