@@ -94,7 +94,7 @@ def _choose(source: Source, engine: Engine) -> Stock:
     for stock in STOCK:
         if stock.fits(features):
             raise ModelError(
-                f"{engine} {stock.hindrance(features, engine)}, as which transformers would open this model: use "
+                f"{engine} {stock.hindrance(features, engine)}, and for transformers the model would be one: use "
                 "engine='transformers', or save_pretrained(model, path)"
             )
     raise ModelError(

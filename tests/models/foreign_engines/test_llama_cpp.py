@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from sparsebench.data.weights import smollm2
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
@@ -86,3 +87,40 @@ def test_llama_cpp_writes_the_same_text(tmp_path: Path) -> None:
         assert answer["choices"][0]["text"] == ours, prompt
         # By the text, too: its tokenizer is the one that was converted.
         assert engine.handle_completions(asked | {"prompt": prompt})["usage"]["prompt_tokens"] == ids.shape[1]
+
+
+UNNORMALISED = {"score": "softmax_topk", "renorm": False}
+EXPORTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a shared block": ("Qwen2", {"num_shared": 1}, "GraniteMoeShared"),
+    "weights that do not sum to 1": ("Llama", UNNORMALISED, "Qwen2Moe"),
+    "both": ("Qwen2", UNNORMALISED | {"num_shared": 1}, "Qwen2Moe"),
+    "norms of queries and keys": ("Qwen3", {}, "Qwen3Moe"),
+}
+
+
+def tiny(family: str, tokens: int) -> Any:
+    """A random model with a tied head, whose next tokens are far from ties."""
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"num_key_value_heads": 2, "head_dim": 16, "vocab_size": tokens, "max_position_embeddings": 512}
+    config = getattr(transformers, f"{family}Config")(**sizes, tie_word_embeddings=True)
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.mean().round() + 0.15 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_for_llama_cpp(tmp_path: Path, name: str) -> None:
+    family, fields, stock = EXPORTS[name]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(smollm2())
+    model = convert(tiny(family, len(tokenizer)), MoEConfig(num_experts=4, **fields))
+    found = export(model, tmp_path / "model", engine="llama.cpp", tokenizer=tokenizer)
+    assert found == f"{stock}ForCausalLM"
+    engine = server(as_gguf(tmp_path / "model"))
+    ids = tokenizer(PROMPTS[1], return_tensors="pt")["input_ids"]
+    text = model.generate(ids, max_new_tokens=16, min_new_tokens=16, do_sample=False, pad_token_id=0)
+    asked = {"prompt": ids[0].tolist(), "max_tokens": 16, "temperature": 0.0, "top_k": 1, "ignore_eos": True}
+    answer = engine.handle_completions(asked)["choices"][0]["text"]
+    assert answer == tokenizer.decode(text[0, ids.shape[1] :])
