@@ -88,7 +88,7 @@ class MoEConfig(RoutingConfig):
         if self.num_shared < 0:
             raise ModelError(f"num_shared={self.num_shared} cannot be negative")
         if self.num_shared >= max(self.num_experts, 1):
-            raise ModelError(f"num_shared={self.num_shared} of num_experts={self.num_experts} leaves none to choose from")
+            raise ModelError(f"num_shared={self.num_shared} of num_experts={self.num_experts} leaves none to choose")
         super().__post_init__()
         if self.capacity is not None:
             check_positive("capacity", self.capacity)

@@ -70,7 +70,7 @@ def test_a_list_of_layers_becomes_a_tuple() -> None:
         ({"scale": 0.0}, "scale=0.0 must be a positive number"),
         ({"scale": float("nan")}, "must be a positive number"),
         ({"num_shared": -1}, "cannot be negative"),
-        ({"num_shared": 8}, "num_shared=8 of num_experts=8 leaves none to choose from"),
+        ({"num_shared": 8}, "num_shared=8 of num_experts=8 leaves none to choose"),
         ({"balance": "cv"}, "did you mean 'cv2'"),
         ({"balance_coef": -1.0}, "must be 0 or more"),
         ({"capacity": 0.0}, "capacity=0.0 must be a positive number"),
