@@ -40,7 +40,7 @@ def _figure(entry: Entry[Weights]) -> Figure:
     lines = []
     rows = []
     for number, (name, points) in enumerate(sorted(entry.value.items()), start=1):
-        lines.append((Mark(number, name, 0.0, points[-1][1]), points))
+        lines.append((Mark(number, name, 0.0), points))
         rows.append((name, f"{points[0][1]:.3f}", f"{points[-1][1]:.3f}"))
     title = f"{entry.name} · {entry.task}"
     words = Words(("domain", "first", "last"), tuple(rows))
