@@ -38,7 +38,7 @@ def set_drop_path(model: nn.Module, rate: float) -> int:
 
     What drops branches already gets the new rate. A branch with adapters in it is dropped with them.
     """
-    from timm.layers import DropPath
+    from timm.layers.drop import DropPath
 
     blocks = describe(model).blocks
     places = 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import timm as timm_library
 import torch
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import nn
 
 from sparsebench.models.adapters import preset
