@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from sparsebench.models.moe.routing.attached_loss import scaled_losses
+from sparsebench.models.loss_scale import scaled_losses
 
 from .groups import Group
 from .processes import Processes

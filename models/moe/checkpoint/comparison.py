@@ -18,8 +18,11 @@ ROWS = 2
 TOKENS = 12
 PRODUCTS = 8
 """Matrix products of a block, about: projections of attention and its own two, those of an FFN, the router."""
-SAFETY = 6.0
-"""How many times the error of independent roundings, sqrt(products) * eps, may be exceeded: norms can enlarge it."""
+SAFETY = 50.0
+"""How many times the error of independent roundings, sqrt(products) * eps, may be exceeded: norms enlarge it, most of
+all where a few activations are huge. SmolLM2, of which that is known, comes to 12."""
+LARGEST = 0.5
+"""Relative errors from here on are no rounding, whatever the dtype: in 16 bits it is what decides."""
 
 # Shapes: B rows, T tokens, D features of an output.
 
@@ -35,11 +38,13 @@ def check_outputs(model: nn.Module, written: nn.Module, complaint: str) -> None:
     batch = few_rows(model)
     if batch is None:
         return
-    with _evaluating(model), _evaluating(written):
+    with _evaluating(model), _evaluating(written), _any_dtype(written):
         expected, found = (_first(each(**batch)) for each in (model, written))
     error = _median_error(found, expected)
-    allowed = SAFETY * math.sqrt(PRODUCTS * len(describe(model).blocks)) * torch.finfo(expected.dtype).eps
-    if not error <= allowed:  # nor where it is not a number
+    # Norms and softmax are in float32 in models of float64, too.
+    eps = max(torch.finfo(each).eps for each in (expected.dtype, torch.float32))
+    rounding = math.sqrt(PRODUCTS * len(describe(model).blocks)) * eps
+    if not error <= min(SAFETY * rounding, LARGEST):  # nor where it is not a number
         raise ModelError(f"{complaint}: on a few random rows outputs differ by {error:.2g} of their size")
 
 
@@ -72,6 +77,20 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def _any_dtype(written: Any) -> Iterator[None]:
+    """In float64 stock experts have to go one by one: the grouped product of transformers takes none."""
+    if written.dtype != torch.float64 or not hasattr(written, "set_experts_implementation"):
+        yield
+        return
+    before = written.config._experts_implementation
+    written.set_experts_implementation("eager")
+    try:
+        yield
+    finally:
+        written.set_experts_implementation(before)
 
 
 def _first(outputs: Any) -> Tensor:

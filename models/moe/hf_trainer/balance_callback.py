@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ...anatomy import unwrapped
-from ..routing.attached_loss import set_loss_scale
+from ...loss_scale import set_loss_scale
 from ..routing.choice_bias import discard_counts, update_biases
 from .loss_hook import BalanceLossHandle, add_balance_loss
 

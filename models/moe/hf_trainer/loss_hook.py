@@ -42,7 +42,7 @@ def add_balance_loss(model: Any, coefficient: float | None = None, group: Any = 
       the real tokens of all processes (`StockBalance`), times `coefficient`, by default the model's
       `router_aux_loss_coef`. It takes the place of what the model adds with `output_router_logits`.
 
-    It counts `attached_loss.set_loss_scale` in each backward pass, 1 at first: say 1 / n where the gradients of n
+    It counts `models.loss_scale.set_loss_scale` in each backward pass, 1 at first: say 1 / n where the gradients of n
     micro-batches are added up. Reentrant checkpointing works; so do models that PEFT, DDP or `torch.compile` have
     wrapped. `group`: the processes whose tokens count together, see `balance_together`.
 

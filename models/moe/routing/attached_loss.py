@@ -6,48 +6,20 @@ the last bit. (Megatron-Core's `MoEAuxLossAutoScaler` attaches it to the router'
 the chosen experts, these are in no graph; the layer's output always is.)
 
 Each backward pass through a layer brings it once: of two for one forward pass, twice. How much it counts is said apart,
-since no gradient tells: by `set_loss_scale`.
+since no gradient tells: by `models.loss_scale.set_loss_scale`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ...loss_scale import loss_scale
 from .statistics import Routed
-
-_scale: list[float] = [1.0]
-
-
-def set_loss_scale(scale: float) -> None:
-    """What attached losses count in the backward passes from now on: 1 at first.
-
-    The rule: the factor that stands before the mean loss of this micro-batch in this process. 1 / n where the gradients
-    of n micro-batches add up to a step (`(loss / n).backward()`), times the factor of a `GradScaler`. Not the number of
-    processes: where DDP or FSDP take the mean of their gradients, the balance loss of all their tokens counts once.
-    """
-    _scale[0] = scale
-
-
-def loss_scale() -> float:
-    """What `set_loss_scale` has said."""
-    return _scale[0]
-
-
-@contextmanager
-def scaled_losses(scale: float) -> Iterator[None]:
-    """`set_loss_scale` for the backward passes within."""
-    before = loss_scale()
-    set_loss_scale(scale)
-    try:
-        yield
-    finally:
-        set_loss_scale(before)
 
 
 @torch.compiler.disable  # a compiled backward pass would take the scale of its first run for a constant

@@ -15,7 +15,7 @@ def stock_balance_loss(model: Any) -> Iterator[Callable[[], Tensor]]:
     """Attach the balance loss to one forward pass; its value, coefficient included, is then to be had.
 
     The model's own `router_aux_loss_coef` counts; 0 for any other model, and in evaluation. The value has no gradient:
-    that comes by itself with the backward pass, scaled as the training loop says (`attached_loss.set_loss_scale`).
+    that comes by itself with the backward pass, scaled as the training loop says (`models.loss_scale.set_loss_scale`).
 
         with stock_balance_loss(model) as balance:
             loss = language_loss(model, batch)

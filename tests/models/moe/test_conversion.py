@@ -332,7 +332,7 @@ NO_GRADIENTS = Calibration(
         ("llama", None, MoEConfig(split="gradient"), None, "needs calibration data .activations and gradients"),
         ("llama", None, MoEConfig(scale="calibrated"), None, "scale='calibrated' needs calibration"),
         ("llama", None, MoEConfig(align=True), None, "align=True needs calibration"),
-        ("llama", None, MoEConfig(num_shared=1), [], "token"),
+        ("llama", None, MoEConfig(num_shared=1), [], "no calibration batches"),
         ("llama", _nan, MoEConfig(num_shared=1), [IDS], "NaN"),
         ("llama", None, MoEConfig(num_shared=1), OTHER, "of another model"),
         ("bert", None, MoEConfig(split="gradient"), NO_GRADIENTS, "gradients=True"),

@@ -276,7 +276,7 @@ IDS = {"input_ids": torch.tensor([[3, 4, 5]])}
         ({}, {"rest": "median"}, "rest='median'"),
         ({}, {"prompts": [[IDS]]}, "prompts for 1 models, but 2 are merged"),
         ({"router": "mlp"}, {"prompts": [[IDS], [IDS]]}, "router='mlp' has no rows"),
-        ({}, {"prompts": [[IDS], []]}, "hold no token"),
+        ({}, {"prompts": [[IDS], []]}, "no calibration batches"),
         ({}, {"prompts": [[IDS], [IDS]], "centre": True}, "the prompts of a model are like the mean of all"),
     ],
 )

@@ -55,7 +55,7 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     document = (bench.out / "report" / "claims.md").read_text()
     (row,) = [line for line in document.splitlines() if line.startswith("| S1 ")]
     assert "full_tuning − probe: " in row
-    assert any(f"| {verdict} |" in row for verdict in ("reproduced", "refuted", "undecided"))
+    assert any(f"| {verdict}" in row for verdict in ("reproduced", "refuted", "undecided"))
     assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.errors import ModelError
+from sparsebench.models.loss_scale import loss_scale
 from sparsebench.models.moe import MoEConfig, aux_loss, convert
 from sparsebench.models.moe.hf_trainer.balance_callback import BalanceLossCallback
 from sparsebench.models.moe.hf_trainer.health_callback import RouterHealthCallback
-from sparsebench.models.moe.routing.attached_loss import loss_scale
 
 from .tiny_trainer import MICRO, STEPS, Gradients, by_hand, logged, trainer
 from .tiny_trainer import gradients as gradients_of

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.errors import ModelError
+from sparsebench.models.loss_scale import scaled_losses
 from sparsebench.models.moe.hf_trainer.stock_balance import StockBalance
-from sparsebench.models.moe.routing.attached_loss import scaled_losses
 
 STOCK = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
 Build = Callable[[str], Any]

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sparsebench.models.loss_scale import set_loss_scale
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.hf_trainer.loss_hook import add_balance_loss
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.models.moe.routing.attached_loss import set_loss_scale
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.choice_bias import update_biases
 from sparsebench.models.moe.routing.choices import Routing

@@ -40,7 +40,8 @@ def test_two_then_one_then_two_processes_see_the_same_data(found: dict[str, Any]
 def test_two_then_one_then_two_processes_give_the_same_model_to_rounding(found: dict[str, Any]) -> None:
     whole, third = found["two"][0], found["third"]
     assert third[0]["weights"] == third[1]["weights"]
+    # Nats near 5 in float32, after steps that Adam makes as large for a small gradient as for a large one.
     for (step, loss), (other_step, other) in zip(whole["losses"], third[0]["losses"], strict=True):
-        assert step == other_step and loss == pytest.approx(other, abs=1e-5)
+        assert step == other_step and loss == pytest.approx(other, abs=1e-4)
     distance = (torch.tensor(whole["weights"]) - torch.tensor(third[0]["weights"])).abs().max()
     assert distance < 1e-4

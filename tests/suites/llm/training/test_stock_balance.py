@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from sparsebench.models.moe.routing.attached_loss import scaled_losses
+from sparsebench.models.loss_scale import scaled_losses
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.training.isolation import language_loss
 from sparsebench.suites.llm.training.packing import Example, collate, pack

@@ -3,7 +3,6 @@
 import importlib
 import json
 import shlex
-import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -198,5 +197,4 @@ def test_escape_codes_in_an_error_are_written_out(
     monkeypatch.setattr(module, "app", fail)
     with pytest.raises(SystemExit):
         module.main()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert capsys.readouterr().err == "sparsebench: no such row: \\x1b]0;title\\x07\n"

@@ -93,7 +93,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
         rewrite("test", "test/3.png 1", "test/3.png -1"),
         "line 4: 'test/3.png -1' is not 'path label'",
     ),
-    "class without training rows": (rewrite("test", "test/3.png 1", "test/3.png 7"), "6 of 8 classes have no row: 2"),
+    "class without training rows": (
+        rewrite("test", "test/3.png 1", "test/3.png 7"),
+        "label 7 of 3.png says that there are 8 classes, from 0, but 5 of them have no row",
+    ),
     "image listed twice": (rewrite("test", "test/3.png", "test/1.png"), "images are listed twice"),
     "image in two parts": (rewrite("test", "test/3.png", "val200/3.png"), "overlap in 1 images"),
     "content in two parts": (copy_into_validation, "val200.txt overlap in 1 images"),

@@ -12,7 +12,7 @@ from sparsebench.data import hub, sources
 from sparsebench.data.cache.ledger import FileRead, note
 from sparsebench.data.errors import ChecksumError
 from sparsebench.reports.record import FileInfo, from_json, to_json
-from sparsebench.suites.runner.execution import execute, inputs
+from sparsebench.suites.runner.execution import assembly, execute, inputs
 from sparsebench.suites.runner.execution.inputs import MOST_FILES, data_read, verify_weights
 from sparsebench.suites.runner.identity.cell import Cell, planned_weights
 
@@ -32,7 +32,7 @@ def run(one: Cell, monkeypatch: pytest.MonkeyPatch, body: Callable[[], None]):
         body()
         raise ValueError("no score")
 
-    monkeypatch.setattr(execute, "score", score)
+    monkeypatch.setattr(assembly, "score", score)
     return execute.run_cell(one, None).record
 
 
@@ -124,7 +124,7 @@ def test_weights_must_be_those_of_the_plan(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_weights_that_change_while_the_cell_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "score", lambda *a, **k: (folder / "model.safetensors").write_text("other"))
+    monkeypatch.setattr(assembly, "score", lambda *a, **k: (folder / "model.safetensors").write_text("other"))
     record = execute.run_cell(of_folder(folder), None).record
     assert "model.safetensors has another content" in str(record.reason)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sparsebench.reports.record import Record
-from sparsebench.suites.runner.execution import execute, opened, readable
+from sparsebench.suites.runner.execution import assembly, execute, opened, readable
 from sparsebench.suites.runner.identity.cell import Cell, cell_key
 
 from ..cells import INFO
@@ -43,7 +43,7 @@ def run(one: Cell, monkeypatch: pytest.MonkeyPatch, body: Callable[[], Any], che
         body()
         raise ValueError("no score")
 
-    monkeypatch.setattr(execute, "score", score)
+    monkeypatch.setattr(assembly, "score", score)
     return execute.run_cell(one, checkpoints).record
 
 
@@ -70,7 +70,7 @@ def test_a_file_that_nothing_names_is_refused(mine: Path, monkeypatch: pytest.Mo
 
 
 def test_it_is_refused_where_the_error_is_caught(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "score", lambda *a, **k: swallowed(mine))
+    monkeypatch.setattr(assembly, "score", lambda *a, **k: swallowed(mine))
     assert "UnnamedFileError" in str(execute.run_cell(cell(), None).record.reason)
 
 
@@ -87,7 +87,7 @@ def test_what_is_named_may_be_read_but_hidden_files(mine: Path, monkeypatch: pyt
 
 def test_a_file_that_changes_between_plan_and_end(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = cell(f"file:{mine}")
-    monkeypatch.setattr(execute, "score", lambda *a, **k: mine.write_text("3,4"))
+    monkeypatch.setattr(assembly, "score", lambda *a, **k: mine.write_text("3,4"))
     for _ in range(2):  # the first time it changes while the cell runs
         reason = str(execute.run_cell(planned, None).record.reason)
         assert reason.startswith(f"ChecksumError: file:{mine}: another content since the run was planned")

@@ -64,10 +64,11 @@ def test_what_trains_is_set_where_the_row_says_it() -> None:
 
 def test_rows_that_become_equal_run_once(plan: SuitePlan) -> None:
     notes: list[str] = []
-    (changed,) = with_option([plan], Setting("moe_shared.top_k", 2), notes)
+    (changed,) = with_option([plan], Setting("sparse_adapter.criterion", "snip"), notes)
     assert len(changed.methods) == len(plan.methods) - 1
     assert notes == [
-        "--set moe_shared.top_k=2 makes 'MoE shared 50 %' the same as 'MoE shared 75 %, top_k=2': it runs once"
+        "--set sparse_adapter.criterion=snip makes 'SparseAdapter r=64@25% random' the same as "
+        "'SparseAdapter r=64@25% SNIP, criterion=snip': it runs once"
     ]
     labels = {row.label for row in changed.methods}
     for task in changed.tasks:

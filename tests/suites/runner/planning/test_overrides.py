@@ -67,7 +67,8 @@ def test_a_duration_takes_the_place_of_another_one_in_every_task(profile: Profil
 def test_one_task_alone(profile: Profile) -> None:
     (plan,) = changed(profile, "task.trec6.steps=9", "task.trec6.seeds=1").plans
     trec6 = next(task for task in plan.tasks if task.name == "trec6")
-    assert trec6.budget == {"batch_size": 16, "test_examples": 1000, "calibration_examples": 160, "steps": 9}
+    sizes = {"batch_size": 16, "train_fraction": 0.5, "test_examples": 500, "calibration_examples": 160}
+    assert trec6.budget == sizes | {"steps": 9}
     assert trec6.seeds == 1
     assert [task for task in plan.tasks if task.name != "trec6"] == [
         task for task in profile.plans[0].tasks if task.name != "trec6"
@@ -110,11 +111,10 @@ def test_the_same_setting_twice_the_last_one_counts(profile: Profile) -> None:
 
 def test_a_limit_is_the_most_and_never_more(profile: Profile) -> None:
     before = {name: budget["test_examples"] for name, budget in budgets(profile).items()}
-    assert before == {"bpb_domains": 1, "arc_easy": 32, "pretraining_domains": 8, "trec6": 1000, "deployment": 16}
+    assert before == {"bpb_domains": 1, "pretraining_domains": 8, "trec6": 500, "deployment": 16}
     limit = replace(profile, plans=(limited(profile.plans[0], 10),))
     assert {name: budget["test_examples"] for name, budget in budgets(limit).items()} == {
         "bpb_domains": 1,
-        "arc_easy": 10,
         "pretraining_domains": 8,
         "trec6": 10,
         "deployment": 10,
