@@ -199,6 +199,11 @@ def read_record(path: Path) -> Record:
     return record
 
 
+def stores_in(folder: Path) -> list[Path]:
+    """The result folders that lie directly in a folder, by name."""
+    return [marker.parent for marker in sorted(folder.glob(f"*/{MARKER}"))]
+
+
 def read_file(path: Path) -> bytes:
     """What is in a regular file: opening a pipe would wait for a writer for ever.
 

@@ -18,7 +18,7 @@ from ..statistics.example_files import ExampleReader
 from ..store import Problem, StoreError
 from ..tables import SuiteInfo, SuiteTable
 from .html import Page, Section, render_html, section
-from .speed import SpeedError, SpeedReport, read_speed
+from .speed import speed_or_reason
 
 
 def render(
@@ -67,7 +67,7 @@ def render(
         if show is not None:
             show(made.table)
         sections.append(made)
-    report, error = _speed(speed)
+    report, error = speed_or_reason(speed)
     note = older_code_note(current, older)
     commits = commits_note(current, unknown_commits)
     page = Page(
@@ -105,16 +105,6 @@ def _anchors(found: Sequence[Matrix]) -> list[str]:
             name = f"{matrix.suite}-{matrix.version}"
         anchors.append(re.sub(r"[^A-Za-z0-9._-]", "-", name))
     return anchors
-
-
-def _speed(path: Path | None) -> tuple[SpeedReport | None, str | None]:
-    """The speed runs, or why there are none; a broken file must not hide the scores."""
-    if path is None:
-        return None, None
-    try:
-        return read_speed(path), None
-    except SpeedError as error:
-        return None, str(error)
 
 
 def _tables(part: Section) -> dict[str, str]:

@@ -103,6 +103,16 @@ def _short(target: Mapping[str, Any]) -> str:
     return said
 
 
+def speed_or_reason(path: Path | None) -> tuple[SpeedReport | None, str | None]:
+    """The speed runs, or why there are none; a broken file must not hide the scores."""
+    if path is None:
+        return None, None
+    try:
+        return read_speed(path), None
+    except SpeedError as error:
+        return None, str(error)
+
+
 def _line(benchmark: dict[str, Any], fastest: Mapping[tuple[str, Any], float]) -> SpeedLine:
     stats, extra, group = benchmark["stats"], benchmark["extra_info"], benchmark["group"]
     role, median = str(extra.get("role", "")), float(stats["median"])

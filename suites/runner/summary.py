@@ -13,7 +13,7 @@ from sparsebench.reports.comparison import Comparison, compare, select
 from sparsebench.reports.index.collector import no_collection
 from sparsebench.reports.index.database import Index
 from sparsebench.reports.page.render import render
-from sparsebench.reports.page.speed import SpeedError, read_speed
+from sparsebench.reports.page.speed import speed_or_reason
 from sparsebench.reports.provenance import commits_note, older_code_note
 from sparsebench.reports.record import Record
 from sparsebench.reports.statistics.example_files import ExampleReader
@@ -152,12 +152,10 @@ def print_table(table: SuiteTable, console: Console) -> None:
 
 def _print_speed(speed: Path, console: Console) -> None:
     """What fell short in the speed runs, if there were some; the page says the same."""
-    if not speed.exists():
-        return
-    try:
-        lines = read_speed(speed).shortfalls
-    except SpeedError as error:
-        lines = [str(error)]
+    report, error = speed_or_reason(speed if speed.exists() else None)
+    lines = [] if report is None else report.shortfalls
+    if error is not None:
+        lines = [error]
     for line in lines:
         console.print(line, style="yellow", highlight=False, markup=False)
 

@@ -7,7 +7,7 @@ from sparsebench.reports.claims import judge
 from sparsebench.reports.index.database import Index
 from sparsebench.reports.results_document import Run, results_document
 from sparsebench.reports.statistics.example_files import ExampleReader
-from sparsebench.reports.store import MARKER, Store, StoreError
+from sparsebench.reports.store import MARKER, Store, StoreError, stores_in
 
 from .console import open_console
 from .errors import UsageError
@@ -22,12 +22,12 @@ READING = "reading.md"
 
 def is_collection(folder: Path) -> bool:
     """Whether a folder is no result folder, but holds some."""
-    return not (folder / MARKER).exists() and any(folder.glob(f"*/{MARKER}"))
+    return not (folder / MARKER).exists() and bool(stores_in(folder))
 
 
 def write_results(folder: Path, out: Path) -> None:
     """Write the document and its pictures into `out`. Raises `StoreError` and `UsageError`."""
-    runs = [_run(marker.parent, out) for marker in sorted(folder.glob(f"*/{MARKER}"))]
+    runs = [_run(store, out) for store in stores_in(folder)]
     files = results_document(runs, suite_infos())
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsebench.reports.record import Record
-from sparsebench.reports.store import MARKER, Store
+from sparsebench.reports.store import MARKER, Store, stores_in
 from sparsebench.reports.sums import Fit, compare
 
 from ..errors import UsageError
@@ -49,7 +49,7 @@ def result_folders(folder: Path) -> list[Path]:
     """A result folder, or those in a folder of them. Raises `UsageError` for one that is neither."""
     if (folder / MARKER).exists():
         return [folder]
-    found = [marker.parent for marker in sorted(folder.glob(f"*/{MARKER}"))]
+    found = stores_in(folder)
     if not found:
         raise UsageError(f"{folder} is no result folder, and holds none")
     return found

@@ -13,6 +13,7 @@ from sparsebench.suites.runner.planning.plan_file import planned_claims, write_p
 from sparsebench.suites.runner.planning.profile import load_profile
 
 from .conftest import PLUGIN
+from .planning.study import CLAIM
 
 SUITE = {
     "seeds": 3,
@@ -20,18 +21,7 @@ SUITE = {
     "methods": ["full_tuning", {"name": "linear_probe", "label": "probe"}],
     "tasks": ["synthetic"],
     "budget": {"epochs": 1},
-    "claims": [
-        {
-            "id": "S1",
-            "statement": "Full tuning is better than a probe.",
-            "source": "folklore",
-            "backbone": "tiny",
-            "tasks": ["synthetic"],
-            "metric": "rmse",
-            "rows": ["full_tuning", "probe"],
-            "direction": "lower",
-        }
-    ],
+    "claims": [CLAIM],
 }
 
 
