@@ -20,7 +20,9 @@ import random
 import signal
 import sys
 import threading
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -69,6 +71,8 @@ SECONDS = 8.0
 CASES_OF_ONE = 6
 DEAREST = 2.0
 LIMIT = 90.0
+LOG = Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}.log"
+"""What the last child printed."""
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
@@ -221,13 +225,17 @@ def in_child(work: Callable[[], Any], limit: float) -> Any:
     child = os.fork()
     if child == 0:
         os.setsid()
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, 1)
-        os.dup2(sink, 2)
+        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         os.close(reading)
-        with os.fdopen(writing, "w") as pipe:
-            json.dump(work(), pipe)
-        os._exit(0)
+        try:
+            with os.fdopen(writing, "w") as pipe:
+                json.dump(work(), pipe)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
     os.close(writing)
     killer = threading.Timer(limit, os.killpg, (child, signal.SIGKILL))
     killer.start()
