@@ -4,9 +4,10 @@ Tiers act where no path, `-k` or `-m` is given: what is named is run. With xdist
 importing tests; workers are told what is left out, and do not import files of which nothing is left.
 """
 
+import collections
 import gc
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Tier:
         self._choice: Choice | None = None
         self._note = ""
         self._measured: dict[str, float] = {}
+        self._waiting: collections.Counter[str] = collections.Counter()
         self._collection: float | None = None
         workerinput = getattr(config, "workerinput", None)
         if workerinput is not None:
@@ -103,8 +105,16 @@ class Tier:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._collection = cpu_seconds()
+        self._expect(item.nodeid for item in session.items)
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput["collection"] = self._collection
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._expect(ids)
+
+    def _expect(self, nodeids: Iterable[str]) -> None:
+        self._waiting = collections.Counter(map(function_of, nodeids))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -123,6 +133,7 @@ class Tier:
         if report.when == "teardown" and hasattr(report, "cpu_seconds"):
             name = function_of(report.nodeid)
             self._measured[name] = self._measured.get(name, 0.0) + report.cpu_seconds
+            self._waiting[name] -= 1
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -134,9 +145,9 @@ class Tier:
             return
         if self._name is not None and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
-        whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        if self._name in MEASURED and self._acts(session.config) and whole:
-            self._costs.update(self._measured, self._collection if self._name == "long" else None)
+        if self._name in MEASURED and self._acts(session.config):
+            whole = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
+            self._costs.update(whole, self._collection if self._name == "long" else None)
             self._costs.write()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -148,8 +159,9 @@ class Tier:
         if choice is None:
             return
         yield (
-            f"tier {self._name} ({self._note}): {len(choice.cheap)} cheap functions, {len(choice.by_commit)} dear ones by "
-            f"the commit, {len(choice.touched)} more that the change touches; reckoned {choice.seconds / 60:.1f} CPU minutes"
+            f"tier {self._name} ({self._note}): {len(choice.cheap)} cheap functions, "
+            f"{len(choice.by_commit)} dear ones by the commit, {len(choice.touched)} more that the change touches; "
+            f"reckoned {choice.seconds / 60:.1f} CPU minutes"
         )
         if choice.left:
             names = ", ".join(choice.left[:SHOWN])

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sparsebench.suites.runner.discovery.closure import TOP, Tree, _Walk
-from sparsebench.suites.runner.discovery.modules import SUBMODULES, Taken
+from sparsebench.suites.runner.discovery.modules import Taken
 
 TESTS = "tests"
 CARDS = ("methods", "tasks", "backbones")
