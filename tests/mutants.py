@@ -4,9 +4,9 @@
     python -m tests.mutants --table out.jsonl            # killed, survivors, functions that never kill alone
 
 One process collects the tests once (those that reach `MODULES`, where no paths are given). A forked child runs each
-case and notes the lines of `MODULES` that it runs. Then a child for each mutant puts the changed code into the functions and
-runs the cases that run the changed line: those of the module's own tests first, then the cheapest, for `SECONDS`.
-Programs that a test starts run unchanged code.
+case and notes the lines of `MODULES` that it runs. Then a child for each mutant puts the changed code into the
+functions and runs the cases that run the changed line: a few of each function, those of the module's own tests first,
+then the cheapest, for `SECONDS`. Programs that a test starts run unchanged code.
 """
 
 import ast

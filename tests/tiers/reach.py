@@ -4,7 +4,8 @@ In addition to what the closure of a cell follows, a test reaches
 
 - `sparsebench.reports` and every describer, since a test may look at either;
 - the `conftest.py` of each folder above it;
-- modules whose dotted names stand in a string of its own (programs that it starts), and cards whose names do;
+- modules whose dotted names stand in a string of its own (programs that it starts, with their `__main__`), and cards
+  whose names do;
 - every card, where it asks the registry itself;
 - files of data whose name, stem or folder stands in a string of any module that it reaches.
 """
@@ -91,6 +92,7 @@ class Reach(_Walk):
                 name = ".".join(parts[:length])
                 if self._tree.file(name) is not None:
                     yield Taken(name)
+                    yield Taken(f"{name}.__main__")
                     break
 
     def _nodes_of(self, path: Path) -> list[Taken]:
