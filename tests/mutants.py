@@ -186,7 +186,7 @@ class Hunt:
         items = {item.nodeid: item for item in session.items}
         kept = self._out.with_suffix(".lines.json")
         if not kept.is_file():
-            kept.write_text(json.dumps(in_child(functools.partial(trace, items), 7200)))
+            kept.write_text(json.dumps(in_child(functools.partial(trace, items), 7200) or {}))
         cases = {name: case for name, case in json.loads(kept.read_text()).items() if name in items}
         reached = [mutant for file in modules() for mutant in mutants_of(file) if chosen(mutant, cases)]
         drawn = random.Random(SEED).sample(reached, min(COUNT, len(reached)))

@@ -1,13 +1,11 @@
-"""`pytest --tier ...`: runs a part of the functions, says which, and measures what they cost.
+"""`pytest --tier ...`: runs a part of the functions and says which.
 
 Tiers act where no path, `-k` or `-m` is given: what is named is run. With xdist the controller chooses once, without
 importing tests; workers are told what is left out, and do not import files of which nothing is left.
 """
 
-import collections
 import gc
-import resource
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from . import changes
 from .costs import ROOT, Costs, function_of, functions
+from .meter import Meter
 from .selection import Choice, for_quick_test, for_test
 
 TIERS = {
@@ -35,19 +34,16 @@ class Tier:
         self._costs = Costs()
         self._choice: Choice | None = None
         self._note = ""
-        self._measured: dict[str, float] = {}
-        self._waiting: collections.Counter[str] = collections.Counter()
-        self._collection: float | None = None
         workerinput = getattr(config, "workerinput", None)
         if workerinput is not None:
+            self._acts: bool = workerinput["tier_acts"]
             self._left_out = set(workerinput["left_out"])
         else:
-            self._left_out = self._choose() if self._acts(config) else set()
+            self._acts = self._name is not None and not _named(config)
+            self._left_out = self._choose() if self._acts else set()
         self._left_files = self._files_left_out()
-
-    def _acts(self, config: pytest.Config) -> bool:
-        named = config.args_source == pytest.Config.ArgsSource.ARGS
-        return self._name is not None and not (named or config.option.keyword or config.option.markexpr)
+        if self._acts and self._name in MEASURED:
+            config.pluginmanager.register(Meter(self._costs, whole=self._name == "long"))
 
     def _choose(self) -> set[str]:
         """The functions that this tier leaves out."""
@@ -56,6 +52,8 @@ class Tier:
             return set(everything) & set(self._costs.known)
         if self._name == "long":
             return set()
+        if self._name == "quick" and changes.git(ROOT, "rev-parse", "HEAD") is None:
+            raise pytest.UsageError("--tier quick needs a git repository: run the tests by their paths")
         commit = changes.commit(ROOT)
         start = "HEAD" if self._name == "quick" else changes.base(ROOT)
         touched = _touched(everything, changes.changed_since(ROOT, start))
@@ -76,11 +74,12 @@ class Tier:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Of xdist: what a worker is told as it starts."""
+        node.workerinput["tier_acts"] = self._acts
         node.workerinput["left_out"] = sorted(self._left_out)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Iterator[None]:
-        """Collecting makes many objects that live to the end: looking for garbage among them is a fifth of its time."""
+        """What collecting makes lives to the end: nobody needs to look for garbage among it, then or later."""
         gc.disable()
         try:
             return (yield)
@@ -103,52 +102,9 @@ class Tier:
             files[file] = files.get(file, 0.0) + self._costs.of(name)
         items.sort(key=lambda item: -files[item.nodeid.partition("::")[0]])
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._collection = cpu_seconds()
-        self._expect(item.nodeid for item in session.items)
-        if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput["collection"] = self._collection
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        self._expect(ids)
-
-    def _expect(self, nodeids: Iterable[str]) -> None:
-        self._waiting = collections.Counter(map(function_of, nodeids))
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        item.stash[STARTED] = cpu_seconds()
-        return (yield)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-        """The last report of a case carries what it cost, from a worker to the controller too."""
-        report = yield
-        if call.when == "teardown":
-            report.cpu_seconds = cpu_seconds() - item.stash[STARTED]
-        return report
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "teardown" and hasattr(report, "cpu_seconds"):
-            name = function_of(report.nodeid)
-            self._measured[name] = self._measured.get(name, 0.0) + report.cpu_seconds
-            self._waiting[name] -= 1
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        self._collection = getattr(node, "workeroutput", {}).get("collection", self._collection)
-
-    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if hasattr(session.config, "workerinput"):
-            return
         if self._name is not None and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
-        if self._name in MEASURED and self._acts(session.config):
-            whole = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
-            self._costs.update(whole, self._collection if self._name == "long" else None)
-            self._costs.write()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         for line in self._summary():
@@ -169,13 +125,10 @@ class Tier:
             yield f"left to `make test-long`: {len(choice.left)} touched functions, {names}{more}"
 
 
-STARTED = pytest.StashKey[float]()
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of the programs that it has waited for."""
-    used = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(part.ru_utime + part.ru_stime for part in used)
+def _named(config: pytest.Config) -> bool:
+    """Whether somebody has said which tests to run."""
+    paths = config.args_source == pytest.Config.ArgsSource.ARGS
+    return paths or bool(config.option.keyword or config.option.markexpr)
 
 
 def _touched(everything: list[str], changed: list[str]) -> set[str]:

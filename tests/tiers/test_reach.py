@@ -17,6 +17,7 @@ FILES = {
     "models/registry.py": "def all_of(name): importlib.import_module(f'sparsebench.models.describers.{name}')\n",
     "reports/page.py": "",
     "suites/methods/moe/cmoe.py": "from sparsebench.models import router\n",
+    "suites/runner/__init__.py": "",
     "suites/runner/__main__.py": "",
     "suites/runner/discovery/registry.py": "",
     "suites/runner/profiles/quick.yaml": "",
