@@ -65,7 +65,7 @@ class Meter:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the costs of functions all of whose cases have run, where the run was broken off too."""
-        if hasattr(session.config, "workerinput"):
+        if hasattr(session.config, "workerinput") or session.config.option.collectonly:
             return
         done = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
         self._costs.update(done, self._collection if self._whole else None)
