@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .costs import Costs, function_of
+from .costs import Costs, function_of, functions
 
 STARTED = pytest.StashKey[float]()
 
@@ -26,12 +26,19 @@ class Meter:
         self._measured: dict[str, float] = {}
         self._waiting: collections.Counter[str] = collections.Counter()
         self._collection: float | None = None
+        self._skipped: set[str] = set()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be imported here, for a library that is not installed, costs nothing here."""
+        if report.skipped:
+            self._skipped.add(report.nodeid)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._collection = cpu_seconds()
         self._expect(item.nodeid for item in session.items)
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput["collection"] = self._collection
+            session.config.workeroutput["skipped"] = sorted(self._skipped)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -61,13 +68,17 @@ class Meter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        self._collection = getattr(node, "workeroutput", {}).get("collection", self._collection)
+        output = getattr(node, "workeroutput", {})
+        self._collection = output.get("collection", self._collection)
+        self._skipped.update(output.get("skipped", ()))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the costs of functions all of whose cases have run, where the run was broken off too."""
         if hasattr(session.config, "workerinput") or session.config.option.collectonly:
             return
         done = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
+        new = set(functions()) - set(self._costs.known) - set(done)
+        done |= {name: 0.0 for name in new if name.partition("::")[0] in self._skipped}
         self._costs.update(done, self._collection if self._whole else None)
         self._costs.write()
 

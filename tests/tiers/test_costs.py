@@ -8,6 +8,21 @@ from .selection import BUDGET, ROOM, standing
 
 HOW = "`make costs` measures what is missing and forgets what is gone, `make test-long` measures everything"
 
+FILE = """
+def test_b(): ...
+
+
+async def test_c(): ...
+
+
+def helper(): ...
+
+
+TEXT = '''
+def test_d(): ...
+'''
+"""
+
 
 def test_every_function_of_the_tree_has_a_cost_and_so_a_tier() -> None:
     present, known = set(functions()), set(Costs().known)
@@ -34,7 +49,7 @@ def test_a_figure_stays_while_the_new_one_is_nearly_the_same() -> None:
 
 def test_costs_are_written_by_file_and_function_and_read_again(tmp_path: Path) -> None:
     (tmp_path / "tests/speed").mkdir(parents=True)
-    (tmp_path / "tests/test_a.py").write_text("def test_b(): ...\n\nasync def test_c(): ...\n\ndef helper(): ...\n")
+    (tmp_path / "tests/test_a.py").write_text(FILE)
     (tmp_path / "tests/speed/test_d.py").write_text("def test_e(): ...\n")
     file = tmp_path / "tests" / "costs.json"
     costs = Costs(file)

@@ -93,9 +93,12 @@ def test_new_functions_are_measured_and_written(
     run: Callable[..., str], tmp_path: Path, workers: tuple[str, ...]
 ) -> None:
     (tmp_path / "tests/test_more.py").write_text(MEASURED)
+    absent = "import pytest\n\npytest.importorskip('no_such_library')\n\ndef test_absent():\n    pass\n"
+    (tmp_path / "tests/test_elsewhere.py").write_text(absent)
     (tmp_path / "tests/test_huge.py").unlink()
     assert passed(run("--tier", "new", *workers)) == {"test_new"}
     written = json.loads((tmp_path / "tests" / "costs.json").read_text())
     seconds = written["files"].pop("tests/test_more.py")["test_new"]
     assert 0.1 < seconds < 30
+    assert written["files"].pop("tests/test_elsewhere.py") == {"test_absent": 0.1}
     assert written == {"collection": 1.0, "files": {name: COSTS[name] for name in COSTS if "huge" not in name}}
