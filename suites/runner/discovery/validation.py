@@ -2,17 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import UsageError, near
+
+Built = TypeVar("Built")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
+def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
     """An instance of the dataclass `kind`; unknown keys and wrong types are a `UsageError`."""
     from pydantic import TypeAdapter, ValidationError
 
+    assert dataclasses.is_dataclass(kind)
     known = [entry.name for entry in dataclasses.fields(kind)]
     for key in values:
         if key not in known:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from sparsebench.reports.claims import Claim
 
-from ..discovery.registry import ROOT, Entry, find, suite
+from ..discovery.registry import ROOT, suite
 from ..errors import UsageError, near
 from . import values
 from .claims import Listed, known, read_claim
@@ -63,12 +63,6 @@ class Profile:
     plans: tuple[SuitePlan, ...]
     device: Device = "auto"
     """The kind of device that the cells run on; "auto": CUDA where this machine has it."""
-
-
-def backbones(profile: Profile) -> list[tuple[Entry, str]]:
-    """The backbones of a profile, each with its entry. Raises `UsageError` for an unknown one."""
-    names = {(plan.suite, name) for plan in profile.plans for name in plan.backbones}
-    return [(find("backbone", name, owner), name) for owner, name in sorted(names)]
 
 
 def built_in() -> dict[str, tuple[str, ...]]:
