@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 
 from ...contracts.budget import DURATIONS, Budget
 from ...contracts.method import Method

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.record import CellInfo
 
 from .entry import Entry
 from .registry import find

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.records.record import CellInfo, Link
 
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget

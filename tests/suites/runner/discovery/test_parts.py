@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.errors import UsageError
 

@@ -3,7 +3,7 @@
 import pickle
 from dataclasses import replace
 
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.records.record import CellInfo, Link
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.identity.cell import (
     Cell,
