@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
 from sparsebench.reports.records.record import Metric, TrainingCosts
@@ -177,9 +178,9 @@ class _Stage(PredictionTask):
         """What it was given."""
         return self.splits
 
-    def score(self, *args: Any) -> Scores:
+    def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
         """As the whole task scores."""
-        return self.whole.score(*args)
+        return self.whole.score(outputs, targets, generator)
 
     def evaluate(self, subject: Predictor, context: Context) -> Scores:
         """Of the part "test" alone."""

@@ -63,9 +63,9 @@ class DynamicConv2d(DynamicLayer):
             y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
         return y_BOHW
 
-    def mixing(self, x_BIHW: Tensor) -> Tensor:
-        """(B, K) the shares of the kernels; 1 where there is one kernel."""
-        return self._shares(self.factors(x_BIHW), x_BIHW)
+    def mixing(self, x: Tensor) -> Tensor:
+        """(B, K) the shares of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
+        return self._shares(self.factors(x), x)
 
     def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:
         shares_BK = self._shares(factors, x_BIHW)

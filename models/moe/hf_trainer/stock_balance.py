@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ...anatomy import describe, unwrapped
 from ...calibration.token_mask import real_tokens
 from ...errors import ModelError
 from ..routing.attached_loss import attached_first
 from ..routing.global_sums import ALL, Together
-from ..routing.recomputation import recomputing
 
 # Shapes: B rows of a batch, L tokens of a row, T = B * L, N experts, K chosen experts.
+from ..routing.once_differentiable import once_differentiable
+from ..routing.recomputation import recomputing
 
 
 class StockBalance:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ...errors import ModelError
+from .once_differentiable import once_differentiable
 
 
 class Together:

@@ -61,14 +61,14 @@ class CompressionSearch(TunedMethod):
     layers, made likewise: the nearest to the model is taken. 0: the recipe of least predicted damage, unseen."""
 
     def __post_init__(self) -> None:
-        self.settings()
+        self.search_config()
         if "bits" in self.change and self.train in ("all", "all_but_router", "experts"):
             raise ValueError(
                 f"train: {self.train}, but quantised weights do not train: take bits out of `change`, or train "
                 "adapters, norms or a head"
             )
 
-    def settings(self, *, generates: bool = True) -> SearchConfig:
+    def search_config(self, *, generates: bool = True) -> SearchConfig:
         """The settings; by the outputs of a model that generates, else by its last hidden states (a head is not trained
         yet). Raises `ModelError` for those that cannot be.
         """
@@ -101,7 +101,7 @@ class CompressionSearch(TunedMethod):
         batches = context.calibration()
         sizes = Sizes(backbone)
         try:
-            recipe = search(backbone, batches, self.settings(generates=context.target.generates))
+            recipe = search(backbone, batches, self.search_config(generates=context.target.generates))
         except ModelError as error:
             raise NotApplicable(str(error)) from error
         tell(backbone, {**sizes.curves(), **_curves(recipe)})

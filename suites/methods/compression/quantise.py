@@ -61,13 +61,13 @@ class Quantise(TunedMethod):
             object.__setattr__(self, "symmetric", self.method != "awq")
         if self.clip is None:
             object.__setattr__(self, "clip", self.method == "awq")
-        self.settings()
+        self.quantisation()
         if self.train in ("all", "all_but_router", "experts"):
             raise ValueError(
                 f"train: {self.train}, but quantised weights do not train: train adapters, norms or a head"
             )
 
-    def settings(self) -> QuantiseConfig:
+    def quantisation(self) -> QuantiseConfig:
         """The settings. Raises `ModelError` for those that cannot be."""
         return QuantiseConfig(
             method=self.method,
@@ -90,10 +90,10 @@ class Quantise(TunedMethod):
         if self.method != "rtn":
             batches = context.calibration()
         sizes = Sizes(backbone)
-        report = quantise(backbone, self.settings(), batches)
+        report = quantise(backbone, self.quantisation(), batches)
         if report.fallbacks or report.not_scaled:
             warnings.warn(report.summary(), stacklevel=2)
-        tell(backbone, {**sizes.curves(), **_curves(backbone, report, self.settings().grid)})
+        tell(backbone, {**sizes.curves(), **_curves(backbone, report, self.quantisation().grid)})
         return backbone
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:

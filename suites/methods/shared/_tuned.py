@@ -5,14 +5,12 @@ On a task without training data the model stays as it was transformed, whatever 
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
 from ...contracts.context import Context
 from ...contracts.method import Curves
-from ...prediction.data import PredictionData
-from ...prediction.feature_extractor import LinearHeadModel
 from ...training.callbacks import Callback
 from ...training.method import TrainedMethod
 from ...training.router_watch import RouterWatch
@@ -49,11 +47,11 @@ class TunedMethod(TrainedMethod):
             return model
         return train_only(model, self.train, context)
 
-    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+    def fit(self, model: nn.Module, data: Any, context: Context, stage: str = "train") -> Curves:
         """Train what `train` names, on a task that trains; look at the routers, if there are any."""
         curves: Curves = {}
         if context.trains and self.train == "head":
-            curves = LinearProbe().fit(cast(LinearHeadModel, model), cast(PredictionData, data), context)
+            curves = LinearProbe().fit(model, data, context)
         elif context.trains and self.train != "none":
-            curves = super().fit(model, data, context)
+            curves = super().fit(model, data, context, stage)
         return {**curves, **health_curves(model, context)}

@@ -152,9 +152,9 @@ class PackedTensor(Tensor):
         names, _ = self.__tensor_flatten__()
         return {name: getattr(self, name) for name in names}
 
-    def requires_grad_(self, requires_grad: bool = True) -> PackedTensor:
+    def requires_grad_(self, mode: bool = True) -> PackedTensor:
         """Nothing to do for False. Raises `ModelError` for True: codes do not train."""
-        if requires_grad:
+        if mode:
             raise ModelError("quantised weights do not train: train adapters or other parts, or quantise afterwards")
         return self
 
