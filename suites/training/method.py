@@ -49,12 +49,9 @@ class TrainedMethod(Method):
         """Hooks into the loop, in order."""
         return ()
 
-    def fit(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> Curves:
-        """Train the parameters that require a gradient, for as long as the budget says.
-
-        A method that trains more than once gives each time its own `stage`.
-        """
-        return self.train_stage(model, data, context, stage).curves
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
+        """Train the parameters that require a gradient, for as long as the budget says."""
+        return self.train_stage(model, data, context).curves
 
     def train_stage(
         self,
@@ -65,6 +62,8 @@ class TrainedMethod(Method):
         further: Sequence[Callback] = (),
     ) -> TrainResult:
         """As `fit`, with the costs, and with hooks in addition to those of `callbacks`.
+
+        A method that trains more than once gives each time its own `stage`.
 
         Raises ValueError for a budget in tokens on a task that has none to count.
         """

@@ -102,11 +102,11 @@ class LanguageTraining(Tune):
 
         Raises ValueError where the data end before the budget, unless `repeat`.
         """
-        data = cast(TextRows, data)
+        rows = cast(TextRows, data)
         if not self.repeat:
-            check_enough(data, context, self.accumulation)
+            check_enough(rows, context, self.accumulation)
             further = (*further, OnePass(context.budget))
-        return self.train_on(data, model, data, context, stage, further)
+        return self.train_on(rows, model, rows, context, stage, further)
 
     def train_on(
         self,

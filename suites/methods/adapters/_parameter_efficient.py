@@ -43,10 +43,10 @@ class ParameterEfficientMethod(TrainedMethod):
         """The modules."""
         return "adapters"
 
-    def fit(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> Curves:
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
         """The training loop from the first trained block on."""
         rest, shorter = cache_frozen_features(model, data, context)
-        return super().fit(rest, shorter, context, stage)
+        return super().fit(rest, shorter, context)
 
     def init_seed(self, context: Context) -> int:
         """Seed of the modules' first weights: one for every task and method of a replicate."""

@@ -47,11 +47,11 @@ class TunedMethod(TrainedMethod):
             return model
         return train_only(model, self.train, context)
 
-    def fit(self, model: nn.Module, data: Any, context: Context, stage: str = "train") -> Curves:
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """Train what `train` names, on a task that trains; look at the routers, if there are any."""
         curves: Curves = {}
         if context.trains and self.train == "head":
             curves = LinearProbe().fit(model, data, context)
         elif context.trains and self.train != "none":
-            curves = super().fit(model, data, context, stage)
+            curves = super().fit(model, data, context)
         return {**curves, **health_curves(model, context)}

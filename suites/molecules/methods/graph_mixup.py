@@ -90,17 +90,17 @@ class GraphMixup(TrainedMethod):
             raise NotApplicable("the backbone has no decoder that turns mixed words into molecules")
         return train_only(backbone.float(), self.train, context)
 
-    def fit(self, model: nn.Module, data: Any, context: Context, stage: str = "train") -> Curves:
+    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """The training loop, on mixed features or mixed molecules."""
         if self.space == "molecules":
             data = self._with_mixed_molecules(cast(LinearHeadModel, model), data, context)
-            return super().fit(model, data, context, stage)
+            return super().fit(model, data, context)
         rest, data = cache_frozen_features(model, data, context)
         if self.space == "none":
-            return super().fit(rest, data, context, stage)
+            return super().fit(rest, data, context)
         draws = context.task_generator("mixup")
         context = replace(context, loss=self._mixing_loss(cast(LinearHeadModel, rest), context, draws))
-        return self.train_stage(rest, data, context, stage, [KeptGenerator(draws)]).curves
+        return self.train_stage(rest, data, context, further=[KeptGenerator(draws)]).curves
 
     def _mixing_loss(
         self, model: LinearHeadModel, context: Context, draws: torch.Generator

@@ -40,11 +40,8 @@ def load_class(entry: Entry, base: type[Base]) -> type[Base]:
 
 def load_task(entry: Entry) -> Task:
     """The task object, of a row of a table with the row's values."""
-    kind = load_class(entry, Task)
-    if entry.row is not None:
-        return build(kind, entry.row_fields, f"task {entry.name!r}")
-    make: Callable[[], Task] = kind
-    return make()
+    kind: Callable[..., Task] = load_class(entry, Task)
+    return kind() if entry.row is None else build(kind, entry.row_fields, f"task {entry.name!r}")
 
 
 def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:

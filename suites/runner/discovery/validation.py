@@ -1,7 +1,7 @@
 """Values that a user gave, made into a dataclass with checks."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import UsageError, near
@@ -11,7 +11,7 @@ Built = TypeVar("Built")
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
+def build(kind: Callable[..., Built], values: Mapping[str, Any], where: str) -> Built:
     """An instance of the dataclass `kind`; unknown keys and wrong types are a `UsageError`."""
     from pydantic import TypeAdapter, ValidationError
 
