@@ -36,11 +36,11 @@ def _no_calibration() -> Sequence[Any]:
     return ()
 
 
-def _same(batch: Any) -> Any:
+def _same(batch: object) -> Any:
     return batch
 
 
-def _no_loss(model: nn.Module, batch: Any) -> Tensor:
+def _no_loss(model: nn.Module, batch: object) -> Tensor:
     raise TypeError("this task gives its methods no loss: it does not train")
 
 

@@ -190,7 +190,7 @@ class _Stage(PredictionTask):
         self.inputs = self.whole.about(subject.data.body)
         return self._scores(subject, subject.data.test, context)
 
-    def protocol(self, chosen: Mapping[str, Any]) -> Protocol:
+    def protocol(self, chosen: Mapping[str, object]) -> Protocol:
         """What the record says of the training that was evaluated last."""
         rows = len(self.splits.train.targets)
         return Protocol(trained=self.trained, head=self.head, rows=rows, chosen=chosen, inputs=self.inputs)
@@ -227,7 +227,7 @@ def _numbered(context: Context, number: int) -> Context:
     return replace(context, ledger=TrainingLedger(), folder=folder)
 
 
-def _with(best: Trial, chain: Sequence[Method], name: str, value: Any) -> Trial:
+def _with(best: Trial, chain: Sequence[Method], name: str, value: object) -> Trial:
     """The best trial so far, with another value of one option in all links of the row that have it."""
     links = []
     shown: Any = value
@@ -254,5 +254,5 @@ def _report(trials: Sequence[Trial], best: Trial) -> dict[str, Any]:
     return {"on": "the validation part", "chosen": _plain(best.options), "trials": shown}
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

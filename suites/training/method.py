@@ -83,7 +83,7 @@ class TrainedMethod(Method):
     def train_groups(
         self,
         models: nn.Module | Mapping[str, nn.Module],
-        data: Any,
+        data: object,
         loss: Loss,
         groups: Sequence[Group],
         context: Context,

@@ -86,7 +86,7 @@ class Geometry:
         return self.kernel == (1, 1) and self.padding == (0, 0) and self.groups == 1 and not self.by_input
 
 
-def _sides(conv: Any) -> tuple[int, int, int, int]:
+def _sides(conv: nn.Conv2d) -> tuple[int, int, int, int]:
     """(left, right, top, bottom) of a convolution's padding, which may be a word."""
     left, right, top, bottom = conv._reversed_padding_repeated_twice
     return (left, right, top, bottom)

@@ -86,7 +86,7 @@ class StockBalance:
         if not recomputing():
             now.add(probability_TN.detach(), top_k, real_T1)
 
-    def _mixed(self, layer: int, module: Any, args: Any, output: Any) -> Any:
+    def _mixed(self, layer: int, module: Any, args: object, output: object) -> Any:
         """After the mixture: its output, with the gradient of the loss."""
         mass_N = self._mass.pop(layer, None)
         if mass_N is None or self._last is None:

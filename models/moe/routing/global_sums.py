@@ -66,7 +66,7 @@ ALL = Together()
 """Every process."""
 
 
-def together_of(group: Any) -> Together:
+def together_of(group: object) -> Together:
     """The processes of a group, "all" or "own"; a `ModelError` for anything else."""
     known = group in ("all", "own") if isinstance(group, str) else isinstance(group, getattr(dist, "ProcessGroup", ()))
     if not known:

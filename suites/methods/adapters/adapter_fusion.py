@@ -19,7 +19,6 @@ from ...contracts.method import Curves
 from ...contracts.traits import ATTENTION, BLOCKS
 from ...prediction.frozen_features import cache_frozen_features
 from ...training.data_order import TrainingData
-from ...training.method import TrainedMethod
 from ._parameter_efficient import ParameterEfficientMethod
 
 FUSION = "fusion"

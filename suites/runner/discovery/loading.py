@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sparsebench.reports.records.record import Link
 
@@ -18,7 +18,7 @@ from .validation import build
 Base = TypeVar("Base")
 
 
-def load_method(entry: Entry, config: Mapping[str, Any]) -> Method:
+def load_method(entry: Entry, config: Mapping[str, object]) -> Method:
     """The method with its config checked. Raises `UsageError` for an unknown key or a wrong type."""
     return build(load_class(entry, Method), config, f"method {entry.name!r}")
 
@@ -40,8 +40,11 @@ def load_class(entry: Entry, base: type[Base]) -> type[Base]:
 
 def load_task(entry: Entry) -> Task:
     """The task object, of a row of a table with the row's values."""
-    kind: Callable[..., Task] = load_class(entry, Task)
-    return kind() if entry.row is None else build(kind, entry.row_fields, f"task {entry.name!r}")
+    kind = load_class(entry, Task)
+    if entry.row is not None:
+        return build(kind, entry.row_fields, f"task {entry.name!r}")
+    make = cast(Callable[[], Task], kind)
+    return make()
 
 
 def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
@@ -66,7 +69,7 @@ def load_parts(parts: Parts, links: Sequence[Link]) -> Loaded:
     return Loaded(chain, load_task(parts.task), loaders)
 
 
-def load_budget(*layers: Mapping[str, Any]) -> Budget:
+def load_budget(*layers: Mapping[str, object]) -> Budget:
     """A budget from layers of overrides, the last one winning."""
     merged: dict[str, Any] = {}
     for layer in layers:

@@ -65,7 +65,7 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 """One encoder for all: making one takes longer than most of what it writes."""
 
 
-def digest(content: Any) -> str:
+def digest(content: object) -> str:
     """16 hex digits of the canonical JSON of `content`."""
     return hashlib.sha256(_encode(content).encode()).hexdigest()[:16]
 
@@ -99,7 +99,7 @@ def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
     return digest(parts)
 
 
-def _without_later(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _without_later(method: str, config: Mapping[str, object]) -> dict[str, Any]:
     """The options of a method, but for those that came later and have their default."""
     kept = dict(config)
     for name, option in options_of(find("method", method)).items():

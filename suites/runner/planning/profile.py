@@ -91,7 +91,7 @@ def load_profile(name: str, only: Sequence[str] = ()) -> Profile:
     return Profile(Path(name).stem, plans)
 
 
-def _plan(name: str, section: Any) -> SuitePlan:
+def _plan(name: str, section: object) -> SuitePlan:
     known_keys = [entry.name for entry in fields(SuitePlan) if entry.name != "suite"]
     given = checked(section, known_keys, f"suite {name!r}")
     for key in ("methods", "tasks", "backbones"):
