@@ -28,7 +28,7 @@ class CostCall(NamedTuple):
     """What the costs of a model are measured on: `call(model)` works on `units` units (tokens, images, molecules)."""
 
     model: nn.Module
-    call: Callable[[nn.Module], Any]
+    call: Callable[[nn.Module], object]
     units: int
     unit: str
 

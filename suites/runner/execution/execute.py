@@ -13,7 +13,7 @@ from typing import Any
 
 from sparsebench.data.cache.ledger import Reads, reading
 from sparsebench.models.anatomy import used_describers
-from sparsebench.reports.records.record import Record, RecordError
+from sparsebench.reports.records.record import Record, RecordError, Status
 from sparsebench.reports.records.store import Store
 
 from ...contracts.task import Outcome
@@ -162,7 +162,7 @@ def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
 
 
 def failure(
-    cell: Cell, status: Any, reason: str, *, started: str, trace: str | None = None, seconds: float = 0.0
+    cell: Cell, status: Status, reason: str, *, started: str, trace: str | None = None, seconds: float = 0.0
 ) -> Record:
     """The record of a cell that gave no score."""
     return Record(**_common(cell, started), status=status, reason=reason, traceback=trace, times={"total": seconds})
