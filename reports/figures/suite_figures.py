@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import filterfalse
 
 from .. import formatting
-from ..compression.curves import is_of_compression
 from ..index.slim import Whole, already_whole
 from ..matrix import Column, Matrix
 from ..mixing.curves import is_of_mixing
@@ -153,7 +152,7 @@ def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:
 
 def _is_drawn_elsewhere(name: str) -> bool:
     """Whether a panel of its own draws the curve."""
-    return is_of_routers(name) or is_of_mixing(name) or is_of_compression(name)
+    return is_of_routers(name) or is_of_mixing(name)
 
 
 def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:

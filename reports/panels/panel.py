@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -31,6 +31,16 @@ class Content:
     figures: tuple[Figure, ...] = ()
     galleries: tuple[Gallery, ...] = ()
     legend: str = ""
+
+
+def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:
+    """What the links of a chain noted under a name, by their numbers in order; 1 of a row that is no chain."""
+    found = {}
+    for key, value in details.items():
+        link, _, rest = key.rpartition(". ")
+        if rest == name and (link.isdecimal() or key == name):
+            found[int(link or 1)] = value
+    return dict(sorted(found.items()))
 
 
 class Panel(ABC, Generic[Value]):

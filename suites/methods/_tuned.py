@@ -17,7 +17,7 @@ from ..training.callbacks import Callback
 from ..training.method import TrainedMethod
 from ..training.router_watch import RouterWatch
 from ..training.trainable import Trains, train_only
-from ._router_health import health_curves
+from ._router_health import note_health
 from .linear_probe import LinearProbe
 
 
@@ -56,4 +56,5 @@ class TunedMethod(TrainedMethod):
             curves = LinearProbe().fit(cast(LinearHeadModel, model), cast(PredictionData, data), context)
         elif context.trains and self.train != "none":
             curves = super().fit(model, data, context)
-        return {**curves, **health_curves(model, context)}
+        note_health(model, context)
+        return curves
