@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..record_limits import RecordError
+from ..records.record_limits import RecordError
 
 KEY = "compression"
 """The entry of `Record.details`."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from .. import formatting
 from ..compression.notes import KEY, Link, from_details
 from ..figures import Figure, Words, plots
 from ..figures.plots import MAX_MARKS, Mark
-from ..record import Costs, Metric, Record
+from ..records.record import Costs, Metric, Record
+from ..tables import formatting
 from .panel import Content, Entry, Panel, by_link
 
 MAX_TASKS = 3

@@ -3,7 +3,7 @@
 import pytest
 
 from sparsebench.reports.compression.notes import from_details
-from sparsebench.reports.record_limits import RecordError
+from sparsebench.reports.records.record_limits import RecordError
 
 
 def noted(bytes=(10, 8), **lists):
