@@ -64,7 +64,8 @@ def from_details(number: int, value: Any) -> Link:
     """
     before, after = value["bytes"]
     _check_counts("bytes", value["bytes"])
-    blocks = {int(block): lists for block, lists in value["blocks"].items()}
+    # A file has its keys in the order of texts: "10" before "2".
+    blocks = {int(block): value["blocks"][block] for block in sorted(value["blocks"], key=int)}
     for lists in blocks.values():
         for name, values in lists.items():
             if name in COUNTS:

@@ -46,19 +46,23 @@ def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:
 class Panel(ABC, Generic[Value]):
     """A panel is one file that holds an object of this kind, called `PANEL`.
 
-    Most read one entry of `Record.details`. Tasks write it: the file also has `to_details`, which makes the JSON that
-    `parse` takes. A panel of something else that a record holds, say its curves, overrides `entry`.
+    Most read one entry of `Record.details`. Tasks and methods write it: the file also has `to_details`, which makes the
+    JSON that `parse` takes. A panel of something else that a record holds, say its curves, overrides `entry`.
     """
 
     key: ClassVar[str]
     """The entry of `Record.details` that it reads; the name of the panel in messages."""
 
     def entry(self, record: Record) -> Any:
-        """What the record holds for this panel, unchecked. Raises KeyError where it holds nothing.
+        """What the record holds for this panel, unchecked; of a chain what the last link noted.
 
-        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them.
+        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them. Raises
+        KeyError where it holds nothing.
         """
-        return record.details[self.key]
+        noted = by_link(record.details, self.key)
+        if not noted:
+            raise KeyError(self.key)
+        return noted[max(noted)]
 
     def has_entry(self, record: Record) -> bool:
         """Whether the record holds something for this panel."""

@@ -7,13 +7,13 @@ from sparsebench.reports.records.record_limits import RecordError
 
 
 def noted(bytes=(10, 8), **lists):
-    return {"bytes": list(bytes), "active": [4, 4], "blocks": {"0": lists, "2": {"bits": [3]}}}
+    return {"bytes": list(bytes), "active": [4, 4], "blocks": {"0": lists, "10": {"bits": [2]}, "2": {"bits": [3]}}}
 
 
 def test_values_by_name_and_block():
     link = from_details(2, noted(zeros_up=[0.5], zeros_down=[0.25, 0.5], bits=[4]))
     assert link.number == 2 and link.bytes == (10, 8)
-    assert link.values("bits") == [4, 3] and link.points("bits") == [(0.0, 4), (2.0, 3)]
+    assert link.values("bits") == [4, 3, 2] and link.points("bits") == [(0.0, 4), (2.0, 3), (10.0, 2)]
     assert link.zeros() == [0.5, 0.25, 0.5] and link.values("experts") == []
 
 
