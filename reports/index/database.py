@@ -20,8 +20,9 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Self
 
+from ..frozen import Stamp
 from ..record import Record, RecordError
-from ..store import Problem, Store, StoreError, read_record
+from ..store import Problem, Store, StoreError
 from .collector import no_collection
 from .slim import Reader, form, part_name, to_slim
 
@@ -40,7 +41,6 @@ TABLES = {
     "slim": "name TEXT PRIMARY KEY, text TEXT, checksum INTEGER",
 }
 """Names and columns. `entries` and `slim` have a row for each record, `name` is that of its file."""
-Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Index:
         try:
             return self._store.read(id)
         except (KeyError, RecordError, OSError):
-            path = self._store.records / f"{id}.json"
+            path = self._store.path(f"{id}.json")
             raise StoreError(f"{path} went away or broke while it was read: give the command again") from None
 
     def _forget(self, id: str) -> None:
@@ -145,8 +145,8 @@ class Index:
 
     def _refresh(self, base: sqlite3.Connection) -> None:
         """Make the index say what the folder holds. What is known is read first: what is gone then is really gone."""
-        known = _known(base, self._store.records)
-        present = self._present()
+        known = _known(base, self._store)
+        present = self._store.stamps()
         self._found = {name: found for name, (stamp, found) in known.items() if present.get(name) == stamp}
         for names in _batches(sorted(known.keys() - present.keys())):
             with _transaction(base):
@@ -155,26 +155,15 @@ class Index:
         for names in _batches(sorted(present.keys() - self._found.keys())):
             self._add(base, names, present)
 
-    def _present(self) -> dict[str, Stamp]:
-        """The files of `records/`; hidden ones are nobody's record."""
-        found = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._store.records) as files:
-            for file in files:
-                if not file.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # it went away just now
-                        stat = file.stat()
-                        found[file.name] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        return found
-
     def _add(self, base: sqlite3.Connection, names: Sequence[str], present: dict[str, Stamp]) -> None:
         """Read these files and write what they hold. A file that cannot be opened is tried again the next time."""
         entries = []
         slim = []
         parts: dict[str, str] = {}
         for name in names:
-            path = self._store.records / name
+            path = self._store.path(name)
             try:
-                record = read_record(path)
+                record = self._store.read_named(name)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -251,7 +240,7 @@ def _speaks_against_the_file(error: sqlite3.Error) -> bool:
     return name.removeprefix("SQLITE_").partition("_")[0] not in UNUSABLE
 
 
-def _known(base: sqlite3.Connection, folder: Path) -> dict[str, tuple[Stamp, Entry | Problem]]:
+def _known(base: sqlite3.Connection, store: Store) -> dict[str, tuple[Stamp, Entry | Problem]]:
     """File names to what the index says of them; a row that is broken is as good as none."""
     found: dict[str, tuple[Stamp, Entry | Problem]] = {}
     for *row, checksum in base.execute("SELECT * FROM entries"):
@@ -260,7 +249,7 @@ def _known(base: sqlite3.Connection, folder: Path) -> dict[str, tuple[Stamp, Ent
         name, size, mtime, inode, problem, *values = row
         stamp = size, mtime, inode
         if problem is not None:
-            found[name] = stamp, Problem(folder / name, problem)
+            found[name] = stamp, Problem(store.path(name), problem)
             continue
         for number in _REPEATED:
             if values[number] is not None:
