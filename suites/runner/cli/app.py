@@ -6,16 +6,16 @@ from typing import NoReturn
 import typer
 
 from sparsebench.data.errors import DataError
-from sparsebench.reports.record import RecordError
-from sparsebench.reports.store import StoreError
-from sparsebench.reports.visible import visible
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.records.store import StoreError
+from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
 from .options import VersionOption
 from .output import use_plain_signs
-from .result_commands import compare, report, verify
+from .result_commands import compare, freeze, report, verify
 from .run_commands import plan, prepare, run
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
@@ -40,6 +40,7 @@ for _name, _function in (
     ("report", report),
     ("compare", compare),
     ("verify", verify),
+    ("freeze", freeze),
     ("check", check),
     ("doctor", doctor),
 ):
