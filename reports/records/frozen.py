@@ -111,7 +111,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pyarrow.Table:
         size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
         if size > MOST_BYTES:
             raise pyarrow.ArrowInvalid(f"it unpacks to {size >> 20} MiB, and {MOST_BYTES >> 20} are allowed")
-        return file.read(list(columns)).select(list(columns))
+        return file.read(list(columns), use_threads=False).select(list(columns))
     except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise RecordError(f"{path.name} is broken: {' '.join(str(error).split())}") from error
 
