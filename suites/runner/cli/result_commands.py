@@ -101,6 +101,7 @@ def freeze(
     all was read back and is equal. A later run writes files of single records again, which count more; freeze merges.
     """
     announce("looking up the records", err=True)
-    from ..freezing import freeze_folders
+    from ..execution.freezing import freeze_folders
+    from ..verification.folders import result_folders
 
-    freeze_folders(folders, say)
+    freeze_folders([found for folder in folders for found in result_folders(folder)], say)

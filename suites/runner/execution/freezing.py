@@ -1,24 +1,24 @@
 """`freeze`: result folders as they are committed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.tables.freezing import Freezing, freeze
 
-from .execution.executors.choice import hold
-from .execution.executors.interface import Options
-from .verification.folders import result_folders
+from .executors.choice import hold
+from .executors.interface import Options
 
 
-def freeze_folders(folders: Sequence[Path], say: Callable[[str], None]) -> None:
-    """Freeze result folders, or all in folders of them, one after the other; each is held as a run holds it.
+def freeze_folders(folders: Iterable[Path], say: Callable[[str], None]) -> None:
+    """Freeze result folders, one after the other; each is held as a run holds it.
 
     Raises:
-        StoreError: a folder cannot be frozen; those before it are.
-        UsageError: one is no result folder, or a run is writing to it.
+        StoreError: a folder cannot be frozen, or is no result folder; those before it are frozen.
+        RecordError: outcomes in it cannot be read; those before it are frozen.
+        UsageError: a run is writing to it.
     """
-    for folder in [found for name in folders for found in result_folders(name)]:
+    for folder in folders:
         store = Store(folder.resolve()).open()
         with hold(store.folder, Options(workers=1), dict, say):
             say(_sentence(folder, freeze(store)))

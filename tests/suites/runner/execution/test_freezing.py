@@ -7,12 +7,12 @@ import pytest
 
 from sparsebench.reports.records.frozen import RECORDS_FILE
 from sparsebench.reports.records.index.database import Index
-from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.store import Store, StoreError
 from sparsebench.reports.records.sums import compare
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
+from sparsebench.suites.runner.execution.freezing import freeze_folders
 from sparsebench.suites.runner.execution.locks import sole_run
-from sparsebench.suites.runner.freezing import freeze_folders
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.summary import compare_document, write_report
 
@@ -32,7 +32,7 @@ def test_every_reader_says_the_same_of_a_frozen_folder(bench) -> None:
     assert bench.call(*bench.run_arguments()).returncode == 0
     ids = Store(bench.out).ids()
     before = everything(bench.out)
-    frozen = bench.call("freeze", str(bench.out))
+    frozen = bench.call("freeze", str(bench.folder))
     assert f"{bench.out}: froze 2 records; 2 records in 0.0" in frozen.stdout, frozen.stderr
     assert not list(bench.out.glob("*/*.json")) and (bench.out / RECORDS_FILE).exists()
     assert everything(bench.out) == before
@@ -56,15 +56,16 @@ def everything(folder: Path) -> dict[str, Any]:
     return said
 
 
-def test_folders_of_folders_are_frozen_one_by_one(tmp_path: Path, planned: list[Cell]) -> None:
-    for name in ("one", "two"):
-        make_folder(tmp_path / name, planned)
+def test_folders_are_frozen_one_by_one(tmp_path: Path, planned: list[Cell]) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        make_folder(folder, planned)
     said: list[str] = []
-    freeze_folders([tmp_path], said.append)
-    assert [line.partition(":")[0] for line in said] == [str(tmp_path / "one"), str(tmp_path / "two")]
+    freeze_folders(folders, said.append)
+    assert [line.partition(":")[0] for line in said] == [str(folder) for folder in folders]
     assert len(list(tmp_path.glob(f"*/{RECORDS_FILE}"))) == 2
-    with pytest.raises(UsageError, match="is no result folder"):
-        freeze_folders([tmp_path / "one" / "records"], said.append)
+    with pytest.raises(StoreError, match="no results in"):
+        freeze_folders([tmp_path], said.append)
 
 
 def test_a_folder_that_a_run_writes_to_is_left_alone(tmp_path: Path, planned: list[Cell]) -> None:
