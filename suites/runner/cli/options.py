@@ -95,16 +95,13 @@ ExecutorOption = Annotated[
     str,
     typer.Option(
         "--executor",
-        help="What runs the cells: local, leases (all who share --out), submitit (jobs), ray (nodes of a cluster).",
+        help="What runs the cells: local, leases (all who share --out), ray (nodes of a cluster).",
     ),
 ]
 AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a Ray cluster that runs already.")]
 LeaseOption = Annotated[
     float,
     typer.Option("--lease", min=1, help="Seconds without a sign of life after which a process sharing --out is lost."),
-]
-SlurmOption = Annotated[
-    str | None, typer.Option("--slurm", help="Jobs of --executor submitit: partition=gpu,time=60,array=8 and so on.")
 ]
 TrackerOption = Annotated[
     list[str] | None,
