@@ -23,7 +23,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsebench.reports.store import Store, sync_folder
+from sparsebench.reports.records.store import Store, sync_folder
 
 from .runs import Run, RunOverError, rename_whole
 
