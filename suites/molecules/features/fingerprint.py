@@ -1,11 +1,13 @@
 """SMILES strings to ECFP4 fingerprints, of which nothing is learned."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
+from rdkit.Chem import rdFingerprintGenerator
 from torch import Tensor
 
-from sparsebench.models.molecules.ecfp import ecfp
+from sparsebench.models.molecules.smiles import parse
 
 from ...prediction.feature_extractor import FeatureExtractor
 from .once import featurise_once
@@ -33,3 +35,10 @@ class FingerprintBody(FeatureExtractor):
     def forward(self, inputs: Tensor) -> Tensor:
         """The fingerprints themselves."""
         return inputs
+
+
+def ecfp(smiles: Iterable[str], *, radius: int = 2, bits: int = 2048) -> Tensor:
+    """Binary fingerprints, float32 (molecules, bits); radius 2 is ECFP4. Raises ValueError on an invalid string."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits)
+    rows = [generator.GetFingerprintAsNumPy(molecule) for molecule in parse(smiles)]
+    return torch.from_numpy(np.array(rows, dtype=np.float32).reshape(len(rows), bits))
