@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.anatomy import describe
-from sparsebench.models.attention.fast_attention import ProductTimmAttention
+from sparsebench.models.attention.timm_attention import ProductTimmAttention
 from sparsebench.suites.vtab.backbones import timm as timm_backbone
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.body import VisionBody
