@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.suites.molecules.backbones import ecfp4
-from sparsebench.suites.molecules.features.fingerprint import ecfp
+from sparsebench.suites.molecules.backbones.ecfp4 import ecfp
 from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 
 SMILES = ["C", "CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "[Na+].[Cl-]", "F/C=C/F"]
