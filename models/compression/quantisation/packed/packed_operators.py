@@ -30,12 +30,12 @@ def _part_dim(packed: PackedTensor, dim: int) -> int | None:
 
 
 @on_packed(aten.detach.default, aten.alias.default)
-def _same(packed: PackedTensor, *args: Any, **keywords: Any) -> PackedTensor:
+def _same(packed: PackedTensor, *args: object, **keywords: object) -> PackedTensor:
     return packed.map(aten.detach.default)
 
 
 @on_packed(aten.clone.default)
-def _clone(packed: PackedTensor, **keywords: Any) -> PackedTensor:
+def _clone(packed: PackedTensor, **keywords: object) -> PackedTensor:
     return packed.map(torch.clone)
 
 
@@ -140,7 +140,7 @@ def _permute(packed: PackedTensor, dims: Sequence[int]) -> PackedTensor | None:
 
 
 @on_packed(aten.copy_.default)
-def _copy(packed: PackedTensor, source: Any, non_blocking: bool = False) -> PackedTensor | None:
+def _copy(packed: PackedTensor, source: object, non_blocking: bool = False) -> PackedTensor | None:
     if not isinstance(packed, PackedTensor) or not isinstance(source, PackedTensor):
         return None
     # Not into a part of a parameter: whoever writes one part of an expert may be refused the next.
@@ -158,7 +158,7 @@ def _copy(packed: PackedTensor, source: Any, non_blocking: bool = False) -> Pack
 
 
 @on_packed(F.linear)
-def _linear(input: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor | None:
+def _linear(input: Tensor, weight: object, bias: Tensor | None = None) -> Tensor | None:
     """With a matrix (O, I)."""
     if not isinstance(weight, PackedTensor) or weight.transposed or weight.dim() != 2 or input.dim() == 0:
         return None
@@ -166,7 +166,7 @@ def _linear(input: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor | 
 
 
 @on_packed(aten.mm.default)
-def _mm(input: Tensor, weight: Any) -> Tensor | None:
+def _mm(input: Tensor, weight: object) -> Tensor | None:
     """Rows times a matrix (I, O)."""
     if not isinstance(weight, PackedTensor) or not weight.transposed:
         return None
@@ -174,7 +174,7 @@ def _mm(input: Tensor, weight: Any) -> Tensor | None:
 
 
 @on_packed(aten.addmm.default)
-def _addmm(bias: Tensor, input: Tensor, weight: Any, *, beta: float = 1, alpha: float = 1) -> Tensor | None:
+def _addmm(bias: Tensor, input: Tensor, weight: object, *, beta: float = 1, alpha: float = 1) -> Tensor | None:
     if not isinstance(weight, PackedTensor) or not weight.transposed or bias.dim() != 1:
         return None
     if beta != 1 or alpha != 1:
@@ -184,7 +184,7 @@ def _addmm(bias: Tensor, input: Tensor, weight: Any, *, beta: float = 1, alpha: 
 
 @on_packed(aten._grouped_mm.default)
 def _grouped_mm(
-    input: Tensor, weight: Any, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+    input: Tensor, weight: object, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: object = None
 ) -> Tensor | None:
     """Rows of each expert times its matrix of (N, I, O): the default of transformers' mixtures."""
     if not isinstance(weight, PackedTensor) or not weight.transposed or weight.dim() != 3 or offs is None:

@@ -43,7 +43,7 @@ def _convolution(layer: DynamicConv2d, x_BIHW: Tensor, factors: Factors) -> Tens
         shares_BK1 = _shares(layer, batch, factors)[:, :, None]
         bias = (layer.bias[None] * shares_BK1).sum(1).flatten()
     side_by_side = padded.reshape(1, -1, *padded.shape[2:])
-    y = layer.geometry.convolve(side_by_side, weight_BOJhw.flatten(0, 1), bias, copies=batch)
+    y = layer.geometry.conv2d(side_by_side, weight_BOJhw.flatten(0, 1), bias, copies=batch)
     return y.view(batch, -1, *y.shape[2:])
 
 

@@ -117,7 +117,7 @@ def test_what_is_not_said_is_the_methods_own() -> None:
     """AWQ has zero points and clipping, as in its paper; configs of others, and so their cells, are what they were."""
     awq = Quantise(method="awq")
     assert (awq.symmetric, awq.clip) == (False, True)
-    assert not awq.settings().grid.symmetric and awq.settings().awq.clip
+    assert not awq.quantisation().grid.symmetric and awq.quantisation().awq.clip
     for method in ("rtn", "gptq"):
         other = Quantise(method=method)  # type: ignore[arg-type]
         assert (other.symmetric, other.clip) == (True, False)
