@@ -25,18 +25,19 @@ def test_copies_of_a_convolution_compute_what_it_does(shape: str) -> None:
     assert largest_difference(layer(x), conv(x)) < 1e-12
 
 
-@pytest.mark.parametrize("structure", [None, "row", "weight", "static"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_against_the_reference(shape: str, structure: str | None) -> None:
-    layer, x, conv = dynamic(shape, "dcd"), images(), plain(shape)
-    assert isinstance(layer, DCDConv2d)
-    if structure is not None:
-        layer.set_partition(random_mask(layer, structure))
-        shaken(layer)
-    bias = None if layer.bias is None else layer.bias[0]
-    expected = torch.stack([convolved(conv, x[i], by_entries(layer, x, i), bias) for i in range(3)])
-    assert largest_difference(layer(x), expected) < 1e-12
-    assert (layer(x)[0] - layer(x[:1])[0]).abs().max() < 1e-12, "samples do not see each other"
+def test_against_the_reference(subtests: pytest.Subtests) -> None:
+    for shape in SHAPES:
+        for structure in [None, "row", "weight", "static"]:
+            with subtests.test(shape=shape, structure=structure):
+                layer, x, conv = dynamic(shape, "dcd"), images(), plain(shape)
+                assert isinstance(layer, DCDConv2d)
+                if structure is not None:
+                    layer.set_partition(random_mask(layer, structure))
+                    shaken(layer)
+                bias = None if layer.bias is None else layer.bias[0]
+                expected = torch.stack([convolved(conv, x[i], by_entries(layer, x, i), bias) for i in range(3)])
+                assert largest_difference(layer(x), expected) < 1e-12
+                assert (layer(x)[0] - layer(x[:1])[0]).abs().max() < 1e-12, "samples do not see each other"
 
 
 def test_size_of_the_latent_matrix() -> None:
