@@ -2,8 +2,9 @@
 (`quantisation`).
 """
 
-from ..hub.parts import register_part
-from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, open_packed, quantise, save_packed
+from ..hub.parts import register_folder_part, register_part
+from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, quantise
+from .quantisation.part import PackedWeights
 from .slimming.expert_linears import linear_maps
 from .slimming.linear_map import LinearMap
 from .slimming.pruning import PruningConfig, prune
@@ -27,11 +28,10 @@ __all__ = [
     "expert_drop",
     "linear_maps",
     "merge_similar",
-    "open_packed",
     "prune",
     "quantise",
     "replace_by_mean",
-    "save_packed",
 ]
 
 register_part("compression", TrimmedMixtures())
+register_folder_part("packed", PackedWeights())

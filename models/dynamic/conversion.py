@@ -19,6 +19,7 @@ from .linear.config import MixtureConfig
 from .linear.replacement import make_linears_dynamic
 
 Model = TypeVar("Model", bound=nn.Module)
+_ATTRIBUTE = "_sparsebench_dynamic"
 
 PLANS: dict[type[DynamicConfig], Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]]] = {
     ConvConfig: dynamic_convolutions,
@@ -45,6 +46,7 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     """
     if isinstance(config, MixtureConfig):
         make_linears_dynamic(model, config)
+        _note(model, config)
         return model
     if type(config) not in PLANS:
         known = ", ".join(sorted(kind.__name__ for kind in (*PLANS, MixtureConfig)))
@@ -54,7 +56,17 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     _say_foreign(model)
     for site, layer in plan:
         site.replace(layer)
+    _note(model, config)
     return model
+
+
+def dynamic_configs(model: nn.Module) -> tuple[DynamicConfig, ...]:
+    """How a model was made dynamic, in order. It is copied and pickled with the model."""
+    return getattr(model, _ATTRIBUTE, ())
+
+
+def _note(model: nn.Module, config: DynamicConfig) -> None:
+    setattr(model, _ATTRIBUTE, (*dynamic_configs(model), config))
 
 
 def _say_foreign(model: nn.Module) -> None:

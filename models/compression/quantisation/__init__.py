@@ -3,11 +3,11 @@
 from . import packed_operators as packed_operators  # which register with packed weights, whoever makes these
 from .awq import AWQConfig
 from .compressed_tensors import CompressedTensorsExport, export_compressed_tensors
-from .files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
 from .gptq import GPTQConfig
 from .grid import Grid
 from .kernels.products import dense_products
 from .packed_tensor import PackedTensor
+from .part import packed_weights
 from .report import QuantisationReport, QuantisedWeight
 from .transform import QuantiseConfig, dequantise, quantise
 
@@ -23,10 +23,6 @@ __all__ = [
     "dense_products",
     "dequantise",
     "export_compressed_tensors",
-    "is_packed_folder",
-    "load_packed",
-    "open_packed",
     "packed_weights",
     "quantise",
-    "save_packed",
 ]

@@ -20,10 +20,10 @@ from ...errors import ModelError
 from ...hub.atomic_folder import written
 from ...hub.models import ChangedModel
 from ...hub.own_folders import save_generation_config
-from .files import packed_weights
 from .grid import Grid
 from .packed_tensor import PackedTensor
 from .packing import pack
+from .part import packed_weights
 
 # Shapes: N experts, O rows, G groups.
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ...anatomy import MLP, describe, see_through
 from ...errors import ModelError
-from ...hub.model_classes import base_model, base_recipe
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
 from ..dense_ffn import DenseFFN
@@ -28,15 +27,6 @@ RENAMED = {"strict_release": "faithful"}
 """Fields of configurations in older folders, and what they are called today."""
 RENAMED_SPLITS = {"carved": "cmoe"}
 """Likewise values of `MoEConfig.split`."""
-
-
-def recipe_of(model: nn.Module) -> Recipe:
-    """All that `build` needs in addition to the configuration of the base model.
-
-    Raises `ModelError` if nothing is converted or the class of the base model is not known by name.
-    """
-    layers = layers_of(model)
-    return {"model": base_recipe(model)} | layers
 
 
 def layers_of(model: nn.Module) -> Recipe:
@@ -58,14 +48,6 @@ def layers_of(model: nn.Module) -> Recipe:
     if not blocks and not attention:
         raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
     return json.loads(json.dumps({"blocks": blocks, "attention": attention}))
-
-
-def build(recipe: Recipe, config: Any) -> Any:
-    """The converted model on the meta device; `config` is its configuration, None for one of timm."""
-    with torch.device("meta"):
-        model = base_model(recipe["model"], config)
-    build_layers(model, recipe)
-    return model
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...hub.atomic_folder import written
-from ..checkpoint.comparison import check_outputs
+from ...hub.comparison import check_outputs
 from .granite import GRANITE_MOE
 from .mixtral import MIXTRAL
 from .mixture import Mixture
