@@ -3,10 +3,10 @@
 """
 
 from ..hub.parts import register_folder_part, register_part
+from .linear_maps.expert_linears import linear_maps
+from .linear_maps.linear_map import LinearMap
 from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, quantise
-from .quantisation.part import PackedWeights
-from .slimming.expert_linears import linear_maps
-from .slimming.linear_map import LinearMap
+from .quantisation.files.part import PackedWeights
 from .slimming.pruning import PruningConfig, prune
 from .slimming.report import PrunedLinear, PruningReport
 from .trimming.experts.drop import ExpertDropReport, expert_drop

@@ -13,7 +13,7 @@ from ...anatomy import MLP, describe, see_through
 from ...errors import ModelError
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
-from ..dense_ffn import DenseFFN
+from ..conversion.dense_ffn import DenseFFN
 from ..layer import Alignment, MoEFFN
 from ..routing.config import RouterKind
 from ..routing.padding import hand_over_masks

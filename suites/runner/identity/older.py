@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sparsebench.reports.dataframe import canonical
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.tables.dataframe import canonical
 
 from ..discovery.registry import suite
 from ..errors import UsageError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.identity import fingerprint, older
 from sparsebench.suites.runner.identity.device import device_kind
