@@ -46,7 +46,7 @@ def layers_of(model: nn.Module) -> Recipe:
             _check_router(heads.router, "linear")
             attention[str(block.index)] = dataclasses.asdict(heads.config)
     if not blocks and not attention:
-        raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
+        raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: it is dense")
     return json.loads(json.dumps({"blocks": blocks, "attention": attention}))
 
 
