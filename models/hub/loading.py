@@ -15,7 +15,7 @@ from .declaration import declare
 from .derived_classes import PREFIX
 from .foreign_configs import refuse_foreign
 from .model_classes import base_model, model_class
-from .models import changed_class
+from .models import align, changed_class
 from .older_folders import ELSEWHERE
 from .own_folders import check_same, is_own_folder, load_generation_config, put_all, read_own
 from .parts import folder_part, in_order, part_of
@@ -87,10 +87,10 @@ def assembled(
             part.restore(model, description, tensors)
     check_same(tensors, model, complaint)
     put_all(model, tensors)
-    for name, _ in parts:
+    for name, description in parts:
         part = folder_part(name)
         if part is not None:
-            part.finish(model)
+            part.finish(model, description)
     return model.eval()
 
 
@@ -123,6 +123,7 @@ def _load_pretrained(folder: Path) -> nn.Module:
             f"{folder} does not fit its configuration: tensors missing {sorted(found['missing_keys'])[:3]}, "
             f"unknown {sorted(found['unexpected_keys'])[:3]}"
         )
+    align(model)
     return model
 
 

@@ -32,7 +32,9 @@ def is_own_folder(folder: str | Path) -> bool:
     return any((Path(folder) / name).is_file() for name in (RECIPE, *OLDER_RECIPES))
 
 
-def write_own(folder: Path, recipe: Mapping[str, Any], tensors: Mapping[str, Tensor], max_shard_size: int | str) -> None:
+def write_own(
+    folder: Path, recipe: Mapping[str, Any], tensors: Mapping[str, Tensor], max_shard_size: int | str
+) -> None:
     """Write weights, in several files if they are larger than `max_shard_size`, and then the recipe."""
     from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file

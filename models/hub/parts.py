@@ -44,7 +44,7 @@ class FolderPart(Part, Protocol):
         """Undo `store` for a model that `build` has made. Raises `ModelError` for tensors that are missing."""
         ...
 
-    def finish(self, model: nn.Module) -> None:
+    def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Do what needs the values of a model: its tensors are there now."""
         ...
 

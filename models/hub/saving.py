@@ -66,6 +66,7 @@ def save(
         save(model, "adapted")
         model = load("adapted")  # in another process; `adapter_sets(model)` has the adapters
     """
+    recipe, tensors, config = _taken(model, like is None)
     if example is None:
         example = few_rows(model)
     if example is None:
@@ -73,7 +74,6 @@ def save(
             f"save compares outputs before it writes, and does not know what a {type(model).__name__} takes (or it is "
             "not on one device): give example=, keywords in a mapping or the one argument"
         )
-    recipe, tensors, config = _taken(model, like is None)
     complaint = f"this {type(model).__name__} is more than its configuration and its parts"
     # As it will be read: through JSON.
     rebuilt = assembled(json.loads(json.dumps(recipe)), copy.deepcopy(config), dict(tensors), like, complaint)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 
+
 def pack_mask(mask: Tensor) -> Tensor:
     """A boolean mask as bytes, eight entries each, in the order of the flattened mask."""
     return torch.from_numpy(np.packbits(mask.flatten().cpu().numpy()))

@@ -26,7 +26,8 @@ class AttachedSets:
         return isinstance(module, AdapterLayer | FrozenNorm)
 
     def describe(self, model: nn.Module) -> dict[str, Any]:
-        """The sets in the order in which they were attached, and the forms of what can be pruned in them."""
+        """The sets in the order in which they were attached, with the forms of what can be pruned in them; and the names
+        of all that is trained: not only adapters and heads, where something was put in after them."""
         sets = []
         for name, adapters in adapter_sets(model).items():
             forms = {}
@@ -36,7 +37,7 @@ class AttachedSets:
             sets.append({"name": name, "config": encode(adapters.config), "enabled": enabled, "forms": forms})
         if not sets:
             raise ModelError(f"the adapters in this {type(model).__name__} are of no set that was attached to it")
-        return {"sets": sets}
+        return {"sets": sets, "trained": [name for name, value in model.named_parameters() if value.requires_grad]}
 
     def build(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Attach the sets, and give their layers the forms that pruning left."""
@@ -65,8 +66,10 @@ class AttachedSets:
             index = unpack_mask(bits, layer.shape).flatten().nonzero()[:, 0]
             tensors[f"{name}.index"] = index.to(bits.device, torch.int32)
 
-    def finish(self, model: nn.Module) -> None:
-        """Have the sets know the parameters that removing them makes trainable again."""
+    def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
+        """Train what was trained, and have the sets know the parameters that removing them makes trainable again."""
+        for name, value in model.named_parameters():
+            value.requires_grad_(name in description["trained"])
         sets = adapter_sets(model).values()
         adapted = set()
         for adapters in sets:

@@ -23,7 +23,6 @@ from ..layer import DynamicLayer
 from ..linear.config import MixtureConfig
 from ..packed_mask import PackedMask
 from ..partially_dynamic import PartiallyDynamic
-from .idle import freeze_idle
 from .parts import attention_vectors, dynamic_layers
 
 KINDS: dict[str, type[DynamicConfig]] = {kind.__name__: kind for kind in (ConvConfig, WarehouseConfig, MixtureConfig)}
@@ -39,7 +38,9 @@ class DynamicParts:
         return isinstance(module, DynamicLayer | WarehouseConv2d)
 
     def describe(self, model: nn.Module) -> dict[str, Any]:
-        """How the model was made dynamic, and by name its partitions (their scale) and compact forms (their sizes)."""
+        """How the model was made dynamic, by name its partitions (their scale) and compact forms (their sizes), and the
+        names of what is not trained.
+        """
         found: dict[str, Any] = {"configs": [], "partitions": {}, "layers": {}, "attentions": {}}
         for config in dynamic_configs(model):
             found["configs"].append({"kind": type(config).__name__, "fields": dataclasses.asdict(config)})
@@ -54,6 +55,7 @@ class DynamicParts:
         for name, vector in attention_vectors(model).items():
             if vector.compact is not None:
                 found["attentions"][name] = _vector_entry(vector.compact)
+        found["frozen"] = [name for name, value in model.named_parameters() if not value.requires_grad]
         return found
 
     def build(self, model: nn.Module, description: dict[str, Any]) -> None:
@@ -87,9 +89,10 @@ class DynamicParts:
                 raise ModelError(f"there is no mask of {module.mask.numel()} bits for {name}: the folder is not whole")
             tensors[f"{name}.mask"] = unpack_mask(bits, module.mask.shape).to(bits.device)
 
-    def finish(self, model: nn.Module) -> None:
-        """No gradient for what the partitions leave without use."""
-        freeze_idle(model)
+    def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
+        """No gradient for what had none: what a partition leaves without use."""
+        for name in description.get("frozen", ()):
+            model.get_parameter(name).requires_grad_(False)
 
 
 def _config(entry: Mapping[str, Any]) -> DynamicConfig:
@@ -134,15 +137,14 @@ def _empty_weights(entry: Mapping[str, Any], layer: DynamicLayer) -> CompactWeig
 def _empty_vector(entry: Mapping[str, Any], vector: AttentionVector) -> CompactVector:
     mask = _some_mask([entry["channels"]], entry["dynamic"])
     weight = vector.fc.weight
-    return CompactVector(
-        entry["hidden"], mask, dtype=weight.dtype, pruned=entry["pruned"], device=weight.device
-    )
+    return CompactVector(entry["hidden"], mask, dtype=weight.dtype, pruned=entry["pruned"], device=weight.device)
 
 
 def _some_mask(shape: list[int], dynamic: int) -> Tensor:
     """A mask of this shape with as many entries: which ones, the file says."""
-    size = torch.Size(shape)
-    return (torch.arange(size.numel()) < dynamic).view(size)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    mask.view(-1)[:dynamic] = True
+    return mask
 
 
 def _named(parts: Mapping[str, Any], name: str) -> Any:

@@ -122,7 +122,9 @@ def _fill(stock: Stock, source: Source, engine: Engine) -> Any:
             state |= {f"{block.site.path}.{name}": value for name, value in stock.mixture(mixture).items()}
     odd = sorted(state.keys() ^ filled.state_dict().keys())
     if odd:
-        raise ModelError(f"{', '.join(odd[:3])}: merge or remove what was added to the model, or use sparsebench.models.save")
+        raise ModelError(
+            f"{', '.join(odd[:3])}: merge or remove what was added to the model, or use sparsebench.models.save"
+        )
     filled.load_state_dict({name: _dense(value) for name, value in state.items()}, assign=True)
     filled.tie_weights()
     filled.generation_config = copy.deepcopy(source.model.generation_config)

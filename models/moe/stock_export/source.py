@@ -59,9 +59,7 @@ class Source:
             module = None if block.mlp is None else block.mlp.site.get()
             layers.append(module if isinstance(module, MoEFFN) else None)
         if not any(layers):
-            raise ModelError(
-                "the model has no layer made by sparsebench.models.moe.convert: it is dense"
-            )
+            raise ModelError("the model has no layer made by sparsebench.models.moe.convert: it is dense")
         if any(layer is not None and table_at(layer, "experts") is not None for layer in layers):
             raise ModelError(
                 "experts of the model were merged, replaced or dropped while the router stayed as it was, which no "

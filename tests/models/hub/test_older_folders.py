@@ -10,7 +10,10 @@ def test_bases_of_mixtures() -> None:
     for base, expected in (
         ({"library": "transformers", "class": "X"}, {"room": None, "class": "X", "changed": False}),
         ({"library": "graphsgpt", "class": "X"}, {"room": "graphsgpt", "class": "X", "changed": False}),
-        ({"library": "timm", "architecture": "vit", "num_classes": 3}, {"room": "timm", "class": "vit", "num_classes": 3}),
+        (
+            {"library": "timm", "architecture": "vit", "num_classes": 3},
+            {"room": "timm", "class": "vit", "num_classes": 3},
+        ),
     ):
         assert converted({"model": base} | layers, {}) == {"model": expected, "moe": layers}
 

@@ -23,7 +23,7 @@ from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, co
 from sparsebench.models.moe.routing.router import LinearRouter
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-RECIPE = "sparsebench_moe.json"  # of our own format
+RECIPE = "sparsebench.json"  # of our own format
 PLAIN = MoEConfig(num_experts=4)
 EVERYTHING = MoEConfig(
     num_experts=6,
@@ -159,18 +159,57 @@ def test_large_models_are_split(converted: Callable[..., Any], run: Callable[...
         load(tmp_path / "model")
 
 
-def test_timm_model_by_name(tmp_path: Path) -> None:
-    model = convert(timm.create_model("vit_tiny_patch16_224", num_classes=3).eval(), MoEConfig(num_experts=4))
-    save(model, tmp_path / "model")
-    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+def test_timm_model_with_other_arguments_needs_one_like_it(
+    converted: Callable[..., Any], build: Any, tmp_path: Path
+) -> None:
+    model, image = converted("timm_vit", PLAIN)
+    with pytest.raises(ModelError, match="more than its configuration"):
+        save(model, tmp_path / "model", example=image)
+    assert not list(tmp_path.iterdir())
+    save(model, tmp_path / "model", example=image, like=build("timm_vit"))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path / "model", like=build("timm_vit"))(image), model(image))
+
+
+def test_a_model_of_ones_own_needs_one_like_it(tmp_path: Path) -> None:
+    def own(bias: bool = True) -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 4, bias), nn.ReLU())
+
+    model, example = own().eval(), torch.ones(2, 4)
+    for keywords, message in (
+        ({}, "Sequential is no model of transformers or timm by its name.*give `like`"),
+        ({"like": own()}, "give example="),
+        ({"example": example, "like": own(bias=False)}, "more than its configuration .* 1 unknown, as 0.bias"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            save(model, tmp_path / "model", **keywords)
+    save(model, tmp_path / "model", example=example, like=own())
+    assert torch.equal(load(tmp_path / "model", like=own())(example), model(example))
+
+
+def test_what_a_model_of_images_and_text_takes_is_said_by_an_example(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = transformers.CLIPTextConfig(**sizes, vocab_size=32, max_position_embeddings=8, eos_token_id=31)
+    vision = transformers.CLIPVisionConfig(**sizes, image_size=8, patch_size=4)
+    both = transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict())
+    model = transformers.CLIPModel(both).eval()
+    with pytest.raises(ModelError, match="does not know what a CLIPModel takes"):
+        save(model, tmp_path / "model")
+    example = {"input_ids": torch.arange(4)[None], "pixel_values": torch.ones(1, 3, 8, 8)}
+    save(model, tmp_path / "model", example=example)
+    with torch.no_grad():
+        again = load(tmp_path / "model")
+        assert torch.equal(again(**example).logits_per_text, model(**example).logits_per_text)
+
+
+def test_files_of_our_own_are_split(tmp_path: Path) -> None:
+    model = convert(timm.create_model("test_vit", num_classes=3).eval(), PLAIN)
+    save(model, tmp_path / "model", max_shard_size=200_000)
+    files = sorted(file.name for file in (tmp_path / "model").iterdir())
+    assert RECIPE in files and len(files) > 4 and "config.json" not in files
+    image = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(load(tmp_path / "model")(image), model(image))
-
-
-def test_timm_model_with_other_arguments_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="more than its configuration"):
-        save(converted("timm_vit", PLAIN)[0], tmp_path / "model")
-    assert not list(tmp_path.iterdir())
 
 
 # An encoder with a decoder has no calibration, as the two see other tokens.
@@ -221,9 +260,9 @@ def test_a_router_of_ones_own_is_refused(converted: Callable[..., Any], tmp_path
         model, _ = converted("llama", attention)
         layer = getattr(model.model.layers[1], place)
         layer.router = CosineRouter(layer.config, layer.router.weight.detach().clone())
-        for save in (lambda path, model=model: save(model, path), model.save_pretrained):
+        for write in (lambda path, model=model: save(model, path), model.save_pretrained):
             with pytest.raises(ModelError, match=r"a router of a class of its own \(CosineRouter, not LinearRouter\)"):
-                save(tmp_path / "model")
+                write(tmp_path / "model")
     model, _ = converted("llama", MoEConfig(num_experts=4, router="mlp", noise="shazeer", balance="bias"))
     save(model, tmp_path / "whole")
     model.model.layers[0].mlp.router.register_buffer("temperature", torch.ones(1))
@@ -241,10 +280,7 @@ def test_what_computes_something_else_is_refused(converted: Callable[..., Any], 
     assert not list(tmp_path.iterdir())
 
 
-def test_dense_and_foreign_models_are_refused(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="nothing in the model is made by"):
-        save(build("llama"), tmp_path / "model")
-
+def test_foreign_models_are_refused(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
     class Own(transformers.LlamaForCausalLM):
         pass
 
@@ -291,16 +327,3 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
     (folder / CONFIG).write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         load(folder)
-
-
-def test_only_what_transformers_opens_rightly_is_left_to_it(tmp_path: Path) -> None:
-    """Official folders of LLaMA-MoE v2 open there as a Mixtral without their scale."""
-    stock = {"model_type": "mixtral", "num_local_experts": 8}
-    for fields, message in (
-        (stock, "holds a mixtral.* so that from_pretrained of transformers opens it"),
-        (stock | {"scale_factor": 4.0}, r"is LLaMA-MoE v2 \(scale_factor=4.0\), which transformers opens wrongly"),
-        ({"model_type": "llama_moe"}, "is LLaMA-MoE v1"),
-    ):
-        (tmp_path / CONFIG).write_text(json.dumps(fields))
-        with pytest.raises(ModelError, match=message):
-            load(tmp_path)

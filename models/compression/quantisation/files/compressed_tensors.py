@@ -91,7 +91,9 @@ def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
             "quantised, load that, quantise it and export again; sparsebench.models.save writes our own format"
         )
     if not type(model).__module__.startswith("transformers."):
-        raise ModelError(f"{type(model).__name__} is no stock model of transformers: sparsebench.models.save writes our own format")
+        raise ModelError(
+            f"{type(model).__name__} is no stock model of transformers: sparsebench.models.save writes our own format"
+        )
     grids = {value.grid for value in packed.values()}
     if len(grids) > 1:
         raise ModelError(f"weights lie on {len(grids)} different grids: quantise all of them to one for this format")

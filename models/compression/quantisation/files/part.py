@@ -64,7 +64,7 @@ class PackedWeights:
                 transposed=entry["transposed"],
             )
 
-    def finish(self, model: nn.Module) -> None:
+    def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Nothing."""
 
 

@@ -1,7 +1,8 @@
 """Opens this folder with the package that has the code of its model: pip install sparsebench"""
 
-import sparsebench.models  # noqa: F401 - from then on transformers knows the model type "sparsebench"
 from transformers import AutoConfig, PreTrainedConfig
+
+import sparsebench.models  # noqa: F401 - from then on transformers knows the model type "sparsebench"
 
 
 class SparsebenchConfig(PreTrainedConfig):
