@@ -78,9 +78,13 @@ def assembled(
     assert model is not None
     parts = in_order(recipe)
     for name, description in parts:
-        part_of(name).build(model, description)
-        if folder_part(name) is None:
-            declare(model, name)
+        part = part_of(name)
+        if folder_part(name) is not None:
+            part.build(model, description)
+            continue
+        if like is None or not any(map(part.holds, like.modules())):
+            part.build(model, description)
+        declare(model, name)
     for name, description in reversed(parts):
         part = folder_part(name)
         if part is not None:
@@ -128,8 +132,9 @@ def _load_pretrained(folder: Path) -> nn.Module:
 
 
 def _architecture(config: Any) -> str:
-    names = config.architectures or [""]
-    return names[0]
+    if not config.architectures:
+        raise ModelError(f"{config.name_or_path} does not say of which class its model is: it is not whole")
+    return config.architectures[0]
 
 
 def _config_fields(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def pack_mask(mask: Tensor) -> Tensor:
 
 def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
     """The mask of this shape that `pack_mask` was given, on the CPU."""
-    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).astype(bool)
+    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).view(bool)
     return torch.from_numpy(flat).view(*shape)
 
 

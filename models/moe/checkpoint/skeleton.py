@@ -60,7 +60,8 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
     generator = torch.Generator().manual_seed(0)
     for block in describe(model).blocks:
         if str(block.index) in recipe["blocks"]:
-            assert block.mlp is not None
+            if block.mlp is None or block.mlp.experts is not None:
+                raise ModelError(f"block {block.index} has no dense FFN, of which the description makes a mixture")
             block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)], generator))
     hand_over_masks(model)
 

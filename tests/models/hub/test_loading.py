@@ -68,7 +68,7 @@ def test_older_folders_load_and_go_on_in_the_new_form(name: str, like: Any, tmp_
 
 def test_older_folders_of_nobodys_models_need_one(tmp_path: Path) -> None:
     for name in ("packed_vit", "compact"):
-        with pytest.raises(ModelError, match="no file builds a .* give it as `like`"):
+        with pytest.raises(ModelError, match=r"no file builds a .* give it as `like`"):
             load(STORED / name)
     shutil.copytree(STORED / "compact", tmp_path / "compact")
     for other, message in (

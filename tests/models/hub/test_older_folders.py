@@ -7,13 +7,11 @@ from sparsebench.models.hub.older_folders import compact, converted, packed
 
 def test_bases_of_mixtures() -> None:
     layers = {"blocks": {"0": {}}, "attention": {}}
+    vit = {"room": "timm", "class": "vit", "num_classes": 3}
     for base, expected in (
         ({"library": "transformers", "class": "X"}, {"room": None, "class": "X", "changed": False}),
         ({"library": "graphsgpt", "class": "X"}, {"room": "graphsgpt", "class": "X", "changed": False}),
-        (
-            {"library": "timm", "architecture": "vit", "num_classes": 3},
-            {"room": "timm", "class": "vit", "num_classes": 3},
-        ),
+        ({"library": "timm", "architecture": "vit", "num_classes": 3}, vit),
     ):
         assert converted({"model": base} | layers, {}) == {"model": expected, "moe": layers}
 

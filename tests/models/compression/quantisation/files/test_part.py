@@ -16,10 +16,8 @@ from sparsebench.models.compression.quantisation import (
     Grid,
     PackedTensor,
     QuantiseConfig,
-    load_packed,
     quantise,
 )
-from sparsebench.models.compression.quantisation.files.files import RECIPE, WEIGHTS
 from sparsebench.models.counting import stored_bytes
 from sparsebench.models.errors import ModelError
 
@@ -27,6 +25,8 @@ from ....stock_mixtures import stock
 from ..models import FUSED, batches, mixture, output
 
 TRANSFORMERS = [name for name in FUSED if name not in ("vit", "graphsgpt")]
+RECIPE = "sparsebench.json"
+WEIGHTS = "sparsebench.safetensors"
 CONFIG = QuantiseConfig(method="rtn", grid=Grid(bits=3, group_size=16, symmetric=False))
 
 
@@ -38,26 +38,28 @@ def quantised(name: str) -> Any:
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_a_reloaded_model_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
-    """B14: and the stated bytes are those of all saved tensors, which is about the size of the file."""
+    """B14: and the stated bytes are those of all saved tensors."""
     model = quantised(name)
-    stated = save(model, tmp_path / "packed")
+    save(model, tmp_path / "packed")
+    stated = sum(tensor.nbytes for tensor in load_file(tmp_path / "packed" / WEIGHTS).values())
     again = load(tmp_path / "packed")
     for batch in batches(name):
         assert torch.equal(output(model, batch), output(again, batch))
     assert type(again) is type(model) and not again.training
-    assert stated == sum(tensor.nbytes for tensor in load_file(tmp_path / "packed" / WEIGHTS).values())
     assert stored_bytes(model) <= stated <= stored_bytes(model) + 1024  # frequencies of positions, which are recomputed
     assert stored_bytes(again) == stored_bytes(model)
 
 
 @pytest.mark.parametrize("name", ["vit", "graphsgpt"])
-def test_other_models_load_into_one_of_their_kind(name: str, tmp_path: Path) -> None:
+def test_other_models_come_back_into_one_of_their_kind(name: str, tmp_path: Path) -> None:
     model = quantised(name)
-    save(model, tmp_path / "packed")
-    again = mixture(name)
-    load_packed(again, tmp_path / "packed")
+    example = batches(name)[0]
+    save(model, tmp_path / "packed", like=mixture(name), example=example)
+    again = load(tmp_path / "packed", like=mixture(name))
     assert any(isinstance(value, PackedTensor) for value in again.parameters())
-    assert torch.equal(output(model, batches(name)[0]), output(again, batches(name)[0]))
+    assert torch.equal(output(model, example), output(again, example))
+    with pytest.raises(ModelError, match="has no dense FFN"):
+        load(tmp_path / "packed", like=mixture("qwen2_moe"))
 
 
 def test_a_model_with_fewer_experts_and_layers_comes_back(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_another_process_opens_it(tmp_path: Path) -> None:
         wanted = float(model(ids, labels=ids).loss)
     code = (
         "import sys, torch\n"
-        "from sparsebench.models.compression.quantisation import open_packed\n"
+        "from sparsebench.models import load\n"
         "ids = torch.arange(3, 15).view(1, 12)\n"
         "with torch.no_grad():\n"
         "    print(float(load(sys.argv[1])(ids, labels=ids).loss))\n"
@@ -105,13 +107,14 @@ def test_the_file_is_as_large_as_stated(tmp_path: Path) -> None:
     """Within 2 %, of a model that is not tiny."""
     model = stock("Mixtral", num_local_experts=4, hidden_size=256, intermediate_size=256)
     quantise(model, CONFIG)
-    stated = save(model, tmp_path / "packed")
+    save(model, tmp_path / "packed")
+    stated = stored_bytes(model)
     size = (tmp_path / "packed" / WEIGHTS).stat().st_size
     assert stated <= size < 1.02 * stated
 
 
 def test_transformers_own_saving_is_refused_clearly(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="save_packed"):
+    with pytest.raises(ModelError, match=r"sparsebench\.models\.save"):
         quantised("mixtral").save_pretrained(tmp_path / "stock")
 
 
@@ -120,9 +123,6 @@ def test_nothing_is_written_where_it_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "full" / "file").touch()
     with pytest.raises(ModelError, match="not an empty folder"):
         save(quantised("mixtral"), tmp_path / "full")
-    with pytest.raises(ModelError, match="no packed weights"):
-        save(mixture("mixtral"), tmp_path / "dense")
-    assert not (tmp_path / "dense").exists()
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_folder_that_is_not_whole(folder: Path) -> None:
     with pytest.raises(ModelError, match="damaged or cut short"):
         load(folder)
     (folder / WEIGHTS).unlink()
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="no weights"):
         load(folder)
     (folder / RECIPE).write_text("{")
     with pytest.raises(ModelError, match="is damaged"):
@@ -146,7 +146,7 @@ def test_a_folder_that_is_not_whole(folder: Path) -> None:
     with pytest.raises(ModelError, match="has format 99"):
         load(folder)
     (folder / RECIPE).unlink()
-    with pytest.raises(ModelError, match=f"has no {RECIPE}"):
+    with pytest.raises(ModelError, match="does not say of which class"):
         load(folder)
 
 
@@ -154,19 +154,5 @@ def test_tensors_that_are_missing(folder: Path) -> None:
     tensors = load_file(folder / WEIGHTS)
     name = "model.layers.0.mlp.experts.down_proj.scale"
     save_file({key: value for key, value in tensors.items() if key != name}, folder / WEIGHTS)
-    with pytest.raises(ModelError, match=r"has no scale of model\.layers\.0\.mlp\.experts\.down_proj"):
+    with pytest.raises(ModelError, match=r"there is no scale of model\.layers\.0\.mlp\.experts\.down_proj"):
         load(folder)
-
-
-def test_another_model_does_not_fit_and_stays_as_it_was(folder: Path) -> None:
-    other = mixture("qwen2_moe")
-    before = {name: value.clone() for name, value in other.state_dict().items()}
-    with pytest.raises(ModelError, match="does not fit the model"):
-        load_packed(other, folder)
-    assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
-
-
-def test_a_model_that_no_file_builds(tmp_path: Path) -> None:
-    save(quantised("vit"), tmp_path / "packed")
-    with pytest.raises(ModelError, match="load_packed"):
-        load(tmp_path / "packed")
