@@ -131,11 +131,13 @@ def put_all(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     old = state_of(model)
     for name, value in tensors.items():
         found = old[name]
+        made: Any = value
         if isinstance(found, nn.Parameter):
-            wants = found.requires_grad and value.is_floating_point() and type(value) is Tensor
-            value = nn.Parameter(value, requires_grad=wants)
+            trains = found.requires_grad and value.is_floating_point() and type(value) is Tensor
+            made = nn.Parameter(value, requires_grad=trains)
         for module, leaf in places[id(found)]:
-            (module._parameters if isinstance(found, nn.Parameter) else module._buffers)[leaf] = value
+            holder: Any = module._parameters if leaf in module._parameters else module._buffers
+            holder[leaf] = made
 
 
 def save_generation_config(model: Any, folder: Path) -> None:

@@ -26,8 +26,10 @@ class AttachedSets:
         return isinstance(module, AdapterLayer | FrozenNorm)
 
     def describe(self, model: nn.Module) -> dict[str, Any]:
-        """The sets in the order in which they were attached, with the forms of what can be pruned in them; and the names
-        of all that is trained: not only adapters and heads, where something was put in after them."""
+        """The sets in the order in which they were attached, with the forms of what can be pruned in them.
+
+        `trained`: the names of all that is, which is more than adapters and heads where layers came in after them.
+        """
         sets = []
         for name, adapters in adapter_sets(model).items():
             forms = {}

@@ -150,8 +150,8 @@ def _some_mask(shape: list[int], dynamic: int) -> Tensor:
 def _named(parts: Mapping[str, Any], name: str) -> Any:
     if name not in parts:
         raise ModelError(
-            f"{name} is no dynamic layer, and no attention of ODConv, of the model: make_dynamic(model, config) with the "
-            "configuration of the saved model first"
+            f"{name} is no dynamic layer, and no attention of ODConv, of the model: make_dynamic(model, config) with "
+            "the configuration of the saved model first"
         )
     return parts[name]
 

@@ -11,8 +11,8 @@ from torch import nn
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.own_folders import (
     check_same,
-    load_generation_config,
     is_own_folder,
+    load_generation_config,
     put_all,
     read_own,
     read_recipe,

@@ -148,7 +148,7 @@ def test_kinds_in_the_other_order(tmp_path: Path, subtests: pytest.Subtests) -> 
 
 
 def test_a_whole_chain(tmp_path: Path) -> None:
-    """Converted, trimmed, pruned, PAD-Net compact, quantised and adapted twice: and adapters come off as they went on."""
+    """Converted, trimmed, pruned, PAD-Net compact, quantised and adapted twice; adapters come off as they went on."""
     model = MODELS["llama"]()
     for kind in (converted, trimmed, pruned, compacted, quantised, adapted, sparse_adapted):
         kind(model)

@@ -107,7 +107,8 @@ def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
         if grid.group_size is not None and value.columns % grid.group_size:
             raise ModelError(
                 f"{name} has {value.columns} columns, which groups of {grid.group_size} do not divide: readers of "
-                "compressed-tensors take whole groups only; quantise with another group_size, or use sparsebench.models.save"
+                "compressed-tensors take whole groups only; quantise with another group_size, or use "
+                "sparsebench.models.save"
             )
     return grid
 
@@ -163,7 +164,8 @@ def _numbered(value: PackedTensor, name: str, start: int) -> Tensor:
     """Row numbers in the shape of a weight of one column, (O, 1) or (N, O, 1)."""
     if value.transposed:
         raise ModelError(
-            f"{name} lies transposed in its checkpoint, which compressed-tensors cannot say: use sparsebench.models.save"
+            f"{name} lies transposed in its checkpoint, which compressed-tensors cannot say: use "
+            "sparsebench.models.save"
         )
     shape = (*value.shape[:-1], 1)
     return torch.arange(start, start + value.shape[:-1].numel(), dtype=torch.int64).view(shape)
