@@ -12,7 +12,7 @@ from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.sums import forget, seal
 
-from .execution.execute import End, end_of, failure, now
+from .execution.execute import End, write_not_applicable
 from .execution.executors.choice import check_choice, hold, open_executor
 from .execution.executors.interface import Ended, Options
 from .execution.executors.leases.description import describe
@@ -65,7 +65,7 @@ def run(
         scored = {entry.key for entry in entries if entry.status == "ok"} if reuse == "always" else set()
         older = {each.cell.id for each in planned if each.state == "stale" and each.cell.key in scored}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}
-        before |= _write_not_applicable(cells, before.keys(), store)
+        before |= write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse)
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         log = _logger(trackers, store, console)
@@ -113,15 +113,6 @@ def _logger(trackers: Trackers | None, store: Store, console: Console) -> Callab
                 console.print(problem, style="yellow", soft_wrap=True)
 
     return log
-
-
-def _write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: Store) -> dict[str, End]:
-    """Pairs that cannot run are records, too: the table shows their reason."""
-    ends = {}
-    for cell in cells:
-        if cell.reason and cell.id not in known:
-            ends[cell.id] = end_of(store.write(failure(cell, "n/a", cell.reason, started=now()), None))
-    return ends
 
 
 def _finish(

@@ -1,4 +1,4 @@
-"""Pruned and switched-off sets come back with their model; every kind of model is in `models/hub/test_saved_kinds.py`."""
+"""Pruned and switched-off sets come back with their model; all kinds of models are in `hub/test_saved_kinds.py`."""
 
 from collections.abc import Callable
 from pathlib import Path
