@@ -50,7 +50,7 @@ class ModePartition(nn.Module):
     Raises `ModelError` for a mask that is not boolean or of another shape than `static`.
 
     >>> partition = ModePartition(torch.tensor([[True], [False]]), torch.zeros(2, 1))
-    >>> partition.combine(torch.ones(2, 1)).tolist(), partition.ratio
+    >>> partition.used_weight(torch.ones(2, 1)).tolist(), partition.ratio
     ([[1.0], [0.0]], 0.5)
     """
 
@@ -103,7 +103,7 @@ class ModePartition(nn.Module):
         """(*S) λ_s (1 - M) ⊙ static."""
         return self.lambda_static * ((1 - self._shares()) * self.static)
 
-    def combine(self, dynamic: Tensor) -> Tensor:
+    def used_weight(self, dynamic: Tensor) -> Tensor:
         """λ_d M ⊙ dynamic + λ_s (1 - M) ⊙ static; of one dynamic weight (*S), or of several (..., *S)."""
         return dynamic * self.dynamic_factor() + self.static_part()
 

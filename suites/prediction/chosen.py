@@ -68,7 +68,7 @@ class Trial:
 class ChosenOnValidation(PredictionTask):
     """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
 
-    def together(self, splits: Splits) -> Examples:
+    def train_and_val(self, splits: Splits) -> Examples:
         """Training and validation part as one; the validation rows come last."""
         return joined(splits.train, splits.val)
 
@@ -87,7 +87,7 @@ class ChosenOnValidation(PredictionTask):
             _attempt(_Stage(self, on_val), trial, load_backbone, _numbered(whole, number))
 
         trials, best = choose(chain, attempt)
-        last = _Stage(self, Splits(self.together(splits), splits.val, splits.test), measured=True)
+        last = _Stage(self, Splits(self.train_and_val(splits), splits.val, splits.test), measured=True)
         folder = None if context.folder is None else context.folder / "last"
         outcome = last.run_seeded(best.chain, load_backbone, replace(context, folder=folder))
         assert best.score is not None

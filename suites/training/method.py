@@ -21,7 +21,7 @@ Evaluate = Callable[[Any], Mapping[str, float]]
 """Scores of the models that are trained, which are in eval mode."""
 
 
-def together(first: Evaluate | None, second: Evaluate | None) -> Evaluate | None:
+def evaluate_both(first: Evaluate | None, second: Evaluate | None) -> Evaluate | None:
     """One function that gives the scores of both, where both are there."""
     if first is None:
         return second
@@ -111,7 +111,7 @@ class TrainedMethod(Method):
             weight=weight,
             tokens=tokens,
             callbacks=callbacks,
-            evaluate=together(evaluate, context.watch),
+            evaluate=evaluate_both(evaluate, context.watch),
             folder=context.folder,
             stage=stage,
             corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget.train_fraction} of its data",

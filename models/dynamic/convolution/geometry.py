@@ -66,7 +66,7 @@ class Geometry:
             return F.pad(x_BIHW, self.surround)
         return F.pad(x_BIHW, self.surround, mode=self.mode)
 
-    def convolve(self, x_BIHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, copies: int = 1) -> Tensor:
+    def conv2d(self, x_BIHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, copies: int = 1) -> Tensor:
         """The convolution of a padded input, with `copies` times as many groups."""
         groups = self.groups * copies
         return F.conv2d(x_BIHW, weight, bias_O, self.stride, self.padding, self.dilation, groups)

@@ -16,7 +16,7 @@ from ...training.method import TrainedMethod
 from ...training.router_watch import RouterWatch
 from ...training.trainable import Trains, train_only
 from ..baselines.linear_probe import LinearProbe
-from ._router_health import health_curves
+from ._router_health import note_health
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,4 +54,5 @@ class TunedMethod(TrainedMethod):
             curves = LinearProbe().fit(model, data, context)
         elif context.trains and self.train != "none":
             curves = super().fit(model, data, context)
-        return {**curves, **health_curves(model, context)}
+        note_health(model, context)
+        return curves
