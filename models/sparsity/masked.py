@@ -41,6 +41,7 @@ class Masked(nn.Module):
     """
 
     values: nn.Parameter | None
+    bias: Tensor | None
     index: Tensor | None
     size_names: tuple[str, str]  # attributes with the sizes of dimensions 0 and 1
 
@@ -63,10 +64,6 @@ class Masked(nn.Module):
         stored = self._parameters["weight"] if self.values is None else self.values
         assert stored is not None
         return stored
-
-    @property
-    def _bias(self) -> nn.Parameter | None:
-        return self._parameters.get("bias")
 
     @property
     def mask(self) -> Tensor:
@@ -119,9 +116,8 @@ class Masked(nn.Module):
         weight = self.effective().index_select(dim, keep)
         mask = self.mask.index_select(dim, keep)
         self._resize(weight.shape)
-        bias = self._bias
-        if dim == 0 and bias is not None:
-            self.register_parameter("bias", nn.Parameter(bias.index_select(0, keep), bias.requires_grad))
+        if dim == 0 and self.bias is not None:
+            self.bias = nn.Parameter(self.bias.index_select(0, keep), self.bias.requires_grad)
         self._store_dense()
         self.stored.copy_(weight)
         self.prune(mask)
@@ -199,9 +195,8 @@ class Masked(nn.Module):
             return
         self._resize(torch.Size(shape))
         self._store_dense()
-        own = self._bias
-        if bias is not None and own is not None:
-            self.register_parameter("bias", nn.Parameter(own.new_empty(bias.shape), own.requires_grad))
+        if bias is not None and self.bias is not None:
+            self.bias = nn.Parameter(self.bias.new_empty(bias.shape), self.bias.requires_grad)
 
     def _has_lost_units(self, shape: list[int]) -> bool:
         """Whether a saved shape is that of this layer, narrower in its outputs or in its inputs."""
