@@ -131,9 +131,13 @@ def put_in(mutant: Mutant) -> None:
         code = waiting.pop()
         codes[code.co_qualname, code.co_firstlineno] = code
         waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    for thing in gc.get_objects():
-        if isinstance(thing, FunctionType) and thing.__code__.co_filename == path:
-            thing.__code__ = codes[thing.__code__.co_qualname, thing.__code__.co_firstlineno]
+    gc.unfreeze()  # the tier of a run has put away what collecting made
+    found = [
+        thing for thing in gc.get_objects() if isinstance(thing, FunctionType) and thing.__code__.co_filename == path
+    ]
+    assert found, f"no function of {mutant.file} is in memory"
+    for function in found:
+        function.__code__ = codes[function.__code__.co_qualname, function.__code__.co_firstlineno]
 
 
 class Lines:
@@ -182,7 +186,6 @@ class Hunt:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        gc.freeze()
         items = {item.nodeid: item for item in session.items}
         kept = self._out.with_suffix(".lines.json")
         if not kept.is_file():
@@ -213,15 +216,16 @@ def in_child(work: Callable[[], Any], limit: float) -> Any:
                 json.dump(work(), pipe)
         except BaseException:
             traceback.print_exc()
-        finally:
-            os._exit(0)
+            os._exit(1)
+        os._exit(0)
     os.close(writing)
     killer = threading.Timer(limit, os.killpg, (child, signal.SIGKILL))
     killer.start()
     with os.fdopen(reading) as pipe:
         text = pipe.read()
     killer.cancel()
-    os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) > 0:
+        raise RuntimeError("a child went wrong by itself: it says how above")
     return json.loads(text) if text else None
 
 
