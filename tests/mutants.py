@@ -36,7 +36,7 @@ MODULES = (
     "models/moe/routing",
     "models/adapters/kinds",
     "models/compression/slimming",
-    "models/compression/linear_maps",
+    "models/compression/linear",
     "suites/runner/identity",
     "reports/statistics",
 )
@@ -132,9 +132,8 @@ def put_in(mutant: Mutant) -> None:
         codes[code.co_qualname, code.co_firstlineno] = code
         waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     gc.unfreeze()  # the tier of a run has put away what collecting made
-    found = [
-        thing for thing in gc.get_objects() if isinstance(thing, FunctionType) and thing.__code__.co_filename == path
-    ]
+    functions = [thing for thing in gc.get_objects() if type(thing) is FunctionType]
+    found = [function for function in functions if function.__code__.co_filename == path]
     assert found, f"no function of {mutant.file} is in memory"
     for function in found:
         function.__code__ = codes[function.__code__.co_qualname, function.__code__.co_firstlineno]
