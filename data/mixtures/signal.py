@@ -38,11 +38,11 @@ class Signal:
 
     def load_shares(self) -> dict[str, np.ndarray]:
         """Shares of the experts in the choices of each layer: (layers, experts), each row sums to 1."""
-        shares = {}
+        fractions = {}
         for name, counts in (self.loads or {}).items():
             counts_LE = np.asarray(counts, dtype=np.float64)
-            shares[name] = counts_LE / counts_LE.sum(axis=1, keepdims=True)
-        return shares
+            fractions[name] = counts_LE / counts_LE.sum(axis=1, keepdims=True)
+        return fractions
 
 
 def check_names(what: str, given: Iterable[str], names: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ def checked_rates(eta: float, smoothing: float) -> None:
     if not (math.isfinite(eta) and eta > 0):
         raise MixtureError(f"eta is {eta}; give a step size above 0")
     if not 0 <= smoothing <= 1:
-        raise MixtureError(f"smoothing is {smoothing}; it is the uniform share of the weights, from 0 to 1")
+        raise MixtureError(f"smoothing is {smoothing}; it is the uniform fraction of the weights, from 0 to 1")
 
 
 def moved(weights_N: np.ndarray, delta_N: np.ndarray, eta: float, smoothing: float) -> np.ndarray:

@@ -140,9 +140,9 @@ class _Sums:
         expert_P = index_P[order_P]
         self.counts += torch.bincount(expert_P.cpu(), minlength=len(self.counts))
         weight_TK = call.weight.double()
-        share_TK = weight_TK / weight_TK.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        fraction_TK = weight_TK / weight_TK.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
         weight_P = weight_TK.flatten()[order_P]
-        factors = {"weighted_norm": weight_P, "renormalised_norm": share_TK.flatten()[order_P]}
+        factors = {"weighted_norm": weight_P, "renormalised_norm": fraction_TK.flatten()[order_P]}
         if probability_TN is not None:
             factors["gated_norm"] = probability_TN[token_P, expert_P].double()
         self._index_add("weight", expert_P, weight_P)

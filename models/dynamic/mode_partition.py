@@ -97,11 +97,11 @@ class ModePartition(nn.Module):
 
     def dynamic_factor(self) -> Tensor:
         """(*S) λ_d M: what the dynamic weight is multiplied with."""
-        return self.lambda_dynamic * self._shares()
+        return self.lambda_dynamic * self._fractions()
 
     def static_part(self) -> Tensor:
         """(*S) λ_s (1 - M) ⊙ static."""
-        return self.lambda_static * ((1 - self._shares()) * self.static)
+        return self.lambda_static * ((1 - self._fractions()) * self.static)
 
     def used_weight(self, dynamic: Tensor) -> Tensor:
         """λ_d M ⊙ dynamic + λ_s (1 - M) ⊙ static; of one dynamic weight (*S), or of several (..., *S)."""
@@ -174,7 +174,7 @@ class ModePartition(nn.Module):
         """Shape, ratio and scale."""
         return f"{tuple(self.mask.shape)}, ratio={self.ratio:.4g}, scale={self.scale!r}"
 
-    def _shares(self) -> Tensor:
+    def _fractions(self) -> Tensor:
         if self._relaxed is not None:
             return self._relaxed
         return self.mask.to(self.static.dtype)

@@ -172,10 +172,10 @@ def answers(lm: CausalLM, questions: Sequence[Question], context: Context) -> li
 
 def _accuracy(correct: Sequence[int], questions: Sequence[Question]) -> Metric:
     n = len(correct)
-    share = sum(correct) / n
+    fraction = sum(correct) / n
     return Metric(
-        value=share,
-        stderr=(share * (1 - share) / (n - 1)) ** 0.5 if n > 1 else None,
+        value=fraction,
+        stderr=(fraction * (1 - fraction) / (n - 1)) ** 0.5 if n > 1 else None,
         n=n,
         higher_is_better=True,
         chance=sum(1 / len(question.options) for question in questions) / n,

@@ -141,8 +141,8 @@ class LanguageTask(Task):
         for place, domain in enumerate(domains):
             documents = self.documents(domain, "calibration")
             order = torch.randperm(len(documents), generator=generator).tolist()
-            share = len(range(place, count, len(domains)))
-            per_domain.append(cut(tokenizer, (documents[i] for i in order), CALIBRATION_WINDOW, share))
+            fraction = len(range(place, count, len(domains)))
+            per_domain.append(cut(tokenizer, (documents[i] for i in order), CALIBRATION_WINDOW, fraction))
         turns = itertools.chain.from_iterable(itertools.zip_longest(*per_domain))
         return torch.tensor([window for window in turns if window is not None])
 

@@ -197,12 +197,12 @@ class Run:
             if self.last is None:  # stopped between the last step and the end
                 self.last = self._any_batch()
             with torch.enable_grad(), counted_flops() as reading:
-                shares = Attribution(self.stepper.models, reading)
-                with shares.watching():
+                parts = Attribution(self.stepper.models, reading)
+                with parts.watching():
                     self.stepper.losses(self.last)[""].backward()
         self.state.flops = self.state.batches * reading()
         if self.watch is not None:
-            self.state.model_flops = {name: self.state.batches * round(taken) for name, taken in shares.taken.items()}
+            self.state.model_flops = {name: self.state.batches * round(taken) for name, taken in parts.taken.items()}
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
 

@@ -45,12 +45,12 @@ class Stepper:
         alone = len(batches) == 1 and self.processes.count == 1
         found: dict[str, float] = {}
         for batch, weight in zip(batches, weights, strict=True):
-            share = 1.0
+            fraction = 1.0
             if not alone:
-                share = weight / total if total else 0.0
+                fraction = weight / total if total else 0.0
             parts = self.losses(batch)
-            with scaled_losses(share):
-                if share == 0.0:
+            with scaled_losses(fraction):
+                if fraction == 0.0:
                     if self.processes.count > 1 and total:
                         backward_of_nothing(parts[""])
                     # a mean over nothing may be NaN, and so is NaN times 0
@@ -58,9 +58,9 @@ class Stepper:
                 elif alone:  # not multiplied at all: the gradient is that of the loss, bit by bit
                     parts[""].backward()
                 else:
-                    (parts[""] * share).backward()
+                    (parts[""] * fraction).backward()
             for name, value in parts.items():
-                found[name] = found.get(name, 0.0) + value.item() * share
+                found[name] = found.get(name, 0.0) + value.item() * fraction
         self.processes.sum_gradients([parameter for group in self.groups for parameter in group.members()])
         mean = dict(zip(found, self.processes.sum(list(found.values())), strict=True))
         if not math.isfinite(mean[""]):

@@ -165,8 +165,8 @@ def _between(anchors: Sequence[tuple[float, float]], error: float) -> float:
         if error <= high:
             if high <= low:
                 return high_damage
-            share = math.log(error / low) / math.log(high / low)
-            return low_damage * (high_damage / low_damage) ** share
+            fraction = math.log(error / low) / math.log(high / low)
+            return low_damage * (high_damage / low_damage) ** fraction
     return anchors[-1][1] * error / anchors[-1][0]
 
 

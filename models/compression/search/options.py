@@ -30,9 +30,11 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         for name in ("experts", "widths"):
-            for share in getattr(self, name):
-                if not 0 < share < 1:
-                    raise ModelError(f"{name}: a share of {share} must lie in (0, 1); all of them is always a choice")
+            for fraction in getattr(self, name):
+                if not 0 < fraction < 1:
+                    raise ModelError(
+                        f"{name}: a fraction of {fraction} must lie in (0, 1); all of them is always a choice"
+                    )
         for bits in self.bits:
             if not LEAST_BITS <= bits <= MOST_BITS:
                 raise ModelError(f"bits={bits} must lie in {LEAST_BITS}..{MOST_BITS}")
@@ -78,8 +80,8 @@ def combinations(experts: Experts, space: SearchSpace) -> list[Option]:
     Those at one place of the lists of several mixtures are alike: the same fractions and bits.
     """
     width = width_of(experts)
-    numbers = [experts.num_experts, *(number_of(experts, share) for share in space.experts)]
-    widths = [width, *(_width(width, share) for share in space.widths)]
+    numbers = [experts.num_experts, *(number_of(experts, fraction) for fraction in space.experts)]
+    widths = [width, *(_width(width, fraction) for fraction in space.widths)]
     found: list[Option] = []
     for bits in (None, *space.bits):
         for number in numbers:
@@ -87,16 +89,16 @@ def combinations(experts: Experts, space: SearchSpace) -> list[Option]:
     return found
 
 
-def number_of(experts: Experts, share: float) -> int:
+def number_of(experts: Experts, fraction: float) -> int:
     """Experts that stay, equally many of each group."""
     groups = experts.groups
     size = experts.num_experts // groups
-    left = min(size, max(round(share * size), experts.least_in_group, 1))
+    left = min(size, max(round(fraction * size), experts.least_in_group, 1))
     return left * groups
 
 
-def _width(width: int, share: float) -> int:
+def _width(width: int, fraction: float) -> int:
     step = 1
     if width % GRANULE == 0:
         step = GRANULE
-    return max(step, round(share * width / step) * step)
+    return max(step, round(fraction * width / step) * step)

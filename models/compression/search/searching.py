@@ -140,12 +140,12 @@ def _ranked(model: nn.Module, statistics: Sequence[LayerStatistics], config: Sea
 def _limit(before: Price, costs: Sequence[Sequence[int]], budget: Budget) -> int:
     """What the model may cost. Raises `ModelError`, with the least that can be reached, where it cannot be kept."""
     whole = before.of(budget.kind)
-    limit = int(budget.share * whole)
+    limit = int(budget.fraction * whole)
     least = whole + sum(min(own) for own in costs)
     if limit < least:
         what = "bytes" if budget.kind == "bytes" else "active parameters"
         raise ModelError(
-            f"{budget.kind}={budget.share} allows {limit} of {whole} {what}, but the least that these options reach is "
-            f"{least}: take {budget.kind}={math.ceil(1000 * least / whole) / 1000} or more, or let more change"
+            f"{budget.kind}={budget.fraction} allows {limit} of {whole} {what}, but the least that these options "
+            f"reach is {least}: take {budget.kind}={math.ceil(1000 * least / whole) / 1000} or more, or let more change"
         )
     return limit

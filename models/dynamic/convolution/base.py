@@ -59,18 +59,18 @@ class DynamicConv2d(DynamicLayer):
 
     def mixing_coefficients(self, x: Tensor) -> Tensor:
         """(B, K) the shares of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
-        return self._shares(self.factors(x), x)
+        return self._fractions(self.factors(x), x)
 
     def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:
-        shares_BK = self._shares(factors, x_BIHW)
+        fractions_BK = self._fractions(factors, x_BIHW)
         padded = self.geometry.pad(x_BIHW)
-        y_BOHW = compact_convolution(weights, self.geometry, padded, shares_BK, factors)
-        bias_BO = self.sample_biases(shares_BK)
+        y_BOHW = compact_convolution(weights, self.geometry, padded, fractions_BK, factors)
+        bias_BO = self.sample_biases(fractions_BK)
         if bias_BO is None:
             return y_BOHW
         return y_BOHW + bias_BO[:, :, None, None]
 
-    def _shares(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
+    def _fractions(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
         if factors.kernels is not None:
             return factors.kernels
         return x_BIHW.new_ones(len(x_BIHW), 1)

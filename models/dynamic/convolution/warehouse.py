@@ -58,8 +58,8 @@ class CellAttention(nn.Module):
         """(B, M, n)."""
         z_BMn = self.excite(F.relu(self.squeeze(pooled(x_BIHW)))).unflatten(-1, self.home.shape)
         sums_BM1 = z_BMn.abs().sum(-1, keepdim=True).clamp_min(torch.finfo(z_BMn.dtype).eps)
-        share = self.fixed_share.to(z_BMn.dtype)
-        return share * self.home + (1 - share) * (z_BMn / sums_BM1)
+        fraction = self.fixed_share.to(z_BMn.dtype)
+        return fraction * self.home + (1 - fraction) * (z_BMn / sums_BM1)
 
 
 class WarehouseConv2d(nn.Module):

@@ -157,7 +157,7 @@ def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterat
 
 def _check(ratio: float, criterion: str, scope: str, schedule: str, granularity: str, static: str, rounds: int) -> None:
     if not 0 <= ratio <= 1:  # NaN is not, either
-        raise ModelError(f"ratio={ratio} is the share that stays dynamic and must lie between 0 and 1")
+        raise ModelError(f"ratio={ratio} is the fraction that stays dynamic and must lie between 0 and 1")
     check_choice("criterion", criterion, get_args(Criterion))
     check_choice("scope", scope, get_args(Scope))
     check_choice("schedule", schedule, get_args(Schedule))

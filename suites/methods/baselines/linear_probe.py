@@ -118,8 +118,8 @@ class LinearProbe(Method):
 
     def _label(self, x: np.ndarray, y: np.ndarray, penalty: float) -> Affine:
         if len(np.unique(y)) == 1:  # no second class to fit: the smoothed frequency
-            share = (y.sum() + 0.5) / (len(y) + 1)
-            return np.zeros((1, x.shape[1])), np.log([share / (1 - share)])
+            fraction = (y.sum() + 0.5) / (len(y) + 1)
+            return np.zeros((1, x.shape[1])), np.log([fraction / (1 - fraction)])
         fitted = self._logistic(x, y, penalty)
         return fitted.coef_, np.atleast_1d(fitted.intercept_)
 

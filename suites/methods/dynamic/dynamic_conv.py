@@ -48,7 +48,9 @@ class DynamicConv(TunedMethod):
     def __post_init__(self) -> None:
         self.config(0)
         if not 0 <= self.annealing <= 1:
-            raise ValueError(f"annealing={self.annealing} is the share of the steps that the temperature falls: 0 to 1")
+            raise ValueError(
+                f"annealing={self.annealing} is the fraction of the steps that the temperature falls: 0 to 1"
+            )
 
     @property
     def needs(self) -> frozenset[str]:

@@ -181,7 +181,7 @@ class InverseDistillationTuning(AdapterMethod):
             tokens=None if count is None else _of_the_student(count),
             callbacks=(*self.callbacks(context), AdapterSpread(), *self._own_schedule(context)),
         )
-        context.ledger.of_teacher().share(
+        context.ledger.of_teacher().attribute(
             teacher.model, seconds=result.model_seconds[TEACHER], flops=result.model_flops.get(TEACHER)
         )
         return result.curves

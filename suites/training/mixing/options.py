@@ -44,7 +44,7 @@ class MixingOptions:
     eta: float | None = None
     """How far an update goes."""
     smoothing: float | None = None
-    """The uniform share of the weights."""
+    """The uniform fraction of the weights."""
     distance: Literal["l2", "cosine", "inverse"] | None = None
     """Between the loads of two data sets; "inverse" moves the weights the other way round."""
     criterion: Literal["mean", "min", "max"] | None = None

@@ -120,13 +120,13 @@ def _merge(experts: Experts, group: Sequence[int], counts_N: Tensor, *, align: b
     """Write the mean of a group into its first expert."""
     if len(group) == 1:
         return
-    share = counts_N[list(group)].double()
-    if share.sum() == 0:
-        share = torch.ones_like(share)
-    share = share / share.sum()
+    fraction = counts_N[list(group)].double()
+    if fraction.sum() == 0:
+        fraction = torch.ones_like(fraction)
+    fraction = fraction / fraction.sum()
     first = experts.weights(group[0])
     sums = [_zeros_like(value) for value in first]
-    for expert, factor in zip(group, share.tolist(), strict=True):
+    for expert, factor in zip(group, fraction.tolist(), strict=True):
         weights = experts.weights(expert)
         if align:
             weights = aligned(weights, first)
