@@ -18,7 +18,11 @@ _ATTRIBUTE = "_sparsebench_adapters"
 
 
 def adapter_sets(model: nn.Module) -> dict[str, AdapterSet]:
-    """The sets that a model carries, by name, oldest first. They are copied and pickled with the model."""
+    """The sets that a model carries, by name, oldest first. They are copied and pickled with the model.
+
+    Args:
+        model: any model; one without adapters has none.
+    """
     return dict(getattr(model, _ATTRIBUTE, {}))
 
 

@@ -295,7 +295,15 @@ class ListedExperts(Experts):
 
 
 def table_at(parent: nn.Module, name: str) -> Site | None:
-    """The `table` of what stands around the experts at `parent.name`; None where they get what the router chose."""
+    """The `table` of what stands around the experts, which maps choices of the router to experts.
+
+    Args:
+        parent: the module that holds the experts.
+        name: their name there.
+
+    Returns:
+        Its site; None where the experts get what the router chose.
+    """
     module = getattr(parent, name)
     while isinstance(module, Wrapper):
         if isinstance(getattr(module, "table", None), Tensor):
@@ -312,7 +320,13 @@ def _renumber(table: Tensor, kept: Tensor, experts: int) -> None:
 
 
 def tell_counts(holder: object, num_experts: int, top_k: int) -> None:
-    """Write both numbers to the attributes of a module or configuration that hold them."""
+    """Write both numbers to the attributes of a module or configuration that hold them.
+
+    Args:
+        holder: a module, or a configuration, whose `top_k` is that of sampling and stays.
+        num_experts: experts of the mixture.
+        top_k: experts that a token chooses.
+    """
     # `top_k` of a configuration is that of sampling.
     chosen = ("top_k", "num_experts_per_tok") if isinstance(holder, nn.Module) else ("num_experts_per_tok",)
     for names, value in ((_COUNTS, num_experts), (chosen, top_k)):

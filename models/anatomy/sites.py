@@ -56,7 +56,15 @@ class Site:
 
 
 def see_through(parent: nn.Module, name: str) -> Site:
-    """The site of the original module below any wrappers that stand at `parent.name`."""
+    """The site of the original module below any wrappers.
+
+    Args:
+        parent: the module that holds it, or what wraps it.
+        name: its name there.
+
+    Returns:
+        The site; that of `parent.name` itself where nothing wraps it.
+    """
     site = Site(parent, name)
     while isinstance(site.get(), Wrapper):
         site = Site(site.get(), "base_layer")
@@ -64,9 +72,15 @@ def see_through(parent: nn.Module, name: str) -> Site:
 
 
 def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str = "") -> Iterator[Site]:
-    """The sites of all modules below `module` with parameters of their own, seen through wrappers, in order.
+    """The sites of all modules below a module with parameters of their own, seen through wrappers, in order.
 
-    The modules in `skip` and what lies below them are excluded. `path` is that of `module` in the model.
+    Args:
+        module: where to start; it is not among them.
+        skip: modules that are excluded, with what lies below them.
+        path: dotted path of `module` in the model.
+
+    Yields:
+        One site after the other.
     """
     for name, _ in module.named_children():
         site = Site(module, name, joined(path, name))
@@ -80,7 +94,15 @@ def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str =
 
 
 def head_of(model: nn.Module, body: nn.Module) -> Site | None:
-    """The head of a model that holds `body` and a head: its last child that is not the body and has parameters."""
+    """The head of a model that holds a body and a head: its last child that is not the body and has parameters.
+
+    Args:
+        model: the whole model.
+        body: what gives the features; the model itself where it has no head.
+
+    Returns:
+        The site of the head; None where there is none.
+    """
     if model is body:
         return None
     names = [name for name, child in model.named_children() if child is not body and has_parameters(child)]
@@ -90,7 +112,15 @@ def head_of(model: nn.Module, body: nn.Module) -> Site | None:
 
 
 def head_at(parent: nn.Module, name: str) -> Site | None:
-    """The head `parent.name`; None where there is none, or an identity, as in a feature extractor of timm."""
+    """The site of a head, by its name.
+
+    Args:
+        parent: the module that holds it.
+        name: its name there.
+
+    Returns:
+        The site; None where there is no such child, or one without parameters, as in a feature extractor of timm.
+    """
     child = getattr(parent, name, None)
     if child is None or not has_parameters(child):
         return None
@@ -98,7 +128,15 @@ def head_at(parent: nn.Module, name: str) -> Site | None:
 
 
 def branch_sites(block: nn.Module, branches: Iterable[Iterable[str]]) -> tuple[tuple[Site, ...], ...]:
-    """What `Block.branches` holds, from the names of the children of each branch: wrappers are not seen through."""
+    """What `Block.branches` holds, from the names of children. Wrappers are not seen through.
+
+    Args:
+        block: the module of the block.
+        branches: for each branch, the names of the block's children in it, in order.
+
+    Returns:
+        The sites of each branch.
+    """
     found: list[tuple[Site, ...]] = []
     for names in branches:
         found.append(tuple(Site(block, name) for name in names))

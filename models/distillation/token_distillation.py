@@ -47,10 +47,19 @@ class TokenDistillation:
 
 
 def token_logits(model: nn.Module, tokens: Sequence[Tensor]) -> Tensor:
-    """What the head of a model says of the one token (B, 1, D) that `leaving_tokens` saw after its blocks: (B, C).
+    """What the head of a model says of the one token that `leaving_tokens` saw after its blocks.
 
-    The final norm and the head are those of the model, as the class token gets them. Raises `ModelError` unless there
-    was one such token.
+    The final norm and the head are those of the model, as the class token gets them.
+
+    Args:
+        model: the model that was run inside `leaving_tokens`.
+        tokens: what that gave: one tensor (B, 1, D).
+
+    Returns:
+        Logits (B, C).
+
+    Raises:
+        ModelError: there was not just one such token, or the model has no head.
     """
     if len(tokens) != 1 or tokens[0].shape[1] != 1:
         raise ModelError(

@@ -28,10 +28,19 @@ def tempered(model: nn.Module) -> list[HasTemperature]:
 
 
 def anneal(model: nn.Module, temperature: float) -> int:
-    """Set the temperature of all attentions in a model; return how many there are.
+    """Set the temperature of all attentions in a model.
 
-    It is a buffer: `state_dict` has it, and a loaded model goes on with it. Raises `ModelError` for a value that is not
-    above 0, and for a model without such an attention.
+    It is a buffer: `state_dict` has it, and a loaded model goes on with it.
+
+    Args:
+        model: a model with dynamic layers.
+        temperature: what logits are divided by, above 0.
+
+    Returns:
+        How many attentions there are.
+
+    Raises:
+        ModelError: a value that is not above 0, a model without such an attention.
     """
     if not 0 < temperature < float("inf"):
         raise ModelError(f"temperature={temperature}: logits are divided by it, so it is above 0")

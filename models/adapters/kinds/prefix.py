@@ -135,6 +135,9 @@ def fold_prefix(adapters: AdapterSet) -> None:
     """Replace every re-parameterised prefix of a set by the keys and values it gives, without its MLP.
 
     The outputs stay. The set has new parameters afterwards: make a new optimizer.
+
+    Args:
+        adapters: a set of prefixes, or of several kinds with prefixes among them; other layers stay as they are.
     """
     for _, layer in adapters.layers():
         if isinstance(layer, PrefixLayer) and isinstance(layer.prefix, MLPPrefix):

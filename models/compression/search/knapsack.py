@@ -45,9 +45,19 @@ def solve(
 ) -> Solution:
     """Choose an option for each mixture: the sum of the damages is least, that of the costs at most the budget.
 
-    `costs` and `damages` have an entry for each option of each mixture. Of equal damages the lower cost is taken, then
-    the earlier options. Raises `ModelError`, with the least possible cost, for a budget below that, and for damages
-    that are not finite.
+    Of equal damages the lower cost is taken, then the earlier options.
+
+    Args:
+        costs: whole numbers, one for each option of each mixture.
+        damages: one for each option of each mixture; finite.
+        budget: the most that the chosen options may cost together.
+        cells: columns of the table at most. A larger budget is counted in coarser units, costs rounded up.
+
+    Returns:
+        The place of the chosen option of each mixture, their cost and damage, the unit, and whether it was exact.
+
+    Raises:
+        ModelError: a budget below the least possible cost (it names that), damages that are not finite.
 
     >>> solve([[4, 1], [4, 2]], [[0.0, 3.0], [0.0, 1.0]], 6).chosen
     (0, 1)

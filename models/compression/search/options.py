@@ -64,6 +64,13 @@ def options_of(experts: Experts, space: SearchSpace) -> list[Option]:
 
     A router that chooses among groups of experts keeps equally many of each group.
 
+    Args:
+        experts: the experts of the mixture.
+        space: which numbers of experts, widths and bits are tried, and whether the layer may go.
+
+    Returns:
+        The options.
+
     Example: with 8 experts, `experts=(0.75,)` and nothing else there are two: 8 experts, and 6.
     """
     found = dict.fromkeys(combinations(experts, space))

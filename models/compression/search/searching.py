@@ -78,19 +78,28 @@ def search(
     config: SearchConfig,
     statistics: Sequence[LayerStatistics] | None = None,
 ) -> Recipe:
-    """Find the recipe of least damage within the budget on the calibration data, and make the model so, in place.
+    """Find the recipe of least damage within a budget on calibration data, and make the model so, in place.
 
-    Experts go by their score, neurons by what they put out, mixtures as a whole; weights that are left are rounded.
-    `statistics`: those of `mixture_statistics(model, batches, moments=True)`, if they are there already. The same
-    model and data give the same recipe. What the recipe costs is what it says, to the byte.
+    Experts go by their score, neurons by what they put out, mixtures as a whole; weights that are left are rounded. The
+    same model and data give the same recipe. What the recipe costs is what it says, to the byte.
 
     Damages are measured one mixture at a time, and do not just add up. So the recipe is made on a copy of the model and
     compared, on batches that were held out, with the uniform ones of the same space and with the score over all layers
     (`candidates.py`), made likewise; the one that is nearest to the model is returned.
 
-    Raises `ModelError`, with the model as it was, for a budget that no choice keeps (it names the least that can be
-    reached), a model without a mixture, mixtures that cannot go though `layers` says so, weights that are packed
-    already, and where the scores cannot be had from the data.
+    Args:
+        model: a model with mixtures of experts.
+        batches: calibration data; `config.held_out` of them decide between whole recipes only.
+        config: the budget, what may change, and how that is decided.
+        statistics: those of `mixture_statistics(model, batches, moments=True)`, if they are there already.
+
+    Returns:
+        The recipe: a decision for each mixture, with what it saves and what it does.
+
+    Raises:
+        ModelError: a budget that no choice keeps (it names the least that can be reached), a model without a mixture,
+            mixtures that cannot go though `config.space.layers` says so, weights that are packed already, and scores
+            that cannot be had from the data. The model stays as it was.
 
     Example: `print(search(mixtral, batches, SearchConfig(budget=Budget(bytes=0.4))))`.
     """

@@ -97,10 +97,17 @@ class WarehouseConv2d(nn.Module):
 
 
 def release_cells(model: nn.Module, fixed_share: float) -> int:
-    """Set τ of all kernels that are mixed from a warehouse; return how many there are.
+    """Set τ of all kernels that are mixed from a warehouse.
 
-    At 1 every kernel cell is the one it started from, at 0 what its attention says. Raises `ModelError` for a value
-    outside of [0, 1] and for a model without such kernels.
+    Args:
+        model: what `make_dynamic` made with a `WarehouseConfig`.
+        fixed_share: at 1 every kernel cell is the one it started from, at 0 what its attention says.
+
+    Returns:
+        How many such kernels there are.
+
+    Raises:
+        ModelError: a value outside of [0, 1], and a model without such kernels.
     """
     if not 0 <= fixed_share <= 1:
         raise ModelError(f"fixed_share={fixed_share}: from 1 (as it started) to 0 (as the attention says)")

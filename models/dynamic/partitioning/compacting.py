@@ -32,8 +32,16 @@ def compact(model: nn.Module) -> CompactReport:
     A layer stores (1 - kappa) n static weights once and K kappa n dynamic ones, with their factors folded in, and a bit
     for each weight, row or channel (`compact_weights.py`). A partitioned attention of ODConv stores the rows of its
     dynamic factors, the constants of the others and a bit for each (`convolution/compact_vector.py`). Layers without a
-    partition of their kernels and those that are no mixture of kernels stay, and are named. Raises `ModelError` for a
-    model without dynamic layers, and for one in which nothing is partitioned.
+    partition of their kernels and those that are no mixture of kernels stay, and are named.
+
+    Args:
+        model: what `partition` made.
+
+    Returns:
+        Which layers and attentions changed, which did not, and the numbers stored before and after.
+
+    Raises:
+        ModelError: a model without dynamic layers, and one in which nothing is partitioned.
     """
     named = dynamic_layers(model)
     if not named:

@@ -32,10 +32,17 @@ BITS = ".compact.bits"
 
 
 def save_compact(model: nn.Module, path: str | Path) -> int:
-    """Write a model with compact layers to a new folder, and return the bytes of its tensors.
+    """Write a model with compact layers to a new folder, which appears whole or not at all.
 
-    The folder appears whole or not at all. Raises `ModelError`, and writes nothing, for a folder that is not empty and
-    for a model without compact layers.
+    Args:
+        model: what `compact` made.
+        path: a folder that is not there, or is empty.
+
+    Returns:
+        The bytes of its tensors.
+
+    Raises:
+        ModelError: a folder that is not empty, a model without compact layers. Nothing is written.
 
     Example::
 
@@ -65,12 +72,18 @@ def save_compact(model: nn.Module, path: str | Path) -> int:
 
 
 def load_compact(model: nn.Module, path: str | Path) -> None:
-    """Load a folder that `save_compact` wrote into a dynamic model of the same architecture, in place.
+    """Load a folder that `save_compact` wrote into a dynamic model, in place.
 
-    The model was made dynamic with the same configuration and may be on the meta device, so that no weight is made in
-    vain. Its layers get the compact form of the file, masks included. Raises `ModelError`, and changes nothing, for a
-    folder that is not ours or damaged, where layers, names or shapes differ, and for a model on the meta device with
-    buffers that no file holds (the positions of Swin and EVA-02).
+    Its layers get the compact form of the file, masks included.
+
+    Args:
+        model: a model of the same architecture, made dynamic with the same configuration. It may be on the meta device,
+            so that no weight is made in vain.
+        path: the folder.
+
+    Raises:
+        ModelError: a folder that is not ours or damaged, layers, names or shapes that differ, and a model on the meta
+            device with buffers that no file holds (the positions of Swin and EVA-02). Nothing changes.
     """
     folder = Path(path)
     if not (folder / RECIPE).is_file():

@@ -53,7 +53,11 @@ def walk(molecule: Chem.Mol, vocabulary: Vocabulary) -> MoleculeTokens:
 
 
 def collect_bonds(molecules: Iterable[str | Chem.Mol]) -> set[EdgeType]:
-    """All bonds of the molecules that can be read, for `Vocabulary.faithful`."""
+    """All kinds of bonds of molecules, for `Vocabulary.faithful`.
+
+    Args:
+        molecules: SMILES or RDKit molecules; those that cannot be read are passed over.
+    """
     found: set[EdgeType] = set()
     with rdBase.BlockLogs():
         for item in molecules:

@@ -85,10 +85,20 @@ class TokenStore:
 
 
 def build_store(folder: Path | str, molecules: Iterable[Any], tokenizer: Streams) -> TokenStore:
-    """Tokenise all molecules into `folder`, which must not exist; memory does not grow with the tokens.
+    """Tokenise molecules into a new folder; memory does not grow with the tokens.
 
-    The folder appears when it is complete, so whatever stops the work leaves nothing half-made there. Raises
-    `ModelError`.
+    The folder appears when it is complete, so whatever stops the work leaves nothing half-made there.
+
+    Args:
+        folder: where to; it must not exist.
+        molecules: SMILES or RDKit molecules, in any number.
+        tokenizer: a tokenizer, or a pool of processes that tokenise.
+
+    Returns:
+        The store, opened.
+
+    Raises:
+        ModelError: the folder exists.
     """
     folder = Path(folder)
     if folder.exists():
@@ -127,7 +137,18 @@ def _write(folder: Path, parts: Iterable[TokenisedMolecules], vocabulary: Vocabu
 
 
 def open_store(folder: Path | str, *, verify: bool = False) -> TokenStore:
-    """Map a store. Sizes are always checked, with `verify` also the sha256 of all files. Raises `ModelError`."""
+    """Map a store into memory; sizes of its files are always checked.
+
+    Args:
+        folder: what `build_store` wrote.
+        verify: check the sha256 of all files, too.
+
+    Returns:
+        The store.
+
+    Raises:
+        ModelError: a folder without a store, of another format, or with files that are not as they were written.
+    """
     folder = Path(folder)
     try:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))

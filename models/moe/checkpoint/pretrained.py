@@ -27,16 +27,21 @@ from .skeleton import build, recipe_of
 def save_pretrained(
     model: nn.Module, path: str | Path, *, tokenizer: Any = None, max_shard_size: int | str = "5GB"
 ) -> None:
-    """Write a model that `convert` made from one of transformers, a GraphsGPT, or one of timm's by its name alone, to a
-    new folder.
+    """Write a converted model to a new folder, which appears whole or not at all.
 
-    The folder appears whole or not at all, and holds what brings every bit of the model back; of a model of
-    transformers it is what the model's own `save_pretrained` writes. `tokenizer` is saved along with it if given.
-    Weights above `max_shard_size` (bytes, or as "5GB") are split over several files.
+    It holds what brings every bit of the model back; of a model of transformers it is what the model's own
+    `save_pretrained` writes.
 
-    Raises `ModelError`, and writes nothing, when the folder is not empty, when nothing in the model is converted, or
-    when it holds something that its configuration and recipe do not bring back (an adapter, a changed head, a router
-    of another class): what they bring back must take the same tensors and give the same outputs on a few rows.
+    Args:
+        model: what `convert` made from a model of transformers, a GraphsGPT, or one of timm's by its name alone.
+        path: a folder that is not there, or is empty.
+        tokenizer: is saved along with the model if given.
+        max_shard_size: weights above this size (bytes, or as "5GB") are split over several files.
+
+    Raises:
+        ModelError: the folder is not empty, nothing in the model is converted, or it holds something that its
+            configuration and recipe do not bring back (an adapter, a changed head, a router of another class): what
+            they bring back must take the same tensors and give the same outputs on a few rows. Nothing is written.
 
     Example::
 
@@ -56,11 +61,17 @@ def save_pretrained(
 
 
 def from_pretrained(path: str | Path) -> nn.Module:
-    """The model that `save_pretrained`, ours or its own, wrote: on the CPU, in its dtype, in eval mode, every parameter
-    trainable.
+    """The model that `save_pretrained`, ours or its own, wrote.
 
-    Raises `ModelError` for a folder that is not ours, a newer format, a damaged file, and tensors that are missing,
-    unknown or of another shape.
+    Args:
+        path: the folder.
+
+    Returns:
+        The model: on the CPU, in its dtype, in eval mode, every parameter trainable.
+
+    Raises:
+        ModelError: a folder that is not ours, a newer format, a damaged file, and tensors that are missing, unknown or
+            of another shape.
     """
     folder = Path(path)
     if is_own(folder):

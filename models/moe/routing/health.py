@@ -74,7 +74,7 @@ def layer_places(model: nn.Module) -> dict[str, tuple[int, bool]]:
 
 @torch.no_grad()
 def router_health(model: nn.Module, domains: Mapping[str, Iterable[object]]) -> dict[str, dict[str, LayerHealth]]:
-    """By domain and dotted name of the layer: how the routers of `model` share the tokens of each domain.
+    """How the routers of a model spread the tokens of each domain.
 
     Converted models, stock mixtures of transformers and attention experts are seen alike; padding does not count. The
     model runs in evaluation mode and is left in the modes that it had.
@@ -82,6 +82,9 @@ def router_health(model: nn.Module, domains: Mapping[str, Iterable[object]]) -> 
     Args:
         model: a model with a mixture of experts.
         domains: the batches of each domain: mappings of keyword arguments of the model, or what it is called with.
+
+    Returns:
+        By domain and dotted name of the layer, the load of its experts.
 
     Raises:
         ModelError: a domain without a batch or without a real token; a model without a mixture (`routing_probe`).

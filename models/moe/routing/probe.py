@@ -73,14 +73,27 @@ class RoutingProbe:
 def routing_probe(
     model: nn.Module, mask: Tensor | None = None, *, logits: bool = True, training_only: bool = False
 ) -> Iterator[RoutingProbe]:
-    """Watch where each mixture of experts in `model` sends its tokens, until the context closes.
+    """Watch where each mixture of experts in a model sends its tokens, until the context closes.
 
-    Padding does not count: it is known by the attention mask that each block is called with, or by `mask` (B, L), not 0
-    for a real token, for calls of just that shape. Forward passes that recompute activations in a backward pass do not
-    count either, nor, with `training_only`, those in evaluation mode. Without `logits` the routers of FFNs are not
-    asked for them: there is no `token_entropy`, and what the model puts out in evaluation stays the same to the last
-    digit. Raises `ModelError` for a model without a mixture, for one whose experts are not called with (x, index,
-    weight), and for a mask that does not fit; `UnknownAnatomy` for a model that no describer knows.
+    Padding does not count. Forward passes that recompute activations in a backward pass do not count either.
+
+    Args:
+        model: a converted model or a stock mixture of transformers.
+        mask: (B, L), not 0 for a real token, for calls of just that shape; None is the attention mask that each block
+            is called with.
+        logits: ask the routers of FFNs for their logits. Without, there is no `token_entropy`, and what the model puts
+            out in evaluation stays the same to the last digit.
+        training_only: forward passes in evaluation mode do not count.
+
+    Yields:
+        The probe, with what it saw of each layer by name.
+
+    Raises:
+        ModelError: a model without a mixture, one whose experts are not called with (x, index, weight), and a mask that
+            does not fit.
+        UnknownAnatomy: no describer knows the model.
+
+    Example::
 
         with routing_probe(model) as probe:
             model(**batch)

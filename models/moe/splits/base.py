@@ -98,7 +98,15 @@ class Partition:
 
 
 def block_sizes(hidden: int, blocks: int) -> tuple[int, ...]:
-    """Sizes of `blocks` blocks that sum to `hidden` and differ by at most 1, larger first."""
+    """Sizes of blocks of neurons that differ by at most 1, larger first.
+
+    Args:
+        hidden: neurons in all.
+        blocks: how many blocks.
+
+    Returns:
+        The sizes, which sum to `hidden`.
+    """
     small, larger = divmod(hidden, blocks)
     return (small + 1,) * larger + (small,) * (blocks - larger)
 

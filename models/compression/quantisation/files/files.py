@@ -45,10 +45,17 @@ WEIGHTS = "sparsebench_packed.safetensors"
 
 
 def save_packed(model: nn.Module, path: str | Path) -> int:
-    """Write a model with packed weights to a new folder, and return the bytes of its tensors.
+    """Write a model with packed weights to a new folder, which appears whole or not at all.
 
-    The folder appears whole or not at all. Raises `ModelError`, and writes nothing, for a folder that is not empty and
-    for a model without packed weights.
+    Args:
+        model: what `quantise` made.
+        path: a folder that is not there, or is empty.
+
+    Returns:
+        The bytes of its tensors.
+
+    Raises:
+        ModelError: a folder that is not empty, a model without packed weights. Nothing is written.
 
     Example::
 
@@ -74,10 +81,17 @@ def save_packed(model: nn.Module, path: str | Path) -> int:
 
 
 def open_packed(path: str | Path) -> nn.Module:
-    """The model of transformers in a folder that `save_packed` wrote: on the CPU, in eval mode.
+    """The model of transformers in a folder that `save_packed` wrote. No dense weight is made on the way.
 
-    No dense weight is made on the way. Raises `ModelError` for a folder that is not ours, files that are damaged or do
-    not fit, and other models than those of transformers and GraphsGPT: build these and use `load_packed`.
+    Args:
+        path: the folder.
+
+    Returns:
+        The model, on the CPU, in eval mode.
+
+    Raises:
+        ModelError: a folder that is not ours, files that are damaged or do not fit, and other models than those of
+            transformers and GraphsGPT: build these and use `load_packed`.
     """
     folder = Path(path)
     recipe = _read_recipe(folder)
@@ -88,9 +102,14 @@ def open_packed(path: str | Path) -> nn.Module:
 
 
 def load_packed(model: nn.Module, path: str | Path) -> None:
-    """Load a folder that `save_packed` wrote into a model of the same architecture, dense or quantised, in place.
+    """Load a folder that `save_packed` wrote into a model, in place.
 
-    Raises `ModelError`, and changes nothing, where names or shapes differ.
+    Args:
+        model: a model of the same architecture, dense or quantised.
+        path: the folder.
+
+    Raises:
+        ModelError: a folder that is not ours, damaged files, and names or shapes that differ. Nothing changes.
     """
     folder = Path(path)
     recipe = _read_recipe(folder)

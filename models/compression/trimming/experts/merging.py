@@ -47,18 +47,26 @@ def merge_similar(
     grouping: Grouping = "outputs",
     scope: Scope | None = None,
 ) -> MergeReport:
-    """Merge the experts of each mixture until `keep` (as in `kept_experts`) are left, in place.
+    """Merge the experts of each mixture until few enough are left, in place.
 
-    The mean of a group is weighted by how many tokens chose each (by 1 each where nobody did). `statistics` are those
-    of the model as it is; grouping "outputs" wants `all_outputs=True`.
+    The mean of a group is weighted by how many tokens chose each (by 1 each where nobody did).
 
-    `scope` "global" leaves as many groups in all as "layer" does, and a mixture as many as it has experts among the
-    busiest of all mixtures (by the fraction of its choices that each got), one in any case. None is each paper's:
-    "global" for M-SMoE (arXiv 2310.01334, section 3.2) unless `keep` names a number for each mixture, "layer" for
-    HC-SMoE.
+    Args:
+        model: a model with mixtures of experts, all of one size within a mixture.
+        statistics: what `mixture_statistics` saw in the model as it is, for grouping "outputs" with `all_outputs=True`.
+        keep: experts that are left: a number of each mixture (int), a fraction of each (float), or one number for each.
+        grouping: "outputs" is HC-SMoE's (mean outputs), "router" M-SMoE's (router logits).
+        scope: "layer", or "global", which leaves as many groups in all, and a mixture as many as it has experts among
+            the busiest of all mixtures (by the fraction of its choices that each got), one in any case. None is each
+            paper's: "global" for M-SMoE (arXiv 2310.01334, section 3.2) unless `keep` names a number for each mixture,
+            "layer" for HC-SMoE.
 
-    Raises `ModelError`, and changes nothing, for statistics of another model or without what is needed, for numbers
-    that cannot be, for experts of different sizes, and for a router that already knows of more experts than there are.
+    Returns:
+        The groups that became one expert, by mixture, and the bytes of the model before and after.
+
+    Raises:
+        ModelError: statistics of another model or without what is needed, numbers that cannot be, experts of different
+            sizes, and a router that already knows of more experts than there are. Nothing changes.
 
     Example: `merge_similar(mixtral, mixture_statistics(mixtral, batches, all_outputs=True), keep=6)`.
     """
