@@ -18,7 +18,7 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config
 """What is taken out of the archive."""
 WEIGHTS = "model.safetensors"
 SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
-"""Of the weights, as the model's own repository has them."""
+"""Digest of the weights, as the model's own repository has them."""
 
 
 def mpnet_base() -> Path:

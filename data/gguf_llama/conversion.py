@@ -34,7 +34,12 @@ def tensors(head: Head) -> "dict[str, torch.Tensor]":
     """All weights in fp32 under the names of `LlamaForCausalLM`, dequantised exactly.
 
     llama.cpp stores the rows of q and k so that the two halves of each rotary pair are neighbours; undone here.
-    Raises `WeightsError` for a tensor that is missing, unknown, of another shape, in an unknown encoding or not finite.
+
+    Args:
+        head: what `read_head` read; its file is mapped again.
+
+    Raises:
+        WeightsError: a tensor that is missing, unknown, of another shape, in an unknown encoding or not finite.
     """
     import numpy as np
 
@@ -58,7 +63,11 @@ def tensors(head: Head) -> "dict[str, torch.Tensor]":
 def config(head: Head) -> "LlamaConfig":
     """The model's `LlamaConfig`; input and output embeddings are tied when the file has no output matrix.
 
-    Raises `WeightsError` for metadata that no such model has.
+    Args:
+        head: what `read_head` read.
+
+    Raises:
+        WeightsError: metadata that no such model has.
     """
     from transformers import LlamaConfig
 

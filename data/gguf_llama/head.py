@@ -22,7 +22,7 @@ _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _MOST_AXES = 4
 _MOST_ENTRIES = 1 << 20
-"""Of a list: more than any vocabulary; a damaged length must not become a loop."""
+"""Entries of a list at most: more than any vocabulary; a damaged length must not become a loop."""
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 
@@ -51,7 +51,14 @@ class Head:
 
 
 def read_head(file: Path) -> Head:
-    """Raises `WeightsError` for a file that is cut, no GGUF, of another version, or that says something twice."""
+    """What a GGUF file says of itself: metadata, and where its tensors lie.
+
+    Args:
+        file: a GGUF file.
+
+    Raises:
+        WeightsError: a file that is cut, no GGUF, of another version, or that says something twice.
+    """
     try:
         with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _read(file, _Cursor(content, file.name))

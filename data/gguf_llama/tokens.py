@@ -14,9 +14,13 @@ _NAMED = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_t
 
 
 def tokenizer(head: Head) -> "PreTrainedTokenizerFast":
-    """The byte-level BPE tokenizer with single digits (pre-tokenizer ``smollm``) and the chat template.
+    """The byte-level BPE tokenizer with single digits (pre-tokenizer `smollm`) and the chat template.
 
-    Raises `WeightsError` for another kind of tokenizer, and for tokens, merges or numbers that do not belong together.
+    Args:
+        head: what `read_head` read.
+
+    Raises:
+        WeightsError: another kind of tokenizer, and tokens, merges or numbers that do not belong together.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

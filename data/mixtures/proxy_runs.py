@@ -15,7 +15,7 @@ from .weights import checked_choice, checked_weights
 SIMULATED = 100_000
 """Mixtures whose loss is predicted."""
 BEST = 128
-"""Of which so many, those with the lowest predicted loss, are averaged."""
+"""Mixtures of lowest predicted loss that are averaged."""
 STRENGTHS = tuple(np.logspace(-1, np.log10(5), 15).tolist())
 """How near to the prior the mixtures of small runs are: 0.1 is nearly one data set, 5 near the prior."""
 

@@ -22,7 +22,7 @@ Part = Literal["train", "val", "test"]
 FIELD = "text"
 """The field of a line or row."""
 MOST_CHARACTERS = 1 << 24
-"""Of a part of a domain; what comes after is not read. Two million tokens of English are ten million characters."""
+"""Characters of a part of a domain that are read. Two million tokens of English are ten million characters."""
 
 
 def own_files() -> dict[str, tuple[Path, ...]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAME = "uoft-cs/cifar10"
-"""Of the data set on the hub."""
+"""Name of the data set on the hub."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
 LAYOUTS = "give a folder or zip with {train,test}/<class>/<image>, or a folder with plain_text/{train,test}-*.parquet"

@@ -25,7 +25,7 @@ TRAIN_FONTS = (
     *("STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10"),
 )
 OTHER_FONTS = ("DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif-Italic", "STIXGeneralBol", "cmb10", "cmtt10")
-"""Of the validation and the test part."""
+"""Fonts of the validation and the test part."""
 
 HEIGHT = (24, 38)
 """Size of the font of the letter in the middle, in pixels."""

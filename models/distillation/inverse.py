@@ -31,19 +31,19 @@ class InverseDistillation:
 
     kind: Kind = "mse"
     weight: float = 1.0
-    """Of D."""
+    """Factor of D, the distance between the two outputs."""
     temperature: float = 5.0
-    """T of "kl"."""
+    """T of "kl": both models' logits are divided by it."""
     t2: bool = False
-    """"kl" times T²."""
+    """Multiply "kl" by T², so that its gradient does not shrink as T grows."""
     detach_teacher: bool = False
     """Whether D leaves the teacher alone, as in the usual distillation; it then learns from the labels only."""
     reduction: Reduction | None = None
     """Over classes: "mean", or with "batch" their sum. None: as released, "mean" of "mse" and "batch" of "kl"."""
     student_weight: float = 1.0
-    """Of the student's own loss."""
+    """Factor of the student's own loss."""
     teacher_weight: float = 1.0
-    """Of the teacher's own loss."""
+    """Factor of the teacher's own loss."""
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))

@@ -19,7 +19,7 @@ class JointSettings:
     """What two models are trained with."""
 
     adapters: AdapterConfig
-    """Of the student, and of the teacher as well."""
+    """The adapters of the student, and of the teacher as well."""
     loss: InverseDistillation
     teacher_steps: bool = True
     """Whether an optimizer moves the teacher."""

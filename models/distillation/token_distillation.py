@@ -21,12 +21,12 @@ class TokenDistillation:
     """
 
     weight: float = 0.75
-    """Of each divergence."""
+    """Factor of each of the two divergences."""
     temperature: float = 3.0
     t2: bool = False
-    """The divergences times T²."""
+    """Multiply the divergences by T²."""
     token_weight: float = 0.5
-    """Of the token's own loss."""
+    """Factor of the token's own loss."""
 
     def __post_init__(self) -> None:
         for name in ("weight", "token_weight"):
@@ -77,5 +77,5 @@ def token_logits(model: nn.Module, tokens: Sequence[Tensor]) -> Tensor:
 
 
 def _dtype_for(head: nn.Module) -> torch.dtype:
-    """Of its weight; under autocast that is cast by itself."""
+    """The dtype of a head's weight; under autocast its input is cast by itself."""
     return next(head.parameters()).dtype

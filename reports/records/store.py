@@ -113,7 +113,14 @@ class Store:
         return self
 
     def write(self, record: Record, examples: dict[str, list[Any]] | None = None) -> Record:
-        """Writes one record, its per-example outcomes first, and returns it as written (with `examples` set).
+        """Write one record, its per-example outcomes first.
+
+        Args:
+            record: what the cell gave.
+            examples: outcomes by example, by name; None writes no such file.
+
+        Returns:
+            The record as written (with `examples` set).
 
         Raises:
             RecordError: something in it is not JSON; nothing is written.
@@ -135,6 +142,9 @@ class Store:
     def read(self, id: str) -> Record:
         """One record.
 
+        Args:
+            id: its id, which is the name of its file.
+
         Raises:
             KeyError: no such record.
             RecordError: the file is not a whole, valid record of that id.
@@ -146,7 +156,14 @@ class Store:
             raise KeyError(id) from None
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
-        """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
+        """The per-example outcomes of one record, or None if it has none.
+
+        Args:
+            id: the record's id.
+
+        Raises:
+            RecordError: a broken file.
+        """
         try:
             content = read_file(self.examples / f"{id}.json.gz")
         except FileNotFoundError:
@@ -184,6 +201,9 @@ class Store:
 def read_record(path: Path) -> Record:
     """The record in a file.
 
+    Args:
+        path: a file named by the record's id.
+
     Raises:
         RecordError: the file is not a whole, valid record of the id that its name says.
         OSError: the file cannot be read.
@@ -207,7 +227,12 @@ def stores_in(folder: Path) -> list[Path]:
 def read_file(path: Path) -> bytes:
     """What is in a regular file: opening a pipe would wait for a writer for ever.
 
-    Raises `RecordError` for anything but a file, and `OSError`.
+    Args:
+        path: the file.
+
+    Raises:
+        RecordError: the path leads to anything but a file.
+        OSError: it cannot be read.
     """
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
@@ -218,10 +243,17 @@ def read_file(path: Path) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """All of `content` or nothing, whatever happens in between; it is on the disk when this returns.
+    """All of some bytes or nothing, whatever happens in between; it is on the disk when this returns.
 
     To a temporary file in the same folder, to the disk, then renamed; the new name is in the folder, so that goes to
-    the disk, too. Raises `OSError`.
+    the disk, too.
+
+    Args:
+        path: the file, which may be there already.
+        content: what it holds afterwards.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
@@ -238,7 +270,14 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder to the disk, so that a power cut loses none. Raises `OSError`."""
+    """Put the names in a folder to the disk, so that a power cut loses none.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -250,7 +289,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def explain_os_error(folder: Path, error: OSError) -> str:
-    """One line: that the result folder cannot be written, why, and what mends it."""
+    """One line: that the result folder cannot be written, why, and what mends it.
+
+    Args:
+        folder: the result folder.
+        error: what the system said.
+
+    Returns:
+        The line.
+    """
     if error.errno == errno.ENOENT and not folder.exists():
         return f"{folder} was removed, and its records with it: the same command makes them again"
     if error.errno == errno.ENOSPC:

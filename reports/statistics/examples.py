@@ -164,7 +164,7 @@ def _area_under_curve(columns: Columns) -> ExampleScores:
 
 
 def _fraction_below(scores_A: NDArray[np.floating], others_B: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Of each score the fraction of the others that are lower; equal ones count half."""
+    """The fraction of the other scores that are lower, for each score; equal ones count half."""
     import numpy as np
 
     sorted_B = np.sort(others_B)

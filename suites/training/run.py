@@ -145,7 +145,7 @@ class Run:
         )
 
     def _stopwatch(self) -> Attribution | None:
-        """Of several models; goes on from the seconds before a stop."""
+        """Seconds by model, where there are several; goes on from those before a stop."""
         stepper = self.stepper
         if len(stepper.models) < 2:
             return None

@@ -21,7 +21,7 @@ CODE = ("raycast.py", "toys.py")
 SIDE = 64
 AZIMUTHS, ELEVATIONS, LIGHTS = 18, 9, 6
 TOYS = 10
-"""Of each kind: the first half trains."""
+"""Toys of each kind: the first half trains."""
 DISTANCE = 6.0
 GREY = 0.8
 

@@ -139,7 +139,7 @@ class ODConv2d(DynamicConv2d):
         return self.attention(x_BIHW)
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """Of the attention for kernels, if there is one; what it reads serves the others, too."""
+        """The parameters of the attention for kernels, if there is one; what it reads serves the others, too."""
         kernels = self.attention.kernels
         return [] if kernels is None else list(kernels.parameters())
 

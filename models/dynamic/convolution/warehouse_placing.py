@@ -134,7 +134,7 @@ def _cells(kernel_cells: int, budget: float) -> int:
 
 
 def _parameters(groups: Sequence[Sequence[Site]], config: WarehouseConfig) -> int:
-    """Of warehouses, attentions and biases."""
+    """The parameters of warehouses, attentions and biases."""
     total = 0
     for sites in groups:
         size = cell_size(sites)

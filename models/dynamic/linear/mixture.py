@@ -115,7 +115,7 @@ class MixtureLinear(DynamicLayer):
         return super().unused_parameters()
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """Of the gate, unless a straight-through weight gives the static part its gradient, too."""
+        """The parameters of the gate; none where a straight-through weight gives the static part its gradient, too."""
         has_static = self.partition is not None and self.partition.scale != "pruned"
         if has_static and self.config.straight_through:
             return []

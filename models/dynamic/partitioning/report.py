@@ -100,7 +100,7 @@ class PartitionReport:
 
 
 def layer_modes(layers: Mapping[str, DynamicLayer]) -> tuple[LayerModes, ...]:
-    """Of layers as they are now."""
+    """How many entries of each layer are dynamic now."""
     modes: list[LayerModes] = []
     for name, layer in layers.items():
         assert layer.partition is not None
@@ -110,7 +110,7 @@ def layer_modes(layers: Mapping[str, DynamicLayer]) -> tuple[LayerModes, ...]:
 
 
 def attention_modes(vectors: Mapping[str, AttentionVector]) -> tuple[AttentionModes, ...]:
-    """Of attentions as they are now."""
+    """How many factors of each attention are dynamic now."""
     modes: list[AttentionModes] = []
     for name, vector in vectors.items():
         assert vector.partition is not None

@@ -45,7 +45,7 @@ class MixingMoments:
 
 
 def variances(layers: Sequence[DynamicLayer], evidence: Evidence, criterion: str) -> list[Tensor]:
-    """Of every entry of each layer's mixed dynamic weight, its variance over the calibration inputs, in eval mode."""
+    """The variance of every entry of each layer's mixed dynamic weight over the calibration inputs, in eval mode."""
     moments = [MixingMoments(layer) for layer in layers]
     banks = [layer.bank for layer in layers]
     with ExitStack() as stack:

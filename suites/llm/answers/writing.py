@@ -9,7 +9,7 @@ from ..language import CausalLM, encode
 from ..training.chat import STOP, prompt_of
 
 MOST_TOKENS = 512
-"""Of an answer."""
+"""Tokens of an answer at most."""
 
 
 @torch.inference_mode()

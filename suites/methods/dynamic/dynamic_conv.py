@@ -42,7 +42,7 @@ class DynamicConv(TunedMethod):
     reduction: int = 16
     """By how much the attention is narrower than its input."""
     temperature: float = 30.0
-    """Of the attention at the start of training; it falls to 1."""
+    """Temperature of the attention at the start of training; it falls to 1."""
     annealing: float = 0.15
     """Share of the steps that it falls."""
 

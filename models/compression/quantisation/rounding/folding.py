@@ -161,7 +161,7 @@ def hidden_folds(block: Block, targets: Sequence[Target]) -> Iterator[Fold]:
 
 
 def _stack_fold(inward: Target, down: Target) -> Fold:
-    """Of all experts of a stack, (N, H)."""
+    """The fold of all experts of a stack, (N, H)."""
     hidden = down.weight.shape[-1]
     writers = [Factor(inward.parent, inward.name, 1, first=hidden)]
     for name, value in inward.parent.named_parameters(recurse=False):

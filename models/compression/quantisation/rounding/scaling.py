@@ -18,7 +18,7 @@ from .round_block import Rounding
 # Shapes: N experts, I channels.
 
 AllMoments = list[list[Moments]]
-"""Of each target, in their order, one for each matrix; scaling replaces those that it changes."""
+"""Moments by target, in their order, one for each of its matrices; scaling replaces those that it changes."""
 
 
 def scale_block(step: BlockPass, targets: Sequence[Target], moments: AllMoments, rounding: Rounding) -> None:

@@ -90,7 +90,7 @@ def _frequency(layer: LayerStatistics) -> Tensor:
 
 
 def _variance(layer: LayerStatistics) -> Tensor:
-    """Of each expert's output over its tokens, summed over the width (N,)."""
+    """Variance of each expert's output over its tokens, summed over the width (N,)."""
     count_N1 = layer.counts.clamp_min(1).unsqueeze(1)
     variance_ND = layer.output_square / count_N1 - (layer.output / count_N1).square()
     return variance_ND.clamp_min(0).sum(1)
