@@ -77,8 +77,8 @@ def partition(
         of: the "kernels" of all layers, the "attentions" of ODConv for input channels, filters and taps (those that the
             released code masks; that for kernels stays as it is), or "both": each kind is then ranked by itself and
             keeps round(kappa N) of its own N, since a factor acts on a whole channel, so that in one ranking its effect
-            would stand before those of single weights. "spread" has no kernels to compare in an attention, and
-            static="random" no law: both are refused.
+            would stand before those of single weights. There is no law for static="random" of an attention: it is
+            refused.
 
     Returns:
         How many entries of each layer and attention are dynamic, what the deployed form stores, and the ties.
@@ -95,7 +95,7 @@ def partition(
         report.dynamic_ratio, report.stored_share
     """
     _check(ratio, criterion, scope, schedule, granularity, static, rounds)
-    check_of(of, criterion, static)
+    check_of(of, static)
     kinds = find_parts(model, of)
     evidence = Evidence(
         model=model,

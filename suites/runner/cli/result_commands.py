@@ -8,7 +8,6 @@ import typer
 
 from ..discovery.registry import suites
 from ..interrupts import INTERRUPTED, end_in_order
-from .completion import labels
 from .options import FolderArgument, JsonOption, SuiteOption
 from .output import announce, print_json, say
 
@@ -31,8 +30,8 @@ def report(
 
 def compare(
     folder: FolderArgument,
-    first: Annotated[str, typer.Argument(metavar="A", help="Row label.", autocompletion=labels)],
-    second: Annotated[str, typer.Argument(metavar="B", help="Row label.", autocompletion=labels)],
+    first: Annotated[str, typer.Argument(metavar="A", help="Row label.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Row label.")],
     suite: SuiteOption = None,
     json: JsonOption = False,
 ) -> None:

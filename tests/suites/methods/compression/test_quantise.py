@@ -137,5 +137,5 @@ def test_codes_do_not_train(train: Any) -> None:
 def test_operators_of_packed_weights_are_code_of_the_cell(root: str) -> None:
     """They register when they are imported, so that no name of theirs is ever taken."""
     passed = {module.name for module in Tree().closure([f"sparsebench.suites.{root}"])}
-    for name in ("packed_operators", "packed_products", "kernels.native"):
+    for name in ("packed_operators", "kernels.native"):
         assert f"sparsebench.models.compression.quantisation.packed.{name}" in passed

@@ -38,7 +38,6 @@ METHODS = [
 EXECUTORS = {
     "local": {},
     "leases": {"lease": 20.0},
-    "submitit": {"lease": 20.0, "slurm": "cluster=local,array=1"},
     "ray": {},
 }
 

@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 
 from sparsebench.suites.contracts.traits import TRAINING_DATA
-from sparsebench.suites.molecules.generation import qm9
+from sparsebench.suites.molecules.tasks import qm9_reconstruction as qm9
 from sparsebench.suites.molecules.tasks.qm9_reconstruction import QM9Reconstruction
 
 

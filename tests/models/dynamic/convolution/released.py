@@ -4,19 +4,37 @@ Every kernel is multiplied with its share and the products are summed, all of th
 after the sum; then one grouped convolution. As slow as it is there: what speed is compared with.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
-from .factors import Factors
+from sparsebench.models.dynamic.convolution import DynamicConv2d
+from sparsebench.models.dynamic.convolution.factors import Factors
+
+D = TypeVar("D", bound=DynamicConv2d)
 
 # Shapes: B samples, I inputs, O outputs, K kernels, J inputs of a group, h x w a kernel.
 
 
-def released_convolution(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
-    """(B, O, H', W') of a `DynamicConv2d`."""
+def as_released(layer: D) -> D:
+    """The same layer, computed as there from now on."""
+    layer.forward = partial(released, layer)  # type: ignore[method-assign]
+    return layer
+
+
+def released(layer: DynamicConv2d, x_BIHW: Tensor) -> Tensor:
+    """(B, O, H', W') of a layer."""
+    factors = layer.factors(x_BIHW)
+    if factors.inputs is not None:
+        x_BIHW = x_BIHW * factors.inputs[:, :, None, None]
+    y_BOHW = _convolution(layer, x_BIHW, factors)
+    if factors.outputs is not None:
+        y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
+    return y_BOHW
+
+
+def _convolution(layer: DynamicConv2d, x_BIHW: Tensor, factors: Factors) -> Tensor:
     batch = x_BIHW.shape[0]
     padded = layer.geometry.pad(x_BIHW)
     weight_BOJhw = _weights(layer, batch, factors)
@@ -29,7 +47,7 @@ def released_convolution(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor
     return y.view(batch, -1, *y.shape[2:])
 
 
-def _weights(layer: Any, batch: int, factors: Factors) -> Tensor:
+def _weights(layer: DynamicConv2d, batch: int, factors: Factors) -> Tensor:
     """(B, O, J, h, w)."""
     products = layer.bank * _shares(layer, batch, factors)[:, :, None, None, None, None]
     if factors.taps is not None:
@@ -45,7 +63,7 @@ def _weights(layer: Any, batch: int, factors: Factors) -> Tensor:
     return weight + partition.static[None] * (1 - mask) * partition.lambda_static
 
 
-def _shares(layer: Any, batch: int, factors: Factors) -> Tensor:
+def _shares(layer: DynamicConv2d, batch: int, factors: Factors) -> Tensor:
     if factors.kernels is not None:
         return factors.kernels
     return layer.bank.new_ones(batch, 1)
