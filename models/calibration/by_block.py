@@ -135,10 +135,13 @@ def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int], sequential: 
     trained = model.training
     model.eval()
     masks = [batch_mask(batch) for batch in batches]
+    # Nothing behind the last block that is wanted has to run.
     blocks = anatomy.blocks[: max(wanted, default=-1) + 1]
     start = min(wanted, default=0)
     try:
         while start < len(blocks):
+            # A chain ends where a block gets something else than what the one before gave; from there the model runs
+            # again up to it.
             chain = capture_chain(model, blocks, batches, start)
             if not sequential and chain.end < len(blocks):
                 raise ModelError(

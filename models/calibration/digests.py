@@ -76,6 +76,7 @@ def _add(content: Any, value: Any) -> None:
         content.update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
         content.update(_bytes(value))
     elif isinstance(value, bool | int | float | str | None):
+        # With its length in front, so that no text looks like two values.
         text = repr(value)
         content.update(f"{len(text)} {text} ".encode())
     elif isinstance(value, Mapping):

@@ -217,6 +217,7 @@ def _loss(output: object, batch: object) -> Tensor:
     if labels is not None:
         mean = getattr(output, "loss", None)
         if mean is not None:
+            # The sum over labels: batches of different sizes weigh each of their tokens alike.
             return mean * (labels != -100).sum()
         if logits is not None and logits.ndim == 2:
             return F.cross_entropy(_precise(logits), labels, reduction="sum")

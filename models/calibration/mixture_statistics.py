@@ -134,12 +134,16 @@ class _Sums:
         self.tokens += len(call.x)
         probability_TN = self._add_router(call)
         index_P = call.index.flatten()
+        # An index of N is no expert: the pair was dropped.
         taken_P = (index_P < self.experts.num_experts).nonzero().flatten()
+        # By expert, so that the tokens of each are one slice; stable, so that sums are added in the same order
+        # everywhere.
         order_P = taken_P[index_P[taken_P].argsort(stable=True)]
         token_P = order_P // call.index.shape[1]
         expert_P = index_P[order_P]
         self.counts += torch.bincount(expert_P.cpu(), minlength=len(self.counts))
         weight_TK = call.weight.double()
+        # A token whose weights are all 0 gives 0, not NaN.
         share_TK = weight_TK / weight_TK.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
         weight_P = weight_TK.flatten()[order_P]
         factors = {"weighted_norm": weight_P, "renormalised_norm": share_TK.flatten()[order_P]}

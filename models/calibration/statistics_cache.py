@@ -80,6 +80,7 @@ def write_statistics(file: Path, statistics: Sequence[LayerStatistics]) -> None:
     about = json.dumps(layers)
     metadata = {"format": str(FORMAT), "layers": about, "check": content_digest([about, _in_order(tensors)])}
     file.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed when whole, so that a reader finds all of a file or none; two processes that write it do not share one.
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         save_file(tensors, partial, metadata=metadata)

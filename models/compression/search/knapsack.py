@@ -65,8 +65,11 @@ def solve(
     _check(costs, damages, budget)
     least = [min(options) for options in costs]
     room = budget - sum(least)
+    # Counted from the cheapest option of each mixture, so that the table has columns only for what there is to decide.
     above = [[cost - low for cost in options] for options, low in zip(costs, least, strict=True)]
     divisor = math.gcd(*(cost for options in above for cost in options)) or 1
+    # A common divisor loses nothing; where that is too fine for the table, costs are rounded up, so that the budget
+    # holds in any case.
     unit = max(divisor, -(-room // cells))
     weights = [[-(-cost // unit) for cost in options] for options in above]
     chosen = _table(weights, damages, room // unit)
@@ -102,6 +105,7 @@ def _table(weights: Sequence[Sequence[int]], damages: Sequence[Sequence[float]],
             if weight > units:
                 continue
             found_C = best_C[: units + 1 - weight] + harm
+            # Strictly less: of equal options the earlier one stays.
             better_C = found_C < next_C[weight:]
             next_C[weight:][better_C] = found_C[better_C]
             place_C[weight:][better_C] = place
@@ -110,6 +114,7 @@ def _table(weights: Sequence[Sequence[int]], damages: Sequence[Sequence[float]],
     # The first of equal ones is the cheapest.
     left = int(best_C.argmin())
     chosen: list[int] = []
+    # Backwards: what the last mixture took says which sum the mixtures before it had.
     for own, place_C in zip(reversed(weights), reversed(taken), strict=True):
         place = int(place_C[left])
         chosen.append(place)

@@ -103,6 +103,7 @@ def search(
 
     Example: `print(search(mixtral, batches, SearchConfig(budget=Budget(bytes=0.4))))`.
     """
+    # With two batches or more, those that choose between whole recipes took no part in making them.
     own, held = split(batch_list(batches), config.held_out)
     if statistics is None:
         statistics = mixture_statistics(model, own, moments=bool(config.space.widths))
@@ -114,6 +115,7 @@ def search(
     savings: list[list[Price]] = []
     for one, its_own in zip(ranked, options, strict=True):
         savings.append(saved(model, one, its_own, configs))
+    # To leave a mixture as it is costs 0, so that costs are negative and the budget is what has to be saved.
     costs = [[-saving.of(kind) for saving in its_own] for its_own in savings]
     limit = _limit(before, costs, config.budget)
     damages = measure(model, own, ranked, options, configs, distance=config.distance, anchors=config.anchors)

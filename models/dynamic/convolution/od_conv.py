@@ -50,9 +50,12 @@ class OmniAttention(Tempered):
         nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         self.norm = nn.BatchNorm1d(hidden)
         self.inputs = AttentionVector(hidden, in_channels)
+        # In a depthwise convolution an output reads one input: a factor of its own would be the input's factor once
+        # more.
         self.outputs = None
         if not (in_channels == geometry.groups == out_channels):
             self.outputs = AttentionVector(hidden, out_channels)
+        # One tap has nothing to be weighed against, and a softmax over one kernel is always 1.
         self.taps = None
         if height * width > 1:
             self.taps = AttentionVector(hidden, height * width)

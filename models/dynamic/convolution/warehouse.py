@@ -57,6 +57,7 @@ class CellAttention(nn.Module):
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """(B, M, n)."""
         z_BMn = self.excite(F.relu(self.squeeze(pooled(x_BIHW)))).unflatten(-1, self.home.shape)
+        # Cells may enter with a minus sign, so magnitudes are summed; all of them may be 0.
         sums_BM1 = z_BMn.abs().sum(-1, keepdim=True).clamp_min(torch.finfo(z_BMn.dtype).eps)
         share = self.fixed_share.to(z_BMn.dtype)
         return share * self.home + (1 - share) * (z_BMn / sums_BM1)

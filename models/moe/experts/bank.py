@@ -73,6 +73,7 @@ class ExpertBank(nn.Module):
             inward = [(gate, gate_bias), (up, up_bias)]
         check_sizes(sizes, gated=gate is not None, activation=activation)
         bias = None
+        # Gate and up lie in one tensor, and so do their biases: where one of them has none, it is 0.
         if any(b is not None for _, b in inward):
             bias = torch.cat([_stack(_or_zeros(b, weight), groups) for weight, b in inward], dim=1)
         return cls(
@@ -157,6 +158,7 @@ class ExpertBank(nn.Module):
         rows_N = index_NM
         real_rows_N = real_NM
         if self.gated:
+            # Rows of gate come before those of up, which are so many further down.
             rows_N = torch.cat((index_NM, index_NM + self.down.shape[2]), dim=1)
             real_rows_N = torch.cat((real_NM, real_NM), dim=1)
         self.gate_up = _taken(self.gate_up, rows_N.unsqueeze(2), real_rows_N.unsqueeze(2), 1)

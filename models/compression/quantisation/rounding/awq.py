@@ -50,6 +50,7 @@ def search_scale(readers: Sequence[Reader], magnitude_I: Tensor, grid: Grid, ste
     best_error = float("inf")
     best_alpha = 0.0
     best_I = torch.ones_like(magnitude_I)
+    # alpha = 0, no scale at all, comes first, and another one has to be better: an even result leaves the model alone.
     for step in range(steps):
         alpha = step / steps
         scale_I = scale_for(magnitude_I, alpha)
@@ -66,12 +67,15 @@ def search_scale(readers: Sequence[Reader], magnitude_I: Tensor, grid: Grid, ste
 def scale_for(magnitude_I: Tensor, alpha: float) -> Tensor:
     """m^alpha around 1."""
     scale_I = magnitude_I.clamp_min(FLOOR) ** alpha
+    # A common factor changes no rounding; around 1, what the scale is folded into keeps its size.
     return scale_I / (scale_I.max() * scale_I.min()).sqrt()
 
 
 def scaled_error(reader: Reader, scale_I: Tensor, grid: Grid) -> float:
     """Output error of a matrix that is rounded at this scale of its inputs."""
     weight_OI = reader.weight.to(scale_I.dtype)
+    # Rounded at weight times scale and read divided by it: an input with a large scale gets a smaller error, at the
+    # cost of the others in its group, whose grid it widens.
     read_OI = round_to_nearest(weight_OI * scale_I, grid).dense() / scale_I
     return output_error(weight_OI, read_OI, reader.moments)
 
@@ -104,6 +108,7 @@ def clipped(weight_OI: Tensor, moments_II: Tensor, grid: Grid, most: float = 0.5
 
 def _group_errors(weight_OI: Tensor, quantised: Quantised, moments_II: Tensor) -> Tensor:
     off_OI = weight_OI.to(moments_II.dtype) - quantised.dense().to(moments_II.dtype)
+    # Without the products between groups, the best end of each grid can be found by itself.
     errors = []
     for _, span in quantised.grid.spans(weight_OI.shape[-1]):
         part_OS = off_OI[:, span]

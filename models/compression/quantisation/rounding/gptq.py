@@ -51,6 +51,8 @@ def gptq(weight_OI: Tensor, hessian_II: Tensor, grid: Grid, config: GPTQConfig |
     dtype = torch.promote_types(torch.promote_types(weight_OI.dtype, hessian_II.dtype), torch.float32)
     order_I = _order(hessian_II, config)
     factor_II = inverse_factor(hessian_II[order_I][:, order_I], config.damping).to(dtype)
+    # The grids are those of the weights as they were: a group's grid does not depend on the order in which its columns
+    # go.
     nearest = round_to_nearest(weight_OI, grid)
     columns = weight_OI.to(dtype)[:, order_I].clone()
     scale_OI, zero_OI = grid.spread(nearest.points, weight_OI.shape[-1])
@@ -97,8 +99,12 @@ def _rounded(
             code_O = step_O.clamp(0, grid.levels)
             codes_OI[:, column] = code_O.to(torch.uint8)
             read_O = (code_O - zero_OI[:, column]) * scale_OI[:, column]
+            # Row i of U is, but for the factor U_ii, the first row of the inverse of H without columns 0..i-1: one
+            # factor serves all columns, and no inverse is made again.
             error_O = (value_O - read_O) / factor_II[column, column]
             errors_OB[:, column - start] = error_O
+            # The next column is rounded from its changed value, so the block changes at once.
             columns_OI[:, column + 1 : end] -= error_O.unsqueeze(1) * factor_II[column, column + 1 : end]
+        # What lies behind the block is read once for all its columns, not once for each.
         columns_OI[:, end:] -= errors_OB @ factor_II[start:end, end:]
     return codes_OI

@@ -63,6 +63,7 @@ def moments_of(step: BlockPass, targets: Sequence[Target]) -> list[list[Moments]
             if source is None:
                 own.append(Moments(weight.shape[-1], weight))
                 continue
+            # Matrices that read the same inputs (q, k and v; gate and up) share one sum: memory and time of one.
             if source not in seen:
                 seen[source] = Moments(weight.shape[-1], weight)
             own.append(seen[source])

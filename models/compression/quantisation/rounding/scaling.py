@@ -86,6 +86,7 @@ def _scale_shared(fold: Fold, targets: Sequence[Target], moments: AllMoments, ro
                 count += moment.count
     if not readers:
         return
+    # One norm serves all readers, so there is one scale, by the mean over all tokens that any of them read.
     scale_I, _ = search_scale(readers, magnitude_I / count, rounding.grid, rounding.awq_config.steps)
     fold.apply(scale_I, rounding.changes.replace)
     for place in reading:
