@@ -21,7 +21,10 @@ class Wrapper(nn.Module):
 class Site:
     """A place in a model that holds a module or a parameter.
 
-    `path` is the dotted name from the model that was described; `describe` fills it in.
+    Attributes:
+        parent: the module that holds it.
+        name: its name there.
+        path: the dotted name from the model that was described; `describe` fills it in.
     """
 
     parent: nn.Module
@@ -36,14 +39,22 @@ class Site:
         return getattr(self.parent, self.name)
 
     def tensor(self) -> nn.Parameter:
-        """The parameter that lies here now; a TypeError if it is a module."""
+        """The parameter that lies here now.
+
+        Raises:
+            TypeError: a module lies here.
+        """
         value = getattr(self.parent, self.name)
         if not isinstance(value, nn.Parameter):
             raise TypeError(f"{self.path} is a {type(value).__name__}, not a parameter")
         return value
 
     def replace(self, module: nn.Module) -> None:
-        """Put `module` here."""
+        """Put a module here.
+
+        Args:
+            module: what stands here from now on.
+        """
         setattr(self.parent, self.name, module)
 
     def keep_rows(self, kept: Tensor) -> None:

@@ -28,9 +28,10 @@ Loss = Callable[[Any, Any], Tensor]
 class Calibration:
     """What `calibrate` saw.
 
-    `samples`: one for each FFN, in the order of `describe(model).blocks`; all hold the same T tokens. `document` (T,)
-    int64: the example that each token came from. `embedding` (examples, width) float32: mean over the tokens of an
-    example of what the last block gives.
+    Attributes:
+        samples: one for each FFN, in the order of `describe(model).blocks`; all hold the same T tokens.
+        document: (T,) int64: the example that each token came from.
+        embedding: (examples, width) float32: mean over the tokens of an example of what the last block gives.
     """
 
     samples: list[FFNSample]

@@ -12,8 +12,12 @@ EXACT = 1e-4
 class Ensemble(nn.Module):
     """The mean of the logits (B, C) of two models of the same inputs.
 
-    `scale` and `shift` (channels,) turn inputs (B, channels, height, width) as the first model reads them into those of
-    the second, where the two normalise images differently.
+    Args:
+        first: a model of inputs (B, channels, height, width).
+        second: a model with as many classes.
+        scale: (channels,), with `shift`: turns inputs as the first model reads them into those of the second, where the
+            two normalise images differently (`channel_map`).
+        shift: (channels,).
     """
 
     scale: Tensor | None

@@ -20,7 +20,7 @@ QUARTER, THREE_QUARTERS = 0.25, 0.75
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """Of the weights of one model's adapters, taken together."""
+    """How the weights of one model's adapters, taken together, are spread."""
 
     count: int
     mean: float

@@ -37,7 +37,15 @@ class TokenDistillation:
             raise ModelError(f"temperature={self.temperature} must be above 0")
 
     def term(self, logits: Tensor, token: Tensor) -> Tensor:
-        """Both divergences, weighted, of logits (..., C) and the token's. Raises `ModelError` for two shapes."""
+        """Both divergences, weighted, a scalar.
+
+        Args:
+            logits: those of the model (..., C).
+            token: those of the token, of the same shape.
+
+        Raises:
+            ModelError: two shapes.
+        """
         logits_NC, token_NC = aligned(logits, token)
         if logits_NC.shape[-1] < 2:
             raise ModelError("divergences compare distributions over classes, and there is one column")

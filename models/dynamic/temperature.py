@@ -57,7 +57,10 @@ def anneal(model: nn.Module, temperature: float) -> int:
 class TemperatureSchedule:
     """A temperature that falls in a straight line (DY-Conv, section 3.3; PAD-Net, 30 to 1).
 
-    `start` at step 0, `end` from step `steps` on.
+    Attributes:
+        steps: from which on it is `end`.
+        start: at step 0.
+        end: at step `steps` and after it.
 
     >>> schedule = TemperatureSchedule(steps=10)
     >>> [schedule.at(step) for step in (0, 5, 10, 99)]
@@ -82,5 +85,10 @@ class TemperatureSchedule:
         return self.start + (self.end - self.start) * step / self.steps
 
     def apply(self, model: nn.Module, step: int) -> None:
-        """Set it in a model."""
+        """Set it in a model.
+
+        Args:
+            model: a model with dynamic layers.
+            step: number of the step to come, from 0.
+        """
         anneal(model, self.at(step))

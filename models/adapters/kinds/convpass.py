@@ -31,8 +31,14 @@ class ConvpassConfig(RankConfig):
 
     conv is 3x3 with zero padding on the grid of patches, whatever its sides; each token before them (class token,
     registers) is an image of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r
-    parameters. `parts` names what gets one. Where init ends in "zero_up" the convolution starts as the identity. The
-    release has the activation "quick_gelu" and init="xavier_zero_up". Only for models that see an image as tokens.
+    parameters. Where init ends in "zero_up" the convolution starts as the identity. The release has the activation
+    "quick_gelu" and init="xavier_zero_up". Only for models that see an image as tokens.
+
+    Attributes:
+        parts: which of the attention and the FFN get one.
+        activation: act, by its name.
+        scale: factor of what is added.
+        dropout: on the bottleneck, in training.
     """
 
     parts: tuple[str, ...] = PARTS

@@ -36,12 +36,18 @@ QuantisationMethod = Literal["rtn", "gptq", "awq"]
 class QuantiseConfig:
     """What is rounded, to which grid, and how.
 
-    `method`: "rtn" rounds to the nearest and needs no data; "gptq" (arXiv 2210.17323) and "awq" (arXiv 2306.00978) do.
-    `parts`: "experts", "shared" (the FFN that all tokens pass in addition to them), "attention", "ffn" (dense ones),
-    "router". An expert that fewer than `least_tokens` tokens of the calibration data reach is rounded to the nearest,
-    and reported.
+    Attributes:
+        method: "rtn" rounds to the nearest and needs no data; "gptq" (arXiv 2210.17323) and "awq" (arXiv 2306.00978)
+            do.
+        grid: bits, groups and zero points.
+        parts: "experts", "shared" (the FFN that all tokens pass in addition to them), "attention", "ffn" (dense ones),
+            "router".
+        gptq: options of GPTQ.
+        awq: options of AWQ.
+        least_tokens: an expert that fewer tokens of the calibration data reach is rounded to the nearest, and reported.
 
-    Raises `ModelError` for what is not one of these.
+    Raises:
+        ModelError: what is not one of these.
     """
 
     method: QuantisationMethod = "gptq"

@@ -23,10 +23,15 @@ MOST_CELLS = 1 << 18
 
 @dataclass(frozen=True)
 class Solution:
-    """`chosen`: the place of the option of each mixture; its `cost` and `damage` in all.
+    """What `solve` chose.
 
-    `unit` is what costs were rounded up to. Where it is their common divisor (`exact`), no choice within the budget has
-    less damage; else none whose cost is lower than the budget by a unit for each mixture.
+    Attributes:
+        chosen: the place of the option of each mixture.
+        cost: of all together.
+        damage: of all together.
+        unit: what costs were rounded up to.
+        exact: `unit` is their common divisor: no choice within the budget has less damage. Else none has whose cost is
+            lower than the budget by a unit for each mixture.
     """
 
     chosen: tuple[int, ...]

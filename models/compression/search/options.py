@@ -15,12 +15,16 @@ GRANULE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """What the search may choose from, for each mixture alike; to leave it as it is can always be chosen.
+    """What the search may choose from, for each mixture alike; to keep it as it is can always be chosen.
 
-    `experts`, `widths`: shares of its experts and of their hidden neurons, in (0, 1); `bits`: of the experts' weights,
-    2 to 8; `layers`: whether a mixture may go as a whole, shared experts included. Empty ones change nothing.
+    Attributes:
+        experts: fractions of its experts that may stay, in (0, 1); empty changes nothing, here and below.
+        widths: fractions of their hidden neurons, in (0, 1).
+        bits: of the experts' weights, 2 to 8.
+        layers: whether a mixture may go as a whole, shared experts included.
 
-    Raises `ModelError` for other values, and where nothing may change.
+    Raises:
+        ModelError: other values, and where nothing may change.
     """
 
     experts: tuple[float, ...] = (0.875, 0.75, 0.625, 0.5)
@@ -42,9 +46,13 @@ class SearchSpace:
 
 @dataclass(frozen=True)
 class Option:
-    """One mixture by then: `experts` of `width` hidden neurons (the largest one's); `bits` None: as they are stored.
+    """One mixture by then.
 
-    `dropped`: the mixture goes as a whole.
+    Attributes:
+        experts: how many are left.
+        width: hidden neurons of the largest of them.
+        bits: of their weights; None: as they are stored.
+        dropped: the mixture goes as a whole.
     """
 
     experts: int

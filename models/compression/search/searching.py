@@ -35,11 +35,21 @@ Rounding = Literal["rtn", "gptq"]
 class SearchConfig:
     """What may change, and how it is decided.
 
-    `score` ranks experts. `method`, `group_size`, `symmetric`: how weights are rounded, in trials and in the end.
-    `distance`, `anchors`: see `damage.py`; with as many anchors as there are options, each of them is measured through
-    the whole model. `held_out`: fraction of the batches, one at least, that decide on nothing but which whole recipe is
-    returned; one batch alone serves for both, and with 0 the recipe of least predicted damage is never looked at.
-    Raises `ModelError` for values that cannot be.
+    Attributes:
+        budget: what may be left.
+        space: what may be chosen for each mixture.
+        score: ranks experts.
+        method: how weights are rounded, in trials and in the end.
+        group_size: of the grids.
+        symmetric: of the grids.
+        distance: what a damage is measured in (`damage.py`).
+        anchors: options of each mixture that are measured through the whole model; with as many as there are options,
+            each of them is.
+        held_out: fraction of the batches, one at least, that decide on nothing but which whole recipe is returned; one
+            batch alone serves for both, and with 0 the recipe of least predicted damage is never looked at.
+
+    Raises:
+        ModelError: values that cannot be.
     """
 
     budget: Budget
@@ -66,7 +76,14 @@ class SearchConfig:
             self.rounding(bits)
 
     def rounding(self, bits: int) -> QuantiseConfig:
-        """How experts are rounded to so many bits. Raises `ModelError` for what no grid can be."""
+        """How experts are rounded.
+
+        Args:
+            bits: of a weight.
+
+        Raises:
+            ModelError: what no grid can be.
+        """
         grid = Grid(bits=bits, group_size=self.group_size, symmetric=self.symmetric)
         return QuantiseConfig(method=self.method, grid=grid)
 

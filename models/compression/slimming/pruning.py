@@ -33,20 +33,26 @@ Criterion = Literal["magnitude", "wanda", "sparsegpt"]
 class PruningConfig:
     """What goes, and by which criterion.
 
-    `pattern` is one of `Pattern`; None is the method's own: "row" for "wanda", whose paper ranks the weights of each
-    output, else "unstructured". `sparsity` None is what "n:m" says, else 0.5.
+    Attributes:
+        method: "magnitude" |w|; "wanda" |w| times the norm of the input over the calibration tokens (Sun et al., arXiv
+            2306.11695), only those that reached the expert; "sparsegpt" also updates the weights that stay (arXiv
+            2301.00774).
+        pattern: one of `Pattern`; None is the method's own: "row" for "wanda", whose paper ranks the weights of each
+            output, else "unstructured".
+        sparsity: the fraction of zeros; None is what "n:m" says, else 0.5.
+        parts: whose linear maps are pruned.
+        router_weighted: weigh each token by what the router multiplies the expert with, for "wanda" the criterion of
+            MoE-Pruner (arXiv 2410.12013).
+        min_tokens: maps that fewer tokens reach are pruned by magnitude, and reported.
+        block_size: of SparseGPT: columns between two updates of the rest.
+        damping: of SparseGPT: what is added to the diagonal of H, as a fraction of its mean.
+        memory: bytes of moments at once.
+        sequential: the inputs of a block are those that the pruned blocks before it give, as in the papers of the two
+            methods; else those of the model as it was, as in the released code of the unified compression of mixtures
+            (arXiv 2406.02500), for models whose blocks all hand on to each other.
 
-    `method`: "magnitude" |w|; "wanda" |w| times the norm of the input over the calibration tokens (Sun et al., arXiv
-    2306.11695), only those that reached the expert; "sparsegpt" also updates the weights that stay (arXiv 2301.00774).
-    `router_weighted` weighs each token by what the router multiplies the expert with, for "wanda" the criterion of
-    MoE-Pruner (arXiv 2410.12013). Maps that fewer than `min_tokens` tokens reach are pruned by magnitude, and reported.
-    `block_size` and `damping` are SparseGPT's; `memory` bounds the bytes of moments at once.
-
-    `sequential`: whether the inputs of a block are those that the pruned blocks before it give, as in the papers of the
-    two methods; else those of the model as it was, as in the released code of the unified compression of mixtures
-    (arXiv 2406.02500), for models whose blocks all hand on to each other.
-
-    Raises `ModelError` for values out of range.
+    Raises:
+        ModelError: values out of range.
     """
 
     method: Criterion = "wanda"

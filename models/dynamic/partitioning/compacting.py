@@ -13,10 +13,14 @@ from .parts import attention_vectors, dynamic_layers
 
 @dataclass(frozen=True, kw_only=True)
 class CompactReport:
-    """Names of the layers that have their compact form now, and of those that stay as they were.
+    """What `compact` did.
 
-    `attentions`: those of ODConv that have theirs now; one without a partition stays in its layer. `numbers`: weights
-    that both store; `before`: what they stored, static weights included.
+    Attributes:
+        layers: names of the layers that have their compact form now.
+        left: names of those that stay as they were.
+        numbers: weights that layers and attentions store now.
+        before: what they stored, static weights included.
+        attentions: those of ODConv that have their compact form now; one without a partition stays in its layer.
     """
 
     layers: tuple[str, ...]

@@ -17,10 +17,14 @@ from ..partially_dynamic import PartiallyDynamic
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """`steps` steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales.
+    """Steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales.
 
     Scales elsewhere that are 0 as a whole train with them, as the weight of the last norm of a residual block may start
     (`zero_scales`): behind such a one no layer has a gradient.
+
+    Attributes:
+        steps: how many.
+        learning_rate: of Adam.
     """
 
     steps: int = 20

@@ -39,8 +39,12 @@ class Streams(Protocol):
 class TokenStore:
     """N molecules in a folder; make one with `build_store`, read it with `open_store`.
 
-    `rows` is int16 (tokens + 1, 4), mapped and not read, see `batch.gather`; molecule i is rows `offsets[i]` to
-    `offsets[i + 1]`, `offsets` int64 (N + 1,). `status` is int8 (N,); where it is not `TokenStatus.OK` the length is 0.
+    Attributes:
+        folder: where it lies.
+        vocabulary: what the tokens mean.
+        rows: int16 (tokens + 1, 4), mapped and not read (`batch.gather`).
+        offsets: int64 (N + 1,): molecule i is rows `offsets[i]` to `offsets[i + 1]`.
+        status: int8 (N,); where it is not `TokenStatus.OK` the length is 0.
     """
 
     folder: Path
@@ -71,7 +75,14 @@ class TokenStore:
         return np.flatnonzero(self.status == TokenStatus.OK)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> TokenBatch:
-        """These molecules, padded to the longest. Raises IndexError outside 0..N - 1."""
+        """Some molecules, padded to the longest.
+
+        Args:
+            indices: of the molecules, from 0.
+
+        Raises:
+            IndexError: one outside 0..N - 1.
+        """
         chosen = np.asarray(indices, dtype=np.int64)
         if chosen.min(initial=0) < 0:
             raise IndexError(f"molecule {chosen.min()} of a store of {len(self)}")

@@ -18,13 +18,19 @@ from .probe import LayerRouting, routing_probe
 
 @dataclass(frozen=True, kw_only=True)
 class LayerHealth:
-    """How one layer shares the real tokens of one domain among its N experts.
+    """How one layer spreads the real tokens of one domain over its N experts.
 
-    `load` (N,): share of the choices that went to each expert, float64; it sums to 1. `worst`: greatest load over the
-    mean one, 1 when the load is even, N when one expert has everything. `dead`: experts that no token chose.
-    `entropy`: that of `load`, log N when it is even; `token_entropy`: mean entropy of the softmax of a token's router
-    logits, None for a router that gives none; both in nats. `cv2`: squared coefficient of variation of the load, with
-    the unbiased variance (`counts.cv_squared`; Shazeer et al., arXiv 1701.06538, appendix A).
+    Attributes:
+        layer: dotted name.
+        tokens: real ones.
+        load: (N,) fraction of the choices that went to each expert, float64; it sums to 1.
+        worst: greatest load over the mean one, 1 when the load is even, N when one expert has everything.
+        dead: experts that no token chose.
+        entropy: that of `load` in nats, log N when it is even.
+        token_entropy: mean entropy of the softmax of a token's router logits, in nats; None for a router that gives
+            none.
+        cv2: squared coefficient of variation of the load, with the unbiased variance (`counts.cv_squared`; Shazeer et
+            al., arXiv 1701.06538, appendix A).
     """
 
     layer: str

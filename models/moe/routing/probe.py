@@ -26,11 +26,17 @@ from .statistics import Routed
 class LayerRouting:
     """How one layer routed the real tokens that passed while the probe was open.
 
-    `load` (N,): share of the choices that went to each expert; `importance` (N,): share of the weight; both sum to 1.
-    `dead`: experts that no token chose. `dropped`: share of the choices that went to no expert, beyond capacity or
-    because the row of the router that was chosen stands for none (`Experts.table`).
-    `entropy`: that of `load`, log N when it is even. `token_entropy`: mean entropy of the softmax of a token's router
-    logits, 0 when the router is certain; None for a router that gives none. In nats.
+    Attributes:
+        layer: dotted name.
+        tokens: real ones.
+        load: (N,) fraction of the choices that went to each expert; it sums to 1.
+        importance: (N,) fraction of the weight; it sums to 1.
+        dead: experts that no token chose.
+        dropped: fraction of the choices that went to no expert, beyond capacity or because the row of the router that
+            was chosen stands for none (`Experts.table`).
+        entropy: that of `load` in nats, log N when it is even.
+        token_entropy: mean entropy of the softmax of a token's router logits in nats, 0 when the router is certain;
+            None for a router that gives none.
     """
 
     layer: str
@@ -53,7 +59,8 @@ class RoutingProbe:
     def layers(self) -> dict[str, LayerRouting]:
         """Each mixture by its dotted name in the model; those that no token has passed are excluded.
 
-        Raises `ModelError` when no token has passed any.
+        Raises:
+            ModelError: no token has passed any.
         """
         seen = {}
         for path, observer in self._observers.items():

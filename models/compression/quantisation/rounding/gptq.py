@@ -20,10 +20,17 @@ from ..grid import Grid, Quantised, check_finite, round_to_nearest
 
 @dataclass(frozen=True, kw_only=True)
 class GPTQConfig:
-    """`damping`: share of the mean diagonal of H that is added to its diagonal. `block`: columns between two updates of
-    the rest, a matter of speed alone. `act_order`: columns with large inputs first, so that their errors are made good
-    by most others; groups keep their columns and get their scales before (the paper's code calls that static groups),
-    so that files need no order of columns.
+    """Options of GPTQ.
+
+    Attributes:
+        damping: what is added to the diagonal of H, as a fraction of its mean.
+        block: columns between two updates of the rest, a matter of speed alone.
+        act_order: columns with large inputs first, so that most others are left to take over their errors; groups keep
+            their columns and get their scales before (the paper's code calls that static groups), so that files need no
+            order of columns.
+
+    Raises:
+        ModelError: values out of range.
     """
 
     damping: float = 0.01
@@ -38,12 +45,23 @@ class GPTQConfig:
 
 
 def gptq(weight_OI: Tensor, hessian_II: Tensor, grid: Grid, config: GPTQConfig | None = None) -> Quantised:
-    """The matrix (O, I) on a grid, rounded for inputs with second moments `hessian_II`, in any scale.
+    """A matrix on a grid, rounded so that its outputs change least (Frantar et al., arXiv 2210.17323).
 
-    Columns whose input is always 0 are rounded to the nearest point, and change no other: nothing connects them. With
-    H a multiple of the identity this is rounding to the nearest. Works in float32, or float64 if H is. Raises
-    `ModelError` for weights or moments that are NaN or infinite, or moments of another size or none at all (all 0):
-    round to nearest instead.
+    Columns whose input is always 0 are rounded to the nearest point, and change no other: nothing connects them. With H
+    a multiple of the identity this is rounding to the nearest. Works in float32, or float64 if H is.
+
+    Args:
+        weight_OI: the matrix.
+        hessian_II: H, the second moments of its inputs, in any scale.
+        grid: what it is rounded to.
+        config: options; None is their defaults.
+
+    Returns:
+        Codes, scales and zero points.
+
+    Raises:
+        ModelError: weights or moments that are NaN or infinite, or moments of another size or none at all (all 0):
+            round to nearest instead.
     """
     config = config or GPTQConfig()
     check_finite(weight_OI)
