@@ -17,7 +17,14 @@ CLASSES = 10
 
 @cached_reads()
 def read_idx(key: str) -> "np.ndarray":
-    """One of the four IDX files as a read-only uint8 array: images (N, 28, 28) or labels (N,)."""
+    """One of the four IDX files as a read-only uint8 array: images (N, 28, 28) or labels (N,).
+
+    Args:
+        key: of the file in the manifest.
+
+    Raises:
+        DataError: it is not an IDX file of bytes.
+    """
     import numpy as np
 
     content = gzip.decompress(path("fashion-mnist", key).read_bytes())

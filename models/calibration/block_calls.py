@@ -49,7 +49,14 @@ class Chain:
 
 
 def hidden_of(output: object) -> Tensor:
-    """The hidden state in what a block returns: all of it, or the first item of a tuple."""
+    """The hidden state in what a block returns: all of it, or the first item of a tuple.
+
+    Args:
+        output: what the block returned.
+
+    Raises:
+        ModelError: there is no tensor in it.
+    """
     if isinstance(output, tuple | list) and output:
         output = output[0]
     if not isinstance(output, Tensor):

@@ -56,7 +56,11 @@ def expert_calls(mlp: MLP, mask: Callable[[], Tensor], take: Callable[[ExpertCal
 
 
 def routed(mlp: MLP) -> Experts:
-    """The experts of a mixture; see `expert_calls` for the errors."""
+    """The experts of a mixture.
+
+    Raises:
+        ModelError: as `expert_calls` does.
+    """
     if mlp.experts is None:
         raise ModelError(f"{mlp.site.path} is of kind {mlp.kind!r}: it has no experts")
     if mlp.experts.module is None:

@@ -82,7 +82,15 @@ class BottleneckConfig(RankConfig):
             raise ModelError(f"dropout={self.dropout} is a probability: from 0 to below 1")
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """A wrapper for each adapter of the block."""
+        """A wrapper for each adapter of the block.
+
+        Args:
+            block: the block.
+            generator: draws what they start from.
+
+        Raises:
+            ModelError: the block has no FFN of a transformer, or no output projection of an attention for "houlsby".
+        """
         mlp = block.mlp
         attention = block.attention
         if mlp is None or mlp.kind == "conv":

@@ -53,7 +53,15 @@ class ConvpassConfig(RankConfig):
             check_choice("parts", part, PARTS)
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """Wrappers around attention and FFN."""
+        """Wrappers around attention and FFN.
+
+        Args:
+            anatomy: the model.
+            generator: draws what they start from.
+
+        Raises:
+            ModelError: the model does not see an image as tokens, or a block has no such part.
+        """
         if anatomy.prefix_tokens is None:
             raise ModelError(
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use BottleneckConfig, or ConvConfig "

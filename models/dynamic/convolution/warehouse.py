@@ -86,7 +86,7 @@ class WarehouseConv2d(nn.Module):
             self.bias = nn.Parameter(bias.detach().clone())
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
-        """(B, O, H', W')."""
+        """(B, O, H', W'). Raises `ModelError` for an input that is not a batch of maps with this layer's channels."""
         if x_BIHW.dim() != 4 or x_BIHW.shape[1] != self.in_channels:
             raise ModelError(f"input {tuple(x_BIHW.shape)}: this convolution takes (batch, {self.in_channels}, h, w)")
         weight_BMc = self.attention(x_BIHW) @ self.warehouse.cells
