@@ -213,6 +213,7 @@ class AdapterSet:
             raise ModelError(
                 f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
             )
+        # Without any set the model trained as before the first one: it freezes again, but for what this set adds.
         if not adapter_sets(self.model):
             adapted = {id(parameter) for parameter in self._adapter_parameters()}
             for parameter in self.model.parameters():
@@ -265,6 +266,7 @@ class AdapterSet:
         rest.pop(self.name)
         if rest:
             setattr(self.model, _ATTRIBUTE, rest)
+            # A head that another set trains, too, stays trainable.
             still_trained = any(other.heads for other in rest.values())
             for head in self.heads:
                 head.get().requires_grad_(still_trained)

@@ -157,6 +157,7 @@ def first_input(model: nn.Module, site: nn.Module, call: Any) -> Tensor:
 
     def stop(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         found.append(args[0])
+        # The only way out of a model from within: what comes after would be computed for nothing.
         raise _Reached
 
     hook = site.register_forward_pre_hook(stop)

@@ -107,6 +107,7 @@ class MapOrder:
         assert self.rounds is not None
         parts = [part.state_dict() for part in self._remembering()]
         drawn = self.batches is not None
+        # From before the epoch was drawn: the order is drawn again, not stored.
         generator = self.before if drawn else self.generator.get_state()
         examples = {"place": self.place * self.per_round, "usable": self.rounds * self.per_round}
         return {"generator": generator, "drawn": drawn, "data": parts, **examples}
@@ -185,6 +186,7 @@ class StreamOrder:
             self.batches = iter(self.data)
         batches = list(islice(self.batches, count * self.shards))
         self.ended = len(batches) < count * self.shards
+        # By rounds of the processes that training began with, so that another number of them drops the same batches.
         usable = len(batches) // self.began_with * self.began_with
         whole_rounds(usable, self.shards)
         return [Drawn(batch, 1) for batch in batches[self.shard : usable : self.shards]]

@@ -82,6 +82,7 @@ class Run:
         tokens = 0
         if self.tokens is not None:
             tokens = sum(self.tokens(batch) for batch in batches)
+        # Before the backward pass, in which each batch counts by its fraction of the total.
         total, all_tokens, count = self.stepper.processes.sum([sum(weights), tokens, len(batches)])
         with self._watching():
             mean = self.stepper.step(batches, weights, total, state.step)
@@ -229,6 +230,7 @@ class Run:
         due = settings.save_every is not None and self.state.step % settings.save_every == 0
         if not due and settings.save_seconds is not None:
             late = perf_counter() - self.saved >= settings.save_seconds
+            # Clocks differ, and all have to save at the same step: one process says for all.
             due = self.stepper.processes.from_main(late)
         if due:
             self._share_buffers()

@@ -101,6 +101,7 @@ class StreamLayer(AdapterLayer):
         if block is not self.get_base_layer():
             raise ModelError(f"{self.place}: a {type(block).__name__} was attached inside adapters on the stream")
         attention, ffn = self.branches
+        # All adapters read this same stream, not what the others add to it.
         stream = x
         x = stream + _chain(block, attention, stream, *args, **keywords)
         for layer in layers:

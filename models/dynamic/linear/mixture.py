@@ -152,6 +152,7 @@ class MixtureLinear(DynamicLayer):
             self.aux = balance_in_training(self.config, self.router, routing, counted)
         index, weight = routing.index, routing.weight
         if self.mixture_config.level == "sentence":
+            # One choice for each sentence, said once for each of its tokens, by which the products go.
             length = x[0, ..., 0].numel()
             index = index.repeat_interleave(length, 0)
             weight = weight.repeat_interleave(length, 0)

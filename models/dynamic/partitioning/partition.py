@@ -162,6 +162,7 @@ def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterat
         partitions += [(part, part.partition) for part in parts]
     try:
         yield
+    # An interrupt in the middle of a warm-up is undone, too.
     except BaseException:
         for part, before in partitions:
             part.partition = before

@@ -44,6 +44,7 @@ def walk(molecule: Chem.Mol, vocabulary: Vocabulary) -> MoleculeTokens:
     for low, high, edge in _bonds(molecule, atoms):
         visit(low)
         token = _lookup(vocabulary.edge_ids, edge)
+        # An end that is not there yet has the next number: its own row follows the edge.
         rows.append((token, seen[low], seen.get(high, len(seen)), 0))
         visit(high)
     if not rows:

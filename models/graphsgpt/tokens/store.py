@@ -131,6 +131,7 @@ def _write(folder: Path, parts: Iterable[TokenisedMolecules], vocabulary: Vocabu
     row = 0
     with (folder / _ROWS).open("wb") as rows, (folder / _FAILURES).open("w", encoding="utf-8") as failures:
         for part in parts:
+            # Without the padding row of the part: the store has one for all, at its end.
             rows.write(part.rows[:-1].tobytes())
             lengths.append(part.lengths)
             status.append(part.status)

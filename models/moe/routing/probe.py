@@ -221,6 +221,7 @@ class _Observer:
 
     @torch.no_grad()  # nothing of this belongs into a graph, least of all into one that is recomputed without it
     def _add(self, module: nn.Module, index_TK: Tensor, weight_TK: Tensor) -> None:
+        # Cleared whether the call counts or not: they belong to it alone.
         logits_TN, self.logits = self.logits, None
         real, self.real = self.real, None
         if recomputing() or (self.training_only and not module.training):

@@ -180,6 +180,7 @@ def average_linkage(features_ND: Tensor, clusters: int) -> list[list[int]]:
 
     The distance of two groups is the mean Euclidean distance of their members (HC-SMoE, arXiv 2410.08589, section 3.2).
     """
+    # From differences: products would lose the digits by which similar experts differ.
     distance_NN = torch.cdist(features_ND, features_ND, compute_mode="donot_use_mm_for_euclid_dist")
     groups = [[expert] for expert in range(len(features_ND))]
     distance_NN.fill_diagonal_(torch.inf)
