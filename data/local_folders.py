@@ -41,7 +41,13 @@ def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> P
 
 
 def note_unpinned(place: str, folder: Path, file: Path) -> None:
-    """Count a file of a user's folder, of which nobody has pinned a sum, as read, with the sum that it has."""
+    """Count a file of a user's folder, of which nobody has pinned a sum, as read, with the sum that it has.
+
+    Args:
+        place: the name of the source in the ledger.
+        folder: the folder.
+        file: the file in it.
+    """
     note(FileRead(place, Path(os.path.relpath(file, folder)).as_posix(), file.stat().st_size, digest_once(file)))
 
 

@@ -25,9 +25,19 @@ Regressor = Literal["linear", "boosted"]
 def proxy_mixtures(
     prior: Mapping[str, float], count: int, seed: int, temperature: float = 2.0
 ) -> list[dict[str, float]]:
-    """So many random mixtures for small runs: Dirichlet around prior ** (1 / temperature), of many strengths.
+    """Random mixtures for small runs: Dirichlet around prior ** (1 / temperature), of many strengths.
 
-    Raises MixtureError for bad weights, and for a count below 1.
+    Args:
+        prior: weights by data set.
+        count: how many.
+        seed: of the draws.
+        temperature: above 1 it makes the prior more even.
+
+    Returns:
+        Weights by data set, for each run.
+
+    Raises:
+        MixtureError: bad weights, and a count below 1.
     """
     if count < 1:
         raise MixtureError(f"{count} small runs are none; give at least 1")

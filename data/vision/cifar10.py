@@ -28,12 +28,24 @@ Part = Literal["train", "test"]
 def cifar10(copy: Path | None, part: Part) -> Images:
     """The images of one part in the order of their names, uint8 (N, 32, 32, 3), and their classes from 0 to 9.
 
-    ``copy`` may hold fewer images than the 50,000 + 10,000; None takes all of the hub's, which it fetches once:
+    Args:
+        copy: a copy of yours, which may hold fewer images than the 50,000 + 10,000; None takes all of the hub's, which
+            it fetches once.
+        part: "train" or "test".
+
+    Returns:
+        Images and labels.
+
+    Raises:
+        ValueError: another part.
+        LocalFolderError: a copy in another layout, without images of a class, or with one that cannot be read or has
+            another size.
+        OfflineError: the hub may not be asked.
+        DownloadError: the hub cannot be asked.
+
+    Example::
 
         images, labels = cifar10(Path("cifar10.zip"), "train")
-
-    Raises `LocalFolderError` for a copy in another layout, without images of a class, or with one that cannot be read
-    or has another size; `OfflineError` and `DownloadError` where the hub cannot be asked.
     """
     import numpy as np
 

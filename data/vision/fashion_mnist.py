@@ -36,7 +36,16 @@ def read_idx(key: str) -> "np.ndarray":
 
 
 def fashion_mnist(train: int = 800, val: int = 200, test: int = 2000) -> VisionSplits:
-    """``train`` and ``val`` images of the 60,000 training images and ``test`` of the 10,000 test images."""
+    """Split the 60,000 training images, and take some of the 10,000 test images.
+
+    Args:
+        train: number of training images.
+        val: number of training images that validate.
+        test: number of test images.
+
+    Returns:
+        The three parts.
+    """
     train_index, val_index = draw(60_000, SEED, train, val)
     (test_index,) = draw(10_000, SEED, test)
     return VisionSplits(_take("train", train_index), _take("train", val_index), _take("test", test_index))

@@ -52,10 +52,14 @@ class BlockPass:
 
     @torch.no_grad()
     def run(self, *, final: bool = False) -> None:
-        """Pass every batch through the block, as it is now; what comes out is thrown away.
+        """Pass every batch through the block, as it is now.
 
-        `final` keeps it as the input of the next block instead, which spares one run where the block does not change
-        any more. Raises `ModelError` for a second run after that.
+        Args:
+            final: keep what comes out as the input of the next block, which spares one run where the block does not
+                change any more; otherwise it is thrown away.
+
+        Raises:
+            ModelError: a second run after that.
         """
         if self._left:
             raise ModelError(f"{self.block.site.path} has passed its outputs on: it cannot run again")

@@ -64,9 +64,20 @@ def load(folder: str | Path, *, like: nn.Module | None = None) -> nn.Module:
 def assembled(
     recipe: dict[str, Any], config: Any, tensors: dict[str, Tensor], like: nn.Module | None, complaint: str
 ) -> nn.Module:
-    """The model of a recipe with these tensors, in eval mode.
+    """The model of a recipe, in eval mode.
 
-    Raises `ModelError`, which begins with the complaint, where they do not fit each other.
+    Args:
+        recipe: the model's class, and what was done to it.
+        config: its configuration, if it is of transformers.
+        tensors: by name.
+        like: a new model, where no name builds it.
+        complaint: how the error begins.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: they do not fit each other.
     """
     recipe = dict(recipe)
     base = recipe.pop("model")

@@ -160,7 +160,15 @@ class Store:
             raise KeyError(id) from None
 
     def text(self, id: str) -> bytes:
-        """What stands in the file of a record, or stood before it was frozen. Raises as `read` does."""
+        """What stands in the file of a record, or stood before it was frozen.
+
+        Args:
+            id: the record's id.
+
+        Raises:
+            KeyError: no such record.
+            RecordError: as `read`.
+        """
         try:
             return read_file(self.records / f"{id}.json")
         except FileNotFoundError:
@@ -185,7 +193,11 @@ class Store:
         return unpack(id, content)
 
     def ids(self) -> list[str]:
-        """The ids of all records, sorted, without reading them. Raises `RecordError` for broken frozen ones."""
+        """The ids of all records, sorted, without reading them.
+
+        Raises:
+            RecordError: broken frozen ones.
+        """
         return sorted({path.stem for path in self._files() if path.suffix == ".json"}.union(self.frozen.ids()))
 
     def read_all(self) -> tuple[list[Record], list[Problem]]:
@@ -274,7 +286,18 @@ def read_record(path: Path) -> Record:
 
 
 def check_record(text: bytes, id: str) -> Record:
-    """The record of this id in a text. Raises `RecordError` if it is cut off, not valid or of another id."""
+    """The record of this id in a text.
+
+    Args:
+        text: JSON.
+        id: the id that it should have.
+
+    Returns:
+        The record.
+
+    Raises:
+        RecordError: the text is cut off, not valid or of another id.
+    """
     if not text.rstrip().endswith(b"}"):
         raise RecordError(f"truncated: {len(text)} bytes, the end is missing")
     record = from_json(text)

@@ -102,7 +102,11 @@ class Run:
         self._save_if_due()
 
     def end_epoch(self) -> None:
-        """After the last batch of an epoch."""
+        """After the last batch of an epoch.
+
+        Raises:
+            ValueError: the data gave no batch.
+        """
         if self.state.batches == 0:
             raise ValueError(f"{type(self.state.data).__name__} gave no batch: there is nothing to train on")
         if self.stepper.settings.eval_every is None:

@@ -62,9 +62,22 @@ class ExpertBank(nn.Module):
         up_bias: Tensor | None = None,
         activation: Callable[[Tensor], Tensor],
     ) -> ExpertBank:
-        """Experts made of groups of neurons (index tensors) of a dense FFN: gate and up (F, D), down (D, F).
+        """Experts made of groups of neurons of a dense FFN.
 
-        Raises `ModelError` for groups of unequal size when the activation of 0 is not 0 and no gate multiplies it.
+        Args:
+            groups: index tensor of each expert.
+            gate: (F, D), or None.
+            up: (F, D).
+            down: (D, F).
+            gate_bias: (F,), or None.
+            up_bias: (F,), or None.
+            activation: on gate, or on up where there is none.
+
+        Returns:
+            The bank.
+
+        Raises:
+            ModelError: groups of unequal size when the activation of 0 is not 0 and no gate multiplies it.
         """
         sizes = [len(group) for group in groups]
         groups = [group.to(up.device) for group in groups]
@@ -86,9 +99,16 @@ class ExpertBank(nn.Module):
         )
 
     def forward(self, x_TD: Tensor, index_TK: Tensor | None = None, weight_TK: Tensor | None = None) -> Tensor:
-        """Sum over the chosen experts of weight times expert output, (T, D). An index of N stands for no expert.
+        """Sum over the chosen experts of weight times expert output, (T, D).
 
-        Without a choice: the plain sum over all experts, as of a shared block.
+        Args:
+            x_TD: the tokens.
+            index_TK: the experts of each; N stands for none. None is the plain sum over all experts, as of a shared
+                block.
+            weight_TK: their weights.
+
+        Returns:
+            (T, D).
         """
         if index_TK is None or weight_TK is None:
             return self._all(x_TD)

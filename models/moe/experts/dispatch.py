@@ -28,9 +28,17 @@ ALIGNMENT = 16
 def run_experts(
     x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights, *, accumulate: bool = False
 ) -> Tensor:
-    """Sum over the K chosen experts of weight times expert output, (T, D). An index of N stands for no expert.
+    """Sum over the K chosen experts of weight times expert output, by the fastest way for these tensors.
 
-    `accumulate`: see `TrainedExperts`.
+    Args:
+        x_TD: the tokens.
+        index_TK: the experts of each; N stands for none.
+        weight_TK: their weights.
+        weights: the experts.
+        accumulate: add gradients to those that are there (`TrainedExperts`).
+
+    Returns:
+        (T, D).
     """
     out_TD = _by_themselves(x_TD, index_TK, weight_TK, weights)
     if out_TD is not None:

@@ -101,7 +101,7 @@ class Native(Operators):
         self._gather(*pointers, len(out_SD), top_k, x_TD.shape[1] * x_TD.element_size())
 
     def gate(self, inward_SM: Tensor, order_S: Tensor, weight_TK: Tensor, out_SM: Tensor) -> None:
-        """Activation times up projection, as `Operators.gate` says."""
+        """Weight times activation times up projection, as `Operators.gate` says."""
         pointers = (tensor.data_ptr() for tensor in (inward_SM, order_S, weight_TK, out_SM))
         self._typed["gate", out_SM.dtype](*pointers, *out_SM.shape)
 
@@ -121,7 +121,7 @@ class Native(Operators):
         return grad_weight
 
     def combine(self, rows_SD: Tensor, place_TK: Tensor) -> Tensor:
-        """Weighted sums back in the order of the tokens, as `Operators.combine` says."""
+        """The sum of the rows of each token, as `Operators.combine` says."""
         out = rows_SD.new_empty(len(place_TK), rows_SD.shape[1])
         pointers = (tensor.data_ptr() for tensor in (rows_SD, place_TK, out))
         self._typed["combine", rows_SD.dtype](*pointers, *out.shape, place_TK.shape[1])
