@@ -18,7 +18,11 @@ class LinearView(NamedTuple):
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether a module is a plain dense `nn.Linear` with floating-point weights (not quantised, not wrapped)."""
+    """Whether a module is a plain dense `nn.Linear` with floating-point weights (not quantised, not wrapped).
+
+    Args:
+        module: any module.
+    """
     return type(module) is nn.Linear and _is_dense(module.weight)
 
 
@@ -29,7 +33,11 @@ def is_transposed_linear(module: nn.Module) -> bool:
 
 
 def has_linear_view(module: nn.Module) -> bool:
-    """Whether `linear_view` knows this module: a plain `nn.Linear` or a `Conv1D` of transformers."""
+    """Whether `linear_view` knows this module: a plain `nn.Linear` or a `Conv1D` of transformers.
+
+    Args:
+        module: any module.
+    """
     return is_linear(module) or is_transposed_linear(module)
 
 

@@ -162,5 +162,9 @@ def joined(path: str, name: str) -> str:
 
 
 def has_parameters(module: nn.Module) -> bool:
-    """Whether a module holds any parameter."""
+    """Whether a module holds any parameter.
+
+    Args:
+        module: any module, with what lies below it.
+    """
     return next(module.parameters(), None) is not None
