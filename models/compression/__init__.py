@@ -3,8 +3,8 @@
 """
 
 from ..hub.parts import register_folder_part, register_part
-from .linear_maps.expert_linears import linear_maps
-from .linear_maps.linear_map import LinearMap
+from .linear.expert_linears import linear_maps
+from .linear.linear_map import LinearMap
 from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, quantise
 from .quantisation.files.part import PackedWeights
 from .slimming.pruning import PruningConfig, prune
