@@ -97,7 +97,7 @@ def _files(copy: Path, part: Part) -> Iterator[tuple[str, bytes, int]]:
 
 
 def _rows(tables: list[Path]) -> Iterator[tuple[str, bytes, int]]:
-    """Of parquet files with the columns `img` (a struct with `bytes`) and `label`."""
+    """Images and labels of parquet files with the columns `img` (a struct with `bytes`) and `label`."""
     import pyarrow.parquet
 
     for table in tables:

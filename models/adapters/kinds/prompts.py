@@ -48,7 +48,16 @@ class PromptConfig(AdapterConfig):
             raise ModelError(f"length={self.length!r} must be a whole number, at least 1")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """A wrapper around each block, or for "shallow" around the first and the last."""
+        """A wrapper around each block, or for "shallow" around the first and the last.
+
+        Args:
+            anatomy: the model.
+            generator: draws the prompts.
+
+        Raises:
+            ModelError: the model does not see an image as tokens, has positions for its patches alone, or carries
+                Convpass adapters, which convolve the patches.
+        """
         if anatomy.prefix_tokens is None:
             raise ModelError(
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language "

@@ -75,7 +75,9 @@ class OmniAttention(Tempered):
         return 0.5 ** len(self.vectors())
 
     def forward(self, x_BIHW: Tensor) -> Factors:
-        """All factors of these samples."""
+        """All factors of these samples. Raises `ModelError` for one image alone in training: the norm is over the
+        batch.
+        """
         squeezed_BR = self.squeeze(pooled(x_BIHW))
         if self.training and squeezed_BR.shape[0] == 1:
             raise ModelError("ODConv normalises its attention over the batch: train it with at least 2 images at once")

@@ -43,8 +43,20 @@ def warm_up(
     loss_fn: LossFunction,
     how: WarmUp,
 ) -> None:
-    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are); modes and flags come
-    back."""
+    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are).
+
+    Modes and flags come back.
+
+    Args:
+        model: the model.
+        layers: its dynamic layers.
+        batches: calibration data, taken in turn.
+        loss_fn: `loss_fn(model, batch)` -> scalar.
+        how: steps and learning rate.
+
+    Raises:
+        ModelError: there is no batch.
+    """
     if not batches:
         raise ModelError("the warm-up before a partition got no batch: it needs at least one")
     trained: list[nn.Parameter] = []

@@ -75,7 +75,14 @@ def from_smiles(text: str, trusted: bool = False) -> KekuleMolecule:
 
 
 def from_mol(molecule: Chem.Mol) -> KekuleMolecule:
-    """The same for a molecule, which is not changed; hydrogens that are atoms become implicit, map numbers go."""
+    """The same for a molecule, which is not changed; hydrogens that are atoms become implicit, map numbers go.
+
+    Args:
+        molecule: any molecule of RDKit.
+
+    Raises:
+        Rejection: as `from_smiles`.
+    """
     check_size(molecule)
     copy = Chem.Mol(molecule)
     for atom in copy.GetAtoms():

@@ -52,7 +52,11 @@ class TrainedExperts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of x, weight, gate_up and down; those that nobody needs are None."""
+        """Gradients of x, weight, gate_up and down; those that nobody needs are None.
+
+        Raises:
+            ModelError: a second derivative is asked for, which there is none of.
+        """
         if torch.is_grad_enabled():
             raise ModelError("the fast experts have no second derivative: call experts.eager.loop_experts for that")
         (grad_out,) = grad_outputs

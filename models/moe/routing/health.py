@@ -68,8 +68,7 @@ def load_cv2(load_N: Tensor) -> float:
 
 
 def layer_places(model: nn.Module) -> dict[str, tuple[int, bool]]:
-    """Of each FFN and attention of `model`, by its dotted name: the number of its block, and whether it is the
-    attention."""
+    """The number of the block of each FFN and attention, and whether it is the attention, by dotted name."""
     found = {}
     for block in describe(model).blocks:
         if block.mlp is not None:

@@ -21,9 +21,19 @@ _TIE = 1e-12  # of the greatest cost: less is rounding
 def assign(
     cost_KP: np.ndarray, lower_K: np.ndarray, upper_K: np.ndarray, prices_K: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster of each point (P,), and prices (K,) from which a similar problem can start.
+    """Assign points to clusters at least total cost: sum_p cost[label_p, p] with lower <= size <= upper. Exact.
 
-    Minimises sum_p cost[label_p, p] subject to lower <= size <= upper; sum(lower) <= P <= sum(upper). Exact.
+    Args:
+        cost_KP: of each point in each cluster.
+        lower_K: least size of each cluster.
+        upper_K: greatest size; sum(lower) <= P <= sum(upper).
+        prices_K: what a similar problem gave, to start from.
+
+    Returns:
+        Cluster of each point (P,), and prices (K,) from which a similar problem can start.
+
+    Raises:
+        ValueError: the points do not fit the sizes.
     """
     cost = cost_KP.astype(np.float64)
     clusters, points = cost.shape

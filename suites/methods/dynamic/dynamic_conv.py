@@ -75,7 +75,7 @@ class DynamicConv(TunedMethod):
         )
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Put the layers in, in place."""
+        """Put the layers in, in place. Raises `NotApplicable` for a model without such convolutions."""
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("dynamic-convolutions")))
         try:
             return make_dynamic(backbone, self.config(seed))

@@ -62,7 +62,11 @@ class Gist(AdapterMethod):
         return adapters_of(self.adapter, backbone, rank=self.rank, init=self.init, **common)
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The frozen backbone with the token and, inside of it, the adapters."""
+        """The frozen backbone with the token and, inside of it, the adapters.
+
+        Raises:
+            NotApplicable: the task has no classes, over which the loss compares distributions.
+        """
         if context.target.kind != "classification":
             raise NotApplicable(f"its loss compares distributions over classes, and this is {context.target.kind}")
         self.put(backbone, GistTokenConfig(dropout=self.dropout, **self.common(context)), TOKEN)

@@ -65,7 +65,11 @@ class LeaseExecutor(Executor):
             self._before[cell.id] = self._record_time(cell.id)
 
     def events(self, seconds: float) -> list[Event]:
-        """As in `Executor`. Raises `UsageError`, too: others ended the run, and the next one has another plan."""
+        """What became of cells, as it happens (`Executor.events`).
+
+        Raises:
+            UsageError: others ended the run, and the next one has another plan.
+        """
         try:
             self._advance(seconds)
         except RunOverError:

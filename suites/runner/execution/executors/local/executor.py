@@ -77,7 +77,7 @@ class LocalExecutor(Executor):
         return found
 
     def cancel(self, ids: Collection[str]) -> None:
-        """Stop cells (`Executor.cancel`)."""
+        """Stop cells (`Executor.cancel`). Raises `ExecutorError` where a worker cannot be ended."""
         self._waiting = deque(cell for cell in self._waiting if cell.id not in ids)
         for id_ in ids:
             self._lost.pop(id_, None)
