@@ -23,7 +23,15 @@ class Signal:
     steps: int = 0
 
     def check(self, names: Sequence[str], needs: Iterable[str]) -> None:
-        """Raises MixtureError, which names the data set, for what is missing, unknown, not finite or misshapen."""
+        """Look for what a strategy needs.
+
+        Args:
+            names: the data sets.
+            needs: names of fields.
+
+        Raises:
+            MixtureError: something is missing, unknown, not finite or misshapen; the message names the data set.
+        """
         for need in sorted(needs):
             if getattr(self, need) is None:
                 raise MixtureError(f"the strategy needs {need} of held-out rows, and the signal has none")

@@ -76,7 +76,7 @@ class ModePartition(nn.Module):
 
     @property
     def ratio(self) -> float:
-        """κ: the share of entries that are dynamic, in [0, 1]."""
+        """κ: the fraction of entries that are dynamic, in [0, 1]."""
         return self.mask.double().mean().item()
 
     @property
@@ -108,7 +108,14 @@ class ModePartition(nn.Module):
         return dynamic * self.dynamic_factor() + self.static_part()
 
     def set_mask(self, mask: Tensor) -> None:
-        """Take another mask of the same shape."""
+        """Take another mask.
+
+        Args:
+            mask: boolean, of the same shape.
+
+        Raises:
+            ModelError: another shape or type.
+        """
         if mask.dtype != torch.bool or mask.shape != self.mask.shape:
             wanted = f"a boolean mask of shape {tuple(self.mask.shape)}"
             raise ModelError(f"{wanted} is needed, not {mask.dtype} of {tuple(mask.shape)}")

@@ -50,7 +50,7 @@ class Run:
     examples: ExampleReader | None = None
 
     def matrices(self) -> list[Matrix]:
-        """Of the newest record of each key."""
+        """The table of each suite, of the newest record of each key."""
         return matrices(newest(self.records)[0], self.examples, self.roles)
 
 

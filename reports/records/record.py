@@ -267,6 +267,9 @@ class Record:
 def to_json(record: Record) -> str:
     """The record as JSON text: keys sorted, so that equal records are equal bytes.
 
+    Args:
+        record: any record.
+
     Raises:
         RecordError: a field holds something that JSON cannot say (NaN, an object, a key that is no string, half of a
             character), or a value of another type than the field, which `from_json` would refuse.
@@ -298,7 +301,10 @@ def prepare() -> None:
 
 
 def from_json(text: str | bytes) -> Record:
-    """Reads what `to_json` wrote, strictly: unknown keys and wrong types are errors.
+    """Read what `to_json` wrote, strictly: unknown keys and wrong types are errors.
+
+    Args:
+        text: the JSON of one record.
 
     Raises:
         RecordError: one line that says what is wrong, the newer schema included.

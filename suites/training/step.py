@@ -34,11 +34,22 @@ class Stepper:
     processes: Processes
 
     def step(self, batches: Sequence[Any], weights: Sequence[float], total: float, number: int) -> dict[str, float]:
-        """Take a step and give the parts of the mean loss, "" for the sum of them.
+        """Take a step.
 
-        Each batch counts by its weight over `total`, the sum over all batches and processes: the mean is that of one
-        large batch, however unequal the batches are. A batch of weight 0 has a gradient of 0, even where its mean over
-        nothing is NaN. Raises FloatingPointError before the step where the mean is not finite.
+        The mean is that of one large batch, however unequal the batches are. A batch of weight 0 has a gradient of 0,
+        even where its mean over nothing is NaN.
+
+        Args:
+            batches: those of this process.
+            weights: how much each counts.
+            total: the sum of the weights over all batches and processes.
+            number: of the step, for an error.
+
+        Returns:
+            The parts of the mean loss, "" for the sum of them.
+
+        Raises:
+            FloatingPointError: the mean is not finite; the step is not taken.
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)

@@ -12,9 +12,15 @@ Kind = Literal["bytes", "active"]
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A share, in (0, 1], of the stored bytes of the model as it is, or of its active parameters: exactly one of both.
+    """A fraction, in (0, 1], of the stored bytes of the model as it is, or of its active parameters: exactly one of
+    both.
 
-    Raises `ModelError` for none, both, and another share.
+    Attributes:
+        bytes: fraction of the stored bytes.
+        active: fraction of the parameters at work on a token.
+
+    Raises:
+        ModelError: none, both, and another fraction.
     """
 
     bytes: float | None = None
@@ -34,7 +40,7 @@ class Budget:
 
     @property
     def fraction(self) -> float:
-        """The share."""
+        """The fraction."""
         fraction = self.active if self.bytes is None else self.bytes
         assert fraction is not None
         return fraction

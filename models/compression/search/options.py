@@ -15,12 +15,16 @@ GRANULE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """What the search may choose from, for each mixture alike; to leave it as it is can always be chosen.
+    """What the search may choose from, for each mixture alike; to keep it as it is can always be chosen.
 
-    `experts`, `widths`: shares of its experts and of their hidden neurons, in (0, 1); `bits`: of the experts' weights,
-    2 to 8; `layers`: whether a mixture may go as a whole, shared experts included. Empty ones change nothing.
+    Attributes:
+        experts: fractions of its experts that may stay, in (0, 1); empty changes nothing, here and below.
+        widths: fractions of their hidden neurons, in (0, 1).
+        bits: of the experts' weights, 2 to 8.
+        layers: whether a mixture may go as a whole, shared experts included.
 
-    Raises `ModelError` for other values, and where nothing may change.
+    Raises:
+        ModelError: other values, and where nothing may change.
     """
 
     experts: tuple[float, ...] = (0.875, 0.75, 0.625, 0.5)
@@ -44,9 +48,13 @@ class SearchSpace:
 
 @dataclass(frozen=True)
 class Option:
-    """One mixture by then: `experts` of `width` hidden neurons (the largest one's); `bits` None: as they are stored.
+    """One mixture by then.
 
-    `dropped`: the mixture goes as a whole.
+    Attributes:
+        experts: how many are left.
+        width: hidden neurons of the largest of them.
+        bits: of their weights; None: as they are stored.
+        dropped: the mixture goes as a whole.
     """
 
     experts: int
@@ -65,6 +73,13 @@ def options_of(experts: Experts, space: SearchSpace) -> list[Option]:
     """All combinations for one mixture without repetition, the unchanged one first, the dropped one last.
 
     A router that chooses among groups of experts keeps equally many of each group.
+
+    Args:
+        experts: the experts of the mixture.
+        space: which numbers of experts, widths and bits are tried, and whether the layer may go.
+
+    Returns:
+        The options.
 
     Example: with 8 experts, `experts=(0.75,)` and nothing else there are two: 8 experts, and 6.
     """

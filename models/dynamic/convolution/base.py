@@ -76,7 +76,11 @@ class DynamicConv2d(DynamicLayer):
         return x_BIHW.new_ones(len(x_BIHW), 1)
 
     def checked(self, x_BIHW: Tensor) -> Tensor:
-        """The input; a `ModelError` where it is not a batch of maps with this layer's channels."""
+        """The input.
+
+        Raises:
+            ModelError: it is not a batch of maps with this layer's channels.
+        """
         if x_BIHW.dim() != 4 or x_BIHW.shape[1] != self.in_channels:
             raise ModelError(f"input {tuple(x_BIHW.shape)}: this convolution takes (batch, {self.in_channels}, h, w)")
         return x_BIHW

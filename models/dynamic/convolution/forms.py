@@ -50,6 +50,7 @@ def _by_structure(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Fac
         return by_fastest_form(Dynamic(x_BIHW, layer.bank, fractions_BK, factors.taps, geometry))
     if one_weight:
         return geometry.conv2d(x_BIHW, partition.used_weight(layer.bank[0]))
+    # A relaxed mask wants the gradient of every entry, so each has to enter the product.
     if not partition.is_relaxed:
         structure = partition.layout().structure
         if structure == "static":
@@ -61,6 +62,7 @@ def _by_structure(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Fac
             return _by_rows(layer, x_BIHW, fractions_BK, factors)
         if structure == "channel" and sharing_pays(geometry, x_BIHW):
             return _by_channels(layer, x_BIHW, fractions_BK, factors)
+    # With more samples than kernels, to mask the kernels is less work than to mask the weight of every sample.
     if factors.taps is None and fractions_BK.shape[0] > layer.num_kernels:
         return _static_as_a_kernel(layer, x_BIHW, fractions_BK)
     weight_BOJhw = weights_of_samples(layer, fractions_BK, factors.taps)
@@ -110,6 +112,7 @@ def _by_rows(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors)
     else:
         weight = partition.static[layout.static] * partition.lambda_static
         static = layer.geometry.conv2d(x_BIHW, weight)
+    # The inverse of the order in which the rows were computed.
     order = torch.argsort(torch.cat([layout.dynamic, layout.static]))
     return torch.cat([dynamic, static], dim=1)[:, order]
 
@@ -186,6 +189,7 @@ def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Te
     if geometry.is_pointwise:
         return _with_columns(x_BIHW, weight_BOJhw, geometry)
     batch, outputs = weight_BOJhw.shape[:2]
+    # All samples become one image with B times the channels: a group for each sample reads its own channels alone.
     x_side_by_side = x_BIHW.reshape(1, -1, *x_BIHW.shape[2:])
     y_side_by_side = geometry.conv2d(x_side_by_side, weight_BOJhw.flatten(0, 1), copies=batch)
     return y_side_by_side.view(batch, outputs, *y_side_by_side.shape[2:])

@@ -39,7 +39,7 @@ class PartitionableAttentions(Scored):
         return ATTENTION_EFFECTS[self.criterion](self)
 
     def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
-        """Of "switch" the part of the dynamic factor; of the other criteria, the effects."""
+        """The part of the dynamic factor for "switch"; the effects for the other criteria."""
         if self.criterion in ("switch", "inverted"):
             return remove(self)
         return list(effects)

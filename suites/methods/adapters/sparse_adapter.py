@@ -59,7 +59,7 @@ class SparseAdapter(ParameterEfficientMethod):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Of the kinds, only the bottleneck has a place in a backbone without attention."""
+        """What each kind needs: only the bottleneck has a place in a backbone without attention."""
         if self.adapter == "bottleneck":
             return super().needs
         return super().needs | {ATTENTION}

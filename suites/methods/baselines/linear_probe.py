@@ -63,6 +63,17 @@ class LinearProbe(Method):
         """Write the best head into `model.head`. The curve is the validation loss by penalty.
 
         Training costs are those of the features; operations of the solver are not counted.
+
+        Args:
+            model: features and a head.
+            data: with a validation part.
+            context: the cell's context.
+
+        Returns:
+            The curve.
+
+        Raises:
+            FloatingPointError: no penalty gives a finite validation loss.
         """
         model = cast(LinearHeadModel, model)
         start = perf_counter()

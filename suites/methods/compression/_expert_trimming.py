@@ -58,7 +58,7 @@ class ExpertTrimming(TunedMethod):
         """Leave the model fewer experts, in place. Raises `ModelError` where that cannot be, the model untouched."""
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Look at the experts, and trim in place."""
+        """Look at the experts, and trim in place. Raises `NotApplicable` where the model cannot be trimmed so."""
         statistics = expert_statistics(backbone, context, all_outputs=self.all_outputs)
         sizes = Sizes(backbone)
         try:

@@ -79,9 +79,9 @@ def in_float32(model: nn.Module) -> Iterator[None]:
 
 
 def mode_curves(model: nn.Module) -> Curves:
-    """Of each partitioned layer, by its place: the share of its weights that is dynamic, and the factor on these.
+    """The fraction of each partitioned layer's weights that is dynamic, and the factor on these, by the layer's place.
 
-    The same of each partitioned attention of ODConv, of whose factors a share is dynamic.
+    The same of each partitioned attention of ODConv, with the fraction of its factors that is dynamic.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     kinds: tuple[tuple[str, Iterable[PartiallyDynamic]], ...] = (

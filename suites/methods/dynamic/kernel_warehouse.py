@@ -56,7 +56,7 @@ class KernelWarehouse(TunedMethod):
         return frozenset({CONVOLUTIONS})
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Put the layers in, in place."""
+        """Put the layers in, in place. Raises `NotApplicable` for a model without such convolutions."""
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("kernel-warehouse")))
         try:
             config = WarehouseConfig(budget=self.budget, reduction=self.reduction, seed=seed)

@@ -61,9 +61,9 @@ class PadNet(TunedMethod):
     """Steps on the calibration data before the partition: kernels and static weights that are copies of one another
     give no criterion anything to see. 0 for networks that start from random kernels."""
     warmup_learning_rate: float = 1e-3
-    """Of these steps."""
+    """Learning rate of the steps before the partition."""
     temperature: float = 30.0
-    """Of the attentions of dynamic convolutions at the start of training; it falls to 1."""
+    """Temperature of the attentions of dynamic convolutions at the start of training; it falls to 1."""
     annealing: float = 0.15
     """Share of the steps that it falls."""
     compact: bool = True

@@ -53,9 +53,9 @@ class InverseDistillationTuning(AdapterMethod):
     kind: Literal["mse", "kl"] = "mse"
     """Distance of the logits: mean squared, or the divergence of the student from the teacher."""
     weight: float = 1.0
-    """Of the distance."""
+    """Factor of the distance between student and teacher."""
     temperature: float = 5.0
-    """Of the divergence."""
+    """Temperature of the divergence."""
     t2: bool = False
     """Whether the divergence counts times the square of the temperature, so that its gradient does not fade."""
     detach_teacher: bool = False

@@ -58,7 +58,7 @@ class GraphMixup(TrainedMethod):
     train: Literal["all", "head"] = "all"
     """What trains: everything (published), or the head on the frozen encoder."""
     alpha: float = 1.0
-    """Of Beta(alpha, alpha); 1 is uniform (published)."""
+    """Parameter of Beta(alpha, alpha), which mixing weights are drawn from; 1 is uniform (published)."""
     rank: int = 2
     """Which of the nearest neighbours is the partner; the published code takes the second."""
     self_prob: float = 0.1
