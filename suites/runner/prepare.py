@@ -65,12 +65,12 @@ def refuse_without_own_data(cells: Iterable[Cell]) -> None:
     waiting = [cell for cell in cells if cell.reason is None]
     for name in sorted({name for cell in waiting for name in cell.sources if is_own_file(name)}):
         ensure(name)
-    missing = [_unnamed_folder(cell) for cell in waiting]
+    missing = [missing_folder(cell) for cell in waiting]
     if missing and all(missing):
         raise UsageError("; ".join(sorted({text for text in missing if text})))
 
 
-def _unnamed_folder(cell: Cell) -> str:
+def missing_folder(cell: Cell) -> str:
     """What a cell needs and nobody has named; read from files, nothing is imported."""
     for about in map(source, cell.sources):
         if about.environment and not os.environ.get(about.environment):

@@ -98,6 +98,10 @@ ExecutorOption = Annotated[
         help="What runs the cells: local, leases (all who share --out), submitit (jobs), ray (nodes of a cluster).",
     ),
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes (as many as cores and memory carry).")
+]
+MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.5, help="Bound on one worker's memory, in GiB.")]
 AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a Ray cluster that runs already.")]
 LeaseOption = Annotated[
     float,

@@ -15,6 +15,7 @@ from .options import (
     LeaseOption,
     LimitOption,
     LogFolderOption,
+    MemoryOption,
     MethodOption,
     OutOption,
     ProfileOption,
@@ -26,6 +27,7 @@ from .options import (
     SuiteOption,
     TaskOption,
     TrackerOption,
+    WorkersOption,
 )
 from .output import announce, print_json, say
 from .selection import Request, check_device, only, select
@@ -104,11 +106,9 @@ def run(
     device: DeviceOption = "auto",
     out: OutOption = None,
     reuse: ReuseOption = ReuseChoice.missing,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
-    ] = None,
+    workers: WorkersOption = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
-    memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+    memory: MemoryOption = None,
     share_workers: Annotated[
         bool,
         typer.Option(

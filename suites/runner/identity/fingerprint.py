@@ -16,10 +16,11 @@ from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 
 from sparsebench.data.sources import source
+from sparsebench.reports.record import Record
 
 from ..discovery.closure import DESCRIBERS, Tree
 from ..discovery.modules import Module
-from ..discovery.registry import Entry
+from ..discovery.registry import Entry, suite
 from ..errors import UsageError, near
 
 EXECUTION = "sparsebench.suites.runner.execution.scoring"
@@ -113,6 +114,20 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
     """The installed versions of a suite's libraries, of those that count everywhere, and of Python (as 3.11)."""
     found = {name: installed(name) for name in (*libraries, *EVERYWHERE)}
     return found | {"python": python_series(platform.python_version())}
+
+
+def recorded_versions(record: Record) -> Mapping[str, str]:
+    """The versions that the record was made with, of Python and the libraries that count in its suite.
+
+    Raises `UsageError`.
+    """
+    noted = record.environment.get("libraries")
+    if not isinstance(noted, dict):
+        noted = {}
+    python = record.environment.get("python")
+    if isinstance(python, str):
+        noted = {**noted, "python": python_series(python)}
+    return {name: noted.get(name, here) for name, here in versions(suite(record.cell.suite).libraries).items()}
 
 
 def python_series(full: str) -> str:

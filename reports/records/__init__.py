@@ -1,0 +1,1 @@
+"""Records of cells, and what is kept of them in a result folder."""
