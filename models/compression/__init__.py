@@ -3,9 +3,9 @@
 """
 
 from ..hub.parts import register_part
+from .linear_maps.expert_linears import linear_maps
+from .linear_maps.linear_map import LinearMap
 from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, open_packed, quantise, save_packed
-from .slimming.expert_linears import linear_maps
-from .slimming.linear_map import LinearMap
 from .slimming.pruning import PruningConfig, prune
 from .slimming.report import PrunedLinear, PruningReport
 from .trimming.experts.drop import ExpertDropReport, expert_drop

@@ -6,12 +6,12 @@ from .attention.config import AttnMoEConfig
 from .checkpoint.part import MoELayers
 from .checkpoint.pretrained import from_pretrained, save_pretrained
 from .config import MoEConfig
-from .conversion import convert
+from .conversion.convert import convert
+from .conversion.restoration import to_dense
 from .experts.interface import register_experts
 from .layer import MoEFFN
-from .merging import merge_experts
+from .merging.merge import merge_experts
 from .presets import PRESETS, preset
-from .restoration import to_dense
 from .routing.choice_bias import update_biases
 from .routing.health import LayerHealth, router_health
 from .routing.probe import LayerRouting, RoutingProbe, routing_probe

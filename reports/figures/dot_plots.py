@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from .. import formatting
 from ..statistics import Estimate, Outcome
+from ..tables import formatting
 from .axis import Axis, axis
 from .svg import short
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import formatting
 from ..mixing.curves import Curve, Mixing
+from ..tables import formatting
 from . import Figure, Words, plots
 from .plots import Mark
 

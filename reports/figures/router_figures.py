@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import formatting
 from ..routers.health import BALANCE, CV2, RouterHealth, mean_over_layers, place_of
+from ..tables import formatting
 from . import Figure, Words, layer_plots, plots
 from .layer_plots import LayerMark
 from .plots import Mark

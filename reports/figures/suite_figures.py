@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 
-from .. import formatting
 from ..compression.curves import is_of_compression
-from ..index.slim import Whole, already_whole
-from ..matrix import Column, Matrix
 from ..mixing.curves import is_of_mixing
-from ..record import Costs, Record
+from ..records.index.slim import Whole, already_whole
+from ..records.record import Costs, Record
 from ..routers.health import is_of_routers
 from ..statistics import estimate_mean
-from ..tables import Family, SuiteTable
+from ..tables import formatting
+from ..tables.matrix import Column, Matrix
+from ..tables.suite_table import Family, SuiteTable
 from . import Figure, plots
 from .plots import Mark
 

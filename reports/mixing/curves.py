@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..record_limits import RecordError
+from ..records.record_limits import RecordError
 
 Curve = Sequence[tuple[float, float]]
 PREFIX = "mixing "

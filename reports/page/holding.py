@@ -6,7 +6,7 @@ Coverage (which code paths were run again) stands apart from confidence (what dr
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..record import Record
+from ..records.record import Record
 from ..records.vouchers import WORST_FIRST, Outcome, Standing
 from ..statistics.bounds import unequal_at_most, unequal_in_strata_at_most
 

@@ -7,24 +7,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import formatting
-from .. import table_formats as printing
-from ..claims import Finding, document
-from ..claims.summary import study_summaries
-from ..comparison import Contrast, contrasts
 from ..figures import Figure, plots
 from ..figures.suite_figures import SuiteFigures, suite_figures
-from ..index.slim import Whole, already_whole
-from ..matrix import Matrix, Row
 from ..panels import SuitePanels, suite_panels
-from ..provenance import Notes, Provenance, notes, provenance
-from ..published import PublishedTable, published_tables
-from ..published_comparison import PublishedComparison, compare_published
-from ..record import Record
+from ..records.index.slim import Whole, already_whole
+from ..records.record import Record
+from ..records.store import Problem
 from ..records.vouchers import Standing
-from ..store import Problem
-from ..summary import Summary, summaries
-from ..tables import SuiteInfo, SuiteTable, suite_table
+from ..tables import formatting
+from ..tables import table_formats as printing
+from ..tables.claims import Finding, document
+from ..tables.claims.summary import study_summaries
+from ..tables.comparison import Contrast, contrasts
+from ..tables.matrix import Matrix, Row
+from ..tables.published import PublishedTable, published_tables
+from ..tables.published_comparison import PublishedComparison, compare_published
+from ..tables.suite_table import SuiteInfo, SuiteTable, suite_table
+from ..tables.summary import Summary, summaries
+from .provenance import Notes, Provenance, notes, provenance
 from .speed import SpeedReport
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from .. import table_formats as printing
-from ..claims import Finding, Roles, document
-from ..dataframe import newest, write_csv
-from ..index.slim import Whole, already_whole
-from ..matrix import Matrix, matrices
-from ..provenance import commits_note
-from ..record import Record
+from ..records.example_files import ExampleReader
+from ..records.index.slim import Whole, already_whole
+from ..records.record import Record
+from ..records.store import Problem, StoreError
 from ..records.vouchers import Standing
-from ..statistics.example_files import ExampleReader
-from ..store import Problem, StoreError
-from ..tables import SuiteInfo, SuiteTable
+from ..tables import table_formats as printing
+from ..tables.claims import Finding, Roles, document
+from ..tables.dataframe import newest, write_csv
+from ..tables.matrix import Matrix, matrices
+from ..tables.suite_table import SuiteInfo, SuiteTable
 from .holding import holds_at, made_by
 from .html import Page, Section, render_html, section
+from .provenance import commits_note
 from .speed import speed_or_reason
 
 

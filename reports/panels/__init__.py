@@ -13,10 +13,10 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Any
 
-from ..index.slim import Whole, already_whole
-from ..matrix import Matrix
-from ..record import Record, RecordError
-from ..tables import SuiteTable
+from ..records.index.slim import Whole, already_whole
+from ..records.record import Record, RecordError
+from ..tables.matrix import Matrix
+from ..tables.suite_table import SuiteTable
 from .panel import Content, Entry, Panel
 
 CONTRACT = "panel"

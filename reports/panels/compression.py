@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from .. import formatting
 from ..compression import curves as names
 from ..compression.curves import Link, is_of_compression, is_read, links_of
 from ..figures import Figure, Words, plots
 from ..figures.plots import MAX_MARKS, Mark
-from ..record import Costs, Metric, Record
+from ..records.record import Costs, Metric, Record
+from ..tables import formatting
 from .panel import Content, Entry, Panel
 
 MAX_TASKS = 3

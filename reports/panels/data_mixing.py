@@ -12,7 +12,7 @@ from typing import Any
 from ..figures.mixing_figures import Mixed, by_round, cv2_against_quality, overview
 from ..figures.plots import MAX_MARKS
 from ..mixing.curves import Mixing, from_curves, is_of_mixing
-from ..record import Metric, Record, RecordError
+from ..records.record import Metric, Record, RecordError
 from .panel import Content, Entry, Panel
 
 MAX_DRAWN = 3

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .. import formatting
 from ..figures import Figure, Words, plots
 from ..figures.plots import MAX_MARKS, Mark
-from ..record import RecordError
+from ..records.record import RecordError
+from ..tables import formatting
 from .panel import Content, Entry, Panel
 
 KEY = "deployment"

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from ..figures import Gallery, GalleryKind, Picture
 from ..figures.molecules import draw_molecule
-from ..record import RecordError
+from ..records.record import RecordError
 from .panel import Content, Entry, Panel
 
 MAX_SETS = 6

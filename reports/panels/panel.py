@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..figures import Figure, Gallery
-from ..record import Record, RecordError
+from ..records.record import Record, RecordError
 
 Value = TypeVar("Value")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..figures import Figure, plots
 from ..figures.plots import Aim
-from ..record import RecordError
+from ..records.record import RecordError
 from .panel import Content, Entry, Panel
 
 MAX_FIGURES = 6

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..figures.plots import MAX_MARKS
 from ..figures.router_figures import Line, Seen, by_layer, over_training, overview
-from ..record import Record, RecordError, TrainingCosts
+from ..records.record import Record, RecordError, TrainingCosts
 from ..routers.health import KEY, PRODUCT_RATE, from_details, is_of_routers
 from ..routers.layer_curves import from_curves
 from .panel import Content, Entry, Panel

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import formatting
 from ..figures import Figure, Words, plots
-from ..record import RecordError
+from ..records.record import RecordError
+from ..tables import formatting
 from .panel import Content, Entry, Panel
 
 Shares = tuple[tuple[float, ...], ...]

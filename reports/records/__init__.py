@@ -1,1 +1,1 @@
-"""Records of cells, and what is kept of them in a result folder."""
+"""Records of cells, and the folders that hold them."""

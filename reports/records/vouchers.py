@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..store import StoreError, explain_os_error
+from .store import StoreError, explain_os_error
 
 FILE = "vouchers.jsonl"
 Outcome = Literal["equal", "rounding", "undecided", "outside", "not run"]

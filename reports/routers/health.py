@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..record_limits import RecordError
+from ..records.record_limits import RecordError
 
 KEY = "router_health"
 """The entry of `Record.details`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..record_limits import RecordError
+from ..records.record_limits import RecordError
 from .health import LayerNumbers, RouterHealth, layer_name, place_of
 
 Curve = Sequence[tuple[float, float]]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
-from sparsebench.reports.record import Costs
+from sparsebench.reports.records.record import Costs
 
 REPEATS = 3
 

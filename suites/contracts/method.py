@@ -1,6 +1,6 @@
 """The contract of a method: a frozen config and `prepare`, which turns a backbone into the model to be measured.
 
-A method is one file in `suites/methods/`; the file name is its public name and the first line of its docstring the
+A method is one file in a room of `suites/methods/`; the file name is its public name and the first line of its docstring the
 caption in every table. It defines one class:
 
     @dataclass(frozen=True, kw_only=True)
@@ -12,7 +12,7 @@ caption in every table. It defines one class:
             return backbone
 
 Methods that train derive from `sparsebench.suites.training.method.TrainedMethod`, which adds the hooks into training;
-those that first transform a model, and train a part of it that is an option, from `suites/methods/_tuned.py`.
+those that first transform a model, and train a part of it that is an option, from `suites/methods/shared/_tuned.py`.
 """
 
 from abc import ABC, abstractmethod

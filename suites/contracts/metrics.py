@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from .context import Target
 

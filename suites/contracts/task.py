@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from sparsebench.reports.record import Costs, Metric, TrainingCosts
+from sparsebench.reports.records.record import Costs, Metric, TrainingCosts
 
 from .applicability import check_loaded
 from .context import Context, LoadBackbone, Setup

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from sparsebench.reports.record import TeacherCosts, TrainingCosts
+from sparsebench.reports.records.record import TeacherCosts, TrainingCosts
 
 
 class TrainingLedger:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparsebench.data.text.windows import token_bytes
 from sparsebench.reports.panels.router_load import RouterLoad, to_details
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.reports.statistics.examples import CLUSTER
 
 from ..contracts.context import Context

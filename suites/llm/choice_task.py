@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.labelled.questions import Question, QuestionParts
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context, Target
 from ..contracts.metrics import Scores

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.metrics import Scores

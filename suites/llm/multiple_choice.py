@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsebench.data.text.evalsets import arrow_file
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.metrics import Scores

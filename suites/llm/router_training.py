@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.moe.routing.statistics import Routed, aux_loss
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.method import NotApplicable
 from ..contracts.metrics import Scores
-from ..methods._balance_bias import BalanceBias
+from ..methods.shared._balance_bias import BalanceBias
 from ..training.data_order import FixedBatches
 from ..training.groups import Group
 from ..training.loop import train

@@ -9,7 +9,7 @@ import numpy as np
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.molecules.scaffold import scaffold_split
 from sparsebench.data.molecules.table import MoleculeTable
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context
 from ..contracts.metrics import Scores

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
-from sparsebench.reports.record import Metric, TrainingCosts
+from sparsebench.reports.records.record import Metric, TrainingCosts
 
 from ..contracts.context import Context, LoadBackbone
 from ..contracts.method import Method, NotApplicable

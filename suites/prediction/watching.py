@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from sparsebench.models.distillation import adapter_weights, weight_spread
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 BEST = "best-epoch "
 """Begins the name of the metric of the best epoch by test score."""

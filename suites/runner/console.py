@@ -6,7 +6,7 @@ from typing import IO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from sparsebench.reports.visible import visible
+from sparsebench.reports.records.visible import visible
 
 
 class _PlainConsole(Console):

@@ -69,7 +69,7 @@ def _experts() -> str:
 
 def _packed_weights() -> str:
     """Whether the C++ products of packed weights are in use, likewise."""
-    from sparsebench.models.compression.quantisation.kernels.native import status
+    from sparsebench.models.compression.quantisation.packed.kernels.native import status
 
     return status()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 
 from .documents import CellDocument, LinkDocument, PlanDocument
 from .planning.plan import Planned
@@ -12,15 +12,15 @@ from .planning.profile import Profile
 
 def plan_document(profile: Profile, folder: Path) -> PlanDocument:
     """The cells with their states, and the time that the rest will take. Raises `UsageError`."""
-    from sparsebench.reports.index.collector import no_collection
+    from sparsebench.reports.records.index.collector import no_collection
 
     with no_collection():
         return _document(profile, folder)
 
 
 def _document(profile: Profile, folder: Path) -> PlanDocument:
-    from sparsebench.reports.index.database import Index
-    from sparsebench.reports.store import MARKER, Store
+    from sparsebench.reports.records.index.database import Index
+    from sparsebench.reports.records.store import MARKER, Store
 
     from .execution.placement import default_workers
     from .planning.durations import Durations

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from sparsebench.data.derived import heard_by
 from sparsebench.data.own_files import is_own_file
 from sparsebench.data.sources import ensure, source
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 
 from ..contracts.method import WrongBackboneError
 from ..contracts.traits import READY_HEAD

@@ -8,9 +8,9 @@ from time import perf_counter
 from rich.console import Console
 
 from sparsebench.data.errors import DataError
-from sparsebench.reports.index.database import Index
-from sparsebench.reports.store import Store
-from sparsebench.reports.sums import forget, seal
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.sums import forget, seal
 
 from .execution.execute import End, end_of, failure, now
 from .execution.executors.choice import check_choice, hold, open_executor

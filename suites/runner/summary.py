@@ -8,20 +8,20 @@ from typing import Any, get_args
 
 from rich.console import Console
 
-from sparsebench.reports.claims import judge
-from sparsebench.reports.comparison import Comparison, compare, select
-from sparsebench.reports.index.collector import no_collection
-from sparsebench.reports.index.database import Index
 from sparsebench.reports.page.holding import holds_at
+from sparsebench.reports.page.provenance import commits_note
 from sparsebench.reports.page.render import render
 from sparsebench.reports.page.speed import speed_or_reason
-from sparsebench.reports.provenance import commits_note
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.records.index.collector import no_collection
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.vouchers import Vouchers
-from sparsebench.reports.statistics.example_files import ExampleReader
-from sparsebench.reports.store import Store
-from sparsebench.reports.table_formats import claims_table, comparison_table, to_rich
-from sparsebench.reports.tables import Role, SuiteInfo, SuiteTable
+from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.tables.comparison import Comparison, compare, select
+from sparsebench.reports.tables.suite_table import Role, SuiteInfo, SuiteTable
+from sparsebench.reports.tables.table_formats import claims_table, comparison_table, to_rich
 
 from .console import open_console
 from .discovery.registry import Entry, entries, suites

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 
 from .errors import UsageError, near
 

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from sparsebench.reports.claims import judge
-from sparsebench.reports.index.database import Index
+from sparsebench.reports.page.results_document import Run, results_document
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.store import MARKER, Store, StoreError, stores_in
 from sparsebench.reports.records.vouchers import Vouchers
-from sparsebench.reports.results_document import Run, results_document
-from sparsebench.reports.statistics.example_files import ExampleReader
-from sparsebench.reports.store import MARKER, Store, StoreError, stores_in
+from sparsebench.reports.tables.claims import judge
 
 from .console import open_console
 from .errors import UsageError

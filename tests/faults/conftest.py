@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 
 PLUGIN = Path(__file__).parent / "plugin"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 
 from .draws import refusal
 

@@ -138,7 +138,7 @@ def finish(
 
 def scores(out: Path) -> dict[int, object]:
     """Status, metrics and per-example outcomes by seed; a seed with two records is a failure."""
-    from sparsebench.reports.store import Store
+    from sparsebench.reports.records.store import Store
 
     store = Store(out).open()
     records, problems = store.read_all()

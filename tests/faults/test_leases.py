@@ -25,7 +25,7 @@ import psutil
 import pytest
 import yaml
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 
 from .draws import LONG, RunTally
 

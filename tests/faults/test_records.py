@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Record, RecordError, from_json, to_json
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record, RecordError, from_json, to_json
+from sparsebench.reports.records.store import Store
 
 from .draws import SilentlyWrongError, Tally, number, refusal
 from .mutations import change_bytes, change_value

@@ -48,7 +48,7 @@ class RefusedError(Exception):
     """The reason why a string is no molecule for us."""
 
 
-def test_tables_and_parsers(record_property: Callable) -> None:
+def test_suite_table_and_parsers(record_property: Callable) -> None:
     """The reader of data sets and that of models take what RDKit takes, and name what it does not."""
     tally = Tally("SMILES, read")
     for draw in range(number(120, 600)):

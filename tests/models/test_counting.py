@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from sparsebench.models.counting import count_parameters, flops, stored_bytes, trained_bytes
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.sparsity.masked import MaskedLinear
 
 Build = Callable[[str], nn.Module]

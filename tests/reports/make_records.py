@@ -14,7 +14,7 @@ from sparsebench.reports.panels import molecules
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet
 from sparsebench.reports.panels.property_control import Control
 from sparsebench.reports.panels.property_control import to_details as control_details
-from sparsebench.reports.record import CellInfo, Costs, DataInfo, Metric, Record, Status
+from sparsebench.reports.records.record import CellInfo, Costs, DataInfo, Metric, Record, Status
 
 
 def metric(value: float, **options: Any) -> Metric:
@@ -243,8 +243,8 @@ def _generation() -> list[Record]:
 
 if __name__ == "__main__":
     from sparsebench.reports.page.render import render
-    from sparsebench.reports.store import Problem
-    from sparsebench.reports.tables import SuiteInfo
+    from sparsebench.reports.records.store import Problem
+    from sparsebench.reports.tables.suite_table import SuiteInfo
 
     infos = {
         "vtab": SuiteInfo(title="Vision", description="Small image tasks.", baseline="linear probe", unit="image"),

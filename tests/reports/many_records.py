@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sparsebench.reports.record import SCHEMA_VERSION
-from sparsebench.reports.store import MARKER
+from sparsebench.reports.records.record import SCHEMA_VERSION
+from sparsebench.reports.records.store import MARKER
 
 COMMITTED = Path(__file__).parents[2] / "reports" / "results" / "quick" / "records"
 ROWS = 100

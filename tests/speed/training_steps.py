@@ -17,7 +17,7 @@ from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretra
 from sparsebench.suites.llm.training.data import TextRows
 from sparsebench.suites.llm.training.isolation import language_loss
 from sparsebench.suites.llm.training.packing import Example, Row, pack
-from sparsebench.suites.methods.neuron_pruning import NeuronPruning
+from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings

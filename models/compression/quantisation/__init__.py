@@ -1,14 +1,14 @@
 """Weights of fewer bits in packed storage: rounding, GPTQ, AWQ; files of our own and in `compressed-tensors`."""
 
-from . import packed_operators as packed_operators  # which register with packed weights, whoever makes these
-from .awq import AWQConfig
-from .compressed_tensors import CompressedTensorsExport, export_compressed_tensors
-from .files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
-from .gptq import GPTQConfig
+from .files.compressed_tensors import CompressedTensorsExport, export_compressed_tensors
+from .files.files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
 from .grid import Grid
-from .kernels.products import dense_products
-from .packed_tensor import PackedTensor
+from .packed import packed_operators as packed_operators  # which register with packed weights, whoever makes these
+from .packed.kernels.products import dense_products
+from .packed.packed_tensor import PackedTensor
 from .report import QuantisationReport, QuantisedWeight
+from .rounding.awq import AWQConfig
+from .rounding.gptq import GPTQConfig
 from .transform import QuantiseConfig, dequantise, quantise
 
 __all__ = [

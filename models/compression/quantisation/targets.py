@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy
 from ...errors import ModelError
-from ..slimming.expert_linears import linear_maps
-from ..slimming.linear_map import LinearMap, Part, Source
-from .packed_tensor import PackedTensor
+from ..linear_maps.expert_linears import linear_maps
+from ..linear_maps.linear_map import LinearMap, Part, Source
+from .packed.packed_tensor import PackedTensor
 
 # Shapes: N experts, O outputs, I inputs.
 

@@ -14,19 +14,19 @@ from ...anatomy import describe
 from ...calibration.by_block import BlockPass, by_block
 from ...counting import stored_bytes
 from ...errors import ModelError, check_choice
+from ..linear_maps.linear_map import Part, check_parts
 from ..scarce import warn_scarce
-from ..slimming.linear_map import Part, check_parts
-from .awq import AWQConfig
 from .changes import Changes
-from .gptq import GPTQConfig
 from .grid import Grid
-from .kernels.codes import misfit, slowdown
-from .kernels.products import dense_products, why_dense
-from .moments import moments_of
-from .packed_tensor import PackedTensor
+from .packed.kernels.codes import misfit, slowdown
+from .packed.kernels.products import dense_products, why_dense
+from .packed.packed_tensor import PackedTensor
 from .report import QuantisationReport
-from .rounding import Rounding
-from .scaling import scale_block
+from .rounding.awq import AWQConfig
+from .rounding.gptq import GPTQConfig
+from .rounding.moments import moments_of
+from .rounding.round_block import Rounding
+from .rounding.scaling import scale_block
 from .targets import Target, targets_of
 
 QuantisationMethod = Literal["rtn", "gptq", "awq"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from ..quantisation.kernels.products import dense_products
+from ..quantisation.packed.kernels.products import dense_products
 from .budget import Kind
 from .candidates import Candidate, over_all_layers, uniform
 from .damage import Distance, divergence

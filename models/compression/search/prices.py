@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...anatomy import describe
 from ...counting import count_parameters, stored_bytes
 from ..quantisation.grid import Grid
-from ..quantisation.packing import WORD, words
+from ..quantisation.packed.packing import WORD, words
 from ..quantisation.targets import targets_of
 from ..quantisation.transform import QuantiseConfig
 from .budget import Kind

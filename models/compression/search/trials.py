@@ -15,7 +15,7 @@ from ...calibration.by_block import BlockPass
 from ...calibration.mixture_statistics import LayerStatistics
 from ..quantisation.changes import Changes
 from ..quantisation.report import QuantisationReport
-from ..quantisation.rounding import Rounding
+from ..quantisation.rounding.round_block import Rounding
 from ..quantisation.targets import targets_of
 from ..quantisation.transform import QuantiseConfig, round_block
 from ..trimming.experts.budgets import kept_experts

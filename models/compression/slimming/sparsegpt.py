@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
+from ..linear_maps.moments import inverse_factor
 from .patterns import Pattern, keep_greatest, share_of
 
 # Shapes: O outputs, I inputs, B columns of a block, M of a group of n:m.
@@ -39,20 +40,6 @@ def sparsegpt(
         error_OB = _block(pruned_OI[:, here], upper_II[here, here], spread_I[here], pattern, start)
         pruned_OI[:, end:] -= error_OB @ upper_II[start:end, end:]
     return pruned_OI
-
-
-def inverse_factor(moments_II: Tensor, damping: float) -> Tensor:
-    """Upper triangular U (float64) with UᵀU = (H + damping mean(diag H) I)⁻¹.
-
-    U_jj² is the j-th diagonal entry of the inverse of H without the rows and columns before j, which is what a greedy
-    pass from left to right needs: one factor holds the inverses of all remaining sub-problems.
-    """
-    damped_II = moments_II.to(torch.float64, copy=True)
-    damped_II.diagonal().add_(damping * damped_II.diagonal().mean())
-    lower_II, failed = torch.linalg.cholesky_ex(damped_II)
-    if failed:
-        raise ModelError(f"the second moments of the inputs cannot be inverted with damping={damping}: raise it")
-    return torch.linalg.cholesky(torch.cholesky_inverse(lower_II), upper=True)
 
 
 def _block(weight_OB: Tensor, upper_BB: Tensor, spread_B: Tensor, pattern: Pattern, start: int) -> Tensor:

@@ -14,7 +14,7 @@ from ...errors import ModelError
 from ...hub.model_classes import base_model, base_recipe
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
-from ..dense_ffn import DenseFFN
+from ..conversion.dense_ffn import DenseFFN
 from ..layer import Alignment, MoEFFN
 from ..routing.config import RouterKind
 from ..routing.padding import hand_over_masks

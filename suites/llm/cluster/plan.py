@@ -10,7 +10,7 @@ from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.presets import preset
 
 from .recipe import Recipe

@@ -7,7 +7,7 @@ import torch
 from sparsebench.data.text.windows import token_bytes
 from sparsebench.models.counting import stored_bytes
 from sparsebench.reports.panels.deployment import Deployed, to_details
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.reports.statistics.examples import CLUSTER
 
 from ...contracts.context import Context

@@ -14,7 +14,7 @@ from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ...contracts.context import Context
 from ...contracts.traits import CAUSAL
-from ...methods.tune import Tune
+from ...methods.shared.tune import Tune
 from ...training.callbacks import Callback
 from ...training.groups import Group
 from ...training.result import TrainResult

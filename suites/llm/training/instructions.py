@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from sparsebench.data.cache.ledger import cached_reads
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores

@@ -9,7 +9,7 @@ import torch
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.errors import DataError
 from sparsebench.data.text.windows import token_bytes
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores

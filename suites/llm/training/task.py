@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context, LoadBackbone, Setup
 from ...contracts.method import NotApplicable

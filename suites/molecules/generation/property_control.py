@@ -8,7 +8,7 @@ import torch
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.reports.figures.plots import Aim
 from sparsebench.reports.panels.property_control import Control, to_details
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.method import NotApplicable

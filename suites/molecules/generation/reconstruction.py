@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparsebench.models.graphsgpt import Generated, GraphsGPTPipeline
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.metrics import Scores
 from ..metrics.fraction import fraction

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.graphsgpt import DecodingConfig, Generated, GraphsGPT, GraphsGPTPipeline, TokenBatch
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.method import NotApplicable
 from ..metrics.fraction import fraction

@@ -10,7 +10,7 @@ from sparsebench.data.molecules.moses import moses
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import Generated
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores

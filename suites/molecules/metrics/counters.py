@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 
 def cosine(counts: Mapping[str, int], reference: Mapping[str, int], n: int) -> Metric:

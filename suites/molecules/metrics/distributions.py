@@ -7,7 +7,7 @@ from rdkit import Chem
 from scipy.stats import wasserstein_distance
 
 from sparsebench.data.molecules.properties import PROPERTIES, properties
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 UNITS = {"logP": "", "SA": "", "QED": "", "weight": "Da"}
 

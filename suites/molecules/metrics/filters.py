@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem, DataStructs
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from .fraction import fraction
 

@@ -1,6 +1,6 @@
 """Fractions with their standard errors."""
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 
 def fraction(hits: int, n: int) -> Metric:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 
 def frechet_chemnet_distance(activations: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> Metric:

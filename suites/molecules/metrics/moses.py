@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 from sparsebench.data.molecules.moses import moses, moses_statistics
 from sparsebench.data.sources import path
 from sparsebench.models.molecules.chemnet import ChemNet, load_chemnet
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from .counters import cosine
 from .distributions import UNITS, property_values, wasserstein

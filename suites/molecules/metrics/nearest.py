@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from .fingerprints import shared_bits
 

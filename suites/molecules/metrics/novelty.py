@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from .fraction import fraction
 

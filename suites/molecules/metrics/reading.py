@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rdkit import Chem, rdBase
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 from .fraction import fraction
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 
 
 def unique(smiles: Sequence[str], k: int) -> Metric:

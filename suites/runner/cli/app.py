@@ -6,9 +6,9 @@ from typing import NoReturn
 import typer
 
 from sparsebench.data.errors import DataError
-from sparsebench.reports.record import RecordError
-from sparsebench.reports.store import StoreError
-from sparsebench.reports.visible import visible
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.records.store import StoreError
+from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sparsebench.reports.store import StoreError
+from sparsebench.reports.records.store import StoreError
 
 from ..discovery.registry import Entry, entries, methods_of, suites
 from ..errors import UsageError
@@ -143,8 +143,8 @@ def setting_keys(context: typer.Context) -> Iterator[tuple[str, str]]:
 @_completes
 def labels(context: typer.Context) -> Iterator[tuple[str, str]]:
     """Rows that the result folder has records of."""
-    from sparsebench.reports.index.database import Index
-    from sparsebench.reports.store import Store
+    from sparsebench.reports.records.index.database import Index
+    from sparsebench.reports.records.store import Store
 
     with Index(Store(Path(context.params["folder"])).open()) as index:
         for label in sorted({entry.label for entry in index.entries}):

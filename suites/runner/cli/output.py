@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from sparsebench.reports.visible import visible
+from sparsebench.reports.records.visible import visible
 
 PLAIN = {
     "−": "-",

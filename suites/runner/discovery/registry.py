@@ -75,16 +75,23 @@ def _by_name(files: Iterator[Entry]) -> dict[str, Entry]:
 
 
 def _own_files(kind: Kind, suite: str) -> Iterator[Entry]:
+    paths: list[Path] = []
     for folder in _folders(kind, suite):
-        package = ".".join([PACKAGE, *folder.relative_to(ROOT).parts])
-        for path in sorted(folder.glob("[!_]*.py")):
-            yield Entry(kind, path.stem, f"{package}.{path.stem}", path, suite)
+        paths += folder.glob("[!_]*.py")
+    for path in sorted(paths, key=lambda path: path.stem):
+        package = ".".join([PACKAGE, *path.parent.relative_to(ROOT).parts])
+        yield Entry(kind, path.stem, f"{package}.{path.stem}", path, suite)
 
 
 def _folders(kind: Kind, suite: str) -> list[Path]:
-    """Where the files of a kind lie: methods in `methods/` and, those that only one suite can have, in that suite's."""
+    """Where the files of a kind lie.
+
+    Methods lie in `methods/`, in the rooms of that folder, and, those that only one suite can have, in that suite's.
+    """
     if kind == "method":
-        return [ROOT / "methods", *(ROOT / name / "methods" for name in suites())]
+        shared = ROOT / "methods"
+        rooms = sorted(path.parent for path in shared.glob("*/__init__.py"))
+        return [shared, *rooms, *(ROOT / name / "methods" for name in suites())]
     return [ROOT / suite / f"{kind}s"]
 
 

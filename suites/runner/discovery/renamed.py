@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.records.record import CellInfo, Link
 
 from ..errors import UsageError
 from .options import options_of

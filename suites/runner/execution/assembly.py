@@ -5,7 +5,7 @@ The code hash of every cell covers this file, too (`identity/fingerprint.py`).
 
 from pathlib import Path
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.record import CellInfo
 
 from ...contracts.task import Outcome
 from ..discovery.loading import backbone_loader, load_method, load_task

@@ -12,8 +12,8 @@ from typing import Any
 
 from sparsebench.data.cache.ledger import Reads, reading
 from sparsebench.models.anatomy import used_describers
-from sparsebench.reports.record import Record, RecordError
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record, RecordError
+from sparsebench.reports.records.store import Store
 
 from ...contracts.task import Outcome
 from ..discovery.registry import Entry

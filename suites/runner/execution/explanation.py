@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 
 from sparsebench.models.anatomy import UnknownAnatomy
-from sparsebench.reports.record import Status
+from sparsebench.reports.records.record import Status
 
 from ...contracts.method import NotApplicable
 

@@ -17,7 +17,7 @@ from sparsebench.data.cache.ledger import FileRead, note
 from sparsebench.data.errors import ChecksumError
 from sparsebench.data.identity import identity
 from sparsebench.data.sources import catalogue, source
-from sparsebench.reports.record import DataInfo, FileInfo
+from sparsebench.reports.records.record import DataInfo, FileInfo
 
 from ..identity.cell import Cell
 from ..identity.weights import UNPINNED, weight_files
@@ -27,7 +27,7 @@ MOST_FILES = 20
 DERIVED = "derived/"
 _NATIVE_MODULES = {
     "native/experts": "sparsebench.models.moe.experts.native",
-    "native/packed": "sparsebench.models.compression.quantisation.kernels.native",
+    "native/packed": "sparsebench.models.compression.quantisation.packed.kernels.native",
 }
 
 

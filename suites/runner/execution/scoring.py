@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.record import CellInfo
 
 from ...contracts.budget import Budget
 from ...contracts.context import Context

@@ -18,7 +18,7 @@ from .cell import Cell, cell_entries, digest
 from .fingerprint import code_lines, source_tree, versions
 from .weights import weights_identity
 
-RUNNER_FILES = ("suites/runner/**/*.py", "reports/record.py", "reports/store.py")
+RUNNER_FILES = ("suites/runner/**/*.py", "reports/records/record.py", "reports/records/store.py")
 """What runs a cell and makes its record."""
 NAME = re.compile(r"source [^=]+|weights \S+ [^=]+|[^\s=]+")
 CHECKSUM = re.compile(r"[0-9a-f]{16,}")

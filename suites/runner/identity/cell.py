@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsebench.data.identity import identity
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.record import CellInfo
 
 from ..discovery.options import options_of
 from ..discovery.registry import Entry, find

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Iterable
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 
 from ..discovery.closure import HOME
 

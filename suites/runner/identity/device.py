@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Literal
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 
 DRIVER = "libcuda.so.1"
 

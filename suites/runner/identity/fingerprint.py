@@ -16,7 +16,7 @@ from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 
 from sparsebench.data.sources import source
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 
 from ..discovery.closure import DESCRIBERS, Tree
 from ..discovery.modules import Module

@@ -1,6 +1,6 @@
 """The links of a row, with what the row says of training put into them."""
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 
 from ..discovery.options import options_of
 from ..discovery.registry import find

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from sparsebench.reports.claims import Claim
-from sparsebench.reports.dataframe import canonical
-from sparsebench.reports.matrix import WITHOUT_EFFECT
+from sparsebench.reports.tables.claims import Claim
+from sparsebench.reports.tables.dataframe import canonical
+from sparsebench.reports.tables.matrix import WITHOUT_EFFECT
 
 from ..errors import UsageError, near
 from . import values

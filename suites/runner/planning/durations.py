@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
-from sparsebench.reports.index.database import Entry
+from sparsebench.reports.records.index.database import Entry
 
 Kin = tuple[str, ...]
 

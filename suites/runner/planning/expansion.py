@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.records.record import CellInfo, Link
 
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 
 from ..discovery.options import Option, options_of
 from ..discovery.registry import entries, find

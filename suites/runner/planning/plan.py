@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sparsebench.reports.index.database import Entry
+from sparsebench.reports.records.index.database import Entry
 
 from ..errors import UsageError
 from ..identity.cell import Cell, forget_weights, further_backbones

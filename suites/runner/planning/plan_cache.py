@@ -17,8 +17,8 @@ from typing import Any
 
 from sparsebench.data.cache import cache_root
 from sparsebench.data.identity import identity
-from sparsebench.reports.index.collector import no_collection
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.records.index.collector import no_collection
+from sparsebench.reports.records.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
 from ..discovery.plugins import top_packages

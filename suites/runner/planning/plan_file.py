@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from sparsebench.reports.claims import Claim
-from sparsebench.reports.dataframe import Found, newest
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import write_whole
-from sparsebench.reports.tables import Role
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import write_whole
+from sparsebench.reports.tables.claims import Claim
+from sparsebench.reports.tables.dataframe import Found, newest
+from sparsebench.reports.tables.suite_table import Role
 
 from ..discovery.validation import build
 from ..errors import UsageError

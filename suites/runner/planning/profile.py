@@ -14,7 +14,7 @@ content:
         - {chain: [adapter, magnitude_pruning], label: pruned, train: head}
       tasks: [fashion_mnist, {name: digits, budget: {epochs: 4}}]
 
-A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.claims.Claim`).
+A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.tables.claims.Claim`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsebench.reports.claims import Claim
+from sparsebench.reports.tables.claims import Claim
 
 from ..discovery.registry import ROOT, Entry, find, suite
 from ..errors import UsageError, near

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args
 
-from sparsebench.reports.record import Link
-from sparsebench.reports.tables import Role
+from sparsebench.reports.records.record import Link
+from sparsebench.reports.tables.suite_table import Role
 
 from ..errors import UsageError, near
 from . import values

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsebench.reports.record import DataInfo, Record
+from sparsebench.reports.records.record import DataInfo, Record
 
 from ..discovery.closure import HOME
 from ..discovery.loading import load_task

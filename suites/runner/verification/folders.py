@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import MARKER, Store, stores_in
-from sparsebench.reports.sums import Fit, compare
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import MARKER, Store, stores_in
+from sparsebench.reports.records.sums import Fit, compare
 
 from ..errors import UsageError
 from .lookup import Named, find_records

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sparsebench.reports.record import Metric, Record
+from sparsebench.reports.records.record import Metric, Record
 
 from .own_examples import Columns, paired_half_width
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsebench.reports.record import Record, RecordError, from_json
-from sparsebench.reports.store import MARKER, Store
+from sparsebench.reports.records.record import Record, RecordError, from_json
+from sparsebench.reports.records.store import MARKER, Store
 
 from ..errors import UsageError, near
 

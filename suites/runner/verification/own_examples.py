@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 from sparsebench.reports.statistics.examples import CLUSTER, ExampleScores, contributions, subtract
 from sparsebench.reports.statistics.intervals import half_width
 from sparsebench.reports.statistics.sampling import examples_part

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from sparsebench.reports.record import RENAMED_BUDGET_KEYS, Record
+from sparsebench.reports.records.record import RENAMED_BUDGET_KEYS, Record
 
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsebench.data.errors import DataError
-from sparsebench.reports.dataframe import newest
-from sparsebench.reports.index.database import Index
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.vouchers import CodePath, Survey
-from sparsebench.reports.store import Store
+from sparsebench.reports.tables.dataframe import newest
 
 from ..identity.cell import Cell
 from ..planning.plan_file import planned_records

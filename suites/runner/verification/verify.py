@@ -1,7 +1,7 @@
 """The command: look at the records as they lie there, run their cells, judge, and say so.
 
 First what needs no run: whether a record agrees with its own examples, and whether its folder is the one that its run
-left (`sparsebench.reports.sums`). A record that contradicts itself is not run.
+left (`sparsebench.reports.records.sums`). A record that contradicts itself is not run.
 """
 
 import dataclasses
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from sparsebench.reports.index.database import Index
-from sparsebench.reports.record import Record, RecordError
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.record import Record, RecordError
+from sparsebench.reports.records.store import Store
 
 from ..execution.execute import failure, now
 from ..execution.executors.choice import hold

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparsebench.reports.record import RecordError
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.vouchers import CodePath, Drawn, Outcome, Voucher, Vouchers, append
-from sparsebench.reports.store import Store
 
 from ..errors import UsageError
 from ..execution.environment import machine

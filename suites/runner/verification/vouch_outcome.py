@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsebench.reports.record import Metric, Record
+from sparsebench.reports.records.record import Metric, Record
 from sparsebench.reports.records.vouchers import WORST_FIRST, Outcome
 
 from ..identity.device import recorded_device

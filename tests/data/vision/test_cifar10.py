@@ -106,7 +106,7 @@ def test_images_that_are_none(folder: Path) -> None:
         cifar10(folder, "train")
 
 
-def test_tables_that_are_others(tmp_path: Path) -> None:
+def test_suite_table_that_are_others(tmp_path: Path) -> None:
     with pytest.raises(LocalFolderError, match="row 1 has class 10"):
         cifar10(parquet_of(tmp_path / "classes", [0, 10]), "train")
     (tmp_path / "columns" / "plain_text").mkdir(parents=True)

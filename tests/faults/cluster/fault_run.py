@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 
 from .ray_machines import WORKERS, Machines
 

@@ -18,7 +18,7 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 
 Build = Callable[[str], nn.Module]
 TRANSFORMERS = ("llama", "qwen3", "bert", "roberta", "vit", "timm_vit", "mixtral")

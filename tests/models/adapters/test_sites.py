@@ -14,7 +14,7 @@ from sparsebench.models.adapters.sites import backbone_sites, is_norm, kinds_for
 from sparsebench.models.anatomy import Site, describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 
 Build = Callable[[str], nn.Module]
 

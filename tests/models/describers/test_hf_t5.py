@@ -6,7 +6,7 @@ from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration, T
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 
 
 def sizes(**extra: object) -> T5Config:

@@ -51,7 +51,7 @@ def test_a_failed_conversion_leaves_the_class(build: Build, monkeypatch: pytest.
         raise MemoryError
 
     model: Any = build("llama")
-    monkeypatch.setattr("sparsebench.models.moe.conversion._swap", fail)
+    monkeypatch.setattr("sparsebench.models.moe.conversion.convert._swap", fail)
     with pytest.raises(MemoryError):
         convert(model, BOTH)
     assert type(model) is transformers.LlamaForCausalLM and type(model.config) is transformers.LlamaConfig

@@ -14,7 +14,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import aux_loss, from_pretrained, preset, save_pretrained, to_dense
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.experts import dispatch
 from sparsebench.models.moe.layer import Alignment, MoEFFN
 

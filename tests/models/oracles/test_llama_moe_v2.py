@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sparsebench.models.moe import aux_loss, convert, preset
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.dense_ffn import DenseFFN
+from sparsebench.models.moe.conversion.dense_ffn import DenseFFN
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.choices import Routing

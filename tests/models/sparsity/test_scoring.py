@@ -65,7 +65,7 @@ def test_losses_can_be_taken_twice_and_without_an_outer_graph() -> None:
     assert all(torch.equal(one, other) for one, other in zip(once, again, strict=True))
 
 
-def test_tables_of_criteria_score_stored_entries() -> None:
+def test_suite_table_of_criteria_score_stored_entries() -> None:
     net = model()
     layers = [net[0], net[3]]
     layers[0].prune(torch.arange(12).view(3, 4) % 3 > 0)

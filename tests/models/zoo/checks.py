@@ -15,8 +15,8 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
-from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.conversion.convert import convert
+from sparsebench.models.moe.conversion.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
 Outputs = Callable[[nn.Module], Tensor]

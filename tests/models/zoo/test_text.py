@@ -24,8 +24,8 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.attention.convert_attention import convert_attention
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
-from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.conversion.convert import convert
+from sparsebench.models.moe.conversion.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
 from .text_families import FAMILIES, behind_a_cache, build, check_adapters, close, outputs, padded_inputs, rows, state

@@ -32,8 +32,8 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
-from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.conversion.convert import convert
+from sparsebench.models.moe.conversion.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
 KINDS: dict[str, AdapterConfig] = {

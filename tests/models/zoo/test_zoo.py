@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sparsebench.models import describers
 from sparsebench.models.anatomy import describe
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 
 from . import checks, test_vision, text_families
 

@@ -4,7 +4,7 @@ import pytest
 
 from sparsebench.reports.compression import curves as names
 from sparsebench.reports.compression.curves import is_of_compression, is_read, links_of
-from sparsebench.reports.record_limits import RecordError
+from sparsebench.reports.records.record_limits import RecordError
 
 
 def test_links_in_their_order():

@@ -4,9 +4,9 @@ import pytest
 
 from sparsebench.reports.figures import plots
 from sparsebench.reports.figures.suite_figures import MAX_BARS, MAX_CURVES, MAX_LINES, suite_figures
-from sparsebench.reports.matrix import matrices
-from sparsebench.reports.record import Costs
-from sparsebench.reports.tables import SuiteInfo, suite_table
+from sparsebench.reports.records.record import Costs
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
 
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
 

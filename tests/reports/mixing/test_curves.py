@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparsebench.reports.mixing.curves import CV2, OVERHEAD, from_curves, is_of_mixing, load_name, name_of
-from sparsebench.reports.record import RecordError
+from sparsebench.reports.records.record import RecordError
 
 CURVES: dict[str, Any] = {
     "train loss": [(1.0, 2.0)],

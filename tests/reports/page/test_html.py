@@ -1,10 +1,10 @@
 """Sections and the page: what they hold, apart from how it is written to files."""
 
-from sparsebench.reports.claims import Claim, judge
-from sparsebench.reports.matrix import matrices
 from sparsebench.reports.page.html import Page, render_html, section
 from sparsebench.reports.page.speed import SpeedLine, SpeedReport
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.tables.claims import Claim, judge
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFO = SuiteInfo(title="Vision <b>", description="Small images.", baseline="base", unit="image")
 

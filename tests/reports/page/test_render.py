@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import pytest
 
 from sparsebench.reports.page.render import render
-from sparsebench.reports.record import to_json
-from sparsebench.reports.store import Store, StoreError
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.records.record import to_json
+from sparsebench.reports.records.store import Store, StoreError
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFOS = {
     "vtab": SuiteInfo(title="Vision", description="Small images.", baseline="linear probe", unit="image"),
@@ -215,7 +215,7 @@ def test_ten_thousand_records_take_less_than_ten_seconds(make, tmp_path):
 
 def test_records_and_store_import_nothing_heavy():
     code = (
-        "import sys, sparsebench.reports.store, sparsebench.reports.tables, sparsebench.reports.comparison\n"
+        "import sys, sparsebench.reports.records.store, sparsebench.reports.tables.comparison\n"
         "heavy = {'pandas', 'scipy', 'matplotlib', 'numpy', 'torch', 'pydantic', 'jinja2'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

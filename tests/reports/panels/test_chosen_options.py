@@ -6,7 +6,7 @@ import pytest
 
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.chosen_options import PANEL, Protocol, to_details
-from sparsebench.reports.record import RecordError
+from sparsebench.reports.records.record import RecordError
 
 
 def protocol(**changes):

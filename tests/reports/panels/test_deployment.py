@@ -7,7 +7,7 @@ import pytest
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.deployment import PANEL, Deployed, to_details
 from sparsebench.reports.panels.panel import Entry
-from sparsebench.reports.record import RecordError
+from sparsebench.reports.records.record import RecordError
 
 
 def deployed(**changes):

@@ -7,8 +7,8 @@ import pytest
 
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import MAX_MOLECULES, MAX_SETS, PANEL, Drawn, MoleculeSet, to_details
-from sparsebench.reports.record import RecordError
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
 

@@ -8,8 +8,8 @@ from sparsebench.reports import panels
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 from sparsebench.reports.panels.panel import Panel
-from sparsebench.reports.record import RecordError
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
 DICE = '''

@@ -7,8 +7,8 @@ import pytest
 from sparsebench.reports.figures.plots import Aim
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.property_control import MAX_FIGURES, MAX_LINES, PANEL, Control, to_details
-from sparsebench.reports.record import RecordError
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 LOGP = Control("", (Aim(1.0, 1.5, 1.2, 1.9), Aim(2.0, 1.9, 1.5, 2.5)))
 

@@ -7,7 +7,7 @@ import pytest
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.panels.router_health import MAX_LAYERED, PANEL
-from sparsebench.reports.record import RecordError, TrainingCosts
+from sparsebench.reports.records.record import RecordError, TrainingCosts
 from sparsebench.reports.routers.health import LayerNumbers, RouterHealth, to_details
 from sparsebench.reports.routers.layer_curves import to_curves
 

@@ -7,8 +7,8 @@ import pytest
 
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.router_load import PANEL, RouterLoad, to_details
-from sparsebench.reports.record import RecordError
-from sparsebench.reports.tables import SuiteInfo
+from sparsebench.reports.records.record import RecordError
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 # Two layers, two experts: layer 3 routes all domains alike, layer 5 gives each domain an expert of its own.
 LOAD = RouterLoad(

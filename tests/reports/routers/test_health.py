@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sparsebench.reports.record import RecordError
+from sparsebench.reports.records.record import RecordError
 from sparsebench.reports.routers.health import (
     KEY,
     LayerNumbers,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsebench.reports.record import RecordError
+from sparsebench.reports.records.record import RecordError
 from sparsebench.reports.routers.health import LayerNumbers, RouterHealth, is_of_routers
 from sparsebench.reports.routers.layer_curves import from_curves, to_curves
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves, Method, NotApplicable
 from sparsebench.suites.contracts.metrics import Scores

@@ -17,13 +17,13 @@ from sparsebench.suites.llm.choice_task import answers, batch_of, choice_loss, o
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.tasks.harness import HarnessSet
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
-from sparsebench.suites.methods.adapter import Adapter
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.linear_probe import LinearProbe
-from sparsebench.suites.methods.lora import LoRA
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.sparse_adapter import SparseAdapter
+from sparsebench.suites.methods.adapters.adapter import Adapter
+from sparsebench.suites.methods.adapters.lora import LoRA
+from sparsebench.suites.methods.adapters.sparse_adapter import SparseAdapter
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.training.views import BothViews
 
 from ..reasons import reason

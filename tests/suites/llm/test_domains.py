@@ -8,7 +8,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 
 from .letters import Letters
 

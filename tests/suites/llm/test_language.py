@@ -11,14 +11,14 @@ from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language import CALIBRATION_WINDOW, COST_WINDOW
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.methods.cmoe import CMoE
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
-from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
-from sparsebench.suites.methods.moe_attention import MoEAttention
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.moe_shared import SharedSplit
-from sparsebench.suites.methods.neuron_pruning import NeuronPruning
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
+from sparsebench.suites.methods.moe.cmoe import CMoE
+from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
+from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe.moe_attention import MoEAttention
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
+from sparsebench.suites.methods.moe.moe_shared import SharedSplit
 from sparsebench.suites.prediction.task import PredictionTask
 
 from ..reasons import reason

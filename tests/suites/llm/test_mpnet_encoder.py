@@ -17,13 +17,13 @@ from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.encoder import LENGTH
 from sparsebench.suites.llm.mpnet_encoder import MPNetBody
 from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
-from sparsebench.suites.methods.adapter import Adapter
-from sparsebench.suites.methods.dynamic_linear import DynamicLinear
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.lora import LoRA
-from sparsebench.suites.methods.moe_shared import SharedSplit
-from sparsebench.suites.methods.pad_net import PadNet
-from sparsebench.suites.methods.prefix_tuning import PrefixTuning
+from sparsebench.suites.methods.adapters.adapter import Adapter
+from sparsebench.suites.methods.adapters.lora import LoRA
+from sparsebench.suites.methods.adapters.prefix_tuning import PrefixTuning
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.dynamic.dynamic_linear import DynamicLinear
+from sparsebench.suites.methods.dynamic.pad_net import PadNet
+from sparsebench.suites.methods.moe.moe_shared import SharedSplit
 from sparsebench.suites.prediction.frozen_features import frozen_stages
 
 from .text_bodies import TEXTS, check_stages, check_training_and_copies

@@ -9,9 +9,9 @@ from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.bits_per_byte import BitsPerByteTask
 from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.multiple_choice import HarnessTask, run_harness
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
+from sparsebench.suites.methods.moe.moe_shared import SharedSplit
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import find
 

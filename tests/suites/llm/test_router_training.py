@@ -11,9 +11,9 @@ from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Outcome
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.router_training import RouterTrainingTask, router_parameters
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 
 from .letters import LetterDomains, Letters
 

@@ -11,8 +11,8 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.training_costs import TrainingLedger
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.routing import Watched, health_details, watched
-from sparsebench.suites.methods.moe_attention import MoEAttention
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.moe.moe_attention import MoEAttention
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 
 from .letters import Letters
 

@@ -16,13 +16,13 @@ from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
 from sparsebench.suites.llm.text_task import TextTask
-from sparsebench.suites.methods.adapter import Adapter
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.linear_probe import LinearProbe
-from sparsebench.suites.methods.lora import LoRA
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.sparse_adapter import SparseAdapter
+from sparsebench.suites.methods.adapters.adapter import Adapter
+from sparsebench.suites.methods.adapters.lora import LoRA
+from sparsebench.suites.methods.adapters.sparse_adapter import SparseAdapter
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction.data import batch_rows
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
 from sparsebench.suites.prediction.task import predict

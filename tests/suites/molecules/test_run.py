@@ -9,9 +9,9 @@ import pytest
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.linear_probe import LinearProbe
-from sparsebench.suites.methods.random_forest import RandomForestMethod
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.baselines.random_forest import RandomForestMethod
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic

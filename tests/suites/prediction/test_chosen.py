@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Curves, Method, NotApplicable
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.linear_probe import LinearProbe
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction import chosen
 from sparsebench.suites.prediction.chosen import ChosenOnValidation, Trial, alternatives, choose
 from sparsebench.suites.prediction.data import Splits, Withheld

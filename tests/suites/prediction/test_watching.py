@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters import BottleneckConfig, attach
 from sparsebench.models.distillation import adapter_weights, weight_spread
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Setup, Target
 from sparsebench.suites.contracts.method import Curves, Method
 from sparsebench.suites.contracts.task import Outcome
-from sparsebench.suites.methods.adapter import Adapter
-from sparsebench.suites.methods.idat import InverseDistillationTuning
-from sparsebench.suites.methods.linear_probe import LinearProbe
+from sparsebench.suites.methods.adapters.adapter import Adapter
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.prediction.chosen import ChosenOnValidation
 from sparsebench.suites.prediction.data import Splits
 from sparsebench.suites.prediction.task import PredictionTask
@@ -27,7 +27,7 @@ from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.method import TrainedMethod
 
-from ..methods.pairs import CNNS, VITS, Pair
+from ..methods.pair.pairs import CNNS, VITS, Pair
 from .toy import Rows, make_task, splits
 
 EPOCHS = 4

@@ -1,6 +1,6 @@
 """A cell for tests of what identifies cells."""
 
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.record import CellInfo
 
 INFO = CellInfo(
     suite="llm",

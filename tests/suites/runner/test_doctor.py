@@ -2,7 +2,7 @@ import functools
 
 import pytest
 
-from sparsebench.models.compression.quantisation.kernels import native as packed
+from sparsebench.models.compression.quantisation.packed.kernels import native as packed
 from sparsebench.models.moe.experts import native
 from sparsebench.suites.runner import doctor
 from sparsebench.suites.runner.doctor import diagnosis, doctor_text

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.statistics.example_files import ExampleReader
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import execute
 from sparsebench.suites.runner.planning.expansion import cells_of
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan

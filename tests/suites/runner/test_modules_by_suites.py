@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsebench.reports.record import Record, from_json
+from sparsebench.reports.records.record import Record, from_json
 from sparsebench.suites.contracts.applicability import reason_against
 from sparsebench.suites.runner.discovery.loading import load_method, load_task
 from sparsebench.suites.runner.discovery.registry import ROOT, entries, find, suites

@@ -7,7 +7,7 @@ was never run has no known cost: run the profile and commit its records with the
 import json
 from pathlib import Path
 
-from sparsebench.reports.record import from_json
+from sparsebench.reports.records.record import from_json
 from sparsebench.suites.runner.planning.durations import Durations, kin
 from sparsebench.suites.runner.planning.expansion import cells_of
 from sparsebench.suites.runner.planning.profile import load_profile

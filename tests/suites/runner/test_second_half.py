@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Setup
 from sparsebench.suites.contracts.method import Method

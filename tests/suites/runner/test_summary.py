@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.matrix import matrices
-from sparsebench.reports.record import CellInfo, Metric, Record
-from sparsebench.reports.store import Store
-from sparsebench.reports.tables import suite_table
+from sparsebench.reports.records.record import CellInfo, Metric, Record
+from sparsebench.reports.records.store import Store
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import suite_table
 from sparsebench.suites.runner.console import open_console
 from sparsebench.suites.runner.discovery.registry import Entry
 from sparsebench.suites.runner.errors import UsageError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-from sparsebench.reports.record import Costs, Link, Metric, Record
+from sparsebench.reports.records.record import Costs, Link, Metric, Record
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.trackers import TRACKERS, Trackers, curve_points, results, run_name, settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand

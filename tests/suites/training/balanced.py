@@ -11,7 +11,7 @@ from sparsebench.models.moe.experts import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.router import LinearRouter
 from sparsebench.models.moe.routing.statistics import aux_loss
-from sparsebench.suites.methods._balance_bias import BalanceBias
+from sparsebench.suites.methods.shared._balance_bias import BalanceBias
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.settings import TrainSettings

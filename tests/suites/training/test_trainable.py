@@ -9,12 +9,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralFo
 from sparsebench.models.adapters import adapter_sets
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method, NotApplicable
-from sparsebench.suites.methods.bitfit import BitFit
-from sparsebench.suites.methods.houlsby import Houlsby
-from sparsebench.suites.methods.lora import LoRA
-from sparsebench.suites.methods.mam import MAM
-from sparsebench.suites.methods.ssf import SSF
-from sparsebench.suites.methods.vpt_deep import VPTDeep
+from sparsebench.suites.methods.adapters.bitfit import BitFit
+from sparsebench.suites.methods.adapters.houlsby import Houlsby
+from sparsebench.suites.methods.adapters.lora import LoRA
+from sparsebench.suites.methods.adapters.mam import MAM
+from sparsebench.suites.methods.adapters.ssf import SSF
+from sparsebench.suites.methods.adapters.vpt_deep import VPTDeep
 from sparsebench.suites.molecules.backbones import tiny as gin
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.training.trainable import Trains, train_only

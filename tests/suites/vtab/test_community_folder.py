@@ -9,7 +9,7 @@ from sparsebench.data.errors import LocalFolderError
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.methods.linear_probe import LinearProbe
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.vtab.backbones import tiny

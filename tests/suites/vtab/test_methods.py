@@ -16,11 +16,11 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup, Task
-from sparsebench.suites.methods.adapter import Adapter
-from sparsebench.suites.methods.linear_probe import LinearProbe
-from sparsebench.suites.methods.lora import LoRA
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.sparse_adapter import SparseAdapter
+from sparsebench.suites.methods.adapters.adapter import Adapter
+from sparsebench.suites.methods.adapters.lora import LoRA
+from sparsebench.suites.methods.adapters.sparse_adapter import SparseAdapter
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction.data import Examples, Splits
 from sparsebench.suites.prediction.task import PredictionTask
 from sparsebench.suites.runner.planning.profile import load_profile

@@ -6,7 +6,7 @@ import pytest
 from sparsebench.data.vision.splits import Images, VisionSplits
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.methods.linear_probe import LinearProbe
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
 from sparsebench.suites.vtab import mini_suite

@@ -22,12 +22,12 @@ from sparsebench.models.moe import MoEConfig, MoEFFN, calibrate, convert
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.methods._calibration import calibration
-from sparsebench.suites.methods._moe import MoEMethod
-from sparsebench.suites.methods.cmoe import CMoE
-from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.moe_shared import SharedSplit
+from sparsebench.suites.methods.moe._calibration import calibration
+from sparsebench.suites.methods.moe._moe import MoEMethod
+from sparsebench.suites.methods.moe.cmoe import CMoE
+from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
+from sparsebench.suites.methods.moe.moe_shared import SharedSplit
 from sparsebench.suites.vtab import own_vit
 from sparsebench.suites.vtab.backbones import vit_fractal_96, vit_tiny_b, vit_tiny_s
 from sparsebench.suites.vtab.body import VisionBody

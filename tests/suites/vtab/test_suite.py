@@ -1,6 +1,6 @@
 """The suite's constants fit its tasks and methods."""
 
-from sparsebench.suites.methods.idat import InverseDistillationTuning
+from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.runner.discovery.loading import load_method, load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
 from sparsebench.suites.runner.planning.profile import load_profile

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from sparsebench.reports.store import StoreError
+from sparsebench.reports.records.store import StoreError
 
 from ...errors import ExecutorError, UsageError
 from ...identity.cell import Cell

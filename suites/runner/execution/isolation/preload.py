@@ -12,8 +12,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 
-from sparsebench.reports import record
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records import record
+from sparsebench.reports.records.record import CellInfo
 
 from ...discovery.closure import TOP
 from ...discovery.loading import load_task

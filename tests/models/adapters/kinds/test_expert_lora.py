@@ -14,7 +14,7 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
+from sparsebench.models.moe.conversion.convert import convert
 
 Build = Callable[[str], Any]
 IDS = torch.randint(3, 64, (2, 9), generator=torch.Generator().manual_seed(0))

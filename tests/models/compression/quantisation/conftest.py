@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsebench.models.compression.quantisation.kernels.native import PackedKernels, kernels, status
+from sparsebench.models.compression.quantisation.packed.kernels.native import PackedKernels, kernels, status
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.quantisation.grid import Grid, round_to_nearest
-from sparsebench.models.compression.quantisation.kernels.products import dense_products
-from sparsebench.models.compression.quantisation.packed_tensor import PackedTensor
+from sparsebench.models.compression.quantisation.packed.kernels.products import dense_products
+from sparsebench.models.compression.quantisation.packed.packed_tensor import PackedTensor
 from sparsebench.models.compression.quantisation.transform import dequantise
 
 from ..slimming import mixtures

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
 from sparsebench.models.compression.quantisation.targets import Target, targets_of
-from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.errors import ModelError
 
 from .models import BUILDERS, FUSED, mixture

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
 from sparsebench.models.compression.quantisation import Grid, PackedTensor, QuantiseConfig, dequantise, quantise
-from sparsebench.models.compression.quantisation.kernels import native
-from sparsebench.models.compression.quantisation.kernels.native import PackedKernels
+from sparsebench.models.compression.quantisation.packed.kernels import native
+from sparsebench.models.compression.quantisation.packed.kernels.native import PackedKernels
 from sparsebench.models.compression.quantisation.transform import SlowGridWarning
 from sparsebench.models.compression.scarce import ScarceCalibrationWarning
-from sparsebench.models.compression.slimming.expert_linears import linear_maps
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
 
@@ -164,7 +164,7 @@ def test_experts_without_tokens_are_rounded_and_reported(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_an_error_leaves_the_model_as_it_was(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here in the last block, when the first is done."""
-    from sparsebench.models.compression.quantisation.rounding import Rounding
+    from sparsebench.models.compression.quantisation.rounding.round_block import Rounding
 
     model = mixture("mixtral")
     before = fingerprints(model)

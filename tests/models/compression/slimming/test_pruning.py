@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
 from sparsebench.models.compression import QuantiseConfig, expert_drop, quantise
+from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
+from sparsebench.models.compression.linear_maps.layerwise import layerwise
 from sparsebench.models.compression.scarce import ScarceCalibrationWarning
 from sparsebench.models.compression.slimming import undo
-from sparsebench.models.compression.slimming.expert_linears import linear_maps
-from sparsebench.models.compression.slimming.layerwise import layerwise
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.compression.slimming.report import PruningReport

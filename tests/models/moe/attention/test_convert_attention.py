@@ -18,8 +18,8 @@ from sparsebench.models.moe.attention.convert_attention import (
     convert_attention,
 )
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion import convert
-from sparsebench.models.moe.restoration import to_dense
+from sparsebench.models.moe.conversion.convert import convert
+from sparsebench.models.moe.conversion.restoration import to_dense
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.probe import routing_probe
 from sparsebench.models.moe.routing.statistics import aux_loss

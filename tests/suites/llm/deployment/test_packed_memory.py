@@ -8,8 +8,8 @@ from torch import nn
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from sparsebench.models.compression.quantisation import Grid
-from sparsebench.models.compression.quantisation.packed_tensor import PackedTensor
-from sparsebench.models.compression.quantisation.packing import words
+from sparsebench.models.compression.quantisation.packed.packed_tensor import PackedTensor
+from sparsebench.models.compression.quantisation.packed.packing import words
 from sparsebench.models.counting import stored_bytes
 from sparsebench.suites.llm.deployment.measurement import Seen, window_nats
 from sparsebench.suites.llm.deployment.reloading import reload

@@ -15,9 +15,9 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny, tiny_mixture
 from sparsebench.suites.llm.deployment.task import DIFFERENCE, DISK, DeploymentTask
 from sparsebench.suites.llm.markov import markov_documents
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.moe_shared import SharedSplit
-from sparsebench.suites.methods.quantise import Quantise
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.compression.quantise import Quantise
+from sparsebench.suites.methods.moe.moe_shared import SharedSplit
 
 CONTEXT = Context(suite="llm", task="t", seed=0, budget=Budget(batch_size=2, test_examples=2, calibration_examples=2))
 

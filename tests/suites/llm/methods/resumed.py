@@ -22,8 +22,8 @@ from sparsebench.suites.llm.methods._language_training import LanguageTraining
 from sparsebench.suites.llm.methods.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.data import TextRows
-from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
-from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
+from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.training.callbacks import Callback
 from sparsebench.suites.training.fingerprint import weights_digest
 from sparsebench.suites.training.settings import TrainSettings

@@ -11,7 +11,7 @@ from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretraining
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.perplexity_filter import most_likely
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 
 
 def test_it_trains_on_what_is_likely_to_the_donor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.tasks.synthetic_mixture import SyntheticMixture
 from sparsebench.suites.llm.training.data_sets import ENCODER, data_sets, held_out, reference_losses
-from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
-from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
+from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 
 from ...reasons import reason
 

@@ -17,7 +17,7 @@ from sparsebench.suites.llm.methods.dpo import DPO
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.preferences import answer_log_probs, collate_pairs, preference_pairs
-from sparsebench.suites.methods.llama_moe_v2 import LlamaMoEV2
+from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 
 
 def setup(task: Any = SyntheticInstructions, dtype: torch.dtype = torch.float32, **budget: Any) -> Setup:

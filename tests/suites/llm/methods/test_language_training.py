@@ -25,7 +25,7 @@ from sparsebench.suites.llm.methods.two_stage import TwoStage
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
-from sparsebench.suites.methods.llama_moe_v1 import LlamaMoEV1
+from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.training.optimizer import parameter_groups
 
 from ...reasons import reason

@@ -18,11 +18,11 @@ from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.instructions import EXACT, MAIN
 from sparsebench.suites.llm.training.packing import IGNORED, Example
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.moe_attention import MoEAttention
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.tune import Tune
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.moe.moe_attention import MoEAttention
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
+from sparsebench.suites.methods.shared.tune import Tune
 
 TUNE = Tune(train="all", learning_rate=2e-2)
 

@@ -11,15 +11,15 @@ import torch
 from sparsebench.data.errors import LocalFolderError, TextFileError
 from sparsebench.data.identity import identity
 from sparsebench.data.manifest import fingerprint
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretraining
 from sparsebench.suites.llm.tasks.own_text import OwnText
-from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.runner.execution.execute import execute
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning.expansion import cells_of

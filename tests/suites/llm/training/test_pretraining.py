@@ -8,7 +8,7 @@ import torch
 
 from sparsebench.data.text.domains import DOMAINS
 from sparsebench.data.text.training_parts import SOURCES
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.metrics import Scores
@@ -18,10 +18,10 @@ from sparsebench.suites.llm.language import CausalLM
 from sparsebench.suites.llm.tasks.pretraining_domains import PretrainingDomains
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.pretraining import MAIN
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.full_tuning import FullTuning
-from sparsebench.suites.methods.moe_random import RandomSplit
-from sparsebench.suites.methods.tune import Tune
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.baselines.full_tuning import FullTuning
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
+from sparsebench.suites.methods.shared.tune import Tune
 from sparsebench.suites.training.data_order import MapOrder
 from sparsebench.suites.training.processes import Processes
 

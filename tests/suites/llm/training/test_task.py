@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.backbones import tiny

@@ -11,8 +11,8 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Task
-from sparsebench.suites.methods.dense import Dense
-from sparsebench.suites.methods.moe_random import RandomSplit
+from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.molecules.backbones import gin, graphsgpt, graphsgpt_random, tiny_generator
 from sparsebench.suites.molecules.methods.few_shot import FewShot
 from sparsebench.suites.molecules.methods.graph_words import GraphWords

@@ -84,7 +84,7 @@ def test_all_spaces_take_as_many_steps_and_learn(
 
 
 def test_without_mixing_it_is_full_tuning(make_context: MakeContext) -> None:
-    from sparsebench.suites.methods.full_tuning import FullTuning
+    from sparsebench.suites.methods.baselines.full_tuning import FullTuning
 
     one, curve = fitted(GraphMixup(space="none"), make_context())
     ready = setup(make_context())

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import SCHEMA_VERSION
-from sparsebench.reports.store import MARKER
+from sparsebench.reports.records.record import SCHEMA_VERSION
+from sparsebench.reports.records.store import MARKER
 from sparsebench.suites.runner.errors import UsageError
 
 GOOD = {"seeds": 1, "backbones": ["tiny"], "methods": ["full_tuning"], "tasks": ["synthetic"]}
@@ -134,7 +134,7 @@ def test_no_space_left(sparsebench, tmp_path: Path, monkeypatch) -> None:
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sparsebench.reports.store.write_whole", full)
+    monkeypatch.setattr("sparsebench.reports.records.store.write_whole", full)
     code, _, err = sparsebench("run", "--profile", "smoke", "--out", str(tmp_path / "out"))
     assert code == 2
     assert "no space left" in err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.trackers import TRACKERS
 
 HEAVY = (

@@ -1,6 +1,6 @@
 """`report` and `compare`."""
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 
 PROFILE = {"molecules": {"seeds": 2, "backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}}
 

@@ -110,7 +110,7 @@ def test_an_entry_point_that_leads_nowhere_is_named(point: str, module: str, rea
     assert reason in line
     assert "\n" not in line
     assert "dense" in entries("method")
-    assert entries("method")["dense"].module == "sparsebench.suites.methods.dense"
+    assert entries("method")["dense"].module == "sparsebench.suites.methods.baselines.dense"
 
 
 def test_two_packages_with_one_name(install: Install) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.discovery import renamed
 from sparsebench.suites.runner.discovery.registry import Entry
 from sparsebench.suites.runner.discovery.renamed import in_todays_words
@@ -34,7 +34,7 @@ def test_every_link_speaks_todays_words(method: str, then: dict, now: dict) -> N
 def test_a_name_that_leads_nowhere_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "dense.py"
     path.write_text('RENAMED = {"old": "gone"}\n')
-    entry = Entry("method", "dense", "sparsebench.suites.methods.dense", path)
+    entry = Entry("method", "dense", "sparsebench.suites.methods.baselines.dense", path)
     monkeypatch.setattr(renamed, "find", lambda *names: entry)
     with pytest.raises(UsageError, match="leads to 'gone', which is no option of dense"):
         in_todays_words(INFO)

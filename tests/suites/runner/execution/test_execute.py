@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from sparsebench.models.anatomy import register_describer, registry
 from sparsebench.models.describers import timm_vit
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning.expansion import cells_of

@@ -11,7 +11,7 @@ import pytest
 from sparsebench.data import hub, sources
 from sparsebench.data.cache.ledger import FileRead, note
 from sparsebench.data.errors import ChecksumError
-from sparsebench.reports.record import FileInfo, from_json, to_json
+from sparsebench.reports.records.record import FileInfo, from_json, to_json
 from sparsebench.suites.runner.execution import assembly, execute, inputs
 from sparsebench.suites.runner.execution.inputs import MOST_FILES, data_read, verify_weights
 from sparsebench.suites.runner.identity.cell import Cell, planned_weights
@@ -147,7 +147,7 @@ def test_the_commit_of_a_hub_name_must_be_that_of_the_plan(monkeypatch: pytest.M
 
 
 def test_kernels_are_named_by_the_cell_that_used_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from sparsebench.models.compression.quantisation.kernels import native as packed
+    from sparsebench.models.compression.quantisation.packed.kernels import native as packed
     from sparsebench.models.moe.experts import native
     from sparsebench.models.native.build import Built
 

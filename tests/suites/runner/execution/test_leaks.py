@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from tests.suites.runner.conftest import PLUGIN
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 from sparsebench.suites.runner.execution import assembly, execute, opened, readable
 from sparsebench.suites.runner.identity.cell import Cell, cell_key
 
@@ -119,7 +119,7 @@ TASK = '''"""The mean of my numbers."""
 
 from pathlib import Path
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.metrics import Scores
 from toybench.toy_sum import ToySum
 

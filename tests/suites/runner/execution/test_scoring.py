@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparsebench.reports.record import CellInfo
-from sparsebench.suites.methods.dense import Dense
+from sparsebench.reports.records.record import CellInfo
+from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.runner.execution.scoring import global_seed, score
 
 INFO = CellInfo(

@@ -18,7 +18,8 @@ def test_seeds_are_of_one_kind_and_methods_are_not(planned: list[Cell]) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["suites/runner/execution/execute.py ", "sparsebench.suites.methods.lora ", "python==", "device cpu"]
+    "start",
+    ["suites/runner/execution/execute.py ", "sparsebench.suites.methods.adapters.lora ", "python==", "device cpu"],
 )
 def test_code_runner_python_and_device_are_named(planned: list[Cell], start: str) -> None:
     assert sum(line.startswith(start) for line in identity_lines(planned[-1])) == 1
@@ -59,4 +60,4 @@ def test_a_changed_file_of_the_runner_is_seen(tmp_path: Path, monkeypatch: pytes
     for content in ("one", "two"):
         file.write_text(content)
         found.append(agreement._around.__wrapped__())
-    assert differences(*found) == "reports/record.py"
+    assert differences(*found) == "reports/records/record.py"

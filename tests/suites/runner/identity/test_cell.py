@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sparsebench.reports.record import CellInfo, Link
+from sparsebench.reports.records.record import CellInfo, Link
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.identity.cell import (
     Cell,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Record
+from sparsebench.reports.records.record import Record
 from sparsebench.suites.runner.identity import commits
 from sparsebench.suites.runner.identity.commits import unknown_commits
 

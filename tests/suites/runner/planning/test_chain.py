@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.planning.chain import links_of
 from sparsebench.suites.runner.planning.rows import read_row

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sparsebench.reports.index.database import Entry
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.index.database import Entry
+from sparsebench.reports.records.record import CellInfo
 from sparsebench.suites.runner.planning import durations as module
 from sparsebench.suites.runner.planning.durations import Durations, Remaining, clock
 

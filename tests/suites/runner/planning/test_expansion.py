@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.discovery.registry import suites
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.device import device_kind

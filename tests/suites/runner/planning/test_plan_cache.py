@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.identity import fingerprint
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning import plan_cache

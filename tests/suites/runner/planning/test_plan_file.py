@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Link
+from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.identity.cell import Cell

@@ -19,8 +19,8 @@ PROFILE = {
 RECORDS_FOR_ALL = """
 import sys
 from dataclasses import replace
-from sparsebench.reports.record import Metric
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Metric
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.profile import load_profile
@@ -34,7 +34,7 @@ for cell in expand(load_profile(sys.argv[1])):
 METHOD = """
 \"\"\"A new method.\"\"\"
 
-from sparsebench.suites.methods.dense import Dense
+from sparsebench.suites.methods.baselines.dense import Dense
 
 
 class NewMethod(Dense):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Metric
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Metric
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries, find, suites
 from sparsebench.suites.runner.show.metrics import METRICS, explain

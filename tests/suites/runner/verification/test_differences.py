@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparsebench.reports.record import DataInfo, FileInfo, Record
+from sparsebench.reports.records.record import DataInfo, FileInfo, Record
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.verification.differences import differences, threads_of
 

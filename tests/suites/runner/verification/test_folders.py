@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Metric, Record
-from sparsebench.reports.store import Store
-from sparsebench.reports.sums import Fit, seal
+from sparsebench.reports.records.record import Metric, Record
+from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.sums import Fit, seal
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.verification.folders import FolderCheck, check_folders, choose, result_folders
 

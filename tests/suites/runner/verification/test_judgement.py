@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparsebench.reports.record import Metric, Record
+from sparsebench.reports.records.record import Metric, Record
 from sparsebench.suites.runner.verification.judgement import Evidence, Judgement
 from sparsebench.suites.runner.verification.judgement import judge as judge_by
 from sparsebench.suites.runner.verification.own_examples import Columns

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Record, RecordError
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.records.record import Record, RecordError
+from sparsebench.reports.records.store import Store, StoreError
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.verification.lookup import find_records
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Record
-from sparsebench.reports.sums import Fit
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.sums import Fit
 from sparsebench.suites.runner.verification.folders import FolderCheck
 from sparsebench.suites.runner.verification.judgement import Judgement, ScoreCheck
 from sparsebench.suites.runner.verification.lookup import Named

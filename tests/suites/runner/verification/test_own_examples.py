@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparsebench.reports.record import Metric, Record
+from sparsebench.reports.records.record import Metric, Record
 from sparsebench.suites.runner.verification.own_examples import Columns, contradiction, paired_half_width
 
 from ..cells import INFO

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import read_record
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import read_record
 from sparsebench.suites.runner.discovery.closure import HOME
 from sparsebench.suites.runner.execution.execute import failure, now
 from sparsebench.suites.runner.identity.cell import Cell, cell_key

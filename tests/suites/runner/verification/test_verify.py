@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.record import Record, from_json
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record, from_json
+from sparsebench.reports.records.store import Store
 
 METHODS = ["toy_fine", "toy_raise", "toy_picky", "toy_hang"]
 PROFILE = {"molecules": {"seeds": 2, "timeout": 4, "backbones": ["toy_line"], "methods": METHODS, "tasks": ["toy_sum"]}}

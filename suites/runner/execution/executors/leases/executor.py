@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
-from sparsebench.reports.store import Store, StoreError, explain_os_error
+from sparsebench.reports.records.store import Store, StoreError, explain_os_error
 
 from ....identity.cell import Cell
 from ...execute import end_of, failure, now

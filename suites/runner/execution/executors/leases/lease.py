@@ -24,7 +24,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsebench.reports.store import Store, sync_folder
+from sparsebench.reports.records.store import Store, sync_folder
 
 from .runs import Run, RunOverError, names_in, rename_whole
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparsebench.reports.store import StoreError
+from sparsebench.reports.records.store import StoreError
 
 from ....errors import ExecutorError, UsageError
 from ....identity.agreement import differences

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.records.store import Store, StoreError
 
 from ....identity.cell import Cell
 from ...execute import End, end_of, failure

@@ -8,7 +8,7 @@ own, and the two must agree to the last digit. Where they do not, the cell fails
 import zlib
 from typing import Any
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 
 from ....identity.cell import Cell
 from ...execute import End, end_of, failure, now

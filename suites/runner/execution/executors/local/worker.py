@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsebench.reports.record import CellInfo
-from sparsebench.reports.store import StoreError
+from sparsebench.reports.records.record import CellInfo
+from sparsebench.reports.records.store import StoreError
 
 from ....identity.cell import Cell
 from ...execute import End, Result, checkpoints_of, end_of, run_cell, write

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from sparsebench.reports.store import RECORDS
+from sparsebench.reports.records.store import RECORDS
 
 from ....identity.cell import Cell
 from ...execute import now

@@ -13,7 +13,7 @@ from time import sleep
 
 from sparsebench.data.errors import DataError
 from sparsebench.data.sources import ensure
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.records.store import Store, StoreError
 
 from ....discovery.registry import find
 from ....errors import ExecutorError, UsageError

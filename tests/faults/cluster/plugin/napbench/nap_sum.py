@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sparsebench.reports.record import Metric
+from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.metrics import Scores
 from sparsebench.suites.contracts.task import CostCall, LoadBackbone, Setup, Task

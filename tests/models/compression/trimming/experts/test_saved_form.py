@@ -64,7 +64,7 @@ def test_a_model_that_is_even_again_is_a_stock_one() -> None:
     assert type(model) is transformers.MixtralForCausalLM
 
 
-def test_tables_are_described() -> None:
+def test_suite_table_are_described() -> None:
     model = trimmed("Mixtral", "constants")
     assert TrimmedMixtures().describe(model) == {"blocks": {"0": [4, 6, 2], "1": [4, 6, 2]}}
     assert model.config.num_local_experts == 6 and model.config.num_experts_per_tok == 2

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import end_of, failure, now
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Options
 from sparsebench.suites.runner.identity.cell import Cell

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.records.store import Store, StoreError
 from sparsebench.suites.runner.discovery import registry
 from sparsebench.suites.runner.execution.executors.choice import hold, open_executor
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Executor, Options, Retried, Started

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.errors import ExecutorError
 from sparsebench.suites.runner.execution.executors import submitit_array
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Notice, Options

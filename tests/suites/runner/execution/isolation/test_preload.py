@@ -13,7 +13,7 @@ from tests.suites.runner.conftest import PLUGIN
 
 WARM = """
 import glob, json, sys
-from sparsebench.reports.record import CellInfo
+from sparsebench.reports.records.record import CellInfo
 from sparsebench.suites.runner.execution.isolation.preload import import_cell, warm_up
 text = CellInfo(suite="llm", suite_version="1", task="synthetic", task_version="1", group="", method="dense",
     label="a", config={}, backbone="tiny", seed=0, budget={}, dtype="float32")

@@ -6,7 +6,7 @@ from typing import Any
 from sparsebench.reports.figures import Figure, Words, plots
 from sparsebench.reports.figures.plots import Mark
 from sparsebench.reports.panels.panel import Content, Entry, Panel
-from sparsebench.reports.record import Record, RecordError
+from sparsebench.reports.records.record import Record, RecordError
 
 PREFIX = "weight of domain "
 Weights = dict[str, list[tuple[float, float]]]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.leases import board as module
 from sparsebench.suites.runner.execution.executors.leases.board import Board
 from sparsebench.suites.runner.execution.executors.leases.identity import Process

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.records.store import Store, StoreError
 from sparsebench.suites.runner.errors import ExecutorError
 from sparsebench.suites.runner.execution.execute import end_of, failure, now
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Options, Retried, Started

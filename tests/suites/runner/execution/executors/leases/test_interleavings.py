@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.leases import lease as lease_module
 from sparsebench.suites.runner.execution.executors.leases.lease import (
     Lease,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Record
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.leases.lease import (
     Lease,
     LeaseLostError,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.store import Store, StoreError
+from sparsebench.reports.records.store import Store, StoreError
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.execution.executors.leases import executor, service

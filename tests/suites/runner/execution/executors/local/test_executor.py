@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 
 LOST = "lost its worker twice: worker process ended with exit code 3"
 KILLS = int(os.environ.get("SPARSEBENCH_KILLS", "12"))

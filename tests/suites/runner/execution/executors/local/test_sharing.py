@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.record import Metric, Record
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import Metric, Record
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import end_of, failure, now
 from sparsebench.suites.runner.execution.executors.local.sharing import Sharing
 from sparsebench.suites.runner.execution.executors.local.workers import Attempt

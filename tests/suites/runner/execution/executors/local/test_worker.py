@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from pathlib import Path
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.local.worker import Message, Settings, Work, work
 from tests.suites.runner.execution.test_execute import cell_of
 

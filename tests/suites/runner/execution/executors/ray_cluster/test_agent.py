@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.errors import DownloadError
-from sparsebench.reports.record import from_json, to_json
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.record import from_json, to_json
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import Result, failure, now
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.execution.executors.ray_cluster import agent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from sparsebench.reports.store import Store
+from sparsebench.reports.records.store import Store
 
 PROFILE = {
     "molecules": {

@@ -1,0 +1,1 @@
+"""Files of packed weights: our own and `compressed-tensors`."""

@@ -1,0 +1,1 @@
+"""Weights of few bits in packed storage, and products with them."""

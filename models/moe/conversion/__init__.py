@@ -1,0 +1,1 @@
+"""Dense models to mixtures of experts and back."""

@@ -1,0 +1,186 @@
+"""Turn the dense feed-forward layers of a model into mixtures of experts."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from ...anatomy import MLP, describe
+from ...calibration.ffn_samples import Calibration
+from ...calibration.hooks import FFNSample
+from ...hub.declaration import declare
+from ..config import MoEConfig
+from ..experts.bank import check_sizes
+from ..layer import MoEFFN
+from ..routing.padding import hand_over_masks
+from ..routing.router import Router
+from ..splits import Partition, SplitInput, partition
+from .dense_ffn import DenseFFN, output_dropout
+from .output_alignment import fit
+from .preconditions import FFN, calibration_for, feed_forwards, to_convert
+from .restoration import restore
+from .router_init import make_router
+from .upcycling import reinitialise
+from .verification import Expected, check_mixture, check_untied, check_view
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable[Any] | None = None) -> Model:
+    """Replace the gated or plain FFNs of `model`, in place, by mixtures of their own neurons; return the model.
+
+    With `config.split` "whole" each expert has all of them, and the model grows by a whole FFN with every expert.
+
+    `calibration` is what `calibrate` returned (it serves any number of conversions of the same model), or an iterable
+    of batches, passed as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is
+    used for; only the choice of shared neurons can do without, and is then random. The router is trainable, like the
+    experts, if the down projection was. Memory stays near that of the model plus one layer.
+
+    Dropout on the outputs of an FFN stays there, in training; dropout on its hidden neurons is refused.
+
+    A few random rows through each FFN and through its experts, all of them on, show that these compute what it did
+    (where each neuron is in one expert).
+
+    Raises `ModelError`, and leaves the model untouched, when a block has no FFN that can be cut, is converted already
+    or quantised, computes something else than its linear layers and activation say (hooks, a forward of its own),
+    shares weights with another, or has fewer neurons than experts, and when the data are missing, empty, not finite or
+    of another model.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    plans = _plan_all(model, config, calibration, generator)
+    # What can be refused has been refused by now. What can still fail is memory: then all goes back.
+    with ExitStack() as undo:
+        if config.attn is not None:
+            # This module needs transformers, which the others do not.
+            from ..attention.convert_attention import attention_to_dense, mix_heads
+
+            mix_heads(model, config.attn, generator, layers=config.layers)
+            undo.callback(attention_to_dense, model)
+        while plans:
+            # One at a time, and dropped when done, so that only one layer is held twice.
+            undo.callback(_swap(model, plans.popleft(), config, generator))
+        hand_over_masks(model)
+        declare(model, "moe")
+        undo.pop_all()
+    return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """All that is decided for one layer. Its experts are copies of dense neurons and are made when it is swapped.
+
+    `expected` says what the dense layer makes of a few rows. `sample` is kept only where the output of the finished
+    layer is fitted to it.
+    """
+
+    block: int
+    mlp: MLP
+    parts: Partition
+    router: Router
+    sample: FFNSample | None
+    expected: Expected | None
+
+
+def _plan_all(
+    model: nn.Module,
+    config: MoEConfig,
+    calibration: Calibration | Iterable[Any] | None,
+    generator: torch.Generator,
+) -> deque[_Plan]:
+    anatomy = describe(model)
+    ffns = feed_forwards(anatomy)
+    chosen = to_convert(anatomy, ffns, config)
+    check_untied(model, [ffn.mlp for ffn in chosen])
+    expected = {ffn.block: check_view(ffn.mlp) for ffn in chosen}
+    seen = calibration_for(model, ffns, config, calibration)
+    return deque(_plan(ffn, config, seen, generator, expected[ffn.block]) for ffn in chosen)
+
+
+@torch.no_grad()
+def _plan(
+    ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torch.Generator, expected: Expected | None
+) -> _Plan:
+    """Which neurons form which expert, and the router: what needs data and random numbers."""
+    dense = DenseFFN.of(ffn.mlp)
+    sample = None
+    document = None
+    embedding = None
+    if seen is not None:
+        sample = seen.samples[ffn.place]
+        document = seen.document
+        embedding = seen.embedding
+    inp = SplitInput(
+        gate=dense.gate,
+        up=dense.up,
+        down=dense.down,
+        sample=sample,
+        document=document,
+        embedding=embedding,
+        config=config,
+        generator=generator,
+    )
+    parts = partition(inp)
+    check_sizes(parts.sizes, gated=dense.gate is not None, activation=dense.activation)
+    router = make_router(config, dense, parts, sample, generator)
+    fitted = config.scale == "calibrated" or config.align
+    if not fitted:
+        sample = None
+    return _Plan(block=ffn.block, mlp=ffn.mlp, parts=parts, router=router, sample=sample, expected=expected)
+
+
+@torch.no_grad()
+def _swap(model: nn.Module, plan: _Plan, config: MoEConfig, generator: torch.Generator) -> Callable[[], None]:
+    """Put the mixture in the place of the dense layer; return what takes that back."""
+    mlp = plan.mlp
+    dense = DenseFFN.of(mlp)
+    modules = [site.get() for site in mlp.parts]
+    layer = _layer(plan, dense, config)
+    check_mixture(layer, plan.expected, plan.parts, mlp.site.path)
+    if config.reinit:
+        reinitialise(layer.experts, config.reinit, generator)
+    if plan.sample is not None:
+        fit(layer, dense, plan.sample, config)
+    layer.train(modules[0].training).requires_grad_(dense.down.requires_grad)
+    mlp.replace(layer)
+    lost = plan.parts.missing(mlp.hidden)
+    if len(lost) or config.split == "whole":
+        # Neurons that no expert holds, or that start again at random, cannot come back from the mixture: the dense
+        # modules wait until all is done.
+        return partial(mlp.replace, *modules)
+    return partial(restore, model, plan.block)
+
+
+def _layer(plan: _Plan, dense: DenseFFN, config: MoEConfig) -> MoEFFN:
+    mlp = plan.mlp
+    parts = plan.parts
+    shared = dense.bank([parts.shared]) if len(parts.shared) else None
+    down_bias = None if dense.down_bias is None else dense.down_bias.clone()
+    return MoEFFN(
+        config=config,
+        router=plan.router,
+        experts=dense.bank(parts.experts),
+        shared=shared,
+        down_bias=down_bias,
+        neurons=parts.order.to(dense.up.device),
+        hidden=mlp.hidden,
+        template=tuple(_without_memory(site.get()) for site in mlp.parts),
+        dropout=output_dropout(mlp) or 0.0,
+    )
+
+
+def _without_memory(module: nn.Module) -> nn.Module:
+    """A copy of a module whose parameters and buffers lie on the meta device."""
+    memo: dict[int, Any] = {}
+    for parameter in module.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+    for buffer in module.buffers():
+        memo[id(buffer)] = buffer.to("meta")
+    return copy.deepcopy(module, memo)

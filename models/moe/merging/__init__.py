@@ -1,0 +1,1 @@
+"""Branches of a model to one mixture (Branch-Train-MiX)."""

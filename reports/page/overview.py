@@ -1,0 +1,100 @@
+"""What the one picture of all suites shows: per suite and baseline the tasks that most rows were run on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..figures.dot_plots import Dot, DotPlot
+from ..statistics import Outcome, estimate_mean
+from ..tables import formatting
+from ..tables.comparison import contrasts
+from ..tables.matrix import Matrix, Row
+from ..tables.suite_table import Family, SuiteInfo
+
+MAX_DOTS = 12
+"""Rows of one plot, the best first; the baselines are among them."""
+
+
+@dataclass(frozen=True)
+class SuiteOverview:
+    """The plots of one suite."""
+
+    title: str
+    plots: tuple[DotPlot, ...]
+
+
+def overview(matrices: Sequence[Matrix], infos: Mapping[str, SuiteInfo]) -> list[SuiteOverview]:
+    """The plots of every suite that is presented; those of several result folders stand together."""
+    plots: dict[str, list[DotPlot]] = {}
+    for matrix in matrices:
+        if matrix.suite in infos:
+            info = infos[matrix.suite]
+            plots.setdefault(info.title, []).extend(_plot(matrix, info, family) for family in _families(matrix, info))
+    return [SuiteOverview(title, tuple(found)) for title, found in plots.items()]
+
+
+def _families(matrix: Matrix, info: SuiteInfo) -> list[Family]:
+    """Of each baseline the family that most rows have; of several the first."""
+    chosen: dict[str, Family] = {}
+    for family in info.families(matrix):
+        known = chosen.get(family.baseline)
+        rows = len(_complete(matrix, family))
+        if rows > 1 and (known is None or rows > len(_complete(matrix, known))):
+            chosen[family.baseline] = family
+    return list(chosen.values())
+
+
+def _complete(matrix: Matrix, family: Family) -> list[Row]:
+    return [row for row in matrix.rows if matrix.complete(row, family.columns)]
+
+
+def _plot(matrix: Matrix, info: SuiteInfo, family: Family) -> DotPlot:
+    first = family.columns[0]
+    outcomes: dict[Row, Outcome] = {c.row: c.outcome for c in contrasts(matrix, info) if c.family == family.name}
+    rows = _complete(matrix, family)
+    backbones = Counter(row.backbone for row in rows)
+    usual, _ = backbones.most_common(1)[0]
+    dots = [_dot(matrix, info, family, row, outcomes.get(row), usual) for row in rows]
+    dots.sort(key=lambda dot: dot.value.mean, reverse=first.higher_is_better)
+    return DotPlot(
+        title=f"{_title(family)} · {usual}",
+        higher_is_better=first.higher_is_better,
+        dots=_shown(dots),
+    )
+
+
+def _shown(dots: Sequence[Dot]) -> tuple[Dot, ...]:
+    """The first ones and, wherever they stand, all baselines: nothing else can be read without them."""
+    baselines = sum(dot.kind == "baseline" for dot in dots)
+    room = max(0, MAX_DOTS - baselines)
+    others = [number for number, dot in enumerate(dots) if dot.kind != "baseline"][:room]
+    return tuple(dot for number, dot in enumerate(dots) if dot.kind == "baseline" or number in others)
+
+
+def _title(family: Family) -> str:
+    """The task and the unit of its scores, or "mean accuracy (%) of 4 tasks"."""
+    first = family.columns[0]
+    measure = formatting.shown_unit(first.unit) or first.metric
+    if measure == "%":
+        measure = f"{first.metric} (%)"
+    if len(family.columns) > 1:
+        return f"mean {measure} of {len(family.columns)} tasks"
+    return f"{first.task}, {measure}"
+
+
+def _dot(
+    matrix: Matrix, info: SuiteInfo, family: Family, row: Row, outcome: Outcome | None, usual_backbone: str
+) -> Dot:
+    name = row.label
+    if row.backbone != usual_backbone:
+        name += f" · {row.backbone}"
+    role = info.role(matrix, row)
+    kind = outcome or "not comparable" if role == "method" else role
+    mean = estimate_mean([list(matrix.scores(row, column).values()) for column in family.columns])
+    return Dot(name, kind, mean.scaled(formatting.scale(family.columns[0].unit)), _active(matrix, row))
+
+
+def _active(matrix: Matrix, row: Row) -> float | None:
+    return matrix.cost(row, lambda costs: costs.params_active)

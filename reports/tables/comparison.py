@@ -1,0 +1,243 @@
+"""Two sides compared, task by task and over all tasks: paired differences with interval, p and outcome."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..records.example_files import ExampleReader
+from ..records.record import Record
+from ..statistics import Difference, Outcome, difference, estimate_mean, pair
+from .matrix import Column, Matrix, Row, matrices, setting
+from .suite_table import Family, SuiteInfo, row_name
+
+ONE_SEED = "the seed changes a row, and one says nothing of the others: give --seeds 3 or more"
+Margins = Mapping[str, Mapping[str, float]]
+"""Suite to unit to the margin below which a difference counts as none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One line of `compare`: side A minus side B, positive means that A is better; or why they cannot be compared.
+
+    `note` is what the reader must know of the pair.
+    """
+
+    suite: str
+    name: str
+    unit: str
+    difference: Difference | None = None
+    reason: str | None = None
+    note: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the test says of A against B, or not comparable."""
+        return self.difference.outcome if self.difference else "not comparable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A row against the baseline over the tasks of one family; interval and p are corrected over the family's rows."""
+
+    row: Row
+    name: str
+    family: str
+    unit: str
+    difference: Difference
+    seeds: int
+    baseline: str
+    """Label of the baseline, with its backbone where that is another one than the row's."""
+    baseline_row: Row
+
+    @property
+    def p(self) -> float | None:
+        """Corrected over the rows of the family."""
+        return self.difference.p
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the corrected test says."""
+        return self.difference.outcome
+
+    @property
+    def other_backbone(self) -> bool:
+        """Whether the baseline ran on another backbone."""
+        return self.row.backbone != self.baseline_row.backbone
+
+
+def compare(
+    a: Sequence[Record],
+    b: Sequence[Record],
+    same_label: bool = False,
+    examples: tuple[ExampleReader | None, ExampleReader | None] = (None, None),
+    margins: Margins | None = None,
+) -> list[Comparison]:
+    """Side A against side B on every task that both have, by task × seed.
+
+    Args:
+        a: records of side A: those of one label, or a whole result folder.
+        b: records of side B.
+        same_label: compare each label with itself (two folders) rather than one label with another.
+        examples: readers of the per-example outcomes of each side.
+        margins: suite to unit to the margin below which a difference counts as none.
+    """
+    pairs_of_sides = zip((a, b), examples, strict=True)
+    sides = [{(m.suite, m.version): m for m in matrices(side, reader)} for side, reader in pairs_of_sides]
+    lines = []
+    for suite in sorted({name for side in sides for name, _ in side}):
+        versions = [{v for name, v in side if name == suite} for side in sides]
+        shared = sorted(versions[0] & versions[1])
+        if not shared:
+            ours, theirs = (", ".join(sorted(v)) or "none" for v in versions)
+            reason = f"suite version {ours} against {theirs}"
+            lines.append(Comparison(suite=suite, name="all tasks", unit="", reason=reason))
+        for version in shared:
+            two = _Two(sides[0][suite, version], sides[1][suite, version], same_label, (margins or {}).get(suite, {}))
+            lines += two.lines()
+    return lines
+
+
+def select(records: Sequence[Record], label: str) -> list[Record]:
+    """The records of one label.
+
+    Raises:
+        ValueError: no such label; the message lists near names.
+    """
+    chosen = [record for record in records if record.cell.label == label]
+    if not chosen:
+        known = sorted({record.cell.label for record in records})
+        near = difflib.get_close_matches(label, known, n=3, cutoff=0.3) or known[:5]
+        raise ValueError(f"no results for {label!r}; did you mean {', '.join(map(repr, near)) or 'another folder'}?")
+    return chosen
+
+
+def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
+    """Every row against the family's baseline, per family of tasks, over the tasks that both have."""
+    return [contrast for family in info.families(matrix) for contrast in _family_contrasts(matrix, info, family)]
+
+
+def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[Contrast]:
+    found = []
+    first = family.columns[0]
+    for row in matrix.rows:
+        if row.label == family.baseline:
+            continue
+        baseline = _baseline(matrix, family, row)
+        if baseline is None:
+            continue
+        pairings = matrix.paired(row, baseline, family.columns)
+        if pairings:
+            margin = info.margins.get(first.unit)
+            found.append((row, baseline, pairings, difference(pairings, first.higher_is_better, margin)))
+    tested = sum(1 for *_, result in found if result.p is not None)
+    return [
+        Contrast(
+            row=row,
+            name=row_name(matrix, row),
+            family=family.name,
+            unit=first.unit,
+            difference=result.corrected(tested),
+            seeds=max(len(pairing.pairs) for pairing in pairings),
+            baseline=baseline.label if baseline.backbone == row.backbone else f"{baseline.label} · {baseline.backbone}",
+            baseline_row=baseline,
+        )
+        for row, baseline, pairings, result in found
+    ]
+
+
+def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
+    """The baseline's row on the backbone of `row`; if there is none, the one with the best mean of that variant."""
+    found = matrix.baseline(family.baseline, row)
+    if found is not None:
+        return found
+    means: dict[Row, float] = {}
+    for other in matrix.rows:
+        if (other.label, other.variant) == (family.baseline, row.variant) and matrix.complete(other, family.columns):
+            scores = [list(matrix.scores(other, column).values()) for column in family.columns]
+            means[other] = estimate_mean(scores).mean
+    choose = max if family.columns[0].higher_is_better else min
+    return choose(means, key=lambda other: means[other], default=None)
+
+
+@dataclass(frozen=True)
+class _Two:
+    """Two matrices of one suite, side A and side B."""
+
+    a: Matrix
+    b: Matrix
+    same_label: bool
+    margins: Mapping[str, float]
+
+    def lines(self) -> list[Comparison]:
+        """One line for each row of A with a partner in B, and each of its tasks."""
+        lines = []
+        for ours in self.a.rows:
+            for theirs in self._partners(ours):
+                for column in self.a.columns:
+                    if self.a.cells.get((ours, column)):
+                        lines.append(self._line(ours, theirs, column))
+        return lines
+
+    def _partners(self, row: Row) -> list[Row]:
+        """The other side's row on the same backbone and of the same variant; else those that come near.
+
+        A label that did not run on this backbone is compared on each of its own.
+        """
+        candidates = [found for found in self.b.rows if found.label == row.label or not self.same_label]
+        same_backbone = [found for found in candidates if found.backbone == row.backbone]
+        for found in same_backbone:
+            if found.variant == row.variant:
+                return [found]
+        near = same_backbone or candidates
+        if len(near) == 1:
+            return near
+        return [found for found in near if found.variant == row.variant and not self._has_partner(found)]
+
+    def _has_partner(self, row: Row) -> bool:
+        """Whether a row of B stands against one of A on its own backbone."""
+        return any((other.backbone, other.variant) == (row.backbone, row.variant) for other in self.a.rows)
+
+    def _line(self, ours: Row, theirs: Row, column: Column) -> Comparison:
+        note = ""
+        if ours.backbone != theirs.backbone:
+            note = f"the backbones differ: {ours.backbone} against {theirs.backbone}"
+        line = Comparison(suite=self.a.suite, name=self._name(ours, theirs, column), unit=column.unit, note=note)
+        twin = next((c for c in self.b.columns if c.task == column.task), None)
+        if twin is None or not self.b.cells.get((theirs, twin)):
+            return replace(line, reason="only side A has it")
+        if reason := _mismatch(self.a.cells[ours, column][0], self.b.cells[theirs, twin][0]):
+            return replace(line, reason=reason)
+        pairing = pair(self.a.side(ours, column), self.b.side(theirs, twin))
+        if not pairing.pairs:
+            return replace(line, reason="no seed with a score on both sides")
+        result = difference([pairing], column.higher_is_better, self.margins.get(column.unit))
+        return replace(line, difference=result, reason=_undecidable(result))
+
+    def _name(self, ours: Row, theirs: Row, column: Column) -> str:
+        if self.same_label:
+            return f"{row_name(self.a, ours)}: {column.task}"
+        if ours.backbone != theirs.backbone:
+            return f"{column.task} · {ours.backbone} − {theirs.backbone}"
+        return f"{column.task} · {ours.backbone}" if len(self.a.rows) > 1 else column.task
+
+
+def _undecidable(result: Difference) -> str | None:
+    """Why a pair has no verdict, where the number of its seeds or its examples is the reason."""
+    if result.outcome == "one seed":
+        return ONE_SEED
+    if result.outcome == "not comparable":
+        return result.reason or "nothing measures the spread of this pair"
+    return None
+
+
+def _mismatch(a: Record, b: Record) -> str | None:
+    """Why two records of one task cannot be compared, or None."""
+    if a.cell.task_version != b.cell.task_version:
+        return f"task version {a.cell.task_version} against {b.cell.task_version}"
+    ours, theirs = setting(a), setting(b)
+    different = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    if different:
+        return "; ".join(f"{key} {ours.get(key, 'unset')} against {theirs.get(key, 'unset')}" for key in different)
+    return None

@@ -1,0 +1,122 @@
+"""The columns of the tables that say what a row costs: the model that was measured, and its training.
+
+Times are comparable within one type of processor only. The columns show those of the type that most rows were measured
+on; where records are of several types, each further one has columns of its own, and ratios stay within a type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..records.record import Costs, TrainingCosts
+from .matrix import Matrix, Row
+
+Quantity = Callable[[Costs], float | None]
+
+
+@dataclass(frozen=True)
+class CostColumn:
+    """Title, the function of `formatting` that prints it, and where it comes from; `relative`: to the baseline."""
+
+    title: str
+    how: str
+    quantity: Quantity
+    relative: bool = False
+
+
+def _speed(costs: Costs) -> float | None:
+    return 1e3 / costs.latency_ms if costs.latency_ms else None
+
+
+COSTS = (
+    CostColumn("active params", "count", lambda costs: costs.params_active),
+    CostColumn("trained params", "count", lambda costs: costs.params_trainable),
+    CostColumn("size", "size", lambda costs: costs.bytes),
+    CostColumn("size / task", "size", lambda costs: costs.bytes_trained),
+)
+TIMES = (
+    CostColumn("latency / {unit}", "milliseconds", lambda costs: costs.latency_ms),
+    CostColumn("{unit}s/s", "count", _speed),
+    CostColumn("speed / {baseline}", "times", _speed, relative=True),
+)
+"""Columns of one type of processor. A relative one is divided by that of the baseline on the same backbone."""
+
+TRAINING: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] = (
+    ("parameters trained", "count", lambda costs: costs.params),
+    ("training FLOPs", "count", lambda costs: costs.flops),
+    ("training time", "duration", lambda costs: costs.seconds),
+    ("peak memory in training", "size", lambda costs: costs.peak_memory),
+)
+"""Columns of what training took, of a whole cell; a teacher's part is in them. Medians over a row's cells."""
+
+
+def _of_teacher(name: str) -> Callable[[TrainingCosts], float | None]:
+    def quantity(costs: TrainingCosts) -> float | None:
+        return None if costs.teacher is None else getattr(costs.teacher, name)
+
+    return quantity
+
+
+TEACHER: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] = (
+    ("teacher's parameters", "count", _of_teacher("params_total")),
+    ("of them trained", "count", _of_teacher("params")),
+    ("teacher's training FLOPs", "count", _of_teacher("flops")),
+    ("teacher's training time", "duration", _of_teacher("seconds")),
+)
+"""Further columns where a row has a teacher: the part of `TRAINING` that is the teacher's alone."""
+
+
+def columns_of(count: int) -> list[CostColumn]:
+    """The first `count` columns of a table: the costs, then the times of one type of processor after another."""
+    types = 1 + max(0, count - len(COSTS) - len(TIMES)) // len(TIMES)
+    return [*COSTS, *TIMES * types]
+
+
+def cost_titles(matrix: Matrix, unit: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The titles of `costs_of`; those of a further type of processor say which one it is in the legend: "[P2]"."""
+    words = {"unit": unit, "baseline": " or ".join(labels)}
+    titles = [column.title.format(**words) for column in (*COSTS, *TIMES)]
+    for number in range(2, len(matrix.processors) + 1):
+        titles += [f"{column.title.format(**words)} [P{number}]" for column in TIMES]
+    return tuple(titles)
+
+
+def costs_of(matrix: Matrix, row: Row, labels: Sequence[str]) -> tuple[float | None, ...]:
+    """What the columns say of a row; the speed against the first of the baselines `labels` on the same backbone."""
+    found = [matrix.cost(row, column.quantity) for column in COSTS]
+    for processor in matrix.processors or ("",):
+        for column in TIMES:
+            value = matrix.cost(row, column.quantity, processor)
+            if column.relative:
+                value = _relative(value, matrix, row, column.quantity, processor, labels)
+            found.append(value)
+    return tuple(found)
+
+
+def _relative(
+    value: float | None, matrix: Matrix, row: Row, quantity: Quantity, processor: str, labels: Sequence[str]
+) -> float | None:
+    """Against the first baseline that was measured on the same backbone and the same type of processor."""
+    for label in labels:
+        baseline = matrix.baseline(label, row)
+        if baseline is not None and baseline.backbone == row.backbone:
+            reference = matrix.cost(baseline, quantity, processor)
+            if value and reference:
+                return value / reference
+    return None
+
+
+def training_columns(matrix: Matrix) -> tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...]:
+    """The columns of what training took: none where no record says, those of teachers only where there is one."""
+    known = [record.training for record in matrix.records if record.training is not None]
+    if not known:
+        return ()
+    if any(costs.teacher is not None for costs in known):
+        return (*TRAINING, *TEACHER)
+    return TRAINING
+
+
+def training_of(matrix: Matrix, row: Row) -> tuple[float | None, ...]:
+    """What `training_columns` say of a row."""
+    return tuple(matrix.training_cost(row, quantity) for _, _, quantity in training_columns(matrix))

@@ -1,0 +1,162 @@
+"""Records as a tidy pandas frame: one row per record and metric, one row for a record without scores."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ..records.record import Costs, Metric, Record, TeacherCosts, TrainingCosts
+from .formatting import csv_cell
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""One encoder for all, since making one takes longer than most of what it writes."""
+_CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "seed", "dtype")
+_PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonzero")
+_COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
+_TRAINING = ("params", "flops", "seconds", "peak_memory")
+_TEACHER = ("params_total", "params", "flops", "seconds")
+COLUMNS = (
+    *("id", "key", "code"),
+    *_CELL,
+    *("budget", "config", "status", "reason"),
+    *("metric", "main", "value", "stderr", "n", "higher_is_better", "chance", "unit"),
+    *_COSTS,
+    *("latency_ms", "cost_unit", "seconds", "finished"),
+    *("further_backbones", *(f"training_{name}" for name in _TRAINING)),
+    *(f"teacher_{name}" for name in _TEACHER),
+)
+
+
+def to_frame(records: Iterable[Record]) -> DataFrame:
+    """A frame with the columns `COLUMNS`.
+
+    `value` and `stderr` are as recorded; `main` marks the metric that the tables show; `budget` and `config` are
+    canonical JSON, `config` of a chain a list with one entry for each link; `seconds` is the time inside the cell.
+    What was not recorded is missing (NaN or None).
+    """
+    import pandas
+
+    texts = _Texts()
+    rows = [row for record in records for row in _rows(record, texts)]
+    return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_csv(records: Iterable[Record], file: IO[str]) -> None:
+    """The same as CSV, record by record: what is not recorded is empty, numbers keep all their digits.
+
+    A text that a spreadsheet would run as a formula has a ' in front.
+    """
+    file.write(f"{_csv(COLUMNS)}\n")
+    texts = _Texts()
+    for record in records:
+        head, scores, tail = _parts(record, texts)
+        before = _csv(map(csv_cell, head))  # long texts, the same for every score of a record: quoted once
+        after = _csv(map(csv_cell, tail))
+        for score in scores:
+            file.write(f"{before},{_csv(map(csv_cell, score))},{after}\n")
+
+
+class _Echo:
+    """What a CSV writer writes to whose `writerow` is to give the text."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+_csv: Callable[[Iterable[Any]], str] = csv.writer(_Echo(), lineterminator="").writerow  # type: ignore[assignment]
+
+
+class _Texts:
+    """Canonical JSON of values, each worked out once: records of an index share what they have in common."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, str]] = {}  # with the value, so that no other takes its place in memory
+
+    def of(self, value: Any) -> str:
+        if id(value) not in self._known:
+            self._known[id(value)] = value, canonical(value)
+        return self._known[id(value)][1]
+
+
+class Finished(Protocol):
+    """What `newest` needs to know of a record: whole ones have it, and entries of an index."""
+
+    @property
+    def id(self) -> str:
+        """Name of the record."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Identity of the cell."""
+        ...
+
+    @property
+    def finished(self) -> str:
+        """When the cell ended."""
+        ...
+
+
+Found = TypeVar("Found", bound=Finished)
+
+
+def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
+    """Splits records into the last finished one of each key, and the superseded ones (same cell, older code)."""
+    last: dict[str, Found] = {}
+    superseded = []
+    for record in records:
+        rival = last.get(record.key)
+        if rival is not None and rival.finished > record.finished:
+            superseded.append(record)
+            continue
+        if rival is not None:
+            superseded.append(rival)
+        last[record.key] = record
+    return list(last.values()), superseded
+
+
+def _rows(record: Record, texts: _Texts) -> list[tuple[Any, ...]]:
+    head, scores, tail = _parts(record, texts)
+    return [(*head, *score, *tail) for score in scores]
+
+
+def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]:
+    """What stands before the scores in each row, the scores, and what stands behind them."""
+    cell = record.cell
+    costs = record.costs or Costs(unit="")
+    training = record.training or TrainingCosts()
+    teacher = training.teacher or TeacherCosts()
+    configs = texts.of(cell.config)
+    if cell.then:
+        configs = canonical([link.config for link in cell.links])
+    head = (
+        *(record.id, record.key, record.code),
+        *(cell.methods if name == "method" else getattr(cell, name) for name in _CELL),
+        *(texts.of(cell.budget), configs, record.status, record.reason),
+    )
+    tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds(record), record.finished)
+    tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))
+    tail += tuple(getattr(teacher, name) for name in _TEACHER)
+    scores = record.metrics.items() or [(None, None)]
+    return head, [(name, name is not None and name == record.main_metric, *_score(m)) for name, m in scores], tail
+
+
+def _score(metric: Metric | None) -> tuple[Any, ...]:
+    if metric is None:
+        return (None,) * 6
+    return (metric.value, metric.stderr, metric.n, metric.higher_is_better, metric.chance, metric.unit)
+
+
+def seconds(record: Record) -> float:
+    """The time inside the cell: "total" among its times, or the sum of its parts where a record has no total."""
+    return record.times.get("total", sum(record.times.values()))
+
+
+def canonical(value: Any) -> str:
+    """Canonical JSON: equal values are equal text."""
+    return _encode(value)

@@ -1,0 +1,159 @@
+"""Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
+
+from typing import Any
+
+from ..records.visible import visible
+from ..statistics import Estimate, Outcome
+
+MINUS = "−"
+HUGE = 1e7
+"""From here on scores are printed with a power of ten."""
+MARKS = {"examples": "*", "seeds": "°"}
+"""What stands behind an interval that covers less than seeds and test examples."""
+ASKEW = 0.8
+"""An interval whose shorter side is less than this fraction of the longer one is printed by its two ends."""
+_FORMULA = ("=", "+", "-", "@", "\t")
+
+
+def points(unit: str) -> str:
+    """The unit of a difference of two scores of this unit."""
+    return {"share": "points", "%": "points"}.get(unit, unit)
+
+
+def shown_unit(unit: str) -> str:
+    """The unit as printed: shares are shown as per cent."""
+    return "%" if unit == "share" else unit
+
+
+def scale(unit: str) -> float:
+    """What a stored value is multiplied with when it is shown."""
+    return 100.0 if unit == "share" else 1.0
+
+
+def number(value: float, unit: str = "", signed: bool = False) -> str:
+    """A score in its unit: per cent with one decimal, anything else with about three figures."""
+    value *= scale(unit)
+    return _fixed(value, _digits(value, unit), "+" if signed else "")
+
+
+def _fixed(shown: float, digits: int, sign: str = "") -> str:
+    """With so many decimals; a number that would fill the line as three figures and a power of ten."""
+    how = f"{digits}f" if abs(shown) < HUGE else "3g"
+    return f"{shown:{sign}.{how}}".replace("-", MINUS)
+
+
+def _digits(shown: float, unit: str) -> int:
+    """Decimals of a value that is already scaled."""
+    if shown_unit(unit) == "%" or abs(shown) >= 100:
+        return 1
+    return 2 if abs(shown) >= 10 else 3
+
+
+def estimate(value: Estimate, unit: str) -> str:
+    """Mean ± half width, or the mean and both ends where the sides differ much (`ASKEW`).
+
+    A mark says where the interval covers seeds or examples alone (`MARKS`).
+    """
+    text = number(value.mean, unit)
+    if value.half_width is None:
+        return text
+    digits = len(text.partition(".")[2])
+    mark = MARKS.get(value.covers, "")
+    if value.ends is not None:
+        low, high = value.ends
+        if min(value.mean - low, high - value.mean) < ASKEW * value.half_width:
+            return f"{text} [{_fixed(low * scale(unit), digits)}, {_fixed(high * scale(unit), digits)}]{mark}"
+    half = _fixed(value.half_width * scale(unit), digits)
+    return f"{text} ± {half}{mark}"
+
+
+def interval(value: Estimate, unit: str) -> str:
+    """A signed difference and its interval: +4.1 [2.0, 6.2]."""
+    text = number(value.mean, unit, signed=True)
+    if value.low is None or value.high is None:
+        return text
+    digits = len(text.partition(".")[2])
+    low, high = (_fixed(end * scale(unit), digits) for end in (value.low, value.high))
+    return f"{text} [{low}, {high}]"
+
+
+def outcome(outcome: Outcome, margin: float | None, unit: str) -> str:
+    """An outcome in words; the margin stands wherever "equivalent" does."""
+    if outcome != "equivalent" or margin is None:
+        return outcome
+    return f"equivalent (within ±{number(margin, unit)} {points(unit)})"
+
+
+def p_value(p: float | None) -> str:
+    """p = 0.012, p < 0.001, or a dash."""
+    if p is None:
+        return "–"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(value: float | None) -> str:
+    """Parameters, operations: 6.1 M."""
+    return _prefixed(value, 1000.0, ("", " k", " M", " G", " T"))
+
+
+def size(value: float | None) -> str:
+    """Bytes: 24 MB (powers of ten)."""
+    return _prefixed(value, 1000.0, (" B", " kB", " MB", " GB", " TB"))
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds, or micro- or whole seconds where these read better."""
+    if value is None:
+        return "–"
+    if value < 0.1:
+        return f"{value * 1000:.3g} µs"
+    return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
+
+
+def times(ratio: float | None) -> str:
+    """How many times as much: 0.75×, 0.002×."""
+    if ratio is None:
+        return "–"
+    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"
+
+
+def duration(seconds: float | None) -> str:
+    """12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(text: str) -> str:
+    """An ISO time to the minute: 2026-11-24 10:00."""
+    return text[:16].replace("T", " ")
+
+
+def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> str:
+    if value is None:
+        return "–"
+    index = 0
+    while abs(value) >= 0.9995 * step and index < len(suffixes) - 1:
+        value /= step
+        index += 1
+    return f"{value:.3g}{suffixes[index]}"
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file: a text that a spreadsheet would run as a formula gets a ' in front, as it asks for."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else's without line breaks and control characters."""
+    return visible(" ".join(text.split()))

@@ -1,0 +1,297 @@
+"""The records of one suite as a matrix of rows (method label × backbone) and columns (tasks)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+from ..records.example_files import ExampleReader
+from ..records.record import Costs, Metric, Record, TrainingCosts
+from ..records.record_limits import RecordError
+from ..statistics import Pairing, Score, Side, pair
+from ..tables.dataframe import canonical
+
+WITHOUT_EFFECT = ("watch",)
+"""Entries of a budget that change no score."""
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """A row of the tables. `variant` says which budget or dtype it is, where a task was run under several."""
+
+    label: str
+    backbone: str
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task and what its main metric means. Columns of one `family` may be averaged."""
+
+    task: str
+    version: str
+    group: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    chance: float | None
+
+    @property
+    def family(self) -> tuple[str, bool, str]:
+        """Same unit, same direction; a column without a unit is a family of its own."""
+        return self.unit, self.higher_is_better, "" if self.unit else f"{self.task}@{self.version}"
+
+
+@dataclass
+class Matrix:
+    """All records of one suite at one version, by row and column. The order is that of first appearance."""
+
+    suite: str
+    version: str
+    records: list[Record]
+    rows: list[Row] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    cells: dict[tuple[Row, Column], list[Record]] = field(default_factory=lambda: defaultdict(list))
+    examples: ExampleReader | None = None
+    """Reads per-example outcomes, where a comparison needs them."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Row label to what the row is there for, where the plan says it."""
+    _sides: dict[tuple[Row, Column], Side] = field(default_factory=dict, repr=False, compare=False)
+    """Those that were asked for: tables, figures and tests ask again and again."""
+
+    def scores(self, row: Row, column: Column) -> Mapping[int, Score]:
+        """Seed to score of the main metric, over the records that went well."""
+        return self.side(row, column).scores
+
+    def side(self, row: Row, column: Column) -> Side:
+        """One side of a comparison: the scores, and what the plan has of them."""
+        place = row, column
+        if place not in self._sides:
+            self._sides[place] = side_of(self.cells.get(place, ()), column.metric, self.examples)
+        return self._sides[place]
+
+    def paired(self, ours: Row, theirs: Row, columns: Iterable[Column]) -> list[Pairing]:
+        """The pairs of two rows, for each task that has some."""
+        found = [pair(self.side(ours, column), self.side(theirs, column)) for column in columns]
+        return [pairing for pairing in found if pairing.pairs]
+
+    def record_of(self, row: Row) -> Record:
+        """The first record of a row: what its method is."""
+        return next(records[0] for (other, _), records in self.cells.items() if other == row and records)
+
+    def complete(self, row: Row, columns: Iterable[Column]) -> bool:
+        """Whether the row has a score in each of the columns."""
+        return all(self.scores(row, column) for column in columns)
+
+    @cached_property
+    def families(self) -> list[list[Column]]:
+        """Columns that may be averaged with each other, in order."""
+        families: dict[tuple[str, bool, str], list[Column]] = {}
+        for column in self.columns:
+            families.setdefault(column.family, []).append(column)
+        return list(families.values())
+
+    def baseline(self, label: str, row: Row) -> Row | None:
+        """The baseline's row to compare `row` with: same backbone and variant, or the only one of that variant."""
+        candidates = [r for r in self.rows if r.label == label and r.variant == row.variant]
+        same = [r for r in candidates if r.backbone == row.backbone]
+        if same:
+            return same[0]
+        return candidates[0] if len(candidates) == 1 else None
+
+    @cached_property
+    def processors(self) -> tuple[str, ...]:
+        """The types of processor that latencies were measured on, the one with the most rows first."""
+        rows: dict[str, set[Row]] = defaultdict(set)
+        for row, measured in self._costs.items():
+            for processor, costs in measured:
+                if costs.latency_ms is not None:
+                    rows[processor].add(row)
+        return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
+
+    def cost(self, row: Row, quantity: Callable[[Costs], float | None], processor: str | None = None) -> float | None:
+        """Median of one cost over the row's records, or None if nobody measured it.
+
+        `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
+        """
+        found = [quantity(costs) for place, costs in self._costs.get(row, ()) if processor in (None, place)]
+        known = [value for value in found if value is not None]
+        return statistics.median(known) if known else None
+
+    def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
+        """Median of one cost of training over the row's records, or None if nobody measured it."""
+        found = [quantity(costs) for costs in self._training.get(row, ())]
+        known = [value for value in found if value is not None]
+        return statistics.median(known) if known else None
+
+    @cached_property
+    def _costs(self) -> dict[Row, list[tuple[str, Costs]]]:
+        """What was measured of each row, and on which type of processor."""
+        costs: dict[Row, list[tuple[str, Costs]]] = defaultdict(list)
+        for (row, _), records in self.cells.items():
+            costs[row] += [(processor_type(record), record.costs) for record in records if record.costs is not None]
+        return costs
+
+    @cached_property
+    def _training(self) -> dict[Row, list[TrainingCosts]]:
+        costs: dict[Row, list[TrainingCosts]] = defaultdict(list)
+        for (row, _), records in self.cells.items():
+            costs[row] += [record.training for record in records if record.training is not None]
+        return costs
+
+
+def matrices(
+    records: Sequence[Record],
+    examples: ExampleReader | None = None,
+    roles: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[Matrix]:
+    """One matrix per suite and version, in the order of their names; `roles` are by suite and row label."""
+    by_suite: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        by_suite[record.cell.suite, record.cell.suite_version].append(record)
+    found = [_matrix(suite, version, members) for (suite, version), members in sorted(by_suite.items())]
+    for matrix in found:
+        matrix.examples = examples
+        matrix.roles = (roles or {}).get(matrix.suite, {})
+    return found
+
+
+def scores_of(records: Iterable[Record], metric: str, examples: ExampleReader | None) -> dict[int, Score]:
+    """Seed to score, over the records of one row and task that went well.
+
+    Raises:
+        RecordError: two records of one seed; which of them counts nobody said.
+    """
+    found: dict[int, Record] = {}
+    for record in records:
+        if record.status != "ok" or metric not in record.metrics:
+            continue
+        other = found.setdefault(record.cell.seed, record)
+        if other is not record:
+            raise RecordError(_doubled(other, record))
+    return {seed: _score(record, metric, record.metrics[metric], examples) for seed, record in found.items()}
+
+
+def _doubled(first: Record, second: Record) -> str:
+    """What two records of one seed differ in, and the way out."""
+    cell = first.cell
+    return (
+        f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {first.id} and {second.id} "
+        f"({_mismatch(first, second)}): give the rows two labels, name the budget in the claim, or keep one of them"
+    )
+
+
+def _mismatch(a: Record, b: Record) -> str:
+    ours, theirs = setting(a), setting(b)
+    different = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    if not different:
+        return "another configuration or code"
+    return "; ".join(f"{key} {ours.get(key, 'unset')} and {theirs.get(key, 'unset')}" for key in different)
+
+
+def _score(record: Record, name: str, metric: Metric, examples: ExampleReader | None) -> Score:
+    read = None
+    if examples is not None:
+        read = partial(examples.scores, record.id, name, metric.value)
+    return Score(metric.value, metric.stderr, trials_of(metric), read)
+
+
+def trials_of(metric: Metric) -> int | None:
+    """Of a fraction of answers that are right or wrong, how many there were; None for any other score.
+
+    Records do not say which scores are such fractions; the standard error does, to rounding: p (1 - p) over n - 1 or n.
+    """
+    if metric.unit != "share" or not metric.n or metric.stderr is None or not 0 <= metric.value <= 1:
+        return None
+    spread = metric.value * (1 - metric.value)
+    square = metric.stderr * metric.stderr
+    known = any(math.isclose(square * n, spread, rel_tol=1e-6, abs_tol=1e-12) for n in (metric.n - 1, metric.n) if n)
+    return metric.n if known else None
+
+
+def side_of(records: Sequence[Record], metric: str, examples: ExampleReader | None = None) -> Side:
+    """One side of a comparison on one task, from all its records, failed ones included.
+
+    Records say how many seeds were planned and whether the seed matters; of older ones, several are of a stochastic
+    row, a single one of a deterministic row.
+    """
+    planned = [record.seeds["planned"] for record in records if "planned" in record.seeds]
+    known = [record.seeds["stochastic"] for record in records if "stochastic" in record.seeds]
+    stochastic = any(known) if known else len(records) > 1
+    return Side(scores_of(records, metric, examples), max([len(records), *planned]), stochastic)
+
+
+def processor_type(record: Record) -> str:
+    """Family and vector features of the processor (of older records its name), and the accelerator."""
+    environment = record.environment
+    names = [environment.get("processor_type") or environment.get("processor"), environment.get("accelerator")]
+    return ", ".join(str(name) for name in names if name) or "an unknown processor"
+
+
+def setting(record: Record) -> dict[str, str]:
+    """What must be equal for two results of one task to be comparable, in addition to the versions."""
+    budget = record.cell.budget
+    return {key: canonical(budget[key]) for key in budget if key not in WITHOUT_EFFECT} | {"dtype": record.cell.dtype}
+
+
+def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
+    matrix = Matrix(suite, version, records)
+    settings = _settings(records)
+    varying = _varying(records, settings)
+    columns = _columns(records)
+    rows: dict[Row, None] = {}
+    for record, values in zip(records, settings, strict=True):
+        cell = record.cell
+        row = Row(cell.label, cell.backbone, _variant(values, varying))
+        rows[row] = None
+        matrix.cells[row, columns[cell.task, cell.task_version]].append(record)
+    matrix.rows, matrix.columns = list(rows), list(columns.values())
+    return matrix
+
+
+def _columns(records: Sequence[Record]) -> dict[tuple[str, str], Column]:
+    """A task's column is described by its first good record; a task without one has no metric."""
+    columns: dict[tuple[str, str], Column] = {}
+    for record in records:
+        cell = record.cell
+        key = (cell.task, cell.task_version)
+        known = columns.get(key)
+        if known is not None and (known.metric or record.main_metric is None):
+            continue
+        name = record.main_metric if record.main_metric in record.metrics else None
+        if name is None:
+            columns[key] = Column(cell.task, cell.task_version, cell.group, "", "", True, None)
+        else:
+            m = record.metrics[name]
+            columns[key] = Column(*key, cell.group, name, m.unit, m.higher_is_better, m.chance)
+    return columns
+
+
+def _settings(records: Sequence[Record]) -> list[dict[str, str]]:
+    """The setting of each record, worked out once for those that share a budget, as records of an index do."""
+    known: dict[tuple[int, str], dict[str, str]] = {}
+    found = []
+    for record in records:
+        place = id(record.cell.budget), record.cell.dtype
+        if place not in known:
+            known[place] = setting(record)
+        found.append(known[place])
+    return found
+
+
+def _varying(records: Sequence[Record], settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """The budget keys (and "dtype") that differ between records of one task."""
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record, values in zip(records, settings, strict=True):
+        if record.status != "n/a":
+            for key, value in values.items():
+                seen[record.cell.task, key].add(value)
+    return sorted({key for (_, key), values in seen.items() if len(values) > 1})
+
+
+def _variant(values: Mapping[str, str], varying: Sequence[str]) -> str:
+    return ", ".join(f"{key}={values[key]}" for key in varying if key in values).replace('"', "")

@@ -1,0 +1,95 @@
+"""Published figures next to ours, on tasks of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..statistics import Score, estimate
+from . import formatting
+from . import table_formats as printing
+from .matrix import Column, Matrix, trials_of
+from .published import MISSING, PublishedTable, same_metric, same_task
+from .suite_table import Entry, Line, SuiteTable
+
+MAX_ROWS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedComparison:
+    """The tasks that we share with one source: per row of ours its number in the table, name, and a text per task."""
+
+    source: str
+    notes: tuple[str, ...]
+    tasks: tuple[str, ...]
+    metrics: tuple[str, ...]
+    ours: tuple[tuple[int, str, tuple[str, ...]], ...]
+    theirs: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def compare_published(matrix: Matrix, table: SuiteTable, published: PublishedTable) -> PublishedComparison | None:
+    """The tasks of `published` that have the name of one of ours; None if there are none.
+
+    A task with one published metric is compared with our main metric, one with several with ours of the same names.
+    Rows without any of these scores are excluded.
+    """
+    places = [
+        (ours, theirs)
+        for ours, column in enumerate(table.columns)
+        for theirs, task in enumerate(published.tasks)
+        if same_task(column.task, task)
+    ]
+    if not places:
+        return None
+    mine = [
+        (number, line.name, _ours(matrix, table, line, published, places))
+        for number, line in enumerate(table.lines, start=1)
+    ]
+    theirs = [
+        (method, tuple(row[theirs] for _, theirs in places))
+        for method, row in zip(published.methods, published.values, strict=True)
+    ]
+    return PublishedComparison(
+        source=published.source,
+        notes=published.notes,
+        tasks=tuple(table.columns[ours].task for ours, _ in places),
+        metrics=tuple(published.metrics[theirs] for _, theirs in places),
+        ours=tuple(row for row in mine if _any(row[-1]))[:MAX_ROWS],
+        theirs=tuple(row for row in theirs if _any(row[-1])),
+    )
+
+
+def _any(texts: Sequence[str]) -> bool:
+    return any(text != MISSING for text in texts)
+
+
+def _ours(
+    matrix: Matrix, table: SuiteTable, line: Line, published: PublishedTable, places: Sequence[tuple[int, int]]
+) -> tuple[str, ...]:
+    texts = []
+    for ours, theirs in places:
+        column, entry = table.columns[ours], line.entries[ours]
+        if published.tasks.count(published.tasks[theirs]) > 1:
+            texts.append(_metric_text(matrix, line, column, entry, published.metrics[theirs]))
+        else:
+            texts.append(printing.entry_text(entry, column.unit, {}))
+    return tuple(texts)
+
+
+def _metric_text(matrix: Matrix, line: Line, column: Column, entry: Entry, name: str) -> str:
+    """Our metric of the published name, per cent only where the published one is; a dash if we have none."""
+    if entry.kind != "value":
+        return printing.entry_text(entry, column.unit, {})
+    found = [
+        metric
+        for record in matrix.cells[line.row, column]
+        if record.status == "ok"
+        for ours, metric in record.metrics.items()
+        if same_metric(ours, name)
+    ]
+    if not found:
+        return MISSING
+    unit = found[0].unit if "%" in name else ""
+    return formatting.estimate(
+        estimate([Score(metric.value, metric.stderr, trials_of(metric)) for metric in found]), unit
+    )

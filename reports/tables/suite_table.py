@@ -1,0 +1,324 @@
+"""The comparison table of a suite: rows are methods, columns are tasks, then averages, then costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+from ..records.record import Link, Record
+from ..statistics import Difference, Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
+from .cost_columns import cost_titles, costs_of, training_columns, training_of
+from .matrix import Column, Matrix, Row
+
+Role = Literal["baseline", "control", "ceiling", "method"]
+RIVALS = ("baseline", "method")
+"""The roles that may win. A control takes the idea out of a method; a ceiling is what no method is meant to pass."""
+TIED = ("undecided", "one seed", "equivalent", "identical")
+Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tasks whose scores may be averaged; `title` says of what, `baseline` is the row that others are compared with."""
+
+    columns: tuple[Column, ...]
+    title: str
+    baseline: str
+
+    @property
+    def name(self) -> str:
+        """The title, or the task itself where there is only one."""
+        first = self.columns[0]
+        return self.title if len(self.columns) > 1 else f"{first.task} ({first.metric})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteInfo:
+    """How a suite is presented. `baseline` is the row label that the others are compared with, `unit` that of costs.
+
+    `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
+    `controls`: method to the configurations that make it a control (a random choice). `roles`: method to the role that
+    it always has alone; as a step of a chain it has none. Controls and ceilings are never the best of a column.
+    `margins`: unit to the difference that counts as none.
+    """
+
+    title: str
+    description: str
+    baseline: str
+    unit: str
+    group_baselines: Mapping[str, str] = field(default_factory=dict)
+    controls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    margins: Mapping[str, float] = field(default_factory=dict)
+
+    def role(self, matrix: Matrix, row: Row) -> Role:
+        """What a row is there for: as the plan says it, else by its method."""
+        given = matrix.roles.get(row.label)
+        if given is not None:
+            return cast("Role", given)
+        if row.label in self.baselines(matrix):
+            return "baseline"
+        links = matrix.record_of(row).cell.links
+        if len(links) == 1 and links[0].method in self.roles:
+            return self.roles[links[0].method]
+        return "control" if any(self._is_control(link, alone=len(links) == 1) for link in links) else "method"
+
+    def _is_control(self, link: Link, alone: bool) -> bool:
+        """Whether a configuration makes a control; the empty one stands for all, but not for a step of a chain."""
+        configs = self.controls.get(link.method, ())
+        return any(config.items() <= link.config.items() for config in configs if config or alone)
+
+    def baselines(self, matrix: Matrix) -> list[str]:
+        """The baselines of the tasks that are there, that of the suite first."""
+        found = dict.fromkeys(family.baseline for family in self.families(matrix))
+        return sorted(found, key=lambda label: label != self.baseline)
+
+    def families(self, matrix: Matrix) -> list[Family]:
+        """Families of the matrix, apart by the groups that have a baseline of their own."""
+        found: dict[tuple[int, str], list[Column]] = {}
+        for number, columns in enumerate(matrix.families):
+            for column in columns:
+                own = column.group if column.group in self.group_baselines else ""
+                found.setdefault((number, own), []).append(column)
+        return [
+            Family(
+                tuple(columns), f"{own} {family_title(columns)}".strip(), self.group_baselines.get(own, self.baseline)
+            )
+            for (_, own), columns in found.items()
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One score in the table, or why there is none.
+
+    `best`: cannot be distinguished from the best of its column. `lost`: seeds that failed while others went well.
+    """
+
+    kind: Kind
+    estimate: Estimate | None = None
+    best: bool = False
+    at_chance: bool = False
+    lost: int = 0
+    reason: str | None = None
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Average:
+    """An average column: the mean over the tasks of one family, or the mean of its group means."""
+
+    title: str
+    columns: tuple[Column, ...]
+    of_groups: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table with all that is printed in it."""
+
+    row: Row
+    name: str
+    role: Role
+    entries: tuple[Entry, ...]
+    averages: tuple[Entry, ...]
+    costs: tuple[float | None, ...]
+    training: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class SuiteTable:
+    """The comparison table, independent of how it is printed."""
+
+    title: str
+    columns: tuple[Column, ...]
+    families: tuple[Family, ...]
+    averages: tuple[Average, ...]
+    cost_titles: tuple[str, ...]
+    lines: tuple[Line, ...]
+    training_titles: tuple[str, ...] = ()
+    """Empty if no record says what its training took."""
+    processors: tuple[str, ...] = ()
+    """Types of processor that the times are of, in the order of their columns."""
+
+
+def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
+    """The table of one suite: the baselines first, then by mean rank over the tasks."""
+    families = info.families(matrix)
+    averages = _averages(families)
+    labels = info.baselines(matrix)
+    roles: dict[Row, Role] = {row: info.role(matrix, row) for row in _ordered(matrix, labels)}
+    rivals = [row for row, role in roles.items() if role in RIVALS]
+    scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
+    means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}
+    lines = []
+    for row, role in roles.items():
+        line = Line(
+            row=row,
+            name=row_name(matrix, row),
+            role=role,
+            entries=tuple(scores[column][row] for column in matrix.columns),
+            averages=tuple(means[average][row] for average in averages),
+            costs=costs_of(matrix, row, labels),
+            training=training_of(matrix, row),
+        )
+        lines.append(line)
+    return SuiteTable(
+        title=info.title,
+        columns=tuple(matrix.columns),
+        families=tuple(families),
+        averages=averages,
+        cost_titles=cost_titles(matrix, info.unit, labels),
+        processors=matrix.processors,
+        lines=tuple(lines),
+        training_titles=tuple(title for title, _, _ in training_columns(matrix)),
+    )
+
+
+def _column_entries(matrix: Matrix, column: Column, rows: Iterable[Row], rivals: Sequence[Row]) -> dict[Row, Entry]:
+    """One task of every row; of the rivals that are clear of chance the best are marked."""
+    entries = {row: _entry(matrix, row, column) for row in rows}
+    clear = [row for row in rivals if entries[row].kind == "value" and not entries[row].at_chance]
+    return _with_best(entries, _best(matrix, clear, [column]))
+
+
+def _average_entries(matrix: Matrix, average: Average, rows: Iterable[Row], rivals: Sequence[Row]) -> dict[Row, Entry]:
+    """One average of every row; the mean of group means has no test that could say which are best."""
+    entries = {row: _average_entry(matrix, row, average) for row in rows}
+    if average.of_groups:
+        return entries
+    complete = [row for row in rivals if entries[row].kind == "value"]
+    return _with_best(entries, _best(matrix, complete, average.columns))
+
+
+def _with_best(entries: Mapping[Row, Entry], best: Iterable[Row]) -> dict[Row, Entry]:
+    return dict(entries) | {row: replace(entries[row], best=True) for row in best}
+
+
+def row_name(matrix: Matrix, row: Row) -> str:
+    """The label, with the backbone and the variant where these are needed to tell rows apart."""
+    name = row.label
+    if len({r.backbone for r in matrix.rows}) > 1 and row.backbone:
+        name += f" · {row.backbone}"
+    return name + (f" · {row.variant}" if row.variant else "")
+
+
+def family_title(columns: Sequence[Column]) -> str:
+    """What an average over these columns is called: the common metric, or just score, and the unit."""
+    metrics = {column.metric for column in columns}
+    return metrics.pop() if len(metrics) == 1 else "score"
+
+
+def _entry(matrix: Matrix, row: Row, column: Column) -> Entry:
+    records = matrix.cells.get((row, column), [])
+    scores = matrix.scores(row, column)
+    bad = [record for record in records if record.status != "ok"]
+    reasons = [record.reason for record in bad]
+    ids = tuple(record.id for record in records)
+    if not scores:
+        return Entry(kind=_kind(records), reason=next(iter(reasons), None), ids=ids)
+    value = estimate(list(scores.values()))
+    return Entry(
+        kind="value",
+        estimate=value,
+        at_chance=at_chance(value, column.chance, column.higher_is_better),
+        lost=len(bad),
+        ids=ids,
+        reason=next(iter(reasons), None),
+    )
+
+
+def _kind(records: Sequence[Record]) -> Kind:
+    """The worst that happened: a failure is told before an "n/a"."""
+    statuses = {record.status for record in records}
+    order: tuple[Kind, ...] = ("failed", "oom", "timeout", "n/a")
+    for kind in order:
+        if kind in statuses:
+            return kind
+    return "missing"
+
+
+def _averages(families: Sequence[Family]) -> tuple[Average, ...]:
+    averages = []
+    for family in families:
+        columns = family.columns
+        if len(columns) < 2 or not all(column.metric for column in columns):
+            continue
+        averages.append(Average(f"mean {family.title}", columns, of_groups=False))
+        if 1 < len({column.group for column in columns}) < len(columns):
+            averages.append(Average("mean of groups", columns, of_groups=True))
+    return tuple(averages)
+
+
+def _average_entry(matrix: Matrix, row: Row, average: Average) -> Entry:
+    """An average needs every task: one over fewer tasks would be of another thing."""
+    if not matrix.complete(row, average.columns):
+        return Entry(kind="missing", reason="not all tasks have a score")
+    ids: list[str] = []
+    for column in average.columns:
+        ids += [record.id for record in matrix.cells[row, column]]
+    value = _mean_of_groups(matrix, row, average.columns) if average.of_groups else _mean(matrix, row, average.columns)
+    return Entry(kind="value", estimate=value, ids=tuple(ids))
+
+
+def _mean(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
+    """Over the tasks of the means over seeds; every task must have a score."""
+    return estimate_mean([list(matrix.scores(row, column).values()) for column in columns])
+
+
+def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
+    means = {}
+    groups = {}
+    for column in columns:
+        key = f"{column.task}@{column.version}"
+        means[key] = _mean(matrix, row, [column]).mean
+        groups[key] = column.group
+    _, of_groups = vtab_averages(means, groups)
+    return Estimate(of_groups, None, len(means), "none")
+
+
+def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+    """Per variant: the row with the best mean, and those that the paired test cannot distinguish from it.
+
+    Corrected over the rivals. The best one is among them whatever is known of its own interval; none where no row can
+    be distinguished from it.
+    """
+    best: list[Row] = []
+    choose = max if columns[0].higher_is_better else min
+    for variant in dict.fromkeys(row.variant for row in rows):
+        means = {row: _mean(matrix, row, columns) for row in rows if row.variant == variant}
+        if len(means) < 2:
+            continue
+        winner = choose(means, key=lambda row: means[row].mean)
+        lead = {row: _lead(matrix, winner, row, columns, len(means) - 1) for row in means if row != winner}
+        if not any(found is not None and found.outcome == "better" for found in lead.values()):
+            continue
+        tied = [row for row, found in lead.items() if found is not None and found.outcome in TIED]
+        best += [winner, *tied]
+    return best
+
+
+def _lead(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column], rivals: int) -> Difference | None:
+    """How far the winner is ahead of another row, as one of several comparisons; None without pairs on each task."""
+    pairings = matrix.paired(winner, row, columns)
+    if len(pairings) < len(columns):
+        return None
+    return difference(pairings, columns[0].higher_is_better).corrected(rivals)
+
+
+def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
+    """The baselines first, then by mean rank over the tasks that a row has."""
+    ranks: dict[Row, list[int]] = {row: [] for row in matrix.rows}
+    for column in matrix.columns:
+        means = {row: _mean(matrix, row, [column]).mean for row in matrix.rows if matrix.scores(row, column)}
+        ordered = sorted(means, key=lambda row: means[row], reverse=column.higher_is_better)
+        for rank, row in enumerate(ordered):
+            ranks[row].append(rank)
+
+    def place(row: Row) -> tuple[bool, float, Row]:
+        mean_rank = sum(ranks[row]) / len(ranks[row]) if ranks[row] else math.inf
+        return row.label not in baselines, mean_rank, row
+
+    return sorted(matrix.rows, key=place)

@@ -1,0 +1,195 @@
+"""What was found in a suite, in a few sentences written from the statistics and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+
+from ..records.record import Costs
+from ..statistics import Outcome, estimate_mean
+from . import formatting
+from .comparison import Contrast
+from .matrix import Matrix, Row
+from .suite_table import RIVALS, Family, SuiteInfo, row_name
+
+MAX_NAMES = 4
+COSTS: tuple[tuple[str, Callable[[Costs], float | None], bool], ...] = (
+    ("active parameters", lambda costs: costs.params_active, False),
+    ("size", lambda costs: costs.bytes, False),
+    ("latency", lambda costs: costs.latency_ms, True),
+)
+"""Name, where it comes from, and whether it is a time: these compare within one type of processor only."""
+OTHERS: tuple[tuple[Outcome, str], ...] = (
+    ("better", "Also better than {baseline}"),
+    ("equivalent", "Equivalent to {baseline}"),
+    ("identical", "Identical to {baseline}"),
+    ("undecided", "Undecided against {baseline}"),
+    ("one seed", "One seed, which decides nothing against {baseline}"),
+    ("worse", "Worse"),
+    ("not comparable", "Not comparable with {baseline}"),
+)
+"""Outcomes that are told after the best, and how the sentence about them begins."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was found on one family of tasks."""
+
+    subject: str
+    text: str
+
+
+def summaries(matrix: Matrix, info: SuiteInfo, found: Sequence[Contrast]) -> list[Summary]:
+    """One summary per family: who is best against the baseline, by how much, how sure, at what cost."""
+    labels = info.baselines(matrix)
+    known = {row.label for row in matrix.rows}
+    told = []
+    for label in labels:
+        if label not in known:
+            told.append(Summary("Baseline missing", f"{label} was not run, so nothing is compared with it."))
+    if not found and not told:
+        return [Summary("Nothing to compare", f"No row but {' and '.join(labels)} has scores.")]
+    for family in info.families(matrix):
+        members = [contrast for contrast in found if contrast.family == family.name]
+        if members:
+            text = " ".join(_sentences(matrix, info, family, members))
+            told.append(Summary(f"On {family.name.replace('_', ' ')}", text))
+    return told
+
+
+def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequence[Contrast]) -> list[str]:
+    """Methods first; a control or a ceiling wins nothing, it is told at the end."""
+    ranked = sorted(members, key=lambda contrast: -contrast.difference.combined.mean)
+    roles = {contrast.row: info.role(matrix, contrast.row) for contrast in ranked}
+    methods = [contrast for contrast in ranked if roles[contrast.row] in RIVALS]
+    first = _first(methods)
+    sentences = _of_methods(matrix, methods, first) if first else []
+    sentences += _best_of_all(matrix, info, family, first, {contrast.row for contrast in methods})
+    for role, title in (("control", "Controls"), ("ceiling", "Ceilings")):
+        others = [contrast for contrast in ranked if roles[contrast.row] == role]
+        if others:
+            told = [f"{_named(contrast)}, {_outcome(contrast)}" for contrast in others[:MAX_NAMES]]
+            sentences.append(f"{title}: {'; '.join(told)}{_and_more(others)}.")
+    return sentences
+
+
+def _first(ranked: Sequence[Contrast]) -> Contrast | None:
+    """What the first sentence is about: the largest gain that was shown, else the largest that was tested."""
+    tested = [contrast for contrast in ranked if contrast.p is not None]
+    return next(iter([*_with_outcome(ranked, "better"), *tested, *ranked]), None)
+
+
+def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> list[str]:
+    baseline = best.baseline_row.label
+    if best.outcome == "better":
+        sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{_cost(matrix, best)}."]
+    else:
+        shown = "is shown to beat" if best.outcome in ("undecided", "one seed") else "beats"
+        told = "the closest" if best.outcome == "worse" else _outcome(best)
+        sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{_cost(matrix, best)}."]
+    for outcome, title in OTHERS:
+        others = [contrast for contrast in _with_outcome(ranked, outcome) if contrast is not best]
+        if others:
+            within = f" (within {_margin(others[0])})" if outcome == "equivalent" else ""
+            sentences.append(f"{title.format(baseline=baseline)}{within}: {_names(others)}.")
+    return sentences
+
+
+def _with_outcome(contrasts: Sequence[Contrast], outcome: Outcome) -> list[Contrast]:
+    return [contrast for contrast in contrasts if contrast.outcome == outcome]
+
+
+def _outcome(contrast: Contrast) -> str:
+    return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
+
+
+def _margin(contrast: Contrast) -> str:
+    margin = contrast.difference.margin or 0.0
+    return f"±{formatting.number(margin, contrast.unit)} {formatting.points(contrast.unit)}"
+
+
+def _best_of_all(
+    matrix: Matrix, info: SuiteInfo, family: Family, named: Contrast | None, compared: Container[Row]
+) -> list[str]:
+    """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
+    means: dict[Row, float] = {}
+    for row in matrix.rows:
+        if matrix.complete(row, family.columns) and info.role(matrix, row) in RIVALS:
+            scores = [list(matrix.scores(row, column).values()) for column in family.columns]
+            means[row] = estimate_mean(scores).mean
+    first = family.columns[0]
+    choose = max if first.higher_is_better else min
+    best = choose(means, key=lambda row: means[row], default=None)
+    if best is None or info.role(matrix, best) == "baseline" or (named is not None and named.row == best):
+        return []
+    score = f"{formatting.number(means[best], first.unit)} {formatting.shown_unit(first.unit)}".strip()
+    alone = "" if best in compared else ", which has no baseline to pair it with"
+    return [f"The best score of all, {score}, is that of {row_name(matrix, best)}{alone}."]
+
+
+def _effect(contrast: Contrast) -> str:
+    """The size of a difference and how sure it is: "+4.1 [2.0, 6.2] points (p = 0.012, 3 seeds × 4 tasks)"."""
+    difference = contrast.difference
+    size = f"{formatting.interval(difference.estimate, contrast.unit)} {formatting.points(contrast.unit)}".strip()
+    replicas = f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}"
+    if difference.lost:
+        replicas += f", {_plural(difference.lost, 'pair')} lost"
+    covers = difference.estimate.covers
+    over = "" if covers == "none" else f", interval over {covers}"
+    return f"{size} ({_sureness(contrast)}, {replicas}{over})"
+
+
+def _sureness(contrast: Contrast) -> str:
+    p = contrast.p
+    if contrast.outcome == "one seed":
+        return "no p from one seed"
+    if p is None:
+        return contrast.difference.reason or "no measure of spread"
+    text = formatting.p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def _cost(matrix: Matrix, contrast: Contrast) -> str:
+    """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
+    percents: dict[str, float] = {}
+    for name, quantity, timed in COSTS:
+        for processor in matrix.processors if timed else (None,):
+            ours = matrix.cost(contrast.row, quantity, processor)
+            theirs = matrix.cost(contrast.baseline_row, quantity, processor)
+            if ours is not None and theirs:
+                percents.setdefault(name, 100 * ours / theirs)
+    different = [f"{_relative(percent)} its {name}" for name, percent in percents.items() if round(percent) != 100]
+    if not percents:
+        return ""
+    if not different:
+        return ", at equal cost"
+    *others, last = different
+    if not others:
+        return f", at {last}"
+    return f", at {', '.join(others)} and {last}"
+
+
+def _relative(percent: float) -> str:
+    times = percent / 100
+    if times < 2:
+        return f"{percent:.0f} % of"
+    return f"{times:.2g} ×" if times < 100 else f"{times:.0f} ×"
+
+
+def _names(contrasts: Sequence[Contrast]) -> str:
+    return ", ".join(map(_named, contrasts[:MAX_NAMES])) + _and_more(contrasts)
+
+
+def _named(contrast: Contrast) -> str:
+    size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
+    to = f" to {contrast.baseline}" if contrast.other_backbone else ""
+    return f"{contrast.name} ({size}{to})"
+
+
+def _and_more(contrasts: Sequence[Contrast]) -> str:
+    more = len(contrasts) - MAX_NAMES
+    return f" and {more} more" if more > 0 else ""
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

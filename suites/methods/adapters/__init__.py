@@ -1,0 +1,1 @@
+"""Adapters and other parameter-efficient tuning."""

@@ -1,0 +1,28 @@
+"""VPT-shallow: learned tokens before the first block
+
+Jia et al. (arXiv 2203.12119), section 3.2. The head trains too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sparsebench.models.adapters import AdapterConfig, PromptConfig
+
+from ...contracts.traits import ATTENTION, BLOCKS, IMAGE_TOKENS
+from ._adapters import AdapterMethod
+
+
+@dataclass(frozen=True, kw_only=True)
+class VPTShallow(AdapterMethod):
+    """`length` prompts that pass through all blocks."""
+
+    length: int = 50
+    """Prompts."""
+
+    acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
+
+    def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
+        """The prompts."""
+        return PromptConfig(length=self.length, depth="shallow", **common)

@@ -1,0 +1,1 @@
+"""Fewer experts, layers, weights or bits."""

@@ -1,0 +1,1 @@
+"""Dynamic and partially dynamic networks."""

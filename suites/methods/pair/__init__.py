@@ -1,0 +1,1 @@
+"""A second model beside the first: a teacher, or what replaces one."""

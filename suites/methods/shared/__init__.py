@@ -1,0 +1,1 @@
+"""What methods of several rooms share, and methods that only train."""

@@ -1,0 +1,107 @@
+"""What the picture of all suites shows: which tasks, which rows, and what came of them."""
+
+from sparsebench.reports.page.overview import MAX_DOTS, overview
+from sparsebench.reports.records.record import Costs
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import SuiteInfo
+
+INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image", controls={"copies": [{}]})
+
+
+def side(make, label, low, task="t", **cell):
+    costs = Costs(params_active=1000, unit="image")
+    values = (low, low + 0.01, low + 0.02)
+    return [make.record(label, task, seed, make.metric(v), cell=cell, costs=costs) for seed, v in enumerate(values)]
+
+
+def plots(records, info=INFO):
+    (suite,) = overview(matrices(records), {"vtab": info})
+    return suite.plots
+
+
+def test_rows_are_sorted_and_say_what_came_of_them(make):
+    records = side(make, "base", 0.5) + side(make, "good", 0.7) + side(make, "bad", 0.3) + side(make, "copies", 0.9)
+    (plot,) = plots(records + side(make, "lonely", 0.6, backbone="other"))
+    assert [(dot.name, dot.kind) for dot in plot.dots] == [
+        ("copies", "control"),
+        ("good", "better"),
+        ("lonely · other", "better"),
+        ("base", "baseline"),
+        ("bad", "worse"),
+    ]
+    assert plot.title == "t, accuracy (%) · vit-tiny"
+    assert plot.dots[1].value.mean == 71.0
+    assert plot.dots[1].cost == 1000
+
+
+def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(make):
+    """R17."""
+    records = side(make, "base", 0.5) + side(make, "base", 0.4, backbone="two") + side(make, "x", 0.6, backbone="three")
+    (plot,) = plots(records)
+    assert {dot.name: dot.kind for dot in plot.dots}["x · three"] == "better"
+
+
+def test_a_row_whose_spread_nobody_measured_says_so(make):
+    records = [
+        make.record(label, score=make.metric(value, stderr=None)) for label, value in (("base", 0.5), ("x", 0.6))
+    ]
+    (plot,) = plots(records)
+    assert {dot.name: dot.kind for dot in plot.dots}["x"] == "not comparable"
+
+
+def test_lower_errors_come_first(make):
+    records = []
+    for label, value in (("base", 2.0), ("good", 1.0)):
+        score = make.metric(value, higher_is_better=False, unit="kcal/mol")
+        records += [make.record(label, "t", seed, score) for seed in range(2)]
+    (plot,) = plots(records)
+    assert [dot.name for dot in plot.dots] == ["good", "base"]
+    assert plot.title == "t, kcal/mol · vit-tiny"
+    assert not plot.higher_is_better
+
+
+def test_tasks_that_may_be_averaged_are_one_plot_of_the_complete_rows(make):
+    records = [r for task in ("t", "u") for label in ("base", "a") for r in side(make, label, 0.5, task)]
+    (plot,) = plots(records + side(make, "half", 0.9, "t"))
+    assert {dot.name for dot in plot.dots} == {"base", "a"}
+    assert plot.title == "mean accuracy (%) of 2 tasks · vit-tiny"
+
+
+def test_each_baseline_has_the_tasks_that_most_rows_were_run_on(make):
+    info = SuiteInfo(title="T", description="", baseline="base", unit="x", group_baselines={"text": "probe"})
+    records = []
+    for task, labels in (("few", ["base", "a"]), ("many", ["base", "a", "b"])):
+        for label in labels:
+            score = make.metric(0.5, unit=task)
+            records += [make.record(label, task, seed, score) for seed in range(2)]
+    records += side(make, "probe", 0.5, "words", group="text") + side(make, "a", 0.6, "words", group="text")
+    assert [plot.title.partition(",")[0] for plot in plots(records, info)] == ["many", "words"]
+
+
+def test_a_single_row_is_no_plot_and_long_lists_are_cut(make):
+    assert plots(side(make, "base", 0.5)) == ()
+    records = [r for i in range(MAX_DOTS + 3) for r in side(make, f"row {i}", 0.01 * i)]
+    (plot,) = plots(records)
+    assert len(plot.dots) == MAX_DOTS
+    assert plot.dots[0].name == f"row {MAX_DOTS + 2}"
+
+
+def test_only_suites_that_are_presented(make):
+    assert overview(matrices(side(make, "base", 0.5)), {}) == []
+
+
+def test_a_suite_of_two_result_folders_has_one_heading(make):
+    first = matrices(side(make, "base", 0.5) + side(make, "x", 0.6))
+    second = matrices(side(make, "base", 0.5, task="u") + side(make, "y", 0.6, task="u"))
+    (suite,) = overview([*first, *second], {"vtab": INFO})
+    assert [plot.title.partition(",")[0] for plot in suite.plots] == ["t", "u"]
+
+
+def test_the_baseline_is_never_cut_away(make):
+    """D10: a plot of the best twelve rows showed twelve outcomes against nothing."""
+    records = side(make, "base", 0.1)
+    for number in range(MAX_DOTS + 3):
+        records += side(make, f"row {number:02}", 0.3 + 0.01 * number)
+    (plot,) = plots(records)
+    assert len(plot.dots) == MAX_DOTS
+    assert (plot.dots[0].name, plot.dots[-1].name) == (f"row {MAX_DOTS + 2}", "base")

@@ -1,0 +1,118 @@
+"""RESULTS.md: what it shows of benches and studies, and what it says of their age."""
+
+from sparsebench.reports.page.results_document import DOCUMENT, Run, results_document
+from sparsebench.reports.tables.claims import Claim, judge
+from sparsebench.reports.tables.suite_table import SuiteInfo
+
+INFOS = {"vtab": SuiteInfo(title="Vision", description="Small images.", baseline="base", unit="image")}
+
+
+def side(make, label, low):
+    return [make.record(label, "t", seed, make.metric(low + 0.01 * seed)) for seed in range(3)]
+
+
+def records(make):
+    return side(make, "base", 0.5) + side(make, "LoRA", 0.7)
+
+
+def claim(id_, rows, source):
+    return Claim(
+        id=id_,
+        statement="LoRA helps.",
+        source=source,
+        suite="vtab",
+        tasks=("t",),
+        metric="accuracy",
+        rows=rows,
+        direction="lower",
+        backbone="vit-tiny",
+    )
+
+
+def test_a_bench_is_its_picture_summaries_tables_and_reading(make):
+    made = records(make)
+    older = {record.id for record in made[:4]}
+    run = Run(path="results/quick", records=made, older=older, reading="We read this.\n")
+    files = results_document([run], INFOS)
+    text = files[DOCUMENT]
+    assert "## [results/quick](results/quick)" in text
+    assert "6 records of 2026-11-24 to 2026-11-24, seeds 0, 1, 2" in text
+    assert (
+        "inside cells, on unknown processor. 4 of 6 records were made by older code: base 3 of 3, LoRA 1 of 3.\n"
+        in text
+    )
+    assert text.index("- results/quick: 4 of 6 records were made by older code") < text.index("## [results/quick]")
+    assert "### Vision\n\nSmall images.\n" in text
+    assert "- **On t (accuracy)**: LoRA beats base by +20.0" in text
+    assert "| LoRA | **71.0 ± 3.2** |" in text
+    assert "#### Reading\n\nWe read this.\n" in text
+    pictures = {f"overview-{shape}-{theme}.svg" for shape in ("wide", "narrow") for theme in ("light", "dark")}
+    assert files.keys() == {DOCUMENT} | pictures
+    assert text.count('srcset="overview-wide-dark.svg"') == 1
+    assert ">LoRA</text>" in files["overview-narrow-dark.svg"]
+
+
+def test_of_several_records_of_one_cell_the_newest_counts(make):
+    old = make.record("base", "t", 0, make.metric(0.9), code="1", id="k-1", finished="2026-01-01")
+    new = results_document([Run(path="r", records=[*records(make)])], INFOS)
+    both = results_document([Run(path="r", records=[old, *records(make)])], INFOS)
+    assert both["overview-wide-light.svg"] == new["overview-wide-light.svg"]
+
+
+def test_the_age_is_said_only_where_it_is_known(make):
+    unknown = results_document([Run(path="r", records=records(make), older=None)], INFOS)[DOCUMENT]
+    assert "older code" not in unknown
+    current = results_document([Run(path="r", records=records(make), older=set())], INFOS)[DOCUMENT]
+    assert "None was made by older code." in current
+
+
+def test_a_study_counts_statements_of_others_and_our_own_separately(make):
+    claims = [
+        claim("C1", ("base", "LoRA"), "a paper"),
+        claim("C2", ("LoRA", "base"), "a paper"),
+        claim("C3", ("base", "LoRA"), "our own"),
+        claim("C4", ("base", "MAM"), "another paper"),
+    ]
+    findings = judge(claims, records(make))
+    text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
+    assert "### [results/claims-x](results/claims-x/claims.md)" in text
+    assert (
+        "3 claims of papers: 1 reproduced, 1 refuted, 1 undecided (corrected over the study: 1 reproduced, 1 ref"
+        in text
+    )
+    reproduced = text.partition("Reproduced:")[2].partition("Refuted:")[0]
+    assert "All studies: 3 claims of papers: 1 reproduced" in text
+    assert "- LoRA helps. `C1` ✓" in reproduced
+    assert "- LoRA helps. (ours) `C3`" in reproduced
+    assert "`C2`" not in reproduced
+    assert "| LoRA |" not in text, "the tables of a study are on its page"
+
+
+def test_an_objection_stands_at_the_top_of_its_study(make):
+    findings = judge([claim("C1", ("base", "LoRA"), "a paper")], records(make))
+    run = Run(path="results/claims-x", records=records(make), findings=findings, objection="Objected to until redone.")
+    text = results_document([run], INFOS)[DOCUMENT]
+    assert "### [results/claims-x](results/claims-x/claims.md)\n\n**Objected to until redone.**\n\n6 records" in text
+    assert text.index("- [results/claims-x](results/claims-x): Objected to") < text.index("## What papers claim")
+    bench = results_document([Run(path="results/old", records=records(make), objection="Objected to.")], INFOS)
+    assert "## [results/old](results/old)\n\n**Objected to.**\n\n" in bench[DOCUMENT]
+    two = results_document([Run(path=path, records=records(make)) for path in ("r", "s")], INFOS)[DOCUMENT]
+    assert two.count("<picture>") == 1, "it shows the suites of all folders"
+
+
+def test_roles_of_the_plan_are_heeded_by_tables_and_summaries(make):
+    """D5: a row of equal size, there as a control, was said to beat the baseline."""
+    run = Run(path="r", records=records(make), roles={"vtab": {"LoRA": "control"}})
+    text = results_document([run], INFOS)[DOCUMENT]
+    assert "LoRA beats" not in text
+    assert "Controls: LoRA (+20.0), better." in text
+    assert "| LoRA (control) |" in text
+
+
+def test_commits_that_are_not_here_are_told_by_folder(make):
+    made = [make.record("base", environment={"commit": "abcdef012345"})]
+    run = Run(path="results/quick", records=made, unknown_commits={"abcdef012345"})
+    line = "- results/quick: 1 of 1 records name a commit that this repository does not have (abcdef01)"
+    assert line in results_document([run], INFOS)[DOCUMENT].splitlines()
+    known = Run(path="results/quick", records=made)
+    assert "does not have" not in results_document([known], INFOS)[DOCUMENT]

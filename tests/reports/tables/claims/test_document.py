@@ -1,0 +1,83 @@
+"""A study in words: expectations, effects, the counts of the verdicts and the document."""
+
+import dataclasses
+
+import pytest
+
+from sparsebench.reports.page.render import render
+from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.tables.claims.document import (
+    count_verdicts,
+    effects,
+    expectation,
+    to_markdown,
+    where,
+)
+from sparsebench.reports.tables.suite_table import SuiteInfo
+
+from .studies import CLAIM, study_records
+
+
+@pytest.fixture
+def records(make):
+    return study_records(make)
+
+
+def test_claims_of_papers_and_our_own_are_counted_apart(records):
+    """R18: 12 of 35 statements that were counted as what papers claim were our own."""
+    ours = dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), ours=True)
+    older = dataclasses.replace(CLAIM, id="C3", source="our own")
+    findings = judge([CLAIM, ours, older], records({"A": 1.0, "B": 2.0}))
+    assert count_verdicts(findings) == (
+        "1 claim of papers: 1 reproduced (corrected over the study: 1 reproduced); "
+        "2 of our own: 1 reproduced, 1 refuted (corrected over the study: 1 reproduced, 1 refuted)."
+    )
+    assert count_verdicts(findings[1:2]) == "1 of our own: 1 refuted (corrected over the study: 1 refuted)."
+
+
+def test_expectations_in_words():
+    assert expectation(CLAIM) == "A < B in bits"
+    assert expectation(dataclasses.replace(CLAIM, direction="higher", margin=0.5)) == "A > B in bits, margin 0.5"
+    assert expectation(dataclasses.replace(CLAIM, relation="equal", margin=0.5)) == "A ≈ B in bits, margin 0.5"
+    star = dataclasses.replace(CLAIM, rows=("A", "B", "C"), relation="first")
+    assert expectation(star) == "A < B; A < C in bits"
+    itself = dataclasses.replace(CLAIM, rows=("A", "A"), metric="best", against="bits", margin=0.5)
+    assert expectation(itself) == "A (best) < A (bits), margin 0.5"
+
+
+def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
+    found = records({"A": 1.0, "B": 2.0})
+    findings = judge([CLAIM, dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), note="our own")], found)
+    text = to_markdown(findings)
+    assert "2 claims of papers: 1 reproduced, 1 refuted (corrected over the study: 1 reproduced, 1 refuted)." in text
+    assert "Machine: chip, 2 cores." in text
+    assert r"somebody \| 2026" in text
+    row = next(line for line in text.splitlines() if line.startswith("| C1"))
+    for part in ("A < B in bits; net, t", "| reproduced ✓ |", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
+        assert part in row
+    infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
+    page = render(found, [], tmp_path, infos, findings=findings).read_text()
+    assert (tmp_path / "claims.md").read_text() == text
+    assert 'id="claims"' in page
+    assert "our own" in page
+    assert 'id="claims"' not in render(found, [], tmp_path / "without", infos).read_text()
+    assert not (tmp_path / "without" / "claims.md").exists()
+
+
+def test_controls_are_named_and_so_is_the_budget(records):
+    claim = dataclasses.replace(CLAIM, budget={"epochs": 10})
+    (finding,) = judge([claim], records({"A": 1.0, "B": 2.0}), roles={"llm": {"B": "control", "C": "control"}})
+    assert next(iter(effects(finding))).startswith("A − B (control): −1.010")
+    assert where(claim) == "net, t, epochs 10"
+
+
+def test_an_objection_stands_at_the_top(records, tmp_path):
+    findings = judge([CLAIM], records({"A": 1.0, "B": 2.0}))
+    objection = "Objected to <until> it is made again."
+    assert to_markdown(findings, objection=objection).splitlines()[2] == f"**{objection}**"
+    infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
+    page = render(records({"A": 1.0, "B": 2.0}), [], tmp_path, infos, findings=findings, objection=objection)
+    html = page.read_text()
+    assert "Objected to &lt;until&gt; it is made again." in html
+    assert html.index('id="objection"') < html.index('id="claims"')
+    assert (tmp_path / "claims.md").read_text() == to_markdown(findings, objection=objection)

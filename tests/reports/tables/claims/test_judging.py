@@ -1,0 +1,202 @@
+"""Claims judged by made-up records whose truth is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.tables.claims.document import effects, to_markdown
+
+from .studies import CLAIM, study_records
+
+
+@pytest.fixture
+def records(make):
+    return study_records(make)
+
+
+def verdict(records, **changes):
+    (finding,) = judge([dataclasses.replace(CLAIM, **changes)], records)
+    return finding.verdict
+
+
+def test_the_interval_decides(records):
+    assert verdict(records({"A": 1.0, "B": 2.0})) == "reproduced"
+    assert verdict(records({"A": 2.0, "B": 1.0})) == "refuted"
+    assert verdict(records({"A": 1.0, "B": 1.0})) == "undecided"
+    assert verdict(records({"A": 2.0, "B": 1.0}), direction="higher") == "reproduced"
+
+
+def test_the_effect_is_the_paired_difference_with_students_interval(records):
+    (finding,) = judge([CLAIM], records({"A": 1.0, "B": 2.0}))
+    effect = finding.steps[0].effect
+    assert effect.mean == pytest.approx(-1.01)  # the differences are -1.00, -1.01 and -1.02
+    assert effect.half_width == pytest.approx(4.302652729911275 * 0.01 / 3**0.5)
+    assert (finding.seeds, finding.seconds, finding.machines) == (3, 12.0, ("chip, 2 cores",))
+    assert list(effects(finding)) == ["A − B: −1.010 [−1.035, −0.985] bits/byte over seeds"]
+
+
+def test_a_margin_must_be_passed_by_the_whole_interval(records):
+    found = records({"A": 1.0, "B": 2.0})
+    assert verdict(found, margin=0.9) == "reproduced"
+    assert verdict(found, margin=1.0) == "undecided"
+    assert verdict(found, margin=1.1) == "refuted"
+
+
+def test_equal_means_within_the_margin(records):
+    near, far = records({"A": 1.0, "B": 1.01}), records({"A": 1.0, "B": 2.0})
+    assert verdict(near, relation="equal", margin=0.1) == "reproduced"
+    assert verdict(far, relation="equal", margin=0.1) == "refuted"
+    assert verdict(near, relation="equal", margin=0.02) == "undecided"
+
+
+def test_an_ordering_is_as_good_as_its_worst_step(records):
+    found = records({"A": 1.0, "B": 2.0, "C": 3.0, "D": 0.5, "E": 2.0})
+    assert verdict(found, rows=("A", "B", "C")) == "reproduced"
+    assert verdict(found, rows=("A", "B", "D")) == "refuted"
+    assert verdict(found, rows=("A", "B", "E")) == "undecided"
+
+
+def test_a_row_that_has_to_be_ahead_of_each_of_the_others(records):
+    found = records({"A": 1.0, "B": 3.0, "C": 2.0, "D": 0.5, "E": 1.0})
+    assert verdict(found, rows=("A", "B", "C")) == "refuted", "B is behind C"
+    assert verdict(found, rows=("A", "B", "C"), relation="first") == "reproduced"
+    assert verdict(found, rows=("A", "B", "D"), relation="first") == "refuted"
+    assert verdict(found, rows=("A", "B", "E"), relation="first") == "undecided"
+    (finding,) = judge([dataclasses.replace(CLAIM, rows=("A", "B", "C"), relation="first")], found)
+    assert [line.partition(":")[0] for line in effects(finding)] == ["A − B", "A − C"]
+
+
+def test_a_row_may_be_compared_with_itself_by_another_metric(records, make):
+    found = []
+    for record in records({"A": 2.0, "B": 1.0}):
+        best = make.metric(record.metrics["bits"].value - 0.5, higher_is_better=False, unit="bits/byte")
+        found.append(dataclasses.replace(record, metrics={**record.metrics, "best": best}))
+    by_best = dataclasses.replace(CLAIM, rows=("A", "A"), metric="best", against="bits", margin=0.4)
+    (finding,) = judge([by_best], found)
+    assert finding.verdict == "reproduced" and finding.steps[0].effect.mean == pytest.approx(-0.5)
+    assert next(iter(effects(finding))).startswith("A (best) − A (bits): −0.5")
+    (none,) = judge([dataclasses.replace(by_best, metric="worst")], found)
+    assert (none.verdict, none.steps[0].reason) == ("undecided", "A has no score on t")
+    assert verdict(found, metric="best", against="bits", rows=("A", "B")) == "refuted"
+
+
+def test_tasks_are_averaged(records):
+    found = records({"A": 1.0, "B": 1.5}) + records({"A": 1.0, "B": 0.7}, task="u")
+    assert verdict(found, tasks=("t", "u")) == "reproduced"
+    assert judge([dataclasses.replace(CLAIM, tasks=("t", "u"))], found)[0].steps[0].effect.mean == pytest.approx(-0.11)
+
+
+def test_one_deterministic_record_is_paired_with_every_seed(records):
+    found = records({"A": 1.0}, seeds=1) + records({"B": 2.0})
+    assert verdict(found) == "reproduced"
+
+
+def test_too_few_seeds_and_missing_rows_leave_it_undecided(records):
+    (few,) = judge([CLAIM], records({"A": 1.0, "B": 2.0}, seeds=2))
+    assert few.verdict == "undecided"
+    assert "fewer than 3 seeds" in next(iter(effects(few)))
+    (none,) = judge([CLAIM], records({"A": 1.0}))
+    assert none.verdict == "undecided"
+    assert list(effects(none)) == ["A − B: B has no score on t"]
+
+
+def test_other_backbones_suites_and_failures_do_not_count(records):
+    found = records({"A": 1.0, "B": 2.0})
+    moved = [dataclasses.replace(r, cell=dataclasses.replace(r.cell, backbone="other")) for r in found]
+    failed = [dataclasses.replace(r, status="failed", reason="broke") for r in found]
+    assert judge([CLAIM], moved + failed)[0].steps[0].effect is None
+
+
+def test_pairs_that_the_plan_has_and_the_records_have_not_are_told(records):
+    """R10: a row of three planned seeds of which one is left was paired with every seed of the other."""
+    found = records({"A": 1.0}) + records({"B": 2.0})
+    for record in found[4:]:  # B has its first seed only
+        found.append(dataclasses.replace(record, status="failed", reason="broke", metrics={}, main_metric=None))
+    del found[4:6]
+    (finding,) = judge([CLAIM], found)
+    assert (finding.verdict, finding.seeds) == ("undecided", 1)
+    assert finding.steps[0].reason == "fewer than 3 seeds, 2 of 3 pairs lost"
+
+
+def test_examples_widen_the_interval_and_are_named(records):
+    """R18: the intervals covered seeds on the same questions, not the questions."""
+    generator = np.random.default_rng(0)
+    answers = {label: generator.random((3, 200)) < chance for label, chance in (("A", 0.5), ("B", 0.6))}
+    found = []
+    for record in records({"A": 0.0, "B": 0.0}):
+        values = answers[record.cell.label][record.cell.seed]
+        metric = dataclasses.replace(record.metrics["bits"], value=float(values.mean()))
+        found.append(dataclasses.replace(record, metrics={"bits": metric}))
+    kept = {r.id: {"bits": answers[r.cell.label][r.cell.seed].astype(int).tolist()} for r in found}
+    (with_examples,) = judge([CLAIM], found, ExampleReader(kept.get))
+    assert with_examples.steps[0].effect.covers == "seeds and examples"
+    assert "over seeds and examples" in next(iter(effects(with_examples)))
+    assert judge([CLAIM], found)[0].steps[0].effect.covers == "seeds"
+
+
+def test_a_claim_about_backbones_compares_rows_wherever_they_ran(records):
+    moved = [
+        dataclasses.replace(r, cell=dataclasses.replace(r.cell, backbone=f"net of {r.cell.label}"))
+        for r in records({"A": 1.0, "B": 2.0})
+    ]
+    assert judge([CLAIM], moved)[0].verdict == "undecided"
+    (finding,) = judge([dataclasses.replace(CLAIM, backbone="")], moved)
+    assert finding.verdict == "reproduced" and finding.seeds == 3
+    assert "A < B in bits; t |" in to_markdown([finding])
+
+
+def test_the_steps_of_a_claim_are_corrected_for_each_other(records):
+    """D7: one of k steps was enough to refute a claim, each at the level of a claim of one."""
+    found = records({"A": 1.0, "B": 0.96, "C": 2.0, "D": 2.0})
+    alone, several = judge([CLAIM, dataclasses.replace(CLAIM, rows=("A", "B", "C", "D"), relation="first")], found)
+    assert several.steps[0].p == pytest.approx(3 * alone.steps[0].p)
+    assert several.steps[0].effect.half_width > 1.5 * alone.steps[0].effect.half_width
+    assert (alone.verdict, several.verdict) == ("refuted", "undecided")
+
+
+def test_verdicts_stand_if_they_are_corrected_over_the_study(records):
+    """D7: of twenty claims about rows that are alike one is decided in three of four draws."""
+    found = records({"A": 1.0, "B": 0.96, "C": 2.0})
+    near = dataclasses.replace(CLAIM, rows=("A", "B"))
+    (alone,) = judge([near], found)
+    assert (alone.verdict, alone.stands) == ("refuted", True) and 0.01 < alone.p < 0.05
+    idle = dataclasses.replace(CLAIM, rows=("B", "B"), against="bits", margin=0.001)
+    far = dataclasses.replace(CLAIM, rows=("A", "C"))
+    study = judge([near, far, *[dataclasses.replace(near, id=f"N{number}") for number in range(3)], idle], found)
+    assert [finding.verdict for finding in study[:5]] == ["refuted", "reproduced", *["refuted"] * 3]
+    assert [finding.stands for finding in study[:5]] == [False, True, False, False, False]
+
+
+def test_what_was_not_tested_is_not_corrected_for(records):
+    found = records({"A": 1.0, "B": 0.96})
+    missing = [dataclasses.replace(CLAIM, id=f"M{number}", rows=("A", "none")) for number in range(5)]
+    (finding, *others) = judge([CLAIM, *missing], found)
+    assert (finding.verdict, finding.stands) == ("refuted", True)
+    assert {(other.verdict, other.p, other.stands) for other in others} == {("undecided", None, False)}
+
+
+@pytest.mark.parametrize(("changes", "level"), [({}, 0.0), ({"relation": "equal", "margin": 0.02}, 0.02)])
+def test_the_level_of_a_claim_is_that_of_its_interval(records, changes, level):
+    """A claim is decided just where its level is below 5 %."""
+    for mean in (0.95, 0.99, 1.0, 1.005, 1.02, 1.1):
+        (finding,) = judge([dataclasses.replace(CLAIM, **changes)], records({"A": 1.0, "B": mean}))
+        assert (finding.verdict != "undecided") == (finding.p < 0.05), (mean, finding.p)
+
+
+def test_a_claim_names_the_budget_where_a_task_stands_under_two(records):
+    """D14: the verdict depended on the order of the records: reproduced, refuted, and refuted by another effect."""
+    short = records({"A": 1.0, "B": 1.2})
+    long = [
+        dataclasses.replace(r, id=f"{r.id}-l", cell=dataclasses.replace(r.cell, budget={"epochs": 20}))
+        for r in records({"A": 1.0, "B": 0.9})
+    ]
+    for found in (short + long, long + short):
+        (finding,) = judge([CLAIM], found)
+        assert finding.verdict == "undecided"
+        assert "two records of seed 0 of the row 'A'" in finding.steps[0].reason
+        assert "name the budget" in finding.steps[0].reason
+        named = [dataclasses.replace(CLAIM, budget={"epochs": epochs}) for epochs in (10, 20)]
+        assert [one.verdict for one in judge(named, found)] == ["reproduced", "refuted"]

@@ -1,0 +1,51 @@
+"""The summary of a study: the comparisons that its claims name, and no baseline that they do not."""
+
+import dataclasses
+
+import pytest
+
+from sparsebench.reports.page.render import render
+from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.tables.claims.summary import MOST, study_summaries
+from sparsebench.reports.tables.suite_table import SuiteInfo
+
+from .studies import CLAIM, study_records
+
+
+@pytest.fixture
+def records(make):
+    return study_records(make)
+
+
+def test_each_verdict_is_told_with_the_step_it_hangs_on(records):
+    found = records({"A": 1.0, "B": 2.0, "C": 1.2, "D": 0.1})
+    claims = [
+        dataclasses.replace(CLAIM, id="C1", rows=("A", "B", "C"), relation="first"),
+        dataclasses.replace(CLAIM, id="C2", rows=("A", "B", "D"), relation="first"),
+        dataclasses.replace(CLAIM, id="C3", rows=("A", "none")),
+    ]
+    told = {summary.subject: summary.text for summary in study_summaries(judge(claims, found), "llm")}
+    assert told["Reproduced"].startswith("C1 ✓, A − C: −0.2")
+    assert told["Refuted"].startswith("C2 ✓, A − D: +0.8")
+    assert told["Undecided"] == "C3, A − none: none has no score on t."
+    assert study_summaries(judge(claims, found), "vtab") == []
+
+
+def test_what_stands_comes_first_and_many_are_counted(records):
+    """D5: of two claims of one level the one is told that stands."""
+    near = [dataclasses.replace(CLAIM, id=f"N{number}") for number in range(MOST)]
+    far = dataclasses.replace(CLAIM, id="far", rows=("A", "C"))
+    findings = judge([*near, far], records({"A": 1.0, "B": 1.025, "C": 9.0}))
+    (summary,) = study_summaries(findings, "llm")
+    assert summary.text.startswith("far ✓, ")
+    assert summary.text.endswith("; and 1 more.")
+
+
+def test_the_page_of_a_study_compares_what_its_claims_name(records, tmp_path):
+    """D5: the page of a study crowned its control, against a baseline that no claim named."""
+    infos = {"llm": SuiteInfo(title="Language", description="", baseline="probe", unit="token")}
+    found = records({"A": 1.0, "B": 2.0, "probe": 9.0})
+    roles = {"llm": {"B": "control"}}
+    page = render(found, [], tmp_path, infos, findings=judge([CLAIM], found, roles=roles), roles=roles).read_text()
+    assert "beats probe" not in page
+    assert "C1 ✓, A − B (control): −1.010" in page

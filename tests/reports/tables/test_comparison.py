@@ -1,0 +1,177 @@
+"""Two sides compared, and every row against the baseline."""
+
+import pytest
+
+from sparsebench.reports.tables.comparison import compare, contrasts, select
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
+
+INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
+
+
+def side(make, label, values, task="t", **cell):
+    return [make.record(label, task, seed, make.metric(v), cell=cell) for seed, v in enumerate(values)]
+
+
+def test_better_worse_undecided(make):
+    a = side(make, "a", [0.8, 0.81, 0.82], "t") + side(make, "a", [0.5, 0.6, 0.7], "u")
+    b = side(make, "b", [0.7, 0.71, 0.71], "t") + side(make, "b", [0.6, 0.5, 0.7], "u")
+    assert {line.name: line.outcome for line in compare(a, b)} == {"t": "better", "u": "undecided"}
+    assert {line.name: line.outcome for line in compare(b, a)} == {"t": "worse", "u": "undecided"}
+
+
+def test_one_deterministic_record_pairs_with_every_seed(make):
+    (line,) = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7]))
+    assert (line.difference.pairs, line.outcome) == (3, "better")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"task_version": "2"}, "task version 1 against 2"),
+        ({"suite_version": "2"}, "suite version 1 against 2"),
+        ({"dtype": "bfloat16"}, "dtype float32 against bfloat16"),
+        ({"budget": {"epochs": 20}}, "epochs 10 against 20"),
+    ],
+)
+def test_what_differs_is_not_compared(make, change, reason):
+    (line,) = compare(side(make, "a", [0.8, 0.9]), side(make, "b", [0.8, 0.9], **change))
+    assert line.outcome == "not comparable"
+    assert reason in line.reason
+
+
+def test_a_task_of_one_side_only(make):
+    lines = compare(side(make, "a", [0.8], "t") + side(make, "a", [0.8], "u"), side(make, "b", [0.8], "t"))
+    assert [line.reason for line in lines if line.name == "u"] == ["only side A has it"]
+
+
+def test_other_seeds_are_no_pairs(make):
+    a = [make.record("a", seed=s) for s in (0, 1)]
+    b = [make.record("b", seed=s) for s in (2, 3)]
+    (line,) = compare(a, b)
+    assert line.reason == "no seed with a score on both sides"
+
+
+def test_two_folders_label_by_label(make):
+    a = side(make, "x", [0.8, 0.81, 0.82]) + side(make, "y", [0.5, 0.51, 0.52])
+    b = side(make, "x", [0.7, 0.71, 0.71]) + side(make, "z", [0.5, 0.51, 0.52])
+    (line,) = compare(a, b, same_label=True)
+    assert (line.name, line.outcome) == ("x: t", "better")
+
+
+def test_select_knows_near_names(make):
+    records = side(make, "LoRA r=8", [0.5])
+    assert select(records, "LoRA r=8") == records
+    with pytest.raises(ValueError, match="did you mean 'LoRA r=8'"):
+        select(records, "lora r=8")
+
+
+def test_rows_that_share_no_backbone_are_compared_on_each_and_the_backbones_are_named(make):
+    """R17: the table was empty, without a word."""
+    a = side(make, "GIN", [0.8, 0.81, 0.82], backbone="gin")
+    b = side(make, "probe", [0.7], backbone="ecfp4") + side(make, "probe", [0.75], backbone="graph2seq")
+    lines = compare(a, b)
+    assert [line.name for line in lines] == ["t · gin − ecfp4", "t · gin − graph2seq"]
+    assert [line.outcome for line in lines] == ["better", "better"]
+    assert lines[0].note == "the backbones differ: gin against ecfp4"
+    assert [line.name for line in compare(b, a)] == ["t · ecfp4 − gin", "t · graph2seq − gin"]
+
+
+def test_a_side_whose_seeds_failed_is_paired_seed_by_seed_and_the_loss_is_told(make):
+    """R10: the difference was -1.1 "of 3 pairs" for -0.1 of one."""
+    plan = {"planned": 3, "stochastic": 1}
+    a = [make.record("a", seed=0, score=0.5, seeds=plan)]
+    a += [make.record("a", seed=seed, status="failed", seeds=plan) for seed in (1, 2)]
+    b = [make.record("b", seed=seed, score=value, seeds=plan) for seed, value in enumerate((0.6, 0.9, 0.95))]
+    (line,) = compare(a, b)
+    assert (line.difference.pairs, line.difference.lost) == (1, 2)
+    assert line.difference.estimate.mean == pytest.approx(-0.1)
+    assert line.outcome == "one seed"
+
+
+def test_one_seed_of_a_row_that_the_seed_changes_is_no_verdict(make):
+    """D6: ten rows that are alike gave a "better" or "worse" in half of the tables."""
+    stochastic = {"planned": 1, "stochastic": 1}
+    a = [make.record("a", score=0.9, seeds=stochastic)]
+    b = [make.record("b", score=0.5, seeds={"planned": 1, "stochastic": 0})]
+    (line,) = compare(a, b)
+    assert (line.outcome, line.difference.p, line.difference.equivalence_p) == ("one seed", None, None)
+    assert "--seeds 3" in line.reason
+    (line,) = compare([make.record("a", score=0.9, seeds={"planned": 1, "stochastic": 0})], b)
+    assert (line.outcome, line.reason) == ("better", None)
+
+
+def test_equivalence_within_the_margin_of_the_suite(make):
+    a, b = side(make, "a", [0.5, 0.501, 0.499]), side(make, "b", [0.5, 0.5, 0.5])
+    (line,) = compare(a, b, margins={"vtab": {"share": 0.01}})
+    assert (line.outcome, line.difference.margin) == ("equivalent", 0.01)
+    assert compare(a, b)[0].outcome == "undecided"
+
+
+def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(make):
+    """R17: the best row of all stood in no contrast."""
+    records = side(make, "base", [0.5, 0.51, 0.52], backbone="one") + side(make, "base", [0.6], backbone="two")
+    records += side(make, "graph net", [0.9, 0.91, 0.92], backbone="three")
+    (matrix,) = matrices(records)
+    (found,) = contrasts(matrix, INFO)
+    assert (found.name, found.baseline, found.other_backbone) == ("graph net · three", "base · two", True)
+    assert found.difference.estimate.mean == pytest.approx(0.31)
+
+
+def test_contrasts_are_corrected_over_the_rows(make):
+    tasks = ("t", "u")
+    records = [r for task in tasks for r in side(make, "base", [0.5, 0.52, 0.49], task)]
+    records += [r for task in tasks for r in side(make, "a", [0.6, 0.63, 0.61], task)]
+    records += [r for task in tasks for r in side(make, "b", [0.7, 0.73, 0.71], task)]
+    (matrix,) = matrices(records)
+    found = {c.name: c for c in contrasts(matrix, INFO)}
+    assert set(found) == {"a", "b"}
+    alone = found["a"].difference.corrected(1)
+    assert found["a"].p == pytest.approx(2 * alone.p)
+    assert found["a"].difference.estimate.half_width > alone.estimate.half_width
+    assert (found["a"].seeds, found["a"].difference.tasks) == (3, 2)
+
+
+GROUPED = SuiteInfo(
+    title="Language",
+    description="",
+    baseline="base",
+    unit="token",
+    group_baselines={"text": "probe", "choice": "base"},
+)
+
+
+def grouped(make):
+    """Two zero-shot tasks, two text tasks on another backbone, and one that trains the first backbone."""
+    records = []
+    for label, low in (("base", 0.5), ("MoE", 0.4)):
+        records += [r for t in ("zero", "shot") for r in side(make, label, [low, low + 0.01, low + 0.03], t)]
+    for label, low in (("probe", 0.7), ("LoRA", 0.8)):
+        cell = {"group": "text", "backbone": "encoder"}
+        records += [
+            r for t in ("text a", "text b") for r in side(make, label, [low, low + 0.01, low + 0.03], t, **cell)
+        ]
+    for label, low in (("base", 0.3), ("LoRA", 0.35)):
+        records += side(make, label, [low, low + 0.01, low + 0.03], "choice", group="choice")
+    (matrix,) = matrices(records)
+    return matrix
+
+
+def test_groups_with_a_baseline_of_their_own_are_compared_with_it(make):
+    found = {(c.row.label, c.family): c for c in contrasts(grouped(make), GROUPED)}
+    assert {key: c.baseline for key, c in found.items()} == {
+        ("MoE", "accuracy"): "base",
+        ("LoRA", "text accuracy"): "probe",
+        ("LoRA", "choice (accuracy)"): "base",
+    }
+    assert found["LoRA", "text accuracy"].difference.estimate.mean == pytest.approx(0.1)
+    assert found["LoRA", "text accuracy"].difference.tasks == 2
+    assert found["MoE", "accuracy"].difference.estimate.mean == pytest.approx(-0.1)
+
+
+def test_such_groups_have_averages_of_their_own_and_all_baselines_come_first(make):
+    shown = suite_table(grouped(make), GROUPED)
+    assert [average.title for average in shown.averages] == ["mean accuracy", "mean text accuracy"]
+    assert [len(average.columns) for average in shown.averages] == [2, 2]
+    assert {line.row.label for line in shown.lines[:2]} == {"base", "probe"}
+    assert shown.cost_titles[-1] == "speed / base or probe"

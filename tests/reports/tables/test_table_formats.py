@@ -1,0 +1,135 @@
+"""The forms of the tables: Markdown, CSV, LaTeX and the terminal."""
+
+import csv
+import io
+
+from rich.console import Console
+
+from sparsebench.reports.records.record import Costs
+from sparsebench.reports.tables import table_formats as printing
+from sparsebench.reports.tables.comparison import compare
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
+
+INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
+
+
+def table(records):
+    (matrix,) = matrices(records)
+    return suite_table(matrix, INFO)
+
+
+def seeds(make, label, values, task="t", **cell):
+    return [make.record(label, task, seed, make.metric(value), cell=cell) for seed, value in enumerate(values)]
+
+
+def side(make, label, values, task="t", **cell):
+    return seeds(make, label, values, task, **cell)
+
+
+def test_golden_markdown(make):
+    sizes = {"bytes": 19_800_000, "bytes_trained": 1_200_000}
+    costs = Costs(params_active=4_952_008, params_trainable=300_000, **sizes, latency_ms=3.2, unit="image")
+    records = [make.record("base", seed=s, score=make.metric(v), costs=costs) for s, v in enumerate((0.5, 0.52, 0.54))]
+    text = printing.to_markdown(table(records)).splitlines()
+    costs = "| active params | trained params | size | size / task | latency / image | images/s | speed / base |"
+    assert text[2] == f"| method | t (%) ↑ {costs}"
+    assert text[4] == "| base | 52.0 ± 5.3 | 4.95 M | 300 k | 19.8 MB | 1.2 MB | 3.2 ms | 312 | 1.00× |"
+
+
+def test_markdown_pipes_do_not_break_the_table(make):
+    assert r"| base a\|b |" in printing.to_markdown(table([make.record("base a|b")]))
+
+
+def test_csv_holds_unrounded_numbers(make):
+    shown = table([*seeds(make, "base", [1 / 3, 2 / 3]), make.record("a", status="oom")])
+    rows = list(csv.DictReader(io.StringIO(printing.to_csv(shown))))
+    assert [row["label"] for row in rows] == ["base", "a"]
+    assert float(rows[0]["t@1 accuracy [share] mean"]) == 0.5
+    assert rows[1]["t@1 accuracy [share] mean"] == ""
+    assert rows[1]["t@1 accuracy [share] status"] == "oom"
+
+
+def test_latex_is_escaped(make):
+    text = printing.to_latex(table(seeds(make, "50 % of_it & {more}", [0.5, 0.6, 0.7])))
+    assert r"50 \% of\_it \& \{more\}" in text
+    assert r"$\pm$" in text
+    assert not any(character in text for character in "±−†")
+    assert text.count(r"\\") == 2
+
+
+def test_terminal_table_shows_labels_as_they_are(make):
+    console = Console(width=200, record=True, file=io.StringIO())
+    for part in printing.to_rich(
+        table([make.record("base [red]x"), make.record("a", status="n/a", reason="why")]), 200
+    ):
+        console.print(part)
+    text = console.export_text()
+    assert "base [red]x" in text
+    assert "[1] n/a: why" in text
+
+
+def test_a_wide_table_is_cut_to_the_terminal(make):
+    tasks = [f"a_task_of_some_length_{number}" for number in range(12)]
+    wide = table([make.record(label, task=task) for label in ("one", "two") for task in tasks])
+    for width in (60, 80, 120):
+        console = Console(file=io.StringIO(), width=width)
+        parts = printing.to_rich(wide, width)
+        for part in parts:
+            assert console.measure(part).minimum <= width
+            assert part.columns[0].header == "method"
+        shown = [column.header for part in parts for column in part.columns[1:]]
+        assert len(shown) == len(set(shown)) == 12 + len(wide.averages) + len(wide.cost_titles)
+
+
+def test_terminal_form(make):
+    lines = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7, 0.71, 0.71]))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(printing.comparison_table(lines, "a", "b"))
+    text = console.export_text()
+    assert "a minus b" in text
+    assert "+10.3 [8.9, 11.8] points" in text
+    assert "better" in text
+
+
+def test_columns_say_what_is_better(make):
+    lower = make.metric(1.5, higher_is_better=False, unit="bits/byte")
+    shown = table([make.record("base", "a"), make.record("base", "b", score=lower)])
+    assert [printing.column_title(column) for column in shown.columns] == ["a (%) ↑", "b (bits/byte) ↓"]
+
+
+def test_reasons_are_numbered_in_the_order_of_the_table(make):
+    records = [make.record("base"), make.record("a", status="n/a", reason="one")]
+    records += [make.record("b", status="n/a", reason="two"), make.record("c", status="n/a", reason="one")]
+    shown = table(records)
+    notes = printing.footnotes(shown)
+    assert notes == {"one": 1, "two": 2}
+    texts = [printing.entry_text(line.entries[0], "share", notes) for line in shown.lines]
+    assert texts == ["50.0 ± 2.0*", "n/a [1]", "n/a [2]", "n/a [1]"]
+    assert printing.entry_text(shown.lines[1].entries[0], "share", {}) == "n/a"
+
+
+def test_csv_holds_no_formulas(make):
+    shown = table(seeds(make, "=1+2", [-0.25, -0.5], task="@t", backbone="-vit"))
+    text = printing.to_csv(shown)
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["label"], row["backbone"]) == ("'=1+2", "'-vit")
+    assert float(row["'@t@1 accuracy [share] mean"]) == -0.375  # a number is no text
+
+
+def test_a_reason_of_several_lines_stays_in_its_footnote(make):
+    """Audit D13: in LaTeX the second line was no comment any more."""
+    na = make.record("a", status="n/a", reason="no\n\\input{/etc/passwd}\rsite\u2028x")
+    shown = table([*seeds(make, "base", [0.5, 0.6]), na])
+    note = "[1] n/a: no \\input{/etc/passwd} site x"
+    assert f"% {note}\n" in printing.to_latex(shown)
+    assert f"\n{note}\n" in printing.to_markdown(shown)
+
+
+def test_no_form_of_a_table_holds_a_control_character(make):
+    evil = "a \x1b]0;title\x07"
+    na = make.record("b", status="n/a", reason=evil, cell={"task": evil})
+    shown = table([*seeds(make, evil, [0.5, 0.6], task=evil), *seeds(make, "base", [0.5, 0.6], task=evil), na])
+    for text in (printing.to_markdown(shown), printing.to_latex(shown), printing.to_csv(shown)):
+        assert not {"\x1b", "\x07"} & set(text)
+        assert "x1b]0;title" in text
