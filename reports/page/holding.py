@@ -38,6 +38,9 @@ def holds_at(standing: Standing | None) -> str:
     ):
         if states[state]:
             parts.append(f"{states[state]} {text}")
+    if standing.other_errors:
+        again = standing.again.total()
+        parts.append(f"{standing.other_errors} of {again} cells run again have another standard error now")
     parts += [text for text in (_draws(standing), _excluded(standing)) if text]
     return "; ".join(parts)
 

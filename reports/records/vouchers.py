@@ -62,6 +62,7 @@ class Voucher:
         code, code_now: the hash of the code that made the record, and of the code that ran now.
         commit, dirty, processor_type, libraries: where it was run; the libraries that differ from the record's.
         metrics: outcome by name; `numbers` has then and now of those that are not equal.
+        other_errors: whether a score has another standard error now.
         outcome: the worst of them; "not run" with a `reason` is no outcome, but said.
         seconds: inside the cell.
     """
@@ -76,6 +77,7 @@ class Voucher:
     libraries: Sequence[str]
     metrics: Mapping[str, Outcome]
     numbers: Mapping[str, Sequence[float | None]]
+    other_errors: bool
     outcome: Outcome
     reason: str
     seconds: float
@@ -95,6 +97,7 @@ class Standing:
         again: outcomes of the cells that were run again of these paths, each record once.
         draws: outcomes of the records drawn at random since the last survey.
         outside: the codes of records on a path that does not hold.
+        other_errors: of how many of `again` a score has another standard error now.
     """
 
     commit: str
@@ -104,6 +107,7 @@ class Standing:
     again: Counter[Outcome]
     draws: Counter[Outcome]
     outside: frozenset[str]
+    other_errors: int
 
     @property
     def paths(self) -> int:
@@ -167,16 +171,20 @@ class Vouchers:
         if self.survey is None:
             return None
         paths = [(then, now) for then, now, _ in self.survey.paths]
-        states = {path: self.state(path) for path in paths}
-        again = [outcome for path in paths for outcome in self.outcomes(path).values()]
+        states: dict[CodePath, PathState] = {path: self.state(path) for path in paths}
+        again: Counter[Outcome] = Counter()
+        for path in paths:
+            again.update(self.outcomes(path).values())
+        other_errors = {one.id for one in self.all if one.path in states and one.other_errors}
         return Standing(
             commit=self.commit,
             records=self.survey.records,
             excluded=self.survey.excluded,
             states=Counter(states.values()),
-            again=Counter(again),
+            again=again,
             draws=Counter(self.draws().values()),
             outside=frozenset(then for (then, _), state in states.items() if state == "outside"),
+            other_errors=len(other_errors),
         )
 
 

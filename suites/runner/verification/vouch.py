@@ -192,6 +192,7 @@ def _voucher(candidate: Candidate, again: Again, drawn: Drawn, place: Place) -> 
         libraries=libraries,
         metrics=found.metrics,
         numbers=found.numbers,
+        other_errors=found.other_errors,
         outcome=found.worst,
         reason=found.reason,
         seconds=again.record.times.get("total", 0.0),

@@ -5,6 +5,10 @@ rounding   nothing was trained, on another type of processor or with other libra
 undecided  something was trained on another type of processor, and less than 1e-5 apart.
 outside    anything else, another status included.
 
+What is judged is the value of each score, and the columns that the record's examples have. A standard error is said of a
+score, and later code may say more of it (documents that were cut into examples): where the scores hold and it is
+another one, that is noted.
+
 Distances are relative to the larger number. 1e-9 is far above what double precision leaves of a sum (1e-16 for each
 term) and far below what any change of a computation in single precision would give (6e-8 for one rounding).
 
@@ -15,6 +19,7 @@ code path hold: only a machine of the record's own type does. It only keeps what
 outside.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +44,8 @@ class Found:
     reason: str = ""
     metrics: Mapping[str, Outcome] = field(default_factory=dict)
     numbers: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    other_errors: bool = False
+    """Whether a score has another standard error now."""
 
 
 def compare(record: Record, again: Record, then: Columns | None, now: Columns | None, libraries: bool) -> Found:
@@ -62,13 +69,14 @@ def compare(record: Record, again: Record, then: Columns | None, now: Columns | 
         if metrics[name] != "equal":
             numbers[name] = _value(before), _value(after)
     if then is not None and now is not None:
-        metrics[EXAMPLES] = near(_distance(dict(then), dict(now)))
-    return Found(worst(metrics), "", metrics, numbers)
+        metrics[EXAMPLES] = near(_distance(dict(then), {name: now[name] for name in then if name in now}))
+    return Found(worst(metrics), "", metrics, numbers, _other_errors(record, again))
 
 
 def worst(metrics: Mapping[str, Outcome]) -> Outcome:
     """Of several outcomes; equal where there is none."""
-    return min(metrics.values(), key=WORST_FIRST.index, default="equal")
+    found = set(metrics.values())
+    return next((outcome for outcome in WORST_FIRST if outcome in found), "equal")
 
 
 def processor_type_differs(record: Record, again: Record) -> bool:
@@ -97,12 +105,22 @@ def _near(record: Record, again: Record, libraries: bool) -> Any:
 
 
 def _metric_distance(then: Metric | None, now: Metric | None) -> float:
-    """The larger one of value, standard error and chance; what is said of the score must be the same."""
+    """Of the values; number of examples, chance, unit and direction must be the same."""
     if then is None or now is None:
         return float("inf")
-    if (then.n, then.unit, then.higher_is_better) != (now.n, now.unit, now.higher_is_better):
+    if dataclasses.replace(then, value=now.value, stderr=now.stderr) != now:
         return float("inf")
-    return _distance([then.value, then.stderr, then.chance], [now.value, now.stderr, now.chance])
+    return _distance(then.value, now.value)
+
+
+def _other_errors(record: Record, again: Record) -> bool:
+    """Beyond what rounding does to one."""
+    errors = [
+        _distance(metric.stderr, again.metrics[name].stderr)
+        for name, metric in record.metrics.items()
+        if name in again.metrics
+    ]
+    return max(errors, default=0.0) >= ROUNDING
 
 
 def _distance(then: Any, now: Any) -> float:
