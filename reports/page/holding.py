@@ -7,10 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ..records.record import Record
-from ..records.vouchers import WORST_FIRST, Outcome, Standing
+from ..records.vouchers import WORST_FIRST, Outcome, PathState, Standing
 from ..statistics.bounds import unequal_at_most, unequal_in_strata_at_most
 
 SHOWN_COMMITS = 3
+STATES: tuple[tuple[PathState, str], ...] = (
+    ("outside", "do not: their records are to be made again"),
+    ("undecided", "are undecided: only the type of processor that made their records can tell"),
+    ("open", "have not been run again yet"),
+)
 NEVER = "no cell has been run again to see whether they hold"
 
 
@@ -31,11 +36,7 @@ def holds_at(standing: Standing | None) -> str:
         return NEVER
     states = standing.states
     parts = [f"{states['covered']} of {standing.paths} code paths hold at {standing.commit[:8]}"]
-    for state, text in (
-        ("outside", "not hold: their records are to be made again"),
-        ("undecided", "only the records' own type of processor can decide"),
-        ("open", "not run again yet"),
-    ):
+    for state, text in STATES:
         if states[state]:
             parts.append(f"{states[state]} {text}")
     if standing.other_errors:

@@ -13,7 +13,8 @@ from . import completion
 class ReuseChoice(enum.StrEnum):
     """Which records of earlier runs count."""
 
-    missing = "missing"
+    vouched = "vouched"
+    exact = "exact"
     always = "always"
     never = "never"
     only = "only"
@@ -87,8 +88,8 @@ FolderArgument = Annotated[Path, typer.Argument(help="Result folder of a run.")]
 ReuseOption = Annotated[
     ReuseChoice,
     typer.Option(
-        help="missing: run what this code has not scored yet; always: keep results of older code, too; "
-        "never: run all again; only: run nothing."
+        help="vouched: run what neither this code nor code that `vouch` found equal has scored; exact: what this very "
+        "code has not; always: keep results of any code; never: run all again; only: run nothing."
     ),
 ]
 ExecutorOption = Annotated[

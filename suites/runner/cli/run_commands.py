@@ -48,7 +48,7 @@ def plan(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The matrix of cells: done, missing, stale, n/a, and the time it will take. Runs nothing."""
+    """The matrix of cells: done, vouched, missing, stale, n/a, and the time it will take. Runs nothing."""
     announce(f"planning {profile}", err=True)
     request = _request(context, profile, suite, method, task, backbone, seeds, limit, set_, dtype, device)
     selection = select(request, out)
@@ -105,7 +105,7 @@ def run(
     dtype: DtypeOption = None,
     device: DeviceOption = "auto",
     out: OutOption = None,
-    reuse: ReuseOption = ReuseChoice.missing,
+    reuse: ReuseOption = ReuseChoice.vouched,
     workers: WorkersOption = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
     memory: MemoryOption = None,

@@ -39,8 +39,14 @@ def machine() -> dict[str, Any]:
         "memory_bytes": memory_bytes(),
         "libraries": {name: installed(name) for name in _libraries()},
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", RESULTS)),
+        "dirty": _is_dirty(),
     }
+
+
+def _is_dirty() -> bool | None:
+    """Whether the source tree has changes that no commit holds; None where git cannot say."""
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", RESULTS)
+    return None if changes is None else bool(changes)
 
 
 def _libraries() -> list[str]:

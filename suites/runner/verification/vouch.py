@@ -66,7 +66,7 @@ def here() -> Place:
     found = machine()
     if not found["commit"]:
         raise UsageError("a voucher names the commit that it holds at: vouch in a clone, where git is installed")
-    if found["dirty"]:
+    if found["dirty"] is not False:
         raise UsageError(
             f"the tree has changes that no commit holds ({found['commit'][:8]} and more): commit or stash them first"
         )

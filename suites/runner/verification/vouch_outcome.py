@@ -5,9 +5,9 @@ rounding   nothing was trained, on another type of processor or with other libra
 undecided  something was trained on another type of processor, and less than 1e-5 apart.
 outside    anything else, another status included.
 
-What is judged is the value of each score, and the columns that the record's examples have. A standard error is said of a
-score, and later code may say more of it (documents that were cut into examples): where the scores hold and it is
-another one, that is noted.
+What is judged is the value of each score, and the columns that the record's examples have. A standard error is said of
+a score, and later code may know more of it (which examples were cut from one document): where the scores hold and it
+is another one, that is noted.
 
 Distances are relative to the larger number. 1e-9 is far above what double precision leaves of a sum (1e-16 for each
 term) and far below what any change of a computation in single precision would give (6e-8 for one rounding).
@@ -75,8 +75,10 @@ def compare(record: Record, again: Record, then: Columns | None, now: Columns | 
 
 def worst(metrics: Mapping[str, Outcome]) -> Outcome:
     """Of several outcomes; equal where there is none."""
-    found = set(metrics.values())
-    return next((outcome for outcome in WORST_FIRST if outcome in found), "equal")
+    for outcome in WORST_FIRST:
+        if outcome in metrics.values():
+            return outcome
+    return "equal"
 
 
 def processor_type_differs(record: Record, again: Record) -> bool:

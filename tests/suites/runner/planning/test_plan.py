@@ -22,8 +22,8 @@ def test_states_and_reuse() -> None:
     planned = compare(cells, [])
     assert {entry.state for entry in planned} <= {"missing", "n/a"}
     assert to_run(planned, "only") == []
-    assert to_run(planned, "missing") == to_run(planned, "never") == to_run(planned, "always")
-    assert all(cell.reason is None for cell in to_run(planned, "missing"))
+    assert to_run(planned, "exact") == to_run(planned, "never") == to_run(planned, "always")
+    assert all(cell.reason is None for cell in to_run(planned, "exact"))
 
 
 def test_a_teacher_on_a_hub_is_fetched_and_the_cells_know_its_commit(monkeypatch) -> None:

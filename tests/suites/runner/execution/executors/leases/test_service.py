@@ -19,7 +19,7 @@ from sparsebench.suites.runner.identity.cell import Cell
 from ....cells import INFO
 from ..at_once import AtOnce
 
-PLAN = {"name": "toy", "reuse": "missing", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
+PLAN = {"name": "toy", "reuse": "exact", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
 
 
 @pytest.fixture
