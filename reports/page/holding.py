@@ -21,8 +21,8 @@ NEVER = "no cell has been run again to see whether they hold"
 
 def made_by(records: Iterable[Record]) -> str:
     """ "made by 4327171a and 93d07931"; the commits by how many records they made."""
-    counts = Counter(str(record.environment.get("commit") or "an unknown commit")[:8] for record in records)
-    names = [name for name, _ in counts.most_common()]
+    commits = Counter(record.environment.get("commit") for record in records)
+    names = [str(commit)[:8] if commit else "an unknown commit" for commit, _ in commits.most_common()]
     shown = names[:SHOWN_COMMITS]
     if len(names) > SHOWN_COMMITS:
         shown.append(f"{len(names) - SHOWN_COMMITS} more commits")
@@ -65,8 +65,9 @@ def _draws(standing: Standing) -> str:
 
 
 def per_cent(part: int, whole: int) -> str:
-    """ "8.7 %"."""
-    return f"{100 * part / whole:.2g} %"
+    """ "8.7 %", "14 %"."""
+    found = 100 * part / whole
+    return f"{found:.0f} %" if found >= 10 else f"{found:.2g} %"
 
 
 def _excluded(standing: Standing) -> str:

@@ -70,7 +70,7 @@ def render(
             show(made.table)
         sections.append(made)
     report, error = speed_or_reason(speed)
-    note = f"{made_by(current)}; {holds_at(standing)}"
+    note = f"Records {made_by(current)}; {holds_at(standing)}"
     commits = commits_note(current, unknown_commits)
     page = Page(
         sections=sections,
@@ -86,7 +86,7 @@ def render(
     )
     files = {"index.html": render_html(page)}
     for part in sections:
-        files |= _tables(part)
+        files |= _tables(part, note)
     if findings:
         files["claims.md"] = document.to_markdown(findings, (note, commits), objection)
     return _write(out, files, current)
@@ -109,12 +109,13 @@ def _anchors(found: Sequence[Matrix]) -> list[str]:
     return anchors
 
 
-def _tables(part: Section) -> dict[str, str]:
+def _tables(part: Section, note: str) -> dict[str, str]:
+    """The table of a suite; `note` says what made its records, and where they hold."""
     name = f"table-{part.anchor}"
     return {
-        f"{name}.md": printing.to_markdown(part.table),
+        f"{name}.md": f"{printing.to_markdown(part.table)}\n{note}.\n",
         f"{name}.csv": printing.to_csv(part.table),
-        f"{name}.tex": printing.to_latex(part.table),
+        f"{name}.tex": f"{printing.to_latex(part.table)}% {note}.\n",
     }
 
 

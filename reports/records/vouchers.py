@@ -209,7 +209,7 @@ def _lines(path: Path) -> Iterator[Survey | Voucher]:
     for number, line in enumerate(lines, start=1):
         try:
             yield _line(json.loads(line))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise StoreError(f"{path}, line {number} is no voucher ({error}): take it out") from error
 
 
