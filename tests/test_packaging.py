@@ -1,12 +1,17 @@
 """The tree as a package: what the wheel holds, which room may import which, and that no folder is imported bare."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("models", "data", "suites", "reports")
@@ -72,3 +77,29 @@ def test_no_folder_is_imported_by_its_bare_name() -> None:
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
             assert not {name.partition(".")[0] for name in names} & set(FOLDERS), path
+
+
+def test_the_lock_file_pins_what_the_project_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        needed += extra
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    versions = {canonicalize_name(name): version for name, version in pinned.items()}
+    for text in needed:
+        wanted = Requirement(text)
+        if wanted.name != project["name"]:
+            assert versions[canonicalize_name(wanted.name)] in wanted.specifier, text
+
+
+def test_the_workflow_and_the_hooks_call_what_there_is() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
+    steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    targets = set(re.findall(r"^(\S+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    called = {words[1] for words in map(str.split, steps) if words[:1] == ["make"]}
+    assert len(called) >= 3
+    assert called <= targets
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    programs = [Path(hook["entry"].split()[0]).name for hook in hooks]
+    assert all(Path(sys.executable).with_name(program).exists() for program in programs)

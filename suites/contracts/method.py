@@ -1,7 +1,7 @@
 """The contract of a method: a frozen config and `prepare`, which turns a backbone into the model to be measured.
 
-A method is one file in a room of `suites/methods/`; the file name is its public name and the first line of its docstring the
-caption in every table. It defines one class:
+A method is one file in a room of `suites/methods/`; the file name is its public name and the first line of its
+docstring the caption in every table. It defines one class:
 
     @dataclass(frozen=True, kw_only=True)
     class MyMethod(Method):

@@ -53,8 +53,8 @@ def test_differences_are_named_with_short_values() -> None:
 
 
 def test_a_changed_file_of_the_runner_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "reports" / "record.py"
-    file.parent.mkdir()
+    file = tmp_path / "reports" / "records" / "record.py"
+    file.parent.mkdir(parents=True)
     monkeypatch.setattr(agreement, "HOME", tmp_path)
     found = []
     for content in ("one", "two"):
