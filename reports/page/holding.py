@@ -16,7 +16,7 @@ STATES: tuple[tuple[PathState, str], ...] = (
     ("undecided", "are undecided: only the type of processor that made their records can tell"),
     ("open", "have not been run again yet"),
 )
-NEVER = "no cell has been run again to see whether they hold"
+NEVER = "no cell of these records has been run again to see whether they hold"
 
 
 def made_by(records: Iterable[Record]) -> str:
@@ -82,7 +82,7 @@ def all_hold_at(standings: Sequence[Standing | None]) -> str:
     """The one sentence over all folders."""
     known = [standing for standing in standings if standing is not None]
     if not known:
-        return f"Of these records, {NEVER}."
+        return f"{NEVER.capitalize()}."
     covered = sum(standing.states["covered"] for standing in known)
     paths = sum(standing.paths for standing in known)
     commits = {standing.commit[:8] for standing in known}

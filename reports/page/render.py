@@ -70,7 +70,7 @@ def render(
             show(made.table)
         sections.append(made)
     report, error = speed_or_reason(speed)
-    note = f"Records {made_by(current)}; {holds_at(standing)}"
+    note = f"Records {made_by(current)}; {holds_at(standing)}" if current else ""
     commits = commits_note(current, unknown_commits)
     page = Page(
         sections=sections,

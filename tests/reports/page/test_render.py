@@ -168,7 +168,7 @@ def test_where_the_records_hold_is_told_and_rows_that_do_not_are_marked(make, tm
     records = [make.record(label, code=label, seed=seed) for label in ("linear probe", "LoRA r=8") for seed in range(3)]
     standing = standing_of(covered=1, outside=1)
     text = render(records, [], tmp_path, INFOS, standing=standing).read_text()
-    note = "Records made by an unknown commit; 1 of 2 code paths hold at abcdef01; 1 do not"
+    note = "Records made by 0123abc; 1 of 2 code paths hold at abcdef01; 1 do not"
     assert text.index(note) < text.index("<main>")
     for name in ("table-vtab.md", "table-vtab.tex"):
         assert note in (tmp_path / name).read_text()
@@ -176,7 +176,7 @@ def test_where_the_records_hold_is_told_and_rows_that_do_not_are_marked(make, tm
     row = text[text.index("<tbody>") : text.index(">other now</span>")].rpartition("<tr")[2]
     assert "LoRA r=8" in row and 'title="3 of 3 records are of code that gives another score now"' in row
     none = render(records, [], tmp_path, INFOS).read_text()
-    assert "other now" not in none and "no cell has been run again" in none
+    assert "other now" not in none and "no cell of these records has been run again" in none
 
 
 def standing_of(**states):

@@ -41,7 +41,7 @@ def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
     assert "## [../results/smoke](../results/smoke)" in text
     assert "Nothing ran." in text
-    assert "no cell has been run again to see whether they hold." in text
+    assert "No cell of these records has been run again to see whether they hold." in text
     assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
 
 
