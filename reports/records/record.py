@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from .record_limits import RecordError, counts, finite, is_finite
 
-SCHEMA_VERSION = 3
-"""1 knew one method and one backbone of a cell, and no training costs; 2 knew no costs of a teacher apart. Such records
-still load."""
+SCHEMA_VERSION = 4
+"""1 knew one method and one backbone of a cell, and no training costs; 2 knew no costs of a teacher apart; 3 had one
+hash of code for scores and costs. Such records still load."""
 Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -211,9 +211,10 @@ class Record:
     """The result of one cell.
 
     `id` is the hash of cell and code and the name of the file; `key` is the hash of the cell alone, so that two records
-    of one key are the same work done by different code; `code` is the hash of that code. `times` is in seconds.
-    `curves` maps a name to (step, value) points. `examples` is the path, inside the result folder, of the per-example
-    outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
+    of one key are the same work done by different code; `code` is the hash of that code. `costs_code` is that of the
+    code which only measures costs; None in earlier records, whose `code` covers it, and without a score. `times` is in
+    seconds. `curves` maps a name to (step, value) points. `examples` is the path, inside the result folder, of the
+    per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
 
     Raises:
         RecordError: a status without its reason, scores without a main metric, a number that is not finite.
@@ -224,6 +225,7 @@ class Record:
     id: str
     key: str
     code: str
+    costs_code: str | None = None
     cell: CellInfo
     status: Status
     reason: str | None = None

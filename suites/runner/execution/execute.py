@@ -18,7 +18,7 @@ from sparsebench.reports.records.store import Store
 from ...contracts.task import Outcome
 from ..discovery.registry import Entry
 from ..identity.cell import Cell, cell_entries
-from ..identity.fingerprint import covered, source_tree
+from ..identity.fingerprint import costs_hash, covered, source_tree
 from .assembly import score_cell
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
@@ -149,6 +149,7 @@ def _check_describers(used: set[str], entries: tuple[Entry, ...]) -> None:
 def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
     return Record(
         **_common(cell, started),
+        costs_code=costs_hash(cell_entries(cell.info)),
         status="ok",
         metrics=dict(outcome.metrics),
         main_metric=outcome.main_metric,

@@ -15,7 +15,7 @@ from sparsebench.data.identity import identity
 from ..discovery.closure import HOME
 from ..discovery.registry import find, suite
 from .cell import Cell, cell_entries, digest
-from .fingerprint import code_lines, source_tree, versions
+from .fingerprint import code_lines, costs_lines, source_tree, versions
 from .weights import weights_identity
 
 RUNNER_FILES = ("suites/runner/**/*.py", "reports/records/record.py", "reports/records/store.py")
@@ -37,6 +37,7 @@ def identity_lines(cell: Cell) -> list[str]:
     info = cell.info
     entries = cell_entries(info)
     lines = code_lines(entries, versions(suite(info.suite).libraries), cell.device, source_tree())
+    lines += costs_lines(entries, source_tree())
     lines += [f"source {name}={identity(name)}" for name in cell.sources]
     for name in (info.backbone, *info.further_backbones):
         weights = weights_identity(find("backbone", name, info.suite), name)

@@ -3,7 +3,7 @@
 It covers the files that a score passes through (`closure`), those that put it together and set up its process, the
 versions of Python, numpy and the suite's libraries, where the declared data sources have their files, the switches in
 the environment that this code reads, and the kind of device. The number of threads and the model of the processor are
-not in it: they change the last digits at most, and records name them.
+not in it: they change the last digits at most, and records name them. What only measures costs has a hash of its own.
 """
 
 import functools
@@ -61,7 +61,7 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
 
 def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: str, tree: Tree) -> list[str]:
     """What goes into the code hash, one line for each thing that can differ, with its name first."""
-    modules = covered(entries, tree)
+    modules = covered(entries, tree, costs=False)
     around = [module for name in SETTING if (module := tree.module(name)) is not None]
     parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
     rows = {entry.module: entry for entry in entries if _is_one_row(entry, modules)}
@@ -83,12 +83,26 @@ def source_tree() -> Tree:
     return Tree()
 
 
-def covered(entries: Sequence[Entry], tree: Tree) -> list[Module]:
-    """The modules that a score of these entries passes through. Raises `UsageError` for an unknown describer."""
+def costs_hash(entries: Sequence[Entry], tree: Tree | None = None) -> str:
+    """Hash of the code that only measures what a cell of these entries costs (16 hex digits)."""
+    return hashlib.sha256("\n".join(costs_lines(entries, tree or source_tree())).encode()).hexdigest()[:16]
+
+
+def costs_lines(entries: Sequence[Entry], tree: Tree) -> list[str]:
+    """What goes into the hash of costs: the modules that no score passes through."""
+    scores = {module.name for module in covered(entries, tree, costs=False)}
+    return [f"{module.name} {module.code}" for module in covered(entries, tree) if module.name not in scores]
+
+
+def covered(entries: Sequence[Entry], tree: Tree, *, costs: bool = True) -> list[Module]:
+    """The modules that a score of these entries passes through, and those that its `costs` do.
+
+    Raises `UsageError` for an unknown describer.
+    """
     companions: set[str] = set()
     for entry in entries:
         companions |= set(entry.companions)
-    return tree.closure(roots(entries, tree), companions)
+    return tree.closure(roots(entries, tree), companions, costs=costs)
 
 
 def roots(entries: Iterable[Entry], tree: Tree) -> tuple[str, ...]:

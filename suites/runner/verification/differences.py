@@ -58,7 +58,7 @@ def _code(record: Record) -> Iterator[str]:
     if code_hash(entries, recorded_versions(record), recorded_device(record)) == record.code:
         return
     commit = record.environment.get("commit")
-    changed = _changed(commit, [module.path for module in covered(entries, source_tree())])
+    changed = _changed(commit, [module.path for module in covered(entries, source_tree(), costs=False)])
     if changed:
         yield f"{len(changed)} files that the score passes through changed since {str(commit)[:7]}: {_some(changed)}"
     else:
