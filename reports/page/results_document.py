@@ -24,9 +24,7 @@ from .provenance import commits_note, provenance
 
 DOCUMENT = "RESULTS.md"
 COLUMNS = {"wide": 2, "narrow": 1}
-INTRODUCTION = """# Results
-
-Written by `sparsebench report` from the committed records; only the parts called "Reading" are written by hand.
+INTRODUCTION = """Written by `sparsebench report` from the committed records; only the parts called "Reading" are written by hand.
 Every number leads to a record with its seed, commit, data checksums, library versions and machine.
 """
 
@@ -70,8 +68,8 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
     parts = [
+        f"# Results\n\n{all_hold_at([run.standing for run in runs])}\n",
         INTRODUCTION,
-        f"{all_hold_at([run.standing for run in runs])}\n",
         *_objections(runs),
         *_commits(runs),
         f"{PICTURE}\n",

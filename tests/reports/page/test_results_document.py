@@ -38,7 +38,7 @@ def test_a_bench_is_its_picture_summaries_tables_and_reading(make):
     assert "6 records of 2026-11-24 to 2026-11-24, seeds 0, 1, 2" in text
     never = "no cell of these records has been run again to see whether they hold"
     assert f"inside cells, on unknown processor; made by 0123abc; {never}.\n" in text
-    assert text.split("\n\n")[2] == f"{never.capitalize()}."
+    assert text.split("\n\n")[1] == f"{never.capitalize()}."
     assert "### Vision\n\nSmall images.\n" in text
     assert "- **On t (accuracy)**: LoRA beats base by +20.0" in text
     assert "| LoRA | **71.0 ± 3.2** |" in text
