@@ -9,7 +9,7 @@ from .cache.folders import verify
 from .cache.ledger import FileRead, note
 from .errors import LocalFolderError
 from .manifest import Source
-from .own_files import is_own_file, own_place
+from .own_files import existing_place, is_own_file
 
 
 def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> Path:
@@ -37,9 +37,7 @@ def note_unpinned(place: str, folder: Path, file: Path) -> None:
 
 
 def _own_file(name: str) -> Path:
-    place = own_place(name)
-    if not place.exists():
-        raise LocalFolderError(f"source {name!r}: there is no {place}; put it there, or correct `sources` of the task")
+    place = existing_place(name)
     if place.is_file():
         note_unpinned(name, place.parent, place)
     return place

@@ -6,7 +6,7 @@ Its content is in the identity of every cell that names it (`identity`), so that
 import os
 from pathlib import Path
 
-from .errors import UnknownSource
+from .errors import LocalFolderError, UnknownSource
 
 PREFIX = "file:"
 
@@ -25,4 +25,12 @@ def own_place(name: str) -> Path:
     place = Path(os.path.expandvars(name.removeprefix(PREFIX))).expanduser()
     if not place.is_absolute():
         raise UnknownSource(f"source {name!r}: give the whole place, from `/`, `~` or a `$VARIABLE` that is set")
+    return place
+
+
+def existing_place(name: str) -> Path:
+    """Where `file:PLACE` lies. Raises `LocalFolderError` where there is nothing, and what `own_place` raises."""
+    place = own_place(name)
+    if not place.exists():
+        raise LocalFolderError(f"source {name!r}: there is no {place}; put it there, or correct `sources` of the task")
     return place

@@ -1,8 +1,20 @@
 """Token streams cut to windows, and the bytes that tokens stand for."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Tokenizer(Protocol):
+    """What we ask of a fast tokenizer of transformers."""
+
+    def __call__(self, text: str, /, *, add_special_tokens: bool, verbose: bool) -> Mapping[str, Any]:
+        """`input_ids` of a text."""
+        ...
+
+    def convert_ids_to_tokens(self, ids: list[int], /) -> Sequence[str]:
+        """The tokens as the vocabulary writes them."""
+        ...
 
 
 def windows(
@@ -39,7 +51,7 @@ def numbered_windows(
     raise ValueError(f"{len(stream)} tokens are too few for {count} windows of {length}; give more documents")
 
 
-def token_bytes(tokenizer: Any, ids: Sequence[int]) -> int:
+def token_bytes(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
     """Number of UTF-8 bytes that ``ids`` stand for, exactly, also where a window cuts through a character.
 
     What bits per byte divides by: pass the tokens that were predicted (without the window's first). For

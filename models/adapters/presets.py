@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from ..errors import check_choice
 from .config import AdapterConfig, CombinedConfig
@@ -17,7 +16,7 @@ from .kinds.shared_parallel import StreamConfig
 from .kinds.ssf import SSFConfig
 
 
-def preset(name: str, *, faithful: bool = False, **changes: Any) -> AdapterConfig:
+def preset(name: str, *, faithful: bool = False, **changes: object) -> AdapterConfig:
     """The configuration of published adapters, with `changes` to its fields.
 
     `faithful` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a

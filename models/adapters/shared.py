@@ -39,14 +39,17 @@ class Shared(nn.Module):
         local_metadata: dict[str, Any],
         strict: bool,
         missing_keys: list[str],
-        *rest: Any,
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         # One call of `load_state_dict` has one list of what is missing, and comes here once for each name.
         if any(key.startswith(prefix) for key in state_dict):
             self._loaded_with = missing_keys
         elif self._loaded_with is missing_keys:
             return
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, *rest)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 class SharedLinear(Shared, nn.Linear):

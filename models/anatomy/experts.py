@@ -311,7 +311,7 @@ def _renumber(table: Tensor, kept: Tensor, experts: int) -> None:
     table.copy_(torch.where(table >= 0, places[table.clamp_min(0)], table))
 
 
-def tell_counts(holder: Any, num_experts: int, top_k: int) -> None:
+def tell_counts(holder: object, num_experts: int, top_k: int) -> None:
     """Write both numbers to the attributes of a module or configuration that hold them."""
     # `top_k` of a configuration is that of sampling.
     chosen = ("top_k", "num_experts_per_tok") if isinstance(holder, nn.Module) else ("num_experts_per_tok",)

@@ -45,7 +45,7 @@ def through_cache(
     attention_mask: Tensor | None = None,
     *,
     causal: bool,
-    **keywords: Any,
+    **keywords: object,
 ) -> Any:
     """Call an attention of transformers that takes a cache: it projects, rotates and caches as it always does.
 
@@ -68,7 +68,7 @@ def through_interface(
     values: Tensor,
     hidden_states: Tensor,
     attention_mask: Tensor | None = None,
-    **keywords: Any,
+    **keywords: object,
 ) -> tuple[Tensor, Tensor | None]:
     """Call an attention of transformers that sees images: projections, and the attention function that is set."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -96,7 +96,7 @@ def through_interface(
     return project(out.flatten(2)), weights
 
 
-def _first(module: Any, *names: str) -> Any:
+def _first(module: nn.Module, *names: str) -> Any:
     """The attribute that a module has under one of these names."""
     found = next(name for name in names if hasattr(module, name))
     return getattr(module, found)

@@ -48,7 +48,7 @@ class Chain:
     hidden: list[Tensor]
 
 
-def hidden_of(output: Any) -> Tensor:
+def hidden_of(output: object) -> Tensor:
     """The hidden state in what a block returns: all of it, or the first item of a tuple."""
     if isinstance(output, tuple | list) and output:
         output = output[0]
@@ -58,7 +58,7 @@ def hidden_of(output: Any) -> Tensor:
 
 
 @torch.no_grad()
-def capture_chain(model: nn.Module, blocks: Sequence[Block], batches: Sequence[Any], first: int) -> Chain:
+def capture_chain(model: nn.Module, blocks: Sequence[Block], batches: Sequence[object], first: int) -> Chain:
     """Run the batches up to the block `first`, and capture how it and those that follow in its chain are called.
 
     The first batch runs through the chain, which shows where this ends. For others, its blocks hand on what they get,
@@ -91,7 +91,7 @@ class _Reached(Exception):  # noqa: N818 - not an error
     """All blocks of the chain were called: the rest of the forward pass is not needed."""
 
 
-def _run(model: nn.Module, batch: Any) -> None:
+def _run(model: nn.Module, batch: object) -> None:
     if isinstance(batch, Mapping) and any(batch.get(name) is not None for name in CACHE_NAMES):
         raise ModelError("a calibration batch brings a cache of earlier tokens: pass whole sequences instead")
     try:
@@ -138,7 +138,7 @@ class _Watch:
     def _noting(self, place: int) -> Any:
         name = first_argument(self.modules[place])
 
-        def called(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def called(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
             call, x = _taken_apart(args, kwargs, name)
             if place != len(self.calls) or (place > 0 and not self._is_handed_on(x)):
                 raise _Reached  # something lies between this block and the one before: the chain ends there
@@ -156,7 +156,7 @@ class _Watch:
         """Whether x is what the block before gave, and was not written to since."""
         return x is self.left and x._version == self.version
 
-    def _after(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _after(self, module: nn.Module, args: object, output: object) -> None:
         assert self.left is not None
         hidden = hidden_of(output)
         self.plain = self.plain and hidden is output and hidden.shape == self.left.shape
@@ -171,7 +171,7 @@ def _shortened(modules: Sequence[nn.Module], watch: _Watch | None) -> Iterator[N
         yield
         return
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
+    def forward(*args: object, **kwargs: object) -> Any:
         return watch.left
 
     # Offloading puts a forward of its own on a module, too: what was there comes back.
@@ -203,7 +203,7 @@ def _taken_apart(args: tuple[Any, ...], kwargs: Mapping[str, Any], name: str) ->
     return replace(call, kwargs=others), hidden
 
 
-def _without_cache(value: Any) -> Any:
+def _without_cache(value: object) -> Any:
     if hasattr(value, "get_seq_length") and hasattr(value, "update"):
         return None
     return value

@@ -90,7 +90,7 @@ class BlockPass:
 
 
 def by_block(
-    model: nn.Module, batches: Iterable[Any], blocks: Iterable[int] | None = None, *, sequential: bool = True
+    model: nn.Module, batches: Iterable[object], blocks: Iterable[int] | None = None, *, sequential: bool = True
 ) -> Iterator[BlockPass]:
     """The blocks of a model in order, or those with the indices `blocks`, each with every batch.
 
@@ -168,7 +168,7 @@ def _passes(
             step.leave()
 
 
-def _real(reader: MaskReader, hidden: Tensor, call: BlockCall, batch_mask: Any) -> Tensor:
+def _real(reader: MaskReader, hidden: Tensor, call: BlockCall, batch_mask: object) -> Tensor:
     shape = hidden.shape[:-1]
     found = None
     if len(shape) == 2:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 
 
-def batch_list(batches: Iterable[Any] | None) -> list[Any]:
+def batch_list(batches: Iterable[object] | None) -> list[Any]:
     """All batches. Raises `ModelError` for none, and for one batch in the place of several."""
     if batches is None:
         raise ModelError("there are no calibration batches (None): pass a list of at least one")
@@ -25,7 +25,7 @@ def batch_list(batches: Iterable[Any] | None) -> list[Any]:
     return found
 
 
-def call_model(model: nn.Module, batch: Any) -> Any:
+def call_model(model: nn.Module, batch: object) -> Any:
     """`model(**batch)` for a mapping, without labels that the model does not take; else `model(batch)`."""
     if not isinstance(batch, Mapping):
         return model(batch)
@@ -35,7 +35,7 @@ def call_model(model: nn.Module, batch: Any) -> Any:
     return model(**inputs)
 
 
-def batch_mask(batch: Any) -> Tensor | None:
+def batch_mask(batch: object) -> Tensor | None:
     """The `attention_mask` of a batch; None where it has none."""
     if isinstance(batch, Mapping):
         return batch.get("attention_mask")

@@ -20,7 +20,7 @@ HOME = Path(__file__).parents[1]
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 
 
-def content_digest(value: Any) -> str:
+def content_digest(value: object) -> str:
     """sha256 of tensors, numbers and texts inside mappings, lists, tuples and dataclasses, with how they are nested.
 
     Raises `ModelError` for anything else: two values of a type that nothing is known of must not count as equal.

@@ -72,7 +72,7 @@ class _Watch:
         self.take = take
         self.logits: Tensor | None = None
 
-    def router_gave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def router_gave(self, module: nn.Module, args: object, output: object) -> None:
         """Keep the logits: routers of our own name them, those of transformers return them first."""
         logits = getattr(output, "logits", output)
         if isinstance(logits, tuple):

@@ -40,7 +40,7 @@ class Calibration:
 
 def calibrate(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     *,
     gradients: bool = False,
     loss: Loss | None = None,
@@ -121,12 +121,12 @@ def _sample(
 
 
 def _run(
-    anatomy: Anatomy, batch: Any, recorders: list[Recorder], gradient: Gradient | None
+    anatomy: Anatomy, batch: object, recorders: list[Recorder], gradient: Gradient | None
 ) -> tuple[Tensor, Sequence[Tensor | None]]:
     """Output of the last block, and the gradient of each FFN's hidden activation; the graph does not outlive this."""
     final: list[Any] = []
 
-    def keep(module: nn.Module, args: Any, output: Any) -> None:
+    def keep(module: nn.Module, args: object, output: object) -> None:
         final.append(output)
 
     hook = anatomy.blocks[-1].site.get().register_forward_hook(keep)
@@ -161,7 +161,7 @@ def _check_tokens(anatomy: Anatomy, recorders: list[Recorder]) -> None:
 
 
 @torch.no_grad()
-def _count(anatomy: Anatomy, batches: Sequence[Any]) -> list[int]:
+def _count(anatomy: Anatomy, batches: Sequence[object]) -> list[int]:
     """Unmasked tokens of each batch, from the input of the first FFN."""
     first = _mlps(anatomy)[0].site.get()
     counts = []
@@ -190,7 +190,7 @@ def _spread(counts: Sequence[int], most: int) -> list[Tensor]:
 
 
 def _gradient_of(loss: Loss | None) -> Gradient:
-    def gradient(output: Any, batch: Any, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
+    def gradient(output: object, batch: object, hidden: Sequence[Tensor]) -> Sequence[Tensor]:
         value = (loss or _loss)(output, batch)
         if not value.requires_grad:
             raise ModelError(
@@ -201,7 +201,7 @@ def _gradient_of(loss: Loss | None) -> Gradient:
     return gradient
 
 
-def _loss(output: Any, batch: Any) -> Tensor:
+def _loss(output: object, batch: object) -> Tensor:
     labels = batch.get("labels") if isinstance(batch, Mapping) else None
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
     if labels is not None:
@@ -221,7 +221,7 @@ def _loss(output: Any, batch: Any) -> Tensor:
     )
 
 
-def _token_ids(batch: Any) -> Tensor | None:
+def _token_ids(batch: object) -> Tensor | None:
     ids = batch.get("input_ids") if isinstance(batch, Mapping) else batch
     if isinstance(ids, Tensor) and not ids.is_floating_point():
         return ids

@@ -69,7 +69,7 @@ class LayerStatistics:
 
 def mixture_statistics(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     *,
     moments: bool = False,
     all_outputs: bool = False,

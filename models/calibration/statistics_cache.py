@@ -27,7 +27,7 @@ LIMIT = 2**30
 
 def cached_statistics(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     folder: str | Path,
     *,
     moments: bool = False,

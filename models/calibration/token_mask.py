@@ -60,7 +60,7 @@ class MaskReader:
         return real_tokens(mask, x.shape[0], x.shape[1])
 
 
-def real_tokens(mask: Any, batch: int, length: int) -> Tensor:
+def real_tokens(mask: object, batch: int, length: int) -> Tensor:
     """Which of the `length` newest tokens of each row a mask shows, bool (B, L).
 
     `mask` (B or 1, V): not 0 for a real token. `mask` (B or 1, heads, L or 1, V), boolean (true: seen) or additive: a
@@ -93,7 +93,7 @@ def _fits(shape: torch.Size, batch: int, length: int) -> bool:
     return len(shape) == 2 or shape[2] in (1, length)
 
 
-def _kind(mask: Any) -> str:
+def _kind(mask: object) -> str:
     if isinstance(mask, Tensor):
         return f"of shape {tuple(mask.shape)}"
     return f"a {type(mask).__name__}"

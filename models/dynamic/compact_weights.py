@@ -78,7 +78,7 @@ class CompactWeights(PackedMask):
             made.static.copy_(partition.lambda_static * made._cut(partition.static, ~mask, leading=0))
         return made
 
-    def mix(self, shares_BK: Tensor, factors: Tensor | None = None) -> Tensor:
+    def sample_weights(self, shares_BK: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) the used weight of every sample, from its shares of the kernels.
 
         `factors`: what the dynamic part is multiplied with in addition; broadcasts to (B, *S).

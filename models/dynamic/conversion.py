@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import nn
@@ -19,12 +20,6 @@ from .linear.config import MixtureConfig
 from .linear.replacement import make_linears_dynamic
 
 Model = TypeVar("Model", bound=nn.Module)
-
-PLANS: dict[type[DynamicConfig], Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]]] = {
-    ConvConfig: dynamic_convolutions,
-    WarehouseConfig: warehouse_convolutions,
-}
-"""For each kind of configuration of convolutions, what gives the sites and the layer that comes to each."""
 
 
 def make_dynamic(model: Model, config: DynamicConfig) -> Model:
@@ -43,18 +38,30 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     have mixtures of linear layers, `make_dynamic(model, MixtureConfig(num_kernels=8, top_k=2))`, whose balance loss
     `moe.aux_loss(model)` gives.
     """
-    if isinstance(config, MixtureConfig):
-        make_linears_dynamic(model, config)
-        return model
-    if type(config) not in PLANS:
-        known = ", ".join(sorted(kind.__name__ for kind in (*PLANS, MixtureConfig)))
+    if type(config) not in REPLACEMENTS:
+        known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
-    plan = PLANS[type(config)](describe(model), config)
-    _check_untied(model, [site for site, _ in plan])
-    _say_foreign(model)
-    for site, layer in plan:
-        site.replace(layer)
+    REPLACEMENTS[type(config)](model, config)
     return model
+
+
+def _make_convolutions_dynamic(
+    chosen: Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]], model: nn.Module, config: DynamicConfig
+) -> None:
+    """Put the layers that `chosen` gives into their sites."""
+    replaced = chosen(describe(model), config)
+    _check_untied(model, [site for site, _ in replaced])
+    _say_foreign(model)
+    for site, layer in replaced:
+        site.replace(layer)
+
+
+REPLACEMENTS: dict[type[DynamicConfig], Callable[[nn.Module, Any], None]] = {
+    ConvConfig: partial(_make_convolutions_dynamic, dynamic_convolutions),
+    WarehouseConfig: partial(_make_convolutions_dynamic, warehouse_convolutions),
+    MixtureConfig: make_linears_dynamic,
+}
+"""What each kind of configuration does to a model, in place."""
 
 
 def _say_foreign(model: nn.Module) -> None:
@@ -64,7 +71,7 @@ def _say_foreign(model: nn.Module) -> None:
         warnings.warn(
             f"{len(foreign)} layers of this {type(model).__name__}, as {foreign[0]}, are timm's CondConv2d: dynamic "
             "already, they stay as they are, and partition() and compact() do not see them",
-            stacklevel=3,
+            stacklevel=4,  # of the call of make_dynamic
         )
 
 

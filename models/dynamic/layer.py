@@ -87,30 +87,30 @@ class DynamicLayer(PartiallyDynamic):
         """(*S) the mean of the kernels: their common weight where all were copied from one."""
         return self.bank.detach().mean(0)
 
-    def dynamic_bank(self) -> Tensor:
+    def dynamic_part(self) -> Tensor:
         """(K, *S) λ_d M ⊙ bank: the dynamic part of every kernel."""
         if self.partition is None:
             return self.bank
         return self.bank * self.partition.dynamic_factor()
 
-    def static_weight(self) -> Tensor | None:
+    def static_part(self) -> Tensor | None:
         """(*S) λ_s (1 - M) ⊙ static, which every sample uses; None without a partition, or where it is pruned."""
         if self.partition is None or self.partition.scale == "pruned":
             return None
         return self.partition.static_part()
 
-    def mixing(self, x: Tensor) -> Tensor:
+    def mixing_coefficients(self, x: Tensor) -> Tensor:
         """(B, K) the shares of the kernels for samples (or tokens) as the forward pass takes them."""
         raise NotImplementedError
 
-    def mix(self, shares_BK: Tensor) -> Tensor:
+    def sample_weights(self, shares_BK: Tensor) -> Tensor:
         """(B, *S) the weight of every sample, from its shares π of the kernels; one matrix product."""
         if self.compact is not None:
-            return self.compact.mix(shares_BK)
+            return self.compact.sample_weights(shares_BK)
         dynamic_BN = shares_BK @ self.bank.flatten(1)
-        return self.combine(dynamic_BN.unflatten(1, self.weight_shape))
+        return self.used_weight(dynamic_BN.unflatten(1, self.weight_shape))
 
-    def mix_bias(self, shares_BK: Tensor) -> Tensor | None:
+    def sample_biases(self, shares_BK: Tensor) -> Tensor | None:
         """(B, O) the bias of every sample."""
         if self.bias is None:
             return None

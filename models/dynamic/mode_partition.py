@@ -50,7 +50,7 @@ class ModePartition(nn.Module):
     Raises `ModelError` for a mask that is not boolean or of another shape than `static`.
 
     >>> partition = ModePartition(torch.tensor([[True], [False]]), torch.zeros(2, 1))
-    >>> partition.combine(torch.ones(2, 1)).tolist(), partition.ratio
+    >>> partition.used_weight(torch.ones(2, 1)).tolist(), partition.ratio
     ([[1.0], [0.0]], 0.5)
     """
 
@@ -103,7 +103,7 @@ class ModePartition(nn.Module):
         """(*S) λ_s (1 - M) ⊙ static."""
         return self.lambda_static * ((1 - self._shares()) * self.static)
 
-    def combine(self, dynamic: Tensor) -> Tensor:
+    def used_weight(self, dynamic: Tensor) -> Tensor:
         """λ_d M ⊙ dynamic + λ_s (1 - M) ⊙ static; of one dynamic weight (*S), or of several (..., *S)."""
         return dynamic * self.dynamic_factor() + self.static_part()
 
@@ -148,17 +148,27 @@ class ModePartition(nn.Module):
             self.scale = scale
             self.phi.requires_grad_(scale in LEARNT)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         key = f"{prefix}scale_code"
         said = state_dict.get(key, self.scale_code)  # states of earlier versions do not say it
-        super()._load_from_state_dict({**state_dict, key: said}, prefix, *args)
+        super()._load_from_state_dict(
+            {**state_dict, key: said}, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
         if self.scale_code.is_meta:
             return
         try:
             self.read_scale()
         except ModelError as error:
-            errors: list[str] = args[-1]
-            errors.append(f"{prefix.rstrip('.')}: {error}")
+            error_msgs.append(f"{prefix.rstrip('.')}: {error}")
 
     def extra_repr(self) -> str:
         """Shape, ratio and scale."""

@@ -32,15 +32,23 @@ class PackedMask(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}bits"] = pack_mask(self.mask)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         bits = state_dict.get(f"{prefix}bits")
         rest = {key: value for key, value in state_dict.items() if key != f"{prefix}bits"}
-        super()._load_from_state_dict(rest, prefix, *args)
-        missing, errors = args[2], args[-1]
+        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         if bits is None:
-            missing.append(f"{prefix}bits")
+            missing_keys.append(f"{prefix}bits")
         elif bits.shape != (self.mask_bytes(),):
-            errors.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
+            error_msgs.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
         else:
             self.mask.copy_(unpack_mask(bits, self.mask.shape))
 

@@ -88,11 +88,11 @@ class PartiallyDynamic(nn.Module):
         except ModelError as error:
             error_msgs.append(f"{below.rstrip('.')}: {error}")
 
-    def combine(self, dynamic: Tensor) -> Tensor:
+    def used_weight(self, dynamic: Tensor) -> Tensor:
         """The used weights, from the dynamic ones (..., *S)."""
         if self.partition is None:
             return dynamic
-        return self.partition.combine(dynamic)
+        return self.partition.used_weight(dynamic)
 
     def unused_parameters(self) -> list[nn.Parameter]:
         """What no output depends on with the partition that there is: one mode has no entry, or a factor is fixed."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from ..errors import check_choice
 from .attention.config import AttnMoEConfig
 from .config import MoEConfig
 
 
-def preset(name: str, *, faithful: bool = False, **changes: Any) -> MoEConfig:
+def preset(name: str, *, faithful: bool = False, **changes: object) -> MoEConfig:
     """The configuration of a published model, with `changes` to its fields.
 
     `faithful` reproduces what the authors' code does where it departs from what it means to do; the description

@@ -27,9 +27,7 @@ class Masked(nn.Module):
     `shape`: 4 bytes per float32 non-zero and 1/8 byte per entry. Any layer of the same kind loads it, dense or pruned.
     """
 
-    weight: nn.Parameter | None
     values: nn.Parameter | None
-    bias: nn.Parameter | None
     index: Tensor | None
     size_names: tuple[str, str]  # attributes with the sizes of dimensions 0 and 1
 
@@ -49,9 +47,13 @@ class Masked(nn.Module):
     @property
     def stored(self) -> nn.Parameter:
         """The one parameter that is trained: `weight`, or `values` after pruning."""
-        stored = self.weight if self.values is None else self.values
+        stored = self._parameters["weight"] if self.values is None else self.values
         assert stored is not None
         return stored
+
+    @property
+    def _bias(self) -> nn.Parameter | None:
+        return self._parameters.get("bias")
 
     @property
     def mask(self) -> Tensor:
@@ -104,8 +106,9 @@ class Masked(nn.Module):
         weight = self.effective().index_select(dim, keep)
         mask = self.mask.index_select(dim, keep)
         self._resize(weight.shape)
-        if dim == 0 and self.bias is not None:
-            self.bias = nn.Parameter(self.bias.index_select(0, keep), self.bias.requires_grad)
+        bias = self._bias
+        if dim == 0 and bias is not None:
+            self.register_parameter("bias", nn.Parameter(bias.index_select(0, keep), bias.requires_grad))
         self._store_dense()
         self.stored.copy_(weight)
         self.prune(mask)
@@ -116,7 +119,7 @@ class Masked(nn.Module):
 
     def _store_dense(self) -> None:
         old = self.stored
-        self.weight = nn.Parameter(old.new_empty(self.shape), old.requires_grad)
+        self.register_parameter("weight", nn.Parameter(old.new_empty(self.shape), old.requires_grad))
         self.values = None
         self.index = None
 
@@ -124,7 +127,7 @@ class Masked(nn.Module):
         old = self.stored
         self.index = mask.flatten().nonzero()[:, 0].to(torch.int32)
         self.values = nn.Parameter(old.new_empty(len(self.index)), old.requires_grad)
-        self.weight = None
+        self.register_parameter("weight", None)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -133,7 +136,16 @@ class Masked(nn.Module):
             destination[f"{prefix}bits"] = torch.from_numpy(bits)
             destination[f"{prefix}shape"] = torch.tensor(self.shape, dtype=torch.int32)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         weight = state_dict.get(f"{prefix}weight")
         bias = state_dict.get(f"{prefix}bias")
         if all(f"{prefix}{name}" in state_dict for name in PRUNED):
@@ -142,15 +154,14 @@ class Masked(nn.Module):
             if shape == list(self.shape):
                 self._load_mask(state_dict[f"{prefix}bits"])
             else:
-                errors = args[-1]
-                errors.append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
+                error_msgs.append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
         elif weight is not None:
             self._adopt(list(weight.shape), bias)
             if self.values is not None:
                 self._store_dense()
         own = (f"{prefix}bits", f"{prefix}shape")
         rest = {key: value for key, value in state_dict.items() if key not in own}
-        super()._load_from_state_dict(rest, prefix, *args)
+        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 
     def _load_mask(self, bits: Tensor) -> None:
         flat = np.unpackbits(bits.cpu().numpy(), count=self.shape.numel()).astype(bool)
@@ -164,8 +175,9 @@ class Masked(nn.Module):
             return
         self._resize(torch.Size(shape))
         self._store_dense()
-        if bias is not None and self.bias is not None:
-            self.bias = nn.Parameter(self.bias.new_empty(bias.shape), self.bias.requires_grad)
+        own = self._bias
+        if bias is not None and own is not None:
+            self.register_parameter("bias", nn.Parameter(own.new_empty(bias.shape), own.requires_grad))
 
     def _has_lost_units(self, shape: list[int]) -> bool:
         """Whether a saved shape is that of this layer, narrower in its outputs or in its inputs."""

@@ -119,7 +119,7 @@ def _weights(layers: Sequence[Masked]) -> list[nn.Parameter]:
     return [layer.stored for layer in layers]
 
 
-def _loss(evidence: Evidence, batch: Any) -> Tensor:
+def _loss(evidence: Evidence, batch: object) -> Tensor:
     assert evidence.loss_fn is not None
     loss = evidence.loss_fn(evidence.model, batch)
     if not isinstance(loss, Tensor):

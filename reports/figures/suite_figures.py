@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 
-from ..compression.curves import is_of_compression
 from ..mixing.curves import is_of_mixing
 from ..records.index.slim import Whole, already_whole
 from ..records.record import Costs, Record
@@ -153,7 +152,7 @@ def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:
 
 def _is_drawn_elsewhere(name: str) -> bool:
     """Whether a panel of its own draws the curve."""
-    return is_of_routers(name) or is_of_mixing(name) or is_of_compression(name)
+    return is_of_routers(name) or is_of_mixing(name)
 
 
 def _mean_curve(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:

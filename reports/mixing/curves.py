@@ -52,20 +52,6 @@ class Mixing:
     cv2: Curve = ()
     overhead: Curve = ()
 
-    def last_loads(self) -> dict[str, list[float]]:
-        """The share of each expert at the last round, by data set."""
-        found = {}
-        for name, by_expert in self.load.items():
-            found[name] = [by_expert[expert][-1][1] for expert in sorted(by_expert)]
-        return found
-
-    def first_loads(self) -> dict[str, list[float]]:
-        """The same at the first round."""
-        found = {}
-        for name, by_expert in self.load.items():
-            found[name] = [by_expert[expert][0][1] for expert in sorted(by_expert)]
-        return found
-
 
 def from_curves(curves: Mapping[str, Curve]) -> Mixing | None:
     """What a record's curves say of the last link that mixed data sets; None where none did.

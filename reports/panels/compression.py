@@ -1,7 +1,7 @@
 """Compressed models: what each link took away, bytes and work that are left, similarity by layer, loss against bytes.
 
-It reads the curves of a record (`reports/compression/curves.py`), its costs and its main metric. What the saved model
-takes in a fresh process stands in the panel of deployment.
+It reads what methods note (`reports/compression/notes.py`), the costs of a record and its main metric. What the saved
+model takes in a fresh process stands in the panel of deployment.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from ..compression import curves as names
-from ..compression.curves import Link, is_of_compression, is_read, links_of
+from ..compression.notes import KEY, Link, from_details
 from ..figures import Figure, Words, plots
 from ..figures.plots import MAX_MARKS, Mark
 from ..records.record import Costs, Metric, Record
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Content, Entry, Panel, by_link
 
 MAX_TASKS = 3
 """Tasks that are drawn against bytes."""
@@ -44,19 +43,20 @@ class Compressed:
 class CompressionPanel(Panel[Compressed]):
     """All rows in words and by their bytes, against quality where more than one was scored; similarities by block."""
 
-    key = "compression"
+    key = KEY
 
     def entry(self, record: Record) -> Any:
-        """The curves of compression, the costs and the main metric."""
-        curves = {name: points for name, points in record.curves.items() if is_read(name)}
-        if not any(is_of_compression(name) for name in curves):
-            raise KeyError(self.key)
-        return curves, record.costs, record.main_metric, record.metrics.get(record.main_metric or "")
+        """What each link noted, the costs and the main metric."""
+        noted = by_link(record.details, KEY)
+        if not noted:
+            raise KeyError(KEY)
+        return noted, record.costs, record.main_metric, record.metrics.get(record.main_metric or "")
 
     def parse(self, value: Any) -> Compressed:
         """What one record says."""
-        curves, costs, name, metric = value
-        return Compressed(tuple(links_of(curves)), costs, name or "", metric)
+        noted, costs, name, metric = value
+        links = tuple(from_details(number, note) for number, note in noted.items())
+        return Compressed(links, costs, name or "", metric)
 
     def show(self, entries: Sequence[Entry[Compressed]]) -> Content | None:
         """By task: what was taken away and what is left; then quality against bytes, and similarities."""
@@ -113,16 +113,12 @@ def _row(entry: Entry[Compressed]) -> tuple[str, ...]:
 
 def _bytes_left(found: Compressed) -> float:
     """After the last link that compressed anything."""
-    return next(value[-1] for value in map(_sizes, reversed(found.links)) if value)
+    return found.links[-1].bytes[1]
 
 
 def _share_left(found: Compressed) -> float:
-    first = next(value[0] for value in map(_sizes, found.links) if value)
+    first = found.links[0].bytes[0]
     return _bytes_left(found) / first if first else 1.0
-
-
-def _sizes(link: Link) -> list[float]:
-    return link.values(names.BYTES)
 
 
 def _taken(link: Link, links: int) -> str:
@@ -133,43 +129,43 @@ def _taken(link: Link, links: int) -> str:
 
 
 def _experts(link: Link) -> list[str]:
-    before = sum(link.values(names.EXPERTS_BEFORE))
-    gone = before - sum(link.values(names.EXPERTS))
+    before = sum(link.values("experts_before"))
+    gone = before - sum(link.values("experts"))
     if not gone:
         return []
-    unseen = len(link.values(names.UNSEEN_EXPERTS))
-    text = f"{gone:.0f} of {before:.0f} experts ({_spread(link.values(names.EXPERTS))} left by layer"
+    unseen = len(link.values("unseen_experts"))
+    text = f"{gone:.0f} of {before:.0f} experts ({_spread(link.values('experts'))} left by layer"
     if unseen:
         text += f", {unseen} unseen"
     return [f"{text})"]
 
 
 def _widths(link: Link) -> list[str]:
-    widths = [width for width in link.values(names.WIDTH) if width]
+    widths = [width for width in link.values("width") if width]
     if not widths:
         return []
     return [f"experts {_spread(widths)} wide"]
 
 
 def _depth(link: Link) -> list[str]:
-    gone = [f"{block:.0f}" for block, dropped in link.curves.get(names.DROPPED, ()) if dropped]
+    gone = [f"{block:.0f}" for block, dropped in link.points("dropped") if dropped]
     if not gone:
         return []
     return [f"layers or blocks {' '.join(gone)}"]
 
 
 def _rounded(link: Link) -> list[str]:
-    bits = link.values(names.BITS)
+    bits = link.values("bits")
     if not bits:
         return []
     text = f"{_spread(bits)} bits"
-    groups = sorted(set(link.values(names.GROUP_SIZE)))
+    groups = sorted(set(link.values("group_size")))
     if groups:
         text += f" in groups of {' '.join('a row' if size == 0 else f'{size:.0f}' for size in groups)}"
-    errors = link.values(names.ERROR)
+    errors = link.values("error")
     if errors:
         text += f", error {100 * fmean(errors):.2f} %"
-    few = len(link.values(names.TO_NEAREST))
+    few = len(link.values("to_nearest"))
     if few:
         text += f", {few} to nearest for want of tokens"
     return [text]
@@ -180,7 +176,7 @@ def _zeros(link: Link) -> list[str]:
     if not zeros:
         return []
     text = f"{100 * fmean(zeros):.1f} % zeros in {len(zeros)} matrices"
-    few = len(link.values(names.BY_MAGNITUDE))
+    few = len(link.values("by_magnitude"))
     if few:
         text += f", {few} by magnitude for want of tokens"
     return [text]
@@ -215,7 +211,7 @@ def _similarities(entries: Sequence[Entry[Compressed]]) -> list[Figure]:
     rows = []
     for entry in entries:
         for link in entry.value.links:
-            points = link.curves.get(names.SIMILARITY, ())
+            points = link.points("similarity")
             if len(points) > 1 and len(lines) < MAX_LINES:
                 lines.append((Mark(entry.number, entry.name, 0.0), points))
                 values = " ".join(formatting.number(value) for _, value in points)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -33,22 +33,36 @@ class Content:
     legend: str = ""
 
 
+def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:
+    """What the links of a chain noted under a name, by their numbers in order; 1 of a row that is no chain."""
+    found = {}
+    for key, value in details.items():
+        link, _, rest = key.rpartition(". ")
+        if rest == name and (link.isdecimal() or key == name):
+            found[int(link or 1)] = value
+    return dict(sorted(found.items()))
+
+
 class Panel(ABC, Generic[Value]):
     """A panel is one file that holds an object of this kind, called `PANEL`.
 
-    Most read one entry of `Record.details`. Tasks write it: the file also has `to_details`, which makes the JSON that
-    `parse` takes. A panel of something else that a record holds, say its curves, overrides `entry`.
+    Most read one entry of `Record.details`. Tasks and methods write it: the file also has `to_details`, which makes the
+    JSON that `parse` takes. A panel of something else that a record holds, say its curves, overrides `entry`.
     """
 
     key: ClassVar[str]
     """The entry of `Record.details` that it reads; the name of the panel in messages."""
 
     def entry(self, record: Record) -> Any:
-        """What the record holds for this panel, unchecked. Raises KeyError where it holds nothing.
+        """What the record holds for this panel, unchecked; of a chain what the last link noted.
 
-        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them.
+        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them. Raises
+        KeyError where it holds nothing.
         """
-        return record.details[self.key]
+        noted = by_link(record.details, self.key)
+        if not noted:
+            raise KeyError(self.key)
+        return noted[max(noted)]
 
     def has_entry(self, record: Record) -> bool:
         """Whether the record holds something for this panel."""

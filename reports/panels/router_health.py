@@ -1,8 +1,8 @@
 """Whether the experts share the work: worst expert, dead experts, entropy by layer; CV^2 over training; speed.
 
-It reads `details["router_health"]` (its form: `reports/routers/health.py`) or, where a task keeps none, the curves over
-layers (`reports/routers/layer_curves.py`); the curves over training; the training costs with `details["product_rate"]`,
-also of rows without a mixture, for the comparison of speed.
+It reads `details["router_health"]` (its form: `reports/routers/health.py`) or, where a task keeps none, what the last
+method noted; the curves over training; the training costs with `details["product_rate"]`, also of rows without a
+mixture, for the comparison of speed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from typing import Any
 from ..figures.plots import MAX_MARKS
 from ..figures.router_figures import Line, Seen, by_layer, over_training, overview
 from ..records.record import Record, RecordError, TrainingCosts
-from ..routers.health import KEY, PRODUCT_RATE, from_details, is_of_routers
-from ..routers.layer_curves import from_curves
-from .panel import Content, Entry, Panel
+from ..routers.health import KEY, ON_CALIBRATION, PRODUCT_RATE, from_details, is_of_routers
+from .panel import Content, Entry, Panel, by_link
 
 MAX_LAYERED = 4
 """Rows that are drawn by layer."""
-CALIBRATION = "calibration data"
-"""The domain of what stands in curves over layers."""
 LEGEND = (
     "One seed; on the text that is scored, outside of the language tasks on the calibration data. Worst expert: the "
     "tokens of the busiest expert over those of the mean one, 1 when all get as many. Dead: experts that no token of "
@@ -42,16 +39,20 @@ class RouterHealthPanel(Panel[Seen]):
     def entry(self, record: Record) -> Any:
         """The entries of `details`, the curves and the training costs that the panel reads."""
         curves = {name: points for name, points in record.curves.items() if is_of_routers(name)}
-        if KEY not in record.details and PRODUCT_RATE not in record.details and not curves:
+        # The last link's model is the one that was scored.
+        known = [*by_link(record.details, ON_CALIBRATION).values()][-1:]
+        if KEY in record.details:
+            known = [record.details[KEY]]
+        if not known and PRODUCT_RATE not in record.details and not curves:
             raise KeyError(KEY)
-        return record.details.get(KEY), record.details.get(PRODUCT_RATE), record.training, curves
+        return known, record.details.get(PRODUCT_RATE), record.training, curves
 
     def parse(self, value: Any) -> Seen:
         """What one record says."""
-        entry, rate, training, curves = value
+        known, rate, training, curves = value
         tokens_per_second, share = _speed(training, rate)
-        health = from_curves(curves, CALIBRATION)
-        if entry is not None:
+        health = None
+        for entry in known:
             health = from_details(entry)
         return Seen(
             health=health,

@@ -16,6 +16,10 @@ from ..records.record_limits import RecordError
 
 KEY = "router_health"
 """The entry of `Record.details`."""
+ON_CALIBRATION = "router_health_on_calibration"
+"""The entry of the same form that methods note, for tasks that do not watch routers themselves."""
+CALIBRATION = "calibration data"
+"""Its one domain."""
 PRODUCT_RATE = "product_rate"
 """The entry with the operations per second of a large matrix product, where something was trained."""
 CV2 = "router cv2"
@@ -114,7 +118,7 @@ def place_of(layer: str) -> tuple[int, bool]:
 
 
 def to_details(health: RouterHealth) -> dict[str, Any]:
-    """As an entry of `Record.details`, small: texts of rounded numbers."""
+    """As the value of an entry of `Record.details`, small: texts of rounded numbers."""
     domains = {}
     for domain, numbers in health.domains.items():
         dead = {}
@@ -129,11 +133,11 @@ def to_details(health: RouterHealth) -> dict[str, Any]:
             "cv2": _text([one.cv2 for one in numbers]),
         }
     experts = " ".join(map(str, health.experts))
-    return {KEY: {"layers": list(health.layers), "experts": experts, "domains": domains}}
+    return {"layers": list(health.layers), "experts": experts, "domains": domains}
 
 
 def from_details(value: Any) -> RouterHealth:
-    """What `to_details` wrote under `KEY`.
+    """What `to_details` made.
 
     Raises:
         RecordError: numbers that make no sense. A missing key or a wrong type raises what Python raises.

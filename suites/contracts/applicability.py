@@ -1,7 +1,6 @@
 """Whether a row can run: the one place that makes the reason of an "n/a", before a backbone is loaded and after it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from .method import Method, NotApplicable
 from .traits import (
@@ -52,7 +51,7 @@ def reason_against(
     return _untrained_head(chain, task)
 
 
-def check_loaded(loaded: Any, task: TaskTraits, chain: Sequence[Method] = ()) -> None:
+def check_loaded(loaded: object, task: TaskTraits, chain: Sequence[Method] = ()) -> None:
     """The same question with the traits of a loaded backbone. Raises `NotApplicable` with the reason."""
     traits = own_traits(loaded)
     needs = task.needs.union(*(method.needs for method in chain))

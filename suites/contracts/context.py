@@ -1,5 +1,6 @@
 """What a cell hands to its methods and its task: seeds, budget, precision, calibration data, further backbones."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +37,11 @@ def _no_calibration() -> Sequence[Any]:
     return ()
 
 
-def _same(batch: Any) -> Any:
+def _same(batch: object) -> Any:
     return batch
 
 
-def _no_loss(model: nn.Module, batch: Any) -> Tensor:
+def _no_loss(model: nn.Module, batch: object) -> Tensor:
     raise TypeError("this task gives its methods no loss: it does not train")
 
 
@@ -86,6 +87,28 @@ class Context:
     have no effect on training. None where the budget does not ask for it."""
     ledger: TrainingLedger = field(default_factory=TrainingLedger)
     """Where training notes what it took."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What `note` was given, for `Record.details`."""
+    link: str = ""
+    """What names of notes and curves begin with: "2. " for the second link of a chain, nothing where there is one."""
+
+    def note(self, name: str, values: Any) -> None:
+        """Put what a method found into the record: `Record.details[name]`, of a chain's second link `["2. " + name]`.
+
+        What goes along with training, step by step, is a curve instead (what `fit` returns). A later note of the same
+        name, by the same link, takes the place of the earlier one, as a method that prepares again makes another model.
+
+        Args:
+            name: of the entry, as the panel that shows it knows it.
+            values: JSON: mappings, sequences, texts, finite numbers, true, false and null; a copy is kept.
+
+        Raises:
+            ValueError: `values` is not JSON.
+        """
+        try:
+            self.notes[self.link + name] = json.loads(json.dumps(values, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"note {name!r} holds what JSON cannot say: {error}") from error
 
     def generator(self, axis: str) -> torch.Generator:
         """Random numbers for `axis` that are the same in every task of this seed (say, a neuron split)."""

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ REPEATS = 3
 
 
 @torch.no_grad()
-def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int, unit: str) -> Costs:
+def measure_costs(model: nn.Module, call: Callable[[nn.Module], object], units: int, unit: str) -> Costs:
     """Costs of `call(model)`, which works on `units` units (tokens, images, molecules).
 
     Latency is the median CPU time of this process, so another cell on the machine disturbs it little; with
@@ -40,7 +39,7 @@ def measure_costs(model: nn.Module, call: Callable[[nn.Module], Any], units: int
     )
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
+def cpu_seconds(work: Callable[[], object]) -> float:
     """Median CPU seconds of one run of `work`, after one warm-up."""
     work()
     samples = []

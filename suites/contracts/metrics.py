@@ -110,10 +110,10 @@ def correlations(outputs: Tensor, targets: Tensor, generator: torch.Generator) -
 
     x, y = outputs[:, 0].double().numpy(), targets[:, 0].double().numpy()
 
-    def pearson(rows: Any) -> float:
+    def pearson(rows: np.ndarray | slice) -> float:
         return _pearson(x[rows], y[rows])
 
-    def spearman(rows: Any) -> float:
+    def spearman(rows: np.ndarray | slice) -> float:
         return _pearson(rankdata(x[rows]), rankdata(y[rows]))
 
     return {

@@ -28,7 +28,7 @@ class CostCall(NamedTuple):
     """What the costs of a model are measured on: `call(model)` works on `units` units (tokens, images, molecules)."""
 
     model: nn.Module
-    call: Callable[[nn.Module], Any]
+    call: Callable[[nn.Module], object]
     units: int
     unit: str
 
@@ -117,7 +117,7 @@ class Task(TaskTraits, ABC):
         model = setup.model
         curves: dict[str, Sequence[tuple[float, float]]] = {}
         for number, method in enumerate(chain, start=1):
-            surroundings, prefix = _of_link(number, len(chain), context)
+            surroundings = _of_link(number, len(chain), context)
             model = method.prepare(model, surroundings)
             surroundings = self.watched(model, setup, surroundings)
             clock.stop("prepare")
@@ -125,7 +125,7 @@ class Task(TaskTraits, ABC):
             model = method.deploy(model)
             clock.stop("fit")
             for name, points in found.items():
-                curves[prefix + name] = points
+                curves[surroundings.link + name] = points
         subject = self.subject(model.eval(), setup)
         scores = self.evaluate(subject, context)
         clock.stop("evaluate")
@@ -140,14 +140,23 @@ class Task(TaskTraits, ABC):
             examples=scores.examples,
             times=clock.seconds,
             curves=curves,
-            details=scores.details,
+            details=_joined(context.notes, scores.details),
         )
 
 
-def _of_link(number: int, links: int, context: Context) -> tuple[Context, str]:
-    """The context of one link of several, with its own folder for checkpoints, and what its curves begin with."""
+def _of_link(number: int, links: int, context: Context) -> Context:
+    """The context of one link of several: with its own folder for checkpoints, and names of its own in the record."""
     if links == 1:
-        return context, ""
+        return context
+    folder = None
     if context.folder is not None:
-        context = replace(context, folder=context.folder / f"link {number}")
-    return context, f"{number}. "
+        folder = context.folder / f"link {number}"
+    return replace(context, folder=folder, link=f"{number}. ")
+
+
+def _joined(notes: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """What the methods noted and what the task found. Raises ValueError for a name that both have."""
+    both = sorted(notes.keys() & details.keys())
+    if both:
+        raise ValueError(f"the task keeps {', '.join(map(repr, both))} in the details, and a method noted it, too")
+    return {**notes, **details}

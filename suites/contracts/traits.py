@@ -149,7 +149,7 @@ def own_traits(loaded: Any) -> frozenset[str]:
     return frozenset()
 
 
-def traits_of(loaded: Any) -> frozenset[str]:
+def traits_of(loaded: object) -> frozenset[str]:
     """Traits of a loaded backbone (a model, or something with a `model`): of its anatomy, and its own ones."""
     model = _model_of(loaded)
     found = set(own_traits(loaded))
@@ -162,7 +162,7 @@ def traits_of(loaded: Any) -> frozenset[str]:
     return frozenset(found)
 
 
-def unknown_anatomy(loaded: Any) -> str:
+def unknown_anatomy(loaded: object) -> str:
     """ " (why)" where no describer knows the model, which may be all that it lacks; "" where one does."""
     model = _model_of(loaded)
     if model is None:
@@ -174,6 +174,6 @@ def unknown_anatomy(loaded: Any) -> str:
     return ""
 
 
-def _model_of(loaded: Any) -> nn.Module | None:
+def _model_of(loaded: object) -> nn.Module | None:
     model = loaded if isinstance(loaded, nn.Module) else getattr(loaded, "model", None)
     return model if isinstance(model, nn.Module) else None

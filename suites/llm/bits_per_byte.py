@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparsebench.data.text.windows import token_bytes
+from sparsebench.data.text.windows import Tokenizer, token_bytes
 from sparsebench.reports.panels.router_load import RouterLoad, to_details
 from sparsebench.reports.records.record import Metric
 from sparsebench.reports.statistics.examples import CLUSTER
@@ -105,7 +105,7 @@ def router_load(domains: Mapping[str, DomainBits]) -> RouterLoad | None:
     return RouterLoad(tuple(blocks), shares)
 
 
-def check_bytes(tokenizer: Any) -> None:
+def check_bytes(tokenizer: Tokenizer) -> None:
     """Raise `ValueError` unless each byte of a text is in just one token, so that the bytes of a window are known."""
     if token_bytes(tokenizer, encode(tokenizer, PROBE)) != len(PROBE.encode()):
         raise ValueError(

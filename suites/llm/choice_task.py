@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.labelled.questions import Question, QuestionParts
+from sparsebench.data.text.windows import Tokenizer
 from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context, Target
@@ -87,11 +88,11 @@ class ChoiceTask(LanguageTask):
         """None: calibration examples are training questions."""
         return ()
 
-    def _data(self, context: Context, tokenizer: Any) -> ChoiceData:
+    def _data(self, context: Context, tokenizer: Tokenizer) -> ChoiceData:
         train = [tokens_of(question, tokenizer) for question in self.questions().train]
         return ChoiceData(train, encode(tokenizer, SEPARATOR), context.device)
 
-    def _fill(self, context: Context, tokenizer: Any, data: ChoiceData) -> Context:
+    def _fill(self, context: Context, tokenizer: Tokenizer, data: ChoiceData) -> Context:
         """Calibration is by training questions: to the model itself they are texts with their right answers."""
         count, size = min(context.budget.calibration_examples, len(data.train)), context.budget.batch_size
         order = torch.randperm(len(data.train), generator=context.task_generator("calibration"))[:count].tolist()
@@ -107,7 +108,7 @@ class ChoiceTask(LanguageTask):
         )
 
 
-def tokens_of(question: Question, tokenizer: Any) -> Tokens:
+def tokens_of(question: Question, tokenizer: Tokenizer) -> Tokens:
     """Prompt and options are tokenised apart; byte-level BPE never joins a blank to what stands before it."""
     options = [encode(tokenizer, f" {option}") for option in question.options]
     return Tokens(encode(tokenizer, question.prompt), options, question.gold)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.text.documents import origins, passages
-from sparsebench.data.text.windows import numbered_windows, windows
+from sparsebench.data.text.windows import Tokenizer, numbered_windows, windows
 from sparsebench.models.precision import cast
 
 from ..contracts.context import Context, Target
@@ -110,11 +110,11 @@ class LanguageTask(Task):
         ids = torch.tensor(cut(subject.tokenizer, documents, COST_WINDOW, 1), device=context.device)
         return CostCall(subject.model, lambda m: m(input_ids=ids, use_cache=False), ids.numel(), "token")
 
-    def _data(self, context: Context, tokenizer: Any) -> Any:
+    def _data(self, context: Context, tokenizer: Tokenizer) -> Any:
         """What `Method.fit` trains on: nothing."""
         return None
 
-    def _fill(self, context: Context, tokenizer: Any, data: Any) -> Context:
+    def _fill(self, context: Context, tokenizer: Tokenizer, data: Any) -> Context:
         """The context with calibration windows of text and the loss of the next token."""
         size = context.budget.batch_size
         rows = self._calibration_windows(context, tokenizer)
@@ -130,7 +130,7 @@ class LanguageTask(Task):
             tokens=lambda batch: batch["input_ids"].numel(),
         )
 
-    def _calibration_windows(self, context: Context, tokenizer: Any) -> Tensor:
+    def _calibration_windows(self, context: Context, tokenizer: Tokenizer) -> Tensor:
         """Windows (N, CALIBRATION_WINDOW) that take turns over the domains; each domain's documents are shuffled."""
         count = context.budget.calibration_examples
         domains = context.budget.calibration_domains or self.calibration_domains
@@ -147,7 +147,7 @@ class LanguageTask(Task):
         return torch.tensor([window for window in turns if window is not None])
 
 
-def cut(tokenizer: Any, documents: Iterable[str], length: int, count: int) -> list[list[int]]:
+def cut(tokenizer: Tokenizer, documents: Iterable[str], length: int, count: int) -> list[list[int]]:
     """The first `count` windows of `length` tokens of the documents, joined by a blank line."""
     if count == 0:
         return []
@@ -155,7 +155,7 @@ def cut(tokenizer: Any, documents: Iterable[str], length: int, count: int) -> li
 
 
 def cut_numbered(
-    task: LanguageTask, domain: str, tokenizer: Any, length: int, count: int
+    task: LanguageTask, domain: str, tokenizer: Tokenizer, length: int, count: int
 ) -> tuple[list[list[int]], list[int]]:
     """As `cut` of the test half of a domain, with the number of the document that each window is of."""
     texts = zip(task.origins(domain), task.documents(domain, "test"), strict=True)
@@ -163,7 +163,7 @@ def cut_numbered(
     return numbered_windows(numbered, length, count, encode(tokenizer, SEPARATOR))
 
 
-def encode(tokenizer: Any, text: str) -> list[int]:
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """Token numbers of `text`, no special tokens added."""
     # verbose: a document may be longer than what the model reads at once; it is cut to windows afterwards.
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

@@ -8,7 +8,7 @@ from torch import nn
 
 from sparsebench.models.moe.routing.health import LayerHealth, layer_health, layer_places
 from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture, routing_probe
-from sparsebench.reports.routers.health import PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
+from sparsebench.reports.routers.health import KEY, PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
 
 from ..contracts.context import Context
 from ..training.machine.product_rate import product_rate
@@ -61,7 +61,7 @@ def _routers(domains: Mapping[str, Watched]) -> dict[str, Any]:
         return {}
     experts = tuple(len(layer.load) for layer in first.values())
     found = {domain: tuple(map(_numbers, watched.health.values())) for domain, watched in domains.items()}
-    return to_details(RouterHealth(tuple(first), experts, found))
+    return {KEY: to_details(RouterHealth(tuple(first), experts, found))}
 
 
 def _numbers(layer: LayerHealth) -> LayerNumbers:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
 from sparsebench.reports.records.record import Metric, TrainingCosts
@@ -67,7 +68,7 @@ class Trial:
 class ChosenOnValidation(PredictionTask):
     """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
 
-    def together(self, splits: Splits) -> Examples:
+    def train_and_val(self, splits: Splits) -> Examples:
         """Training and validation part as one; the validation rows come last."""
         return joined(splits.train, splits.val)
 
@@ -86,7 +87,7 @@ class ChosenOnValidation(PredictionTask):
             _attempt(_Stage(self, on_val), trial, load_backbone, _numbered(whole, number))
 
         trials, best = choose(chain, attempt)
-        last = _Stage(self, Splits(self.together(splits), splits.val, splits.test), measured=True)
+        last = _Stage(self, Splits(self.train_and_val(splits), splits.val, splits.test), measured=True)
         folder = None if context.folder is None else context.folder / "last"
         outcome = last.run_seeded(best.chain, load_backbone, replace(context, folder=folder))
         assert best.score is not None
@@ -177,9 +178,9 @@ class _Stage(PredictionTask):
         """What it was given."""
         return self.splits
 
-    def score(self, *args: Any) -> Scores:
+    def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
         """As the whole task scores."""
-        return self.whole.score(*args)
+        return self.whole.score(outputs, targets, generator)
 
     def evaluate(self, subject: Predictor, context: Context) -> Scores:
         """Of the part "test" alone."""
@@ -189,7 +190,7 @@ class _Stage(PredictionTask):
         self.inputs = self.whole.about(subject.data.body)
         return self._scores(subject, subject.data.test, context)
 
-    def protocol(self, chosen: Mapping[str, Any]) -> Protocol:
+    def protocol(self, chosen: Mapping[str, object]) -> Protocol:
         """What the record says of the training that was evaluated last."""
         rows = len(self.splits.train.targets)
         return Protocol(trained=self.trained, head=self.head, rows=rows, chosen=chosen, inputs=self.inputs)
@@ -226,7 +227,7 @@ def _numbered(context: Context, number: int) -> Context:
     return replace(context, ledger=TrainingLedger(), folder=folder)
 
 
-def _with(best: Trial, chain: Sequence[Method], name: str, value: Any) -> Trial:
+def _with(best: Trial, chain: Sequence[Method], name: str, value: object) -> Trial:
     """The best trial so far, with another value of one option in all links of the row that have it."""
     links = []
     shown: Any = value
@@ -253,5 +254,5 @@ def _report(trials: Sequence[Trial], best: Trial) -> dict[str, Any]:
     return {"on": "the validation part", "chosen": _plain(best.options), "trials": shown}
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

@@ -58,7 +58,7 @@ class TailModel(nn.Module):
         return self.head(self.body(inputs))
 
 
-def cache_frozen_features(model: nn.Module, data: Any, context: Context) -> tuple[nn.Module, Any]:
+def cache_frozen_features(model: nn.Module, data: object, context: Context) -> tuple[nn.Module, Any]:
     """The trainable rest of `model`, and `data` as that rest reads it; both unchanged where there is nothing to gain.
 
     The frozen stages run in evaluation mode, under autocast where training does. The cached data have no test part.
@@ -83,7 +83,7 @@ def cache_frozen_features(model: nn.Module, data: Any, context: Context) -> tupl
     return rest, replace(data, body=rest.body, train=train, val=val, test=())
 
 
-def frozen_stages(body: FeatureExtractor, inputs: Any) -> tuple[int, int]:
+def frozen_stages(body: FeatureExtractor, inputs: object) -> tuple[int, int]:
     """How many of the first stages give a result without a gradient (nothing up to there trains), and its bytes."""
     body.eval()
     size = 0

@@ -108,7 +108,7 @@ class PredictionTask(Task):
             metrics[f"val {name}"] = metric
         return replace(test, metrics=metrics)
 
-    def cost_call(self, subject: "Predictor", context: Context) -> CostCall:
+    def cost_call(self, subject: "Predictor", context: Context) -> CostCall | None:
         """One forward pass over the first test examples."""
         pairs = list(subject.data.test[: context.budget.batch_size])
         inputs, _ = subject.data.collate(pairs)

@@ -1,18 +1,17 @@
 """What is done before a cell runs: `prepare` makes what tasks derive, `run` checks folders of the user's and pairs."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from sparsebench.data.derived import heard_by
-from sparsebench.data.own_files import is_own_file
-from sparsebench.data.sources import ensure, source
-from sparsebench.reports.records.record import Link
+from sparsebench.data.own_files import existing_place, is_own_file
+from sparsebench.data.sources import source
 
 from ..contracts.method import WrongBackboneError
 from ..contracts.traits import READY_HEAD
-from .discovery.loading import backbone_loader, load_method, load_task
-from .discovery.registry import find
+from .discovery.entry import Entry
+from .discovery.loading import Loaded, load_parts, load_task
 from .errors import UsageError
 from .execution.explanation import one_line
 from .identity.cell import Cell
@@ -44,12 +43,11 @@ def check_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
 
     ``say`` gets a line before each. Raises what a task raises.
     """
-    for suite, name in _tasks(cells):
-        entry = find("task", name, suite)
+    for entry in _tasks(cells):
         if entry.constant(CHECKS, False):
             task = load_task(entry)
             assert isinstance(task, ChecksData)
-            say(f"{suite}/{name}: checking its folder")
+            say(f"{entry.suite}/{entry.name}: checking its folder")
             task.check_data()
 
 
@@ -63,9 +61,9 @@ def refuse_without_own_data(cells: Iterable[Cell]) -> None:
         LocalFolderError: a task names a file of its owner's that is not there.
     """
     waiting = [cell for cell in cells if cell.reason is None]
-    for name in sorted({name for cell in waiting for name in cell.sources if is_own_file(name)}):
-        ensure(name)
     missing = [missing_folder(cell) for cell in waiting]
+    for name in sorted({name for cell in waiting for name in cell.sources if is_own_file(name)}):
+        existing_place(name)
     if missing and all(missing):
         raise UsageError("; ".join(sorted({text for text in missing if text})))
 
@@ -84,20 +82,16 @@ def check_backbones(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
     ``say`` gets a line before each. Raises `UsageError` for a row whose backbones do not go together, before any of
     its cells trains. Those that cannot be loaded are named; their cells will say why, too.
     """
-    asked: set[tuple[str, ...]] = set()
+    asked: set[tuple[tuple[Entry, str], ...]] = set()
     for cell in cells:
-        info = cell.info
-        names = (info.backbone, *info.further_backbones)
-        methods = [link for link in info.links if find("method", link.method).constant(CHECKS_BACKBONES, False)]
-        if cell.reason is not None or not methods or (info.suite, *names) in asked:
+        asks = any(entry.constant(CHECKS_BACKBONES, False) for entry in cell.parts.methods)
+        if cell.reason is not None or not asks or cell.parts.backbones in asked:
             continue
-        if READY_HEAD not in load_task(find("task", info.task, info.suite)).gives:
+        loaded = load_parts(cell.parts, cell.info.links)
+        if READY_HEAD not in loaded.task.gives:
             continue  # the task puts a head of its own on each of them
-        asked.add((info.suite, *names))
-        say(f"{info.suite}: checking whether {info.backbone} goes with {', '.join(info.further_backbones)}")
-        loaded = _load(info.suite, names, say)
-        if loaded is not None:
-            _ask(cell, methods, loaded)
+        asked.add(cell.parts.backbones)
+        _check_pair(cell, loaded, say)
 
 
 def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
@@ -105,22 +99,39 @@ def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
 
     Raises what a task raises.
     """
-    for suite, name in _tasks(cells):
-        task = load_task(find("task", name, suite))
+    for entry in _tasks(cells):
+        task = load_task(entry)
         if isinstance(task, DerivesData):
-            say(f"{suite}/{name}: making and verifying what is derived from its sources; minutes the first time")
+            place = f"{entry.suite}/{entry.name}"
+            say(f"{place}: making and verifying what is derived from its sources; minutes the first time")
             with heard_by(say):
                 task.derive_data()
-            say(f"{suite}/{name}: ready")
+            say(f"{place}: ready")
 
 
-def _load(suite: str, names: Sequence[str], say: Callable[[str], None]) -> dict[str, Any] | None:
+def _check_pair(cell: Cell, loaded: Loaded, say: Callable[[str], None]) -> None:
+    """Load the backbones of a cell and let its methods look at them; one that cannot be loaded is named."""
+    info = cell.info
+    say(f"{info.suite}: checking whether {info.backbone} goes with {', '.join(info.further_backbones)}")
+    backbones = _backbones(loaded.loaders, info.suite, say)
+    if backbones is None:
+        return
+    for entry, method in zip(cell.parts.methods, loaded.chain, strict=True):
+        try:
+            if entry.constant(CHECKS_BACKBONES, False):
+                method.check_backbones(backbones[info.backbone], backbones)
+        except WrongBackboneError as error:
+            raise UsageError(f"{cell.title}: {error}") from None
+
+
+def _backbones(
+    loaders: Mapping[str, Callable[..., Any]], suite: str, say: Callable[[str], None]
+) -> dict[str, Any] | None:
     """The backbones by name; None, with a line about it, where one of them cannot be loaded."""
     import torch
 
     loaded = {}
-    for name in names:
-        load = backbone_loader(find("backbone", name, suite), name)
+    for name, load in loaders.items():
         try:
             loaded[name] = load(torch.Generator().manual_seed(0))
         except Exception as error:  # whatever a library or a plug-in raises: it is no verdict on the pair
@@ -129,15 +140,7 @@ def _load(suite: str, names: Sequence[str], say: Callable[[str], None]) -> dict[
     return loaded
 
 
-def _ask(cell: Cell, methods: Sequence[Link], loaded: Mapping[str, Any]) -> None:
-    for link in methods:
-        method = load_method(find("method", link.method), link.config)
-        try:
-            method.check_backbones(loaded[cell.info.backbone], loaded)
-        except WrongBackboneError as error:
-            raise UsageError(f"{cell.title}: {error}") from None
-
-
-def _tasks(cells: Iterable[Cell]) -> list[tuple[str, str]]:
-    """Suite and name of the tasks of cells that can run, each once."""
-    return sorted({(cell.info.suite, cell.info.task) for cell in cells if cell.reason is None})
+def _tasks(cells: Iterable[Cell]) -> list[Entry]:
+    """The tasks of cells that can run, each once."""
+    found = {(cell.info.suite, cell.info.task): cell for cell in cells if cell.reason is None}
+    return [found[place].parts.task for place in sorted(found)]

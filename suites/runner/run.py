@@ -1,7 +1,7 @@
 """A whole run: plan, run what is missing, say how it went."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -13,7 +13,7 @@ from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.sums import forget, seal
 from sparsebench.reports.records.vouchers import Vouchers
 
-from .execution.execute import End, end_of, failure, now
+from .execution.execute import End, write_not_applicable
 from .execution.executors.choice import check_choice, hold, open_executor
 from .execution.executors.interface import Ended, Options
 from .execution.executors.leases.description import describe
@@ -69,7 +69,7 @@ def run(
         kept = {each.cell.id: OLDER for each in planned if each.state == "stale" and each.cell.key in scored}
         kept |= {each.cell.id: VOUCHED for each in planned if each.state == "vouched"}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}
-        before |= _write_not_applicable(cells, before.keys(), store)
+        before |= write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse, {each.cell.id: each.kept for each in planned if each.kept})
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         log = _logger(trackers, store, console)
@@ -117,15 +117,6 @@ def _logger(trackers: Trackers | None, store: Store, console: Console) -> Callab
                 console.print(problem, style="yellow", soft_wrap=True)
 
     return log
-
-
-def _write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: Store) -> dict[str, End]:
-    """Pairs that cannot run are records, too: the table shows their reason."""
-    ends = {}
-    for cell in cells:
-        if cell.reason and cell.id not in known:
-            ends[cell.id] = end_of(store.write(failure(cell, "n/a", cell.reason, started=now()), None))
-    return ends
 
 
 def _finish(

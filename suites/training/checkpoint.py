@@ -47,7 +47,7 @@ class Checkpoints:
                 f"{folder} holds another training: {difference}. Choose another folder, or remove it to start again"
             )
 
-    def save(self, step: int, common: Mapping[str, Any], own: Mapping[str, Any], end: bool = False) -> None:
+    def save(self, step: int, common: Mapping[str, object], own: Mapping[str, object], end: bool = False) -> None:
         """Write a checkpoint, of which `own` is this process's part, and then remove the one before."""
         name = f"{PREFIX}{step:09d}{END if end else ''}"
         partial = self.folder / f"partial-{name}"
@@ -136,7 +136,7 @@ def _generators(model: nn.Module) -> dict[str, torch.Generator]:
     return found
 
 
-def check_plain(value: Any, owner: str) -> None:
+def check_plain(value: object, owner: str) -> None:
     """Raise TypeError where a state holds more than plain values and tensors: it could be saved, but never read."""
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -163,7 +163,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> str | None:
     return _difference(json.loads(file.read_text(encoding="utf-8")), identity, "")
 
 
-def _difference(there: Any, here: Any, path: str) -> str | None:
+def _difference(there: object, here: object, path: str) -> str | None:
     """The first place where two trainings differ."""
     if there == here:
         return None
@@ -175,7 +175,7 @@ def _difference(there: Any, here: Any, path: str) -> str | None:
     return f"{path} is {there} there and {here} now"
 
 
-def _write(file: Path, state: Mapping[str, Any]) -> None:
+def _write(file: Path, state: Mapping[str, object]) -> None:
     """Write to the disk, not only to memory: what follows relies on it."""
     with file.open("wb") as stream:
         torch.save(state, stream)

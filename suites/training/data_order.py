@@ -38,7 +38,7 @@ class TrainingData(Protocol):
         """Length of each training example where batches are padded to the longest, else None."""
         ...
 
-    def collate(self, examples: list[Any]) -> Any:
+    def collate(self, examples: list[Any], /) -> Any:
         """One batch, as the loss takes it."""
         ...
 

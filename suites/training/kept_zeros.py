@@ -32,7 +32,7 @@ class KeptZeros(Callback):
             self.hooks.append(optimizer.register_step_post_hook(self._stepped))
 
     @torch.no_grad()
-    def _stepped(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _stepped(self, optimizer: object, args: object, kwargs: object) -> None:
         for parameter, zero in self.zeros:
             parameter.masked_fill_(zero, 0)
 

@@ -31,7 +31,7 @@ from .step import Loss, Stepper
 
 def train(
     models: nn.Module | Mapping[str, nn.Module],
-    data: Any,
+    data: object,
     loss: Loss,
     *,
     groups: Sequence[Group],

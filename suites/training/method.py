@@ -21,7 +21,7 @@ Evaluate = Callable[[Any], Mapping[str, float]]
 """Scores of the models that are trained, which are in eval mode."""
 
 
-def together(first: Evaluate | None, second: Evaluate | None) -> Evaluate | None:
+def evaluate_both(first: Evaluate | None, second: Evaluate | None) -> Evaluate | None:
     """One function that gives the scores of both, where both are there."""
     if first is None:
         return second
@@ -49,12 +49,9 @@ class TrainedMethod(Method):
         """Hooks into the loop, in order."""
         return ()
 
-    def fit(self, model: nn.Module, data: TrainingData, context: Context, stage: str = "train") -> Curves:
-        """Train the parameters that require a gradient, for as long as the budget says.
-
-        A method that trains more than once gives each time its own `stage`.
-        """
-        return self.train_stage(model, data, context, stage).curves
+    def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
+        """Train the parameters that require a gradient, for as long as the budget says."""
+        return self.train_stage(model, data, context).curves
 
     def train_stage(
         self,
@@ -65,6 +62,8 @@ class TrainedMethod(Method):
         further: Sequence[Callback] = (),
     ) -> TrainResult:
         """As `fit`, with the costs, and with hooks in addition to those of `callbacks`.
+
+        A method that trains more than once gives each time its own `stage`.
 
         Raises ValueError for a budget in tokens on a task that has none to count.
         """
@@ -84,7 +83,7 @@ class TrainedMethod(Method):
     def train_groups(
         self,
         models: nn.Module | Mapping[str, nn.Module],
-        data: Any,
+        data: object,
         loss: Loss,
         groups: Sequence[Group],
         context: Context,
@@ -112,7 +111,7 @@ class TrainedMethod(Method):
             weight=weight,
             tokens=tokens,
             callbacks=callbacks,
-            evaluate=together(evaluate, context.watch),
+            evaluate=evaluate_both(evaluate, context.watch),
             folder=context.folder,
             stage=stage,
             corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget.train_fraction} of its data",

@@ -34,7 +34,7 @@ class Processes:
         distributed.all_reduce(total)
         return total.tolist()
 
-    def from_main(self, value: Any) -> Any:
+    def from_main(self, value: object) -> Any:
         """What the main process has."""
         if self.count == 1:
             return value

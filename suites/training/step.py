@@ -70,7 +70,7 @@ class Stepper:
             optimizer.step()
         return mean
 
-    def losses(self, batch: Any) -> dict[str, Tensor]:
+    def losses(self, batch: object) -> dict[str, Tensor]:
         """The parts of the loss, and "" for their sum."""
         with self.autocast():
             result = self.loss(self.given, batch)

@@ -34,7 +34,7 @@ class PublishedFolderTask(ChosenOnValidation, FolderTask):
         """Size and normalisation."""
         return preprocessing(body)
 
-    def together(self, splits: Splits) -> Examples:
+    def train_and_val(self, splits: Splits) -> Examples:
         """The list of all 1,000."""
         return examples(self.lists().train800val200)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import UnknownSource
 from ...manifest import near
+from ..windows import Tokenizer
 from .domain_stream import Counts, DomainStream
 from .files import domain_files
 
@@ -24,7 +25,7 @@ class TextCorpus:
     """
 
     folder: Path | str
-    tokenizer: Any
+    tokenizer: Tokenizer
     length: int
     weights: Mapping[str, float] | None = None
     field: str = "text"
@@ -101,7 +102,9 @@ class TextCorpus:
         return {domain: weights[domain] / total for domain in self._streams if weights.get(domain)}
 
 
-def count_tokens(folder: Path | str, tokenizer: Any, field: str = "text", separator: str = "\n\n") -> dict[str, Counts]:
+def count_tokens(
+    folder: Path | str, tokenizer: Tokenizer, field: str = "text", separator: str = "\n\n"
+) -> dict[str, Counts]:
     """Documents, tokens and bytes of each domain: one pass over all files. Raises as `TextCorpus`."""
     corpus = TextCorpus(folder, tokenizer, length=1, field=field, separator=separator)
     return {domain: corpus._streams[domain].read_all() for domain in corpus.domains}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DryStreamError, TextFileError
+from ..windows import Tokenizer
 from .files import Record, records
 
 PROBE = "naïve, café – 日本\n\tThe 3 quick brown foxes; def f(x): return x ** 2"
@@ -55,7 +56,7 @@ class DomainStream:
 
     domain: str
     files: Sequence[Path]
-    tokenizer: Any
+    tokenizer: Tokenizer
     length: int
     field: str = "text"
     separator: str = "\n\n"
@@ -186,7 +187,7 @@ class DomainStream:
         }
 
 
-def encode(tokenizer: Any, text: str) -> list[int]:
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """Token numbers of ``text``, no special tokens added."""
     # verbose: a document may be longer than what a model reads at once; it is cut to windows afterwards.
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

@@ -177,7 +177,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelError(f"{folder} cannot be read: {error}") from error
 
 
-def _check(config: Mapping[str, Any], folder: str | Path) -> None:
+def _check(config: Mapping[str, object], folder: str | Path) -> None:
     """Refuse what is not plain LoRA; unknown fields count only where they are set."""
     wrong = [key for key in sorted(config) if key not in _KNOWN and config[key]]
     if config.get("peft_type") != "LORA":

@@ -174,7 +174,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelError(f"{folder} cannot be read: {error}") from error
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: object) -> Any:
     if isinstance(value, AdapterConfig):
         fields: dict[str, Any] = {}
         for field in dataclasses.fields(value):
@@ -185,7 +185,7 @@ def _encode(value: Any) -> Any:
     return value
 
 
-def _decode(value: Any, folder: str | Path) -> Any:
+def _decode(value: object, folder: str | Path) -> Any:
     if isinstance(value, list):
         return tuple(_decode(item, folder) for item in value)
     if not isinstance(value, dict):

@@ -93,7 +93,7 @@ def leaving_tokens(model: nn.Module) -> Iterator[list[Tensor]]:
         raise ModelError(f"{type(model).__name__} has no token of GIST: attach GistTokenConfig")
     found: list[Tensor] = []
 
-    def keep(module: nn.Module, given: Any, token: Tensor) -> None:
+    def keep(module: nn.Module, given: object, token: Tensor) -> None:
         found.append(token)
 
     handles = [out.register_forward_hook(keep) for out in exits]

@@ -126,7 +126,7 @@ def _names(branch: tuple[Site, ...]) -> tuple[str, ...]:
     return tuple(site.name for site in branch)
 
 
-def _chain(block: nn.Module, names: tuple[str, ...], x: Tensor, *args: Any, **keywords: Any) -> Tensor:
+def _chain(block: nn.Module, names: tuple[str, ...], x: Tensor, *args: object, **keywords: object) -> Tensor:
     """The norm of a branch, then its attention or FFN with the further arguments, then the rest."""
     norm, core, *rest = (getattr(block, name) for name in names)
     y = core(norm(x), *args, **keywords)

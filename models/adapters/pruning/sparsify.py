@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 
@@ -30,7 +30,7 @@ def sparsify(
     method: str = "snip",
     sparsity: float | None = None,
     density: float | None = None,
-    batches: Iterable[Any] | None = None,
+    batches: Iterable[object] | None = None,
     loss_fn: LossFunction | None = None,
     scope: Scope = "global",
     rounds: int | None = None,
@@ -136,7 +136,7 @@ def _prunable(adapters: AdapterSet) -> dict[str, Masked]:
 
 def _evidence(
     adapters: AdapterSet,
-    batches: Iterable[Any] | None,
+    batches: Iterable[object] | None,
     loss_fn: LossFunction | None,
     generator: torch.Generator | None,
 ) -> Evidence:

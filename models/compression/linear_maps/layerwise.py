@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, cast
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ MEMORY = 2**30
 
 def layerwise(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     maps: Sequence[LinearMap],
     *,
     full: bool,

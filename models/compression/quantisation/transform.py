@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -64,7 +64,7 @@ class QuantiseConfig:
 def quantise(
     model: nn.Module,
     config: QuantiseConfig,
-    batches: Iterable[Any] | None = None,
+    batches: Iterable[object] | None = None,
     *,
     grids: Mapping[int, Grid] | None = None,
 ) -> QuantisationReport:
@@ -151,7 +151,7 @@ def _read_dense(targets: Sequence[Target]) -> dict[str, str]:
 def _on_data(
     model: nn.Module,
     config: QuantiseConfig,
-    batches: Iterable[Any] | None,
+    batches: Iterable[object] | None,
     targets: Sequence[Target],
     rounding_of: Callable[[int], Rounding],
 ) -> None:

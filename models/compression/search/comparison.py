@@ -79,7 +79,7 @@ class Found:
         )
 
 
-def split(batches: Sequence[Any], held_out: float) -> tuple[list[Any], list[Any]]:
+def split(batches: Sequence[object], held_out: float) -> tuple[list[Any], list[Any]]:
     """Batches to search on, and those held out, evenly spread over all; one batch alone serves for both.
 
     >>> split([0, 1, 2, 3, 4, 5, 6, 7], 0.25)
@@ -102,7 +102,7 @@ def nearest(
     model: nn.Module,
     recipes: Sequence[Recipe],
     make: Callable[[nn.Module, Recipe], None],
-    batches: Sequence[Any],
+    batches: Sequence[object],
     distance: Distance,
 ) -> Recipe:
     """The recipe that, made on a copy of the model, stays nearest to it on these batches; of equal ones the first.
@@ -129,7 +129,7 @@ def _divergence(
     model: nn.Module,
     recipe: Recipe,
     make: Callable[[nn.Module, Recipe], None],
-    batches: Sequence[Any],
+    batches: Sequence[object],
     distance: Distance,
 ) -> float:
     changed = copy.deepcopy(model)

@@ -43,7 +43,7 @@ TINY = 1e-12
 
 def measure(
     model: nn.Module,
-    batches: Sequence[Any],
+    batches: Sequence[object],
     ranked: Sequence[Ranked],
     options: Sequence[Sequence[Option]],
     configs: Mapping[int, QuantiseConfig],
@@ -68,7 +68,7 @@ def measure(
 
 def _of_mixture(
     model: nn.Module,
-    batches: Sequence[Any],
+    batches: Sequence[object],
     step: BlockPass,
     ranked: Ranked,
     options: Sequence[Option],
@@ -101,7 +101,7 @@ def _outputs(step: BlockPass) -> list[Tensor]:
     """What the block gives for the real tokens of each batch, (T, D) in float32 or better."""
     found: list[Tensor] = []
 
-    def take(module: nn.Module, args: Any, output: Any) -> None:
+    def take(module: nn.Module, args: object, output: object) -> None:
         hidden = hidden_of(output)
         found.append(hidden[step.mask].to(torch.promote_types(hidden.dtype, torch.float32)))
 
@@ -172,7 +172,7 @@ def _between(anchors: Sequence[tuple[float, float]], error: float) -> float:
 
 @torch.no_grad()
 def _divergences(
-    model: nn.Module, batches: Sequence[Any], step: BlockPass, changed: Mapping[int, nn.Module], distance: Distance
+    model: nn.Module, batches: Sequence[object], step: BlockPass, changed: Mapping[int, nn.Module], distance: Distance
 ) -> dict[int, float]:
     """How far the model is from itself with each of the changed blocks in its place."""
     if not changed:
@@ -193,7 +193,7 @@ def _divergences(
 
 
 @torch.no_grad()
-def divergence(model: nn.Module, changed: nn.Module, batches: Sequence[Any], distance: Distance) -> float:
+def divergence(model: nn.Module, changed: nn.Module, batches: Sequence[object], distance: Distance) -> float:
     """How far another model is from this one on these batches, both in eval mode, in the unit of the distance."""
     read = _reader(distance)
     between = _squares if distance == "states" else _kl
@@ -219,7 +219,7 @@ def _reader(distance: Distance) -> Callable[[nn.Module, Any], Tensor]:
     return _logits if distance == "kl" else _last_states
 
 
-def _logits(model: nn.Module, batch: Any) -> Tensor:
+def _logits(model: nn.Module, batch: object) -> Tensor:
     """Logarithms of the softmax outputs at the real tokens, (T, V)."""
     output = call_model(model, batch)
     if not isinstance(output, Tensor):
@@ -229,11 +229,11 @@ def _logits(model: nn.Module, batch: Any) -> Tensor:
     return F.log_softmax(_real(output, batch_mask(batch)), dim=-1)
 
 
-def _last_states(model: nn.Module, batch: Any) -> Tensor:
+def _last_states(model: nn.Module, batch: object) -> Tensor:
     """What leaves the last block at the real tokens, (T, D)."""
     found: list[Tensor] = []
 
-    def take(module: nn.Module, args: Any, output: Any) -> None:
+    def take(module: nn.Module, args: object, output: object) -> None:
         found.append(hidden_of(output))
 
     hook = describe(model).blocks[-1].site.get().register_forward_hook(take)
@@ -244,7 +244,7 @@ def _last_states(model: nn.Module, batch: Any) -> Tensor:
     return _real(found[-1], batch_mask(batch))
 
 
-def _real(values: Tensor, mask: Any) -> Tensor:
+def _real(values: Tensor, mask: object) -> Tensor:
     values = values.to(torch.promote_types(values.dtype, torch.float32))
     if isinstance(mask, Tensor) and mask.shape == values.shape[:-1]:
         return values[mask != 0]

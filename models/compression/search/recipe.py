@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -95,7 +94,7 @@ def apply(
     ranked: Sequence[Ranked],
     statistics: Sequence[LayerStatistics],
     rounding: Callable[[int], QuantiseConfig],
-    batches: Sequence[Any],
+    batches: Sequence[object],
     score: Score,
 ) -> QuantisationReport | None:
     """Make the model what the recipe says, in place: experts, neurons and mixtures go, then what is left is rounded.

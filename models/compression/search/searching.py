@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -74,7 +74,7 @@ class SearchConfig:
 @torch.no_grad()
 def search(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     config: SearchConfig,
     statistics: Sequence[LayerStatistics] | None = None,
 ) -> Recipe:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class PruningConfig:
 def prune(
     model: nn.Module,
     config: PruningConfig,
-    batches: Iterable[Any] = (),
+    batches: Iterable[object] = (),
     *,
     undo: bool = True,
     folder: str | Path | None = None,
@@ -125,7 +125,7 @@ def prune(
 
 
 def _with_moments(
-    model: nn.Module, config: PruningConfig, maps: Sequence[LinearMap], batches: Iterable[Any]
+    model: nn.Module, config: PruningConfig, maps: Sequence[LinearMap], batches: Iterable[object]
 ) -> Generator[tuple[LinearMap, Moments | None]]:
     if config.method == "magnitude":
         for one in maps:

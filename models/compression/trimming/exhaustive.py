@@ -81,7 +81,7 @@ def _passed_over(block: Block) -> Iterator[None]:
     """A block that hands on what it gets. It is computed all the same: this is for its loss, not for its time."""
     name = first_argument(block.site.get())
 
-    def hand_on(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
+    def hand_on(module: nn.Module, args: tuple[object, ...], keywords: dict[str, Any], output: object) -> Any:
         hidden = args[0] if args else keywords[name]
         return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 

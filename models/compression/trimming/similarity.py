@@ -30,7 +30,7 @@ Metric = Literal["norm_moe", "moe"]
 
 def layer_similarity(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     blocks: Sequence[int],
     *,
     metric: Metric = "norm_moe",
@@ -48,14 +48,14 @@ def layer_similarity(
 
 
 def attention_similarity(
-    model: nn.Module, batches: Iterable[Any], blocks: Sequence[int], *, dtype: torch.dtype = torch.float32
+    model: nn.Module, batches: Iterable[object], blocks: Sequence[int], *, dtype: torch.dtype = torch.float32
 ) -> dict[int, float]:
     """Mean cosine before and after the attention of each of these blocks, as `layer_similarity` measures FFNs."""
     return _measured(model, batches, blocks, around_attention, dtype)
 
 
 def block_similarity(
-    model: nn.Module, batches: Iterable[Any], *, window: int = 1, dtype: torch.dtype = torch.float32
+    model: nn.Module, batches: Iterable[object], *, window: int = 1, dtype: torch.dtype = torch.float32
 ) -> dict[int, float]:
     """Mean cosine of what enters each window of so many neighbouring blocks and what leaves it, by its first block.
 
@@ -83,7 +83,7 @@ def check_window(window: int, blocks: int) -> None:
 
 
 def _measured(
-    model: nn.Module, batches: Iterable[Any], blocks: Sequence[int], states: States, dtype: torch.dtype
+    model: nn.Module, batches: Iterable[object], blocks: Sequence[int], states: States, dtype: torch.dtype
 ) -> dict[int, float]:
     found: dict[int, float] = {}
     passes: Any = by_block(model, batches, blocks)
@@ -100,7 +100,7 @@ def _mean(step: BlockPass, states: States, dtype: torch.dtype) -> float:
     block = step.block
     inside = False
 
-    def compare(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+    def compare(module: nn.Module, args: tuple[object, ...], keywords: dict[str, Any], output: object) -> None:
         nonlocal inside
         if inside:  # one of the calls that `states` makes
             return

@@ -21,7 +21,9 @@ States = Callable[[Block, tuple[Any, ...], Mapping[str, Any], Any], tuple[Tensor
 """states(block, args, keywords, output): two hidden states (B, L, D) of one call of a block."""
 
 
-def around_mlp(block: Block, args: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> tuple[Tensor, Tensor]:
+def around_mlp(
+    block: Block, args: tuple[object, ...], keywords: Mapping[str, object], output: object
+) -> tuple[Tensor, Tensor]:
     """What the block gives without its FFN, and with it. Raises `ModelError` for an FFN that cannot be taken out."""
     with without(block, mlp=True):
         before = hidden_of(block.site.get()(*args, **keywords))
@@ -29,7 +31,7 @@ def around_mlp(block: Block, args: tuple[Any, ...], keywords: Mapping[str, Any],
 
 
 def around_attention(
-    block: Block, args: tuple[Any, ...], keywords: Mapping[str, Any], output: Any
+    block: Block, args: tuple[object, ...], keywords: Mapping[str, object], output: object
 ) -> tuple[Tensor, Tensor]:
     """What the block gives without its attention, and with it; without its FFN, if there is one, in both cases.
 
@@ -44,7 +46,9 @@ def around_attention(
     return before, after
 
 
-def mlp_alone(block: Block, args: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> tuple[Tensor, Tensor]:
+def mlp_alone(
+    block: Block, args: tuple[object, ...], keywords: Mapping[str, object], output: object
+) -> tuple[Tensor, Tensor]:
     """What enters the FFN and what leaves it, of the block called once more."""
     if block.mlp is None:
         raise ModelError(f"{block.site.path} has no FFN")
@@ -61,10 +65,10 @@ def _watched(mlp: MLP) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     entered: list[Tensor] = []
     left: list[Tensor] = []
 
-    def enter(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def enter(module: nn.Module, args: tuple[object, ...], keywords: dict[str, Any]) -> None:
         entered.append(_entering(module, args, keywords))
 
-    def leave(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def leave(module: nn.Module, args: tuple[object, ...], output: object) -> None:
         left.append(hidden_of(output))
 
     shared = None if mlp.experts is None else mlp.experts.shared

@@ -52,7 +52,7 @@ class AttentionVector(PartiallyDynamic):
         """(B, C)."""
         if self.compact is not None:
             return self.compact(hidden_BR, temperature)
-        return self.combine(self.dynamic(hidden_BR, temperature))
+        return self.used_weight(self.dynamic(hidden_BR, temperature))
 
     def at_rest(self, temperature: Tensor) -> Tensor:
         """(C,) the factors, constants included, for a hidden vector of zeros; without a gradient."""

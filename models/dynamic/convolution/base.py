@@ -9,7 +9,7 @@ from ..compact_weights import CompactWeights
 from ..layer import DynamicLayer
 from .compact_form import compact_convolution
 from .factors import Factors
-from .forms import convolve
+from .forms import dynamic_conv2d
 from .geometry import Geometry
 from .released import released_convolution
 
@@ -58,20 +58,20 @@ class DynamicConv2d(DynamicLayer):
         elif self.faithful:
             y_BOHW = released_convolution(self, x_BIHW, factors)
         else:
-            y_BOHW = convolve(self, x_BIHW, factors)
+            y_BOHW = dynamic_conv2d(self, x_BIHW, factors)
         if factors.outputs is not None:
             y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
         return y_BOHW
 
-    def mixing(self, x_BIHW: Tensor) -> Tensor:
-        """(B, K) the shares of the kernels; 1 where there is one kernel."""
-        return self._shares(self.factors(x_BIHW), x_BIHW)
+    def mixing_coefficients(self, x: Tensor) -> Tensor:
+        """(B, K) the shares of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
+        return self._shares(self.factors(x), x)
 
     def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:
         shares_BK = self._shares(factors, x_BIHW)
         padded = self.geometry.pad(x_BIHW)
         y_BOHW = compact_convolution(weights, self.geometry, padded, shares_BK, factors)
-        bias_BO = self.mix_bias(shares_BK)
+        bias_BO = self.sample_biases(shares_BK)
         if bias_BO is None:
             return y_BOHW
         return y_BOHW + bias_BO[:, :, None, None]

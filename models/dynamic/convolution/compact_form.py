@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..compact_weights import CompactWeights
 from .factors import Factors
-from .forms import Dynamic, dynamic_convolution, sharing_pays, with_weights
+from .forms import Dynamic, by_fastest_form, sharing_pays, with_weights
 from .geometry import Geometry
 
 # Shapes: B samples, K kernels, I inputs, O outputs, h x w a kernel, T = h w taps. x is padded already.
@@ -23,12 +23,12 @@ def compact_convolution(
     """
     taps_BT = factors.taps
     if weights.kernels == 1 and factors.kernels is None and taps_BT is None:
-        return geometry.convolve(x_BIHW, weights.used_bank()[0])
+        return geometry.conv2d(x_BIHW, weights.used_bank()[0])
     if weights.unit == "weight" or not sharing_pays(geometry, x_BIHW):
         along_taps = None
         if taps_BT is not None:
             along_taps = taps_BT.unflatten(1, weights.shape[-2:])[:, None, None]
-        return with_weights(x_BIHW, weights.mix(shares_BK, along_taps), geometry)
+        return with_weights(x_BIHW, weights.sample_weights(shares_BK, along_taps), geometry)
     if weights.unit == "row":
         return _by_rows(weights, geometry, x_BIHW, shares_BK, taps_BT)
     return _by_channels(weights, geometry, x_BIHW, shares_BK, taps_BT)
@@ -40,9 +40,9 @@ def _by_rows(
     dynamic_D, static_C = weights.indices()
     parts: list[Tensor] = []
     if len(dynamic_D):
-        parts.append(dynamic_convolution(Dynamic(x_BIHW, weights.dynamic, shares_BK, taps_BT, geometry)))
+        parts.append(by_fastest_form(Dynamic(x_BIHW, weights.dynamic, shares_BK, taps_BT, geometry)))
     if len(static_C) and weights.static is not None:
-        parts.append(geometry.convolve(x_BIHW, weights.static))
+        parts.append(geometry.conv2d(x_BIHW, weights.static))
     elif len(static_C):  # pruned
         size = geometry.size_after(x_BIHW)
         parts.append(x_BIHW.new_zeros(len(x_BIHW), len(static_C), *size))
@@ -57,7 +57,7 @@ def _by_channels(
 ) -> Tensor:
     dynamic_D, static_C = weights.indices()
     seen = x_BIHW[:, dynamic_D]
-    dynamic = dynamic_convolution(Dynamic(seen, weights.dynamic, shares_BK, taps_BT, geometry))
+    dynamic = by_fastest_form(Dynamic(seen, weights.dynamic, shares_BK, taps_BT, geometry))
     if weights.static is None:
         return dynamic
-    return dynamic + geometry.convolve(x_BIHW[:, static_C], weights.static)
+    return dynamic + geometry.conv2d(x_BIHW[:, static_C], weights.static)

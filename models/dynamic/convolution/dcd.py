@@ -93,7 +93,7 @@ class DCDConv2d(DynamicConv2d):
         top, left = self.middle
         height, width = self.kernel_size
         around = (left, width - 1 - left, top, height - 1 - top)
-        return self.combine(weight_BOJhw + F.pad(low_rank_BOJ[..., None, None], around))
+        return self.used_weight(weight_BOJhw + F.pad(low_rank_BOJ[..., None, None], around))
 
     def dynamic_alone(self) -> list[nn.Parameter]:
         """All but the bias, which no share is mixed with."""
@@ -116,7 +116,7 @@ class DCDConv2d(DynamicConv2d):
     def _in_parts(self, x_BIHW: Tensor, padded: Tensor) -> Tensor:
         """Λ after one convolution with W_0, and the low-rank term as three products: no weight of a sample is made."""
         scale_BO, phi_BLL = self.coefficients(x_BIHW)
-        y_BOHW = self.geometry.convolve(padded, self.bank[0]) * scale_BO[:, :, None, None]
+        y_BOHW = self.geometry.conv2d(padded, self.bank[0]) * scale_BO[:, :, None, None]
         seen_BIP = self._under_the_middle(padded, y_BOHW.shape[-2:]).flatten(2)
         fused_BOP = self.p_OL @ (phi_BLL @ (self.q_JL.t() @ seen_BIP))
         return y_BOHW + fused_BOP.view_as(y_BOHW)

@@ -26,14 +26,14 @@ SOME_POSITIONS = 256
 """Up to so many positions weights made sample by sample pay: 16 x 16."""
 
 
-def convolve(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
+def dynamic_conv2d(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
     """(B, O, H', W') the convolution of a `DynamicConv2d` with the weights of each sample, and its bias."""
     padded = layer.geometry.pad(x_BIHW)
     shares_BK = factors.kernels
     if shares_BK is None:
         shares_BK = padded.new_ones(padded.shape[0], 1)
     y_BOHW = _by_structure(layer, padded, shares_BK, factors)
-    bias_BO = layer.mix_bias(shares_BK)
+    bias_BO = layer.sample_biases(shares_BK)
     if bias_BO is None:
         return y_BOHW
     return y_BOHW + bias_BO[:, :, None, None]
@@ -46,17 +46,17 @@ def _by_structure(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factor
     one_weight = factors.kernels is None and factors.taps is None
     if partition is None:
         if one_weight:
-            return geometry.convolve(x_BIHW, layer.bank[0])
-        return dynamic_convolution(Dynamic(x_BIHW, layer.bank, shares_BK, factors.taps, geometry))
+            return geometry.conv2d(x_BIHW, layer.bank[0])
+        return by_fastest_form(Dynamic(x_BIHW, layer.bank, shares_BK, factors.taps, geometry))
     if one_weight:
-        return geometry.convolve(x_BIHW, partition.combine(layer.bank[0]))
+        return geometry.conv2d(x_BIHW, partition.used_weight(layer.bank[0]))
     if not partition.is_relaxed:
         structure = partition.layout().structure
         if structure == "static":
-            return geometry.convolve(x_BIHW, partition.static_part())
+            return geometry.conv2d(x_BIHW, partition.static_part())
         if structure == "dynamic":
             scaled_BK = shares_BK * partition.lambda_dynamic
-            return dynamic_convolution(Dynamic(x_BIHW, layer.bank, scaled_BK, factors.taps, geometry))
+            return by_fastest_form(Dynamic(x_BIHW, layer.bank, scaled_BK, factors.taps, geometry))
         if structure == "row" and sharing_pays(geometry, x_BIHW):
             return _by_rows(layer, x_BIHW, shares_BK, factors)
         if structure == "channel" and sharing_pays(geometry, x_BIHW):
@@ -79,10 +79,10 @@ def sharing_pays(geometry: Geometry, x_BIHW: Tensor) -> bool:
 def weights_of_samples(layer: DynamicLayer, shares_BK: Tensor, taps_BT: Tensor | None) -> Tensor:
     """(B, O, J, h, w) λ_d M ⊙ (taps ⊙ (π @ bank)) + λ_s (1 - M) ⊙ static."""
     if taps_BT is None:
-        return layer.mix(shares_BK)
+        return layer.sample_weights(shares_BK)
     mixed_BN = shares_BK @ layer.bank.flatten(1)
     mixed_BOJhw = mixed_BN.unflatten(1, layer.weight_shape)
-    return layer.combine(mixed_BOJhw * _along_taps(taps_BT, layer.weight_shape))
+    return layer.used_weight(mixed_BOJhw * _along_taps(taps_BT, layer.weight_shape))
 
 
 def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, shares_BK: Tensor) -> Tensor:
@@ -90,12 +90,12 @@ def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, shares_BK: Tensor) -> Tensor
 
     Mask and scales then act on K + 1 kernels instead of on the weight of every sample.
     """
-    bank = layer.dynamic_bank()
-    static = layer.static_weight()
+    bank = layer.dynamic_part()
+    static = layer.static_part()
     if static is not None:
         bank = torch.cat([bank, static[None]])
         shares_BK = torch.cat([shares_BK, torch.ones_like(shares_BK[:, :1])], dim=1)
-    return dynamic_convolution(Dynamic(x_BIHW, bank, shares_BK, None, layer.geometry))
+    return by_fastest_form(Dynamic(x_BIHW, bank, shares_BK, None, layer.geometry))
 
 
 def _by_rows(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
@@ -104,12 +104,12 @@ def _by_rows(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) ->
     layout = partition.layout()
     bank = layer.bank[:, layout.dynamic]
     scaled_BK = shares_BK * partition.lambda_dynamic
-    dynamic = dynamic_convolution(Dynamic(x_BIHW, bank, scaled_BK, factors.taps, layer.geometry))
+    dynamic = by_fastest_form(Dynamic(x_BIHW, bank, scaled_BK, factors.taps, layer.geometry))
     if partition.scale == "pruned":
         static = dynamic.new_zeros(dynamic.shape[0], layout.static.numel(), *dynamic.shape[2:])
     else:
         weight = partition.static[layout.static] * partition.lambda_static
-        static = layer.geometry.convolve(x_BIHW, weight)
+        static = layer.geometry.conv2d(x_BIHW, weight)
     order = torch.argsort(torch.cat([layout.dynamic, layout.static]))
     return torch.cat([dynamic, static], dim=1)[:, order]
 
@@ -121,11 +121,11 @@ def _by_channels(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors
     bank = layer.bank[:, :, layout.dynamic]
     scaled_BK = shares_BK * partition.lambda_dynamic
     seen = x_BIHW[:, layout.dynamic]
-    dynamic = dynamic_convolution(Dynamic(seen, bank, scaled_BK, factors.taps, layer.geometry))
+    dynamic = by_fastest_form(Dynamic(seen, bank, scaled_BK, factors.taps, layer.geometry))
     if partition.scale == "pruned":
         return dynamic
     weight = partition.static[:, layout.static] * partition.lambda_static
-    return dynamic + layer.geometry.convolve(x_BIHW[:, layout.static], weight)
+    return dynamic + layer.geometry.conv2d(x_BIHW[:, layout.static], weight)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Dynamic:
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
 
 
-def dynamic_convolution(problem: Dynamic) -> Tensor:
+def by_fastest_form(problem: Dynamic) -> Tensor:
     """(B, O, H', W') by the fastest form for this shape."""
     return FORMS[choose_form(problem)](problem)
 
@@ -187,7 +187,7 @@ def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Te
         return _with_columns(x_BIHW, weight_BOJhw, geometry)
     batch, outputs = weight_BOJhw.shape[:2]
     x_side_by_side = x_BIHW.reshape(1, -1, *x_BIHW.shape[2:])
-    y_side_by_side = geometry.convolve(x_side_by_side, weight_BOJhw.flatten(0, 1), copies=batch)
+    y_side_by_side = geometry.conv2d(x_side_by_side, weight_BOJhw.flatten(0, 1), copies=batch)
     return y_side_by_side.view(batch, outputs, *y_side_by_side.shape[2:])
 
 
@@ -209,7 +209,7 @@ def by_samples(problem: Dynamic) -> Tensor:
         weight = (problem.shares[place] @ bank_KN).view(problem.bank.shape[1:])
         if problem.taps is not None:
             weight = weight * problem.taps[place].view(problem.geometry.kernel)
-        results.append(problem.geometry.convolve(problem.x[place : place + 1], weight))
+        results.append(problem.geometry.conv2d(problem.x[place : place + 1], weight))
     return torch.cat(results)
 
 

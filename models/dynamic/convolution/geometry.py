@@ -66,7 +66,7 @@ class Geometry:
             return F.pad(x_BIHW, self.surround)
         return F.pad(x_BIHW, self.surround, mode=self.mode)
 
-    def convolve(self, x_BIHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, copies: int = 1) -> Tensor:
+    def conv2d(self, x_BIHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, copies: int = 1) -> Tensor:
         """The convolution of a padded input, with `copies` times as many groups."""
         groups = self.groups * copies
         return F.conv2d(x_BIHW, weight, bias_O, self.stride, self.padding, self.dilation, groups)
@@ -86,7 +86,7 @@ class Geometry:
         return self.kernel == (1, 1) and self.padding == (0, 0) and self.groups == 1 and not self.by_input
 
 
-def _sides(conv: Any) -> tuple[int, int, int, int]:
+def _sides(conv: nn.Conv2d) -> tuple[int, int, int, int]:
     """(left, right, top, bottom) of a convolution's padding, which may be a word."""
     left, right, top, bottom = conv._reversed_padding_repeated_twice
     return (left, right, top, bottom)

@@ -25,7 +25,7 @@ def released_convolution(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor
         shares_BK1 = _shares(layer, batch, factors)[:, :, None]
         bias = (layer.bias[None] * shares_BK1).sum(1).flatten()
     side_by_side = padded.reshape(1, -1, *padded.shape[2:])
-    y = layer.geometry.convolve(side_by_side, weight_BOJhw.flatten(0, 1), bias, copies=batch)
+    y = layer.geometry.conv2d(side_by_side, weight_BOJhw.flatten(0, 1), bias, copies=batch)
     return y.view(batch, -1, *y.shape[2:])
 
 

@@ -102,7 +102,7 @@ class MixtureLinear(DynamicLayer):
             y_TO = y_TO + routed_bias(choice.index, choice.weight, self.bias).to(y_TO.dtype)
         return y_TO.view(*x.shape[:-1], self.out_features)
 
-    def mixing(self, x: Tensor) -> Tensor:
+    def mixing_coefficients(self, x: Tensor) -> Tensor:
         """(T, E) what each expert weighs for each token, 0 for those that were not chosen; no balance is counted."""
         choice = self._routed(x, self._passed.peek(self.token_mask, x))
         gates_TE = choice.weight.new_zeros(len(choice.index), self.num_kernels)

@@ -31,7 +31,7 @@ def partition(
     ratio: float = 0.3,
     *,
     criterion: Criterion = "switch",
-    batches: Iterable[Any] | None = None,
+    batches: Iterable[object] | None = None,
     loss_fn: LossFunction | None = None,
     scope: Scope = "global",
     rounds: int = 1,

@@ -28,7 +28,7 @@ class MixingMoments:
     @torch.no_grad()
     def see(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """A hook before the layer's forward pass."""
-        mixing_NK = self.layer.mixing(inputs[0]).flatten(0, -2).double().cpu()
+        mixing_NK = self.layer.mixing_coefficients(inputs[0]).flatten(0, -2).double().cpu()
         self.count += len(mixing_NK)
         self.sum_K += mixing_NK.sum(0)
         self.products_KK += mixing_NK.T @ mixing_NK

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +34,7 @@ class WarmUp:
 def warm_up(
     model: nn.Module,
     layers: Sequence[DynamicLayer],
-    batches: Sequence[Any],
+    batches: Sequence[object],
     loss_fn: LossFunction,
     how: WarmUp,
 ) -> None:

@@ -120,7 +120,7 @@ class LegalParts:
                 allowed = self.edges[row_R, bond_R].any(2)
             case (bond_R, begin_R):
                 allowed = self.edges[row_R, bond_R, begin_R]
-            case (bond_R, *_):
-                allowed = self.atoms[bond_R]
+            case _:
+                allowed = self.atoms[known[0]]
         # After a stop the other parts mean nothing: anything goes.
         return allowed | ~allowed.any(1, keepdim=True)

@@ -60,7 +60,7 @@ def layers_of(model: nn.Module) -> Recipe:
     return json.loads(json.dumps({"blocks": blocks, "attention": attention}))
 
 
-def build(recipe: Recipe, config: Any) -> Any:
+def build(recipe: Recipe, config: object) -> Any:
     """The converted model on the meta device; `config` is its configuration, None for one of timm."""
     with torch.device("meta"):
         model = base_model(recipe["model"], config)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ...anatomy import MLP, describe
+from ...anatomy import describe
 from ...calibration.ffn_samples import Calibration
 from ...calibration.hooks import FFNSample
 from ...hub.declaration import declare
@@ -23,7 +23,6 @@ from ..layer import MoEFFN
 from ..routing.padding import hand_over_masks
 from ..routing.router import Router
 from ..splits import Partition, SplitInput, partition
-from .dense_ffn import DenseFFN, output_dropout
 from .output_alignment import fit
 from .preconditions import FFN, calibration_for, feed_forwards, to_convert
 from .restoration import restore
@@ -81,8 +80,7 @@ class _Plan:
     layer is fitted to it.
     """
 
-    block: int
-    mlp: MLP
+    ffn: FFN
     parts: Partition
     router: Router
     sample: FFNSample | None
@@ -99,7 +97,7 @@ def _plan_all(
     ffns = feed_forwards(anatomy)
     chosen = to_convert(anatomy, ffns, config)
     check_untied(model, [ffn.mlp for ffn in chosen])
-    expected = {ffn.block: check_view(ffn.mlp) for ffn in chosen}
+    expected = {ffn.block: check_view(ffn.mlp, ffn.dense) for ffn in chosen}
     seen = calibration_for(model, ffns, config, calibration)
     return deque(_plan(ffn, config, seen, generator, expected[ffn.block]) for ffn in chosen)
 
@@ -109,7 +107,7 @@ def _plan(
     ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torch.Generator, expected: Expected | None
 ) -> _Plan:
     """Which neurons form which expert, and the router: what needs data and random numbers."""
-    dense = DenseFFN.of(ffn.mlp)
+    dense = ffn.dense
     sample = None
     document = None
     embedding = None
@@ -133,16 +131,16 @@ def _plan(
     fitted = config.scale == "calibrated" or config.align
     if not fitted:
         sample = None
-    return _Plan(block=ffn.block, mlp=ffn.mlp, parts=parts, router=router, sample=sample, expected=expected)
+    return _Plan(ffn=ffn, parts=parts, router=router, sample=sample, expected=expected)
 
 
 @torch.no_grad()
 def _swap(model: nn.Module, plan: _Plan, config: MoEConfig, generator: torch.Generator) -> Callable[[], None]:
     """Put the mixture in the place of the dense layer; return what takes that back."""
-    mlp = plan.mlp
-    dense = DenseFFN.of(mlp)
+    mlp = plan.ffn.mlp
+    dense = plan.ffn.dense
     modules = [site.get() for site in mlp.parts]
-    layer = _layer(plan, dense, config)
+    layer = _layer(plan, config)
     check_mixture(layer, plan.expected, plan.parts, mlp.site.path)
     if config.reinit:
         reinitialise(layer.experts, config.reinit, generator)
@@ -155,11 +153,12 @@ def _swap(model: nn.Module, plan: _Plan, config: MoEConfig, generator: torch.Gen
         # Neurons that no expert holds, or that start again at random, cannot come back from the mixture: the dense
         # modules wait until all is done.
         return partial(mlp.replace, *modules)
-    return partial(restore, model, plan.block)
+    return partial(restore, model, plan.ffn.block)
 
 
-def _layer(plan: _Plan, dense: DenseFFN, config: MoEConfig) -> MoEFFN:
-    mlp = plan.mlp
+def _layer(plan: _Plan, config: MoEConfig) -> MoEFFN:
+    mlp = plan.ffn.mlp
+    dense = plan.ffn.dense
     parts = plan.parts
     shared = dense.bank([parts.shared]) if len(parts.shared) else None
     down_bias = None if dense.down_bias is None else dense.down_bias.clone()
@@ -172,7 +171,7 @@ def _layer(plan: _Plan, dense: DenseFFN, config: MoEConfig) -> MoEFFN:
         neurons=parts.order.to(dense.up.device),
         hidden=mlp.hidden,
         template=tuple(_without_memory(site.get()) for site in mlp.parts),
-        dropout=output_dropout(mlp) or 0.0,
+        dropout=plan.ffn.dropout or 0.0,
     )
 
 

@@ -6,23 +6,41 @@ Every check raises a `ModelError` and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import torch
 from torch import nn
 
 from ...anatomy import MLP, Anatomy, linear_view
 from ...calibration.ffn_samples import Calibration, calibrate
 from ...errors import ModelError
 from ..config import MoEConfig
-from .dense_ffn import output_dropout
+from .dense_ffn import DenseFFN, output_dropout
 
 
-class FFN(NamedTuple):
-    """A feed-forward layer of a model: the index of its block, and its place among all feed-forward layers."""
+@dataclass(frozen=True)
+class FFN:
+    """A feed-forward layer of a model: the index of its block, and its place among all feed-forward layers.
+
+    What the checks and the conversion need of it is read once; `dense` keeps the weights alive.
+    """
 
     block: int
     place: int
     mlp: MLP
+
+    @cached_property
+    @torch.no_grad()
+    def dense(self) -> DenseFFN:
+        """Its matrices."""
+        return DenseFFN.of(self.mlp)
+
+    @cached_property
+    def dropout(self) -> float | None:
+        """See `output_dropout`."""
+        return output_dropout(self.mlp)
 
 
 def feed_forwards(anatomy: Anatomy) -> list[FFN]:
@@ -43,7 +61,7 @@ def to_convert(anatomy: Anatomy, ffns: list[FFN], config: MoEConfig) -> list[FFN
     if not chosen:
         raise ModelError(f"{type(anatomy.model).__name__} has no feed-forward layer to convert")
     for ffn in chosen:
-        _check(ffn.mlp, config)
+        _check(ffn, config)
     return chosen
 
 
@@ -77,8 +95,9 @@ def _check_layers(layers: tuple[int, ...], ffns: list[FFN], blocks: int) -> None
             raise ModelError(f"layers={layers}: block {index} has no feed-forward layer")
 
 
-def _check(mlp: MLP, config: MoEConfig) -> None:
+def _check(ffn: FFN, config: MoEConfig) -> None:
     """Whether a mixture of the neurons of this FFN can compute what the FFN does."""
+    mlp = ffn.mlp
     path = mlp.site.path
     if mlp.kind == "moe":
         raise ModelError(f"{path} is a mixture of experts already")
@@ -98,7 +117,7 @@ def _check(mlp: MLP, config: MoEConfig) -> None:
     linears = nn.ModuleList(site.get() for site in mlp.linears)
     if set(whole.parameters()) - set(linears.parameters()):
         raise ModelError(f"{path} holds parameters outside its linear layers (a norm?), which cannot be cut")
-    if output_dropout(mlp) is None:
+    if ffn.dropout is None:
         raise ModelError(f"{path} has dropout inside the FFN, which a conversion would lose: set its p to 0")
 
 

@@ -17,7 +17,7 @@ from ...anatomy import MLP
 from ...errors import ModelError
 from ..layer import MoEFFN
 from ..splits import Partition
-from .dense_ffn import DenseFFN, gate_and_up, run_ffn
+from .dense_ffn import DenseFFN, run_ffn
 
 ROWS = 4
 """Random rows that go through both."""
@@ -44,16 +44,15 @@ class Expected(NamedTuple):
 
 
 @torch.no_grad()
-def check_view(mlp: MLP) -> Expected | None:
+def check_view(mlp: MLP, dense: DenseFFN) -> Expected | None:
     """Raise a `ModelError` unless the modules of an FFN compute W_down act(W_up x), gated or not, as its view says; in
     eval mode.
 
     Gives what was expected, for `check_mixture`; None for a model without weights, which computes nothing.
     """
-    dense = DenseFFN.of(mlp)
     if dense.up.is_meta:
         return None
-    expected = _expected(mlp, dense)
+    expected = _expected(dense)
     try:
         y_TD = run_ffn(mlp, expected.x.unsqueeze(0)).squeeze(0)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -101,7 +100,7 @@ def check_untied(model: nn.Module, mlps: Iterable[MLP]) -> None:
                 )
 
 
-def _expected(mlp: MLP, dense: DenseFFN) -> Expected:
+def _expected(dense: DenseFFN) -> Expected:
     """What the view says comes out of random rows.
 
     The weights are read once: sizes of sums are estimated from sums of the same terms with random signs.
@@ -109,10 +108,9 @@ def _expected(mlp: MLP, dense: DenseFFN) -> Expected:
     generator = torch.Generator().manual_seed(0)
     x_TD = torch.randn(ROWS, dense.up.shape[1], generator=generator).to(dense.up.device, dense.up.dtype)
     result, _ = _roundoff(x_TD)
-    gate, up = gate_and_up(mlp)
-    up_TF = F.linear(x_TD, *up)
+    up_TF = F.linear(x_TD, dense.up, dense.up_bias)
     up_error_TF = _error(up_TF, up_TF, x_TD, dense.up.shape[1])
-    gate_TF = None if gate is None else F.linear(x_TD, *gate)
+    gate_TF = None if dense.gate is None else F.linear(x_TD, dense.gate, dense.gate_bias)
     h_TF = _hidden(dense, gate_TF, up_TF)
     # How far an error before the activation takes its result: by trying, whatever the activation.
     h_error_TF = 3 * result * h_TF.abs().to(up_error_TF.dtype)

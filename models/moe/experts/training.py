@@ -51,10 +51,11 @@ class TrainedExperts(torch.autograd.Function):
         return out.to(kind)
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight, gate_up and down; those that nobody needs are None."""
         if torch.is_grad_enabled():
             raise ModelError("the fast experts have no second derivative: call experts.eager.loop_experts for that")
+        (grad_out,) = grad_outputs
         x, order, place, weight, gate_up, down, inward, *given = ctx.saved_tensors
         counts = ctx.counts
         ops = ctx.ops

@@ -59,7 +59,7 @@ class BalanceLossCallback(TrainerCallback):
         set_loss_scale(scale / args.gradient_accumulation_steps)
 
     def on_substep_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Note the value of a micro-batch."""
         value = None if self._handle is None else self._handle.value()

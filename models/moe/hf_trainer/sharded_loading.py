@@ -16,7 +16,9 @@ OWN = "sparsebench"
 """The model type of our own format."""
 
 
-def load_sharded(path: str | Path, *, fsdp_size: int = 1, ep_size: int = 1, replicas: int = 1, **keywords: Any) -> Any:
+def load_sharded(
+    path: str | Path, *, fsdp_size: int = 1, ep_size: int = 1, replicas: int = 1, **keywords: object
+) -> Any:
     """A checkpoint that `export` wrote, spread over the processes that `torchrun` started, in training mode.
 
     - `fsdp_size`: processes among which every parameter is split (FSDP2); each has batches of its own.

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ...anatomy import describe, unwrapped
 from ...calibration.token_mask import real_tokens
 from ...errors import ModelError
 from ..routing.attached_loss import attached_first
 from ..routing.global_sums import ALL, Together
-from ..routing.recomputation import recomputing
 
 # Shapes: B rows of a batch, L tokens of a row, T = B * L, N experts, K chosen experts.
+from ..routing.once_differentiable import once_differentiable
+from ..routing.recomputation import recomputing
 
 
 class StockBalance:
@@ -86,7 +86,7 @@ class StockBalance:
         if not recomputing():
             now.add(probability_TN.detach(), top_k, real_T1)
 
-    def _mixed(self, layer: int, module: Any, args: Any, output: Any) -> Any:
+    def _mixed(self, layer: int, module: Any, args: object, output: object) -> Any:
         """After the mixture: its output, with the gradient of the loss."""
         mass_N = self._mass.pop(layer, None)
         if mass_N is None or self._last is None:

@@ -33,7 +33,7 @@ def merge_experts(
     config: MoEConfig,
     *,
     rest: Rest = "base",
-    prompts: Sequence[Iterable[Any]] | None = None,
+    prompts: Sequence[Iterable[object]] | None = None,
     centre: bool = False,
 ) -> Model:
     """Put mixtures in the places of the FFNs of `base`, in place, whose expert i is the FFN of `models[i]`; return it.
@@ -77,7 +77,7 @@ def merge_experts(
     return base
 
 
-def _check_config(config: MoEConfig, models: Sequence[nn.Module], prompts: Sequence[Any] | None) -> None:
+def _check_config(config: MoEConfig, models: Sequence[nn.Module], prompts: Sequence[object] | None) -> None:
     if config.split != "whole" or config.reinit:
         raise ModelError(f"split={config.split!r}, reinit={config.reinit}: merging needs split='whole' and reinit=0")
     if len(models) < 2:
@@ -93,7 +93,7 @@ def _check_config(config: MoEConfig, models: Sequence[nn.Module], prompts: Seque
 
 
 @torch.no_grad()
-def _rows(base: nn.Module, ours: list[FFN], prompts: Sequence[Iterable[Any]], *, centre: bool) -> list[Tensor]:
+def _rows(base: nn.Module, ours: list[FFN], prompts: Sequence[Iterable[object]], *, centre: bool) -> list[Tensor]:
     """Router rows (N, D) of each FFN."""
     by_model = []
     for batches in prompts:

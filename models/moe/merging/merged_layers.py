@@ -35,9 +35,9 @@ def matching_ffns(base: nn.Module, ours: list[FFN], model: nn.Module, number: in
         raise ModelError(f"{who} has {len(anatomy.blocks)} blocks, the base ({type(base).__name__}) {blocks}")
     found = []
     for own, other in zip(ours, to_convert(anatomy, feed_forwards(anatomy), config), strict=True):
-        check_view(other.mlp)
+        theirs = other.dense
+        check_view(other.mlp, theirs)
         dense = DenseFFN.of(own.mlp)
-        theirs = DenseFFN.of(other.mlp)
         _check_same_shape(dense, theirs, f"{who}: {other.mlp.site.path}")
         found.append(_cast(theirs, dense.down))
     return found

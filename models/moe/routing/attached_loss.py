@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ...loss_scale import loss_scale
+from .once_differentiable import once_differentiable
 from .statistics import Routed
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 class Choice(NamedTuple):
     """Chosen experts, best first, and their weights times the scale, both (T, K)."""
 
-    index: Tensor
+    index: Tensor  # pyright: ignore[reportIncompatibleMethodOverride] -- a tuple's own method, which nobody calls
     weight: Tensor
 
 
@@ -26,7 +26,7 @@ class Routing(NamedTuple):
     standard deviation of the noise. `passed` (T, N) are the weights of all experts that `densemixer` works with.
     """
 
-    index: Tensor
+    index: Tensor  # pyright: ignore[reportIncompatibleMethodOverride] -- a tuple's own method, which nobody calls
     weight: Tensor
     logits: Tensor
     noisy: Tensor | None = None

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ...errors import ModelError
+from .once_differentiable import once_differentiable
 
 
 class Together:
@@ -66,7 +66,7 @@ ALL = Together()
 """Every process."""
 
 
-def together_of(group: Any) -> Together:
+def together_of(group: object) -> Together:
     """The processes of a group, "all" or "own"; a `ModelError` for anything else."""
     known = group in ("all", "own") if isinstance(group, str) else isinstance(group, getattr(dist, "ProcessGroup", ()))
     if not known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +73,7 @@ def layer_places(model: nn.Module) -> dict[str, tuple[int, bool]]:
 
 
 @torch.no_grad()
-def router_health(model: nn.Module, domains: Mapping[str, Iterable[Any]]) -> dict[str, dict[str, LayerHealth]]:
+def router_health(model: nn.Module, domains: Mapping[str, Iterable[object]]) -> dict[str, dict[str, LayerHealth]]:
     """By domain and dotted name of the layer: how the routers of `model` share the tokens of each domain.
 
     Converted models, stock mixtures of transformers and attention experts are seen alike; padding does not count. The
@@ -96,7 +95,7 @@ def router_health(model: nn.Module, domains: Mapping[str, Iterable[Any]]) -> dic
             module.training = mode
 
 
-def _watched(model: nn.Module, domain: str, batches: Iterable[Any]) -> dict[str, LayerHealth]:
+def _watched(model: nn.Module, domain: str, batches: Iterable[object]) -> dict[str, LayerHealth]:
     with routing_probe(model) as probe:
         for batch in batches:
             if isinstance(batch, Mapping):

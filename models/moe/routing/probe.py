@@ -171,12 +171,12 @@ class _Observer:
     def _watch_block(self, block: nn.Module) -> None:
         reader = MaskReader.of(block)
 
-        def called(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        def called(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
             self.real = reader(args, kwargs) if self.given is None else self.given
 
         self.hooks.append(block.register_forward_pre_hook(called, with_kwargs=True))
 
-    def _router_gave(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _router_gave(self, module: nn.Module, args: object, output: object) -> None:
         logits = output.logits if isinstance(output, Routing) else output
         if isinstance(logits, tuple):  # routers of transformers: logits, weights, indices
             logits = logits[0]
@@ -195,7 +195,7 @@ class _Observer:
             index_TK = index_TK.masked_fill(weight_TK == 0, len(self.counts.picks))
         self._add(module, index_TK, weight_TK)
 
-    def _attention_routed(self, module: nn.Module, args: Any, routing: Routing) -> None:
+    def _attention_routed(self, module: nn.Module, args: object, routing: Routing) -> None:
         self.logits = routing.logits
         self._add(module, routing.index, routing.weight)
 

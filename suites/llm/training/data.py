@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sparsebench.data.manifest import near
+from sparsebench.data.text.windows import Tokenizer
 
 from ..language import SEPARATOR, encode
 from .isolation import token_mask
@@ -90,7 +91,7 @@ def count_tokens(batch: Mapping[str, Any]) -> int:
     return int(token_mask(batch).sum())
 
 
-def text_windows(group: str, documents: Iterable[str], tokenizer: Any, length: int, most: int) -> list[Row]:
+def text_windows(group: str, documents: Iterable[str], tokenizer: Tokenizer, length: int, most: int) -> list[Row]:
     """The first windows of `length` tokens, at most `most`, of documents joined by a blank line.
 
     Reads no more documents than it needs. Raises ValueError where they do not make one window.

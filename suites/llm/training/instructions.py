@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from sparsebench.data.cache.ledger import cached_reads
+from sparsebench.data.text.windows import Tokenizer
 from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
@@ -92,7 +93,7 @@ class InstructionTask(TrainingTask):
             scores |= found
         return scores, routers
 
-    def examples(self, part: str, tokenizer: Any, most: int) -> list[Example]:
+    def examples(self, part: str, tokenizer: Tokenizer, most: int) -> list[Example]:
         """The first conversations of a part of each group as tokens. Raises ValueError for a group without any."""
         found = []
         for group in self.groups:
@@ -114,14 +115,14 @@ class InstructionTask(TrainingTask):
             for part in ("train", "val", "test"):
                 self._some(group, part, 1)
 
-    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+    def text_rows(self, context: Context, tokenizer: Tokenizer, length: int) -> TextRows:
         """The first conversations of each group, packed."""
         train, held_out = _rows(type(self), tokenizer, length)
         return TextRows(train, held_out, length, self.packed, context.device, tokenizer=tokenizer)
 
 
 @cached_reads(maxsize=2)
-def _rows(task: type[InstructionTask], tokenizer: Any, length: int) -> tuple[list[Row], list[Row]]:
+def _rows(task: type[InstructionTask], tokenizer: Tokenizer, length: int) -> tuple[list[Row], list[Row]]:
     """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
     train = task().examples("train", tokenizer, MOST_TRAIN)
     held_out = task().examples("val", tokenizer, MOST_VAL)

@@ -7,6 +7,7 @@ from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.identity import identity
 from sparsebench.data.sources import source
 from sparsebench.data.text.own_text import SOURCE, Part, own_documents, own_files
+from sparsebench.data.text.windows import Tokenizer
 
 from ...contracts.context import Context, LoadBackbone, Setup
 from ...contracts.method import NotApplicable
@@ -55,7 +56,7 @@ class OwnTextTask(PretrainingTask):
         self.derive_data()
         return super().build(load_backbone, context)
 
-    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+    def text_rows(self, context: Context, tokenizer: Tokenizer, length: int) -> TextRows:
         """The same number of windows of each domain. Raises ValueError for a domain with too little text.
 
         Scoring needs as many windows as the budget says: where there are fewer, that is said before anything trains.
@@ -86,7 +87,7 @@ class OwnTextTask(PretrainingTask):
 
 
 @cached_reads(maxsize=2)
-def _rows(content: str, tokenizer: Any, length: int) -> tuple[list[Row], list[Row]]:
+def _rows(content: str, tokenizer: Tokenizer, length: int) -> tuple[list[Row], list[Row]]:
     """Training and held-out rows of the folder with this content: the same in every cell."""
     train = OwnTextTask().windows("train", tokenizer, length, MOST_WINDOWS)
     return train, OwnTextTask().windows("val", tokenizer, length, MOST_VAL_WINDOWS)

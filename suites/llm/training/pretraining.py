@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.errors import DataError
-from sparsebench.data.text.windows import token_bytes
+from sparsebench.data.text.windows import Tokenizer, token_bytes
 from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
@@ -82,7 +82,7 @@ class PretrainingTask(TrainingTask):
         asked = replace(context, budget=replace(context.budget, test_examples=documents))
         return {f"{ACCURACY} {task.harness_name}": task.evaluate(subject, asked) for task in self.questions}
 
-    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+    def text_rows(self, context: Context, tokenizer: Tokenizer, length: int) -> TextRows:
         """All windows of the smallest domain, and as many of each other one."""
         train, held_out = _rows(type(self), tokenizer, length)
         return TextRows(train, held_out, length, self.packed, context.device, tokenizer=tokenizer)
@@ -97,7 +97,7 @@ class PretrainingTask(TrainingTask):
                 if not self.documents(domain, part):
                     raise DataError(f"the text of {domain!r} has nothing in its part {part!r}")
 
-    def windows(self, part: str, tokenizer: Any, length: int, most: int) -> list[Row]:
+    def windows(self, part: str, tokenizer: Tokenizer, length: int, most: int) -> list[Row]:
         """The same number of windows of each domain, at most `most`. Raises ValueError for one without text."""
         documents = {domain: self.documents(domain, part) for domain in self.domains}
         found = {}
@@ -109,7 +109,7 @@ class PretrainingTask(TrainingTask):
 
 
 @cached_reads(maxsize=2)
-def _rows(task: type[PretrainingTask], tokenizer: Any, length: int) -> tuple[list[Row], list[Row]]:
+def _rows(task: type[PretrainingTask], tokenizer: Tokenizer, length: int) -> tuple[list[Row], list[Row]]:
     """Training and held-out rows: the same in every cell, and some seconds of tokenising."""
     train = task().windows("train", tokenizer, length, MOST_WINDOWS)
     return train, task().windows("val", tokenizer, length, MOST_VAL_WINDOWS)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from sparsebench.data.text.windows import Tokenizer
 from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context, LoadBackbone, Setup
@@ -45,7 +46,7 @@ class TrainingTask(LanguageTask):
     """Whether rows hold several examples, so that the model has to keep them apart."""
 
     @abstractmethod
-    def text_rows(self, context: Context, tokenizer: Any, length: int) -> TextRows:
+    def text_rows(self, context: Context, tokenizer: Tokenizer, length: int) -> TextRows:
         """Training and held-out rows of `length` tokens."""
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
@@ -78,7 +79,7 @@ class TrainingTask(LanguageTask):
         except CannotPack as error:
             raise NotApplicable(str(error)) from error
 
-    def _fill(self, context: Context, tokenizer: Any, data: Any) -> Context:
+    def _fill(self, context: Context, tokenizer: Tokenizer, data: Any) -> Context:
         filled = super()._fill(context, tokenizer, data)
         return replace(filled, loss=language_loss, tokens=count_tokens)
 

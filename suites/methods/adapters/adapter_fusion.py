@@ -19,7 +19,6 @@ from ...contracts.method import Curves
 from ...contracts.traits import ATTENTION, BLOCKS
 from ...prediction.frozen_features import cache_frozen_features
 from ...training.data_order import TrainingData
-from ...training.method import TrainedMethod
 from ._parameter_efficient import ParameterEfficientMethod
 
 FUSION = "fusion"
@@ -76,11 +75,11 @@ class AdapterFusion(ParameterEfficientMethod):
         for index, adapters in enumerate(sources):
             _only(adapters, sources)
             part: Any = replace(shorter, train=shorter.train[index :: len(sources)])  # type: ignore[type-var]
-            TrainedMethod.fit(self, rest, part, _for(context, first), f"adapter {index}")
+            self.train_stage(rest, part, _for(context, first), f"adapter {index}")
         for adapters in (*sources, sets[FUSION]):
             adapters.enable()
         _train(sources, False)
-        curves = TrainedMethod.fit(self, rest, shorter, _for(context, second), FUSION)
+        curves = self.train_stage(rest, shorter, _for(context, second), FUSION).curves
         _train(sources, True)  # what was trained counts as such
         return curves
 

@@ -8,7 +8,7 @@ not fitted again on both parts, so that it has seen the same labels as every oth
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -59,11 +59,12 @@ class LinearProbe(Method):
         """The frozen body; the head is what `fit` finds."""
         return train_only(backbone, "head", context)
 
-    def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
+    def fit(self, model: nn.Module, data: PredictionData, context: Context) -> Curves:
         """Write the best head into `model.head`. The curve is the validation loss by penalty.
 
         Training costs are those of the features; operations of the solver are not counted.
         """
+        model = cast(LinearHeadModel, model)
         start = perf_counter()
         size = context.budget.batch_size
         x = predict(model.body, data.train, data, size).double()

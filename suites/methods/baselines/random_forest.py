@@ -10,7 +10,7 @@ head. A parameter is one number of one node: the threshold of an inner node or t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -100,12 +100,23 @@ class ForestHead(nn.Module):
         means = means.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
         return means.log() if self.kind == "classification" else means.logit()
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         """Take the sizes of the stored forest before its values are copied in."""
         for name, own in [*self.named_parameters(), *self.named_buffers()]:
             if prefix + name in state_dict:
                 own.data = own.data.new_empty(state_dict[prefix + name].shape)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +141,12 @@ class RandomForestMethod(Method):
         backbone.head = ForestHead(context.target.kind)
         return backbone
 
-    def fit(self, model: LinearHeadModel, data: PredictionData, context: Context) -> Curves:
+    def fit(self, model: nn.Module, data: PredictionData, context: Context) -> Curves:
         """Grow the forests on the features of the training part. Raises ValueError for a column without a label.
 
         Training costs are those of the features; comparisons of the trees are no floating-point operations.
         """
+        model = cast(LinearHeadModel, model)
         start = perf_counter()
         features = predict(model.body, data.train, data, context.budget.batch_size).numpy()
         targets = targets_of(data.train).numpy()

@@ -15,11 +15,11 @@ from sparsebench.models.compression.trimming.exhaustive import all_sets, best_se
 from sparsebench.models.errors import ModelError
 
 from ...contracts.context import Context
-from ...contracts.method import Curves, NotApplicable
+from ...contracts.method import NotApplicable
 from ...contracts.traits import CALIBRATION_DATA
 from ..moe._calibration import fingerprint
 from ..shared._tuned import TunedMethod
-from ._removed import Sizes, tell, told
+from ._findings import Blocks, Sizes, add
 
 _measured: dict[str, Mapping[int, float]] = {}
 """The last similarities of this process, by the hash of weights and data and what was measured: rows that drop more or
@@ -102,12 +102,8 @@ class DepthTrimming(TunedMethod):
             self.drop(backbone, chosen)
         except ModelError as error:
             raise NotApplicable(str(error)) from error
-        tell(backbone, {**sizes.curves(), **_curves(candidates, similarity, chosen)})
+        sizes.note(context, _findings(candidates, similarity, chosen))
         return backbone
-
-    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train as the task says; and say how similar the candidates were, and which of them went."""
-        return {**super().fit(model, data, context), **told(model)}
 
     def choose(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
         """Indices of the blocks whose parts go, by any choice but "oracle"."""
@@ -148,9 +144,11 @@ class DepthTrimming(TunedMethod):
         return _measured[key]
 
 
-def _curves(candidates: Sequence[int], similarity: Mapping[int, float], chosen: Sequence[int]) -> Curves:
-    """Over the blocks of the model as it was: what was measured, if anything was, and 1 for each that went."""
-    curves = {"dropped by block": [(float(index), float(index in chosen)) for index in candidates]}
-    if similarity:
-        curves["similarity by block"] = [(float(index), value) for index, value in similarity.items()]
-    return curves
+def _findings(candidates: Sequence[int], similarity: Mapping[int, float], chosen: Sequence[int]) -> Blocks:
+    """Over the blocks of the model as it was: 1 for each that went, and what was measured, if anything was."""
+    blocks: Blocks = {}
+    for index in candidates:
+        add(blocks, index, dropped=[int(index in chosen)])
+    for index, value in similarity.items():
+        add(blocks, index, similarity=[value])
+    return blocks

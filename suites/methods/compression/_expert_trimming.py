@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
@@ -12,14 +12,13 @@ from sparsebench.models.compression.trimming.experts.budgets import Keep
 from sparsebench.models.compression.trimming.experts.drop import ExpertDropReport
 from sparsebench.models.compression.trimming.experts.merging import MergeReport
 from sparsebench.models.errors import ModelError
-from sparsebench.reports.compression import curves as names
 
 from ...contracts.context import Context
-from ...contracts.method import Curves, NotApplicable
+from ...contracts.method import NotApplicable
 from ...contracts.traits import CALIBRATION_DATA, EXPERTS
 from ..moe._calibration import expert_statistics
 from ..shared._tuned import TunedMethod
-from ._removed import Found, Sizes, add, tell, told
+from ._findings import Blocks, Sizes, add
 
 Report = ExpertDropReport | MergeReport
 
@@ -66,30 +65,29 @@ class ExpertTrimming(TunedMethod):
             report = self.trim(backbone, statistics, self.numbers or float(self.keep), context)
         except ModelError as error:
             raise NotApplicable(str(error)) from error  # say, a router that chooses among groups of experts
-        tell(backbone, {**sizes.curves(), **_curves(statistics, report)})
+        sizes.note(context, _findings(statistics, report))
         return backbone
 
-    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train as the task says; and say which experts went, and what each had seen."""
-        return {**super().fit(model, data, context), **told(model)}
 
-
-def _curves(statistics: Sequence[LayerStatistics], report: ExpertDropReport | MergeReport) -> Found:
+def _findings(statistics: Sequence[LayerStatistics], report: ExpertDropReport | MergeReport) -> Blocks:
     """Experts of each mixture that stayed and went, and how many calibration tokens each saw.
 
     Of merged ones, the first of a group stays.
     """
     kept = _kept(report)
-    found: Found = {}
+    blocks: Blocks = {}
     for seen in statistics:
-        block = float(seen.block)
         stays = kept[seen.layer]
-        add(found, names.EXPERTS_BEFORE, block, [seen.num_experts])
-        add(found, names.EXPERTS, block, [len(stays)])
-        add(found, names.DROPPED_EXPERTS, block, sorted(set(range(seen.num_experts)) - stays))
-        add(found, names.UNSEEN_EXPERTS, block, (seen.counts == 0).nonzero().flatten().tolist())
-        add(found, names.TOKENS, block, seen.counts.tolist())
-    return found
+        add(
+            blocks,
+            seen.block,
+            experts_before=[seen.num_experts],
+            experts=[len(stays)],
+            dropped_experts=sorted(set(range(seen.num_experts)) - stays),
+            unseen_experts=(seen.counts == 0).nonzero().flatten().tolist(),
+            tokens=seen.counts.tolist(),
+        )
+    return blocks
 
 
 def _kept(report: ExpertDropReport | MergeReport) -> dict[str, set[int]]:

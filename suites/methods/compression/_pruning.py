@@ -12,15 +12,15 @@ from sparsebench.models.compression.linear_maps.expert_linears import linear_map
 from sparsebench.models.compression.linear_maps.linear_map import LinearMap, Part
 from sparsebench.models.compression.slimming.pruning import Criterion, PruningConfig, prune
 from sparsebench.models.compression.slimming.report import PruningReport
-from sparsebench.reports.compression import curves as names
+from sparsebench.reports.compression.notes import ZEROS
 
 from ...contracts.context import Context
 from ...contracts.method import Curves
 from ...training.callbacks import Callback
 from ...training.kept_zeros import KeptZeros
 from ..shared._tuned import TunedMethod
+from ._findings import Blocks, Sizes, add
 from ._linear_parts import check_has_parts, traits_for
-from ._removed import Found, Sizes, add, tell, told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class PruningMethod(TunedMethod):
             batches = context.calibration()
         sizes = Sizes(backbone)
         report = prune(backbone, config, batches)
-        tell(backbone, {**sizes.curves(), **_curves(linear_maps(backbone, self.parts), report)})
+        sizes.note(context, _findings(linear_maps(backbone, self.parts), report))
         if report.fallen_back:
             warnings.warn(str(report), stacklevel=2)
         return backbone
@@ -69,9 +69,9 @@ class PruningMethod(TunedMethod):
         return (*super().callbacks(context), KeptZeros())
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train as the task says, say what was pruned, and count the zeros that are left."""
+        """Train as the task says, and count the zeros that are left."""
         curves = super().fit(model, data, context)
-        return {**curves, **told(model), "zeros by block": _zeros(model, self.parts)}
+        return {**curves, "zeros by block": _zeros(model, self.parts)}
 
     def _settings(self, method: Criterion, **fields: Any) -> PruningConfig:
         return PruningConfig(method=method, pattern=self.pattern, sparsity=self.sparsity, parts=self.parts, **fields)
@@ -88,14 +88,14 @@ def _zeros(model: nn.Module, parts: tuple[Part, ...]) -> list[tuple[float, float
     return [(float(block), zeros[block] / entries[block]) for block in entries]
 
 
-def _curves(maps: Iterable[LinearMap], report: PruningReport) -> Found:
+def _findings(maps: Iterable[LinearMap], report: PruningReport) -> Blocks:
     """Zeros of each pruned matrix, and those for which there were too few tokens."""
     places = {one.name: one for one in maps}
-    found: Found = {}
+    blocks: Blocks = {}
     for linear in report.linears:
         one = places[linear.name]
-        add(found, names.ZEROS + one.role, float(one.block), [linear.zeros / linear.entries])
+        add(blocks, one.block, **{ZEROS + one.role: [linear.zeros / linear.entries]})
     for linear in report.fallen_back:
         one = places[linear.name]
-        add(found, names.BY_MAGNITUDE, float(one.block), [one.expert or 0])
-    return found
+        add(blocks, one.block, by_magnitude=[one.expert or 0])
+    return blocks

@@ -8,20 +8,19 @@ arXiv 2510.13999), neurons of experts, whole mixtures (Layer Drop, arXiv 2406.02
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
 from sparsebench.models.compression.search import Budget, Recipe, SearchConfig, SearchSpace, search
 from sparsebench.models.compression.trimming.experts.scores import Score
 from sparsebench.models.errors import ModelError
-from sparsebench.reports.compression import curves as names
 
 from ...contracts.context import Context
-from ...contracts.method import Curves, Later, NotApplicable
+from ...contracts.method import Later, NotApplicable
 from ...contracts.traits import CALIBRATION_DATA, EXPERTS
 from ..shared._tuned import TunedMethod
-from ._removed import Found, Sizes, add, tell, told
+from ._findings import Blocks, Sizes, add
 
 Change = Literal["experts", "width", "layers", "bits"]
 
@@ -61,14 +60,14 @@ class CompressionSearch(TunedMethod):
     layers, made likewise: the nearest to the model is taken. 0: the recipe of least predicted damage, unseen."""
 
     def __post_init__(self) -> None:
-        self.settings()
+        self.search_config()
         if "bits" in self.change and self.train in ("all", "all_but_router", "experts"):
             raise ValueError(
                 f"train: {self.train}, but quantised weights do not train: take bits out of `change`, or train "
                 "adapters, norms or a head"
             )
 
-    def settings(self, *, generates: bool = True) -> SearchConfig:
+    def search_config(self, *, generates: bool = True) -> SearchConfig:
         """The settings; by the outputs of a model that generates, else by its last hidden states (a head is not trained
         yet). Raises `ModelError` for those that cannot be.
         """
@@ -101,26 +100,25 @@ class CompressionSearch(TunedMethod):
         batches = context.calibration()
         sizes = Sizes(backbone)
         try:
-            recipe = search(backbone, batches, self.settings(generates=context.target.generates))
+            recipe = search(backbone, batches, self.search_config(generates=context.target.generates))
         except ModelError as error:
             raise NotApplicable(str(error)) from error
-        tell(backbone, {**sizes.curves(), **_curves(recipe)})
+        sizes.note(context, _findings(recipe))
         return backbone
 
-    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train as the task says; and say what the recipe is."""
-        return {**super().fit(model, data, context), **told(model)}
 
-
-def _curves(recipe: Recipe) -> Found:
+def _findings(recipe: Recipe) -> Blocks:
     """What became of each mixture, and what the search takes that to cost."""
-    found: Found = {}
+    blocks: Blocks = {}
     for one in recipe.decisions:
-        block = float(one.block)
-        add(found, names.EXPERTS_BEFORE, block, [one.before.experts])
-        add(found, names.EXPERTS, block, [one.after.experts])
-        add(found, names.WIDTH, block, [one.after.width])
-        add(found, names.BITS, block, [] if one.after.bits is None else [one.after.bits])
-        add(found, names.DROPPED, block, [int(one.after.dropped)])
-        add(found, names.DAMAGE, block, [] if one.damage is None else [one.damage])
-    return found
+        add(
+            blocks,
+            one.block,
+            experts_before=[one.before.experts],
+            experts=[one.after.experts],
+            width=[one.after.width],
+            bits=[] if one.after.bits is None else [one.after.bits],
+            dropped=[int(one.after.dropped)],
+            damage=[] if one.damage is None else [one.damage],
+        )
+    return blocks

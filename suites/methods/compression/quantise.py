@@ -23,13 +23,11 @@ from sparsebench.models.compression.quantisation import (
     QuantiseConfig,
     quantise,
 )
-from sparsebench.reports.compression import curves as names
 
 from ...contracts.context import Context
-from ...contracts.method import Curves
 from ..shared._tuned import TunedMethod
+from ._findings import Blocks, Sizes, add
 from ._linear_parts import check_has_parts, traits_for
-from ._removed import Found, Sizes, add, tell, told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +59,13 @@ class Quantise(TunedMethod):
             object.__setattr__(self, "symmetric", self.method != "awq")
         if self.clip is None:
             object.__setattr__(self, "clip", self.method == "awq")
-        self.settings()
+        self.quantisation()
         if self.train in ("all", "all_but_router", "experts"):
             raise ValueError(
                 f"train: {self.train}, but quantised weights do not train: train adapters, norms or a head"
             )
 
-    def settings(self) -> QuantiseConfig:
+    def quantisation(self) -> QuantiseConfig:
         """The settings. Raises `ModelError` for those that cannot be."""
         return QuantiseConfig(
             method=self.method,
@@ -90,27 +88,26 @@ class Quantise(TunedMethod):
         if self.method != "rtn":
             batches = context.calibration()
         sizes = Sizes(backbone)
-        report = quantise(backbone, self.settings(), batches)
+        report = quantise(backbone, self.quantisation(), batches)
         if report.fallbacks or report.not_scaled:
             warnings.warn(report.summary(), stacklevel=2)
-        tell(backbone, {**sizes.curves(), **_curves(backbone, report, self.settings().grid)})
+        sizes.note(context, _findings(backbone, report, self.quantisation().grid))
         return backbone
 
-    def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train as the task says; and say how many bits are left, and the errors."""
-        return {**super().fit(model, data, context), **told(model)}
 
-
-def _curves(model: nn.Module, report: QuantisationReport, grid: Grid) -> Found:
+def _findings(model: nn.Module, report: QuantisationReport, grid: Grid) -> Blocks:
     """Bits of each block with rounded weights, and error of each matrix."""
     few = {id(one) for one in report.fallbacks}
-    found: Found = {}
+    blocks: Blocks = {}
     for block in describe(model).blocks:
         inside = [one for one in report.weights if one.path.startswith(f"{block.site.path}.")]
-        place = float(block.index)
-        for bits in sorted({one.bits for one in inside}):
-            add(found, names.BITS, place, [bits])
-            add(found, names.GROUP_SIZE, place, [grid.group_size or 0])
-        add(found, names.ERROR, place, [one.error for one in inside if one.error is not None])
-        add(found, names.TO_NEAREST, place, [one.expert or 0 for one in inside if id(one) in few])
-    return found
+        bits = sorted({one.bits for one in inside})
+        add(
+            blocks,
+            block.index,
+            bits=bits,
+            group_size=[grid.group_size or 0 for _ in bits],
+            error=[one.error for one in inside if one.error is not None],
+            to_nearest=[one.expert or 0 for one in inside if id(one) in few],
+        )
+    return blocks

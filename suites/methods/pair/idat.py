@@ -21,7 +21,7 @@ from ...prediction.frozen_features import cache_frozen_features
 from ...training.callbacks import Callback
 from ...training.data_order import TrainingData
 from ...training.groups import Group
-from ...training.pair.both import beside
+from ...training.pair.ensemble import ensemble_of
 from ...training.pair.joint import STUDENT, TEACHER, JointLoss, check_pair
 from ...training.pair.schedule import OwnSchedule
 from ...training.pair.spread import AdapterSpread
@@ -155,7 +155,7 @@ class InverseDistillationTuning(AdapterMethod):
         if not self.ensemble:
             self._teacher().check(context)
             return student
-        return beside(student, context, self._teacher().set_up(context), self.teacher)
+        return ensemble_of(student, context, self._teacher().set_up(context), self.teacher)
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
         """Train both on the same examples in the same order, each from its first trained block on.

@@ -5,20 +5,18 @@ On a task without training data the model stays as it was transformed, whatever 
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
 from ...contracts.context import Context
 from ...contracts.method import Curves
-from ...prediction.data import PredictionData
-from ...prediction.feature_extractor import LinearHeadModel
 from ...training.callbacks import Callback
 from ...training.method import TrainedMethod
 from ...training.router_watch import RouterWatch
 from ...training.trainable import Trains, train_only
 from ..baselines.linear_probe import LinearProbe
-from ._router_health import health_curves
+from ._router_health import note_health
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +51,8 @@ class TunedMethod(TrainedMethod):
         """Train what `train` names, on a task that trains; look at the routers, if there are any."""
         curves: Curves = {}
         if context.trains and self.train == "head":
-            curves = LinearProbe().fit(cast(LinearHeadModel, model), cast(PredictionData, data), context)
+            curves = LinearProbe().fit(model, data, context)
         elif context.trains and self.train != "none":
             curves = super().fit(model, data, context)
-        return {**curves, **health_curves(model, context)}
+        note_health(model, context)
+        return curves

@@ -8,7 +8,7 @@ same cut of the validation part, so a row that moves its weights looks at that p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from ...contracts.method import NotApplicable
 from ...contracts.traits import EXPERTS, FEATURE_VECTORS
 from ...prediction.data import PredictionData, targets_of
 from ...training.callbacks import Callback
+from ...training.data_order import TrainingData
 from ...training.groups import Group
 from ...training.mixing.held_out import HeldOut
 from ...training.mixing.options import MixingOptions
@@ -52,13 +53,13 @@ class GroupMixing(MixingOptions, Tune):
     def train_stage(
         self,
         model: nn.Module,
-        data: PredictionData,
+        data: TrainingData,
         context: Context,
         stage: str = "train",
         further: Sequence[Callback] = (),
     ) -> TrainResult:
         """One training on the mixture. Raises `NotApplicable` where the targets make fewer groups."""
-        sets = data_sets(data, context, self.groups)
+        sets = data_sets(cast(PredictionData, data), context, self.groups)
         per_step = context.budget.batch_size * Processes(context.device).count
         read = HeldOut(
             batches=sets.held_out_batches(per_step, context.budget.batch_size, self.held_out_rows),

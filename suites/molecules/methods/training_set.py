@@ -4,10 +4,11 @@ The "Train" row of MOSES (Polykovskiy et al., arXiv 1811.12823): the distance be
 and a novelty of 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from sparsebench.models.graphsgpt import Generated
@@ -26,7 +27,14 @@ FORMER_NAMES = ("training_copies",)
 class ReferenceSampler(Sampler):
     """Gives the reference molecules; the model is there for the costs alone."""
 
-    def sample(self, n: int, references: Sequence[str], generator: Any, **condition: Any) -> list[Generated]:
+    def sample(
+        self,
+        n: int,
+        references: Sequence[str],
+        generator: torch.Generator,
+        scaffold: str | None = None,
+        properties: Mapping[str, float] | None = None,
+    ) -> list[Generated]:
         """The first `n` references, as they were read."""
         pipeline = self.pipeline()
         tokens = pipeline.tokenize(list(references)[:n])

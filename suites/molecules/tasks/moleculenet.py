@@ -39,10 +39,8 @@ class MoleculeNet(MoleculeTask):
     version = "2"
     sources = ("moleculenet",)
 
-    @property
-    def target(self) -> Target:
-        """One output for each column of values or labels."""
-        return Target(self.kind, self.outputs)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", Target(self.kind, self.outputs))
 
     def table(self) -> MoleculeTable:
         """The file's molecules and values."""

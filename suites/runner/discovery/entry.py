@@ -67,7 +67,7 @@ class Entry:
         table = read_table(self._tree, self.path) if self.kind == "task" else []
         return [replace(self, name=row["name"], row=row) for row in table] or [self]
 
-    def constant(self, name: str, default: Any) -> Any:
+    def constant(self, name: str, default: object) -> Any:
         """The row's value, or a literal assigned to `name` in the module or one of its classes; nothing is imported."""
         if self.row is not None and name in self.row:
             return self.row[name]

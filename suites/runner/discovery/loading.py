@@ -2,25 +2,49 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+from sparsebench.reports.records.record import Link
 
 from ...contracts.budget import DURATIONS, Budget
 from ...contracts.method import Method
 from ...contracts.task import Task
-from .registry import Entry, load_class
+from ..errors import UsageError
+from .entry import Entry
+from .parts import Parts
 from .validation import build
 
+Base = TypeVar("Base")
 
-def load_method(entry: Entry, config: Mapping[str, Any]) -> Method:
+
+def load_method(entry: Entry, config: Mapping[str, object]) -> Method:
     """The method with its config checked. Raises `UsageError` for an unknown key or a wrong type."""
     return build(load_class(entry, Method), config, f"method {entry.name!r}")
+
+
+def load_class(entry: Entry, base: type[Base]) -> type[Base]:
+    """The one class derived from `base` that the entry's module defines. Raises `UsageError` if it is not one."""
+    module = entry.load()
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise UsageError(
+            f"{entry.kind} {entry.name!r}: {entry.path.name} must define one {base.__name__}, not {len(classes)}"
+        )
+    return classes[0]
 
 
 def load_task(entry: Entry) -> Task:
     """The task object, of a row of a table with the row's values."""
     kind = load_class(entry, Task)
-    return kind() if entry.row is None else build(kind, entry.row_fields, f"task {entry.name!r}")
+    if entry.row is not None:
+        return build(kind, entry.row_fields, f"task {entry.name!r}")
+    make = cast(Callable[[], Task], kind)
+    return make()
 
 
 def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
@@ -29,7 +53,23 @@ def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
     return functools.partial(entry.load().load, argument=argument)
 
 
-def load_budget(*layers: Mapping[str, Any]) -> Budget:
+class Loaded(NamedTuple):
+    """The parts of a cell as objects."""
+
+    chain: list[Method]
+    task: Task
+    loaders: dict[str, functools.partial[Any]]
+    """What loads each backbone, by name; none of them has run."""
+
+
+def load_parts(parts: Parts, links: Sequence[Link]) -> Loaded:
+    """The parts of a cell, its methods with the configs of its links. Raises `UsageError`."""
+    chain = [load_method(entry, link.config) for entry, link in zip(parts.methods, links, strict=True)]
+    loaders = {name: backbone_loader(entry, name) for entry, name in parts.backbones}
+    return Loaded(chain, load_task(parts.task), loaders)
+
+
+def load_budget(*layers: Mapping[str, object]) -> Budget:
     """A budget from layers of overrides, the last one winning."""
     merged: dict[str, Any] = {}
     for layer in layers:

@@ -105,18 +105,3 @@ def find(kind: Kind, name: str, suite: str = "") -> Entry:
         where = f" in suite {suite!r}" if suite else ""
         raise UsageError(f"unknown {kind} {plain!r}{where}{near(plain, known)}")
     return known[plain]
-
-
-def load_class(entry: Entry, base: type) -> type:
-    """The one class derived from `base` that the entry's module defines. Raises `UsageError` if it is not one."""
-    module = entry.load()
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
-    ]
-    if len(classes) != 1:
-        raise UsageError(
-            f"{entry.kind} {entry.name!r}: {entry.path.name} must define one {base.__name__}, not {len(classes)}"
-        )
-    return classes[0]

@@ -32,7 +32,7 @@ def in_todays_words(info: CellInfo) -> CellInfo:
     return replace(info, config=first.config, then=then)
 
 
-def _config(entry: Entry, config: Mapping[str, Any]) -> dict[str, Any]:
+def _config(entry: Entry, config: Mapping[str, object]) -> dict[str, Any]:
     names = entry.constant(RENAMED, {})
     values = entry.constant(RENAMED_VALUES, {})
     known = options_of(entry)

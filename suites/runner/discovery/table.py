@@ -57,7 +57,7 @@ def _literals(tree: ast.Module, path: Path) -> dict[str, Any]:
     return found
 
 
-def _row(columns: Sequence[str], values: Sequence[Any], path: Path) -> TableRow:
+def _row(columns: Sequence[str], values: Sequence[object], path: Path) -> TableRow:
     if len(values) != len(columns):
         raise UsageError(f"{path}: the row {values} has {len(values)} values for {len(columns)} columns: {columns}")
     return dict(zip(columns, values, strict=True))

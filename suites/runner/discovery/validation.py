@@ -2,18 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import UsageError, near
+
+Built = TypeVar("Built")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
+def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
     """An instance of the dataclass `kind`; unknown keys and wrong types are a `UsageError`."""
     from pydantic import TypeAdapter, ValidationError
 
-    known = [entry.name for entry in dataclasses.fields(kind)]
+    known = _field_names(kind)
     for key in values:
         if key not in known:
             raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
@@ -32,7 +34,11 @@ def build(kind: type, values: Mapping[str, Any], where: str) -> Any:
     return built
 
 
-def _check_same(given: Any, made: Any, where: str) -> None:
+def _field_names(kind: type[Any]) -> list[str]:
+    return [entry.name for entry in dataclasses.fields(kind)]
+
+
+def _check_same(given: object, made: object, where: str) -> None:
     """Refuse what would become another value without a word: true for 1, "8" for 8, "no" for false."""
     if isinstance(given, list) and isinstance(made, list | tuple):
         for before, after in zip(given, made, strict=True):

@@ -8,8 +8,8 @@ from pathlib import Path
 from sparsebench.reports.records.record import CellInfo
 
 from ...contracts.task import Outcome
-from ..discovery.loading import backbone_loader, load_method, load_task
-from ..discovery.registry import find
+from ..discovery.loading import load_parts
+from ..discovery.parts import parts_of
 from .scoring import score
 
 
@@ -19,8 +19,5 @@ def score_cell(info: CellInfo, device: str, checkpoints: Path | None) -> Outcome
     Raises `UsageError` for a name that is not there or an option that a method does not know, and whatever the cell
     raises.
     """
-    chain = [load_method(find("method", link.method), link.config) for link in info.links]
-    task = load_task(find("task", info.task, info.suite))
-    names = (info.backbone, *info.further_backbones)
-    loaders = {name: backbone_loader(find("backbone", name, info.suite), name) for name in names}
-    return score(info, chain, task, loaders, device, checkpoints)
+    loaded = load_parts(parts_of(info), info.links)
+    return score(info, loaded.chain, loaded.task, loaded.loaders, device, checkpoints)

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 
 from sparsebench.data.cache.ledger import Reads, reading
 from sparsebench.models.anatomy import used_describers
-from sparsebench.reports.records.record import Record, RecordError
+from sparsebench.reports.records.record import Record, RecordError, Status
 from sparsebench.reports.records.store import Store
 
 from ...contracts.task import Outcome
 from ..discovery.registry import Entry
-from ..identity.cell import Cell, cell_entries
+from ..identity.cell import Cell
 from ..identity.fingerprint import costs_hash, covered, source_tree
 from .assembly import score_cell
 from .environment import environment
@@ -131,7 +132,7 @@ def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
     with used_describers() as used, only_named_files(cell, checkpoints):
         outcome = score_cell(cell.info, cell.device, checkpoints)
     verify_weights(cell)  # they may have changed between the check and the loading
-    _check_describers(used, cell_entries(cell.info))
+    _check_describers(used, cell.parts.entries)
     return outcome
 
 
@@ -149,7 +150,7 @@ def _check_describers(used: set[str], entries: tuple[Entry, ...]) -> None:
 def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
     return Record(
         **_common(cell, started),
-        costs_code=costs_hash(cell_entries(cell.info)),
+        costs_code=costs_hash(cell.parts.entries),
         status="ok",
         metrics=dict(outcome.metrics),
         main_metric=outcome.main_metric,
@@ -162,7 +163,7 @@ def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
 
 
 def failure(
-    cell: Cell, status: Any, reason: str, *, started: str, trace: str | None = None, seconds: float = 0.0
+    cell: Cell, status: Status, reason: str, *, started: str, trace: str | None = None, seconds: float = 0.0
 ) -> Record:
     """The record of a cell that gave no score."""
     return Record(**_common(cell, started), status=status, reason=reason, traceback=trace, times={"total": seconds})
@@ -194,3 +195,12 @@ def end_of(record: Record) -> End:
     if record.status == "ok" and record.main_metric is not None:
         score = f"{record.main_metric} {record.metrics[record.main_metric].value:.4g}"
     return End(record.id, record.status, record.reason, record.times.get("total", 0.0), score)
+
+
+def write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: Store) -> dict[str, End]:
+    """Pairs that cannot run are records, too: the table shows their reason."""
+    ends = {}
+    for cell in cells:
+        if cell.reason and cell.id not in known:
+            ends[cell.id] = end_of(store.write(failure(cell, "n/a", cell.reason, started=now()), None))
+    return ends

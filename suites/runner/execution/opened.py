@@ -16,7 +16,6 @@ from sparsebench.data.errors import ChecksumError
 from sparsebench.data.identity import is_unpinned
 from sparsebench.data.own_files import PREFIX
 
-from ..discovery.registry import find
 from ..identity.cell import Cell, cell_key
 from ..identity.weights import UNPINNED
 from .readable import Readable, whole
@@ -96,7 +95,7 @@ def _writes(mode: object = None, flags: int = 0) -> bool:
 
 def _advice(cell: Cell, path: str) -> str:
     """The line to write; first, since what is said of a failure is cut after some hundred characters."""
-    task = find("task", cell.info.task, cell.info.suite)
+    task = cell.parts.task
     sources = ", ".join(f'"{name}"' for name in (*task.sources, f"{PREFIX}{path}"))
     return (
         f"write `sources = ({sources},)` in {task.path.name}: the cell opened this file and nothing names it, "

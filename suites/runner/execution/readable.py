@@ -20,7 +20,7 @@ from sparsebench.data.sources import source
 
 from ..discovery.closure import HOME, TOP, places
 from ..discovery.registry import Entry
-from ..identity.cell import Cell, cell_entries
+from ..identity.cell import Cell
 from ..identity.fingerprint import covered, source_tree
 from ..identity.weights import weight_files
 
@@ -55,7 +55,7 @@ class Readable:
     def __init__(self, cell: Cell, checkpoints: Path | None) -> None:
         named = list(_of_cell(cell))
         always = [*_always(), cache_root(), *([] if checkpoints is None else [checkpoints])]
-        self._packages, files = _packages(cell_entries(cell.info))
+        self._packages, files = _packages(cell.parts.entries)
         self._files = {whole(place) for place in named} | files
         self._named = tuple(_prefixes([*named, *SUITES.glob(CHECKED)]))
         self._always = (*_prefixes(always), f"{_home()}{os.sep}.")

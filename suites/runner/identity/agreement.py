@@ -13,8 +13,8 @@ from sparsebench.data.cache import sha256_of
 from sparsebench.data.identity import identity
 
 from ..discovery.closure import HOME
-from ..discovery.registry import find, suite
-from .cell import Cell, cell_entries, digest
+from ..discovery.registry import suite
+from .cell import Cell, digest
 from .fingerprint import code_lines, costs_lines, source_tree, versions
 from .weights import weights_identity
 
@@ -34,13 +34,12 @@ def kind_of(cell: Cell) -> tuple[object, ...]:
 
 def identity_lines(cell: Cell) -> list[str]:
     """The lines of a cell on this machine. Raises `UsageError` where a method, task or backbone is not installed."""
-    info = cell.info
-    entries = cell_entries(info)
-    lines = code_lines(entries, versions(suite(info.suite).libraries), cell.device, source_tree())
-    lines += costs_lines(entries, source_tree())
+    about = suite(cell.info.suite)
+    lines = code_lines(cell.parts.entries, versions(about.libraries), cell.device, source_tree())
+    lines += costs_lines(cell.parts.entries, source_tree())
     lines += [f"source {name}={identity(name)}" for name in cell.sources]
-    for name in (info.backbone, *info.further_backbones):
-        weights = weights_identity(find("backbone", name, info.suite), name)
+    for entry, name in cell.parts.backbones:
+        weights = weights_identity(entry, name)
         lines += [f"weights {name} {file}={checksum}" for file, checksum in sorted(weights.items())]
     return lines + _around()
 

@@ -13,6 +13,7 @@ from sparsebench.data.identity import identity
 from sparsebench.reports.records.record import CellInfo
 
 from ..discovery.options import options_of
+from ..discovery.parts import Parts, parts_of
 from ..discovery.registry import Entry, find
 from .weights import weights_identity
 
@@ -43,6 +44,15 @@ class Cell:
         """Name of the record."""
         return record_id(self.key, self.code)
 
+    @functools.cached_property
+    def parts(self) -> Parts:
+        """Its methods, task and backbones, looked up once. Raises `UsageError` where one is not installed."""
+        return parts_of(self.info)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: where the cell goes, its parts may lie in other files."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     @property
     def title(self) -> str:
         """One line for people."""
@@ -55,7 +65,7 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 """One encoder for all: making one takes longer than most of what it writes."""
 
 
-def digest(content: Any) -> str:
+def digest(content: object) -> str:
     """16 hex digits of the canonical JSON of `content`."""
     return hashlib.sha256(_encode(content).encode()).hexdigest()[:16]
 
@@ -89,7 +99,7 @@ def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
     return digest(parts)
 
 
-def _without_later(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _without_later(method: str, config: Mapping[str, object]) -> dict[str, Any]:
     """The options of a method, but for those that came later and have their default."""
     kept = dict(config)
     for name, option in options_of(find("method", method)).items():
@@ -116,9 +126,7 @@ def forget_weights() -> None:
 
 def cell_entries(info: CellInfo) -> tuple[Entry, ...]:
     """The methods of a cell, its task, its backbone and the further ones: all that its code hash covers."""
-    methods = [find("method", link.method) for link in info.links]
-    backbones = [find("backbone", name, info.suite) for name in (info.backbone, *info.further_backbones)]
-    return *methods, find("task", info.task, info.suite), *backbones
+    return parts_of(info).entries
 
 
 def entry_sources(entries: Iterable[Entry]) -> tuple[str, ...]:
@@ -129,7 +137,10 @@ def entry_sources(entries: Iterable[Entry]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def further_backbones(cells: Iterable[Cell]) -> list[tuple[Entry, str]]:
-    """The further backbones of cells, each with its entry. Raises `UsageError` for an unknown one."""
-    names = {(cell.info.suite, name) for cell in cells for name in cell.info.further_backbones}
-    return [(find("backbone", name, owner), name) for owner, name in sorted(names)]
+def backbones_of(cells: Iterable[Cell]) -> list[tuple[Entry, str]]:
+    """The backbones of cells, teachers too, each once with its entry. Raises `UsageError` for an unknown one."""
+    found: dict[tuple[str, str], tuple[Entry, str]] = {}
+    for cell in cells:
+        for entry, name in cell.parts.backbones:
+            found.setdefault((entry.suite, name), (entry, name))
+    return [found[place] for place in sorted(found)]

@@ -62,6 +62,7 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
 def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: str, tree: Tree) -> list[str]:
     """What goes into the code hash, one line for each thing that can differ, with its name first."""
     modules = covered(entries, tree, costs=False)
+    data = {f"{path.name} {tree.checksum(path)}" for module in modules for path in tree.data(module)}
     around = [module for name in SETTING if (module := tree.module(name)) is not None]
     parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
     rows = {entry.module: entry for entry in entries if _is_one_row(entry, modules)}
@@ -70,7 +71,7 @@ def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: st
         parts.append(f"{module.name} {code}")
     parts += [f"{module.name} {module.code}" for module in around]
     parts += [f"{name} {sorted(entry.row_fields.items())}" for name, entry in rows.items()]
-    parts += sorted({f"{path.name} {tree.checksum(path)}" for module in modules for path in tree.data(module)})
+    parts += sorted(data)
     parts += [f"{name}={os.environ.get(name, '')}" for name in sorted(_switches(modules))]
     parts += [f"{name} {sorted(source(name).paths.items())}" for entry in entries for name in entry.sources]
     parts.append(f"device {device}")
@@ -99,10 +100,11 @@ def covered(entries: Sequence[Entry], tree: Tree, *, costs: bool = True) -> list
 
     Raises `UsageError` for an unknown describer.
     """
+    starts = roots(entries, tree)
     companions: set[str] = set()
     for entry in entries:
         companions |= set(entry.companions)
-    return tree.closure(roots(entries, tree), companions, costs=costs)
+    return tree.closure(starts, companions, costs=costs)
 
 
 def roots(entries: Iterable[Entry], tree: Tree) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class Listed:
     budget: Mapping[str, Any]
 
 
-def read_claim(item: Any, listed: Listed) -> Claim:
+def read_claim(item: object, listed: Listed) -> Claim:
     """A claim about rows, tasks and a backbone that the plan has. Raises `UsageError`."""
     from ..discovery.validation import build
 
@@ -93,7 +93,7 @@ def _check_budget(where: str, claim: Claim, label: str, name: str, listed: Liste
         )
 
 
-def _fields(*layers: Mapping[str, Any]) -> dict[str, str]:
+def _fields(*layers: Mapping[str, object]) -> dict[str, str]:
     """The budget as a record has it, without what changes no score."""
     from ..discovery.loading import budget_fields, load_budget
 
@@ -101,5 +101,5 @@ def _fields(*layers: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in found.items() if key not in WITHOUT_EFFECT}
 
 
-def _plain(budget: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _plain(budget: Mapping[str, object]) -> list[tuple[str, str]]:
     return [(key, canonical(value)) for key, value in budget.items()]

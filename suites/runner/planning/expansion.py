@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from typing import NamedTuple
 
 from sparsebench.reports.records.record import CellInfo, Link
 
@@ -11,9 +12,10 @@ from ...contracts.budget import Budget
 from ...contracts.method import Method
 from ...contracts.task import Task
 from ..discovery.loading import budget_fields, load_budget, load_method, load_task
+from ..discovery.parts import parts_of
 from ..discovery.registry import find, suite
 from ..errors import UsageError
-from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
+from ..identity.cell import Cell, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, versions
 from ..identity.machine import fast_dtype
@@ -26,36 +28,55 @@ def cells_of(profile: Profile) -> Iterator[Cell]:
     """All cells, those of one row, backbone and seed side by side. Raises `UsageError`."""
     device = device_kind() if profile.device == "auto" else profile.device
     for plan in profile.plans:
-        for row in plan.methods:
-            for backbone in row.backbones or plan.backbones:
-                yield from _by_seed(plan, row, backbone, device)
+        yield from _of_suite(plan, device)
 
 
-def _by_seed(plan: SuitePlan, row: Row, backbone: str, device: str) -> Iterator[Cell]:
-    tasks = [task for task in plan.tasks if not task.rows or row.label in task.rows]
-    per_task = [list(_seeds(plan, row, backbone, task, device)) for task in tasks]
+class _LoadedTask(NamedTuple):
+    row: TaskRow
+    task: Task
+    budget: Budget
+
+
+class _LoadedRow(NamedTuple):
+    row: Row
+    links: Sequence[Link]
+    """With all their options."""
+    chain: Sequence[Method]
+
+
+def _of_suite(plan: SuitePlan, device: str) -> Iterator[Cell]:
+    """Each task and row is looked up and loaded once, however many cells it has."""
+    for name in plan.backbones:
+        find("backbone", name, plan.suite)  # a wrong name is said even where no row has this backbone
+    labels = {row.label for row in plan.methods}
+    tasks = [_load_task(plan, task) for task in plan.tasks if not task.rows or labels.intersection(task.rows)]
+    for loaded in map(_load_row, plan.methods):
+        for backbone in loaded.row.backbones or plan.backbones:
+            yield from _by_seed(plan, loaded, backbone, tasks, device)
+
+
+def _by_seed(
+    plan: SuitePlan, loaded: _LoadedRow, backbone: str, tasks: Sequence[_LoadedTask], device: str
+) -> Iterator[Cell]:
+    meant = [task for task in tasks if not task.row.rows or loaded.row.label in task.row.rows]
+    per_task = [list(_seeds(plan, loaded, backbone, task, device)) for task in meant]
     for cells in zip_longest(*per_task):  # seeds count from 0, a task may have fewer of them
         yield from (cell for cell in cells if cell is not None)
 
 
-def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: str) -> Iterator[Cell]:
-    links, chain = _load(row)
-    task = load_task(find("task", task_row.name, plan.suite))
-    budget = load_budget(plan.budget, task_row.budget)
-    _check_budget(budget, task, task_row.name)
-    info = _info(plan, row, backbone, task_row.name, links, task, budget, device)
-    info = dataclasses.replace(info, further_backbones=_further(chain))
-    entries = cell_entries(info)
-    sources = entry_sources(entries)
-    code = code_hash(entries, versions(suite(plan.suite).libraries), device)
-    names = (backbone, *info.further_backbones)
-    known, *further = [find("backbone", name, plan.suite).backbone(name) for name in names]
-    reason = reason_against(chain, task, known, further, [link.method for link in links])
-    drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry in entries if entry.kind == "backbone")
-    stochastic = not reason and (task.draws or drawn or any(method.stochastic for method in chain))
+def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask, device: str) -> Iterator[Cell]:
+    chain = loaded.chain
+    info = _info(plan, loaded, backbone, task, device)
+    parts = parts_of(info)
+    sources = entry_sources(parts.entries)
+    code = code_hash(parts.entries, versions(suite(plan.suite).libraries), device)
+    known, *further = [entry.backbone(name) for entry, name in parts.backbones]
+    reason = reason_against(chain, task.task, known, further, [link.method for link in loaded.links])
+    drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry, _ in parts.backbones)
+    stochastic = not reason and (task.task.draws or drawn or any(method.stochastic for method in chain))
     seeds = 1
     if stochastic:
-        seeds = task_row.seeds or plan.seeds
+        seeds = task.row.seeds or plan.seeds
     for seed in range(seeds):
         numbered = dataclasses.replace(info, seed=seed)
         yield Cell(
@@ -73,6 +94,13 @@ def _seeds(plan: SuitePlan, row: Row, backbone: str, task_row: TaskRow, device: 
         )
 
 
+def _load_task(plan: SuitePlan, row: TaskRow) -> _LoadedTask:
+    task = load_task(find("task", row.name, plan.suite))
+    budget = load_budget(plan.budget, row.budget)
+    _check_budget(budget, task, row.name)
+    return _LoadedTask(row, task, budget)
+
+
 def _check_budget(budget: Budget, task: Task, name: str) -> None:
     """Raise `UsageError` for what this task cannot do."""
     if budget.watch and not task.watches:
@@ -86,15 +114,14 @@ def _check_budget(budget: Budget, task: Task, name: str) -> None:
             raise UsageError(f"calibration_domains: task {name!r} has no {domain!r}; it has {choices}")
 
 
-def _load(row: Row) -> tuple[list[Link], list[Method]]:
-    """The links of a row with all their options, and the methods."""
+def _load_row(row: Row) -> _LoadedRow:
     links = []
     chain = []
     for link in links_of(row):
         method = load_method(find("method", link.method), link.config)
         links.append(Link(method=link.method, config=dataclasses.asdict(method)))
         chain.append(method)
-    return links, chain
+    return _LoadedRow(row, links, chain)
 
 
 def _further(chain: Sequence[Method]) -> list[str]:
@@ -105,29 +132,21 @@ def _further(chain: Sequence[Method]) -> list[str]:
     return list(found)
 
 
-def _info(
-    plan: SuitePlan,
-    row: Row,
-    backbone: str,
-    task_name: str,
-    links: Sequence[Link],
-    task: Task,
-    budget: Budget,
-    device: str,
-) -> CellInfo:
-    first, *then = links
+def _info(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask, device: str) -> CellInfo:
+    first, *then = loaded.links
     return CellInfo(
         suite=plan.suite,
         suite_version=suite(plan.suite).version,
-        task=task_name,
-        task_version=task.version,
-        group=task.group,
+        task=task.row.name,
+        task_version=task.task.version,
+        group=task.task.group,
         method=first.method,
-        label=row.label,
+        label=loaded.row.label,
         config=first.config,
         backbone=backbone,
         seed=0,
-        budget=budget_fields(budget),
+        budget=budget_fields(task.budget),
         dtype=fast_dtype(device) if plan.dtype == "auto" else plan.dtype,
         then=then,
+        further_backbones=_further(loaded.chain),
     )

@@ -96,7 +96,7 @@ def _of_budget(plan: SuitePlan, setting: Setting, name: str) -> SuitePlan:
     return replace(plan, budget={**_without(plan.budget, name), name: setting.value}, tasks=tuple(tasks))
 
 
-def _without(budget: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _without(budget: Mapping[str, object], name: str) -> dict[str, Any]:
     """The budget without a field; of epochs, steps and tokens, without any of the three."""
     gone = DURATIONS if name in DURATIONS else (name,)
     return {key: value for key, value in budget.items() if key not in gone}

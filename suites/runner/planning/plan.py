@@ -8,10 +8,10 @@ from typing import Literal
 from sparsebench.reports.records.index.database import Entry
 
 from ..errors import UsageError
-from ..identity.cell import Cell, forget_weights, further_backbones
+from ..identity.cell import Cell, backbones_of, forget_weights
 from ..identity.weights import fetch_from_hub
 from .plan_cache import remembered
-from .profile import Profile, backbones
+from .profile import Profile
 
 State = Literal["done", "vouched", "missing", "stale", "failed", "n/a"]
 Reuse = Literal["vouched", "exact", "always", "never", "only"]
@@ -36,13 +36,12 @@ def _expand(profile: Profile) -> Iterator[Cell]:
 
 
 def expand_fetched(profile: Profile) -> list[Cell]:
-    """All cells, with every backbone that a hub has fetched first. Raises `UsageError` and `DataError`.
+    """All cells, with every backbone that a hub has fetched. Raises `UsageError` and `DataError`.
 
-    Which teachers there are is only known from the cells: where one comes, the cells are made again with its commit.
+    Which backbones there are (teachers) is known from the cells: where one comes, they are made again with its commit.
     """
-    fetch_from_hub(backbones(profile))
     cells = expand(profile)
-    if fetch_from_hub(further_backbones(cells)):
+    if fetch_from_hub(backbones_of(cells)):
         forget_weights()
         cells = expand(profile)
     return cells

@@ -10,10 +10,10 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sparsebench.data.cache import cache_root
 from sparsebench.data.identity import identity
@@ -22,13 +22,13 @@ from sparsebench.reports.records.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
 from ..discovery.plugins import top_packages
-from ..discovery.registry import suite
-from ..identity.cell import Cell, digest, further_backbones
+from ..discovery.registry import suites
+from ..identity.cell import Cell, backbones_of, digest
 from ..identity.device import device_kind
 from ..identity.fingerprint import versions
 from ..identity.machine import fast_dtype
 from ..identity.weights import weight_files, weights_identity
-from .profile import Profile, backbones
+from .profile import Profile
 
 FOLDERS = ("models", "data", "suites", "reports")
 RESULTS = HOME / "reports" / "results"
@@ -41,21 +41,45 @@ def remembered(profile: Profile, expand: Callable[[Profile], Iterable[Cell]]) ->
     """The cells of a profile: those of the last plan if nothing changed, else what `expand` gives, which is kept."""
     plugins = _plugins()
     files = {path: path.stat() for path in _files(plugins)}
-    shared = digest([_settings(profile, plugins), _stamps(files)])
+    shared = digest([_settings(plugins), _stamps(files)])
     path = cache_root() / "plans" / f"{digest([str(HOME), repr(profile)])}.json"
-    found = _read(path, profile, shared)
+    found = _read(path, shared)
     if found is None:
         text = json.dumps([dataclasses.asdict(cell) for cell in expand(profile)])
         found = _cells(text)
-        files |= _weight_files(profile, found)
+        inputs = Inputs.of(found)
+        files |= inputs.files
         if max(stat.st_ctime for stat in files.values()) < _process_start() - SETTLED_SECONDS:
-            _write(path, shared, _weights(profile, found), text)
+            _write(path, shared, inputs.digest, text)
     return found
 
 
-def _settings(profile: Profile, plugins: Iterable[EntryPoint]) -> list[Any]:
-    """All that cells depend on but files and weights."""
-    libraries = versions({name for plan in profile.plans for name in suite(plan.suite).libraries})
+class Inputs(NamedTuple):
+    """What cells take from outside our files: weights that backbones name, and sources, some of them of the user's."""
+
+    files: Mapping[Path, os.stat_result]
+    """Of weights: their state stands for their content, which would take long to read."""
+    digest: str
+    """Of that state, the commits of weights on a hub, and the identities of the sources."""
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> "Inputs":
+        """As they are now."""
+        files: dict[Path, os.stat_result] = {}
+        commits = []
+        for entry, name in backbones_of(cells):
+            named = weight_files(name)
+            files |= {path: path.stat() for path in named.values()}
+            if not named:
+                commits.append(weights_identity(entry, name))
+        names = {name for cell in cells for name in cell.sources}
+        sources = {name: identity(name) for name in sorted(names)}
+        return cls(files, digest([commits, _stamps(files), sources]))
+
+
+def _settings(plugins: Iterable[EntryPoint]) -> list[Any]:
+    """All that cells depend on but files, weights and sources."""
+    libraries = versions({name for about in suites().values() for name in about.libraries})
     variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("SPARSEBENCH_"))
     named = sorted((point.group, point.name, point.value) for point in plugins)
     return [sys.version, device_kind(), fast_dtype("cpu"), sorted(libraries.items()), variables, named]
@@ -71,24 +95,6 @@ def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:
     for top in sorted(tops):
         for place in places(top):
             yield from files_below(place) if place.is_dir() else [place.with_suffix(".py")]
-
-
-def _weights(profile: Profile, cells: Iterable[Cell]) -> str:
-    """The state of the weights that the backbones name, those of teachers too: files, or commits of a hub; and what
-    identifies the sources, some of which are folders of the user's.
-    """
-    pairs = [*backbones(profile), *further_backbones(cells)]
-    commits = [weights_identity(entry, name) for entry, name in pairs if not weight_files(name)]
-    names = {name for cell in cells for name in cell.sources}
-    sources = {name: identity(name) for name in sorted(names)}
-    return digest([commits, _stamps(_weight_files(profile, cells)), sources])
-
-
-def _weight_files(profile: Profile, cells: Iterable[Cell]) -> dict[Path, os.stat_result]:
-    found = {}
-    for _, name in [*backbones(profile), *further_backbones(cells)]:
-        found |= {path: path.stat() for path in weight_files(name).values()}
-    return found
 
 
 def _plugins() -> list[EntryPoint]:
@@ -109,7 +115,7 @@ def _process_start() -> float:
     return psutil.Process().create_time()
 
 
-def _read(path: Path, profile: Profile, shared: str) -> list[Cell] | None:
+def _read(path: Path, shared: str) -> list[Cell] | None:
     """The cells that a file holds for this state; None if it holds others, or is broken."""
     try:
         head, _, text = path.read_text(encoding="utf-8").partition("\n")
@@ -118,13 +124,13 @@ def _read(path: Path, profile: Profile, shared: str) -> list[Cell] | None:
             return None
         with no_collection():
             cells = _cells(text)
-        return cells if about["weights"] == _weights(profile, cells) else None
+        return cells if about["inputs"] == Inputs.of(cells).digest else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(path: Path, shared: str, weights: str, cells: str) -> None:
-    about = json.dumps({"shared": shared, "weights": weights, "check": digest(cells)})
+def _write(path: Path, shared: str, inputs: str, cells: str) -> None:
+    about = json.dumps({"shared": shared, "inputs": inputs, "check": digest(cells)})
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):  # a plan needs no cache: where it cannot be kept, the next one takes longer
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,7 @@ def read_plan(folder: Path) -> dict[str, PlannedSuite]:
         raise UsageError(f"{path} is no plan ({reason}): remove it, then give the `run` command again") from None
 
 
-def _part(suite: str, value: Any) -> PlannedSuite:
+def _part(suite: str, value: object) -> PlannedSuite:
     where = f"suite {suite!r}"
     part = _mapping(where, value)
     profile = part.get("profile")
@@ -119,7 +119,7 @@ def _part(suite: str, value: Any) -> PlannedSuite:
     return PlannedSuite(profile, reuse, _cells(where, part.get("cells")), claims, seeds, roles)
 
 
-def _cells(where: str, value: Any) -> list[tuple[str, str]]:
+def _cells(where: str, value: object) -> list[tuple[str, str]]:
     cells = []
     for pair in _list(f"{where}: cells", value):
         match pair:
@@ -130,7 +130,7 @@ def _cells(where: str, value: Any) -> list[tuple[str, str]]:
     return cells
 
 
-def _claim(where: str, value: Any) -> Claim:
+def _claim(where: str, value: object) -> Claim:
     check_plain(value, f"{where}: a claim")
     claim = build(Claim, _mapping(f"{where}: a claim", value), where)
     if len(claim.rows) < 2 or not claim.tasks:
@@ -138,13 +138,13 @@ def _claim(where: str, value: Any) -> Claim:
     return claim
 
 
-def _mapping(where: str, value: Any) -> dict[str, Any]:
+def _mapping(where: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{where} must be a mapping, not {value!r:.40}")
     return value
 
 
-def _list(where: str, value: Any) -> list[Any]:
+def _list(where: str, value: object) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{where} must be a list, not {value!r:.40}")
     return value

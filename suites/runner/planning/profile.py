@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from sparsebench.reports.tables.claims import Claim
 
-from ..discovery.registry import ROOT, Entry, find, suite
+from ..discovery.registry import ROOT, suite
 from ..errors import UsageError, near
 from . import values
 from .claims import Listed, known, read_claim
@@ -65,12 +65,6 @@ class Profile:
     """The kind of device that the cells run on; "auto": CUDA where this machine has it."""
 
 
-def backbones(profile: Profile) -> list[tuple[Entry, str]]:
-    """The backbones of a profile, each with its entry. Raises `UsageError` for an unknown one."""
-    names = {(plan.suite, name) for plan in profile.plans for name in plan.backbones}
-    return [(find("backbone", name, owner), name) for owner, name in sorted(names)]
-
-
 def built_in() -> dict[str, tuple[str, ...]]:
     """Names of the built-in profiles and the suites that have them."""
     found: dict[str, list[str]] = {}
@@ -97,7 +91,7 @@ def load_profile(name: str, only: Sequence[str] = ()) -> Profile:
     return Profile(Path(name).stem, plans)
 
 
-def _plan(name: str, section: Any) -> SuitePlan:
+def _plan(name: str, section: object) -> SuitePlan:
     known_keys = [entry.name for entry in fields(SuitePlan) if entry.name != "suite"]
     given = checked(section, known_keys, f"suite {name!r}")
     for key in ("methods", "tasks", "backbones"):

@@ -78,7 +78,7 @@ class TaskRow:
     """Seeds of this task alone; None takes the suite's."""
 
 
-def read_row(item: Any, where: str) -> Row:
+def read_row(item: object, where: str) -> Row:
     """One entry of `methods`. Raises `UsageError`."""
     if isinstance(item, str):
         return Row((_link(item, where),))
@@ -98,7 +98,7 @@ def read_row(item: Any, where: str) -> Row:
     return Row(tuple(_link(link, f"{where}, chain") for link in links), **options)
 
 
-def read_task(item: Any, where: str) -> TaskRow:
+def read_task(item: object, where: str) -> TaskRow:
     """One entry of `tasks`. Raises `UsageError`."""
     if isinstance(item, str):
         return TaskRow(item)
@@ -109,7 +109,7 @@ def read_task(item: Any, where: str) -> TaskRow:
     return TaskRow(**given)
 
 
-def _link(item: Any, where: str) -> Link:
+def _link(item: object, where: str) -> Link:
     if isinstance(item, str):
         return Link(method=item)
     given = checked(item, ("name", "config"), where)
@@ -117,13 +117,13 @@ def _link(item: Any, where: str) -> Link:
     return Link(method=given["name"], config=given.get("config", {}))
 
 
-def _need_name(given: Mapping[str, Any], item: Any, where: str) -> None:
+def _need_name(given: Mapping[str, object], item: object, where: str) -> None:
     if "name" not in given:
         raise UsageError(f"{where}: an entry without `name`: {item!r}")
     values.text(given["name"], f"{where}, name")
 
 
-def checked(section: Any, known: Sequence[str], where: str) -> dict[str, Any]:
+def checked(section: object, known: Sequence[str], where: str) -> dict[str, Any]:
     """The mapping, with none but known keys. Raises `UsageError`."""
     section = values.mapping(section, where)
     for key in section:

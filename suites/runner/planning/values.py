@@ -16,14 +16,14 @@ MOST_VALUES = 100_000
 ALLOWED_CONTROLS = "\n\t"
 
 
-def text(value: Any, where: str) -> str:
+def text(value: object, where: str) -> str:
     """The value, if it is a text. Raises `UsageError`."""
     if not isinstance(value, str):
         raise UsageError(f"{where}: must be a text, not {value!r}")
     return value
 
 
-def texts(value: Any, where: str) -> tuple[str, ...]:
+def texts(value: object, where: str) -> tuple[str, ...]:
     """The value, if it is a list of different texts. Raises `UsageError`."""
     found = tuple(text(item, where) for item in sequence(value, where))
     check_once(found, where)
@@ -39,21 +39,21 @@ def check_once(names: Sequence[str], where: str) -> None:
         seen.add(name)
 
 
-def sequence(value: Any, where: str) -> list[Any]:
+def sequence(value: object, where: str) -> list[Any]:
     """The value, if it is a list. Raises `UsageError`."""
     if not isinstance(value, list):
         raise UsageError(f"{where}: must be a list, not {value!r}")
     return value
 
 
-def mapping(value: Any, where: str) -> dict[str, Any]:
+def mapping(value: object, where: str) -> dict[str, Any]:
     """The value, if it is a mapping. Raises `UsageError`."""
     if not isinstance(value, dict):
         raise UsageError(f"{where}: must be a mapping of keys to values, not {type(value).__name__}")
     return value
 
 
-def seeds(value: Any, where: str) -> int:
+def seeds(value: object, where: str) -> int:
     """The value, if it is a number of seeds. Raises `UsageError`."""
     if type(value) is not int or not 1 <= value <= MOST_SEEDS:
         raise UsageError(f"{where} must be a whole number from 1 to {MOST_SEEDS}, not {value!r}")
@@ -67,14 +67,14 @@ def seconds(value: Any, where: str) -> float:
     return value
 
 
-def truth(value: Any, where: str) -> bool:
+def truth(value: object, where: str) -> bool:
     """The value, if it is true or false. Raises `UsageError`."""
     if not isinstance(value, bool):
         raise UsageError(f"{where} must be true or false, not {value!r}")
     return value
 
 
-def check_plain(content: Any, where: str) -> None:
+def check_plain(content: object, where: str) -> None:
     """Refuse what no record could hold: dates, bytes, NaN, keys that are no texts, texts that cannot be written.
 
     Raises:
@@ -104,7 +104,7 @@ class _Walk:
             _check_scalar(value, where)
 
 
-def _check_scalar(value: Any, where: str) -> None:
+def _check_scalar(value: object, where: str) -> None:
     if isinstance(value, str):
         _check_text(value, where)
     elif isinstance(value, float):

@@ -68,7 +68,7 @@ class Attribution:
         self._last = now
 
     def _begins(self, name: str | None) -> Callable[..., None]:
-        def turn(*arguments: Any) -> None:
+        def turn(*arguments: object) -> None:
             self._turn(name)
 
         return turn
@@ -76,7 +76,7 @@ class Attribution:
     def _gradient_begins(self, name: str) -> Callable[..., None]:
         """A hook of the forward pass: it is over, and its backward pass begins when the output has its gradient."""
 
-        def leave(module: nn.Module, arguments: Any, result: Any) -> None:
+        def leave(module: nn.Module, arguments: object, result: object) -> None:
             self._turn(None)
             for output in _tensors(result):
                 if output.requires_grad:

@@ -118,7 +118,7 @@ def _signal(
     return Signal(losses=losses, loads=loads, steps=steps)
 
 
-def _shared(batches: Mapping[str, Sequence[Any]], processes: Processes) -> Iterator[tuple[str, Any, bool]]:
+def _shared(batches: Mapping[str, Sequence[object]], processes: Processes) -> Iterator[tuple[str, Any, bool]]:
     """The batches of this process with their data set, and whether they count: where the last round has no batch for
     it, it reads one again for nothing, because processes of a sharded model have to call it together."""
     places = [(name, batch) for name, members in batches.items() for batch in members]

@@ -56,7 +56,7 @@ class DataSets:
         return found
 
 
-def grouped(rows: Sequence[Any], group_of: Callable[[Any], str], names: Sequence[str]) -> dict[str, list[Any]]:
+def grouped(rows: Sequence[object], group_of: Callable[[Any], str], names: Sequence[str]) -> dict[str, list[Any]]:
     """Rows by their group, in the order of `names`; those of other groups are left out."""
     found: dict[str, list[Any]] = {name: [] for name in names}
     for row in rows:

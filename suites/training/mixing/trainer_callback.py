@@ -39,7 +39,7 @@ def draws_per_step(arguments: TrainingArguments) -> int:
 
 
 def mixture_dataset(
-    rows: Mapping[str, Sequence[Any]], mixing: Strategy, arguments: TrainingArguments, *, seed: int
+    rows: Mapping[str, Sequence[object]], mixing: Strategy, arguments: TrainingArguments, *, seed: int
 ) -> MixtureDataset:
     """The training data: rows by data set, drawn in the shares of `mixing`, as many as the trainer takes.
 
@@ -178,7 +178,7 @@ class DataMixingCallback(TrainerCallback):
         return lines
 
 
-def _loss(model: Any, batch: Mapping[str, Any]) -> Any:
+def _loss(model: Any, batch: Mapping[str, object]) -> Any:
     return model(**batch)["loss"]
 
 
@@ -187,5 +187,5 @@ def _labels(batch: Mapping[str, Any]) -> float:
     return float(batch["labels"][..., 1:].ne(IGNORED).sum())
 
 
-def _forward(model: Any, batch: Mapping[str, Any]) -> Any:
+def _forward(model: Any, batch: Mapping[str, object]) -> Any:
     return model(**{name: value for name, value in batch.items() if name != "labels"})

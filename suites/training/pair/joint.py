@@ -90,7 +90,7 @@ def _equal(first: Tensor, second: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _shape(model: nn.Module, batch: Any, context: Context) -> tuple[int, ...]:
+def _shape(model: nn.Module, batch: object, context: Context) -> tuple[int, ...]:
     """Of what the model puts out for a batch; modes stay."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

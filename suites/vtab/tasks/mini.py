@@ -38,7 +38,5 @@ class Mini(MiniTask):
 
     version = "1"
 
-    @property
-    def target(self) -> Target:
-        """One output for each class."""
-        return Target("classification", self.classes)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", Target("classification", self.classes))

@@ -47,10 +47,10 @@ def test_weights_are_those_of_the_masked_form(shape, unit, scale):
     compact = CompactWeights.of(bank, partition)
     shares = torch.softmax(torch.randn(3, KERNELS, generator=generator(4), dtype=torch.float64), -1)
     mixed = (shares @ bank.flatten(1)).view(3, *shape)
-    torch.testing.assert_close(compact.mix(shares), partition.combine(mixed))
-    torch.testing.assert_close(compact.used_bank(), partition.combine(bank))
+    torch.testing.assert_close(compact.sample_weights(shares), partition.used_weight(mixed))
+    torch.testing.assert_close(compact.used_bank(), partition.used_weight(bank))
     factors = torch.rand((3, *[1] * (len(shape) - 1), shape[-1]), generator=generator(5), dtype=torch.float64)
-    torch.testing.assert_close(compact.mix(shares, factors), partition.combine(mixed * factors))
+    torch.testing.assert_close(compact.sample_weights(shares, factors), partition.used_weight(mixed * factors))
 
 
 @pytest.mark.parametrize("unit", ["weight", "row", "channel", "dynamic", "static"])
@@ -104,5 +104,5 @@ def test_gradients_reach_both_parts():
     for unit in ("weight", "row", "channel"):
         compact = CompactWeights.of(*made((6, 5), unit))
         weight = torch.randn(6, 5, generator=generator(7), dtype=torch.float64)
-        (compact.mix(torch.full((1, KERNELS), 0.25, dtype=torch.float64)) * weight).sum().backward()
+        (compact.sample_weights(torch.full((1, KERNELS), 0.25, dtype=torch.float64)) * weight).sum().backward()
         assert compact.static.grad.abs().min() > 0 and compact.dynamic.grad.abs().min() > 0

@@ -11,13 +11,13 @@ SHARES = torch.tensor([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])
 def test_weights_of_samples_are_shares_of_the_kernels() -> None:
     layer = DynamicLayer(BANK, torch.arange(12.0).view(3, 4))
     expected = 0.5 * BANK[0] + 0.25 * BANK[1] + 0.25 * BANK[2]
-    mixed = layer.mix(SHARES)
+    mixed = layer.sample_weights(SHARES)
     torch.testing.assert_close(mixed[0], expected)
     torch.testing.assert_close(mixed[1], BANK[2])
-    bias = layer.mix_bias(SHARES)
+    bias = layer.sample_biases(SHARES)
     assert bias is not None and bias[1].tolist() == [8, 9, 10, 11]
-    assert DynamicLayer(BANK).mix_bias(SHARES) is None
-    assert layer.dynamic_bank() is layer.bank and layer.static_weight() is None
+    assert DynamicLayer(BANK).sample_biases(SHARES) is None
+    assert layer.dynamic_part() is layer.bank and layer.static_part() is None
     assert (layer.dynamic_parameters(), layer.static_parameters()) == (24, 0)
 
 
@@ -29,18 +29,18 @@ def test_partition_mixes_both_modes() -> None:
     assert layer.partition is not None and layer.partition.mask.shape == layer.weight_shape
     with torch.no_grad():
         layer.partition.phi.fill_(0.7)
-    static = layer.static_weight()
+    static = layer.static_part()
     assert static is not None
-    apart = torch.einsum("bk,koi->boi", SHARES, layer.dynamic_bank()) + static
-    torch.testing.assert_close(layer.mix(SHARES), apart)
+    apart = torch.einsum("bk,koi->boi", SHARES, layer.dynamic_part()) + static
+    torch.testing.assert_close(layer.sample_weights(SHARES), apart)
     assert (layer.dynamic_parameters(), layer.static_parameters()) == (9, 5)
 
 
 def test_all_dynamic_is_the_layer_without_partition() -> None:
     layer = DynamicLayer(BANK)
-    before = layer.mix(SHARES)
+    before = layer.sample_weights(SHARES)
     layer.set_partition()
-    assert torch.equal(layer.mix(SHARES), before)
+    assert torch.equal(layer.sample_weights(SHARES), before)
     assert layer.partition is not None and layer.partition.ratio == 1
     torch.testing.assert_close(layer.partition.static.data, BANK.mean(0))
 
@@ -48,8 +48,8 @@ def test_all_dynamic_is_the_layer_without_partition() -> None:
 def test_pruned_layers_have_no_static_part() -> None:
     layer = DynamicLayer(BANK)
     layer.set_partition(torch.zeros(4, 2) == 1, scale="pruned")
-    assert layer.static_weight() is None and layer.static_parameters() == 0
-    assert layer.mix(SHARES).abs().max() == 0
+    assert layer.static_part() is None and layer.static_parameters() == 0
+    assert layer.sample_weights(SHARES).abs().max() == 0
 
 
 def test_what_cannot_be_a_layer() -> None:

@@ -13,7 +13,7 @@ def test_scales_start_at_one_and_sum_to_two() -> None:
     optimizer = torch.optim.SGD(partition.parameters(), lr=0.5, momentum=0.9, weight_decay=0.1)
     for _ in range(20):
         optimizer.zero_grad()
-        (partition.combine(torch.ones(2, 2)) - 3).square().sum().backward()
+        (partition.used_weight(torch.ones(2, 2)) - 3).square().sum().backward()
         optimizer.step()
         assert (partition.lambda_dynamic + partition.lambda_static).item() == pytest.approx(2, abs=1e-6)
     assert partition.lambda_dynamic.item() > 1.5
@@ -22,7 +22,7 @@ def test_scales_start_at_one_and_sum_to_two() -> None:
 
 def test_each_entry_has_one_mode() -> None:
     partition = ModePartition(MASK, torch.full((2, 2), 5.0), scale="none")
-    assert partition.combine(torch.full((2, 2), 7.0)).tolist() == [[7, 5], [7, 7]]
+    assert partition.used_weight(torch.full((2, 2), 7.0)).tolist() == [[7, 5], [7, 7]]
     assert partition.ratio == 0.75
     parts = partition.dynamic_factor() + partition.static_part() / 5
     assert parts.tolist() == [[1, 1], [1, 1]], "disjoint and covering"
@@ -65,7 +65,7 @@ def test_relaxed_mask_has_the_gradient_of_a_switch() -> None:
     partition = ModePartition(MASK, torch.tensor([[1.0, 2], [3, 4]]))
     dynamic = torch.tensor([[5.0, 6], [7, 8]])
     with partition.relaxed() as mask:
-        (gradient,) = torch.autograd.grad(partition.combine(dynamic).sum(), mask)
+        (gradient,) = torch.autograd.grad(partition.used_weight(dynamic).sum(), mask)
         assert partition.is_relaxed
     assert gradient.tolist() == [[4, 4], [4, 4]]
     assert not partition.is_relaxed

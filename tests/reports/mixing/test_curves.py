@@ -25,7 +25,7 @@ def test_there_and_back() -> None:
     assert found is not None
     assert list(found.weight) == ["code", "law of 1. mixing"] and found.weight["code"][-1] == (2.0, 0.75)
     assert found.loss == {"code": [(2.0, 1.5)]} and found.delta == {"code": [(2.0, 0.1)]}
-    assert found.first_loads() == {"code": [0.1, 0.9]} and found.last_loads() == {"code": [0.2, 0.8]}
+    assert found.load == {"code": {1: [(2.0, 0.9), (4.0, 0.8)], 0: [(2.0, 0.1), (4.0, 0.2)]}}
     assert found.cv2 == [(2.0, 0.3)] and found.overhead == [(2.0, 0.01)]
 
 

@@ -3,47 +3,50 @@
 import re
 
 from sparsebench.reports.page.render import render
-from sparsebench.reports.panels.compression import MAX_TASKS, PANEL
+from sparsebench.reports.panels.compression import MAX_TASKS
+
+
+def note(before, after, **lists):
+    """By name, a list of (block, values)."""
+    blocks = {}
+    for name, entries in lists.items():
+        for block, values in entries:
+            blocks.setdefault(str(block), {})[name] = values
+    return {"bytes": [before, after], "active": [40, 40], "blocks": blocks}
 
 
 def experts(link="", bytes_after=75.0):
-    found = {
-        "compression bytes": [(0, 100.0), (1, bytes_after)],
-        "compression active": [(0, 40.0), (1, 40.0)],
-        "compression experts before": [(0, 8.0), (1, 8.0)],
-        "compression experts": [(0, 6.0), (1, 4.0)],
-        "compression dropped experts": [(0, 1.0), (0, 3.0), (1, 0.0), (1, 1.0), (1, 2.0), (1, 5.0)],
-        "compression unseen experts": [(1, 5.0)],
-        "compression tokens": [(block, float(block + 1)) for block in (0, 1) for _ in range(8)],
-    }
-    return {link + name: points for name, points in found.items()}
+    found = note(
+        100.0,
+        bytes_after,
+        experts_before=[(0, [8]), (1, [8])],
+        experts=[(0, [6]), (1, [4])],
+        dropped_experts=[(0, [1, 3]), (1, [0, 1, 2, 5])],
+        unseen_experts=[(1, [5])],
+        tokens=[(0, [1] * 8), (1, [2] * 8)],
+    )
+    return {f"{link}compression": found}
 
 
 def rounded(link=""):
-    found = {
-        "compression bytes": [(0, 75.0), (1, 30.0)],
-        "compression bits": [(0, 3.0), (1, 4.0)],
-        "compression group size": [(0, 64.0), (1, 64.0)],
-        "compression error": [(0, 0.02), (0, 0.04), (1, 0.03)],
-        "compression to nearest": [(1, 5.0)],
-    }
-    return {link + name: points for name, points in found.items()}
+    found = note(
+        75,
+        30,
+        bits=[(0, [3]), (1, [4])],
+        group_size=[(0, [64]), (1, [64])],
+        error=[(0, [0.02, 0.04]), (1, [0.03])],
+        to_nearest=[(1, [5])],
+    )
+    return {f"{link}compression": found}
 
 
-def depth(link=""):
-    found = {
-        "compression bytes": [(0, 100.0), (1, 80.0)],
-        "dropped by block": [(0, 0.0), (1, 1.0), (2, 1.0)],
-        "similarity by block": [(0, 0.5), (1, 0.9), (2, 0.95)],
-    }
-    return {link + name: points for name, points in found.items()}
+def depth():
+    dropped = [(0, [0]), (1, [1]), (2, [1])]
+    return {"compression": note(100, 80, dropped=dropped, similarity=[(0, [0.5]), (1, [0.9]), (2, [0.95])])}
 
 
 def zeros():
-    found = {"compression bytes": [(0, 100.0), (1, 100.0)], "zeros by block": [(0, 0.5)]}
-    found["compression zeros up"] = [(0, 0.5), (0, 0.25)]
-    found["compression by magnitude"] = [(0, 1.0)]
-    return found
+    return {"compression": note(100, 100, zeros_up=[(0, [0.5, 0.25])], by_magnitude=[(0, [1])])}
 
 
 def page(tmp_path, *records):
@@ -59,7 +62,7 @@ def cells(part):
 
 
 def test_each_link_says_what_it_took_away(make, tmp_path):
-    part = section(page(tmp_path, make.record("chain", curves={**experts("1. "), **rounded("2. ")})))
+    part = section(page(tmp_path, make.record("chain", details={**experts("1. "), **rounded("2. ")})))
     found = cells(part)
     assert found[0] == "1  chain"
     assert found[1] == (
@@ -71,17 +74,18 @@ def test_each_link_says_what_it_took_away(make, tmp_path):
 
 
 def test_layers_zeros_and_the_search(make, tmp_path):
-    search = {
-        "compression bytes": [(0, 100.0), (1, 50.0)],
-        "compression experts before": [(0, 8.0), (1, 8.0)],
-        "compression experts": [(0, 8.0), (1, 0.0)],
-        "compression width": [(0, 32.0), (1, 0.0)],
-        "compression bits": [(0, 2.0)],
-        "dropped by block": [(0, 0.0), (1, 1.0)],
-        "compression damage": [(0, 0.01), (1, 0.5)],
-    }
-    records = [make.record("deep", curves=depth()), make.record("masked", curves=zeros())]
-    records.append(make.record("searched", curves=search))
+    search = note(
+        100,
+        50,
+        experts_before=[(0, [8]), (1, [8])],
+        experts=[(0, [8]), (1, [0])],
+        width=[(0, [32]), (1, [0])],
+        bits=[(0, [2])],
+        dropped=[(0, [0]), (1, [1])],
+        damage=[(0, [0.01]), (1, [0.5])],
+    )
+    records = [make.record("deep", details=depth()), make.record("masked", details=zeros())]
+    records.append(make.record("searched", details={"compression": search}))
     part = section(page(tmp_path, *records))
     texts = dict(zip(cells(part)[0:18:6], cells(part)[1:18:6], strict=True))
     assert {name.split("  ")[1]: text for name, text in texts.items()} == {
@@ -103,16 +107,11 @@ def test_rows_that_took_nothing_away_have_no_panel(make, tmp_path):
 
 
 def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
-    records = [make.record(f"row {n}", curves=experts(bytes_after=50.0 + n)) for n in range(18)]
+    records = [make.record(f"row {n}", details=experts(bytes_after=50.0 + n)) for n in range(18)]
     part = section(page(tmp_path / "many", *records))
     assert "2 more rows are in the records" in part
-    tasks = [make.record("row", f"t{n}", curves=experts()) for n in range(MAX_TASKS + 2)]
+    tasks = [make.record("row", f"t{n}", details=experts()) for n in range(MAX_TASKS + 2)]
     assert "2 more tasks are in the records" in section(page(tmp_path / "tasks", *tasks))
-    broken = {"compression bytes": [(0, 100.0), (1, 50.0)], "compression zeros up": [(0, 2.0)]}
-    text = page(tmp_path / "broken", make.record("row", curves=broken))
-    assert "details[&#39;compression&#39;] is not of its form" in text and "no shares" in text
-
-
-def test_curves_of_compression_are_not_training_curves(make, tmp_path):
-    text = page(tmp_path, make.record("row", curves=experts()))
-    assert "Training curves" not in text and PANEL.key == "compression"
+    broken = {"compression": note(100, 50, zeros_up=[(0, [2.0])])}
+    text = page(tmp_path / "broken", make.record("row", details=broken))
+    assert "details[&#39;compression&#39;] is not of its form" in text and "no fractions" in text

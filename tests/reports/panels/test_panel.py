@@ -7,7 +7,7 @@ import pytest
 from sparsebench.reports import panels
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
-from sparsebench.reports.panels.panel import Panel
+from sparsebench.reports.panels.panel import Panel, by_link
 from sparsebench.reports.records.record import RecordError
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
@@ -79,6 +79,17 @@ def test_a_file_added_to_the_folder_is_on_the_page(make, page, dice):
     assert "<h3>Dice</h3>" in text
     assert "<td>row 00</td><td>throw</td><td>0.25</td>" in text
     assert '<p class="legend">&lt;i&gt;</p>' in text
+
+
+def test_of_a_chain_the_last_link_counts(make, page, dice):
+    notes = {f"{link}. dice": {"sixes": link, "throws": 20} for link in (10, 9)}
+    text = page(make.record("row 00", "throw", details={**notes, "x. dice": None, "my dice": None}))
+    assert "<td>row 00</td><td>throw</td><td>0.50</td>" in text
+    assert list(by_link({**notes, "dice": 1, "x. dice": 2}, "dice").items()) == [
+        (1, 1),
+        (9, notes["9. dice"]),
+        (10, notes["10. dice"]),
+    ]
 
 
 @pytest.mark.parametrize("entry", [{"sixes": 1, "throws": 0}, {}, [], None, 3, {"sixes": "x", "throws": 2}])

@@ -8,13 +8,17 @@ from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.panels.router_health import MAX_LAYERED, PANEL
 from sparsebench.reports.records.record import RecordError, TrainingCosts
-from sparsebench.reports.routers.health import LayerNumbers, RouterHealth, to_details
-from sparsebench.reports.routers.layer_curves import to_curves
+from sparsebench.reports.routers.health import KEY, ON_CALIBRATION, LayerNumbers, RouterHealth
+from sparsebench.reports.routers.health import to_details as to_value
 
 
 def health(worst=1.5, domains=("code", "law"), layers=("0", "1"), dead=()):
     numbers = tuple(LayerNumbers(worst, dead, 1.0, 0.5, 0.2) for _ in layers)
     return RouterHealth(layers, (4,) * len(layers), dict.fromkeys(domains, numbers))
+
+
+def to_details(value):
+    return {KEY: to_value(value)}
 
 
 TRAINING = TrainingCosts(params=10, flops=4e12, seconds=20.0, steps=10, tokens=24_000)
@@ -48,12 +52,12 @@ def test_rows_without_a_mixture_are_there_for_their_speed_alone(make, tmp_path):
     assert text.count("by layer.") == 1 + text.count("not drawn by layer")
 
 
-def test_curves_over_layers_stand_in_for_an_entry(make, tmp_path):
-    layers = {"0": LayerNumbers(1.5, (0,), 1.0, None, 0.2), "1": LayerNumbers(2.5, (), 1.0, None, 0.2)}
-    record = make.record("vision", curves=to_curves(layers, (4, 4)))
-    text = section(page(tmp_path, record))
-    assert "<td>1  vision</td><td>2.000</td><td>1 of 8</td><td>72.1 %</td>" in text
-    assert "Training curves" not in page(tmp_path / "again", record)
+def test_what_the_last_method_noted_stands_in_for_an_entry_of_the_task(make, tmp_path):
+    notes = {f"{link}. {ON_CALIBRATION}": to_value(health(worst)) for link, worst in ((10, 2.5), (2, 1.5))}
+    text = section(page(tmp_path / "noted", make.record("vision", details=notes)))
+    assert "<td>1  vision</td><td>2.500</td><td>0 of 8</td><td>72.1 %</td>" in text
+    both = notes | to_details(health(3.5))
+    assert "<td>1  text</td><td>3.500</td>" in section(page(tmp_path / "both", make.record("text", details=both)))
 
 
 def test_curves_alone_are_drawn(make, tmp_path):
@@ -96,4 +100,5 @@ def test_slim_records_say_whether_there_is_something(make):
     slim = make.record(details={"router_health": None}, curves={})
     assert PANEL.has_entry(slim)
     assert PANEL.has_entry(make.record(curves={"router cv2": []}))
+    assert PANEL.has_entry(make.record(details={f"2. {ON_CALIBRATION}": None}))
     assert not PANEL.has_entry(make.record(details={"router_load": None}, curves={"train loss": []}))

@@ -6,7 +6,6 @@ import pytest
 
 from sparsebench.reports.records.record import RecordError
 from sparsebench.reports.routers.health import (
-    KEY,
     LayerNumbers,
     RouterHealth,
     Spread,
@@ -52,13 +51,13 @@ ENTRY = {
 
 
 def test_the_entry_is_texts_of_numbers_and_comes_back():
-    assert to_details(HEALTH) == {KEY: ENTRY}
+    assert to_details(HEALTH) == ENTRY
     assert from_details(ENTRY) == HEALTH
 
 
 def test_four_figures_are_kept():
     numbers = LayerNumbers(4 / 3, (), 2 / 3e3, 12.34567, 1e-7 / 3)
-    kept = from_details(to_details(RouterHealth(("0",), (8,), {"a": (numbers,)}))[KEY]).domains["a"][0]
+    kept = from_details(to_details(RouterHealth(("0",), (8,), {"a": (numbers,)}))).domains["a"][0]
     assert (kept.worst, kept.entropy, kept.token_entropy, kept.cv2) == (1.333, 0.0006667, 12.35, 3.333e-08)
 
 

@@ -64,3 +64,24 @@ def test_calibration_gives_inputs_without_targets() -> None:
 def test_a_task_that_does_not_train_has_no_loss() -> None:
     with pytest.raises(TypeError, match="gives its methods no loss"):
         context().loss(nn.Linear(1, 1), torch.ones(1))
+
+
+def test_what_is_noted_is_kept_as_json_at_once() -> None:
+    noting = context()
+    values = {"bytes": (3, 2), "blocks": {4: [0.5, None, True, "x"]}}
+    noting.note("compression", values)
+    values["bytes"] = (0, 0)
+    assert noting.notes == {"compression": {"bytes": [3, 2], "blocks": {"4": [0.5, None, True, "x"]}}}
+    for bad in (float("nan"), torch.ones(1), {("a", "b"): 1}, {1, 2}):
+        with pytest.raises(ValueError, match="note 'bad' holds what JSON cannot say"):
+            noting.note("bad", [bad])
+    assert set(noting.notes) == {"compression"}
+
+
+def test_a_later_note_takes_the_place_of_an_earlier_one_of_the_same_link_alone() -> None:
+    first = context(link="1. ")
+    second = dataclasses.replace(first, link="2. ")
+    for noting, values in ((first, [1]), (second, [2]), (second, [3])):
+        noting.note("kept", values)
+    assert first.notes == {"1. kept": [1], "2. kept": [3]}
+    assert context().notes == {}

@@ -1,6 +1,6 @@
 """The contract of a task, and its one `run`: a chain of methods, step by step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -54,6 +54,7 @@ class Times(Method):
 
     @torch.no_grad()
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        context.note("more", self.more)
         context.ledger.count(model.parameters())
         context.ledger.add(seconds=0.0, flops=5.0, steps=1)
         model.get_parameter("weight").add_(self.more * data[0])
@@ -98,14 +99,25 @@ def test_the_links_of_a_chain_act_one_after_another() -> None:
     outcome = Smallest().run([Times(factor=3.0, more=1.0), Times(factor=10.0, more=2.0)], one, Context(**_fresh()))
     assert outcome.metrics["weight"].value == (3.0 + 1.0) * 10.0 + 2.0
     assert outcome.curves == {"1. loss": [(1.0, 1.0)], "2. loss": [(1.0, 2.0)]}
+    assert outcome.details == {"1. more": 1.0, "2. more": 2.0}
     assert set(outcome.times) == {"load", "prepare", "fit", "evaluate", "measure"}
     assert outcome.costs is not None and outcome.costs.unit == "row" and outcome.costs.flops == 2
     assert outcome.training is not None
     assert (outcome.training.params, outcome.training.flops, outcome.training.steps) == (1, 10.0, 2)
 
 
-def test_one_link_keeps_the_names_of_its_curves() -> None:
-    assert Smallest().run([Times(more=1.0)], one, Context(**_fresh())).curves == {"loss": [(1.0, 1.0)]}
+def test_one_link_keeps_the_names_of_its_curves_and_notes() -> None:
+    outcome = Smallest().run([Times(more=1.0)], one, Context(**_fresh()))
+    assert outcome.curves == {"loss": [(1.0, 1.0)]} and outcome.details == {"more": 1.0}
+
+
+def test_a_name_that_a_method_and_the_task_both_use_is_refused() -> None:
+    class Keeps(Free):
+        def evaluate(self, subject: Any, context: Context) -> Scores:
+            return replace(super().evaluate(subject, context), details={"more": 0})
+
+    with pytest.raises(ValueError, match="the task keeps 'more' in the details, and a method noted it, too"):
+        Keeps().run([Times()], one, Context(**_fresh()))
 
 
 def test_a_further_backbone_is_set_up_as_the_first_with_weights_of_its_own() -> None:

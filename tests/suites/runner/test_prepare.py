@@ -14,6 +14,7 @@ from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.runner import prepare
+from sparsebench.suites.runner.discovery import loading
 from sparsebench.suites.runner.discovery.loading import backbone_loader, load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
 from sparsebench.suites.runner.errors import UsageError
@@ -175,7 +176,7 @@ def test_methods_that_say_so_look_at_their_backbones(monkeypatch: pytest.MonkeyP
 
         return made
 
-    monkeypatch.setattr(prepare, "backbone_loader", lambda entry, name: load(name))
+    monkeypatch.setattr(loading, "backbone_loader", lambda entry, name: load(name))
     said: list[str] = []
     cells = [
         pair("synthetic_mixture", "small_llama"),
@@ -202,7 +203,7 @@ def test_a_pair_of_two_vocabularies_is_a_mistake(monkeypatch: pytest.MonkeyPatch
         tokenizer = SimpleNamespace(get_vocab=lambda: {"a": 0, "b": 1})
         return lambda generator: dataclasses.replace(loaded(generator), tokenizer=tokenizer)
 
-    monkeypatch.setattr(prepare, "backbone_loader", load)
+    monkeypatch.setattr(loading, "backbone_loader", load)
     words = "on tiny with small_llama seed 0: the vocabulary of the teacher small_llama has 2 tokens instead of 257"
     with pytest.raises(UsageError, match=words):
         check_backbones([pair("synthetic_mixture", "small_llama")], lambda line: None)

@@ -167,7 +167,7 @@ def _numbered(value: PackedTensor, name: str, start: int) -> Tensor:
     return torch.arange(start, start + value.shape[:-1].numel(), dtype=torch.int64).view(shape)
 
 
-def _untied(model: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _untied(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tied weights once, as checkpoints hold them."""
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     return {name: value for name, value in state.items() if name not in tied}
@@ -202,7 +202,7 @@ def _packed_matrix(name: str, number_O1: Tensor, rows: Mapping[int, PackedTensor
     return found
 
 
-def _dense_linears(model: Any, tensors: Mapping[str, Tensor]) -> set[str]:
+def _dense_linears(model: nn.Module, tensors: Mapping[str, Tensor]) -> set[str]:
     """Names, in the checkpoint and in memory, of what has a matrix of its own that stays dense; "lm_head" even if tied.
 
     Embeddings are no linear layers, but to name them does no harm.

@@ -31,12 +31,12 @@ def _part_dim(packed: PackedTensor, dim: int) -> int | None:
 
 
 @on_packed(aten.detach.default, aten.alias.default)
-def _same(packed: PackedTensor, *args: Any, **keywords: Any) -> PackedTensor:
+def _same(packed: PackedTensor, *args: object, **keywords: object) -> PackedTensor:
     return packed.map(aten.detach.default)
 
 
 @on_packed(aten.clone.default)
-def _clone(packed: PackedTensor, **keywords: Any) -> PackedTensor:
+def _clone(packed: PackedTensor, **keywords: object) -> PackedTensor:
     return packed.map(torch.clone)
 
 
@@ -141,7 +141,7 @@ def _permute(packed: PackedTensor, dims: Sequence[int]) -> PackedTensor | None:
 
 
 @on_packed(aten.copy_.default)
-def _copy(packed: PackedTensor, source: Any, non_blocking: bool = False) -> PackedTensor | None:
+def _copy(packed: PackedTensor, source: object, non_blocking: bool = False) -> PackedTensor | None:
     if not isinstance(packed, PackedTensor) or not isinstance(source, PackedTensor):
         return None
     # Not into a part of a parameter: whoever writes one part of an expert may be refused the next.

@@ -17,7 +17,7 @@ aten: Any = torch.ops.aten
 
 
 @on_packed(F.linear)
-def _linear(input: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor | None:
+def _linear(input: Tensor, weight: object, bias: Tensor | None = None) -> Tensor | None:
     """With a matrix (O, I)."""
     if not isinstance(weight, PackedTensor) or weight.transposed or weight.dim() != 2 or input.dim() == 0:
         return None
@@ -25,7 +25,7 @@ def _linear(input: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor | 
 
 
 @on_packed(aten.mm.default)
-def _mm(input: Tensor, weight: Any) -> Tensor | None:
+def _mm(input: Tensor, weight: object) -> Tensor | None:
     """Rows times a matrix (I, O)."""
     if not isinstance(weight, PackedTensor) or not weight.transposed:
         return None
@@ -33,7 +33,7 @@ def _mm(input: Tensor, weight: Any) -> Tensor | None:
 
 
 @on_packed(aten.addmm.default)
-def _addmm(bias: Tensor, input: Tensor, weight: Any, *, beta: float = 1, alpha: float = 1) -> Tensor | None:
+def _addmm(bias: Tensor, input: Tensor, weight: object, *, beta: float = 1, alpha: float = 1) -> Tensor | None:
     if not isinstance(weight, PackedTensor) or not weight.transposed or bias.dim() != 1:
         return None
     if beta != 1 or alpha != 1:
@@ -43,7 +43,7 @@ def _addmm(bias: Tensor, input: Tensor, weight: Any, *, beta: float = 1, alpha: 
 
 @on_packed(aten._grouped_mm.default)
 def _grouped_mm(
-    input: Tensor, weight: Any, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+    input: Tensor, weight: object, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: object = None
 ) -> Tensor | None:
     """Rows of each expert times its matrix of (N, I, O): the default of transformers' mixtures."""
     if not isinstance(weight, PackedTensor) or not weight.transposed or weight.dim() != 3 or offs is None:

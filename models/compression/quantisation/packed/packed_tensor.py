@@ -28,7 +28,7 @@ _own_operators: dict[Any, Callable[..., Any]] = {}
 Operator = TypeVar("Operator", bound=Callable[..., Any])
 
 
-def on_packed(*operators: Any) -> Callable[[Operator], Operator]:
+def on_packed(*operators: object) -> Callable[[Operator], Operator]:
     """Have a function do what these operators do with a packed weight; it is called with their arguments.
 
     Where it gives None, these arguments are none for it, and the operator gets the dense weight.
@@ -127,7 +127,7 @@ class PackedTensor(Tensor):
         """The parts as kernels take them: of (O, I), whatever the orientation."""
         return Codes(self.words, self.scale, self.zero, self.grid, self.columns)
 
-    def run_experts(self, x: Tensor, index: Tensor, weight: Tensor, down: Any) -> Tensor | None:
+    def run_experts(self, x: Tensor, index: Tensor, weight: Tensor, down: object) -> Tensor | None:
         """The whole layer of SwiGLU experts of which this is gate and up, or None where a kernel cannot do it."""
         if self.transposed or not isinstance(down, PackedTensor) or down.transposed:
             return None
@@ -152,9 +152,9 @@ class PackedTensor(Tensor):
         names, _ = self.__tensor_flatten__()
         return {name: getattr(self, name) for name in names}
 
-    def requires_grad_(self, requires_grad: bool = True) -> PackedTensor:
+    def requires_grad_(self, mode: bool = True) -> PackedTensor:
         """Nothing to do for False. Raises `ModelError` for True: codes do not train."""
-        if requires_grad:
+        if mode:
             raise ModelError("quantised weights do not train: train adapters or other parts, or quantise afterwards")
         return self
 
@@ -203,7 +203,7 @@ class PackedTensor(Tensor):
             memo[id(self)] = _as(self.map(torch.clone), isinstance(self, nn.Parameter))
         return memo[id(self)]
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: object) -> Any:
         layout = {"columns": self.columns, "transposed": self.transposed}
         return _rebuild, (self.parts(), asdict(self.grid), layout, isinstance(self, nn.Parameter))
 

@@ -101,10 +101,10 @@ def norm_fold(block: Block, norm: Site, run: Callable[[], Any]) -> Fold:
     seen: list[nn.Module] = []
     written: list[Tensor] = []
 
-    def wrote(module: nn.Module, args: Any, output: Tensor) -> None:
+    def wrote(module: nn.Module, args: object, output: Tensor) -> None:
         written[:] = [output]
 
-    def reads(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def reads(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
         inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
         if not written or not inputs or not module._parameters or module in seen:
             return

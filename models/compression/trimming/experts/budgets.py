@@ -27,7 +27,7 @@ def kept_experts(
     `ModelError` for numbers that cannot be kept.
     """
     check_choice("scope", scope, SCOPES)
-    numbers = _numbers(experts, keep, least)
+    numbers = numbers_kept(experts, keep, least)
     grouped = [one for one in experts if one.groups > 1 or one.least_in_group > 1]
     if scope == "global" and grouped:
         raise ModelError(
@@ -42,8 +42,8 @@ def kept_experts(
     return found
 
 
-def _numbers(experts: Sequence[Experts], keep: Keep, least: int) -> list[int]:
-    """How many stay of each mixture."""
+def numbers_kept(experts: Sequence[Experts], keep: Keep, least: int = 1) -> list[int]:
+    """How many stay of each mixture, each by itself. Raises `ModelError` for numbers that cannot be kept."""
     if least < 1:
         raise ModelError(
             f"least={least}: a mixture keeps one expert or more; Layer Drop (trimming.drop_layers) takes it out whole"

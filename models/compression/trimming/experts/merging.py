@@ -17,7 +17,7 @@ from ....anatomy import Experts, ExpertWeights
 from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
 from ....errors import ModelError, check_choice
-from .budgets import Keep, Scope, kept_experts
+from .budgets import SCOPES, Keep, Scope, best_of_all, numbers_kept
 from .clustering import around_the_busiest, average_linkage, cosine
 from .mixtures import check_statistics, mixtures_of
 from .remapped import check_remap, remap
@@ -90,12 +90,12 @@ def merge_similar(
 
 def _numbers(experts: Sequence[Experts], statistics: Sequence[LayerStatistics], keep: Keep, scope: Scope) -> list[int]:
     """How many are left of each mixture. Groups of a router may be left unequal: its rows stay."""
-    ungrouped: list[Experts] = []
-    for one in experts:
-        ungrouped.append(Experts(num_experts=one.num_experts, top_k=one.top_k, tensors=(), router=one.router))
+    check_choice("scope", scope, SCOPES)
+    numbers = numbers_kept(experts, keep)
+    if scope == "layer":
+        return numbers
     usage = [layer.counts.double() / layer.counts.sum().clamp_min(1) for layer in statistics]
-    kept = kept_experts(ungrouped, usage, keep, scope=scope)
-    return [len(indices) for indices in kept]
+    return [len(kept) for kept in best_of_all(usage, sum(numbers), least=1)]
 
 
 def _groups(layer: LayerStatistics, number: int, grouping: Grouping) -> list[list[int]]:

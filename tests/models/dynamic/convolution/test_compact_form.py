@@ -52,4 +52,4 @@ def test_outputs_are_those_of_the_masked_form(kind, kernels, geometry, scale, un
     expected = layer(x)
     layer.take_compact_form()
     torch.testing.assert_close(layer(x), expected)
-    torch.testing.assert_close(layer.mixing(x).sum(1), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(layer.mixing_coefficients(x).sum(1), torch.ones(3, dtype=torch.float64))

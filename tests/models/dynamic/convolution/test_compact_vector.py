@@ -33,7 +33,7 @@ def test_factors_are_those_of_the_masked_form(dynamic: int, scale: str) -> None:
     layer, partition = made(dynamic, scale)
     hidden = drawn(3, HIDDEN, seed=4)
     compact = CompactVector.of(layer, partition)
-    expected = partition.combine(torch.sigmoid(layer(hidden) / TEMPERATURE))
+    expected = partition.used_weight(torch.sigmoid(layer(hidden) / TEMPERATURE))
     torch.testing.assert_close(compact(hidden, TEMPERATURE), expected)
 
 

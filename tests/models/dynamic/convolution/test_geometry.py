@@ -16,7 +16,7 @@ def test_the_convolution_it_was_read_from(shape: str) -> None:
     conv, x = plain(shape), images()
     geometry = Geometry.of(conv)
     padded = geometry.pad(x)
-    y = geometry.convolve(padded, conv.weight, conv.bias)
+    y = geometry.conv2d(padded, conv.weight, conv.bias)
     assert torch.equal(y, conv(x))
     assert geometry.size_after(padded) == tuple(y.shape[-2:])
 
@@ -28,7 +28,7 @@ def test_padding_by_the_size_of_the_input(size: int, kernel: int, stride: int) -
     x = images(size=size)
     geometry = Geometry.of(conv)
     padded = geometry.pad(x)
-    torch.testing.assert_close(geometry.convolve(padded, conv.weight, conv.bias), conv(x))
+    torch.testing.assert_close(geometry.conv2d(padded, conv.weight, conv.bias), conv(x))
     assert not geometry.is_pointwise
 
 
@@ -37,7 +37,7 @@ def test_padding_that_differs_from_side_to_side() -> None:
     conv, x = nn.Conv2d(6, 4, 4, padding="same").double(), images()
     geometry = Geometry.of(conv)
     assert sorted(geometry.surround) == [1, 1, 2, 2] and geometry.padding == (0, 0)
-    torch.testing.assert_close(geometry.convolve(geometry.pad(x), conv.weight, conv.bias), conv(x))
+    torch.testing.assert_close(geometry.conv2d(geometry.pad(x), conv.weight, conv.bias), conv(x))
 
 
 def test_only_plain_convolutions() -> None:

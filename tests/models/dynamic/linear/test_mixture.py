@@ -167,7 +167,7 @@ def test_the_balance_loss_is_zero_for_even_load_and_grows_with_the_gate() -> Non
 def test_mixing_gives_the_weights_of_all_tokens(level: Level) -> None:
     layer, _ = make(level=level, bias=False)
     x = tokens(3, 5)
-    gates_TE = layer.mixing(x)
+    gates_TE = layer.mixing_coefficients(x)
     assert gates_TE.shape == (15, EXPERTS)
     torch.testing.assert_close(gates_TE.sum(-1), torch.ones(15, dtype=torch.float64))
     mixed_TOI = torch.einsum("te,eoi->toi", gates_TE, layer.bank)
@@ -263,7 +263,7 @@ def test_gates_do_not_tie_at_the_start_unless_asked_to() -> None:
     for start in ("normal", "zeros"):
         config = MixtureConfig(gate_init=start)
         layer: Any = MixtureLinear.of(linear_view(linear), config, torch.Generator().manual_seed(0)).eval()
-        loads[start] = (layer.mixing(x) > 0).sum(0)
+        loads[start] = (layer.mixing_coefficients(x) > 0).sum(0)
     assert (loads["zeros"] > 0).sum() == 2
     assert (loads["normal"] > 0).sum() > 4
 

@@ -53,10 +53,10 @@ def test_switch_is_the_product_of_the_gradient_and_what_differs_between_the_mode
     partition = layer.partition
     expected = torch.zeros(6, 5, dtype=torch.float64)
     for batch in batches():
-        weight_BOI = layer.mix(layer.mixing(batch)).detach().requires_grad_()
+        weight_BOI = layer.sample_weights(layer.mixing_coefficients(batch)).detach().requires_grad_()
         output_BO = (weight_BOI @ batch.unsqueeze(-1)).squeeze(-1)
         (slope_BOI,) = torch.autograd.grad((output_BO - 1).square().mean(), weight_BOI)
-        dynamic_BOI = (layer.mixing(batch) @ layer.bank.flatten(1)).view(-1, 6, 5)
+        dynamic_BOI = (layer.mixing_coefficients(batch) @ layer.bank.flatten(1)).view(-1, 6, 5)
         difference = partition.lambda_dynamic * dynamic_BOI - partition.lambda_static * partition.static
         expected += (slope_BOI * difference).sum(0).detach()
     torch.testing.assert_close(found, expected)

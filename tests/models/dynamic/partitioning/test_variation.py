@@ -15,8 +15,8 @@ def test_variance_is_that_of_the_weights_of_all_inputs():
     first = []
     second = []
     for batch in batches():
-        first.append((model[0].mixing(batch) @ model[0].bank.flatten(1)).view(-1, 6, 5))
+        first.append((model[0].mixing_coefficients(batch) @ model[0].bank.flatten(1)).view(-1, 6, 5))
         hidden = torch.tanh(model[0](batch))
-        second.append((model[3].mixing(hidden) @ model[3].bank.flatten(1)).view(-1, 3, 6))
+        second.append((model[3].mixing_coefficients(hidden) @ model[3].bank.flatten(1)).view(-1, 3, 6))
     for effect, weights in zip(found, (first, second), strict=True):
         torch.testing.assert_close(effect, torch.cat(weights).detach().var(0, correction=0))

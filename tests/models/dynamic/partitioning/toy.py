@@ -21,11 +21,11 @@ class ToyDynamic(DynamicLayer):
         for parameter in self.route.parameters():
             parameter.data.normal_(generator=generator)
 
-    def mixing(self, x_BI: Tensor) -> Tensor:
+    def mixing_coefficients(self, x_BI: Tensor) -> Tensor:
         return torch.softmax(self.route(x_BI), -1)
 
     def forward(self, x_BI: Tensor) -> Tensor:
-        weight_BOI = self.mix(self.mixing(x_BI))
+        weight_BOI = self.sample_weights(self.mixing_coefficients(x_BI))
         return (weight_BOI @ x_BI.unsqueeze(-1)).squeeze(-1)
 
 

@@ -14,7 +14,8 @@ from sparsebench.models.anatomy import MLP, Anatomy, Block, describe, register_d
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
-from sparsebench.models.moe.conversion.verification import check_mixture, check_untied, check_view
+from sparsebench.models.moe.conversion.dense_ffn import DenseFFN
+from sparsebench.models.moe.conversion.verification import Expected, check_mixture, check_untied, check_view
 from sparsebench.models.moe.splits import Partition
 
 Build = Callable[[str], nn.Module]
@@ -25,6 +26,10 @@ def mlp_of(model: nn.Module, block: int = 1) -> MLP:
     mlp = describe(model).blocks[block].mlp
     assert mlp is not None
     return mlp
+
+
+def checked(mlp: MLP) -> Expected | None:
+    return check_view(mlp, DenseFFN.of(mlp))
 
 
 def refused(model: nn.Module, message: str) -> None:
@@ -113,7 +118,7 @@ def test_a_forward_of_another_signature_is_named(build: Build) -> None:
     module = model.model.layers[1].mlp
     module.forward = lambda x, y: x
     with pytest.raises(ModelError, match=r"layers\.1\.mlp cannot be called with one tensor \(1, 4, 32\)"):
-        check_view(mlp_of(model))
+        checked(mlp_of(model))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -122,12 +127,12 @@ def test_rounding_is_no_difference_and_a_per_cent_is(name: str, dtype: torch.dty
     """The tolerance follows the arithmetic: what the dtype cannot tell is allowed, in wide layers too, no more."""
     model = build(name).to(dtype)
     mlp = mlp_of(model)
-    check_view(mlp)
+    checked(mlp)
     last = mlp.parts[-1].get()
     wrong = 1 + max(1e-2, 64 * torch.finfo(dtype).eps)
     last.register_forward_hook(lambda module, args, output: output * wrong)
     with pytest.raises(ModelError, match="does not compute"):
-        check_view(mlp)
+        checked(mlp)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -168,13 +173,13 @@ def test_wide_layers_pass(dtype: torch.dtype, outlier: float) -> None:
         width=768,
         hidden=2048,
     )
-    check_view(mlp)
+    checked(mlp)
     with pytest.raises(ModelError, match="does not compute"):
-        check_view(replace(mlp, activation=nn.functional.gelu))
+        checked(replace(mlp, activation=nn.functional.gelu))
 
 
 def test_experts_that_do_not_add_up_are_seen(build: Build) -> None:
-    expected = check_view(mlp_of(build("llama")))
+    expected = checked(mlp_of(build("llama")))
     model = convert(build("llama"), CONFIG)
     layer = model.model.layers[1].mlp
     order = layer.neurons
@@ -194,6 +199,6 @@ def test_a_model_without_weights_is_not_compared() -> None:
     parent = nn.Module()
     parent.up, parent.down = layer, nn.Linear(4, 4, device="meta")
     up, down = see_through(parent, "up"), see_through(parent, "down")
-    check_view(
+    checked(
         MLP(site=up, output=down, tail=down, kind="plain", up=up, down=down, activation=nn.ReLU(), width=4, hidden=4)
     )

@@ -74,7 +74,7 @@ def test_what_it_needs() -> None:
 
 
 def test_the_options_reach_the_search() -> None:
-    settings = CompressionSearch(change=("bits",), bits=(4,), keep=0.4, method="rtn", symmetric=False).settings()
+    settings = CompressionSearch(change=("bits",), bits=(4,), keep=0.4, method="rtn", symmetric=False).search_config()
     assert settings.space.bits == (4,) and not (
         settings.space.experts or settings.space.widths or settings.space.layers
     )

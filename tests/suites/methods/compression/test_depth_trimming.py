@@ -25,6 +25,7 @@ from sparsebench.models.compression.trimming.similarity import (
     layer_similarity,
 )
 from sparsebench.models.errors import ModelError
+from sparsebench.reports.compression.notes import KEY, from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
@@ -77,15 +78,14 @@ def test_the_layer_that_changes_least_goes(setup: Setup) -> None:
 def test_the_record_says_how_similar_layers_were_and_which_went(setup: Setup) -> None:
     model = mixture(setup)
     similarity = layer_similarity(model, setup.context.calibration(), [0, 1])
-    method = LayerDrop()
-    curves = method.fit(method.prepare(model, setup.context), setup.data, setup.context)
+    LayerDrop().prepare(model, setup.context)
     most = max(similarity, key=similarity.__getitem__)
-    assert dict(curves["similarity by block"]) == pytest.approx(similarity)
-    assert dict(curves["dropped by block"]) == {most: 1.0, 1 - most: 0.0}
-    method = AttentionDrop(choice="last")
-    curves = method.fit(method.prepare(model, setup.context), setup.data, setup.context)
-    assert set(curves) == {"dropped by block", "compression bytes", "compression active"}
-    assert curves["dropped by block"] == [(0.0, 0.0), (1.0, 1.0)]
+    noted = from_details(1, setup.context.notes[KEY])
+    assert dict(noted.points("similarity")) == pytest.approx(similarity)
+    assert dict(noted.points("dropped")) == {most: 1, 1 - most: 0}
+    AttentionDrop(choice="last").prepare(model, setup.context)
+    noted = from_details(1, setup.context.notes[KEY])
+    assert noted.points("dropped") == [(0.0, 0), (1.0, 1)] and noted.points("similarity") == []
 
 
 def test_a_dense_twin_and_attentions(setup: Setup) -> None:

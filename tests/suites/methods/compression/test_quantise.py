@@ -117,7 +117,7 @@ def test_what_is_not_said_is_the_methods_own() -> None:
     """AWQ has zero points and clipping, as in its paper; configs of others, and so their cells, are what they were."""
     awq = Quantise(method="awq")
     assert (awq.symmetric, awq.clip) == (False, True)
-    assert not awq.settings().grid.symmetric and awq.settings().awq.clip
+    assert not awq.quantisation().grid.symmetric and awq.quantisation().awq.clip
     for method in ("rtn", "gptq"):
         other = Quantise(method=method)  # type: ignore[arg-type]
         assert (other.symmetric, other.clip) == (True, False)
@@ -133,9 +133,9 @@ def test_codes_do_not_train(train: Any) -> None:
         Quantise(train=train)
 
 
-@pytest.mark.parametrize("root", ["methods.quantise", "llm.tasks.deployment"])
+@pytest.mark.parametrize("root", ["methods.compression.quantise", "llm.tasks.deployment"])
 def test_operators_of_packed_weights_are_code_of_the_cell(root: str) -> None:
     """They register when they are imported, so that no name of theirs is ever taken."""
     passed = {module.name for module in Tree().closure([f"sparsebench.suites.{root}"])}
     for name in ("packed_operators", "packed_products", "kernels.native"):
-        assert f"sparsebench.models.compression.quantisation.{name}" in passed
+        assert f"sparsebench.models.compression.quantisation.packed.{name}" in passed

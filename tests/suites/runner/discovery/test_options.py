@@ -6,9 +6,9 @@ import pytest
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.method import Method
-from sparsebench.suites.runner.discovery.loading import load_method
+from sparsebench.suites.runner.discovery.loading import load_class, load_method
 from sparsebench.suites.runner.discovery.options import budget_options, options_of
-from sparsebench.suites.runner.discovery.registry import entries, load_class
+from sparsebench.suites.runner.discovery.registry import entries
 
 
 @pytest.mark.parametrize("name", entries("method"))

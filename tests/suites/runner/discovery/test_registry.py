@@ -6,8 +6,8 @@ import pytest
 
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.task import Task
-from sparsebench.suites.runner.discovery.loading import load_method, load_task
-from sparsebench.suites.runner.discovery.registry import entries, find, load_class, suites
+from sparsebench.suites.runner.discovery.loading import load_class, load_method, load_task
+from sparsebench.suites.runner.discovery.registry import entries, find, suites
 from sparsebench.suites.runner.discovery.table import read_table
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.summary import suite_infos

@@ -1,15 +1,16 @@
 """The key of a cell: what it is, without what it is called."""
 
+import pickle
 from dataclasses import replace
 
 from sparsebench.reports.records.record import CellInfo, Link
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.identity.cell import (
     Cell,
+    backbones_of,
     cell_entries,
     cell_key,
     entry_sources,
-    further_backbones,
     record_id,
 )
 
@@ -85,9 +86,16 @@ def test_entries_and_their_sources() -> None:
     assert set(entry_sources(entries)) == set(entries[1].sources)
 
 
-def test_entries_of_a_chain_with_a_teacher() -> None:
-    info = replace(INFO, then=[Link(method="dense")], further_backbones=["gin:64x3"])
-    entries = cell_entries(info)
-    assert [entry.name for entry in entries] == ["linear_probe", "dense", "freesolv", "ecfp4", "gin"]
+def test_backbones_of_cells_are_named_once() -> None:
+    info = replace(INFO, further_backbones=["gin:64x3"])
     cell = Cell(info=info, key="k", code="c", device="cpu", timeout=1.0, sources=())
-    assert further_backbones([cell, cell]) == [(entries[-1], "gin:64x3")]
+    ecfp4, gin = cell.parts.backbones
+    assert backbones_of([cell, cell]) == [ecfp4, gin] and gin[1] == "gin:64x3"
+
+
+def test_what_was_looked_up_stays_where_it_was() -> None:
+    """Another process may have the files of a plug-in elsewhere, and syntax trees are large."""
+    cell = Cell(info=INFO, key="k", code="c", device="cpu", timeout=1.0, sources=())
+    assert cell.parts.task is find("task", "freesolv", "molecules")
+    sent = pickle.loads(pickle.dumps(cell))
+    assert sent == cell and "parts" in vars(cell) and "parts" not in vars(sent)

@@ -113,10 +113,10 @@ def test_weights_that_a_backbone_names_are_an_input(around: Around, tmp_path: Pa
     weights = tmp_path / "model"
     (weights / "deep").mkdir(parents=True)
     (weights / "deep" / "tokenizer.json").write_text("{}")
-    profile = profile_of(f"hf:{weights}")
-    assert around.plan(profile) == around.plan(profile) == "1"
+    around.expand.info = dataclasses.replace(CELL, backbone=f"hf:{weights}")
+    assert around.plan() == around.plan() == "1"
     (weights / "deep" / "tokenizer.json").write_text("[]")
-    assert around.plan(profile) == "2"
+    assert around.plan() == "2"
 
 
 def test_a_folder_of_text_that_a_source_names_is_an_input(around: Around, tmp_path: Path, monkeypatch) -> None:
@@ -135,7 +135,7 @@ def test_weights_of_a_teacher_are_an_input_though_no_profile_names_them(around: 
     weights.mkdir()
     (weights / "config.json").write_text("{}")
     around.expand.info = dataclasses.replace(
-        CELL, further_backbones=[f"hf:{weights}"], then=[Link(method="heal", config={"rate": 0.1})]
+        CELL, further_backbones=[f"hf:{weights}"], then=[Link(method="tune", config={"train": "head"})]
     )
     assert around.plan() == around.plan() == "1"
     (cell,) = remembered(profile_of("tiny"), around.expand)

@@ -36,5 +36,5 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return ""
 
 
-def _short(plan: Mapping[str, Any]) -> str:
+def _short(plan: Mapping[str, object]) -> str:
     return f"{plan['count']} cells of {plan['name']} with --reuse {plan['reuse']}"

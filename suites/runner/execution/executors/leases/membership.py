@@ -153,7 +153,7 @@ class Membership:
 
 
 @contextmanager
-def joined(folder: Path, plan: Mapping[str, Any] | None, lease: float) -> Iterator[Membership]:
+def joined(folder: Path, plan: Mapping[str, object] | None, lease: float) -> Iterator[Membership]:
     """A membership for the length of a block; arguments and errors are those of `Membership`."""
     membership = Membership(folder, plan, lease)
     membership.join()

@@ -103,7 +103,7 @@ def run_of(leases: Path, number: int) -> Run:
     return Run(leases / f"run-{number:06d}")
 
 
-def new_run(leases: Path, number: int, token: str, plan: Mapping[str, Any]) -> bool:
+def new_run(leases: Path, number: int, token: str, plan: Mapping[str, object]) -> bool:
     """Make the run of that number, with one member; False if another process made it first."""
     draft = leases / f"{_DRAFT}{token}"
     run = run_of(leases, number)

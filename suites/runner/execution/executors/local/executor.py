@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
+from sparsebench.reports.records.record import Status
 from sparsebench.reports.records.store import Store, StoreError
 
 from ....identity.cell import Cell
@@ -337,7 +338,7 @@ class LocalExecutor(Executor):
             self._waiting.appendleft(cell)
             self._found.append(Retried(cell, verdict.reason))
 
-    def _fail(self, attempt: Attempt, status: str, reason: str, seconds: float) -> None:
+    def _fail(self, attempt: Attempt, status: Status, reason: str, seconds: float) -> None:
         """Write the record that the worker could not write."""
         record = failure(attempt.cell, status, reason, started=attempt.started, seconds=seconds)
         record = replace(record, environment={**record.environment, "threads": self._options.threads})

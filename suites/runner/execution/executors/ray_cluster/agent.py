@@ -15,10 +15,9 @@ from sparsebench.data.errors import DataError
 from sparsebench.data.sources import ensure
 from sparsebench.reports.records.store import Store, StoreError
 
-from ....discovery.registry import find
 from ....errors import ExecutorError, UsageError
 from ....identity.agreement import identity_lines, lines_digest
-from ....identity.cell import Cell, forget_weights, further_backbones
+from ....identity.cell import Cell, forget_weights
 from ....identity.weights import fetch_from_hub
 from ...execute import Result
 from ..interface import Ended, Event, Options, Retried, Started
@@ -163,9 +162,7 @@ def check(kind: Kind) -> News:
 
 def _fetch(cell: Cell) -> None:
     """Sources and hub names of the cell, verified. Raises `DataError`."""
-    info = cell.info
-    first = (find("backbone", info.backbone, info.suite), info.backbone)
-    if fetch_from_hub([first, *further_backbones([cell])]):
+    if fetch_from_hub(cell.parts.backbones):
         forget_weights()
     for name in cell.sources:
         ensure(name)

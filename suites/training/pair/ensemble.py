@@ -11,7 +11,7 @@ from ...contracts.method import NotApplicable
 from .joint import PROBED
 
 
-def beside(student: nn.Module, context: Context, teacher: Setup, name: str) -> Ensemble:
+def ensemble_of(student: nn.Module, context: Context, teacher: Setup, name: str) -> Ensemble:
     """The ensemble of both, for a task that predicts.
 
     Raises `NotApplicable` where the teacher, called `name`, is given other inputs: other tokens, or images that are not

@@ -1,0 +1,31 @@
+"""The methods, the task and the backbones of a cell, found by the names in its description."""
+
+from typing import NamedTuple
+
+from sparsebench.reports.records.record import CellInfo
+
+from .entry import Entry
+from .registry import find
+
+
+class Parts(NamedTuple):
+    """What a cell is made of."""
+
+    methods: tuple[Entry, ...]
+    """In the order of the chain."""
+    task: Entry
+    backbones: tuple[tuple[Entry, str], ...]
+    """The cell's own and the further ones, each with the name that it has there (`name:argument`)."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that the code hash covers."""
+        return *self.methods, self.task, *(entry for entry, _ in self.backbones)
+
+
+def parts_of(info: CellInfo) -> Parts:
+    """What a cell of this description is made of. Raises `UsageError` for an unknown name."""
+    methods = tuple(find("method", link.method) for link in info.links)
+    task = find("task", info.task, info.suite)
+    names = (info.backbone, *info.further_backbones)
+    return Parts(methods, task, tuple((find("backbone", name, info.suite), name) for name in names))
