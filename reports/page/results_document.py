@@ -24,8 +24,9 @@ from .provenance import commits_note, provenance
 
 DOCUMENT = "RESULTS.md"
 COLUMNS = {"wide": 2, "narrow": 1}
-INTRODUCTION = """Written by `sparsebench report` from the committed records; only the parts called "Reading" are written
-by hand. Every number leads to a record with its seed, commit, data checksums, library versions and machine.
+INTRODUCTION = """\
+Written by `sparsebench report` from the committed records; only the parts called "Reading" are written by hand.
+Every number leads to a record with its seed, commit, data checksums, library versions and machine.
 """
 
 
