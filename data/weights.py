@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import gguf_llama, onnx_weights
+from . import onnx_weights
 from .cache.folders import build_once, cache_root
 from .cache.seal import check
 from .errors import DataError
@@ -48,12 +48,47 @@ def smollm2() -> Path:
     """
 
     def fill(partial: Path) -> None:
-        head = gguf_llama.read_head(path("smollm2", "gguf"))
-        _save(gguf_llama.tensors(head), partial)
-        gguf_llama.config(head).save_pretrained(partial)
-        gguf_llama.tokenizer(head).save_pretrained(partial)
+        file = path("smollm2", "gguf")
+        _save_gguf_model(file, partial)
+        _save_gguf_tokenizer(file, partial)
 
     return _derive("smollm2", fill)
+
+
+def _save_gguf_model(file: Path, folder: Path) -> None:
+    """As plain weights: transformers takes what it has read from a GGUF file for quantised, and refuses to save it."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    state = model.state_dict()
+    del state["lm_head.weight"]  # tied to the embedding
+    _save(state, folder)
+    config = model.config
+    config.architectures = ["LlamaForCausalLM"]
+    config.rms_norm_eps = round(config.rms_norm_eps, 12)  # stored as fp32
+    for unwanted in ("quantization_config", "unk_token_id", "_model_name_or_path"):
+        delattr(config, unwanted)
+    config.save_pretrained(folder)
+
+
+def _save_gguf_tokenizer(file: Path, folder: Path) -> None:
+    """With numbers split into digits, which the file asks for (pre-tokenizer smollm) and transformers does not do."""
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        file.parent, gguf_file=file.name, model_max_length=8192, clean_up_tokenization_spaces=False
+    )
+    backend = tokenizer.backend_tokenizer
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    backend.model.continuing_subword_prefix = None
+    backend.model.end_of_word_suffix = None
+    for unwanted in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(unwanted, None)
+    tokenizer.save_pretrained(folder)
 
 
 def efficientnet_lite(size: int) -> Path:

@@ -2,19 +2,8 @@
 
 from typing import Any
 
-from torch import nn
-
-from ..anatomy import (
-    Anatomy,
-    Attention,
-    Block,
-    DescribesAttention,
-    Site,
-    UnknownAnatomy,
-    branch_sites,
-    head_of,
-    see_through,
-)
+from ..anatomy import Anatomy, Block, Site, UnknownAnatomy, head_of, see_through
+from ..anatomy.building import SEPARATE, attention_at, block_at, blocks_of
 from ..attention.prefixed_attention import through_interface
 from .hf_vit import mlp_of
 
@@ -42,10 +31,9 @@ def describe(model: Any) -> Anatomy:
     head = head_of(model, tower)
     if of_text or (head is not None and head.path == _PROJECTION):
         head = None
-    layers = tower.encoder.layers
     return Anatomy(
         model=model,
-        blocks=tuple(_block(layers, index) for index in range(len(layers))),
+        blocks=blocks_of(tower.encoder.layers, _block),
         width=tower.config.hidden_size,
         embeddings=(embeddings,),
         final_norm=see_through(tower, "post_layernorm"),
@@ -80,35 +68,7 @@ def _pooled(tower: Any) -> tuple[Site, ...]:
     return (see_through(head.attention, "out_proj"),)
 
 
-def _block(layers: nn.ModuleList, index: int) -> Block:
-    site = see_through(layers, str(index))
+def _block(site: Site, index: int) -> Block:
     layer = site.get()
-    attention = _attention(layer)
-    mlp = mlp_of(layer)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(layer, "layer_norm1"), see_through(layer, "layer_norm2")),
-        linears=attention.linears + mlp.linears,
-        branches=branch_sites(layer, _BRANCHES),
-    )
-
-
-def _attention(layer: Any) -> Attention:
-    site = see_through(layer, "self_attn")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    return Attention(
-        site=site,
-        q=see_through(module, "q_proj"),
-        k=see_through(module, "k_proj"),
-        v=see_through(module, "v_proj"),
-        o=see_through(module, "out_proj"),
-        num_heads=module.num_heads,
-        num_kv_heads=module.num_heads,
-        head_dim=module.head_dim,
-        prefixed=through_interface,
-    )
+    attention = attention_at(layer, "self_attn", {**SEPARATE, "o": "out_proj"}, prefixed=through_interface)
+    return block_at(site, index, attention, mlp_of(layer), ("layer_norm1", "layer_norm2"), branches=_BRANCHES)

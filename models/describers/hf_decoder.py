@@ -14,7 +14,6 @@ from ..anatomy import (
     Anatomy,
     Attention,
     Block,
-    DescribesAttention,
     DescribesMLP,
     Site,
     expert_sizes,
@@ -23,6 +22,7 @@ from ..anatomy import (
     see_through,
     stock_experts,
 )
+from ..anatomy.building import SEPARATE, attention_at, mlp_at
 from ..attention.prefixed_attention import through_cache
 
 SERVES = (
@@ -129,21 +129,15 @@ def _shared_linears(mlp: MLP) -> tuple[Site, ...]:
 
 def self_attention(layer: Any) -> Attention:
     """Separate q, k and v, or one matrix (Phi-3)."""
-    site = see_through(layer, "self_attn")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    projections = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
-    if hasattr(module, "qkv_proj"):
+    projections = SEPARATE
+    if hasattr(see_through(layer, "self_attn").get(), "qkv_proj"):
         projections = {"qkv": "qkv_proj", "o": "o_proj"}
-    config = module.config
-    sites: dict[str, Any] = {place: see_through(module, name) for place, name in projections.items()}
-    return Attention(
-        site=site,
-        **sites,
-        num_heads=config.num_attention_heads,
-        num_kv_heads=config.num_key_value_heads,
-        head_dim=module.head_dim,
+    return attention_at(
+        layer,
+        "self_attn",
+        projections,
+        heads="config.num_attention_heads",
+        kv_heads="config.num_key_value_heads",
         prefixed=partial(through_cache, causal=True),
         causal=True,
     )
@@ -153,28 +147,13 @@ def feed_forward(layer: Any) -> MLP:
     """A gated FFN with two matrices or one (Phi-3, GLM4) for gate and up, or a mixture."""
     site = see_through(layer, "mlp")
     module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    if hasattr(module, "experts"):
+    if hasattr(module, "experts") and not isinstance(module, DescribesMLP):
         found = [name for name in SHARED if hasattr(module, name)]
         shared = see_through(module, found[0]) if found else None
         return mixture(site, shared=shared)
-    linears = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
-    activation = "act_fn"
     if hasattr(module, "gate_up_proj"):
-        linears = {"gate_up": "gate_up_proj", "down": "down_proj"}
-        activation = "activation_fn"
-    sites: dict[str, Any] = {place: see_through(module, name) for place, name in linears.items()}
-    down = sites["down"].get()
-    return MLP(
-        site=site,
-        output=site,
-        kind="gated",
-        **sites,
-        activation=getattr(module, activation),
-        width=down.out_features,
-        hidden=down.in_features,
-    )
+        return mlp_at(layer, "mlp", {"gate_up": "gate_up_proj", "down": "down_proj"}, "activation_fn")
+    return mlp_at(layer, "mlp", {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}, "act_fn")
 
 
 def mixture(site: Site, *, router: str = "gate", shared: Site | None = None, returns_tuple: bool = False) -> MLP:

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from torch import nn
-
-from ..anatomy import MLP, Anatomy, Block, branch_sites, head_of, see_through
+from ..anatomy import MLP, Anatomy, Block, Site, head_of, see_through
+from ..anatomy.building import block_at, blocks_of, mlp_at
 from ..attention.prefixed_attention import through_interface
 from .hf_vit import attention_of, grid_of, mlp_of
 
@@ -21,10 +20,9 @@ def describe(model: Any) -> Anatomy:
     """The anatomy of a bare model or of a classifier, whose head reads the class token and the mean of the patches."""
     body = model.base_model
     config = body.config
-    layers = body.encoder.layer
     return Anatomy(
         model=model,
-        blocks=tuple(_block(layers, index) for index in range(len(layers))),
+        blocks=blocks_of(body.encoder.layer, _block),
         width=config.hidden_size,
         embeddings=(see_through(body, "embeddings"),),
         final_norm=see_through(body, "layernorm"),
@@ -34,36 +32,13 @@ def describe(model: Any) -> Anatomy:
     )
 
 
-def _block(layers: nn.ModuleList, index: int) -> Block:
-    site = see_through(layers, str(index))
+def _block(site: Site, index: int) -> Block:
     layer = site.get()
     attention = attention_of(layer, through_interface)
-    mlp = _mlp(layer)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(layer, "norm1"), see_through(layer, "norm2")),
-        linears=attention.linears + mlp.linears,
-        branches=branch_sites(layer, _BRANCHES),
-    )
+    return block_at(site, index, attention, _mlp(layer), ("norm1", "norm2"), branches=_BRANCHES)
 
 
 def _mlp(layer: Any) -> MLP:
-    site = see_through(layer, "mlp")
-    module = site.get()
-    if not hasattr(module, "gate_proj"):
+    if not hasattr(see_through(layer, "mlp").get(), "gate_proj"):
         return mlp_of(layer)
-    up = see_through(module, "up_proj")
-    return MLP(
-        site=site,
-        output=site,
-        kind="gated",
-        gate=see_through(module, "gate_proj"),
-        up=up,
-        down=see_through(module, "down_proj"),
-        activation=module.act_fn,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
-    )
+    return mlp_at(layer, "mlp", {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}, "act_fn")

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from torch import nn
-
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, head_of, see_through
+from ..anatomy import Anatomy, Block, Site, head_of, see_through
+from ..anatomy.building import attention_at, block_at, blocks_of, mlp_at
 
 SERVES = ("transformers.models.distilbert.modeling_distilbert.DistilBertPreTrainedModel",)
 
@@ -12,10 +11,9 @@ SERVES = ("transformers.models.distilbert.modeling_distilbert.DistilBertPreTrain
 def describe(model: Any) -> Anatomy:
     """The anatomy of a bare encoder or of one with a head. Post-norm: the last block's norm is the final one."""
     body = model.base_model
-    layers = body.transformer.layer
     return Anatomy(
         model=model,
-        blocks=tuple(_block(layers, index) for index in range(len(layers))),
+        blocks=blocks_of(body.transformer.layer, _block),
         width=body.config.dim,
         embeddings=(see_through(body, "embeddings"),),
         head=head_of(model, body),
@@ -24,52 +22,9 @@ def describe(model: Any) -> Anatomy:
     )
 
 
-def _block(layers: nn.ModuleList, index: int) -> Block:
-    site = see_through(layers, str(index))
+def _block(site: Site, index: int) -> Block:
     layer = site.get()
-    attention = _attention(layer)
-    mlp = _mlp(layer)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(layer, "sa_layer_norm"), see_through(layer, "output_layer_norm")),
-        linears=attention.linears + mlp.linears,
-        post_norm=True,
-    )
-
-
-def _attention(layer: Any) -> Attention:
-    site = see_through(layer, "attention")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    return Attention(
-        site=site,
-        q=see_through(module, "q_lin"),
-        k=see_through(module, "k_lin"),
-        v=see_through(module, "v_lin"),
-        o=see_through(module, "out_lin"),
-        num_heads=module.n_heads,
-        num_kv_heads=module.n_heads,
-        head_dim=module.attention_head_size,
-    )
-
-
-def _mlp(layer: Any) -> MLP:
-    site = see_through(layer, "ffn")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    up = see_through(module, "lin1")
-    return MLP(
-        site=site,
-        output=site,
-        kind="plain",
-        up=up,
-        down=see_through(module, "lin2"),
-        activation=module.activation,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
-    )
+    projections = {"q": "q_lin", "k": "k_lin", "v": "v_lin", "o": "out_lin"}
+    attention = attention_at(layer, "attention", projections, heads="n_heads", head_dim="attention_head_size")
+    mlp = mlp_at(layer, "ffn", {"up": "lin1", "down": "lin2"}, "activation")
+    return block_at(site, index, attention, mlp, ("sa_layer_norm", "output_layer_norm"), post_norm=True)

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from torch import nn
-
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, head_of, see_through
+from ..anatomy import Anatomy, Block, Site, head_of, see_through
+from ..anatomy.building import attention_at, block_at, blocks_of, mlp_at
 
 SERVES = ("transformers.models.modernbert.modeling_modernbert.ModernBertPreTrainedModel",)
 
@@ -14,7 +13,7 @@ def describe(model: Any) -> Anatomy:
     body = model.base_model
     return Anatomy(
         model=model,
-        blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
+        blocks=blocks_of(body.layers, _block),
         width=body.config.hidden_size,
         embeddings=(see_through(body, "embeddings"),),
         final_norm=see_through(body, "final_norm"),
@@ -22,51 +21,9 @@ def describe(model: Any) -> Anatomy:
     )
 
 
-def _block(layers: nn.ModuleList, index: int) -> Block:
-    site = see_through(layers, str(index))
+def _block(site: Site, index: int) -> Block:
     layer = site.get()
-    attention = _attention(layer)
-    mlp = _mlp(layer)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(layer, "attn_norm"), see_through(layer, "mlp_norm")),
-        linears=attention.linears + mlp.linears,
-    )
-
-
-def _attention(layer: Any) -> Attention:
-    """It takes no cache, so that no prefix fits in."""
-    site = see_through(layer, "attn")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    heads = module.config.num_attention_heads
-    return Attention(
-        site=site,
-        qkv=see_through(module, "Wqkv"),
-        o=see_through(module, "Wo"),
-        num_heads=heads,
-        num_kv_heads=heads,
-        head_dim=module.head_dim,
-    )
-
-
-def _mlp(layer: Any) -> MLP:
-    site = see_through(layer, "mlp")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    down = see_through(module, "Wo")
-    return MLP(
-        site=site,
-        output=site,
-        kind="gated",
-        gate_up=see_through(module, "Wi"),
-        down=down,
-        activation=module.act,
-        width=down.get().out_features,
-        hidden=down.get().in_features,
-    )
+    # It takes no cache, so that no prefix fits in.
+    attention = attention_at(layer, "attn", {"qkv": "Wqkv", "o": "Wo"}, heads="config.num_attention_heads")
+    mlp = mlp_at(layer, "mlp", {"gate_up": "Wi", "down": "Wo"}, "act")
+    return block_at(site, index, attention, mlp, ("attn_norm", "mlp_norm"))

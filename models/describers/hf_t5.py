@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import MLP, Anatomy, Attention, Block, DescribesMLP, Site, has_parameters, head_of, see_through
+from ..anatomy import MLP, Anatomy, Attention, Block, Site, has_parameters, head_of, see_through
+from ..anatomy.building import mlp_at
 
 SERVES = (
     "transformers.models.mt5.modeling_mt5.MT5PreTrainedModel",
@@ -84,21 +85,7 @@ def _attention(site: Site) -> Attention:
 
 
 def _mlp(layer: nn.Module) -> MLP:
-    site = see_through(layer, "DenseReluDense")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    gated = hasattr(module, "wi_0")
-    gate = see_through(module, "wi_0") if gated else None
-    up = see_through(module, "wi_1" if gated else "wi")
-    return MLP(
-        site=site,
-        output=site,
-        kind="gated" if gated else "plain",
-        gate=gate,
-        up=up,
-        down=see_through(module, "wo"),
-        activation=module.act,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
-    )
+    linears = {"up": "wi", "down": "wo"}
+    if hasattr(see_through(layer, "DenseReluDense").get(), "wi_0"):
+        linears = {"gate": "wi_0", "up": "wi_1", "down": "wo"}
+    return mlp_at(layer, "DenseReluDense", linears, "act")

@@ -2,27 +2,15 @@
 
 from typing import Any
 
-from torch import nn
-
-from ..anatomy import (
-    MLP,
-    Anatomy,
-    Attention,
-    Block,
-    DescribesAttention,
-    DescribesMLP,
-    Prefixed,
-    branch_sites,
-    head_at,
-    head_of,
-    see_through,
-)
+from ..anatomy import MLP, Anatomy, Attention, Block, Prefixed, Site, head_at, head_of, see_through
+from ..anatomy.building import attention_at, block_at, blocks_of, mlp_at
 from ..attention.prefixed_attention import through_interface
 
 SERVES = (
     "transformers.models.deit.modeling_deit.DeiTPreTrainedModel",
     "transformers.models.vit.modeling_vit.ViTPreTrainedModel",
 )
+NORMS = ("layernorm_before", "layernorm_after")
 _BRANCHES = (("layernorm_before", "attention", "dropout"), ("layernorm_after", "mlp", "dropout"))
 
 
@@ -39,7 +27,7 @@ def describe(model: Any) -> Anatomy:
         head = head_at(model, "cls_classifier")
     return Anatomy(
         model=model,
-        blocks=tuple(_block(body.layers, index) for index in range(len(body.layers))),
+        blocks=blocks_of(body.layers, _block),
         width=body.config.hidden_size,
         embeddings=(embeddings,),
         final_norm=see_through(body, "layernorm"),
@@ -50,20 +38,10 @@ def describe(model: Any) -> Anatomy:
     )
 
 
-def _block(layers: nn.ModuleList, index: int) -> Block:
-    site = see_through(layers, str(index))
+def _block(site: Site, index: int) -> Block:
     layer = site.get()
     attention = attention_of(layer, through_interface)
-    mlp = mlp_of(layer)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(layer, "layernorm_before"), see_through(layer, "layernorm_after")),
-        linears=attention.linears + mlp.linears,
-        branches=branch_sites(layer, _BRANCHES),
-    )
+    return block_at(site, index, attention, mlp_of(layer), NORMS, branches=_BRANCHES)
 
 
 def grid_of(patches: Any) -> tuple[int, int]:
@@ -75,38 +53,9 @@ def grid_of(patches: Any) -> tuple[int, int]:
 
 def attention_of(layer: Any, prefixed: Prefixed | None) -> Attention:
     """The view of `layer.attention`, an attention with four projections and as many heads of keys as of queries."""
-    site = see_through(layer, "attention")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    heads = module.num_attention_heads
-    return Attention(
-        site=site,
-        q=see_through(module, "q_proj"),
-        k=see_through(module, "k_proj"),
-        v=see_through(module, "v_proj"),
-        o=see_through(module, "o_proj"),
-        num_heads=heads,
-        num_kv_heads=heads,
-        head_dim=module.head_dim,
-        prefixed=prefixed,
-    )
+    return attention_at(layer, "attention", heads="num_attention_heads", prefixed=prefixed)
 
 
 def mlp_of(layer: Any) -> MLP:
     """The view of `layer.mlp`, a plain FFN."""
-    site = see_through(layer, "mlp")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    up = see_through(module, "fc1")
-    return MLP(
-        site=site,
-        output=site,
-        kind="plain",
-        up=up,
-        down=see_through(module, "fc2"),
-        activation=module.activation_fn,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
-    )
+    return mlp_at(layer, "mlp", {"up": "fc1", "down": "fc2"}, "activation_fn")

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from ..anatomy import MLP, Anatomy, Block, Site, has_parameters, head_at, see_through
+from ..anatomy.building import staged_blocks
 from .timm_vit import mlp_of
 
 SERVES = ("timm.models.convnext.ConvNeXt",)
@@ -12,17 +13,13 @@ SERVES = ("timm.models.convnext.ConvNeXt",)
 
 def describe(model: Any) -> Anatomy:
     """The anatomy of a classifier, or of a feature extractor without head. `width` is that of the last stage."""
-    blocks: list[Block] = []
-    for stage in model.stages:
-        for name, _ in stage.blocks.named_children():
-            blocks.append(_block(see_through(stage.blocks, name), len(blocks)))
     if has_parameters(model.norm_pre):
         final_norm = see_through(model, "norm_pre")
     else:
         final_norm = see_through(model.head, "norm")
     return Anatomy(
         model=model,
-        blocks=tuple(blocks),
+        blocks=staged_blocks(model.stages, _block),
         width=model.num_features,
         embeddings=(see_through(model, "stem"),),
         final_norm=final_norm,

@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import Anatomy, Attention, Block, DescribesAttention, Site, branch_sites, head_at, see_through
+from ..anatomy import Anatomy, Attention, Block, DescribesAttention, Site, head_at, see_through
+from ..anatomy.building import block_at, blocks_of
 from .timm_vit import gate_of, mlp_of
 
 SERVES = ("timm.models.eva.Eva",)
@@ -15,7 +16,7 @@ _BRANCHES = (("norm1", "attn", "drop_path1"), ("norm2", "mlp", "drop_path2"))
 def describe(model: Any) -> Anatomy:
     """The anatomy of a classifier, or of a feature extractor without head."""
     tokens = [name for name in _TOKENS if getattr(model, name) is not None]
-    blocks = tuple(_block(model.blocks, index) for index in range(len(model.blocks)))
+    blocks = blocks_of(model.blocks, _block)
     norm = "fc_norm" if isinstance(model.norm, nn.Identity) else "norm"
     return Anatomy(
         model=model,
@@ -43,22 +44,12 @@ def _uncalled(blocks: tuple[Block, ...]) -> tuple[Site, ...]:
     return tuple(found)
 
 
-def _block(blocks: nn.Module, index: int) -> Block:
-    site = see_through(blocks, str(index))
+def _block(site: Site, index: int) -> Block:
     block = site.get()
     attention = _attention(block)
-    mlp = mlp_of(block)
-    branches: tuple[tuple[Site, ...], ...] = ()
-    if _is_sum(block):
-        branches = branch_sites(block, _BRANCHES)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(block, "norm1"), see_through(block, "norm2")),
-        linears=attention.linears + gate_of(attention) + mlp.linears,
-        branches=branches,
+    branches = _BRANCHES if _is_sum(block) else ()
+    return block_at(
+        site, index, attention, mlp_of(block), ("norm1", "norm2"), gates=gate_of(attention), branches=branches
     )
 
 

@@ -12,13 +12,14 @@ from ..anatomy import (
     Block,
     DescribesAttention,
     DescribesMLP,
+    Prefixed,
     Site,
     UnknownAnatomy,
-    branch_sites,
     has_parameters,
     head_at,
     see_through,
 )
+from ..anatomy.building import block_at, mlp_at
 from ..attention.prefixed_attention import extended_mask, joined, unwrapped
 
 SERVES = ("timm.models.vision_transformer.VisionTransformer",)
@@ -65,25 +66,16 @@ def _blocks(blocks: nn.Module) -> tuple[Block, ...]:
 
 def _block(index: int, site: Site) -> Block:
     block = site.get()
-    attention = _attention(block)
-    mlp = mlp_of(block)
-    branches: tuple[tuple[Site, ...], ...] = ()
-    if _is_sum(block):
-        branches = branch_sites(block, _BRANCHES)
-    return Block(
-        index=index,
-        site=site,
-        attention=attention,
-        mlp=mlp,
-        norms=(see_through(block, "norm1"), see_through(block, "norm2")),
-        linears=attention.linears + gate_of(attention) + mlp.linears,
-        branches=branches,
+    attention = attention_of(block, _prefixed)
+    branches = _BRANCHES if _is_sum(block) else ()
+    return block_at(
+        site, index, attention, mlp_of(block), ("norm1", "norm2"), gates=gate_of(attention), branches=branches
     )
 
 
 def _pair(index: int, site: Site, attention_part: nn.Module, ffn_part: nn.Module) -> Block:
     """An attention and an FFN of a block that sums several of each; both are chains of a norm, themselves and more."""
-    attention = _attention(attention_part)
+    attention = attention_of(attention_part, _prefixed)
     mlp = mlp_of(ffn_part)
     return Block(
         index=index,
@@ -114,7 +106,8 @@ def _is_sum(block: nn.Module) -> bool:
     return (type(block).__module__, type(block).__name__) == ("timm.models.vision_transformer", "Block")
 
 
-def _attention(block: Any) -> Attention:
+def attention_of(block: Any, prefixed: Prefixed | None) -> Attention:
+    """The view of `block.attn`, whose queries, keys and values are one matrix; `prefixed` serves the plain kinds."""
     site = see_through(block, "attn")
     module = site.get()
     if isinstance(module, DescribesAttention):
@@ -128,7 +121,7 @@ def _attention(block: Any) -> Attention:
         num_kv_heads=module.num_heads,
         # Not the attribute: differential attention counts half a head.
         head_dim=qkv.get().out_features // 3 // module.num_heads,
-        prefixed=_prefixed if type(module).__name__ in ("Attention", "ProductTimmAttention") else None,
+        prefixed=prefixed if type(module).__name__ in ("Attention", "ProductTimmAttention") else None,
         returns_tuple=False,
     )
 
@@ -169,45 +162,18 @@ def mlp_of(block: Any) -> MLP:
 
     Raises `UnknownAnatomy` for one of another kind.
     """
-    site = see_through(block, "mlp")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    if hasattr(module, "gate_last"):
-        return _packed(site)
-    gated = hasattr(module, "fc1_g")
-    if not gated and not hasattr(module, "fc1"):
+    module: Any = see_through(block, "mlp").get()
+    known = isinstance(module, DescribesMLP)
+    if not known and hasattr(module, "gate_last"):
+        if module.gate_last:
+            name = type(module).__name__
+            raise UnknownAnatomy(f"a {name} of timm with gate_last=True is not known: its gate comes last")
+        return mlp_at(block, "mlp", {"gate_up": "fc1", "down": "fc2"}, "act")
+    if hasattr(module, "fc1_g"):
+        return mlp_at(block, "mlp", {"gate": "fc1_g", "up": "fc1_x", "down": "fc2"}, "act")
+    if not known and not hasattr(module, "fc1"):
         raise UnknownAnatomy(
             f"no describer knows the {type(module).__name__} of this model, an FFN without fc1 and fc2: "
             "register a describer of your own with sparsebench.models.anatomy.register_describer"
         )
-    up = see_through(module, "fc1_x" if gated else "fc1")
-    return MLP(
-        site=site,
-        output=site,
-        kind="gated" if gated else "plain",
-        gate=see_through(module, "fc1_g") if gated else None,
-        up=up,
-        down=see_through(module, "fc2"),
-        activation=module.act,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
-    )
-
-
-def _packed(site: Site) -> MLP:
-    """A `GluMlp`, of which only the form with the rows of the gate first is known."""
-    module = site.get()
-    if module.gate_last:
-        raise UnknownAnatomy(f"a {type(module).__name__} of timm with gate_last=True is not known: its gate comes last")
-    gate_up = see_through(module, "fc1")
-    return MLP(
-        site=site,
-        output=site,
-        kind="gated",
-        gate_up=gate_up,
-        down=see_through(module, "fc2"),
-        activation=module.act,
-        width=gate_up.get().in_features,
-        hidden=gate_up.get().out_features // 2,
-    )
+    return mlp_at(block, "mlp", {"up": "fc1", "down": "fc2"}, "act")

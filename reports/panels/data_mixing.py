@@ -22,8 +22,7 @@ LEGEND = (
     "load is from those of the others, or how much its loss exceeds the reference, whichever the strategy looks at. "
     "Loads are measured on held-out rows in evaluation; padding does not count. CV²: squared coefficient of variation "
     "of the load of all data sets together, 0 when it is even. Updates: CPU time of all measurements and updates. "
-    "MT-Bench and AlpacaEval: n/a, both need a language model as judge; python -m sparsebench.suites.llm.answers "
-    "writes the answers of a model in their forms."
+    "MT-Bench and AlpacaEval: n/a, both need a language model as judge."
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..records.record import Costs, Metric, Record, TeacherCosts, TrainingCosts
@@ -59,6 +59,15 @@ def write_csv(records: Iterable[Record], file: IO[str]) -> None:
         after = _csv(map(csv_cell, tail))
         for score in scores:
             file.write(f"{before},{_csv(map(csv_cell, score))},{after}\n")
+
+
+def main_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
+    """One row for each record, in the order of `COLUMNS`: that of its main metric, or without a score."""
+    texts = _Texts()
+    for record in records:
+        head, scores, tail = _parts(record, texts)
+        main = next((score for score in scores if score[1]), (None, False, *_score(None)))
+        yield (*head, *main, *tail)
 
 
 class _Echo:

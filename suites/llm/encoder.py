@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,16 @@ LENGTH = 128
 
 Tokenize = Callable[[Sequence[Text]], list[Tensor]]
 """Token numbers and segment numbers, int32 (tokens, 2), of each text."""
+
+
+def pretrained_network(network_class: Any, folder: str) -> Any:
+    """An encoder of transformers with the weights of a folder; its pooler, which nothing uses, is not built."""
+    from safetensors.torch import load_file
+
+    network = network_class(network_class.config_class.from_pretrained(folder), add_pooling_layer=False)
+    weights = load_file(Path(folder) / "model.safetensors")
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    return network.eval()
 
 
 class TextBody(FeatureExtractor):

@@ -1,4 +1,4 @@
-"""The data of the mini suite by task: packaged, simulated or drawn, in the sizes of VTAB-1K."""
+"""The data of the mini suite by task: packaged or simulated, in the sizes of VTAB-1K."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -6,9 +6,6 @@ from functools import partial
 from sparsebench.data.vision.digits import digits
 from sparsebench.data.vision.dsprites import dsprites
 from sparsebench.data.vision.fashion_mnist import fashion_mnist
-from sparsebench.data.vision.glyphs import glyphs
-from sparsebench.data.vision.scenes.tabletop import tabletop
-from sparsebench.data.vision.scenes.toys import toys
 from sparsebench.data.vision.splits import VisionSplits
 from sparsebench.data.vision.textile import textile
 from sparsebench.data.vision.wafers import wafers
@@ -20,13 +17,8 @@ from .published_protocol import preprocessing
 from .task import mini
 
 DATA: Mapping[str, Callable[[], VisionSplits]] = {
-    "mini_azimuth": partial(toys, "azimuth"),
     "mini_clothing": fashion_mnist,
-    "mini_count": partial(tabletop, "count"),
     "mini_digits": digits,
-    "mini_distance": partial(tabletop, "distance"),
-    "mini_elevation": partial(toys, "elevation"),
-    "mini_glyphs": glyphs,
     "mini_location": partial(dsprites, "location"),
     "mini_orientation": partial(dsprites, "orientation"),
     "mini_textile": textile,

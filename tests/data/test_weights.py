@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sparsebench.data import weights
+from sparsebench.data.cache.digests import sha256_of
 from sparsebench.data.errors import DownloadError
 
 
@@ -28,6 +29,14 @@ def test_unknown_efficientnet():
 
 
 @pytest.mark.data
+def test_smollm2_is_what_records_were_made_with():
+    """Its tensors and tokenizer, byte for byte: every score of the language suite hangs on them."""
+    folder = weights.smollm2()
+    assert sha256_of(folder / "model.safetensors") == "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd"
+    assert sha256_of(folder / "tokenizer.json") == "4f190f7976aa03fcb4ae4d1c5876033e4aaab29b2756161db5a6e1807a104b29"
+
+
+@pytest.mark.data
 def test_smollm2_is_a_real_language_model():
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
@@ -36,6 +45,7 @@ def test_smollm2_is_a_real_language_model():
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert isinstance(model, LlamaForCausalLM) and model.dtype == torch.float32
     assert sum(parameter.numel() for parameter in model.parameters()) == 134_515_008
+    assert len(tokenizer("2026").input_ids) == 4  # each digit is a token
     prompt = tokenizer("The capital of France is", return_tensors="pt")
     assert prompt.input_ids[0, 0] == 504  # no token is put before the text
     answer = model.generate(**prompt, max_new_tokens=2, do_sample=False)[0, prompt.input_ids.shape[1] :]

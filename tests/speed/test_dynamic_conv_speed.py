@@ -1,6 +1,6 @@
 """Dynamic convolutions beside the static one, the released layer of PAD-Net and timm's CondConv2d.
 
-Every variant computes its own attention. "released" is the layer with `faithful`: K products, their sum, the mask, one
+Every variant computes its own attention. "released" is its arithmetic: K products, their sum, the mask, one
 grouped convolution. The floor is the static convolution of the same size: a dynamic layer has its work to do and the
 kernels to mix. Where the released layer or timm's is already near that floor (large maps and 1 x 1 kernels, where
 weights are few beside features) nothing can be much faster.
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sparsebench.models.dynamic import ConvConfig
 from sparsebench.models.dynamic.convolution import CondConv2d, DyConv2d
 
+from ..models.dynamic.convolution.released import as_released
 from .scope import FULL
 
 # One thread and its CPU time: other load on the machine moves this far less than the wall clock.
@@ -56,10 +57,12 @@ def make(name: str, channels: int, kernel: int) -> nn.Module:
     static = conv(channels, kernel)
     if name == "static":
         return static
-    config = ConvConfig(num_kernels=KERNELS, noise=0.5, temperature=1, faithful="released" in name)
+    config = ConvConfig(num_kernels=KERNELS, noise=0.5, temperature=1)
     layer = DyConv2d.of(static, config, torch.Generator().manual_seed(0))
     if "partition" in name:
         layer.set_partition(mask(layer, RATIOS[name], name))
+    if "released" in name:
+        return as_released(layer)
     return layer
 
 
@@ -79,8 +82,7 @@ def check(name: str, layer: nn.Module, x: Tensor) -> None:
     """The same result as the released arithmetic in float64."""
     if not isinstance(layer, DyConv2d):
         return
-    slow = copy.deepcopy(layer).double()
-    slow.faithful = True
+    slow = as_released(copy.deepcopy(layer).double())
     some = x[:2]
     expected = slow(some.double())
     error = ((layer(some).double() - expected).norm() / expected.norm()).item()

@@ -11,17 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...anatomy import Anatomy, Block, Site
+from ...anatomy import Anatomy, Block, Site, inner_sites
 from ...errors import ModelError, check_choice
 from ...sparsity.masked import MaskedConv2d, MaskedLinear
 from ..config import RankConfig
 from ..initialisation import STARTS_AS_NO_CHANGE, adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
-from ..patch_grid import PatchGrid, PatchGridObserver, patch_convolution
 from ..sites import AddsTokens
 from .bottleneck import ACTIVATIONS
 
 PARTS = ("attention", "mlp")
+
+# Shapes: B images, T tokens, P of them before the patches, N patches (H rows, W columns), R rank, D width.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,6 @@ class ConvpassConfig(RankConfig):
         if "mlp" in self.parts and block.mlp is not None:
             sites.append(block.mlp.site)
         return sites
-
-
-# Shapes: B images, T tokens, P of them before the patches, N patches (H rows, W columns), R rank, D width.
 
 
 class Convpass(nn.Module):
@@ -154,3 +152,42 @@ class ConvpassLayer(AdapterLayer):
         if isinstance(out, tuple):
             return (out[0] + change, *out[1:])
         return out + change
+
+
+class PatchGrid:
+    """Rows and columns of the patches: of the images that passed last, before any of those the model was built for.
+
+    `size` is None where the model does not say and no image has passed.
+    """
+
+    def __init__(self, size: tuple[int, int] | None) -> None:
+        self.size = size
+
+
+class PatchGridObserver(AdapterLayer):
+    """The convolution that makes the patches. Notes in `grid` how many it makes, and changes nothing."""
+
+    observes = True
+
+    def __init__(self, base_layer: nn.Module, grid: PatchGrid) -> None:
+        super().__init__(base_layer)
+        self.grid = grid
+
+    def forward(self, *args: Any, **keywords: Any) -> Tensor:
+        """The patches (batch, width, rows, columns), also where the set is disabled."""
+        patches_BDHW = self.base_layer(*args, **keywords)
+        self.grid.size = (patches_BDHW.shape[-2], patches_BDHW.shape[-1])
+        return patches_BDHW
+
+
+def patch_convolution(anatomy: Anatomy) -> Site | None:
+    """Where the convolution lies whose outputs are the patches: the last one of the embeddings."""
+    found = None
+    for site in anatomy.embeddings:
+        embedding = site.get()
+        if not isinstance(embedding, nn.Module):
+            continue
+        for inner in inner_sites(embedding, path=site.path):
+            if isinstance(inner.get(), nn.Conv2d):
+                found = inner
+    return found

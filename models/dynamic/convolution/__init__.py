@@ -1,9 +1,8 @@
-"""Dynamic convolutions: DY-Conv, CondConv, ODConv, dynamic convolution decomposition and KernelWarehouse."""
+"""Dynamic convolutions: DY-Conv, CondConv, ODConv and KernelWarehouse."""
 
 from .base import DynamicConv2d
 from .cond_conv import CondConv2d
 from .config import ConvConfig
-from .dcd import DCDConv2d
 from .dy_conv import DyConv2d
 from .geometry import Geometry
 from .od_conv import ODConv2d
@@ -13,7 +12,6 @@ from .warehouse_config import WarehouseConfig
 __all__ = [
     "CondConv2d",
     "ConvConfig",
-    "DCDConv2d",
     "DyConv2d",
     "DynamicConv2d",
     "Geometry",

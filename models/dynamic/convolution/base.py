@@ -11,7 +11,6 @@ from .compact_form import compact_convolution
 from .factors import Factors
 from .forms import dynamic_conv2d
 from .geometry import Geometry
-from .released import released_convolution
 
 # Shapes: B samples, I input channels, H height, W width, O outputs, K kernels, J = I / groups.
 
@@ -20,13 +19,11 @@ class DynamicConv2d(DynamicLayer):
     """A convolution whose kernel is made for each sample; stands wherever the `nn.Conv2d` stood.
 
     `bank`: (K, O, J, kernel height, kernel width). A subclass says in `factors` what its attentions make of the input.
-    With `faithful` the arithmetic is that of the released code of PAD-Net: every kernel times its share, their sum,
-    then one grouped convolution. Results agree to rounding.
 
     Raises `ModelError` for a bank that does not fit the geometry.
     """
 
-    def __init__(self, bank: Tensor, bias: Tensor | None, geometry: Geometry, *, faithful: bool = False) -> None:
+    def __init__(self, bank: Tensor, bias: Tensor | None, geometry: Geometry) -> None:
         if bank.dim() != 5 or tuple(bank.shape[3:]) != geometry.kernel or bank.shape[1] % geometry.groups:
             raise ModelError(
                 f"a bank of {tuple(bank.shape)} for kernels of {geometry.kernel} in {geometry.groups} groups: it is "
@@ -34,7 +31,6 @@ class DynamicConv2d(DynamicLayer):
             )
         super().__init__(bank, bias)
         self.geometry = geometry
-        self.faithful = faithful
         self.in_channels = bank.shape[2] * geometry.groups
         self.out_channels = bank.shape[1]
         self.kernel_size = geometry.kernel
@@ -55,8 +51,6 @@ class DynamicConv2d(DynamicLayer):
             x_BIHW = x_BIHW * factors.inputs[:, :, None, None]
         if self.compact is not None:
             y_BOHW = self._in_compact_form(self.compact, x_BIHW, factors)
-        elif self.faithful:
-            y_BOHW = released_convolution(self, x_BIHW, factors)
         else:
             y_BOHW = dynamic_conv2d(self, x_BIHW, factors)
         if factors.outputs is not None:

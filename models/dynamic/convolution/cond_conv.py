@@ -24,10 +24,8 @@ class CondConv2d(DynamicConv2d):
     The paper, and timm's EfficientNets of this kind, share one routing between the convolutions of a block.
     """
 
-    def __init__(
-        self, bank: Tensor, bias: Tensor | None, geometry: Geometry, routing: SigmoidRouting, *, faithful: bool = False
-    ) -> None:
-        super().__init__(bank, bias, geometry, faithful=faithful)
+    def __init__(self, bank: Tensor, bias: Tensor | None, geometry: Geometry, routing: SigmoidRouting) -> None:
+        super().__init__(bank, bias, geometry)
         self.routing = routing
 
     @classmethod
@@ -36,7 +34,7 @@ class CondConv2d(DynamicConv2d):
         geometry = Geometry.of(conv, path)
         routing = SigmoidRouting(conv.in_channels, config.num_kernels)
         bank = copied_bank(conv.weight, config, generator)
-        return cls(bank, copied_bias(conv.bias, config), geometry, routing, faithful=config.faithful)
+        return cls(bank, copied_bias(conv.bias, config), geometry, routing)
 
     def factors(self, x_BIHW: Tensor) -> Factors:
         """The shares of the kernels, which need not sum to 1."""

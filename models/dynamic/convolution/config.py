@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from ...errors import ModelError, check_choice
 from ..config import DynamicConfig
 
-ConvKind = Literal["dy_conv", "cond_conv", "od_conv", "dcd"]
+ConvKind = Literal["dy_conv", "cond_conv", "od_conv"]
 Which = Literal["all", "spatial", "pointwise", "depthwise"]
 
 
@@ -16,16 +16,13 @@ Which = Literal["all", "spatial", "pointwise", "depthwise"]
 class ConvConfig(DynamicConfig):
     """Options of dynamic convolutions, in addition to those of `DynamicConfig`.
 
-    - `kind`: "dy_conv" (DY-Conv), "cond_conv" (CondConv), "od_conv" (ODConv), "dcd" (dynamic convolution decomposition,
-      which has one kernel and a low-rank update of it, whatever `num_kernels` says). Each is described in its file.
+    - `kind`: "dy_conv" (DY-Conv), "cond_conv" (CondConv), "od_conv" (ODConv). Each is described in its file.
     - `which`: of the convolutions of the blocks, "all", those with kernels larger than 1 x 1 that see all channels
       ("spatial"), those of 1 x 1 ("pointwise"), or those with a group for each channel ("depthwise").
     - `shortcuts`: also the convolutions of shortcuts. `last`: also the last 1 x 1 convolution before the pooling, where
       a network has one (MobileNetV2). The stem and the classifier stay static.
     - `reduction`: the hidden units of an attention are its inputs divided by this.
     - `temperature`: what the logits of an attention are divided by at first (`anneal` changes it); CondConv has none.
-    - `faithful`: the arithmetic of PAD-Net's release, far slower. "dcd" is the paper's equation 4 either way, one
-      weight for each sample where `faithful`; what its authors released is another, larger layer.
     """
 
     kind: ConvKind = "dy_conv"
@@ -34,7 +31,6 @@ class ConvConfig(DynamicConfig):
     last: bool = True
     reduction: int = 16
     temperature: float = 30.0
-    faithful: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,16 +24,8 @@ class DyConv2d(DynamicConv2d):
     Example: `DyConv2d.of(nn.Conv2d(64, 64, 3), ConvConfig(), torch.Generator())`.
     """
 
-    def __init__(
-        self,
-        bank: Tensor,
-        bias: Tensor | None,
-        geometry: Geometry,
-        attention: KernelAttention,
-        *,
-        faithful: bool = False,
-    ) -> None:
-        super().__init__(bank, bias, geometry, faithful=faithful)
+    def __init__(self, bank: Tensor, bias: Tensor | None, geometry: Geometry, attention: KernelAttention) -> None:
+        super().__init__(bank, bias, geometry)
         self.attention = attention
 
     @classmethod
@@ -48,7 +40,7 @@ class DyConv2d(DynamicConv2d):
             temperature=config.temperature,
         )
         bank = copied_bank(conv.weight, config, generator)
-        return cls(bank, copied_bias(conv.bias, config), geometry, attention, faithful=config.faithful)
+        return cls(bank, copied_bias(conv.bias, config), geometry, attention)
 
     def factors(self, x_BIHW: Tensor) -> Factors:
         """The shares of the kernels."""

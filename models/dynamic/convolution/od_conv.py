@@ -101,16 +101,8 @@ class ODConv2d(DynamicConv2d):
     have their own. ODConv 1x is `num_kernels=1`.
     """
 
-    def __init__(
-        self,
-        bank: Tensor,
-        bias: Tensor | None,
-        geometry: Geometry,
-        attention: OmniAttention,
-        *,
-        faithful: bool = False,
-    ) -> None:
-        super().__init__(bank, bias, geometry, faithful=faithful)
+    def __init__(self, bank: Tensor, bias: Tensor | None, geometry: Geometry, attention: OmniAttention) -> None:
+        super().__init__(bank, bias, geometry)
         self.attention = attention
 
     @classmethod
@@ -124,7 +116,7 @@ class ODConv2d(DynamicConv2d):
         bias = copied_bias(conv.bias, config)
         if bias is not None and attention.outputs is not None:
             bias = bias / 0.5
-        return cls(bank / attention.at_start(), bias, geometry, attention, faithful=config.faithful)
+        return cls(bank / attention.at_start(), bias, geometry, attention)
 
     def static_start(self) -> Tensor:
         """(O, J, h, w) the mean of the kernels times the tap factors of a hidden vector of zeros."""

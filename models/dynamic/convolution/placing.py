@@ -13,7 +13,6 @@ from ...errors import ModelError
 from .base import DynamicConv2d
 from .cond_conv import CondConv2d
 from .config import ConvConfig
-from .dcd import DCDConv2d
 from .dy_conv import DyConv2d
 from .geometry import Geometry
 from .od_conv import ODConv2d
@@ -22,7 +21,6 @@ KINDS: dict[str, Callable[..., DynamicConv2d]] = {
     "dy_conv": DyConv2d.of,
     "cond_conv": CondConv2d.of,
     "od_conv": ODConv2d.of,
-    "dcd": DCDConv2d.of,
 }
 
 

@@ -17,7 +17,6 @@ from ..layer import DynamicLayer
 from .config import MixtureConfig
 from .partitioned import compact_linear, partitioned_linear
 from .products import routed_bias, routed_linear
-from .sentences import sentence_means
 from .token_masks import PassedMask
 
 # Shapes: B sentences, L tokens of a sentence, T tokens, I inputs, O outputs, E experts, K chosen experts,
@@ -178,3 +177,22 @@ class MixtureLinear(DynamicLayer):
 def _uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
     """The law of a fresh `nn.Linear`: uniform between -1 and 1 over the root of the number of inputs."""
     return (2 * torch.rand(shape, generator=generator) - 1) / inputs**0.5
+
+
+def sentence_means(x: Tensor, real: Tensor | None) -> Tensor:
+    """(B, I) means over all dimensions of `x` (B, ..., I) between the first and the last.
+
+    `real`: bool, as many as tokens; None: all. A sentence without real tokens has mean 0. In float32 or better.
+    Raises `ModelError` for an input without sentences, (B, I).
+    """
+    if x.dim() < 3:
+        raise ModelError(
+            f"a linear mixture that routes sentences got an input of shape {tuple(x.shape)}: (batch, tokens, inputs) "
+            "is needed; where tokens come packed, take level='token'"
+        )
+    x_BLI = x.reshape(len(x), -1, x.shape[-1])
+    x_BLI = x_BLI.to(torch.promote_types(x.dtype, torch.float32))
+    if real is None:
+        return x_BLI.mean(1)
+    real_BL1 = real.reshape(len(x), -1, 1).to(x_BLI.dtype)
+    return (x_BLI * real_BL1).sum(1) / real_BL1.sum(1).clamp_min(1)

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ...errors import ModelError
 from ...sparsity import criteria
 from ...sparsity.scoring import calibration_losses
 from ..convolution.attention_vector import AttentionVector
@@ -40,13 +39,9 @@ class PartitionableAttentions(Scored):
         return ATTENTION_EFFECTS[self.criterion](self)
 
     def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
-        """Of "switch" the part of the dynamic factor, of "variance" the square of what is 1/2 at first."""
+        """Of "switch" the part of the dynamic factor; of the other criteria, the effects."""
         if self.criterion in ("switch", "inverted"):
             return remove(self)
-        if self.criterion == "variance":
-            # Of the square root, since differences are squared too: what rounding leaves of them is then as small.
-            unit = torch.finfo(self.weights[0].dtype).eps
-            return [unit * vector.static_start().square() for vector in self.vectors]
         return list(effects)
 
 
@@ -63,28 +58,9 @@ def remove(found: PartitionableAttentions) -> list[Tensor]:
     return [mask.stored.detach() * slope_C for mask, slope_C in zip(found.masks, slopes, strict=True)]
 
 
-def variance(found: PartitionableAttentions) -> list[Tensor]:
-    """Variance of a over the calibration inputs: what hardly changes with them turns static."""
-    seen: list[list[Tensor]] = [[] for _ in found.vectors]
-    with ExitStack() as stack:
-        for vector, rows in zip(found.vectors, seen, strict=True):
-            handle = vector.register_forward_pre_hook(_recorder(rows))
-            stack.callback(handle.remove)
-        losses = stack.enter_context(calibration_losses(found.weights, found.evidence, found.criterion))
-        for _ in losses():
-            continue  # only what the attentions are called with counts
-    return [torch.cat(rows).var(0, correction=0) for rows in seen]
-
-
 def magnitude(found: PartitionableAttentions) -> list[Tensor]:
     """Mean of |w| over the row of the factor."""
     return [score_CR.mean(1) for score_CR in criteria.magnitude(found.weights)]
-
-
-def snip(found: PartitionableAttentions) -> list[Tensor]:
-    """Sum of |w dL/dw| over the row (Lee et al., arXiv 1810.02340)."""
-    with calibration_losses(found.weights, found.evidence, found.criterion) as losses:
-        return [score_CR.sum(1) for score_CR in criteria.snip(found.weights, losses)]
 
 
 def grasp(found: PartitionableAttentions) -> list[Tensor]:
@@ -99,31 +75,9 @@ def grasp(found: PartitionableAttentions) -> list[Tensor]:
 ATTENTION_EFFECTS: dict[str, Callable[[PartitionableAttentions], list[Tensor]]] = {
     "switch": switch,
     "remove": remove,
-    "variance": variance,
     "random": random,
     "magnitude": magnitude,
-    "snip": snip,
     "grasp": grasp,
     "inverted": switch,
 }
 """Each gives one effect per factor of every attention."""
-
-
-def check_criterion(criterion: str) -> None:
-    """Raise `ModelError` for a criterion that says nothing about attentions."""
-    if criterion not in ATTENTION_EFFECTS:
-        raise ModelError(
-            f"criterion={criterion!r} compares the kernels of an entry, and a factor of an attention is made without "
-            f"kernels: take one of {', '.join(ATTENTION_EFFECTS)}, or of='kernels'"
-        )
-
-
-def _recorder(rows: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    """A hook that keeps the dynamic factors (B, C) of every call, in float64."""
-
-    @torch.no_grad()
-    def see(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        assert isinstance(module, AttentionVector)
-        rows.append(module.dynamic(*inputs).double())
-
-    return see

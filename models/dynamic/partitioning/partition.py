@@ -63,8 +63,7 @@ def partition(
     the factor of one channel, whatever the granularity; it turns into a constant, which starts as what the attention
     gives for a hidden vector of zeros. Of "both", each kind is ranked by itself and keeps round(kappa N) of its own N:
     a factor acts on a whole channel, so that in one ranking its effect would stand before those of single weights.
-    Every attention has its own pair of scales. "spread" has no kernels to compare in an attention, and static="random"
-    no law: both are refused.
+    Every attention has its own pair of scales. There is no law for static="random" of one: it is refused.
 
     Raises `ModelError`, and leaves the model as it was, for a ratio outside [0, 1], a model without dynamic layers or
     with partitioned ones, attentions asked for where no layer is an ODConv, a criterion without its data, scores that
@@ -79,7 +78,7 @@ def partition(
         report.dynamic_ratio, report.stored_share
     """
     _check(ratio, criterion, scope, schedule, granularity, static, rounds)
-    check_of(of, criterion, static)
+    check_of(of, static)
     kinds = find_parts(model, of)
     evidence = Evidence(
         model=model,

@@ -14,7 +14,7 @@ from ..convolution.attention_vector import AttentionVector
 from ..convolution.od_conv import OmniAttention
 from ..layer import DynamicLayer
 from ..partially_dynamic import PartiallyDynamic
-from .attention_scores import PartitionableAttentions, check_criterion
+from .attention_scores import PartitionableAttentions
 from .candidates import OpenMask
 from .scores import Criterion, Partitionable, Scored
 
@@ -91,13 +91,10 @@ def parts_of(kinds: Sequence[Kind]) -> dict[str, PartiallyDynamic]:
     return found
 
 
-def check_of(of: str, criterion: str, static: str = "mean") -> None:
+def check_of(of: str, static: str = "mean") -> None:
     """Raise `ModelError` for something else than kernels and attentions, and for what attentions cannot have."""
     check_choice("of", of, get_args(Of))
-    if of == "kernels":
-        return
-    check_criterion(criterion)
-    if static == "random":
+    if of != "kernels" and static == "random":
         raise ModelError(
             f"static='random' is the released law of kernels, and there is none of attentions: take static='mean' "
             f"with of={of!r}"

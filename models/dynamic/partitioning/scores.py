@@ -19,11 +19,10 @@ from ...sparsity import criteria
 from ...sparsity.scoring import Evidence, calibration_losses, generator_of
 from ..layer import DynamicLayer
 from .candidates import OpenMask
-from .variation import variances
 
 # Shapes: K kernels or experts.
 
-Criterion = Literal["switch", "remove", "spread", "variance", "random", "magnitude", "snip", "grasp", "inverted"]
+Criterion = Literal["switch", "remove", "random", "magnitude", "grasp", "inverted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,23 +83,6 @@ def remove(found: Partitionable) -> list[Tensor]:
     return summed
 
 
-def spread(found: Partitionable) -> list[Tensor]:
-    """|g| times the standard deviation over the kernels: entries whose kernels hardly differ have no mode to lose.
-
-    g is taken as the sum of the kernels' gradients, which is g times the sum of the mixing weights (1 for a softmax).
-    """
-    scores: list[Tensor] = []
-    for bank, gradient in zip(found.banks, _bank_gradients(found), strict=True):
-        deviation = bank.detach().std(0, correction=0)
-        scores.append(gradient.sum(0).abs() * deviation)
-    return scores
-
-
-def variance(found: Partitionable) -> list[Tensor]:
-    """Variance of the mixed dynamic weight over the calibration inputs: what hardly changes with them turns static."""
-    return variances(found.layers, found.evidence, found.criterion)
-
-
 def random(found: Scored) -> list[Tensor]:
     """Uniform random numbers: the control of every criterion."""
     return criteria.random([mask.stored for mask in found.masks], generator_of(found.evidence, "random"))
@@ -109,12 +91,6 @@ def random(found: Scored) -> list[Tensor]:
 def magnitude(found: Partitionable) -> list[Tensor]:
     """Mean of |w| over the kernels."""
     return [score.mean(0) for score in criteria.magnitude(found.banks)]
-
-
-def snip(found: Partitionable) -> list[Tensor]:
-    """Sum of |w dL/dw| over the kernels (Lee et al., arXiv 1810.02340): pruning's criterion, kernel by kernel."""
-    with calibration_losses(found.banks, found.evidence, found.criterion) as losses:
-        return [score.sum(0) for score in criteria.snip(found.banks, losses)]
 
 
 def grasp(found: Partitionable) -> list[Tensor]:
@@ -127,11 +103,8 @@ def grasp(found: Partitionable) -> list[Tensor]:
 EFFECTS: dict[str, Callable[[Partitionable], list[Tensor]]] = {
     "switch": switch,
     "remove": remove,
-    "spread": spread,
-    "variance": variance,
     "random": random,
     "magnitude": magnitude,
-    "snip": snip,
     "grasp": grasp,
     "inverted": switch,
 }
@@ -176,18 +149,10 @@ def entry_effects(found: Scored, names: Sequence[str]) -> list[Tensor]:
 def references(found: Partitionable, effects: Sequence[Tensor]) -> list[Tensor]:
     """What the effects are differences of, of the same shapes: where all are tiny beside it, they are rounding alone.
 
-    Of "switch" it is the part of the dynamic weight, of "spread" and "variance" what the kernels themselves would give
-    in the place of their differences; of the other criteria, the effects.
+    Of "switch" it is the part of the dynamic weight; of the other criteria, the effects.
     """
     if found.criterion in ("switch", "inverted"):
         return remove(found)
-    if found.criterion == "spread":
-        gradients = _bank_gradients(found)
-        return [slope.sum(0) * bank.detach().mean(0) for bank, slope in zip(found.banks, gradients, strict=True)]
-    if found.criterion == "variance":
-        # Of the square root, since differences are squared too: what rounding leaves of them is then as small.
-        unit = torch.finfo(found.banks[0].dtype).eps
-        return [unit * bank.detach().mean(0).square() for bank in found.banks]
     return list(effects)
 
 

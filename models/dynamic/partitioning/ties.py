@@ -18,8 +18,6 @@ ADVICE = {
         "static and dynamic weights are copies of one, so that a change of mode changes nothing: take "
         "criterion='remove', or warmup=WarmUp() to train a few steps before, or static='random'"
     ),
-    "spread": "all kernels are copies of one: take criterion='remove', or warmup=WarmUp() to train a few steps before",
-    "variance": "the kernels, or their shares, do not differ: take criterion='remove', or warmup=WarmUp()",
 }
 """Why all scores of a criterion are equal, in most cases, and the way out."""
 ADVICE["inverted"] = ADVICE["switch"]

@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...anatomy import MLP, Anatomy, Attention, Block, DescribesAttention, DescribesMLP, Site, see_through
+from ...anatomy import Anatomy, Block, Site, see_through
+from ...anatomy.building import attention_at, block_at, mlp_at
 from ...attention.attention_product import attention
 from ...attention.prefixed_attention import extended_mask, joined, unwrapped
 
@@ -40,34 +41,9 @@ def _embeddings(half: nn.Module) -> list[Site]:
 def _block(layers: nn.ModuleList, place: int, index: int) -> Block:
     site = see_through(layers, str(place))
     layer = site.get()
-    attending, mlp = _attention(layer), _mlp(layer)
-    return Block(
-        index=index,
-        site=site,
-        attention=attending,
-        mlp=mlp,
-        norms=(see_through(layer, "input_layernorm"), see_through(layer, "post_attention_layernorm")),
-        linears=attending.linears + mlp.linears,
-    )
-
-
-def _attention(layer: Any) -> Attention:
-    site = see_through(layer, "self_attn")
-    module = site.get()
-    if isinstance(module, DescribesAttention):
-        return module.describe_attention(site)
-    return Attention(
-        site=site,
-        q=see_through(module, "q_proj"),
-        k=see_through(module, "k_proj"),
-        v=see_through(module, "v_proj"),
-        o=see_through(module, "o_proj"),
-        num_heads=module.num_heads,
-        num_kv_heads=module.num_heads,
-        head_dim=module.head_dim,
-        prefixed=_prefixed,
-        returns_tuple=False,
-    )
+    attending = attention_at(layer, "self_attn", prefixed=_prefixed, returns_tuple=False)
+    mlp = mlp_at(layer, "mlp", {"up": "up_proj", "down": "down_proj"}, "act_fn")
+    return block_at(site, index, attending, mlp, ("input_layernorm", "post_attention_layernorm"))
 
 
 def _prefixed(module: nn.Module, keys: Tensor, values: Tensor, x: Tensor, see: Tensor) -> Tensor:
@@ -78,21 +54,3 @@ def _prefixed(module: nn.Module, keys: Tensor, values: Tensor, x: Tensor, see: T
     )
     mask = extended_mask(see, x, keys.shape[1], causal=False)
     return own.o_proj(attention(q, joined(keys, k), joined(values, v), mask).transpose(1, 2).flatten(2))
-
-
-def _mlp(layer: Any) -> MLP:
-    site = see_through(layer, "mlp")
-    module = site.get()
-    if isinstance(module, DescribesMLP):
-        return module.describe_mlp(site, site, None)
-    up = see_through(module, "up_proj")
-    return MLP(
-        site=site,
-        output=site,
-        kind="plain",
-        up=up,
-        down=see_through(module, "down_proj"),
-        activation=module.act_fn,
-        width=up.get().in_features,
-        hidden=up.get().out_features,
-    )

@@ -5,7 +5,6 @@ Gurevych, arXiv 1908.10084), so a linear probe on it is strong already.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.labelled.table import Text
 
-from ..encoder import TextBody, remembered
+from ..encoder import TextBody, pretrained_network, remembered
 
 SOURCES = ("minilm-l6",)
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn")
@@ -27,13 +26,9 @@ def load(generator: torch.Generator, argument: str | None = None) -> TextBody:
     """The published weights; `generator` is not used. Raises ValueError for an argument: there is nothing to choose."""
     if argument is not None:
         raise ValueError(f"backbone 'minilm_l6' takes no argument, not {argument!r}")
-    from safetensors.torch import load_file
-    from transformers import BertConfig, BertModel
+    from transformers import BertModel
 
-    network = BertModel(BertConfig.from_pretrained(_folder()), add_pooling_layer=False)
-    weights = load_file(Path(_folder()) / "model.safetensors")
-    network.load_state_dict({name: weights[name] for name in network.state_dict()})
-    return TextBody(network.eval(), tokenize)
+    return TextBody(pretrained_network(BertModel, _folder()), tokenize)
 
 
 def tokenize(texts: Sequence[Text]) -> list[Tensor]:

@@ -5,7 +5,6 @@ Gurevych, arXiv 1908.10084). 85.0 M parameters are in the blocks. From five pack
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.labelled.table import Text
 
-from ..encoder import remembered
+from ..encoder import pretrained_network, remembered
 from ..mpnet_encoder import MPNetBody
 
 SOURCES = ("mpnet-base-1", "mpnet-base-2", "mpnet-base-3", "mpnet-base-4", "mpnet-base-5")
@@ -28,13 +27,9 @@ def load(generator: torch.Generator, argument: str | None = None) -> MPNetBody:
     """The published weights; `generator` is not used. Raises ValueError for an argument: there is nothing to choose."""
     if argument is not None:
         raise ValueError(f"backbone 'mpnet_base' takes no argument, not {argument!r}")
-    from safetensors.torch import load_file
-    from transformers import MPNetConfig, MPNetModel
+    from transformers import MPNetModel
 
-    network = MPNetModel(MPNetConfig.from_pretrained(_folder()), add_pooling_layer=False)
-    weights = load_file(Path(_folder()) / "model.safetensors")
-    network.load_state_dict({name: weights[name] for name in network.state_dict()})
-    return MPNetBody(network.eval(), tokenize)
+    return MPNetBody(pretrained_network(MPNetModel, _folder()), tokenize)
 
 
 def tokenize(texts: Sequence[Text]) -> list[Tensor]:

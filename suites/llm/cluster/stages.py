@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sparsebench.data.text.windows import Tokenizer
 from sparsebench.models.moe import convert, export, preset
@@ -16,7 +18,6 @@ from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 from ..language import CausalLM
 from ..pretrained import check_config
 from ..training.task import check_vocabulary
-from .finite_loss import FiniteLoss
 from .plan import trained
 from .recipe import Recipe, Stage
 from .rows import ConversationRows, TextRows, isolate, stacked
@@ -206,3 +207,28 @@ def _rows(run: Run, stage: Stage, tokenizer: Tokenizer) -> TextRows | Conversati
     if stage.data == "text":
         return TextRows(folder, tokenizer, run.recipe.length, stage.weights, run.repeat)
     return ConversationRows(folder, tokenizer, run.recipe.length)
+
+
+class FiniteLoss(TrainerCallback):
+    """Raises FloatingPointError at the first line of the log whose loss or norm of the gradient is not finite.
+
+    It is the same line in all processes, so that all end. The arguments need `logging_nan_inf_filter=False`: else
+    `Trainer` writes the mean of the steps before in the place of what is not finite, and trains on.
+    """
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **keywords: Any,
+    ) -> None:
+        """Look at the line."""
+        for name in ("loss", "grad_norm"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} is {value} at step {state.global_step}: lower the learning rate, or look for rows of the "
+                    "last steps that the model cannot read; the checkpoints before it are whole"
+                )

@@ -4,12 +4,15 @@ Each is a link of a chain, mostly after a conversion: `[{name: llama_moe_v1, con
 continual_pretraining]`. Data, loss and budget are the task's; what trains is the one option `train`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
+from sparsebench.models.moe.hf_trainer.stock_balance import StockBalance
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ...contracts.context import Context
@@ -24,7 +27,6 @@ from ...training.step import Loss
 from ..training.curves import LossByTokens, validation_loss
 from ..training.data import TextRows
 from ..training.one_pass import OnePass, check_enough
-from ..training.stock_balance import stock_balance_loss
 from ..training.task import TEXT_ROWS
 
 
@@ -98,15 +100,25 @@ class LanguageTraining(Tune):
         stage: str = "train",
         further: Sequence[Callback] = (),
     ) -> TrainResult:
+        """As `train_rows`: the tasks that these methods need give rows of text."""
+        return self.train_rows(model, cast(TextRows, data), context, stage, further)
+
+    def train_rows(
+        self,
+        model: nn.Module,
+        data: TextRows,
+        context: Context,
+        stage: str = "train",
+        further: Sequence[Callback] = (),
+    ) -> TrainResult:
         """One training on all of the data, in the order of the task and the seed.
 
         Raises ValueError where the data end before the budget, unless `repeat`.
         """
-        rows = cast(TextRows, data)
         if not self.repeat:
-            check_enough(rows, context, self.accumulation)
+            check_enough(data, context, self.accumulation)
             further = (*further, OnePass(context.budget))
-        return self.train_on(rows, model, rows, context, stage, further)
+        return self.train_on(data, model, data, context, stage, further)
 
     def train_on(
         self,
@@ -143,3 +155,28 @@ class LanguageTraining(Tune):
             evaluate=evaluate,
             stage=stage,
         )
+
+
+@contextmanager
+def stock_balance_loss(model: Any) -> Iterator[Callable[[], Tensor]]:
+    """Attach the balance loss to one forward pass; its value, coefficient included, is then to be had.
+
+    The model's own `router_aux_loss_coef` counts; 0 for any other model, and in evaluation. The value has no gradient:
+    that comes by itself with the backward pass, scaled as the training loop says (`models.loss_scale.set_loss_scale`).
+
+        with stock_balance_loss(model) as balance:
+            loss = language_loss(model, batch)
+        loss = loss + balance()
+    """
+    coefficient = getattr(model, "router_aux_loss_coef", 0.0)
+    watch = StockBalance(model, coefficient) if coefficient and model.training else None
+    try:
+        yield lambda: _value(watch)
+    finally:
+        if watch is not None:
+            watch.remove()
+
+
+def _value(watch: StockBalance | None) -> Tensor:
+    found = None if watch is None else watch.value()
+    return torch.zeros(()) if found is None else found

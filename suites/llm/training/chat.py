@@ -63,29 +63,6 @@ def render(conversation: Conversation, tokenizer: Any, number: int = 0) -> Examp
     return Example(name, conversation.group, (*asked, *said), labels, source=conversation.name)
 
 
-def prompt_of(messages: Sequence[tuple[str, str]], tokenizer: Any) -> str:
-    """What a model is asked with, up to where its answer begins: messages (role, content).
-
-    Raises ValueError for a role or a template that cannot be rendered.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        return _plain_prompt(messages, "the conversation")
-    named = [{"role": role, "content": content} for role, content in messages]
-    try:
-        return tokenizer.apply_chat_template(named, tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # templates raise errors of their own, of any class
-        raise ValueError(f"the chat template of the tokenizer refuses the conversation: {error}") from error
-
-
-def _plain_prompt(messages: Sequence[tuple[str, str]], name: str) -> str:
-    prompt = ""
-    for role, content in messages:
-        if role not in ROLES:
-            raise ValueError(f"{name} has a message of role {role!r}; known: {', '.join(ROLES)}")
-        prompt += f"{ROLES[role]}: {content}\n\n"
-    return f"{prompt}Assistant:"
-
-
 def _by_template(conversation: Conversation, tokenizer: Any, name: str) -> tuple[str, str]:
     messages = [{"role": role, "content": content} for role, content in conversation.messages]
     whole = [*messages, {"role": "assistant", "content": conversation.answer}]
@@ -103,7 +80,12 @@ def _by_template(conversation: Conversation, tokenizer: Any, name: str) -> tuple
 
 
 def _plainly(conversation: Conversation, tokenizer: Any, name: str) -> tuple[str, str, Sequence[int]]:
-    prompt = _plain_prompt(conversation.messages, name)
+    prompt = ""
+    for role, content in conversation.messages:
+        if role not in ROLES:
+            raise ValueError(f"{name} has a message of role {role!r}; known: {', '.join(ROLES)}")
+        prompt += f"{ROLES[role]}: {content}\n\n"
+    prompt += "Assistant:"
     end = tokenizer.eos_token_id
     stop = encode(tokenizer, STOP) if end is None else [end]
     return prompt, f" {conversation.answer}", stop

@@ -1,9 +1,8 @@
 """Dynamic convolutions: the kernel of each image is mixed from several by an attention
 
-DY-Conv (Chen et al., arXiv 1912.03458), CondConv (Yang et al., arXiv 1904.04971), ODConv (Li et al., arXiv 2209.07947)
-and dynamic convolution decomposition (Li et al., arXiv 2103.08756) in the place of the convolutions of a network.
-Kernels start as copies of the network's, so that it computes at first what it did. In a chain, `pad_net` makes a part
-of the weights static.
+DY-Conv (Chen et al., arXiv 1912.03458), CondConv (Yang et al., arXiv 1904.04971) and ODConv (Li et al., arXiv
+2209.07947) in the place of the convolutions of a network. Kernels start as copies of the network's, so that it computes
+at first what it did. In a chain, `pad_net` makes a part of the weights static.
 """
 
 from dataclasses import dataclass
@@ -31,10 +30,10 @@ class DynamicConv(TunedMethod):
 
     train: Trains = "all"
     """What trains on a task that trains."""
-    kind: Literal["dy_conv", "cond_conv", "od_conv", "dcd"] = "dy_conv"
+    kind: Literal["dy_conv", "cond_conv", "od_conv"] = "dy_conv"
     """Which dynamic convolution."""
     kernels: int = 4
-    """Kernels of each convolution; `dcd` has one, and a low-rank update of it."""
+    """Kernels of each convolution."""
     which: Literal["all", "spatial", "pointwise", "depthwise"] = "all"
     """Which convolutions of the blocks; the stem and the classifier stay static."""
     noise: float = 0.0

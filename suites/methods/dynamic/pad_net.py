@@ -42,11 +42,9 @@ class PadNet(TunedMethod):
     """What trains on a task that trains."""
     ratio: float = 0.3
     """Share of the weights of each kernel that stays dynamic."""
-    criterion: Literal["switch", "remove", "spread", "variance", "random", "magnitude", "snip", "grasp", "inverted"] = (
-        "switch"
-    )
-    """What decides which: the change of the loss by a change of mode ("switch") or by removal, the spread over kernels,
-    the variance over inputs, criteria of pruning, or, as controls, chance, size, and the reverse of "switch"."""
+    criterion: Literal["switch", "remove", "random", "magnitude", "grasp", "inverted"] = "switch"
+    """What decides which: the change of the loss by a change of mode ("switch") or by removal, the gradient's flow, or,
+    as controls, chance, size, and the reverse of "switch"."""
     scope: Literal["global", "local"] = "global"
     """One ranking of all layers, or one for each."""
     rounds: int = 1
@@ -72,8 +70,8 @@ class PadNet(TunedMethod):
     """Whether what is measured is the deployed form: static weights once, dynamic ones for each kernel."""
     of: Later[Literal["kernels", "attentions", "both"]] = "kernels"
     """What is partitioned: the kernels of all layers, the attentions of ODConv (`ratio` then counts the factors of
-    channels, filters and taps), or both, each with its own share. Attentions have neither `criterion` "spread" nor
-    `static` "random"."""
+    channels, filters and taps), or both, each with its own share. Attentions have no `static`
+    "random"."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
@@ -82,7 +80,7 @@ class PadNet(TunedMethod):
             raise ValueError("rounds must be 1 or more, warmup_steps 0 or more, warmup_learning_rate greater than 0")
         if self.temperature < 1 or not 0 <= self.annealing <= 1:
             raise ValueError("temperature must be 1 or more, and annealing, a share of the steps, from 0 to 1")
-        check_of(self.of, self.criterion, self.static)
+        check_of(self.of, self.static)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -21,10 +21,9 @@ from ...prediction.frozen_features import cache_frozen_features
 from ...training.callbacks import Callback
 from ...training.data_order import TrainingData
 from ...training.groups import Group
-from ...training.pair.ensemble import ensemble_of
+from ...training.pair.ensemble import AdapterSpread, ensemble_of
 from ...training.pair.joint import STUDENT, TEACHER, JointLoss, check_pair
 from ...training.pair.schedule import OwnSchedule
-from ...training.pair.spread import AdapterSpread
 from ...training.views import BothViews
 from ..adapters._adapters import AdapterMethod
 from ._teacher import Adapters, Teacher, TeacherTrains, adapters_of, check_vocabulary

@@ -4,15 +4,16 @@ A backbone here is a `GraphsGPT`. A method may change it (experts in the place o
 `Sampler` that says how molecules are sampled; a bare model samples with the defaults.
 """
 
+import functools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.graphsgpt import GraphsGPT, TokenBatch, Tokenizer
+from sparsebench.models.graphsgpt import GraphsGPT, TokenBatch, TokenisedMolecules, Tokenizer, Vocabulary, collate
 from sparsebench.models.graphsgpt.model.configuration import own_vocabulary
 
 from ...contracts.context import Context, Target
@@ -28,7 +29,6 @@ from ...contracts.traits import (
 )
 from ...contracts.vocabulary import vocabulary
 from .sampler import Sampler
-from .token_data import token_data
 
 COST_MOLECULES = 32
 """Molecules of the one forward pass, of both halves, whose operations and CPU time are reported."""
@@ -114,3 +114,29 @@ class GenerationTask(Task):
 def reconstruction_loss(model: nn.Module, batch: TokenBatch) -> Tensor:
     """The losses of a batch of molecules that are to be written from their own words, summed."""
     return model(batch).loss
+
+
+@dataclass(frozen=True)
+class TokenData:
+    """Tokens (4, L) of the training molecules, for the training loop."""
+
+    train: Sequence[Any]
+    lengths: Sequence[int]
+    device: torch.device
+
+    def collate(self, molecules: list[Any]) -> TokenBatch:
+        """A batch on the cell's device."""
+        return collate(molecules).to(self.device)
+
+
+def token_data(smiles: Sequence[str], vocabulary: Vocabulary, device: torch.device) -> TokenData:
+    """All of the molecules that have tokens; those of the last call are remembered."""
+    tokens = _tokens(tuple(smiles), vocabulary)
+    rows = tokens.ok.tolist()
+    train = [tokens[row] for row in rows]
+    return TokenData(train, tokens.lengths[rows].tolist(), device)
+
+
+@functools.lru_cache(maxsize=1)
+def _tokens(smiles: tuple[str, ...], vocabulary: Vocabulary) -> TokenisedMolecules:
+    return Tokenizer(vocabulary)(smiles)

@@ -23,18 +23,12 @@ from sparsebench.data.sources import path
 from sparsebench.models.molecules.chemnet import ChemNet, load_chemnet
 from sparsebench.reports.records.record import Metric
 
-from .counters import cosine
-from .distributions import UNITS, property_values, wasserstein
-from .diversity import internal_diversity
+from .counters import cosine, fragments, scaffolds
+from .distributions import UNITS, frechet_chemnet_distance, property_values, wasserstein
+from .diversity import internal_diversity, snn
 from .filters import filters, read_patterns
 from .fingerprints import morgan
-from .fragments import fragments
-from .frechet import frechet_chemnet_distance
-from .nearest import snn
-from .novelty import novelty
-from .reading import Generated, read, validity
-from .scaffolds import scaffolds
-from .uniqueness import unique
+from .reading import Generated, novelty, read, unique, validity
 
 Reference = Literal["test", "test_scaffolds"]
 SUFFIX: dict[Reference, str] = {"test": "/Test", "test_scaffolds": "/TestSF"}

@@ -15,7 +15,7 @@ from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
 from .options import VersionOption
 from .output import use_plain_signs
-from .result_commands import compare, report, verify, vouch
+from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
@@ -41,6 +41,7 @@ for _name, _function in (
     ("compare", compare),
     ("verify", verify),
     ("vouch", vouch),
+    ("freeze", freeze),
     ("check", check),
     ("doctor", doctor),
 ):

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from ..discovery.registry import find, suites
-from .completion import known_names, method_names
 from .options import JsonOption, SuiteOption
 from .output import announce, print_json, say
 from .selection import only
@@ -23,9 +22,7 @@ def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = 
 
 
 def show(
-    name: Annotated[
-        str, typer.Argument(help="A method or chain, task, backbone, data source or suite.", autocompletion=known_names)
-    ],
+    name: Annotated[str, typer.Argument(help="A method or chain, task, backbone, data source or suite.")],
 ) -> None:
     """What a method, task, backbone, source or suite is: paper, every option and metric, data and their licence."""
     announce(f"looking up {name}", err=True)
@@ -35,9 +32,7 @@ def show(
 
 
 def check(
-    method: Annotated[
-        list[str] | None, typer.Argument(help="Methods (all unless given).", autocompletion=method_names)
-    ] = None,
+    method: Annotated[list[str] | None, typer.Argument(help="Methods (all unless given).")] = None,
 ) -> None:
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
     for name in method or []:

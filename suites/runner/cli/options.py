@@ -54,9 +54,7 @@ TaskOption = Annotated[
 ]
 BackboneOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--backbone", "-b", autocompletion=completion.backbone_names, help="This backbone, `name[:argument]`."
-    ),
+    typer.Option("--backbone", "-b", help="This backbone, `name[:argument]`."),
 ]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.")]
 SetOption = Annotated[
@@ -64,7 +62,6 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        autocompletion=completion.setting_keys,
         help="Another value (may be repeated): method.rank=8 for every row that has the option, lora.rank=8, "
         "budget.steps=200, task.trec6.epochs=2, seeds=5, timeout=600, checkpoints=true.",
     ),
@@ -72,11 +69,9 @@ SetOption = Annotated[
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many test examples for a task.")]
 DtypeOption = Annotated[
     str | None,
-    typer.Option("--dtype", autocompletion=completion.dtype_names, help="float32, bfloat16, float64 or auto."),
+    typer.Option("--dtype", help="float32, bfloat16, float64 or auto."),
 ]
-DeviceOption = Annotated[
-    str, typer.Option("--device", autocompletion=completion.device_names, help="auto, cpu, cuda or cuda:N.")
-]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 OutOption = Annotated[
     Path | None,
     typer.Option(
@@ -96,7 +91,7 @@ ExecutorOption = Annotated[
     str,
     typer.Option(
         "--executor",
-        help="What runs the cells: local, leases (all who share --out), submitit (jobs), ray (nodes of a cluster).",
+        help="What runs the cells: local, leases (all who share --out), ray (nodes of a cluster).",
     ),
 ]
 WorkersOption = Annotated[
@@ -108,15 +103,11 @@ LeaseOption = Annotated[
     float,
     typer.Option("--lease", min=1, help="Seconds without a sign of life after which a process sharing --out is lost."),
 ]
-SlurmOption = Annotated[
-    str | None, typer.Option("--slurm", help="Jobs of --executor submitit: partition=gpu,time=60,array=8 and so on.")
-]
 TrackerOption = Annotated[
     list[str] | None,
     typer.Option(
         "--log-with",
         metavar="TRACKER",
-        autocompletion=completion.tracker_names,
         help="Log every ended cell with tensorboard, mlflow, wandb, ... (repeatable).",
     ),
 ]

@@ -1,4 +1,4 @@
-"""`report`, `compare`, `verify` and `vouch`: what the records of a result folder say, and whether it is so."""
+"""`report`, `compare`, `verify`, `vouch`, `freeze`: what the records of a folder say, if it is so, and to keep them."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,6 @@ import typer
 
 from ..discovery.registry import suites
 from ..interrupts import INTERRUPTED, end_in_order
-from .completion import labels
 from .options import FolderArgument, JsonOption, MemoryOption, SuiteOption, WorkersOption
 from .output import announce, print_json, say
 
@@ -34,8 +33,8 @@ def report(
 
 def compare(
     folder: FolderArgument,
-    first: Annotated[str, typer.Argument(metavar="A", help="Row label.", autocompletion=labels)],
-    second: Annotated[str, typer.Argument(metavar="B", help="Row label.", autocompletion=labels)],
+    first: Annotated[str, typer.Argument(metavar="A", help="Row label.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Row label.")],
     suite: SuiteOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -127,3 +126,18 @@ def _options(workers: int | None, memory: float | None) -> "Options":
 
     limit = None if memory is None else int(memory * 2**30)
     return Options(workers=workers or default_workers(1), memory=limit)
+
+
+def freeze(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Result folders, or folders of them.")],
+) -> None:
+    """Put the records of result folders into two Parquet files each, records.parquet and examples.parquet.
+
+    All commands read them as before, and so does any reader of Parquet. The files of single records are removed when
+    all was read back and is equal. A later run writes files of single records again, which count more; freeze merges.
+    """
+    announce("looking up the records", err=True)
+    from ..execution.freezing import freeze_folders
+    from ..verification.folders import result_folders
+
+    freeze_folders([found for folder in folders for found in result_folders(folder)], say)

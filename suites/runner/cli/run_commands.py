@@ -23,7 +23,6 @@ from .options import (
     ReuseOption,
     SeedsOption,
     SetOption,
-    SlurmOption,
     SuiteOption,
     TaskOption,
     TrackerOption,
@@ -118,7 +117,6 @@ def run(
     executor: ExecutorOption = "local",
     address: AddressOption = None,
     lease: LeaseOption = 30.0,
-    slurm: SlurmOption = None,
     log_with: TrackerOption = None,
     log_dir: LogFolderOption = None,
 ) -> None:
@@ -146,7 +144,6 @@ def run(
         executor=executor,
         address=address,
         lease=lease,
-        slurm=slurm,
         device=place,
     )
     try:

@@ -1,13 +1,14 @@
-"""Student and teacher as one model, where both can read what the student reads."""
+"""Student and teacher as one model, where both can read what the student reads, and how far adapter weights spread."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from sparsebench.models.distillation import Ensemble, channel_map
+from sparsebench.models.distillation import Ensemble, adapter_weights, channel_map, weight_spread
 
 from ...contracts.context import Context, Setup
 from ...contracts.method import NotApplicable
+from ..callbacks import Callback, TrainingState
 from .joint import PROBED
 
 
@@ -42,3 +43,26 @@ def _values(batch: Any) -> Tensor:
     if not isinstance(inputs, Tensor):
         inputs = inputs.values
     return inputs[:PROBED]
+
+
+class AdapterSpread(Callback):
+    """Two points of "std of adapter weights, NAME" and "interquartile range ..." for each model with adapters."""
+
+    def on_start(self, state: TrainingState) -> None:
+        """As they start. Where training goes on, a checkpoint brings back the first points."""
+        self._note(state)
+
+    def on_end(self, state: TrainingState) -> None:
+        """As they have become."""
+        self._note(state)
+
+    def _note(self, state: TrainingState) -> None:
+        for name, model in state.models.items():
+            weights = adapter_weights(model)
+            if not weights:
+                continue
+            found = weight_spread(weights)
+            points = {"std": found.std, "interquartile range": found.interquartile}
+            for what, value in points.items():
+                curve = state.curves.setdefault(f"{what} of adapter weights, {name}", [])
+                curve.append((float(state.step), value))

@@ -26,7 +26,7 @@ class Recipe:
     patch_drop: float = 0.5
     """Fraction of the patches that training leaves out, other ones in each image: half the work."""
     wave_positions: bool = False
-    """The embeddings of the positions start as waves along both axes (`positions.py`), not as small random numbers."""
+    """The embeddings of the positions start as waves along both axes, not as small random numbers."""
     whole: float = 0.0
     """Fraction of the training, at its end, in which no patch is left out, as in use."""
 

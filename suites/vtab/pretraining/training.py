@@ -1,5 +1,6 @@
 """One pre-training by a recipe, in the training loop that all of the suites share."""
 
+import math
 import sys
 from collections.abc import Sequence
 from hashlib import sha256
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sparsebench.data.vision.splits import Images
 
@@ -17,12 +19,18 @@ from ...training.result import TrainResult
 from ...training.settings import TrainSettings
 from ..own_vit import own_vit
 from .objective import Objective
-from .positions import wave_positions
 from .recipes import SEED, Recipe
 from .sources import Source, drawn_source, photograph_source
 from .stream import ImageStream
 
 SAVE_SECONDS = 60.0
+LONGEST = 20.0
+"""The lowest frequency is the highest, divided by this."""
+HIGHEST = 1.5
+"""Radians from one patch to the next."""
+SCALE = 0.5
+
+# Shapes: N patches along a side, F frequencies, D width.
 
 
 def sources(recipe: Recipe, photographs: Images | None, *, changed: bool = True) -> list[Source]:
@@ -122,3 +130,20 @@ def train(recipe: Recipe, sources: Sequence[Source], folder: Path | None = None)
         folder=folder,
     )
     return model, result
+
+
+def wave_positions(patches: int, width: int) -> Tensor:
+    """Sines and cosines along both axes, float32 (patches ** 2, width), row by row.
+
+    As in "Attention is all you need" (Vaswani et al., 2017), for each axis with half of the width, but with frequencies
+    for a grid of few patches. Beside timm's random ones of 0.02, these are as large as what a patch holds, and a
+    network learns sooner where things are. Raises ValueError for a width that 4 does not divide.
+    """
+    if width % 4:
+        raise ValueError(f"width={width} must be a multiple of 4: sines and cosines along two axes")
+    exponent_F = torch.linspace(0, -math.log(LONGEST), width // 4)
+    angle_NF = torch.arange(patches)[:, None] * (HIGHEST * exponent_F.exp())
+    axis_ND = torch.cat((angle_NF.sin(), angle_NF.cos()), -1)
+    rows = axis_ND[:, None].expand(patches, patches, -1)
+    columns = axis_ND[None].expand(patches, patches, -1)
+    return SCALE * torch.cat((rows, columns), -1).flatten(0, 1)

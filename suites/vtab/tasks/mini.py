@@ -1,9 +1,8 @@
 """The mini suite: VTAB's three groups and its protocol, on data that need no hub
 
 Options are chosen on 200 images, then 1,000 train, and the last epoch is scored on 2,000 images (textile 1,000, digits
-797). `suites/prediction/chosen.py` says how the choice is made. Natural: clothing, letters, digits. Specialized:
-inspection of textile and of wafers, both simulated. Structured: sprites on dSprites' grid, and scenes of our own
-renderer with the label rules of CLEVR and SmallNORB. None of these scores is one of VTAB-1K.
+797). `suites/prediction/chosen.py` says how the choice is made. Natural: clothing, digits. Specialized: inspection of
+textile and of wafers, both simulated. Structured: sprites on dSprites' grid. None of these scores is one of VTAB-1K.
 """
 
 from dataclasses import dataclass
@@ -15,15 +14,10 @@ COLUMNS = ("name", "group", "classes", "sources", "caption")
 ROWS = (
     ("mini_clothing", "natural", 10, ("fashion-mnist",), "Mini: kinds of clothing (Fashion-MNIST)"),
     ("mini_digits", "natural", 10, ("digits",), "Mini: handwritten digits"),
-    ("mini_glyphs", "natural", 26, ("fonts",), "Mini: letters on clutter, in fonts that did not train"),
     ("mini_textile", "specialized", 3, ("textile",), "Mini: textile inspection (simulated surfaces)"),
     ("mini_wafers", "specialized", 9, ("wafers",), "Mini: defect patterns of wafers (simulated maps)"),
     ("mini_location", "structured", 16, ("dsprites",), "Mini: horizontal position of a sprite (dSprites grid)"),
     ("mini_orientation", "structured", 16, ("dsprites",), "Mini: orientation of a sprite (dSprites grid)"),
-    ("mini_count", "structured", 8, ("tabletop",), "Mini: number of objects on a table (our renderer)"),
-    ("mini_distance", "structured", 6, ("tabletop",), "Mini: distance of the closest object (our renderer)"),
-    ("mini_azimuth", "structured", 18, ("toys",), "Mini: azimuth of toys that did not train (our renderer)"),
-    ("mini_elevation", "structured", 9, ("toys",), "Mini: elevation of toys that did not train (our renderer)"),
 )
 
 

@@ -13,7 +13,7 @@ from sparsebench.models.dynamic.convolution import DynamicConv2d
 from sparsebench.models.errors import ModelError
 
 NETWORKS = ["resnet10t", "mobilenetv2_050", "tf_efficientnet_lite0", "convnext_atto"]
-KINDS = ["dy_conv", "cond_conv", "od_conv", "dcd"]
+KINDS = ["dy_conv", "cond_conv", "od_conv"]
 
 
 def network(name: str) -> nn.Module:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sparsebench.models.molecules.ecfp import ecfp
 from sparsebench.models.molecules.molecule_graph import ATOM_FEATURES, BOND_FEATURES, molecule_graphs
+from sparsebench.suites.molecules.backbones.ecfp4 import ecfp
 
 SMILES = ["C", "CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "[Na+].[Cl-]", "F/C=C/F"]
 

@@ -14,8 +14,8 @@ from ..locks import shared_run, sole_run
 from .interface import Executor, Options
 from .leases.membership import Membership, joined
 
-EXECUTORS = ("local", "leases", "submitit", "ray")
-SHARING = ("leases", "submitit")
+EXECUTORS = ("local", "leases", "ray")
+SHARING = ("leases",)
 """Those under which several processes write into one result folder."""
 WITH_ADDRESS = ("ray",)
 """Those that can be told where to find what runs already."""
@@ -28,14 +28,6 @@ def check_choice(options: Options) -> None:
         raise UsageError(f"unknown executor {name!r}{near(name, EXECUTORS)}")
     if options.address is not None and name not in WITH_ADDRESS:
         raise UsageError(f"--address {options.address}: --executor {name} has no use for it; leave it out")
-    if name == "submitit":
-        from .slurm_options import parse_slurm
-        from .submitit_array import check_submitit
-
-        check_submitit()
-        parse_slurm(options.slurm)
-    elif options.slurm is not None:
-        raise UsageError(f"--slurm {options.slurm}: --executor {name} has no use for it; leave it out")
     if name == "ray":
         if ":" in options.device:
             raise UsageError(f"--device {options.device}: Ray chooses which; say --device cuda")
@@ -86,10 +78,6 @@ def open_executor(folder: Path, options: Options, membership: Membership) -> Exe
         from .leases.executor import LeaseExecutor
 
         return LeaseExecutor(folder, options, membership)
-    if options.executor == "submitit":
-        from .submitit_array import SubmititExecutor
-
-        return SubmititExecutor(folder, options, membership)
     if options.executor == "ray":
         from .ray_cluster.executor import RayExecutor
 

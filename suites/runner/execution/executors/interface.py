@@ -22,8 +22,7 @@ class Options:
     `threads` are those of each worker, `memory` is the bound on one worker in bytes (None: what the machine carries),
     `share_workers` lets cells under a second share a process (`local/sharing.py`). `executor` names what runs them
     (`choice.py`), `address` is the HOST:PORT where it is to be found, if it is to be found anywhere.
-    `lease` is for how many seconds a process that shares the result folder may give no sign of life,
-    `slurm` is what the jobs of a cluster get (`slurm_options.py`).
+    `lease` is for how many seconds a process that shares the result folder may give no sign of life.
     `device` is what was asked for (auto, cpu, cuda, or cuda:N for the one device that workers here may use).
     """
 
@@ -34,7 +33,6 @@ class Options:
     executor: str = "local"
     address: str | None = None
     lease: float = 30.0
-    slurm: str | None = None
     device: str = "auto"
 
 

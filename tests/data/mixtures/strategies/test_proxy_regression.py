@@ -4,7 +4,7 @@ from sparsebench.data.errors import MixtureError
 from sparsebench.data.mixtures.proxy_runs import proxy_mixtures
 from sparsebench.data.mixtures.signal import Signal
 from sparsebench.data.mixtures.strategies.proxy_regression import ProxyRegression
-from sparsebench.data.mixtures.tables import SHARES, SLIMPAJAMA
+from sparsebench.data.mixtures.strategies.static import SHARES, SLIMPAJAMA
 
 NAMES = ("a", "b", "c")
 

@@ -8,7 +8,7 @@ import pytest
 from sparsebench.data.errors import MixtureError
 from sparsebench.data.mixtures.signal import Signal
 from sparsebench.data.mixtures.strategies.reference_loss import ReferenceLoss
-from sparsebench.data.mixtures.tables import REFERENCE_LOSSES, SLIMPAJAMA
+from sparsebench.data.mixtures.strategies.static import REFERENCE_LOSSES, SLIMPAJAMA
 
 OFFICIAL = json.loads(Path(__file__).with_name("moe_sft_official.json").read_text(encoding="utf-8"))
 NAMES = ("a", "b", "c")

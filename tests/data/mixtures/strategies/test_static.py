@@ -3,8 +3,15 @@ import pytest
 from sparsebench.data.errors import MixtureError
 from sparsebench.data.mixtures.signal import Signal
 from sparsebench.data.mixtures.strategies.random_weights import RandomWeights
-from sparsebench.data.mixtures.strategies.static import BySize, FinalStatic, Static, Uniform
-from sparsebench.data.mixtures.tables import SHARES, SLIMPAJAMA
+from sparsebench.data.mixtures.strategies.static import (
+    REFERENCE_LOSSES,
+    SHARES,
+    SLIMPAJAMA,
+    BySize,
+    FinalStatic,
+    Static,
+    Uniform,
+)
 
 SIZES = {"a": 900, "b": 90, "c": 10}
 
@@ -50,3 +57,13 @@ def test_the_weights_with_which_another_run_ended():
     assert FinalStatic(tuple(SIZES), earlier.state_dict()).weights == pytest.approx(earlier.weights, abs=1e-15)
     with pytest.raises(MixtureError, match=r"state_dict\(\)"):
         FinalStatic(tuple(SIZES), {})
+
+
+@pytest.mark.parametrize("name", sorted(SHARES))
+def test_published_shares_sum_to_one(name):
+    assert sum(SHARES[name].values()) == pytest.approx(1, abs=2e-7)
+
+
+def test_the_tables_of_slimpajama_name_its_seven_domains():
+    for table in (SHARES["llama"], SHARES["sheared-llama"], REFERENCE_LOSSES["llama-2-7b"]):
+        assert tuple(table) == SLIMPAJAMA

@@ -20,7 +20,7 @@ def check(effects, keep=2, references=(ONES, ONES), criterion="switch", local=Fa
     refuse_ties(candidates, groups, effects, references, criterion, ["a", "b"], attentions)
 
 
-@pytest.mark.parametrize("criterion", ["switch", "spread", "variance", "inverted", "magnitude"])
+@pytest.mark.parametrize("criterion", ["switch", "inverted", "magnitude"])
 def test_equal_scores_are_refused_with_advice(criterion):
     words = "remove" if criterion in ADVICE else "calibration batches"
     with pytest.raises(ModelError, match=f"all 8 scores of all layers.*{words}"):

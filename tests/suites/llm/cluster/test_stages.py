@@ -10,13 +10,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, TrainerState
 from transformers.training_args import OptimizerNames
 
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.cluster.recipe import read_recipe
-from sparsebench.suites.llm.cluster.stages import Run, arguments, prepare, train
+from sparsebench.suites.llm.cluster.stages import FiniteLoss, Run, arguments, prepare, train
 
 from .conftest import Runs
 from .tiny import SHAPE, recipe, write_model, write_texts
@@ -138,3 +138,23 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match="loss is nan at step 1: lower the learning rate"):
         train(broken, broken.recipe.stages[0])
     assert not (run.folder(run.recipe.stages[0]) / "final").exists()
+
+
+ANY: Any = None
+
+
+def look(logs: dict[str, Any] | None) -> None:
+    FiniteLoss().on_log(ANY, TrainerState(global_step=7), ANY, logs)
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_named_with_its_step(name: str, value: float) -> None:
+    with pytest.raises(FloatingPointError, match=f"{name} is {value} at step 7: lower the learning rate"):
+        look({"learning_rate": 0.1, name: value})
+
+
+def test_other_lines_pass() -> None:
+    look({"loss": 2.5, "grad_norm": 1.0})
+    look({"router_cv2": 0.5})
+    look(None)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from sparsebench.suites.llm.byte_tokenizer import END_OF_TEXT, byte_tokenizer
+from sparsebench.suites.llm.tasks.synthetic_instructions import Question
 from sparsebench.suites.llm.training.chat import render
-from sparsebench.suites.llm.training.letter_questions import Question
 from sparsebench.suites.llm.training.packing import IGNORED
 
 TEMPLATE = (

@@ -150,7 +150,6 @@ def test_what_is_missing_is_said():
         (PadNet, {"ratio": 1.5}, "ratio=1.5"),
         (PadNet, {"rounds": 0}, "rounds must be 1"),
         (PadNet, {"temperature": 0.5}, "temperature must be 1"),
-        (PadNet, {"of": "attentions", "criterion": "spread"}, "compares the kernels"),
         (PadNet, {"of": "both", "static": "random"}, "there is none of attentions"),
         (DynamicConv, {"kernels": 0}, "num_kernels=0"),
         (DynamicConv, {"annealing": 2.0}, "annealing=2.0"),

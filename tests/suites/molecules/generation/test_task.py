@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
 from sparsebench.reports.panels import molecules, property_control
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
@@ -14,6 +15,8 @@ from sparsebench.suites.contracts.task import Task
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.molecules.backbones import gin, graphsgpt, graphsgpt_random, tiny_generator
+from sparsebench.suites.molecules.generation import task as module
+from sparsebench.suites.molecules.generation.task import token_data
 from sparsebench.suites.molecules.methods.few_shot import FewShot
 from sparsebench.suites.molecules.methods.graph_words import GraphWords
 from sparsebench.suites.molecules.methods.sampling import Sampling
@@ -108,3 +111,24 @@ def test_molecules_of_the_packaged_model_start_as_the_scaffold() -> None:
 def _run(task: Task, method: Any, name: str, **budget: int) -> tuple[Mapping[str, float], Mapping[str, Any]]:
     outcome = task.run([method], graphsgpt.load, context(name, **budget))
     return values(outcome), outcome.details
+
+
+CPU = torch.device("cpu")
+SMILES = ["CCO", "[CH3]", "c1ccccc1", "nonsense"]
+
+
+def test_molecules_without_tokens_are_excluded() -> None:
+    data = token_data(SMILES, Vocabulary.improved(), CPU)
+    assert [tokens.shape for tokens in data.train] == [(4, 5), (4, 12)] and list(data.lengths) == [5, 12]
+    batch = data.collate(list(data.train))
+    expected = Tokenizer(Vocabulary.improved())(["CCO", "c1ccccc1"]).batch()
+    for name, tensor in vars(expected).items():
+        assert torch.equal(getattr(batch, name), tensor), name
+
+
+def test_the_last_set_is_tokenised_once() -> None:
+    module._tokens.cache_clear()
+    for _ in range(3):
+        token_data(SMILES, Vocabulary.improved(), CPU)
+    token_data(SMILES, Vocabulary.improved([(6, 0), (8, 0)]), CPU)
+    assert (module._tokens.cache_info().hits, module._tokens.cache_info().misses) == (2, 2)

@@ -2,8 +2,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from rdkit import Chem
+from rdkit.Chem import BRICS
 
-from sparsebench.suites.molecules.metrics.counters import cosine
+from sparsebench.suites.molecules.metrics.counters import cosine, fragments, scaffolds
 
 
 def test_cosine_agrees_with_numpy():
@@ -16,3 +18,16 @@ def test_cosine_agrees_with_numpy():
 def test_cosine_of_nothing():
     with pytest.raises(ValueError, match="empty"):
         cosine({}, {"x": 1}, 0)
+
+
+def test_fragments_agree_with_bond_by_bond_cuts(molecules: list[Chem.Mol]):
+    expected: Counter[str] = Counter()
+    for molecule in molecules:
+        expected.update(Chem.MolToSmiles(BRICS.BreakBRICSBonds(molecule)).split("."))
+    assert fragments(molecules) == expected
+
+
+def test_scaffolds():
+    smiles = ["CCc1ccccc1-c1ccncc1C", "c1ccc(-c2ccncc2)cc1", "CCc1ccccc1", "CCO", "O=C(Cc1ccccc1)NC1CCCC1C"]
+    found = scaffolds(map(Chem.MolFromSmiles, smiles))
+    assert found == {"c1ccc(-c2ccncc2)cc1": 2, "O=C(Cc1ccccc1)NC1CCCC1": 1}

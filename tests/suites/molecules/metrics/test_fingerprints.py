@@ -3,9 +3,8 @@ import pytest
 from rdkit import Chem
 from rdkit.DataStructs import BulkTanimotoSimilarity
 
-from sparsebench.suites.molecules.metrics.diversity import internal_diversity
+from sparsebench.suites.molecules.metrics.diversity import internal_diversity, snn
 from sparsebench.suites.molecules.metrics.fingerprints import morgan, shared_bits
-from sparsebench.suites.molecules.metrics.nearest import snn
 
 
 def slow_similarities(molecules: list[Chem.Mol], reference: list[Chem.Mol]) -> np.ndarray:

@@ -9,12 +9,10 @@ from rdkit import Chem
 
 from sparsebench.data.molecules.moses import moses
 from sparsebench.models.molecules.chemnet import ChemNet, load_chemnet
-from sparsebench.suites.molecules.metrics.distributions import property_values
+from sparsebench.suites.molecules.metrics.counters import fragments, scaffolds
+from sparsebench.suites.molecules.metrics.distributions import gaussian, property_values
 from sparsebench.suites.molecules.metrics.fingerprints import morgan
-from sparsebench.suites.molecules.metrics.fragments import fragments
-from sparsebench.suites.molecules.metrics.frechet import gaussian
 from sparsebench.suites.molecules.metrics.moses import moses_metrics
-from sparsebench.suites.molecules.metrics.scaffolds import scaffolds
 
 REFERENCE = ["Oc1ccccc1-c1cccc2cnccc12", "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1"]
 GENERATED = ["CNC", REFERENCE[0], "INVALID", "CCCP", "Cc1noc(C)c1CN(C)C(=O)Nc1cc(F)cc(F)c1"]

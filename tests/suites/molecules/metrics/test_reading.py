@@ -1,6 +1,6 @@
 import pytest
 
-from sparsebench.suites.molecules.metrics.reading import read, validity
+from sparsebench.suites.molecules.metrics.reading import novelty, read, unique, validity
 
 
 def test_valid_entries_are_canonical_and_in_order(capfd: pytest.CaptureFixture):
@@ -17,3 +17,26 @@ def test_no_entries():
     with pytest.raises(ValueError, match="not defined"):
         validity(read([]))
     assert validity(read([None])).value == 0
+
+
+@pytest.mark.parametrize("training", [["C", "N", "C"], {"C", "N"}, frozenset("CN"), {"C": 1, "N": 2}.keys()])
+def test_is_of_the_distinct_molecules(training):
+    """C is known; CC and CCC are new and CC counts once."""
+    metric = novelty(["C", "CC", "CC", "CC", "CCC"], training)
+    assert metric.value == pytest.approx(2 / 3) and metric.n == 3
+
+
+def test_nothing_known_and_nothing_generated():
+    assert novelty(["C"], []).value == 1
+    with pytest.raises(ValueError, match="not defined"):
+        novelty([], {"C"})
+
+
+def test_only_the_first_k_count():
+    metric = unique(["C", "CC", "C", "CCC", "CCC"], 4)
+    assert metric.value == 3 / 4 and metric.n == 4
+
+
+def test_fewer_than_k():
+    with pytest.raises(ValueError, match="unique@10 needs 10 valid molecules; there are 2"):
+        unique(["C", "CC"], 10)

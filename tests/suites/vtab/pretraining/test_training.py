@@ -1,5 +1,6 @@
 """The pre-training: its steps, the patches that it leaves out, the one training loop, and going on after a stop."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ from sparsebench.suites.training.optimizer import parameter_groups, warmup_cosin
 from sparsebench.suites.vtab.own_vit import own_vit
 from sparsebench.suites.vtab.pretraining import training
 from sparsebench.suites.vtab.pretraining.objective import Objective
-from sparsebench.suites.vtab.pretraining.positions import wave_positions
 from sparsebench.suites.vtab.pretraining.recipes import RECIPES, SEED, Recipe
 from sparsebench.suites.vtab.pretraining.sources import Source
 from sparsebench.suites.vtab.pretraining.stream import ImageStream
-from sparsebench.suites.vtab.pretraining.training import new_network, sources, train
+from sparsebench.suites.vtab.pretraining.training import (
+    HIGHEST,
+    LONGEST,
+    SCALE,
+    new_network,
+    sources,
+    train,
+    wave_positions,
+)
 
 COUNTS = {"fractals": 4, "contours": 5, "photographs": 7}
 
@@ -103,3 +111,27 @@ def test_it_goes_on_after_a_stop(
     whole, _ = train(recipe, learnt)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_values_by_hand() -> None:
+    positions = wave_positions(3, 8)  # two frequencies for each axis
+    assert positions.shape == (9, 8)
+    for row in range(3):
+        for column in range(3):
+            by_hand = []
+            for place in (row, column):
+                angles = [place * HIGHEST, place * HIGHEST / LONGEST]
+                by_hand += [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+            expected = SCALE * torch.tensor(by_hand)
+            torch.testing.assert_close(positions[3 * row + column], expected)
+
+
+def test_every_position_has_its_own() -> None:
+    distances = torch.cdist(wave_positions(8, 96), wave_positions(8, 96))
+    distances.fill_diagonal_(1)
+    assert distances.min() > 0.5
+
+
+def test_other_widths() -> None:
+    with pytest.raises(ValueError, match="width=98 must be a multiple of 4"):
+        wave_positions(8, 98)

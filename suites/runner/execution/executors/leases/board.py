@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .identity import Process
-from .lease import AGAIN, CANCELLED, ENDED, Lease, read_lease
+from .lease import AGAIN, ENDED, Lease, read_lease
 from .membership import Membership
 from .runs import RunOverError, names_in
 
@@ -15,7 +15,6 @@ class Board:
 
     membership: Membership
     ended: set[str] = field(default_factory=set)
-    cancelled: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
     """Cells that were lost once and are begun again."""
     newest: dict[str, int] = field(default_factory=dict)
@@ -29,7 +28,6 @@ class Board:
         except FileNotFoundError:
             raise RunOverError from None
         self.ended = _marked(names, ENDED)
-        self.cancelled = _marked(names, CANCELLED)
         self.again = _marked(names, AGAIN)
         self.newest = {}
         for name in names:

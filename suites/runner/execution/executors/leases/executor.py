@@ -55,7 +55,7 @@ class LeaseExecutor(Executor):
 
     @property
     def has_work(self) -> bool:
-        """Whether cells that were submitted have neither ended nor been cancelled."""
+        """Whether cells that were submitted have not ended."""
         return bool(self._open)
 
     def submit(self, cells: Sequence[Cell]) -> None:
@@ -153,8 +153,6 @@ class LeaseExecutor(Executor):
         """See what others did, and whether they took something away."""
         self._board.look()
         self._give_up([id_ for id_, lease in self._mine.items() if not lease.is_held()])
-        for id_ in self._board.cancelled & self._open.keys():
-            del self._open[id_]
         for id_ in self._board.again & self._open.keys() - self._begun_again:
             self._begun_again.add(id_)
             self._events.append(Retried(self._open[id_], "it had lost its worker or its process"))

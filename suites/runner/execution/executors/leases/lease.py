@@ -20,13 +20,13 @@ Whatever was on the stage when it was renamed tells the successor how far its pr
 import contextlib
 import json
 import shutil
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsebench.reports.records.store import Store, sync_folder
+from sparsebench.reports.records.files import sync_folder
+from sparsebench.reports.records.store import Store
 
-from .runs import Run, RunOverError, names_in, rename_whole
+from .runs import Run, RunOverError, rename_whole
 
 OWNER = "owner.json"
 STAGE = "stage-"
@@ -36,7 +36,6 @@ SENT = "sent"
 LOST = "lost"
 FREE = "free"
 ENDED = ".ended"
-CANCELLED = ".cancelled"
 AGAIN = ".again"
 
 
@@ -97,7 +96,7 @@ def take(run: Run, id: str, number: int, owner: str, attempt: int) -> Lease | No
             return None
     except FileNotFoundError:
         raise RunOverError from None
-    if has_ended(run, id) or _mark(run, id, CANCELLED).exists():  # had just ended, else the name had not been free
+    if has_ended(run, id):  # had just ended, else the name had not been free
         shutil.rmtree(lease.path, ignore_errors=True)
         return None
     return lease
@@ -159,26 +158,6 @@ def publish(run: Run, lease: Lease, private: Store, store: Store) -> None:
 def has_ended(run: Run, id: str) -> bool:
     """Whether the cell has come to its end in this run."""
     return _mark(run, id, ENDED).exists()
-
-
-def cancel_everywhere(run: Run, ids: Collection[str]) -> None:
-    """Nobody takes these cells any more, and who runs one publishes no record. Raises `RunOverError`."""
-    try:
-        for id_ in ids:
-            _mark(run, id_, CANCELLED).touch()
-        leases = names_in(run.cells)
-    except FileNotFoundError:
-        raise RunOverError from None
-    for name in leases:
-        id_, _, number = name.rpartition(".")
-        if id_ in ids and number.isdigit():
-            for stage in (run.cells / name).glob(f"{STAGE}*"):
-                _rename_if_there(stage, run.cells / name / LOST)
-
-
-def allow_again(run: Run, id: str) -> None:
-    """A cell that was cancelled may be taken again."""
-    _mark(run, id, CANCELLED).unlink(missing_ok=True)
 
 
 def _mark(run: Run, id: str, what: str) -> Path:

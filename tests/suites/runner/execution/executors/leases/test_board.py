@@ -9,7 +9,7 @@ from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.leases import board as module
 from sparsebench.suites.runner.execution.executors.leases.board import Board
 from sparsebench.suites.runner.execution.executors.leases.identity import Process
-from sparsebench.suites.runner.execution.executors.leases.lease import Lease, cancel_everywhere, take, take_over
+from sparsebench.suites.runner.execution.executors.leases.lease import Lease, take, take_over
 from sparsebench.suites.runner.execution.executors.leases.membership import Membership, joined
 from sparsebench.suites.runner.execution.executors.leases.runs import RunOverError, names_in
 
@@ -40,17 +40,16 @@ def taken(board: Board, *ids: str) -> dict[str, Process | None]:
 
 def test_an_empty_run(board: Board) -> None:
     board.look()
-    assert (board.ended, board.cancelled, board.newest) == (set(), set(), {})
+    assert (board.ended, board.newest) == (set(), {})
 
 
-def test_what_has_ended_what_was_cancelled_and_what_is_taken(board: Board, mine: Membership) -> None:
+def test_what_has_ended_and_what_is_taken(board: Board, mine: Membership) -> None:
     first(mine, "aa")
     (mine.run.cells / "bb.ended").touch()
-    cancel_everywhere(mine.run, ["cc"])
     (mine.run.cells / ".dd.draft").mkdir()
     (mine.run.cells / ".ee.1").mkdir()  # a draft of a process whose token has digits alone
     board.look()
-    assert (board.ended, board.cancelled, board.newest) == ({"bb"}, {"cc"}, {"aa": 1})
+    assert (board.ended, board.newest) == ({"bb"}, {"aa": 1})
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -15,7 +15,6 @@ from sparsebench.suites.runner.execution.execute import end_of, failure, now
 from sparsebench.suites.runner.execution.executors.interface import Ended, Event, Options, Retried, Started
 from sparsebench.suites.runner.execution.executors.leases import executor as module
 from sparsebench.suites.runner.execution.executors.leases.executor import LeaseExecutor
-from sparsebench.suites.runner.execution.executors.leases.lease import cancel_everywhere, take
 from sparsebench.suites.runner.execution.executors.leases.membership import Membership
 from sparsebench.suites.runner.identity.cell import Cell
 
@@ -233,19 +232,6 @@ def test_workers_whose_folder_went_with_the_run_are_no_error(folder: Path, cells
     process.executor.events(0.0)
     process.events()
     assert process.running == [cells[0].id]
-
-
-def test_cancelled_everywhere(folder: Path, cells: list[Cell]) -> None:
-    process = Process(folder, cells)
-    watcher = Process(folder, cells, workers=0)
-    process.events()
-    cancel_everywhere(watcher.membership.run, [cells[0].id, cells[1].id])
-    process.workers.end(cells[0], "too late")
-    process.events()
-    process.events()
-    assert process.running == [cells[2].id]
-    assert Store(folder).ids() == []
-    assert take(process.membership.run, cells[1].id, 1, "somebody", attempt=1) is None
 
 
 def test_a_process_that_is_terminated_gives_its_cell_back(bench) -> None:

@@ -1,0 +1,129 @@
+"""Whether a model and what is written of it give the same outputs on a few rows, which no name or shape can say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..anatomy import UnknownAnatomy, describe
+from ..errors import ModelError
+from ..evaluation import evaluation_mode
+from .derived_classes import source_of
+from .rooms import room_of
+
+ROWS = 2
+TOKENS = 12
+PRODUCTS = 8
+"""Matrix products of a block, about: projections of attention and its own two, those of an FFN, the router."""
+SAFETY = 50.0
+"""How many times the error of independent roundings, sqrt(products) * eps, may be exceeded: norms enlarge it, most of
+all where a few activations are huge. SmolLM2, of which that is known, comes to 12."""
+LARGEST = 0.5
+"""Relative errors from here on are no rounding, whatever the dtype: in 16 bits it is what decides."""
+
+# Shapes: B rows, T tokens, D features of an output.
+
+
+@torch.no_grad()
+def check_outputs(model: nn.Module, written: nn.Module, complaint: str, example: Any = None) -> None:
+    """Raise a `ModelError` unless both give the same outputs on the same inputs, in eval mode.
+
+    Half of the tokens (or images) at least must agree to rounding in the dtype of the model: one at a tie of two
+    experts may go to either. Inputs are those of `example`, else a few random rows; a model for which there are none
+    is not compared.
+
+    Args:
+        model: what is to be written.
+        written: what will come back.
+        complaint: how the error begins.
+        example: keywords of the model as a mapping, or its one argument.
+    """
+    batch = few_rows(model) if example is None else example
+    if batch is None:
+        return
+    with evaluation_mode(model, written), _any_dtype(written):
+        expected, found = (_first(_call(each, batch)) for each in (model, written))
+    error = _median_error(found, expected)
+    # Norms and softmax are in float32 in models of float64, too.
+    eps = max(torch.finfo(each).eps for each in (expected.dtype, torch.float32))
+    rounding = math.sqrt(PRODUCTS * _depth(model)) * eps
+    if not error <= min(SAFETY * rounding, LARGEST):  # nor where it is not a number
+        raise ModelError(f"{complaint}: on a few random rows outputs differ by {error:.2g} of their size")
+
+
+def few_rows(model: Any) -> Any:
+    """Random inputs, the same at each call: token ids (B, T) or pixel values (B, channels, height, width) for models of
+    transformers, an image (B, channels, height, width) for those of timm, `dummy_inputs` of models of ours; None for
+    others (with weights on a disk or several devices, of images and text)."""
+    places = {parameter.device for parameter in model.parameters()}
+    if len(places) != 1 or torch.device("meta") in places:
+        return None
+    device = places.pop()
+    cls = source_of(type(model))
+    generator = torch.Generator().manual_seed(0)
+    if room_of(cls) is not None:
+        return model.dummy_inputs
+    if cls.__module__.startswith("timm.") and getattr(model, "pretrained_cfg", None):
+        images = torch.randn(ROWS, *model.pretrained_cfg["input_size"], generator=generator)
+        return images.to(device, next(model.parameters()).dtype)
+    if not cls.__module__.startswith("transformers.") or model.config.sub_configs:
+        return None
+    if model.main_input_name == "pixel_values":
+        size = model.config.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        images = torch.randn(ROWS, model.config.num_channels, height, width, generator=generator)
+        return {"pixel_values": images.to(device, model.dtype)}
+    if model.main_input_name != "input_ids":
+        return None
+    count = model.get_input_embeddings().num_embeddings
+    ids_BT = torch.randint(count, (ROWS, TOKENS), generator=generator).to(device)
+    decoder = {"decoder_input_ids": ids_BT} if model.config.is_encoder_decoder else {}
+    return {"input_ids": ids_BT} | decoder
+
+
+def _call(model: nn.Module, batch: Any) -> Any:
+    return model(**batch) if isinstance(batch, Mapping) else model(batch)
+
+
+def _depth(model: nn.Module) -> int:
+    """Blocks of a model; of one that is not known, as many as it may have: modules."""
+    try:
+        return len(describe(model).blocks)
+    except UnknownAnatomy:
+        return len(list(model.modules()))
+
+
+@contextmanager
+def _any_dtype(written: Any) -> Iterator[None]:
+    """In float64 stock experts have to go one by one: the grouped product of transformers takes none."""
+    if not hasattr(written, "set_experts_implementation") or written.dtype != torch.float64:
+        yield
+        return
+    before = written.config._experts_implementation
+    written.set_experts_implementation("eager")
+    try:
+        yield
+    finally:
+        written.set_experts_implementation(before)
+
+
+def _first(outputs: Any) -> Tensor:
+    return torch.atleast_1d(outputs if isinstance(outputs, Tensor) else outputs[0])
+
+
+def _median_error(found: Tensor, expected: Tensor) -> float:
+    """Median over tokens or rows of |found - expected| / |expected|, of those that are finite in the expected outputs;
+    infinite for another shape."""
+    if found.shape != expected.shape:
+        return math.inf
+    finite = expected.isfinite().all(-1)
+    if not finite.any():
+        return 0.0
+    expected_D = expected[finite].double()
+    size = expected_D.norm(dim=-1).clamp_min(torch.finfo(expected.dtype).tiny)
+    return float(((found[finite].double() - expected_D).norm(dim=-1) / size).median())

@@ -1,0 +1,32 @@
+"""ECFP4 as features."""
+
+import torch
+from torch import Tensor
+
+from sparsebench.suites.molecules.backbones import ecfp4
+from sparsebench.suites.molecules.backbones.ecfp4 import ecfp
+from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
+
+SMILES = ["C", "CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "[Na+].[Cl-]", "F/C=C/F"]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
+    return body.eval()(body.collate(list(body.encode(smiles))))
+
+
+def test_ecfp4_gives_the_fingerprints():
+    torch.testing.assert_close(features(ecfp4.load(generator()), SMILES), ecfp(SMILES))
+
+
+def test_ecfp() -> None:
+    fingerprints = ecfp(SMILES)
+    assert fingerprints.shape == (6, 2048) and fingerprints.dtype == torch.float32
+    assert set(fingerprints.unique().tolist()) == {0.0, 1.0}
+    assert fingerprints[0].sum() == 1 and fingerprints[2].sum() == 3  # methane; benzene: one bit per radius
+    assert torch.equal(ecfp(["OCC"]), ecfp(["CCO"]))
+    assert ecfp([]).shape == (0, 2048) and ecfp(["CCO"], bits=512).shape == (1, 512)
