@@ -1,6 +1,6 @@
 """The result folder: one JSON file per record, written so that a reader never sees half of one.
 
-sparsebench.json            {"schema_version": 3}, and which list of sums counts (`sums.py`)
+sparsebench.json            {"schema_version": 4}, and which list of sums counts (`sums.py`)
 records/<id>.json           one record
 examples/<id>.json.gz       per-example outcomes of the same cell, written before the record
 records.parquet             many records that were frozen, and
