@@ -15,7 +15,7 @@ MOST_WORKERS = 256
 
 
 class MixtureDataset(Dataset[Any]):
-    """Examples of several data sets in the order of their draws, in shares that may change while loaders run.
+    """Examples of several data sets in the order of their draws, in fractions that may change while loaders run.
 
     Item i is the example that draw i takes. The workers of a `DataLoader` and processes that share out the items thus
     give the same examples whatever their number, and a training that skips the items it has seen goes on exactly:

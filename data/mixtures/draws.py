@@ -29,7 +29,7 @@ class _Period:
 class MixtureDraws:
     """An endless sequence of draws from named data sets, whose weights may change at any draw to come.
 
-    Draw i takes the data set into whose share of [0, 1) a random number falls that depends on ``seed`` and i alone.
+    Draw i takes the data set into whose fraction of [0, 1) a random number falls that depends on ``seed`` and i alone.
     Within a data set, rows come without replacement in a seeded random order, another one in each pass. All draws are
     thus a pure function of sizes, seed and the weights in force at each draw: any past draw can be made again, and
     whoever makes them, in whatever portions, on however many processes, makes the same.
@@ -41,7 +41,7 @@ class MixtureDraws:
         repeat: whether a data set starts another pass at its end; else `take` raises `DryStreamError` there.
 
     Raises:
-        MixtureError: for a data set without rows, and for weights that are unknown, missing, negative or no shares.
+        MixtureError: for a data set without rows, and for weights that are unknown, missing, negative or no fractions.
     """
 
     def __init__(self, sizes: Mapping[str, int], weights: Mapping[str, float], seed: int, repeat: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Whole batches from several data sets, in the shares that a strategy moves."""
+"""Whole batches from several data sets, in the fractions that a strategy moves."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any

@@ -69,7 +69,7 @@ def checked_choice(what: str, value: Choice, known: Sequence[str]) -> Choice:
 
 
 def checked_rates(eta: float, smoothing: float) -> None:
-    """Raises MixtureError for a step size eta that is not above 0, or smoothing that is no share."""
+    """Raises MixtureError for a step size eta that is not above 0, or smoothing that is no fraction."""
     if not (math.isfinite(eta) and eta > 0):
         raise MixtureError(f"eta is {eta}; give a step size above 0")
     if not 0 <= smoothing <= 1:

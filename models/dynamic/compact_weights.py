@@ -79,7 +79,7 @@ class CompactWeights(PackedMask):
         return made
 
     def sample_weights(self, fractions_BK: Tensor, factors: Tensor | None = None) -> Tensor:
-        """(B, *S) the used weight of every sample, from its shares of the kernels.
+        """(B, *S) the used weight of every sample, from its fractions of the kernels.
 
         `factors`: what the dynamic part is multiplied with in addition; broadcasts to (B, *S).
         """

@@ -13,8 +13,8 @@ from .config import DynamicConfig
 def copied_bank(weight: Tensor, config: DynamicConfig, generator: torch.Generator) -> Tensor:
     """(K, *S) copies of a weight (*S); with `config.noise`, that times its standard deviation of normal noise on each.
 
-    All kernels being equal, the weight of a sample is at first the same whatever the shares are, as long as these sum
-    to 1; the shares make the kernels differ as soon as they are trained.
+    All kernels being equal, the weight of a sample is at first the same whatever the fractions are, as long as these
+    sum to 1; the fractions make the kernels differ as soon as they are trained.
     """
     bank = weight.detach().expand(config.num_kernels, *weight.shape).clone()
     if config.noise == 0:

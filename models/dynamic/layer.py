@@ -17,7 +17,7 @@ class DynamicLayer(PartiallyDynamic):
     """A layer whose weight is made for each input from a bank of K kernels (or experts).
 
     `bank` (parameter, (K, *S)); `bias` (parameter, (K, O), or None): one for each kernel, mixed like them and never
-    partitioned. A subclass says in its forward pass what the shares of the kernels are.
+    partitioned. A subclass says in its forward pass what the fractions of the kernels are.
 
     Without a partition the weight of a sample is π @ bank; with one it is λ_d M ⊙ (π @ bank) + λ_s (1 - M) ⊙ static.
     After `take_compact_form` the layer has `compact` in the place of its bank and its partition, and computes the same.
@@ -27,7 +27,7 @@ class DynamicLayer(PartiallyDynamic):
     bias: nn.Parameter | None
     compact: CompactWeights | None
     mixes_kernels = True
-    """Whether what is dynamic is a sum of kernels by shares; only then is there a compact form."""
+    """Whether what is dynamic is a sum of kernels by fractions; only then is there a compact form."""
 
     def __init__(self, bank: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
@@ -100,11 +100,11 @@ class DynamicLayer(PartiallyDynamic):
         return self.partition.static_part()
 
     def mixing_coefficients(self, x: Tensor) -> Tensor:
-        """(B, K) the shares of the kernels for samples (or tokens) as the forward pass takes them."""
+        """(B, K) the fractions of the kernels for samples (or tokens) as the forward pass takes them."""
         raise NotImplementedError
 
     def sample_weights(self, fractions_BK: Tensor) -> Tensor:
-        """(B, *S) the weight of every sample, from its shares π of the kernels; one matrix product."""
+        """(B, *S) the weight of every sample, from its fractions π of the kernels; one matrix product."""
         if self.compact is not None:
             return self.compact.sample_weights(fractions_BK)
         dynamic_BN = fractions_BK @ self.bank.flatten(1)
@@ -117,13 +117,13 @@ class DynamicLayer(PartiallyDynamic):
         return fractions_BK @ self.bias
 
     def dynamic_alone(self) -> list[nn.Parameter]:
-        """What the dynamic part of the weight alone depends on: the bank, and the shares where no bias is mixed."""
+        """What the dynamic part of the weight alone depends on: the bank, and the fractions where no bias is mixed."""
         if self.bias is not None:
             return [self.bank]
         return [self.bank, *self.share_parameters()]
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """What the shares of the kernels are made with."""
+        """What the fractions of the kernels are made with."""
         return []
 
     def dynamic_parameters(self) -> int:

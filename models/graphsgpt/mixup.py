@@ -46,7 +46,7 @@ def draw_fractions(count: int, alpha: float, generator: torch.Generator) -> Tens
 
 
 def mix(words_a: Tensor, words_b: Tensor, fraction: Tensor) -> Tensor:
-    """share * a + (1 - share) * b for words or features (N, ...) and shares (N,)."""
+    """fraction * a + (1 - fraction) * b for words or features (N, ...) and fractions (N,)."""
     fraction = fraction.to(words_a).view(-1, *[1] * (words_a.ndim - 1))
     return fraction * words_a + (1 - fraction) * words_b
 

@@ -13,7 +13,7 @@ Schedule = Literal["exponential", "linear"]
 def kept_after(step: int, rounds: int, start: int, end: int, schedule: Schedule) -> int:
     """Entries left after round `step` of `rounds`, from `start` before the first one to `end` after the last.
 
-    "exponential": start (end / start)^(step / rounds), the same share in every round. "linear": the same number.
+    "exponential": start (end / start)^(step / rounds), the same fraction in every round. "linear": the same number.
     """
     part = step / rounds
     if schedule == "linear":
@@ -37,7 +37,7 @@ def erdos_renyi(shapes: Sequence[Sequence[int]], left: Sequence[int], keep: int,
     """Entries to keep per weight: `keep` in total, densities epsilon times `raw_density`, at most the `left` entries.
 
     A weight that would exceed what it has keeps all of it, and epsilon is solved again for the others. Fractions are
-    rounded by largest remainder, so every weight is within one entry of its share.
+    rounded by largest remainder, so every weight is within one entry of its fraction.
     """
     raw: list[float] = []
     for shape in shapes:

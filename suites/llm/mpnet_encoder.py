@@ -15,7 +15,7 @@ class MPNetBody(TextBody):
     """Texts -> features (N, width) of an `MPNetModel` of transformers that was built without its pooler.
 
     Song et al., MPNet, arXiv 2004.09297, as sentence-transformers uses it: the mean over all tokens, not normalised, as
-    in `TextBody`. MPNet has no segments, so that a pair is told apart by its separators alone. Stages hand hidden
+    in `TextBody`. MPNet has no segments, so that a pair is distinguished by its separators alone. Stages hand hidden
     states on and nothing else: each block looks up the bias (1, H, T, T) again that transformers looks up once.
     """
 

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 class Watched:
     """What the routers did with a text; nothing of a model without a router.
 
-    `loads`: by block the share of the text's choices that each expert got; where both FFN and attention are routed,
+    `loads`: by block the fraction of the text's choices that each expert got; where both FFN and attention are routed,
     those of the FFN. `health`: by the layer's name in a record ("3", "3 attention").
     """
 

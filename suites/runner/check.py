@@ -126,7 +126,7 @@ def determinism(case: Case) -> None:
 
 
 def save_and_load(case: Case) -> None:
-    """The state dict, loaded into a model prepared anew, gives the same outputs."""
+    """The state dict, loaded into a model prepared again, gives the same outputs."""
     model, outputs = case.first
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)

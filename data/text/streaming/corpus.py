@@ -17,11 +17,11 @@ from .files import domain_files
 class TextCorpus:
     """Token windows of a folder that has a folder of text files for each domain (see `files`).
 
-    ``weights`` are the shares of the domains in what iterating gives, equal ones by default; they need not sum to one.
-    The order of domains is fixed: each window comes from the domain that is furthest behind its share. ``field`` names
-    the text in lines and rows, ``separator`` stands after each document, and ``repeat`` reads a domain again at its end
-    where it would else raise `DryStreamError`. Raises `TextFileError`, and `UnknownSource` for a domain that is not
-    there.
+    ``weights`` are the fractions of the domains in what iterating gives, equal ones by default; they need not sum to
+    one. The order of domains is fixed: each window comes from the domain that is furthest behind its fraction.
+    ``field`` names the text in lines and rows, ``separator`` stands after each document, and ``repeat`` reads a domain
+    again at its end where it would else raise `DryStreamError`. Raises `TextFileError`, and `UnknownSource` for a
+    domain that is not there.
     """
 
     folder: Path | str

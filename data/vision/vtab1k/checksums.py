@@ -28,7 +28,7 @@ def read_sums(folder: Path) -> Mapping[Path, str]:
     for number, line in enumerate(place.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         match = LINE.fullmatch(line)
         if match is None:
-            raise ChecksumError(f"{place}, line {number}: {line!r} is not 'sha256  path'; make the folder anew")
+            raise ChecksumError(f"{place}, line {number}: {line!r} is not 'sha256  path'; make the folder again")
         sums[folder / match[2]] = match[1]
     return sums
 
@@ -40,7 +40,7 @@ def check_sums(sums: Mapping[Path, str], files: Iterable[Path]) -> None:
     for file in files:
         expected = sums.get(file)
         if expected is None:
-            raise ChecksumError(f"{file} is not in {NAME}: it was added after the folder was made; make it anew")
+            raise ChecksumError(f"{file} is not in {NAME}: it was added after the folder was made; make it again")
         found = digest_once(file)
         if found != expected:
             raise ChecksumError(f"{file}: expected sha256 {expected}, found {found}; copy it again")

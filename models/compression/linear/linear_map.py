@@ -30,7 +30,7 @@ def check_parts(parts: Sequence[str]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where the inputs of linear maps are seen: in the calls of the module at `site`. Maps that share one share inputs.
+    """Where the inputs of linear maps are seen: in the calls of the module at `site`, which several may share.
 
     `name` is unique in the model. With `expert` the module is called with (x, index, weight), and only the tokens that
     chose this expert are inputs. `inside` maps what the module gets to the inputs: (R, D) -> (R, F), for the down

@@ -5,9 +5,9 @@ Alistarh, arXiv 2201.13096) and HIGGS (Malinovskii et al., arXiv 2411.17525) cho
 layers make up for each other, which is why EvoPress (Sieberling et al., arXiv 2410.14649) measures whole models.
 
 Every option is tried at its block, on what reaches the block in the model as it is: its error is the squared difference
-of the block's outputs as a share of the squared outputs. An error of 1 % harms more in one layer than in another, so a
-few options of each mixture, its anchors, are placed in the model, which is run to its end: their damage is measured. In
-between, damages follow the errors (the damage is taken to be a power of the error from one anchor to the next, and
+of the block's outputs as a fraction of the squared outputs. An error of 1 % harms more in one layer than in another, so
+a few options of each mixture, its anchors, are placed in the model, which is run to its end: their damage is measured.
+In between, damages follow the errors (the damage is taken to be a power of the error from one anchor to the next, and
 proportional to it beyond the last on either side).
 """
 
@@ -36,7 +36,7 @@ from .trials import Ranked, Rounded, changed_block, placed, rounded_weights
 
 Distance = Literal["kl", "states"]
 """How far a changed model is from the model as it is: the Kullback-Leibler divergence of its softmax outputs, mean over
-the real tokens, in nats; or the squared difference of what leaves its last block as a share of the squares."""
+the real tokens, in nats; or the squared difference of what leaves its last block as a fraction of the squares."""
 TINY = 1e-12
 """Errors and damages below this are as good as none."""
 

@@ -16,7 +16,7 @@ import torch
 from ...errors import ModelError
 
 MOST_CELLS = 1 << 18
-"""Different sums of costs that are told apart at most."""
+"""Different sums of costs that are distinguished at most."""
 
 # Shapes: C units of cost that the budget leaves above the cheapest choice.
 

@@ -19,7 +19,7 @@ class Pattern:
     """Where zeros may lie, and how many.
 
     `name`: "unstructured" ranks all weights of a matrix, "row" those of each output, "n:m" those of each m neighbouring
-    inputs of an output, of which n stay ("2:4", "4:8"). `sparsity` is the share that is removed, 0 <= sparsity < 1,
+    inputs of an output, of which n stay ("2:4", "4:8"). `sparsity` is the fraction that is removed, 0 <= sparsity < 1,
     rounded down to whole weights; for n:m it is 1 - n/m and nothing else. Columns beyond the last whole group of m keep
     n of what they are, as if zeros filled the group up. Raises `ModelError` for anything else.
 

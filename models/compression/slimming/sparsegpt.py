@@ -19,8 +19,8 @@ def sparsegpt(
 
     `moments_II` is the sum of x xᵀ over calibration tokens; `damping` times the mean of its diagonal is added to that.
     Which weights of a block of `block_size` columns go is decided when the block is reached, by w² / U_jj² with the
-    upper Cholesky factor U of the inverse; for n:m when the group is reached. So that counts are exact, the share of a
-    block is that of all columns up to its end minus what went before. Inputs that never differ from 0 are not emptied
+    upper Cholesky factor U of the inverse; for n:m when the group is reached. So that counts are exact, the fraction of
+    a block is that of all columns up to its end minus what went before. Inputs that never differ from 0 are not emptied
     as a whole: their weights go first.
 
     Raises `ModelError` where blocks cut groups of n:m apart, and for moments that cannot be inverted.

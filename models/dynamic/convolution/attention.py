@@ -50,7 +50,7 @@ class KernelAttention(Tempered):
 class SigmoidRouting(nn.Module):
     """Shares of K kernels (CondConv, arXiv 1904.04971, equation 2): sigmoid(pool(x) R), R with a bias.
 
-    The weights start at 0 and the bias so that every share is 1 / K: copies of one kernel then give that kernel.
+    The weights start at 0 and the bias so that every fraction is 1 / K: copies of one kernel then give that kernel.
     """
 
     def __init__(self, channels: int, kernels: int) -> None:
@@ -65,7 +65,7 @@ class SigmoidRouting(nn.Module):
 
 
 def _logit_of_fraction(kernels: int) -> float:
-    """The logit of 1 / K; for a single kernel, whose share would have to be 1, one that float32 rounds to 1."""
+    """The logit of 1 / K; for a single kernel, whose fraction would have to be 1, one that float32 rounds to 1."""
     if kernels == 1:
         return 20.0
     return -math.log(kernels - 1)

@@ -58,7 +58,7 @@ class DynamicConv2d(DynamicLayer):
         return y_BOHW
 
     def mixing_coefficients(self, x: Tensor) -> Tensor:
-        """(B, K) the shares of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
+        """(B, K) the fractions of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
         return self._fractions(self.factors(x), x)
 
     def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:

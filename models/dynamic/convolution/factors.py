@@ -13,7 +13,7 @@ from torch import Tensor
 class Factors:
     """What the kernels and the features of each sample are multiplied with; None is 1 everywhere.
 
-    `kernels` (B, K): the shares π of the kernels; None only where there is one. `taps` (B, T): of the taps of the
+    `kernels` (B, K): the fractions π of the kernels; None only where there is one. `taps` (B, T): of the taps of the
     mixed kernel. `inputs` (B, I): of the channels that come in. `outputs` (B, O): of the result, bias included.
     """
 

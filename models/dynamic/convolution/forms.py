@@ -88,7 +88,7 @@ def weights_of_samples(layer: DynamicLayer, fractions_BK: Tensor, taps_BT: Tenso
 
 
 def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor) -> Tensor:
-    """The static part as one more kernel, of which every sample has a share of 1.
+    """The static part as one more kernel, of which every sample has a fraction of 1.
 
     Mask and scales then act on K + 1 kernels instead of on the weight of every sample.
     """

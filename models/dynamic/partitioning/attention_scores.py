@@ -50,7 +50,7 @@ def remove(found: PartitionableAttentions) -> list[Tensor]:
     fractions = [nn.Parameter(torch.ones_like(mask.stored)) for mask in found.masks]
     with ExitStack() as stack:
         for vector, fraction_C in zip(found.vectors, fractions, strict=True):
-            # f times a share of 1, by which the derivative is g f; where M is 1, f is λ_d a.
+            # f times a fraction of 1, by which the derivative is g f; where M is 1, f is λ_d a.
             handle = vector.register_forward_hook(
                 lambda _module, _inputs, f_BC, fraction_C=fraction_C: f_BC * fraction_C
             )

@@ -68,7 +68,7 @@ class Attentions:
 
 
 Kind = Kernels | Attentions
-"""Parts of one kind are ranked with each other, and each kind keeps its share."""
+"""Parts of one kind are ranked with each other, and each kind keeps its fraction."""
 
 
 def find_parts(model: nn.Module, of: Of) -> list[Kind]:

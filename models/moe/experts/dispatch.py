@@ -118,7 +118,7 @@ def _product_type(x_TD: Tensor, weights: Weights, trains: bool) -> torch.dtype |
 
 
 def _narrow(x_TD: Tensor, weights: Weights) -> bool:
-    """Whether the loop's products are of bfloat16, which oneDNN compiles anew for each number of rows."""
+    """Whether the loop's products are of bfloat16, which oneDNN compiles again for each number of rows."""
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") is torch.bfloat16 and x_TD.dtype is not torch.float64
     return x_TD.dtype is weights.down.dtype is torch.bfloat16

@@ -27,9 +27,9 @@ class RouterHealthCallback(TrainerCallback):
     - `router_dead`: experts that no token chose, all layers together.
 
     `detail`: "layers" adds the three of each layer, as `router_cv2/<layer>`; "experts" also the load of each expert, as
-    `router_load/<layer>/<expert>`, the share of the layer's choices. `every`: only each so many steps are watched, from
-    the first on; a watched step takes a copy of the choices of each layer to the CPU. Padding, evaluation and passes
-    that recompute activations do not count. Works for converted models and stock mixtures, sharded ones too.
+    `router_load/<layer>/<expert>`, the fraction of the layer's choices. `every`: only each so many steps are watched,
+    from the first on; a watched step takes a copy of the choices of each layer to the CPU. Padding, evaluation and
+    passes that recompute activations do not count. Works for converted models and stock mixtures, sharded ones too.
 
     When training starts, a `ModelError` is raised for a model without a mixture.
 

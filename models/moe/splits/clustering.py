@@ -16,7 +16,7 @@ from .assignment import assign
 # Shapes: P points, D features, K clusters.
 
 _TOLERANCE = 1e-5
-"""The search ends when a step lowers the sum of squared distances by no more than this share of it."""
+"""The search ends when a step lowers the sum of squared distances by no more than this fraction of it."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Data mixing: a model trains on several data sets in shares that move, by the gate loads of its experts or by losses
+"""Data mixing: a model trains on data sets in fractions that move, by the gate loads of its experts or by losses
 
 MoE-SFT (Zhu et al., arXiv 2406.11256): every 100 steps the tokens that each expert gets of each data set say which sets
 are alike, and those that are unlike the others are drawn more often; AdamW without decay, 3 % of warm-up, a cosine,
@@ -43,7 +43,7 @@ SENTENCES = "sentence_embeddings"
 
 @dataclass(frozen=True, kw_only=True)
 class DataMixing(MixingOptions, LanguageTraining):
-    """The recipe on the groups of the task's rows, drawn row by row in the shares of the strategy.
+    """The recipe on the groups of the task's rows, drawn row by row in the fractions of the strategy.
 
     A budget in epochs is as many steps as so many passes over all rows; a set with a large share comes more often.
     `start: sentence_embeddings` begins with the weights that the static strategy of this name has.
@@ -55,7 +55,7 @@ class DataMixing(MixingOptions, LanguageTraining):
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float = 0.03
     repeat: bool = True
-    """Data sets come again where their share asks for it; with false, a set that is used up is an error."""
+    """Data sets come again where their fraction asks for it; with false, a set that is used up is an error."""
     sets: By = "source"
     """What makes a data set: the task's groups, or clusters of sentence embeddings ("sentences")."""
     clusters: int = 4

@@ -3,7 +3,7 @@
 He et al. (arXiv 2210.04284), section 3: prune at initialisation, then train with the mask fixed. The default is
 Large-Sparse: `factor` times as wide at density 1 / `factor`. Its non-zero weights are as many as those of a dense
 adapter of `base_rank`, which is checked; its biases, never pruned, are more by (factor - 1) * base_rank for each
-adapter. `sparsity` is the share removed, where the flag of the released code means the share kept.
+adapter. `sparsity` is the fraction removed, where the flag of the released code means the fraction kept.
 """
 
 import copy

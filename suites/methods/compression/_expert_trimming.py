@@ -33,7 +33,7 @@ class ExpertTrimming(TunedMethod):
     keep: float = 0.75
     """Share of the experts of each mixture that stay, in (0, 1]; one at least."""
     numbers: tuple[int, ...] = ()
-    """How many stay of each mixture, in order, instead of a share."""
+    """How many stay of each mixture, in order, instead of a fraction."""
 
     def __post_init__(self) -> None:
         if not 0 < self.keep <= 1:

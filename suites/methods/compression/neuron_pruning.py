@@ -26,7 +26,7 @@ ROLE = "control"
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronPruning(TunedMethod):
-    """Every FFN keeps a share of its neurons."""
+    """Every FFN keeps a fraction of its neurons."""
 
     keep: float = 0.8
     """Share of the neurons that stay, in (0, 1]."""

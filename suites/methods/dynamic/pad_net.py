@@ -1,9 +1,9 @@
-"""PAD-Net: of a dynamic network's weights a share stays dynamic, the rest becomes static
+"""PAD-Net: of a dynamic network's weights a fraction stays dynamic, the rest becomes static
 
 He et al. (arXiv 2211.05528), section 3: Iterative Mode Partition turns static what changes the loss least when it
 changes its mode, and the two modes get factors that sum to 2. The link before makes the network dynamic
 (`dynamic_conv`, `dynamic_linear`), this one partitions and trains it. `ratio` counts weights of a kernel; with K
-kernels a share of K ratio / (1 - ratio + K ratio) of the stored weights is dynamic: "30 % dynamic" may mean either.
+kernels a fraction of K ratio / (1 - ratio + K ratio) of the stored weights is dynamic: "30 % dynamic" may mean either.
 `of` says whether kernels are partitioned or, of an ODConv, its attentions for channels, filters and taps, or both.
 """
 
@@ -70,7 +70,7 @@ class PadNet(TunedMethod):
     """Whether what is measured is the deployed form: static weights once, dynamic ones for each kernel."""
     of: Later[Literal["kernels", "attentions", "both"]] = "kernels"
     """What is partitioned: the kernels of all layers, the attentions of ODConv (`ratio` then counts the factors of
-    channels, filters and taps), or both, each with its own share. Attentions have no `static`
+    channels, filters and taps), or both, each with its own fraction. Attentions have no `static`
     "random"."""
 
     def __post_init__(self) -> None:

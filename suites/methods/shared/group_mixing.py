@@ -1,4 +1,4 @@
-"""Data mixing over groups of a task's own training data, in shares that move by gate loads or by losses
+"""Data mixing over groups of a task's own training data, in fractions that move by gate loads or by losses
 
 The mixtures of `data_mixing` for tasks that predict: images, molecules, texts. A task's training part is cut into
 `groups` by what is to be predicted, which needs no further label: classes in blocks of neighbouring numbers, or, where

@@ -51,7 +51,7 @@ class WordBody(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphMixup(TrainedMethod):
-    """The training loop on molecules mixed with a neighbour; the share of the first is Beta(alpha, alpha)."""
+    """The training loop on molecules mixed with a neighbour; the fraction of the first is Beta(alpha, alpha)."""
 
     space: Literal["words", "molecules", "none"] = "words"
     """What is mixed: the words that reach the head, molecules before training, or nothing."""

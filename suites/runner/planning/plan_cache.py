@@ -2,7 +2,7 @@
 
 A file holds the cells and the state of all that they depend on: the profile, every file of ours, of plug-ins and of
 backbones (path, size, times of change), library versions, our environment variables and the kind of device. If
-anything differs, or the file cannot be read, the profile is expanded anew.
+anything differs, or the file cannot be read, the profile is expanded again.
 """
 
 import contextlib

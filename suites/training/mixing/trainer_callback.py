@@ -41,7 +41,7 @@ def draws_per_step(arguments: TrainingArguments) -> int:
 def mixture_dataset(
     rows: Mapping[str, Sequence[object]], mixing: Strategy, arguments: TrainingArguments, *, seed: int
 ) -> MixtureDataset:
-    """The training data: rows by data set, drawn in the shares of `mixing`, as many as the trainer takes.
+    """The training data: rows by data set, drawn in the fractions of `mixing`, as many as the trainer takes.
 
     Raises MixtureError without `max_steps`: a mixture has no epochs.
     """
@@ -61,7 +61,7 @@ class DataMixingCallback(TrainerCallback):
     of a step are split over processes and micro-batches.
 
     `Trainer.log` gets `mixing_weight/<set>`, `mixing_loss/<set>`, `mixing_delta/<set>`, `mixing_cv2`, and the CPU time
-    of updates as a share of the training's, `mixing_overhead`.
+    of updates as a fraction of the training's, `mixing_overhead`.
 
     The trainer's state carries strategy and weights into each checkpoint: a training that is killed and resumed draws
     what it would have drawn. When training starts, raises MixtureError for a loader that does not read in order, for a

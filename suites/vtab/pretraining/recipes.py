@@ -9,7 +9,7 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One pre-training. Losses of a source count by its share of the images."""
+    """One pre-training. Losses of a source count by its fraction of the images."""
 
     shape: ViTShape
     fractals: int = 0

@@ -99,7 +99,7 @@ class Rounding:
 
 
 def relative_error(weight_OI: Tensor, quantised: Quantised, moment: Moments) -> float | None:
-    """Squared error of the outputs as a share of the squared outputs; None where these are 0 or there are none."""
+    """Squared error of the outputs as a fraction of the squared outputs; None where these are 0 or there are none."""
     whole = output_error(weight_OI, torch.zeros_like(weight_OI), moment.second)
     if whole <= 0:
         return None

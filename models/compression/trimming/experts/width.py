@@ -45,8 +45,8 @@ def width_of(experts: Experts) -> int:
 def kept_neurons(scores: Sequence[Tensor], width: int, least: int = 1) -> list[Tensor]:
     """The best neurons of each expert, ascending; of equal scores the first stays.
 
-    `width` is what is left of the largest expert; a smaller one keeps the same share, rounded. Raises `ModelError` for
-    a width that is not one of `least` to what the largest has.
+    `width` is what is left of the largest expert; a smaller one keeps the same fraction, rounded. Raises `ModelError`
+    for a width that is not one of `least` to what the largest has.
     """
     largest = max(map(len, scores))
     if isinstance(width, bool) or not isinstance(width, int) or not least <= width <= largest:

@@ -46,7 +46,7 @@ class Heartbeat:
 def last_beat(path: Path) -> float:
     """When a file was last changed, in seconds on the file system's clock. Raises `FileNotFoundError`.
 
-    It is opened first: network file systems remember the times of files for a while, but ask anew when one is opened.
+    It is opened first: network file systems remember the times of files for a while, but ask again when one is opened.
     """
     handle = os.open(path, os.O_RDONLY)
     try:

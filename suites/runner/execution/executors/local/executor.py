@@ -57,7 +57,7 @@ class LocalExecutor(Executor):
         self._attempts = itertools.count()
         self._failed_starts = 0
         self._server: ForkServer | None = None
-        # Kept from wait to wait: building it anew each time is most of what a small cell costs the run.
+        # Kept from wait to wait: building it again each time is most of what a small cell costs the run.
         self._ready = selectors.PollSelector()
         self._devices = accelerators(options.device)
         self._sharing = Sharing(Store(self._folder), options.share_workers)

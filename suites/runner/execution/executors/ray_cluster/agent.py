@@ -1,6 +1,6 @@
 """What runs on a node: an actor that checks code and data, and runs cells by the executor of one machine.
 
-So time limits, lost workers, memory and what cells leave behind are looked after by the same code as in a run without
+So time limits, lost workers, memory and what cells leave behind are checked by the same code as in a run without
 a cluster. Results are written to a folder of the agent, read from there, and given back; the driver writes the
 records.
 """
