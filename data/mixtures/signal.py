@@ -44,7 +44,7 @@ class Signal:
             check_names("loads", self.loads, names)
             _check_loads(self.loads, self.steps)
 
-    def load_shares(self) -> dict[str, np.ndarray]:
+    def load_fractions(self) -> dict[str, np.ndarray]:
         """Shares of the experts in the choices of each layer: (layers, experts), each row sums to 1."""
         fractions = {}
         for name, counts in (self.loads or {}).items():

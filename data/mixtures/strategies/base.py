@@ -77,7 +77,7 @@ class WeightedStrategy(ABC):
         if signal.losses is not None:
             entry["losses"] = {name: float(signal.losses[name]) for name in self.names}
         if signal.loads is not None:
-            fractions = signal.load_shares()
+            fractions = signal.load_fractions()
             entry["loads"] = {name: fractions[name].tolist() for name in self.names}
         weights_N = self._move(signal, entry)
         self.weights = dict(zip(self.names, weights_N.tolist(), strict=True))

@@ -76,7 +76,7 @@ class GateLoad(WeightedStrategy):
 
     def _move(self, signal: Signal, entry: dict[str, Any]) -> np.ndarray:
         layers = _LAYERS[self.layers]
-        vectors = {name: fractions_LE[layers] for name, fractions_LE in signal.load_shares().items()}
+        vectors = {name: fractions_LE[layers] for name, fractions_LE in signal.load_fractions().items()}
         distances_NN = distance_matrix(vectors, self.names, self.distance)
         delta_N = deltas(distances_NN, self.distance, self.criterion, self.faithful)
         entry["distances"] = distances_NN.tolist()

@@ -71,7 +71,7 @@ class TextCorpus:
         """Go there. Raises ValueError where domains, weights, files, tokenizer or settings have changed."""
         if state["shares"] != self._fractions or list(state["streams"]) != list(self._streams):
             raise ValueError(
-                f"the state is of domains with the shares {state['shares']}, not {self._fractions}; "
+                f"the state is of domains with the fractions {state['shares']}, not {self._fractions}; "
                 "go on with what they were, or start from the beginning without the state"
             )
         for domain, stream in self._streams.items():

@@ -1,7 +1,7 @@
 """What a cell may leave behind in a process that cells share: what is looked at before and after each of them.
 
 Where it differs, no further cell runs in that process. It is no full list, and cannot be one: a patched function is not
-in it. What it does not see, a repetition does (`executors/local/sharing.py`), and where each cell has a process of its
+in it. What it does not see, a second run does (`executors/local/sharing.py`), and where each cell has a process of its
 own, as is usual, nothing of this is needed.
 """
 

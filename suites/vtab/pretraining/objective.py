@@ -32,8 +32,8 @@ class Objective:
         found = {}
         logits_BO = model(torch.cat([batch[source.name].images for source in self.sources])).float()
         parts = logits_BO.split([len(batch[source.name].labels) for source in self.sources])
-        for source, share, (logits_BC, placement_BP) in zip(self.sources, parts, self._own(parts), strict=True):
-            fraction = len(share) / len(logits_BO)
+        for source, part_BO, (logits_BC, placement_BP) in zip(self.sources, parts, self._own(parts), strict=True):
+            fraction = len(part_BO) / len(logits_BO)
             wanted = batch[source.name]
             found[f"{source.name} category"] = fraction * F.cross_entropy(logits_BC, wanted.labels)
             if source.placement:

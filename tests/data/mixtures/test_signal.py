@@ -19,14 +19,14 @@ def test_shares_equal_a_count_by_hand():
     for layer, tokens in enumerate(choices):
         for experts in tokens:
             counts_LE[layer, experts] += 1
-    shares_LE = Signal(loads={"code": counts_LE}).load_shares()["code"]
+    shares_LE = Signal(loads={"code": counts_LE}).load_fractions()["code"]
     assert shares_LE.tolist() == [[3 / 8, 3 / 8, 2 / 8], [2 / 8, 2 / 8, 4 / 8]]
 
 
 @pytest.mark.parametrize("scale", [1, 7, 1000])
 def test_more_tokens_of_the_same_kind_are_the_same_shares(scale):
-    one = Signal(loads=loads()).load_shares()
-    many = Signal(loads={name: scale * counts for name, counts in loads().items()}).load_shares()
+    one = Signal(loads=loads()).load_fractions()
+    many = Signal(loads={name: scale * counts for name, counts in loads().items()}).load_fractions()
     for name in NAMES:
         assert np.array_equal(one[name], many[name])
         assert np.array_equal(one[name].sum(axis=1), [1, 1])

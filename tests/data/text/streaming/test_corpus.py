@@ -54,7 +54,7 @@ def test_one_state_for_all(texts: Path, tokenizer) -> None:
 
 def test_a_state_of_other_shares_is_refused(texts: Path, tokenizer) -> None:
     state = TextCorpus(texts, tokenizer, 5).state_dict()
-    with pytest.raises(ValueError, match="the state is of domains with the shares"):
+    with pytest.raises(ValueError, match="the state is of domains with the fractions"):
         TextCorpus(texts, tokenizer, 5, weights={"first": 1}).load_state_dict(state)
 
 
