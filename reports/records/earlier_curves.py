@@ -36,7 +36,9 @@ def take_notes(curves: Curves) -> dict[str, Any]:
 def _link(name: str) -> str:
     """What the name begins with: "2. ", or nothing."""
     match = re.match(r"\d+\. ", name)
-    return "" if match is None else match[0]
+    if match is None:
+        return ""
+    return match[0]
 
 
 def _compression(curves: Curves, link: str) -> dict[str, Any]:

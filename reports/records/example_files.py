@@ -73,6 +73,7 @@ def _rounded(value: Any) -> Any:
         return int(value)
     if not isinstance(value, float) or not math.isfinite(value) or abs(value) > LARGEST:
         return value
+    # The text of a float32 is the shortest that says which one it is; as a double it would have 17 digits.
     return float(str(np.float32(value)))
 
 
@@ -99,4 +100,6 @@ class ExampleReader:
         except RecordError as error:
             self.problems[id] = str(error)
             return None
-        return None if columns is None else example_scores(metric, value, columns)
+        if columns is None:
+            return None
+        return example_scores(metric, value, columns)

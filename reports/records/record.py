@@ -336,4 +336,6 @@ def _explain(text: str | bytes, error: Any) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
+    if not where:
+        return message
+    return f"{where}: {message}"

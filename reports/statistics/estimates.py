@@ -44,26 +44,36 @@ class Estimate:
         """Lower end of the interval."""
         if self.ends is not None:
             return self.ends[0]
-        return None if self.half_width is None else self.mean - self.half_width
+        if self.half_width is None:
+            return None
+        return self.mean - self.half_width
 
     @property
     def high(self) -> float | None:
         """Upper end of the interval."""
         if self.ends is not None:
             return self.ends[1]
-        return None if self.half_width is None else self.mean + self.half_width
+        if self.half_width is None:
+            return None
+        return self.mean + self.half_width
 
     @property
     def sides(self) -> tuple[float, float] | None:
         """How far the ends are below and above the mean."""
         if self.ends is not None:
             return self.mean - self.ends[0], self.ends[1] - self.mean
-        return None if self.half_width is None else (self.half_width, self.half_width)
+        if self.half_width is None:
+            return None
+        return self.half_width, self.half_width
 
     def scaled(self, factor: float) -> Estimate:
         """In another unit; `factor` is positive."""
-        half_width = None if self.half_width is None else factor * self.half_width
-        ends = None if self.ends is None else (factor * self.ends[0], factor * self.ends[1])
+        half_width = self.half_width
+        if half_width is not None:
+            half_width *= factor
+        ends = self.ends
+        if ends is not None:
+            ends = (factor * ends[0], factor * ends[1])
         return Estimate(factor * self.mean, half_width, self.n, self.covers, ends)
 
 
@@ -112,10 +122,10 @@ def estimate_mean(tasks: Sequence[Sequence[Score]]) -> Estimate:
 
 def _stratum(scores: Sequence[Score]) -> Stratum:
     mean, seeds = seeds_part([score.value for score in scores])
-    squares = [score.variance for score in scores]
-    known = [variance for variance in squares if variance is not None]
+    known = [score.variance for score in scores if score.variance is not None]
     examples = None
     if len(known) == len(scores):
+        # The mean of the seeds' variances, not that over their number: all seeds were scored on the same examples.
         examples = Part(mean_of(known), math.inf)
     return Stratum(mean, len(scores), seeds, examples)
 
@@ -131,7 +141,9 @@ def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, f
     wide = 1 + z**2 / trials
     centre = (fraction + z**2 / (2 * trials)) / wide
     half = z / wide * math.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
-    few = 2 if trials <= 50 else 3
+    few = 3
+    if trials <= 50:
+        few = 2
     hits = round(fraction * trials)
     low = min(fraction, centre - half)
     high = max(fraction, centre + half)
@@ -149,8 +161,9 @@ def seeds_part(values: Sequence[float]) -> tuple[float, Part | None]:
     """
     n = len(values)
     mean = mean_of(values)
-    spread = mean_of([square(value - mean) or 0.0 for value in values])
-    if n == 1 or not spread > 1e-24 * max(1.0, square(mean) or 0.0) / n:
+    spread = mean_of([square(value - mean) for value in values])
+    # Squares of the last digits of a float64: what is below them is the rounding of the mean, not a spread.
+    if n == 1 or not spread > 1e-24 * max(1.0, square(mean)) / n:
         return mean, None
     return mean, Part(spread / (n - 1), n - 1)
 
@@ -173,7 +186,9 @@ def _covers(seeds: int, examples: int, strata: int) -> Covers:
     """What an interval covers in all strata; a stratum that no seed can change needs none."""
     if examples < strata:
         return "seeds"
-    return "seeds and examples" if seeds else "examples"
+    if seeds:
+        return "seeds and examples"
+    return "examples"
 
 
 def mean_of(values: Sequence[float]) -> float:
@@ -185,9 +200,9 @@ def mean_of(values: Sequence[float]) -> float:
     return sum(value / n for value in values)
 
 
-def square(value: float | None) -> float | None:
-    """The square, infinite where it is too large for a float; None for None."""
-    return None if value is None else value * value
+def square(value: float) -> float:
+    """The square, infinite where it is too large for a float, for which `value**2` would raise."""
+    return value * value
 
 
 def vtab_averages(scores: Mapping[str, float], groups: Mapping[str, str]) -> tuple[float, float]:
@@ -208,6 +223,11 @@ def at_chance(score: Estimate, chance: float | None, higher_is_better: bool) -> 
     """Whether the interval does not lie clear of the chance level on the good side."""
     if chance is None:
         return False
-    worst = score.low if higher_is_better else score.high
-    worst = score.mean if worst is None else worst
-    return worst <= chance if higher_is_better else worst >= chance
+    worst = score.low
+    if not higher_is_better:
+        worst = score.high
+    if worst is None:
+        worst = score.mean
+    if higher_is_better:
+        return worst <= chance
+    return worst >= chance

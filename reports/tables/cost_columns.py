@@ -26,7 +26,9 @@ class CostColumn:
 
 
 def _speed(costs: Costs) -> float | None:
-    return 1e3 / costs.latency_ms if costs.latency_ms else None
+    if not costs.latency_ms:
+        return None
+    return 1e3 / costs.latency_ms
 
 
 COSTS = (
@@ -53,7 +55,7 @@ TRAINING: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] =
 
 def _of_teacher(name: str) -> Callable[[TrainingCosts], float | None]:
     def quantity(costs: TrainingCosts) -> float | None:
-        return None if costs.teacher is None else getattr(costs.teacher, name)
+        return getattr(costs.teacher, name, None)  # None, too, where there is no teacher
 
     return quantity
 

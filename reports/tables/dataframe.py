@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..records.record import Costs, Metric, Record, TeacherCosts, TrainingCosts
+from ..records.record import Costs, Record, TeacherCosts, TrainingCosts
 from .formatting import csv_cell
 
 if TYPE_CHECKING:
@@ -20,16 +21,26 @@ _PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonz
 _COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
 _TRAINING = ("params", "flops", "seconds", "peak_memory")
 _TEACHER = ("params_total", "params", "flops", "seconds")
+_METRIC = ("value", "stderr", "n", "higher_is_better", "chance", "unit")
+WITHOUT_SCORE = (None, False, *(None,) * len(_METRIC))
+
+# The values of a record's parts under these names, for millions of rows: `attrgetter` is a loop in C.
+_of_cell = attrgetter(*("methods" if name == "method" else name for name in _CELL))
 COLUMNS = (
     *("id", "key", "code"),
     *_CELL,
     *("budget", "config", "status", "reason"),
-    *("metric", "main", "value", "stderr", "n", "higher_is_better", "chance", "unit"),
+    *("metric", "main", *_METRIC),
     *_COSTS,
     *("latency_ms", "cost_unit", "seconds", "finished"),
-    *("further_backbones", *(f"training_{name}" for name in _TRAINING)),
+    "further_backbones",
+    *(f"training_{name}" for name in _TRAINING),
     *(f"teacher_{name}" for name in _TEACHER),
 )
+_of_costs = attrgetter(*_COSTS)
+_of_training = attrgetter(*_TRAINING)
+_of_teacher = attrgetter(*_TEACHER)
+_of_metric = attrgetter(*_METRIC)
 
 
 def to_frame(records: Iterable[Record]) -> DataFrame:
@@ -42,7 +53,10 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     import pandas
 
     texts = _Texts()
-    rows = [row for record in records for row in _rows(record, texts)]
+    rows: list[tuple[Any, ...]] = []
+    for record in records:
+        head, scores, tail = _parts(record, texts)
+        rows += [(*head, *score, *tail) for score in scores]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -120,11 +134,6 @@ def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
     return list(last.values()), superseded
 
 
-def _rows(record: Record, texts: _Texts) -> list[tuple[Any, ...]]:
-    head, scores, tail = _parts(record, texts)
-    return [(*head, *score, *tail) for score in scores]
-
-
 def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]:
     """What stands before the scores in each row, the scores, and what stands behind them."""
     cell = record.cell
@@ -136,20 +145,17 @@ def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[A
         configs = canonical([link.config for link in cell.links])
     head = (
         *(record.id, record.key, record.code),
-        *(cell.methods if name == "method" else getattr(cell, name) for name in _CELL),
+        *_of_cell(cell),
         *(texts.of(cell.budget), configs, record.status, record.reason),
     )
-    tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds(record), record.finished)
-    tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))
-    tail += tuple(getattr(teacher, name) for name in _TEACHER)
-    scores = record.metrics.items() or [(None, None)]
-    return head, [(name, name is not None and name == record.main_metric, *_score(m)) for name, m in scores], tail
-
-
-def _score(metric: Metric | None) -> tuple[Any, ...]:
-    if metric is None:
-        return (None,) * 6
-    return (metric.value, metric.stderr, metric.n, metric.higher_is_better, metric.chance, metric.unit)
+    tail = (
+        *_of_costs(costs),
+        *(costs.latency_ms, costs.unit, seconds(record), record.finished, ", ".join(cell.further_backbones)),
+        *_of_training(training),
+        *_of_teacher(teacher),
+    )
+    scores = [(name, name == record.main_metric, *_of_metric(metric)) for name, metric in record.metrics.items()]
+    return head, scores or [WITHOUT_SCORE], tail
 
 
 def seconds(record: Record) -> float:

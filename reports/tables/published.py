@@ -50,8 +50,9 @@ def published() -> tuple[Published, ...]:
     """All published figures, in the order of the files."""
     figures = []
     for file in sorted((Path(__file__).parents[1] / "published").glob("*.csv")):
-        rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-        figures += [Published(**{**row, "value": float(row["value"])}) for row in rows]
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
+            value = float(row.pop("value"))
+            figures.append(Published(**row, value=value))
     return tuple(figures)
 
 
@@ -83,7 +84,7 @@ def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     methods = _distinct(figures, "method")
     rows = []
     for method in methods:
-        texts = [_text(found.get(method), digits[column]) for column, found in value.items()]
+        texts = (_text(found.get(method), digits[column]) for column, found in value.items())
         rows.append(tuple(texts))
     return PublishedTable(
         source=source,
@@ -100,13 +101,17 @@ def _digits(value: float) -> int:
 
 
 def _text(value: float | None, digits: int) -> str:
-    return MISSING if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return MISSING
+    return f"{value:.{digits}f}"
 
 
 def _note(note: str, figures: Sequence[Published]) -> str:
     """The note, and the tasks that it is about unless these are most of them."""
     tasks = _distinct([figure for figure in figures if figure.note == note], "task")
-    return note if 2 * len(tasks) > len(_distinct(figures, "task")) else f"{note}: {', '.join(tasks)}"
+    if 2 * len(tasks) > len(_distinct(figures, "task")):
+        return note
+    return f"{note}: {', '.join(tasks)}"
 
 
 def _distinct(figures: Sequence[Published], name: str) -> tuple[str, ...]:

@@ -30,10 +30,10 @@ class Family:
     @property
     def name(self) -> str:
         """The title, or the task itself where there is only one."""
+        first = self.columns[0]
         if len(self.columns) > 1:
             return self.title
-        only = self.columns[0]
-        return f"{only.task} ({only.metric})"
+        return f"{first.task} ({first.metric})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""An index beside the records: one SQLite file, so that looking at many results reads one file and not all of them.
+"""An index next to the records: one SQLite file, so that looking at many results reads one file and not all of them.
 
 It is never the truth. It is made from the JSON files and made again at will: files that came, changed or went are
 seen by their name, size, time and inode, each row has a checksum, and a file that is broken or of another version is

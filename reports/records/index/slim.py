@@ -20,9 +20,15 @@ from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Re
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
 _KEPT = ("id", "key", "code", "status", "reason", "main_metric", "times", "seeds", "started", "finished", "examples")
-_METRIC = tuple(field.name for field in dataclasses.fields(Metric))
-_COSTS = tuple(field.name for field in dataclasses.fields(Costs))
-_TRAINING = tuple(field.name for field in dataclasses.fields(TrainingCosts))
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+_METRIC = _names(Metric)
+_COSTS = _names(Costs)
+_TRAINING = _names(TrainingCosts)
 
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=vars).encode
@@ -36,8 +42,9 @@ def already_whole(record: Record) -> Record:
 
 def form() -> str:
     """What the texts depend on: another form of the records makes another text of it."""
-    kinds = (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo)
-    fields = [[kind.__name__, *(field.name for field in dataclasses.fields(kind))] for kind in kinds]
+    fields = []
+    for kind in (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo):
+        fields.append([kind.__name__, *_names(kind)])
     return part_name(json.dumps([1, SCHEMA_VERSION, _KEPT, fields]))
 
 
@@ -75,7 +82,9 @@ def part_name(text: str) -> str:
 
 
 def _values(part: Any, names: tuple[str, ...]) -> list[Any] | None:
-    return None if part is None else [getattr(part, name) for name in names]
+    if part is None:
+        return None
+    return [getattr(part, name) for name in names]
 
 
 class Reader:
@@ -116,7 +125,9 @@ class Reader:
 
 
 def _shared(value: Any) -> Any:
-    return intern(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return intern(value)
+    return value
 
 
 def _build(kind: type, names: tuple[str, ...], values: list[Any] | None) -> Any:

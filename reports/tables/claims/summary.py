@@ -24,14 +24,18 @@ def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
         judged = [finding for finding in members if finding.verdict == verdict]
         judged.sort(key=lambda finding: not finding.stands)
         if judged:
-            more = f"; and {len(judged) - MOST} more" if len(judged) > MOST else ""
-            found.append(Summary(verdict.capitalize(), "; ".join(map(_told, judged[:MOST])) + more + "."))
+            sentences = list(map(_told, judged[:MOST]))
+            if len(judged) > MOST:
+                sentences.append(f"and {len(judged) - MOST} more")
+            found.append(Summary(verdict.capitalize(), f"{'; '.join(sentences)}."))
     return found
 
 
 def _told(finding: Finding) -> str:
-    mark = STANDS if finding.stands else ""
-    return f"{finding.claim.id}{mark}, {step_in_words(finding, _deciding(finding))}"
+    name = finding.claim.id
+    if finding.stands:
+        name += STANDS
+    return f"{name}, {step_in_words(finding, _deciding(finding))}"
 
 
 def _deciding(finding: Finding) -> Step:
@@ -43,4 +47,6 @@ def _deciding(finding: Finding) -> Step:
 
 
 def _level(step: Step) -> float:
-    return 1.0 if step.p is None else step.p
+    if step.p is None:
+        return 1.0
+    return step.p
