@@ -1,7 +1,7 @@
 """Where a router sends the tokens of each text domain.
 
-The JSON: `{"layers": [int, ...], "per_mille": {"<domain>": ["<fraction> <fraction> ...", ...]}}`, a text per layer with the
-fraction of each expert in per mille.
+The JSON: `{"layers": [int, ...], "per_mille": {"<domain>": ["<fraction> <fraction> ...", ...]}}`, a text per layer
+with the fraction of each expert in per mille.
 
 A domain is specialised as far as its load differs from the mean load of all domains: the Kullback-Leibler divergence
 of its fractions from the mean fractions, in bits; 0 where every domain is routed alike.

@@ -36,9 +36,7 @@ def take_notes(curves: Curves) -> dict[str, Any]:
 def _link(name: str) -> str:
     """What the name begins with: "2. ", or nothing."""
     match = re.match(r"\d+\. ", name)
-    if match is None:
-        return ""
-    return match[0]
+    return "" if match is None else match[0]
 
 
 def _compression(curves: Curves, link: str) -> dict[str, Any]:

@@ -336,6 +336,4 @@ def _explain(text: str | bytes, error: Any) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    if not where:
-        return message
-    return f"{where}: {message}"
+    return f"{where}: {message}" if where else message

@@ -109,9 +109,7 @@ def is_of_routers(name: str) -> bool:
 
 def layer_name(block: int, attention: bool) -> str:
     """The name of a layer by the number of its block."""
-    if attention:
-        return f"{block}{_ATTENTION}"
-    return str(block)
+    return f"{block}{_ATTENTION}" if attention else str(block)
 
 
 def place_of(layer: str) -> tuple[int, bool]:

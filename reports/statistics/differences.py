@@ -119,9 +119,7 @@ class Difference:
 
 def difference(tasks: Sequence[Pairing], higher_is_better: bool = True, margin: float | None = None) -> Difference:
     """Paired difference of (ours, theirs), averaged over tasks; every pairing has a pair."""
-    sign = 1.0
-    if not higher_is_better:
-        sign = -1.0
+    sign = 1.0 if higher_is_better else -1.0
     strata, examples = zip(*(_stratum(task.pairs, sign) for task in tasks), strict=True)
     combined = combine(strata)
     reason = ""

@@ -44,18 +44,14 @@ class Estimate:
         """Lower end of the interval."""
         if self.ends is not None:
             return self.ends[0]
-        if self.half_width is None:
-            return None
-        return self.mean - self.half_width
+        return None if self.half_width is None else self.mean - self.half_width
 
     @property
     def high(self) -> float | None:
         """Upper end of the interval."""
         if self.ends is not None:
             return self.ends[1]
-        if self.half_width is None:
-            return None
-        return self.mean + self.half_width
+        return None if self.half_width is None else self.mean + self.half_width
 
     @property
     def sides(self) -> tuple[float, float] | None:
@@ -141,9 +137,7 @@ def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, f
     wide = 1 + z**2 / trials
     centre = (fraction + z**2 / (2 * trials)) / wide
     half = z / wide * math.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
-    few = 3
-    if trials <= 50:
-        few = 2
+    few = 2 if trials <= 50 else 3
     hits = round(fraction * trials)
     low = min(fraction, centre - half)
     high = max(fraction, centre + half)
@@ -186,9 +180,7 @@ def _covers(seeds: int, examples: int, strata: int) -> Covers:
     """What an interval covers in all strata; a stratum that no seed can change needs none."""
     if examples < strata:
         return "seeds"
-    if seeds:
-        return "seeds and examples"
-    return "examples"
+    return "seeds and examples" if seeds else "examples"
 
 
 def mean_of(values: Sequence[float]) -> float:
@@ -223,11 +215,7 @@ def at_chance(score: Estimate, chance: float | None, higher_is_better: bool) -> 
     """Whether the interval does not lie clear of the chance level on the good side."""
     if chance is None:
         return False
-    worst = score.low
-    if not higher_is_better:
-        worst = score.high
+    worst = score.low if higher_is_better else score.high
     if worst is None:
         worst = score.mean
-    if higher_is_better:
-        return worst <= chance
-    return worst >= chance
+    return worst <= chance if higher_is_better else worst >= chance

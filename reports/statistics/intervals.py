@@ -61,9 +61,7 @@ def equivalence_p(effect: float, parts: Sequence[Part], margin: float) -> float:
     """p of "the effect is as large as the margin, or larger": the larger one of two one-sided tests (TOST)."""
     beyond = abs(effect) - margin
     tail = p_value(beyond, parts) / 2
-    if beyond < 0:
-        return tail
-    return 1 - tail
+    return tail if beyond < 0 else 1 - tail
 
 
 def average(parts: Sequence[Part], count: int) -> Part:
@@ -76,9 +74,7 @@ def average(parts: Sequence[Part], count: int) -> Part:
     if total == 0 or not math.isfinite(total):
         return Part(total, math.inf)
     largest = max(part.variance / total / part.df for part in parts)
-    df = math.inf
-    if largest > 0:
-        df = 1 / largest
+    df = 1 / largest if largest > 0 else math.inf
     return Part(total / count**2, df)
 
 

@@ -167,12 +167,11 @@ def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
     found = matrix.baseline(family.baseline, row)
     if found is not None:
         return found
-    means: dict[Row, float] = {}
+    others = []
     for other in matrix.rows:
         if (other.label, other.variant) == (family.baseline, row.variant) and matrix.complete(other, family.columns):
-            means[other] = matrix.mean(other, family.columns).mean
-    choose = max if family.columns[0].higher_is_better else min
-    return choose(means, key=lambda other: means[other], default=None)
+            others.append(other)
+    return matrix.best(others, family.columns)
 
 
 @dataclass(frozen=True)

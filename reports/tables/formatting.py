@@ -1,5 +1,6 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..records.visible import visible
@@ -33,18 +34,15 @@ def scale(unit: str) -> float:
 def number(value: float, unit: str = "", signed: bool = False) -> str:
     """A score in its unit: per cent with one decimal, anything else with about three figures."""
     value *= scale(unit)
-    sign = ""
-    if signed:
-        sign = "+"
-    return _fixed(value, _digits(value, unit), sign)
+    return _fixed(value, _digits(value, unit), signed)
 
 
-def _fixed(shown: float, digits: int, sign: str = "") -> str:
+def _fixed(shown: float, digits: int, signed: bool = False) -> str:
     """With so many decimals; a number that would fill the line as three figures and a power of ten."""
-    how = f"{digits}f"
-    if not abs(shown) < HUGE:  # so that NaN, too, is printed with three figures
-        how = "3g"
-    return f"{shown:{sign}.{how}}".replace("-", MINUS)
+    how = f".{digits}f" if abs(shown) < HUGE else ".3g"
+    if signed:
+        how = f"+{how}"
+    return format(shown, how).replace("-", MINUS)
 
 
 def _digits(shown: float, unit: str) -> int:
@@ -172,6 +170,12 @@ def csv_cell(value: Any) -> Any:
     if text.startswith(_FORMULA):
         return f"'{text}"
     return text
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """A row of a pipe table; a pipe of a text's own would begin another cell."""
+    escaped = [cell.replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
 
 
 def one_line(text: str) -> str:

@@ -43,9 +43,7 @@ class Column:
     @property
     def family(self) -> tuple[str, bool, str]:
         """Same unit, same direction; a column without a unit is a family of its own."""
-        alone = ""
-        if not self.unit:
-            alone = f"{self.task}@{self.version}"
+        alone = "" if self.unit else f"{self.task}@{self.version}"
         return self.unit, self.higher_is_better, alone
 
 
@@ -89,6 +87,12 @@ class Matrix:
     def mean(self, row: Row, columns: Iterable[Column]) -> Estimate:
         """The mean over tasks of the means over seeds; the row must have a score on every one (`complete`)."""
         return estimate_mean([list(self.scores(row, column).values()) for column in columns])
+
+    def best(self, rows: Iterable[Row], columns: Sequence[Column]) -> Row | None:
+        """The row with the best mean, the first of several; every one has all scores."""
+        means = {row: self.mean(row, columns).mean for row in rows}
+        choose = max if columns[0].higher_is_better else min
+        return choose(means, key=means.__getitem__, default=None)
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
@@ -159,9 +163,7 @@ class Matrix:
 def _median(values: Iterable[float | None]) -> float | None:
     """Of those that are known; None if none is."""
     known = [value for value in values if value is not None]
-    if not known:
-        return None
-    return statistics.median(known)
+    return statistics.median(known) if known else None
 
 
 def matrices(
@@ -248,9 +250,7 @@ def side_of(records: Sequence[Record], metric: str, examples: ExampleReader | No
     """
     planned = [record.seeds["planned"] for record in records if "planned" in record.seeds]
     known = [record.seeds["stochastic"] for record in records if "stochastic" in record.seeds]
-    stochastic = len(records) > 1
-    if known:
-        stochastic = any(known)
+    stochastic = any(known) if known else len(records) > 1
     return Side(scores_of(records, metric, examples), max([len(records), *planned]), stochastic)
 
 

@@ -81,6 +81,7 @@ def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     for figure in figures:
         value.setdefault((figure.task, figure.metric), {})[figure.method] = figure.value
     digits = {column: max(map(_digits, found.values())) for column, found in value.items()}
+    tasks, metrics = zip(*value, strict=True)
     methods = _distinct(figures, "method")
     rows = []
     for method in methods:
@@ -89,8 +90,8 @@ def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     return PublishedTable(
         source=source,
         notes=tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
-        tasks=tuple(task for task, _ in value),
-        metrics=tuple(metric for _, metric in value),
+        tasks=tasks,
+        metrics=metrics,
         methods=methods,
         values=tuple(rows),
     )
@@ -101,9 +102,7 @@ def _digits(value: float) -> int:
 
 
 def _text(value: float | None, digits: int) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:.{digits}f}"
+    return MISSING if value is None else f"{value:.{digits}f}"
 
 
 def _note(note: str, figures: Sequence[Published]) -> str:

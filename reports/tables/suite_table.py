@@ -86,9 +86,7 @@ class SuiteInfo:
         found: dict[tuple[int, str], list[Column]] = {}
         for number, columns in enumerate(matrix.families):
             for column in columns:
-                own = ""
-                if column.group in self.group_baselines:
-                    own = column.group
+                own = column.group if column.group in self.group_baselines else ""
                 found.setdefault((number, own), []).append(column)
         families = []
         for (_, own), columns in found.items():
@@ -217,9 +215,7 @@ def row_name(matrix: Matrix, row: Row) -> str:
 def family_title(columns: Sequence[Column]) -> str:
     """What an average over these columns is called: the common metric, or just score, and the unit."""
     metrics = {column.metric for column in columns}
-    if len(metrics) > 1:
-        return "score"
-    return metrics.pop()
+    return metrics.pop() if len(metrics) == 1 else "score"
 
 
 def _entry(matrix: Matrix, row: Row, column: Column) -> Entry:
@@ -295,13 +291,12 @@ def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> lis
     be distinguished from it.
     """
     best: list[Row] = []
-    choose = max if columns[0].higher_is_better else min
     for variant in dict.fromkeys(row.variant for row in rows):
-        means = {row: matrix.mean(row, columns).mean for row in rows if row.variant == variant}
-        if len(means) < 2:
+        members = [row for row in rows if row.variant == variant]
+        winner = matrix.best(members, columns)
+        if winner is None:
             continue
-        winner = choose(means, key=lambda row: means[row])
-        others = [row for row in means if row != winner]
+        others = [row for row in members if row != winner]
         leads = [_lead(matrix, winner, row, columns, len(others)) for row in others]
         # A column in which all rows are alike has no best one: bold everywhere would say nothing.
         if "better" in leads:

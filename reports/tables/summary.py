@@ -120,16 +120,13 @@ def _best_of_all(
     matrix: Matrix, info: SuiteInfo, family: Family, named: Contrast | None, compared: Container[Row]
 ) -> list[str]:
     """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
-    means: dict[Row, float] = {}
-    for row in matrix.rows:
-        if matrix.complete(row, family.columns) and info.role(matrix, row) in RIVALS:
-            means[row] = matrix.mean(row, family.columns).mean
-    first = family.columns[0]
-    choose = max if first.higher_is_better else min
-    best = choose(means, key=lambda row: means[row], default=None)
+    rivals = [row for row in matrix.rows if info.role(matrix, row) in RIVALS]
+    best = matrix.best((row for row in rivals if matrix.complete(row, family.columns)), family.columns)
     if best is None or info.role(matrix, best) == "baseline" or (named is not None and named.row == best):
         return []
-    score = f"{formatting.number(means[best], first.unit)} {formatting.shown_unit(first.unit)}".strip()
+    unit = family.columns[0].unit
+    mean = matrix.mean(best, family.columns).mean
+    score = f"{formatting.number(mean, unit)} {formatting.shown_unit(unit)}".strip()
     name = row_name(matrix, best)
     if best not in compared:
         name += ", which has no baseline to pair it with"

@@ -104,11 +104,9 @@ def training_texts(costs: Sequence[float | None]) -> list[str]:
 def to_markdown(table: SuiteTable) -> str:
     """A pipe table with a legend and the footnotes."""
     titles, rows = _grid(table, bold=lambda text: f"**{text}**")
-    lines = [f"## {table.title}", "", _pipe(titles), _pipe(["---"] + ["---:"] * (len(titles) - 1))]
-    for row in rows:
-        lines.append(_pipe(cell.replace("|", r"\|") for cell in row))
-    lines += ["", legend(table), *_notes(table)]
-    return "\n".join(lines) + "\n"
+    rule = ["---"] + ["---:"] * (len(titles) - 1)
+    lines = [f"## {table.title}", "", *map(formatting.markdown_row, [titles, rule, *rows])]
+    return "\n".join([*lines, "", legend(table), *_notes(table)]) + "\n"
 
 
 def to_csv(table: SuiteTable) -> str:
@@ -291,10 +289,6 @@ def _style(entry: Entry) -> str:
     if entry.kind in ("n/a", "missing"):
         return "dim"
     return "red"
-
-
-def _pipe(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _arrow(column: Column) -> str:

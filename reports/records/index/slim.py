@@ -82,9 +82,7 @@ def part_name(text: str) -> str:
 
 
 def _values(part: Any, names: tuple[str, ...]) -> list[Any] | None:
-    if part is None:
-        return None
-    return [getattr(part, name) for name in names]
+    return None if part is None else [getattr(part, name) for name in names]
 
 
 class Reader:
@@ -125,9 +123,7 @@ class Reader:
 
 
 def _shared(value: Any) -> Any:
-    if isinstance(value, str):
-        return intern(value)
-    return value
+    return intern(value) if isinstance(value, str) else value
 
 
 def _build(kind: type, names: tuple[str, ...], values: list[Any] | None) -> Any:

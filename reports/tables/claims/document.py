@@ -83,7 +83,7 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
     for note in filter(None, notes):
         lines += [f"{note}.", ""]
     titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
-    lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
+    lines += [formatting.markdown_row(titles), formatting.markdown_row(["---"] * 6 + ["---:"] * 2)]
     for finding in findings:
         claim = finding.claim
         tested = f"{expectation(claim)}; {where(claim)}"
@@ -91,7 +91,7 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
         if claim.note:
             statement += f" ({claim.note})"
         shown = (claim.id, statement, claim.source, tested, verdict_of(finding), "<br>".join(effects(finding)))
-        lines.append(_pipe([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
+        lines.append(formatting.markdown_row([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
     return "\n".join([*lines, "", LEGEND]) + "\n"
 
 
@@ -114,9 +114,7 @@ def count_verdicts(findings: Sequence[Finding]) -> str:
     own = [finding for finding in findings if not finding.claim.published]
     told = []
     if published:
-        noun = "claim"
-        if len(published) > 1:
-            noun = "claims"
+        noun = "claim" if len(published) == 1 else "claims"
         told.append(f"{len(published)} {noun} of papers: {_counts(published)}")
     if own:
         told.append(f"{len(own)} of our own: {_counts(own)}")
@@ -143,8 +141,3 @@ def _machines(findings: Sequence[Finding]) -> str:
     for finding in findings:
         names |= dict.fromkeys(finding.machines)
     return "; ".join(names) or "nothing was run"
-
-
-def _pipe(cells: Sequence[str]) -> str:
-    escaped = [cell.replace("|", r"\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"

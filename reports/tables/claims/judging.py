@@ -258,19 +258,18 @@ def _side(task: str, label: str, metric: str, records: Sequence[Record], example
 def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
     if effect.low is None or effect.high is None:
         return "undecided"
-    if claim.relation == "equal":
-        if -claim.margin < effect.low and effect.high < claim.margin:
-            return "reproduced"
-        if effect.low > claim.margin or effect.high < -claim.margin:
-            return "refuted"
-        return "undecided"
     low = effect.low
     high = effect.high
-    if claim.direction == "lower":
+    if claim.direction == "lower":  # turned round, so that above the margin is where the claim says
         low, high = -high, -low
-    if low > claim.margin:
+    holds = low > claim.margin
+    fails = high < claim.margin
+    if claim.relation == "equal":
+        holds = -claim.margin < low and high < claim.margin
+        fails = low > claim.margin or high < -claim.margin
+    if holds:
         return "reproduced"
-    if high < claim.margin:
+    if fails:
         return "refuted"
     return "undecided"
 
