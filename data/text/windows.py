@@ -12,6 +12,10 @@ class Tokenizer(Protocol):
         """`input_ids` of a text."""
         ...
 
+    def __len__(self) -> int:
+        """Tokens of the vocabulary."""
+        ...
+
     def convert_ids_to_tokens(self, ids: list[int], /) -> Sequence[str]:
         """The tokens as the vocabulary writes them."""
         ...

@@ -1,8 +1,10 @@
 """Small trainable modules on a frozen model, and their pruning at initialisation."""
 
+from ..hub.parts import register_folder_part
 from .adapter_set import AdapterSet, adapter_sets
 from .attachment import attach
 from .config import AdapterConfig, CombinedConfig
+from .files.part import AttachedSets
 from .files.peft_format import load_peft, save_peft
 from .files.saving import load_adapters, save_adapters, size_report
 from .kinds.bottleneck import BottleneckConfig
@@ -54,3 +56,5 @@ __all__ = [
     "size_report",
     "sparsify",
 ]
+
+register_folder_part("adapters", AttachedSets())

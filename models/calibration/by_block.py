@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..anatomy import Anatomy, Block, describe
 from ..errors import ModelError
+from ..evaluation import evaluation_mode
 from .block_calls import BlockCall, Chain, capture_chain, hidden_of
 from .calls import batch_list, batch_mask
 from .token_mask import MaskReader
@@ -131,13 +132,10 @@ def _check_apart(blocks: Sequence[Block]) -> None:
 
 def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int], sequential: bool) -> Iterator[BlockPass]:
     model = anatomy.model
-    modes = {module: module.training for module in model.modules()}
-    trained = model.training
-    model.eval()
     masks = [batch_mask(batch) for batch in batches]
     blocks = anatomy.blocks[: max(wanted, default=-1) + 1]
     start = min(wanted, default=0)
-    try:
+    with evaluation_mode(model):
         while start < len(blocks):
             chain = capture_chain(model, blocks, batches, start)
             if not sequential and chain.end < len(blocks):
@@ -147,10 +145,6 @@ def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int], sequential: 
                 )
             yield from _passes(blocks, chain, masks, wanted, sequential)
             start = chain.end
-    finally:
-        model.train(trained)  # modules that the caller has put in meanwhile
-        for module, training in modes.items():
-            module.training = training
 
 
 def _passes(

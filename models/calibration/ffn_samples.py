@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, Anatomy, describe
 from ..errors import ModelError
+from ..evaluation import evaluation_mode
 from .calls import batch_list, batch_mask, call_model
 from .hooks import Documents, FFNSample, Picker, Recorder, first_input
 
@@ -61,14 +62,12 @@ def calibrate(
     batches = batch_list(batches)
     anatomy = describe(model)
     recorders = [Recorder(mlp) for mlp in _mlps(anatomy)]
-    modes = {module: module.training for module in model.modules()}
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    model.eval().requires_grad_(False)
+    model.requires_grad_(False)
     try:
-        return _sample(anatomy, batches, recorders, max_tokens, _gradient_of(loss) if gradients else None)
+        with evaluation_mode(model):
+            return _sample(anatomy, batches, recorders, max_tokens, _gradient_of(loss) if gradients else None)
     finally:
-        for module, training in modes.items():
-            module.training = training
         for parameter, required in trainable.items():
             parameter.requires_grad_(required)
         for recorder in recorders:

@@ -2,10 +2,11 @@
 (`quantisation`).
 """
 
-from ..hub.parts import register_part
-from .linear_maps.expert_linears import linear_maps
-from .linear_maps.linear_map import LinearMap
-from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, open_packed, quantise, save_packed
+from ..hub.parts import register_folder_part, register_part
+from .linear.expert_linears import linear_maps
+from .linear.linear_map import LinearMap
+from .quantisation import Grid, QuantisationReport, QuantiseConfig, dequantise, quantise
+from .quantisation.files.part import PackedWeights
 from .slimming.pruning import PruningConfig, prune
 from .slimming.report import PrunedLinear, PruningReport
 from .trimming.experts.drop import ExpertDropReport, expert_drop
@@ -27,11 +28,10 @@ __all__ = [
     "expert_drop",
     "linear_maps",
     "merge_similar",
-    "open_packed",
     "prune",
     "quantise",
     "replace_by_mean",
-    "save_packed",
 ]
 
 register_part("compression", TrimmedMixtures())
+register_folder_part("packed", PackedWeights())

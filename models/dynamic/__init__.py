@@ -1,5 +1,6 @@
 """Layers whose weights depend on their input, wholly or, with a partition, in part (PAD-Net)."""
 
+from ..hub.parts import register_folder_part
 from .config import DynamicConfig
 from .conversion import make_dynamic
 from .convolution import ConvConfig, WarehouseConfig, release_cells
@@ -8,8 +9,8 @@ from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
 from .partially_dynamic import PartiallyDynamic
 from .partitioning.compacting import CompactReport, compact
-from .partitioning.files import load_compact, save_compact
 from .partitioning.idle import freeze_idle
+from .partitioning.part import DynamicParts
 from .partitioning.partition import partition
 from .partitioning.parts import dynamic_layers
 from .partitioning.report import PartitionReport
@@ -34,9 +35,9 @@ __all__ = [
     "compact",
     "dynamic_layers",
     "freeze_idle",
-    "load_compact",
     "make_dynamic",
     "partition",
     "release_cells",
-    "save_compact",
 ]
+
+register_folder_part("dynamic", DynamicParts())

@@ -20,6 +20,7 @@ from .linear.config import MixtureConfig
 from .linear.replacement import make_linears_dynamic
 
 Model = TypeVar("Model", bound=nn.Module)
+_ATTRIBUTE = "_sparsebench_dynamic"
 
 
 def make_dynamic(model: Model, config: DynamicConfig) -> Model:
@@ -42,6 +43,7 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
     REPLACEMENTS[type(config)](model, config)
+    setattr(model, _ATTRIBUTE, (*dynamic_configs(model), config))
     return model
 
 
@@ -62,6 +64,11 @@ REPLACEMENTS: dict[type[DynamicConfig], Callable[[nn.Module, Any], None]] = {
     MixtureConfig: make_linears_dynamic,
 }
 """What each kind of configuration does to a model, in place."""
+
+
+def dynamic_configs(model: nn.Module) -> tuple[DynamicConfig, ...]:
+    """How a model was made dynamic, in order. It is copied and pickled with the model."""
+    return getattr(model, _ATTRIBUTE, ())
 
 
 def _say_foreign(model: nn.Module) -> None:

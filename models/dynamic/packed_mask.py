@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
+
+from ..sparsity.masked import pack_mask, unpack_mask
 
 
 class PackedMask(nn.Module):
@@ -51,14 +50,3 @@ class PackedMask(nn.Module):
             error_msgs.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
         else:
             self.mask.copy_(unpack_mask(bits, self.mask.shape))
-
-
-def pack_mask(mask: Tensor) -> Tensor:
-    """A boolean mask as bytes, eight entries each, in the order of the flattened mask."""
-    return torch.from_numpy(np.packbits(mask.flatten().cpu().numpy()))
-
-
-def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
-    """The mask of this shape that `pack_mask` was given."""
-    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).astype(bool)
-    return torch.from_numpy(flat).view(*shape)

@@ -12,42 +12,46 @@ from torch import nn
 
 from ..errors import ModelError
 from .derived_classes import source_of
+from .models import changed_class
 from .rooms import class_of, room_of
 
 
 def base_recipe(model: nn.Module) -> dict[str, Any]:
-    """What `base_model` needs to know besides a configuration. Raises `ModelError` for a class that nobody else has."""
+    """What `base_model` needs to know besides a configuration: `room` (None for transformers), `class`, and for timm
+    the number of classes, else whether the class is `changed`. Raises `ModelError` for a class that nobody else has.
+    """
     import transformers
 
     base: Any = model
     cls = source_of(type(model))
     name = cls.__name__
-    if isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is cls:
-        return {"library": "transformers", "class": name}
     room = room_of(cls)
-    if room is not None and class_of(room, name) is cls:
-        return {"library": room, "class": name}
-    if cls.__module__.startswith("timm."):
-        return {"library": "timm", "architecture": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
-    raise ModelError(f"{name} is no model of transformers or timm, nor a GraphsGPT: save its state_dict yourself")
+    of_transformers = isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is cls
+    if of_transformers or (room is not None and class_of(room, name) is cls):
+        return {"room": room, "class": name, "changed": cls is not type(model)}
+    if cls.__module__.startswith("timm.") and "architecture" in (getattr(model, "pretrained_cfg", None) or ()):
+        return {"room": "timm", "class": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
+    raise ModelError(
+        f"{name} is no model of transformers or timm by its name, nor a GraphsGPT: give `like`, a new model as your "
+        "code builds it before any change, to save and to load; or save its state_dict yourself"
+    )
 
 
 def base_model(recipe: dict[str, Any], config: Any) -> nn.Module:
     """A new model; `config` is its configuration, None for one of timm."""
-    if recipe["library"] == "timm":
+    if recipe["room"] == "timm":
         import timm
 
-        return timm.create_model(recipe["architecture"], num_classes=recipe["num_classes"])
-    return model_class(recipe)(config)
+        return timm.create_model(recipe["class"], num_classes=recipe["num_classes"])
+    cls = model_class(recipe["room"], recipe["class"])
+    return changed_class(cls)(config) if recipe["changed"] else cls(config)
 
 
-def model_class(recipe: dict[str, Any]) -> Any:
-    """The class of transformers, or of a room, that a base recipe names. Raises `ModelError` for anything else."""
+def model_class(room: str | None, name: str) -> Any:
+    """The class of transformers, or of a room, of this name. Raises `ModelError` for anything else."""
     import transformers
 
-    library = recipe["library"]
-    name = recipe["class"]
-    found = getattr(transformers, name, None) if library == "transformers" else class_of(library, name)
+    found = getattr(transformers, name, None) if room is None else class_of(room, name)
     if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedModel):
-        raise ModelError(f"the installed {library} has no model {name!r}: install a version that has it")
+        raise ModelError(f"the installed {room or 'transformers'} has no model {name!r}: install a version that has it")
     return found

@@ -69,7 +69,7 @@ class ChangedModel(_Source):
                 module = model.get_submodule(place)
                 setattr(module, leaf, getattr(module, leaf).to(getattr(torch, dtype)))
         model.config.sparsebench["buffers"] = {}  # which is right for files only
-        _align(model)
+        align(model)
         return (model, info) if wants_info else model
 
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
@@ -149,7 +149,7 @@ def set_class(model: Any, cls: type) -> None:
     registry[str(cls) if type(registry) is dict else model] = model._can_record_outputs
 
 
-def _align(model: nn.Module) -> None:
+def align(model: nn.Module) -> None:
     """Put weights where an allocator would: files are not aligned, and products depend on that in the last bit."""
     for value in model.parameters():
         plain = type(value.data) is torch.Tensor and value.device.type == "cpu"  # not spread over processes

@@ -1,4 +1,8 @@
-"""Folders in formats of our own: a recipe in JSON, and safetensors with every parameter and buffer of a model."""
+"""Folders in a format of our own: a recipe in JSON, and safetensors with every parameter and buffer of a model.
+
+`sparsebench.json` says of which class the `model` is and describes its parts by name; a model of transformers has its
+`config.json` too. Nothing in a folder is executed. Older versions had a format for each kind of model, which are read.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,59 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from . import older_folders
+
+FORMAT = 1
+RECIPE = "sparsebench.json"
+WEIGHTS = "sparsebench{suffix}.safetensors"
+OLDER_RECIPES = {
+    "sparsebench_packed.json": older_folders.packed,
+    "sparsebench_moe.json": older_folders.converted,
+    "sparsebench_compact.json": older_folders.compact,
+}
+"""Recipes of older versions, and what makes today's of them."""
 
 
-def write_recipe(file: Path, version: int, recipe: Mapping[str, Any]) -> None:
-    """Write a recipe of this version of its format."""
-    text = json.dumps({"format": version, **recipe}, indent=1)
-    file.write_text(text + "\n", encoding="utf-8")
+def is_own_folder(folder: str | Path) -> bool:
+    """Whether a folder was written in our own format, of today or before, to its end."""
+    return any((Path(folder) / name).is_file() for name in (RECIPE, *OLDER_RECIPES))
+
+
+def write_own(
+    folder: Path, recipe: Mapping[str, Any], tensors: Mapping[str, Tensor], max_shard_size: int | str
+) -> None:
+    """Write weights, in several files if they are larger than `max_shard_size`, and then the recipe."""
+    from huggingface_hub import split_torch_state_dict_into_shards
+    from safetensors.torch import save_file
+
+    whole = {name: value.contiguous() for name, value in tensors.items()}
+    shards = split_torch_state_dict_into_shards(whole, filename_pattern=WEIGHTS, max_shard_size=max_shard_size)
+    for file, names in shards.filename_to_tensors.items():
+        save_file({name: whole[name] for name in names}, folder / file)
+    text = json.dumps({"format": FORMAT, **recipe}, indent=1)
+    (folder / RECIPE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_own(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Recipe and tensors of a folder. Raises `ModelError` for one that is damaged, not whole, or of a newer format."""
+    name = next(name for name in (RECIPE, *OLDER_RECIPES) if (folder / name).is_file())
+    recipe = read_recipe(folder / name, FORMAT)
+    del recipe["format"]
+    files = sorted(folder.glob(f"{name.removesuffix('.json')}*.safetensors"))
+    if not files:
+        raise ModelError(f"{folder} has a {name} and no weights: it is not whole")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        # A clone is aligned in memory, which a file is not: products depend on that in the last bit.
+        tensors |= {key: value.clone() for key, value in read_tensors(file).items()}
+    if name in OLDER_RECIPES:
+        try:
+            recipe = OLDER_RECIPES[name](recipe, tensors)
+        except KeyError as error:
+            raise ModelError(f"{folder} is not whole: {name} or its weights have no {error}") from error
+    if "model" not in recipe:
+        raise ModelError(f"{folder / name} does not say of which class the model is: it is damaged")
+    return recipe, tensors
 
 
 def read_recipe(file: Path, version: int) -> dict[str, Any]:
@@ -49,8 +100,14 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def check_same(tensors: Mapping[str, Tensor], model: nn.Module, complaint: str) -> None:
-    """Raise a `ModelError` unless the names and shapes are those of the model."""
+    """Raise a `ModelError` unless the names and shapes are those of the model. Buffers that it computes when it is made
+    need not be there, once they have been computed (older folders have none)."""
     wanted = state_of(model)
+    for path, module in model.named_modules():
+        for leaf in module._non_persistent_buffers_set:
+            name = f"{path}.{leaf}".lstrip(".")
+            if name in wanted.keys() - tensors.keys() and not wanted[name].is_meta:
+                del wanted[name]
     common = wanted.keys() & tensors.keys()
     found = {
         "missing": sorted(wanted.keys() - common),
@@ -62,19 +119,25 @@ def check_same(tensors: Mapping[str, Tensor], model: nn.Module, complaint: str) 
         raise ModelError(f"{complaint}: tensors {'; '.join(parts)}")
 
 
-def put(model: nn.Module, name: str, value: Tensor) -> None:
-    """Put a tensor where the model has a parameter or buffer of this name; it may be on the meta device.
+def put_all(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put tensors where the model has parameters and buffers of these names, at every place of those that are tied.
 
-    A parameter is put there as it is; of another tensor one is made, with a gradient where it can have one.
+    The model may be on the meta device. Parameters keep what they say of gradients.
     """
-    place, _, leaf = name.rpartition(".")
-    module = model.get_submodule(place)
-    if leaf in module._buffers:
-        module._buffers[leaf] = value
-    elif isinstance(value, nn.Parameter):
-        module._parameters[leaf] = value
-    else:
-        module._parameters[leaf] = nn.Parameter(value, requires_grad=value.is_floating_point())
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, value in (*module._parameters.items(), *module._buffers.items()):
+            places.setdefault(id(value), []).append((module, name))
+    old = state_of(model)
+    for name, value in tensors.items():
+        found = old[name]
+        made: Any = value
+        if isinstance(found, nn.Parameter):
+            trains = found.requires_grad and value.is_floating_point() and type(value) is Tensor
+            made = nn.Parameter(value, requires_grad=trains)
+        for module, leaf in places[id(found)]:
+            holder: Any = module._parameters if leaf in module._parameters else module._buffers
+            holder[leaf] = made
 
 
 def save_generation_config(model: Any, folder: Path) -> None:

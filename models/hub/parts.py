@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from .removed_layers import RemovedLayers
@@ -12,7 +12,11 @@ from .rooms import import_room
 
 
 class Part(Protocol):
-    """The layers that one room puts into models."""
+    """The layers that one room puts into models.
+
+    `floor` (0 where a part has none): parts are built from low floors to high ones, so that layers that stand around
+    those of other rooms come after them.
+    """
 
     def holds(self, module: nn.Module) -> bool:
         """Whether a module is such a layer."""
@@ -27,7 +31,28 @@ class Part(Protocol):
         ...
 
 
+class FolderPart(Part, Protocol):
+    """Layers that only folders of our own can say, as the Auto classes of transformers do not build them."""
+
+    floor: int
+
+    def store(self, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+        """Give the tensors of a model, by name, the form that they have in a file."""
+        ...
+
+    def restore(self, model: nn.Module, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Undo `store` for a model that `build` has made. Raises `ModelError` for tensors that are missing."""
+        ...
+
+    def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
+        """Do what needs the values of a model: its tensors are there now."""
+        ...
+
+
 _parts: dict[str, Part] = {"removed": RemovedLayers()}
+_folder_parts: dict[str, FolderPart] = {}
+_ROOMS = {"packed": "compression"}
+"""The rooms of parts that go by another name."""
 
 
 def register_part(room: str, part: Part) -> None:
@@ -35,19 +60,24 @@ def register_part(room: str, part: Part) -> None:
     _parts[room] = part
 
 
-def part_of(room: str) -> Part:
+def register_folder_part(name: str, part: FolderPart) -> None:
+    """Likewise for what only folders of our own can say."""
+    _folder_parts[name] = part
+
+
+def part_of(name: str) -> Part:
     """The part of a room, which is imported. Raises `ModelError` for a name in a file that is not one."""
-    if room not in _parts:
-        import_room(room)
-    if room not in _parts:
-        raise ModelError(f"this version knows no {room!r} layers, which the configuration names: update sparsebench")
-    return _parts[room]
+    if name not in _parts and name not in _folder_parts:
+        import_room(_ROOMS.get(name, name))
+    found = _parts.get(name) or _folder_parts.get(name)
+    if found is None:
+        raise ModelError(f"this version knows no {name!r} layers, which the configuration names: update sparsebench")
+    return found
 
 
 def in_order(parts: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Descriptions by room, as `parts_in` gives them, in the order in which to build: a part whose layers stand around
-    those of other rooms (`acts_on_others`) comes last."""
-    return sorted(parts.items(), key=lambda item: getattr(part_of(item[0]), "acts_on_others", False))
+    """Descriptions by room, as `parts_in` gives them, in the order in which to build: by `Part`'s floors."""
+    return sorted(parts.items(), key=lambda item: getattr(part_of(item[0]), "floor", 0))
 
 
 def known_parts() -> tuple[Part, ...]:
@@ -56,9 +86,26 @@ def known_parts() -> tuple[Part, ...]:
 
 
 def parts_in(model: nn.Module) -> dict[str, Any]:
-    """What each room has changed in a model, described. Raises `ModelError` where it cannot be."""
+    """What each room has changed in a model, described, so far as a configuration of transformers can hold it.
+
+    Raises `ModelError` where it cannot be described.
+    """
+    return _described(model, _parts)
+
+
+def folder_parts_in(model: nn.Module) -> dict[str, Any]:
+    """Likewise what only folders of our own can say."""
+    return _described(model, _folder_parts)
+
+
+def folder_part(name: str) -> FolderPart | None:
+    """The part of this name if it is one that only folders of our own can say."""
+    return _folder_parts.get(name)
+
+
+def _described(model: nn.Module, parts: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for room, part in _parts.items():
+    for name, part in parts.items():
         if any(map(part.holds, model.modules())):
-            found[room] = part.describe(model)
+            found[name] = part.describe(model)
     return found

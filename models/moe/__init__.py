@@ -4,7 +4,6 @@ from ..calibration.ffn_samples import Calibration, calibrate
 from ..hub.parts import register_part
 from .attention.config import AttnMoEConfig
 from .checkpoint.part import MoELayers
-from .checkpoint.pretrained import from_pretrained, save_pretrained
 from .config import MoEConfig
 from .conversion.convert import convert
 from .conversion.restoration import to_dense
@@ -32,13 +31,11 @@ __all__ = [
     "calibrate",
     "convert",
     "export",
-    "from_pretrained",
     "merge_experts",
     "preset",
     "register_experts",
     "router_health",
     "routing_probe",
-    "save_pretrained",
     "to_dense",
     "update_biases",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError
+
+
+def pack_mask(mask: Tensor) -> Tensor:
+    """A boolean mask as bytes, eight entries each, in the order of the flattened mask."""
+    return torch.from_numpy(np.packbits(mask.flatten().cpu().numpy()))
+
+
+def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
+    """The mask of this shape that `pack_mask` was given, on the CPU."""
+    flat = np.unpackbits(bits.cpu().numpy(), count=torch.Size(shape).numel()).view(bool)
+    return torch.from_numpy(flat).view(*shape)
+
 
 PRUNED = ("values", "bits", "shape")
 """What the state of a pruned layer holds in place of `weight`."""
@@ -28,6 +41,7 @@ class Masked(nn.Module):
     """
 
     values: nn.Parameter | None
+    bias: Tensor | None
     index: Tensor | None
     size_names: tuple[str, str]  # attributes with the sizes of dimensions 0 and 1
 
@@ -50,10 +64,6 @@ class Masked(nn.Module):
         stored = self._parameters["weight"] if self.values is None else self.values
         assert stored is not None
         return stored
-
-    @property
-    def _bias(self) -> nn.Parameter | None:
-        return self._parameters.get("bias")
 
     @property
     def mask(self) -> Tensor:
@@ -106,12 +116,24 @@ class Masked(nn.Module):
         weight = self.effective().index_select(dim, keep)
         mask = self.mask.index_select(dim, keep)
         self._resize(weight.shape)
-        bias = self._bias
-        if dim == 0 and bias is not None:
-            self.register_parameter("bias", nn.Parameter(bias.index_select(0, keep), bias.requires_grad))
+        if dim == 0 and self.bias is not None:
+            self.bias = nn.Parameter(self.bias.index_select(0, keep), self.bias.requires_grad)
         self._store_dense()
         self.stored.copy_(weight)
         self.prune(mask)
+
+    def take_form(self, shape: Sequence[int], kept: int | None) -> None:
+        """Become as narrow, and keep as many entries (None: it is not pruned), as a layer whose values come later."""
+        if list(shape) != list(self.shape):
+            self._resize(torch.Size(shape))
+            self._store_dense()
+            if self.bias is not None:
+                self.bias = nn.Parameter(self.bias.new_empty(shape[0]), self.bias.requires_grad)
+        if kept is not None:
+            old = self.stored
+            self.index = old.new_empty(kept, dtype=torch.int32)
+            self.values = nn.Parameter(old.new_empty(kept), old.requires_grad)
+            self.weight = None
 
     def _resize(self, shape: torch.Size) -> None:
         for name, size in zip(self.size_names, shape[:2], strict=True):
@@ -132,8 +154,7 @@ class Masked(nn.Module):
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self.values is not None:
-            bits = np.packbits(self.mask.flatten().cpu().numpy())
-            destination[f"{prefix}bits"] = torch.from_numpy(bits)
+            destination[f"{prefix}bits"] = pack_mask(self.mask)
             destination[f"{prefix}shape"] = torch.tensor(self.shape, dtype=torch.int32)
 
     def _load_from_state_dict(
@@ -164,8 +185,7 @@ class Masked(nn.Module):
         super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 
     def _load_mask(self, bits: Tensor) -> None:
-        flat = np.unpackbits(bits.cpu().numpy(), count=self.shape.numel()).astype(bool)
-        mask = torch.from_numpy(flat).view(self.shape).to(self.stored.device)
+        mask = unpack_mask(bits, self.shape).to(self.stored.device)
         if self.values is None or not torch.equal(mask, self.mask):
             self._store_pruned(mask)
 
@@ -175,9 +195,8 @@ class Masked(nn.Module):
             return
         self._resize(torch.Size(shape))
         self._store_dense()
-        own = self._bias
-        if bias is not None and own is not None:
-            self.register_parameter("bias", nn.Parameter(own.new_empty(bias.shape), own.requires_grad))
+        if bias is not None and self.bias is not None:
+            self.bias = nn.Parameter(self.bias.new_empty(bias.shape), self.bias.requires_grad)
 
     def _has_lost_units(self, shape: list[int]) -> bool:
         """Whether a saved shape is that of this layer, narrower in its outputs or in its inputs."""

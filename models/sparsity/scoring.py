@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..evaluation import evaluation_mode
 from . import criteria
 from .bottleneck_units import Pair, pair_of
 from .criteria import Losses
@@ -58,17 +59,13 @@ def calibration_losses(weights: Sequence[nn.Parameter], evidence: Evidence, meth
     if len(evidence.batches) == 0:
         raise ModelError(f"method={method!r} got no batch: the scores need at least one")
     batches = evidence.batches
-    modes = {module: module.training for module in evidence.model.modules()}
     flags = [weight.requires_grad for weight in weights]
-    evidence.model.eval()
     try:
         for weight in weights:
             weight.requires_grad_(True)
-        with torch.enable_grad():
+        with evaluation_mode(evidence.model), torch.enable_grad():
             yield lambda: (_loss(evidence, batch) for batch in batches)
     finally:
-        for module, training in modes.items():
-            module.training = training
         for weight, flag in zip(weights, flags, strict=True):
             weight.requires_grad_(flag)
 

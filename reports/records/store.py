@@ -3,6 +3,10 @@
 sparsebench.json            {"schema_version": 3}, and which list of sums counts (`sums.py`)
 records/<id>.json           one record
 examples/<id>.json.gz       per-example outcomes of the same cell, written before the record
+records.parquet             many records that were frozen, and
+examples.parquet            their outcomes (`frozen.py`)
+
+A record in a file of its own counts more than a frozen one of its id.
 """
 
 import contextlib
@@ -11,20 +15,20 @@ import errno
 import json
 import os
 import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .example_files import pack, unpack
+from .files import TEMPORARY, read_file, write_whole
+from .frozen import RECORDS_FILE, Frozen, Stamp, stamp_of
 from .record import SCHEMA_VERSION, Record, RecordError, from_json, to_json
 
 MARKER = "sparsebench.json"
 RECORDS = "records"
 """Folder of the records, inside the result folder."""
-_TEMPORARY = ".tmp"
-_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What file systems answer that cannot put a folder to the disk by itself; some network file systems cannot."""
+BROKEN = f"../{RECORDS_FILE}"
+"""The name, seen from the folder of the records, of frozen ones that cannot be read; no file in it has that name."""
 
 
 class StoreError(RuntimeError):
@@ -54,6 +58,7 @@ class Store:
         self.folder = Path(folder)
         self.records = self.folder / RECORDS
         self.examples = self.folder / "examples"
+        self.frozen = Frozen(self.folder)
 
     def create(self) -> "Store":
         """Makes the folder ready for writing.
@@ -80,10 +85,10 @@ class Store:
                 nobody's. 0 is only for the sole writer: it takes another's files, too.
         """
         for folder in (self.records, self.examples):
-            probe = folder / f".now.{secrets.token_hex(4)}{_TEMPORARY}"
+            probe = folder / f".now.{secrets.token_hex(4)}{TEMPORARY}"
             probe.touch()
             newest = probe.stat().st_mtime - older_than
-            for leftover in folder.glob(f".*{_TEMPORARY}"):
+            for leftover in folder.glob(f".*{TEMPORARY}"):
                 with contextlib.suppress(FileNotFoundError):
                     if leftover.stat().st_mtime <= newest:
                         leftover.unlink()
@@ -139,25 +144,32 @@ class Store:
             KeyError: no such record.
             RecordError: the file is not a whole, valid record of that id.
         """
-        path = self.records / f"{id}.json"
         try:
-            return read_record(path)
+            return self.read_named(f"{id}.json")
         except FileNotFoundError:
             raise KeyError(id) from None
+
+    def text(self, id: str) -> bytes:
+        """What stands in the file of a record, or stood before it was frozen. Raises as `read` does."""
+        try:
+            return read_file(self.records / f"{id}.json")
+        except FileNotFoundError:
+            return self.frozen.text(id).encode()
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
         """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
         try:
             content = read_file(self.examples / f"{id}.json.gz")
         except FileNotFoundError:
-            return None
+            # A record that was made again has its own outcomes or none, never those of the frozen one.
+            return None if (self.records / f"{id}.json").exists() else self.frozen.examples(id)
         except OSError as error:
             raise RecordError(f"examples of {id} cannot be read: {error.strerror or error}") from error
         return unpack(id, content)
 
     def ids(self) -> list[str]:
-        """The ids of all record files, sorted, without opening them."""
-        return [path.stem for path in self._files() if path.suffix == ".json"]
+        """The ids of all records, sorted, without reading them. Raises `RecordError` for broken frozen ones."""
+        return sorted({path.stem for path in self._files() if path.suffix == ".json"}.union(self.frozen.ids()))
 
     def read_all(self) -> tuple[list[Record], list[Problem]]:
         """Every record that can be read, by id, and every file that cannot, with the reason.
@@ -166,12 +178,59 @@ class Store:
         """
         records = []
         problems = []
-        for path in self._files():
+        for name in sorted({path.name for path in self._files()}.union(self._frozen_names())):
             try:
-                records.append(read_record(path))
+                records.append(self.read_named(name))
             except (RecordError, OSError) as error:
-                problems.append(Problem(path, str(error)))
+                problems.append(Problem(self.path(name), str(error)))
         return records, problems
+
+    def stamps(self) -> dict[str, Stamp]:
+        """The names of all files of records, those of frozen ones too, and which state of the file each is in.
+
+        Frozen records that cannot be read have one name together.
+        """
+        found = self._frozen_names()
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.records) as files:
+            for file in files:
+                if not file.name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):  # it went away just now
+                        found[file.name] = stamp_of(file.stat())
+        return found
+
+    def read_named(self, name: str) -> Record:
+        """The record of a name in `stamps`, from its own file or from the frozen ones.
+
+        Raises:
+            RecordError: it is not a whole, valid record of that name.
+            OSError: the file cannot be read, or is gone.
+        """
+        if name != BROKEN:
+            with contextlib.suppress(FileNotFoundError):
+                return read_record(self.records / name)
+        id = name.removesuffix(".json")
+        try:
+            text = self.frozen.text(id)
+        except KeyError:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path(name))) from None
+        try:
+            return check_record(text.encode(), id)
+        except RecordError as error:
+            raise RecordError(f"in {RECORDS_FILE}: {error}") from error
+
+    def path(self, name: str) -> Path:
+        """The file that a name in `stamps` stands for, for people."""
+        return self.frozen.path if name == BROKEN else self.records / name
+
+    def _frozen_names(self) -> dict[str, Stamp]:
+        """The names that the frozen records would have in files of their own."""
+        stamp = self.frozen.stamp()
+        if stamp is None:
+            return {}
+        try:
+            return dict.fromkeys((f"{id}.json" for id in self.frozen.ids()), stamp)
+        except (RecordError, OSError):
+            return {BROKEN: stamp}
 
     def _files(self) -> list[Path]:
         """Files of `records/`, sorted; hidden ones (temporary files among them) are nobody's record."""
@@ -191,10 +250,15 @@ def read_record(path: Path) -> Record:
     text = read_file(path)
     if path.suffix != ".json":
         raise RecordError("not a record: the name does not end in .json")
+    return check_record(text, path.stem)
+
+
+def check_record(text: bytes, id: str) -> Record:
+    """The record of this id in a text. Raises `RecordError` if it is cut off, not valid or of another id."""
     if not text.rstrip().endswith(b"}"):
         raise RecordError(f"truncated: {len(text)} bytes, the end is missing")
     record = from_json(text)
-    if record.id != path.stem:
+    if record.id != id:
         raise RecordError(f"foreign: the file holds record {record.id!r}")
     return record
 
@@ -202,51 +266,6 @@ def read_record(path: Path) -> Record:
 def stores_in(folder: Path) -> list[Path]:
     """The result folders that lie directly in a folder, by name."""
     return [marker.parent for marker in sorted(folder.glob(f"*/{MARKER}"))]
-
-
-def read_file(path: Path) -> bytes:
-    """What is in a regular file: opening a pipe would wait for a writer for ever.
-
-    Raises `RecordError` for anything but a file, and `OSError`.
-    """
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise RecordError(f"{path.name} is a folder in the place of a file: move it away")
-    if not stat.S_ISREG(mode):
-        raise RecordError(f"{path.name} is a pipe, a socket or a device in the place of a file: remove it")
-    return path.read_bytes()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """All of `content` or nothing, whatever happens in between; it is on the disk when this returns.
-
-    To a temporary file in the same folder, to the disk, then renamed; the new name is in the folder, so that goes to
-    the disk, too. Raises `OSError`.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{_TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder to the disk, so that a power cut loses none. Raises `OSError`."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(handle)
 
 
 def explain_os_error(folder: Path, error: OSError) -> str:

@@ -15,7 +15,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .store import MARKER, Store, StoreError, explain_os_error, write_whole
+from .files import write_whole
+from .frozen import EXAMPLES_FILE, RECORDS_FILE
+from .store import MARKER, Store, StoreError, explain_os_error
 
 SUMS = "SHA256SUMS"
 KEY = "sums"
@@ -78,11 +80,12 @@ def compare(store: Store) -> Fit:
 
 
 def _paths(store: Store) -> list[str]:
-    """All records and examples, in order."""
+    """All records and examples, frozen ones too, in order."""
     found = []
     for folder, suffix in ((store.records, ".json"), (store.examples, ".json.gz")):
         files = folder.glob(f"[!.]*{suffix}")
         found += [f"{folder.name}/{file.name}" for file in files if file.is_file()]
+    found += [name for name in (RECORDS_FILE, EXAMPLES_FILE) if (store.folder / name).is_file()]
     return sorted(found)
 
 

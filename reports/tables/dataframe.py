@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ _COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
 _TRAINING = ("params", "flops", "seconds", "peak_memory")
 _TEACHER = ("params_total", "params", "flops", "seconds")
 _METRIC = ("value", "stderr", "n", "higher_is_better", "chance", "unit")
-WITHOUT_SCORE = (None, False, *(None,) * len(_METRIC))
+_WITHOUT_SCORE = (None, False, *(None,) * len(_METRIC))
 
 # The values of a record's parts under these names, for millions of rows: `attrgetter` is a loop in C.
 _of_cell = attrgetter(*("methods" if name == "method" else name for name in _CELL))
@@ -73,6 +73,15 @@ def write_csv(records: Iterable[Record], file: IO[str]) -> None:
         after = _csv(map(csv_cell, tail))
         for score in scores:
             file.write(f"{before},{_csv(map(csv_cell, score))},{after}\n")
+
+
+def main_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
+    """One row for each record, in the order of `COLUMNS`: that of its main metric, or without a score."""
+    texts = _Texts()
+    for record in records:
+        head, scores, tail = _parts(record, texts)
+        main = next((score for score in scores if score[1]), _WITHOUT_SCORE)
+        yield (*head, *main, *tail)
 
 
 class _Echo:
@@ -155,7 +164,7 @@ def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[A
         *_of_teacher(teacher),
     )
     scores = [(name, name == record.main_metric, *_of_metric(metric)) for name, metric in record.metrics.items()]
-    return head, scores or [WITHOUT_SCORE], tail
+    return head, scores or [_WITHOUT_SCORE], tail
 
 
 def seconds(record: Record) -> float:

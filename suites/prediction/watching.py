@@ -17,6 +17,7 @@ from typing import Any
 from torch import nn
 
 from sparsebench.models.distillation import adapter_weights, weight_spread
+from sparsebench.models.evaluation import evaluation_mode
 from sparsebench.reports.records.record import Metric
 
 BEST = "best-epoch "
@@ -51,12 +52,8 @@ class Watch:
         return points
 
     def _score(self, main_score: Callable[[], tuple[str, float]]) -> tuple[str, float]:
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        found = main_score()
-        for module, mode in modes:
-            module.training = mode
-        return found
+        with evaluation_mode(self.model):
+            return main_score()
 
 
 def watched_metrics(curves: Curves, last: Metric, main: str, links: int) -> dict[str, Metric]:

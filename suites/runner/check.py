@@ -5,9 +5,10 @@ the method supports.
 """
 
 import copy
+import functools
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -36,7 +37,10 @@ MAKES = {EXPERTS: "moe_random", "dynamic layers": "dynamic_conv"}
 
 @dataclass(frozen=True)
 class Case:
-    """A method in one suite, with a backbone that it supports."""
+    """A method in one suite, with a backbone that it supports.
+
+    A rule may look at what `first` and `probe` keep for all rules, and changes none of it.
+    """
 
     method: Method
     name: str
@@ -45,6 +49,7 @@ class Case:
     task: str = TASK
     before: tuple[Method, ...] = ()
     """Links that make of the backbone what the method needs."""
+    _probes: dict[torch.dtype, tuple[Context, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def setup(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Setup:
         """The synthetic task; the backbone's own random weights do not depend on the seed."""
@@ -68,11 +73,23 @@ class Case:
         model = self.method.deploy(model).eval()
         return model, self.outputs(model)
 
+    @functools.cached_property
+    def first(self) -> tuple[nn.Module, Tensor]:
+        """The fitted model of seed 0 and its outputs, made once for all rules that only look at them."""
+        return self.fitted()
+
     @torch.no_grad()
     def outputs(self, model: nn.Module) -> Tensor:
         """Outputs of shape (B, ...) on a batch that is the same for every seed."""
-        context = self.setup(dtype=next(iter(model.parameters()), torch.empty(0)).dtype).context
-        return context.outputs(model, context.batches()[0]).float()
+        context, batch = self.probe(next(iter(model.parameters()), torch.empty(0)).dtype)
+        return context.outputs(model, batch).float()
+
+    def probe(self, dtype: torch.dtype = torch.float32) -> tuple[Context, Any]:
+        """The context of seed 0, and its first calibration batch: read once for each dtype."""
+        if dtype not in self._probes:
+            context = self.setup(dtype=dtype).context
+            self._probes[dtype] = (context, context.batches()[0])
+        return self._probes[dtype]
 
 
 class NonconformingError(AssertionError):
@@ -86,10 +103,9 @@ def _require(condition: bool, message: str) -> None:
 
 def shape(case: Case) -> None:
     """Outputs are finite and keep the batch and output dimensions."""
-    _, outputs = case.fitted()
-    context = case.setup().context
+    _, outputs = case.first
     _require(bool(torch.isfinite(outputs).all()), "outputs are not finite")
-    expected = context.target.outputs
+    expected = case.probe()[0].target.outputs
     _require(outputs.shape[-1] == expected, f"last dimension is {outputs.shape[-1]}, the task wants {expected}")
 
 
@@ -99,7 +115,7 @@ def determinism(case: Case) -> None:
     But a stochastic method whose class says `may_repeat`, since it only chooses among a few parts of the model, may
     choose the same with another seed.
     """
-    first, again, other = case.fitted()[1], case.fitted()[1], case.fitted(seed=1)[1]
+    first, again, other = case.first[1], case.fitted()[1], case.fitted(seed=1)[1]
     _require(torch.equal(first, again), "two runs with one seed differ")
     stochastic = not torch.equal(first, other)
     if case.method.stochastic and getattr(case.method, "may_repeat", False):
@@ -111,7 +127,7 @@ def determinism(case: Case) -> None:
 
 def save_and_load(case: Case) -> None:
     """The state dict, loaded into a model prepared anew, gives the same outputs."""
-    model, outputs = case.fitted()
+    model, outputs = case.first
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     buffer.seek(0)
@@ -123,15 +139,17 @@ def save_and_load(case: Case) -> None:
 
 def copying(case: Case) -> None:
     """A deep copy gives the same outputs."""
-    model, outputs = case.fitted()
+    model, outputs = case.first
     _require(torch.equal(case.outputs(copy.deepcopy(model)), outputs), "a deep copy gives other outputs")
 
 
 def gradients(case: Case) -> None:
     """What is trainable gets a gradient and moves; what is frozen, buffers included, stays bit-identical."""
+    if not isinstance(case.method, TrainedMethod):
+        return  # training-free
     setup = case.setup()
-    if not isinstance(case.method, TrainedMethod) or setup.data is None:
-        return  # training-free, always or on this task
+    if setup.data is None:
+        return  # training-free on this task
     model = case.method.prepare(setup.model, setup.context)
     before = copy.deepcopy(model.state_dict())
     case.method.loss(model, setup.context.batches()[0], setup.context).backward()

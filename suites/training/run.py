@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sparsebench.models.counting import counted_flops
+from sparsebench.models.evaluation import evaluation_mode
 
 from .callbacks import Callback, TrainingState, remembering
 from .checkpoint import Checkpoints, check_plain, load_model_state, model_state
@@ -183,13 +184,8 @@ class Run:
             return
         self.evaluated = self.state.step
         self._share_buffers()
-        modes = [(module, module.training) for model in self.stepper.models.values() for module in model.modules()]
-        for model in self.stepper.models.values():
-            model.eval()
-        with undisturbed(), torch.no_grad():
+        with evaluation_mode(*self.stepper.models.values()), undisturbed(), torch.no_grad():
             scores = dict(self.evaluate(self.stepper.given))
-        for module, mode in modes:
-            module.training = mode
         self.state.scores = self.stepper.processes.from_main(scores)
         self._note(self.state.scores)
 

@@ -15,16 +15,21 @@ def test_catalogue_holds_every_file():
     assert {entry.kind for entry in manifest.catalogue().values()} == {"package", "local", "procedural"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_manifest_is_complete(name: str):
-    entry = manifest.source(name)
-    assert entry.licence and entry.citation and entry.version
-    assert re.fullmatch(r"[0-9a-f]{64}", entry.fingerprint)
-    assert all(file.size > 0 for file in entry.files)
-    assert entry.pinned or name in ("vtab-1k", "own-text", "own-images")  # folders for which nobody publishes sums
-    for named in entry.paths.values():
-        assert not Path(named).is_absolute() and ".." not in Path(named).parts
-    assert set(entry.licences) <= set(entry.splits), "a licence of a part that has no size"
+def test_manifest_is_complete(subtests: pytest.Subtests):
+    for name in NAMES:
+        with subtests.test(name=name):
+            entry = manifest.source(name)
+            assert entry.licence and entry.citation and entry.version
+            assert re.fullmatch(r"[0-9a-f]{64}", entry.fingerprint)
+            assert all(file.size > 0 for file in entry.files)
+            assert entry.pinned or name in (
+                "vtab-1k",
+                "own-text",
+                "own-images",
+            )  # folders for which nobody publishes sums
+            for named in entry.paths.values():
+                assert not Path(named).is_absolute() and ".." not in Path(named).parts
+            assert set(entry.licences) <= set(entry.splits), "a licence of a part that has no size"
 
 
 def test_fingerprint_of_a_package_is_its_archive_sum():

@@ -1,11 +1,15 @@
 """Tiny models with random weights, of every family, and an input for each."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 import timm
 import torch
 import transformers
+from timm.models._efficientnet_builder import decode_arch_def, round_channels
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 DECODER = {
@@ -40,6 +44,30 @@ def _timm_vit() -> nn.Module:
     return timm.create_model("vit_tiny_patch16_224", img_size=32, embed_dim=32, depth=2, num_heads=4, num_classes=3)
 
 
+LITE0 = [
+    ["ds_r1_k3_s1_e1_c16"],
+    ["ir_r2_k3_s2_e6_c24"],
+    ["ir_r2_k5_s2_e6_c40"],
+    ["ir_r3_k3_s2_e6_c80"],
+    ["ir_r3_k5_s1_e6_c112"],
+    ["ir_r4_k5_s2_e6_c192"],
+    ["ir_r1_k3_s1_e6_c320"],
+]
+
+
+def _efficientnet() -> nn.Module:
+    """All layers of EfficientNet-Lite0, with a quarter of the channels."""
+    return EfficientNet(
+        decode_arch_def(LITE0),
+        num_classes=3,
+        num_features=64,
+        stem_size=8,
+        round_chs_fn=partial(round_channels, multiplier=0.25),
+        act_layer=nn.ReLU6,
+        pad_type="same",
+    )
+
+
 FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "llama": lambda: _decoder("Llama"),
     "mistral": lambda: _decoder("Mistral"),
@@ -56,7 +84,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "olmoe": lambda: _decoder("Olmoe", num_experts=4, num_experts_per_tok=2),
     "qwen2_moe": lambda: _decoder("Qwen2Moe", **MIXTURE, shared_expert_intermediate_size=16),
     "qwen3_moe": lambda: _decoder("Qwen3Moe", **MIXTURE),
-    "efficientnet": lambda: timm.create_model("tf_efficientnet_lite0", num_classes=3),
+    "efficientnet": _efficientnet,
 }
 
 
@@ -69,11 +97,19 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def build() -> Callable[[str], nn.Module]:
     """`build("llama")`: a tiny model in eval mode, the same weights at each call."""
+    return built_once(FAMILIES)
+
+
+def built_once(families: Mapping[str, Callable[[], nn.Module]]) -> Callable[[str], nn.Module]:
+    """Builds the model of a name, the first time; each call gives a copy of it."""
+    built: dict[str, nn.Module] = {}
 
     def build(family: str) -> nn.Module:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return FAMILIES[family]().eval()
+        if family not in built:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                built[family] = families[family]().eval()
+        return copy.deepcopy(built[family])
 
     return build
 

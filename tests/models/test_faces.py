@@ -14,11 +14,12 @@ def packages() -> list[str]:
     return ["sparsebench.models", *(info.name for info in found if info.ispkg)]
 
 
-@pytest.mark.parametrize("name", packages())
-def test_a_face_shows_no_function_in_the_place_of_its_module(name: str) -> None:
-    face = importlib.import_module(name)
-    for info in pkgutil.iter_modules(face.__path__):
-        importlib.import_module(f"{name}.{info.name}")
-    submodules = [info.name for info in pkgutil.iter_modules(face.__path__)]
-    shadowed = [module for module in submodules if not isinstance(getattr(face, module), ModuleType)]
-    assert not shadowed, f"{name} shows something else as {', '.join(shadowed)}: rename the module"
+def test_a_face_shows_no_function_in_the_place_of_its_module(subtests: pytest.Subtests) -> None:
+    for name in packages():
+        with subtests.test(name=name):
+            face = importlib.import_module(name)
+            for info in pkgutil.iter_modules(face.__path__):
+                importlib.import_module(f"{name}.{info.name}")
+            submodules = [info.name for info in pkgutil.iter_modules(face.__path__)]
+            shadowed = [module for module in submodules if not isinstance(getattr(face, module), ModuleType)]
+            assert not shadowed, f"{name} shows something else as {', '.join(shadowed)}: rename the module"

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sparsebench.reports.records.record import SCHEMA_VERSION
-from sparsebench.reports.records.store import MARKER
+from sparsebench.reports.records.store import MARKER, Store
 
-COMMITTED = Path(__file__).parents[2] / "reports" / "results" / "quick" / "records"
+COMMITTED = Path(__file__).parents[2] / "reports" / "results" / "quick"
 ROWS = 100
 TASKS = 34
 
@@ -25,8 +25,9 @@ TASKS = 34
 def many_records(count: int) -> Iterator[dict[str, Any]]:
     """So many records as JSON values; the committed ones come round again and again under other names."""
     by_suite: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted(COMMITTED.glob("*.json")):
-        record = json.loads(path.read_bytes())
+    store = Store(COMMITTED)
+    for id in store.ids():
+        record = json.loads(store.text(id))
         by_suite[record["cell"]["suite"]].append(record)
     numbers = itertools.count()
     while True:

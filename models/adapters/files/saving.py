@@ -41,7 +41,7 @@ def save_adapters(adapters: AdapterSet, folder: str | Path) -> None:
         "format": FORMAT,
         "name": adapters.name,
         "model": type(adapters.model).__name__,
-        "config": _encode(adapters.config),
+        "config": encode(adapters.config),
         "pruned": {stem: "x".join(map(str, shape)) for stem, shape in pruned.items()},
     }
     folder = Path(folder)
@@ -64,7 +64,7 @@ def load_adapters(model: nn.Module, folder: str | Path, name: str | None = None)
     names = {cls.__name__ for cls in type(model).__mro__}
     if description["model"] not in names:
         raise ModelError(f"{folder} holds adapters of a {description['model']}, not of a {type(model).__name__}")
-    adapters = attach(model, _decode(description["config"], folder), name or description["name"])
+    adapters = attach(model, decode(description["config"], folder), name or description["name"])
     try:
         state = _unpack(tensors, description["pruned"])
         if description["format"] == 1:
@@ -174,24 +174,26 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelError(f"{folder} cannot be read: {error}") from error
 
 
-def _encode(value: object) -> Any:
+def encode(value: Any) -> Any:
+    """A configuration of adapters, or a field of one, in what JSON can say."""
     if isinstance(value, AdapterConfig):
         fields: dict[str, Any] = {}
         for field in dataclasses.fields(value):
-            fields[field.name] = _encode(getattr(value, field.name))
+            fields[field.name] = encode(getattr(value, field.name))
         return {"kind": type(value).__name__, "fields": fields}
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     return value
 
 
-def _decode(value: object, folder: str | Path) -> Any:
+def decode(value: Any, folder: str | Path) -> Any:
+    """What `encode` was given. Raises `ModelError`, which names the folder, for a kind or field that is not known."""
     if isinstance(value, list):
-        return tuple(_decode(item, folder) for item in value)
+        return tuple(decode(item, folder) for item in value)
     if not isinstance(value, dict):
         return value
     check_choice(f"{folder}: kind", value["kind"], tuple(KINDS))
-    fields = {name: _decode(item, folder) for name, item in value["fields"].items()}
+    fields = {name: decode(item, folder) for name, item in value["fields"].items()}
     try:
         kind = KINDS[value["kind"]]
         return kind(**{**kind.former_defaults, **fields})

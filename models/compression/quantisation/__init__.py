@@ -1,7 +1,7 @@
 """Weights of fewer bits in packed storage: rounding, GPTQ, AWQ; files of our own and in `compressed-tensors`."""
 
 from .files.compressed_tensors import CompressedTensorsExport, export_compressed_tensors
-from .files.files import is_packed_folder, load_packed, open_packed, packed_weights, save_packed
+from .files.part import packed_weights
 from .grid import Grid
 from .packed import packed_operators as packed_operators  # which register with packed weights, whoever makes these
 from .packed.kernels.products import dense_products
@@ -23,10 +23,6 @@ __all__ = [
     "dense_products",
     "dequantise",
     "export_compressed_tensors",
-    "is_packed_folder",
-    "load_packed",
-    "open_packed",
     "packed_weights",
     "quantise",
-    "save_packed",
 ]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ...anatomy import Anatomy
 from ...errors import ModelError
-from ..linear_maps.expert_linears import linear_maps
-from ..linear_maps.linear_map import LinearMap, Part, Source
+from ..linear.expert_linears import linear_maps
+from ..linear.linear_map import LinearMap, Part, Source
 from .packed.packed_tensor import PackedTensor
 
 # Shapes: N experts, O outputs, I inputs.

@@ -14,7 +14,7 @@ from ...anatomy import describe
 from ...calibration.by_block import BlockPass, by_block
 from ...counting import stored_bytes
 from ...errors import ModelError, check_choice
-from ..linear_maps.linear_map import Part, check_parts
+from ..linear.linear_map import Part, check_parts
 from ..scarce import warn_scarce
 from .changes import Changes
 from .grid import Grid

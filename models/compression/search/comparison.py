@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from ...evaluation import evaluation_mode
 from ..quantisation.packed.kernels.products import dense_products
 from .budget import Kind
 from .candidates import Candidate, over_all_layers, uniform
@@ -112,15 +113,10 @@ def nearest(
     """
     if len(recipes) == 1:
         return recipes[0]
-    modes = {module: module.training for module in model.modules()}
     tried: list[Tried] = []
-    try:
-        model.eval()
+    with evaluation_mode(model):
         for recipe in recipes:
             tried.append(Tried(recipe.name, _divergence(model, recipe, make, batches, distance)))
-    finally:
-        for module, training in modes.items():
-            module.training = training
     best = min(range(len(recipes)), key=lambda place: tried[place].divergence)
     return replace(recipes[best], tried=tuple(tried))
 

@@ -13,7 +13,7 @@ from torch import nn
 from ...calibration.calls import batch_list
 from ...calibration.mixture_statistics import LayerStatistics, mixture_statistics
 from ...errors import ModelError, check_choice
-from ..quantisation.files.files import packed_weights
+from ..quantisation.files.part import packed_weights
 from ..quantisation.grid import Grid
 from ..quantisation.transform import QuantiseConfig
 from ..trimming.absent import without

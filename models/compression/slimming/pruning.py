@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...sparsity.criteria import magnitude
-from ..linear_maps.expert_linears import linear_maps
-from ..linear_maps.layerwise import MEMORY, layerwise
-from ..linear_maps.linear_map import LinearMap, Part, check_parts
-from ..linear_maps.moments import Moments
+from ..linear.expert_linears import linear_maps
+from ..linear.layerwise import MEMORY, layerwise
+from ..linear.linear_map import LinearMap, Part, check_parts
+from ..linear.moments import Moments
 from ..scarce import warn_scarce
 from .patterns import Pattern, removed_by
 from .report import PrunedLinear, PruningReport

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
-from ..linear_maps.moments import inverse_factor
+from ..linear.moments import inverse_factor
 from .patterns import Pattern, keep_greatest, share_of
 
 # Shapes: O outputs, I inputs, B columns of a block, M of a group of n:m.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
-from ..linear_maps.linear_map import LinearMap
+from ..linear.linear_map import LinearMap
 
 
 class Undo:

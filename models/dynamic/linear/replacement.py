@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...anatomy import MLP, Anatomy, Block, Site, Wrapper, describe, linear_view
 from ...errors import ModelError
+from ...evaluation import evaluation_mode
 from ..layer import DynamicLayer
 from .config import FFN_TARGETS, MixtureConfig
 from .mixture import MixtureLinear
@@ -124,15 +125,12 @@ def _outputs(mlp: MLP) -> Tensor:
     modules = [site.get() for site in mlp.parts]
     parameter = next(parameter for module in modules for parameter in module.parameters())
     y = torch.randn(1, ROWS, mlp.width, generator=torch.Generator().manual_seed(0)).to(parameter)
-    modes = {inner: inner.training for module in modules for inner in module.modules()}
     try:
-        for module in modules:
-            y = module.eval()(y)
+        with evaluation_mode(*modules):
+            for module in modules:
+                y = module(y)
     except AttributeError as error:
         raise ModelError(f"{mlp.site.path} reads more of its linear layers than their output: {error}") from error
-    finally:
-        for inner, training in modes.items():
-            inner.training = training
     return y
 
 

@@ -47,7 +47,9 @@ class HandOver:
     def _layer(self, names: Sequence[str]) -> CountsTokens | None:
         layer: Any = self.block
         for name in names:
-            layer = layer._modules[name]
+            layer = layer._modules.get(name)
+            if layer is None:  # the attention was removed meanwhile
+                return None
         while isinstance(layer, Wrapper):
             layer = layer.base_layer
         if isinstance(layer, CountsTokens) and layer.counts_tokens:

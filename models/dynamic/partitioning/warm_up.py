@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ...errors import ModelError
+from ...evaluation import evaluation_mode
 from ...sparsity.scoring import LossFunction
 from ..layer import DynamicLayer
 from ..partially_dynamic import PartiallyDynamic
@@ -48,13 +49,11 @@ def warm_up(
         trained += [parameter for parameter in layer.parameters() if parameter not in fixed]
     trained += zero_scales(model)
     flags = [parameter.requires_grad for parameter in trained]
-    modes = {module: module.training for module in model.modules()}
     optimizer = torch.optim.Adam(trained, lr=how.learning_rate)
-    model.eval()
     try:
         for parameter in trained:
             parameter.requires_grad_(True)
-        with torch.enable_grad():
+        with evaluation_mode(model), torch.enable_grad():
             for batch in islice(cycle(batches), how.steps):
                 gradients = torch.autograd.grad(
                     loss_fn(model, batch), trained, allow_unused=True, materialize_grads=True
@@ -66,8 +65,6 @@ def warm_up(
         optimizer.zero_grad(set_to_none=True)
         for parameter, flag in zip(trained, flags, strict=True):
             parameter.requires_grad_(flag)
-        for module, training in modes.items():
-            module.training = training
 
 
 def zero_scales(model: nn.Module) -> list[nn.Parameter]:

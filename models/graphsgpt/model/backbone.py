@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
 
 from ...anatomy import register_describer
 from ...attention.attention_product import attention
+from ...errors import ModelError
 from ..tokens.batch import TokenBatch
 from .anatomy import describe
-from .configuration import GraphsGPTConfig
+from .configuration import GraphsGPTConfig, own_vocabulary
 from .heads import ZeroInitLinear
 from .positions import GraphPositions, StableEmbedding, orthonormal
 
@@ -99,6 +102,16 @@ class GraphsGPTPreTrainedModel(PreTrainedModel):
     main_input_name = "batch"
     _stream = 0
     """Which of the random streams of a seed the class draws from, so that the two halves differ."""
+
+    @property
+    def dummy_inputs(self) -> dict[str, Any]:
+        """A batch of small molecules of the model's vocabulary, on its device. Raises `ModelError` for none."""
+        from ..tokens.tokenizer import Tokenizer  # needs rdkit, which this file does not
+
+        molecules = Tokenizer(own_vocabulary(self.config))(["CCO", "c1ccncc1", "CN", "C"])
+        if not len(molecules.ok):
+            raise ModelError("none of CCO, c1ccncc1, CN and C is of the model's vocabulary: take a batch of your own")
+        return {"batch": molecules.batch(molecules.ok).to(self.device)}
 
     def initialize_weights(self) -> None:
         """Draw every weight that is not loaded."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +41,13 @@ class GraphGPT(GraphsGPTPreTrainedModel):
         for layer in self.layers:
             x = layer(x, see)
         return self.norm(x[:, num_words:])
+
+    @property
+    def dummy_inputs(self) -> dict[str, Any]:
+        """Likewise, and words of ones."""
+        inputs = super().dummy_inputs
+        weight = self.norm.weight
+        return inputs | {"words": weight.new_ones(len(inputs["batch"]), self.config.num_words, len(weight))}
 
     def prefix(self, words: Tensor) -> Tensor:
         """Embedded [words | BOS], (B, K' + 1, D), from words (B, K', D). Raises `ModelError` for another shape."""

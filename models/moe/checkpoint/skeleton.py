@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ...anatomy import MLP, describe, see_through
 from ...errors import ModelError
-from ...hub.model_classes import base_model, base_recipe
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
 from ..conversion.dense_ffn import DenseFFN
@@ -28,15 +27,6 @@ RENAMED = {"strict_release": "faithful"}
 """Fields of configurations in older folders, and what they are called today."""
 RENAMED_SPLITS = {"carved": "cmoe"}
 """Likewise values of `MoEConfig.split`."""
-
-
-def recipe_of(model: nn.Module) -> Recipe:
-    """All that `build` needs in addition to the configuration of the base model.
-
-    Raises `ModelError` if nothing is converted or the class of the base model is not known by name.
-    """
-    layers = layers_of(model)
-    return {"model": base_recipe(model)} | layers
 
 
 def layers_of(model: nn.Module) -> Recipe:
@@ -56,16 +46,8 @@ def layers_of(model: nn.Module) -> Recipe:
             _check_router(heads.router, "linear")
             attention[str(block.index)] = dataclasses.asdict(heads.config)
     if not blocks and not attention:
-        raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: use its own save_pretrained")
+        raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: it is dense")
     return json.loads(json.dumps({"blocks": blocks, "attention": attention}))
-
-
-def build(recipe: Recipe, config: object) -> Any:
-    """The converted model on the meta device; `config` is its configuration, None for one of timm."""
-    with torch.device("meta"):
-        model = base_model(recipe["model"], config)
-    build_layers(model, recipe)
-    return model
 
 
 @torch.no_grad()
@@ -78,7 +60,8 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
     generator = torch.Generator().manual_seed(0)
     for block in describe(model).blocks:
         if str(block.index) in recipe["blocks"]:
-            assert block.mlp is not None
+            if block.mlp is None or block.mlp.experts is not None:
+                raise ModelError(f"block {block.index} has no dense FFN, of which the description makes a mixture")
             block.mlp.replace(_layer(block.mlp, recipe["blocks"][str(block.index)], generator))
     hand_over_masks(model)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...anatomy import MLP, LinearView, linear_view
+from ...evaluation import evaluation_mode
 from ..experts import ExpertBank
 
 # Shapes: T tokens, D width, F hidden neurons.
@@ -109,11 +110,7 @@ def output_dropout(mlp: MLP) -> float | None:
 def run_ffn(mlp: MLP, x: Tensor, *, training: bool = False) -> Tensor:
     """What the modules of an FFN make of inputs (..., D) in this mode; they are in their own again afterwards."""
     parts = [site.get() for site in mlp.parts]
-    modes = [(module, module.training) for part in parts for module in part.modules()]
-    try:
+    with evaluation_mode(*parts):
         for part in parts:
             x = part.train(training)(x)
-    finally:
-        for module, mode in modes:
-            module.training = mode
     return x

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...anatomy import describe
 from ...errors import ModelError
+from ...evaluation import evaluation_mode
 from .counts import cv_squared
 from .probe import LayerRouting, routing_probe
 
@@ -86,13 +87,8 @@ def router_health(model: nn.Module, domains: Mapping[str, Iterable[object]]) -> 
     Raises:
         ModelError: a domain without a batch or without a real token; a model without a mixture (`routing_probe`).
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with evaluation_mode(model):
         return {domain: _watched(model, domain, batches) for domain, batches in domains.items()}
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _watched(model: nn.Module, domain: str, batches: Iterable[object]) -> dict[str, LayerHealth]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ...hub.atomic_folder import written
-from ..checkpoint.comparison import check_outputs
+from ...hub.comparison import check_outputs
 from .granite import GRANITE_MOE
 from .mixtral import MIXTRAL
 from .mixture import Mixture
@@ -51,7 +51,7 @@ def export(
 
     Raises `ModelError`, and writes nothing, when the folder is not empty, when weights are quantised, when no stock
     architecture that the engine runs has some part of the model (the message names the part), or when the outputs on a
-    few rows are not those of the model. `save_pretrained` then writes our own format.
+    few rows are not those of the model. `sparsebench.models.save` then writes our own format.
     """
     check_choice("engine", engine, get_args(Engine))
     check_choice("weights", weights, get_args(Weights))
@@ -86,7 +86,7 @@ def _is_packed(value: Tensor) -> bool:
 def _choose(source: Source, engine: Engine) -> Stock:
     foreign = source.foreign()
     if foreign:
-        raise ModelError(f"no stock architecture has {' or '.join(foreign)}: use save_pretrained(model, path)")
+        raise ModelError(f"no stock architecture has {' or '.join(foreign)}: use sparsebench.models.save(model, path)")
     features = source.features
     for stock in STOCK:
         if stock.fits(features, engine):
@@ -95,10 +95,10 @@ def _choose(source: Source, engine: Engine) -> Stock:
         if stock.fits(features):
             raise ModelError(
                 f"{engine} {stock.hindrance(features, engine)}, and for transformers the model would be one: use "
-                "engine='transformers', or save_pretrained(model, path)"
+                "engine='transformers', or sparsebench.models.save(model, path)"
             )
     raise ModelError(
-        f"no stock architecture has {', '.join(sorted(features))} at once: use save_pretrained(model, path)"
+        f"no stock architecture has {', '.join(sorted(features))} at once: use sparsebench.models.save(model, path)"
     )
 
 
@@ -122,7 +122,9 @@ def _fill(stock: Stock, source: Source, engine: Engine) -> Any:
             state |= {f"{block.site.path}.{name}": value for name, value in stock.mixture(mixture).items()}
     odd = sorted(state.keys() ^ filled.state_dict().keys())
     if odd:
-        raise ModelError(f"{', '.join(odd[:3])}: merge or remove what was added to the model, or use save_pretrained")
+        raise ModelError(
+            f"{', '.join(odd[:3])}: merge or remove what was added to the model, or use sparsebench.models.save"
+        )
     filled.load_state_dict({name: _dense(value) for name, value in state.items()}, assign=True)
     filled.tie_weights()
     filled.generation_config = copy.deepcopy(source.model.generation_config)

@@ -51,7 +51,7 @@ class Source:
         if family not in _FAMILIES or not name.endswith("ForCausalLM"):
             raise ModelError(
                 f"no stock mixture of experts has the form of a {name} (only Llama, Mistral, Qwen2 and Qwen3 with a "
-                "language head have one): use save_pretrained(model, path)"
+                "language head have one): use sparsebench.models.save(model, path)"
             )
         anatomy = describe(model)
         layers: list[MoEFFN | None] = []
@@ -59,13 +59,11 @@ class Source:
             module = None if block.mlp is None else block.mlp.site.get()
             layers.append(module if isinstance(module, MoEFFN) else None)
         if not any(layers):
-            raise ModelError(
-                "the model has no layer made by sparsebench.models.moe.convert: use its own save_pretrained"
-            )
+            raise ModelError("the model has no layer made by sparsebench.models.moe.convert: it is dense")
         if any(layer is not None and table_at(layer, "experts") is not None for layer in layers):
             raise ModelError(
                 "experts of the model were merged, replaced or dropped while the router stayed as it was, which no "
-                "stock mixture can say: use save_pretrained(model, path)"
+                "stock mixture can say: use sparsebench.models.save(model, path)"
             )
         return cls(model, anatomy, tuple(layers))
 

@@ -1,6 +1,6 @@
 """An index next to the records: one SQLite file, so that looking at many results reads one file and not all of them.
 
-It is never the truth. It is made from the JSON files and made again at will: files that came, changed or went are
+It is never the truth. It is made from the records and made again at will: files that came, changed or went are
 seen by their name, size, time and inode, each row has a checksum, and a file that is broken or of another version is
 thrown away. Where it cannot be written (a read-only folder, a full disk, a lock that is held for long) the index is in
 memory.
@@ -11,7 +11,6 @@ Any number of processes may use it at once: each writes what it found new, in sh
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,8 +19,9 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Self
 
+from ..frozen import Stamp
 from ..record import Record, RecordError
-from ..store import Problem, Store, StoreError, read_record
+from ..store import Problem, Store, StoreError
 from .collector import no_collection
 from .slim import Reader, form, part_name, to_slim
 
@@ -40,7 +40,6 @@ TABLES = {
     "slim": "name TEXT PRIMARY KEY, text TEXT, checksum INTEGER",
 }
 """Names and columns. `entries` and `slim` have a row for each record, `name` is that of its file."""
-Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class Index:
         try:
             return self._store.read(id)
         except (KeyError, RecordError, OSError):
-            path = self._store.records / f"{id}.json"
+            path = self._store.path(f"{id}.json")
             raise StoreError(f"{path} went away or broke while it was read: give the command again") from None
 
     def _forget(self, id: str) -> None:
@@ -145,8 +144,8 @@ class Index:
 
     def _refresh(self, base: sqlite3.Connection) -> None:
         """Make the index say what the folder holds. What is known is read first: what is gone then is really gone."""
-        known = _known(base, self._store.records)
-        present = self._present()
+        known = _known(base, self._store)
+        present = self._store.stamps()
         self._found = {name: found for name, (stamp, found) in known.items() if present.get(name) == stamp}
         for names in _batches(sorted(known.keys() - present.keys())):
             with _transaction(base):
@@ -155,26 +154,15 @@ class Index:
         for names in _batches(sorted(present.keys() - self._found.keys())):
             self._add(base, names, present)
 
-    def _present(self) -> dict[str, Stamp]:
-        """The files of `records/`; hidden ones are nobody's record."""
-        found = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._store.records) as files:
-            for file in files:
-                if not file.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # it went away just now
-                        stat = file.stat()
-                        found[file.name] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        return found
-
     def _add(self, base: sqlite3.Connection, names: Sequence[str], present: dict[str, Stamp]) -> None:
         """Read these files and write what they hold. A file that cannot be opened is tried again the next time."""
         entries = []
         slim = []
         parts: dict[str, str] = {}
         for name in names:
-            path = self._store.records / name
+            path = self._store.path(name)
             try:
-                record = read_record(path)
+                record = self._store.read_named(name)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -251,7 +239,7 @@ def _speaks_against_the_file(error: sqlite3.Error) -> bool:
     return name.removeprefix("SQLITE_").partition("_")[0] not in UNUSABLE
 
 
-def _known(base: sqlite3.Connection, folder: Path) -> dict[str, tuple[Stamp, Entry | Problem]]:
+def _known(base: sqlite3.Connection, store: Store) -> dict[str, tuple[Stamp, Entry | Problem]]:
     """File names to what the index says of them; a row that is broken is as good as none."""
     found: dict[str, tuple[Stamp, Entry | Problem]] = {}
     for *row, checksum in base.execute("SELECT * FROM entries"):
@@ -260,7 +248,7 @@ def _known(base: sqlite3.Connection, folder: Path) -> dict[str, tuple[Stamp, Ent
         name, size, mtime, inode, problem, *values = row
         stamp = size, mtime, inode
         if problem is not None:
-            found[name] = stamp, Problem(folder / name, problem)
+            found[name] = stamp, Problem(store.path(name), problem)
             continue
         for number in _REPEATED:
             if values[number] is not None:

@@ -74,10 +74,12 @@ def load(folder: str) -> Any:
     """The model of a folder, quantised ones in our own form. Where a tensor is missing, transformers would draw one."""
     from transformers import AutoModelForCausalLM
 
-    from sparsebench.models.compression.quantisation import is_packed_folder, open_packed
+    from sparsebench.models.compression.quantisation import packed_weights as packed_weights  # registers the part
+    from sparsebench.models.hub.loading import load as load_own
+    from sparsebench.models.hub.own_folders import is_own_folder
 
-    if is_packed_folder(folder):
-        return open_packed(folder)
+    if is_own_folder(folder):
+        return load_own(folder)
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     model, found = loaded

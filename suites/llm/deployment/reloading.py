@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from sparsebench.models.anatomy import Wrapper
-from sparsebench.models.compression.quantisation import packed_weights, save_packed
+from sparsebench.models.compression.quantisation import packed_weights
 from sparsebench.models.errors import ModelError
+from sparsebench.models.hub.saving import save
 
 from ...contracts.method import NotApplicable
 from .measurement import Request, Seen
@@ -58,6 +59,6 @@ def _save(model: Any, folder: str) -> None:
 
     logging.disable_progress_bar()
     if any(packed_weights(model)):
-        save_packed(model, folder)
+        save(model, folder)
     else:
         model.save_pretrained(folder)

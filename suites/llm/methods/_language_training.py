@@ -100,15 +100,25 @@ class LanguageTraining(Tune):
         stage: str = "train",
         further: Sequence[Callback] = (),
     ) -> TrainResult:
+        """As `train_rows`: the tasks that these methods need give rows of text."""
+        return self.train_rows(model, cast(TextRows, data), context, stage, further)
+
+    def train_rows(
+        self,
+        model: nn.Module,
+        data: TextRows,
+        context: Context,
+        stage: str = "train",
+        further: Sequence[Callback] = (),
+    ) -> TrainResult:
         """One training on all of the data, in the order of the task and the seed.
 
         Raises ValueError where the data end before the budget, unless `repeat`.
         """
-        rows = cast(TextRows, data)
         if not self.repeat:
-            check_enough(rows, context, self.accumulation)
+            check_enough(data, context, self.accumulation)
             further = (*further, OnePass(context.budget))
-        return self.train_on(rows, model, rows, context, stage, further)
+        return self.train_on(data, model, data, context, stage, further)
 
     def train_on(
         self,

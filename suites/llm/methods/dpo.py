@@ -66,7 +66,7 @@ class DPO(LanguageTraining):
             raise FloatingPointError(f"the log-probabilities of answers of {batch['groups']} are NaN or infinite")
         return dpo_loss(policy_P2, batch[REFERENCE], self.beta)
 
-    def train_stage(
+    def train_rows(
         self,
         model: nn.Module,
         data: TextRows,

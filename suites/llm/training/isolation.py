@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.evaluation import evaluation_mode
+
 from .packing import IGNORED, PADDING
 
 # Shapes: B rows, L tokens of a row, N tokens whose prediction counts, V vocabulary.
@@ -139,15 +141,11 @@ def check_isolation(model: nn.Module) -> None:
     }
     inputs = model_inputs(model, batch)
     del inputs["input_ids"]
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    with torch.enable_grad():
+    with evaluation_mode(model), torch.enable_grad():
         entering = embedding(input_ids).detach().requires_grad_()
         logits = model(**inputs, inputs_embeds=entering).logits
         second = logits[0, 3:6].float().logsumexp(-1).sum()
         (gradient,) = torch.autograd.grad(second, entering)
-    for module, mode in modes:
-        module.training = mode
     reaches_L = gradient[0].abs().amax(-1) > 0
     if reaches_L[:3].any() or reaches_L[6]:
         raise CannotPack(

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.evaluation import evaluation_mode
+
 from ...contracts.method import NotApplicable
 from .data import TextRows
 from .isolation import predict, token_nats
@@ -110,14 +112,11 @@ def answer_log_probs(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
 @torch.no_grad()
 def reference_log_probs(model: nn.Module, pairs: Sequence[Row], batch_size: int, device: torch.device) -> list[Tensor]:
     """The same (2,) of each pair by the model as it is now, in eval mode; modes are left as they were."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     found: list[Tensor] = []
-    for start in range(0, len(pairs), batch_size):
-        batch = collate_pairs(pairs[start : start + batch_size], device)
-        found += answer_log_probs(model, batch).unbind(0)
-    for module, mode in modes:
-        module.training = mode
+    with evaluation_mode(model):
+        for start in range(0, len(pairs), batch_size):
+            batch = collate_pairs(pairs[start : start + batch_size], device)
+            found += answer_log_probs(model, batch).unbind(0)
     return found
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
-from sparsebench.models.compression.linear_maps.linear_map import Part
+from sparsebench.models.compression.linear.expert_linears import linear_maps
+from sparsebench.models.compression.linear.linear_map import Part
 from sparsebench.models.errors import ModelError
 
 from ...contracts.method import NotApplicable

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
-from sparsebench.models.compression.linear_maps.linear_map import LinearMap, Part
+from sparsebench.models.compression.linear.expert_linears import linear_maps
+from sparsebench.models.compression.linear.linear_map import LinearMap, Part
 from sparsebench.models.compression.slimming.pruning import Criterion, PruningConfig, prune
 from sparsebench.models.compression.slimming.report import PruningReport
 from sparsebench.reports.compression.notes import ZEROS

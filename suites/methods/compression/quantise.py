@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.linear_maps.linear_map import Part
+from sparsebench.models.compression.linear.linear_map import Part
 from sparsebench.models.compression.quantisation import (
     AWQConfig,
     GPTQConfig,

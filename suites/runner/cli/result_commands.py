@@ -1,4 +1,4 @@
-"""`report`, `compare` and `verify`: what the records of a result folder say, and whether it is so."""
+"""`report`, `compare`, `verify` and `freeze`: what the records of a folder say, whether it is so, and to keep them."""
 
 import sys
 from pathlib import Path
@@ -89,3 +89,18 @@ def verify(
     write = to_json if json else to_text
     say(write(found, folders))
     raise typer.Exit(exit_code(found, folders))
+
+
+def freeze(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Result folders, or folders of them.")],
+) -> None:
+    """Put the records of result folders into two Parquet files each, records.parquet and examples.parquet.
+
+    All commands read them as before, and so does any reader of Parquet. The files of single records are removed when
+    all was read back and is equal. A later run writes files of single records again, which count more; freeze merges.
+    """
+    announce("looking up the records", err=True)
+    from ..execution.freezing import freeze_folders
+    from ..verification.folders import result_folders
+
+    freeze_folders([found for folder in folders for found in result_folders(folder)], say)

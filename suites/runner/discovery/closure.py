@@ -43,6 +43,8 @@ class Tree:
         self._places: dict[str, tuple[Path, ...]] = {TOP: (home,)}
         self._modules: dict[str, Module | None] = {}
         self._data: dict[Path, Mapping[str, Sequence[Path]]] = {}
+        self._data_of: dict[str, list[Path]] = {}
+        self._submodules: dict[str, list[str]] = {}
         self._closures: dict[tuple[tuple[str, ...], frozenset[str]], list[Module]] = {}
         self._checksums: dict[Path, str] = {}
 
@@ -67,12 +69,14 @@ class Tree:
 
     def submodules(self, package: str) -> list[str]:
         """Names of the modules and packages that lie directly in a package."""
-        file = self.file(package)
-        if file is None:
-            return []
-        modules = {path.stem for path in file.parent.glob("*.py") if path != file}
-        packages = {path.parent.name for path in file.parent.glob("*/__init__.py")}
-        return [f"{package}.{name}" for name in sorted(modules | packages)]
+        if package not in self._submodules:
+            file = self.file(package)
+            names: set[str] = set()
+            if file is not None:
+                names |= {path.stem for path in file.parent.glob("*.py") if path != file}
+                names |= {path.parent.name for path in file.parent.glob("*/__init__.py")}
+            self._submodules[package] = [f"{package}.{name}" for name in sorted(names)]
+        return self._submodules[package]
 
     def closure(self, roots: Iterable[str], companions: Iterable[str] = ()) -> list[Module]:
         """The modules that a score of these root modules passes through, sorted by name.
@@ -101,6 +105,11 @@ class Tree:
         They are sought in its part of the package: all below `suites/llm` for `suites.llm.tasks.piqa`, all of a
         plug-in's own package.
         """
+        if module.name not in self._data_of:
+            self._data_of[module.name] = self._found_data(module)
+        return self._data_of[module.name]
+
+    def _found_data(self, module: Module) -> list[Path]:
         packages = module.name.split(".") if module.is_package else module.name.split(".")[:-1]
         if not packages:
             return []
@@ -185,17 +194,20 @@ class _Walk:
             self._waiting += [Taken(name) for name in self._tree.submodules(package.name)]
 
     def _count_with_packages(self, name: str) -> None:
-        parts = name.split(".")
-        for length in range(1, len(parts) + 1):
-            module = self._tree.module(".".join(parts[:length]))
+        """A module that is counted already came with its packages."""
+        while name and name not in self._found:
+            module = self._tree.module(name)
             if module is not None:
                 self._found[module.name] = module
+            name = name.rpartition(".")[0]
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder in a fixed order, but for hidden ones and Python's own caches."""
+def files_below(folder: Path, without: Path | None = None) -> Iterator[Path]:
+    """All files below a folder in a fixed order, but for hidden ones, Python's own caches and the folder `without`."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        if without is not None and without.name in folders and Path(place) == without.parent:
+            folders.remove(without.name)
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(place, name)

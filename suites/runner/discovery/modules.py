@@ -6,12 +6,14 @@ Comments, layout and docstrings are no part of the code.
 import ast
 import functools
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from .table import table_constant, uses_table
 
+VARIABLE = re.compile(r"SPARSEBENCH_[A-Z0-9_]+")
 EVERYTHING = "*"
 """In the place of a name: any name of the module may be used."""
 SUBMODULES = ".*"
@@ -78,6 +80,11 @@ class Module:
         """All string literals but docstrings."""
         constants = [node.value for node in ast.walk(self._tree) if isinstance(node, ast.Constant)]
         return frozenset(value for value in constants if isinstance(value, str))
+
+    @functools.cached_property
+    def variables(self) -> frozenset[str]:
+        """The environment variables of ours that it names."""
+        return frozenset(filter(VARIABLE.fullmatch, self.strings))
 
     @functools.cached_property
     def code(self) -> str:

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import os
 import platform
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +36,6 @@ SETTING = tuple(
 what they import. All the rest of the runner stands around the score."""
 EVERYWHERE = ("numpy",)
 """Libraries that count in every suite: splits and orders are drawn with them."""
-SWITCH = re.compile(r"SPARSEBENCH_[A-Z0-9_]+")
 PLACES = ("SPARSEBENCH_CACHE", "SPARSEBENCH_OFFLINE")
 """Variables that say where things are, not what is computed."""
 
@@ -143,5 +141,5 @@ def _describers(entry: Entry, tree: Tree) -> Iterator[str]:
 
 def _switches(modules: Iterable[Module]) -> set[str]:
     """Environment variables of ours that these modules name and that may change a number."""
-    named = {text for module in modules for text in module.strings if SWITCH.fullmatch(text)}
+    named = {name for module in modules for name in module.variables}
     return named.difference(PLACES)

@@ -88,7 +88,7 @@ def _settings(plugins: Iterable[EntryPoint]) -> list[Any]:
 def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:
     """Our own files and those of plug-ins."""
     for folder in FOLDERS:
-        yield from (path for path in files_below(HOME / folder) if RESULTS not in path.parents)
+        yield from files_below(HOME / folder, without=RESULTS)
     tops: set[str] = set()
     for point in plugins:
         tops |= set(top_packages(point))

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from sparsebench.reports.records.files import write_whole
 from sparsebench.reports.records.record import Record
-from sparsebench.reports.records.store import write_whole
 from sparsebench.reports.tables.claims import Claim
 from sparsebench.reports.tables.dataframe import Found, newest
 from sparsebench.reports.tables.suite_table import Role

@@ -59,12 +59,11 @@ def _broken() -> tuple[type[Exception], ...]:
 
 
 def _parsed(path: Path) -> Any:
-    import yaml
-
     try:
-        content = path.read_text(encoding="utf-8")
-        _check_keys(yaml.compose(content, _loader()), path)
-        return yaml.load(content, _loader())
+        loader = _loader()(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        _check_keys(root, path)
+        return None if root is None else loader.construct_document(root)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UsageError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsebench.reports.records.record import Record, RecordError, from_json
-from sparsebench.reports.records.store import MARKER, Store
+from sparsebench.reports.records.store import MARKER, RECORDS, Store
 
 from ..errors import UsageError, near
 
@@ -41,21 +41,28 @@ def _find(name: str, out: Path | None) -> Named:
         return _from_file(path, out)
     if out is None:
         raise UsageError(f"{name!r} is no file: give the JSON file of a record, or its id and --out FOLDER")
-    store = Store(out).open()
+    return _find_id(name, out, out)
+
+
+def _find_id(id: str, folder: Path, out: Path | None) -> Named:
+    store = Store(folder).open()
     try:
-        return Named(store.read(name), out)
+        return Named(store.read(id), out or folder)
     except KeyError:
-        raise UsageError(f"{out} holds no record {name!r}{near(name, store.ids())}") from None
+        raise UsageError(f"{folder} holds no record {id!r}{near(id, store.ids())}") from None
     except RecordError as error:
-        raise RecordError(f"{store.records / name}.json: {error}") from None
+        raise RecordError(f"{store.records / id}.json: {error}") from None
 
 
 def _from_file(path: Path, out: Path | None) -> Named:
+    folder = path.resolve().parent.parent
+    is_kept = (folder / MARKER).exists()
     try:
         record = from_json(path.read_bytes())
     except OSError as error:
+        if is_kept and path.parent.name == RECORDS and not path.exists():
+            return _find_id(path.stem, folder, out)  # frozen, perhaps
         raise UsageError(f"{path}: {error.strerror or error}") from None
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
-    folder = path.resolve().parents[1]
-    return Named(record, out or (folder if (folder / MARKER).exists() else None))
+    return Named(record, out or (folder if is_kept else None))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.data.mixtures import Signal
+from sparsebench.models.evaluation import evaluation_mode
 from sparsebench.models.moe.routing.health import layer_places
 from sparsebench.models.moe.routing.probe import RoutingProbe, routing_probe
 
@@ -151,12 +152,6 @@ def _picks(model: nn.Module, probe: RoutingProbe) -> np.ndarray:
 def _reading(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Evaluation mode without gradients, in the precision of the training; all is as before at the end."""
     device = next(model.parameters()).device
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16)
-    try:
-        with undisturbed(), torch.no_grad(), autocast:
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluation_mode(model), undisturbed(), torch.no_grad(), autocast:
+        yield

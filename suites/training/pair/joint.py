@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.distillation import InverseDistillation
+from sparsebench.models.evaluation import evaluation_mode
 
 from ...contracts.context import Context, Setup
 from ...contracts.method import NotApplicable
@@ -92,10 +93,6 @@ def _equal(first: Tensor, second: Tensor) -> bool:
 @torch.no_grad()
 def _shape(model: nn.Module, batch: object, context: Context) -> tuple[int, ...]:
     """Of what the model puts out for a batch; modes stay."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    with outputs_of(model) as found:
+    with evaluation_mode(model), outputs_of(model) as found:
         context.loss(model, batch)
-    for module, mode in modes:
-        module.training = mode
     return tuple(joined(found, context.target.outputs).shape)

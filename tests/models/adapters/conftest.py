@@ -10,6 +10,8 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterSet
 
+from ..conftest import built_once
+
 
 def vit(**options: object) -> nn.Module:
     """A tiny ViT of timm in eval mode."""
@@ -44,14 +46,8 @@ EXTRA: dict[str, Callable[[], nn.Module]] = {
 def make(build: Callable[[str], nn.Module]) -> Callable[[str], nn.Module]:
     """`make("registers")`: a model of `EXTRA`, or of `build`, the same weights at each call."""
 
-    def make(family: str) -> nn.Module:
-        if family not in EXTRA:
-            return build(family)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return EXTRA[family]()
-
-    return make
+    build_extra = built_once(EXTRA)
+    return lambda family: build_extra(family) if family in EXTRA else build(family)
 
 
 @pytest.fixture(scope="session")

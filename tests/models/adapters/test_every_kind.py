@@ -88,7 +88,15 @@ EXAMPLES: dict[str, Example] = {
     "SSFConfig": Example(SSFConfig(experts=False), ALL),
     "StreamConfig": Example(StreamConfig(), IMAGES),
 }
-CASES = [(kind, family) for kind, example in EXAMPLES.items() for family in example.families]
+VARIANTS: dict[str, Example] = {
+    "LoRA on q and v": Example(LoRAConfig(r=4, alpha=8), ("llama", "bert", "timm_vit")),
+    "sequential": Example(BottleneckConfig(r=6), ("llama", "bert", "timm_vit")),
+    "parallel": Example(BottleneckConfig(r=6, placement="parallel", scale=4.0), ("mixtral", "bert", "timm_vit")),
+    "pfeiffer": Example(BottleneckConfig(r=6, placement="pfeiffer"), ("llama", "bert", "timm_vit")),
+}
+"""More places of the kinds that have several."""
+CHANGE_AT_ONCE = {"CombinedConfig", "FusionConfig", "GistTokenConfig", "PrefixConfig", "PromptConfig"}
+CASES = [(kind, family) for kind, example in (EXAMPLES | VARIANTS).items() for family in example.families]
 REFUSED = [(kind, family) for kind, example in EXAMPLES.items() for family in ALL if family not in example.families]
 
 
@@ -101,7 +109,7 @@ def kinds() -> set[str]:
 
 def prepared(kind: str, family: str, make: Make, shake: Callable) -> tuple[Any, AdapterConfig]:
     """A model with what the kind needs below it, and the configuration; the same at each call."""
-    model, example = make(family), EXAMPLES[kind]
+    model, example = make(family), (EXAMPLES | VARIANTS)[kind]
     for name, config in example.before.items():
         shake(attach(model, config, name))
     return model, example.config(model) if callable(example.config) else example.config
@@ -160,10 +168,14 @@ def test_training_moves_adapters_and_head_only(
 def test_disabling_and_removing(
     kind: str, family: str, make: Make, shake: Callable, example: Callable, run: Callable
 ) -> None:
+    """No bit changes at the start, nor when they are off, nor once they are gone."""
     model, config = prepared(kind, family, make, shake)
     batch, before = example(model), run(model, example(model))
+    next(iter(model.parameters())).requires_grad_(False)  # so that not all flags are the same
     looks, flags = look(model), trainable(model)
     adapters = attach(model, config)
+    if kind not in CHANGE_AT_ONCE:
+        assert torch.equal(run(model, batch), before)
     shake(adapters)
     acting = run(model, batch)
     assert not torch.equal(acting, before)

@@ -39,18 +39,22 @@ def made(shape: tuple[int, ...], unit: str, scale: str = "both") -> tuple[Tensor
 
 
 @pytest.mark.parametrize("scale", ["both", "static", "dynamic", "none", "pruned"])
-@pytest.mark.parametrize("unit", ["weight", "row", "channel", "dynamic", "static"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_weights_are_those_of_the_masked_form(shape, unit, scale):
+def test_weights_are_those_of_the_masked_form(scale, subtests: pytest.Subtests):
     """Invariant 10: compact() output == masked output."""
-    bank, partition = made(shape, unit, scale)
-    compact = CompactWeights.of(bank, partition)
-    shares = torch.softmax(torch.randn(3, KERNELS, generator=generator(4), dtype=torch.float64), -1)
-    mixed = (shares @ bank.flatten(1)).view(3, *shape)
-    torch.testing.assert_close(compact.sample_weights(shares), partition.used_weight(mixed))
-    torch.testing.assert_close(compact.used_bank(), partition.used_weight(bank))
-    factors = torch.rand((3, *[1] * (len(shape) - 1), shape[-1]), generator=generator(5), dtype=torch.float64)
-    torch.testing.assert_close(compact.sample_weights(shares, factors), partition.used_weight(mixed * factors))
+    for shape in SHAPES:
+        for unit in ["weight", "row", "channel", "dynamic", "static"]:
+            with subtests.test(shape=shape, unit=unit):
+                bank, partition = made(shape, unit, scale)
+                compact = CompactWeights.of(bank, partition)
+                shares = torch.softmax(torch.randn(3, KERNELS, generator=generator(4), dtype=torch.float64), -1)
+                mixed = (shares @ bank.flatten(1)).view(3, *shape)
+                torch.testing.assert_close(compact.sample_weights(shares), partition.used_weight(mixed))
+                torch.testing.assert_close(compact.used_bank(), partition.used_weight(bank))
+                size = (3, *[1] * (len(shape) - 1), shape[-1])
+                factors = torch.rand(size, generator=generator(5), dtype=torch.float64)
+                torch.testing.assert_close(
+                    compact.sample_weights(shares, factors), partition.used_weight(mixed * factors)
+                )
 
 
 @pytest.mark.parametrize("unit", ["weight", "row", "channel", "dynamic", "static"])

@@ -20,14 +20,14 @@ SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden
 
 def test_a_model_of_transformers() -> None:
     recipe = base_recipe(transformers.LlamaForCausalLM(LLAMA))
-    assert recipe == {"library": "transformers", "class": "LlamaForCausalLM"}
-    assert model_class(recipe) is transformers.LlamaForCausalLM
+    assert recipe == {"room": None, "class": "LlamaForCausalLM", "changed": False}
+    assert model_class(recipe["room"], recipe["class"]) is transformers.LlamaForCausalLM
     assert base_model(recipe, LLAMA).config is LLAMA
 
 
 def test_a_model_of_timm() -> None:
     recipe = base_recipe(timm.create_model("vit_tiny_patch16_224", num_classes=3))
-    assert recipe == {"library": "timm", "architecture": "vit_tiny_patch16_224", "num_classes": 3}
+    assert recipe == {"room": "timm", "class": "vit_tiny_patch16_224", "num_classes": 3}
     with torch.device("meta"):
         assert base_model(recipe, None).num_classes == 3
 
@@ -35,8 +35,8 @@ def test_a_model_of_timm() -> None:
 def test_a_model_of_a_room() -> None:
     config = GraphsGPTConfig.of(Vocabulary.improved([(6, 0), (8, 0)]), **SIZES)
     recipe = base_recipe(Graph2Seq(config))
-    assert recipe == {"library": "graphsgpt", "class": "Graph2Seq"}
-    assert model_class(recipe) is Graph2Seq
+    assert recipe == {"room": "graphsgpt", "class": "Graph2Seq", "changed": False}
+    assert model_class(recipe["room"], recipe["class"]) is Graph2Seq
     assert type(base_model(recipe, config)) is Graph2Seq
 
 
@@ -49,10 +49,10 @@ def test_a_class_that_only_has_the_name_of_a_known_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "name"),
+    ("room", "name"),
     [
-        ("transformers", "AutoTokenizer"),  # no model
-        ("transformers", "NoSuchModel"),
+        (None, "AutoTokenizer"),  # no model
+        (None, "NoSuchModel"),
         ("graphsgpt", "Tokenizer"),  # no model either
         ("graphsgpt", "import_module"),  # not part of the face
         ("nosuchroom", "Graph2Seq"),
@@ -60,6 +60,6 @@ def test_a_class_that_only_has_the_name_of_a_known_one_is_refused() -> None:
         ("..data", "Graph2Seq"),
     ],
 )
-def test_names_of_anything_else_are_refused(library: str, name: str) -> None:
+def test_names_of_anything_else_are_refused(room: str | None, name: str) -> None:
     with pytest.raises(ModelError, match=f"has no model '{name}'"):
-        model_class({"library": library, "class": name})
+        model_class(room, name)

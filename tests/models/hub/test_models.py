@@ -14,13 +14,14 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sparsebench.models import load, save
 from sparsebench.models.adapters import attach
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary
 from sparsebench.models.hub.declaration import declare
-from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, from_pretrained, save_pretrained
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
 
 VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
@@ -209,8 +210,8 @@ def test_saved_with_what_was_removed(build: Callable[[str], nn.Module], run: Any
     assert torch.equal(run(again, batch), run(model, batch))
     assert [name for name, _ in again.named_parameters()] == [name for name, _ in model.named_parameters()]
     assert again.model.layers[0].mlp.experts.sizes == model.model.layers[0].mlp.experts.sizes
-    save_pretrained(again, tmp_path / "ours")
-    assert torch.equal(run(from_pretrained(tmp_path / "ours"), batch), run(model, batch))
+    save(again, tmp_path / "ours")
+    assert torch.equal(run(load(tmp_path / "ours"), batch), run(model, batch))
     declared: Any = build("llama")
     describe(declared).blocks[0].remove_mlp()
     declare(declared, "removed")  # dense, but for what is missing

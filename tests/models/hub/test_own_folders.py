@@ -11,19 +11,31 @@ from torch import nn
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.own_folders import (
     check_same,
+    is_own_folder,
     load_generation_config,
-    put,
+    put_all,
+    read_own,
     read_recipe,
     read_tensors,
     save_generation_config,
     state_of,
-    write_recipe,
+    write_own,
 )
 
 
-def test_a_recipe_comes_back(tmp_path: Path) -> None:
-    write_recipe(tmp_path / "recipe.json", 3, {"layers": [1, 2]})
-    assert read_recipe(tmp_path / "recipe.json", 3) == {"format": 3, "layers": [1, 2]}
+def test_recipe_and_tensors_come_back_from_several_files(tmp_path: Path) -> None:
+    recipe = {"model": {"room": ""}, "layers": [1, 2]}
+    tensors = {name: torch.full((100,), float(name)) for name in ("1", "2", "3")}
+    assert not is_own_folder(tmp_path)
+    write_own(tmp_path, recipe, tensors, max_shard_size=500)
+    assert is_own_folder(tmp_path) and len(list(tmp_path.glob("*.safetensors"))) == 3
+    found, read = read_own(tmp_path)
+    assert found == recipe and read.keys() == tensors.keys()
+    assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+    for file in tmp_path.glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        read_own(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +71,11 @@ class Model(nn.Module):
         self.register_buffer("scale", torch.ones(1), persistent=False)
 
 
+def meta_model() -> Any:
+    with torch.device("meta"):
+        return Model()
+
+
 def test_the_state_holds_tied_ones_once_and_all_buffers() -> None:
     assert set(state_of(Model())) == {"first.weight", "count", "scale"}
 
@@ -68,21 +85,29 @@ def test_what_does_not_fit_is_named_by_kind() -> None:
     with pytest.raises(
         ModelError, match="it: tensors 1 missing, as scale; 1 unknown, as other; 1 of another shape, as fi"
     ):
-        check_same(tensors, Model(), "it")
+        check_same(tensors, meta_model(), "it")
     check_same(state_of(Model()), Model(), "it")
 
 
+def test_buffers_that_were_computed_may_be_missing() -> None:
+    state = state_of(Model())
+    del state["scale"]
+    check_same(state, Model(), "it")
+    model = meta_model()
+    with pytest.raises(ModelError, match="1 missing, as scale"):
+        check_same(state, model, "it")
+
+
 def test_tensors_are_put_where_they_belong() -> None:
-    with torch.device("meta"):
-        model = Model()
-    frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
-    put(model, "second.weight", torch.ones(2, 2))
-    put(model, "count", torch.tensor([3, 4]))
-    put(model, "scale", torch.full((1,), 5.0))
-    assert model.second.weight.requires_grad and not model.count.requires_grad
+    model = meta_model()
+    values = {"first.weight": torch.ones(2, 2), "count": torch.tensor([3, 4]), "scale": torch.full((1,), 5.0)}
+    put_all(model, values)
+    assert model.second.weight is model.first.weight and model.second.weight.requires_grad
+    assert not model.count.requires_grad
     assert float(state_of(model)["scale"]) == 5 and "scale" in model._buffers
-    put(model, "first.weight", frozen)
-    assert model.first.weight is frozen
+    model.first.weight.requires_grad_(False)
+    put_all(model, values)
+    assert not model.first.weight.requires_grad and model.first.weight.data_ptr() == values["first.weight"].data_ptr()
 
 
 def test_how_a_model_generates_comes_back_if_it_says_so(tmp_path: Path) -> None:

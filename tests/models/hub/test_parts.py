@@ -3,7 +3,7 @@
 import pytest
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.hub.parts import known_parts, part_of
+from sparsebench.models.hub.parts import folder_part, in_order, known_parts, part_of
 from sparsebench.models.moe.checkpoint.part import MoELayers
 
 
@@ -15,3 +15,14 @@ def test_a_part_is_found_by_its_room() -> None:
 def test_a_name_without_a_part_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match=f"knows no '{name}' layers"):
         part_of(name)
+
+
+def test_parts_that_lie_around_others_are_built_after_them() -> None:
+    names = ["packed", "adapters", "dynamic", "compression", "moe"]
+    assert [name for name, _ in in_order(dict.fromkeys(names))] == names[::-1]
+
+
+def test_what_only_folders_say_is_no_part_of_a_configuration() -> None:
+    part = part_of("packed")  # of the room "compression"
+    assert folder_part("packed") is part and part not in known_parts()
+    assert folder_part("moe") is None

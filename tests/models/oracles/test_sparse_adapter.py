@@ -141,32 +141,37 @@ def test_before_pruning(norm: str) -> None:
         assert difference(out.loss[None], ORACLE[f"{norm}.data{index}.loss"]) < FORWARD
 
 
-@pytest.mark.parametrize(("case", "number"), ROUNDS, ids=label)
-def test_masks(case: Case, number: int) -> None:
+def test_masks(subtests: pytest.Subtests) -> None:
     """Every entry, after each round; after the last the outputs too."""
-    adapters = sparse(case, number)
-    recorded = ORACLE.below(f"{case.name}.round{number}.mask.")
-    found = {name: layer.mask for name, layer in projections(adapters).items()}
-    assert found.keys() == recorded.keys()
-    wrong = {name: int((found[name] != mask.bool()).sum()) for name, mask in recorded.items()}
-    assert not any(wrong.values()), wrong
-    if number == case.rounds:
-        with torch.no_grad():
-            logits = adapters.model(**batches()[0]).logits
-        assert difference(logits, ORACLE[f"{case.name}.logits"]) < FORWARD
+    for case, number in ROUNDS:
+        with subtests.test(case=case, number=number):
+            adapters = sparse(case, number)
+            recorded = ORACLE.below(f"{case.name}.round{number}.mask.")
+            found = {name: layer.mask for name, layer in projections(adapters).items()}
+            assert found.keys() == recorded.keys()
+            wrong = {name: int((found[name] != mask.bool()).sum()) for name, mask in recorded.items()}
+            assert not any(wrong.values()), wrong
+            if number == case.rounds:
+                with torch.no_grad():
+                    logits = adapters.model(**batches()[0]).logits
+                assert difference(logits, ORACLE[f"{case.name}.logits"]) < FORWARD
 
 
-@pytest.mark.parametrize(("case", "number"), SCORED, ids=label)
-def test_scores(case: Case, number: int) -> None:
+def test_scores(subtests: pytest.Subtests) -> None:
     """Those of a round, given the recorded masks of the round before it, up to a factor that changes no rank."""
-    adapters = adapted(case.norm)
-    layers = projections(adapters)
-    evidence = Evidence(model=adapters.model, pairs=pairs(adapters), batches=batches(), loss_fn=loss)
-    before = f"{case.name}.round{number - 1}.mask."
-    masks = [ORACLE[before + name].float() if number > 1 else torch.ones(layer.shape) for name, layer in layers.items()]
-    found = faithful_scores(list(layers.values()), masks, evidence, case.method)
-    recorded = [ORACLE[f"{case.name}.round{number}.score.{name}"] for name in layers]
-    assert difference(over_the_greatest(found), over_the_greatest(recorded)) < SCORES
+    for case, number in SCORED:
+        with subtests.test(case=case, number=number):
+            adapters = adapted(case.norm)
+            layers = projections(adapters)
+            evidence = Evidence(model=adapters.model, pairs=pairs(adapters), batches=batches(), loss_fn=loss)
+            before = f"{case.name}.round{number - 1}.mask."
+            masks = [
+                ORACLE[before + name].float() if number > 1 else torch.ones(layer.shape)
+                for name, layer in layers.items()
+            ]
+            found = faithful_scores(list(layers.values()), masks, evidence, case.method)
+            recorded = [ORACLE[f"{case.name}.round{number}.score.{name}"] for name in layers]
+            assert difference(over_the_greatest(found), over_the_greatest(recorded)) < SCORES
 
 
 def over_the_greatest(scores: list[Tensor]) -> Tensor:

@@ -28,16 +28,22 @@ from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.conversion.restoration import to_dense
 from sparsebench.models.moe.routing.probe import routing_probe
 
-from .text_families import FAMILIES, behind_a_cache, build, check_adapters, close, outputs, padded_inputs, rows, state
+from .text_families import FAMILIES, behind_a_cache, build, check_adapters, close, outputs, padded_inputs, state
 
-ROWS = rows(FAMILIES)
-IDS = tuple(f"{family}-{cls}" for family, cls in ROWS)
 FIRSTS = tuple((name, family.names()[1]) for name, family in FAMILIES.items())
 """The class with a language head of each family: what does not depend on the head is checked there."""
 
 
-@pytest.mark.parametrize(("family", "cls"), ROWS, ids=IDS)
-def test_conversion_with_all_experts_on_is_exact_and_goes_back(family: str, cls: str) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_class_of_a_family(family: str, subtests: pytest.Subtests) -> None:
+    for cls in FAMILIES[family].names():
+        for check in (conversion_is_exact_and_goes_back, fewer_experts_change_outputs_and_count, adapters_merge):
+            with subtests.test(check.__name__, cls=cls):
+                check(family, cls)
+
+
+def conversion_is_exact_and_goes_back(family: str, cls: str) -> None:
+    """With all experts on."""
     model = build(family, cls)
     before = outputs(model)
     convert(model, MoEConfig(num_experts=4, top_k=3, num_shared=1, score="none", scale="exact"))
@@ -51,8 +57,7 @@ def test_conversion_with_all_experts_on_is_exact_and_goes_back(family: str, cls:
     }
 
 
-@pytest.mark.parametrize(("family", "cls"), ROWS, ids=IDS)
-def test_fewer_experts_change_the_outputs_and_the_active_count(family: str, cls: str) -> None:
+def fewer_experts_change_outputs_and_count(family: str, cls: str) -> None:
     """Each converted layer lies on the way to the output: the check above cannot pass by converting nothing."""
     model = build(family, cls)
     before = outputs(model)
@@ -63,8 +68,8 @@ def test_fewer_experts_change_the_outputs_and_the_active_count(family: str, cls:
     assert count_parameters(model).active < count_parameters(model).total
 
 
-@pytest.mark.parametrize(("family", "cls"), ROWS, ids=IDS)
-def test_adapters_are_exact_at_the_start_counted_and_mergeable(family: str, cls: str) -> None:
+def adapters_merge(family: str, cls: str) -> None:
+    """Exact at the start, counted, all of them act, and merged."""
     check_adapters(build(family, cls))
 
 

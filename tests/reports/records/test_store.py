@@ -112,22 +112,6 @@ def test_the_new_name_is_on_the_disk_when_a_record_is_written(store, make, monke
     assert store.ids() == [written.id]
 
 
-@pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
-def test_file_systems_that_cannot_sync_a_folder_still_take_records(store, make, monkeypatch, number, passes):
-    def fsync(handle, original=os.fsync):
-        if Path(f"/proc/self/fd/{handle}").is_dir():
-            raise OSError(number, os.strerror(number))
-        original(handle)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    if passes:
-        store.write(make.record())
-    else:
-        with pytest.raises(StoreError):
-            store.write(make.record())
-    assert len(store.ids()) == 1, "whole either way: the rename came before"
-
-
 def test_what_is_not_json_is_refused_before_anything_is_written(store, make):
     with pytest.raises(RecordError):
         store.write(make.record(details={"x": object()}), {"correct": [1]})

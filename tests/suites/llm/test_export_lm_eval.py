@@ -9,7 +9,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM
 
-from sparsebench.models.moe import MoEConfig, convert, export, from_pretrained, save_pretrained
+from sparsebench.models import load, save
+from sparsebench.models.moe import MoEConfig, convert, export
 
 PAIRS = [
     ("The capital of France is", " Paris"),
@@ -33,10 +34,10 @@ def test_converted_smollm2_scores_alike_in_every_form(tmp_path: Path, shared: in
     lm = smollm2_135m_instruct.load(torch.Generator())
     model = convert(lm.model, MoEConfig(num_experts=8, num_shared=shared, top_k=6 - shared))
     assert export(model, tmp_path / "stock", tokenizer=lm.tokenizer) == name
-    save_pretrained(model, tmp_path / "own")
+    save(model, tmp_path / "own")
 
     expected = scores(HFLM(pretrained=model, tokenizer=lm.tokenizer, device="cpu", batch_size=2))
-    own: Any = from_pretrained(tmp_path / "own")
+    own: Any = load(tmp_path / "own")
     stock = scores(HFLM(pretrained=str(tmp_path / "stock"), device="cpu", dtype="float32", batch_size=2))
     assert scores(HFLM(pretrained=own, tokenizer=lm.tokenizer, device="cpu", batch_size=2)) == expected
     assert [greedy for _, greedy in stock] == [greedy for _, greedy in expected]

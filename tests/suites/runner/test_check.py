@@ -11,19 +11,16 @@ from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.runner import check
 from sparsebench.suites.runner.discovery.registry import entries
 
-CASES = [(name, case.suite) for name in entries("method") for case in check.cases(name)]
-
 
 @pytest.mark.parametrize("name", entries("method"))
-def test_every_method_serves_some_suite(name: str) -> None:
-    assert check.cases(name)
-
-
-@pytest.mark.parametrize(("name", "suite"), CASES)
-@pytest.mark.parametrize("rule", check.BATTERY, ids=lambda rule: rule.__name__)
-def test_conformance(name: str, suite: str, rule) -> None:
-    (case,) = [case for case in check.cases(name) if case.suite == suite]
-    rule(case)
+def test_conformance(name: str, subtests: pytest.Subtests) -> None:
+    """A method serves some suite, and keeps every rule in each; the rules look at one fitted model."""
+    found = check.cases(name)
+    assert found
+    for case in found:
+        for rule in check.BATTERY:
+            with subtests.test(suite=case.suite, rule=rule.__name__):
+                rule(case)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsebench.reports.records.record import Record, from_json
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Store, stores_in
 from sparsebench.suites.contracts.applicability import reason_against
 from sparsebench.suites.runner.discovery.loading import load_method, load_task
 from sparsebench.suites.runner.discovery.registry import ROOT, entries, find, suites
@@ -51,8 +52,9 @@ CELLS = [(module, suite) for module in MODULES for suite in ("llm", "vtab", "mol
 def measured() -> frozenset[tuple[str, str]]:
     """(module, suite) of every committed record that has a score."""
     found: set[tuple[str, str]] = set()
-    for path in sorted((ROOT.parent / "reports" / "results").glob("*/records/*.json")):
-        found |= set(_cells_of(from_json(path.read_bytes())))
+    for folder in stores_in(ROOT.parent / "reports" / "results"):
+        for record in Store(folder).read_all()[0]:
+            found |= set(_cells_of(record))
     return frozenset(found)
 
 

@@ -23,7 +23,7 @@ from ....hub.own_folders import save_generation_config
 from ..grid import Grid
 from ..packed.packed_tensor import PackedTensor
 from ..packed.packing import pack
-from .files import packed_weights
+from .part import packed_weights
 
 # Shapes: N experts, O rows, G groups.
 
@@ -88,10 +88,12 @@ def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
     if isinstance(model, ChangedModel):
         raise ModelError(
             f"{type(model).__name__} is no stock model of transformers: write the mixture by moe.export before it is "
-            "quantised, load that, quantise it and export again; save_packed writes our own format"
+            "quantised, load that, quantise it and export again; sparsebench.models.save writes our own format"
         )
     if not type(model).__module__.startswith("transformers."):
-        raise ModelError(f"{type(model).__name__} is no stock model of transformers: save_packed writes our own format")
+        raise ModelError(
+            f"{type(model).__name__} is no stock model of transformers: sparsebench.models.save writes our own format"
+        )
     grids = {value.grid for value in packed.values()}
     if len(grids) > 1:
         raise ModelError(f"weights lie on {len(grids)} different grids: quantise all of them to one for this format")
@@ -100,12 +102,13 @@ def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
         if not grid.symmetric and value.dim() == 3:
             raise ModelError(
                 f"{name}: neither {TRANSFORMERS} nor {VLLM} reads zero points of experts; quantise with "
-                "Grid(symmetric=True), or use save_packed"
+                "Grid(symmetric=True), or use sparsebench.models.save"
             )
         if grid.group_size is not None and value.columns % grid.group_size:
             raise ModelError(
                 f"{name} has {value.columns} columns, which groups of {grid.group_size} do not divide: readers of "
-                "compressed-tensors take whole groups only; quantise with another group_size, or use save_packed"
+                "compressed-tensors take whole groups only; quantise with another group_size, or use "
+                "sparsebench.models.save"
             )
     return grid
 
@@ -161,7 +164,8 @@ def _numbered(value: PackedTensor, name: str, start: int) -> Tensor:
     """Row numbers in the shape of a weight of one column, (O, 1) or (N, O, 1)."""
     if value.transposed:
         raise ModelError(
-            f"{name} lies transposed in its checkpoint, which compressed-tensors cannot say: use save_packed"
+            f"{name} lies transposed in its checkpoint, which compressed-tensors cannot say: use "
+            "sparsebench.models.save"
         )
     shape = (*value.shape[:-1], 1)
     return torch.arange(start, start + value.shape[:-1].numel(), dtype=torch.int64).view(shape)
@@ -180,7 +184,7 @@ def _packed_matrix(name: str, number_O1: Tensor, rows: Mapping[int, PackedTensor
     if number_O1.dim() != 2 or not name.endswith(".weight") or not torch.equal(number_O, neighbours):
         raise ModelError(
             f"{name} holds experts in one tensor of its checkpoint, while compressed-tensors wants those of each: "
-            "use save_packed"
+            "use sparsebench.models.save"
         )
     start = max(begin for begin in rows if begin <= first)
     value = rows[start]

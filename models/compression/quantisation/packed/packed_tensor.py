@@ -19,7 +19,7 @@ from .packing import pack, unpack
 # Shapes: N experts (there may be no such dimension), O outputs, I inputs, G groups, W words of a row.
 
 _NO_MEMORY = (
-    "quantised weights have no memory of their own shape: save the model by `compression.quantisation.save_packed`, or "
+    "quantised weights have no memory of their own shape: save the model by `sparsebench.models.save`, or "
     "`dequantise(model)` first"
 )
 _own_operators: dict[Any, Callable[..., Any]] = {}

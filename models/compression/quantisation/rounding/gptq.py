@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ....errors import ModelError
-from ...linear_maps.moments import inverse_factor
+from ...linear.moments import inverse_factor
 from ..grid import Grid, Quantised, check_finite, round_to_nearest
 
 # Shapes: O outputs (rows), I inputs (columns), B columns of a block.

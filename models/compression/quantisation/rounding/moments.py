@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....calibration.by_block import BlockPass
-from ...linear_maps.linear_inputs import watch_inputs
-from ...linear_maps.linear_map import Source
+from ...linear.linear_inputs import watch_inputs
+from ...linear.linear_map import Source
 from ..targets import Target
 
 # Shapes: R rows (tokens that a matrix reads), I inputs.

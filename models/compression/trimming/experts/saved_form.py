@@ -26,7 +26,7 @@ WIDTH = "sparsebench_expert_width"
 class TrimmedMixtures:
     """Mixtures with fewer experts than the model's class makes; see `hub.parts.Part`."""
 
-    acts_on_others = True
+    floor = 1
     """Converted mixtures are there before tables are put around their experts."""
 
     def holds(self, module: nn.Module) -> bool:

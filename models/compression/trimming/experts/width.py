@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ....anatomy import DescribesMLP, Experts
 from ....calibration.mixture_statistics import LayerStatistics
 from ....errors import ModelError
-from ...quantisation.files.files import packed_weights
+from ...quantisation.files.part import packed_weights
 from .mixtures import Mixture, check_statistics, mixtures_of
 from .saved_form import WIDTH, note_trimmed
 

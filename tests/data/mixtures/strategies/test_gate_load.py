@@ -39,31 +39,32 @@ def official_id(case):
     return "-".join(str(part) for part in (*case[:5], case[5][0]))
 
 
-@pytest.mark.parametrize("case", OFFICIAL["cases"], ids=official_id)
-def test_the_official_callback_over_three_rounds(case):
-    name, similarity, criterion, eta, smoothing, start, rounds = case
-    strategy = GateLoad(
-        NAMES,
-        distance=DISTANCES[similarity],
-        criterion=criterion,
-        eta=eta,
-        smoothing=smoothing,
-        start=dict(zip(NAMES, start, strict=True)),
-        faithful=True,
-    )
-    before = start
-    assert len(rounds) == 3
-    for found, (deltas, weights) in zip(official_signals(name), rounds, strict=True):
-        strategy.update(found)
-        ours = list(strategy.seen["deltas"].values())
-        # Data sets that are equally far are reversed in the order in which the official sort leaves them: with it,
-        # the same values, whichever of them has which.
-        assert sorted(ours) == pytest.approx(sorted(deltas), abs=1e-12)
-        assert moved(np.array(before), np.array(deltas), eta, smoothing) == pytest.approx(weights, abs=1e-12)
-        if similarity != "~l2" or not has_ties(rounds):
-            assert ours == pytest.approx(deltas, abs=1e-12)
-            assert list(strategy.weights.values()) == pytest.approx(weights, abs=1e-12)
-        before = weights
+def test_the_official_callback_over_three_rounds(subtests: pytest.Subtests):
+    for case in OFFICIAL["cases"]:
+        with subtests.test(case=case):
+            name, similarity, criterion, eta, smoothing, start, rounds = case
+            strategy = GateLoad(
+                NAMES,
+                distance=DISTANCES[similarity],
+                criterion=criterion,
+                eta=eta,
+                smoothing=smoothing,
+                start=dict(zip(NAMES, start, strict=True)),
+                faithful=True,
+            )
+            before = start
+            assert len(rounds) == 3
+            for found, (deltas, weights) in zip(official_signals(name), rounds, strict=True):
+                strategy.update(found)
+                ours = list(strategy.seen["deltas"].values())
+                # Data sets that are equally far are reversed in the order in which the official sort leaves them: with
+                # it, the same values, whichever of them has which.
+                assert sorted(ours) == pytest.approx(sorted(deltas), abs=1e-12)
+                assert moved(np.array(before), np.array(deltas), eta, smoothing) == pytest.approx(weights, abs=1e-12)
+                if similarity != "~l2" or not has_ties(rounds):
+                    assert ours == pytest.approx(deltas, abs=1e-12)
+                    assert list(strategy.weights.values()) == pytest.approx(weights, abs=1e-12)
+                before = weights
 
 
 def test_the_official_cases_are_all_there():

@@ -26,42 +26,46 @@ def distance(value: float, scale: float, zero: int, levels: int) -> float:
     return min(abs((code - zero) * scale - value) for code in range(levels + 1))
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_rounded_weights_are_the_nearest_points(grid: Grid) -> None:
-    weight_OI = weight()
-    found = round_to_nearest(weight_OI, grid)
-    off_OI = (found.dense() - weight_OI).abs()
-    size = grid.group_size or weight_OI.shape[1]
-    for row in range(len(weight_OI)):
-        for column in range(weight_OI.shape[1]):
-            scale = float(found.points.scale[row, column // size])
-            zero = int(found.points.zero[row, column // size])
-            least = distance(float(weight_OI[row, column]), scale, zero, grid.levels)
-            assert float(off_OI[row, column]) == pytest.approx(least, abs=1e-12)
+def test_rounded_weights_are_the_nearest_points(subtests: pytest.Subtests) -> None:
+    for grid in GRIDS:
+        with subtests.test(grid=grid):
+            weight_OI = weight()
+            found = round_to_nearest(weight_OI, grid)
+            off_OI = (found.dense() - weight_OI).abs()
+            size = grid.group_size or weight_OI.shape[1]
+            for row in range(len(weight_OI)):
+                for column in range(weight_OI.shape[1]):
+                    scale = float(found.points.scale[row, column // size])
+                    zero = int(found.points.zero[row, column // size])
+                    least = distance(float(weight_OI[row, column]), scale, zero, grid.levels)
+                    assert float(off_OI[row, column]) == pytest.approx(least, abs=1e-12)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_no_error_is_above_half_a_scale(grid: Grid) -> None:
-    weight_OI = weight(1)
-    found = round_to_nearest(weight_OI, grid)
-    scale_OI, _ = grid.spread(found.points, weight_OI.shape[1])
-    assert bool(((found.dense() - weight_OI).abs() <= scale_OI / 2 + 1e-12).all())
+def test_no_error_is_above_half_a_scale(subtests: pytest.Subtests) -> None:
+    for grid in GRIDS:
+        with subtests.test(grid=grid):
+            weight_OI = weight(1)
+            found = round_to_nearest(weight_OI, grid)
+            scale_OI, _ = grid.spread(found.points, weight_OI.shape[1])
+            assert bool(((found.dense() - weight_OI).abs() <= scale_OI / 2 + 1e-12).all())
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_weights_on_the_grid_stay(grid: Grid) -> None:
-    once = round_to_nearest(weight(2), grid)
-    again = Quantised(grid, grid.encode(once.dense(), once.points), once.points)
-    assert torch.equal(again.codes, once.codes)
+def test_weights_on_the_grid_stay(subtests: pytest.Subtests) -> None:
+    for grid in GRIDS:
+        with subtests.test(grid=grid):
+            once = round_to_nearest(weight(2), grid)
+            again = Quantised(grid, grid.encode(once.dense(), once.points), once.points)
+            assert torch.equal(again.codes, once.codes)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_zeros_stay_zeros_also_in_groups_of_nothing_else(grid: Grid) -> None:
-    weight_OI = weight(3)
-    weight_OI[:, ::3] = 0
-    weight_OI[2] = 0
-    dense_OI = round_to_nearest(weight_OI, grid).dense()
-    assert bool((dense_OI[weight_OI == 0] == 0).all())
+def test_zeros_stay_zeros_also_in_groups_of_nothing_else(subtests: pytest.Subtests) -> None:
+    for grid in GRIDS:
+        with subtests.test(grid=grid):
+            weight_OI = weight(3)
+            weight_OI[:, ::3] = 0
+            weight_OI[2] = 0
+            dense_OI = round_to_nearest(weight_OI, grid).dense()
+            assert bool((dense_OI[weight_OI == 0] == 0).all())
 
 
 def test_groups_take_what_is_left_at_the_end() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
+from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.compression.quantisation.targets import Target, targets_of
 from sparsebench.models.errors import ModelError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
+from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.compression.quantisation import Grid, PackedTensor, QuantiseConfig, dequantise, quantise
 from sparsebench.models.compression.quantisation.packed.kernels import native
 from sparsebench.models.compression.quantisation.packed.kernels.native import PackedKernels

@@ -30,29 +30,31 @@ def exhaustive(costs: list[list[int]], damages: Table, budget: int) -> tuple[flo
     return min(found, default=None)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_no_choice_is_better(seed: int) -> None:
-    costs, damages = case(seed)
-    for budget in range(-150, 151, 25):
-        best = exhaustive(costs, damages, budget)
-        if best is None:
-            with pytest.raises(ModelError, match=f"a budget of {budget} is less than"):
-                solve(costs, damages, budget)
-            continue
-        found = solve(costs, damages, budget)
-        assert found.exact and (found.damage, found.cost) == best
-        assert found.cost == sum(options[place] for options, place in zip(costs, found.chosen, strict=True))
+def test_no_choice_is_better(subtests: pytest.Subtests) -> None:
+    for seed in range(60):
+        with subtests.test(seed=seed):
+            costs, damages = case(seed)
+            for budget in range(-150, 151, 25):
+                best = exhaustive(costs, damages, budget)
+                if best is None:
+                    with pytest.raises(ModelError, match=f"a budget of {budget} is less than"):
+                        solve(costs, damages, budget)
+                    continue
+                found = solve(costs, damages, budget)
+                assert found.exact and (found.damage, found.cost) == best
+                assert found.cost == sum(options[place] for options, place in zip(costs, found.chosen, strict=True))
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_with_few_cells_the_budget_holds_and_the_bound(seed: int) -> None:
+def test_with_few_cells_the_budget_holds_and_the_bound(subtests: pytest.Subtests) -> None:
     """No choice whose cost is lower than the budget by a unit for each mixture does less damage."""
-    costs, damages = case(seed)
-    budget = sum(map(min, costs)) + 60
-    found = solve(costs, damages, budget, cells=7)
-    assert (found.cost <= budget and found.unit <= 60 // 7 + 1) or found.exact
-    bound = exhaustive(costs, damages, budget - found.unit * len(costs))
-    assert bound is None or found.damage <= bound[0]
+    for seed in range(30):
+        with subtests.test(seed=seed):
+            costs, damages = case(seed)
+            budget = sum(map(min, costs)) + 60
+            found = solve(costs, damages, budget, cells=7)
+            assert (found.cost <= budget and found.unit <= 60 // 7 + 1) or found.exact
+            bound = exhaustive(costs, damages, budget - found.unit * len(costs))
+            assert bound is None or found.damage <= bound[0]
 
 
 def test_a_common_divisor_keeps_large_costs_exact() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from sparsebench.models import load, save
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
-from sparsebench.models.compression import Grid, QuantiseConfig, open_packed, quantise, save_packed
+from sparsebench.models.compression import Grid, QuantiseConfig, quantise
 from sparsebench.models.compression.quantisation import PackedTensor
 from sparsebench.models.compression.search import searching
 from sparsebench.models.compression.search.budget import Budget
@@ -90,8 +91,8 @@ def test_a_compressed_model_is_saved_and_opened(tmp_path: Any) -> None:
     recipe = Found(ranked, options, savings, damages, solution, price_of(model), "bytes", 1).best()
     searching.apply(model, recipe, ranked, seen, settings.rounding, data, "reap")
     assert mixtures(model) == [(2, 48), None, (4, 24), (2, 24)]
-    save_packed(model, tmp_path / "packed")
-    opened = open_packed(tmp_path / "packed")
+    save(model, tmp_path / "packed")
+    opened = load(tmp_path / "packed")
     assert mixtures(opened) == mixtures(model)
     torch.testing.assert_close(output(opened, data[0]), output(model, data[0]), rtol=0, atol=0)
 

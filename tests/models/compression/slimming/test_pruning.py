@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
 from sparsebench.models.compression import QuantiseConfig, expert_drop, quantise
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
-from sparsebench.models.compression.linear_maps.layerwise import layerwise
+from sparsebench.models.compression.linear.expert_linears import linear_maps
+from sparsebench.models.compression.linear.layerwise import layerwise
 from sparsebench.models.compression.scarce import ScarceCalibrationWarning
 from sparsebench.models.compression.slimming import undo
 from sparsebench.models.compression.slimming.patterns import Pattern
@@ -50,22 +50,23 @@ CASES = [(name, pattern) for name in BUILDERS for pattern in ("unstructured", "2
 CASES += [(name, pattern) for name in ("mixtral", "converted") for pattern in ("row", "4:8")]
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("name", "pattern"), CASES)
-def test_every_layout_gets_the_zeros_asked_for(name: str, method: str, pattern: str) -> None:
+def test_every_layout_gets_the_zeros_asked_for(subtests: pytest.Subtests) -> None:
     """Defect 19: a walk over `nn.Linear` prunes no fused expert, and says nothing."""
-    model, report = pruned(name, method, pattern=pattern)
-    seen = 0
-    for block in describe(model).blocks:
-        experts = None if block.mlp is None else block.mlp.experts
-        for expert in range(0 if experts is None else experts.num_experts):
-            assert experts is not None
-            for weight in experts.weights(expert)[:3]:
-                if weight is not None:
-                    assert int((weight == 0).sum()) == Pattern(pattern, 0.5).zeros(*weight.shape)
-                    seen += int((weight == 0).sum())
-    assert seen == report.zeros == report.asked > 0
-    assert output(model, batches(name)[0]).isfinite().all()
+    for name, pattern in CASES:
+        for method in METHODS:
+            with subtests.test(name=name, pattern=pattern, method=method):
+                model, report = pruned(name, method, pattern=pattern)
+                seen = 0
+                for block in describe(model).blocks:
+                    experts = None if block.mlp is None else block.mlp.experts
+                    for expert in range(0 if experts is None else experts.num_experts):
+                        assert experts is not None
+                        for weight in experts.weights(expert)[:3]:
+                            if weight is not None:
+                                assert int((weight == 0).sum()) == Pattern(pattern, 0.5).zeros(*weight.shape)
+                                seen += int((weight == 0).sum())
+                assert seen == report.zeros == report.asked > 0
+                assert output(model, batches(name)[0]).isfinite().all()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.compression.linear_maps.moments import inverse_factor
+from sparsebench.models.compression.linear.moments import inverse_factor
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.sparsegpt import sparsegpt
 from sparsebench.models.errors import ModelError

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
+from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.undo import Undo
 
 from .mixtures import mixture

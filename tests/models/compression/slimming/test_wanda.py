@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparsebench.models.compression.linear_maps.moments import Moments
+from sparsebench.models.compression.linear.moments import Moments
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.wanda import wanda
 

@@ -36,20 +36,21 @@ def mask_of(shape: torch.Size, unit: str) -> Tensor:
     return chosen.view(-1, 1, 1, 1).expand(shape).contiguous()
 
 
-@pytest.mark.parametrize("unit", ["weight", "row", "channel", "dynamic", "static"])
 @pytest.mark.parametrize("scale", ["both", "pruned"])
-@pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize(("kind", "kernels"), [(DyConv2d, 3), (DyConv2d, 1), (ODConv2d, 2), (ODConv2d, 1)])
-def test_outputs_are_those_of_the_masked_form(kind, kernels, geometry, scale, unit):
-    conv = nn.Conv2d(4, 8, **{"bias": False, **geometry}).double()
-    layer = kind.of(conv, ConvConfig(num_kernels=kernels, noise=1.0), generator(1)).double().eval()
-    for parameter in layer.attention.parameters():
-        parameter.data.normal_(std=0.5, generator=generator(2))
-    static = torch.randn(layer.weight_shape, generator=generator(3), dtype=torch.float64)
-    layer.set_partition(mask=mask_of(layer.weight_shape, unit), static=static, scale=scale)
-    layer.partition.phi.data.fill_(0.3)
-    x = torch.randn(3, 4, 9, 8, generator=generator(4), dtype=torch.float64)
-    expected = layer(x)
-    layer.take_compact_form()
-    torch.testing.assert_close(layer(x), expected)
-    torch.testing.assert_close(layer.mixing_coefficients(x).sum(1), torch.ones(3, dtype=torch.float64))
+def test_outputs_are_those_of_the_masked_form(kind, kernels, scale, subtests: pytest.Subtests):
+    for geometry in GEOMETRIES:
+        for unit in ["weight", "row", "channel", "dynamic", "static"]:
+            with subtests.test(geometry=geometry, unit=unit):
+                conv = nn.Conv2d(4, 8, **{"bias": False, **geometry}).double()
+                layer = kind.of(conv, ConvConfig(num_kernels=kernels, noise=1.0), generator(1)).double().eval()
+                for parameter in layer.attention.parameters():
+                    parameter.data.normal_(std=0.5, generator=generator(2))
+                static = torch.randn(layer.weight_shape, generator=generator(3), dtype=torch.float64)
+                layer.set_partition(mask=mask_of(layer.weight_shape, unit), static=static, scale=scale)
+                layer.partition.phi.data.fill_(0.3)
+                x = torch.randn(3, 4, 9, 8, generator=generator(4), dtype=torch.float64)
+                expected = layer(x)
+                layer.take_compact_form()
+                torch.testing.assert_close(layer(x), expected)
+                torch.testing.assert_close(layer.mixing_coefficients(x).sum(1), torch.ones(3, dtype=torch.float64))

@@ -10,21 +10,23 @@ STRUCTURES = ["dynamic", "static", "row", "channel", "weight"]
 KINDS = ["dy_conv", "cond_conv", "od_conv"]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_against_the_reference(shape: str, kind: str) -> None:
-    layer, x = dynamic(shape, kind), images()
-    assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
+def test_against_the_reference(subtests: pytest.Subtests) -> None:
+    for kind in KINDS:
+        for shape in SHAPES:
+            with subtests.test(kind=kind, shape=shape):
+                layer, x = dynamic(shape, kind), images()
+                assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_partitions_against_the_reference(shape: str, kind: str, structure: str) -> None:
-    layer, x = dynamic(shape, kind), images()
-    layer.set_partition(random_mask(layer, structure))
-    shaken(layer)
-    assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
+def test_partitions_against_the_reference(kind: str, subtests: pytest.Subtests) -> None:
+    for shape in SHAPES:
+        for structure in STRUCTURES:
+            with subtests.test(shape=shape, structure=structure):
+                layer, x = dynamic(shape, kind), images()
+                layer.set_partition(random_mask(layer, structure))
+                shaken(layer)
+                assert largest_difference(layer(x), by_hand(layer, x, plain(shape))) < 1e-12
 
 
 @pytest.mark.parametrize("structure", ["row", "channel"])
@@ -41,13 +43,14 @@ def test_partitions_of_large_maps_against_the_reference(kind: str, structure: st
 
 
 @pytest.mark.parametrize("scale", ["both", "static", "dynamic", "none", "pruned"])
-@pytest.mark.parametrize("structure", ["row", "channel", "weight"])
-@pytest.mark.parametrize("batch", [1, 5], ids=["fewer images than kernels", "more"])
-def test_scales_against_the_reference(scale: str, structure: str, batch: int) -> None:
-    layer, x = dynamic("plain"), images(batch)
-    layer.set_partition(random_mask(layer, structure), scale=scale)  # type: ignore[arg-type]
-    shaken(layer)
-    assert largest_difference(layer(x), by_hand(layer, x, plain("plain"))) < 1e-12
+def test_scales_against_the_reference(scale: str, subtests: pytest.Subtests) -> None:
+    for batch in [1, 5]:
+        for structure in ["row", "channel", "weight"]:
+            with subtests.test(batch=batch, structure=structure):
+                layer, x = dynamic("plain"), images(batch)
+                layer.set_partition(random_mask(layer, structure), scale=scale)  # type: ignore[arg-type]
+                shaken(layer)
+                assert largest_difference(layer(x), by_hand(layer, x, plain("plain"))) < 1e-12
 
 
 @pytest.mark.parametrize("structure", ["row", "channel", "weight"])

@@ -22,23 +22,24 @@ def layer(shape: str, fixed_share: float) -> Any:
     return made
 
 
-@pytest.mark.parametrize("fixed_share", [1.0, 0.25, 0.0])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_against_the_reference(shape: str, fixed_share: float) -> None:
+def test_against_the_reference(subtests: pytest.Subtests) -> None:
     """α = τ β + (1 - τ) z / Σ|z|, each cell by itself, sample by sample, in float64."""
-    made, x = layer(shape, fixed_share), images()
-    attention = made.attention
-    results = []
-    for image in x:
-        hidden = (attention.squeeze.weight @ image.mean((1, 2))).clamp(min=0)
-        z = (attention.excite.weight @ hidden + attention.excite.bias).view(2, 3)
-        cells = []
-        for place, home in enumerate((0, 2)):
-            alpha = (1 - fixed_share) * z[place] / z[place].abs().sum()
-            alpha[home] += fixed_share
-            cells.append(sum(alpha[number] * made.warehouse.cells[number] for number in range(3)))
-        results.append(convolved(plain(shape), image, torch.cat(cells).view(made.weight_shape), made.bias))
-    assert largest_difference(made(x), torch.stack(results)) < 1e-12
+    for shape in SHAPES:
+        for fixed_share in [1.0, 0.25, 0.0]:
+            with subtests.test(shape=shape, fixed_share=fixed_share):
+                made, x = layer(shape, fixed_share), images()
+                attention = made.attention
+                results = []
+                for image in x:
+                    hidden = (attention.squeeze.weight @ image.mean((1, 2))).clamp(min=0)
+                    z = (attention.excite.weight @ hidden + attention.excite.bias).view(2, 3)
+                    cells = []
+                    for place, home in enumerate((0, 2)):
+                        alpha = (1 - fixed_share) * z[place] / z[place].abs().sum()
+                        alpha[home] += fixed_share
+                        cells.append(sum(alpha[number] * made.warehouse.cells[number] for number in range(3)))
+                    results.append(convolved(plain(shape), image, torch.cat(cells).view(made.weight_shape), made.bias))
+                assert largest_difference(made(x), torch.stack(results)) < 1e-12
 
 
 def test_weights_may_be_negative() -> None:

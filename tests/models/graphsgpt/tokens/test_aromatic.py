@@ -61,20 +61,21 @@ def on_cycles(pairs: Pairs) -> Pairs:
     return found
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_bonds_stay_aromatic_on_cycles_of_aromatic_bonds(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    count = int(generator.integers(2, 9))
-    every = list(combinations(range(count), 2))
-    chosen = [pair for pair in every if generator.random() < 2.6 / count]
-    aromatic = {pair for pair in chosen if generator.random() < 0.8}
-    before = graph([6] * count, aromatic, set(chosen) - aromatic)
-    after = fix_aromatic(before)
-    assert of_order(after, AROMATIC) == on_cycles(aromatic)
-    assert of_order(after, Chem.BondType.SINGLE) == set(chosen) - on_cycles(aromatic)
-    flagged = {atom.GetIdx() for atom in after.GetAtoms() if atom.GetIsAromatic()}
-    assert flagged == {end for pair in on_cycles(aromatic) for end in pair}
-    assert of_order(before, AROMATIC) == aromatic  # the argument is left as it was
+def test_bonds_stay_aromatic_on_cycles_of_aromatic_bonds(subtests: pytest.Subtests) -> None:
+    for seed in range(40):
+        with subtests.test(seed=seed):
+            generator = np.random.default_rng(seed)
+            count = int(generator.integers(2, 9))
+            every = list(combinations(range(count), 2))
+            chosen = [pair for pair in every if generator.random() < 2.6 / count]
+            aromatic = {pair for pair in chosen if generator.random() < 0.8}
+            before = graph([6] * count, aromatic, set(chosen) - aromatic)
+            after = fix_aromatic(before)
+            assert of_order(after, AROMATIC) == on_cycles(aromatic)
+            assert of_order(after, Chem.BondType.SINGLE) == set(chosen) - on_cycles(aromatic)
+            flagged = {atom.GetIdx() for atom in after.GetAtoms() if atom.GetIsAromatic()}
+            assert flagged == {end for pair in on_cycles(aromatic) for end in pair}
+            assert of_order(before, AROMATIC) == aromatic  # the argument is left as it was
 
 
 def test_the_perimeter_of_azulene_stays() -> None:
@@ -93,25 +94,26 @@ def test_two_rings_and_the_bond_between() -> None:
     assert Chem.MolToSmiles(fixed) == "Cc1ccc(-c2ccccc2)cc1"
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_double_bonds_cover_as_many_carbons_as_possible(seed: int) -> None:
+def test_double_bonds_cover_as_many_carbons_as_possible(subtests: pytest.Subtests) -> None:
     """Beside every choice of double bonds in small graphs."""
-    generator = np.random.default_rng(seed)
-    count = int(generator.integers(2, 8))
-    elements = [int(z) for z in generator.choice([6, 6, 6, 7, 8, 5], count)]
-    degree, pairs = [0] * count, set()
-    for a, b in combinations(range(count), 2):
-        if generator.random() < 0.5 and all(degree[end] < {6: 4, 8: 2}.get(elements[end], 3) for end in (a, b)):
-            pairs.add((a, b))
-            degree[a], degree[b] = degree[a] + 1, degree[b] + 1
-    result = kekulise(graph(elements, pairs))
-    double = of_order(result, Chem.BondType.DOUBLE)
-    assert not of_order(result, AROMATIC)
-    assert double | of_order(result, Chem.BondType.SINGLE) == pairs
-    room = [degree[a] < {6: 4, 8: 2}.get(elements[a], 3) for a in range(count)]
-    most = max(carbons(choice, elements) for choice in matchings(sorted(pairs), room))
-    assert carbons(double, elements) == most and double in matchings(sorted(pairs), room)
-    Chem.SanitizeMol(result)
+    for seed in range(40):
+        with subtests.test(seed=seed):
+            generator = np.random.default_rng(seed)
+            count = int(generator.integers(2, 8))
+            elements = [int(z) for z in generator.choice([6, 6, 6, 7, 8, 5], count)]
+            degree, pairs = [0] * count, set()
+            for a, b in combinations(range(count), 2):
+                if generator.random() < 0.5 and all(degree[end] < {6: 4, 8: 2}.get(elements[end], 3) for end in (a, b)):
+                    pairs.add((a, b))
+                    degree[a], degree[b] = degree[a] + 1, degree[b] + 1
+            result = kekulise(graph(elements, pairs))
+            double = of_order(result, Chem.BondType.DOUBLE)
+            assert not of_order(result, AROMATIC)
+            assert double | of_order(result, Chem.BondType.SINGLE) == pairs
+            room = [degree[a] < {6: 4, 8: 2}.get(elements[a], 3) for a in range(count)]
+            most = max(carbons(choice, elements) for choice in matchings(sorted(pairs), room))
+            assert carbons(double, elements) == most and double in matchings(sorted(pairs), room)
+            Chem.SanitizeMol(result)
 
 
 def matchings(pairs: list[tuple[int, int]], room: list[bool]) -> list[Pairs]:
@@ -144,17 +146,18 @@ RINGS = [
 ]
 
 
-@pytest.mark.parametrize("smiles", RINGS)
-def test_rings_get_their_hydrogens_back(smiles: str) -> None:
+def test_rings_get_their_hydrogens_back(subtests: pytest.Subtests) -> None:
     """The same graph with as many hydrogens and the same aromatic bonds; which of two nitrogens has one is lost."""
-    vocabulary = Vocabulary.faithful(collect_bonds([smiles]))
-    tokens = Tokenizer(vocabulary)(smiles)[0]
-    expected, back = Chem.MolFromSmiles(smiles), to_molecule(tokens, vocabulary, "completed")
-    assert hydrogens(back) == hydrogens(expected)
-    assert Chem.MolToSmiles(heavy(back)) == Chem.MolToSmiles(heavy(expected))
-    if "[" in smiles:
-        with pytest.raises(ModelError, match="kekulize"):
-            to_molecule(tokens, vocabulary, "fixed")
+    for smiles in RINGS:
+        with subtests.test(smiles=smiles):
+            vocabulary = Vocabulary.faithful(collect_bonds([smiles]))
+            tokens = Tokenizer(vocabulary)(smiles)[0]
+            expected, back = Chem.MolFromSmiles(smiles), to_molecule(tokens, vocabulary, "completed")
+            assert hydrogens(back) == hydrogens(expected)
+            assert Chem.MolToSmiles(heavy(back)) == Chem.MolToSmiles(heavy(expected))
+            if "[" in smiles:
+                with pytest.raises(ModelError, match="kekulize"):
+                    to_molecule(tokens, vocabulary, "fixed")
 
 
 def test_a_ring_that_has_a_kekule_form_without_its_hydrogens_keeps_that() -> None:

@@ -44,26 +44,27 @@ def left_padded() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3"])
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("chunks", [(1,) * 9, (5, 1, 1, 1, 1), (4, 3, 2)])
-@pytest.mark.parametrize("pad", [False, True])
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @torch.no_grad()
 def test_decoding_in_steps_equals_the_full_pass(
-    family: str, mode: str, chunks: tuple[int, ...], pad: bool, implementation: str, make: Callable
+    family: str, mode: str, implementation: str, make: Callable, subtests: pytest.Subtests
 ) -> None:
-    model = make(family, mode)
-    model.set_attn_implementation(implementation)
-    ids, mask = left_padded()
-    if not pad:
-        mask = torch.ones_like(mask)
-    full = model(ids, attention_mask=mask, use_cache=False).logits
-    cache, start, parts = DynamicCache(config=model.config), 0, []
-    for size in chunks:
-        seen = mask[:, : start + size] if pad else None
-        parts.append(model(ids[:, start : start + size], attention_mask=seen, cache=cache).logits)
-        start += size
-    assert cache.get_seq_length() == 9
-    torch.testing.assert_close(torch.cat(parts, 1)[mask.bool()], full[mask.bool()], atol=1e-12, rtol=1e-12)
+    for pad in [False, True]:
+        for chunks in [(1,) * 9, (5, 1, 1, 1, 1), (4, 3, 2)]:
+            with subtests.test(pad=pad, chunks=chunks):
+                model = make(family, mode)
+                model.set_attn_implementation(implementation)
+                ids, mask = left_padded()
+                if not pad:
+                    mask = torch.ones_like(mask)
+                full = model(ids, attention_mask=mask, use_cache=False).logits
+                cache, start, parts = DynamicCache(config=model.config), 0, []
+                for size in chunks:
+                    seen = mask[:, : start + size] if pad else None
+                    parts.append(model(ids[:, start : start + size], attention_mask=seen, cache=cache).logits)
+                    start += size
+                assert cache.get_seq_length() == 9
+                torch.testing.assert_close(torch.cat(parts, 1)[mask.bool()], full[mask.bool()], atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -117,36 +117,38 @@ BATCHES = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("experts", [1, 2, 4])
 @pytest.mark.parametrize("mode", MODES)
 @torch.no_grad()
-def test_all_experts_equal_dense(family: str, experts: int, mode: str, build: Build) -> None:
+def test_all_experts_equal_dense(mode: str, build: Build, subtests: pytest.Subtests) -> None:
     """4 query heads in 2 groups: both groups together, one each, and halves of a group."""
-    model = build_double(build, family)
-    inputs, visible = padded("left")
-    dense = model(**inputs).logits
-    config = AttnMoEConfig(num_experts=experts, top_k=experts, score="none", mode=mode)
-    converted = convert_attention(model, config)(**inputs).logits
-    present = visible.diagonal(dim1=1, dim2=2)
-    torch.testing.assert_close(converted[present], dense[present], atol=1e-12, rtol=1e-12)
+    for experts in [1, 2, 4]:
+        for family in FAMILIES:
+            with subtests.test(experts=experts, family=family):
+                model = build_double(build, family)
+                inputs, visible = padded("left")
+                dense = model(**inputs).logits
+                config = AttnMoEConfig(num_experts=experts, top_k=experts, score="none", mode=mode)
+                converted = convert_attention(model, config)(**inputs).logits
+                present = visible.diagonal(dim1=1, dim2=2)
+                torch.testing.assert_close(converted[present], dense[present], atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("family", ["llama", "qwen3"])
 @torch.no_grad()
-def test_layers_equal_the_reference(batch: str, mode: str, implementation: str, family: str, build: Build) -> None:
-    dense, model = build_double(build, family), build_double(build, family)
-    convert_attention(model, AttnMoEConfig(num_experts=4, top_k=2, mode=mode, scale=1.7))
-    model.set_attn_implementation(implementation)
-    inputs, visible = BATCHES[batch]()
-    present = visible.diagonal(dim1=1, dim2=2)
-    _, layers = run(model, **inputs)
-    for old, new, (x, rope, out) in zip(dense.model.layers, model.model.layers, layers, strict=True):
-        expected = reference(old.self_attn, new.self_attn, x, rope, visible)
-        torch.testing.assert_close(out[present], expected[present], atol=1e-12, rtol=1e-12)
+def test_layers_equal_the_reference(implementation: str, family: str, build: Build, subtests: pytest.Subtests) -> None:
+    for mode in MODES:
+        for batch in BATCHES:
+            with subtests.test(mode=mode, batch=batch):
+                dense, model = build_double(build, family), build_double(build, family)
+                convert_attention(model, AttnMoEConfig(num_experts=4, top_k=2, mode=mode, scale=1.7))
+                model.set_attn_implementation(implementation)
+                inputs, visible = BATCHES[batch]()
+                present = visible.diagonal(dim1=1, dim2=2)
+                _, layers = run(model, **inputs)
+                for old, new, (x, rope, out) in zip(dense.model.layers, model.model.layers, layers, strict=True):
+                    expected = reference(old.self_attn, new.self_attn, x, rope, visible)
+                    torch.testing.assert_close(out[present], expected[present], atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("mode", MODES)

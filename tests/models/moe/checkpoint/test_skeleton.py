@@ -1,7 +1,8 @@
-"""The recipe of a converted model, and the shape that is built from it; bits and files are in `test_pretrained.py`."""
+"""The recipe of a converted model, and the shape that is built from it; files are in `models/hub/test_saving.py`."""
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,7 @@ from torch import nn
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.derived_classes import source_of
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, MoEFFN, convert
-from sparsebench.models.moe.checkpoint.skeleton import build as build_skeleton
-from sparsebench.models.moe.checkpoint.skeleton import recipe_of
+from sparsebench.models.moe.checkpoint.skeleton import build_layers, layers_of
 
 Build = Callable[[str], nn.Module]
 CONFIGS = {
@@ -29,8 +29,9 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_skeleton_has_the_shape_of_the_model_and_no_memory(name: str, build: Build, example: Callable) -> None:
     model = convert(build("llama"), CONFIGS[name], [example(build("llama"))])
-    recipe = json.loads(json.dumps(recipe_of(model)))  # as it is read from a file
-    skeleton = build_skeleton(recipe, build("llama").config)
+    recipe = json.loads(json.dumps(layers_of(model)))  # as it is read from a file
+    skeleton: Any = build("llama").to("meta")
+    build_layers(skeleton, recipe)
     tensors = skeleton.state_dict()
     assert {key: value.shape for key, value in tensors.items()} == {
         key: value.shape for key, value in model.state_dict().items()
@@ -45,23 +46,25 @@ def test_the_skeleton_has_the_shape_of_the_model_and_no_memory(name: str, build:
 
 def test_a_dense_model_has_no_recipe(build: Build) -> None:
     with pytest.raises(ModelError, match="nothing in the model is made by"):
-        recipe_of(build("llama"))
+        layers_of(build("llama"))
 
 
 def test_layers_that_stayed_dense_stay_dense(build: Build) -> None:
-    recipe = recipe_of(convert(build("llama"), MoEConfig(layers=(1,))))
+    recipe = layers_of(convert(build("llama"), MoEConfig(layers=(1,))))
     assert list(recipe["blocks"]) == ["1"] and not recipe["attention"]
-    skeleton = build_skeleton(recipe, build("llama").config)
+    skeleton: Any = build("llama").to("meta")
+    build_layers(skeleton, recipe)
     assert [isinstance(layer.mlp, MoEFFN) for layer in skeleton.model.layers] == [False, True]
     assert torch.device("meta") == next(skeleton.parameters()).device
 
 
 def test_folders_from_before_there_was_a_field_have_its_default(build: Build) -> None:
     config = MoEConfig(num_experts=4, balance="cv2", attn=AttnMoEConfig(num_experts=2, top_k=1))
-    recipe = recipe_of(convert(build("llama"), config))
+    recipe = layers_of(convert(build("llama"), config))
     for fields in (*(block["config"] for block in recipe["blocks"].values()), *recipe["attention"].values()):
         for name in ("bias_rate", "z_coef", "densemixer"):
             del fields[name]
-    skeleton = build_skeleton(recipe, build("llama").config)
+    skeleton: Any = build("llama").to("meta")
+    build_layers(skeleton, recipe)
     assert [layer.mlp.config for layer in skeleton.model.layers] == [config] * 2
     assert not [name for name in skeleton.state_dict() if "choice_bias" in name]

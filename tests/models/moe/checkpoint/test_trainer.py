@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, from_pretrained, update_biases
+from sparsebench.models import load
+from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, update_biases
 
 CONFIG = MoEConfig(num_experts=5, num_shared=1, router="mlp", attn=AttnMoEConfig(num_experts=2, top_k=1))
 
@@ -56,7 +57,7 @@ def test_trainer_goes_on_bit_for_bit(build: Callable[[str], nn.Module], run: Any
     batch = torch.arange(3, 9)[None]
     last = tmp_path / "whole" / "checkpoint-4"
     assert torch.equal(run(AutoModelForCausalLM.from_pretrained(last), batch), run(model.eval(), batch))
-    assert torch.equal(run(from_pretrained(last), batch), run(model, batch))
+    assert torch.equal(run(load(last), batch), run(model, batch))
 
 
 class MoveBiases(TrainerCallback):

@@ -34,24 +34,28 @@ def tokens(seed: int = 0, count: int = 9) -> Tensor:
     return torch.randn(count, 32, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+PRECISIONS = ((torch.float32, 1e-5), (torch.float64, 1e-12))
+"""Data types, with the tolerance of outputs."""
+
+
 @pytest.mark.parametrize("name", DENSE)
-@pytest.mark.parametrize(("split", "num_shared"), [(s, n) for s in EXCLUSIVE for n in (0, 2) if n or s != "residual"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_all_experts_equal_dense(
-    name: str,
-    split: str,
-    num_shared: int,
-    dtype: torch.dtype,
-    tolerance: float,
-    build: Build,
-    example: Callable,
-    run: Callable,
+    name: str, build: Build, example: Callable, run: Callable, subtests: pytest.Subtests
 ) -> None:
-    """50 neurons in 8 blocks: sizes 7 and 6."""
-    model = build(name).to(dtype)
-    batch = cast(example(model), dtype)
-    dense = run(model, batch)
-    config = MoEConfig(
+    """50 neurons in 8 blocks: sizes 7 and 6. Each family and each split meets both data types, if not together."""
+    splits = [(split, shared) for split in EXCLUSIVE for shared in (0, 2) if shared or split != "residual"]
+    for place, (split, num_shared) in enumerate(splits, start=DENSE.index(name)):
+        dtype, tolerance = PRECISIONS[place % 2]
+        with subtests.test(split=split, num_shared=num_shared, dtype=dtype):
+            model = build(name).to(dtype)
+            batch = cast(example(model), dtype)
+            dense = run(model, batch)
+            convert(model, all_on(split, num_shared), [batch])
+            torch.testing.assert_close(run(model, batch), dense, atol=tolerance, rtol=tolerance)
+
+
+def all_on(split: str, num_shared: int) -> MoEConfig:
+    return MoEConfig(
         top_k=8 - num_shared,
         num_shared=num_shared,
         split=split,
@@ -60,8 +64,6 @@ def test_all_experts_equal_dense(
         score="none",
         scale="exact",
     )
-    convert(model, config, [batch])
-    torch.testing.assert_close(run(model, batch), dense, atol=tolerance, rtol=tolerance)
 
 
 @pytest.mark.parametrize(

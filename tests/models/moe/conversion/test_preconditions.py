@@ -10,10 +10,11 @@ import torch
 import transformers
 from torch import nn
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import Calibration, calibrate
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe import from_pretrained, save_pretrained, to_dense
+from sparsebench.models.moe import to_dense
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.conversion.preconditions import calibration_for, feed_forwards, to_convert
@@ -121,8 +122,8 @@ def test_dropout_on_the_outputs_is_kept_as_in_gpt2(tmp_path: Path) -> None:
     model = published("GPT2", n_embd=16, n_layer=2, n_head=2, n_positions=16).train()
     convert(model, MoEConfig(num_experts=4))
     x = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
-    save_pretrained(model, tmp_path / "model")
-    for each in (model, from_pretrained(tmp_path / "model")):
+    save(model, tmp_path / "model")
+    for each in (model, load(tmp_path / "model")):
         layer = each.transformer.h[1].mlp
         plain = layer.eval()(x)
         with torch.random.fork_rng():

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
-from sparsebench.models.moe import MoEConfig, convert, from_pretrained, routing_probe, save_pretrained, to_dense
+from sparsebench.models.moe import MoEConfig, convert, routing_probe, to_dense
 from sparsebench.models.moe.conversion.upcycling import reinitialise
 from sparsebench.models.moe.experts.bank import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
@@ -166,8 +167,8 @@ def test_saved_loaded_probed_and_not_made_dense_again(
         run(model, batch)
     logits = run(model, batch)  # without the probe, which has routers say more than a kernel does, to other bits
     assert [len(seen.load) for seen in probe.layers.values()] == [3, 3]
-    save_pretrained(model, tmp_path / "model")
-    assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), logits)
+    save(model, tmp_path / "model")
+    assert torch.equal(run(load(tmp_path / "model"), batch), logits)
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ModelError, match=r"each expert is a whole FFN of its own \(split='whole'\).*keep a copy"):
         to_dense(model)

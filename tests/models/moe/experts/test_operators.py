@@ -103,16 +103,16 @@ def both(library: Native, made: LinearRouter, x: Tensor) -> tuple[tuple[Tensor, 
 
 
 @pytest.mark.parametrize("settings", RULES, ids=lambda settings: "-".join(map(str, settings.values())))
-@pytest.mark.parametrize("tokens", [1, 2, 7, 50])
-@pytest.mark.parametrize(("experts", "top_k"), [(1, 1), (7, 2), (16, 16)])
-def test_route(
-    case: Cases, library: Native, dtype: torch.dtype, settings: dict, tokens: int, experts: int, top_k: int
-) -> None:
-    made = case(tokens, 37, 1, experts, 1, seed=3).to(dtype)
-    weight = made.down.new_tensor(torch.randn(experts, 37, generator=torch.Generator().manual_seed(1)).tolist())
-    (index, found), (expected_index, expected) = both(library, router(settings, weight, top_k), made.x)
-    assert torch.equal(index, expected_index)
-    close(found, expected, torch.float32)
+def test_route(case: Cases, library: Native, dtype: torch.dtype, settings: dict, subtests: pytest.Subtests) -> None:
+    for experts, top_k in [(1, 1), (7, 2), (16, 16)]:
+        for tokens in [1, 2, 7, 50]:
+            with subtests.test(experts=experts, top_k=top_k, tokens=tokens):
+                made = case(tokens, 37, 1, experts, 1, seed=3).to(dtype)
+                drawn = torch.randn(experts, 37, generator=torch.Generator().manual_seed(1))
+                weight = made.down.new_tensor(drawn.tolist())
+                (index, found), (expected_index, expected) = both(library, router(settings, weight, top_k), made.x)
+                assert torch.equal(index, expected_index)
+                close(found, expected, torch.float32)
 
 
 @pytest.mark.parametrize("settings", RULES, ids=lambda settings: "-".join(map(str, settings.values())))

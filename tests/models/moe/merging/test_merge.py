@@ -10,10 +10,11 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe import MoEConfig, export, from_pretrained, routing_probe, save_pretrained, to_dense
+from sparsebench.models.moe import MoEConfig, export, routing_probe, to_dense
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.merging.merge import merge_experts
 
@@ -201,8 +202,8 @@ def test_saved_counted_probed_and_not_made_dense(
     counts = count_parameters(merged)
     assert dense.total < counts.active < counts.total < 3 * dense.total
     if name != "timm_vit":
-        save_pretrained(merged, tmp_path / "model")
-        assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), logits)
+        save(merged, tmp_path / "model")
+        assert torch.equal(run(load(tmp_path / "model"), batch), logits)
     with pytest.raises(ModelError, match="each expert is a whole FFN of its own"):
         to_dense(merged)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.moe import (
     AttnMoEConfig,
@@ -18,8 +19,6 @@ from sparsebench.models.moe import (
     MoEFFN,
     aux_loss,
     convert,
-    from_pretrained,
-    save_pretrained,
     update_biases,
 )
 from sparsebench.models.moe.routing.choice_bias import ChoiceBias, discard_counts
@@ -160,8 +159,8 @@ def test_saved_and_loaded(dtype: torch.dtype, build: Any, run: Any, example: Any
     for number, module in enumerate(model.modules()):
         if isinstance(module, ChoiceBias):
             module.value += 0.1 + number / 1000
-    save_pretrained(model, tmp_path / "saved")
-    loaded = from_pretrained(tmp_path / "saved")
+    save(model, tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
     assert len(biases(loaded)) == 4
     for one, other in zip(biases(loaded), biases(model), strict=True):
         assert one.dtype == torch.float32 and torch.equal(one, other)

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.tokens.batch import collate
-from sparsebench.models.moe import MoEConfig, MoEFFN, aux_loss, convert, from_pretrained, save_pretrained, to_dense
+from sparsebench.models.moe import MoEConfig, MoEFFN, aux_loss, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
 from sparsebench.models.moe.routing.balance import balance_loss, within_capacity
 from sparsebench.models.moe.routing.padding import HandOver, hand_over_masks
@@ -157,8 +158,8 @@ def test_copies_and_files_go_on_handing_over(build: Build, tmp_path: Path) -> No
     torch.save(model, file)
     file.seek(0)
     assert losses(torch.load(file, weights_only=False)) == expected
-    save_pretrained(model, tmp_path / "saved")
-    assert losses(from_pretrained(tmp_path / "saved")) == expected
+    save(model, tmp_path / "saved")
+    assert losses(load(tmp_path / "saved")) == expected
     clone = copy.deepcopy(model)
     layers(clone)[0].router.weight.data.zero_()
     assert losses(clone) != expected and losses(model) == expected, "a copy's hooks serve the copy"

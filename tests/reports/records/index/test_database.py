@@ -51,16 +51,17 @@ def truth(store):
 
 
 def reads(store, monkeypatch):
-    """How many JSON files an index opens."""
+    """How many records an index reads."""
     opened = []
 
-    def watch(path, original=module.read_record):
-        opened.append(path)
-        return original(path)
+    def watch(name, original=store.read_named):
+        opened.append(name)
+        return original(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "read_record", watch)
-        assert read(store) == truth(store)
+        patch.setattr(store, "read_named", watch)
+        found = read(store)
+    assert found == truth(store)
     return len(opened)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
+from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.contracts.budget import Budget

@@ -21,7 +21,7 @@ from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.expert_lora import ExpertLoRA
 from sparsebench.suites.methods.compression.quantise import Quantise
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
-from sparsebench.suites.runner.discovery.closure import Tree
+from sparsebench.suites.runner.identity.fingerprint import source_tree
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
@@ -136,6 +136,6 @@ def test_codes_do_not_train(train: Any) -> None:
 @pytest.mark.parametrize("root", ["methods.compression.quantise", "llm.tasks.deployment"])
 def test_operators_of_packed_weights_are_code_of_the_cell(root: str) -> None:
     """They register when they are imported, so that no name of theirs is ever taken."""
-    passed = {module.name for module in Tree().closure([f"sparsebench.suites.{root}"])}
+    passed = {module.name for module in source_tree().closure([f"sparsebench.suites.{root}"])}
     for name in ("packed_operators", "kernels.native"):
         assert f"sparsebench.models.compression.quantisation.packed.{name}" in passed

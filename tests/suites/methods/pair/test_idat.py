@@ -270,12 +270,13 @@ BATTERY = [(GRAPHS, "tiny_encoder"), (ENCODERS, "tiny_encoder"), (WRITERS, "tiny
 
 
 @pytest.mark.parametrize(("pair", "student"), BATTERY, ids=lambda value: str(value))
-@pytest.mark.parametrize("rule", [check.save_and_load, check.gradients, check.bfloat16], ids=lambda rule: rule.__name__)
-def test_conformance_beyond_images(pair: Pair, student: str, rule: Any) -> None:
+def test_conformance_beyond_images(pair: Pair, student: str, subtests: pytest.Subtests) -> None:
     """`test_check.py` has the default teacher, which goes with images only."""
     backbone = find("backbone", student, pair.suite)
-    case = check.Case(idat(pair), "idat", pair.suite, backbone, pair.task)
-    rule(replace(case, method=idat(pair, init="normal")))
+    case = check.Case(idat(pair, init="normal"), "idat", pair.suite, backbone, pair.task)
+    for rule in (check.save_and_load, check.gradients, check.bfloat16):
+        with subtests.test(rule=rule.__name__):
+            rule(case)
 
 
 def test_attached_adapters_are_those_of_the_preset() -> None:

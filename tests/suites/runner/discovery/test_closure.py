@@ -8,8 +8,9 @@ import pytest
 
 from sparsebench.data.cache import sha256_of
 from sparsebench.suites.runner.discovery.closure import DESCRIBERS, HOME, Tree, files_below
-from sparsebench.suites.runner.discovery.modules import SUBMODULES, Module
+from sparsebench.suites.runner.discovery.modules import SUBMODULES
 from sparsebench.suites.runner.discovery.registry import entries, suites
+from sparsebench.suites.runner.identity.fingerprint import source_tree
 
 FOLDERS = ("models", "data", "suites")
 DOCUMENTS = (".md", ".typed", ".yaml", ".toml")
@@ -125,7 +126,7 @@ NAMED_BY_A_FILE = ("models/hub/registration.py", "models/hub/rooms.py")
 
 
 def test_a_backbone_that_opens_any_folder_covers_the_rooms_that_a_folder_may_name() -> None:
-    names = {module.name for module in Tree().closure(["sparsebench.suites.llm.backbones.hf"])}
+    names = {module.name for module in source_tree().closure(["sparsebench.suites.llm.backbones.hf"])}
     assert "sparsebench.models.moe.layer" in names
     callers = [path for path in OURS.values() if "register_part(" in path.read_text() and path.name != "parts.py"]
     rooms = {str(path.relative_to(HOME)) for path in callers}
@@ -136,7 +137,7 @@ def test_a_backbone_that_opens_any_folder_covers_the_rooms_that_a_folder_may_nam
 def test_describers_are_the_only_modules_of_ours_that_are_chosen_at_run_time() -> None:
     computed = set()
     for name, path in OURS.items():
-        computed |= {taken.module for taken in Module(name, path).imports if taken.name == SUBMODULES}
+        computed |= {taken.module for taken in source_tree().module(name).imports if taken.name == SUBMODULES}
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
                 readable = isinstance(node.args[0], ast.Constant | ast.JoinedStr)
@@ -147,7 +148,7 @@ def test_describers_are_the_only_modules_of_ours_that_are_chosen_at_run_time() -
 
 def test_every_file_of_package_data_is_in_somebodys_identity() -> None:
     """A module states its name, or pins its checksum, which then is part of the module's code."""
-    tree = Tree()
+    tree = source_tree()
     assert len(OURS) > 300
     named, strings = set(), set()
     for name in OURS:
@@ -164,7 +165,7 @@ def test_every_file_of_package_data_is_in_somebodys_identity() -> None:
 
 @pytest.mark.parametrize("suite", suites())
 def test_no_task_passes_through_another_suite(suite: str) -> None:
-    tree = Tree()
+    tree = source_tree()
     others = tuple(f"sparsebench.suites.{other}." for other in suites() if other != suite)
     for task in entries("task", suite).values():
         found = [module.name for module in tree.closure([task.module])]

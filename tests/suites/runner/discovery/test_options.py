@@ -11,33 +11,38 @@ from sparsebench.suites.runner.discovery.options import budget_options, options_
 from sparsebench.suites.runner.discovery.registry import entries
 
 
-@pytest.mark.parametrize("name", entries("method"))
-def test_options_are_the_fields_of_the_class_with_their_defaults(name: str) -> None:
-    entry = entries("method")[name]
-    options = options_of(entry)
-    fields = dataclasses.fields(load_class(entry, Method))
-    assert list(options) == [field.name for field in fields]
-    for field in fields:
-        assert eval(options[field.name].default) == field.default
+def test_options_are_the_fields_of_the_class_with_their_defaults(subtests: pytest.Subtests) -> None:
+    for name in entries("method"):
+        with subtests.test(name=name):
+            entry = entries("method")[name]
+            options = options_of(entry)
+            fields = dataclasses.fields(load_class(entry, Method))
+            assert list(options) == [field.name for field in fields]
+            for field in fields:
+                assert eval(options[field.name].default) == field.default
 
 
-@pytest.mark.parametrize("name", entries("method"))
-def test_every_option_of_every_method_is_explained(name: str) -> None:
-    for option in options_of(entries("method")[name]).values():
-        assert option.text.endswith("."), f"{name}: write a string below the field {option.name!r} that explains it"
-        assert option.kind
+def test_every_option_of_every_method_is_explained(subtests: pytest.Subtests) -> None:
+    for name in entries("method"):
+        with subtests.test(name=name):
+            for option in options_of(entries("method")[name]).values():
+                assert option.text.endswith("."), (
+                    f"{name}: write a string below the field {option.name!r} that explains it"
+                )
+                assert option.kind
 
 
-@pytest.mark.parametrize("name", entries("method"))
-def test_every_allowed_value_is_taken_by_the_class(name: str) -> None:
-    entry = entries("method")[name]
-    for option in options_of(entry).values():
-        for value in option.allowed:
-            given = [value] if option.kind.startswith("tuple[") else value
-            try:
-                load_method(entry, {option.name: given})
-            except ValueError as error:  # a value may not go with the other options; the type must allow it
-                assert "Input should be" not in str(error)
+def test_every_allowed_value_is_taken_by_the_class(subtests: pytest.Subtests) -> None:
+    for name in entries("method"):
+        with subtests.test(name=name):
+            entry = entries("method")[name]
+            for option in options_of(entry).values():
+                for value in option.allowed:
+                    given = [value] if option.kind.startswith("tuple[") else value
+                    try:
+                        load_method(entry, {option.name: given})
+                    except ValueError as error:  # a value may not go with the other options; the type must allow it
+                        assert "Input should be" not in str(error)
 
 
 def test_an_option_that_came_later_says_so_and_shows_its_own_type() -> None:

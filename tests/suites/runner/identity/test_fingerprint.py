@@ -15,7 +15,7 @@ from sparsebench.suites.runner.discovery.modules import Module
 from sparsebench.suites.runner.discovery.registry import Entry, find
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity import fingerprint
-from sparsebench.suites.runner.identity.fingerprint import code_hash, roots
+from sparsebench.suites.runner.identity.fingerprint import code_hash, roots, source_tree
 
 ROWS = {
     "dense": ("llm", "dense", "arc_easy", "smollm2_135m_instruct"),
@@ -185,14 +185,14 @@ def test_which_files_of_a_source_are_read_belongs_to_its_rows(home: Path, before
 
 @pytest.mark.parametrize("row", ["dense", "moe", "forest", "probe", "cnn"])
 def test_only_molecules_of_graphsgpt_pass_through_graphsgpt(row: str) -> None:
-    tree = Tree()
+    tree = source_tree()
     names = [module.name for module in tree.closure(roots(entries_of(row), tree))]
     assert not [name for name in names if name.startswith("sparsebench.models.graphsgpt.")]
 
 
 def mixture_modules(*entries: Entry) -> set[str]:
     """What a row passes through of the mixtures of experts; of `routing`, without the name of that folder."""
-    tree = Tree()
+    tree = source_tree()
     names = [module.name for module in tree.closure(roots(entries, tree))]
     start = "sparsebench.models.moe.routing."
     found = {name.removeprefix(start) for name in names if name.startswith("sparsebench.models.moe.")}

@@ -6,6 +6,7 @@ import pytest
 
 from sparsebench.reports.records.record import Record, RecordError
 from sparsebench.reports.records.store import Store, StoreError
+from sparsebench.reports.tables.freezing import freeze
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.verification.lookup import find_records
 
@@ -66,6 +67,18 @@ def test_an_id_without_a_folder(store: Store) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"gone\.json: No such file"):
         find_records([str(tmp_path / "gone.json")], None)
+
+
+def test_the_file_of_a_frozen_record_still_names_it(store: Store) -> None:
+    """Pages and messages from before lead to it."""
+    name = str(file_of(store))
+    freeze(store)
+    (by_file,) = find_records([name], None)
+    (by_id,) = find_records([ID], store.folder)
+    assert by_file.record == by_id.record
+    assert by_file.folder == store.folder.resolve()
+    with pytest.raises(UsageError, match=f"holds no record '00ff00fe'.*did you mean {ID}"):
+        find_records([name.replace(ID, "00ff00fe")], None)
 
 
 def test_a_file_that_is_no_record_is_named(store: Store, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """A record's own description gives its cell again; what is gone since is told."""
 
 import dataclasses
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from sparsebench.reports.records.record import Record
-from sparsebench.reports.records.store import read_record
+from sparsebench.reports.records.store import Store, stores_in
 from sparsebench.suites.runner.discovery.closure import HOME
 from sparsebench.suites.runner.execution.execute import failure, now
 from sparsebench.suites.runner.identity.cell import Cell, cell_key
@@ -120,8 +121,8 @@ def test_every_committed_score_can_be_made_again(monkeypatch: pytest.MonkeyPatch
     """Audit: 87 of them could not, since an option of their method was renamed. The seeds of a row are one question."""
     monkeypatch.setattr(rebuild, "code_hash", lambda *arguments: "code")  # it takes most of the time, and always works
     rows: dict[str, Record] = {}
-    for path in sorted((HOME / "reports" / "results").glob("*/records/*.json")):
-        record = read_record(path)
+    committed = [Store(folder).read_all()[0] for folder in stores_in(HOME / "reports" / "results")]
+    for record in chain.from_iterable(committed):
         if record.status == "ok":
             rows.setdefault(str(dataclasses.replace(record.cell, seed=0)), record)
     assert len(rows) > 100

@@ -23,7 +23,8 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparsebench.reports.records.store import Store, sync_folder
+from sparsebench.reports.records.files import sync_folder
+from sparsebench.reports.records.store import Store
 
 from .runs import Run, RunOverError, rename_whole
 

@@ -6,14 +6,15 @@ import torch
 from sparsebench.models.compression.quantisation.packed.packing import pack, unpack, words
 
 
-@pytest.mark.parametrize("bits", range(2, 9))
-@pytest.mark.parametrize("count", [1, 2, 5, 31, 32, 33, 64, 100])
-def test_codes_come_back(bits: int, count: int) -> None:
-    generator = torch.Generator().manual_seed(bits * 1000 + count)
-    codes = torch.randint(0, 2**bits, (2, 3, count), generator=generator, dtype=torch.uint8)
-    packed = pack(codes, bits)
-    assert packed.dtype == torch.int32 and packed.shape == (2, 3, words(count, bits))
-    assert torch.equal(unpack(packed, bits, count), codes)
+def test_codes_come_back(subtests: pytest.Subtests) -> None:
+    for count in [1, 2, 5, 31, 32, 33, 64, 100]:
+        for bits in range(2, 9):
+            with subtests.test(count=count, bits=bits):
+                generator = torch.Generator().manual_seed(bits * 1000 + count)
+                codes = torch.randint(0, 2**bits, (2, 3, count), generator=generator, dtype=torch.uint8)
+                packed = pack(codes, bits)
+                assert packed.dtype == torch.int32 and packed.shape == (2, 3, words(count, bits))
+                assert torch.equal(unpack(packed, bits, count), codes)
 
 
 @pytest.mark.parametrize("bits", [3, 4, 5, 8])

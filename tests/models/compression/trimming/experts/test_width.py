@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
-from sparsebench.models.compression import Grid, QuantiseConfig, expert_drop, open_packed, quantise, save_packed
+from sparsebench.models.compression import Grid, QuantiseConfig, expert_drop, quantise
 from sparsebench.models.compression.trimming.experts.mixtures import mixtures_of
 from sparsebench.models.compression.trimming.experts.width import kept_neurons, narrow_experts, neuron_scores, width_of
 from sparsebench.models.counting import stored_bytes
@@ -85,8 +86,8 @@ def test_it_shrinks_and_loads_again(name: str, tmp_path: Any) -> None:
     ]
     torch.testing.assert_close(output(loaded, data[0]), output(model, data[0]), rtol=0, atol=0)
     quantise(model, QuantiseConfig(method="rtn", grid=Grid(bits=4, group_size=16)))
-    save_packed(model, tmp_path / "packed")
-    opened = open_packed(tmp_path / "packed")
+    save(model, tmp_path / "packed")
+    opened = load(tmp_path / "packed")
     assert [one.experts.num_experts for one in mixtures_of(opened)] == numbers
     torch.testing.assert_close(output(opened, data[0]), output(model, data[0]), rtol=0, atol=0)
 

@@ -12,6 +12,7 @@ import transformers
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from sparsebench.models import load, save
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
@@ -19,11 +20,10 @@ from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
-from sparsebench.models.moe.checkpoint.pretrained import from_pretrained, save_pretrained
 from sparsebench.models.moe.routing.router import LinearRouter
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-RECIPE = "sparsebench_moe.json"  # of our own format
+RECIPE = "sparsebench.json"  # of our own format
 PLAIN = MoEConfig(num_experts=4)
 EVERYTHING = MoEConfig(
     num_experts=6,
@@ -77,8 +77,8 @@ def test_reloaded_model_is_the_same_bit_for_bit(
 ) -> None:
     model, batch = converted(*CASES[name])
     model.to(dtype).train()
-    save_pretrained(model, tmp_path / "model")
-    again = from_pretrained(tmp_path / "model")
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
     assert type(again) is type(model) and not again.training
     assert torch.equal(run(again, batch), run(model.eval(), batch))
     assert {n: (p.dtype, p.shape) for n, p in again.state_dict().items()} == {
@@ -91,8 +91,8 @@ def test_reloaded_model_is_the_same_bit_for_bit(
 def test_reloaded_model_trains_and_generates_alike(converted: Callable[..., Any], tmp_path: Path) -> None:
     model, batch = converted("llama", EVERYTHING)
     model.generation_config.max_new_tokens = 5
-    save_pretrained(model, tmp_path / "model")
-    again = from_pretrained(tmp_path / "model")
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
     assert torch.equal(again.generate(batch, do_sample=False), model.generate(batch, do_sample=False))
     gradients = []
     for each in (model, again):
@@ -111,8 +111,8 @@ def test_reloaded_model_goes_back_to_dense(
         dense = build(family)
         batch = example(dense)
         expected = run(dense, batch)
-        save_pretrained(convert(dense, MoEConfig(num_experts=4, num_shared=1)), tmp_path / family)
-        assert torch.equal(run(to_dense(from_pretrained(tmp_path / family)), batch), expected)
+        save(convert(dense, MoEConfig(num_experts=4, num_shared=1)), tmp_path / family)
+        assert torch.equal(run(to_dense(load(tmp_path / family)), batch), expected)
 
 
 def test_tied_embeddings_stay_tied(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_tied_embeddings_stay_tied(tmp_path: Path) -> None:
     )
     config.tie_word_embeddings = True
     model = convert(transformers.LlamaForCausalLM(config), PLAIN)
-    save_pretrained(model, tmp_path / "model")
-    again = from_pretrained(tmp_path / "model")
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
     assert again.lm_head.weight is again.model.embed_tokens.weight
     with safe_open(tmp_path / "model" / WEIGHTS, "pt") as file:
         assert "lm_head.weight" not in file.keys()  # noqa: SIM118 - no mapping
@@ -131,8 +131,8 @@ def test_tied_embeddings_stay_tied(tmp_path: Path) -> None:
 def test_attention_alone(converted: Callable[..., Any], run: Callable[..., Tensor], build: Any, tmp_path: Path) -> None:
     model = convert_attention(build("llama"), AttnMoEConfig(num_experts=2, top_k=1), layers=(1,))
     batch = torch.arange(3, 9)[None]
-    save_pretrained(model, tmp_path / "model")
-    assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), run(model, batch))
+    save(model, tmp_path / "model")
+    assert torch.equal(run(load(tmp_path / "model"), batch), run(model, batch))
 
 
 def test_names_do_not_collide_with_renaming_rules_of_transformers(converted: Callable[..., Any]) -> None:
@@ -143,34 +143,73 @@ def test_names_do_not_collide_with_renaming_rules_of_transformers(converted: Cal
 
 
 def test_plain_transformers_does_not_load_it_as_a_dense_model(converted: Callable[..., Any], tmp_path: Path) -> None:
-    save_pretrained(converted("llama", PLAIN)[0], tmp_path / "model")
+    save(converted("llama", PLAIN)[0], tmp_path / "model")
     with pytest.raises(OSError, match="open_with_an_AutoModel_after_import_sparsebench"):
         transformers.LlamaForCausalLM.from_pretrained(tmp_path / "model")
 
 
 def test_large_models_are_split(converted: Callable[..., Any], run: Callable[..., Tensor], tmp_path: Path) -> None:
     model, batch = converted("llama", PLAIN)
-    save_pretrained(model, tmp_path / "model", max_shard_size=20_000)
+    save(model, tmp_path / "model", max_shard_size=20_000)
     files = sorted((tmp_path / "model").glob("*.safetensors"))
     assert len(files) > 2
-    assert torch.equal(run(from_pretrained(tmp_path / "model"), batch), run(model, batch))
+    assert torch.equal(run(load(tmp_path / "model"), batch), run(model, batch))
     files[1].unlink()
     with pytest.raises(ModelError, match="missing"):
-        from_pretrained(tmp_path / "model")
+        load(tmp_path / "model")
 
 
-def test_timm_model_by_name(tmp_path: Path) -> None:
-    model = convert(timm.create_model("vit_tiny_patch16_224", num_classes=3).eval(), MoEConfig(num_experts=4))
-    save_pretrained(model, tmp_path / "model")
-    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.equal(from_pretrained(tmp_path / "model")(image), model(image))
-
-
-def test_timm_model_with_other_arguments_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:
+def test_timm_model_with_other_arguments_needs_one_like_it(
+    converted: Callable[..., Any], build: Any, tmp_path: Path
+) -> None:
+    model, image = converted("timm_vit", PLAIN)
     with pytest.raises(ModelError, match="more than its configuration"):
-        save_pretrained(converted("timm_vit", PLAIN)[0], tmp_path / "model")
+        save(model, tmp_path / "model", example=image)
     assert not list(tmp_path.iterdir())
+    save(model, tmp_path / "model", example=image, like=build("timm_vit"))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path / "model", like=build("timm_vit"))(image), model(image))
+
+
+def test_a_model_of_ones_own_needs_one_like_it(tmp_path: Path) -> None:
+    def own(bias: bool = True) -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 4, bias), nn.ReLU())
+
+    model, example = own().eval(), torch.ones(2, 4)
+    for keywords, message in (
+        ({}, "Sequential is no model of transformers or timm by its name.*give `like`"),
+        ({"like": own()}, "give example="),
+        ({"example": example, "like": own(bias=False)}, "more than its configuration .* 1 unknown, as 0.bias"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            save(model, tmp_path / "model", **keywords)
+    save(model, tmp_path / "model", example=example, like=own())
+    assert torch.equal(load(tmp_path / "model", like=own())(example), model(example))
+
+
+def test_what_a_model_of_images_and_text_takes_is_said_by_an_example(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = transformers.CLIPTextConfig(**sizes, vocab_size=32, max_position_embeddings=8, eos_token_id=31)
+    vision = transformers.CLIPVisionConfig(**sizes, image_size=8, patch_size=4)
+    both = transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict())
+    model = transformers.CLIPModel(both).eval()
+    with pytest.raises(ModelError, match="does not know what a CLIPModel takes"):
+        save(model, tmp_path / "model")
+    example = {"input_ids": torch.arange(4)[None], "pixel_values": torch.ones(1, 3, 8, 8)}
+    save(model, tmp_path / "model", example=example)
+    with torch.no_grad():
+        again = load(tmp_path / "model")
+        assert torch.equal(again(**example).logits_per_text, model(**example).logits_per_text)
+
+
+def test_files_of_our_own_are_split(tmp_path: Path) -> None:
+    model = convert(timm.create_model("test_vit", num_classes=3).eval(), PLAIN)
+    save(model, tmp_path / "model", max_shard_size=200_000)
+    files = sorted(file.name for file in (tmp_path / "model").iterdir())
+    assert RECIPE in files and len(files) > 4 and "config.json" not in files
+    image = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path / "model")(image), model(image))
 
 
 # An encoder with a decoder has no calibration, as the two see other tokens.
@@ -189,8 +228,8 @@ def test_graphsgpt(kind: type, config: MoEConfig, tmp_path: Path) -> None:
     model = kind(GraphsGPTConfig.of(vocabulary, **sizes)).eval()
     batch = Tokenizer(vocabulary)(["CCO", "c1ccncc1"]).batch()
     convert(model, config, [batch] if config.requires else None)
-    save_pretrained(model, tmp_path / "model")
-    again = from_pretrained(tmp_path / "model")
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
 
     def outputs(model: Any) -> Tensor:
         result = model(batch)
@@ -205,7 +244,7 @@ def test_model_with_an_adapter_is_refused(converted: Callable[..., Any], tmp_pat
     model, _ = converted("llama", PLAIN)
     model.model.adapter = nn.Linear(2, 2)
     with pytest.raises(ModelError, match=r"2 unknown, as model\.adapter\.bias"):
-        save_pretrained(model, tmp_path / "model")
+        save(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
@@ -221,11 +260,11 @@ def test_a_router_of_ones_own_is_refused(converted: Callable[..., Any], tmp_path
         model, _ = converted("llama", attention)
         layer = getattr(model.model.layers[1], place)
         layer.router = CosineRouter(layer.config, layer.router.weight.detach().clone())
-        for save in (lambda path, model=model: save_pretrained(model, path), model.save_pretrained):
+        for write in (lambda path, model=model: save(model, path), model.save_pretrained):
             with pytest.raises(ModelError, match=r"a router of a class of its own \(CosineRouter, not LinearRouter\)"):
-                save(tmp_path / "model")
+                write(tmp_path / "model")
     model, _ = converted("llama", MoEConfig(num_experts=4, router="mlp", noise="shazeer", balance="bias"))
-    save_pretrained(model, tmp_path / "whole")
+    save(model, tmp_path / "whole")
     model.model.layers[0].mlp.router.register_buffer("temperature", torch.ones(1))
     with pytest.raises(ModelError, match=r"a router with further tensors \(temperature\)"):
         model.save_pretrained(tmp_path / "model")
@@ -237,36 +276,33 @@ def test_what_computes_something_else_is_refused(converted: Callable[..., Any], 
         part = model.lm_head if family == "llama" else model.classifier
         part.register_forward_hook(lambda module, given, out: 1.01 * out)
         with pytest.raises(ModelError, match=r"more than its configuration .* differ by 0\.0099 of their size"):
-            save_pretrained(model, tmp_path / "model")
+            save(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
-def test_dense_and_foreign_models_are_refused(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="nothing in the model is made by"):
-        save_pretrained(build("llama"), tmp_path / "model")
-
+def test_foreign_models_are_refused(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
     class Own(transformers.LlamaForCausalLM):
         pass
 
     with pytest.raises(ModelError, match="Own is no model of transformers or timm"):
-        save_pretrained(convert(Own(build("llama").config), PLAIN), tmp_path / "model")
+        save(convert(Own(build("llama").config), PLAIN), tmp_path / "model")
 
 
 def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with pytest.raises(ModelError, match="was not written by"):
-        from_pretrained(folder)
-    save_pretrained(converted("llama", PLAIN)[0], folder)
+        load(folder)
+    save(converted("llama", PLAIN)[0], folder)
     with pytest.raises(ModelError, match="not an empty folder"):
-        save_pretrained(converted("llama", PLAIN)[0], folder)
+        save(converted("llama", PLAIN)[0], folder)
     weights, config = (folder / WEIGHTS).read_bytes(), json.loads((folder / CONFIG).read_text())
 
     (folder / WEIGHTS).write_bytes(weights[: len(weights) // 2])
     with pytest.raises(ModelError, match="damaged or cut short"):
-        from_pretrained(folder)
+        load(folder)
     (folder / WEIGHTS).unlink()
     with pytest.raises(ModelError, match="missing"):
-        from_pretrained(folder)
+        load(folder)
     (folder / WEIGHTS).write_bytes(weights)
 
     ours = config["sparsebench"]
@@ -287,20 +323,7 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
     ):
         (folder / CONFIG).write_text(json.dumps(config | change))
         with pytest.raises(ModelError, match=message):
-            from_pretrained(folder)
+            load(folder)
     (folder / CONFIG).write_text("{")
     with pytest.raises(ModelError, match="damaged"):
-        from_pretrained(folder)
-
-
-def test_only_what_transformers_opens_rightly_is_left_to_it(tmp_path: Path) -> None:
-    """Official folders of LLaMA-MoE v2 open there as a Mixtral without their scale."""
-    stock = {"model_type": "mixtral", "num_local_experts": 8}
-    for fields, message in (
-        (stock, "holds a mixtral.* so that from_pretrained of transformers opens it"),
-        (stock | {"scale_factor": 4.0}, r"is LLaMA-MoE v2 \(scale_factor=4.0\), which transformers opens wrongly"),
-        ({"model_type": "llama_moe"}, "is LLaMA-MoE v1"),
-    ):
-        (tmp_path / CONFIG).write_text(json.dumps(fields))
-        with pytest.raises(ModelError, match=message):
-            from_pretrained(tmp_path)
+        load(folder)

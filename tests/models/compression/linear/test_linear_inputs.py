@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
-from sparsebench.models.compression.linear_maps.linear_inputs import watch_inputs
-from sparsebench.models.compression.linear_maps.linear_map import Source
+from sparsebench.models.compression.linear.expert_linears import linear_maps
+from sparsebench.models.compression.linear.linear_inputs import watch_inputs
+from sparsebench.models.compression.linear.linear_map import Source
 from sparsebench.models.errors import ModelError
 
 from ..slimming.mixtures import FUSED, batches, mixture, run

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sparsebench.models.compression.linear_maps.moments import Moments
+from sparsebench.models.compression.linear.moments import Moments
 
 
 def tokens(count: int, seed: int) -> torch.Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sparsebench.models.anatomy import describe
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
-from sparsebench.models.compression.linear_maps.linear_map import PARTS
+from sparsebench.models.compression.linear.expert_linears import linear_maps
+from sparsebench.models.compression.linear.linear_map import PARTS
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
 

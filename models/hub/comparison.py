@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...anatomy import describe
-from ...errors import ModelError
-from ...hub.derived_classes import source_of
+from ..anatomy import UnknownAnatomy, describe
+from ..errors import ModelError
+from ..evaluation import evaluation_mode
+from .derived_classes import source_of
+from .rooms import room_of
 
 ROWS = 2
 TOKENS = 12
@@ -28,61 +30,78 @@ LARGEST = 0.5
 
 
 @torch.no_grad()
-def check_outputs(model: nn.Module, written: nn.Module, complaint: str) -> None:
-    """Raise a `ModelError` unless both give the same outputs on the same few random inputs, in eval mode.
+def check_outputs(model: nn.Module, written: nn.Module, complaint: str, example: Any = None) -> None:
+    """Raise a `ModelError` unless both give the same outputs on the same inputs, in eval mode.
 
     Half of the tokens (or images) at least must agree to rounding in the dtype of the model: one at a tie of two
-    experts may go to either. There are inputs for models on one device that take token ids or pixel values; others
-    (with weights on a disk, of graphs, of images and text) are not compared.
+    experts may go to either. Inputs are those of `example`, else a few random rows; a model for which there are none
+    is not compared.
+
+    Args:
+        model: what is to be written.
+        written: what will come back.
+        complaint: how the error begins.
+        example: keywords of the model as a mapping, or its one argument.
     """
-    batch = few_rows(model)
+    batch = few_rows(model) if example is None else example
     if batch is None:
         return
-    with _evaluating(model), _evaluating(written), _any_dtype(written):
-        expected, found = (_first(each(**batch)) for each in (model, written))
+    with evaluation_mode(model, written), _any_dtype(written):
+        expected, found = (_first(_call(each, batch)) for each in (model, written))
     error = _median_error(found, expected)
     # Norms and softmax are in float32 in models of float64, too.
     eps = max(torch.finfo(each).eps for each in (expected.dtype, torch.float32))
-    rounding = math.sqrt(PRODUCTS * len(describe(model).blocks)) * eps
+    rounding = math.sqrt(PRODUCTS * _depth(model)) * eps
     if not error <= min(SAFETY * rounding, LARGEST):  # nor where it is not a number
         raise ModelError(f"{complaint}: on a few random rows outputs differ by {error:.2g} of their size")
 
 
-def few_rows(model: Any) -> dict[str, Tensor] | None:
-    """Random token ids (B, T) or pixel values (B, channels, height, width), the same at each call; None without."""
+def few_rows(model: Any) -> Any:
+    """Random inputs, the same at each call: token ids (B, T) or pixel values (B, channels, height, width) for models of
+    transformers, an image (B, channels, height, width) for those of timm, `dummy_inputs` of models of ours; None for
+    others (with weights on a disk or several devices, of images and text)."""
     places = {parameter.device for parameter in model.parameters()}
-    theirs = source_of(type(model)).__module__.startswith("transformers.")
-    if not theirs or model.config.sub_configs or len(places) != 1 or torch.device("meta") in places:
+    if len(places) != 1 or torch.device("meta") in places:
         return None
+    device = places.pop()
+    cls = source_of(type(model))
     generator = torch.Generator().manual_seed(0)
+    if room_of(cls) is not None:
+        return model.dummy_inputs
+    if cls.__module__.startswith("timm.") and getattr(model, "pretrained_cfg", None):
+        images = torch.randn(ROWS, *model.pretrained_cfg["input_size"], generator=generator)
+        return images.to(device, next(model.parameters()).dtype)
+    if not cls.__module__.startswith("transformers.") or model.config.sub_configs:
+        return None
     if model.main_input_name == "pixel_values":
         size = model.config.image_size
         height, width = (size, size) if isinstance(size, int) else size
         images = torch.randn(ROWS, model.config.num_channels, height, width, generator=generator)
-        return {"pixel_values": images.to(places.pop(), model.dtype)}
+        return {"pixel_values": images.to(device, model.dtype)}
     if model.main_input_name != "input_ids":
         return None
     count = model.get_input_embeddings().num_embeddings
-    ids_BT = torch.randint(count, (ROWS, TOKENS), generator=generator).to(places.pop())
+    ids_BT = torch.randint(count, (ROWS, TOKENS), generator=generator).to(device)
     decoder = {"decoder_input_ids": ids_BT} if model.config.is_encoder_decoder else {}
     return {"input_ids": ids_BT} | decoder
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+def _call(model: nn.Module, batch: Any) -> Any:
+    return model(**batch) if isinstance(batch, Mapping) else model(batch)
+
+
+def _depth(model: nn.Module) -> int:
+    """Blocks of a model; of one that is not known, as many as it may have: modules."""
     try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+        return len(describe(model).blocks)
+    except UnknownAnatomy:
+        return len(list(model.modules()))
 
 
 @contextmanager
 def _any_dtype(written: Any) -> Iterator[None]:
     """In float64 stock experts have to go one by one: the grouped product of transformers takes none."""
-    if written.dtype != torch.float64 or not hasattr(written, "set_experts_implementation"):
+    if not hasattr(written, "set_experts_implementation") or written.dtype != torch.float64:
         yield
         return
     before = written.config._experts_implementation
@@ -94,7 +113,7 @@ def _any_dtype(written: Any) -> Iterator[None]:
 
 
 def _first(outputs: Any) -> Tensor:
-    return outputs if isinstance(outputs, Tensor) else outputs[0]
+    return torch.atleast_1d(outputs if isinstance(outputs, Tensor) else outputs[0])
 
 
 def _median_error(found: Tensor, expected: Tensor) -> float:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
-from sparsebench.models.compression.linear_maps.layerwise import layerwise
-from sparsebench.models.compression.linear_maps.linear_inputs import watch_inputs
-from sparsebench.models.compression.linear_maps.linear_map import LinearMap
-from sparsebench.models.compression.linear_maps.moments import Moments
+from sparsebench.models.compression.linear.expert_linears import linear_maps
+from sparsebench.models.compression.linear.layerwise import layerwise
+from sparsebench.models.compression.linear.linear_inputs import watch_inputs
+from sparsebench.models.compression.linear.linear_map import LinearMap
+from sparsebench.models.compression.linear.moments import Moments
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.models.compression.linear_maps.expert_linears import linear_maps
+from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.errors import ModelError
 
 from ..slimming.mixtures import BUILDERS, batches, mixture, output

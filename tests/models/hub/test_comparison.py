@@ -10,7 +10,7 @@ import transformers
 from torch import nn
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe.checkpoint.comparison import ROWS, TOKENS, check_outputs, few_rows
+from sparsebench.models.hub.comparison import ROWS, TOKENS, check_outputs, few_rows
 
 
 def test_rows_are_what_a_model_takes(build: Callable[[str], nn.Module]) -> None:
@@ -22,7 +22,8 @@ def test_rows_are_what_a_model_takes(build: Callable[[str], nn.Module]) -> None:
     sizes = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_heads": 2, "num_layers": 1, "vocab_size": 32}
     both = few_rows(transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes)))
     assert both is not None and set(both) == {"input_ids", "decoder_input_ids"}
-    assert few_rows(build("timm_vit")) is None and few_rows(build("llama").to("meta")) is None
+    assert few_rows(build("timm_vit")).shape == (ROWS, 3, 224, 224)
+    assert few_rows(build("llama").to("meta")) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -1,0 +1,151 @@
+"""The one door by which saved models come back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .configs import MODEL_TYPE
+from .declaration import declare
+from .derived_classes import PREFIX
+from .foreign_configs import refuse_foreign
+from .model_classes import base_model, model_class
+from .models import align, changed_class
+from .older_folders import ELSEWHERE
+from .own_folders import check_same, is_own_folder, load_generation_config, put_all, read_own
+from .parts import folder_part, in_order, part_of
+from .rooms import import_room, room_of
+
+
+def load(folder: str | Path, *, like: nn.Module | None = None) -> nn.Module:
+    """The model in a folder that `save` wrote, or an older version, or `save_pretrained`: to the last bit what it was.
+
+    It is on the CPU, in its dtype and in eval mode. Adapters are attached, and everything else is frozen then; without
+    adapters every parameter is trainable that can be. Packed weights stay packed, and no dense ones are made on the
+    way.
+
+    Args:
+        folder: its path.
+        like: a new model as your code builds it, which is changed in place: for a folder whose model no name builds.
+            For a compact model of an older version it has been made dynamic as the saved one was.
+
+    Raises:
+        ModelError: for a folder that is not whole, damaged, of a newer format or of a model that transformers would
+            open wrongly, and where tensors are missing, unknown or of another shape. `like` is of no use then.
+
+    Example::
+
+        model = load("adapted")
+        model = load("own", like=MyModel())  # as in save(model, "own", like=MyModel())
+    """
+    folder = Path(folder)
+    if not is_own_folder(folder):
+        if like is not None:
+            raise ModelError(f"{folder} says of which class its model is: load it without `like`")
+        return _load_pretrained(folder)
+    recipe, tensors = read_own(folder)
+    config = None
+    if (folder / "config.json").is_file():
+        from transformers import AutoConfig
+
+        import_room(recipe["model"]["room"] or "hub")  # which has the Auto classes know its configurations
+        config = AutoConfig.from_pretrained(folder)
+    model = assembled(recipe, config, tensors, like, f"{folder} does not fit its recipe")
+    load_generation_config(model, folder)
+    return model
+
+
+def assembled(
+    recipe: dict[str, Any], config: Any, tensors: dict[str, Tensor], like: nn.Module | None, complaint: str
+) -> nn.Module:
+    """The model of a recipe with these tensors, in eval mode.
+
+    Raises `ModelError`, which begins with the complaint, where they do not fit each other.
+    """
+    recipe = dict(recipe)
+    base = recipe.pop("model")
+    model = like
+    if like is None:
+        if base["room"] == ELSEWHERE:
+            raise ModelError(f"{complaint}: no file builds a {base['class']}; build a new one and give it as `like`")
+        with torch.device("meta"):
+            model = base_model(base, config)
+    assert model is not None
+    parts = in_order(recipe)
+    for name, description in parts:
+        part = part_of(name)
+        if folder_part(name) is not None:
+            part.build(model, description)
+            continue
+        if like is None or not any(map(part.holds, like.modules())):
+            part.build(model, description)
+        declare(model, name)
+    for name, description in reversed(parts):
+        part = folder_part(name)
+        if part is not None:
+            part.restore(model, description, tensors)
+    check_same(tensors, model, complaint)
+    put_all(model, tensors)
+    for name, description in parts:
+        part = folder_part(name)
+        if part is not None:
+            part.finish(model, description)
+    return model.eval()
+
+
+def _load_pretrained(folder: Path) -> nn.Module:
+    """A model of transformers, changed or not, that the Auto classes would open, too."""
+    from safetensors import SafetensorError
+    from transformers import AutoConfig
+
+    cls: Any
+    fields = _config_fields(folder)
+    if fields["model_type"] == MODEL_TYPE:
+        config = AutoConfig.from_pretrained(folder)
+        room = config.sparsebench["source"]["room"]
+        cls = changed_class(model_class(room, _architecture(config).removeprefix(PREFIX)))
+    else:
+        refuse_foreign(fields, str(folder))
+        import_room(fields["model_type"])
+        config = AutoConfig.from_pretrained(folder)
+        cls = model_class(room_of(type(config)), _architecture(config))
+    try:
+        model, found = cls.from_pretrained(folder, config=config, output_loading_info=True)
+    except SafetensorError as error:
+        raise ModelError(f"a file in {folder} is damaged or cut short ({error}): copy it again") from error
+    except OSError as error:
+        raise ModelError(f"in {folder} a file is missing: {error}") from error
+    except RuntimeError as error:  # other shapes
+        raise ModelError(f"{folder} does not fit its configuration: {error}") from error
+    if found["missing_keys"] or found["unexpected_keys"]:
+        raise ModelError(
+            f"{folder} does not fit its configuration: tensors missing {sorted(found['missing_keys'])[:3]}, "
+            f"unknown {sorted(found['unexpected_keys'])[:3]}"
+        )
+    align(model)
+    return model
+
+
+def _architecture(config: Any) -> str:
+    if not config.architectures:
+        raise ModelError(f"{config.name_or_path} does not say of which class its model is: it is not whole")
+    return config.architectures[0]
+
+
+def _config_fields(folder: Path) -> dict[str, Any]:
+    """What `config.json` says. Raises `ModelError` where there is none, or another kind of file."""
+    file = folder / "config.json"
+    if (folder / "adapters.json").is_file():
+        raise ModelError(f"{folder} holds adapters without their model: adapters.load_adapters(model, folder)")
+    if not file.is_file():
+        raise ModelError(f"{folder} has no config.json: it was not written by sparsebench.models.save")
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        return fields | {"model_type": fields["model_type"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file} is damaged: {error!r}") from error

@@ -1,0 +1,60 @@
+"""Files of a result folder: read if they are files at all, and written whole or not at all."""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from .record_limits import RecordError
+
+TEMPORARY = ".tmp"
+"""How the names of files end that are being written."""
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems answer that cannot put a folder to the disk by itself; some network file systems cannot."""
+
+
+def read_file(path: Path) -> bytes:
+    """What is in a regular file: opening a pipe would wait for a writer for ever.
+
+    Raises `RecordError` for anything but a file, and `OSError`.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise RecordError(f"{path.name} is a folder in the place of a file: move it away")
+    if not stat.S_ISREG(mode):
+        raise RecordError(f"{path.name} is a pipe, a socket or a device in the place of a file: remove it")
+    return path.read_bytes()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """All of `content` or nothing, whatever happens in between; it is on the disk when this returns.
+
+    To a temporary file in the same folder, to the disk, then renamed; the new name is in the folder, so that goes to
+    the disk, too. Raises `OSError`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder to the disk, so that a power cut loses none. Raises `OSError`."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,146 @@
+"""Compact models on disk: the same outputs, files of the formula's size, little memory in a fresh process, refusals.
+
+All kinds of models and folders are in `tests/models/hub`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from sparsebench.models import load, save
+from sparsebench.models.dynamic import ConvConfig, WarehouseConfig, make_dynamic
+from sparsebench.models.dynamic.partitioning.compacting import compact
+from sparsebench.models.dynamic.partitioning.partition import partition
+from sparsebench.models.dynamic.partitioning.parts import dynamic_layers
+from sparsebench.models.errors import ModelError
+
+WEIGHTS = "sparsebench.safetensors"
+HEADER = 65_536
+"""Bytes that a safetensors file may have in addition to its tensors: their names."""
+
+FRESH = """
+import sys
+import timm, torch
+from sparsebench.models import load
+from sparsebench.models.dynamic import ConvConfig, make_dynamic
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) * 1024
+
+folder, kernels = sys.argv[1], int(sys.argv[2])
+with torch.device("meta"):
+    model = timm.create_model("resnet10t", num_classes=0)
+before = resident()
+if folder == "full":
+    model = make_dynamic(model.to_empty(device="cpu"), ConvConfig(num_kernels=kernels))
+else:
+    model = load(folder)
+print(resident() - before)
+"""
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+
+
+def resnet(device: str = "cpu") -> nn.Module:
+    with torch.random.fork_rng(), torch.device(device):
+        torch.manual_seed(0)
+        block = timm.models.resnet.BasicBlock
+        return timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3)
+
+
+def check_comes_back(net: nn.Module, folder: Path, device: str) -> None:
+    save(net.eval(), folder, like=resnet(), example=IMAGES)
+    again = load(folder, like=resnet(device))
+    assert not any(value.is_meta for value in again.state_dict().values())
+    assert torch.equal(again(IMAGES), net(IMAGES))
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    assert [value.requires_grad for value in again.parameters()] == [value.requires_grad for value in net.parameters()]
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(("granularity", "scale"), [("weight", "both"), ("row", "both"), ("channel", "pruned")])
+def test_a_saved_model_computes_the_same(tmp_path: Path, granularity, scale, device: str) -> None:
+    net = make_dynamic(resnet(), ConvConfig(num_kernels=3, noise=1.0))
+    drawn = torch.Generator().manual_seed(1)
+    partition(net, 0.4, criterion="random", granularity=granularity, scale=scale, generator=drawn)
+    check_comes_back(net, tmp_path / "partitioned", device)
+    compact(net)
+    check_comes_back(net, tmp_path / "compact", device)
+
+
+@pytest.mark.parametrize(("of", "scale"), [("attentions", "both"), ("both", "both"), ("both", "pruned")])
+def test_attentions_come_back_with_their_masks(tmp_path: Path, of, scale) -> None:
+    net = make_dynamic(resnet(), ConvConfig(kind="od_conv", num_kernels=2, noise=1.0))
+    for name, parameter in net.named_parameters():
+        if ".attention." in name:
+            parameter.data.normal_(std=0.5, generator=torch.Generator().manual_seed(len(name)))
+    partition(net, 0.4, of=of, criterion="random", scale=scale, generator=torch.Generator().manual_seed(1))
+    check_comes_back(net, tmp_path / "partitioned", "meta")
+    compact(net)
+    check_comes_back(net, tmp_path / "compact", "meta")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [ConvConfig(kind="cond_conv", blocks=(1, 2)), ConvConfig(kind="dcd"), WarehouseConfig(budget=0.5)],
+    ids=lambda config: getattr(config, "kind", "warehouse"),
+)
+def test_every_kind_of_dynamic_convolution_comes_back(tmp_path: Path, config) -> None:
+    check_comes_back(make_dynamic(resnet(), config), tmp_path / "net", "meta")
+
+
+def test_layers_that_nobody_noted_are_refused(tmp_path: Path) -> None:
+    net = resnet()
+    net.layer1[0].conv1 = make_dynamic(resnet(), ConvConfig()).layer1[0].conv1
+    with pytest.raises(ModelError, match="were not made by make_dynamic"):
+        save(net, tmp_path / "net", like=resnet(), example=IMAGES)
+
+
+def test_the_file_has_the_bytes_of_the_formula(tmp_path: Path) -> None:
+    net = make_dynamic(resnet(), ConvConfig(num_kernels=3))
+    partition(net, 0.4, criterion="random", generator=torch.Generator().manual_seed(1))
+    compact(net)
+    save(net, tmp_path / "out", like=resnet(), example=IMAGES)
+    numbers, bits = 0, 0
+    rest = 0
+    for name, value in net.state_dict().items():
+        if name.endswith("bits"):
+            bits += value.numel()
+        elif ".compact." in name:
+            numbers += value.numel()
+        else:
+            rest += value.nbytes
+    formula = 0
+    for layer in dynamic_layers(net).values():
+        entries, dynamic = layer.weight_shape.numel(), int(layer.compact.mask.sum())
+        formula += entries - dynamic + layer.num_kernels * dynamic
+    assert numbers == formula
+    size = (tmp_path / "out" / WEIGHTS).stat().st_size
+    assert 0 <= size - (4 * formula + bits + rest) < HEADER
+
+
+def test_memory_of_a_fresh_process_falls_with_the_file(tmp_path: Path) -> None:
+    """ResNet-10, four kernels, a tenth dynamic: 1.3 n numbers and a byte for each mask entry, where 4 n were."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = make_dynamic(timm.create_model("resnet10t", num_classes=0), ConvConfig(num_kernels=4))
+    entries = sum(layer.weight_shape.numel() for layer in dynamic_layers(net).values())
+    partition(net, 0.1, criterion="random", generator=torch.Generator().manual_seed(0))
+    compact(net)
+    save(net, tmp_path / "out")
+    resident = {}
+    for name in ("full", str(tmp_path / "out")):
+        ran = subprocess.run([sys.executable, "-c", FRESH, name, "4"], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        resident[name] = int(ran.stdout)
+    full, small = resident.values()
+    slack = 20e6
+    assert full > 4 * 4 * entries
+    assert small < (4 * 1.3 + 1) * entries + slack
+    assert small < 0.5 * full
