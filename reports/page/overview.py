@@ -43,6 +43,7 @@ def _families(matrix: Matrix, info: SuiteInfo) -> list[Family]:
     for family in info.families(matrix):
         known = chosen.get(family.baseline)
         rows = len(_complete(matrix, family))
+        # A row alone has nothing to be compared with.
         if rows > 1 and (known is None or rows > len(_complete(matrix, known))):
             chosen[family.baseline] = family
     return list(chosen.values())

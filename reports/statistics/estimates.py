@@ -139,6 +139,7 @@ def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, f
     half = z / wide * math.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
     few = 2 if trials <= 50 else 3
     hits = round(fraction * trials)
+    # The fraction lies inside; at 0 and 1 rounding would put it outside.
     low = min(fraction, centre - half)
     high = max(fraction, centre + half)
     if 1 <= hits <= few:
@@ -170,6 +171,7 @@ def combine(strata: Sequence[Stratum]) -> Combined:
     seeds = [stratum.seeds for stratum in strata if stratum.seeds is not None]
     examples = [stratum.examples for stratum in strata if stratum.examples is not None]
     parts = tuple(average(found, k) for found in (seeds, examples) if found)
+    # One stratum without a measure of its error leaves that of the mean unknown, whatever the others say.
     finite = math.isfinite(mean) and all(math.isfinite(part.variance) for part in parts)
     if not finite or any(stratum.seeds is None and stratum.examples is None for stratum in strata):
         return Combined(mean, n, (), "none")

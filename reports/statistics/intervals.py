@@ -41,7 +41,7 @@ def p_value(effect: float, parts: Sequence[Part]) -> float:
     known = [part for part in parts if part.variance > 0]
     if not known and size == 0:
         return 1.0
-    if not known:
+    if not known:  # nothing varies, and yet there is an effect
         return SMALLEST_P
     if len(known) == 1:
         return max(SMALLEST_P, _two_tails(size / math.sqrt(known[0].variance), known[0].df))

@@ -68,6 +68,7 @@ def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np
     alone = [stratum for stratum in found if stratum[1].shape[1] == 1]
     if not alone:
         return found
+    # Weights of another sum are those of the classes of an area, which are no sample of anything.
     if len(found) == 1 or not math.isclose(math.fsum(first.weights), 1):
         return None
     together = found

@@ -118,6 +118,7 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
     chosen = [record for record in records if record.cell.label == label]
     if not chosen:
         known = sorted({record.cell.label for record in records})
+        # Labels are short: a few other letters are a large part, so that the usual cutoff of 0.6 finds too little.
         near = difflib.get_close_matches(label, known, n=3, cutoff=0.3) or known[:5]
         raise ValueError(f"no results for {label!r}; did you mean {', '.join(map(repr, near)) or 'another folder'}?")
     return chosen

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """One encoder for all, since making one takes longer than most of what it writes."""
-_CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "seed", "dtype")
+_TASK = ("suite", "suite_version", "task", "task_version", "group")
+_ROW = ("label", "backbone", "seed", "dtype")
 _PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonzero")
 _COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
 _TRAINING = ("params", "flops", "seconds", "peak_memory")
@@ -25,10 +26,10 @@ _METRIC = ("value", "stderr", "n", "higher_is_better", "chance", "unit")
 _WITHOUT_SCORE = (None, False, *(None,) * len(_METRIC))
 
 # The values of a record's parts under these names, for millions of rows: `attrgetter` is a loop in C.
-_of_cell = attrgetter(*("methods" if name == "method" else name for name in _CELL))
+_of_cell = attrgetter(*_TASK, "methods", *_ROW)
 COLUMNS = (
     *("id", "key", "code"),
-    *_CELL,
+    *(*_TASK, "method", *_ROW),
     *("budget", "config", "status", "reason"),
     *("metric", "main", *_METRIC),
     *_COSTS,
@@ -134,6 +135,7 @@ def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
     superseded = []
     for record in records:
         rival = last.get(record.key)
+        # Of two that ended in one moment the one that is read last counts.
         if rival is not None and rival.finished > record.finished:
             superseded.append(record)
             continue

@@ -116,9 +116,8 @@ class Matrix:
         same = [r for r in candidates if r.backbone == row.backbone]
         if same:
             return same[0]
-        if len(candidates) == 1:
-            return candidates[0]
-        return None
+        # Of several on other backbones nobody says which one is meant.
+        return candidates[0] if len(candidates) == 1 else None
 
     @cached_property
     def processors(self) -> tuple[str, ...]:

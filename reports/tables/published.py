@@ -65,13 +65,8 @@ def published_tables(suite: str) -> list[PublishedTable]:
     return [_pivot(source, figures) for source, figures in by_source.items()]
 
 
-def same_task(ours: str, theirs: str) -> bool:
-    """Whether two task names mean one task: letters and digits decide, so that "ARC-Easy" is "arc_easy"."""
-    return _plain(ours) == _plain(theirs)
-
-
-def same_metric(ours: str, theirs: str) -> bool:
-    """Whether two names mean one metric, judged as for tasks: "fcd_test" is "FCD/Test", and a unit "(%)" is no part."""
+def same_name(ours: str, theirs: str) -> bool:
+    """Whether two names mean one task or metric, by letters and digits: "arc_easy" is "ARC-Easy", a "(%)" no part."""
     return _plain(ours) == _plain(theirs)
 
 

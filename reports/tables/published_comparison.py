@@ -9,7 +9,7 @@ from ..statistics import Score, estimate
 from . import formatting
 from . import table_formats as printing
 from .matrix import Column, Matrix, trials_of
-from .published import MISSING, PublishedTable, same_metric, same_task
+from .published import MISSING, PublishedTable, same_name
 from .suite_table import Entry, Line, SuiteTable
 
 MAX_ROWS = 12
@@ -36,7 +36,7 @@ def compare_published(matrix: Matrix, table: SuiteTable, published: PublishedTab
     places = []
     for ours, column in enumerate(table.columns):
         for theirs, task in enumerate(published.tasks):
-            if same_task(column.task, task):
+            if same_name(column.task, task):
                 places.append((ours, theirs))
     if not places:
         return None
@@ -86,7 +86,7 @@ def _metric_text(matrix: Matrix, line: Line, column: Column, entry: Entry, name:
     unit = ""
     for record in matrix.cells[line.row, column]:
         for ours, metric in record.metrics.items():
-            if record.status == "ok" and same_metric(ours, name):
+            if record.status == "ok" and same_name(ours, name):
                 scores.append(Score(metric.value, metric.stderr, trials_of(metric)))
                 # A paper that says 0.85 of what we store as a fraction is read next to 0.85, not next to 85 %.
                 if "%" in name:

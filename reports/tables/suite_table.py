@@ -315,6 +315,7 @@ def _lead(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column], riva
 
 def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
     """The baselines first, then by mean rank over the tasks that a row has."""
+    # Ranks, since the means of tasks in other units have no mean.
     ranks: dict[Row, list[int]] = {row: [] for row in matrix.rows}
     for column in matrix.columns:
         scored = [row for row in matrix.rows if matrix.scores(row, column)]

@@ -170,6 +170,7 @@ def _cost(matrix: Matrix, contrast: Contrast) -> str:
             if ours is not None and theirs:
                 # The first type of processor is the one with the most rows: further ones fill in where it has none.
                 percents.setdefault(name, 100 * ours / theirs)
+    # What would be printed as 100 % is nothing to tell of.
     different = [f"{_relative(percent)} its {name}" for name, percent in percents.items() if round(percent) != 100]
     if not percents:
         return ""

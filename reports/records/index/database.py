@@ -148,6 +148,7 @@ class Index:
         present = self._store.stamps()
         self._found = {name: found for name, (stamp, found) in known.items() if present.get(name) == stamp}
         for names in _batches(sorted(known.keys() - present.keys())):
+            # A transaction each: others who share the index wait for a batch, not for all of it.
             with _transaction(base):
                 for table in ("entries", "slim"):
                     base.executemany(f"DELETE FROM {table} WHERE name = ?", [(name,) for name in names])

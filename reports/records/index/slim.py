@@ -59,7 +59,9 @@ def to_slim(record: Record) -> tuple[str, dict[str, str]]:
         return name
 
     info = dict(vars(record.cell))
+    # The seed apart: with it the cell of each record would be a part of its own.
     seed = info.pop("seed")
+    # Lists without names, which would be most of the text.
     content = [
         record.schema_version,
         [getattr(record, name) for name in _KEPT],
@@ -97,6 +99,7 @@ class Reader:
         version, kept, (info, seed), metrics, costs, training, curves, details, *shared = json.loads(text)
         data, environment, warnings = shared
         fields = dict(zip(_KEPT, kept, strict=True))
+        # Of many records these texts are few, each in memory once.
         for name in ("code", "status", "reason", "main_metric"):
             fields[name] = _shared(fields[name])
         for name in ("times", "seeds"):
