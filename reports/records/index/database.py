@@ -80,8 +80,13 @@ class Index:
         self._found: dict[str, Entry | Problem] = {}
         with no_collection():
             self._base = self._open()
-        self.entries = [found for _, found in sorted(self._found.items()) if isinstance(found, Entry)]
-        self.problems = [found for _, found in sorted(self._found.items()) if isinstance(found, Problem)]
+        self.entries: list[Entry] = []
+        self.problems: list[Problem] = []
+        for _, found in sorted(self._found.items()):
+            if isinstance(found, Entry):
+                self.entries.append(found)
+            else:
+                self.problems.append(found)
 
     def __enter__(self) -> Self:
         return self
