@@ -139,11 +139,15 @@ def _csv_fields(entry: Entry) -> list[float | str | None]:
 def to_latex(table: SuiteTable) -> str:
     """A booktabs tabular, ready to be put inside a table environment."""
     titles, rows = _grid(table, escape=_escape, bold=lambda text: rf"\textbf{{{text}}}")
-    body = [" & ".join(row) + r" \\" for row in rows]
-    notes = [f"% {note}" for note in _notes(table)]
-    head = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule"]
-    head += [" & ".join(_escape(title) for title in titles) + r" \\", r"\midrule"]
-    return "\n".join([*notes, *head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    columns = "l" + "r" * (len(titles) - 1)
+    lines = [f"% {note}" for note in _notes(table)]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(map(_escape, titles)), r"\midrule"]
+    lines += map(_latex_row, rows)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def to_rich(table: SuiteTable, width: int) -> list[Table]:
