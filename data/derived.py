@@ -32,10 +32,20 @@ def tell(line: str) -> None:
 
 
 def derive(name: str, form: str, fill: Callable[[Path], None]) -> Path:
-    """The folder of what is derived from a source, made by ``fill`` if it is not there, verified at each use.
+    """The folder of what is derived from a source, made if it is not there, verified at each use.
 
-    ``form`` names what is made, and changes when the way it is made does. Raises what ``fill`` raises,
-    `ChecksumError` for a folder that was changed, and `DownloadError` where the cache cannot be written.
+    Args:
+        name: of the source.
+        form: what is made; it changes when the way in which it is made does.
+        fill: writes it into an empty folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ChecksumError: a folder that was changed.
+        DownloadError: the cache cannot be written.
+        Exception: what `fill` raises.
     """
     sha256 = fingerprint(name)
     folder = cache_root() / "derived" / f"{name}-{sha256[:12]}-{form}"
@@ -44,7 +54,15 @@ def derive(name: str, form: str, fill: Callable[[Path], None]) -> Path:
 
 
 def made_from(code: Iterable[Path], sources: Iterable[str]) -> str:
-    """Eight hex digits for a form: they change with the content of the code files and with any of the sources."""
+    """Eight hex digits for a form: they change with the content of the code files and with any of the sources.
+
+    Args:
+        code: the files of the code that makes it.
+        sources: names of what it is made from.
+
+    Returns:
+        The digits.
+    """
     digest = hashlib.sha256()
     for file in sorted(code):
         digest.update(file.read_bytes())

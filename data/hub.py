@@ -47,9 +47,13 @@ def folder_here(argument: str) -> Path | None:
 
 
 def files(argument: str) -> dict[str, Path]:
-    """The files of `owner/name@revision` in the hub's cache, by their names in the repository.
+    """The files of a model in the hub's cache, by their names in the repository.
 
-    Raises `OfflineError` if it is not there.
+    Args:
+        argument: `owner/name@revision`.
+
+    Raises:
+        OfflineError: it is not there.
     """
     folder = folder_here(argument)
     if folder is None:
@@ -58,10 +62,20 @@ def files(argument: str) -> dict[str, Path]:
 
 
 def verified(file: Path, model: str) -> str:
-    """The sha256 of a file in the hub's cache. Raises `ChecksumError` if it is not what the hub gave.
+    """The sha256 of a file in the hub's cache.
 
     The cache names content by what the hub calls it: the sha256 of large files, git's SHA-1 of small ones. Where files
     are copies and no links to such names (a disk without links), there is nothing to compare with.
+
+    Args:
+        file: the file.
+        model: its model, for an error.
+
+    Returns:
+        The digest.
+
+    Raises:
+        ChecksumError: it is gone, or is not what the hub gave.
     """
     content = file.resolve()
     if not content.is_file():
@@ -79,9 +93,17 @@ def verified(file: Path, model: str) -> str:
 
 
 def mend(argument: str) -> bool:
-    """Fetch `owner/name@revision` again if files of it in the hub's cache are broken; whether there were any.
+    """Fetch a model again if files of it in the hub's cache are broken.
 
-    Raises `OfflineError` and `DownloadError`.
+    Args:
+        argument: `owner/name@revision`.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        OfflineError: it would have to be fetched, and `SPARSEBENCH_OFFLINE` is set.
+        DownloadError: it cannot be fetched.
     """
     broken = []
     for file in files(argument).values():
@@ -105,9 +127,17 @@ def _git_sha1(file: Path, sha256: str) -> str:
 
 
 def fetch(argument: str) -> str:
-    """Bring the files of `owner/name@revision` into the hub's cache; returns the commit.
+    """Bring the files of a model into the hub's cache.
 
-    Raises `OfflineError` and `DownloadError`.
+    Args:
+        argument: `owner/name@revision`.
+
+    Returns:
+        The commit.
+
+    Raises:
+        OfflineError: it is not there, and `SPARSEBENCH_OFFLINE` is set.
+        DownloadError: it cannot be fetched.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

@@ -13,11 +13,20 @@ from .own_files import existing_place, is_own_file
 
 
 def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> Path:
-    """The folder of a `local` source with all its pinned files verified; those at or below ``inside`` count as read.
+    """The folder of a `local` source, with all its pinned files verified; of a file of the user's own, `file:PLACE`,
+    the file.
 
-    Of a file of the user's own, named `file:PLACE`, the file.
+    Args:
+        entry: the source.
+        given: the user's folder; None is the one that its environment variable names.
+        inside: files at or below this path count as read; "" counts all.
 
-    Raises `LocalFolderError` for a missing folder or file and `ChecksumError` for another file than the pinned one.
+    Returns:
+        The folder.
+
+    Raises:
+        LocalFolderError: a missing folder or file.
+        ChecksumError: another file than the pinned one.
     """
     if is_own_file(entry.name):
         return _own_file(entry.name)
@@ -32,7 +41,13 @@ def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> P
 
 
 def note_unpinned(place: str, folder: Path, file: Path) -> None:
-    """Count a file of a user's folder, of which nobody has pinned a sum, as read, with the sum that it has."""
+    """Count a file of a user's folder, of which nobody has pinned a sum, as read, with the sum that it has.
+
+    Args:
+        place: the name of the source in the ledger.
+        folder: the folder.
+        file: the file in it.
+    """
     note(FileRead(place, Path(os.path.relpath(file, folder)).as_posix(), file.stat().st_size, digest_once(file)))
 
 

@@ -102,7 +102,15 @@ class Source:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean a, b?"``; when none is near, the whole list of known names, or the nearest of very many."""
+    """What ends the message about an unknown name: "; did you mean a, b?".
+
+    Args:
+        name: the name that nobody knows.
+        known: those that there are.
+
+    Returns:
+        The nearest; where none is near, all of them, or the nearest of very many.
+    """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
@@ -114,7 +122,14 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def parse(file: Path) -> Source:
-    """Read one manifest file; its stem must be the source's name. Raises `ManifestError`."""
+    """Read one manifest file; its stem must be the source's name.
+
+    Args:
+        file: a TOML file.
+
+    Raises:
+        ManifestError: the file says something that no source is.
+    """
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -180,7 +195,14 @@ def catalogue() -> dict[str, Source]:
 
 
 def source(name: str) -> Source:
-    """The manifest entry of ``name``, or that of a file of the user's (`own_files`). Raises `UnknownSource`."""
+    """The manifest entry of a source, or that of a file of the user's (`own_files`).
+
+    Args:
+        name: of the source.
+
+    Raises:
+        UnknownSource: no such source.
+    """
     if is_own_file(name):
         return _own_file(name)
     known = _load(FOLDER)

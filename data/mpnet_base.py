@@ -18,15 +18,18 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config
 """What is taken out of the archive."""
 WEIGHTS = "model.safetensors"
 SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
-"""Of the weights, as the model's own repository has them."""
+"""Digest of the weights, as the model's own repository has them."""
 
 
 def mpnet_base() -> Path:
-    """A folder for ``from_pretrained``: the published float32 weights of all-mpnet-base-v2, with its tokenizer.
+    """A folder for `from_pretrained`: the published float32 weights of all-mpnet-base-v2, with its tokenizer.
 
-    `MPNetModel`, 109,486,464 parameters with a pooler that nothing uses, 438 MB. Raises what `data.sources.path`
-    raises, `DownloadError` for an archive that cannot be read, and `ChecksumError` where the weights are not the
-    pinned ones.
+    `MPNetModel`, 109,486,464 parameters with a pooler that nothing uses, 438 MB.
+
+    Raises:
+        DownloadError: an archive that cannot be read.
+        ChecksumError: the weights are not the pinned ones.
+        DataError: what `data.sources.path` raises.
     """
 
     def fill(partial: Path) -> None:
@@ -39,9 +42,14 @@ def mpnet_base() -> Path:
 
 
 def unzip_parts(parts: Iterable[Path], into: Path) -> None:
-    """Join the parts of the archive and write `FILES` below ``into``.
+    """Join the parts of the archive and write `FILES`.
 
-    Raises `DownloadError` for parts that make no archive, and for one without these files.
+    Args:
+        parts: its pieces, in order.
+        into: the folder that they are written to.
+
+    Raises:
+        DownloadError: parts that make no archive, and one without these files.
     """
     room = Room(PARTS[0])
     joined = into / ".joined.zip"

@@ -29,7 +29,14 @@ def own_place(name: str) -> Path:
 
 
 def existing_place(name: str) -> Path:
-    """Where `file:PLACE` lies. Raises `LocalFolderError` where there is nothing, and what `own_place` raises."""
+    """Where `file:PLACE` lies.
+
+    Args:
+        name: `file:PLACE`.
+
+    Raises:
+        LocalFolderError: there is nothing, or what `own_place` raises.
+    """
     place = own_place(name)
     if not place.exists():
         raise LocalFolderError(f"source {name!r}: there is no {place}; put it there, or correct `sources` of the task")

@@ -22,12 +22,23 @@ def folder_of(entry: Source) -> Path:
 
 
 def ensure(name: str, folder: Path | str | None = None) -> Path:
-    """The folder with the unpacked content of ``name``, fetched first if it is not in the cache, all of it verified.
+    """The folder with the unpacked content of a source, fetched first if it is not in the cache, all of it verified.
 
-    A ``local`` source gives the user's folder, with its pinned files checked: ``folder``, else the one that its
-    environment variable names; other kinds ignore ``folder``. A ``procedural`` one has no files and gives the folder
-    of the code that renders it. Raises `UnknownSource`, `ChecksumError`, `DownloadError`, `OfflineError`,
-    `LocalFolderError`.
+    Args:
+        name: of the source in the manifest. A `procedural` one has no files and gives the folder of the code that
+            renders it.
+        folder: the user's folder of a `local` source; None is the one that its environment variable names. Other kinds
+            ignore it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UnknownSource: no such source.
+        ChecksumError: a file is not the pinned one, or what was fetched has changed.
+        DownloadError: it cannot be fetched.
+        OfflineError: it would have to be fetched, and `SPARSEBENCH_OFFLINE` is set.
+        LocalFolderError: the user's folder, or a file in it, is missing.
     """
     entry = source(name)
     if entry.kind == "procedural":
@@ -38,9 +49,20 @@ def ensure(name: str, folder: Path | str | None = None) -> Path:
 
 
 def path(name: str, key: str, folder: Path | str | None = None, *, below: str = "") -> Path:
-    """A named path of the manifest, a file or a folder, or what lies ``below`` it; just that is verified and noted.
+    """A named path of a source, a file or a folder; just that is verified and noted as read.
 
-    Raises what `ensure` raises, and `UnknownSource` for an unknown key.
+    Args:
+        name: of the source in the manifest.
+        key: of the path in the source's entry.
+        folder: as in `ensure`.
+        below: what lies below that path, instead of all of it.
+
+    Returns:
+        The path.
+
+    Raises:
+        UnknownSource: no such source or key.
+        DataError: what `ensure` raises.
     """
     entry = source(name)
     inside = _inside(entry, key)
@@ -54,10 +76,22 @@ def path(name: str, key: str, folder: Path | str | None = None, *, below: str = 
 
 
 def paths(name: str, key: str, pattern: str) -> list[Path]:
-    """The files of a fetched source below a named path that match ``pattern``, in order, each verified and noted.
+    """The files of a fetched source below a named path that match a pattern, in order, each verified and noted.
 
-    They are looked for in what was fetched, so none can be missing and none can have been added. ``*`` matches within
-    one folder name. Raises as `path`.
+    They are looked for in what was fetched, so none can be missing and none can have been added.
+
+    Args:
+        name: of the source in the manifest.
+        key: of the path in the source's entry.
+        pattern: of paths below that; `*` matches within one folder name.
+
+    Returns:
+        The paths.
+
+    Raises:
+        UnknownSource: no such source or key.
+        ChecksumError: no file matches.
+        DataError: what `ensure` raises.
     """
     entry = source(name)
     inside = _inside(entry, key)
@@ -72,9 +106,19 @@ def paths(name: str, key: str, pattern: str) -> list[Path]:
 
 
 def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None) -> list[tuple[str, Path]]:
-    """`ensure` each source in turn, and fetch again what is broken; ``progress`` gets a line before and after a fetch.
+    """`ensure` each source in turn, and fetch again what is broken.
 
     What was made from a source and is broken is removed: the next use makes it again.
+
+    Args:
+        names: of the sources; a wrong one stops before anything is fetched.
+        progress: gets a line before and after a fetch.
+
+    Returns:
+        The name and the folder of each.
+
+    Raises:
+        DataError: what `ensure` raises.
     """
     say = progress or (lambda line: None)
     prepared = []

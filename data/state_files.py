@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
 
 def read_state(file: Path, expected: "Mapping[str, Tensor]", without: tuple[str, ...] = ()) -> "dict[str, Tensor]":
-    """The tensors of a file, which must have the names and shapes of ``expected``, a state dict.
+    """The tensors of a file, which must have the names and shapes of a state dict.
 
-    Names that begin with one of ``without`` (a head that is not used) may be there or not, and are not given. Raises
-    `WeightsError` that names the file and the first tensor that is wrong.
+    Args:
+        file: in safetensors' format.
+        expected: a state dict.
+        without: names that begin with one of these (a head that is not used) may be there or not, and are not given.
+
+    Returns:
+        Tensors by name.
+
+    Raises:
+        WeightsError: the message names the file and the first tensor that is wrong.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -33,9 +41,13 @@ def read_state(file: Path, expected: "Mapping[str, Tensor]", without: tuple[str,
 
 
 def check_header(file: Path) -> None:
-    """Raises `WeightsError` for a header that is cut, is no JSON, or names a tensor twice (the last would win).
+    """Look at the header of a safetensors file. A file with another ending that has no such header is said to be one.
 
-    A file with another ending that has no such header is another kind of file, and is said to be one.
+    Args:
+        file: the file.
+
+    Raises:
+        WeightsError: a header that is cut, is no JSON, or names a tensor twice (the last would win).
     """
     try:
         with file.open("rb") as stream:
@@ -55,7 +67,15 @@ def check_header(file: Path) -> None:
 
 
 def check_finite(name: str, tensors: "Iterable[tuple[str, Tensor]]") -> None:
-    """Raises `WeightsError` for the first tensor with a number that is not finite."""
+    """Look for numbers that are not finite.
+
+    Args:
+        name: what they are of, for the error.
+        tensors: by name.
+
+    Raises:
+        WeightsError: the first tensor with such a number.
+    """
     for key, tensor in tensors:
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise WeightsError(f"{name}: tensor {key!r} holds numbers that are not finite")

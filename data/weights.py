@@ -92,10 +92,17 @@ def _save_gguf_tokenizer(file: Path, folder: Path) -> None:
 
 
 def efficientnet_lite(size: int) -> Path:
-    """A safetensors file with the state of timm's ``tf_efficientnet_lite{size}`` (ImageNet-1k, 1,000 classes).
+    """A safetensors file with the state of timm's `tf_efficientnet_lite{size}` (ImageNet-1k, 1,000 classes).
 
-    ``size`` is 0, 1 or 2. The source holds the same tensors in the same order under other names, so the keys
-    are renamed by position and every shape is checked. Raises `ValueError` for another size.
+    The source holds the same tensors in the same order under other names, so the keys are renamed by position and every
+    shape is checked.
+
+    Args:
+        size: 0, 1 or 2.
+
+    Raises:
+        ValueError: another size.
+        DataError: the tensors do not line up with the installed timm.
     """
     if size not in (0, 1, 2):
         raise ValueError(f"no EfficientNet-Lite{size}; sizes: 0, 1, 2")

@@ -67,7 +67,11 @@ class ParameterCounts:
 def count_parameters(model: nn.Module) -> ParameterCounts:
     """Count the parameters of a model of any kind; experts are found through its anatomy or `active_parameters`.
 
-    Raises `ModelError` for a mixture whose experts neither of them knows, of which the active ones cannot be counted.
+    Args:
+        model: any model.
+
+    Raises:
+        ModelError: a mixture whose experts neither of them knows, of which the active ones cannot be counted.
     """
     stored = _numel(model)
     removed = sum(module.masked_out() for module in model.modules() if isinstance(module, Masked))
@@ -82,8 +86,13 @@ def count_parameters(model: nn.Module) -> ParameterCounts:
 def stored_bytes(model: nn.Module) -> int:
     """Bytes of the parameters and persistent buffers; each storage counts once, however many tensors view it.
 
-    A tensor that wraps others (a quantised one of torchao) counts with what it wraps. Raises `ModelError` for one that
-    does not say what that is.
+    A tensor that wraps others (a quantised one of torchao) counts with what it wraps.
+
+    Args:
+        model: any model.
+
+    Raises:
+        ModelError: a tensor that does not say what it wraps.
     """
     storages: dict[int, int] = {}
     for name, value in model.state_dict(keep_vars=True).items():
@@ -123,6 +132,14 @@ def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> 
     """Floating-point operations of one forward pass (a multiply-add is two), as torch's flop counter sees them.
 
     Matrix products, convolutions and attention count; element-wise work does not.
+
+    Args:
+        model: what is called.
+        inputs: its arguments.
+        keywords: its keyword arguments.
+
+    Returns:
+        The number.
     """
     with torch.no_grad(), counted_flops() as reading:
         model(*inputs, **keywords)

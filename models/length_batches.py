@@ -17,13 +17,25 @@ def length_batches(
     drop_last: bool = False,
     keep_empty: bool = False,
 ) -> list[np.ndarray]:
-    """Row numbers, int64, of each batch of an epoch. Rows of length 0 are in none, unless `keep_empty`.
+    """Rows of each batch of an epoch, sorted by length, so that little is padding.
 
-    Rows are sorted by length and cut into batches. With a generator, rows of the same length are shuffled before and
-    the batches after; the same state gives the same batches. Without, the shortest come first, in the order given.
+    With a generator, rows of the same length are shuffled before and the batches after; the same state gives the same
+    batches. Without, the shortest come first, in the order given.
 
-    `pool`: only that many batches of random rows are sorted among each other, so that batches differ from epoch to
-    epoch; None sorts all. `drop_last`: random rows that would make a smaller last batch are in none.
+    Args:
+        lengths: of each row.
+        batch_size: rows of a batch, at least 1.
+        generator: what shuffles; None keeps the order.
+        pool: only that many batches of random rows are sorted among each other, so that batches differ from epoch to
+            epoch; None sorts all.
+        drop_last: random rows that would make a smaller last batch are in none.
+        keep_empty: rows of length 0 are in batches too.
+
+    Returns:
+        Row numbers, int64, of each batch.
+
+    Raises:
+        ModelError: a `batch_size` below 1.
     """
     if batch_size < 1:
         raise ModelError(f"batch_size={batch_size} must be at least 1")
@@ -46,7 +58,15 @@ def length_batches(
 
 
 def padding_fraction(lengths: Sequence[int] | np.ndarray, batches: Sequence[np.ndarray]) -> float:
-    """Fraction of the positions of all batches that are padding."""
+    """Fraction of the positions of all batches that are padding.
+
+    Args:
+        lengths: of each row.
+        batches: row numbers of each batch, as `length_batches` gives them.
+
+    Returns:
+        A number from 0 to 1; 0 without batches.
+    """
     lengths = np.asarray(lengths)
     tokens = 0
     positions = 0

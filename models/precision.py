@@ -46,13 +46,21 @@ def cast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def half_frozen(model: nn.Module) -> nn.Module:
-    """Cast the frozen parameters of a transformer to bfloat16, in place, and return the model.
+    """Cast the frozen parameters of a transformer to bfloat16, in place.
 
     What is trained stays as it is, in float32: attach adapters first; they compute in the dtype of their input. The
     forward pass needs no autocast: images are cast where they enter, features where they enter the head, so a trained
     head gives float32 logits. Modules and names of parameters stay; the linear layers of the head and the convolution
-    of the patches change their class. Buffers stay too. Raises `ModelError`, and leaves the model untouched, when a
-    module holds both frozen and trained parameters, or when nothing is frozen.
+    of the patches change their class. Buffers stay too.
+
+    Args:
+        model: a transformer with frozen parameters.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: a module holds both frozen and trained parameters, or nothing is frozen. The model stays as it was.
     """
     anatomy = describe(model)
     for name, module in model.named_modules():

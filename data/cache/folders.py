@@ -21,7 +21,16 @@ def cache_root() -> Path:
 
 
 def verify(folder: Path, entry: FileEntry, remedy: str) -> None:
-    """Check that ``folder/entry.name`` has the pinned size and sum. Raises `ChecksumError`."""
+    """Check that a file has the pinned size and sum.
+
+    Args:
+        folder: where it lies.
+        entry: its name below the folder, size and sha256.
+        remedy: ends the message of the error: what the reader can do.
+
+    Raises:
+        ChecksumError: the file is missing or is another one.
+    """
     file = folder / entry.name
     if not file.is_file():
         raise ChecksumError(f"{entry.name}: expected a file with sha256 {entry.sha256}, but there is none; {remedy}")
@@ -34,17 +43,36 @@ def verify(folder: Path, entry: FileEntry, remedy: str) -> None:
 
 
 def is_complete(folder: Path, identity: Mapping[str, str]) -> bool:
-    """Whether ``folder`` was built to its end from the content named by ``identity``."""
+    """Whether a folder was built to its end, from the content that is meant.
+
+    Args:
+        folder: a folder of the cache.
+        identity: names the content.
+
+    Returns:
+        False too where there is no such folder.
+    """
     sealed = read_seal(folder)
     return sealed is not None and sealed.identity == dict(identity)
 
 
 def build_once(folder: Path, identity: Mapping[str, str], fill: Callable[[Path], None], *, again: bool = False) -> Path:
-    """Return ``folder``; when it is not complete, let ``fill`` write its content into a fresh temporary folder first.
+    """A folder of the cache; where it is not complete, it is filled first, in a temporary folder.
 
-    Processes that ask for the same folder at once wait for the first; whatever stops ``fill``, no broken folder
-    stays behind. With ``again``, it is filled even if it is complete. What is in it is checked by `seal.check`, not
-    here. Raises `DownloadError` when the disk is full or the cache cannot be written.
+    Processes that ask for the same folder at once wait for the first; whatever stops `fill`, no broken folder stays
+    behind. What is in it is checked by `seal.check`, not here.
+
+    Args:
+        folder: the folder.
+        identity: names the content; a folder with another one is built again.
+        fill: writes the content into an empty folder.
+        again: fill it even if it is complete.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        DownloadError: the disk is full, or the cache cannot be written.
     """
     if is_complete(folder, identity) and not again:
         return folder

@@ -13,9 +13,15 @@ from .unpacking import unpack
 
 
 def fetch(source: Source, into: Path) -> None:
-    """Put the unpacked content of ``source`` into the empty folder ``into``.
+    """Put the unpacked content of a source into an empty folder.
 
-    Raises `ChecksumError` for a file that is not the pinned one, `DownloadError` for anything else.
+    Args:
+        source: an entry of the manifest.
+        into: an empty folder.
+
+    Raises:
+        ChecksumError: a file is not the pinned one.
+        DownloadError: anything else that stops it.
     """
     if source.kind == "hub":
         download_from_hub(source, into)

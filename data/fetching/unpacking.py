@@ -41,7 +41,7 @@ class Room:
         self._files = MOST_FILES
 
     def take_file(self) -> None:
-        """One member more."""
+        """One member more. Raises `DownloadError` for one too many."""
         self._files -= 1
         if self._files < 0:
             raise DownloadError(f"{self._name} has more than {MOST_FILES} files: not unpacked")

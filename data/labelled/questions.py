@@ -24,7 +24,15 @@ class Question:
 
 
 def questions(name: Literal["arc_easy", "openbookqa", "csqa"], part: Literal["train", "val", "test"]) -> list[Question]:
-    """One official part, each question once, in the order of a hash of the text: its first rows are a random sample."""
+    """One official part, each question once, in the order of a hash of the text: its first rows are a random sample.
+
+    Args:
+        name: of the set.
+        part: which part.
+
+    Returns:
+        The questions.
+    """
     file = path("olmo", "requests", below=f"{name}/{part}_rc_5shot/requests.jsonl.gz")
     found: dict[str, Question] = {}
     with gzip.open(file, "rt", encoding="utf-8") as lines:
@@ -49,10 +57,18 @@ class QuestionParts:
 
 @cached_reads()
 def question_parts(name: Literal["arc_easy", "openbookqa", "csqa"], *, train: int, val: int) -> QuestionParts:
-    """The official parts, at most ``train`` and ``val`` questions of two of them; prompts held out leave the training.
+    """The official parts of a set; prompts that are held out are not in the training part.
 
-    CommonsenseQA's test labels are not published: its validation part is the test part, and ``val`` questions of the
-    training part take its place.
+    CommonsenseQA's test labels are not published: its validation part is the test part, and questions of the training
+    part take its place.
+
+    Args:
+        name: of the set.
+        train: questions of the training part at most.
+        val: questions of the validation part at most.
+
+    Returns:
+        The three parts.
     """
     training = questions(name, "train")
     if name == "csqa":

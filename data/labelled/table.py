@@ -44,7 +44,15 @@ class Parts:
 
 
 def labelled(texts: Sequence[Text], labels: Sequence[str]) -> LabelledTexts:
-    """Classes from their names, numbered in alphabetical order."""
+    """Classes from their names, numbered in alphabetical order.
+
+    Args:
+        texts: the texts.
+        labels: the name of the class of each.
+
+    Returns:
+        The table.
+    """
     import numpy as np
 
     classes = tuple(sorted(set(labels)))
@@ -74,10 +82,21 @@ def distinct(table: LabelledTexts) -> LabelledTexts:
 
 
 def hashed_parts(table: LabelledTexts, *, val: int, test: int, train: int | None = None) -> Parts:
-    """Distinct texts, dealt out by a hash of the text: ``test``, ``val``, and of the rest at most ``train``.
+    """Distinct texts, dealt out by a hash of the text.
 
-    Each part is in the order of the hash, so that its first rows are a random sample. Raises ValueError when nothing
-    is left to train on.
+    Each part is in the order of the hash, so that its first rows are a random sample.
+
+    Args:
+        table: all texts.
+        val: texts of the validation part.
+        test: texts of the test part.
+        train: texts of the training part at most; None takes all that are left.
+
+    Returns:
+        The three parts.
+
+    Raises:
+        ValueError: nothing is left to train on.
     """
     table = _ordered(distinct(table))
     if val + test >= len(table):
@@ -93,9 +112,18 @@ def hashed_parts(table: LabelledTexts, *, val: int, test: int, train: int | None
 
 
 def official_parts(training: LabelledTexts, test: LabelledTexts, *, val: int, train: int | None = None) -> Parts:
-    """The official test part, every row; its texts leave the training part, which gives ``val`` and ``train`` texts.
+    """The official test part, every row; its texts are not in the training part.
 
     Parts are ordered as in `hashed_parts`.
+
+    Args:
+        training: the official training part, which gives both others.
+        test: the official test part.
+        val: texts of the validation part.
+        train: texts of the training part at most; None takes all that are left.
+
+    Returns:
+        The three parts.
     """
     tested = {normal_form(text) for text in test.texts}
     rest = hashed_parts(_without(training, tested), val=val, test=0, train=train)

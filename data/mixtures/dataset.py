@@ -85,10 +85,15 @@ class MixtureDataset(Dataset[Any]):
         return max(int(self._ends.max()), self.draws.taken)
 
     def set_weights(self, weights: Mapping[str, float], from_draw: int) -> None:
-        """Let ``weights`` decide from that draw on, in all workers.
+        """Let weights decide from a draw on, in all workers.
 
-        Raises MixtureError for bad weights, and where that draw was made already: then give a later one, by what the
-        loader reads ahead (workers * prefetch_factor batches; the Trainer of transformers one batch more).
+        Args:
+            weights: by data set; they sum to 1.
+            from_draw: number of the draw.
+
+        Raises:
+            MixtureError: bad weights, and a draw that was made already: then give a later one, by what the loader reads
+                ahead (workers * prefetch_factor batches; the Trainer of transformers one batch more).
         """
         if from_draw < self.taken:
             raise MixtureError(
@@ -109,9 +114,13 @@ class MixtureDataset(Dataset[Any]):
         return self.draws.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with those weights. Call it before a loader starts its workers.
+        """Go on with the weights of a state. Call it before a loader starts its workers.
 
-        Raises MixtureError where data sets, sizes or seed differ.
+        Args:
+            state: what `state_dict` gave.
+
+        Raises:
+            MixtureError: data sets, sizes or seed differ.
         """
         self.draws.load_state_dict(state)
         self._ends.zero_()

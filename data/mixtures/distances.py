@@ -18,9 +18,17 @@ _EXTREME_OF_COSINES: dict[Criterion, Criterion] = {"mean": "mean", "min": "max",
 def distance_matrix(vectors: Mapping[str, np.ndarray], names: Sequence[str], distance: Distance = "l2") -> np.ndarray:
     """Distances between data sets: (N, N), symmetric, 0 on the diagonal.
 
-    ``vectors`` are (layers, features) for each data set; the distance is the mean of those in the layers. "l2" (and
-    "inverse", which reads it the other way round later) is the norm of the difference, MoE-SFT equation 2; "cosine" is
-    1 - the cosine. Raises MixtureError for a vector without length where a cosine is asked for.
+    Args:
+        vectors: (layers, features) by data set; the distance is the mean of those in the layers.
+        names: the order of the data sets.
+        distance: "l2" (and "inverse", which reads it the other way round later) is the norm of the difference, MoE-SFT
+            equation 2; "cosine" is 1 - the cosine.
+
+    Returns:
+        The matrix.
+
+    Raises:
+        MixtureError: a vector without length where a cosine is asked for.
     """
     stacked_NLE = np.stack([np.asarray(vectors[name], dtype=np.float64) for name in names])
     if checked_choice("distance", distance, DISTANCES) != "cosine":
@@ -41,11 +49,18 @@ def deltas(
 ) -> np.ndarray:
     """How far each data set is from the others: (N,).
 
-    "mean" divides by N, for the distance 0 from itself is among them (MoE-SFT, equation 3). "min" and "max" are the
-    nearest and the farthest of the others. The released code (``faithful``) has the data set itself among them, so
-    that the nearest is always 0 and moves nothing, and takes the extreme of cosines rather than of distances, so that
-    its "min" of cosines is the farthest. With the distance "inverse" the largest delta goes to the data set that has
-    the smallest, and so on: the inverse hypothesis.
+    Args:
+        distances_NN: what `distance_matrix` gave.
+        distance: "inverse" gives the largest delta to the data set that has the smallest, and so on: the inverse
+            hypothesis.
+        criterion: "mean" divides by N, for the distance 0 from itself is among them (MoE-SFT, equation 3); "min" and
+            "max" are the nearest and the farthest of the others.
+        faithful: the released code has the data set itself among them, so that the nearest is always 0 and moves
+            nothing, and takes the extreme of cosines rather than of distances, so that its "min" of cosines is the
+            farthest.
+
+    Returns:
+        The deltas.
     """
     checked_choice("criterion", criterion, CRITERIA)
     if faithful and distance == "cosine":

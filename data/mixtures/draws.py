@@ -68,14 +68,27 @@ class MixtureDraws:
         return [(period.start, dict(period.weights)) for period in self._periods]
 
     def set_weights(self, weights: Mapping[str, float], from_draw: int) -> None:
-        """Let ``weights`` decide from that draw on; what they decide may not have been taken yet.
+        """Let weights decide from a draw on.
 
-        Raises MixtureError for bad weights, and for a draw that was taken or that lies before an earlier change.
+        Args:
+            weights: by data set; they sum to 1.
+            from_draw: number of the draw.
+
+        Raises:
+            MixtureError: bad weights, and a draw that was taken or that lies before an earlier change.
         """
         self.change(checked_weights(weights, self.names), from_draw)
 
     def change(self, weights: dict[str, float], from_draw: int) -> None:
-        """As `set_weights`, for weights that another mixture has checked: they are taken to the last digit."""
+        """As `set_weights`, for weights that another mixture has checked: they are taken to the last digit.
+
+        Args:
+            weights: by data set.
+            from_draw: number of the draw.
+
+        Raises:
+            MixtureError: a draw that was taken or that lies before an earlier change.
+        """
         last = self._periods[-1].start
         if from_draw < self.taken or from_draw < last:
             raise MixtureError(
@@ -89,9 +102,18 @@ class MixtureDraws:
         self._periods.append(self._period(from_draw, weights, counts))
 
     def take(self, start: int, count: int) -> list[Draw]:
-        """Draws ``start`` ... ``start + count - 1``: name and row. In order it is fastest, but any place will do.
+        """Some draws. In order it is fastest, but any place will do.
 
-        Raises DryStreamError where a data set is used up and is not to be repeated.
+        Args:
+            start: number of the first.
+            count: how many.
+
+        Returns:
+            Name and row of each.
+
+        Raises:
+            DryStreamError: a data set is used up and is not to be repeated.
+            MixtureError: numbers below 0.
         """
         if start < 0 or count < 0:
             raise MixtureError(f"draws {start} to {start + count} do not exist; give numbers of at least 0")
@@ -117,9 +139,13 @@ class MixtureDraws:
         return {**self._identity(), "history": history, "taken": self.taken}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the weights of the state.
+        """Go on with the weights of a state.
 
-        Raises MixtureError where data sets, their order, their sizes or the seed differ.
+        Args:
+            state: what `state_dict` gave.
+
+        Raises:
+            MixtureError: data sets, their order, their sizes or the seed differ.
         """
         for key, value in self._identity().items():
             if state[key] != value:

@@ -15,7 +15,7 @@ from .weights import checked_choice, checked_weights
 SIMULATED = 100_000
 """Mixtures whose loss is predicted."""
 BEST = 128
-"""Of which so many, those with the lowest predicted loss, are averaged."""
+"""Mixtures of lowest predicted loss that are averaged."""
 STRENGTHS = tuple(np.logspace(-1, np.log10(5), 15).tolist())
 """How near to the prior the mixtures of small runs are: 0.1 is nearly one data set, 5 near the prior."""
 
@@ -25,9 +25,19 @@ Regressor = Literal["linear", "boosted"]
 def proxy_mixtures(
     prior: Mapping[str, float], count: int, seed: int, temperature: float = 2.0
 ) -> list[dict[str, float]]:
-    """So many random mixtures for small runs: Dirichlet around prior ** (1 / temperature), of many strengths.
+    """Random mixtures for small runs: Dirichlet around prior ** (1 / temperature), of many strengths.
 
-    Raises MixtureError for bad weights, and for a count below 1.
+    Args:
+        prior: weights by data set.
+        count: how many.
+        seed: of the draws.
+        temperature: above 1 it makes the prior more even.
+
+    Returns:
+        Weights by data set, for each run.
+
+    Raises:
+        MixtureError: bad weights, and a count below 1.
     """
     if count < 1:
         raise MixtureError(f"{count} small runs are none; give at least 1")

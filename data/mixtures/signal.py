@@ -23,7 +23,15 @@ class Signal:
     steps: int = 0
 
     def check(self, names: Sequence[str], needs: Iterable[str]) -> None:
-        """Raises MixtureError, which names the data set, for what is missing, unknown, not finite or misshapen."""
+        """Look for what a strategy needs.
+
+        Args:
+            names: the data sets.
+            needs: names of fields.
+
+        Raises:
+            MixtureError: something is missing, unknown, not finite or misshapen; the message names the data set.
+        """
         for need in sorted(needs):
             if getattr(self, need) is None:
                 raise MixtureError(f"the strategy needs {need} of held-out rows, and the signal has none")
@@ -38,11 +46,11 @@ class Signal:
 
     def load_shares(self) -> dict[str, np.ndarray]:
         """Shares of the experts in the choices of each layer: (layers, experts), each row sums to 1."""
-        shares = {}
+        fractions = {}
         for name, counts in (self.loads or {}).items():
             counts_LE = np.asarray(counts, dtype=np.float64)
-            shares[name] = counts_LE / counts_LE.sum(axis=1, keepdims=True)
-        return shares
+            fractions[name] = counts_LE / counts_LE.sum(axis=1, keepdims=True)
+        return fractions
 
 
 def check_names(what: str, given: Iterable[str], names: Sequence[str]) -> None:

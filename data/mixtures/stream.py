@@ -52,7 +52,14 @@ class MixtureStream:
         return self.draws.weights
 
     def set_weights(self, weights: Mapping[str, float]) -> None:
-        """Draw in these shares from the next batch on. Raises MixtureError as `MixtureDraws.set_weights`."""
+        """Draw in these fractions from the next batch on.
+
+        Args:
+            weights: by data set; they sum to 1.
+
+        Raises:
+            MixtureError: as `MixtureDraws.set_weights`.
+        """
         self.draws.set_weights(weights, self.place)
 
     def next_draws(self) -> list[Draw]:
@@ -80,6 +87,13 @@ class MixtureStream:
         return {"place": self.place, "batch_size": self.batch_size, "draws": self.draws.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on there: the next batch is what it would have been. Raises MixtureError where the data differ."""
+        """Go on there: the next batch is what it would have been.
+
+        Args:
+            state: what `state_dict` gave.
+
+        Raises:
+            MixtureError: the data differ.
+        """
         self.draws.load_state_dict(state["draws"])
         self.place = state["place"]

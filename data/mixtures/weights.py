@@ -29,10 +29,18 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_weights(weights: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """The weights in the order of ``names``, divided by their sum.
+    """Weights in the order of the data sets, divided by their sum.
 
-    Raises MixtureError for a data set without a weight, an unknown name, a weight that is negative or not finite, and
-    weights whose sum is not 1 (up to rounding).
+    Args:
+        weights: by data set.
+        names: the data sets.
+
+    Returns:
+        The weights.
+
+    Raises:
+        MixtureError: a data set without a weight, an unknown name, a weight that is negative or not finite, and weights
+            whose sum is not 1 (up to rounding).
     """
     check_names("weights", weights, names)
     for name in names:
@@ -65,14 +73,23 @@ def checked_rates(eta: float, smoothing: float) -> None:
     if not (math.isfinite(eta) and eta > 0):
         raise MixtureError(f"eta is {eta}; give a step size above 0")
     if not 0 <= smoothing <= 1:
-        raise MixtureError(f"smoothing is {smoothing}; it is the uniform share of the weights, from 0 to 1")
+        raise MixtureError(f"smoothing is {smoothing}; it is the uniform fraction of the weights, from 0 to 1")
 
 
 def moved(weights_N: np.ndarray, delta_N: np.ndarray, eta: float, smoothing: float) -> np.ndarray:
-    """Multiplicative weights with a uniform share: (N,) from (N,).
+    """Multiplicative weights with a uniform part: (N,) from (N,).
 
     a = softmax(log w + eta * delta); w' = (1 - c) a + c / N, divided by its sum (MoE-SFT, arXiv 2406.11256, and
     Sheared-LLaMA, arXiv 2310.06694). Every weight is then within [c / N, 1 - c + c / N].
+
+    Args:
+        weights_N: w.
+        delta_N: what moves them.
+        eta: step size.
+        smoothing: c, the fraction that is uniform.
+
+    Returns:
+        w'.
     """
     with np.errstate(divide="ignore"):
         logits_N = np.log(weights_N) + eta * delta_N  # a weight of 0 has the logit -inf, and an a of 0

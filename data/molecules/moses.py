@@ -24,7 +24,15 @@ _ALLOWED = {
 
 
 def moses(split: Split, limit: int | None = None) -> list[str]:
-    """SMILES of a split in the file's order, at most the first ``limit``: 1,584,663 / 176,074 / 176,225 rows."""
+    """SMILES of a split in the file's order: 1,584,663 / 176,074 / 176,225 rows.
+
+    Args:
+        split: "train", "test" or "test_scaffolds".
+        limit: at most the first so many.
+
+    Raises:
+        UnknownSource: another split.
+    """
     if split not in get_args(Split):
         raise UnknownSource(f"unknown MOSES split {split!r}{near(split, get_args(Split))}")
     with gzip.open(path("moses", split), "rt", encoding="ascii") as lines:
@@ -35,8 +43,15 @@ def moses(split: Split, limit: int | None = None) -> list[str]:
 def moses_statistics(split: Literal["test", "test_scaffolds"]) -> dict[str, Any]:
     """Reference statistics of a test split by metric name: FCD, SNN, Frag, Scaf, logP, SA, QED, weight.
 
-    The file is a pickle inside an npz. It is read after its archive's checksum was verified, by an unpickler that
-    can build arrays and counters and nothing else.
+    The file is a pickle inside an npz. It is read after its archive's checksum was verified, by an unpickler that can
+    build arrays and counters and nothing else.
+
+    Args:
+        split: "test" or "test_scaffolds".
+
+    Raises:
+        UnknownSource: another split.
+        DataError: the pickle asks for anything else.
     """
     allowed = ("test", "test_scaffolds")
     if split not in allowed:

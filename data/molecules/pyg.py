@@ -16,13 +16,23 @@ _NAMES = {"lipop": "lipo"}
 
 
 def moleculenet_from_pyg(name: str, folder: Path | str | None = None) -> MoleculeTable:
-    """One MoleculeNet set (Wu et al., 2018) from the file that torch-geometric downloads into ``folder`` or the cache.
+    """One MoleculeNet set (Wu et al., 2018) from the file that torch-geometric downloads.
 
-    Names are those of `moleculenet`. The files are the originals, which nothing pins: rows and their order differ from
-    ChemBench's (BBBP has 2,050 for 2,039), so a cell of the suite, which records the checksum of ChemBench's, never
-    reads them. The table's ``name`` says the sha256 of what was read, ``rejected`` the rows that RDKit cannot read.
-    Raises `UnknownSource`, `LocalFolderError` when the file is not there and cannot be fetched, and `ChecksumError`
-    when it is not the one that was fetched: its sum lies beside it.
+    The files are the originals, which nothing pins: rows and their order differ from ChemBench's (BBBP has 2,050 for
+    2,039), so a cell of the suite, which records the checksum of ChemBench's, never reads them. The table's `name` says
+    the sha256 of what was read, `rejected` the rows that RDKit cannot read.
+
+    Args:
+        name: as in `moleculenet`.
+        folder: where the file lies or is put; None is the cache.
+
+    Returns:
+        The table.
+
+    Raises:
+        UnknownSource: no such set.
+        LocalFolderError: the file is not there and cannot be fetched.
+        ChecksumError: it is not the one that was fetched, whose sum lies next to it.
     """
     known = source("moleculenet").paths
     if name not in known:

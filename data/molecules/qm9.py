@@ -7,9 +7,14 @@ from ..sources import path
 
 
 def qm9(folder: Path | str | None = None) -> list[str]:
-    """All strings, in the file's order, from your ``folder``, by default ``SPARSEBENCH_QM9``.
+    """All strings of QM9, in the file's order.
 
-    Raises `LocalFolderError` and `ChecksumError`.
+    Args:
+        folder: the user's folder; None is `SPARSEBENCH_QM9`.
+
+    Raises:
+        LocalFolderError: the folder or the file is missing.
+        ChecksumError: it is another file.
     """
     with gzip.open(path("qm9", "smiles", folder), "rt", encoding="ascii") as lines:
         return lines.read().split()[1:]

@@ -20,7 +20,15 @@ class SplitIndices(NamedTuple):
 
 
 def scaffold_of(smiles: str, chirality: bool = False) -> str:
-    """Canonical SMILES of the Bemis-Murcko scaffold; "" for a molecule without rings."""
+    """Canonical SMILES of the Bemis-Murcko scaffold.
+
+    Args:
+        smiles: of the molecule.
+        chirality: keep it in the scaffold.
+
+    Returns:
+        The SMILES; "" for a molecule without rings.
+    """
     from rdkit import rdBase
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
@@ -31,7 +39,15 @@ def scaffold_of(smiles: str, chirality: bool = False) -> str:
 def scaffold_groups(smiles: Sequence[str], chirality: bool = False) -> list[list[int]]:
     """Rows by scaffold, the largest group first; of two groups of one size, the one whose first row comes later.
 
-    Raises `MoleculeError` with the row number and RDKit's reason for a SMILES string that cannot be read.
+    Args:
+        smiles: of each row.
+        chirality: keep it in the scaffold.
+
+    Returns:
+        The rows of each group.
+
+    Raises:
+        MoleculeError: a string that cannot be read; the message has the row number and RDKit's reason.
     """
     groups = defaultdict(list)
     for row, text in enumerate(smiles):
@@ -52,12 +68,22 @@ def scaffold_split(
     """Split into train, validation and test so that no scaffold is in two parts.
 
     Groups are dealt in order: to train while they fit its fraction, else to validation while they fit that of both,
-    else to test. By default the largest come first: deterministic, with rare scaffolds in the test part, and in
-    the order of DeepChem's splitter; with ``chirality`` also in the scaffold, it is the split of GEM and Uni-Mol.
-    With a seed in ``balanced`` the order of the groups is shuffled, and only groups larger than half the
-    validation or test part are sure to go to train (the "scaffold balanced" split of GROVER and Chemprop). Scores
-    under different splits are not comparable. Raises `MoleculeError`, and `ValueError` for fractions that are not
-    positive or do not sum to 1.
+    else to test. By default the largest come first: deterministic, with rare scaffolds in the test part, and in the
+    order of DeepChem's splitter. Scores under different splits are not comparable.
+
+    Args:
+        smiles: of each row.
+        fractions: of train, validation and test.
+        balanced: a seed by which the order of the groups is shuffled; only groups larger than half the validation or
+            test part are then sure to go to train (the "scaffold balanced" split of GROVER and Chemprop).
+        chirality: keep it in the scaffold, as the split of GEM and Uni-Mol does.
+
+    Returns:
+        The rows of each part.
+
+    Raises:
+        MoleculeError: a string that cannot be read.
+        ValueError: fractions that are not positive or do not sum to 1.
     """
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"fractions {fractions} must be positive and sum to 1")

@@ -68,7 +68,19 @@ def build_table(
     target_names: Sequence[str],
     units: Sequence[str],
 ) -> MoleculeTable:
-    """Check each SMILES; rows that RDKit cannot read go to ``rejected`` with the reason, never silently."""
+    """Check each SMILES; rows that RDKit cannot read go to `rejected` with the reason, never silently.
+
+    Args:
+        name: of the table.
+        smiles: of each row.
+        targets: (rows, targets), NaN where unknown.
+        task_type: regression or classification.
+        target_names: of each target.
+        units: of each target.
+
+    Returns:
+        The table.
+    """
     kept: list[int] = []
     rejected: list[RejectedRow] = []
     for row, text in enumerate(smiles):

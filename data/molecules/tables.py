@@ -59,10 +59,19 @@ def _solubility(key: str) -> MoleculeTable:
 
 
 def moleculenet(name: str, folder: Path | str | None = None) -> MoleculeTable:
-    """One MoleculeNet set from the user's ``folder`` of ChemBench files, by default ``SPARSEBENCH_MOLECULENET``.
+    """One MoleculeNet set from a folder of ChemBench files. Empty cells are NaN.
 
-    Names: bace, bbbp, clintox, esol, freesolv, hiv, lipop, muv, sider, tox21, toxcast. Empty cells are NaN.
-    Raises `UnknownSource`, `LocalFolderError`, `ChecksumError`.
+    Args:
+        name: bace, bbbp, clintox, esol, freesolv, hiv, lipop, muv, sider, tox21 or toxcast.
+        folder: the user's folder; None is `SPARSEBENCH_MOLECULENET`.
+
+    Returns:
+        The table.
+
+    Raises:
+        UnknownSource: no such set.
+        LocalFolderError: the folder or the file is missing.
+        ChecksumError: it is another file.
     """
     known = source("moleculenet").paths
     if name not in known:

@@ -12,7 +12,7 @@ Value = int | memoryview
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _FIXED = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 _MOST_BYTES = 10
-"""Of a number of up to 64 bits, seven in each byte."""
+"""Bytes of a number of up to 64 bits, seven in each byte."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:

@@ -93,12 +93,26 @@ DOMAINS = tuple(READERS)
 
 
 def reader(domain: str) -> tuple[str, Callable[[], Documents]]:
-    """The source of a domain and what reads its documents. Raises `UnknownSource`."""
+    """The source of a domain and what reads its documents.
+
+    Args:
+        domain: its name.
+
+    Raises:
+        UnknownSource: no such domain.
+    """
     if domain not in READERS:
         raise UnknownSource(f"unknown text domain {domain!r}{near(domain, READERS)}")
     return READERS[domain]
 
 
 def source_of(domain: str) -> str:
-    """The name of the source that a domain comes from. Raises `UnknownSource`."""
+    """The name of the source that a domain comes from.
+
+    Args:
+        domain: its name.
+
+    Raises:
+        UnknownSource: no such domain.
+    """
     return reader(domain)[0]

@@ -32,7 +32,14 @@ def eval_sets() -> dict[str, EvalSet]:
 
 
 def eval_set(name: str) -> EvalSet:
-    """One set. Raises `UnknownSource` with near names."""
+    """One evaluation set.
+
+    Args:
+        name: its name.
+
+    Raises:
+        UnknownSource: no such set; the message has near names.
+    """
     known = eval_sets()
     if name not in known:
         raise UnknownSource(f"unknown evaluation set {name!r}{near(name, known)}")

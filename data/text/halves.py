@@ -24,7 +24,15 @@ class Document(NamedTuple):
 
 @cached_reads()
 def halves(domain: str) -> dict[Half, tuple[Document, ...]]:
-    """The unique documents of both halves, in a fixed order. Raises `UnknownSource` and what `ensure` raises."""
+    """The unique documents of both halves of a domain, in a fixed order.
+
+    Args:
+        domain: its name.
+
+    Raises:
+        UnknownSource: no such domain.
+        DataError: what `ensure` raises.
+    """
     _, read = reader(domain)
     found: dict[str, Document] = {}
     for group, text in read():
@@ -39,7 +47,15 @@ def halves(domain: str) -> dict[Half, tuple[Document, ...]]:
 
 
 def pieces(documents: Iterable[str], characters: int) -> list[str]:
-    """Distinct pieces of at most about so many characters, cut at blank lines, in the order of their hash."""
+    """Distinct pieces of documents, cut at blank lines, in the order of their hash.
+
+    Args:
+        documents: whole texts.
+        characters: of a piece, about, at most.
+
+    Returns:
+        The pieces.
+    """
     found: set[str] = set()
     for document in documents:
         found.update(_cut(document, characters))

@@ -22,19 +22,34 @@ Part = Literal["train", "val", "test"]
 FIELD = "text"
 """The field of a line or row."""
 MOST_CHARACTERS = 1 << 24
-"""Of a part of a domain; what comes after is not read. Two million tokens of English are ten million characters."""
+"""Characters of a part of a domain that are read. Two million tokens of English are ten million characters."""
 
 
 def own_files() -> dict[str, tuple[Path, ...]]:
-    """The files of each domain. Raises `LocalFolderError` and `TextFileError`."""
+    """The files of each domain of the user's own text.
+
+    Raises:
+        LocalFolderError: there is no such folder.
+        TextFileError: one that is not as it should be.
+    """
     return domain_files(ensure(SOURCE))
 
 
 def own_documents(domain: str, part: Part) -> tuple[str, ...]:
-    """The first records of a part of a domain, in the order of the files, up to `MOST_CHARACTERS`.
+    """The first records of a part of a domain of the user's own text, in the order of the files, up to
+    `MOST_CHARACTERS`.
 
-    Raises `LocalFolderError` without the folder, `TextFileError` for one that is not as it should be or a part without
-    text, `UnknownSource` for an unknown domain or part.
+    Args:
+        domain: the name of its folder.
+        part: which part.
+
+    Returns:
+        The texts.
+
+    Raises:
+        LocalFolderError: there is no such folder.
+        TextFileError: a folder that is not as it should be, or a part without text.
+        UnknownSource: an unknown domain or part.
     """
     if part not in get_args(Part):
         raise UnknownSource(f"unknown part {part!r}{near(part, get_args(Part))}")

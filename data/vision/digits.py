@@ -14,7 +14,16 @@ SIZE = 1797
 
 
 def digits(train: int = 800, val: int = 200, test: int = 797) -> VisionSplits:
-    """Split the 1,797 images; the test part is drawn first and does not depend on the other two sizes."""
+    """Split the 1,797 images; the test part is drawn first and does not depend on the other two sizes.
+
+    Args:
+        train: number of images.
+        val: number of images.
+        test: number of images.
+
+    Returns:
+        The three parts.
+    """
     import numpy as np
 
     table = np.loadtxt(path("digits", "table"), delimiter=",")

@@ -104,6 +104,15 @@ def dsprites(label: Label, train: int = 800, val: int = 200, test: int = 2000) -
     """Rendered splits with one of VTAB's two labels; both labels share the same images, as in VTAB.
 
     100 % on orientation is impossible: squares and ellipses look the same after a part of a turn.
+
+    Args:
+        label: which of the two.
+        train: number of images.
+        val: number of images.
+        test: number of images, the first of those that are reserved for testing.
+
+    Raises:
+        ValueError: an unknown label, and more test images than are reserved.
     """
     if label not in get_args(Label):
         raise ValueError(f"label is {label!r}; labels: {', '.join(get_args(Label))}")

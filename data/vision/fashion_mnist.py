@@ -17,7 +17,14 @@ CLASSES = 10
 
 @cached_reads()
 def read_idx(key: str) -> "np.ndarray":
-    """One of the four IDX files as a read-only uint8 array: images (N, 28, 28) or labels (N,)."""
+    """One of the four IDX files as a read-only uint8 array: images (N, 28, 28) or labels (N,).
+
+    Args:
+        key: of the file in the manifest.
+
+    Raises:
+        DataError: it is not an IDX file of bytes.
+    """
     import numpy as np
 
     content = gzip.decompress(path("fashion-mnist", key).read_bytes())
@@ -29,7 +36,16 @@ def read_idx(key: str) -> "np.ndarray":
 
 
 def fashion_mnist(train: int = 800, val: int = 200, test: int = 2000) -> VisionSplits:
-    """``train`` and ``val`` images of the 60,000 training images and ``test`` of the 10,000 test images."""
+    """Split the 60,000 training images, and take some of the 10,000 test images.
+
+    Args:
+        train: number of training images.
+        val: number of training images that validate.
+        test: number of test images.
+
+    Returns:
+        The three parts.
+    """
     train_index, val_index = draw(60_000, SEED, train, val)
     (test_index,) = draw(10_000, SEED, test)
     return VisionSplits(_take("train", train_index), _take("train", val_index), _take("test", test_index))

@@ -22,9 +22,20 @@ class VisionSplits(NamedTuple):
 
 
 def draw(size: int, seed: int, *counts: int) -> "list[np.ndarray]":
-    """Disjoint index arrays of the given lengths from the one permutation of ``range(size)`` that ``seed`` fixes.
+    """Disjoint index arrays from the one permutation of `range(size)` that a seed fixes.
 
-    A larger first part only extends it: its first indices stay the same. Raises `ValueError` when there are too few.
+    A larger first part only extends it: its first indices stay the same.
+
+    Args:
+        size: images there are.
+        seed: of the permutation.
+        counts: length of each array.
+
+    Returns:
+        The arrays.
+
+    Raises:
+        ValueError: there are too few.
     """
     import numpy as np
 

@@ -20,7 +20,16 @@ SIDE = 250
 
 
 def textile(train: int = 800, val: int = 200, test: int = 1000) -> VisionSplits:
-    """Split the 2,000 surfaces; the test part is drawn first and does not depend on the other two sizes."""
+    """Split the 2,000 surfaces; the test part is drawn first and does not depend on the other two sizes.
+
+    Args:
+        train: number of images.
+        val: number of images.
+        test: number of images.
+
+    Returns:
+        The three parts.
+    """
     pixels, labels = _all()
 
     def take(index: "np.ndarray") -> Images:

@@ -34,7 +34,16 @@ class _Places(NamedTuple):
 
 
 def wafers(train: int = 800, val: int = 200, test: int = 2000) -> VisionSplits:
-    """Three parts, each from a seed of its own; all classes are equally frequent."""
+    """Three parts, each from a seed of its own; all classes are equally frequent.
+
+    Args:
+        train: number of images.
+        val: number of images.
+        test: number of images.
+
+    Returns:
+        The three parts.
+    """
     return VisionSplits(*(_part(number, count) for number, count in enumerate((train, val, test))))
 
 

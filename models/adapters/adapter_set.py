@@ -18,7 +18,11 @@ _ATTRIBUTE = "_sparsebench_adapters"
 
 
 def adapter_sets(model: nn.Module) -> dict[str, AdapterSet]:
-    """The sets that a model carries, by name, oldest first. They are copied and pickled with the model."""
+    """The sets that a model carries, by name, oldest first. They are copied and pickled with the model.
+
+    Args:
+        model: any model; one without adapters has none.
+    """
     return dict(getattr(model, _ATTRIBUTE, {}))
 
 
@@ -31,7 +35,16 @@ def register(adapters: AdapterSet) -> None:
 class AdapterSet:
     """One set of adapters in a model; `attach` makes it.
 
-    Acting on a set that is not on its model (removed, merged) raises `ModelError`.
+    Attributes:
+        model: the model that carries it.
+        config: what it was made from.
+        name: its name in the model.
+        was_trainable: the parameters that had a gradient before the first set was attached; the last one gives it back.
+        heads: the heads that train with it.
+        merged: what `merge` took off, for `unmerge`.
+
+    Raises:
+        ModelError: acting on a set that is not on its model (removed, merged).
     """
 
     model: nn.Module
@@ -72,7 +85,11 @@ class AdapterSet:
         return list(found)
 
     def requires_grad_(self, flag: bool) -> AdapterSet:
-        """Freeze or open the parameters of this set, without the head."""
+        """Freeze or open the parameters of this set, without the head.
+
+        Args:
+            flag: whether they get a gradient.
+        """
         for parameter in self._adapter_parameters():
             parameter.requires_grad_(flag)
         return self
@@ -91,7 +108,11 @@ class AdapterSet:
         return {f"{name}.weight": layer.stored for name, layer in self.prunable().items()}
 
     def count(self, *, head: bool = False) -> int:
-        """Number of parameters that are trained, without pruned entries; with those of the head if asked for."""
+        """Number of parameters that are trained, without pruned entries.
+
+        Args:
+            head: count those of the head, too.
+        """
         parameters = self.parameters() if head else self._adapter_parameters()
         return sum(parameter.numel() for parameter in parameters)
 
@@ -116,7 +137,11 @@ class AdapterSet:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load what `state_dict` gave, pruned entries and removed units included.
 
-        Raises `ModelError` when names or shapes do not match.
+        Args:
+            state: tensors by name.
+
+        Raises:
+            ModelError: names or shapes do not match.
         """
         expected = _plain(self.state_dict())
         given = _plain(state)
@@ -149,10 +174,17 @@ class AdapterSet:
             layer.enabled = False
 
     def merge(self) -> nn.Module:
-        """Merge the adapters into the weights of the model, take them off, and return the model.
+        """Merge the adapters into the weights of the model, and take them off.
 
-        Exact for kinds that are linear in their input, refused with a `ModelError` for others. The head keeps what it
-        learned, and the parameters get back the `requires_grad` they had. `unmerge` undoes it.
+        Exact for kinds that are linear in their input. The head keeps what it learned, and the parameters get back the
+        `requires_grad` they had. `unmerge` undoes it.
+
+        Returns:
+            The model.
+
+        Raises:
+            ModelError: a kind that is not linear in its input, layers that are disabled, or sets that are built on this
+                one.
         """
         self._check_free()
         layers = [layer for _, layer in self.layers()]
@@ -166,7 +198,14 @@ class AdapterSet:
         return self.model
 
     def unmerge(self) -> nn.Module:
-        """Put merged adapters back; the weights are again, bit for bit, those from before `merge`."""
+        """Put merged adapters back; the weights are again, bit for bit, those from before `merge`.
+
+        Returns:
+            The model.
+
+        Raises:
+            ModelError: the set is not merged, or the model has changed since.
+        """
         if not self.merged or self.name in adapter_sets(self.model):
             raise ModelError(f"adapters {self.name!r} are not merged: unmerge() undoes merge()")
         layers = [wrapper for _, _, wrapper in self.merged if isinstance(wrapper, AdapterLayer)]
@@ -174,6 +213,7 @@ class AdapterSet:
             raise ModelError(
                 f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
             )
+        # Without any set the model trained as before the first one: it freezes again, but for what this set adds.
         if not adapter_sets(self.model):
             adapted = {id(parameter) for parameter in self._adapter_parameters()}
             for parameter in self.model.parameters():
@@ -226,6 +266,7 @@ class AdapterSet:
         rest.pop(self.name)
         if rest:
             setattr(self.model, _ATTRIBUTE, rest)
+            # A head that another set trains, too, stays trainable.
             still_trained = any(other.heads for other in rest.values())
             for head in self.heads:
                 head.get().requires_grad_(still_trained)

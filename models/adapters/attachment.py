@@ -15,15 +15,27 @@ from .wrapping import freeze_norms, path_without_wrappers
 
 
 def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> AdapterSet:
-    """Put adapters into `model`, in place, and freeze the rest of it.
+    """Put adapters into a model, in place, and freeze the rest of it.
 
-    The head (all of them, where a model has several) stays trainable unless `config.train_head` is False, or it shares
-    its weight with an embedding. Batch norms are frozen with their running statistics. A model may carry several sets
-    under different names: each acts inside those attached before it, and theirs stay as trainable as they were (but for
-    those that `config.uses`).
+    Batch norms are frozen with their running statistics. A model may carry several sets under different names: each
+    acts inside those attached before it, and theirs stay as trainable as they were (but for those that `config.uses`).
 
-    Raises `ModelError`, and leaves the model untouched, when it carries adapters of this name already, or has no place
-    for these.
+    Args:
+        model: a model whose anatomy is known; wrappers of all of it are seen through.
+        config: the kind of adapter and its options. `config.train_head` says whether the head trains too (all of them,
+            where a model has several); one that shares its weight with an embedding stays frozen.
+        name: the name of the set, which no other set of the model has.
+
+    Returns:
+        The set, attached: it counts, saves, merges and removes what was put in.
+
+    Raises:
+        ModelError: the model carries adapters of this name already, or has no place for these. It stays as it was.
+
+    Example::
+
+        adapters = attach(model, LoRAConfig(r=16))
+        optimizer = torch.optim.AdamW(adapters.parameters())
     """
     sets = adapter_sets(model)
     _check_name(model, sets, config, name)

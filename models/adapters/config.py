@@ -22,7 +22,10 @@ KINDS: dict[str, type[AdapterConfig]] = {}
 class AdapterConfig:
     """Base of adapter configurations. A subclass says in `place_in` which layers go where in a block.
 
-    `blocks`: "all" or the number of last blocks that get adapters. `train_head`: train the model's head too.
+    Attributes:
+        blocks: "all", or the number of last blocks that get adapters.
+        train_head: train the model's head too.
+        seed: of the random numbers that the layers start from.
     """
 
     blocks: Literal["all"] | int = "all"
@@ -43,7 +46,12 @@ class AdapterConfig:
             raise ModelError(f"blocks={self.blocks!r} must be 'all' or a number of last blocks, at least 1")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """Sites and the layers to put there, whose `base_layer` is what lies there now; nothing is changed yet."""
+        """Sites and the layers to put there, whose `base_layer` is what lies there now; nothing is changed yet.
+
+        Args:
+            anatomy: the model.
+            generator: draws what the layers start from.
+        """
         for block in self.chosen(anatomy):
             yield from self.place_in(block, generator)
 
@@ -56,7 +64,14 @@ class AdapterConfig:
         raise NotImplementedError(f"{type(self).__name__} must implement place_in or place")
 
     def chosen(self, anatomy: Anatomy) -> tuple[Block, ...]:
-        """The last blocks of the model that get adapters. Raises `ModelError` when it has fewer."""
+        """The last blocks of the model that get adapters.
+
+        Args:
+            anatomy: the model.
+
+        Raises:
+            ModelError: it has fewer blocks than `blocks` asks for.
+        """
         if self.blocks == "all":
             return anatomy.blocks
         if self.blocks > len(anatomy.blocks):

@@ -48,7 +48,7 @@ def fill(layer: Masked, init: Init, generator: torch.Generator, *, last: bool = 
 
 
 def _bound(values: Tensor, *, xavier: bool) -> float:
-    """Of a uniform distribution, by the numbers of inputs (and outputs) of a weight (out, in, ...)."""
+    """The bound of a uniform distribution, by the numbers of inputs (and outputs) of a weight (out, in, ...)."""
     fan_in = values[0].numel()
     if not xavier:
         return 1 / math.sqrt(fan_in)

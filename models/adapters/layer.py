@@ -50,7 +50,14 @@ class AdapterLayer(Wrapper):
         raise NotImplementedError(f"{type(self).__name__} must implement adapted")
 
     def merge_into(self, base_layer: nn.Module) -> None:
-        """Change the parameters of a module without wrappers so that it gives what this layer gives."""
+        """Change the parameters of a module without wrappers so that it gives what this layer gives.
+
+        Args:
+            base_layer: the module.
+
+        Raises:
+            ModelError: the layer is not linear in its input.
+        """
         raise ModelError(f"{type(self).__name__} is not linear in its input and cannot be merged into a weight")
 
     def adapter_modules(self) -> Iterator[tuple[str, nn.Module]]:

@@ -17,12 +17,20 @@ from .kinds.ssf import SSFConfig
 
 
 def preset(name: str, *, faithful: bool = False, **changes: object) -> AdapterConfig:
-    """The configuration of published adapters, with `changes` to its fields.
+    """The configuration of published adapters.
 
-    `faithful` gives them as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a
-    LayerNorm of their own on the input and both projections N(0, 0.02^2), which SNIP needs and SynFlow, in that code,
-    does not survive; and others as in the release of their own authors. Raises `ModelError` for an unknown name or
-    value.
+    Args:
+        name: one of `PRESETS`.
+        faithful: as the released code of SparseAdapter (arXiv 2210.04284) has them by default: with a LayerNorm of
+            their own on the input and both projections N(0, 0.02^2), which SNIP needs and SynFlow, in that code, does
+            not survive; others as in the release of their own authors.
+        changes: other values of the configuration's fields.
+
+    Returns:
+        The configuration, for `attach`.
+
+    Raises:
+        ModelError: an unknown name or value.
     """
     check_choice("preset", name, tuple(PRESETS))
     return dataclasses.replace(PRESETS[name](faithful), **changes)

@@ -39,18 +39,27 @@ class ExpertWeights(NamedTuple):
 class Experts:
     """Routed experts of an MLP.
 
-    `tensors` are the fused parameters that hold them, first dimension N, and `rows` the parameters and buffers with a
-    row or an entry for each expert that choose among them (router, correction bias). `module` is what is called with
-    (x, index, weight), all of T tokens: x (T, D), index and weight (T, top_k); None where nothing is called so.
-    `shared` is the FFN that every token passes in addition. With `groups` > 1 the router first chooses `top_groups` of
-    so many equal groups of neighbouring experts, each of which must keep `least_in_group`.
-
-    `holders` are modules and configurations with attributes that say how many experts there are; `describe` adds the
-    model and its configuration. `table`: where the router knows of more experts than there are, a buffer that says
-    which one each of its rows stands for, below 0 for none; what stands between router and experts looks into it, and
-    the rows of the router stay. `softmax`: False where the weights of the chosen experts come from a sigmoid of each
-    logit. `activate` makes what enters the down projection from the outputs (R, F) of gate, or None, and up; None where
-    nobody says how.
+    Attributes:
+        num_experts: N.
+        top_k: experts that a token chooses.
+        tensors: the fused parameters that hold them, first dimension N.
+        router: the module that chooses.
+        module: what is called with (x, index, weight), all of T tokens: x (T, D), index and weight (T, top_k); None
+            where nothing is called so.
+        rows: the parameters and buffers with a row or an entry for each expert that choose among them (router,
+            correction bias).
+        shared: the FFN that every token passes in addition.
+        groups: with more than 1 the router first chooses `top_groups` of so many equal groups of neighbouring experts.
+        top_groups: groups that it chooses.
+        least_in_group: experts that each group must keep.
+        holders: modules and configurations with attributes that say how many experts there are; `describe` adds the
+            model and its configuration.
+        activate: makes what enters the down projection from the outputs (R, F) of gate, or None, and up; None where
+            nobody says how.
+        table: where the router knows of more experts than there are, a buffer that says which one each of its rows
+            stands for, below 0 for none; what stands between router and experts looks into it, and the rows of the
+            router stay.
+        softmax: False where the weights of the chosen experts come from a sigmoid of each logit.
     """
 
     num_experts: int
@@ -75,7 +84,12 @@ class Experts:
     def hidden(self, expert: int, x_RD: Tensor) -> Tensor:
         """What enters the down projection of one expert for these tokens, (R, F).
 
-        Raises `ModelError` where nobody says what lies between the projections.
+        Args:
+            expert: its index.
+            x_RD: inputs of the layer.
+
+        Raises:
+            ModelError: nobody says what lies between the projections.
         """
         if self.activate is None:
             raise ModelError(
@@ -93,7 +107,12 @@ class Experts:
     def set_weights(self, expert: int, weights: ExpertWeights) -> None:
         """Write the weights of one expert, cast to what the model holds.
 
-        Raises `ModelError`, and writes nothing, where a shape differs, or a gate or bias is there on one side only.
+        Args:
+            expert: its index.
+            weights: matrices in the layout of `nn.Linear`.
+
+        Raises:
+            ModelError: a shape differs, or a gate or bias is there on one side only. Nothing is written.
         """
         views = self.weights(expert)
         for name, view, value in zip(ExpertWeights._fields, views, weights, strict=True):
@@ -105,12 +124,18 @@ class Experts:
 
     @torch.no_grad()
     def keep(self, indices: Sequence[int]) -> None:
-        """Keep these experts, in this order, and drop the others with their rows of the router, in place.
+        """Keep some experts, in the order given, and drop the others with their rows of the router, in place.
 
         A router that chose more experts than there are left then chooses all. Counts in modules and in the
         configuration follow, so that a stock model saves and loads if all its layers keep equally many. With a `table`
-        the router stays as it is, and choices of a dropped expert are choices of none. Raises `ModelError`, and changes
-        nothing, for indices that repeat or are not there, and where groups of experts would become unequal.
+        the router stays as it is, and choices of a dropped expert are choices of none.
+
+        Args:
+            indices: of the experts that stay.
+
+        Raises:
+            ModelError: indices that repeat or are not there, and groups of experts that would become unequal. Nothing
+                changes.
 
         Example: `describe(mixtral).blocks[0].mlp.experts.keep([0, 2, 5])`.
         """
@@ -129,10 +154,15 @@ class Experts:
 
     @torch.no_grad()
     def keep_tensors(self, indices: Sequence[int]) -> None:
-        """Keep the weights of these experts, in this order, and leave the router and the configuration as they are.
+        """Keep the weights of some experts, in the order given; the router and the configuration stay as they are.
 
-        Something that finds the experts in a `table` then has to stand between the two. Raises `ModelError`, and
-        changes nothing, for indices that repeat or are not there.
+        Something that finds the experts in a `table` then has to stand between the two.
+
+        Args:
+            indices: of the experts that stay.
+
+        Raises:
+            ModelError: indices that repeat or are not there. Nothing changes.
         """
         kept = self._different(indices)
         self._cut(kept)
@@ -142,11 +172,15 @@ class Experts:
 
     @torch.no_grad()
     def keep_neurons(self, kept: Sequence[Tensor]) -> None:
-        """Keep these hidden neurons of each expert, in this order, in place: `kept` holds an index tensor for each.
+        """Keep some hidden neurons of each expert, in the order given, in place.
 
         Experts in one parameter keep equally many. The configuration of a stock model goes on saying the old number.
-        Raises `ModelError`, and changes nothing, for neurons that repeat or are not there, and for experts whose layout
-        nobody can cut.
+
+        Args:
+            kept: an index tensor for each expert.
+
+        Raises:
+            ModelError: neurons that repeat or are not there, and experts whose layout nobody can cut. Nothing changes.
 
         Example: `experts.keep_neurons([torch.arange(experts.weights(0).up.shape[0] // 2)] * experts.num_experts)`.
         """
@@ -295,7 +329,15 @@ class ListedExperts(Experts):
 
 
 def table_at(parent: nn.Module, name: str) -> Site | None:
-    """The `table` of what stands around the experts at `parent.name`; None where they get what the router chose."""
+    """The `table` of what stands around the experts, which maps choices of the router to experts.
+
+    Args:
+        parent: the module that holds the experts.
+        name: their name there.
+
+    Returns:
+        Its site; None where the experts get what the router chose.
+    """
     module = getattr(parent, name)
     while isinstance(module, Wrapper):
         if isinstance(getattr(module, "table", None), Tensor):
@@ -312,7 +354,13 @@ def _renumber(table: Tensor, kept: Tensor, experts: int) -> None:
 
 
 def tell_counts(holder: object, num_experts: int, top_k: int) -> None:
-    """Write both numbers to the attributes of a module or configuration that hold them."""
+    """Write both numbers to the attributes of a module or configuration that hold them.
+
+    Args:
+        holder: a module, or a configuration, whose `top_k` is that of sampling and stays.
+        num_experts: experts of the mixture.
+        top_k: experts that a token chooses.
+    """
     # `top_k` of a configuration is that of sampling.
     chosen = ("top_k", "num_experts_per_tok") if isinstance(holder, nn.Module) else ("num_experts_per_tok",)
     for names, value in ((_COUNTS, num_experts), (chosen, top_k)):

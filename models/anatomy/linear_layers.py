@@ -18,7 +18,11 @@ class LinearView(NamedTuple):
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether a module is a plain dense `nn.Linear` with floating-point weights (not quantised, not wrapped)."""
+    """Whether a module is a plain dense `nn.Linear` with floating-point weights (not quantised, not wrapped).
+
+    Args:
+        module: any module.
+    """
     return type(module) is nn.Linear and _is_dense(module.weight)
 
 
@@ -29,15 +33,27 @@ def is_transposed_linear(module: nn.Module) -> bool:
 
 
 def has_linear_view(module: nn.Module) -> bool:
-    """Whether `linear_view` knows this module: a plain `nn.Linear` or a `Conv1D` of transformers."""
+    """Whether `linear_view` knows this module: a plain `nn.Linear` or a `Conv1D` of transformers.
+
+    Args:
+        module: any module.
+    """
     return is_linear(module) or is_transposed_linear(module)
 
 
 def linear_view(module: Any, path: str = "the module", use: str = "this") -> LinearView:
     """The matrix and bias of a linear module (views).
 
-    `path` and `use` name it, and what it is needed for, in the `ModelError` that is raised for any other module, such
-    as a quantised one.
+    Args:
+        module: an `nn.Linear`, or a `Conv1D` of transformers, whose matrix is transposed.
+        path: its name in an error.
+        use: what it is needed for, in an error.
+
+    Returns:
+        `weight` (outputs, inputs) and `bias` (outputs,), or None for a bias that is not there.
+
+    Raises:
+        ModelError: any other module, such as a quantised one.
 
     >>> linear_view(nn.Linear(3, 5)).weight.shape
     torch.Size([5, 3])

@@ -16,15 +16,24 @@ from .sites import Site
 class MLP:
     """Feed-forward part of a block.
 
-    `site` is where its input enters and `output` where its result leaves, before the residual sum. They differ only
-    when the FFN is spread over several modules; then `tail` is the last one (BERT, OPT), `between` an activation that
-    the block calls between the two (OPT), and `add_norm`, if there is one, the module that holds the tail, called as
-    add_norm(hidden, input), which adds the input and normalises (BERT). `replace` puts a module that maps input to
-    result in the place of the whole.
-
-    A gated FFN has `gate` and `up`, or both as one fused `gate_up` whose rows are those of the gate, then those of up.
-    `returns_tuple`: the module at `site` returns the result and something else, as a tuple (GPT-OSS). Of kind "removed"
-    is what `Block.remove_mlp` leaves, which `describe` drops from the view.
+    Attributes:
+        site: where its input enters.
+        output: where its result leaves, before the residual sum; another site than `site` only when the FFN is spread
+            over several modules.
+        kind: "removed" is what `Block.remove_mlp` leaves, which `describe` drops from the view.
+        width: D, numbers of an input.
+        hidden: F, neurons; of a mixture those of an expert.
+        gate: of a gated FFN, with `up`.
+        up: the projection of a gated or plain FFN.
+        gate_up: both as one fused matrix, whose rows are those of the gate, then those of up.
+        down: the projection back to the width.
+        activation: what acts on the gate, or on up where there is none.
+        experts: the routed experts of a mixture.
+        between: an activation that the block calls between `site` and `tail` (OPT).
+        tail: the last module of an FFN that is spread over several (BERT, OPT).
+        add_norm: the module that holds the tail, called as add_norm(hidden, input), which adds the input and normalises
+            (BERT).
+        returns_tuple: the module at `site` returns the result and something else, as a tuple (GPT-OSS).
     """
 
     site: Site
@@ -54,7 +63,10 @@ class MLP:
         return tuple(site for site in (self.site, self.between, self.tail) if site is not None)
 
     def replace(self, *modules: nn.Module) -> None:
-        """Put a module in the place of the FFN, or one in the place of each of `parts`; identities fill what is left.
+        """Put a module that maps input to result in the place of the FFN; identities fill what is left.
+
+        Args:
+            modules: one module, or one for each of `parts`.
 
         Example: `mlp.replace(layer)`; back again: `mlp.replace(*old)` with `old = [site.get() for site in mlp.parts]`.
         """
@@ -78,13 +90,27 @@ CACHE_NAMES = ("cache", "past_key_values", "layer_past")
 class Attention:
     """Attention of a block: either separate q, k, v sites or one fused qkv site (rows q, then k, then v), and o.
 
-    `interleaved`: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX). `latent`: the linear layers of
-    low-rank products that make what is missing of q, k and v (DeepSeek).
-    A mixture of attention experts has none of these sites. `prefixed` is None where nothing knows how to do that.
-    `returns_tuple`: the module at `site` returns its output and something else (transformers). `adds_input`: it adds
-    its input and normalises the sum by itself (BERT). `causal`: a token sees none after it. `removable`:
-    the other blocks run without it (not so in T5, where the first one computes the position biases of all). `removed`:
-    only a stand-in is there, which `describe` drops from the view.
+    A mixture of attention experts has none of these sites.
+
+    Attributes:
+        site: the whole attention.
+        num_heads: heads of queries.
+        num_kv_heads: heads of keys and values.
+        head_dim: numbers of a head.
+        o: the output projection.
+        q: projection of the queries.
+        k: projection of the keys.
+        v: projection of the values.
+        qkv: the three as one matrix.
+        interleaved: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX).
+        latent: the linear layers of low-rank products that make what is missing of q, k and v (DeepSeek).
+        prefixed: computes the attention with a prefix of keys and values; None where nothing knows how to do that.
+        returns_tuple: the module at `site` returns its output and something else (transformers).
+        adds_input: it adds its input and normalises the sum by itself (BERT).
+        causal: a token sees none after it.
+        removable: the other blocks run without it (not so in T5, where the first one computes the position biases of
+            all).
+        removed: only a stand-in is there, which `describe` drops from the view.
     """
 
     site: Site

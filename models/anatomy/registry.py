@@ -28,7 +28,12 @@ _listeners: list[set[str]] = []
 
 
 def register_describer(which: type[nn.Module] | Callable[[nn.Module], bool], describer: Describer) -> None:
-    """Teach `describe` a new kind of model, given by its class or by a predicate. The newest registration wins."""
+    """Teach `describe` a new kind of model. The newest registration wins.
+
+    Args:
+        which: the class of the models (those derived from it included), or a predicate of a model.
+        describer: makes the anatomy of such a model.
+    """
     matches = partial(_is_instance, which) if isinstance(which, type) else which
     _registered.insert(0, (matches, describer))
 
@@ -36,7 +41,11 @@ def register_describer(which: type[nn.Module] | Callable[[nn.Module], bool], des
 def describe(model: nn.Module) -> Anatomy:
     """The anatomy of a model, or of the one within wrappers of all of it (`unwrapped`), from which its paths count.
 
-    Raises `UnknownAnatomy` when no describer knows it.
+    Args:
+        model: a model of a family in `describers/`, or of a kind that `register_describer` was told of.
+
+    Raises:
+        UnknownAnatomy: no describer knows it.
     """
     model = unwrapped(model)
     describer = _describer_of(model)
@@ -60,7 +69,11 @@ def _advice(model: nn.Module) -> str:
 
 
 def unwrapped(model: nn.Module) -> Any:
-    """The model within what wraps all of it: PEFT, `torch.compile`, `DistributedDataParallel`, `DataParallel`."""
+    """The model within what wraps all of it: PEFT, `torch.compile`, `DistributedDataParallel`, `DataParallel`.
+
+    Args:
+        model: a model, wrapped any number of times, or not at all.
+    """
     inner = _within(model)
     while inner is not None:
         model = inner

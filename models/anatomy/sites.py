@@ -21,7 +21,10 @@ class Wrapper(nn.Module):
 class Site:
     """A place in a model that holds a module or a parameter.
 
-    `path` is the dotted name from the model that was described; `describe` fills it in.
+    Attributes:
+        parent: the module that holds it.
+        name: its name there.
+        path: the dotted name from the model that was described; `describe` fills it in.
     """
 
     parent: nn.Module
@@ -36,14 +39,22 @@ class Site:
         return getattr(self.parent, self.name)
 
     def tensor(self) -> nn.Parameter:
-        """The parameter that lies here now; a TypeError if it is a module."""
+        """The parameter that lies here now.
+
+        Raises:
+            TypeError: a module lies here.
+        """
         value = getattr(self.parent, self.name)
         if not isinstance(value, nn.Parameter):
             raise TypeError(f"{self.path} is a {type(value).__name__}, not a parameter")
         return value
 
     def replace(self, module: nn.Module) -> None:
-        """Put `module` here."""
+        """Put a module here.
+
+        Args:
+            module: what stands here from now on.
+        """
         setattr(self.parent, self.name, module)
 
     def keep_rows(self, kept: Tensor) -> None:
@@ -56,7 +67,15 @@ class Site:
 
 
 def see_through(parent: nn.Module, name: str) -> Site:
-    """The site of the original module below any wrappers that stand at `parent.name`."""
+    """The site of the original module below any wrappers.
+
+    Args:
+        parent: the module that holds it, or what wraps it.
+        name: its name there.
+
+    Returns:
+        The site; that of `parent.name` itself where nothing wraps it.
+    """
     site = Site(parent, name)
     while isinstance(site.get(), Wrapper):
         site = Site(site.get(), "base_layer")
@@ -64,9 +83,15 @@ def see_through(parent: nn.Module, name: str) -> Site:
 
 
 def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str = "") -> Iterator[Site]:
-    """The sites of all modules below `module` with parameters of their own, seen through wrappers, in order.
+    """The sites of all modules below a module with parameters of their own, seen through wrappers, in order.
 
-    The modules in `skip` and what lies below them are excluded. `path` is that of `module` in the model.
+    Args:
+        module: where to start; it is not among them.
+        skip: modules that are excluded, with what lies below them.
+        path: dotted path of `module` in the model.
+
+    Yields:
+        One site after the other.
     """
     for name, _ in module.named_children():
         site = Site(module, name, joined(path, name))
@@ -80,7 +105,15 @@ def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str =
 
 
 def head_of(model: nn.Module, body: nn.Module) -> Site | None:
-    """The head of a model that holds `body` and a head: its last child that is not the body and has parameters."""
+    """The head of a model that holds a body and a head: its last child that is not the body and has parameters.
+
+    Args:
+        model: the whole model.
+        body: what gives the features; the model itself where it has no head.
+
+    Returns:
+        The site of the head; None where there is none.
+    """
     if model is body:
         return None
     names = [name for name, child in model.named_children() if child is not body and has_parameters(child)]
@@ -90,7 +123,15 @@ def head_of(model: nn.Module, body: nn.Module) -> Site | None:
 
 
 def head_at(parent: nn.Module, name: str) -> Site | None:
-    """The head `parent.name`; None where there is none, or an identity, as in a feature extractor of timm."""
+    """The site of a head, by its name.
+
+    Args:
+        parent: the module that holds it.
+        name: its name there.
+
+    Returns:
+        The site; None where there is no such child, or one without parameters, as in a feature extractor of timm.
+    """
     child = getattr(parent, name, None)
     if child is None or not has_parameters(child):
         return None
@@ -98,7 +139,15 @@ def head_at(parent: nn.Module, name: str) -> Site | None:
 
 
 def branch_sites(block: nn.Module, branches: Iterable[Iterable[str]]) -> tuple[tuple[Site, ...], ...]:
-    """What `Block.branches` holds, from the names of the children of each branch: wrappers are not seen through."""
+    """What `Block.branches` holds, from the names of children. Wrappers are not seen through.
+
+    Args:
+        block: the module of the block.
+        branches: for each branch, the names of the block's children in it, in order.
+
+    Returns:
+        The sites of each branch.
+    """
     found: list[tuple[Site, ...]] = []
     for names in branches:
         found.append(tuple(Site(block, name) for name in names))
@@ -113,5 +162,9 @@ def joined(path: str, name: str) -> str:
 
 
 def has_parameters(module: nn.Module) -> bool:
-    """Whether a module holds any parameter."""
+    """Whether a module holds any parameter.
+
+    Args:
+        module: any module, with what lies below it.
+    """
     return next(module.parameters(), None) is not None

@@ -15,10 +15,18 @@ _ROWS = ("weight", "bias", "e_score_correction_bias")
 
 
 def stock_experts(module: Any, router: str = "gate", shared: Site | None = None) -> Experts:
-    """Experts of a module that holds `experts`, with fused parameters, and a router of this name.
+    """Experts of a module of transformers that holds `experts`, with fused parameters, and a router.
 
     The layout (interleaved with biases as in GPT-OSS, without a gate, ...) and the groups of the router (DeepSeek) are
     read from what the two modules say of themselves.
+
+    Args:
+        module: the mixture.
+        router: the name of the router in it.
+        shared: the FFN that all tokens pass in addition, if there is one.
+
+    Returns:
+        The view of the experts, which can be read and written to.
     """
     place = see_through(module, "experts")
     fused = place.get()
@@ -76,6 +84,12 @@ def expert_sizes(experts: Experts) -> tuple[int, int]:
     """Width and hidden neurons of an expert, for `MLP.width` and `MLP.hidden`.
 
     By the shape of all, where there is one: to take one expert out of tensors that several processes share gathers all.
+
+    Args:
+        experts: the experts of one mixture.
+
+    Returns:
+        D, the width, and F, the hidden neurons.
     """
     if isinstance(experts, StackedExperts):
         _, width, hidden = experts.down.tensor().shape

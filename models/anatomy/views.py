@@ -20,15 +20,25 @@ from .sites import Site, joined
 class Block:
     """One residual block. For a CNN it is one stage unit and `linears` are its pointwise (1x1) convolutions.
 
-    `convs`: the convolutions of its main path, of any kernel size, in the order in which they act; those of
-    squeeze-and-excitation are not among them, nor those of a shortcut, which are `shortcut_convs`.
-    `post_norm`: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
-    `attention_norms`, `mlp_norms`: those of `norms` that only one sub-layer has, on its input or output; unless given,
-    the first and the second where there are two. None where that cannot be said. `shared_norms`: those whose output
-    both sub-layers read, side by side (a parallel residual), so that they go with the second that goes.
-    `branches`: where the block is x <- x + f(x) once per branch and nothing else, the children of `site` whose chain is
-    f, such as (norm1, attn, ls1, drop_path1); these sites hold what the block calls, wrappers included.
-    `removable`: the model runs without this block. False where it changes the shape, or others use what it holds.
+    Attributes:
+        index: its place among the blocks.
+        site: where it lies.
+        attention: its attention, if it has one.
+        mlp: its feed-forward part, if it has one.
+        norms: all its norms, in order.
+        linears: every linear layer, in order.
+        convs: the convolutions of its main path, of any kernel size, in the order in which they act; those of
+            squeeze-and-excitation are not among them.
+        shortcut_convs: the convolutions of its shortcut.
+        post_norm: `norms` normalise the sums of the two sub-layers and their inputs (BERT) instead of the inputs.
+        attention_norms: those of `norms` that only the attention has, on its input or output; unless given, the first
+            where there are two. None where that cannot be said.
+        mlp_norms: the same of the feed-forward part; unless given, the second where there are two.
+        shared_norms: those whose output both sub-layers read, side by side (a parallel residual), so that they go with
+            the second that goes.
+        branches: where the block is x <- x + f(x) once per branch and nothing else, the children of `site` whose chain
+            is f, such as (norm1, attn, ls1, drop_path1); these sites hold what the block calls, wrappers included.
+        removable: the model runs without this block. False where it changes the shape, or others use what it holds.
     """
 
     index: int
@@ -54,8 +64,9 @@ class Block:
     def remove_mlp(self) -> None:
         """Take the FFN out with its norms; the residual connection stays, so that x passes as it is.
 
-        Raises `ModelError`, and changes nothing, where there is none, where the block is a convolutional unit, where
-        adapters lie around it, and where it cannot be said which norms are its own.
+        Raises:
+            ModelError: there is none, the block is a convolutional unit, adapters lie around it, or it cannot be said
+                which norms are its own. Nothing changes.
         """
         mlp = self.mlp
         if mlp is None or mlp.kind == "conv":
@@ -74,8 +85,10 @@ class Block:
     def remove_attention(self) -> None:
         """Take the attention out with its norms; the residual connection stays, so that x passes as it is.
 
-        A cache goes on counting tokens in this block, with one number for each. Raises `ModelError` as
-        `remove_mlp` does.
+        A cache goes on counting tokens in this block, with one number for each.
+
+        Raises:
+            ModelError: as `remove_mlp`. Nothing changes.
         """
         attention = self.attention
         if attention is None:
@@ -119,18 +132,25 @@ class Block:
 
 @dataclass(eq=False, kw_only=True)
 class Anatomy:
-    """The whole model. `width` is the size of the final hidden state, `head` the task head or vocabulary projection.
+    """The whole model.
 
-    `further_heads`: those whose outputs a model averages with that of `head` (a DeiT with a distillation token), or
-    that `head` reads and no body holds (DistilBERT).
-    `prefix_tokens`: where blocks see an image as a row of tokens, those before its patches (class token, registers).
-    `grid`: rows and columns of these patches, at the image size that the model was built for.
-    `further_tokens`: whether tokens may be put among the patches; not so where each attention has positions for these
-    patches only (rotary ones).
-    `last_convs`: convolutions between the last block and the pooling (the widening one of MobileNetV2).
-    `outside`: parts of the model that are not of this view (the text tower of CLIP); transforms leave them alone.
-    `uncalled`: linear layers whose weights are read by the module that holds them, which never calls them: nothing can
-    be put around them.
+    Attributes:
+        model: the model itself.
+        blocks: its blocks, in order.
+        width: the size of the final hidden state.
+        embeddings: what turns inputs into hidden states.
+        final_norm: the norm after the last block.
+        head: the task head or vocabulary projection.
+        further_heads: those whose outputs a model averages with that of `head` (a DeiT with a distillation token), or
+            that `head` reads and no body holds (DistilBERT).
+        prefix_tokens: where blocks see an image as a row of tokens, those before its patches (class token, registers).
+        grid: rows and columns of these patches, at the image size that the model was built for.
+        further_tokens: whether tokens may be put among the patches; not so where each attention has positions for these
+            patches only (rotary ones).
+        last_convs: convolutions between the last block and the pooling (the widening one of MobileNetV2).
+        outside: parts of the model that are not of this view (the text tower of CLIP); transforms do not touch them.
+        uncalled: linear layers whose weights are read by the module that holds them, which never calls them: nothing
+            can be put around them.
     """
 
     model: nn.Module
@@ -177,12 +197,17 @@ class Anatomy:
         yield from _sites(self)
 
     def remove(self, blocks: Iterable[int]) -> None:
-        """Take these blocks (indices) out of the model, in place; the others move up, in this view too.
+        """Take blocks out of the model, in place; the others move up, in this view too.
 
         Their indices in a cache of keys and values and what the configuration says of the layers follow, so that the
-        model generates, saves and loads as one that was built with the other blocks. Raises `ModelError`, and changes
-        nothing, for a block that is not there or that others need, when none would be left, where adapters lie around
-        a block, and for a configuration that does not count the blocks.
+        model generates, saves and loads as one that was built with the other blocks.
+
+        Args:
+            blocks: their indices.
+
+        Raises:
+            ModelError: a block that is not there or that others need, none that would be left, adapters around a block,
+                and a configuration that does not count the blocks. Nothing changes.
 
         Example: `describe(model).remove([3, 7])`.
         """

@@ -18,7 +18,13 @@ def use_product_attention(model: nn.Module) -> None:
 
     timm's attention modules change their class, a model of transformers its attention implementation: modules and names
     of parameters stay. A model of transformers that was saved whole needs `register_product_attention` where it is
-    loaded. Raises `ModelError` when the model has no attention of either kind, or an implementation other than "sdpa".
+    loaded.
+
+    Args:
+        model: of timm or transformers.
+
+    Raises:
+        ModelError: it has no attention of either kind, or an implementation other than "sdpa".
     """
     if hasattr(model, "set_attn_implementation"):
         _set(model, register_product_attention(), instead_of="sdpa")

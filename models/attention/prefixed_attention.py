@@ -124,7 +124,14 @@ def joined(prefix: Tensor, states: Tensor) -> Tensor:
 
 
 def unwrapped(module: nn.Module) -> Any:
-    """The attention itself (else a `ModelError`), for families whose attention is computed from its parts."""
+    """The attention itself, for families whose attention is computed from its parts.
+
+    Args:
+        module: what stands in its place.
+
+    Raises:
+        ModelError: a wrapper stands there, which computing from the parts would pass over.
+    """
     if isinstance(module, Wrapper):
         raise ModelError(f"a {type(module).__name__} lies between a prefix and its attention: attach the prefix last")
     return module

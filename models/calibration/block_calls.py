@@ -49,7 +49,14 @@ class Chain:
 
 
 def hidden_of(output: object) -> Tensor:
-    """The hidden state in what a block returns: all of it, or the first item of a tuple."""
+    """The hidden state in what a block returns: all of it, or the first item of a tuple.
+
+    Args:
+        output: what the block returned.
+
+    Raises:
+        ModelError: there is no tensor in it.
+    """
     if isinstance(output, tuple | list) and output:
         output = output[0]
     if not isinstance(output, Tensor):
@@ -59,10 +66,22 @@ def hidden_of(output: object) -> Tensor:
 
 @torch.no_grad()
 def capture_chain(model: nn.Module, blocks: Sequence[Block], batches: Sequence[object], first: int) -> Chain:
-    """Run the batches up to the block `first`, and capture how it and those that follow in its chain are called.
+    """Run the batches up to a block, and capture how it and those that follow in its chain are called.
 
     The first batch runs through the chain, which shows where this ends. For others, its blocks hand on what they get,
     unless they return more than a hidden state: then all batches run.
+
+    Args:
+        model: the model.
+        blocks: its blocks, in order.
+        batches: what it is called with.
+        first: index of the block.
+
+    Returns:
+        The calls of each block of the chain, by batch, and the hidden states that enter it.
+
+    Raises:
+        ModelError: the model does not call its blocks one after the other, as its anatomy says.
     """
     watch = _Watch(blocks, first)
     calls: list[list[BlockCall]] = []

@@ -52,10 +52,14 @@ class BlockPass:
 
     @torch.no_grad()
     def run(self, *, final: bool = False) -> None:
-        """Pass every batch through the block, as it is now; what comes out is thrown away.
+        """Pass every batch through the block, as it is now.
 
-        `final` keeps it as the input of the next block instead, which spares one run where the block does not change
-        any more. Raises `ModelError` for a second run after that.
+        Args:
+            final: keep what comes out as the input of the next block, which spares one run where the block does not
+                change any more; otherwise it is thrown away.
+
+        Raises:
+            ModelError: a second run after that.
         """
         if self._left:
             raise ModelError(f"{self.block.site.path} has passed its outputs on: it cannot run again")
@@ -93,21 +97,29 @@ class BlockPass:
 def by_block(
     model: nn.Module, batches: Iterable[object], blocks: Iterable[int] | None = None, *, sequential: bool = True
 ) -> Iterator[BlockPass]:
-    """The blocks of a model in order, or those with the indices `blocks`, each with every batch.
+    """The blocks of a model in order, each with every batch.
 
-    Batches are what the model is called with: `model(**batch)` for mappings, else `model(batch)`. When the caller asks
-    for the next block, this one runs once more, as it is by then (pruned, quantised, without its FFN), and its outputs
-    are the next one's inputs. Blocks may change in any way but leave the model: take them out afterwards. Meanwhile the
-    model is in eval mode; modes come back at the end, after an error, and when the iterator is closed. No gradients.
+    When the caller asks for the next block, this one runs once more, as it is by then (pruned, quantised, without its
+    FFN), and its outputs are the next one's inputs. Blocks may change in any way but stay in the model: take them out
+    afterwards. Meanwhile the model is in eval mode; modes come back at the end, after an error, and when the iterator
+    is closed. No gradients.
 
     A block that gets something else than what the one before gave (the next stage of a Swin, a decoder after its
     encoder) costs one more run of the model up to there.
 
-    With `sequential=False` the inputs of every block are those of the model as it was, whatever becomes of the blocks
-    before; that needs memory for the hidden states at two places, and blocks that all hand on to each other.
+    Args:
+        model: a model whose anatomy is known.
+        batches: what the model is called with: `model(**batch)` for mappings, else `model(batch)`.
+        blocks: their indices; None is all.
+        sequential: False: the inputs of every block are those of the model as it was, whatever becomes of the blocks
+            before; that needs memory for the hidden states at two places, and blocks that all hand on to each other.
 
-    Raises `ModelError` for no batches, for indices that are not there, for blocks that share a module, for a model that
-    does not call its blocks one after the other, and half-way where `sequential=False` cannot be.
+    Returns:
+        One pass after the other.
+
+    Raises:
+        ModelError: no batches, indices that are not there, blocks that share a module, a model that does not call its
+            blocks one after the other, and half-way where `sequential=False` cannot be.
     """
     batches = batch_list(batches)
     anatomy = describe(model)
@@ -133,10 +145,13 @@ def _check_apart(blocks: Sequence[Block]) -> None:
 def _stream(anatomy: Anatomy, batches: list[Any], wanted: set[int], sequential: bool) -> Iterator[BlockPass]:
     model = anatomy.model
     masks = [batch_mask(batch) for batch in batches]
+    # Nothing behind the last block that is wanted has to run.
     blocks = anatomy.blocks[: max(wanted, default=-1) + 1]
     start = min(wanted, default=0)
     with evaluation_mode(model):
         while start < len(blocks):
+            # A chain ends where a block gets something else than what the one before gave; from there the model runs
+            # again up to it.
             chain = capture_chain(model, blocks, batches, start)
             if not sequential and chain.end < len(blocks):
                 raise ModelError(

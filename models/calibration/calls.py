@@ -12,7 +12,14 @@ from ..errors import ModelError
 
 
 def batch_list(batches: Iterable[object] | None) -> list[Any]:
-    """All batches. Raises `ModelError` for none, and for one batch in the place of several."""
+    """All batches, as a list.
+
+    Args:
+        batches: what a user gave.
+
+    Raises:
+        ModelError: there are none, or one batch in the place of several.
+    """
     if batches is None:
         raise ModelError("there are no calibration batches (None): pass a list of at least one")
     if isinstance(batches, Mapping | Tensor | str) or not isinstance(batches, Iterable):

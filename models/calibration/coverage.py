@@ -25,9 +25,17 @@ class LayerCoverage:
 
 
 def coverage(statistics: Sequence[LayerStatistics], floor: int = 1) -> list[LayerCoverage]:
-    """The tokens of each expert of each mixture, and the experts with fewer than `floor` of them.
+    """The tokens of each expert of each mixture, and the experts that saw too few.
 
-    Raises `ModelError` for a floor below 1.
+    Args:
+        statistics: what `mixture_statistics` gave.
+        floor: the tokens that an expert should have seen, 1 or more.
+
+    Returns:
+        Counts, and the experts below the floor, by mixture.
+
+    Raises:
+        ModelError: a floor below 1.
     """
     if floor < 1:
         raise ModelError(f"floor={floor} must be 1 or more: the tokens that an expert should have seen")

@@ -23,7 +23,11 @@ FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 def content_digest(value: object) -> str:
     """sha256 of tensors, numbers and texts inside mappings, lists, tuples and dataclasses, with how they are nested.
 
-    Raises `ModelError` for anything else: two values of a type that nothing is known of must not count as equal.
+    Args:
+        value: what is digested.
+
+    Raises:
+        ModelError: anything else: two values of a type that nothing is known of must not count as equal.
     """
     content = hashlib.sha256()
     _add(content, value)
@@ -35,7 +39,13 @@ def model_digest(model: nn.Module) -> str:
 
     Settings are what a module holds under public names that is no tensor and no module: numbers, texts, functions,
     configurations. So models with the same weights, of which one chooses two experts and the other three, differ.
-    Training mode does not count. Raises `ModelError` for weights without memory (the meta device, offloading).
+    Training mode does not count.
+
+    Args:
+        model: any model.
+
+    Raises:
+        ModelError: weights without memory (the meta device, offloading).
     """
     content = hashlib.sha256()
     for name, module in model.named_modules():
@@ -76,6 +86,7 @@ def _add(content: Any, value: Any) -> None:
         content.update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
         content.update(_bytes(value))
     elif isinstance(value, bool | int | float | str | None):
+        # With its length in front, so that no text looks like two values.
         text = repr(value)
         content.update(f"{len(text)} {text} ".encode())
     elif isinstance(value, Mapping):

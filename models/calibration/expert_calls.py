@@ -36,10 +36,18 @@ class ExpertCall:
 
 @contextmanager
 def expert_calls(mlp: MLP, mask: Callable[[], Tensor], take: Callable[[ExpertCall], None]) -> Iterator[None]:
-    """Hand each call of the experts of a mixture to `take`, while this is open.
+    """Hand on each call of the experts of a mixture, while this is open.
 
-    `mask()` gives which tokens of the call are real, bool, as many as tokens. Raises `ModelError` for an FFN that is no
-    mixture, and for experts that are not called with (x, index, weight).
+    Args:
+        mlp: the mixture.
+        mask: gives which tokens of the call are real: bool, as many as tokens.
+        take: gets the calls.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ModelError: an FFN that is no mixture, and experts that are not called with (x, index, weight).
     """
     experts = routed(mlp)
     watch = _Watch(mlp.site.path, experts.num_experts, mask, take)
@@ -56,7 +64,11 @@ def expert_calls(mlp: MLP, mask: Callable[[], Tensor], take: Callable[[ExpertCal
 
 
 def routed(mlp: MLP) -> Experts:
-    """The experts of a mixture; see `expert_calls` for the errors."""
+    """The experts of a mixture.
+
+    Raises:
+        ModelError: as `expert_calls` does.
+    """
     if mlp.experts is None:
         raise ModelError(f"{mlp.site.path} is of kind {mlp.kind!r}: it has no experts")
     if mlp.experts.module is None:

@@ -29,9 +29,10 @@ Loss = Callable[[Any, Any], Tensor]
 class Calibration:
     """What `calibrate` saw.
 
-    `samples`: one for each FFN, in the order of `describe(model).blocks`; all hold the same T tokens. `document` (T,)
-    int64: the example that each token came from. `embedding` (examples, width) float32: mean over the tokens of an
-    example of what the last block gives.
+    Attributes:
+        samples: one for each FFN, in the order of `describe(model).blocks`; all hold the same T tokens.
+        document: (T,) int64: the example that each token came from.
+        embedding: (examples, width) float32: mean over the tokens of an example of what the last block gives.
     """
 
     samples: list[FFNSample]
@@ -47,17 +48,27 @@ def calibrate(
     loss: Loss | None = None,
     max_tokens: int = 4096,
 ) -> Calibration:
-    """Run batches (`model(**batch)` for mappings, else `model(batch)`) and sample at most `max_tokens` of their tokens.
+    """Run batches and sample the inputs and activations of every FFN.
 
     The tokens are spread evenly over all batches, always the same ones; those that an `attention_mask` (B, L) hides are
     excluded. The model runs in eval mode and is left as it was; no parameter gets a gradient. Of a mixture of experts,
     stock or converted, the samples are its inputs and their routing.
 
-    `gradients` adds one backward pass for each batch, of the loss summed over its targets: `loss(output, batch)` if
-    given; else, if there is `batch["labels"]`, the model's own mean loss times the number of labels that are not -100
-    (classification logits (B, C) of a model that takes no labels: their cross-entropy); else, for logits (B, L, V), the
-    cross-entropy of the next token. Raises `ModelError` when there is no token or no loss, for an FFN without a
-    down projection, and when a value is NaN or infinite.
+    Args:
+        model: a model whose anatomy is known.
+        batches: run as `model(**batch)` for mappings, else `model(batch)`.
+        gradients: add one backward pass for each batch, of the loss summed over its targets, and keep gradients of the
+            activations.
+        loss: `loss(output, batch)`, summed over targets. None: with `batch["labels"]` the model's own mean loss times
+            the number of labels that are not -100 (classification logits (B, C) of a model that takes no labels: their
+            cross-entropy); else, for logits (B, L, V), the cross-entropy of the next token.
+        max_tokens: tokens that are kept at most.
+
+    Returns:
+        The samples of each FFN; they serve any number of conversions of this model.
+
+    Raises:
+        ModelError: there is no token or no loss, an FFN has no down projection, or a value is NaN or infinite.
     """
     batches = batch_list(batches)
     anatomy = describe(model)
@@ -206,6 +217,7 @@ def _loss(output: object, batch: object) -> Tensor:
     if labels is not None:
         mean = getattr(output, "loss", None)
         if mean is not None:
+            # The sum over labels: batches of different sizes weigh each of their tokens alike.
             return mean * (labels != -100).sum()
         if logits is not None and logits.ndim == 2:
             return F.cross_entropy(_precise(logits), labels, reduction="sum")

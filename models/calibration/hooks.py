@@ -152,11 +152,24 @@ class _Reached(Exception):  # noqa: N818 - not an error
 
 
 def first_input(model: nn.Module, site: nn.Module, call: Any) -> Tensor:
-    """What enters the module `site` when `call()` runs `model`, without running what comes after."""
+    """What enters a module, without running what comes after.
+
+    Args:
+        model: the model, for an error.
+        site: the module.
+        call: runs the model.
+
+    Returns:
+        The first positional argument.
+
+    Raises:
+        RuntimeError: the model ran without the module.
+    """
     found: list[Tensor] = []
 
     def stop(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         found.append(args[0])
+        # The only way out of a model from within: what comes after would be computed for nothing.
         raise _Reached
 
     hook = site.register_forward_pre_hook(stop)

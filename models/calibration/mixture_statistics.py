@@ -25,20 +25,31 @@ class LayerStatistics:
     E_e(x) is what expert e gives for token x, without a weight; p_e(x) the softmax over all logits of the router, w_e
     the weight with which the layer adds E_e. "Its tokens" are those that chose the expert.
 
-    `layer`: dotted name of the mixture; `block`: its place; `top_k`; `tokens`: how many there were. `softmax`: whether
-    w_e come from a softmax; from a sigmoid of each logit otherwise. `router_digest`: of the router's weights, by which
-    statistics of another model are known; None where they lie elsewhere than in memory.
-    `counts` (N,) int64: its tokens. `weight` (N,): sum of w_e over them. `probability` (N,): sum of p_e over *all*
-    tokens; None where the router gives no logits.
-    `norm` (N,): sum of |E_e(x)| over its tokens (EAN, arXiv 2504.05586).
-    `gated_norm` (N,): sum of p_e(x) |E_e(x)| over its tokens (REAP, arXiv 2510.13999, equation 9, of a softmax router),
-    None without logits; `weighted_norm`: the same with w_e as it is (equation 9 of any other router);
-    `renormalised_norm`: with w_e divided by the sum of the token's weights, as REAP's authors compute since March 2026.
-    `output`, `output_square` (N, D): sums of E_e(x) and of its squares over its tokens.
-    `all_output` (N, D): sum of E_e(x) over *all* tokens, if that was asked for. `logit_products` (N, N): sum of l l^T
-    over all tokens, l their router logits.
-    `input_square` (N, D), `hidden_square` (N, F): sums over its tokens of the squares of the inputs of its gate and up
-    projections, and of its down projection, if asked for.
+    Attributes:
+        layer: dotted name of the mixture.
+        block: its place.
+        top_k: experts that a token chooses.
+        tokens: how many there were.
+        counts: (N,) int64: its tokens.
+        weight: (N,) sum of w_e over them.
+        norm: (N,) sum of |E_e(x)| over its tokens (EAN, arXiv 2504.05586).
+        weighted_norm: (N,) the same with w_e as a factor (REAP, arXiv 2510.13999, equation 9, of a router without
+            softmax).
+        renormalised_norm: (N,) the same with w_e divided by the sum of the token's weights, as REAP's authors compute
+            since March 2026.
+        output: (N, D) sum of E_e(x) over its tokens.
+        output_square: (N, D) sum of their squares.
+        softmax: whether w_e come from a softmax; from a sigmoid of each logit otherwise.
+        router_digest: of the router's weights, by which statistics of another model are known; None where they lie
+            elsewhere than in memory.
+        probability: (N,) sum of p_e over *all* tokens; None where the router gives no logits.
+        gated_norm: (N,) sum of p_e(x) |E_e(x)| over its tokens (REAP, equation 9, of a softmax router); None without
+            logits.
+        logit_products: (N, N) sum of l l^T over all tokens, l their router logits.
+        all_output: (N, D) sum of E_e(x) over *all* tokens, if that was asked for.
+        input_square: (N, D) sum over its tokens of the squares of the inputs of its gate and up projections, if asked
+            for.
+        hidden_square: (N, F) the same of its down projection.
     """
 
     layer: str
@@ -77,12 +88,22 @@ def mixture_statistics(
 ) -> list[LayerStatistics]:
     """Pass the batches through the model once, and sum up what every expert does: one entry for each mixture.
 
-    One block of the model at a time (`by_block`), in eval mode; padding does not count. `moments` adds the squares of
-    the inputs of linear maps, `all_outputs` what each expert would give for the tokens that went to others (N / K times
-    the work). Sums are in float64, products in the model's own type.
+    One block of the model at a time (`by_block`), in eval mode; padding does not count. Sums are in float64, products
+    in the model's own type.
 
-    Raises `ModelError` for a model without a mixture, for experts that are not called with (x, index, weight), for
-    fewer than `least_tokens` real tokens (default: as many as a layer has experts), and for values that are not finite.
+    Args:
+        model: a model with mixtures of experts.
+        batches: run as `model(**batch)` for mappings, else `model(batch)`.
+        moments: add the squares of the inputs of linear maps.
+        all_outputs: add what each expert would give for the tokens that went to others (N / K times the work).
+        least_tokens: real tokens that there must be; None: as many as a layer has experts.
+
+    Returns:
+        The sums of each mixture, in order.
+
+    Raises:
+        ModelError: a model without a mixture, experts that are not called with (x, index, weight), too few real tokens,
+            and values that are not finite.
 
     Example: `mixture_statistics(mixtral, [{"input_ids": ids, "attention_mask": mask}])[0].counts`.
     """
@@ -134,15 +155,19 @@ class _Sums:
         self.tokens += len(call.x)
         probability_TN = self._add_router(call)
         index_P = call.index.flatten()
+        # An index of N is no expert: the pair was dropped.
         taken_P = (index_P < self.experts.num_experts).nonzero().flatten()
+        # By expert, so that the tokens of each are one slice; stable, so that sums are added in the same order
+        # everywhere.
         order_P = taken_P[index_P[taken_P].argsort(stable=True)]
         token_P = order_P // call.index.shape[1]
         expert_P = index_P[order_P]
         self.counts += torch.bincount(expert_P.cpu(), minlength=len(self.counts))
         weight_TK = call.weight.double()
-        share_TK = weight_TK / weight_TK.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        # A token whose weights are all 0 gives 0, not NaN.
+        fraction_TK = weight_TK / weight_TK.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
         weight_P = weight_TK.flatten()[order_P]
-        factors = {"weighted_norm": weight_P, "renormalised_norm": share_TK.flatten()[order_P]}
+        factors = {"weighted_norm": weight_P, "renormalised_norm": fraction_TK.flatten()[order_P]}
         if probability_TN is not None:
             factors["gated_norm"] = probability_TN[token_P, expert_P].double()
         self._index_add("weight", expert_P, weight_P)

@@ -34,13 +34,24 @@ def cached_statistics(
     all_outputs: bool = False,
     limit: int = LIMIT,
 ) -> Sequence[LayerStatistics]:
-    """`mixture_statistics`, read from a file of `folder` where they were taken before; else taken, and written there.
+    """`mixture_statistics`, read from a file where they were taken before; else taken, and written there.
 
     The file is named by a digest of weights, buffers and settings of the model, of the batches, of what is asked for,
-    and of the code and libraries that computed it. It appears whole or not at all, and float64 stays float64. A folder
-    that cannot be written is a warning: then nothing is kept.
+    and of the code and libraries that computed it. It appears whole or not at all, and float64 stays float64.
 
-    Raises `ModelError` for a damaged file, for batches or models without a digest, and where `mixture_statistics` does.
+    Args:
+        model: a model with mixtures of experts.
+        batches: as in `mixture_statistics`.
+        folder: where the files lie; one that cannot be written is a warning: then nothing is kept.
+        moments: as in `mixture_statistics`.
+        all_outputs: as in `mixture_statistics`.
+        limit: bytes of the folder; the files that were not used for the longest time go first.
+
+    Returns:
+        The sums of each mixture, in order.
+
+    Raises:
+        ModelError: a damaged file, batches or models without a digest, and where `mixture_statistics` raises it.
 
     Example::
 
@@ -80,6 +91,7 @@ def write_statistics(file: Path, statistics: Sequence[LayerStatistics]) -> None:
     about = json.dumps(layers)
     metadata = {"format": str(FORMAT), "layers": about, "check": content_digest([about, _in_order(tensors)])}
     file.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed when whole, so that a reader finds all of a file or none; two processes that write it do not share one.
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         save_file(tensors, partial, metadata=metadata)

@@ -80,6 +80,7 @@ def real_tokens(mask: object, batch: int, length: int) -> Tensor:
         own_BL = mask_BQV[:, 0, first:]
     else:
         own_BL = mask_BQV.diagonal(first, dim1=1, dim2=2)
+    # Hidden is the lowest number of the type, or -inf; what a mask adds otherwise (positions) is far from half of that.
     if mask.is_floating_point():
         seen_BL = own_BL > torch.finfo(mask.dtype).min / 2
     else:

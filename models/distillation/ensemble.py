@@ -12,8 +12,12 @@ EXACT = 1e-4
 class Ensemble(nn.Module):
     """The mean of the logits (B, C) of two models of the same inputs.
 
-    `scale` and `shift` (channels,) turn inputs (B, channels, height, width) as the first model reads them into those of
-    the second, where the two normalise images differently.
+    Args:
+        first: a model of inputs (B, channels, height, width).
+        second: a model with as many classes.
+        scale: (channels,), with `shift`: turns inputs as the first model reads them into those of the second, where the
+            two normalise images differently (`channel_map`).
+        shift: (channels,).
     """
 
     scale: Tensor | None
@@ -39,10 +43,17 @@ class Ensemble(nn.Module):
 
 
 def channel_map(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Scale and shift (channels,) with second = scale first + shift, where such a map exists, else None.
+    """The map of each channel from one encoding of images to another, where there is one.
 
-    Both are the same images (B, channels, height, width) in two encodings. The map is the least-squares fit of each
-    channel, and counts if no value is off by more than `EXACT`: then it is another normalisation, not another image.
+    It is the least-squares fit of each channel, and counts if no value is off by more than `EXACT`: then it is another
+    normalisation, not another image.
+
+    Args:
+        first: images (B, channels, height, width).
+        second: the same images in another encoding, of the same shape.
+
+    Returns:
+        Scale and shift (channels,) with second = scale first + shift; None where such a map does not exist.
     """
     if first.shape != second.shape or first.ndim != 4:
         return None

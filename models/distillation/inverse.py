@@ -18,32 +18,35 @@ Reduction = Literal["mean", "batch"]
 class InverseDistillation:
     """CE(z_s, y) + CE(z_t, y) + weight D(z_s, z_t): the loss of iDAT (Ruan et al., arXiv 2403.15750).
 
-        loss = InverseDistillation(kind="kl")(student(x), teacher(x), y)
-        loss.backward()  # once, for both models; then a step of an optimizer for each
-
     D is "mse": (z_s - z_t)², averaged over examples and classes, or "kl": KL(softmax(z_t / T) || softmax(z_s / T)),
     averaged over examples. The defaults are those of the release: the teacher gets the gradient of D, too, and the
     divergence has no factor T², so that with T = 5 it counts about a 25th. "mse" fades with the number of classes.
     The release writes the divergence by log(softmax), which is NaN for logits that lie apart; this one is finite.
 
-    Raises `ModelError` for values that cannot be.
+    Raises:
+        ModelError: values that cannot be.
+
+    Example::
+
+        loss = InverseDistillation(kind="kl")(student(x), teacher(x), y)
+        loss.backward()  # once, for both models; then a step of an optimizer for each
     """
 
     kind: Kind = "mse"
     weight: float = 1.0
-    """Of D."""
+    """Factor of D, the distance between the two outputs."""
     temperature: float = 5.0
-    """T of "kl"."""
+    """T of "kl": both models' logits are divided by it."""
     t2: bool = False
-    """"kl" times T²."""
+    """Multiply "kl" by T², so that its gradient does not shrink as T grows."""
     detach_teacher: bool = False
     """Whether D leaves the teacher alone, as in the usual distillation; it then learns from the labels only."""
     reduction: Reduction | None = None
     """Over classes: "mean", or with "batch" their sum. None: as released, "mean" of "mse" and "batch" of "kl"."""
     student_weight: float = 1.0
-    """Of the student's own loss."""
+    """Factor of the student's own loss."""
     teacher_weight: float = 1.0
-    """Of the teacher's own loss."""
+    """Factor of the teacher's own loss."""
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))
@@ -66,10 +69,14 @@ class InverseDistillation:
     def parts(
         self, student_loss: Tensor, teacher_loss: Tensor | None, student: Tensor, teacher: Tensor
     ) -> dict[str, Tensor]:
-        """The weighted terms "student", "teacher" and "distillation", from the models' own losses and their logits.
+        """The weighted terms "student", "teacher" and "distillation".
 
-        Whatever the own losses are: cross-entropy, that of a language model, a squared error. Without `teacher_loss`,
-        the teacher has no term (it is frozen).
+        Args:
+            student_loss: the student's own loss, whatever it is: cross-entropy, that of a language model, a squared
+                error.
+            teacher_loss: the teacher's own; None where it is frozen and has no term.
+            student: logits (..., C).
+            teacher: logits of the same shape.
         """
         found = {"student": self.student_weight * student_loss}
         if teacher_loss is not None:
@@ -78,7 +85,15 @@ class InverseDistillation:
         return found
 
     def term(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """weight D for logits (..., C), a scalar. Raises `ModelError` for two shapes, and for "kl" of one column."""
+        """weight D, a scalar.
+
+        Args:
+            student: logits (..., C).
+            teacher: logits of the same shape.
+
+        Raises:
+            ModelError: two shapes, and "kl" of one column.
+        """
         if self.detach_teacher:
             teacher = teacher.detach()
         student_NC, teacher_NC = aligned(student, teacher)

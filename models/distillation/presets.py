@@ -19,7 +19,7 @@ class JointSettings:
     """What two models are trained with."""
 
     adapters: AdapterConfig
-    """Of the student, and of the teacher as well."""
+    """The adapters of the student, and of the teacher as well."""
     loss: InverseDistillation
     teacher_steps: bool = True
     """Whether an optimizer moves the teacher."""
@@ -30,13 +30,23 @@ def preset(
 ) -> JointSettings:
     """The adapters and the loss of iDAT (arXiv 2403.15750), the script's choice by default.
 
-    Adapters are 4 wide in both models. Corrected: they start as no change, and "kl" has the factor T². Faithful: as the
-    release has them, both projections N(0, 0.02²), so that the model is another one at once, and no T². `amp=False`,
-    with `faithful`: what the released code does without automatic mixed precision: the teacher, with its random head,
-    is never stepped. With it, the loss is sent back twice, and the teacher's gradient is twice as large, of which AdamW
-    sees nothing but its eps: one backward pass is the same training, so there is no switch for that.
+    Adapters are 4 wide in both models. Corrected: they start as no change, and "kl" has the factor T².
 
-    Raises `ModelError` for an unknown name, and for `amp=False` of the corrected settings.
+    Args:
+        adapter: which adapters both models get.
+        kind: the distance between their outputs.
+        faithful: as the release has them: both projections N(0, 0.02²), so that the model is another one at once, and
+            no T².
+        amp: False, with `faithful`, is what the released code does without automatic mixed precision: the teacher, with
+            its random head, is never stepped. With it, the loss is sent back twice, and the teacher's gradient is twice
+            as large, of which AdamW sees nothing but its eps: one backward pass is the same training, so there is no
+            switch for that.
+
+    Returns:
+        The adapters, the loss, and whether the teacher is stepped.
+
+    Raises:
+        ModelError: an unknown name, and `amp=False` of the corrected settings.
     """
     check_choice("adapter", adapter, get_args(IdatAdapter))
     if not faithful and not amp:

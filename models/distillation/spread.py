@@ -20,7 +20,7 @@ QUARTER, THREE_QUARTERS = 0.25, 0.75
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """Of the weights of one model's adapters, taken together."""
+    """How the weights of one model's adapters, taken together, are spread."""
 
     count: int
     mean: float
@@ -37,16 +37,21 @@ class WeightSpread:
 def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
     """Matrices of a model's bottlenecks and low-rank factors by name, those that pruning left; no biases.
 
-    Of a model whose own layers were pruned these are among them.
+    Args:
+        model: a model with adapters. Of one whose own layers were pruned these are among them.
     """
     return {name: layer.stored for name, layer in model.named_modules() if isinstance(layer, Masked)}
 
 
 def weight_spread(weights: Mapping[str, Tensor]) -> WeightSpread:
-    """Of the weights by name, in float64, such as `AdapterSet.weights()` gives them (matrices, no biases).
+    """Mean, standard deviation, interquartile range, excess kurtosis and fraction near 0 of all weights, in float64.
 
-    With a name's part chosen first, of some of them only: {n: w for n, w in weights.items() if ".down." in n}. Raises
-    `ModelError` where there are fewer than two weights or one is not finite.
+    Args:
+        weights: tensors by name, such as `AdapterSet.weights()` gives (matrices, no biases). Of some of them only:
+            `{n: w for n, w in weights.items() if ".down." in n}`.
+
+    Raises:
+        ModelError: fewer than two weights, or one that is not finite.
     """
     parts = []
     for name, weight in weights.items():
@@ -78,8 +83,18 @@ def weight_spread(weights: Mapping[str, Tensor]) -> WeightSpread:
 def compare_spread(small: Mapping[str, Tensor], large: Mapping[str, Tensor]) -> Mapping[str, float]:
     """What the paper says of a small and a large model, as numbers: above 1 it holds.
 
-    "std" and "interquartile": those of the small model over those of the large one; infinite where the large one's are
-    0. Both models have to be trained alike from adapters that start alike, since the start shows in the weights.
+    Both models have to be trained alike from adapters that start alike, since the start shows in the weights.
+
+    Args:
+        small: adapter weights of the small model by name.
+        large: those of the large one.
+
+    Returns:
+        "std" (standard deviation) and "interquartile" (range): those of the small model over those of the large one;
+        infinite where the large one's are 0.
+
+    Raises:
+        ModelError: what `weight_spread` refuses.
     """
     first = weight_spread(small)
     second = weight_spread(large)

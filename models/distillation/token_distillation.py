@@ -21,12 +21,12 @@ class TokenDistillation:
     """
 
     weight: float = 0.75
-    """Of each divergence."""
+    """Factor of each of the two divergences."""
     temperature: float = 3.0
     t2: bool = False
-    """The divergences times T²."""
+    """Multiply the divergences by T²."""
     token_weight: float = 0.5
-    """Of the token's own loss."""
+    """Factor of the token's own loss."""
 
     def __post_init__(self) -> None:
         for name in ("weight", "token_weight"):
@@ -37,7 +37,15 @@ class TokenDistillation:
             raise ModelError(f"temperature={self.temperature} must be above 0")
 
     def term(self, logits: Tensor, token: Tensor) -> Tensor:
-        """Both divergences, weighted, of logits (..., C) and the token's. Raises `ModelError` for two shapes."""
+        """Both divergences, weighted, a scalar.
+
+        Args:
+            logits: those of the model (..., C).
+            token: those of the token, of the same shape.
+
+        Raises:
+            ModelError: two shapes.
+        """
         logits_NC, token_NC = aligned(logits, token)
         if logits_NC.shape[-1] < 2:
             raise ModelError("divergences compare distributions over classes, and there is one column")
@@ -47,10 +55,19 @@ class TokenDistillation:
 
 
 def token_logits(model: nn.Module, tokens: Sequence[Tensor]) -> Tensor:
-    """What the head of a model says of the one token (B, 1, D) that `leaving_tokens` saw after its blocks: (B, C).
+    """What the head of a model says of the one token that `leaving_tokens` saw after its blocks.
 
-    The final norm and the head are those of the model, as the class token gets them. Raises `ModelError` unless there
-    was one such token.
+    The final norm and the head are those of the model, as the class token gets them.
+
+    Args:
+        model: the model that was run inside `leaving_tokens`.
+        tokens: what that gave: one tensor (B, 1, D).
+
+    Returns:
+        Logits (B, C).
+
+    Raises:
+        ModelError: there was not just one such token, or the model has no head.
     """
     if len(tokens) != 1 or tokens[0].shape[1] != 1:
         raise ModelError(
@@ -68,5 +85,5 @@ def token_logits(model: nn.Module, tokens: Sequence[Tensor]) -> Tensor:
 
 
 def _dtype_for(head: nn.Module) -> torch.dtype:
-    """Of its weight; under autocast that is cast by itself."""
+    """The dtype of a head's weight; under autocast its input is cast by itself."""
     return next(head.parameters()).dtype

@@ -78,12 +78,12 @@ class CompactWeights(PackedMask):
             made.static.copy_(partition.lambda_static * made._cut(partition.static, ~mask, leading=0))
         return made
 
-    def sample_weights(self, shares_BK: Tensor, factors: Tensor | None = None) -> Tensor:
+    def sample_weights(self, fractions_BK: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) the used weight of every sample, from its shares of the kernels.
 
         `factors`: what the dynamic part is multiplied with in addition; broadcasts to (B, *S).
         """
-        mixed = (shares_BK @ self.dynamic.flatten(1)).unflatten(1, self.dynamic.shape[1:])
+        mixed = (fractions_BK @ self.dynamic.flatten(1)).unflatten(1, self.dynamic.shape[1:])
         return self._assemble(mixed, factors)
 
     def used_bank(self) -> Tensor:

@@ -11,10 +11,15 @@ from ..errors import ModelError
 class DynamicConfig:
     """How the layers of a model are made dynamic; `ConvConfig` is for convolutions.
 
-    `blocks`: indices of the blocks of the model whose layers are made dynamic, or "all". `num_kernels`: K, kernels or
-    experts for each layer; every one starts as a copy of the weight that was there. `noise`: standard deviation of
-    what is added to each copy, as a fraction of that of the weight; with 0 the model computes at first what it did.
-    `seed`: of all random numbers. Raises `ModelError` for values that cannot work.
+    Attributes:
+        blocks: indices of the blocks of the model whose layers are made dynamic, or "all".
+        num_kernels: K, kernels or experts for each layer; every one starts as a copy of the weight that was there.
+        noise: standard deviation of what is added to each copy, as a fraction of that of the weight; with 0 the model
+            computes at first what it did.
+        seed: of all random numbers.
+
+    Raises:
+        ModelError: values that cannot work.
     """
 
     blocks: tuple[int, ...] | str = "all"

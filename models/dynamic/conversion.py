@@ -24,16 +24,23 @@ _ATTRIBUTE = "_sparsebench_dynamic"
 
 
 def make_dynamic(model: Model, config: DynamicConfig) -> Model:
-    """Replace layers of `model`, in place, by dynamic ones that compute the same at first; return the model.
+    """Replace layers of a model, in place, by dynamic ones that compute the same at first.
 
     Every kernel or expert is a copy of the weight that was there (plus `config.noise`); what `WarehouseConfig` says of
     its budget is an exception. The dynamic layers can be trained whether or not what they replace could. Make the
-    optimizer afterwards.
+    optimizer afterwards. Conditional convolutions of timm (EfficientNets "cc") stay as they are, which is said by a
+    warning.
 
-    Conditional convolutions of timm (EfficientNets "cc") stay as they are, which is said by a warning.
+    Args:
+        model: a model with convolutions, or with linear layers in its FFNs.
+        config: the kind of dynamic layer and its options; its class says what is replaced.
 
-    Raises `ModelError`, and leaves the model untouched, when nothing in it can be made dynamic as `config` says, when
-    a layer is not a plain one, and when two places share one.
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: nothing in it can be made dynamic as `config` says, a layer is not a plain one, or two places share
+            one. The model stays as it was.
 
     Example: `make_dynamic(timm.create_model("resnet18"), ConvConfig(num_kernels=4))`; of a transformer, whose FFNs then
     have mixtures of linear layers, `make_dynamic(model, MixtureConfig(num_kernels=8, top_k=2))`, whose balance loss

@@ -103,18 +103,18 @@ class DynamicLayer(PartiallyDynamic):
         """(B, K) the shares of the kernels for samples (or tokens) as the forward pass takes them."""
         raise NotImplementedError
 
-    def sample_weights(self, shares_BK: Tensor) -> Tensor:
+    def sample_weights(self, fractions_BK: Tensor) -> Tensor:
         """(B, *S) the weight of every sample, from its shares π of the kernels; one matrix product."""
         if self.compact is not None:
-            return self.compact.sample_weights(shares_BK)
-        dynamic_BN = shares_BK @ self.bank.flatten(1)
+            return self.compact.sample_weights(fractions_BK)
+        dynamic_BN = fractions_BK @ self.bank.flatten(1)
         return self.used_weight(dynamic_BN.unflatten(1, self.weight_shape))
 
-    def sample_biases(self, shares_BK: Tensor) -> Tensor | None:
+    def sample_biases(self, fractions_BK: Tensor) -> Tensor | None:
         """(B, O) the bias of every sample."""
         if self.bias is None:
             return None
-        return shares_BK @ self.bias
+        return fractions_BK @ self.bias
 
     def dynamic_alone(self) -> list[nn.Parameter]:
         """What the dynamic part of the weight alone depends on: the bank, and the shares where no bias is mixed."""

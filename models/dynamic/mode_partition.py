@@ -76,7 +76,7 @@ class ModePartition(nn.Module):
 
     @property
     def ratio(self) -> float:
-        """κ: the share of entries that are dynamic, in [0, 1]."""
+        """κ: the fraction of entries that are dynamic, in [0, 1]."""
         return self.mask.double().mean().item()
 
     @property
@@ -97,18 +97,25 @@ class ModePartition(nn.Module):
 
     def dynamic_factor(self) -> Tensor:
         """(*S) λ_d M: what the dynamic weight is multiplied with."""
-        return self.lambda_dynamic * self._shares()
+        return self.lambda_dynamic * self._fractions()
 
     def static_part(self) -> Tensor:
         """(*S) λ_s (1 - M) ⊙ static."""
-        return self.lambda_static * ((1 - self._shares()) * self.static)
+        return self.lambda_static * ((1 - self._fractions()) * self.static)
 
     def used_weight(self, dynamic: Tensor) -> Tensor:
         """λ_d M ⊙ dynamic + λ_s (1 - M) ⊙ static; of one dynamic weight (*S), or of several (..., *S)."""
         return dynamic * self.dynamic_factor() + self.static_part()
 
     def set_mask(self, mask: Tensor) -> None:
-        """Take another mask of the same shape."""
+        """Take another mask.
+
+        Args:
+            mask: boolean, of the same shape.
+
+        Raises:
+            ModelError: another shape or type.
+        """
         if mask.dtype != torch.bool or mask.shape != self.mask.shape:
             wanted = f"a boolean mask of shape {tuple(self.mask.shape)}"
             raise ModelError(f"{wanted} is needed, not {mask.dtype} of {tuple(mask.shape)}")
@@ -174,7 +181,7 @@ class ModePartition(nn.Module):
         """Shape, ratio and scale."""
         return f"{tuple(self.mask.shape)}, ratio={self.ratio:.4g}, scale={self.scale!r}"
 
-    def _shares(self) -> Tensor:
+    def _fractions(self) -> Tensor:
         if self._relaxed is not None:
             return self._relaxed
         return self.mask.to(self.static.dtype)

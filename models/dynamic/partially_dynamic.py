@@ -37,10 +37,15 @@ class PartiallyDynamic(nn.Module):
         raise NotImplementedError
 
     def set_partition(self, mask: Tensor | None = None, static: Tensor | None = None, scale: Scale = "both") -> None:
-        """Make the layer partially dynamic, or change its partition; see `ModePartition` for what the arguments mean.
+        """Make the layer partially dynamic, or change its partition. Make the optimizer afterwards.
 
-        `mask`: boolean (*S), all dynamic unless given. `static`: (*S), `static_start()` unless given.
-        Raises `ModelError` for a shape that is not S; the layer is as it was then. Make the optimizer afterwards.
+        Args:
+            mask: boolean (*S), True where it is dynamic; None: all.
+            static: (*S), the static weight; None: `static_start()`.
+            scale: which scale factors train (`ModePartition`).
+
+        Raises:
+            ModelError: a shape that is not S; the layer is as it was then.
         """
         start = self.static_start().detach()
         if static is None:

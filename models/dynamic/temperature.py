@@ -28,10 +28,19 @@ def tempered(model: nn.Module) -> list[HasTemperature]:
 
 
 def anneal(model: nn.Module, temperature: float) -> int:
-    """Set the temperature of all attentions in a model; return how many there are.
+    """Set the temperature of all attentions in a model.
 
-    It is a buffer: `state_dict` has it, and a loaded model goes on with it. Raises `ModelError` for a value that is not
-    above 0, and for a model without such an attention.
+    It is a buffer: `state_dict` has it, and a loaded model goes on with it.
+
+    Args:
+        model: a model with dynamic layers.
+        temperature: what logits are divided by, above 0.
+
+    Returns:
+        How many attentions there are.
+
+    Raises:
+        ModelError: a value that is not above 0, a model without such an attention.
     """
     if not 0 < temperature < float("inf"):
         raise ModelError(f"temperature={temperature}: logits are divided by it, so it is above 0")
@@ -48,7 +57,10 @@ def anneal(model: nn.Module, temperature: float) -> int:
 class TemperatureSchedule:
     """A temperature that falls in a straight line (DY-Conv, section 3.3; PAD-Net, 30 to 1).
 
-    `start` at step 0, `end` from step `steps` on.
+    Attributes:
+        steps: from which on it is `end`.
+        start: at step 0.
+        end: at step `steps` and after it.
 
     >>> schedule = TemperatureSchedule(steps=10)
     >>> [schedule.at(step) for step in (0, 5, 10, 99)]
@@ -73,5 +85,10 @@ class TemperatureSchedule:
         return self.start + (self.end - self.start) * step / self.steps
 
     def apply(self, model: nn.Module, step: int) -> None:
-        """Set it in a model."""
+        """Set it in a model.
+
+        Args:
+            model: a model with dynamic layers.
+            step: number of the step to come, from 0.
+        """
         anneal(model, self.at(step))

@@ -34,7 +34,7 @@ def neighbours(words: Tensor, rank: int = 2) -> Tensor:
     return torch.cat(found)
 
 
-def draw_shares(count: int, alpha: float, generator: torch.Generator) -> Tensor:
+def draw_fractions(count: int, alpha: float, generator: torch.Generator) -> Tensor:
     """Shares of the first of two molecules, float32 (N,), from Beta(alpha, alpha); alpha 1 is uniform (published).
 
     Raises `ModelError` for an alpha that is not above 0.
@@ -45,13 +45,13 @@ def draw_shares(count: int, alpha: float, generator: torch.Generator) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count)).float()
 
 
-def mix(words_a: Tensor, words_b: Tensor, share: Tensor) -> Tensor:
+def mix(words_a: Tensor, words_b: Tensor, fraction: Tensor) -> Tensor:
     """share * a + (1 - share) * b for words or features (N, ...) and shares (N,)."""
-    share = share.to(words_a).view(-1, *[1] * (words_a.ndim - 1))
-    return share * words_a + (1 - share) * words_b
+    fraction = fraction.to(words_a).view(-1, *[1] * (words_a.ndim - 1))
+    return fraction * words_a + (1 - fraction) * words_b
 
 
-def mix_labels(labels_a: Tensor, labels_b: Tensor, share: Tensor, classes: int | None = None) -> Tensor:
+def mix_labels(labels_a: Tensor, labels_b: Tensor, fraction: Tensor, classes: int | None = None) -> Tensor:
     """The labels of mixed molecules: soft, float, from (N, T) values or (N,) int64 class numbers.
 
     A value is missing (NaN) where either of the two is. Class numbers become probabilities (N, C), C being `classes`.
@@ -62,4 +62,4 @@ def mix_labels(labels_a: Tensor, labels_b: Tensor, share: Tensor, classes: int |
             raise ModelError("class numbers need `classes`, how many there are")
         labels_a = torch.nn.functional.one_hot(labels_a, classes).float()
         labels_b = torch.nn.functional.one_hot(labels_b, classes).float()
-    return mix(labels_a, labels_b, share)
+    return mix(labels_a, labels_b, fraction)

@@ -19,7 +19,7 @@ from .decoding.decode import decode
 from .decoding.kv_cache import CachedDecoder
 from .decoding.output import Decoded
 from .log_likelihood import log_likelihood
-from .mixup import draw_shares, mix, mix_labels, neighbours
+from .mixup import draw_fractions, mix, mix_labels, neighbours
 from .model.configuration import own_vocabulary
 from .model.modeling import GraphsGPT
 from .results import Encoded, Generated, no_words, read
@@ -152,8 +152,8 @@ class GraphsGPTPipeline:
         The ends are what the words of the two decode to: the two themselves where the model reconstructs them.
         """
         one, other = self._must_encode([first, second])
-        share = torch.linspace(0, 1, steps)[:, None, None]
-        return self.decode(one + share * (other - one), config)
+        fraction = torch.linspace(0, 1, steps)[:, None, None]
+        return self.decode(one + fraction * (other - one), config)
 
     def mixup(
         self,
@@ -176,9 +176,9 @@ class GraphsGPTPipeline:
         ok = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         known, given = words[ok], labels[ok]
         partner = neighbours(known, rank)
-        share = draw_shares(len(known), alpha, generator or torch.Generator().manual_seed(0))
-        words[ok] = mix(known, known[partner], share)
-        mixed = mix_labels(given, given[partner], share, classes)
+        fraction = draw_fractions(len(known), alpha, generator or torch.Generator().manual_seed(0))
+        words[ok] = mix(known, known[partner], fraction)
+        mixed = mix_labels(given, given[partner], fraction, classes)
         result = mixed.new_full((len(words), *mixed.shape[1:]), torch.nan)
         result[ok] = mixed
         return self.decode(words, config), result

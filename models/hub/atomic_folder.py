@@ -12,9 +12,16 @@ from ..errors import ModelError
 
 @contextmanager
 def written(path: str | Path) -> Iterator[Path]:
-    """Yield a new folder to write to, which becomes `path` when the block ends without an error.
+    """A new folder to write to, which appears under its name when the block ends without an error.
 
-    Raises `ModelError` if `path` is a file or a folder that is not empty.
+    Args:
+        path: the name.
+
+    Yields:
+        The folder.
+
+    Raises:
+        ModelError: `path` is a file or a folder that is not empty.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

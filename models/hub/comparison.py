@@ -31,7 +31,7 @@ LARGEST = 0.5
 
 @torch.no_grad()
 def check_outputs(model: nn.Module, written: nn.Module, complaint: str, example: Any = None) -> None:
-    """Raise a `ModelError` unless both give the same outputs on the same inputs, in eval mode.
+    """Compare the outputs of two models on the same inputs, in eval mode.
 
     Half of the tokens (or images) at least must agree to rounding in the dtype of the model: one at a tie of two
     experts may go to either. Inputs are those of `example`, else a few random rows; a model for which there are none
@@ -42,6 +42,9 @@ def check_outputs(model: nn.Module, written: nn.Module, complaint: str, example:
         written: what will come back.
         complaint: how the error begins.
         example: keywords of the model as a mapping, or its one argument.
+
+    Raises:
+        ModelError: they differ.
     """
     batch = few_rows(model) if example is None else example
     if batch is None:

@@ -35,23 +35,23 @@ class ChangedConfig(_Source):
 
     @classmethod
     def get_config_dict(cls, *args: Any, **keywords: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """As in transformers, with the fields that the source's class knows."""
+        """What a folder says, as transformers reads it, with the fields that the source's class knows."""
         fields, rest = super().get_config_dict(*args, **keywords)
         return source_fields(fields), rest
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **keywords: Any) -> Any:
-        """As in transformers."""
+        """The configuration of a dictionary, as transformers reads it."""
         return super().from_dict(source_fields(config_dict), **keywords)
 
     def to_json_string(self, use_diff: bool = True) -> str:
-        """As in transformers, with what stops its own classes from opening the file."""
+        """The JSON of transformers, with what stops its own classes from opening the file."""
         fields = json.loads(super().to_json_string(use_diff))
         fields |= {"model_type": MODEL_TYPE, "transformers_weights": NO_STOCK_WEIGHTS, "auto_map": AUTO_MAP}
         return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **keywords: Any) -> None:
-        """As in transformers, with a model card and the code that `auto_map` names."""
+        """Write what transformers writes, with a model card and the code that `auto_map` names."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_opener(folder, next(iter(self.architectures or ()), ""))

@@ -25,14 +25,15 @@ from .rooms import import_room, room_of
 def load(folder: str | Path, *, like: nn.Module | None = None) -> nn.Module:
     """The model in a folder that `save` wrote, or an older version, or `save_pretrained`: to the last bit what it was.
 
-    It is on the CPU, in its dtype and in eval mode. Adapters are attached, and everything else is frozen then; without
-    adapters every parameter is trainable that can be. Packed weights stay packed, and no dense ones are made on the
-    way.
-
     Args:
         folder: its path.
         like: a new model as your code builds it, which is changed in place: for a folder whose model no name builds.
             For a compact model of an older version it has been made dynamic as the saved one was.
+
+    Returns:
+        The model, on the CPU, in its dtype and in eval mode. Adapters are attached, and everything else is frozen then;
+        without adapters every parameter is trainable that can be. Packed weights stay packed, and no dense ones are
+        made on the way.
 
     Raises:
         ModelError: for a folder that is not whole, damaged, of a newer format or of a model that transformers would
@@ -63,9 +64,20 @@ def load(folder: str | Path, *, like: nn.Module | None = None) -> nn.Module:
 def assembled(
     recipe: dict[str, Any], config: Any, tensors: dict[str, Tensor], like: nn.Module | None, complaint: str
 ) -> nn.Module:
-    """The model of a recipe with these tensors, in eval mode.
+    """The model of a recipe, in eval mode.
 
-    Raises `ModelError`, which begins with the complaint, where they do not fit each other.
+    Args:
+        recipe: the model's class, and what was done to it.
+        config: its configuration, if it is of transformers.
+        tensors: by name.
+        like: a new model, where no name builds it.
+        complaint: how the error begins.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: they do not fit each other.
     """
     recipe = dict(recipe)
     base = recipe.pop("model")

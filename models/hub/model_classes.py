@@ -48,7 +48,18 @@ def base_model(recipe: dict[str, Any], config: Any) -> nn.Module:
 
 
 def model_class(room: str | None, name: str) -> Any:
-    """The class of transformers, or of a room, of this name. Raises `ModelError` for anything else."""
+    """The class of a model by its name.
+
+    Args:
+        room: where it is; None is transformers.
+        name: of the class.
+
+    Returns:
+        The class.
+
+    Raises:
+        ModelError: there is none.
+    """
     import transformers
 
     found = getattr(transformers, name, None) if room is None else class_of(room, name)

@@ -49,10 +49,19 @@ class ChangedModel(_Source):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **keywords: Any) -> Any:
-        """As in transformers, to the same bits: weights are aligned in memory, and buffers that are not stored get the
-        dtype that they had when they were saved.
+        """The model of a folder, to the same bits, with the arguments that transformers takes.
 
-        Raises `ModelError` where weights of changed layers are missing, and for a model that was saved with adapters.
+        Weights are aligned in memory, and buffers that are not stored get the dtype that they had when they were saved.
+
+        Args:
+            args: of transformers' own `from_pretrained`.
+            keywords: the same.
+
+        Returns:
+            The model.
+
+        Raises:
+            ModelError: weights of changed layers are missing, or the model was saved with adapters.
         """
         wants_info = keywords.pop("output_loading_info", False)
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **keywords)
@@ -73,7 +82,15 @@ class ChangedModel(_Source):
         return (model, info) if wants_info else model
 
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
-        """As in transformers. Raises `ModelError` where a changed layer cannot be described."""
+        """Write what transformers writes.
+
+        Args:
+            args: of transformers' own `save_pretrained`.
+            keywords: the same.
+
+        Raises:
+            ModelError: a changed layer cannot be described.
+        """
         written = getattr(self.config, "sparsebench", None)
         if written is None:
             raise ModelError(

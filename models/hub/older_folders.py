@@ -14,13 +14,13 @@ ELSEWHERE = ""
 
 
 def packed(recipe: Recipe, tensors: dict[str, Tensor]) -> Recipe:
-    """Of a model with packed weights."""
+    """The recipe of today for a model with packed weights."""
     base = recipe["model"]
     return recipe | {"model": base | {"class": base["class"].removeprefix(PREFIX)}}
 
 
 def converted(recipe: Recipe, tensors: dict[str, Tensor]) -> Recipe:
-    """Of a model with mixtures, of transformers before it got a class of ours, or of timm."""
+    """The recipe of today for a model with mixtures, of transformers before it got a class of ours, or of timm."""
     base = recipe["model"]
     layers = {"blocks": recipe["blocks"], "attention": recipe["attention"]}
     if base["library"] == "timm":
@@ -31,7 +31,7 @@ def converted(recipe: Recipe, tensors: dict[str, Tensor]) -> Recipe:
 
 
 def compact(recipe: Recipe, tensors: dict[str, Tensor]) -> Recipe:
-    """Of a compact model, which does not say how it was made dynamic: that is done before."""
+    """The recipe of today for a compact model, which does not say how it was made dynamic: that is done before."""
     layers: Recipe = {}
     for name, entry in recipe["layers"].items():
         # (K, D, ...), or (K, O, D, ...) where channels have one mode each.

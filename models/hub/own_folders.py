@@ -48,7 +48,14 @@ def write_own(
 
 
 def read_own(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Recipe and tensors of a folder. Raises `ModelError` for one that is damaged, not whole, or of a newer format."""
+    """Recipe and tensors of a folder.
+
+    Args:
+        folder: in a format of our own.
+
+    Raises:
+        ModelError: it is damaged, not whole, or of a newer format.
+    """
     name = next(name for name in (RECIPE, *OLDER_RECIPES) if (folder / name).is_file())
     recipe = read_recipe(folder / name, FORMAT)
     del recipe["format"]
@@ -82,7 +89,14 @@ def read_recipe(file: Path, version: int) -> dict[str, Any]:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name. Raises `ModelError` for one that is damaged or cannot be read."""
+    """The tensors of a safetensors file by name.
+
+    Args:
+        file: the file.
+
+    Raises:
+        ModelError: it is damaged or cannot be read.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -100,8 +114,18 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def check_same(tensors: Mapping[str, Tensor], model: nn.Module, complaint: str) -> None:
-    """Raise a `ModelError` unless the names and shapes are those of the model. Buffers that it computes when it is made
-    need not be there, once they have been computed (older folders have none)."""
+    """Compare names and shapes of tensors with those of a model.
+
+    Buffers that it computes when it is made need not be there, once they have been computed (older folders have none).
+
+    Args:
+        tensors: by name.
+        model: the model.
+        complaint: how the error begins.
+
+    Raises:
+        ModelError: they differ.
+    """
     wanted = state_of(model)
     for path, module in model.named_modules():
         for leaf in module._non_persistent_buffers_set:

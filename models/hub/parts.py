@@ -56,17 +56,34 @@ _ROOMS = {"packed": "compression"}
 
 
 def register_part(room: str, part: Part) -> None:
-    """Say what a room, a folder of `models/`, puts into models; its face does this when it is imported."""
+    """Say what a room, a folder of `models/`, puts into models; its face does this when it is imported.
+
+    Args:
+        room: the name of the folder.
+        part: its layers.
+    """
     _parts[room] = part
 
 
 def register_folder_part(name: str, part: FolderPart) -> None:
-    """Likewise for what only folders of our own can say."""
+    """Say what a room puts into models that only folders of our own can hold.
+
+    Args:
+        name: of the part.
+        part: what it is.
+    """
     _folder_parts[name] = part
 
 
 def part_of(name: str) -> Part:
-    """The part of a room, which is imported. Raises `ModelError` for a name in a file that is not one."""
+    """The part of a room, which is imported.
+
+    Args:
+        name: of the room.
+
+    Raises:
+        ModelError: there is none, as a file of a newer version may say.
+    """
     if name not in _parts and name not in _folder_parts:
         import_room(_ROOMS.get(name, name))
     found = _parts.get(name) or _folder_parts.get(name)

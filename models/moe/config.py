@@ -36,34 +36,42 @@ class MoEConfig(RoutingConfig):
 
     The neurons form `num_experts` blocks of equal size (sizes differ by at most 1). `num_shared` of them are always on,
     unweighted; `top_k` of the other N = num_experts - num_shared are chosen per token, so that
-    (num_shared + top_k) / num_experts of the neurons are active. `layers` are the blocks of the model to convert.
+    (num_shared + top_k) / num_experts of the neurons are active.
 
     With split "whole" nothing is cut: every expert is a copy of the whole FFN, so that the model grows (upcycling,
-    `upcycling.py`), or the FFN of another model (`merging.py`). No block is shared then, and "exact" is a scale of 1:
-    with weights that sum to 1, equal experts give back the dense layer, whichever of them are chosen.
+    `conversion/upcycling.py`), or the FFN of another model (`merging/`). No block is shared then, and "exact" is a
+    scale of 1: with weights that sum to 1, equal experts give back the dense layer, whichever of them are chosen.
 
-    Which neurons (`split`; each is described in its file under `splits/`):
+    The choice, the weights and the balance (`aux_loss` returns its loss) are the fields of `RoutingConfig`. Of FFNs
+    also: `scale` "calibrated" is, per layer, the least-squares fit to the dense output on the calibration tokens.
 
-    - `cluster_on`, `metric`: what "cluster" compares. `overlap`: routed experts of "residual" may share neurons.
-    - `importance` ranks the shared neurons and feeds "gradient", "gradient_share" and "residual": "gradient" is the
-      mean of |h dL/dh|, "activation" the mean of |h| times the norm of the neuron's column of the down projection,
-      which needs no backward pass. Unless given: "gradient" for those three splits, else "activation".
-    - `clustering_starts`: k-means keeps the best of so many runs. None: 10 as in the released code where `faithful`,
-      else 1, since ten explain a few per cent more of what little the clusters of real weights explain, in ten times
-      the time.
-    - `clusters`: the text clusters whose importance these three splits use: "documents" (LLaMA-MoE v1) or "tokens"
-      (v2: clusters of FFN inputs).
-    - `reinit`: the fraction of each copy's neurons that start at random again (split "whole" only).
+    Attributes:
+        num_shared: blocks that are always on.
+        split: which neurons go together; each is described in its file under `splits/`.
+        cluster_on: which matrix "cluster" compares.
+        metric: how it compares rows.
+        importance: ranks the shared neurons and feeds "gradient", "gradient_share" and "residual": "gradient" is the
+            mean of |h dL/dh|, "activation" the mean of |h| times the norm of the neuron's column of the down
+            projection, which needs no backward pass. Unless given: "gradient" for those three splits, else
+            "activation".
+        clusters: the text clusters whose importance these three splits use: "documents" (LLaMA-MoE v1) or "tokens" (v2:
+            clusters of FFN inputs).
+        clustering_starts: k-means keeps the best of so many runs. None: 10 as in the released code where `faithful`,
+            else 1, since ten explain a few per cent more of what little the clusters of real weights explain, in ten
+            times the time.
+        overlap: routed experts of "residual" may have neurons in common.
+        reinit: the fraction of each copy's neurons that start at random again (split "whole" only).
+        router: its kind (`routing/router.py`).
+        router_init: how it starts (`conversion/router_init.py`).
+        align: match mean and variance of every output channel to the dense layer on the calibration tokens (v2's
+            distribution alignment; the offset is added once, whatever the scale).
+        capacity: in training an expert takes at most ceil(capacity * tokens * k / N) tokens; the rest are dropped.
+        layers: the blocks of the model to convert.
+        attn: also convert the attention of `layers`.
+        seed: of all random numbers.
 
-    Which expert: `router` (described in `routing/router.py`), `router_init` (in `router_init.py`), and the fields of
-    `RoutingConfig` for the choice, the weights and the balance (`aux_loss` returns its loss). Of FFNs also:
-
-    - `scale`: "calibrated" is, per layer, the least-squares fit to the dense output on the calibration tokens.
-    - `align`: match mean and variance of every output channel to the dense layer on the calibration tokens
-      (v2's distribution alignment; the offset is added once, whatever the scale).
-    - `capacity`: in training an expert takes at most ceil(capacity * tokens * k / N) tokens; the rest are dropped.
-
-    `attn`: also convert the attention of `layers`. Raises `ModelError` for a combination that cannot work.
+    Raises:
+        ModelError: a combination that cannot work.
     """
 
     num_shared: int = 0

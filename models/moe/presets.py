@@ -11,10 +11,19 @@ from .config import MoEConfig
 
 
 def preset(name: str, *, faithful: bool = False, **changes: object) -> MoEConfig:
-    """The configuration of a published model, with `changes` to its fields.
+    """The configuration of a published model.
 
-    `faithful` reproduces what the authors' code does where it departs from what it means to do; the description
-    of each preset says what that is. The default corrects it. Raises `ModelError` for an unknown name or value.
+    Args:
+        name: one of `PRESETS`.
+        faithful: reproduce what the authors' code does where it departs from what it means to do; the description of
+            each preset says what that is. The default corrects it.
+        changes: other values of the configuration's fields.
+
+    Returns:
+        The configuration, for `convert`.
+
+    Raises:
+        ModelError: an unknown name or value.
     """
     check_choice("preset", name, tuple(PRESETS))
     return dataclasses.replace(PRESETS[name](faithful), **changes)

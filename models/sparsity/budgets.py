@@ -43,11 +43,11 @@ def erdos_renyi(shapes: Sequence[Sequence[int]], left: Sequence[int], keep: int,
     for shape in shapes:
         size = torch.Size(shape).numel()
         raw.append(raw_density(shape, kernel) * size)
-    shares = _shares(raw, left, keep)
-    return _round_to_sum(shares, keep)
+    fractions = _fractions(raw, left, keep)
+    return _round_to_sum(fractions, keep)
 
 
-def _shares(raw: Sequence[float], left: Sequence[int], keep: int) -> list[float]:
+def _fractions(raw: Sequence[float], left: Sequence[int], keep: int) -> list[float]:
     """epsilon * raw, but at most `left`, with the one epsilon for which the sum is `keep`."""
     full: set[int] = set()
     while True:
@@ -61,17 +61,17 @@ def _shares(raw: Sequence[float], left: Sequence[int], keep: int) -> list[float]
         if not over:
             break
         full |= over
-    shares = [epsilon * value for value in raw]
+    fractions = [epsilon * value for value in raw]
     for i in full:
-        shares[i] = float(left[i])
-    return shares
+        fractions[i] = float(left[i])
+    return fractions
 
 
-def _round_to_sum(shares: Sequence[float], total: int) -> list[int]:
+def _round_to_sum(fractions: Sequence[float], total: int) -> list[int]:
     """Shares rounded to whole numbers of the given sum: the largest remainders go up, the earlier first."""
     # A share that is a whole number but for the rounding of its computation counts as that number.
-    whole = [int(share + 1e-9) for share in shares]
-    by_remainder = sorted(range(len(shares)), key=lambda i: whole[i] - shares[i])
+    whole = [int(fraction + 1e-9) for fraction in fractions]
+    by_remainder = sorted(range(len(fractions)), key=lambda i: whole[i] - fractions[i])
     for i in by_remainder[: total - sum(whole)]:
         whole[i] += 1
     return whole

@@ -90,6 +90,7 @@ def sum_of_gradients(weights: Sequence[nn.Parameter], losses: Losses) -> list[Te
 def _hessian_product(loss: Tensor, weights: Sequence[nn.Parameter], vector: Sequence[Tensor]) -> Sequence[Tensor]:
     """H v with H the Hessian of one loss, as the gradient of g . v; H itself is never made."""
     gradient = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)
+    # g . v is a number whose gradient is H v, so that two backward passes do what the matrix would.
     inner = torch.zeros(())
     for one, other in zip(gradient, vector, strict=True):
         inner = inner + (one * other).sum()

@@ -35,7 +35,11 @@ class Evidence:
 
 
 def generator_of(evidence: Evidence, what: str) -> torch.Generator:
-    """The generator, or a `ModelError` that says what needs one."""
+    """The generator that draws.
+
+    Raises:
+        ModelError: there is none; the message says what needs it.
+    """
     if evidence.generator is None:
         raise ModelError(f"{what!r} needs a generator: torch.Generator().manual_seed(seed)")
     return evidence.generator
@@ -52,7 +56,18 @@ def gradients(layers: Sequence[Masked], evidence: Evidence, method: str) -> list
 def calibration_losses(weights: Sequence[nn.Parameter], evidence: Evidence, method: str) -> Iterator[Losses]:
     """The losses of the batches, in eval mode (no dropout), with gradients for `weights`.
 
-    Modes and `requires_grad` are as before afterwards. Raises `ModelError` without batches or a loss function.
+    Modes and `requires_grad` are as before afterwards.
+
+    Args:
+        weights: what gets a gradient.
+        evidence: model, batches and loss function.
+        method: names what needs them, in an error.
+
+    Yields:
+        A function that gives the losses of all batches, again at each call.
+
+    Raises:
+        ModelError: without batches or a loss function.
     """
     if evidence.batches is None or evidence.loss_fn is None:
         raise ModelError(f"method={method!r} needs batches and loss_fn(model, batch)")

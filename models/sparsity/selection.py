@@ -39,10 +39,24 @@ def choose(
     rounds: int,
     schedule: Schedule,
 ) -> tuple[list[Tensor], int]:
-    """Boolean tensors (C,) of the candidates that stay, per part, and how many tied at the border.
+    """Which candidates stay.
 
     After each round what is out is zero while the rest is scored again, and it stays out. The layers are as before
-    afterwards. Raises `ModelError` where a score is not finite, or all scores are equal.
+    afterwards.
+
+    Args:
+        granularity: what a candidate is.
+        groups: how many of which parts stay; each is ranked by itself.
+        layers: what is pruned while it is scored.
+        score: scores of all candidates, by part.
+        rounds: how many times they are scored.
+        schedule: how many are left after each round.
+
+    Returns:
+        Boolean tensors (C,) of the candidates that stay, by part, and how many tied at the border.
+
+    Raises:
+        ModelError: a score is not finite, or all scores are equal.
     """
     keep = [torch.ones(left, dtype=torch.bool) for left in granularity.left]
     ties = 0

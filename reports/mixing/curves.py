@@ -21,7 +21,7 @@ PREFIX = "mixing "
 CV2 = f"{PREFIX}cv2"
 OVERHEAD = f"{PREFIX}overhead"
 KINDS = ("weight", "loss", "delta")
-"""Of the curves that each data set has one of."""
+"""Kinds of curves that each data set has one of."""
 LOAD = "load"
 
 

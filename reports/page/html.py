@@ -13,6 +13,7 @@ from ..panels import SuitePanels, suite_panels
 from ..records.index.slim import Whole, already_whole
 from ..records.record import Record
 from ..records.store import Problem
+from ..records.vouchers import Standing
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import Finding, document
@@ -48,8 +49,8 @@ class Section:
     compared: list[PublishedComparison]
     published: list[PublishedTable]
     notes: Notes
-    older: Mapping[Row, str]
-    """Of the rows with records of older code, how many."""
+    outside: Mapping[Row, str]
+    """Of the rows with records whose scores today's code does not give, how many."""
 
     @property
     def ids_shown(self) -> int:
@@ -63,13 +64,13 @@ def section(
     info: SuiteInfo,
     anchor: str,
     whole: Whole = already_whole,
-    older: Collection[str] = (),
+    standing: Standing | None = None,
     findings: Sequence[Finding] = (),
 ) -> Section:
     """Computes all that the page shows of one suite.
 
-    `whole` reads what slim records lack; `older` are the ids of the records that the code has changed since; of a
-    study, `findings` are what its claims say, and the summary is made of these.
+    `whole` reads what slim records lack; `standing` is what running cells again has shown; of a study,
+    `findings` are what its claims say, and the summary is made of these.
     """
     table = suite_table(matrix, info)
     found = contrasts(matrix, info)
@@ -87,18 +88,19 @@ def section(
         compared=_compared(matrix, table, tables),
         published=tables,
         notes=notes(matrix.records, whole),
-        older=_older_by_row(matrix, older),
+        outside=_outside_by_row(matrix, frozenset() if standing is None else standing.outside),
     )
 
 
-def _older_by_row(matrix: Matrix, older: Collection[str]) -> dict[Row, str]:
-    """ "2 of 12 records were made by older code", for the rows of which some were."""
+def _outside_by_row(matrix: Matrix, outside: Collection[str]) -> dict[Row, str]:
+    """ "2 of 12 records are of code that gives another score now", for the rows of which some are."""
     made: Counter[Row] = Counter()
     scored: Counter[Row] = Counter()
     for (row, _), records in matrix.cells.items():
-        made[row] += sum(record.id in older for record in records)
+        made[row] += sum(record.code in outside for record in records)
         scored[row] += sum(record.status != "n/a" for record in records)
-    return {row: f"{count} of {scored[row]} records were made by older code" for row, count in made.items() if count}
+    said = "records are of code that gives another score now"
+    return {row: f"{count} of {scored[row]} {said}" for row, count in made.items() if count}
 
 
 def _compared(matrix: Matrix, table: SuiteTable, sources: Sequence[PublishedTable]) -> list[PublishedComparison]:
@@ -118,8 +120,8 @@ class Page:
     speed: SpeedReport | None
     speed_error: str | None
     findings: Sequence[Finding] = ()
-    older_code: str = ""
-    """How many of the records the code has changed since, and of which rows."""
+    holds: str = ""
+    """What made the records, and where they hold."""
     commits: str = ""
     """What is not right with the commits that the records name."""
     objection: str = ""

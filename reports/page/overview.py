@@ -38,7 +38,7 @@ def overview(matrices: Sequence[Matrix], infos: Mapping[str, SuiteInfo]) -> list
 
 
 def _families(matrix: Matrix, info: SuiteInfo) -> list[Family]:
-    """Of each baseline the family that most rows have; of several the first."""
+    """The family of each baseline that most rows have; of several the first."""
     chosen: dict[str, Family] = {}
     for family in info.families(matrix):
         known = chosen.get(family.baseline)

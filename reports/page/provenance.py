@@ -122,25 +122,6 @@ def _some(values: Iterable[str], separator: str = ", ") -> str:
     return separator.join(found[: 2 * MAX_VALUES]) + (f" and {more} more" if more > 0 else "")
 
 
-def older_code_note(records: Sequence[Record], older: Collection[str]) -> str:
-    """ "3 of 561 records were made by older code: dense 2 of 12, LoRA 1 of 12"; empty if none was.
-
-    `older` are ids. Pairs that cannot run have no score and do not count.
-    """
-    if not older:
-        return ""
-    made: Counter[str] = Counter()
-    scored: Counter[str] = Counter()
-    for record in records:
-        scored[record.cell.label] += record.status != "n/a"
-        made[record.cell.label] += record.id in older
-    text = f"{made.total():,} of {scored.total():,} records were made by older code"
-    if made.total() == scored.total():
-        return f"{text}: all rows"
-    rows = [f"{label} {count} of {scored[label]}" for label, count in made.most_common() if count]
-    return f"{text}: {_some(rows)}"
-
-
 def commits_note(records: Sequence[Record], unknown: Collection[str]) -> str:
     """What is not right with the commits that records name; empty where all is.
 

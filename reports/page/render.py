@@ -11,13 +11,15 @@ from ..records.example_files import ExampleReader
 from ..records.index.slim import Whole, already_whole
 from ..records.record import Record
 from ..records.store import Problem, StoreError
+from ..records.vouchers import Standing
 from ..tables import table_formats as printing
 from ..tables.claims import Finding, Roles, document
 from ..tables.dataframe import newest, write_csv
 from ..tables.matrix import Matrix, matrices
 from ..tables.suite_table import SuiteInfo, SuiteTable
+from .holding import holds_at, made_by
 from .html import Page, Section, render_html, section
-from .provenance import commits_note, older_code_note
+from .provenance import commits_note
 from .speed import speed_or_reason
 
 
@@ -28,7 +30,7 @@ def render(
     suites: Mapping[str, SuiteInfo],
     speed: Path | None = None,
     findings: Sequence[Finding] = (),
-    older: Collection[str] = (),
+    standing: Standing | None = None,
     objection: str = "",
     unknown_commits: Collection[str] = (),
     roles: Roles | None = None,
@@ -48,7 +50,7 @@ def render(
         suites: how each suite is presented; an unknown one goes by its name, its first row is the baseline.
         speed: the JSON of pytest-benchmark, if there is one.
         findings: what a study found of its claims.
-        older: ids of the records that the code has changed since.
+        standing: what running cells again has shown of the records.
         objection: one line that says what the set-up of a study is objected to for.
         unknown_commits: commits that records name and that the repository does not have.
         roles: suite to row label to what the row is there for, where the plan says it.
@@ -63,12 +65,12 @@ def render(
     found = matrices(current, examples, roles)
     sections = []
     for matrix, anchor in zip(found, _anchors(found), strict=True):
-        made = section(matrix, _info(matrix, suites), anchor, whole, older, findings)
+        made = section(matrix, _info(matrix, suites), anchor, whole, standing, findings)
         if show is not None:
             show(made.table)
         sections.append(made)
     report, error = speed_or_reason(speed)
-    note = older_code_note(current, older)
+    note = f"Records {made_by(current)}; {holds_at(standing)}" if current else ""
     commits = commits_note(current, unknown_commits)
     page = Page(
         sections=sections,
@@ -78,13 +80,13 @@ def render(
         speed=report,
         speed_error=error,
         findings=findings,
-        older_code=note,
+        holds=note,
         commits=commits,
         objection=objection,
     )
     files = {"index.html": render_html(page)}
     for part in sections:
-        files |= _tables(part)
+        files |= _tables(part, note)
     if findings:
         files["claims.md"] = document.to_markdown(findings, (note, commits), objection)
     return _write(out, files, current)
@@ -107,12 +109,13 @@ def _anchors(found: Sequence[Matrix]) -> list[str]:
     return anchors
 
 
-def _tables(part: Section) -> dict[str, str]:
+def _tables(part: Section, note: str) -> dict[str, str]:
+    """The table of a suite; `note` says what made its records, and where they hold."""
     name = f"table-{part.anchor}"
     return {
-        f"{name}.md": printing.to_markdown(part.table),
+        f"{name}.md": f"{printing.to_markdown(part.table)}\n{note}.\n",
         f"{name}.csv": printing.to_csv(part.table),
-        f"{name}.tex": printing.to_latex(part.table),
+        f"{name}.tex": f"{printing.to_latex(part.table)}% {note}.\n",
     }
 
 

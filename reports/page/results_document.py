@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..figures.dot_plots import THEMES, draw_overview
 from ..records.example_files import ExampleReader
 from ..records.record import Record
+from ..records.vouchers import Standing
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import VERDICTS, Finding, Roles
@@ -17,13 +18,13 @@ from ..tables.dataframe import newest
 from ..tables.matrix import Matrix, matrices
 from ..tables.suite_table import SuiteInfo, suite_table
 from ..tables.summary import summaries
+from .holding import all_hold_at, holds_at, made_by
 from .overview import overview
-from .provenance import commits_note, older_code_note, provenance
+from .provenance import commits_note, provenance
 
 DOCUMENT = "RESULTS.md"
 COLUMNS = {"wide": 2, "narrow": 1}
-INTRODUCTION = """# Results
-
+INTRODUCTION = """\
 Written by `sparsebench report` from the committed records; only the parts called "Reading" are written by hand.
 Every number leads to a record with its seed, commit, data checksums, library versions and machine.
 """
@@ -33,16 +34,16 @@ Every number leads to a record with its seed, commit, data checksums, library ve
 class Run:
     """One result folder: what it holds, and what people read from it.
 
-    `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `older` are the ids
-    of the records that were made by older code: something that their scores pass through has changed since. None:
-    nobody looked. `unknown_commits` are named by records and not in the repository. `objection` says what the set-up of
-    a study is objected to for, until it is made again; `roles` are those that the plan gives its rows.
+    `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `standing` is what
+    running cells again has shown; None: nobody did. `unknown_commits` are named by records and not in the repository.
+    `objection` says what the set-up of a study is objected to for, until it is made again; `roles` are those that the
+    plan gives its rows.
     """
 
     path: str
     records: Sequence[Record]
     findings: Sequence[Finding] = ()
-    older: Collection[str] | None = None
+    standing: Standing | None = None
     unknown_commits: Collection[str] = ()
     reading: str = ""
     objection: str = ""
@@ -50,7 +51,7 @@ class Run:
     examples: ExampleReader | None = None
 
     def matrices(self) -> list[Matrix]:
-        """Of the newest record of each key."""
+        """The table of each suite, of the newest record of each key."""
         return matrices(newest(self.records)[0], self.examples, self.roles)
 
 
@@ -67,7 +68,13 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     for shape, columns in COLUMNS.items():
         for name, theme in THEMES.items():
             files[picture(shape, name)] = draw_overview(plots, theme, columns)
-    parts = [INTRODUCTION, *_objections(runs), *_older(runs), *_commits(runs), f"{PICTURE}\n"]
+    parts = [
+        f"# Results\n\n{all_hold_at([run.standing for run in runs])}\n",
+        INTRODUCTION,
+        *_objections(runs),
+        *_commits(runs),
+        f"{PICTURE}\n",
+    ]
     parts += [_bench(run, infos) for run in benches]
     if studies:
         parts += [CLAIMS, _sum(studies), *map(_study, studies)]
@@ -85,14 +92,6 @@ def _objections(runs: Sequence[Run]) -> Iterator[str]:
 
 def _objection(run: Run) -> list[str]:
     return [f"**{run.objection}**", ""] if run.objection else []
-
-
-def _older(runs: Sequence[Run]) -> Iterator[str]:
-    """What of all folders comes from older code, before any result."""
-    told = [f"{run.path}: {older_code_note(run.records, run.older)}" for run in runs if run.older]
-    if told:
-        yield "\n".join(["**Records of older code**, whose scores today's code may not give any more:", ""])
-        yield "\n".join([*(f"- {line}" for line in told), ""])
 
 
 def _commits(runs: Sequence[Run]) -> Iterator[str]:
@@ -177,16 +176,13 @@ def _reading(run: Run) -> list[str]:
 
 
 def _origin(run: Run) -> str:
-    """How many records, from when, and whether the code is still the same."""
+    """How many records, from when, what made them, and where they hold."""
     found = provenance(run.records)
     machines = sorted({str(record.environment.get("processor", "unknown processor")) for record in run.records})
     first = found.started[:10]
     last = found.finished[:10]
-    text = (
+    return (
         f"{len(run.records)} records of {first} to {last}, seeds {found.seeds}, "
-        f"{formatting.duration(found.seconds)} inside cells, on {', '.join(machines)}."
+        f"{formatting.duration(found.seconds)} inside cells, on {', '.join(machines)}; "
+        f"{made_by(run.records)}; {holds_at(run.standing)}."
     )
-    if run.older is None:
-        return text
-    note = older_code_note(run.records, run.older) or "none was made by older code"
-    return f"{text} {note[0].upper()}{note[1:]}."

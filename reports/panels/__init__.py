@@ -58,7 +58,13 @@ def outside_panels() -> tuple[list[Panel[Any]], list[str]]:
 def suite_panels(matrix: Matrix, table: SuiteTable, whole: Whole = already_whole) -> SuitePanels:
     """All panels that have something to show; one that cannot be shown or read must not hide the scores.
 
-    `whole` reads what slim records lack.
+    Args:
+        matrix: the records of the suite.
+        table: its table, which has the order of rows and tasks.
+        whole: reads what slim records lack.
+
+    Returns:
+        What they show, and which entries could not be read.
     """
     contents: list[Content] = []
     outside, broken = outside_panels()

@@ -46,7 +46,7 @@ class CompressionPanel(Panel[Compressed]):
     key = KEY
 
     def entry(self, record: Record) -> Any:
-        """What each link noted, the costs and the main metric."""
+        """What each link noted, the costs and the main metric. Raises KeyError where no link noted anything."""
         noted = by_link(record.details, KEY)
         if not noted:
             raise KeyError(KEY)

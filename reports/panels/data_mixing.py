@@ -41,14 +41,14 @@ class DataMixingPanel(Panel[Read]):
     key = "data_mixing"
 
     def entry(self, record: Record) -> Any:
-        """The curves of the mixture and the main metric."""
+        """The curves of the mixture and the main metric. Raises KeyError where there are none."""
         curves = {name: points for name, points in record.curves.items() if is_of_mixing(name)}
         if not curves:
             raise KeyError(self.key)
         return curves, record.main_metric, record.metrics.get(record.main_metric or "")
 
     def parse(self, value: Any) -> Read:
-        """What one record says."""
+        """What one record says. Raises `RecordError` for one without curves of a mixture."""
         curves, name, metric = value
         mixing = from_curves(curves)
         if mixing is None:

@@ -34,7 +34,15 @@ class Content:
 
 
 def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:
-    """What the links of a chain noted under a name, by their numbers in order; 1 of a row that is no chain."""
+    """What the links of a chain noted under a name, by their numbers in order.
+
+    Args:
+        details: `Record.details`.
+        name: of the entry.
+
+    Returns:
+        The entries; of a row that is no chain one, with number 1.
+    """
     found = {}
     for key, value in details.items():
         link, _, rest = key.rpartition(". ")
@@ -56,8 +64,13 @@ class Panel(ABC, Generic[Value]):
     def entry(self, record: Record) -> Any:
         """What the record holds for this panel, unchecked; of a chain what the last link noted.
 
-        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them. Raises
-        KeyError where it holds nothing.
+        It is also asked of slim records, which have the names in `details` and `curves` and nothing under them.
+
+        Args:
+            record: whole or slim.
+
+        Raises:
+            KeyError: it holds nothing for this panel.
         """
         noted = by_link(record.details, self.key)
         if not noted:
@@ -76,6 +89,9 @@ class Panel(ABC, Generic[Value]):
     def parse(self, value: Any) -> Value:
         """The JSON value of the entry, checked.
 
+        Args:
+            value: what `entry` gave.
+
         Raises:
             RecordError: a value that makes no sense. A missing key or a wrong type may raise what Python raises.
         """
@@ -90,6 +106,9 @@ class Panel(ABC, Generic[Value]):
 
     def read(self, record: Record) -> Value:
         """What a record holds for this panel, checked.
+
+        Args:
+            record: a whole record.
 
         Raises:
             RecordError: the entry has another form; the message names the record.

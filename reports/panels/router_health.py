@@ -37,7 +37,9 @@ class RouterHealthPanel(Panel[Seen]):
     key = KEY
 
     def entry(self, record: Record) -> Any:
-        """The entries of `details`, the curves and the training costs that the panel reads."""
+        """The entries of `details`, the curves and the training costs that the panel reads. Raises KeyError without
+        any.
+        """
         curves = {name: points for name, points in record.curves.items() if is_of_routers(name)}
         # The last link's model is the one that was scored.
         known = [*by_link(record.details, ON_CALIBRATION).values()][-1:]

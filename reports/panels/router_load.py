@@ -75,7 +75,7 @@ class RouterLoadPanel(Panel[RouterLoad]):
     key = "router_load"
 
     def parse(self, value: Any) -> RouterLoad:
-        """The load of one record."""
+        """The load of one record. Raises `RecordError` for layers or domains that do not fit each other."""
         layers = tuple(value["layers"])
         if not layers or not all(type(layer) is int for layer in layers):
             raise RecordError(f"layers must be whole numbers, at least one, not {value['layers']!r}")

@@ -30,7 +30,18 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def pack(id: str, examples: Columns) -> bytes:
-    """The outcomes of one record as the bytes of its file. Raises `RecordError` for what JSON cannot say."""
+    """The outcomes of one record as the bytes of its file.
+
+    Args:
+        id: the record's id, for an error.
+        examples: outcomes by example, by name.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        RecordError: what JSON cannot say, or too much of it.
+    """
     try:
         rounded = {name: _rounded(list(values)) for name, values in examples.items()}
         text = json.dumps(rounded, allow_nan=False, separators=(",", ":"))
@@ -45,7 +56,18 @@ def pack(id: str, examples: Columns) -> bytes:
 
 
 def unpack(id: str, content: bytes) -> dict[str, list[Any]]:
-    """What `pack` wrote. Raises `RecordError` for a file that is cut, too large or holds something else."""
+    """What `pack` wrote.
+
+    Args:
+        id: the record's id, for an error.
+        content: the bytes of the file.
+
+    Returns:
+        Outcomes by example, by name.
+
+    Raises:
+        RecordError: a file that is cut, too large or holds something else.
+    """
     try:
         text = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:

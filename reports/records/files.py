@@ -18,7 +18,12 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 def read_file(path: Path) -> bytes:
     """What is in a regular file: opening a pipe would wait for a writer for ever.
 
-    Raises `RecordError` for anything but a file, and `OSError`.
+    Args:
+        path: the file.
+
+    Raises:
+        RecordError: the path leads to anything but a file.
+        OSError: it cannot be read.
     """
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
@@ -29,10 +34,17 @@ def read_file(path: Path) -> bytes:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """All of `content` or nothing, whatever happens in between; it is on the disk when this returns.
+    """All of some bytes or nothing, whatever happens in between; it is on the disk when this returns.
 
     To a temporary file in the same folder, to the disk, then renamed; the new name is in the folder, so that goes to
-    the disk, too. Raises `OSError`.
+    the disk, too.
+
+    Args:
+        path: the file, which may be there already.
+        content: what it holds afterwards.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
@@ -49,7 +61,14 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder to the disk, so that a power cut loses none. Raises `OSError`."""
+    """Put the names in a folder to the disk, so that a power cut loses none.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -12,7 +12,8 @@ from .record_limits import RecordError, counts, finite, is_finite
 
 SCHEMA_VERSION = 4
 """1 knew one method and one backbone of a cell, and no training costs; 2 knew no costs of a teacher apart; up to 3,
-what methods found stood among the curves (`earlier_curves.py`). Such records still load."""
+what methods found stood among the curves (`earlier_curves.py`), and scores and costs had one hash of code. Such records
+still load."""
 Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -212,10 +213,11 @@ class Record:
     """The result of one cell.
 
     `id` is the hash of cell and code and the name of the file; `key` is the hash of the cell alone, so that two records
-    of one key are the same work done by different code; `code` is the hash of that code. `times` is in seconds.
-    `curves` maps a name to (step, value) points; a name "y by x" says what else stands in the place of the step.
-    `details` has what methods noted and tasks found, by name. `examples` is the path, inside the result folder, of the
-    per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
+    of one key are the same work done by different code; `code` is the hash of that code. `costs_code` is that of the
+    code which only measures costs; None in earlier records, whose `code` covers it, and without a score. `times` is in
+    seconds. `curves` maps a name to (step, value) points; a name "y by x" says what else stands in the place of the
+    step. `details` has what methods noted and tasks found, by name. `examples` is the path, inside the result folder,
+    of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
 
     Raises:
         RecordError: a status without its reason, scores without a main metric, a number that is not finite.
@@ -226,6 +228,7 @@ class Record:
     id: str
     key: str
     code: str
+    costs_code: str | None = None
     cell: CellInfo
     status: Status
     reason: str | None = None
@@ -267,6 +270,9 @@ class Record:
 def to_json(record: Record) -> str:
     """The record as JSON text: keys sorted, so that equal records are equal bytes.
 
+    Args:
+        record: any record.
+
     Raises:
         RecordError: a field holds something that JSON cannot say (NaN, an object, a key that is no string, half of a
             character), or a value of another type than the field, which `from_json` would refuse.
@@ -298,7 +304,10 @@ def prepare() -> None:
 
 
 def from_json(text: str | bytes) -> Record:
-    """Reads what `to_json` wrote, strictly: unknown keys and wrong types are errors.
+    """Read what `to_json` wrote, strictly: unknown keys and wrong types are errors.
+
+    Args:
+        text: the JSON of one record.
 
     Raises:
         RecordError: one line that says what is wrong, the newer schema included.

@@ -16,14 +16,30 @@ def is_finite(number: float) -> bool:
 
 
 def finite(where: str, **numbers: float | None) -> None:
-    """Refuse numbers that cannot be reckoned with: not finite, or so large that their squares are not."""
+    """Refuse numbers that cannot be reckoned with.
+
+    Args:
+        where: begins the message.
+        numbers: by name; None passes.
+
+    Raises:
+        RecordError: one is not finite, or so large that its square is not.
+    """
     for name, number in numbers.items():
         if number is not None and not is_finite(number):
             raise RecordError(f"{where}: {name} is {_short(number)}; records hold finite numbers below {LARGEST:g}")
 
 
 def counts(where: str, **numbers: int | None) -> None:
-    """Refuse whole numbers that count nothing: below 0, or beyond what a machine counts to."""
+    """Refuse whole numbers that count nothing.
+
+    Args:
+        where: begins the message.
+        numbers: by name; None passes.
+
+    Raises:
+        RecordError: one is below 0, or beyond what a machine counts to.
+    """
     for name, number in numbers.items():
         if number is not None and not 0 <= number < MOST:
             raise RecordError(f"{where}: {name} is {_short(number)}; a count lies between 0 and 2^63")

@@ -1,6 +1,6 @@
 """The result folder: one JSON file per record, written so that a reader never sees half of one.
 
-sparsebench.json            {"schema_version": 3}, and which list of sums counts (`sums.py`)
+sparsebench.json            {"schema_version": 4}, and which list of sums counts (`sums.py`)
 records/<id>.json           one record
 examples/<id>.json.gz       per-example outcomes of the same cell, written before the record
 records.parquet             many records that were frozen, and
@@ -118,7 +118,14 @@ class Store:
         return self
 
     def write(self, record: Record, examples: dict[str, list[Any]] | None = None) -> Record:
-        """Writes one record, its per-example outcomes first, and returns it as written (with `examples` set).
+        """Write one record, its per-example outcomes first.
+
+        Args:
+            record: what the cell gave.
+            examples: outcomes by example, by name; None writes no such file.
+
+        Returns:
+            The record as written (with `examples` set).
 
         Raises:
             RecordError: something in it is not JSON; nothing is written.
@@ -140,6 +147,9 @@ class Store:
     def read(self, id: str) -> Record:
         """One record.
 
+        Args:
+            id: its id, which is the name of its file.
+
         Raises:
             KeyError: no such record.
             RecordError: the file is not a whole, valid record of that id.
@@ -150,14 +160,29 @@ class Store:
             raise KeyError(id) from None
 
     def text(self, id: str) -> bytes:
-        """What stands in the file of a record, or stood before it was frozen. Raises as `read` does."""
+        """What stands in the file of a record, or stood before it was frozen.
+
+        Args:
+            id: the record's id.
+
+        Raises:
+            KeyError: no such record.
+            RecordError: as `read`.
+        """
         try:
             return read_file(self.records / f"{id}.json")
         except FileNotFoundError:
             return self.frozen.text(id).encode()
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
-        """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
+        """The per-example outcomes of one record, or None if it has none.
+
+        Args:
+            id: the record's id.
+
+        Raises:
+            RecordError: a broken file.
+        """
         try:
             content = read_file(self.examples / f"{id}.json.gz")
         except FileNotFoundError:
@@ -168,7 +193,11 @@ class Store:
         return unpack(id, content)
 
     def ids(self) -> list[str]:
-        """The ids of all records, sorted, without reading them. Raises `RecordError` for broken frozen ones."""
+        """The ids of all records, sorted, without reading them.
+
+        Raises:
+            RecordError: broken frozen ones.
+        """
         return sorted({path.stem for path in self._files() if path.suffix == ".json"}.union(self.frozen.ids()))
 
     def read_all(self) -> tuple[list[Record], list[Problem]]:
@@ -243,6 +272,9 @@ class Store:
 def read_record(path: Path) -> Record:
     """The record in a file.
 
+    Args:
+        path: a file named by the record's id.
+
     Raises:
         RecordError: the file is not a whole, valid record of the id that its name says.
         OSError: the file cannot be read.
@@ -254,7 +286,18 @@ def read_record(path: Path) -> Record:
 
 
 def check_record(text: bytes, id: str) -> Record:
-    """The record of this id in a text. Raises `RecordError` if it is cut off, not valid or of another id."""
+    """The record of this id in a text.
+
+    Args:
+        text: JSON.
+        id: the id that it should have.
+
+    Returns:
+        The record.
+
+    Raises:
+        RecordError: the text is cut off, not valid or of another id.
+    """
     if not text.rstrip().endswith(b"}"):
         raise RecordError(f"truncated: {len(text)} bytes, the end is missing")
     record = from_json(text)
@@ -269,7 +312,15 @@ def stores_in(folder: Path) -> list[Path]:
 
 
 def explain_os_error(folder: Path, error: OSError) -> str:
-    """One line: that the result folder cannot be written, why, and what mends it."""
+    """One line: that the result folder cannot be written, why, and what mends it.
+
+    Args:
+        folder: the result folder.
+        error: what the system said.
+
+    Returns:
+        The line.
+    """
     if error.errno == errno.ENOENT and not folder.exists():
         return f"{folder} was removed, and its records with it: the same command makes them again"
     if error.errno == errno.ENOSPC:

@@ -1,7 +1,7 @@
 """The sums of a result folder: what its records and their examples were when the run that made them ended.
 
 SHA256SUMS          a line for each file, as `sha256sum` writes it (`sha256sum -c SHA256SUMS` checks them, too)
-sparsebench.json    {"schema_version": 3, "sums": the sha256 of that list}
+sparsebench.json    {"schema_version": 4, "sums": the sha256 of that list}
 
 A run takes the cells that it is about to make out of the list, and puts them in when it ends. So all that is in the
 list has to fit at any time, and what is not in it belongs to a run that goes on or was stopped. A file that was listed

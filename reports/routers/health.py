@@ -75,7 +75,7 @@ class RouterHealth:
         return found
 
     def spreads(self, name: str) -> list[Spread]:
-        """Of one field of `LayerNumbers` over the domains, by layer."""
+        """One field of `LayerNumbers` over the domains, by layer."""
         found = []
         for place in range(len(self.layers)):
             values = [getattr(numbers[place], name) for numbers in self.domains.values()]

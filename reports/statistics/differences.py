@@ -118,7 +118,16 @@ class Difference:
 
 
 def difference(tasks: Sequence[Pairing], higher_is_better: bool = True, margin: float | None = None) -> Difference:
-    """Paired difference of (ours, theirs), averaged over tasks; every pairing has a pair."""
+    """Paired difference of (ours, theirs), averaged over tasks.
+
+    Args:
+        tasks: the pairs of each task, at least one of each.
+        higher_is_better: whether a larger score is a better one.
+        margin: the largest difference that counts as none; None tests no equivalence.
+
+    Returns:
+        The difference with its interval, p-value and outcome.
+    """
     sign = 1.0 if higher_is_better else -1.0
     strata, examples = zip(*(_stratum(task.pairs, sign) for task in tasks), strict=True)
     combined = combine(strata)

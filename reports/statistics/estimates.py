@@ -127,9 +127,17 @@ def _stratum(scores: Sequence[Score]) -> Stratum:
 
 
 def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """The ends of Wilson's interval of a fraction of `trials` answers: where the score test would not reject.
+    """The ends of Wilson's interval of a fraction of answers: where the score test would not reject.
 
     The end on the side of 0 or 1 is Poisson's where few answers are not there, since Wilson's alone can cover 84 %.
+
+    Args:
+        fraction: of right answers.
+        trials: answers.
+        alpha: 1 - the level.
+
+    Returns:
+        The lower and the upper end.
     """
     from scipy.special import gammaincinv, ndtri
 
@@ -214,7 +222,16 @@ def vtab_averages(scores: Mapping[str, float], groups: Mapping[str, str]) -> tup
 
 
 def at_chance(score: Estimate, chance: float | None, higher_is_better: bool) -> bool:
-    """Whether the interval does not lie clear of the chance level on the good side."""
+    """Whether the interval does not lie clear of the chance level on the good side.
+
+    Args:
+        score: the estimate.
+        chance: the score of a blind guess; None where nobody knows it.
+        higher_is_better: which side is good.
+
+    Returns:
+        True where the score may be chance.
+    """
     if chance is None:
         return False
     worst = score.low if higher_is_better else score.high

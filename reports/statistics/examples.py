@@ -46,9 +46,15 @@ class ExampleScores:
 
 
 def example_scores(metric: str, value: float, columns: Columns) -> ExampleScores | None:
-    """The contributions behind a score of this name, from the outcomes that a record keeps.
+    """The contributions behind a score, from the outcomes that a record keeps.
 
-    None where the outcomes have another form, or do not give the score back.
+    Args:
+        metric: the name of the score.
+        value: the score.
+        columns: outcomes by example, by name.
+
+    Returns:
+        The contributions; None where the outcomes have another form, or do not give the score back.
     """
     found = contributions(metric, columns)
     if found is None or not abs(found.total() - value) <= TOLERANCE * max(1.0, abs(value)):
@@ -166,7 +172,7 @@ def _area_under_curve(columns: Columns) -> ExampleScores:
 
 
 def _fraction_below(scores_A: NDArray[np.floating], others_B: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Of each score the fraction of the others that are lower; equal ones count half."""
+    """The fraction of the other scores that are lower, for each score; equal ones count half."""
     import numpy as np
 
     sorted_B = np.sort(others_B)

@@ -70,7 +70,15 @@ class Pairing:
 
 
 def pair(ours: Side, theirs: Side) -> Pairing:
-    """A side that is deterministic by plan is paired with every seed of the other; two stochastic ones seed by seed."""
+    """Pair the scores of two rows on one task.
+
+    Args:
+        ours: one side. One that is deterministic by plan is paired with every seed of the other.
+        theirs: the other side; two stochastic ones are paired seed by seed.
+
+    Returns:
+        The pairs.
+    """
     if not theirs.stochastic:
         return _with_one(ours, theirs, swap=False)
     if not ours.stochastic:

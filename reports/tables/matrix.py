@@ -227,7 +227,7 @@ def _score(record: Record, name: str, examples: ExampleReader | None) -> Score:
 
 
 def trials_of(metric: Metric) -> int | None:
-    """Of a fraction of answers that are right or wrong, how many there were; None for any other score.
+    """How many answers a score is a fraction of, where they are right or wrong; None for any other score.
 
     Records do not say which scores are such fractions; the standard error does, to rounding: p (1 - p) over n - 1 or n.
     """

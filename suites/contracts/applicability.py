@@ -28,11 +28,19 @@ def reason_against(
     further: Sequence[Backbone] = (),
     names: Sequence[str] = (),
 ) -> str | None:
-    """Why a chain of methods cannot run on a task and a backbone; None if it can, or as far as is known before loading.
+    """Why a chain of methods cannot run on a task and a backbone, as far as is known before loading.
 
     Each method finds what the task gives, the traits of the backbone, and what the links before it gave the model.
-    `further` are backbones that the methods load in addition, of which helpers need not go with the task; `names` of
-    the links are for the reason of a chain.
+
+    Args:
+        chain: the methods.
+        task: the task.
+        backbone: the cell's backbone.
+        further: backbones that the methods load in addition, of which helpers need not go with the task.
+        names: of the links, for the reason of a chain.
+
+    Returns:
+        The reason; None if it can run.
     """
     names = names or [type(method).__name__ for method in chain]
     gained: frozenset[str] = frozenset()
@@ -52,7 +60,16 @@ def reason_against(
 
 
 def check_loaded(loaded: object, task: TaskTraits, chain: Sequence[Method] = ()) -> None:
-    """The same question with the traits of a loaded backbone. Raises `NotApplicable` with the reason."""
+    """The same question with the traits of a loaded backbone.
+
+    Args:
+        loaded: the backbone.
+        task: the task.
+        chain: the methods.
+
+    Raises:
+        NotApplicable: it cannot run; the message is the reason.
+    """
     traits = own_traits(loaded)
     needs = task.needs.union(*(method.needs for method in chain))
     if not needs <= task.gives | traits:

@@ -14,7 +14,10 @@ class Budget:
     """How much work one cell may do; part of the cell's identity.
 
     Training lasts exactly one of `epochs`, `steps` and `tokens`: 10 epochs where none is given. Tasks that do not train
-    use none of them. Raises ValueError for two of them, or for one below 1.
+    use none of them.
+
+    Raises:
+        ValueError: two of them, one below 1, or a `train_fraction` outside (0, 1].
     """
 
     epochs: int | None = None

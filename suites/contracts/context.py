@@ -111,15 +111,32 @@ class Context:
             raise ValueError(f"note {name!r} holds what JSON cannot say: {error}") from error
 
     def generator(self, axis: str) -> torch.Generator:
-        """Random numbers for `axis` that are the same in every task of this seed (say, a neuron split)."""
+        """Random numbers that are the same in every task of this seed (say, a neuron split).
+
+        Args:
+            axis: names what they are for; the method is never part of the seed, so that methods are compared on the
+                same draws.
+        """
         return torch.Generator().manual_seed(derive_seed(self.suite, self.seed, axis))
 
     def task_generator(self, axis: str) -> torch.Generator:
-        """Random numbers for `axis` in this task and seed (say, the data order); the same for every method."""
+        """Random numbers that are the same for every method in this task and seed (say, the data order).
+
+        Args:
+            axis: names what they are for.
+        """
         return torch.Generator().manual_seed(derive_seed(self.suite, self.task, self.seed, axis))
 
     def outputs(self, model: nn.Module, batch: Any) -> Tensor:
-        """What the model puts out for a calibration batch: logits or regression values."""
+        """What the model puts out for a calibration batch.
+
+        Args:
+            model: a model of the task.
+            batch: one of `batches()`.
+
+        Returns:
+            Logits or regression values, (B, outputs) or (B, L, V).
+        """
         inputs = self.inputs(batch)
         if isinstance(inputs, Mapping):
             result = model(**inputs)

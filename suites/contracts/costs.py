@@ -18,10 +18,19 @@ REPEATS = 3
 
 @torch.no_grad()
 def measure_costs(model: nn.Module, call: Callable[[nn.Module], object], units: int, unit: str) -> Costs:
-    """Costs of `call(model)`, which works on `units` units (tokens, images, molecules).
+    """Costs of a call of a model.
 
-    Latency is the median CPU time of this process, so another cell on the machine disturbs it little; with
-    more than one thread it counts the work of all of them.
+    Latency is the median CPU time of this process, so another cell on the machine disturbs it little; with more than
+    one thread it counts the work of all of them.
+
+    Args:
+        model: the model, in eval mode.
+        call: runs it.
+        units: what a call works on (tokens, images, molecules).
+        unit: the name of one of them.
+
+    Returns:
+        Parameters, bytes, and FLOPs and milliseconds per unit.
     """
     model.eval()
     counts = count_parameters(model)

@@ -72,24 +72,55 @@ class Method(ABC):
 
     def helpers(self) -> tuple[str, ...]:
         """Those of `backbones()` that only look at the data (a sentence encoder, say) and need no trait of the task's:
-        `context.further[name](generator)` loads them as they are."""
+        `context.further[name](generator)` loads them as they are.
+        """
         return ()
 
     def check_backbones(self, own: Any, further: Mapping[str, Any]) -> None:  # noqa: B027 -- most have nothing to check
-        """Whether the further backbones, as loaded, go with the cell's own one, on tasks where all keep their heads.
+        """Whether the further backbones go with the cell's own one, on tasks where all keep their heads.
 
-        The runner asks methods whose file says `CHECKS_BACKBONES = True` before any cell runs. Raises
-        `WrongBackboneError`.
+        The runner asks methods whose file says `CHECKS_BACKBONES = True` before any cell runs.
+
+        Args:
+            own: the cell's backbone, as loaded.
+            further: those that `backbones()` names, as loaded.
+
+        Raises:
+            WrongBackboneError: they do not go together; the message says why.
         """
 
     @abstractmethod
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Turn the freshly loaded `backbone` (the method may change it in place) into the model to be measured."""
+        """Turn a backbone into the model to be measured.
+
+        Args:
+            backbone: freshly loaded; the method may change it in place.
+            context: seeds, budget, calibration data, and the target that the model has to put out.
+
+        Returns:
+            The model, which may be the backbone.
+
+        Raises:
+            NotApplicable: the loaded backbone is one that the method cannot work on; the cell becomes "n/a".
+        """
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train `model` on `data` in place. The default does nothing: the method is training-free."""
+        """Train a model in place. The default does nothing: the method is training-free.
+
+        Args:
+            model: what `prepare` returned.
+            data: what the task gives to train on: `TrainingData` or a stream; of the test part it has nothing.
+            context: with `loss` and `budget`.
+
+        Returns:
+            Named series of (step, value).
+        """
         return {}
 
     def deploy(self, model: nn.Module) -> nn.Module:
-        """The model that is evaluated, counted and saved: merge adapters or drop a teacher here."""
+        """The model that is evaluated, counted and saved: merge adapters or drop a teacher here.
+
+        Args:
+            model: what `fit` trained.
+        """
         return model

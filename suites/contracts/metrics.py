@@ -27,9 +27,19 @@ class Scores:
 
 
 def score(outputs: Tensor, targets: Tensor, target: Target, generator: torch.Generator) -> Scores:
-    """Score outputs (N, outputs) against targets: (N,) class numbers, or (N, outputs) with NaN for missing labels.
+    """Score outputs against targets by the metric of the target's kind.
 
-    Raises FloatingPointError when an output is not finite: an argmax or a rank would hide it.
+    Args:
+        outputs: (N, outputs).
+        targets: (N,) class numbers, or (N, outputs) with NaN for missing labels.
+        target: says the kind.
+        generator: for bootstraps.
+
+    Returns:
+        The metrics, and outcomes by example.
+
+    Raises:
+        FloatingPointError: an output is not finite: an argmax or a rank would hide it.
     """
     bad = int((~outputs.isfinite()).any(dim=1).sum())
     if bad:
@@ -42,7 +52,15 @@ def score(outputs: Tensor, targets: Tensor, target: Target, generator: torch.Gen
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
-    """Top-1 accuracy, with the binomial standard error."""
+    """Top-1 accuracy, with the binomial standard error.
+
+    Args:
+        outputs: (N, classes).
+        targets: (N,) class numbers.
+
+    Returns:
+        The metric, and 1 or 0 by example.
+    """
     correct = (outputs.argmax(dim=1) == targets).int()
     n = len(correct)
     fraction = correct.float().mean().item()
@@ -54,7 +72,15 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Scores:
 
 
 def root_mean_squared_error(outputs: Tensor, targets: Tensor) -> Scores:
-    """RMSE over all known values, in the targets' unit; standard error by the delta method on the mean square."""
+    """RMSE over all known values, in the targets' unit; standard error by the delta method on the mean square.
+
+    Args:
+        outputs: (N, columns).
+        targets: (N, columns), NaN where unknown.
+
+    Returns:
+        The metric, with predictions and targets by example.
+    """
     known = ~torch.isnan(targets)
     squares = (outputs[known].double() - targets[known].double()) ** 2
     rmse = squares.mean().sqrt().item()
@@ -68,7 +94,16 @@ def root_mean_squared_error(outputs: Tensor, targets: Tensor) -> Scores:
 def area_under_curve(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
     """ROC-AUC, averaged over the columns with both classes; standard error by bootstrap over examples.
 
-    Raises ValueError when no column has both classes.
+    Args:
+        outputs: (N, columns).
+        targets: (N, columns) of 0 and 1, NaN where unknown.
+        generator: for the bootstrap.
+
+    Returns:
+        The metric, with scores and targets by example.
+
+    Raises:
+        ValueError: no column has both classes.
     """
     scores_NT, labels_NT = outputs.double().numpy(), targets.numpy()
     n, value = len(labels_NT), _mean_auc(scores_NT, labels_NT)

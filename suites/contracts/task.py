@@ -62,32 +62,81 @@ class Task(TaskTraits, ABC):
 
     @abstractmethod
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """Load data and backbone, and fill the context; deterministic by the context's seeds."""
+        """Load data and backbone, and fill the context; deterministic by the context's seeds.
+
+        Args:
+            load_backbone: loads the backbone; its generator is for random initial weights.
+            context: what the cell gives; `target`, `batches`, `inputs`, `loss` and `tokens` are for this to fill.
+
+        Returns:
+            Model, data, the filled context, and the backbone as loaded.
+        """
 
     def for_methods(self, data: Any) -> Any:
-        """What methods see of the data of a setup; the default is all of it, for data without the test part."""
+        """What methods see of the data of a setup; the default is all of it, for data without the test part.
+
+        Args:
+            data: `Setup.data`.
+        """
         return data
 
     def subject(self, model: nn.Module, setup: Setup) -> Any:
-        """The trained model in the form that `evaluate` and `cost_call` take; the default is the model itself."""
+        """The trained model in the form that `evaluate` and `cost_call` take; the default is the model itself.
+
+        Args:
+            model: what the last method deployed, in eval mode.
+            setup: what `build` gave.
+        """
         return model
 
     def watched(self, model: nn.Module, setup: Setup, context: Context) -> Context:
-        """The context with what training is watched by, where the budget asks for it; the default watches nothing."""
+        """The context with what training is watched by, where the budget asks for it; the default watches nothing.
+
+        Args:
+            model: what `Method.prepare` returned.
+            setup: what `build` gave.
+            context: the context that `Method.fit` would get.
+        """
         return context
 
     @abstractmethod
     def evaluate(self, subject: Any, context: Context) -> Scores:
-        """Score the model, which is in eval mode, on the test part; selection, if any, on the validation part only."""
+        """Score the model on the test part; selection, if any, on the validation part only.
+
+        Args:
+            subject: what `subject` gave, in eval mode.
+            context: the filled context.
+
+        Returns:
+            Metrics, which of them is the main one, and outcomes by example in the fixed order of the test part.
+        """
 
     @abstractmethod
     def cost_call(self, subject: Any, context: Context) -> CostCall | None:
-        """What the costs are measured on; None measures none."""
+        """What the costs are measured on.
+
+        Args:
+            subject: what `subject` gave.
+            context: the filled context.
+
+        Returns:
+            A model, a call of it and its units; None measures none.
+        """
 
     def setup(self, load_backbone: LoadBackbone, context: Context, chain: Sequence[Method] = ()) -> Setup:
         """The task ready for a chain of methods, which may load further backbones.
 
-        Raises `NotApplicable` where a loaded backbone lacks what the task or a method needs.
+        Args:
+            load_backbone: loads the cell's backbone.
+            context: what the cell gives.
+            chain: the methods, which say what they need.
+
+        Returns:
+            Model, data, the filled context, and the backbone as loaded.
+
+        Raises:
+            NotApplicable: a loaded backbone lacks what the task or a method needs.
+            ValueError: a backbone is asked for that no method of the row named.
         """
 
         def load(generator: torch.Generator) -> Any:
@@ -109,7 +158,19 @@ class Task(TaskTraits, ABC):
         return replace(built, context=filled)
 
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
-        """Set up; prepare, fit and deploy each link of the chain on what the one before deployed; evaluate; measure."""
+        """Set up; prepare, fit and deploy each link of the chain on what the one before deployed; evaluate; measure.
+
+        Args:
+            chain: the methods of the row, in order.
+            load_backbone: loads the cell's backbone.
+            context: what the cell gives.
+
+        Returns:
+            Scores, costs, curves, details, and seconds by phase.
+
+        Raises:
+            NotApplicable: the backbone lacks what the task or a method needs.
+        """
         clock = Clock()
         setup = self.setup(load_backbone, context, chain)
         context = setup.context

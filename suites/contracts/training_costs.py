@@ -94,7 +94,7 @@ class TeacherLedger(TrainingLedger):
         super().add(**taken)
         self._whole.add(**taken)
 
-    def share(self, model: nn.Module, *, seconds: float, flops: float | None) -> None:
+    def attribute(self, model: nn.Module, *, seconds: float, flops: float | None) -> None:
         """Note the teacher's share of a stage that the whole has already, in which its trainable parameters trained."""
         super().count(parameter for parameter in model.parameters() if parameter.requires_grad)
         super().add(seconds=seconds, flops=flops)

@@ -78,9 +78,11 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """What is known of a backbone before it is loaded. `name` is `name[:argument]`.
+    """What is known of a backbone before it is loaded.
 
-    `traits` are the literal `TRAITS` of the backbone's file; None where they depend on the argument (`timm:...`).
+    Attributes:
+        name: `name[:argument]`.
+        traits: the literal `TRAITS` of the backbone's file; None where they depend on the argument (`timm:...`).
     """
 
     name: str
@@ -119,9 +121,17 @@ class TaskTraits:
 
 
 def missing_reason(needs: Iterable[str], has: frozenset[str], backbone: Backbone) -> str | None:
-    """Why something with `needs` cannot run, given what a task gives (`has`) and a backbone; None if it can.
+    """Why something cannot run on a backbone, for want of a trait.
 
     Where the backbone's traits are not known yet, only what a task gives is looked at.
+
+    Args:
+        needs: the traits that a method or a task needs.
+        has: those that the task gives.
+        backbone: the backbone, whose traits may not be known yet.
+
+    Returns:
+        The reason, as the tables show it; None if it can run.
     """
     traits = backbone.traits
     missing = set(needs) - has - (traits or frozenset())
@@ -145,12 +155,20 @@ def _kind(traits: frozenset[str]) -> str:
 
 @functools.singledispatch
 def own_traits(loaded: Any) -> frozenset[str]:
-    """Traits that a class of backbones has in addition to what its anatomy shows; register them beside the class."""
+    """Traits that a class of backbones has in addition to what its anatomy shows; register them next to the class.
+
+    Args:
+        loaded: a loaded backbone; its class decides.
+    """
     return frozenset()
 
 
 def traits_of(loaded: object) -> frozenset[str]:
-    """Traits of a loaded backbone (a model, or something with a `model`): of its anatomy, and its own ones."""
+    """Traits of a loaded backbone: of its anatomy, and its own ones.
+
+    Args:
+        loaded: a model, or something with a `model`.
+    """
     model = _model_of(loaded)
     found = set(own_traits(loaded))
     if model is not None:

@@ -101,8 +101,8 @@ def router_load(domains: Mapping[str, DomainBits]) -> RouterLoad | None:
     blocks = sorted(next(iter(domains.values())).routers.loads)
     if not blocks:
         return None
-    shares = {domain: tuple(found.routers.loads[block] for block in blocks) for domain, found in domains.items()}
-    return RouterLoad(tuple(blocks), shares)
+    fractions = {domain: tuple(found.routers.loads[block] for block in blocks) for domain, found in domains.items()}
+    return RouterLoad(tuple(blocks), fractions)
 
 
 def check_bytes(tokenizer: Tokenizer) -> None:

@@ -158,7 +158,19 @@ def choice_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 @torch.inference_mode()
 def answers(lm: CausalLM, questions: Sequence[Question], context: Context) -> list[int]:
-    """1 for each question whose right option has the highest score, else 0."""
+    """1 for each question whose right option has the highest score, else 0.
+
+    Args:
+        lm: the model.
+        questions: with their options.
+        context: says the size of a batch.
+
+    Returns:
+        The list.
+
+    Raises:
+        FloatingPointError: the model puts out NaN or infinite logits.
+    """
     tokens, size = [tokens_of(question, lm.tokenizer) for question in questions], context.budget.batch_size
     correct = []
     for start in range(0, len(tokens), size):
@@ -172,10 +184,10 @@ def answers(lm: CausalLM, questions: Sequence[Question], context: Context) -> li
 
 def _accuracy(correct: Sequence[int], questions: Sequence[Question]) -> Metric:
     n = len(correct)
-    share = sum(correct) / n
+    fraction = sum(correct) / n
     return Metric(
-        value=share,
-        stderr=(share * (1 - share) / (n - 1)) ** 0.5 if n > 1 else None,
+        value=fraction,
+        stderr=(fraction * (1 - fraction) / (n - 1)) ** 0.5 if n > 1 else None,
         n=n,
         higher_is_better=True,
         chance=sum(1 / len(question.options) for question in questions) / n,

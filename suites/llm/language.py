@@ -73,7 +73,7 @@ class LanguageTask(Task):
         return _passages(domain, part)
 
     def origins(self, domain: str) -> Sequence[int]:
-        """Of each document of the test half the number of the whole that it is a piece of.
+        """The number of the whole that each document of the test half is a piece of.
 
         A task that has `documents` of its own and cuts them from larger ones says here which are of one.
         """
@@ -87,7 +87,9 @@ class LanguageTask(Task):
             self.documents(domain, "calibration")
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """Load the backbone in the cell's precision, and what a method may see."""
+        """Load the backbone in the cell's precision, and what a method may see. Raises TypeError for one that is no
+        `CausalLM`.
+        """
         lm = load_backbone(context.generator("backbone-init"))
         if not isinstance(lm, CausalLM):
             raise TypeError(f"a backbone of a language task must be a CausalLM, not {type(lm).__name__}")
@@ -141,8 +143,8 @@ class LanguageTask(Task):
         for place, domain in enumerate(domains):
             documents = self.documents(domain, "calibration")
             order = torch.randperm(len(documents), generator=generator).tolist()
-            share = len(range(place, count, len(domains)))
-            per_domain.append(cut(tokenizer, (documents[i] for i in order), CALIBRATION_WINDOW, share))
+            fraction = len(range(place, count, len(domains)))
+            per_domain.append(cut(tokenizer, (documents[i] for i in order), CALIBRATION_WINDOW, fraction))
         turns = itertools.chain.from_iterable(itertools.zip_longest(*per_domain))
         return torch.tensor([window for window in turns if window is not None])
 

@@ -36,7 +36,7 @@ class RouterTrainingTask(DomainsTask):
     metric_names = (CHANGE, *DomainsTask.metric_names)
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
-        """Train, then score; "n/a" for a model without routers."""
+        """Train, then score. Raises `NotApplicable` for a model without routers."""
         routers = router_parameters(subject.model)
         if not routers:
             raise NotApplicable("the model has no router")

@@ -17,7 +17,7 @@ from ..prediction.data import Examples, Splits
 from ..prediction.task import PredictionTask, Predictor
 
 SPLIT_SEED = 0
-"""Of the scaffold balanced split: one split for every cell; the seed of a cell does not change it."""
+"""Seed of the scaffold balanced split: one split for every cell; the seed of a cell does not change it."""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ class _Stage(PredictionTask):
         return self.whole.score(outputs, targets, generator)
 
     def evaluate(self, subject: Predictor, context: Context) -> Scores:
-        """Of the part "test" alone."""
+        """The scores of the part "test" alone."""
         self.trained = _own_parameters(context.ledger.costs())
         head = subject.model.get_submodule("head")
         self.head = sum(parameter.numel() for parameter in head.parameters())
@@ -196,7 +196,7 @@ class _Stage(PredictionTask):
         return Protocol(trained=self.trained, head=self.head, rows=rows, chosen=chosen, inputs=self.inputs)
 
     def cost_call(self, subject: Predictor, context: Context) -> CostCall | None:
-        """Of the last training only."""
+        """The costs of the last training only."""
         return super().cost_call(subject, context) if self.measured else None
 
 

@@ -62,7 +62,9 @@ class PredictionTask(Task):
         return score(outputs, targets, self.target, generator)
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """Load and encode the splits, and put a fresh head on the backbone's body."""
+        """Load and encode the splits, and put a fresh head on the backbone's body. Raises TypeError for one without
+        features.
+        """
         splits = subsample_train(self._limit(self.load(), context), context)
         body = load_backbone(context.generator("backbone-init"))
         if not isinstance(body, FeatureExtractor):

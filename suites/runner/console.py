@@ -13,7 +13,7 @@ class _PlainConsole(Console):
     """Writes out control characters in all that it is given; its own, of colours, are not in the texts."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """As in `Console`."""
+        """The segments of `Console.render`, with control characters in their texts written out."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else visible(text), style, control)
 

@@ -46,7 +46,7 @@ class CellDocument(TypedDict):
 
     id: str
     key: str
-    state: Literal["done", "missing", "stale", "failed", "n/a"]
+    state: Literal["done", "vouched", "missing", "stale", "failed", "n/a"]
     reason: str | None
     suite: str
     task: str

@@ -21,16 +21,19 @@ def plan_document(profile: Profile, folder: Path) -> PlanDocument:
 def _document(profile: Profile, folder: Path) -> PlanDocument:
     from sparsebench.reports.records.index.database import Index
     from sparsebench.reports.records.store import MARKER, Store
+    from sparsebench.reports.records.vouchers import CodePath, Vouchers
 
     from .execution.placement import default_workers
     from .planning.durations import Durations
     from .planning.plan import compare, count_states, expand, to_run
 
     entries = []
+    covered: set[CodePath] = set()
     if (folder / MARKER).exists():
         with Index(Store(folder).open()) as index:
             entries = index.entries
-    planned = compare(expand(profile), entries)
+        covered = Vouchers(folder).covered()
+    planned = compare(expand(profile), entries, covered)
     workers = default_workers(1)
     return {
         "schema": "sparsebench/plan/1",
@@ -39,7 +42,7 @@ def _document(profile: Profile, folder: Path) -> PlanDocument:
         "cells": [_cell(entry) for entry in planned],
         "states": {state: count for state, count in sorted(count_states(planned).items())},
         "workers": workers,
-        "seconds": Durations.of(entries).remaining([cell.info for cell in to_run(planned, "missing")], workers),
+        "seconds": Durations.of(entries).remaining([cell.info for cell in to_run(planned, "vouched")], workers),
     }
 
 

@@ -61,14 +61,14 @@ def refuse_without_own_data(cells: Iterable[Cell]) -> None:
         LocalFolderError: a task names a file of its owner's that is not there.
     """
     waiting = [cell for cell in cells if cell.reason is None]
-    missing = [_unnamed_folder(cell) for cell in waiting]
+    missing = [missing_folder(cell) for cell in waiting]
     for name in sorted({name for cell in waiting for name in cell.sources if is_own_file(name)}):
         existing_place(name)
     if missing and all(missing):
         raise UsageError("; ".join(sorted({text for text in missing if text})))
 
 
-def _unnamed_folder(cell: Cell) -> str:
+def missing_folder(cell: Cell) -> str:
     """What a cell needs and nobody has named; read from files, nothing is imported."""
     for about in map(source, cell.sources):
         if about.environment and not os.environ.get(about.environment):

@@ -1,7 +1,7 @@
 """A whole run: plan, run what is missing, say how it went."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -11,6 +11,7 @@ from sparsebench.data.errors import DataError
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.sums import forget, seal
+from sparsebench.reports.records.vouchers import Vouchers
 
 from .execution.execute import End, write_not_applicable
 from .execution.executors.choice import check_choice, hold, open_executor
@@ -30,6 +31,8 @@ TICK_SECONDS = 0.5
 """How often the display moves while nothing happens."""
 OLDER = "of older code"
 """What is said of cells whose record other code made, where that is good enough (`--reuse always`)."""
+VOUCHED = "vouched"
+"""What is said of those that hold at this code (`--reuse vouched`)."""
 
 
 def run(
@@ -58,22 +61,23 @@ def run(
             entries, problems = index.entries, index.problems
         for problem in problems:
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-        planned = compare(cells, entries)
+        planned = compare(cells, entries, Vouchers(folder).covered() if reuse == "vouched" else ())
         waiting = to_run(planned, reuse)
         check_data(waiting, console.print)
         check_backbones(waiting, console.print)
         scored = {entry.key for entry in entries if entry.status == "ok"} if reuse == "always" else set()
-        older = {each.cell.id for each in planned if each.state == "stale" and each.cell.key in scored}
+        kept = {each.cell.id: OLDER for each in planned if each.state == "stale" and each.cell.key in scored}
+        kept |= {each.cell.id: VOUCHED for each in planned if each.state == "vouched"}
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}
         before |= write_not_applicable(cells, before.keys(), store)
-        write_plan(profile, cells, folder, reuse)
+        write_plan(profile, cells, folder, reuse, {each.cell.id: each.kept for each in planned if each.kept})
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
         log = _logger(trackers, store, console)
         made = {cell.id for cell in waiting}
         forget(store, made)
         ended, wall = run_cells(waiting, Durations.of(entries), folder, options, membership, console, log)
         seal(store, made)
-    return _finish(cells, before, older, ended, wall, options.workers, console)
+    return _finish(cells, before, kept, ended, wall, options.workers, console)
 
 
 def run_cells(
@@ -118,7 +122,7 @@ def _logger(trackers: Trackers | None, store: Store, console: Console) -> Callab
 def _finish(
     cells: Sequence[Cell],
     before: Mapping[str, End],
-    older: Collection[str],
+    kept: Mapping[str, str],
     ended: Sequence[Ended],
     wall: float,
     workers: int,
@@ -126,14 +130,13 @@ def _finish(
 ) -> int:
     """Say how the run went. `before` is what was there when it began, `ended` what it did.
 
-    `older` are the cells for which a score of older code was kept.
+    `kept` are the cells for which a score of other code was kept, each with what is said of it.
     """
     ends = {**before, **{event.end.id: event.end for event in ended}}
     found = [(cell, ends.get(cell.id)) for cell in cells]
     states: Counter[str] = Counter()
     for cell, end in found:
-        missing = OLDER if cell.id in older else "missing"
-        states[missing if end is None else end.status] += 1
+        states[kept.get(cell.id, "missing") if end is None else end.status] += 1
     here = [event.end for event in ended if not event.elsewhere]
     if here:
         inside = sum(end.seconds for end in here) / (wall * workers)
@@ -144,4 +147,4 @@ def _finish(
     for cell, end in found:
         if end is not None and end.status not in ("ok", "n/a"):
             console.print(f"{end.status}: {cell.title}: {end.reason}", style="red", highlight=False, soft_wrap=True)
-    return 0 if states.keys() <= {"ok", "n/a", OLDER} else 1
+    return 0 if states.keys() <= {"ok", "n/a", OLDER, VOUCHED} else 1

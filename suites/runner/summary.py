@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from rich.console import Console
 
-from sparsebench.reports.page.provenance import commits_note, older_code_note
+from sparsebench.reports.page.holding import holds_at
+from sparsebench.reports.page.provenance import commits_note
 from sparsebench.reports.page.render import render
 from sparsebench.reports.page.speed import speed_or_reason
 from sparsebench.reports.records.example_files import ExampleReader
@@ -16,6 +17,7 @@ from sparsebench.reports.records.index.collector import no_collection
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.vouchers import Vouchers
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.comparison import Comparison, compare, select
 from sparsebench.reports.tables.suite_table import Role, SuiteInfo, SuiteTable
@@ -26,7 +28,6 @@ from .discovery.registry import Entry, entries, suites
 from .documents import CompareDocument, ComparisonDocument
 from .errors import UsageError, near
 from .identity.commits import unknown_commits
-from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
 SPEED_FILE = "speed.json"
@@ -110,9 +111,8 @@ def write_report(folder: Path, out: Path) -> None:
         records = _records(index, folder, console)
         if not records:
             raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
-        older = {record.id for record in made_by_older_code(records)}
-        if older:
-            console.print(older_code_note(records, older), style="yellow")
+        standing = Vouchers(folder).standing()
+        console.print(holds_at(standing), style="yellow")
         unknown = unknown_commits(records)
         if note := commits_note(records, unknown):
             console.print(note, style="yellow")
@@ -126,7 +126,7 @@ def write_report(folder: Path, out: Path) -> None:
             suite_infos(),
             speed if speed.exists() else None,
             findings,
-            older,
+            standing,
             objection=objection(folder),
             unknown_commits=unknown,
             roles=roles,

@@ -7,12 +7,12 @@ from sparsebench.reports.page.results_document import Run, results_document
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import MARKER, Store, StoreError, stores_in
+from sparsebench.reports.records.vouchers import Vouchers
 from sparsebench.reports.tables.claims import judge
 
 from .console import open_console
 from .errors import UsageError
 from .identity.commits import unknown_commits
-from .identity.older import made_by_older_code
 from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 from .summary import objection, suite_infos
 
@@ -52,7 +52,7 @@ def _run(folder: Path, out: Path) -> Run:
         records=records,
         findings=judge(planned_claims(folder), records, examples, roles),
         examples=examples,
-        older={record.id for record in made_by_older_code(records)},
+        standing=Vouchers(folder).standing(),
         unknown_commits=unknown_commits(records),
         objection=objection(folder),
         roles=roles,

@@ -19,7 +19,7 @@ class TrainingState:
     optimizers: Mapping[str, torch.optim.Optimizer]
     """By the name of their group."""
     data: Any
-    """As it was given to `train`; a callback may, say, move the weights of a mixture."""
+    """The data as given to `train`; a callback may, say, move the weights of a mixture."""
     total: int | None
     """Steps of the whole training; None where nobody knows."""
     epoch: int = 0
@@ -38,7 +38,7 @@ class TrainingState:
     """Spent in the loop, before stops too."""
     flops: int = 0
     model_seconds: dict[str, float] = field(default_factory=dict)
-    """Of `seconds` those of each model, where there are several."""
+    """The part of `seconds` that each model took, where there are several."""
     model_flops: dict[str, int] = field(default_factory=dict)
     stop: bool = False
     """Set it to end training after this step."""

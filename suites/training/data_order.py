@@ -107,12 +107,20 @@ class MapOrder:
         assert self.rounds is not None
         parts = [part.state_dict() for part in self._remembering()]
         drawn = self.batches is not None
+        # From before the epoch was drawn: the order is drawn again, not stored.
         generator = self.before if drawn else self.generator.get_state()
         examples = {"place": self.place * self.per_round, "usable": self.rounds * self.per_round}
         return {"generator": generator, "drawn": drawn, "data": parts, **examples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to that place. Raises ValueError where these processes cannot share out the examples of an epoch."""
+        """Go to the place of a state.
+
+        Args:
+            state: what `state_dict` gave.
+
+        Raises:
+            ValueError: these processes cannot deal out the examples of an epoch.
+        """
         self.rounds = whole_rounds(state["usable"], self.per_round)
         self.place = whole_rounds(state["place"], self.per_round)
         if self.rounds * self.processes.count > self._count():
@@ -185,6 +193,7 @@ class StreamOrder:
             self.batches = iter(self.data)
         batches = list(islice(self.batches, count * self.shards))
         self.ended = len(batches) < count * self.shards
+        # By rounds of the processes that training began with, so that another number of them drops the same batches.
         usable = len(batches) // self.began_with * self.began_with
         whole_rounds(usable, self.shards)
         return [Drawn(batch, 1) for batch in batches[self.shard : usable : self.shards]]
@@ -195,7 +204,11 @@ class StreamOrder:
         self.ended = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What the stream remembers."""
+        """What the stream remembers.
+
+        Raises:
+            TypeError: it remembers nothing, so that training cannot go on after a stop.
+        """
         if not hasattr(self.data, "state_dict"):
             raise TypeError(
                 f"{type(self.data).__name__} has no state_dict() and load_state_dict(): "
@@ -204,7 +217,14 @@ class StreamOrder:
         return {"data": self.data.state_dict(), "began with": self.began_with, "ended": self.ended}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the stream go on from there. Raises ValueError where these processes cannot share out an epoch."""
+        """Let the stream go on from the place of a state.
+
+        Args:
+            state: what `state_dict` gave.
+
+        Raises:
+            ValueError: these processes cannot deal out the batches of an epoch.
+        """
         self.data.load_state_dict(state["data"])
         self.batches = None
         self.ended = state["ended"]
@@ -214,7 +234,18 @@ class StreamOrder:
 
 
 def whole_rounds(size: int, per_round: int) -> int:
-    """How many rounds there are in `size`. Raises ValueError where there is a rest, which some process would lack."""
+    """How many rounds there are.
+
+    Args:
+        size: examples or batches in all.
+        per_round: of a round.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: there is a rest, which some process would lack.
+    """
     rounds, rest = divmod(size, per_round)
     if rest:
         raise ValueError(
@@ -253,7 +284,20 @@ Order = MapOrder | StreamOrder
 
 
 def data_order(data: Any, settings: TrainSettings, processes: Processes) -> Order:
-    """The order of map-style data (`train`, `lengths`, `collate`), or of a stream. Raises TypeError for other data."""
+    """The order of map-style data, or of a stream.
+
+    Args:
+        data: with `train`, `lengths` and `collate`, or an iterable of whole batches.
+        settings: size of a batch and seed.
+        processes: those that train together.
+
+    Returns:
+        The order.
+
+    Raises:
+        TypeError: other data.
+        ValueError: a size of batches for a stream.
+    """
     if hasattr(data, "train") and hasattr(data, "collate"):
         return MapOrder(data, settings, processes)
     if not hasattr(data, "__iter__"):

@@ -42,7 +42,22 @@ class Group:
         betas: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
     ) -> "Group":
-        """The trainable parameters of a model by AdamW; only matrices decay. Raises ValueError where nothing trains."""
+        """The trainable parameters of a model by AdamW; only matrices decay.
+
+        Args:
+            name: of the group.
+            model: whose parameters.
+            learning_rate: the peak.
+            weight_decay: of matrices.
+            betas: of AdamW.
+            clip: largest norm of the group's gradient; None: not clipped.
+
+        Returns:
+            The group.
+
+        Raises:
+            ValueError: nothing trains.
+        """
         return cls(
             name=name,
             parameters=parameter_groups(model, weight_decay),
@@ -74,8 +89,16 @@ class Group:
 
 
 def check_groups(models: Mapping[str, nn.Module], groups: Sequence[Group]) -> None:
-    """Raise ValueError for groups without a parameter to train, of the same name, or that share parameters, and for
-    parameters that are in no model (a checkpoint would lose them)."""
+    """Whether groups and models fit together.
+
+    Args:
+        models: by name.
+        groups: parameters and their optimizers.
+
+    Raises:
+        ValueError: groups without a parameter to train, of the same name, or with parameters in common, and parameters
+            that are in no model (a checkpoint would lose them).
+    """
     if not groups:
         raise ValueError("nothing to train: give at least one group")
     known = {id(parameter) for model in models.values() for parameter in model.parameters()}

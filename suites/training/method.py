@@ -22,7 +22,15 @@ Evaluate = Callable[[Any], Mapping[str, float]]
 
 
 def evaluate_both(first: Evaluate | None, second: Evaluate | None) -> Evaluate | None:
-    """One function that gives the scores of both, where both are there."""
+    """One function that gives the scores of both.
+
+    Args:
+        first: scores of the models, or None.
+        second: the same; its scores win where names are equal.
+
+    Returns:
+        The one that is there where the other is None.
+    """
     if first is None:
         return second
     if second is None:
@@ -39,18 +47,43 @@ class TrainedMethod(Method):
     weight_decay: float = 1e-2
     """AdamW's decoupled decay, on tensors with two or more dimensions."""
     warmup: float = 0.1
-    """Share of the steps that the learning rate rises."""
+    """Fraction of the steps in which the learning rate rises."""
 
     def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
-        """Training loss; override to add a balance or distillation term."""
+        """Training loss; override to add a balance or distillation term.
+
+        Args:
+            model: the model that trains.
+            batch: as the task's loss takes it.
+            context: the cell's context, with the task's `loss`.
+
+        Returns:
+            A scalar, the mean over the batch.
+        """
         return context.loss(model, batch)
 
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
-        """Hooks into the loop, in order."""
+        """Hooks into the loop, in order; the default has none.
+
+        Args:
+            context: the cell's context.
+        """
         return ()
 
     def fit(self, model: nn.Module, data: TrainingData, context: Context) -> Curves:
-        """Train the parameters that require a gradient, for as long as the budget says."""
+        """Train the parameters that require a gradient, for as long as the budget says.
+
+        Args:
+            model: what `prepare` returned; it is trained in place.
+            data: the training part of the task.
+            context: the cell's context.
+
+        Returns:
+            Curves of the losses and of what the budget watches.
+
+        Raises:
+            ValueError: a budget in tokens on a task that has none to count.
+        """
         return self.train_stage(model, data, context).curves
 
     def train_stage(
@@ -61,11 +94,20 @@ class TrainedMethod(Method):
         stage: str = "train",
         further: Sequence[Callback] = (),
     ) -> TrainResult:
-        """As `fit`, with the costs, and with hooks in addition to those of `callbacks`.
+        """As `fit`, with the costs, and with more hooks.
 
-        A method that trains more than once gives each time its own `stage`.
+        Args:
+            model: the model; it is trained in place.
+            data: the training part of the task.
+            context: the cell's context.
+            stage: a name of its own for each training of a method that trains more than once.
+            further: hooks in addition to those of `callbacks`.
 
-        Raises ValueError for a budget in tokens on a task that has none to count.
+        Returns:
+            Curves and costs of the training.
+
+        Raises:
+            ValueError: a budget in tokens on a task that has none to count.
         """
         if context.budget.tokens is not None and context.tokens is None:
             raise ValueError(f"the task {context.task!r} has no tokens to count: give the budget epochs or steps")
@@ -96,8 +138,22 @@ class TrainedMethod(Method):
     ) -> TrainResult:
         """Train models with optimizers of one's own (a student's and a teacher's), or on a stream of whole batches.
 
-        Budget, checkpoints and precision are those of `fit`; the arguments are those of `train` in `loop.py`. What the
-        training took is noted in the cell's ledger.
+        Budget, checkpoints and precision are those of `fit`. What the training took is noted in the cell's ledger.
+
+        Args:
+            models: one model, or several by name.
+            data: map-style, or a stream of whole batches.
+            loss: mean loss of (models, batch).
+            groups: parameters and their optimizers.
+            context: the cell's context.
+            weight: over how many things the loss of a batch is a mean (`loop.train`).
+            tokens: tokens of a batch.
+            callbacks: hooks, in order; those of `self.callbacks` are not added.
+            evaluate: scores of the models, in addition to what the context watches.
+            stage: a name of its own for each training of a method that trains more than once.
+
+        Returns:
+            Curves and costs of the training.
         """
         settings = self.settings(context)
         if not hasattr(data, "train"):

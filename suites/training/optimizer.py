@@ -11,7 +11,18 @@ from .settings import TrainSettings
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: matrices, pruned ones too, with decay; biases, norms and scales without."""
+    """Trainable parameters in two groups: matrices, pruned ones too, with decay; biases, norms and scales without.
+
+    Args:
+        model: whose parameters.
+        weight_decay: of matrices.
+
+    Returns:
+        What an optimizer takes.
+
+    Raises:
+        ValueError: nothing trains.
+    """
     pruned = {id(layer.stored) for layer in model.modules() if isinstance(layer, Masked)}
     decayed = []
     undecayed = []
@@ -38,9 +49,18 @@ def warmup_cosine(step: int, steps: int, warmup: float, lowest: float = 0.0) -> 
 
 
 def rate_factor(settings: TrainSettings, done: int, total: int | None) -> float:
-    """Factor on the learning rate after `done` of `total` steps, or tokens.
+    """Factor on the learning rate.
 
-    Raises ValueError where the schedule needs a total that nobody knows.
+    Args:
+        settings: schedule and warm-up.
+        done: steps, or tokens.
+        total: of the whole training; None where nobody knows.
+
+    Returns:
+        A number from 0 to 1.
+
+    Raises:
+        ValueError: the schedule needs a total that nobody knows.
     """
     if settings.schedule == "constant" and not settings.warmup:
         return 1.0

@@ -34,10 +34,11 @@ class TrainResult:
     parameters: Mapping[str, int]
     """Parameters trained, by the name of the group."""
     model_seconds: Mapping[str, float] = field(default_factory=dict)
-    """Of several models, by name: wall time in the forward and backward passes of each and the steps of its optimizers;
-    data, evaluations and checkpoints are nobody's."""
+    """Wall time by model, where there are several: its forward and backward passes and the steps of its optimizers;
+    data, evaluations and checkpoints are nobody's.
+    """
     model_flops: Mapping[str, int] = field(default_factory=dict)
-    """Of several models, by name: its part of `flops`."""
+    """The part of `flops` that each model took, where there are several."""
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

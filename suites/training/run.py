@@ -82,6 +82,7 @@ class Run:
         tokens = 0
         if self.tokens is not None:
             tokens = sum(self.tokens(batch) for batch in batches)
+        # Before the backward pass, in which each batch counts by its fraction of the total.
         total, all_tokens, count = self.stepper.processes.sum([sum(weights), tokens, len(batches)])
         with self._watching():
             mean = self.stepper.step(batches, weights, total, state.step)
@@ -101,7 +102,11 @@ class Run:
         self._save_if_due()
 
     def end_epoch(self) -> None:
-        """After the last batch of an epoch."""
+        """After the last batch of an epoch.
+
+        Raises:
+            ValueError: the data gave no batch.
+        """
         if self.state.batches == 0:
             raise ValueError(f"{type(self.state.data).__name__} gave no batch: there is nothing to train on")
         if self.stepper.settings.eval_every is None:
@@ -146,7 +151,7 @@ class Run:
         )
 
     def _stopwatch(self) -> Attribution | None:
-        """Of several models; goes on from the seconds before a stop."""
+        """Seconds by model, where there are several; goes on from those before a stop."""
         stepper = self.stepper
         if len(stepper.models) < 2:
             return None
@@ -197,12 +202,12 @@ class Run:
             if self.last is None:  # stopped between the last step and the end
                 self.last = self._any_batch()
             with torch.enable_grad(), counted_flops() as reading:
-                shares = Attribution(self.stepper.models, reading)
-                with shares.watching():
+                parts = Attribution(self.stepper.models, reading)
+                with parts.watching():
                     self.stepper.losses(self.last)[""].backward()
         self.state.flops = self.state.batches * reading()
         if self.watch is not None:
-            self.state.model_flops = {name: self.state.batches * round(taken) for name, taken in shares.taken.items()}
+            self.state.model_flops = {name: self.state.batches * round(taken) for name, taken in parts.taken.items()}
         for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
 
@@ -229,6 +234,7 @@ class Run:
         due = settings.save_every is not None and self.state.step % settings.save_every == 0
         if not due and settings.save_seconds is not None:
             late = perf_counter() - self.saved >= settings.save_seconds
+            # Clocks differ, and all have to save at the same step: one process says for all.
             due = self.stepper.processes.from_main(late)
         if due:
             self._share_buffers()

@@ -12,9 +12,12 @@ batches of several processes, as long as a step has the same examples (`data_ord
 class TrainSettings:
     """Settings of `train`. Exactly one of `epochs`, `steps` and `tokens` says when it ends.
 
-        TrainSettings(steps=6_000, batch_size=64, accumulation=2, clip=1.0, warmup=0.02, precision="bfloat16")
+    Raises:
+        ValueError: values that cannot be.
 
-    Raises ValueError for values that cannot be.
+    Example::
+
+        TrainSettings(steps=6_000, batch_size=64, accumulation=2, clip=1.0, warmup=0.02, precision="bfloat16")
     """
 
     epochs: int | None = None
@@ -44,7 +47,7 @@ class TrainSettings:
     save_seconds: float | None = 60.0
     """Seconds after which a checkpoint is due, whatever `save_every` says; None: never."""
     seed: int = 0
-    """Of the order of map-style data."""
+    """Seed of the order of map-style data."""
 
     def __post_init__(self) -> None:
         ends = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]

@@ -34,23 +34,34 @@ class Stepper:
     processes: Processes
 
     def step(self, batches: Sequence[Any], weights: Sequence[float], total: float, number: int) -> dict[str, float]:
-        """Take a step and give the parts of the mean loss, "" for the sum of them.
+        """Take a step.
 
-        Each batch counts by its weight over `total`, the sum over all batches and processes: the mean is that of one
-        large batch, however unequal the batches are. A batch of weight 0 has a gradient of 0, even where its mean over
-        nothing is NaN. Raises FloatingPointError before the step where the mean is not finite.
+        The mean is that of one large batch, however unequal the batches are. A batch of weight 0 has a gradient of 0,
+        even where its mean over nothing is NaN.
+
+        Args:
+            batches: those of this process.
+            weights: how much each counts.
+            total: the sum of the weights over all batches and processes.
+            number: of the step, for an error.
+
+        Returns:
+            The parts of the mean loss, "" for the sum of them.
+
+        Raises:
+            FloatingPointError: the mean is not finite; the step is not taken.
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         alone = len(batches) == 1 and self.processes.count == 1
         found: dict[str, float] = {}
         for batch, weight in zip(batches, weights, strict=True):
-            share = 1.0
+            fraction = 1.0
             if not alone:
-                share = weight / total if total else 0.0
+                fraction = weight / total if total else 0.0
             parts = self.losses(batch)
-            with scaled_losses(share):
-                if share == 0.0:
+            with scaled_losses(fraction):
+                if fraction == 0.0:
                     if self.processes.count > 1 and total:
                         backward_of_nothing(parts[""])
                     # a mean over nothing may be NaN, and so is NaN times 0
@@ -58,9 +69,9 @@ class Stepper:
                 elif alone:  # not multiplied at all: the gradient is that of the loss, bit by bit
                     parts[""].backward()
                 else:
-                    (parts[""] * share).backward()
+                    (parts[""] * fraction).backward()
             for name, value in parts.items():
-                found[name] = found.get(name, 0.0) + value.item() * share
+                found[name] = found.get(name, 0.0) + value.item() * fraction
         self.processes.sum_gradients([parameter for group in self.groups for parameter in group.members()])
         mean = dict(zip(found, self.processes.sum(list(found.values())), strict=True))
         if not math.isfinite(mean[""]):

@@ -21,10 +21,20 @@ Trains = Literal["none", "head", "all", "all_but_router", "router", "experts", "
 
 
 def train_only(model: nn.Module, train: Trains, context: Context) -> nn.Module:
-    """`model` with a gradient for what `train` names and for nothing else.
+    """Let what trains have a gradient, and nothing else.
 
-    More than a head trains in float32: bfloat16 is too coarse for small updates. Raises `NotApplicable` where the model
-    has none of what `train` names, and for a head that is not new.
+    More than a head trains in float32: bfloat16 is too coarse for small updates.
+
+    Args:
+        model: the model.
+        train: what trains.
+        context: says whether the head is new.
+
+    Returns:
+        `model`.
+
+    Raises:
+        NotApplicable: the model has none of what `train` names, or a head that is not new.
     """
     if train == "all":
         return model.float().requires_grad_(True)

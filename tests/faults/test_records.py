@@ -158,7 +158,7 @@ def plan_of(records: list[Record]) -> dict[str, Any]:
         "direction": "higher",
     }
     cells = [[record.id, record.key] for record in records]
-    return {"vtab": {"profile": "p", "reuse": "missing", "cells": cells, "claims": [claim]}}
+    return {"vtab": {"profile": "p", "reuse": "exact", "cells": cells, "claims": [claim]}}
 
 
 def show(call: Callable, folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..signal import Signal
 from .base import WeightedStrategy
-from .static import shares
+from .static import fractions
 
 
 class Bandit(WeightedStrategy):
@@ -30,7 +30,7 @@ class Bandit(WeightedStrategy):
     needs = frozenset({"losses"})
 
     def __init__(self, names: Sequence[str], start: Mapping[str, float] | str | None = None) -> None:
-        super().__init__(names, None if start is None else shares(start))
+        super().__init__(names, None if start is None else fractions(start))
         self.rewards_N = np.zeros(len(self.names))
 
     def exploration(self, number: int) -> float:

@@ -77,8 +77,8 @@ class WeightedStrategy(ABC):
         if signal.losses is not None:
             entry["losses"] = {name: float(signal.losses[name]) for name in self.names}
         if signal.loads is not None:
-            shares = signal.load_shares()
-            entry["loads"] = {name: shares[name].tolist() for name in self.names}
+            fractions = signal.load_shares()
+            entry["loads"] = {name: fractions[name].tolist() for name in self.names}
         weights_N = self._move(signal, entry)
         self.weights = dict(zip(self.names, weights_N.tolist(), strict=True))
         entry["weights"] = dict(self.weights)

@@ -10,7 +10,7 @@ from ..distances import CRITERIA, DISTANCES, Criterion, Distance, deltas, distan
 from ..signal import Signal
 from ..weights import checked_choice, checked_rates, moved
 from .base import WeightedStrategy
-from .static import shares
+from .static import fractions
 
 Layers = Literal["last", "first", "all"]
 _LAYERS: dict[str, slice] = {"last": slice(-1, None), "first": slice(0, 1), "all": slice(None)}
@@ -54,7 +54,7 @@ class GateLoad(WeightedStrategy):
         at_start: bool = False,
         faithful: bool = False,
     ) -> None:
-        super().__init__(names, None if start is None else shares(start))
+        super().__init__(names, None if start is None else fractions(start))
         if len(self.names) < 3:
             raise MixtureError(
                 f"{self.kind} needs at least three data sets, not {len(self.names)}: two are equally far from each "
@@ -76,7 +76,7 @@ class GateLoad(WeightedStrategy):
 
     def _move(self, signal: Signal, entry: dict[str, Any]) -> np.ndarray:
         layers = _LAYERS[self.layers]
-        vectors = {name: shares_LE[layers] for name, shares_LE in signal.load_shares().items()}
+        vectors = {name: fractions_LE[layers] for name, fractions_LE in signal.load_shares().items()}
         distances_NN = distance_matrix(vectors, self.names, self.distance)
         delta_N = deltas(distances_NN, self.distance, self.criterion, self.faithful)
         entry["distances"] = distances_NN.tolist()

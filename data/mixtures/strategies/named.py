@@ -43,13 +43,22 @@ def strategy(
     seed: int = 0,
     **options: Any,
 ) -> Strategy:
-    """The strategy of that name for the data sets ``names``.
+    """The strategy of a name for some data sets.
 
-    ``sizes`` (rows by data set), ``reference`` (losses by data set) and ``seed`` may always be given: the strategies
-    that use them take them. Other ``options`` are those of the strategy's class, None meaning its default.
+    Args:
+        name: one of `STRATEGIES`.
+        names: the data sets.
+        sizes: rows by data set; this, `reference` and `seed` may always be given: the strategies that use them take
+            them.
+        reference: losses of a reference model by data set.
+        seed: of what a strategy draws.
+        options: those of the strategy's class; None means its default.
+
+    Returns:
+        The strategy, before its first update.
 
     Raises:
-        MixtureError: for an unknown strategy, an unknown option, one that is missing, and bad values.
+        MixtureError: an unknown strategy, an unknown option, one that is missing, and bad values.
     """
     if name not in STRATEGIES:
         raise MixtureError(f"no strategy {name!r}{near(name, STRATEGIES)}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ..proxy_runs import Regressor, best_mixture
 from ..signal import check_names
 from ..weights import checked_names
-from .static import Static, shares
+from .static import Static, fractions
 
 
 class ProxyRegression(Static):
@@ -33,6 +33,6 @@ class ProxyRegression(Static):
         names = checked_names(names)
         if prior is None:
             prior = dict.fromkeys(names, 1 / len(names))
-        prior = shares(prior)
+        prior = fractions(prior)
         check_names("prior shares", prior, names)
         super().__init__(names, best_mixture(runs, {name: prior[name] for name in names}, regressor, seed))

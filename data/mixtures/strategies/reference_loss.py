@@ -9,7 +9,7 @@ from ...errors import MixtureError
 from ..signal import Signal, check_names
 from ..weights import checked_rates, moved
 from .base import WeightedStrategy
-from .static import shares
+from .static import fractions
 
 MOST = 1e4
 """Nats per token that no model has: a uniform guess among a million tokens has 14."""
@@ -20,7 +20,7 @@ class ReferenceLoss(WeightedStrategy):
 
     Sheared-LLaMA (arXiv 2310.06694, algorithm 1) takes delta = max(loss - reference, 0) and no uniform share:
     ``clamp=True``. What LLaMA-MoE and MoE-SFT released takes delta = loss - reference, so that data sets better than
-    the reference lose weight, with a uniform share of 1e-4: ``clamp=False``. Both have eta = 1.
+    the reference lose weight, with a uniform fraction of 1e-4: ``clamp=False``. Both have eta = 1.
 
     Args:
         names: of the data sets.
@@ -48,7 +48,7 @@ class ReferenceLoss(WeightedStrategy):
         smoothing: float | None = None,
         start: Mapping[str, float] | str | None = None,
     ) -> None:
-        super().__init__(names, None if start is None else shares(start))
+        super().__init__(names, None if start is None else fractions(start))
         check_names("reference losses", reference, self.names)
         for name in self.names:
             if not abs(reference[name]) <= MOST:

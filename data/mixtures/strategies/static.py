@@ -26,7 +26,7 @@ SHARES: dict[str, dict[str, float]] = {
     "moe-sft-sentence-embeddings": dict(zip(MOE_SFT, (0.24472785, 0.2532278, 0.2500919, 0.25195244), strict=True)),
     "moe-sft-final": dict(zip(MOE_SFT, (0.2850663, 0.32022977, 0.21494599, 0.17975794), strict=True)),
 }
-"""Static shares. LLaMA-MoE names its two "Static-LLaMA" and "Static-Sheared"."""
+"""Static fractions. LLaMA-MoE names its two "Static-LLaMA" and "Static-Sheared"."""
 REFERENCE_LOSSES: dict[str, dict[str, float]] = {
     # LLaMA-2-7B on held-out SlimPajama, from the settings that LLaMA-MoE released.
     "llama-2-7b": {
@@ -51,7 +51,7 @@ class Static(WeightedStrategy):
     kind = "static"
 
     def __init__(self, names: Sequence[str], weights: Mapping[str, float] | str) -> None:
-        super().__init__(names, shares(weights))
+        super().__init__(names, fractions(weights))
 
     def _move(self, signal: Signal, entry: dict[str, Any]) -> np.ndarray:
         return self.weights_N
@@ -101,7 +101,7 @@ class FinalStatic(Static):
         super().__init__(names, earlier["weights"])
 
 
-def shares(weights: Mapping[str, float] | str) -> Mapping[str, float]:
+def fractions(weights: Mapping[str, float] | str) -> Mapping[str, float]:
     """The weights, or the published shares of that name. Raises MixtureError for an unknown name."""
     if not isinstance(weights, str):
         return weights

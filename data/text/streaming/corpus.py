@@ -38,8 +38,8 @@ class TextCorpus:
             self._streams[domain] = DomainStream(
                 domain, files, self.tokenizer, self.length, self.field, self.separator, self.repeat
             )
-        self._shares = self._normalised(self.weights)
-        self._drawn = dict.fromkeys(self._shares, 0)
+        self._fractions = self._normalised(self.weights)
+        self._drawn = dict.fromkeys(self._fractions, 0)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -65,13 +65,13 @@ class TextCorpus:
     def state_dict(self) -> dict[str, Any]:
         """Where every domain is, and how many windows iterating took from each."""
         streams = {domain: stream.state_dict() for domain, stream in self._streams.items()}
-        return {"shares": self._shares, "drawn": dict(self._drawn), "streams": streams}
+        return {"shares": self._fractions, "drawn": dict(self._drawn), "streams": streams}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go there. Raises ValueError where domains, weights, files, tokenizer or settings have changed."""
-        if state["shares"] != self._shares or list(state["streams"]) != list(self._streams):
+        if state["shares"] != self._fractions or list(state["streams"]) != list(self._streams):
             raise ValueError(
-                f"the state is of domains with the shares {state['shares']}, not {self._shares}; "
+                f"the state is of domains with the shares {state['shares']}, not {self._fractions}; "
                 "go on with what they were, or start from the beginning without the state"
             )
         for domain, stream in self._streams.items():
@@ -86,7 +86,7 @@ class TextCorpus:
     def _furthest_behind(self) -> str:
         total = sum(self._drawn.values()) + 1
         # The first in alphabetical order where several are equally far behind.
-        return max(self._shares, key=lambda domain: self._shares[domain] * total - self._drawn[domain])
+        return max(self._fractions, key=lambda domain: self._fractions[domain] * total - self._drawn[domain])
 
     def _normalised(self, weights: Mapping[str, float] | None) -> dict[str, float]:
         """Shares of the domains that are drawn at all."""

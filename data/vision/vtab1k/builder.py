@@ -68,7 +68,9 @@ PLACES: Mapping[str, Places] = {
     "smallnorb_azi": _NORB,
     "smallnorb_ele": _NORB,
 }
-"""Of `task_adaptation/data/*.py`. SmallNORB validates and tests on objects that training has not seen."""
+"""Where each set lies, as in `task_adaptation/data/*.py`. SmallNORB validates and tests on objects that training has
+not seen.
+"""
 
 Splits = Mapping[str, Sequence[Example]]
 """Splits of TFDS or of the hub by name: sequences of mappings with `image` and what the label is made of."""

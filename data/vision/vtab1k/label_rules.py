@@ -31,7 +31,14 @@ def clevr_count(objects: int) -> int:
 
 
 def clevr_distance(depths: Sequence[float]) -> int:
-    """Depths of all objects (the third pixel coordinate); the smallest decides. <= 8 -> 0, ..., > 10 -> 5."""
+    """Class of the closest object of an image: <= 8 -> 0, ..., > 10 -> 5.
+
+    Args:
+        depths: of all objects (the third pixel coordinate).
+
+    Raises:
+        LocalFolderError: an image without objects.
+    """
     if not len(depths):
         raise LocalFolderError("an image of CLEVR has no object: its closest one has no distance")
     return _between(CLEVR_DISTANCES, min(depths), last_is_open=False)

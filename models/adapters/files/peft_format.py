@@ -87,11 +87,21 @@ class NamedLoRAConfig(AdapterConfig):
 
 
 def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> AdapterSet:
-    """Attach to `model` the LoRA checkpoint that PEFT wrote into `folder`; a head in it is loaded, and trained on.
+    """Attach to a model a LoRA checkpoint that PEFT wrote; a head in it is loaded, and trained on.
 
-    The tensors say which layers are adapted, and with which rank; the configuration gives their scaling. Raises
-    `ModelError`, and leaves the model untouched, for other methods and variants (it names the field), for layers
-    outside the blocks, and for files that are missing, cannot be read or do not fit the model.
+    The tensors say which layers are adapted, and with which rank; the configuration gives their scaling.
+
+    Args:
+        model: the model that the checkpoint was trained on.
+        folder: the folder with PEFT's `adapter_config.json` and its tensors.
+        name: the name of the new set.
+
+    Returns:
+        The set, attached and with the saved values.
+
+    Raises:
+        ModelError: another method or variant than LoRA (the message names the field), layers outside the blocks, files
+            that are missing, cannot be read or do not fit the model. The model stays as it was.
     """
     config, tensors = _read(Path(folder))
     _check(config, folder)
@@ -130,7 +140,15 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
     """Write a set of LoRA layers, and its head, so that PEFT can load it: `PeftModel.from_pretrained(model, folder)`.
 
     Pruned factors are written dense, with zeros. Where one fused matrix has pairs of factors for parts of its rows,
-    PEFT gets the same update as one pair of the ranks' sum. Raises `ModelError` for a set of another kind.
+    PEFT gets the same update as one pair of the ranks' sum.
+
+    Args:
+        adapters: a set of LoRA layers that is on its model.
+        folder: where to; it is made if it is not there.
+        base_model_name: name or path of the model without adapters, for PEFT's `base_model_name_or_path`.
+
+    Raises:
+        ModelError: the set holds layers of another kind, or is not on its model.
     """
     adapters.check_attached()
     tensors: dict[str, Tensor] = {}

@@ -30,10 +30,17 @@ _BITS = "pruned.bits"
 
 
 def save_adapters(adapters: AdapterSet, folder: str | Path) -> None:
-    """Write a set, with its head, into `folder`, which is made.
+    """Write a set, with its head, into a folder.
 
     Pruned layers take the size of a number per weight that is left and a bit per weight there was. Sets that a fusion
-    is built on are saved by themselves. Raises `ModelError` for a set that is not on its model.
+    is built on are saved by themselves.
+
+    Args:
+        adapters: a set that is on its model.
+        folder: where to; it is made if it is not there.
+
+    Raises:
+        ModelError: the set is not on its model (it was removed or merged).
     """
     adapters.check_attached()
     tensors, pruned = _pack(adapters.state_dict())
@@ -54,10 +61,19 @@ def save_adapters(adapters: AdapterSet, folder: str | Path) -> None:
 
 
 def load_adapters(model: nn.Module, folder: str | Path, name: str | None = None) -> AdapterSet:
-    """Attach to `model` what `save_adapters` wrote, under its old name or a new one; the head gets the saved weights.
+    """Attach to a model what `save_adapters` wrote; the head gets the saved weights.
 
-    Raises `ModelError`, and leaves the model untouched, when a file is missing or cannot be read, was written for
-    another model, by a newer version, or for a kind that is not known here.
+    Args:
+        model: a model of the class that the adapters were on, without a set of this name.
+        folder: what `save_adapters` wrote.
+        name: the name of the set in this model; None is the one that it was saved under.
+
+    Returns:
+        The set, attached and with the saved values.
+
+    Raises:
+        ModelError: a file is missing or cannot be read, or was written for another model, by a newer version, or for a
+            kind that is not known here. The model stays as it was.
     """
     description, tensors = _read(Path(folder))
     # A converted model is of a class of its own, derived from the one it had when older files were written.
@@ -86,7 +102,11 @@ class SizeReport:
 
 
 def size_report(adapters: AdapterSet) -> SizeReport:
-    """The sizes of a set."""
+    """The sizes of a set in bytes: as stored, as it would be without pruning, and its head.
+
+    Args:
+        adapters: any set.
+    """
     tensors, _ = _pack(adapters.state_dict())
     everything = _bytes(tensors)
     head = sum(_bytes(site.get().state_dict()) for site in adapters.heads)

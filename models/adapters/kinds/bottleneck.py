@@ -53,8 +53,14 @@ class BottleneckConfig(RankConfig):
     "pfeiffer": "sequential" where blocks normalise their inputs. Where they normalise sums (BERT), around the last norm
     LN: out = LN(s + scale A(LN(s))) with s = FFN(x) + x (Pfeiffer et al., arXiv 2005.00247).
 
-    `bias`: of down and up. `norm`: a LayerNorm of the adapter's own on what goes "in" or comes "out"; 2 d parameters.
-    `scale`: a number, or "learned", one parameter that starts at 1.
+    Attributes:
+        r: width of the bottleneck.
+        placement: where A acts, as above.
+        activation: act, by its name.
+        scale: a number, or "learned", one parameter that starts at 1.
+        bias: whether down and up have one.
+        norm: a LayerNorm of the adapter's own on what goes "in" or comes "out"; 2 d parameters.
+        dropout: on the activation, in training.
     """
 
     r: int = 64
@@ -76,7 +82,15 @@ class BottleneckConfig(RankConfig):
             raise ModelError(f"dropout={self.dropout} is a probability: from 0 to below 1")
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """A wrapper for each adapter of the block."""
+        """A wrapper for each adapter of the block.
+
+        Args:
+            block: the block.
+            generator: draws what they start from.
+
+        Raises:
+            ModelError: the block has no FFN of a transformer, or no output projection of an attention for "houlsby".
+        """
         mlp = block.mlp
         attention = block.attention
         if mlp is None or mlp.kind == "conv":

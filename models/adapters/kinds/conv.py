@@ -35,7 +35,15 @@ class ConvConfig(RankConfig):
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """One wrapper around the block."""
+        """One wrapper around the block.
+
+        Args:
+            block: the block.
+            generator: draws what it starts from.
+
+        Raises:
+            ModelError: the block is not convolutional.
+        """
         if block.attention is not None or not block.convs:
             raise ModelError(f"{block.site.path} is not a convolutional block: use {kinds_for(block)}")
         last = block.convs[-1].get()

@@ -31,8 +31,14 @@ class ConvpassConfig(RankConfig):
 
     conv is 3x3 with zero padding on the grid of patches, whatever its sides; each token before them (class token,
     registers) is an image of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r
-    parameters. `parts` names what gets one. Where init ends in "zero_up" the convolution starts as the identity. The
-    release has the activation "quick_gelu" and init="xavier_zero_up". Only for models that see an image as tokens.
+    parameters. Where init ends in "zero_up" the convolution starts as the identity. The release has the activation
+    "quick_gelu" and init="xavier_zero_up". Only for models that see an image as tokens.
+
+    Attributes:
+        parts: which of the attention and the FFN get one.
+        activation: act, by its name.
+        scale: factor of what is added.
+        dropout: on the bottleneck, in training.
     """
 
     parts: tuple[str, ...] = PARTS
@@ -47,7 +53,15 @@ class ConvpassConfig(RankConfig):
             check_choice("parts", part, PARTS)
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """Wrappers around attention and FFN."""
+        """Wrappers around attention and FFN.
+
+        Args:
+            anatomy: the model.
+            generator: draws what they start from.
+
+        Raises:
+            ModelError: the model does not see an image as tokens, or a block has no such part.
+        """
         if anatomy.prefix_tokens is None:
             raise ModelError(
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use BottleneckConfig, or ConvConfig "

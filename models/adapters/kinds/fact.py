@@ -32,7 +32,15 @@ class FacTConfig(RankConfig):
     dropout: float = 0.0
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """A wrapper around each linear layer of the blocks."""
+        """A wrapper around each linear layer of the blocks.
+
+        Args:
+            anatomy: the model.
+            generator: draws what U, V and the cores start from.
+
+        Raises:
+            ModelError: there are no linear layers, some are fused experts, or sizes are not multiples of the width.
+        """
         width = anatomy.width
         sites: list[Site] = []
         for block in self.chosen(anatomy):

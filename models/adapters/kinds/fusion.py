@@ -23,10 +23,13 @@ from .bottleneck import Bottleneck, SequentialAdapter
 class FusionConfig(AdapterConfig):
     """out = h + sum_n a_n V z_n with a = softmax_n((Q h) . (K z_n)) (Pfeiffer et al., arXiv 2005.00247, section 3.2).
 
-    h is the result of the FFN and z_n = scale_n A_n(h) the change by adapters n, all on the same h. `adapters` are the
-    names of attached sets with layers at the same places ("sequential", "houlsby"), attached one after another. They
-    are frozen, and stay so when the fusion is removed. While it acts they do so only through it; one that is disabled
-    does not take part. V starts as the identity, Q and K as N(0, 0.02^2): 3 d^2 parameters per place of width d.
+    h is the result of the FFN and z_n = scale_n A_n(h) the change by adapters n, all on the same h. V starts as the
+    identity, Q and K as N(0, 0.02^2): 3 d^2 parameters per place of width d.
+
+    Attributes:
+        adapters: names of attached sets with layers at the same places ("sequential", "houlsby"), attached one after
+            another. They are frozen, and stay so when the fusion is removed. While it acts they do so only through it;
+            one that is disabled does not take part.
     """
 
     adapters: tuple[str, ...]

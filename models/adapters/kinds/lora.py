@@ -31,13 +31,17 @@ FEW_ROWS = 64
 class LoRAConfig(RankConfig):
     """y = W x + (alpha / r) B A x with A (r, in), B (out, r), no biases (Hu et al., arXiv 2106.09685).
 
-    `targets` are sites of the anatomy: "q", "k", "v" and "o" of the attention (also where q, k and v are one fused
-    matrix: each then has its own pair), "gate", "up" and "down" of the MLP, or "linears" for every linear layer of a
-    block, which for a CNN are its pointwise convolutions. Of a mixture "linears" also means the experts and a shared
-    FFN, "experts" all matrices of the routed experts, "gate", "up" and "down" those of the routed experts: fused ones
-    with a pair of factors for each expert (`ExpertLoRALayer`, PEFT's `target_parameters`). `experts=False` leaves
-    routed experts and a fused shared block out. Routers stay as they are. `alpha` None means alpha = r; `dropout` acts
-    on A's input.
+    Routers stay as they are.
+
+    Attributes:
+        targets: sites of the anatomy: "q", "k", "v" and "o" of the attention (also where q, k and v are one fused
+            matrix: each then has its own pair), "gate", "up" and "down" of the MLP, or "linears" for every linear layer
+            of a block, which for a CNN are its pointwise convolutions. Of a mixture "linears" also means the experts
+            and a shared FFN, "experts" all matrices of the routed experts, "gate", "up" and "down" those of the routed
+            experts: fused ones with a pair of factors for each expert (`ExpertLoRALayer`, PEFT's `target_parameters`).
+        alpha: numerator of the scale; None means r.
+        dropout: on A's input, in training.
+        experts: False excludes routed experts and a fused shared block.
     """
 
     targets: tuple[str, ...] = ("q", "v")

@@ -31,7 +31,15 @@ class TunedConfig(AdapterConfig):
         raise NotImplementedError(f"{type(self).__name__} must implement names")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """A wrapper around each module that has such parameters."""
+        """A wrapper around each module that has such parameters.
+
+        Args:
+            anatomy: the model.
+            generator: draws nothing here.
+
+        Raises:
+            ModelError: no module has any.
+        """
         found = False
         for site in backbone_sites(anatomy, self):
             names = self.names(site.get())

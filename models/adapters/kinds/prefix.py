@@ -25,10 +25,14 @@ from ..sites import kinds_for
 class PrefixConfig(AdapterConfig):
     """softmax(q [P_k; K]^T) [P_v; V] in every head, with learned P_k, P_v (p, H) (Li and Liang, arXiv 2101.00190).
 
-    `length` is p: 2 p C H parameters per block. The prefix has no positions: rotary embeddings leave it alone. With a
-    `bottleneck` m (800 in that paper) it is W_2 tanh(W_1 E + b_1) + b_2 instead, E (p, D), W_1 (m, D) and b_1 shared by
-    all blocks, which trains more stably; `fold_prefix` puts its result in its place afterwards. All weights start
-    as N(0, 0.02^2) and biases as 0, so the model changes a little at once.
+    2 p C H parameters per block. The prefix has no positions: rotary embeddings do not turn it. All weights start as
+    N(0, 0.02^2) and biases as 0, so the model changes a little at once.
+
+    Attributes:
+        length: p, positions of the prefix.
+        bottleneck: with m (800 in that paper) the prefix is W_2 tanh(W_1 E + b_1) + b_2 instead, E (p, D), W_1 (m, D)
+            and b_1 shared by all blocks, which trains more stably; `fold_prefix` puts its result in its place
+            afterwards.
     """
 
     length: int = 30
@@ -135,6 +139,9 @@ def fold_prefix(adapters: AdapterSet) -> None:
     """Replace every re-parameterised prefix of a set by the keys and values it gives, without its MLP.
 
     The outputs stay. The set has new parameters afterwards: make a new optimizer.
+
+    Args:
+        adapters: a set of prefixes, or of several kinds with prefixes among them; other layers stay as they are.
     """
     for _, layer in adapters.layers():
         if isinstance(layer, PrefixLayer) and isinstance(layer.prefix, MLPPrefix):

@@ -27,10 +27,14 @@ Depth = Literal["shallow", "deep"]
 class PromptConfig(AdapterConfig):
     """`length` learned tokens between the class token and the patches (VPT, Jia et al., arXiv 2203.12119).
 
-    "shallow": they enter before the first of the blocks, pass through all and leave after the last; p d parameters.
-    "deep": every block has its own, put in before it and taken off after it; p d parameters each. They start as
-    U(-v, v), v = sqrt(6 / (patch inputs + d)), and change the outputs at once. `dropout` acts on the prompts. Blocks
-    see p more tokens, so the cost of a step grows. Only for models that see an image as tokens.
+    They start as U(-v, v), v = sqrt(6 / (patch inputs + d)), and change the outputs at once. Blocks see p more tokens,
+    so the cost of a step grows. Only for models that see an image as tokens.
+
+    Attributes:
+        length: p.
+        depth: "shallow": they enter before the first of the blocks, pass through all and leave after the last; p d
+            parameters. "deep": every block has its own, put in before it and taken off after it; p d parameters each.
+        dropout: on the prompts, in training.
     """
 
     length: int = 10
@@ -44,7 +48,16 @@ class PromptConfig(AdapterConfig):
             raise ModelError(f"length={self.length!r} must be a whole number, at least 1")
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """A wrapper around each block, or for "shallow" around the first and the last."""
+        """A wrapper around each block, or for "shallow" around the first and the last.
+
+        Args:
+            anatomy: the model.
+            generator: draws the prompts.
+
+        Raises:
+            ModelError: the model does not see an image as tokens, has positions for its patches alone, or carries
+                Convpass adapters, which convolve the patches.
+        """
         if anatomy.prefix_tokens is None:
             raise ModelError(
                 f"{type(anatomy.model).__name__} does not see an image as tokens: use PrefixConfig for a language "

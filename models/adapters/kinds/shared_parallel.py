@@ -53,7 +53,15 @@ class StreamConfig(RankConfig):
             raise ModelError(f"scale={self.scale!r} must be a number or 'channel'")
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """One wrapper around the block."""
+        """One wrapper around the block.
+
+        Args:
+            block: the block.
+            generator: draws what it starts from.
+
+        Raises:
+            ModelError: the block is not known as a sum x + f(x), x + g(x).
+        """
         if len(block.branches) != 2 or block.mlp is None or block.attention is None:
             kind = type(block.site.get()).__name__
             raise ModelError(
@@ -91,7 +99,19 @@ class StreamLayer(AdapterLayer):
         self.branches = (_names(attention), _names(ffn))
 
     def adapted(self, x: Tensor, *args: Any, **keywords: Any) -> Tensor:
-        """The output (batch, tokens, d) of the block; further arguments are those of its attention."""
+        """The output of the block with all adapters on its stream.
+
+        Args:
+            x: (batch, tokens, d).
+            args: further arguments of the block's attention.
+            keywords: the same.
+
+        Returns:
+            (batch, tokens, d).
+
+        Raises:
+            ModelError: adapters of another kind were attached inside of these.
+        """
         layers: list[StreamLayer] = [self]
         block = self.base_layer
         while isinstance(block, StreamLayer):
@@ -101,6 +121,7 @@ class StreamLayer(AdapterLayer):
         if block is not self.get_base_layer():
             raise ModelError(f"{self.place}: a {type(block).__name__} was attached inside adapters on the stream")
         attention, ffn = self.branches
+        # All adapters read this same stream, not what the others add to it.
         stream = x
         x = stream + _chain(block, attention, stream, *args, **keywords)
         for layer in layers:

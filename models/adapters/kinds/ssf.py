@@ -26,11 +26,14 @@ class SSFConfig(AdapterConfig):
     """y = scale * f(x) + shift, channel by channel, for every linear layer, convolution and norm f.
 
     Lian et al., arXiv 2210.08823. It equals f with weight scale * W and bias scale * b + shift, which `merge` writes.
-    It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a scale only. Experts
-    that are stacked in one tensor have no place for it: a mixture is refused unless `experts=False` leaves them out.
-    With `blocks`="all" the whole model but its head takes part, else everything from the first of these blocks on.
-    `init`: "identity" is scale 1 and shift 0; "normal" is that of the released code, N(1, 0.02^2) and N(0, 0.02^2),
-    which changes the model at once.
+    It acts before an activation that the norm applies itself, and a norm without bias (RMS) gets a scale only. With
+    `blocks` "all" the whole model but its head takes part, else everything from the first of these blocks on.
+
+    Attributes:
+        init: "identity" is scale 1 and shift 0; "normal" is that of the released code, N(1, 0.02^2) and N(0, 0.02^2),
+            which changes the model at once.
+        experts: experts that are stacked in one tensor have no place for it: a mixture is refused unless False excludes
+            them.
     """
 
     init: Start = "identity"

@@ -25,12 +25,20 @@ def pairs(adapters: AdapterSet) -> list[Pair]:
 
 
 def remove_dead_units(adapters: AdapterSet) -> dict[str, int]:
-    """Take out units that pruning left without input or output weights; how many, by the name of the pair.
+    """Take out units that pruning left without input or output weights.
 
     Lossless in eval mode: a unit with an empty column of `up` puts out nothing. One with an empty row of `down` puts
     out the constant act(b_j) U_:j, which is added to the bias of `up`; where `up` has no bias, only units whose
-    constant is 0 go. Makes new parameters: make the optimizer afterwards. Raises `ModelError`, and removes nothing,
-    where a projection belongs to several pairs.
+    constant is 0 go. Makes new parameters: make the optimizer afterwards.
+
+    Args:
+        adapters: a pruned set.
+
+    Returns:
+        How many units went, by the name of the pair of projections.
+
+    Raises:
+        ModelError: a projection belongs to several pairs. Nothing is removed.
     """
     found = pairs(adapters)
     for pair in found:

@@ -32,7 +32,22 @@ from ..kinds.lora import LoRALayer
 def faithful_masks(
     layers: Sequence[Masked], evidence: Evidence, *, method: str, density: float, local: bool, rounds: int
 ) -> list[Tensor]:
-    """Float masks of the shapes of the weights; after round t of T the aim is density^(t / T)."""
+    """The masks of the released code; after round t of T the aim is density^(t / T).
+
+    Args:
+        layers: what is pruned.
+        evidence: model, batches, loss function and random numbers.
+        method: a criterion.
+        density: the fraction kept.
+        local: by each tensor, not by all together.
+        rounds: T.
+
+    Returns:
+        Float masks of the shapes of the weights.
+
+    Raises:
+        ModelError: an unknown criterion, and adapters that are pruned already.
+    """
     check_choice("method", method, tuple(CRITERIA))
     if any(layer.masked_out() for layer in layers):
         raise ModelError("faithful=True works on dense adapters: these are pruned already")
@@ -90,7 +105,7 @@ def _has_mask(layer: Masked, pairs: Sequence[Pair]) -> bool:
 
 
 def _scores(layers: Sequence[Masked], weights: Sequence[Tensor], evidence: Evidence, method: str) -> list[Tensor]:
-    """Of criteria that score the weights as they are without masks."""
+    """The scores of criteria that look at the weights as they are without masks."""
     if method == "random":
         return [torch.randn(layer.shape, generator=evidence.generator) for layer in layers]
     if method == "magnitude":

@@ -24,7 +24,12 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class LargeSparse:
-    """An adapter `factor` times as wide at density 1/factor: as many non-zero weights as the dense one of `base_r`."""
+    """An adapter `factor` times as wide at density 1/factor: as many non-zero weights as the dense one.
+
+    Attributes:
+        base_r: width of the dense adapter.
+        factor: how many times as wide the large one is.
+    """
 
     base_r: int
     factor: int
@@ -49,7 +54,15 @@ class LargeSparse:
         return dataclasses.replace(config, r=self.r)
 
     def verify(self, dense: AdapterSet, sparse: AdapterSet) -> Budget:
-        """The equal budget of two sets; a `ModelError` if their numbers of non-zero weights differ."""
+        """The equal budget of two sets.
+
+        Args:
+            dense: the set of width `base_r`, not pruned.
+            sparse: the pruned set of the widened configuration.
+
+        Raises:
+            ModelError: their numbers of non-zero weights differ.
+        """
         weights = _count_weights(dense)
         found = _count_weights(sparse)
         if weights != found:

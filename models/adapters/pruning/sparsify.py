@@ -40,24 +40,41 @@ def sparsify(
     granularity: GranularityName = "weight",
     faithful: bool = False,
 ) -> Report:
-    """Remove adapter weights of lowest score; biases, norms and the head stay. Make the optimizer afterwards.
+    """Remove the adapter weights of lowest score; biases, norms and the head stay. Make the optimizer afterwards.
 
-    `sparsity` is the fraction removed, `density` = 1 - sparsity the fraction kept: give one. (The flag `--sparsity` of
-    the released code means the density.) Exactly round(density N) of N weights stay, for scope="local" of every weight
-    tensor; equal scores are ranked by position. What was removed before stays removed, and N counts it.
+    Exactly round(density N) of N weights stay, for scope="local" of every weight tensor; equal scores are ranked by
+    position. What was removed before stays removed, and N counts it. Scores are taken in eval mode; no gradients stay.
 
-    `method`: see `sparsity.criteria`; "er" and "erk" are random with densities by shape (`budgets.raw_density`), which
-    for adapters of one shape is uniform. `batches` and `loss_fn(model, batch)` -> scalar: for "snip" and "grasp",
-    scored in eval mode; no gradients stay. `generator` (`torch.Generator`): for what is random.
+    Args:
+        adapters: a set on its model. With init="zero_up", up = 0 makes every SNIP score 0: attach with init="normal",
+            or train some steps first, so that both factors are non-zero.
+        method: a criterion (`sparsity.criteria`), or "er" or "erk": random, with densities by shape
+            (`budgets.raw_density`), which for adapters of one shape is uniform.
+        sparsity: the fraction removed. (The flag of this name in the released code of SparseAdapter means the density.)
+        density: the fraction kept, 1 - sparsity: give one of the two.
+        batches: data for "snip" and "grasp".
+        loss_fn: `loss_fn(model, batch)` -> scalar, for the same.
+        scope: "global" ranks all weights together, "local" those of each tensor by themselves.
+        rounds: scores are taken again after each. None is 100 for "synflow", as in its paper, and 1 for the others.
+        schedule: how fast weights go over the rounds.
+        shuffle_within_layer: keep only how many entries each layer has, and draw which: the control for any criterion
+            (Frankle et al., arXiv 2009.08576).
+        generator: for what is random.
+        granularity: "weight", or "unit": whole bottleneck units, exactly round(density r), by the sum of their scores;
+            the layers become narrower, and with no unit left one without weights stays.
+        faithful: the masks of the released code, with its defects: see `faithful`.
 
-    `rounds`: scores are taken again after each; None is 100 for "synflow", as in its paper, and 1 for the others.
-    `shuffle_within_layer` keeps only how many entries each layer has and draws which: the control for any criterion
-    (Frankle et al., arXiv 2009.08576). `granularity="unit"` keeps whole bottleneck units, exactly round(density r), by
-    the sum of their scores, and makes the layers narrower; with none left, one unit without weights stays.
-    `faithful=True` gives the masks of the released code, with its defects: see `faithful`.
+    Returns:
+        What was removed, by layer, and how many scores tied at the border.
 
-    Raises `ModelError`, and prunes nothing, when a score is not finite or all are equal. With init="zero_up", up = 0
-    makes every SNIP score 0: attach with init="normal", or train some steps first, so that both factors are non-zero.
+    Raises:
+        ModelError: a score is not finite, or all are equal; an option that does not go with the others. Nothing is
+            pruned.
+
+    Example::
+
+        adapters = attach(model, LoRAConfig(r=16, init="normal"))
+        sparsify(adapters, method="snip", sparsity=0.5, batches=batches, loss_fn=loss)
     """
     kept = _density(sparsity, density)
     _check(method, scope, schedule, granularity, rounds, faithful)

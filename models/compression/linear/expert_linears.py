@@ -50,11 +50,19 @@ class FusedFFNs(Protocol):
 
 
 def linear_maps(model: nn.Module | Anatomy, parts: Sequence[Part] = ("experts",)) -> list[LinearMap]:
-    """The linear maps of these parts: block by block, each in the order of computation.
+    """The linear maps of parts of a model: block by block, each in the order of computation.
 
-    Raises `ModelError`, with names, for an unknown part, one that the model has nowhere, and one that has no linear
-    maps to view (convolutions, attention experts, quantised layers); `UnknownAnatomy` for a model that no describer
-    knows.
+    Args:
+        model: a model, or its anatomy.
+        parts: "experts", "shared", "attention", "ffn", "router".
+
+    Returns:
+        A view of each map, of weights (outputs, inputs) in whatever layout they lie.
+
+    Raises:
+        ModelError: a part that is unknown, that the model has nowhere, or that has no linear maps to view
+            (convolutions, attention experts, quantised layers); the message names it.
+        UnknownAnatomy: no describer knows the model.
     """
     for part in parts:
         check_choice("parts", part, PARTS)

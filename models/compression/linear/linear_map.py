@@ -47,8 +47,14 @@ class Source:
 class LinearMap:
     """One linear map y = x W^T + b. `weight` (O, I) and `bias` (O,) are views: writing into them changes the model.
 
-    `role` is "gate", "up", "down", "gate_up", "q", ..., or the name of the module or parameter. `source` is None where
-    nothing shows its inputs.
+    Attributes:
+        name: dotted, with the number of the expert.
+        block: index of its block.
+        part: the part of the block, such as "experts".
+        role: "gate", "up", "down", "gate_up", "q", ..., or the name of the module or parameter.
+        read: makes the view of its weights.
+        source: where its inputs are seen; None where nothing shows them.
+        expert: which one of a mixture.
 
     Example: `[one.name for one in linear_maps(mixtral)]` begins with `"model.layers.0.mlp.experts[0].gate"`.
     """
@@ -80,7 +86,14 @@ class LinearMap:
 
     @torch.no_grad()
     def write(self, weight: Tensor) -> None:
-        """Write the matrix, cast to what the model holds. Raises `ModelError` for another shape."""
+        """Write the matrix, cast to what the model holds.
+
+        Args:
+            weight: (O, I).
+
+        Raises:
+            ModelError: another shape.
+        """
         if tuple(weight.shape) != self.shape:
             raise ModelError(f"{self.name} has shape {self.shape}, not {tuple(weight.shape)} as given")
         self.read().weight.copy_(weight)

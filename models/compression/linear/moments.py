@@ -63,7 +63,18 @@ def inverse_factor(moments_II: Tensor, damping: float) -> Tensor:
 
     U_jj² is the j-th diagonal entry of the inverse of H without the rows and columns before j, which is what a greedy
     pass from left to right needs: one factor holds the inverses of all remaining sub-problems.
+
+    Args:
+        moments_II: H.
+        damping: what is added to its diagonal, as a fraction of its mean.
+
+    Returns:
+        U.
+
+    Raises:
+        ModelError: it cannot be inverted with this damping.
     """
+    # Float64: moments of inputs that go together are nearly singular, and the inverse multiplies their rounding.
     damped_II = moments_II.to(torch.float64, copy=True)
     damped_II.diagonal().add_(damping * damped_II.diagonal().mean())
     lower_II, failed = torch.linalg.cholesky_ex(damped_II)

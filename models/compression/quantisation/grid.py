@@ -19,13 +19,19 @@ MOST_BITS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Integers of `bits` bits, with one scale for each row and group of `group_size` columns (None: the whole row).
+    """Integers of `bits` bits, with one scale for each row and group of columns.
 
     A weight w is stored as the code q = round(w / scale) + zero, an integer from 0 to 2^bits - 1, and read as
-    (q - zero) * scale. `symmetric`: zero is 2^(bits - 1) everywhere and is not stored; else each group has its own, so
-    that the grid reaches from its smallest weight (or 0) to its largest (or 0). Zero is always on the grid.
+    (q - zero) * scale. Zero is always on the grid.
 
-    Raises `ModelError` for another number of bits, and for groups without columns.
+    Attributes:
+        bits: of a code, 2 to 8.
+        group_size: columns of a group; None: the whole row.
+        symmetric: zero is 2^(bits - 1) everywhere and is not stored; else each group has its own, so that the grid
+            reaches from its smallest weight (or 0) to its largest (or 0).
+
+    Raises:
+        ModelError: another number of bits, and groups without columns.
 
     >>> Grid(bits=4, group_size=64).groups(130)
     3

@@ -9,10 +9,16 @@ from ..scarce import is_scarce
 
 @dataclass(frozen=True, kw_only=True)
 class QuantisedWeight:
-    """One matrix. `expert`: which of a stack, or None. `how`: "rtn", "gptq" or "awq".
+    """One matrix that was quantised.
 
-    `inputs`: its columns. `tokens`: rows of calibration data that it read, None where none were looked at. `error`:
-    squared error of its outputs on them as a fraction of the squared outputs; None without any.
+    Attributes:
+        path: dotted name of its parameter.
+        expert: which of a stack, or None.
+        how: "rtn", "gptq" or "awq".
+        bits: of a code.
+        inputs: its columns.
+        tokens: rows of calibration data that it read, None where none were looked at.
+        error: squared error of its outputs on them as a fraction of the squared outputs; None without any.
     """
 
     path: str
@@ -35,10 +41,14 @@ class QuantisedWeight:
 class QuantisationReport:
     """All matrices that were quantised, in the order of the blocks.
 
-    `fallbacks`: those that a method with calibration data rounded to the nearest, for want of tokens. `scaled`: norms
-    and projections that AWQ folded a scale into; `not_scaled`: those where it could not, and why. `read_dense`: weights
-    that no kernel here multiplies as they are, and why: they make nothing faster. `bytes_before` and `bytes_after`: of
-    all stored tensors of the model.
+    Attributes:
+        weights: what became of each matrix.
+        scaled: norms and projections that AWQ folded a scale into.
+        not_scaled: those where it could not, and why.
+        read_dense: weights that no kernel here multiplies as they are, and why: they make nothing faster.
+        bytes_before: all stored tensors of the model before.
+        bytes_after: the same afterwards.
+        method: what was asked for; `fallbacks` are those that it rounded to the nearest, for want of tokens.
     """
 
     weights: list[QuantisedWeight] = field(default_factory=list)

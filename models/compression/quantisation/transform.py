@@ -36,12 +36,18 @@ QuantisationMethod = Literal["rtn", "gptq", "awq"]
 class QuantiseConfig:
     """What is rounded, to which grid, and how.
 
-    `method`: "rtn" rounds to the nearest and needs no data; "gptq" (arXiv 2210.17323) and "awq" (arXiv 2306.00978) do.
-    `parts`: "experts", "shared" (the FFN that all tokens pass in addition to them), "attention", "ffn" (dense ones),
-    "router". An expert that fewer than `least_tokens` tokens of the calibration data reach is rounded to the nearest,
-    and reported.
+    Attributes:
+        method: "rtn" rounds to the nearest and needs no data; "gptq" (arXiv 2210.17323) and "awq" (arXiv 2306.00978)
+            do.
+        grid: bits, groups and zero points.
+        parts: "experts", "shared" (the FFN that all tokens pass in addition to them), "attention", "ffn" (dense ones),
+            "router".
+        gptq: options of GPTQ.
+        awq: options of AWQ.
+        least_tokens: an expert that fewer tokens of the calibration data reach is rounded to the nearest, and reported.
 
-    Raises `ModelError` for what is not one of these.
+    Raises:
+        ModelError: what is not one of these.
     """
 
     method: QuantisationMethod = "gptq"
@@ -68,18 +74,27 @@ def quantise(
     *,
     grids: Mapping[int, Grid] | None = None,
 ) -> QuantisationReport:
-    """Replace weights of a model by packed ones, in place, and say what was done.
+    """Replace weights of a model by packed ones, in place.
 
-    `batches` of calibration data are run as `model(**batch)` for mappings, else `model(batch)`; padding, by the
-    attention mask, does not count. One block is looked at after the other, on the outputs of those before as they are
-    by then, so that memory holds the second moments of one block, and with dense weights, so that every machine finds
-    the same codes. `grids`: by index of a block, its own grid instead of that of the configuration; blocks that are not
-    named stay as they are. Raises `ModelError`, with the model as it was, for a model without any of the parts, for
-    named blocks without them, for weights or activations that are NaN or infinite, weights that are quantised already,
-    and where data are missing or hold no token.
+    One block is looked at after the other, on the outputs of those before as they are by then, so that memory holds the
+    second moments of one block, and with dense weights, so that every machine finds the same codes. Warns of grids that
+    no kernel reads, with the factor in speed, and of matrices that fewer calibration tokens reach than a quarter of
+    their inputs.
 
-    Warns of grids that no kernel reads, with the factor in speed, and of matrices that fewer calibration tokens reach
-    than a quarter of their inputs.
+    Args:
+        model: a model whose anatomy is known.
+        config: what is rounded, to which grid, and how.
+        batches: calibration data for "gptq" and "awq", run as `model(**batch)` for mappings, else `model(batch)`;
+            padding, by the attention mask, does not count.
+        grids: by index of a block, its own grid instead of `config.grid`; blocks that are not named stay as they are.
+
+    Returns:
+        What was done to each weight, its error, the bytes before and after, and which weights are read dense.
+
+    Raises:
+        ModelError: a model without any of the parts, named blocks without them, weights or activations that are NaN or
+            infinite, weights that are quantised already, and data that are missing or hold no token. The model stays as
+            it was.
 
     Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
     """
@@ -193,7 +208,14 @@ def _awq_block(step: BlockPass, targets: Sequence[Target], rounding: Rounding) -
 
 @torch.no_grad()
 def dequantise(model: nn.Module) -> int:
-    """Put the dense weights in the places of all packed ones, in place, and say how many those were."""
+    """Put the dense weights in the places of all packed ones, in place.
+
+    Args:
+        model: a model with packed weights, or without.
+
+    Returns:
+        How many weights were packed.
+    """
     count = 0
     for module in model.modules():
         for name, value in list(module.named_parameters(recurse=False)):

@@ -85,6 +85,7 @@ def over_all_layers(
     if not enough(best):
         return None
     high = sum(one.num_experts for one in experts)
+    # Fewer experts save more, so the largest total that saves enough is found by halving: `low` always does.
     while high - low > 1:
         middle = (low + high) // 2
         candidate = made(middle)

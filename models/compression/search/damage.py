@@ -165,8 +165,8 @@ def _between(anchors: Sequence[tuple[float, float]], error: float) -> float:
         if error <= high:
             if high <= low:
                 return high_damage
-            share = math.log(error / low) / math.log(high / low)
-            return low_damage * (high_damage / low_damage) ** share
+            fraction = math.log(error / low) / math.log(high / low)
+            return low_damage * (high_damage / low_damage) ** fraction
     return anchors[-1][1] * error / anchors[-1][0]
 
 
@@ -194,7 +194,20 @@ def _divergences(
 
 @torch.no_grad()
 def divergence(model: nn.Module, changed: nn.Module, batches: Sequence[object], distance: Distance) -> float:
-    """How far another model is from this one on these batches, both in eval mode, in the unit of the distance."""
+    """How far another model is from this one, both in eval mode, in the unit of the distance.
+
+    Args:
+        model: the model as it is.
+        changed: the other one.
+        batches: what both are called with.
+        distance: the measure.
+
+    Returns:
+        A mean over the real tokens.
+
+    Raises:
+        ModelError: the last block gives nothing but zeros, so that states have no distance.
+    """
     read = _reader(distance)
     between = _squares if distance == "states" else _kl
     total = 0.0

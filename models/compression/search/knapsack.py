@@ -23,10 +23,15 @@ MOST_CELLS = 1 << 18
 
 @dataclass(frozen=True)
 class Solution:
-    """`chosen`: the place of the option of each mixture; its `cost` and `damage` in all.
+    """What `solve` chose.
 
-    `unit` is what costs were rounded up to. Where it is their common divisor (`exact`), no choice within the budget has
-    less damage; else none whose cost is lower than the budget by a unit for each mixture.
+    Attributes:
+        chosen: the place of the option of each mixture.
+        cost: of all together.
+        damage: of all together.
+        unit: what costs were rounded up to.
+        exact: `unit` is their common divisor: no choice within the budget has less damage. Else none has whose cost is
+            lower than the budget by a unit for each mixture.
     """
 
     chosen: tuple[int, ...]
@@ -45,9 +50,19 @@ def solve(
 ) -> Solution:
     """Choose an option for each mixture: the sum of the damages is least, that of the costs at most the budget.
 
-    `costs` and `damages` have an entry for each option of each mixture. Of equal damages the lower cost is taken, then
-    the earlier options. Raises `ModelError`, with the least possible cost, for a budget below that, and for damages
-    that are not finite.
+    Of equal damages the lower cost is taken, then the earlier options.
+
+    Args:
+        costs: whole numbers, one for each option of each mixture.
+        damages: one for each option of each mixture; finite.
+        budget: the most that the chosen options may cost together.
+        cells: columns of the table at most. A larger budget is counted in coarser units, costs rounded up.
+
+    Returns:
+        The place of the chosen option of each mixture, their cost and damage, the unit, and whether it was exact.
+
+    Raises:
+        ModelError: a budget below the least possible cost (it names that), damages that are not finite.
 
     >>> solve([[4, 1], [4, 2]], [[0.0, 3.0], [0.0, 1.0]], 6).chosen
     (0, 1)
@@ -55,8 +70,11 @@ def solve(
     _check(costs, damages, budget)
     least = [min(options) for options in costs]
     room = budget - sum(least)
+    # Counted from the cheapest option of each mixture, so that the table has columns only for what there is to decide.
     above = [[cost - low for cost in options] for options, low in zip(costs, least, strict=True)]
     divisor = math.gcd(*(cost for options in above for cost in options)) or 1
+    # A common divisor loses nothing; where that is too fine for the table, costs are rounded up, so that the budget
+    # holds in any case.
     unit = max(divisor, -(-room // cells))
     weights = [[-(-cost // unit) for cost in options] for options in above]
     chosen = _table(weights, damages, room // unit)
@@ -92,6 +110,7 @@ def _table(weights: Sequence[Sequence[int]], damages: Sequence[Sequence[float]],
             if weight > units:
                 continue
             found_C = best_C[: units + 1 - weight] + harm
+            # Strictly less: of equal options the earlier one stays.
             better_C = found_C < next_C[weight:]
             next_C[weight:][better_C] = found_C[better_C]
             place_C[weight:][better_C] = place
@@ -100,6 +119,7 @@ def _table(weights: Sequence[Sequence[int]], damages: Sequence[Sequence[float]],
     # The first of equal ones is the cheapest.
     left = int(best_C.argmin())
     chosen: list[int] = []
+    # Backwards: what the last mixture took says which sum the mixtures before it had.
     for own, place_C in zip(reversed(weights), reversed(taken), strict=True):
         place = int(place_C[left])
         chosen.append(place)

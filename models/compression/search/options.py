@@ -15,12 +15,16 @@ GRANULE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """What the search may choose from, for each mixture alike; to leave it as it is can always be chosen.
+    """What the search may choose from, for each mixture alike; to keep it as it is can always be chosen.
 
-    `experts`, `widths`: shares of its experts and of their hidden neurons, in (0, 1); `bits`: of the experts' weights,
-    2 to 8; `layers`: whether a mixture may go as a whole, shared experts included. Empty ones change nothing.
+    Attributes:
+        experts: fractions of its experts that may stay, in (0, 1); empty changes nothing, here and below.
+        widths: fractions of their hidden neurons, in (0, 1).
+        bits: of the experts' weights, 2 to 8.
+        layers: whether a mixture may go as a whole, shared experts included.
 
-    Raises `ModelError` for other values, and where nothing may change.
+    Raises:
+        ModelError: other values, and where nothing may change.
     """
 
     experts: tuple[float, ...] = (0.875, 0.75, 0.625, 0.5)
@@ -30,9 +34,11 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         for name in ("experts", "widths"):
-            for share in getattr(self, name):
-                if not 0 < share < 1:
-                    raise ModelError(f"{name}: a share of {share} must lie in (0, 1); all of them is always a choice")
+            for fraction in getattr(self, name):
+                if not 0 < fraction < 1:
+                    raise ModelError(
+                        f"{name}: a fraction of {fraction} must lie in (0, 1); all of them is always a choice"
+                    )
         for bits in self.bits:
             if not LEAST_BITS <= bits <= MOST_BITS:
                 raise ModelError(f"bits={bits} must lie in {LEAST_BITS}..{MOST_BITS}")
@@ -42,9 +48,13 @@ class SearchSpace:
 
 @dataclass(frozen=True)
 class Option:
-    """One mixture by then: `experts` of `width` hidden neurons (the largest one's); `bits` None: as they are stored.
+    """One mixture by then.
 
-    `dropped`: the mixture goes as a whole.
+    Attributes:
+        experts: how many are left.
+        width: hidden neurons of the largest of them.
+        bits: of their weights; None: as they are stored.
+        dropped: the mixture goes as a whole.
     """
 
     experts: int
@@ -64,6 +74,13 @@ def options_of(experts: Experts, space: SearchSpace) -> list[Option]:
 
     A router that chooses among groups of experts keeps equally many of each group.
 
+    Args:
+        experts: the experts of the mixture.
+        space: which numbers of experts, widths and bits are tried, and whether the layer may go.
+
+    Returns:
+        The options.
+
     Example: with 8 experts, `experts=(0.75,)` and nothing else there are two: 8 experts, and 6.
     """
     found = dict.fromkeys(combinations(experts, space))
@@ -78,8 +95,8 @@ def combinations(experts: Experts, space: SearchSpace) -> list[Option]:
     Those at one place of the lists of several mixtures are alike: the same fractions and bits.
     """
     width = width_of(experts)
-    numbers = [experts.num_experts, *(number_of(experts, share) for share in space.experts)]
-    widths = [width, *(_width(width, share) for share in space.widths)]
+    numbers = [experts.num_experts, *(number_of(experts, fraction) for fraction in space.experts)]
+    widths = [width, *(_width(width, fraction) for fraction in space.widths)]
     found: list[Option] = []
     for bits in (None, *space.bits):
         for number in numbers:
@@ -87,16 +104,16 @@ def combinations(experts: Experts, space: SearchSpace) -> list[Option]:
     return found
 
 
-def number_of(experts: Experts, share: float) -> int:
+def number_of(experts: Experts, fraction: float) -> int:
     """Experts that stay, equally many of each group."""
     groups = experts.groups
     size = experts.num_experts // groups
-    left = min(size, max(round(share * size), experts.least_in_group, 1))
+    left = min(size, max(round(fraction * size), experts.least_in_group, 1))
     return left * groups
 
 
-def _width(width: int, share: float) -> int:
+def _width(width: int, fraction: float) -> int:
     step = 1
     if width % GRANULE == 0:
         step = GRANULE
-    return max(step, round(share * width / step) * step)
+    return max(step, round(fraction * width / step) * step)

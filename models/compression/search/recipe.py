@@ -26,9 +26,14 @@ SEARCHED = "searched"
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The mixture of one block: its name, what it was and what is left of it; and the damage that this should do.
+    """What becomes of the mixture of one block.
 
-    None for what was not tried by itself.
+    Attributes:
+        layer: its name.
+        block: index of the block.
+        before: what it was.
+        after: what is left of it.
+        damage: what this should do; None for what was not tried by itself.
     """
 
     layer: str
@@ -58,10 +63,18 @@ class Tried:
 class Recipe:
     """What becomes of each mixture, in the order of the model.
 
-    `before`, `after`: stored bytes and active parameters of the model, as predicted; `limit`: what the budget allowed.
-    `damage`: the sum of the damages, in the unit of the distance, None where one was not tried. `unit`, `exact`: see
-    `knapsack.Solution`. `name` says which recipe it is, and `tried` those that were compared, in the order in which
-    they are preferred where they are equal; none where nothing was held out, or there was no other.
+    Attributes:
+        decisions: one for each mixture.
+        kind: of the budget, "bytes" or "active".
+        limit: what the budget allowed.
+        before: stored bytes and active parameters of the model.
+        after: the same afterwards, as predicted.
+        damage: the sum of the damages, in the unit of the distance, None where one was not tried.
+        unit: what costs were rounded up to (`knapsack.Solution`).
+        exact: whether no choice within the budget has less predicted damage.
+        name: which recipe it is.
+        tried: those that were compared, in the order in which they are preferred where they are equal; none where
+            nothing was held out, or there was no other.
     """
 
     decisions: tuple[Decision, ...]

@@ -35,11 +35,21 @@ Rounding = Literal["rtn", "gptq"]
 class SearchConfig:
     """What may change, and how it is decided.
 
-    `score` ranks experts. `method`, `group_size`, `symmetric`: how weights are rounded, in trials and in the end.
-    `distance`, `anchors`: see `damage.py`; with as many anchors as there are options, each of them is measured through
-    the whole model. `held_out`: fraction of the batches, one at least, that decide on nothing but which whole recipe is
-    returned; one batch alone serves for both, and with 0 the recipe of least predicted damage is never looked at.
-    Raises `ModelError` for values that cannot be.
+    Attributes:
+        budget: what may be left.
+        space: what may be chosen for each mixture.
+        score: ranks experts.
+        method: how weights are rounded, in trials and in the end.
+        group_size: of the grids.
+        symmetric: of the grids.
+        distance: what a damage is measured in (`damage.py`).
+        anchors: options of each mixture that are measured through the whole model; with as many as there are options,
+            each of them is.
+        held_out: fraction of the batches, one at least, that decide on nothing but which whole recipe is returned; one
+            batch alone serves for both, and with 0 the recipe of least predicted damage is never looked at.
+
+    Raises:
+        ModelError: values that cannot be.
     """
 
     budget: Budget
@@ -66,7 +76,14 @@ class SearchConfig:
             self.rounding(bits)
 
     def rounding(self, bits: int) -> QuantiseConfig:
-        """How experts are rounded to so many bits. Raises `ModelError` for what no grid can be."""
+        """How experts are rounded.
+
+        Args:
+            bits: of a weight.
+
+        Raises:
+            ModelError: what no grid can be.
+        """
         grid = Grid(bits=bits, group_size=self.group_size, symmetric=self.symmetric)
         return QuantiseConfig(method=self.method, grid=grid)
 
@@ -78,22 +95,32 @@ def search(
     config: SearchConfig,
     statistics: Sequence[LayerStatistics] | None = None,
 ) -> Recipe:
-    """Find the recipe of least damage within the budget on the calibration data, and make the model so, in place.
+    """Find the recipe of least damage within a budget on calibration data, and make the model so, in place.
 
-    Experts go by their score, neurons by what they put out, mixtures as a whole; weights that are left are rounded.
-    `statistics`: those of `mixture_statistics(model, batches, moments=True)`, if they are there already. The same
-    model and data give the same recipe. What the recipe costs is what it says, to the byte.
+    Experts go by their score, neurons by what they put out, mixtures as a whole; weights that are left are rounded. The
+    same model and data give the same recipe. What the recipe costs is what it says, to the byte.
 
     Damages are measured one mixture at a time, and do not just add up. So the recipe is made on a copy of the model and
     compared, on batches that were held out, with the uniform ones of the same space and with the score over all layers
     (`candidates.py`), made likewise; the one that is nearest to the model is returned.
 
-    Raises `ModelError`, with the model as it was, for a budget that no choice keeps (it names the least that can be
-    reached), a model without a mixture, mixtures that cannot go though `layers` says so, weights that are packed
-    already, and where the scores cannot be had from the data.
+    Args:
+        model: a model with mixtures of experts.
+        batches: calibration data; `config.held_out` of them decide between whole recipes only.
+        config: the budget, what may change, and how that is decided.
+        statistics: those of `mixture_statistics(model, batches, moments=True)`, if they are there already.
+
+    Returns:
+        The recipe: a decision for each mixture, with what it saves and what it does.
+
+    Raises:
+        ModelError: a budget that no choice keeps (it names the least that can be reached), a model without a mixture,
+            mixtures that cannot go though `config.space.layers` says so, weights that are packed already, and scores
+            that cannot be had from the data. The model stays as it was.
 
     Example: `print(search(mixtral, batches, SearchConfig(budget=Budget(bytes=0.4))))`.
     """
+    # With two batches or more, those that choose between whole recipes took no part in making them.
     own, held = split(batch_list(batches), config.held_out)
     if statistics is None:
         statistics = mixture_statistics(model, own, moments=bool(config.space.widths))
@@ -105,6 +132,7 @@ def search(
     savings: list[list[Price]] = []
     for one, its_own in zip(ranked, options, strict=True):
         savings.append(saved(model, one, its_own, configs))
+    # To leave a mixture as it is costs 0, so that costs are negative and the budget is what has to be saved.
     costs = [[-saving.of(kind) for saving in its_own] for its_own in savings]
     limit = _limit(before, costs, config.budget)
     damages = measure(model, own, ranked, options, configs, distance=config.distance, anchors=config.anchors)
@@ -140,12 +168,12 @@ def _ranked(model: nn.Module, statistics: Sequence[LayerStatistics], config: Sea
 def _limit(before: Price, costs: Sequence[Sequence[int]], budget: Budget) -> int:
     """What the model may cost. Raises `ModelError`, with the least that can be reached, where it cannot be kept."""
     whole = before.of(budget.kind)
-    limit = int(budget.share * whole)
+    limit = int(budget.fraction * whole)
     least = whole + sum(min(own) for own in costs)
     if limit < least:
         what = "bytes" if budget.kind == "bytes" else "active parameters"
         raise ModelError(
-            f"{budget.kind}={budget.share} allows {limit} of {whole} {what}, but the least that these options reach is "
-            f"{least}: take {budget.kind}={math.ceil(1000 * least / whole) / 1000} or more, or let more change"
+            f"{budget.kind}={budget.fraction} allows {limit} of {whole} {what}, but the least that these options "
+            f"reach is {least}: take {budget.kind}={math.ceil(1000 * least / whole) / 1000} or more, or let more change"
         )
     return limit

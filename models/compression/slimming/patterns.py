@@ -31,7 +31,7 @@ class Pattern:
 
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity < 1:
-            raise ModelError(f"sparsity={self.sparsity} is the share of the weights to remove: 0 <= sparsity < 1")
+            raise ModelError(f"sparsity={self.sparsity} is the fraction of the weights to remove: 0 <= sparsity < 1")
         if self.name in ("unstructured", "row"):
             return
         if not isinstance(self.name, str):
@@ -52,9 +52,9 @@ class Pattern:
     def zeros(self, outputs: int, inputs: int) -> int:
         """How many weights of a matrix (O, I) go."""
         if self.name == "unstructured":
-            return share_of(self.sparsity, outputs * inputs)
+            return fraction_of(self.sparsity, outputs * inputs)
         if self.group is None:
-            return outputs * share_of(self.sparsity, inputs)
+            return outputs * fraction_of(self.sparsity, inputs)
         stay, size = self.group
         return outputs * (inputs // size * (size - stay) + max(0, inputs % size - stay))
 
@@ -65,7 +65,7 @@ class Pattern:
         if self.name == "unstructured":
             return keep_greatest(score_OI.reshape(1, -1), self.zeros(*score_OI.shape)).view(score_OI.shape)
         if self.group is None:
-            return keep_greatest(score_OI, share_of(self.sparsity, score_OI.shape[1]))
+            return keep_greatest(score_OI, fraction_of(self.sparsity, score_OI.shape[1]))
         return _keep_groups(score_OI, *self.group)
 
 
@@ -84,9 +84,9 @@ def removed_by(name: str) -> float:
     return 0.5 if group is None else 1 - group[0] / group[1]
 
 
-def share_of(share: float, count: int) -> int:
-    """`share` of `count`, rounded down; a product that is whole but for its rounding counts as whole."""
-    return int(share * count + 1e-9 * max(1.0, share * count))
+def fraction_of(fraction: float, count: int) -> int:
+    """`fraction` of `count`, rounded down; a product that is whole but for its rounding counts as whole."""
+    return int(fraction * count + 1e-9 * max(1.0, fraction * count))
 
 
 def keep_greatest(score_SC: Tensor, zeros: int) -> Tensor:

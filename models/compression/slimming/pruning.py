@@ -33,20 +33,26 @@ Criterion = Literal["magnitude", "wanda", "sparsegpt"]
 class PruningConfig:
     """What goes, and by which criterion.
 
-    `pattern` is one of `Pattern`; None is the method's own: "row" for "wanda", whose paper ranks the weights of each
-    output, else "unstructured". `sparsity` None is what "n:m" says, else 0.5.
+    Attributes:
+        method: "magnitude" |w|; "wanda" |w| times the norm of the input over the calibration tokens (Sun et al., arXiv
+            2306.11695), only those that reached the expert; "sparsegpt" also updates the weights that stay (arXiv
+            2301.00774).
+        pattern: one of `Pattern`; None is the method's own: "row" for "wanda", whose paper ranks the weights of each
+            output, else "unstructured".
+        sparsity: the fraction of zeros; None is what "n:m" says, else 0.5.
+        parts: whose linear maps are pruned.
+        router_weighted: weigh each token by what the router multiplies the expert with, for "wanda" the criterion of
+            MoE-Pruner (arXiv 2410.12013).
+        min_tokens: maps that fewer tokens reach are pruned by magnitude, and reported.
+        block_size: of SparseGPT: columns between two updates of the rest.
+        damping: of SparseGPT: what is added to the diagonal of H, as a fraction of its mean.
+        memory: bytes of moments at once.
+        sequential: the inputs of a block are those that the pruned blocks before it give, as in the papers of the two
+            methods; else those of the model as it was, as in the released code of the unified compression of mixtures
+            (arXiv 2406.02500), for models whose blocks all hand on to each other.
 
-    `method`: "magnitude" |w|; "wanda" |w| times the norm of the input over the calibration tokens (Sun et al., arXiv
-    2306.11695), only those that reached the expert; "sparsegpt" also updates the weights that stay (arXiv 2301.00774).
-    `router_weighted` weighs each token by what the router multiplies the expert with, for "wanda" the criterion of
-    MoE-Pruner (arXiv 2410.12013). Maps that fewer than `min_tokens` tokens reach are pruned by magnitude, and reported.
-    `block_size` and `damping` are SparseGPT's; `memory` bounds the bytes of moments at once.
-
-    `sequential`: whether the inputs of a block are those that the pruned blocks before it give, as in the papers of the
-    two methods; else those of the model as it was, as in the released code of the unified compression of mixtures
-    (arXiv 2406.02500), for models whose blocks all hand on to each other.
-
-    Raises `ModelError` for values out of range.
+    Raises:
+        ModelError: values out of range.
     """
 
     method: Criterion = "wanda"
@@ -95,17 +101,28 @@ def prune(
     undo: bool = True,
     folder: str | Path | None = None,
 ) -> PruningReport:
-    """Set weights of a model to 0, in place, by calibration `batches` (`model(**batch)` for mappings).
+    """Set weights of a model to 0, in place.
 
     Magnitude needs no batches and no pass. The others go block by block: the inputs of a block are those that the
-    pruned blocks before it give, as in the papers of Wanda and SparseGPT, or with `sequential=False` those of the model
-    as it was. Router, shared experts, attention and dense FFNs stay as they are unless `parts` names them; biases
-    always do. Sparsity 0 changes no bit. A map that fewer tokens reach than a quarter of its inputs is a warning.
+    pruned blocks before it give, as in the papers of Wanda and SparseGPT, or with `config.sequential` False those of
+    the model as it was. Router, shared experts, attention and dense FFNs stay as they are unless `config.parts` names
+    them; biases always do. Sparsity 0 changes no bit. A map that fewer tokens reach than a quarter of its inputs is a
+    warning.
 
-    Raises `ModelError`, and leaves the model as it was, for parts that it does not have, for weights and inputs that
-    are NaN or infinite, for weights that several maps share or that are packed, and without calibration tokens. For
-    that the old weights lie in a temporary file of `folder`, None for the system's own, which may be memory; without
-    `undo` nothing is written, and an error leaves what was pruned by then.
+    Args:
+        model: a model whose anatomy is known.
+        config: what goes, and by which criterion.
+        batches: calibration data, run as `model(**batch)` for mappings, else `model(batch)`.
+        undo: keep the old weights in a temporary file, so that an error leaves the model as it was; without, nothing is
+            written, and an error leaves what was pruned by then.
+        folder: where that file lies; None is the system's folder, which may be memory.
+
+    Returns:
+        Zeros, tokens and error of each linear map.
+
+    Raises:
+        ModelError: parts that the model does not have, weights or inputs that are NaN or infinite, weights that several
+            maps share or that are packed, and no calibration token. The model stays as it was, with `undo`.
 
     Example: `print(prune(mixtral, PruningConfig(method="wanda", pattern="2:4"), batches))`.
     """

@@ -9,11 +9,16 @@ from ..scarce import is_scarce
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedLinear:
-    """One matrix of `shape` (outputs, inputs): how many zeros were asked for, and how many it has now.
+    """One matrix that was pruned.
 
-    More than were asked for where weights were 0 before, or became 0 when they were rounded. `criterion`: what ranked
-    its weights, "magnitude" also where the inputs were too few for another one. `tokens`: real calibration tokens that
-    reached it; None where none were needed.
+    Attributes:
+        name: of the linear map.
+        part: the part of the block that it is of.
+        shape: (outputs, inputs).
+        criterion: what ranked its weights, "magnitude" also where the inputs were too few for another one.
+        tokens: real calibration tokens that reached it; None where none were needed.
+        asked: zeros that were asked for.
+        zeros: zeros that it has now: more where weights were 0 before, or became 0 when they were rounded.
     """
 
     name: str
@@ -32,9 +37,13 @@ class PrunedLinear:
 
 @dataclass(frozen=True, kw_only=True)
 class PruningReport:
-    """What `prune` did. `method`: the criterion that was asked for.
+    """What `prune` did.
 
     The zeros lie in matrices as large as before: a mask alone saves no byte and no operation.
+
+    Attributes:
+        method: the criterion that was asked for.
+        linears: what became of each linear map.
     """
 
     method: str
@@ -57,7 +66,7 @@ class PruningReport:
 
     @property
     def sparsity(self) -> float:
-        """Share of them that is 0."""
+        """Fraction of them that is 0."""
         return self.zeros / self.entries
 
     @property

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...errors import ModelError
 from ..linear.moments import inverse_factor
-from .patterns import Pattern, keep_greatest, share_of
+from .patterns import Pattern, fraction_of, keep_greatest
 
 # Shapes: O outputs, I inputs, B columns of a block, M of a group of n:m.
 
@@ -71,6 +71,6 @@ def _keep_in_block(ratio_OB: Tensor, pattern: Pattern, start: int) -> Tensor:
     if pattern.name == "unstructured":
         score_SC = score_SC.reshape(1, -1)
         height = outputs
-    before = share_of(pattern.sparsity, height * start)
-    zeros = share_of(pattern.sparsity, height * (start + columns)) - before
+    before = fraction_of(pattern.sparsity, height * start)
+    zeros = fraction_of(pattern.sparsity, height * (start + columns)) - before
     return keep_greatest(score_SC, zeros).view(outputs, columns)

@@ -20,8 +20,12 @@ from .dropped import Dropped, drop_parts
 def droppable_attentions(model: nn.Module) -> list[int]:
     """Indices of the blocks whose attention can be dropped; one that other blocks need (T5's first) is no candidate.
 
-    Raises `ModelError` where there is none, and where one cannot be taken out (adapters lie around it, or the view does
-    not know its norms).
+    Args:
+        model: a model whose anatomy is known.
+
+    Raises:
+        ModelError: there is none, or one cannot be taken out (adapters lie around it, or the view does not know its
+            norms).
     """
     found: list[int] = []
     for block in describe(model).blocks:
@@ -35,10 +39,20 @@ def droppable_attentions(model: nn.Module) -> list[int]:
 
 
 def drop_attentions(model: nn.Module, blocks: Iterable[int]) -> Dropped:
-    """Take the attentions of these blocks (indices) out, in place.
+    """Take the attentions of blocks out, in place.
 
     The model decodes with a cache as before, and saves and loads; one of transformers is then of this package's class
-    for changed models. Raises `ModelError`, and changes nothing, where one is not there or cannot be taken out.
+    for changed models.
+
+    Args:
+        model: a model whose anatomy is known.
+        blocks: their indices.
+
+    Returns:
+        What went, by path, with its parameters and bytes.
+
+    Raises:
+        ModelError: one is not there or cannot be taken out. Nothing changes.
 
     Example: `drop_attentions(model, choose(droppable_attentions(model), 8, choice="last"))`.
     """

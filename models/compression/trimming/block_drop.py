@@ -23,7 +23,11 @@ Pattern = Literal["discrete", "consecutive"]
 def droppable_blocks(model: nn.Module) -> list[int]:
     """Indices of the blocks that can be dropped; one that changes the shape, or that others need, is no candidate.
 
-    Raises `ModelError` where there is none.
+    Args:
+        model: a model whose anatomy is known.
+
+    Raises:
+        ModelError: there is none.
     """
     found = [block.index for block in describe(model).blocks if block.removable]
     if not found:
@@ -51,8 +55,21 @@ def choose_window(
     similarity: Mapping[int, float] | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[int, ...]:
-    """n neighbouring blocks, chosen as `choose` does by what `block_similarity(model, batches, window=n)` says of each
-    window, by its first block. A window that it says nothing of is none.
+    """Choose n neighbouring blocks, as `choose` does, by their similarity as a window.
+
+    Args:
+        candidates: indices of blocks, in the order of the model.
+        n: how many.
+        choice: as in `choose`.
+        similarity: what `block_similarity(model, batches, window=n)` says, by first block; a window without a value is
+            none.
+        generator: draws that of "random".
+
+    Returns:
+        The chosen ones, in the order of the model.
+
+    Raises:
+        ModelError: no n neighbours can be dropped together, none of them has a similarity, or what `choose` refuses.
     """
     check_number(n, len(candidates))
     if n == 0:
@@ -67,10 +84,19 @@ def choose_window(
 
 
 def drop_blocks(model: nn.Module, blocks: Iterable[int]) -> Dropped:
-    """Take these blocks (indices) out, in place; cache indices and the configuration follow.
+    """Take blocks out, in place; cache indices and the configuration follow.
 
-    The model decodes with a cache, and saves and loads as a stock model that was built with the other blocks. Raises
-    `ModelError`, and changes nothing, where a block has to stay or none would be left.
+    The model decodes with a cache, and saves and loads as a stock model that was built with the other blocks.
+
+    Args:
+        model: a model whose anatomy is known.
+        blocks: their indices.
+
+    Returns:
+        What went, by path, with its parameters and bytes.
+
+    Raises:
+        ModelError: a block has to stay, or none would be left. Nothing changes.
 
     Example: `drop_blocks(model, choose(droppable_blocks(model), 5, similarity=block_similarity(model, batches)))`.
     """

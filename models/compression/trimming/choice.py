@@ -24,11 +24,22 @@ def choose(
     similarity: Mapping[int, float] | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[int, ...]:
-    """n of the candidates (indices of blocks, in the order of the model), all at once, in the order of the model.
+    """Choose n of the candidates, all at once.
 
-    `similarity` has a value for each candidate; of equal ones the later goes first, as deeper layers are the more
-    redundant ones in the papers. `generator` serves "random". Raises `ModelError` for an n that is no whole number of
-    0 to as many as there are candidates, and where a choice lacks what it needs.
+    Args:
+        candidates: indices of blocks, in the order of the model.
+        n: how many.
+        choice: "similarity", or a control: "reverse", "random", "first" or "last".
+        similarity: a value for each candidate. Of equal ones the later goes first, as deeper layers are the more
+            redundant ones in the papers.
+        generator: draws those of "random".
+
+    Returns:
+        The chosen ones, in the order of the model.
+
+    Raises:
+        ModelError: an n that is no whole number of 0 to as many as there are candidates, a choice without what it
+            needs.
 
     Example: `choose([1, 2, 3], 2, similarity={1: 0.9, 2: 0.7, 3: 0.8})` is `(1, 3)`.
     """

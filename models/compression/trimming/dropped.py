@@ -19,9 +19,14 @@ Part = Literal["mlp", "attention", "block"]
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """`blocks` are indices in the model as it was, `paths` its names for what went.
+    """What was taken out of a model.
 
-    `parameters` and `bytes`: how many fewer the model has; a parameter that several modules share counts once.
+    Attributes:
+        part: of each block.
+        blocks: indices in the model as it was.
+        paths: its names for what went.
+        parameters: how many fewer the model has; a parameter that several modules share counts once.
+        bytes: how many fewer it has.
     """
 
     part: Part

@@ -23,7 +23,19 @@ from .dropped import Part
 
 
 def all_sets(candidates: Sequence[int], n: int, most: int) -> list[tuple[int, ...]]:
-    """All sets of n candidates. Raises `ModelError` for more than `most`."""
+    """All sets of candidates of one size.
+
+    Args:
+        candidates: indices of blocks.
+        n: members of a set.
+        most: sets at most.
+
+    Returns:
+        The sets, each in the order of the candidates.
+
+    Raises:
+        ModelError: there are more than `most`, or n is none of 0 to as many as there are candidates.
+    """
     check_number(n, len(candidates))
     check_count(math.comb(len(candidates), n), most)
     return list(combinations(candidates, n))
@@ -39,10 +51,19 @@ def check_count(sets: int, most: int) -> None:
 def best_set(
     model: nn.Module, sets: Sequence[tuple[int, ...]], part: Part, loss: Callable[[], float]
 ) -> tuple[tuple[int, ...], float]:
-    """The set of blocks without whose parts `loss()` is least, and that loss; of equal ones the last.
+    """The set of blocks without whose parts a loss is least; of equal ones the last.
 
-    `loss` runs the model, on all data. Raises `ModelError` for no sets, for a part that cannot be taken out, and for a
-    loss that is NaN.
+    Args:
+        model: the model, which is the same again afterwards.
+        sets: the sets of indices of blocks to try, such as `all_sets` gives.
+        part: what goes of each block: "mlp", "attention", or the "block" itself.
+        loss: runs the model, on all data, and returns a number.
+
+    Returns:
+        The set, and its loss.
+
+    Raises:
+        ModelError: no sets, a part that cannot be taken out, a loss that is NaN.
 
     Example: `best_set(model, all_sets(droppable_layers(model), 2, 300), "mlp", loss)`.
     """

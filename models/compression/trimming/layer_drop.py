@@ -23,8 +23,16 @@ Layers = Literal["mixtures", "all"]
 def droppable_layers(model: nn.Module, layers: Layers = "mixtures") -> list[int]:
     """Indices of the blocks whose FFN can be dropped.
 
-    Raises `ModelError` where there is none, and where one cannot be taken out (adapters lie around it, or the view does
-    not know its norms): nothing is passed over.
+    Args:
+        model: a model whose anatomy is known.
+        layers: "mixtures" of experts only, or "all" FFNs.
+
+    Returns:
+        The indices, in order.
+
+    Raises:
+        ModelError: there is none, or one cannot be taken out (adapters lie around it, or the view does not know its
+            norms): nothing is passed over.
     """
     check_choice("layers", layers, ("mixtures", "all"))
     found: list[int] = []
@@ -41,10 +49,20 @@ def droppable_layers(model: nn.Module, layers: Layers = "mixtures") -> list[int]
 
 
 def drop_layers(model: nn.Module, blocks: Iterable[int]) -> Dropped:
-    """Take the FFNs of these blocks (indices) out, shared experts included, in place.
+    """Take the FFNs of blocks out, shared experts included, in place.
 
     The model decodes with a cache as before, and saves and loads; one of transformers is then of this package's class
-    for changed models. Raises `ModelError`, and changes nothing, where an FFN is not there or cannot be taken out.
+    for changed models.
+
+    Args:
+        model: a model whose anatomy is known.
+        blocks: their indices.
+
+    Returns:
+        What went, by path, with its parameters and bytes.
+
+    Raises:
+        ModelError: an FFN is not there or cannot be taken out. Nothing changes.
 
     Example: `drop_layers(model, choose(droppable_layers(model), 2, similarity=layer_similarity(model, batches)))`.
     """

@@ -39,9 +39,20 @@ def layer_similarity(
     metric: Metric = "norm_moe",
     dtype: torch.dtype = torch.float32,
 ) -> dict[int, float]:
-    """Mean cosine before and after the FFN of each of these blocks, by index, over the real tokens of all batches.
+    """Mean cosine before and after the FFN of blocks.
 
-    Raises `ModelError` for an FFN that cannot be taken out, and for data without tokens or with NaN.
+    Args:
+        model: a model whose anatomy is known.
+        batches: calibration data, run as `model(**batch)` for mappings, else `model(batch)`.
+        blocks: indices of blocks with an FFN.
+        metric: "norm_moe" compares the hidden states around norm and FFN, "moe" the FFN's own input and output.
+        dtype: in which the cosines are taken.
+
+    Returns:
+        The mean by index of the block, over the real tokens of all batches.
+
+    Raises:
+        ModelError: an FFN that cannot be taken out, data without tokens or with NaN.
 
     Example: `layer_similarity(mixtral, batches, droppable_layers(mixtral))`.
     """
@@ -53,18 +64,42 @@ def layer_similarity(
 def attention_similarity(
     model: nn.Module, batches: Iterable[object], blocks: Sequence[int], *, dtype: torch.dtype = torch.float32
 ) -> dict[int, float]:
-    """Mean cosine before and after the attention of each of these blocks, as `layer_similarity` measures FFNs."""
+    """Mean cosine before and after the attention of blocks, as `layer_similarity` measures FFNs.
+
+    Args:
+        model: a model whose anatomy is known.
+        batches: calibration data, run as `model(**batch)` for mappings, else `model(batch)`.
+        blocks: indices of blocks with an attention.
+        dtype: in which the cosines are taken.
+
+    Returns:
+        The mean by index of the block, over the real tokens of all batches.
+
+    Raises:
+        ModelError: an attention that cannot be taken out, data without tokens or with NaN.
+    """
     return _measured(model, batches, blocks, around_attention, dtype)
 
 
 def block_similarity(
     model: nn.Module, batches: Iterable[object], *, window: int = 1, dtype: torch.dtype = torch.float32
 ) -> dict[int, float]:
-    """Mean cosine of what enters each window of so many neighbouring blocks and what leaves it, by its first block.
+    """Mean cosine of what enters each window of neighbouring blocks and what leaves it.
 
-    A window has no value where a block in it gets something else than what the one before gave (the next stage of a
-    Swin). The hidden states of all batches are held `window` times. Raises `ModelError` for a window that does not fit
-    into the model, and for data without tokens or with NaN.
+    The hidden states of all batches are held `window` times.
+
+    Args:
+        model: a model whose anatomy is known.
+        batches: calibration data, run as `model(**batch)` for mappings, else `model(batch)`.
+        window: blocks in a window.
+        dtype: in which the cosines are taken.
+
+    Returns:
+        The mean by the index of the window's first block. A window has none where a block in it gets something else
+        than what the one before gave (the next stage of a Swin).
+
+    Raises:
+        ModelError: a window that does not fit into the model, data without tokens or with NaN.
     """
     check_window(window, len(describe(model).blocks))
     states = Window(window)

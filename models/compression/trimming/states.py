@@ -49,7 +49,11 @@ def around_attention(
 def mlp_alone(
     block: Block, args: tuple[object, ...], keywords: Mapping[str, object], output: object
 ) -> tuple[Tensor, Tensor]:
-    """What enters the FFN and what leaves it, of the block called once more."""
+    """What enters the FFN and what leaves it, of the block called once more.
+
+    Raises:
+        ModelError: the block has none.
+    """
     if block.mlp is None:
         raise ModelError(f"{block.site.path} has no FFN")
     with _watched(block.mlp) as (entered, left):

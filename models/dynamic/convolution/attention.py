@@ -57,14 +57,14 @@ class SigmoidRouting(nn.Module):
         super().__init__()
         self.route = nn.Linear(channels, kernels)
         nn.init.zeros_(self.route.weight)
-        nn.init.constant_(self.route.bias, _logit_of_share(kernels))
+        nn.init.constant_(self.route.bias, _logit_of_fraction(kernels))
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """(B, K), each in (0, 1)."""
         return torch.sigmoid(self.route(pooled(x_BIHW)))
 
 
-def _logit_of_share(kernels: int) -> float:
+def _logit_of_fraction(kernels: int) -> float:
     """The logit of 1 / K; for a single kernel, whose share would have to be 1, one that float32 rounds to 1."""
     if kernels == 1:
         return 20.0

@@ -59,24 +59,28 @@ class DynamicConv2d(DynamicLayer):
 
     def mixing_coefficients(self, x: Tensor) -> Tensor:
         """(B, K) the shares of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
-        return self._shares(self.factors(x), x)
+        return self._fractions(self.factors(x), x)
 
     def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:
-        shares_BK = self._shares(factors, x_BIHW)
+        fractions_BK = self._fractions(factors, x_BIHW)
         padded = self.geometry.pad(x_BIHW)
-        y_BOHW = compact_convolution(weights, self.geometry, padded, shares_BK, factors)
-        bias_BO = self.sample_biases(shares_BK)
+        y_BOHW = compact_convolution(weights, self.geometry, padded, fractions_BK, factors)
+        bias_BO = self.sample_biases(fractions_BK)
         if bias_BO is None:
             return y_BOHW
         return y_BOHW + bias_BO[:, :, None, None]
 
-    def _shares(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
+    def _fractions(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
         if factors.kernels is not None:
             return factors.kernels
         return x_BIHW.new_ones(len(x_BIHW), 1)
 
     def checked(self, x_BIHW: Tensor) -> Tensor:
-        """The input; a `ModelError` where it is not a batch of maps with this layer's channels."""
+        """The input.
+
+        Raises:
+            ModelError: it is not a batch of maps with this layer's channels.
+        """
         if x_BIHW.dim() != 4 or x_BIHW.shape[1] != self.in_channels:
             raise ModelError(f"input {tuple(x_BIHW.shape)}: this convolution takes (batch, {self.in_channels}, h, w)")
         return x_BIHW

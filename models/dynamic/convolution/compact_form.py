@@ -14,7 +14,7 @@ from .geometry import Geometry
 
 
 def compact_convolution(
-    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors
+    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors
 ) -> Tensor:
     """(B, O, H', W') without a bias.
 
@@ -28,19 +28,19 @@ def compact_convolution(
         along_taps = None
         if taps_BT is not None:
             along_taps = taps_BT.unflatten(1, weights.shape[-2:])[:, None, None]
-        return with_weights(x_BIHW, weights.sample_weights(shares_BK, along_taps), geometry)
+        return with_weights(x_BIHW, weights.sample_weights(fractions_BK, along_taps), geometry)
     if weights.unit == "row":
-        return _by_rows(weights, geometry, x_BIHW, shares_BK, taps_BT)
-    return _by_channels(weights, geometry, x_BIHW, shares_BK, taps_BT)
+        return _by_rows(weights, geometry, x_BIHW, fractions_BK, taps_BT)
+    return _by_channels(weights, geometry, x_BIHW, fractions_BK, taps_BT)
 
 
 def _by_rows(
-    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, shares_BK: Tensor, taps_BT: Tensor | None
+    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, fractions_BK: Tensor, taps_BT: Tensor | None
 ) -> Tensor:
     dynamic_D, static_C = weights.indices()
     parts: list[Tensor] = []
     if len(dynamic_D):
-        parts.append(by_fastest_form(Dynamic(x_BIHW, weights.dynamic, shares_BK, taps_BT, geometry)))
+        parts.append(by_fastest_form(Dynamic(x_BIHW, weights.dynamic, fractions_BK, taps_BT, geometry)))
     if len(static_C) and weights.static is not None:
         parts.append(geometry.conv2d(x_BIHW, weights.static))
     elif len(static_C):  # pruned
@@ -53,11 +53,11 @@ def _by_rows(
 
 
 def _by_channels(
-    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, shares_BK: Tensor, taps_BT: Tensor | None
+    weights: CompactWeights, geometry: Geometry, x_BIHW: Tensor, fractions_BK: Tensor, taps_BT: Tensor | None
 ) -> Tensor:
     dynamic_D, static_C = weights.indices()
     seen = x_BIHW[:, dynamic_D]
-    dynamic = by_fastest_form(Dynamic(seen, weights.dynamic, shares_BK, taps_BT, geometry))
+    dynamic = by_fastest_form(Dynamic(seen, weights.dynamic, fractions_BK, taps_BT, geometry))
     if weights.static is None:
         return dynamic
     return dynamic + geometry.conv2d(x_BIHW[:, static_C], weights.static)

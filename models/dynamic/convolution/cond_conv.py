@@ -41,5 +41,5 @@ class CondConv2d(DynamicConv2d):
         return Factors(kernels=self.routing(x_BIHW))
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """Of the routing."""
+        """The parameters of the routing."""
         return list(self.routing.parameters())

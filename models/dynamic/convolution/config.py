@@ -16,13 +16,16 @@ Which = Literal["all", "spatial", "pointwise", "depthwise"]
 class ConvConfig(DynamicConfig):
     """Options of dynamic convolutions, in addition to those of `DynamicConfig`.
 
-    - `kind`: "dy_conv" (DY-Conv), "cond_conv" (CondConv), "od_conv" (ODConv). Each is described in its file.
-    - `which`: of the convolutions of the blocks, "all", those with kernels larger than 1 x 1 that see all channels
-      ("spatial"), those of 1 x 1 ("pointwise"), or those with a group for each channel ("depthwise").
-    - `shortcuts`: also the convolutions of shortcuts. `last`: also the last 1 x 1 convolution before the pooling, where
-      a network has one (MobileNetV2). The stem and the classifier stay static.
-    - `reduction`: the hidden units of an attention are its inputs divided by this.
-    - `temperature`: what the logits of an attention are divided by at first (`anneal` changes it); CondConv has none.
+    The stem and the classifier stay static.
+
+    Attributes:
+        kind: "dy_conv" (DY-Conv), "cond_conv" (CondConv), "od_conv" (ODConv). Each is described in its file.
+        which: of the convolutions of the blocks, "all", those with kernels larger than 1 x 1 that see all channels
+            ("spatial"), those of 1 x 1 ("pointwise"), or those with a group for each channel ("depthwise").
+        shortcuts: also the convolutions of shortcuts.
+        last: also the last 1 x 1 convolution before the pooling, where a network has one (MobileNetV2).
+        reduction: the hidden units of an attention are its inputs divided by this.
+        temperature: what the logits of an attention are divided by at first (`anneal` changes it); CondConv has none.
     """
 
     kind: ConvKind = "dy_conv"

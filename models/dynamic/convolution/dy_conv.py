@@ -47,5 +47,5 @@ class DyConv2d(DynamicConv2d):
         return Factors(kernels=self.attention(x_BIHW))
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """Of the attention."""
+        """The parameters of the attention."""
         return list(self.attention.parameters())

@@ -29,17 +29,17 @@ SOME_POSITIONS = 256
 def dynamic_conv2d(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
     """(B, O, H', W') the convolution of a `DynamicConv2d` with the weights of each sample, and its bias."""
     padded = layer.geometry.pad(x_BIHW)
-    shares_BK = factors.kernels
-    if shares_BK is None:
-        shares_BK = padded.new_ones(padded.shape[0], 1)
-    y_BOHW = _by_structure(layer, padded, shares_BK, factors)
-    bias_BO = layer.sample_biases(shares_BK)
+    fractions_BK = factors.kernels
+    if fractions_BK is None:
+        fractions_BK = padded.new_ones(padded.shape[0], 1)
+    y_BOHW = _by_structure(layer, padded, fractions_BK, factors)
+    bias_BO = layer.sample_biases(fractions_BK)
     if bias_BO is None:
         return y_BOHW
     return y_BOHW + bias_BO[:, :, None, None]
 
 
-def _by_structure(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
+def _by_structure(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors) -> Tensor:
     """Static rows or channels by one convolution, where the mask has such; all else with the weights of each sample."""
     geometry = layer.geometry
     partition = layer.partition
@@ -47,23 +47,25 @@ def _by_structure(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factor
     if partition is None:
         if one_weight:
             return geometry.conv2d(x_BIHW, layer.bank[0])
-        return by_fastest_form(Dynamic(x_BIHW, layer.bank, shares_BK, factors.taps, geometry))
+        return by_fastest_form(Dynamic(x_BIHW, layer.bank, fractions_BK, factors.taps, geometry))
     if one_weight:
         return geometry.conv2d(x_BIHW, partition.used_weight(layer.bank[0]))
+    # A relaxed mask wants the gradient of every entry, so each has to enter the product.
     if not partition.is_relaxed:
         structure = partition.layout().structure
         if structure == "static":
             return geometry.conv2d(x_BIHW, partition.static_part())
         if structure == "dynamic":
-            scaled_BK = shares_BK * partition.lambda_dynamic
+            scaled_BK = fractions_BK * partition.lambda_dynamic
             return by_fastest_form(Dynamic(x_BIHW, layer.bank, scaled_BK, factors.taps, geometry))
         if structure == "row" and sharing_pays(geometry, x_BIHW):
-            return _by_rows(layer, x_BIHW, shares_BK, factors)
+            return _by_rows(layer, x_BIHW, fractions_BK, factors)
         if structure == "channel" and sharing_pays(geometry, x_BIHW):
-            return _by_channels(layer, x_BIHW, shares_BK, factors)
-    if factors.taps is None and shares_BK.shape[0] > layer.num_kernels:
-        return _static_as_a_kernel(layer, x_BIHW, shares_BK)
-    weight_BOJhw = weights_of_samples(layer, shares_BK, factors.taps)
+            return _by_channels(layer, x_BIHW, fractions_BK, factors)
+    # With more samples than kernels, to mask the kernels is less work than to mask the weight of every sample.
+    if factors.taps is None and fractions_BK.shape[0] > layer.num_kernels:
+        return _static_as_a_kernel(layer, x_BIHW, fractions_BK)
+    weight_BOJhw = weights_of_samples(layer, fractions_BK, factors.taps)
     return with_weights(x_BIHW, weight_BOJhw, geometry)
 
 
@@ -76,16 +78,16 @@ def sharing_pays(geometry: Geometry, x_BIHW: Tensor) -> bool:
     return geometry.groups == 1 and height * width <= SOME_POSITIONS
 
 
-def weights_of_samples(layer: DynamicLayer, shares_BK: Tensor, taps_BT: Tensor | None) -> Tensor:
+def weights_of_samples(layer: DynamicLayer, fractions_BK: Tensor, taps_BT: Tensor | None) -> Tensor:
     """(B, O, J, h, w) λ_d M ⊙ (taps ⊙ (π @ bank)) + λ_s (1 - M) ⊙ static."""
     if taps_BT is None:
-        return layer.sample_weights(shares_BK)
-    mixed_BN = shares_BK @ layer.bank.flatten(1)
+        return layer.sample_weights(fractions_BK)
+    mixed_BN = fractions_BK @ layer.bank.flatten(1)
     mixed_BOJhw = mixed_BN.unflatten(1, layer.weight_shape)
     return layer.used_weight(mixed_BOJhw * _along_taps(taps_BT, layer.weight_shape))
 
 
-def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, shares_BK: Tensor) -> Tensor:
+def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor) -> Tensor:
     """The static part as one more kernel, of which every sample has a share of 1.
 
     Mask and scales then act on K + 1 kernels instead of on the weight of every sample.
@@ -94,32 +96,33 @@ def _static_as_a_kernel(layer: Any, x_BIHW: Tensor, shares_BK: Tensor) -> Tensor
     static = layer.static_part()
     if static is not None:
         bank = torch.cat([bank, static[None]])
-        shares_BK = torch.cat([shares_BK, torch.ones_like(shares_BK[:, :1])], dim=1)
-    return by_fastest_form(Dynamic(x_BIHW, bank, shares_BK, None, layer.geometry))
+        fractions_BK = torch.cat([fractions_BK, torch.ones_like(fractions_BK[:, :1])], dim=1)
+    return by_fastest_form(Dynamic(x_BIHW, bank, fractions_BK, None, layer.geometry))
 
 
-def _by_rows(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
+def _by_rows(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors) -> Tensor:
     """κ O rows with weights of each sample; the others are one convolution for all samples."""
     partition = layer.partition
     layout = partition.layout()
     bank = layer.bank[:, layout.dynamic]
-    scaled_BK = shares_BK * partition.lambda_dynamic
+    scaled_BK = fractions_BK * partition.lambda_dynamic
     dynamic = by_fastest_form(Dynamic(x_BIHW, bank, scaled_BK, factors.taps, layer.geometry))
     if partition.scale == "pruned":
         static = dynamic.new_zeros(dynamic.shape[0], layout.static.numel(), *dynamic.shape[2:])
     else:
         weight = partition.static[layout.static] * partition.lambda_static
         static = layer.geometry.conv2d(x_BIHW, weight)
+    # The inverse of the order in which the rows were computed.
     order = torch.argsort(torch.cat([layout.dynamic, layout.static]))
     return torch.cat([dynamic, static], dim=1)[:, order]
 
 
-def _by_channels(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors) -> Tensor:
+def _by_channels(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors) -> Tensor:
     """κ I channels are read with weights of each sample, the others with one weight for all."""
     partition = layer.partition
     layout = partition.layout()
     bank = layer.bank[:, :, layout.dynamic]
-    scaled_BK = shares_BK * partition.lambda_dynamic
+    scaled_BK = fractions_BK * partition.lambda_dynamic
     seen = x_BIHW[:, layout.dynamic]
     dynamic = by_fastest_form(Dynamic(seen, bank, scaled_BK, factors.taps, layer.geometry))
     if partition.scale == "pruned":
@@ -130,12 +133,12 @@ def _by_channels(layer: Any, x_BIHW: Tensor, shares_BK: Tensor, factors: Factors
 
 @dataclass(frozen=True)
 class Dynamic:
-    """A fully dynamic convolution: a padded input `x` (B, I, H, W), the `bank` (K, O, J, h, w), the `shares` (B, K) of
-    its kernels, and factors of their `taps` (B, T) if there are."""
+    """A fully dynamic convolution: a padded input `x` (B, I, H, W), the `bank` (K, O, J, h, w), the
+    `fractions` (B, K) of its kernels, and factors of their `taps` (B, T) if there are."""
 
     x: Tensor
     bank: Tensor
-    shares: Tensor
+    fractions: Tensor
     taps: Tensor | None
     geometry: Geometry
 
@@ -148,7 +151,7 @@ class Dynamic:
     @property
     def needs_gradient(self) -> bool:
         """Whether a backward pass will come through."""
-        inputs = (self.x, self.bank, self.shares)
+        inputs = (self.x, self.bank, self.fractions)
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
 
 
@@ -186,6 +189,7 @@ def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Te
     if geometry.is_pointwise:
         return _with_columns(x_BIHW, weight_BOJhw, geometry)
     batch, outputs = weight_BOJhw.shape[:2]
+    # All samples become one image with B times the channels: a group for each sample reads its own channels alone.
     x_side_by_side = x_BIHW.reshape(1, -1, *x_BIHW.shape[2:])
     y_side_by_side = geometry.conv2d(x_side_by_side, weight_BOJhw.flatten(0, 1), copies=batch)
     return y_side_by_side.view(batch, outputs, *y_side_by_side.shape[2:])
@@ -206,7 +210,7 @@ def by_samples(problem: Dynamic) -> Tensor:
     bank_KN = problem.bank.flatten(1)
     results: list[Tensor] = []
     for place in range(problem.x.shape[0]):
-        weight = (problem.shares[place] @ bank_KN).view(problem.bank.shape[1:])
+        weight = (problem.fractions[place] @ bank_KN).view(problem.bank.shape[1:])
         if problem.taps is not None:
             weight = weight * problem.taps[place].view(problem.geometry.kernel)
         results.append(problem.geometry.conv2d(problem.x[place : place + 1], weight))
@@ -219,7 +223,7 @@ FORMS = {"groups": by_groups, "columns": by_columns, "samples": by_samples}
 def _mixed(problem: Dynamic) -> Tensor:
     """(B, O, J, h, w) taps ⊙ (π @ bank)."""
     shape = problem.bank.shape[1:]
-    mixed_BOJhw = (problem.shares @ problem.bank.flatten(1)).unflatten(1, shape)
+    mixed_BOJhw = (problem.fractions @ problem.bank.flatten(1)).unflatten(1, shape)
     if problem.taps is None:
         return mixed_BOJhw
     return mixed_BOJhw * _along_taps(problem.taps, shape)

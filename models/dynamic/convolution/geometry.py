@@ -20,9 +20,16 @@ _SAME = "timm.layers.conv2d_same.Conv2dSame"
 class Geometry:
     """How a kernel is moved over its input; the numbers are those of `nn.Conv2d`, as (height, width).
 
-    `padding`: on both sides. `surround`: what is added first instead, (left, right, top, bottom), where that differs
-    from side to side or `mode` is not "zeros"; `padding` is 0 then. `by_input`: padding depends on the size of the
-    input, so that ceil(size / stride) positions come out.
+    Attributes:
+        kernel: its size.
+        stride: between two positions.
+        padding: on both sides.
+        dilation: between two taps.
+        groups: of channels that do not see each other.
+        surround: what is added first instead of `padding`, (left, right, top, bottom), where that differs from side to
+            side or `mode` is not "zeros"; `padding` is 0 then.
+        mode: what is added: "zeros" or a mode of `nn.Conv2d`.
+        by_input: padding depends on the size of the input, so that ceil(size / stride) positions come out.
     """
 
     kernel: Pair
@@ -36,7 +43,15 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: Any, path: str = "the module") -> Geometry:
-        """That of a convolution; a `ModelError` for any module that is none with plain weights."""
+        """The geometry of a convolution.
+
+        Args:
+            conv: an `nn.Conv2d`, or timm's `Conv2dSame`.
+            path: its name in an error.
+
+        Raises:
+            ModelError: any module that is none with plain weights.
+        """
         name = f"{type(conv).__module__}.{type(conv).__qualname__}"
         if type(conv) is not nn.Conv2d and name != _SAME:
             raise ModelError(f"{path} is a {type(conv).__name__}: only an nn.Conv2d (or timm's Conv2dSame) is treated")

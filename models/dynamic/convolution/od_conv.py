@@ -50,9 +50,12 @@ class OmniAttention(Tempered):
         nn.init.kaiming_normal_(self.squeeze.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         self.norm = nn.BatchNorm1d(hidden)
         self.inputs = AttentionVector(hidden, in_channels)
+        # In a depthwise convolution an output reads one input: a factor of its own would be the input's factor once
+        # more.
         self.outputs = None
         if not (in_channels == geometry.groups == out_channels):
             self.outputs = AttentionVector(hidden, out_channels)
+        # One tap has nothing to be weighed against, and a softmax over one kernel is always 1.
         self.taps = None
         if height * width > 1:
             self.taps = AttentionVector(hidden, height * width)
@@ -72,7 +75,9 @@ class OmniAttention(Tempered):
         return 0.5 ** len(self.vectors())
 
     def forward(self, x_BIHW: Tensor) -> Factors:
-        """All factors of these samples."""
+        """All factors of these samples. Raises `ModelError` for one image alone in training: the norm is over the
+        batch.
+        """
         squeezed_BR = self.squeeze(pooled(x_BIHW))
         if self.training and squeezed_BR.shape[0] == 1:
             raise ModelError("ODConv normalises its attention over the batch: train it with at least 2 images at once")
@@ -131,7 +136,7 @@ class ODConv2d(DynamicConv2d):
         return self.attention(x_BIHW)
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """Of the attention for kernels, if there is one; what it reads serves the others, too."""
+        """The parameters of the attention for kernels, if there is one; what it reads serves the others, too."""
         kernels = self.attention.kernels
         return [] if kernels is None else list(kernels.parameters())
 

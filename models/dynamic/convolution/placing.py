@@ -53,7 +53,11 @@ def convolution_sites(anatomy: Anatomy, config: ConvConfig) -> list[Site]:
 
 
 def chosen_blocks(anatomy: Anatomy, config: ConvConfig) -> list[Block]:
-    """Those that `config.blocks` names, in order; a `ModelError` for one that is not there."""
+    """The blocks that `config.blocks` names, in order.
+
+    Raises:
+        ModelError: one is not there.
+    """
     if isinstance(config.blocks, str):
         return list(anatomy.blocks)
     unknown = sorted(set(config.blocks) - set(range(len(anatomy.blocks))))

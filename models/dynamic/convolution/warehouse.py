@@ -57,9 +57,10 @@ class CellAttention(nn.Module):
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """(B, M, n)."""
         z_BMn = self.excite(F.relu(self.squeeze(pooled(x_BIHW)))).unflatten(-1, self.home.shape)
+        # Cells may enter with a minus sign, so magnitudes are summed; all of them may be 0.
         sums_BM1 = z_BMn.abs().sum(-1, keepdim=True).clamp_min(torch.finfo(z_BMn.dtype).eps)
-        share = self.fixed_share.to(z_BMn.dtype)
-        return share * self.home + (1 - share) * (z_BMn / sums_BM1)
+        fraction = self.fixed_share.to(z_BMn.dtype)
+        return fraction * self.home + (1 - fraction) * (z_BMn / sums_BM1)
 
 
 class WarehouseConv2d(nn.Module):
@@ -85,7 +86,7 @@ class WarehouseConv2d(nn.Module):
             self.bias = nn.Parameter(bias.detach().clone())
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
-        """(B, O, H', W')."""
+        """(B, O, H', W'). Raises `ModelError` for an input that is not a batch of maps with this layer's channels."""
         if x_BIHW.dim() != 4 or x_BIHW.shape[1] != self.in_channels:
             raise ModelError(f"input {tuple(x_BIHW.shape)}: this convolution takes (batch, {self.in_channels}, h, w)")
         weight_BMc = self.attention(x_BIHW) @ self.warehouse.cells
@@ -97,10 +98,17 @@ class WarehouseConv2d(nn.Module):
 
 
 def release_cells(model: nn.Module, fixed_share: float) -> int:
-    """Set τ of all kernels that are mixed from a warehouse; return how many there are.
+    """Set τ of all kernels that are mixed from a warehouse.
 
-    At 1 every kernel cell is the one it started from, at 0 what its attention says. Raises `ModelError` for a value
-    outside of [0, 1] and for a model without such kernels.
+    Args:
+        model: what `make_dynamic` made with a `WarehouseConfig`.
+        fixed_share: at 1 every kernel cell is the one it started from, at 0 what its attention says.
+
+    Returns:
+        How many such kernels there are.
+
+    Raises:
+        ModelError: a value outside of [0, 1], and a model without such kernels.
     """
     if not 0 <= fixed_share <= 1:
         raise ModelError(f"fixed_share={fixed_share}: from 1 (as it started) to 0 (as the attention says)")

@@ -12,10 +12,15 @@ from ..config import DynamicConfig
 class WarehouseConfig(DynamicConfig):
     """KernelWarehouse in place of the convolutions of a network (`warehouse.py`).
 
-    `budget`: b, cells of a warehouse for each cell of the kernels that share it (b = n / m): 1 keeps the number of
-    kernel parameters, 1/2 halves it. A network starts as what it was where it is at least 1; below, kernel cells that
-    share one start from their mean. `shortcuts`, `last` and `reduction` are those of `ConvConfig`. `num_kernels` and
-    `noise` have no meaning here and keep their defaults.
+    `num_kernels` and `noise` have no meaning here and keep their defaults.
+
+    Attributes:
+        budget: b, cells of a warehouse for each cell of the kernels that share it (b = n / m): 1 keeps the number of
+            kernel parameters, 1/2 halves it. A network starts as what it was where it is at least 1; below, kernel
+            cells that share one start from their mean.
+        shortcuts: as in `ConvConfig`.
+        last: as in `ConvConfig`.
+        reduction: as in `ConvConfig`.
     """
 
     budget: float = 1.0

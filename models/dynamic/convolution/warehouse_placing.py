@@ -82,7 +82,11 @@ def sharing_groups(anatomy: Anatomy, config: WarehouseConfig) -> list[list[Site]
 
 
 def cell_size(sites: Sequence[Site]) -> int:
-    """c: the largest that divides all kernels of a group; a `ModelError` where that cuts one into too many."""
+    """c: the largest that divides all kernels of a group.
+
+    Raises:
+        ModelError: it cuts one into too many.
+    """
     sizes = [site.get().weight.numel() for site in sites]
     common = math.gcd(*sizes)
     if max(sizes) // common > MOST_CELLS:
@@ -134,7 +138,7 @@ def _cells(kernel_cells: int, budget: float) -> int:
 
 
 def _parameters(groups: Sequence[Sequence[Site]], config: WarehouseConfig) -> int:
-    """Of warehouses, attentions and biases."""
+    """The parameters of warehouses, attentions and biases."""
     total = 0
     for sites in groups:
         size = cell_size(sites)

@@ -22,22 +22,33 @@ class MixtureConfig(DynamicConfig):
     """`num_kernels` experts in the place of one linear layer, of which each token uses `top_k` by a gate of the layer.
 
     The gate is that of Shazeer et al. (arXiv 1701.06538): noisy top-k, a softmax over the chosen logits, so that the
-    weights sum to 1, and CV^2 of importance and load as a loss.
+    weights sum to 1, and CV^2 of importance and load as a loss. `blocks`, `noise` (on each copy) and `seed` as in
+    `DynamicConfig`.
 
-    - `level`: each token has experts of its own, or all tokens of a "sentence" (an entry of the batch) have those that
-      the gate chooses by the mean of its real tokens; not in a causal model, where the mean would show what comes.
-    - `targets`: which linear layers, by their names in the anatomy: "gate", "up", "down" of an FFN (a fused matrix of
-      gate and up by both names), "q", "k", "v", "qkv", "o" of an attention. Each is a mixture with its own gate, as
-      PAD-Net has both linear layers of BERT's FFN (`pos_moe` both).
-    - `expert_init`: every expert a "copy" of the layer, or "random" in the law of `nn.Linear`, as the released PadMoE
-      starts.
-    - `gate_noise`, `balance`, `balance_coef`, `bias_rate`, `z_coef`, `straight_through`: as in `RoutingConfig`.
-    - `gate_init`: "normal" is N(0, 0.02^2); "zeros" is the release's: all logits tie until the gate has moved, so that
-      without noise every token takes the same experts.
-    - `faithful`: with a partition, each expert is W_e + W_static without mask and scale factors, which the released
-      PadMoE computes in the place of the paper's formula.
+    Attributes:
+        num_kernels: experts.
+        top_k: experts that a token uses.
+        level: each token has experts of its own, or all tokens of a "sentence" (an entry of the batch) have those that
+            the gate chooses by the mean of its real tokens; not in a causal model, where the mean would show what
+            comes.
+        targets: which linear layers, by their names in the anatomy: "gate", "up", "down" of an FFN (a fused matrix of
+            gate and up by both names), "q", "k", "v", "qkv", "o" of an attention. Each is a mixture with its own gate,
+            as PAD-Net has both linear layers of BERT's FFN (`pos_moe` both).
+        expert_init: every expert a "copy" of the layer, or "random" in the law of `nn.Linear`, as the released PadMoE
+            starts.
+        gate_init: "normal" is N(0, 0.02^2); "zeros" is the release's: all logits tie until the gate has moved, so that
+            without noise every token takes the same experts.
+        gate_noise: noise on the logits, as `RoutingConfig.noise`.
+        balance: as in `RoutingConfig`.
+        balance_coef: as in `RoutingConfig`.
+        bias_rate: as in `RoutingConfig`.
+        z_coef: as in `RoutingConfig`.
+        straight_through: as in `RoutingConfig`.
+        faithful: with a partition, each expert is W_e + W_static without mask and scale factors, which the released
+            PadMoE computes in the place of the paper's formula.
 
-    `blocks`, `noise` (on each copy) and `seed` as in `DynamicConfig`. Raises `ModelError` for a value that cannot work.
+    Raises:
+        ModelError: a value that cannot work.
     """
 
     num_kernels: int = 8

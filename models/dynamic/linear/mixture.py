@@ -114,7 +114,7 @@ class MixtureLinear(DynamicLayer):
         return super().unused_parameters()
 
     def share_parameters(self) -> list[nn.Parameter]:
-        """Of the gate, unless a straight-through weight gives the static part its gradient, too."""
+        """The parameters of the gate; none where a straight-through weight gives the static part its gradient, too."""
         has_static = self.partition is not None and self.partition.scale != "pruned"
         if has_static and self.config.straight_through:
             return []
@@ -152,6 +152,7 @@ class MixtureLinear(DynamicLayer):
             self.aux = balance_in_training(self.config, self.router, routing, counted)
         index, weight = routing.index, routing.weight
         if self.mixture_config.level == "sentence":
+            # One choice for each sentence, said once for each of its tokens, by which the products go.
             length = x[0, ..., 0].numel()
             index = index.repeat_interleave(length, 0)
             weight = weight.repeat_interleave(length, 0)

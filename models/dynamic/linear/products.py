@@ -126,6 +126,7 @@ def _into_scratch(x_TI: Tensor, index_TK: Tensor, weight_TK: Tensor, matrices: M
         for part_RI, target_RO in zip(pieces(rows_RI), pieces(out_RO), strict=True):
             torch.mm(part_RI, matrix_OI.T, out=target_RO)
         first += len(rows_RI)
+    # The inverse of the order: where the row of each pair lies.
     place_S = torch.empty_like(pairs.order)
     place_S[pairs.order] = torch.arange(len(place_S), device=place_S.device)
     place_TK = place_S.view_as(index_TK)

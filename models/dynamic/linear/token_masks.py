@@ -102,7 +102,7 @@ class PassedMask:
         return found
 
     def peek(self, mask: Tensor | None, x: Tensor) -> Tensor | None:
-        """The same, without a trace."""
+        """The same, without a trace. Raises `ModelError` for a mask that does not fit the tokens."""
         if mask is None:
             return None
         tokens = x.numel() // x.shape[-1]

@@ -39,7 +39,7 @@ class PartitionableAttentions(Scored):
         return ATTENTION_EFFECTS[self.criterion](self)
 
     def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
-        """Of "switch" the part of the dynamic factor; of the other criteria, the effects."""
+        """The part of the dynamic factor for "switch"; the effects for the other criteria."""
         if self.criterion in ("switch", "inverted"):
             return remove(self)
         return list(effects)
@@ -47,14 +47,16 @@ class PartitionableAttentions(Scored):
 
 def remove(found: PartitionableAttentions) -> list[Tensor]:
     """g λ_d M a: the first-order change of the loss when the factor becomes 0, and its channel with it."""
-    shares = [nn.Parameter(torch.ones_like(mask.stored)) for mask in found.masks]
+    fractions = [nn.Parameter(torch.ones_like(mask.stored)) for mask in found.masks]
     with ExitStack() as stack:
-        for vector, share_C in zip(found.vectors, shares, strict=True):
+        for vector, fraction_C in zip(found.vectors, fractions, strict=True):
             # f times a share of 1, by which the derivative is g f; where M is 1, f is λ_d a.
-            handle = vector.register_forward_hook(lambda _module, _inputs, f_BC, share_C=share_C: f_BC * share_C)
+            handle = vector.register_forward_hook(
+                lambda _module, _inputs, f_BC, fraction_C=fraction_C: f_BC * fraction_C
+            )
             stack.callback(handle.remove)
-        losses = stack.enter_context(calibration_losses(shares, found.evidence, found.criterion))
-        slopes = criteria.sum_of_gradients(shares, losses)
+        losses = stack.enter_context(calibration_losses(fractions, found.evidence, found.criterion))
+        slopes = criteria.sum_of_gradients(fractions, losses)
     return [mask.stored.detach() * slope_C for mask, slope_C in zip(found.masks, slopes, strict=True)]
 
 

@@ -13,10 +13,14 @@ from .parts import attention_vectors, dynamic_layers
 
 @dataclass(frozen=True, kw_only=True)
 class CompactReport:
-    """Names of the layers that have their compact form now, and of those that stay as they were.
+    """What `compact` did.
 
-    `attentions`: those of ODConv that have theirs now; one without a partition stays in its layer. `numbers`: weights
-    that both store; `before`: what they stored, static weights included.
+    Attributes:
+        layers: names of the layers that have their compact form now.
+        left: names of those that stay as they were.
+        numbers: weights that layers and attentions store now.
+        before: what they stored, static weights included.
+        attentions: those of ODConv that have their compact form now; one without a partition stays in its layer.
     """
 
     layers: tuple[str, ...]
@@ -32,8 +36,16 @@ def compact(model: nn.Module) -> CompactReport:
     A layer stores (1 - kappa) n static weights once and K kappa n dynamic ones, with their factors folded in, and a bit
     for each weight, row or channel (`compact_weights.py`). A partitioned attention of ODConv stores the rows of its
     dynamic factors, the constants of the others and a bit for each (`convolution/compact_vector.py`). Layers without a
-    partition of their kernels and those that are no mixture of kernels stay, and are named. Raises `ModelError` for a
-    model without dynamic layers, and for one in which nothing is partitioned.
+    partition of their kernels and those that are no mixture of kernels stay, and are named.
+
+    Args:
+        model: what `partition` made.
+
+    Returns:
+        Which layers and attentions changed, which did not, and the numbers stored before and after.
+
+    Raises:
+        ModelError: a model without dynamic layers, and one in which nothing is partitioned.
     """
     named = dynamic_layers(model)
     if not named:

@@ -8,11 +8,18 @@ from ..partially_dynamic import PartiallyDynamic
 
 
 def freeze_idle(model: nn.Module) -> int:
-    """No gradient for parameters of dynamic layers and attentions that no output depends on; return how many were.
+    """Take the gradient off parameters of dynamic layers and attentions that no output depends on.
 
-    Those are kernels and shares of what is static as a whole, the static weight of what is dynamic as a whole, and
-    factors that are fixed or act on nothing. `DistributedDataParallel` would wait for their gradients and stop.
-    `partition` does it; call it again after a partition came with `load_state_dict`, or where all was made trainable.
+    Those are kernels, and what mixes them, of what is static as a whole, the static weight of what is dynamic as a
+    whole, and factors that are fixed or act on nothing. `DistributedDataParallel` would wait for their gradients and
+    stop. `partition` does it; call it again after a partition came with `load_state_dict`, or where all was made
+    trainable.
+
+    Args:
+        model: a model with partitioned layers.
+
+    Returns:
+        How many parameters were frozen by this call.
     """
     frozen = 0
     for part in model.modules():

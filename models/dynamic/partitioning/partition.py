@@ -43,33 +43,50 @@ def partition(
     generator: torch.Generator | None = None,
     of: Of = "kernels",
 ) -> PartitionReport:
-    """Make the share `ratio` (kappa) of each dynamic model's weights stay dynamic and the others static, in place.
+    """Let the fraction kappa of each dynamic model's weights stay dynamic and make the others static, in place.
 
-    All starts dynamic. In each of `rounds` every candidate is scored by `criterion` (`scores.py`), on `batches` with
-    `loss_fn(model, batch)` -> scalar, in eval mode, and those of least score turn static, where they stay: after round
-    t of T, kappa^(t/T) of them are left dynamic by the "exponential" schedule, 1 - (1 - kappa) t/T by the "linear"
-    one. (So rounds nest; in the released code, which is the same for one round, what turned static may come back.)
-    Exactly round(kappa N) of N candidates stay, for scope="local" of every layer; equal scores are ranked by
-    position. Candidates are single weights, output rows or input channels (`granularity`); the two latter make the
-    deployed form faster. Nothing is re-initialised. What is left without any use has no gradient any more
+    Iterative Mode Partition (PAD-Net). All starts dynamic. In each round every candidate is scored, in eval mode, and
+    those of least score turn static, where they stay: after round t of T, kappa^(t/T) of them are left dynamic by the
+    "exponential" schedule, 1 - (1 - kappa) t/T by the "linear" one. (So rounds nest; in the released code, which is the
+    same for one round, what turned static may come back.) Exactly round(kappa N) of N candidates stay; equal scores are
+    ranked by position. Nothing is re-initialised. What is left without any use has no gradient any more
     (`freeze_idle`); make the optimizer afterwards.
 
-    `scale`: which scale factors train, and "pruned" drops the static part. `static`: the static weight starts as the
-    mean of the kernels, which for a pre-trained model is its weight, or "random" as N(0, 2 / fan_out), the law of the
-    released code. `generator` (`torch.Generator`): for what is random.
+    A candidate of an attention is the factor of one channel, whatever the granularity; it turns into a constant, which
+    starts as what the attention gives for a hidden vector of zeros. Every attention has its own pair of scales.
 
-    `of`: what is partitioned, the "kernels" of all layers, the "attentions" of ODConv for input channels, filters and
-    taps (those that the released code masks; that for kernels is left alone), or "both". A candidate of an attention is
-    the factor of one channel, whatever the granularity; it turns into a constant, which starts as what the attention
-    gives for a hidden vector of zeros. Of "both", each kind is ranked by itself and keeps round(kappa N) of its own N:
-    a factor acts on a whole channel, so that in one ranking its effect would stand before those of single weights.
-    Every attention has its own pair of scales. There is no law for static="random" of one: it is refused.
+    Scores that all tie happen to "switch" where static and dynamic weights are copies of one, and to most criteria of
+    attentions that were never trained, whose rows are 0: take criterion="remove", or `warmup=WarmUp()`.
 
-    Raises `ModelError`, and leaves the model as it was, for a ratio outside [0, 1], a model without dynamic layers or
-    with partitioned ones, attentions asked for where no layer is an ODConv, a criterion without its data, scores that
-    are not finite, and scores that all tie. The latter happens to "switch" where static and dynamic weights are copies
-    of one, and to most criteria of attentions that were never trained, whose rows are 0: take criterion="remove", or
-    `warmup=WarmUp()`, a few steps of training before.
+    Args:
+        model: what `make_dynamic` made.
+        ratio: kappa, the fraction that stays dynamic, in [0, 1].
+        criterion: what scores a candidate (`scores.py`).
+        batches: data that the criterion, or the warm-up, runs on.
+        loss_fn: `loss_fn(model, batch)` -> scalar, for the same.
+        scope: "global" ranks all candidates together, "local" those of each layer.
+        rounds: how many times candidates are scored.
+        schedule: how many are left dynamic after each round, as above.
+        granularity: candidates are single weights, output rows or input channels; the two latter make the deployed form
+            faster.
+        scale: which scale factors train; "pruned" drops the static part.
+        static: the static weight starts as the "mean" of the kernels, which for a pre-trained model is its weight, or
+            "random" as N(0, 2 / fan_out), the law of the released code.
+        warmup: a few steps of training before, where kernels and static weight are copies.
+        generator: for what is random.
+        of: the "kernels" of all layers, the "attentions" of ODConv for input channels, filters and taps (those that the
+            released code masks; that for kernels stays as it is), or "both": each kind is then ranked by itself and
+            keeps round(kappa N) of its own N, since a factor acts on a whole channel, so that in one ranking its effect
+            would stand before those of single weights. There is no law for static="random" of an attention: it is
+            refused.
+
+    Returns:
+        How many entries of each layer and attention are dynamic, what the deployed form stores, and the ties.
+
+    Raises:
+        ModelError: a ratio outside [0, 1], a model without dynamic layers or with partitioned ones, attentions asked
+            for where no layer is an ODConv, a criterion without its data, scores that are not finite or all tie. The
+            model stays as it was.
 
     Example::
 
@@ -145,6 +162,7 @@ def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterat
         partitions += [(part, part.partition) for part in parts]
     try:
         yield
+    # An interrupt in the middle of a warm-up is undone, too.
     except BaseException:
         for part, before in partitions:
             part.partition = before
@@ -157,7 +175,7 @@ def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterat
 
 def _check(ratio: float, criterion: str, scope: str, schedule: str, granularity: str, static: str, rounds: int) -> None:
     if not 0 <= ratio <= 1:  # NaN is not, either
-        raise ModelError(f"ratio={ratio} is the share that stays dynamic and must lie between 0 and 1")
+        raise ModelError(f"ratio={ratio} is the fraction that stays dynamic and must lie between 0 and 1")
     check_choice("criterion", criterion, get_args(Criterion))
     check_choice("scope", scope, get_args(Scope))
     check_choice("schedule", schedule, get_args(Schedule))

@@ -22,7 +22,11 @@ Of = Literal["kernels", "attentions", "both"]
 
 
 def dynamic_layers(model: nn.Module) -> dict[str, DynamicLayer]:
-    """The dynamic layers of a model by dotted name, one that several modules share under its first name."""
+    """The dynamic layers of a model by dotted name, one that several modules share under its first name.
+
+    Args:
+        model: any model.
+    """
     return {name: module for name, module in model.named_modules() if isinstance(module, DynamicLayer)}
 
 

@@ -19,7 +19,7 @@ class Modes:
 
     @property
     def ratio(self) -> float:
-        """Share of the entries that are dynamic (the paper's kappa)."""
+        """Fraction of the entries that are dynamic (the paper's kappa)."""
         return self.dynamic / self.total
 
     @property
@@ -59,11 +59,18 @@ class AttentionModes(Modes):
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionReport:
-    """What `partition` did. `ratio`: as asked for. `ties`: candidates at the border with equal scores, over rounds.
+    """What `partition` did.
 
-    `layers`: those whose kernels were partitioned; `attentions`: those of ODConv that were. `dynamic_ratio` counts
-    entries of both, whatever the granularity, and `stored_share` stored numbers: "30 % dynamic" may mean either, so
-    both are said. Attentions that were not partitioned, biases and scales are not counted.
+    Attentions that were not partitioned, biases and scales are not counted. `dynamic_ratio` counts entries, whatever
+    the granularity, and `stored_share` stored numbers: "30 % dynamic" may mean either, so both are said.
+
+    Attributes:
+        criterion: what scored the candidates.
+        granularity: what a candidate was.
+        ratio: kappa, as asked for.
+        ties: candidates at the border with equal scores, over rounds.
+        layers: those whose kernels were partitioned.
+        attentions: those of ODConv that were.
     """
 
     criterion: str
@@ -80,7 +87,7 @@ class PartitionReport:
 
     @property
     def dynamic_ratio(self) -> float:
-        """Share of all entries that are dynamic."""
+        """Fraction of all entries that are dynamic."""
         return sum(part.dynamic for part in self.parts) / sum(part.total for part in self.parts)
 
     @property
@@ -95,12 +102,12 @@ class PartitionReport:
 
     @property
     def stored_share(self) -> float:
-        """Share of the stored numbers that belong to kernels, experts or rows of attentions."""
+        """Fraction of the stored numbers that belong to kernels, experts or rows of attentions."""
         return sum(part.per_entry * part.dynamic for part in self.parts) / self.stored
 
 
 def layer_modes(layers: Mapping[str, DynamicLayer]) -> tuple[LayerModes, ...]:
-    """Of layers as they are now."""
+    """How many entries of each layer are dynamic now."""
     modes: list[LayerModes] = []
     for name, layer in layers.items():
         assert layer.partition is not None
@@ -110,7 +117,7 @@ def layer_modes(layers: Mapping[str, DynamicLayer]) -> tuple[LayerModes, ...]:
 
 
 def attention_modes(vectors: Mapping[str, AttentionVector]) -> tuple[AttentionModes, ...]:
-    """Of attentions as they are now."""
+    """How many factors of each attention are dynamic now."""
     modes: list[AttentionModes] = []
     for name, vector in vectors.items():
         assert vector.partition is not None

@@ -18,10 +18,14 @@ from ..partially_dynamic import PartiallyDynamic
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """`steps` steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales.
+    """Steps of Adam on the calibration batches, in turn: dynamic layers without static part and scales.
 
     Scales elsewhere that are 0 as a whole train with them, as the weight of the last norm of a residual block may start
     (`zero_scales`): behind such a one no layer has a gradient.
+
+    Attributes:
+        steps: how many.
+        learning_rate: of Adam.
     """
 
     steps: int = 20
@@ -39,8 +43,20 @@ def warm_up(
     loss_fn: LossFunction,
     how: WarmUp,
 ) -> None:
-    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are); modes and flags come
-    back."""
+    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are).
+
+    Modes and flags come back.
+
+    Args:
+        model: the model.
+        layers: its dynamic layers.
+        batches: calibration data, taken in turn.
+        loss_fn: `loss_fn(model, batch)` -> scalar.
+        how: steps and learning rate.
+
+    Raises:
+        ModelError: there is no batch.
+    """
     if not batches:
         raise ModelError("the warm-up before a partition got no batch: it needs at least one")
     trained: list[nn.Parameter] = []

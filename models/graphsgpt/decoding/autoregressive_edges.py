@@ -92,8 +92,12 @@ class AutoregressiveEdges:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LegalParts:
-    """Of R molecules: the legal (bond class, begin, end), `edges` (R, C, A, E) bool, and the atoms that can be new at
-    the end of each class of bond, `atoms` (C, N) bool."""
+    """What R molecules allow, as their heads choose it part by part.
+
+    Attributes:
+        edges: (R, C, A, E) bool: the legal (bond class, begin, end).
+        atoms: (C, N) bool: the atoms that can be new at the end of each class of bond.
+    """
 
     edges: Tensor
     atoms: Tensor

@@ -67,7 +67,9 @@ class ConstrainedMolecules(RepairingMolecules):
         return Edge(bond, begin, end, atom), at(logits.bond[rows].log_softmax(-1), bond)
 
     def _logits(self, predicted: Predictions, most: int) -> EdgeLogits:
-        """Of the class and both ends, a new end standing at the threshold of the strict rules; the atom follows."""
+        """Logits of the class and both ends; a new end stands at the threshold of the strict rules, and the atom
+        follows.
+        """
         begin_BA = slots(predicted.begin[:, :most].float(), self.present, self.scale)
         end_BA = slots(predicted.end[:, :most].float(), self.present, self.scale)
         end_BE = F.pad(end_BA, (0, 1), value=-torch.inf)

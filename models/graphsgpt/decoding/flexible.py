@@ -149,6 +149,7 @@ class FlexibleMolecules(RepairingMolecules):
     def _nearest(self, similarity: Tensor, rows: Tensor, above: float) -> Nearest:
         """The most similar atoms; where they are `above` and full, the next ones that are not."""
         most = self.most
+        # Beyond the nearest so many, the published code gives up as well.
         similar_RK, near_RK = slots(similarity[:, :most], self.present[rows], 1.0).topk(min(1 + NEXT, most))
         kind_RK = self.atoms[rows].gather(1, near_RK)
         used_RK = self.used[rows].gather(1, near_RK)

@@ -112,6 +112,8 @@ def token_table(first_atom: Tensor, steps: Sequence[Step], vocabulary: Vocabular
     for turn, (rows, active, edge, new) in enumerate(steps):
         column = 1 + 2 * turn
         end = edge.end.short()
+        # Both columns are written, whether they exist or not: which do is a tensor, so that no number has to leave the
+        # device before all steps are in the table.
         table[rows, column, TOKEN] = (vocabulary.first_edge - 1 + edge.bond).short()
         table[rows, column, FIRST] = edge.begin.short()
         table[rows, column, SECOND] = end

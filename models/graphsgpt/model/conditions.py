@@ -11,7 +11,7 @@ from .positions import StableEmbedding
 # Shapes: B molecules, P properties, D width, F features of a value.
 
 FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
-"""Of the sines and cosines of a standardised value, in radians per standard deviation."""
+"""Frequencies of the sines and cosines of a standardised value, in radians per standard deviation."""
 
 
 class ConditionEmbedding(nn.Module):

@@ -93,7 +93,11 @@ class Graph2Seq(GraphsGPTPreTrainedModel):
 
 
 def check_words(num_words: int | None, most: int) -> int:
-    """The number of words to use; `ModelError` if the model has not so many."""
+    """The number of words to use.
+
+    Raises:
+        ModelError: the model has not so many.
+    """
     if num_words is None:
         return most
     if not 1 <= num_words <= most:

@@ -112,7 +112,7 @@ def contrastive_loss(predicted: Predictions, target: Targets, codes: Tensor) -> 
 
 
 def _most_atoms(target: Targets) -> int:
-    """Of a molecule of the batch: every atom but the first is the end of an edge, and the first is its own."""
+    """Atoms of the batch's largest molecule: each but the first is the end of an edge, and the first is its own."""
     last = torch.cat([target.begin, target.end, target.end.new_zeros(1)]).max()
     return int(last) + 1
 

@@ -35,7 +35,7 @@ class GraphsGPTOutput(ModelOutput):
 
     @property
     def logits(self) -> Tensor:
-        """Of the class of the next edge, (N, 1 + bonds)."""
+        """Logits of the class of the next edge, (N, 1 + bonds)."""
         assert self.predictions is not None
         return self.predictions.bond
 

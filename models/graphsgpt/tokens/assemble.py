@@ -58,7 +58,7 @@ def _edge_tokens(vocabulary: Vocabulary) -> np.ndarray:
 def _bonds(
     orders: Sequence[np.ndarray], sizes: np.ndarray, starts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each bond: the later atom, counted over all molecules, the earlier one in its molecule, the order.
+    """Later atom (counted over all molecules), earlier atom (in its molecule) and order of each bond.
 
     Sorted by the later atom, then by the earlier one.
     """

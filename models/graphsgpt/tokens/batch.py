@@ -48,7 +48,11 @@ class TokenBatch:
 
 
 def collate(molecules: Sequence[MoleculeTokens]) -> TokenBatch:
-    """A batch of molecules, each int16 (4, L); rows of length 0 stay as rows without a token."""
+    """A batch of molecules.
+
+    Args:
+        molecules: tokens of each, int16 (4, L); one of length 0 stays as a row without a token.
+    """
     columns = [molecule.T for molecule in molecules]
     lengths = np.array([len(part) for part in columns], dtype=np.int64)
     rows = np.zeros((lengths.sum() + 1, 4), dtype=np.int16)

@@ -69,12 +69,20 @@ def from_smiles(text: str, trusted: bool = False) -> KekuleMolecule:
     orders = _orders(molecule)
     _sanitise(molecule, _FIND_RADICALS if brackets else _TO_AROMATIC)
     molecule.ClearComputedProps(includeRings=False)  # the matrix, which the writer would copy
+    # The orders are in the order of this string's atoms: one that was not canonical is read again as it should be.
     smiles = Chem.MolToSmiles(molecule, _WRITER)
     return KekuleMolecule(smiles, orders) if smiles == text else _kekule(smiles)
 
 
 def from_mol(molecule: Chem.Mol) -> KekuleMolecule:
-    """The same for a molecule, which is not changed; hydrogens that are atoms become implicit, map numbers go."""
+    """The same for a molecule, which is not changed; hydrogens that are atoms become implicit, map numbers go.
+
+    Args:
+        molecule: any molecule of RDKit.
+
+    Raises:
+        Rejection: as `from_smiles`.
+    """
     check_size(molecule)
     copy = Chem.Mol(molecule)
     for atom in copy.GetAtoms():

@@ -22,11 +22,22 @@ Aromatic = Literal["as written", "fixed", "completed"]
 def to_molecule(tokens: MoleculeTokens, vocabulary: Vocabulary, aromatic: Aromatic = "as written") -> Chem.Mol:
     """A sanitised RDKit molecule; atoms have the tokens' node ids, hydrogens are implicit.
 
-    Raises `ModelError`, a ValueError, where the tokens are no graph or RDKit cannot sanitise it, for instance for a
-    valence that does not exist. Faithful tokens lack charges and hydrogens: of pyrrole's ring they do not say where the
-    hydrogen is, so they cannot give it back. `aromatic` repairs such bonds: "fixed", those outside an all-aromatic ring
-    are single, as published (`fix_aromatic`); "completed", in addition a molecule that RDKit cannot sanitise even so
-    gets double bonds and hydrogens instead (`kekulise`).
+    Faithful tokens lack charges and hydrogens: of pyrrole's ring they do not say where the hydrogen is, so they cannot
+    give it back.
+
+    Args:
+        tokens: int16 (4, L).
+        vocabulary: what they were made with.
+        aromatic: how aromatic bonds are repaired. "fixed": those outside an all-aromatic ring are single, as published
+            (`fix_aromatic`); "completed": in addition a molecule that RDKit cannot sanitise even so gets double bonds
+            and hydrogens instead (`kekulise`).
+
+    Returns:
+        The molecule.
+
+    Raises:
+        ModelError: (a ValueError) the tokens are no graph, or RDKit cannot sanitise it, for instance for a valence that
+            does not exist.
     """
     check_choice("aromatic", aromatic, get_args(Aromatic))
     molecule = _graph(tokens, vocabulary)
@@ -44,7 +55,19 @@ def to_molecule(tokens: MoleculeTokens, vocabulary: Vocabulary, aromatic: Aromat
 
 
 def to_smiles(tokens: MoleculeTokens, vocabulary: Vocabulary, aromatic: Aromatic = "as written") -> str:
-    """Canonical SMILES of `to_molecule`; raises the same."""
+    """Canonical SMILES of `to_molecule`.
+
+    Args:
+        tokens: int16 (4, L).
+        vocabulary: what they were made with.
+        aromatic: how aromatic bonds are repaired, as in `to_molecule`.
+
+    Returns:
+        The SMILES.
+
+    Raises:
+        ModelError: where `to_molecule` raises it.
+    """
     return Chem.MolToSmiles(to_molecule(tokens, vocabulary, aromatic))
 
 

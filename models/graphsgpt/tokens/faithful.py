@@ -44,6 +44,7 @@ def walk(molecule: Chem.Mol, vocabulary: Vocabulary) -> MoleculeTokens:
     for low, high, edge in _bonds(molecule, atoms):
         visit(low)
         token = _lookup(vocabulary.edge_ids, edge)
+        # An end that is not there yet has the next number: its own row follows the edge.
         rows.append((token, seen[low], seen.get(high, len(seen)), 0))
         visit(high)
     if not rows:
@@ -53,7 +54,11 @@ def walk(molecule: Chem.Mol, vocabulary: Vocabulary) -> MoleculeTokens:
 
 
 def collect_bonds(molecules: Iterable[str | Chem.Mol]) -> set[EdgeType]:
-    """All bonds of the molecules that can be read, for `Vocabulary.faithful`."""
+    """All kinds of bonds of molecules, for `Vocabulary.faithful`.
+
+    Args:
+        molecules: SMILES or RDKit molecules; those that cannot be read are passed over.
+    """
     found: set[EdgeType] = set()
     with rdBase.BlockLogs():
         for item in molecules:

@@ -19,8 +19,14 @@ class ScaffoldFirstTokenizer(Tokenizer):
     """Tokens of pairs (molecule, scaffold): exactly the scaffold's own, then the rest of the molecule, depth first.
 
     Kekule bonds inside the scaffold are the scaffold's. A pair has the status `NO_SCAFFOLD` if the scaffold has no
-    place in the molecule: one where atoms, bonds and, with what hangs on them, valences are the same. Raises
-    `ModelError` for a vocabulary in faithful mode.
+    place in the molecule: one where atoms, bonds and, with what hangs on them, valences are the same.
+
+    Args:
+        vocabulary: in improved mode.
+        canonical_strings: as in `Tokenizer`.
+
+    Raises:
+        ModelError: a vocabulary in faithful mode.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, canonical_strings: bool = False) -> None:

@@ -39,8 +39,12 @@ class Streams(Protocol):
 class TokenStore:
     """N molecules in a folder; make one with `build_store`, read it with `open_store`.
 
-    `rows` is int16 (tokens + 1, 4), mapped and not read, see `batch.gather`; molecule i is rows `offsets[i]` to
-    `offsets[i + 1]`, `offsets` int64 (N + 1,). `status` is int8 (N,); where it is not `TokenStatus.OK` the length is 0.
+    Attributes:
+        folder: where it lies.
+        vocabulary: what the tokens mean.
+        rows: int16 (tokens + 1, 4), mapped and not read (`batch.gather`).
+        offsets: int64 (N + 1,): molecule i is rows `offsets[i]` to `offsets[i + 1]`.
+        status: int8 (N,); where it is not `TokenStatus.OK` the length is 0.
     """
 
     folder: Path
@@ -71,7 +75,14 @@ class TokenStore:
         return np.flatnonzero(self.status == TokenStatus.OK)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> TokenBatch:
-        """These molecules, padded to the longest. Raises IndexError outside 0..N - 1."""
+        """Some molecules, padded to the longest.
+
+        Args:
+            indices: of the molecules, from 0.
+
+        Raises:
+            IndexError: one outside 0..N - 1.
+        """
         chosen = np.asarray(indices, dtype=np.int64)
         if chosen.min(initial=0) < 0:
             raise IndexError(f"molecule {chosen.min()} of a store of {len(self)}")
@@ -85,10 +96,20 @@ class TokenStore:
 
 
 def build_store(folder: Path | str, molecules: Iterable[Any], tokenizer: Streams) -> TokenStore:
-    """Tokenise all molecules into `folder`, which must not exist; memory does not grow with the tokens.
+    """Tokenise molecules into a new folder; memory does not grow with the tokens.
 
-    The folder appears when it is complete, so whatever stops the work leaves nothing half-made there. Raises
-    `ModelError`.
+    The folder appears when it is complete, so whatever stops the work leaves nothing half-made there.
+
+    Args:
+        folder: where to; it must not exist.
+        molecules: SMILES or RDKit molecules, in any number.
+        tokenizer: a tokenizer, or a pool of processes that tokenise.
+
+    Returns:
+        The store, opened.
+
+    Raises:
+        ModelError: the folder exists.
     """
     folder = Path(folder)
     if folder.exists():
@@ -110,6 +131,7 @@ def _write(folder: Path, parts: Iterable[TokenisedMolecules], vocabulary: Vocabu
     row = 0
     with (folder / _ROWS).open("wb") as rows, (folder / _FAILURES).open("w", encoding="utf-8") as failures:
         for part in parts:
+            # Without the padding row of the part: the store has one for all, at its end.
             rows.write(part.rows[:-1].tobytes())
             lengths.append(part.lengths)
             status.append(part.status)
@@ -127,7 +149,18 @@ def _write(folder: Path, parts: Iterable[TokenisedMolecules], vocabulary: Vocabu
 
 
 def open_store(folder: Path | str, *, verify: bool = False) -> TokenStore:
-    """Map a store. Sizes are always checked, with `verify` also the sha256 of all files. Raises `ModelError`."""
+    """Map a store into memory; sizes of its files are always checked.
+
+    Args:
+        folder: what `build_store` wrote.
+        verify: check the sha256 of all files, too.
+
+    Returns:
+        The store.
+
+    Raises:
+        ModelError: a folder without a store, of another format, or with files that are not as they were written.
+    """
     folder = Path(folder)
     try:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))

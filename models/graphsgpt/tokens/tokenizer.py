@@ -23,9 +23,13 @@ CHUNK = 512  # molecules that are assembled at once
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenisedMolecules:
-    """N molecules: `rows` int16 (tokens + 1, 4), the last row 0; `lengths` int64 (N,); `status` int8 (N,).
+    """N molecules as tokens.
 
-    A molecule whose status is not `TokenStatus.OK` has length 0, and a reason in `reasons`, which is "" for the others.
+    Attributes:
+        rows: int16 (tokens + 1, 4), the last row 0.
+        lengths: int64 (N,); 0 for a molecule without tokens.
+        status: int8 (N,), of `TokenStatus`.
+        reasons: why a molecule has no tokens, "" for the others.
     """
 
     rows: np.ndarray
@@ -62,10 +66,13 @@ class Tokenizer:
 
     Improved mode: fragments, each from its first canonical atom in depth-first order, Kekule bonds; the tokens of a
     molecule are the same for any order of its atoms and any way to write it. Stereo is dropped. Isotopes, radicals and
-    hydrogen counts that the valence does not imply get a status, since tokens could not give them back.
-    With `canonical_strings` the strings are known to be RDKit's canonical SMILES without stereo (MOSES is) and are
-    taken as they are, twice as fast; one that is not canonical gets right tokens, but in its own order.
-    Faithful mode: the order given, see `faithful.walk`.
+    hydrogen counts that the valence does not imply get a status, since tokens could not give them back. Faithful mode:
+    the order given, see `faithful.walk`.
+
+    Args:
+        vocabulary: says the mode.
+        canonical_strings: the strings are known to be RDKit's canonical SMILES without stereo (MOSES is) and are taken
+            as they are, twice as fast; one that is not canonical gets right tokens, but in its own order.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, canonical_strings: bool = False) -> None:

@@ -85,14 +85,22 @@ class Vocabulary:
 
     @classmethod
     def improved(cls, nodes: Iterable[tuple[int, int]] | None = None) -> Vocabulary:
-        """(element, charge) atoms and Kekule bonds; by default all elements and the charged states seen in practice."""
+        """(element, charge) atoms and Kekule bonds.
+
+        Args:
+            nodes: the atoms; None is all elements and the charged states seen in practice.
+        """
         if nodes is None:
             return cls(mode="improved", nodes=(*_neutral_nodes(), *_charged_nodes()), edges=_KEKULE)
         return cls(mode="improved", nodes=tuple(NodeType(*node) for node in nodes), edges=_KEKULE)
 
     @classmethod
     def faithful(cls, bonds: Iterable[tuple[int, int, float]]) -> Vocabulary:
-        """Elements 1..118 at ids 2..119 and the given (low, high, order) bonds, sorted, from id 120."""
+        """Elements 1..118 at ids 2..119, and bonds, sorted, from id 120.
+
+        Args:
+            bonds: (low, high, order) of each, as `collect_bonds` gives them.
+        """
         edges = {EdgeType(int(low), int(high), float(order)) for low, high, order in bonds}
         return cls(mode="faithful", nodes=_neutral_nodes(), edges=tuple(sorted(edges)))
 
@@ -137,7 +145,14 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """The vocabulary that `to_dict` wrote. Raises `ModelError` where a field is missing or unknown."""
+        """The vocabulary that `to_dict` wrote.
+
+        Args:
+            values: plain lists by field.
+
+        Raises:
+            ModelError: a field is missing or unknown.
+        """
         if set(values) != FIELDS:
             raise ModelError(f"a vocabulary has the fields {sorted(FIELDS)}, got {sorted(values)}")
         nodes = tuple(NodeType(*node) for node in values["nodes"])

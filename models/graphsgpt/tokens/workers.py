@@ -28,11 +28,16 @@ def _tokenise(items: list[Any]) -> TokenisedMolecules:
 
 
 class TokenizerPool:
-    """A `Tokenizer`, or another `kind` of it, in `workers` processes.
+    """A tokenizer in several processes, which start at the first call and end with `close` or the `with` block.
 
-    They start at the first call and end with `close` or the `with` block. Molecules must survive pickling; RDKit's do.
-    A script that makes one needs the guard `if __name__ == "__main__"`, as with any processes that are spawned. A
-    process that dies ends the pool with `BrokenProcessPool`.
+    Molecules must survive pickling; RDKit's do. A script that makes one needs the guard `if __name__ == "__main__"`, as
+    with any processes that are spawned. A process that dies ends the pool with `BrokenProcessPool`.
+
+    Args:
+        vocabulary: as in `Tokenizer`.
+        workers: processes, 1 or more.
+        canonical_strings: as in `Tokenizer`.
+        kind: the class of the tokenizer.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class ExpertCacheLayer(CacheLayerMixin):
         self.batch_select_indices(beam_idx)
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Forget the last slots; their number is given as a negative number."""
+        """Forget the last slots. Raises `ModelError` for a number that is not negative."""
         if tokens_to_remove > 0:
             raise ModelError(f"crop takes the number of tokens to remove as a negative number, not {tokens_to_remove}")
         self.seen = max(0, self.seen + tokens_to_remove)

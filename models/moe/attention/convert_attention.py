@@ -203,6 +203,7 @@ def _merged(by_head: Tensor, copies: int) -> Tensor:
 
 @torch.no_grad()
 def _dense_layer(layer: AttentionMoE, attention: Attention) -> nn.Module:
+    # Without memory: its own random weights would draw from the global generator, only to be written over.
     with torch.device("meta"):
         module: Any = layer.dense_class(layer.dense_config, layer.layer_idx)
     module = module.to_empty(device=layer.out.device).to(layer.out.dtype)

@@ -143,11 +143,11 @@ class AttentionMoE(nn.Module):
         place_P = token_P % x_BSD.shape[1]
         x_PD = x_TD.index_select(0, token_P)
         weight_P1 = routing.weight.flatten().index_select(0, plan.pair).unsqueeze(-1)
-        shares = plan.by_expert(token_P, place_P, x_PD, weight_P1, *rope.at(token_P))
+        fractions = plan.by_expert(token_P, place_P, x_PD, weight_P1, *rope.at(token_P))
         queries_only = isinstance(memory, FullMemory)
         out_TD = torch.zeros_like(x_TD)
-        for expert, (share, weights) in enumerate(zip(shares, self._weights(), strict=True)):
-            token_n, place_n, x_nD, weight_n1, cos, sin = share
+        for expert, (fraction, weights) in enumerate(zip(fractions, self._weights(), strict=True)):
+            token_n, place_n, x_nD, weight_n1, cos, sin = fraction
             if len(token_n):
                 parts = self._project(x_nD, weights, Rope(cos, sin), queries_only=queries_only)
                 mixed = torch.cat(list(self._mix(expert, plan.counts[expert], place_n, parts, memory)))

@@ -30,7 +30,15 @@ class MoELayers:
         return layers_of(model)
 
     def build(self, model: nn.Module, description: dict[str, Any]) -> None:
-        """The converted layers in the places of the dense ones."""
+        """Put the converted layers in the places of the dense ones.
+
+        Args:
+            model: a dense model.
+            description: what `describe` gave.
+
+        Raises:
+            ModelError: the description does not say how the model was converted.
+        """
         if not description:
             raise ModelError(f"the configuration of this {type(model).__name__} does not say how it was converted")
         build_layers(model, description)

@@ -34,24 +34,32 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable[Any] | None = None) -> Model:
-    """Replace the gated or plain FFNs of `model`, in place, by mixtures of their own neurons; return the model.
+    """Replace the gated or plain FFNs of a model, in place, by mixtures of their own neurons.
 
-    With `config.split` "whole" each expert has all of them, and the model grows by a whole FFN with every expert.
-
-    `calibration` is what `calibrate` returned (it serves any number of conversions of the same model), or an iterable
-    of batches, passed as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is
-    used for; only the choice of shared neurons can do without, and is then random. The router is trainable, like the
-    experts, if the down projection was. Memory stays near that of the model plus one layer.
-
-    Dropout on the outputs of an FFN stays there, in training; dropout on its hidden neurons is refused.
+    With `config.split` "whole" each expert has all of them, and the model grows by a whole FFN with every expert. The
+    router is trainable, like the experts, if the down projection was. Memory stays near that of the model plus one
+    layer. Dropout on the outputs of an FFN stays there, in training; dropout on its hidden neurons is refused.
 
     A few random rows through each FFN and through its experts, all of them on, show that these compute what it did
     (where each neuron is in one expert).
 
-    Raises `ModelError`, and leaves the model untouched, when a block has no FFN that can be cut, is converted already
-    or quantised, computes something else than its linear layers and activation say (hooks, a forward of its own),
-    shares weights with another, or has fewer neurons than experts, and when the data are missing, empty, not finite or
-    of another model.
+    Args:
+        model: a model whose anatomy is known.
+        config: every choice: split, sizes, router and its start, scale.
+        calibration: what `calibrate` returned (it serves any number of conversions of the same model), or batches, run
+            as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is used for;
+            only the choice of shared neurons can do without, and is then random.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: a block has no FFN that can be cut, is converted already or quantised, computes something else than
+            its linear layers and activation say (hooks, a forward of its own), shares weights with another, or has
+            fewer neurons than experts; data are missing, empty, not finite or of another model. The model stays as it
+            was.
+
+    Example: `convert(model, MoEConfig(num_experts=8, num_shared=2, top_k=2), batches)`.
     """
     generator = torch.Generator().manual_seed(config.seed)
     plans = _plan_all(model, config, calibration, generator)

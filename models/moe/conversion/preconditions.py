@@ -53,7 +53,19 @@ def feed_forwards(anatomy: Anatomy) -> list[FFN]:
 
 
 def to_convert(anatomy: Anatomy, ffns: list[FFN], config: MoEConfig) -> list[FFN]:
-    """Those of `config.layers`; each of them can be cut."""
+    """The FFNs that `config.layers` names; each of them can be cut.
+
+    Args:
+        anatomy: the model.
+        ffns: all of its FFNs.
+        config: the conversion.
+
+    Returns:
+        Those that are converted.
+
+    Raises:
+        ModelError: there is none, or one cannot be cut.
+    """
     chosen = ffns
     if config.layers != "all":
         _check_layers(config.layers, ffns, blocks=len(anatomy.blocks))
@@ -68,7 +80,20 @@ def to_convert(anatomy: Anatomy, ffns: list[FFN], config: MoEConfig) -> list[FFN
 def calibration_for(
     model: nn.Module, ffns: list[FFN], config: MoEConfig, calibration: Calibration | Iterable[Any] | None
 ) -> Calibration | None:
-    """Samples that hold all that `config` asks for; batches are run here. None where nothing is used."""
+    """Samples that hold all that a conversion asks for; batches are run here.
+
+    Args:
+        model: the model.
+        ffns: what is converted.
+        config: the conversion.
+        calibration: samples or batches, or nothing.
+
+    Returns:
+        The samples; None where nothing is used.
+
+    Raises:
+        ModelError: they are missing, of another model, or without gradients that are needed.
+    """
     needs = config.needs
     if calibration is None:
         if config.requires:

@@ -31,9 +31,18 @@ Model = TypeVar("Model", bound=nn.Module)
 def to_dense(model: Model) -> Model:
     """Put the dense FFNs and attentions together again, in place, whatever router, scale and alignment say.
 
-    Returns the model. Exact when no expert was trained. A neuron that several experts hold comes from the first of
-    them, a key/value head from the mean. Raises `ModelError`, and leaves the model untouched, when there is nothing to
-    restore, where experts that share neurons left some out, and where each expert is a whole FFN (upcycling).
+    Exact when no expert was trained. A neuron that several experts hold comes from the first of them, a key/value head
+    from the mean.
+
+    Args:
+        model: what `convert` made.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: there is nothing to restore, experts that may overlap do not hold every neuron, or each expert is a
+            whole FFN (upcycling). The model stays as it was.
     """
     sites: dict[int, Site] = {}
     attention_is_mixed = False

@@ -62,9 +62,22 @@ class ExpertBank(nn.Module):
         up_bias: Tensor | None = None,
         activation: Callable[[Tensor], Tensor],
     ) -> ExpertBank:
-        """Experts made of groups of neurons (index tensors) of a dense FFN: gate and up (F, D), down (D, F).
+        """Experts made of groups of neurons of a dense FFN.
 
-        Raises `ModelError` for groups of unequal size when the activation of 0 is not 0 and no gate multiplies it.
+        Args:
+            groups: index tensor of each expert.
+            gate: (F, D), or None.
+            up: (F, D).
+            down: (D, F).
+            gate_bias: (F,), or None.
+            up_bias: (F,), or None.
+            activation: on gate, or on up where there is none.
+
+        Returns:
+            The bank.
+
+        Raises:
+            ModelError: groups of unequal size when the activation of 0 is not 0 and no gate multiplies it.
         """
         sizes = [len(group) for group in groups]
         groups = [group.to(up.device) for group in groups]
@@ -73,6 +86,7 @@ class ExpertBank(nn.Module):
             inward = [(gate, gate_bias), (up, up_bias)]
         check_sizes(sizes, gated=gate is not None, activation=activation)
         bias = None
+        # Gate and up lie in one tensor, and so do their biases: where one of them has none, it is 0.
         if any(b is not None for _, b in inward):
             bias = torch.cat([_stack(_or_zeros(b, weight), groups) for weight, b in inward], dim=1)
         return cls(
@@ -85,9 +99,16 @@ class ExpertBank(nn.Module):
         )
 
     def forward(self, x_TD: Tensor, index_TK: Tensor | None = None, weight_TK: Tensor | None = None) -> Tensor:
-        """Sum over the chosen experts of weight times expert output, (T, D). An index of N stands for no expert.
+        """Sum over the chosen experts of weight times expert output, (T, D).
 
-        Without a choice: the plain sum over all experts, as of a shared block.
+        Args:
+            x_TD: the tokens.
+            index_TK: the experts of each; N stands for none. None is the plain sum over all experts, as of a shared
+                block.
+            weight_TK: their weights.
+
+        Returns:
+            (T, D).
         """
         if index_TK is None or weight_TK is None:
             return self._all(x_TD)
@@ -157,6 +178,7 @@ class ExpertBank(nn.Module):
         rows_N = index_NM
         real_rows_N = real_NM
         if self.gated:
+            # Rows of gate come before those of up, which are so many further down.
             rows_N = torch.cat((index_NM, index_NM + self.down.shape[2]), dim=1)
             real_rows_N = torch.cat((real_NM, real_NM), dim=1)
         self.gate_up = _taken(self.gate_up, rows_N.unsqueeze(2), real_rows_N.unsqueeze(2), 1)

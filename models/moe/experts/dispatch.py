@@ -28,15 +28,24 @@ ALIGNMENT = 16
 def run_experts(
     x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights, *, accumulate: bool = False
 ) -> Tensor:
-    """Sum over the K chosen experts of weight times expert output, (T, D). An index of N stands for no expert.
+    """Sum over the K chosen experts of weight times expert output, by the fastest way for these tensors.
 
-    `accumulate`: see `TrainedExperts`.
+    Args:
+        x_TD: the tokens.
+        index_TK: the experts of each; N stands for none.
+        weight_TK: their weights.
+        weights: the experts.
+        accumulate: add gradients to those that are there (`TrainedExperts`).
+
+    Returns:
+        (T, D).
     """
     out_TD = _by_themselves(x_TD, index_TK, weight_TK, weights)
     if out_TD is not None:
         return out_TD
     if x_TD.is_cuda and fits_grouped(x_TD, weights):
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
+    # The grouped product above can be compiled; what follows calls into C++ or loops over counts, which cannot.
     if torch.compiler.is_compiling():
         return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
     gate_up = weights.gate_up
@@ -52,6 +61,7 @@ def run_experts(
     if index_TK.dtype != torch.int64:
         index_TK = index_TK.to(torch.int64)
     index_TK = index_TK.contiguous()
+    # The kernels take float32 weights and int64 indices, whatever the type of x.
     if library is not None and weight_TK.dtype != torch.float32:
         weight_TK = weight_TK.to(torch.float32)
     weight_TK = weight_TK.contiguous()
@@ -59,6 +69,7 @@ def run_experts(
         return TrainedExperts.apply(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH, accumulate, dtype)
     if library is not None and library.suits(dtype, index_TK.numel() / len(down)):
         return library.experts(x_TD, index_TK, weight_TK, gate_up, down)
+    # A token or two while decoding: sorting pairs would take longer than their products.
     if library is None and index_TK.numel() <= FEW_PAIRS:
         return few_experts(x_TD, index_TK, weight_TK, weights)
     return (library or _TORCH).forward(x_TD, index_TK, weight_TK, gate_up, down)[0]

@@ -13,11 +13,14 @@ NAME = "sparsebench"
 
 
 def register_experts() -> str:
-    """Teach transformers (5 or newer) our implementation and return its name.
+    """Teach transformers (5 or newer) our implementation of experts.
 
     Afterwards `model.set_experts_implementation("sparsebench")`, or `experts_implementation="sparsebench"` in
     `from_pretrained`, makes a stock model (Mixtral, Qwen-MoE, OLMoE, ...) compute its experts here. Other layouts than
     ours (bias, transposed or interleaved weights, experts spread over processes) go to transformers' `grouped_mm`.
+
+    Returns:
+        The name that it is registered under.
     """
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 

@@ -62,7 +62,7 @@ class Native(Operators):
     def forward(
         self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
     ) -> tuple[Tensor, Tensor, Plan]:
-        """As in `Operators`."""
+        """The whole layer in C++, as `Operators.forward` says."""
         if not self.suits(x_TD.dtype, index_TK.numel() / len(down)):
             return super().forward(x_TD, index_TK, weight_TK, gate_up, down)
         pairs = index_TK.numel()
@@ -87,7 +87,7 @@ class Native(Operators):
         return index, weight
 
     def plan(self, index_TK: Tensor, experts: int) -> Plan:
-        """As in `Operators`."""
+        """Which rows go to which expert, as `Operators.plan` says."""
         counts = index_TK.new_empty(experts)
         order = index_TK.new_empty(index_TK.numel())
         place = torch.empty_like(index_TK)
@@ -96,12 +96,12 @@ class Native(Operators):
         return Plan(counts.tolist(), order, place)
 
     def gather(self, x_TD: Tensor, order_S: Tensor, top_k: int, out_SD: Tensor) -> None:
-        """As in `Operators`."""
+        """The rows in the order of their experts, as `Operators.gather` says."""
         pointers = (tensor.data_ptr() for tensor in (x_TD, order_S, out_SD))
         self._gather(*pointers, len(out_SD), top_k, x_TD.shape[1] * x_TD.element_size())
 
     def gate(self, inward_SM: Tensor, order_S: Tensor, weight_TK: Tensor, out_SM: Tensor) -> None:
-        """As in `Operators`."""
+        """Weight times activation times up projection, as `Operators.gate` says."""
         pointers = (tensor.data_ptr() for tensor in (inward_SM, order_S, weight_TK, out_SM))
         self._typed["gate", out_SM.dtype](*pointers, *out_SM.shape)
 
@@ -114,14 +114,14 @@ class Native(Operators):
         grad_inward: Tensor,
         hidden: Tensor,
     ) -> Tensor:
-        """As in `Operators`."""
+        """Gradients of `gate`, as `Operators.gate_backward` says."""
         grad_weight = torch.zeros_like(weight_TK)
         tensors = (inward_SM, order_S, weight_TK, grad_SM, grad_inward, grad_weight, hidden)
         self._typed["gate_backward", hidden.dtype](*(tensor.data_ptr() for tensor in tensors), *hidden.shape)
         return grad_weight
 
     def combine(self, rows_SD: Tensor, place_TK: Tensor) -> Tensor:
-        """As in `Operators`."""
+        """The sum of the rows of each token, as `Operators.combine` says."""
         out = rows_SD.new_empty(len(place_TK), rows_SD.shape[1])
         pointers = (tensor.data_ptr() for tensor in (rows_SD, place_TK, out))
         self._typed["combine", rows_SD.dtype](*pointers, *out.shape, place_TK.shape[1])

@@ -52,7 +52,11 @@ class TrainedExperts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of x, weight, gate_up and down; those that nobody needs are None."""
+        """Gradients of x, weight, gate_up and down; those that nobody needs are None.
+
+        Raises:
+            ModelError: a second derivative is asked for, which there is none of.
+        """
         if torch.is_grad_enabled():
             raise ModelError("the fast experts have no second derivative: call experts.eager.loop_experts for that")
         (grad_out,) = grad_outputs
@@ -70,6 +74,8 @@ class TrainedExperts(torch.autograd.Function):
         products(rows, counts, down.transpose(1, 2), grad_acted)
         grad_inward = scratch("inward", (pairs, 2 * hidden), x)
         acted = scratch("acted", (pairs, hidden), x)
+        # The activation is made again from `inward`: to keep it from the forward pass would cost hidden numbers for
+        # each pair. The gradient of the weights comes out of the same pass over the rows, wanted or not.
         grad_weight: Tensor | None = ops.gate_backward(inward, order, weight, grad_acted, grad_inward, acted)
         if not needs_weight:
             grad_weight = None
@@ -78,6 +84,7 @@ class TrainedExperts(torch.autograd.Function):
             grad_down = _outer(rows, acted, counts, given[1], ctx.accumulate)
         grad_gate_up = None
         if needs_gate_up:
+            # The gradients of the outputs have been read for the last time; the rows hold the inputs from here on.
             ops.gather(x, order, top_k, rows)
             grad_gate_up = _outer(grad_inward, rows, counts, given[0], ctx.accumulate)
         grad_x = None

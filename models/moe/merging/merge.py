@@ -36,19 +36,28 @@ def merge_experts(
     prompts: Sequence[Iterable[object]] | None = None,
     centre: bool = False,
 ) -> Model:
-    """Put mixtures in the places of the FFNs of `base`, in place, whose expert i is the FFN of `models[i]`; return it.
+    """Put mixtures in the places of the FFNs of a model, in place, whose expert i is the FFN of `models[i]`.
 
-    `base` may be one of the models. The others stay as they are and share no memory with the result. Everything but the
-    FFNs is that of `base`, or, with `rest` "mean", the mean over `models`. Where the biases of the down projections
-    differ, each expert gets one more neuron, which has the same value for every token and holds its bias.
+    Where the biases of the down projections differ, each expert gets one more neuron, which has the same value for
+    every token and holds its bias.
 
-    `config` has split "whole" and as many experts as there are models. Its router starts as it says; with `prompts`,
-    batches for each model (as `calibrate` takes them), row i is the mean input of the FFN in `base` over the tokens of
-    the prompts of model i, at length 1. With `centre` the mean of these means over the models is taken off first:
-    what all texts have in common says nothing about the choice.
+    Args:
+        base: the model that changes; it may be one of the models.
+        models: one for each expert, of the same shape as `base`. They stay as they are and share no memory with the
+            result.
+        config: with split "whole" and as many experts as there are models; the router starts as it says.
+        rest: everything but the FFNs: that of "base", or the "mean" over the models.
+        prompts: batches for each model (as `calibrate` takes them). Row i of the router then is the mean input of the
+            FFN in `base` over the tokens of the prompts of model i, at length 1.
+        centre: take the mean of these means over the models off first: what all texts have in common says nothing about
+            the choice.
 
-    Raises `ModelError`, and leaves `base` untouched, for models of another shape or activation (which, and where), what
-    `convert` refuses, and prompts that are missing, empty or all the same.
+    Returns:
+        `base`.
+
+    Raises:
+        ModelError: models of another shape or activation (which, and where), what `convert` refuses, and prompts that
+            are missing, empty or all the same. `base` stays as it was.
 
     Example::
 

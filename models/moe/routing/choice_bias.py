@@ -75,6 +75,9 @@ def update_biases(model: nn.Module) -> None:
     """Move the bias of every router that has one (`balance="bias"`) by what was chosen since the last call.
 
     Call it after each step of the optimizer, in every process. A router without a parameter that trains keeps its bias.
+
+    Args:
+        model: a model with routers of ours.
     """
     for bias in _biases(model):
         bias.update()

@@ -20,26 +20,33 @@ Balance = Literal["none", "cv2", "switch", "bias"]
 class RoutingConfig:
     """How each token chooses k = top_k of N experts.
 
-    The chosen experts get weights g_i and their output is s * sum_i g_i E_i(x):
+    The chosen experts get weights g_i and their output is s * sum_i g_i E_i(x).
 
-    - `score`: "topk_softmax" is a softmax over the k chosen logits; "softmax_topk" is a softmax over all N, of which k
-      are chosen; "sigmoid" is the sigmoid of each logit; both are then divided by their sum if `renorm`, or left as
-      they are; "none" gives each chosen expert 1/k.
-    - `noise`: "shazeer" adds learned Gaussian noise to the logits in training.
-    - `straight_through`: a renormalised top-1 weight is always 1, so that no gradient of the task reaches the router;
-      with this the value stays 1 and the gradient is that of the probability.
-    - `scale`: s itself, or "paper": N/k (LLaMA-MoE, arXiv 2406.16554), "norm": sqrt(N k), which keeps the output's norm
-      when experts are independent, "exact": k, so that each chosen expert has mean coefficient 1 when the g_i sum to 1,
-      "calibrated": a fit that starts from k. Mind that the mean coefficient of a chosen expert is s/k: "paper" gives
-      N/k^2, hence dense/N with k = N equal weights. "exact" then gives back the dense layer, but only while the weights
-      are equal (score="none", or router_init="zeros"): others have the same mean, not the same values.
-    - `balance`: "cv2" and "switch" are losses on the router with the factor `balance_coef` (`balance.py`); "bias" is
-      none: a bias on the scores by which experts are chosen moves by `bias_rate` after each step (`choice_bias.py`).
-    - `z_coef`: factor of the router z-loss, which comes on top of whatever balances.
-    - `densemixer`: in training, the router gets the gradient of a mixture of all experts (`densemixer.py`).
+    Attributes:
+        num_experts: experts of a layer.
+        top_k: k.
+        score: "topk_softmax" is a softmax over the k chosen logits; "softmax_topk" is a softmax over all N, of which k
+            are chosen; "sigmoid" is the sigmoid of each logit; "none" gives each chosen expert 1/k.
+        renorm: divide the weights of "softmax_topk" and "sigmoid" by their sum.
+        noise: "shazeer" adds learned Gaussian noise to the logits in training.
+        straight_through: a renormalised top-1 weight is always 1, so that no gradient of the task reaches the router;
+            with this the value stays 1 and the gradient is that of the probability.
+        scale: s itself, or "paper": N/k (LLaMA-MoE, arXiv 2406.16554), "norm": sqrt(N k), which keeps the output's norm
+            when experts are independent, "exact": k, so that each chosen expert has mean coefficient 1 when the g_i sum
+            to 1, "calibrated": a fit that starts from k. Mind that the mean coefficient of a chosen expert is s/k:
+            "paper" gives N/k^2, hence dense/N with k = N equal weights. "exact" then gives back the dense layer, but
+            only while the weights are equal (score="none", or router_init="zeros"): others have the same mean, not the
+            same values.
+        balance: "cv2" and "switch" are losses on the router (`balance.py`); "bias" is none: a bias on the scores by
+            which experts are chosen moves after each step (`choice_bias.py`).
+        balance_coef: factor of these losses.
+        bias_rate: how far the bias moves.
+        z_coef: factor of the router z-loss, which comes on top of whatever balances.
+        densemixer: in training, the router gets the gradient of a mixture of all experts (`densemixer.py`).
+        faithful: reproduce the balance losses as the authors' code computes them (see `balance.py`).
 
-    `faithful`: reproduce the balance losses as the authors' code computes them (see `balance.py`). Raises
-    `ModelError` for a value that cannot work.
+    Raises:
+        ModelError: a value that cannot work.
     """
 
     num_experts: int = 8

@@ -57,6 +57,7 @@ class _NotChosen(torch.autograd.Function):
         ctx.experts = experts
         ctx.like = passed_TN.new_empty(())
         ctx.count = passed_TN.shape[1]
+        # The backward pass runs outside of autocast, and the experts have to compute there as they did here.
         ctx.autocast = torch.is_autocast_enabled(x_TD.device.type) if x_TD.device.type != "meta" else False
         return out_TD.view_as(out_TD)
 
@@ -68,6 +69,7 @@ class _NotChosen(torch.autograd.Function):
         kind = x_TD.device.type
         chosen_TN = torch.zeros(len(x_TD), ctx.count, dtype=torch.bool, device=x_TD.device).scatter(1, index_TK, True)
         grad_TN = ctx.like.new_zeros(chosen_TN.shape)
+        # Computed again, one expert at a time: to keep the outputs of all experts would take N times the memory of x.
         for expert in range(ctx.count):
             token_n = (~chosen_TN[:, expert]).nonzero().flatten()
             if len(token_n) == 0:

@@ -67,7 +67,11 @@ ALL = Together()
 
 
 def together_of(group: object) -> Together:
-    """The processes of a group, "all" or "own"; a `ModelError` for anything else."""
+    """The processes of a group, "all" or "own".
+
+    Raises:
+        ModelError: anything else.
+    """
     known = group in ("all", "own") if isinstance(group, str) else isinstance(group, getattr(dist, "ProcessGroup", ()))
     if not known:
         raise ModelError(f"group={group!r} must be 'all', 'own' or a process group of torch.distributed")

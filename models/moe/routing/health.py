@@ -19,13 +19,19 @@ from .probe import LayerRouting, routing_probe
 
 @dataclass(frozen=True, kw_only=True)
 class LayerHealth:
-    """How one layer shares the real tokens of one domain among its N experts.
+    """How one layer spreads the real tokens of one domain over its N experts.
 
-    `load` (N,): share of the choices that went to each expert, float64; it sums to 1. `worst`: greatest load over the
-    mean one, 1 when the load is even, N when one expert has everything. `dead`: experts that no token chose.
-    `entropy`: that of `load`, log N when it is even; `token_entropy`: mean entropy of the softmax of a token's router
-    logits, None for a router that gives none; both in nats. `cv2`: squared coefficient of variation of the load, with
-    the unbiased variance (`counts.cv_squared`; Shazeer et al., arXiv 1701.06538, appendix A).
+    Attributes:
+        layer: dotted name.
+        tokens: real ones.
+        load: (N,) fraction of the choices that went to each expert, float64; it sums to 1.
+        worst: greatest load over the mean one, 1 when the load is even, N when one expert has everything.
+        dead: experts that no token chose.
+        entropy: that of `load` in nats, log N when it is even.
+        token_entropy: mean entropy of the softmax of a token's router logits, in nats; None for a router that gives
+            none.
+        cv2: squared coefficient of variation of the load, with the unbiased variance (`counts.cv_squared`; Shazeer et
+            al., arXiv 1701.06538, appendix A).
     """
 
     layer: str
@@ -62,8 +68,7 @@ def load_cv2(load_N: Tensor) -> float:
 
 
 def layer_places(model: nn.Module) -> dict[str, tuple[int, bool]]:
-    """Of each FFN and attention of `model`, by its dotted name: the number of its block, and whether it is the
-    attention."""
+    """The number of the block of each FFN and attention, and whether it is the attention, by dotted name."""
     found = {}
     for block in describe(model).blocks:
         if block.mlp is not None:
@@ -75,7 +80,7 @@ def layer_places(model: nn.Module) -> dict[str, tuple[int, bool]]:
 
 @torch.no_grad()
 def router_health(model: nn.Module, domains: Mapping[str, Iterable[object]]) -> dict[str, dict[str, LayerHealth]]:
-    """By domain and dotted name of the layer: how the routers of `model` share the tokens of each domain.
+    """How the routers of a model spread the tokens of each domain.
 
     Converted models, stock mixtures of transformers and attention experts are seen alike; padding does not count. The
     model runs in evaluation mode and is left in the modes that it had.
@@ -83,6 +88,9 @@ def router_health(model: nn.Module, domains: Mapping[str, Iterable[object]]) -> 
     Args:
         model: a model with a mixture of experts.
         domains: the batches of each domain: mappings of keyword arguments of the model, or what it is called with.
+
+    Returns:
+        By domain and dotted name of the layer, the load of its experts.
 
     Raises:
         ModelError: a domain without a batch or without a real token; a model without a mixture (`routing_probe`).

@@ -26,11 +26,17 @@ from .statistics import Routed
 class LayerRouting:
     """How one layer routed the real tokens that passed while the probe was open.
 
-    `load` (N,): share of the choices that went to each expert; `importance` (N,): share of the weight; both sum to 1.
-    `dead`: experts that no token chose. `dropped`: share of the choices that went to no expert, beyond capacity or
-    because the row of the router that was chosen stands for none (`Experts.table`).
-    `entropy`: that of `load`, log N when it is even. `token_entropy`: mean entropy of the softmax of a token's router
-    logits, 0 when the router is certain; None for a router that gives none. In nats.
+    Attributes:
+        layer: dotted name.
+        tokens: real ones.
+        load: (N,) fraction of the choices that went to each expert; it sums to 1.
+        importance: (N,) fraction of the weight; it sums to 1.
+        dead: experts that no token chose.
+        dropped: fraction of the choices that went to no expert, beyond capacity or because the row of the router that
+            was chosen stands for none (`Experts.table`).
+        entropy: that of `load` in nats, log N when it is even.
+        token_entropy: mean entropy of the softmax of a token's router logits in nats, 0 when the router is certain;
+            None for a router that gives none.
     """
 
     layer: str
@@ -53,7 +59,8 @@ class RoutingProbe:
     def layers(self) -> dict[str, LayerRouting]:
         """Each mixture by its dotted name in the model; those that no token has passed are excluded.
 
-        Raises `ModelError` when no token has passed any.
+        Raises:
+            ModelError: no token has passed any.
         """
         seen = {}
         for path, observer in self._observers.items():
@@ -73,14 +80,27 @@ class RoutingProbe:
 def routing_probe(
     model: nn.Module, mask: Tensor | None = None, *, logits: bool = True, training_only: bool = False
 ) -> Iterator[RoutingProbe]:
-    """Watch where each mixture of experts in `model` sends its tokens, until the context closes.
+    """Watch where each mixture of experts in a model sends its tokens, until the context closes.
 
-    Padding does not count: it is known by the attention mask that each block is called with, or by `mask` (B, L), not 0
-    for a real token, for calls of just that shape. Forward passes that recompute activations in a backward pass do not
-    count either, nor, with `training_only`, those in evaluation mode. Without `logits` the routers of FFNs are not
-    asked for them: there is no `token_entropy`, and what the model puts out in evaluation stays the same to the last
-    digit. Raises `ModelError` for a model without a mixture, for one whose experts are not called with (x, index,
-    weight), and for a mask that does not fit; `UnknownAnatomy` for a model that no describer knows.
+    Padding does not count. Forward passes that recompute activations in a backward pass do not count either.
+
+    Args:
+        model: a converted model or a stock mixture of transformers.
+        mask: (B, L), not 0 for a real token, for calls of just that shape; None is the attention mask that each block
+            is called with.
+        logits: ask the routers of FFNs for their logits. Without, there is no `token_entropy`, and what the model puts
+            out in evaluation stays the same to the last digit.
+        training_only: forward passes in evaluation mode do not count.
+
+    Yields:
+        The probe, with what it saw of each layer by name.
+
+    Raises:
+        ModelError: a model without a mixture, one whose experts are not called with (x, index, weight), and a mask that
+            does not fit.
+        UnknownAnatomy: no describer knows the model.
+
+    Example::
 
         with routing_probe(model) as probe:
             model(**batch)
@@ -201,6 +221,7 @@ class _Observer:
 
     @torch.no_grad()  # nothing of this belongs into a graph, least of all into one that is recomputed without it
     def _add(self, module: nn.Module, index_TK: Tensor, weight_TK: Tensor) -> None:
+        # Cleared whether the call counts or not: they belong to it alone.
         logits_TN, self.logits = self.logits, None
         real, self.real = self.real, None
         if recomputing() or (self.training_only and not module.training):

@@ -83,6 +83,7 @@ class Router(nn.Module):
             choice = self._fast_choice(x_TD)
             if choice is not None:
                 return choice
+        # A choice is a comparison: logits that are rounded to bfloat16 tie, and a tie sends tokens elsewhere.
         x_TD = x_TD.to(torch.promote_types(x_TD.dtype, torch.float32))
         with _full_precision(x_TD):
             logits_TN = self.logits(x_TD)

@@ -30,10 +30,19 @@ def partition(inp: SplitInput) -> Partition:
     """Cut the neurons of one FFN as `inp.config` says.
 
     Blocks differ in size by at most 1. They are disjoint and complete, but for "gradient_share" and for "residual" with
-    `overlap`, whose experts may share neurons and leave some out, and for "whole", whose experts all hold all neurons,
-    so that there may be more experts than neurons. Representatives are there for the "glu" router, which
-    needs them, whatever the split. Raises `ModelError` when there are fewer neurons than blocks and when the split
-    or the router needs something that calibration did not record.
+    `overlap`, whose experts may share neurons and miss some, and for "whole", whose experts all hold all neurons, so
+    that there may be more experts than neurons. Representatives are there for the "glu" router, which needs them,
+    whatever the split.
+
+    Args:
+        inp: the FFN, the configuration, and what calibration recorded of it.
+
+    Returns:
+        Which neurons each expert holds, which are shared, and representatives where they are needed.
+
+    Raises:
+        ModelError: fewer neurons than blocks, or a split or router that needs something that calibration did not
+            record.
     """
     if inp.hidden < inp.config.num_experts and inp.config.split != "whole":
         raise ModelError(f"{inp.hidden} hidden neurons cannot form num_experts={inp.config.num_experts} blocks")

@@ -21,9 +21,19 @@ _TIE = 1e-12  # of the greatest cost: less is rounding
 def assign(
     cost_KP: np.ndarray, lower_K: np.ndarray, upper_K: np.ndarray, prices_K: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster of each point (P,), and prices (K,) from which a similar problem can start.
+    """Assign points to clusters at least total cost: sum_p cost[label_p, p] with lower <= size <= upper. Exact.
 
-    Minimises sum_p cost[label_p, p] subject to lower <= size <= upper; sum(lower) <= P <= sum(upper). Exact.
+    Args:
+        cost_KP: of each point in each cluster.
+        lower_K: least size of each cluster.
+        upper_K: greatest size; sum(lower) <= P <= sum(upper).
+        prices_K: what a similar problem gave, to start from.
+
+    Returns:
+        Cluster of each point (P,), and prices (K,) from which a similar problem can start.
+
+    Raises:
+        ValueError: the points do not fit the sizes.
     """
     cost = cost_KP.astype(np.float64)
     clusters, points = cost.shape
@@ -51,8 +61,10 @@ def _raise_prices(cost: np.ndarray, lower: np.ndarray, upper: np.ndarray, prices
     """Coordinate ascent on the dual, in place: each price in turn is the one at which its cluster has a legal size."""
     points = cost.shape[1]
     priced = cost + prices[:, None]
+    # The dual has kinks, at which ascent along one price at a time may stall: `_mend` does what is left, exactly.
     for _ in range(_SWEEPS):
         for k in range(len(prices)):
+            # Out of the way, so that the minimum is that of the other clusters.
             priced[k] = np.inf
             margin = priced.min(0) - cost[k]  # a point prefers k while the price of k is below its margin
             wanted = int((margin > 0).sum())
@@ -83,6 +95,7 @@ def _settle_ties(priced: np.ndarray, labels: np.ndarray, lower: np.ndarray, uppe
     for a in np.flatnonzero(sizes > upper):
         for b in np.flatnonzero(sizes < upper):
             members = np.flatnonzero(labels == a)
+            # Free moves, many at once: `_mend` would send these points one path each.
             ties = members[priced[b, members] - priced[a, members] <= eps]
             too_many = sizes[a] - upper[a]
             room = upper[b] - sizes[b]
@@ -114,6 +127,7 @@ def _mend(
                 labels[point[a, b]] = b
         excess[path[0]] -= 1
         excess[path[-1]] += 1
+        # Only what leaves the clusters on the path has changed.
         for k in path:
             if k != sink:
                 _arcs(k, cost, labels, flow, lower, upper, price, point)
@@ -148,10 +162,12 @@ def _cheapest(price: np.ndarray, source: np.ndarray, target: np.ndarray, eps: fl
     """Nodes of a cheapest path from any source to any target (Bellman-Ford)."""
     distance = np.where(source, 0.0, np.inf)
     before = np.full(len(price), -1)
+    # Bellman-Ford, since a move may lower the cost: arcs can be negative.
     for _ in range(len(price)):
         through = distance[:, None] + price
         best = through.argmin(0)
         found = through.min(0)
+        # By more than rounding, so that no cycle of cost 0 gets into `before`, along which the path would have no end.
         shorter = found < distance - eps
         if not shorter.any():
             break

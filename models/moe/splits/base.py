@@ -18,10 +18,17 @@ from .importance import importance
 
 @dataclass(frozen=True, kw_only=True)
 class SplitInput:
-    """One FFN to cut: weights as in `nn.Linear`, what calibration saw of it, the configuration and random numbers.
+    """One FFN to cut, F neurons of width D.
 
-    `gate` (F, D) or None, `up` (F, D), `down` (D, F). `document` (T,) is the example each token of `sample` came from
-    and `embedding` (examples, width) one vector for each example.
+    Attributes:
+        gate: (F, D), or None.
+        up: (F, D).
+        down: (D, F).
+        sample: what calibration saw of it: T tokens.
+        document: (T,) the example that each token came from.
+        embedding: (examples, width) one vector for each example.
+        config: says how.
+        generator: random numbers.
     """
 
     gate: Tensor | None
@@ -54,7 +61,11 @@ class SplitInput:
         return self.block_sizes[self.config.num_shared :]
 
     def need_sample(self) -> FFNSample:
-        """The calibration sample; a `ModelError` that says what to pass if there is none."""
+        """The calibration sample.
+
+        Raises:
+            ModelError: there is none; the message says what to pass.
+        """
         if self.sample is None:
             raise ModelError(
                 f"split={self.config.split!r} needs activations: pass calibration data "
@@ -69,10 +80,13 @@ class SplitInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Partition:
-    """Indices of the neurons of the shared block and of each expert (int64, one dimension, on the CPU).
+    """Which neurons go together: int64 indices, one dimension, on the CPU.
 
-    `centroids` (N, D): the cluster of FFN inputs that each expert serves, if the split has one. `representatives` (N,):
-    the most typical neuron of each expert, likewise.
+    Attributes:
+        shared: the neurons of the shared block.
+        experts: those of each expert.
+        centroids: (N, D) the cluster of FFN inputs that each expert serves, if the split has one.
+        representatives: (N,) the most typical neuron of each expert, likewise.
     """
 
     shared: Tensor
@@ -98,7 +112,15 @@ class Partition:
 
 
 def block_sizes(hidden: int, blocks: int) -> tuple[int, ...]:
-    """Sizes of `blocks` blocks that sum to `hidden` and differ by at most 1, larger first."""
+    """Sizes of blocks of neurons that differ by at most 1, larger first.
+
+    Args:
+        hidden: neurons in all.
+        blocks: how many blocks.
+
+    Returns:
+        The sizes, which sum to `hidden`.
+    """
     small, larger = divmod(hidden, blocks)
     return (small + 1,) * larger + (small,) * (blocks - larger)
 

@@ -9,6 +9,12 @@ def split(inp: SplitInput) -> Partition:
     """Balanced k-means of the neurons' rows of the up or gate matrix (`config.cluster_on`).
 
     The paper scales rows to unit length: that is `metric="cos"`; "l2" compares them as they are.
+
+    Args:
+        inp: the FFN and the configuration.
+
+    Raises:
+        ModelError: `cluster_on` "gate" of an FFN without a gate.
     """
     rows = inp.up if inp.config.cluster_on == "up" else inp.gate
     if rows is None:

@@ -30,7 +30,7 @@ def split(inp: SplitInput) -> Partition:
 
 
 def representatives(active_FT: Tensor, experts: tuple[Tensor, ...]) -> Tensor:
-    """Of each expert the neuron whose row of the mask lies nearest to the mean of its rows, (N,) int64.
+    """The neuron of each expert whose row of the mask lies nearest to the mean of its rows, (N,) int64.
 
     Of equals that with the lowest index.
     """

@@ -57,6 +57,7 @@ def _sums(sample: FFNSample, kind: str, label_T: Tensor, clusters: int) -> tuple
         if kind == "gradient":
             assert sample.dh is not None
             slope = sample.dh[rows].cpu().to(dtype)
+            # A token on which no loss depends counts in no cluster.
             member = member * slope.any(dim=1, keepdim=True)
             size = size * slope
         counts += member.sum(0)

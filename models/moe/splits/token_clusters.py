@@ -23,6 +23,12 @@ def document_labels(inp: SplitInput) -> Tensor:
     """Cluster of each token (T,): k-means of the examples' embeddings, at unit length (LLaMA-MoE v1's text clusters).
 
     No cluster is empty. All layers get the same clusters: the draws depend on `config.seed` alone.
+
+    Args:
+        inp: the FFN and what calibration saw.
+
+    Raises:
+        ModelError: the examples of the tokens are not known, or there are fewer of them than experts.
     """
     inp.need_sample()
     if inp.document is None or inp.embedding is None:

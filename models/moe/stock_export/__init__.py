@@ -35,23 +35,32 @@ def export(
 ) -> str:
     """Write a converted Llama, Mistral, Qwen2 or Qwen3 so that `AutoModelForCausalLM.from_pretrained(path)` loads it.
 
-    The checkpoint is of the first architecture in `STOCK` that computes the same function in the `engine`; returns the
-    name of its class. "llama.cpp" stands for its converter to GGUF and what that gives; transformers opens such a
-    folder as well. The factor s of the routed output (and the gain of an alignment) is folded into the down
-    projections, and experts of fewer neurons than the largest end in zero neurons, up to a multiple of 8 neurons. The
-    logits are those of the model up to rounding, but for tokens at a tie of two experts, which may go to the other
-    one. Ties are common in bfloat16: most stock routers compute logits in the model's dtype, ours in float32. Folding
-    rounds once more there, unless s is a power of 2.
+    The checkpoint is of the first architecture in `STOCK` that computes the same function in the engine. The factor s
+    of the routed output (and the gain of an alignment) is folded into the down projections, and experts of fewer
+    neurons than the largest end in zero neurons, up to a multiple of 8 neurons. The logits are those of the model up to
+    rounding, but for tokens at a tie of two experts, which may go to the other one. Ties are common in bfloat16: most
+    stock routers compute logits in the model's dtype, ours in float32. Folding rounds once more there, unless s is a
+    power of 2.
 
     What happens in training only is not written: noise of the router, a capacity, balance losses, a straight-through
     gradient, DenseMixer. The bias of `balance="bias"` is, with sigmoid scores: no architecture has one on others.
-    Of quantised weights the dense ones that they stand for are written with `weights="dense"`; to keep them packed,
-    export first, then load, quantise and `export_compressed_tensors`. `tokenizer` is saved along with the model if
-    given.
 
-    Raises `ModelError`, and writes nothing, when the folder is not empty, when weights are quantised, when no stock
-    architecture that the engine runs has some part of the model (the message names the part), or when the outputs on a
-    few rows are not those of the model. `sparsebench.models.save` then writes our own format.
+    Args:
+        model: what `convert` made.
+        path: a folder that is not there, or is empty. `sparsebench.models.save` writes our own format.
+        engine: what is to run it; "llama.cpp" stands for its converter to GGUF and what that gives, and transformers
+            opens such a folder as well.
+        weights: "dense" writes the dense weights that quantised ones stand for. To keep them packed, export first, then
+            load, quantise and `export_compressed_tensors`.
+        tokenizer: is saved along with the model if given.
+
+    Returns:
+        The name of the architecture's class.
+
+    Raises:
+        ModelError: the folder is not empty, weights are quantised, no stock architecture that the engine runs has some
+            part of the model (the message names the part), or the outputs on a few rows are not those of the model.
+            Nothing is written.
     """
     check_choice("engine", engine, get_args(Engine))
     check_choice("weights", weights, get_args(Weights))

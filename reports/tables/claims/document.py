@@ -73,8 +73,13 @@ def verdict_of(finding: Finding) -> str:
 def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objection: str = "") -> str:
     """The study as a document: the counts, one row per claim, and what the columns mean.
 
-    `notes` say what a reader must know of the records (their code, their commits), `objection` what its set-up is
-    objected to for.
+    Args:
+        findings: what the records say of each claim.
+        notes: what a reader must know of the records (their code, their commits).
+        objection: what the set-up of the study is objected to for.
+
+    Returns:
+        Markdown.
     """
     lines = ["# Claims", ""]
     if objection:  # before any verdict: who reads no further has read it

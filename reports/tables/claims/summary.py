@@ -17,7 +17,15 @@ MOST = 4
 
 
 def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
-    """One summary for each verdict; none for a suite without claims."""
+    """One summary for each verdict; none for a suite without claims.
+
+    Args:
+        findings: what the records say of each claim.
+        suite: the name of the suite.
+
+    Returns:
+        The summaries.
+    """
     members = [finding for finding in findings if finding.claim.suite == suite]
     found = []
     for verdict in VERDICTS:

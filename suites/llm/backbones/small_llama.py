@@ -18,7 +18,7 @@ SOURCES = ()
 TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")
 DESCRIBERS = ("hf_decoder",)
 SHA256 = "c79a093183978a84a8254910b7c4d3d6382e9e579b6b3a92540208a25e7d55f4"
-"""Of the weights: here, so that other weights are another backbone to the runner."""
+"""Digest of the weights: here, so that other weights are another backbone to the runner."""
 SCRATCH = "scratch"
 
 

@@ -17,7 +17,7 @@ SOURCES = ()
 TRAITS = ("parameters", "blocks", "attention", "experts", "causal")
 DESCRIBERS = ("hf_mixture",)
 SHA256 = "fc7a337bd1c32be29ba3f1e602741ac859e2dd2f90589a1366848f67ae93e519"
-"""Of the weights: here, so that other weights are another backbone to the runner."""
+"""Digest of the weights: here, so that other weights are another backbone to the runner."""
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:

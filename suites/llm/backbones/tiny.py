@@ -10,7 +10,7 @@ RANDOM_WEIGHTS = True
 TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")
 DESCRIBERS = ("hf_decoder",)
 DEVIATION = 0.05
-"""Of the normal distribution that the matrices are drawn from."""
+"""Standard deviation of the normal distribution that the matrices are drawn from."""
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> CausalLM:

@@ -15,7 +15,7 @@ RANDOM_WEIGHTS = True
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn")
 DESCRIBERS = ("hf_bert",)
 DEVIATION = 0.1
-"""Of the normal distribution that the matrices are drawn from."""
+"""Standard deviation of the normal distribution that the matrices are drawn from."""
 
 _memory: dict[Text, Tensor] = {}
 

@@ -16,7 +16,7 @@ RANDOM_WEIGHTS = True
 TRAITS = ("parameters", "blocks", "attention", "experts", "causal")
 DESCRIBERS = ("hf_mixture",)
 DEVIATION = 0.05
-"""Of the normal distribution that the matrices are drawn from."""
+"""Standard deviation of the normal distribution that the matrices are drawn from."""
 KINDS = ("olmoe", "qwen2_moe")
 
 

@@ -16,7 +16,9 @@ from sparsebench.models.moe.presets import preset
 from .recipe import Recipe
 
 BYTES = {"adamw_torch": 8, "adamw_torch_fused": 8, "adafactor": 0}
-"""Of the optimizer's state, for each parameter that trains: two float32 numbers of AdamW; rows and columns alone."""
+"""Bytes of optimizer state for each parameter that trains: two float32 numbers of AdamW; Adafactor keeps rows and
+columns alone.
+"""
 WIDE = 4
 """Bytes of a float32 number: weights that train and their gradients."""
 HALF = 2

@@ -93,7 +93,7 @@ class ConversationRows(IterableDataset):
 
 
 def turns(file: Path) -> Iterator[Turn]:
-    """Every answer in a file of conversations."""
+    """Every answer in a file of conversations. Raises ValueError, with the place, for one with nothing to learn."""
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():

@@ -196,7 +196,7 @@ def _load(run: Run, stage: Stage) -> nn.Module:
 
 
 def _coefficient(run: Run) -> float | None:
-    """Of the balance loss: a converted model knows its own."""
+    """The factor of the balance loss: a converted model knows its own."""
     if run.experts_over == 1:
         return None
     return preset(run.recipe.presets[0]).balance_coef
@@ -224,7 +224,7 @@ class FiniteLoss(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **keywords: Any,
     ) -> None:
-        """Look at the line."""
+        """Look at the line. Raises FloatingPointError for a number that is not finite."""
         for name in ("loss", "grad_norm"):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(value):

@@ -71,7 +71,14 @@ def measure(request: Request) -> Seen:
 
 
 def load(folder: str) -> Any:
-    """The model of a folder, quantised ones in our own form. Where a tensor is missing, transformers would draw one."""
+    """The model of a folder, quantised ones in our own form.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        RuntimeError: a tensor is missing or unknown: transformers would draw one.
+    """
     from transformers import AutoModelForCausalLM
 
     from sparsebench.models.compression.quantisation import packed_weights as packed_weights  # registers the part

@@ -100,7 +100,7 @@ class DataMixing(MixingOptions, LanguageTraining):
         return ()
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Take the noise off the routers, if it is not wanted."""
+        """Take the noise off the routers, if it is not wanted. Raises `NotApplicable` where none draws noise."""
         if not self.noise and not remove_noise(backbone):
             raise NotApplicable("noise: false, but no router of this model draws noise")
         return backbone

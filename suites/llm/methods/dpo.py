@@ -60,7 +60,9 @@ class DPO(LanguageTraining):
         return super().needs | {CONVERSATIONS}
 
     def pair_loss(self, model: Any, batch: Mapping[str, Any]) -> Tensor:
-        """Of a batch of pairs, without a balance loss. Raises FloatingPointError, with the groups, if not finite."""
+        """The loss of a batch of pairs, without a balance loss. Raises FloatingPointError, with the groups, if not
+        finite.
+        """
         policy_P2 = answer_log_probs(model, batch)
         if not policy_P2.isfinite().all():
             raise FloatingPointError(f"the log-probabilities of answers of {batch['groups']} are NaN or infinite")

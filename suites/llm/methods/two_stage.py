@@ -51,7 +51,9 @@ class TwoStage(InstructionTuning):
         return joined(results)
 
     def stages(self, data: TextRows, context: Context) -> list[list[Row]]:
-        """The rows of each stage, drawn by task and seed: the same ones whatever the order."""
+        """The rows of each stage, drawn by task and seed: the same ones whatever the order. Raises ValueError for an
+        empty one.
+        """
         special = [group for group in self.special if group in data.groups or group not in PUBLISHED]
         general = [group for group in data.groups if group not in special]
         if not special or not general:

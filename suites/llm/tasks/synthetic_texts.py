@@ -11,7 +11,9 @@ LETTERS = "abcdefghijklmnop"
 CLASSES, TEXTS, SEED = 4, 192, 5
 SHORTEST, LONGEST = 4, 40
 CONCENTRATION = 0.5
-"""Of the Dirichlet distribution of the letters' probabilities: small values tell the classes apart."""
+"""Concentration of the Dirichlet distribution of the letters' probabilities: small values make classes easy to
+distinguish.
+"""
 
 
 class SyntheticTexts(TextTask):

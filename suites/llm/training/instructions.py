@@ -163,11 +163,11 @@ def _exact(scores: Sequence[AnswerScore]) -> dict[str, Metric]:
     found = {}
     for group, part in _parts(scores).items():
         n = len(part)
-        share = sum(one.exact for one in part) / n
+        fraction = sum(one.exact for one in part) / n
         stderr = None
         if n > 1:
-            stderr = (share * (1 - share) / (n - 1)) ** 0.5
-        found[group] = Metric(value=share, stderr=stderr, n=n, higher_is_better=True, unit="share")
+            stderr = (fraction * (1 - fraction) / (n - 1)) ** 0.5
+        found[group] = Metric(value=fraction, stderr=stderr, n=n, higher_is_better=True, unit="share")
     return found
 
 

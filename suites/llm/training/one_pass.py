@@ -13,7 +13,7 @@ class OnePass(Callback):
         self.budget = budget
 
     def on_epoch(self, state: TrainingState) -> None:
-        """A budget in epochs asks for passes; any other is still open when an epoch ends."""
+        """A budget in epochs asks for passes; any other is still open when an epoch ends, which raises ValueError."""
         unit, amount = self.budget.duration
         if unit != "epochs":
             raise ValueError(ran_dry(f"{state.step} steps and {state.tokens} tokens", amount, unit))

@@ -49,7 +49,9 @@ class OwnTextTask(PretrainingTask):
                 self.documents(domain, part)
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """As of every task that trains; the text is looked at before the model is loaded."""
+        """As every task that trains; the text is looked at before the model is loaded. Raises `NotApplicable` without
+        any.
+        """
         about = source(SOURCE)
         if not os.environ.get(about.environment):
             raise NotApplicable(f"there is no text of yours: set {about.environment} to its folder; {about.note}")
@@ -73,7 +75,7 @@ class OwnTextTask(PretrainingTask):
         return TextRows(train, held_out, length, self.packed, context.device)
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
-        """Of the test part and the held-out part; `details` say how much of each domain was trained on."""
+        """Scores of the test part and the held-out part; `details` say how much of each domain was trained on."""
         assert isinstance(subject, TrainedLM)
         scores = super().evaluate(subject, context)
         about = {}

@@ -53,13 +53,13 @@ class SparseAdapter(ParameterEfficientMethod):
         if self.base_rank < 1 or self.factor < 1:
             raise ValueError(f"base_rank={self.base_rank} and factor={self.factor} must be 1 or more")
         if self.sparsity is None and self.factor == 1:
-            raise ValueError("factor=1 prunes nothing: give `sparsity`, the share of the weights to remove")
+            raise ValueError("factor=1 prunes nothing: give `sparsity`, the fraction of the weights to remove")
         if self.sparsity is not None and not 0 <= self.sparsity <= 1:
-            raise ValueError(f"sparsity={self.sparsity} is the share of the weights to remove: from 0 to 1")
+            raise ValueError(f"sparsity={self.sparsity} is the fraction of the weights to remove: from 0 to 1")
 
     @property
     def needs(self) -> frozenset[str]:
-        """Of the kinds, only the bottleneck has a place in a backbone without attention."""
+        """What each kind needs: only the bottleneck has a place in a backbone without attention."""
         if self.adapter == "bottleneck":
             return super().needs
         return super().needs | {ATTENTION}

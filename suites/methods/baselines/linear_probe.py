@@ -63,6 +63,17 @@ class LinearProbe(Method):
         """Write the best head into `model.head`. The curve is the validation loss by penalty.
 
         Training costs are those of the features; operations of the solver are not counted.
+
+        Args:
+            model: features and a head.
+            data: with a validation part.
+            context: the cell's context.
+
+        Returns:
+            The curve.
+
+        Raises:
+            FloatingPointError: no penalty gives a finite validation loss.
         """
         model = cast(LinearHeadModel, model)
         start = perf_counter()
@@ -118,8 +129,8 @@ class LinearProbe(Method):
 
     def _label(self, x: np.ndarray, y: np.ndarray, penalty: float) -> Affine:
         if len(np.unique(y)) == 1:  # no second class to fit: the smoothed frequency
-            share = (y.sum() + 0.5) / (len(y) + 1)
-            return np.zeros((1, x.shape[1])), np.log([share / (1 - share)])
+            fraction = (y.sum() + 0.5) / (len(y) + 1)
+            return np.zeros((1, x.shape[1])), np.log([fraction / (1 - fraction)])
         fitted = self._logistic(x, y, penalty)
         return fitted.coef_, np.atleast_1d(fitted.intercept_)
 

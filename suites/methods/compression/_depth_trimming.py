@@ -43,7 +43,9 @@ class DepthTrimming(TunedMethod):
     oracle_sets: int = 300
     """How many sets of n parts the oracle may try, at one pass over the data each."""
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
-    """Of the similarities. The released code came to bfloat16 with many samples, in which near ones tie."""
+    """Type in which similarities are taken. The released code came to bfloat16 with many samples, in which near ones
+    tie.
+    """
 
     def __post_init__(self) -> None:
         if self.n < 0:

@@ -37,7 +37,7 @@ class ExpertTrimming(TunedMethod):
 
     def __post_init__(self) -> None:
         if not 0 < self.keep <= 1:
-            raise ValueError(f"keep={self.keep}, the share of the experts that stay, must lie in (0, 1]")
+            raise ValueError(f"keep={self.keep}, the fraction of the experts that stay, must lie in (0, 1]")
         if any(number < 1 for number in self.numbers):
             raise ValueError(
                 f"numbers={list(self.numbers)}: each mixture keeps one expert or more; layer_drop takes it out whole"
@@ -58,7 +58,7 @@ class ExpertTrimming(TunedMethod):
         """Leave the model fewer experts, in place. Raises `ModelError` where that cannot be, the model untouched."""
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Look at the experts, and trim in place."""
+        """Look at the experts, and trim in place. Raises `NotApplicable` where the model cannot be trimmed so."""
         statistics = expert_statistics(backbone, context, all_outputs=self.all_outputs)
         sizes = Sizes(backbone)
         try:

@@ -43,7 +43,7 @@ class AttentionDrop(DepthTrimming):
         return droppable_attentions(model)
 
     def similarity(self, model: nn.Module, batches: Sequence[Any], candidates: Sequence[int]) -> Mapping[int, float]:
-        """Of each candidate."""
+        """Mean cosine before and after each candidate."""
         return attention_similarity(model, batches, candidates, dtype=self.dtype)
 
     def drop(self, model: nn.Module, chosen: Sequence[int]) -> object:

@@ -79,7 +79,7 @@ class BlockDrop(DepthTrimming):
         return [tuple(range(start, start + self.n)) for start in starts]
 
     def similarity(self, model: nn.Module, batches: Sequence[Any], candidates: Sequence[int]) -> Mapping[int, float]:
-        """Of each block, or of each window by its first block."""
+        """Mean cosine before and after each block, or each window by its first block."""
         return block_similarity(model, batches, window=self.window, dtype=self.dtype)
 
     def drop(self, model: nn.Module, chosen: Sequence[int]) -> object:

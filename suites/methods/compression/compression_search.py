@@ -35,7 +35,7 @@ class CompressionSearch(TunedMethod):
     keep: float = 0.9
     """Share of the model that stays, in (0, 1]."""
     of: Literal["bytes", "active"] = "bytes"
-    """Of its stored bytes, or of its parameters at work on a token."""
+    """What the budget is a fraction of: the model's stored bytes, or its parameters at work on a token."""
     change: tuple[Change, ...] = ("experts", "width", "layers", "bits")
     """What may change."""
     experts: tuple[float, ...] = (0.875, 0.75, 0.625, 0.5)

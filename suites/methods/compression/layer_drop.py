@@ -53,7 +53,7 @@ class LayerDrop(DepthTrimming):
         return droppable_layers(model, self.layers)
 
     def similarity(self, model: nn.Module, batches: Sequence[Any], candidates: Sequence[int]) -> Mapping[int, float]:
-        """Of each candidate."""
+        """Mean cosine before and after each candidate."""
         return layer_similarity(model, batches, candidates, metric=self.metric, dtype=self.dtype)
 
     def drop(self, model: nn.Module, chosen: Sequence[int]) -> object:

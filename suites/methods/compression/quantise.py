@@ -37,7 +37,7 @@ class Quantise(TunedMethod):
     method: Literal["rtn", "gptq", "awq"] = "gptq"
     """Rounding to nearest, or one of the two that look at calibration data."""
     bits: int = 4
-    """Of a weight, 2 to 8."""
+    """Bits of a weight, 2 to 8."""
     group_size: int | None = 64
     """Columns that share a scale; None: those of a whole row. The last group takes what is left."""
     symmetric: bool | None = None

@@ -21,15 +21,15 @@ ODCONV_ATTENTIONS = "ODConv attentions"
 
 
 class Annealing(Callback):
-    """The temperature of attentions falls in a straight line from `start` to 1 over the first `share` of the steps.
+    """The temperature of attentions falls in a straight line from `start` to 1 over the first `fraction` of the steps.
 
     It follows from the step alone, so that a training that goes on after a stop has the right one. Without an attention
     that has a temperature, and where nobody knows how many steps there will be, nothing happens.
     """
 
-    def __init__(self, start: float, share: float) -> None:
+    def __init__(self, start: float, fraction: float) -> None:
         self.start = start
-        self.share = share
+        self.fraction = fraction
 
     def on_start(self, state: TrainingState) -> None:
         """Set it before the first step."""
@@ -42,7 +42,7 @@ class Annealing(Callback):
     def _apply(self, state: TrainingState) -> None:
         if state.total is None:
             return
-        schedule = TemperatureSchedule(steps=round(self.share * state.total), start=self.start)
+        schedule = TemperatureSchedule(steps=round(self.fraction * state.total), start=self.start)
         for model in state.models.values():
             if tempered(model):
                 schedule.apply(model, state.step)
@@ -79,9 +79,9 @@ def in_float32(model: nn.Module) -> Iterator[None]:
 
 
 def mode_curves(model: nn.Module) -> Curves:
-    """Of each partitioned layer, by its place: the share of its weights that is dynamic, and the factor on these.
+    """The fraction of each partitioned layer's weights that is dynamic, and the factor on these, by the layer's place.
 
-    The same of each partitioned attention of ODConv, of whose factors a share is dynamic.
+    The same of each partitioned attention of ODConv, with the fraction of its factors that is dynamic.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     kinds: tuple[tuple[str, Iterable[PartiallyDynamic]], ...] = (

@@ -41,14 +41,16 @@ class DynamicConv(TunedMethod):
     reduction: int = 16
     """By how much the attention is narrower than its input."""
     temperature: float = 30.0
-    """Of the attention at the start of training; it falls to 1."""
+    """Temperature of the attention at the start of training; it falls to 1."""
     annealing: float = 0.15
     """Share of the steps that it falls."""
 
     def __post_init__(self) -> None:
         self.config(0)
         if not 0 <= self.annealing <= 1:
-            raise ValueError(f"annealing={self.annealing} is the share of the steps that the temperature falls: 0 to 1")
+            raise ValueError(
+                f"annealing={self.annealing} is the fraction of the steps that the temperature falls: 0 to 1"
+            )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -75,7 +77,7 @@ class DynamicConv(TunedMethod):
         )
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Put the layers in, in place."""
+        """Put the layers in, in place. Raises `NotApplicable` for a model without such convolutions."""
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("dynamic-convolutions")))
         try:
             return make_dynamic(backbone, self.config(seed))

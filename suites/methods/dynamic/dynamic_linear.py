@@ -81,7 +81,7 @@ class DynamicLinear(TunedMethod):
         )
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Put the mixtures in, in place."""
+        """Put the mixtures in, in place. Raises `NotApplicable` where the model has no place for them."""
         check_has_ffn(backbone)
         anatomy = describe(backbone)
         if self.level == "sentence" and CAUSAL in anatomy.traits:

@@ -48,7 +48,7 @@ class KernelWarehouse(TunedMethod):
         if self.kernels < 1:
             raise ValueError(f"kernels={self.kernels}: a dynamic convolution has at least one")
         if not 0 <= self.release <= 1:
-            raise ValueError(f"release={self.release} is the share of the steps that releasing takes: 0 to 1")
+            raise ValueError(f"release={self.release} is the fraction of the steps that releasing takes: 0 to 1")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -56,7 +56,7 @@ class KernelWarehouse(TunedMethod):
         return frozenset({CONVOLUTIONS})
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Put the layers in, in place."""
+        """Put the layers in, in place. Raises `NotApplicable` for a model without such convolutions."""
         seed = int(torch.randint(2**31 - 1, (), generator=context.generator("kernel-warehouse")))
         try:
             config = WarehouseConfig(budget=self.budget, reduction=self.reduction, seed=seed)
@@ -85,13 +85,13 @@ class KernelWarehouse(TunedMethod):
 
 
 class Releasing(Callback):
-    """The share of each kernel cell that is fixed falls in a straight line from 1 to 0 over the first `share` of steps.
+    """What of each kernel cell is fixed falls in a straight line from 1 to 0 over the first `fraction` of steps.
 
     It follows from the step alone, so that a training that goes on after a stop has the right one.
     """
 
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self, fraction: float) -> None:
+        self.fraction = fraction
 
     def on_start(self, state: TrainingState) -> None:
         """Set it before the first step."""
@@ -108,8 +108,8 @@ class Releasing(Callback):
 
     def _apply(self, state: TrainingState) -> None:
         if state.total is None:
-            raise ValueError("cells are released over a share of the steps, and nobody knows how many there will be")
-        steps = round(self.share * state.total)
+            raise ValueError("cells are released over a fraction of the steps, and nobody knows how many there will be")
+        steps = round(self.fraction * state.total)
         fixed = 0.0
         if state.step < steps:
             fixed = 1 - state.step / steps

@@ -61,9 +61,9 @@ class PadNet(TunedMethod):
     """Steps on the calibration data before the partition: kernels and static weights that are copies of one another
     give no criterion anything to see. 0 for networks that start from random kernels."""
     warmup_learning_rate: float = 1e-3
-    """Of these steps."""
+    """Learning rate of the steps before the partition."""
     temperature: float = 30.0
-    """Of the attentions of dynamic convolutions at the start of training; it falls to 1."""
+    """Temperature of the attentions of dynamic convolutions at the start of training; it falls to 1."""
     annealing: float = 0.15
     """Share of the steps that it falls."""
     compact: bool = True
@@ -75,11 +75,11 @@ class PadNet(TunedMethod):
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
-            raise ValueError(f"ratio={self.ratio} is the share of the weights that stays dynamic: from 0 to 1")
+            raise ValueError(f"ratio={self.ratio} is the fraction of the weights that stays dynamic: from 0 to 1")
         if self.rounds < 1 or self.warmup_steps < 0 or self.warmup_learning_rate <= 0:
             raise ValueError("rounds must be 1 or more, warmup_steps 0 or more, warmup_learning_rate greater than 0")
         if self.temperature < 1 or not 0 <= self.annealing <= 1:
-            raise ValueError("temperature must be 1 or more, and annealing, a share of the steps, from 0 to 1")
+            raise ValueError("temperature must be 1 or more, and annealing, a fraction of the steps, from 0 to 1")
         check_of(self.of, self.static)
 
     @property

@@ -44,7 +44,7 @@ class MoEMethod(TunedMethod):
         return frozenset({EXPERTS})
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Convert in place."""
+        """Convert in place. Raises `NotApplicable` for a model that cannot be converted so."""
         check_has_ffn(backbone)
         config = self.moe_config(split_seed(context))
         seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None

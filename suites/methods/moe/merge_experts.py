@@ -56,7 +56,7 @@ class MergeExperts(MoEMethod):
         return self.donors
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Merge into the backbone, in place."""
+        """Merge into the backbone, in place. Raises `NotApplicable` for models that do not go together."""
         check_has_ffn(backbone)
         setups = [context.load_backbone(name) for name in self.donors]
         models = [backbone, *(setup.model for setup in setups)]

@@ -51,7 +51,7 @@ class MoEAttention(TunedMethod):
         return context.loss(model, batch) + aux_loss(model)
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """Convert the attention of every block in place."""
+        """Convert the attention of every block in place. Raises `NotApplicable` for one that cannot be cut so."""
         try:
             return convert_attention(backbone, self._config(), torch.Generator().manual_seed(split_seed(context)))
         except ModelError as error:

@@ -32,7 +32,7 @@ TeacherTrains = Literal["adapters", "head", "all", "none"]
 ADAPTED = ("adapters", "none")
 """With which values of `TeacherTrains` the teacher carries adapters."""
 HEAD_DEVIATION = 0.02
-"""Of the normal distribution that heads start from, in the release and here."""
+"""Standard deviation of the normal distribution that heads start from, in the release and here."""
 
 
 def adapters_of(kind: Adapters, model: nn.Module, *, rank: int, init: Any, **common: Any) -> AdapterConfig:

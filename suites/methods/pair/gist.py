@@ -38,15 +38,15 @@ class Gist(AdapterMethod):
     init: Literal["normal", "zero_up"] = "zero_up"
     """How adapters start: as no change, or with both matrices N(0, 0.02²), as the release has it."""
     weight: float = 0.75
-    """Of the divergence in each direction."""
+    """Factor of the divergence in each direction."""
     temperature: float = 3.0
-    """Of the divergences."""
+    """Temperature of the divergences."""
     t2: bool = False
     """Whether the divergences count times the square of the temperature."""
     token_weight: float = 0.5
-    """Of the token's own cross-entropy."""
+    """Factor of the token's own cross-entropy."""
     dropout: float = 0.1
-    """Of the token, in training."""
+    """Dropout of the token, in training."""
 
     acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
 
@@ -62,7 +62,11 @@ class Gist(AdapterMethod):
         return adapters_of(self.adapter, backbone, rank=self.rank, init=self.init, **common)
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The frozen backbone with the token and, inside of it, the adapters."""
+        """The frozen backbone with the token and, inside of it, the adapters.
+
+        Raises:
+            NotApplicable: the task has no classes, over which the loss compares distributions.
+        """
         if context.target.kind != "classification":
             raise NotApplicable(f"its loss compares distributions over classes, and this is {context.target.kind}")
         self.put(backbone, GistTokenConfig(dropout=self.dropout, **self.common(context)), TOKEN)

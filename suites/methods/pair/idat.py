@@ -53,9 +53,9 @@ class InverseDistillationTuning(AdapterMethod):
     kind: Literal["mse", "kl"] = "mse"
     """Distance of the logits: mean squared, or the divergence of the student from the teacher."""
     weight: float = 1.0
-    """Of the distance."""
+    """Factor of the distance between student and teacher."""
     temperature: float = 5.0
-    """Of the divergence."""
+    """Temperature of the divergence."""
     t2: bool = False
     """Whether the divergence counts times the square of the temperature, so that its gradient does not fade."""
     detach_teacher: bool = False
@@ -181,7 +181,7 @@ class InverseDistillationTuning(AdapterMethod):
             tokens=None if count is None else _of_the_student(count),
             callbacks=(*self.callbacks(context), AdapterSpread(), *self._own_schedule(context)),
         )
-        context.ledger.of_teacher().share(
+        context.ledger.of_teacher().attribute(
             teacher.model, seconds=result.model_seconds[TEACHER], flops=result.model_flops.get(TEACHER)
         )
         return result.curves

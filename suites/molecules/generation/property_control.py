@@ -53,7 +53,7 @@ def _achieved(sampler: Any, name: str, target: float, count: int, generator: tor
 
 
 def _scores(name: str, targets_T: np.ndarray, achieved_TN: np.ndarray, context: Context) -> dict[str, Metric]:
-    """Of standardised targets and achieved values."""
+    """Scores from standardised targets and achieved values."""
     if not np.isfinite(achieved_TN).any(axis=1).all():
         raise ValueError(f"{name}: for some target no molecule can be read, so nothing can be said of it")
     known_TN = ~np.isnan(achieved_TN)

@@ -72,7 +72,7 @@ class GenerationTask(Task):
         return [molecules[row] for row in rows.tolist()]
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
-        """Load the backbone, and what a method may see."""
+        """Load the backbone, and what a method may see. Raises TypeError for one that is no GraphsGPT."""
         model = load_backbone(context.generator("backbone-init"))
         if not isinstance(model, GraphsGPT):
             raise TypeError(f"a backbone of a generation task must be a GraphsGPT, not {type(model).__name__}")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.decoding.decode import decode
-from sparsebench.models.graphsgpt.mixup import draw_shares, mix, mix_labels, neighbours
+from sparsebench.models.graphsgpt.mixup import draw_fractions, mix, mix_labels, neighbours
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.detokenize import to_smiles
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
@@ -58,7 +58,7 @@ class GraphMixup(TrainedMethod):
     train: Literal["all", "head"] = "all"
     """What trains: everything (published), or the head on the frozen encoder."""
     alpha: float = 1.0
-    """Of Beta(alpha, alpha); 1 is uniform (published)."""
+    """Parameter of Beta(alpha, alpha), which mixing weights are drawn from; 1 is uniform (published)."""
     rank: int = 2
     """Which of the nearest neighbours is the partner; the published code takes the second."""
     self_prob: float = 0.1
@@ -113,9 +113,9 @@ class GraphMixup(TrainedMethod):
             if len(features) < 2:
                 return context.loss(cast(nn.Module, lambda _: model.head(features)), batch)
             partner = neighbours(features.float(), self.rank)
-            share = draw_shares(len(features), self.alpha, draws).to(features.device)
-            outputs = model.head(mix(features, features[partner], share))
-            mixed = mix_labels(targets, targets[partner], share, context.target.outputs)
+            fraction = draw_fractions(len(features), self.alpha, draws).to(features.device)
+            outputs = model.head(mix(features, features[partner], fraction))
+            mixed = mix_labels(targets, targets[partner], fraction, context.target.outputs)
             return context.loss(cast(nn.Module, lambda _: outputs), (inputs, mixed))
 
         return loss
@@ -143,11 +143,11 @@ def mixed_molecules(
         return PairedDataset([], torch.zeros(0))
     words_NKD = _words(body, train, data, context.budget.batch_size)
     partner_N = neighbours(words_NKD, rank)
-    share_N = draw_shares(len(words_NKD), alpha, draws)
-    smiles = _decoded(body, mix(words_NKD, words_NKD[partner_N], share_N), context.budget.batch_size)
+    fraction_N = draw_fractions(len(words_NKD), alpha, draws)
+    smiles = _decoded(body, mix(words_NKD, words_NKD[partner_N], fraction_N), context.budget.batch_size)
     kept = [row for row, text in enumerate(smiles) if text]
     items = body.encode([smiles[row] for row in kept])
-    labels = mix_labels(train.targets, train.targets[partner_N], share_N, context.target.outputs)
+    labels = mix_labels(train.targets, train.targets[partner_N], fraction_N, context.target.outputs)
     return PairedDataset(items, labels[kept])
 
 

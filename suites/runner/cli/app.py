@@ -15,7 +15,7 @@ from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
 from .options import VersionOption
 from .output import use_plain_signs
-from .result_commands import compare, freeze, report, verify
+from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
@@ -40,6 +40,7 @@ for _name, _function in (
     ("report", report),
     ("compare", compare),
     ("verify", verify),
+    ("vouch", vouch),
     ("freeze", freeze),
     ("check", check),
     ("doctor", doctor),

@@ -13,7 +13,8 @@ from . import completion
 class ReuseChoice(enum.StrEnum):
     """Which records of earlier runs count."""
 
-    missing = "missing"
+    vouched = "vouched"
+    exact = "exact"
     always = "always"
     never = "never"
     only = "only"
@@ -82,8 +83,8 @@ FolderArgument = Annotated[Path, typer.Argument(help="Result folder of a run.")]
 ReuseOption = Annotated[
     ReuseChoice,
     typer.Option(
-        help="missing: run what this code has not scored yet; always: keep results of older code, too; "
-        "never: run all again; only: run nothing."
+        help="vouched: run what neither this code nor code that `vouch` found equal has scored; exact: what this very "
+        "code has not; always: keep results of any code; never: run all again; only: run nothing."
     ),
 ]
 ExecutorOption = Annotated[
@@ -93,6 +94,10 @@ ExecutorOption = Annotated[
         help="What runs the cells: local, leases (all who share --out), ray (nodes of a cluster).",
     ),
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes (as many as cores and memory carry).")
+]
+MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.5, help="Bound on one worker's memory, in GiB.")]
 AddressOption = Annotated[str | None, typer.Option("--address", help="HOST:PORT of a Ray cluster that runs already.")]
 LeaseOption = Annotated[
     float,

@@ -1,15 +1,18 @@
-"""`report`, `compare`, `verify` and `freeze`: what the records of a folder say, whether it is so, and to keep them."""
+"""`report`, `compare`, `verify`, `vouch`, `freeze`: what the records of a folder say, if it is so, and to keep them."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..discovery.registry import suites
 from ..interrupts import INTERRUPTED, end_in_order
-from .options import FolderArgument, JsonOption, SuiteOption
+from .options import FolderArgument, JsonOption, MemoryOption, SuiteOption, WorkersOption
 from .output import announce, print_json, say
+
+if TYPE_CHECKING:
+    from ..execution.executors.interface import Options
 
 
 def report(
@@ -54,11 +57,8 @@ def verify(
     out: Annotated[Path | None, typer.Option("--out", "--folder", "-o", help="Result folder of the ids.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="So many records with a score, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Which of them are drawn.")] = 0,
-    today: Annotated[bool, typer.Option("--today", help="Draw among those that the code of today made.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
-    ] = None,
-    memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+    workers: WorkersOption = None,
+    memory: MemoryOption = None,
     json: Annotated[bool, typer.Option("--json", help="The outcome as JSON.")] = False,
 ) -> None:
     """Run the cells of records again, from what the records say of them, and compare.
@@ -70,25 +70,62 @@ def verify(
     """
     announce("looking up the records", err=True)
     from ..console import open_console
-    from ..execution.executors.interface import Options
-    from ..execution.placement import default_workers
     from ..verification.folders import check_folders, choose
     from ..verification.outcome import exit_code, to_json, to_text
     from ..verification.verify import verify
 
     console = open_console(sys.stderr)
-    named = choose(record or [], out, sample, seed, today, lambda line: console.print(line, highlight=False))
+    named = choose(record or [], out, sample, seed, lambda line: console.print(line, highlight=False))
     folders = check_folders(named)
-    limit = None if memory is None else int(memory * 2**30)
-    options = Options(workers=workers or default_workers(1), memory=limit)
     end_in_order()
     try:
-        found = verify(named, options, console)
+        found = verify(named, _options(workers, memory), console)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     write = to_json if json else to_text
     say(write(found, folders))
     raise typer.Exit(exit_code(found, folders))
+
+
+def vouch(
+    folder: Annotated[Path, typer.Argument(help="A result folder, or a folder of them.")],
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Core time, by the durations that the records name.")
+    ] = None,
+    workers: WorkersOption = None,
+    memory: MemoryOption = None,
+) -> None:
+    """Whether today's code still gives what the records say: run some of their cells again, and keep vouchers of it.
+
+    First the cheapest cell of each code path that has changed since its records were made; with --minutes, then cells
+    drawn at random until the time is up. Each outcome (equal, rounding, undecided, outside) is a line of vouchers.jsonl
+    in the result folder, and the next call goes on from there. Needs a tree without changes. Exit code 1 if a path does
+    not hold: `sparsebench run` makes its records again.
+    """
+    announce(f"looking up the records of {folder}", err=True)
+    from ..console import open_console
+    from ..verification.folders import result_folders
+    from ..verification.vouch import here, vouch
+    from ..verification.vouch_summary import exit_code, to_text
+
+    place = here()
+    folders = result_folders(folder)
+    end_in_order()
+    try:
+        vouch(folders, place, _options(workers, memory), open_console(sys.stderr), minutes)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    say(to_text(folders))
+    raise typer.Exit(exit_code(folders))
+
+
+def _options(workers: int | None, memory: float | None) -> "Options":
+    """How cells that are run again are run."""
+    from ..execution.executors.interface import Options
+    from ..execution.placement import default_workers
+
+    limit = None if memory is None else int(memory * 2**30)
+    return Options(workers=workers or default_workers(1), memory=limit)
 
 
 def freeze(

@@ -15,6 +15,7 @@ from .options import (
     LeaseOption,
     LimitOption,
     LogFolderOption,
+    MemoryOption,
     MethodOption,
     OutOption,
     ProfileOption,
@@ -25,6 +26,7 @@ from .options import (
     SuiteOption,
     TaskOption,
     TrackerOption,
+    WorkersOption,
 )
 from .output import announce, print_json, say
 from .selection import Request, check_device, only, select
@@ -45,7 +47,7 @@ def plan(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The matrix of cells: done, missing, stale, n/a, and the time it will take. Runs nothing."""
+    """The matrix of cells: done, vouched, missing, stale, n/a, and the time it will take. Runs nothing."""
     announce(f"planning {profile}", err=True)
     request = _request(context, profile, suite, method, task, backbone, seeds, limit, set_, dtype, device)
     selection = select(request, out)
@@ -102,12 +104,10 @@ def run(
     dtype: DtypeOption = None,
     device: DeviceOption = "auto",
     out: OutOption = None,
-    reuse: ReuseOption = ReuseChoice.missing,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes (as many as cores and memory carry).")
-    ] = None,
+    reuse: ReuseOption = ReuseChoice.vouched,
+    workers: WorkersOption = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
-    memory: Annotated[float | None, typer.Option(min=0.5, help="Bound on one worker's memory, in GiB.")] = None,
+    memory: MemoryOption = None,
     share_workers: Annotated[
         bool,
         typer.Option(

@@ -11,6 +11,8 @@ versions. What counts:
   `describe` chooses by the class of the model, and no other cell shall be stale when a family is added.
 - A file of data (a kernel, weights) counts where a module states its name as a string.
 - `sparsebench.reports` does not count: it keeps scores and prints them.
+- What a module uses to measure costs alone (`MEASURED_WITH`) is no part of the score; where another module takes the
+  same file to score with (a search that prices what it removes), it is.
 """
 
 import importlib.util
@@ -28,6 +30,20 @@ HOME = Path(__file__).parents[3]
 """The folder that is the package `sparsebench`: it holds models, data, suites and reports."""
 REPORTS = f"{TOP}.reports"
 DESCRIBERS = f"{TOP}.models.describers"
+MEASURED_WITH: Mapping[str, frozenset[str]] = {
+    f"{TOP}.{module}": frozenset(f"{TOP}.{name}" for name in names)
+    for module, names in {
+        "suites.contracts.context": ["suites.contracts.training_costs"],
+        "suites.contracts.task": ["suites.contracts.costs"],
+        "suites.prediction.chosen": ["suites.contracts.training_costs"],
+        "suites.prediction.frozen_features": ["models.counting"],
+        "suites.prediction.task": ["models.counting"],
+        "suites.runner.execution.scoring": ["suites.contracts.costs"],
+        "suites.training.result": ["suites.contracts.costs"],
+        "suites.training.run": ["models.counting", "suites.training.machine.attribution"],
+    }.items()
+}
+"""Module to the modules that it only measures costs with: operations, parameters, time, memory."""
 NOT_DATA = (".py", ".pyc", ".md", ".typed")
 
 
@@ -45,7 +61,7 @@ class Tree:
         self._data: dict[Path, Mapping[str, Sequence[Path]]] = {}
         self._data_of: dict[str, list[Path]] = {}
         self._submodules: dict[str, list[str]] = {}
-        self._closures: dict[tuple[tuple[str, ...], frozenset[str]], list[Module]] = {}
+        self._closures: dict[tuple[tuple[str, ...], frozenset[str], bool], list[Module]] = {}
         self._checksums: dict[Path, str] = {}
 
     def file(self, name: str) -> Path | None:
@@ -78,20 +94,25 @@ class Tree:
             self._submodules[package] = [f"{package}.{name}" for name in sorted(names)]
         return self._submodules[package]
 
-    def closure(self, roots: Iterable[str], companions: Iterable[str] = ()) -> list[Module]:
+    def closure(self, roots: Iterable[str], companions: Iterable[str] = (), *, costs: bool = True) -> list[Module]:
         """The modules that a score of these root modules passes through, sorted by name.
 
-        `companions` are further top-level packages whose modules are followed. Raises `UsageError` for a root that is
-        no module.
+        Args:
+            roots: names of modules.
+            companions: further top-level packages whose modules are followed.
+            costs: with those that only its costs pass through.
+
+        Raises:
+            UsageError: a root is no module.
         """
         roots = tuple(sorted(set(roots)))
         tops = frozenset({TOP, *(root.partition(".")[0] for root in roots), *companions})
         for name in roots:
             if self.module(name) is None:
                 raise UsageError(f"there is no file of the module {name!r}: reinstall the package that brings it")
-        if (roots, tops) not in self._closures:
-            self._closures[roots, tops] = _Walk(self, roots, tops).run()
-        return self._closures[roots, tops]
+        if (roots, tops, costs) not in self._closures:
+            self._closures[roots, tops, costs] = _Walk(self, roots, tops, costs).run()
+        return self._closures[roots, tops, costs]
 
     def checksum(self, path: Path) -> str:
         """sha256 of a file of data."""
@@ -141,9 +162,10 @@ def _parsed(name: str, file: Path) -> Module:
 class _Walk:
     """One walk along the imports."""
 
-    def __init__(self, tree: Tree, roots: Sequence[str], tops: frozenset[str]) -> None:
+    def __init__(self, tree: Tree, roots: Sequence[str], tops: frozenset[str], costs: bool) -> None:
         self._tree = tree
         self._tops = tops
+        self._costs = costs
         self._waiting = [Taken(root) for root in roots]
         self._seen: set[Taken] = set()
         self._found: dict[str, Module] = {}
@@ -167,7 +189,8 @@ class _Walk:
         elif module.is_package:
             self._take_from_package(module, taken.name)
         else:
-            self._waiting += module.imports
+            measures = MEASURED_WITH.get(module.name, ()) if not self._costs else ()
+            self._waiting += [name for name in module.imports if name.module not in measures]
 
     def _take_from_namespace(self, taken: Taken) -> None:
         """A package without `__init__` has no code and no names: only its modules can be meant."""

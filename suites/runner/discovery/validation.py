@@ -12,7 +12,19 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
-    """An instance of the dataclass `kind`; unknown keys and wrong types are a `UsageError`."""
+    """An instance of a dataclass from plain values.
+
+    Args:
+        kind: the dataclass.
+        values: by field.
+        where: begins the message of an error.
+
+    Returns:
+        The instance.
+
+    Raises:
+        UsageError: unknown keys and wrong types.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     known = _field_names(kind)

@@ -13,6 +13,9 @@ from ..identity.machine import cores, memory_bytes, processor, processor_type
 LIBRARIES = ("sparsebench", "torch", "transformers", "numpy", "accelerate", "datasets")
 """Named in every record, in addition to those that a suite's scores depend on."""
 
+RESULTS = ":(exclude)reports/results"
+"""A run that writes into a committed result folder changes the tree, but no code."""
+
 
 def environment() -> dict[str, Any]:
     """Python, libraries, processor, memory, accelerator, threads and the commit of the source tree."""
@@ -36,8 +39,14 @@ def machine() -> dict[str, Any]:
         "memory_bytes": memory_bytes(),
         "libraries": {name: installed(name) for name in _libraries()},
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": _is_dirty(),
     }
+
+
+def _is_dirty() -> bool | None:
+    """Whether the source tree has changes that no commit holds; None where git cannot say."""
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", RESULTS)
+    return None if changes is None else bool(changes)
 
 
 def _libraries() -> list[str]:

@@ -19,7 +19,7 @@ from sparsebench.reports.records.store import Store
 from ...contracts.task import Outcome
 from ..discovery.registry import Entry
 from ..identity.cell import Cell
-from ..identity.fingerprint import covered, source_tree
+from ..identity.fingerprint import costs_hash, covered, source_tree
 from .assembly import score_cell
 from .environment import environment
 from .explanation import explain, trace_of, warning_lines
@@ -150,6 +150,7 @@ def _check_describers(used: set[str], entries: tuple[Entry, ...]) -> None:
 def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
     return Record(
         **_common(cell, started),
+        costs_code=costs_hash(cell.parts.entries),
         status="ok",
         metrics=dict(outcome.metrics),
         main_metric=outcome.main_metric,

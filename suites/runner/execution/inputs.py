@@ -23,7 +23,7 @@ from ..identity.cell import Cell
 from ..identity.weights import UNPINNED, weight_files
 
 MOST_FILES = 20
-"""Of one folder; a folder with more of them becomes one line with the digest of their list."""
+"""Files of one folder that are listed one by one; a folder with more becomes one line with the digest of their list."""
 DERIVED = "derived/"
 _NATIVE_MODULES = {
     "native/experts": "sparsebench.models.moe.experts.native",

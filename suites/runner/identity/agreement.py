@@ -15,7 +15,7 @@ from sparsebench.data.identity import identity
 from ..discovery.closure import HOME
 from ..discovery.registry import suite
 from .cell import Cell, digest
-from .fingerprint import code_lines, source_tree, versions
+from .fingerprint import code_lines, costs_lines, source_tree, versions
 from .weights import weights_identity
 
 RUNNER_FILES = ("suites/runner/**/*.py", "reports/records/record.py", "reports/records/store.py")
@@ -36,6 +36,7 @@ def identity_lines(cell: Cell) -> list[str]:
     """The lines of a cell on this machine. Raises `UsageError` where a method, task or backbone is not installed."""
     about = suite(cell.info.suite)
     lines = code_lines(cell.parts.entries, versions(about.libraries), cell.device, source_tree())
+    lines += costs_lines(cell.parts.entries, source_tree())
     lines += [f"source {name}={identity(name)}" for name in cell.sources]
     for entry, name in cell.parts.backbones:
         weights = weights_identity(entry, name)

@@ -11,7 +11,7 @@ GIT_SECONDS = 20
 
 
 def unknown_commits(records: Iterable[Record]) -> set[str]:
-    """Of the commits that records name, those that are not here; none where nobody can say.
+    """The commits that records name and that are not here; none where nobody can say.
 
     That is so without a repository (an installed wheel, a folder that was handed on), without git, and in a clone that
     holds a part of the history only.

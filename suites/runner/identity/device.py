@@ -7,6 +7,8 @@ import importlib.util
 from pathlib import Path
 from typing import Literal
 
+from sparsebench.reports.records.record import Record
+
 DRIVER = "libcuda.so.1"
 
 
@@ -49,3 +51,11 @@ def device_count() -> int:
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return 0
     return count.value
+
+
+def recorded_device(record: Record) -> str:
+    """The kind of device that the record was made on; earlier records say only what the machine had."""
+    device = record.environment.get("device")
+    if isinstance(device, str):
+        return device
+    return "cpu" if record.environment.get("accelerator") is None else "cuda"

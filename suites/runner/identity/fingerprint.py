@@ -3,7 +3,7 @@
 It covers the files that a score passes through (`closure`), those that put it together and set up its process, the
 versions of Python, numpy and the suite's libraries, where the declared data sources have their files, the switches in
 the environment that this code reads, and the kind of device. The number of threads and the model of the processor are
-not in it: they change the last digits at most, and records name them.
+not in it: they change the last digits at most, and records name them. What only measures costs has a hash of its own.
 """
 
 import functools
@@ -15,10 +15,11 @@ from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 
 from sparsebench.data.sources import source
+from sparsebench.reports.records.record import Record
 
 from ..discovery.closure import DESCRIBERS, Tree
 from ..discovery.modules import Module
-from ..discovery.registry import Entry
+from ..discovery.registry import Entry, suite
 from ..errors import UsageError, near
 
 EXECUTION = "sparsebench.suites.runner.execution.scoring"
@@ -58,7 +59,7 @@ def code_hash(entries: Sequence[Entry], versions: Mapping[str, str], device: str
 
 def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: str, tree: Tree) -> list[str]:
     """What goes into the code hash, one line for each thing that can differ, with its name first."""
-    modules = covered(entries, tree)
+    modules = covered(entries, tree, costs=False)
     data = {f"{path.name} {tree.checksum(path)}" for module in modules for path in tree.data(module)}
     around = [module for name in SETTING if (module := tree.module(name)) is not None]
     parts = [f"{name}=={number}" for name, number in sorted(versions.items())]
@@ -81,13 +82,27 @@ def source_tree() -> Tree:
     return Tree()
 
 
-def covered(entries: Sequence[Entry], tree: Tree) -> list[Module]:
-    """The modules that a score of these entries passes through. Raises `UsageError` for an unknown describer."""
+def costs_hash(entries: Sequence[Entry], tree: Tree | None = None) -> str:
+    """Hash of the code that only measures what a cell of these entries costs (16 hex digits)."""
+    return hashlib.sha256("\n".join(costs_lines(entries, tree or source_tree())).encode()).hexdigest()[:16]
+
+
+def costs_lines(entries: Sequence[Entry], tree: Tree) -> list[str]:
+    """What goes into the hash of costs: the modules that no score passes through."""
+    scores = {module.name for module in covered(entries, tree, costs=False)}
+    return [f"{module.name} {module.code}" for module in covered(entries, tree) if module.name not in scores]
+
+
+def covered(entries: Sequence[Entry], tree: Tree, *, costs: bool = True) -> list[Module]:
+    """The modules that a score of these entries passes through, and those that its `costs` do.
+
+    Raises `UsageError` for an unknown describer.
+    """
     starts = roots(entries, tree)
     companions: set[str] = set()
     for entry in entries:
         companions |= set(entry.companions)
-    return tree.closure(starts, companions)
+    return tree.closure(starts, companions, costs=costs)
 
 
 def roots(entries: Iterable[Entry], tree: Tree) -> tuple[str, ...]:
@@ -113,6 +128,20 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
     """The installed versions of a suite's libraries, of those that count everywhere, and of Python (as 3.11)."""
     found = {name: installed(name) for name in (*libraries, *EVERYWHERE)}
     return found | {"python": python_series(platform.python_version())}
+
+
+def recorded_versions(record: Record) -> Mapping[str, str]:
+    """The versions that the record was made with, of Python and the libraries that count in its suite.
+
+    Raises `UsageError`.
+    """
+    noted = record.environment.get("libraries")
+    if not isinstance(noted, dict):
+        noted = {}
+    python = record.environment.get("python")
+    if isinstance(python, str):
+        noted = {**noted, "python": python_series(python)}
+    return {name: noted.get(name, here) for name, here in versions(suite(record.cell.suite).libraries).items()}
 
 
 def python_series(full: str) -> str:

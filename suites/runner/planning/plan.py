@@ -1,7 +1,7 @@
 """From a profile to cells, and what the result folder already holds of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +13,9 @@ from ..identity.weights import fetch_from_hub
 from .plan_cache import remembered
 from .profile import Profile
 
-State = Literal["done", "missing", "stale", "failed", "n/a"]
-Reuse = Literal["missing", "always", "never", "only"]
+State = Literal["done", "vouched", "missing", "stale", "failed", "n/a"]
+Reuse = Literal["vouched", "exact", "always", "never", "only"]
+ENDED: Mapping[str, State] = {"ok": "done", "n/a": "n/a"}
 
 
 def expand(profile: Profile) -> list[Cell]:
@@ -48,33 +49,52 @@ def expand_fetched(profile: Profile) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell and its state in the result folder."""
+    """A cell and its state in the result folder. `kept` is the id of the record of other code that stands for it."""
 
     cell: Cell
     state: State
+    kept: str | None = None
 
 
-def compare(cells: Iterable[Cell], entries: Sequence[Entry]) -> list[Planned]:
-    """The state of each cell: `stale` if only other code ever ran it, `failed` if it ended without a score."""
+def compare(
+    cells: Iterable[Cell], entries: Sequence[Entry], covered: Collection[tuple[str, str]] = ()
+) -> list[Planned]:
+    """The state of each cell.
+
+    `stale` if only other code ever ran it, `failed` if it ended without a score. `vouched` if other code has scored it
+    and the path from that code to this one is among the `covered` (`sparsebench vouch`).
+    """
     status = {entry.id: entry.status for entry in entries}
-    keys = {entry.key for entry in entries}
-    return [Planned(cell, _state(cell, status, keys)) for cell in cells]
+    by_key: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_key.setdefault(entry.key, []).append(entry)
+    return [_planned(cell, status, by_key.get(cell.key, []), covered) for cell in cells]
 
 
-def _state(cell: Cell, status: Mapping[str, str], keys: set[str]) -> State:
+def _planned(
+    cell: Cell, status: Mapping[str, str], entries: Sequence[Entry], covered: Collection[tuple[str, str]]
+) -> Planned:
     if cell.reason:
-        return "n/a"
+        return Planned(cell, "n/a")
     if cell.id in status:
-        return {"ok": "done", "n/a": "n/a"}.get(status[cell.id], "failed")  # type: ignore[return-value]
-    return "stale" if cell.key in keys else "missing"
+        return Planned(cell, ENDED.get(status[cell.id], "failed"))
+    vouched = [entry for entry in entries if entry.status == "ok" and (entry.code, cell.code) in covered]
+    if vouched:
+        return Planned(cell, "vouched", max(vouched, key=lambda entry: entry.finished).id)
+    return Planned(cell, "stale" if entries else "missing")
 
 
 def to_run(planned: Iterable[Planned], reuse: Reuse) -> list[Cell]:
-    """The cells to run: without a score from this very code (missing), without any record (always), all, or none."""
+    """The cells to run.
+
+    Those without a score of this code or one that is vouched for (vouched), without a score of this very code (exact),
+    without any record (always), all (never), or none (only).
+    """
     states = {
-        "missing": ("missing", "stale", "failed"),
+        "vouched": ("missing", "stale", "failed"),
+        "exact": ("missing", "stale", "failed", "vouched"),
         "always": ("missing",),
-        "never": ("missing", "stale", "failed", "done"),
+        "never": ("missing", "stale", "failed", "vouched", "done"),
         "only": (),
     }[reuse]
     return [entry.cell for entry in planned if entry.state in states]

@@ -58,9 +58,9 @@ class Inputs(NamedTuple):
     """What cells take from outside our files: weights that backbones name, and sources, some of them of the user's."""
 
     files: Mapping[Path, os.stat_result]
-    """Of weights: their state stands for their content, which would take long to read."""
+    """State of the files of weights: it stands for their content, which would take long to read."""
     digest: str
-    """Of that state, the commits of weights on a hub, and the identities of the sources."""
+    """Digest of that state, the commits of weights on a hub, and the identities of the sources."""
 
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> "Inputs":

@@ -12,6 +12,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from sparsebench.reports.records.files import write_whole
@@ -28,6 +29,8 @@ from .profile import Profile
 from .values import check_plain
 
 PLAN_FILE = "plan.json"
+RENAMED_REUSE = {"missing": "exact"}
+"""Choices of earlier plans, and what they are called now."""
 KEEPS_OLDER: tuple[Reuse, ...] = ("always", "only")
 """Choices under which a record that older code made of a cell is shown, too."""
 
@@ -48,12 +51,17 @@ class PlannedSuite:
     roles: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_plan(profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse) -> None:
-    """Note what the latest plan of the profile's suites is; the plans of other suites stay. Raises `UsageError`."""
+def write_plan(
+    profile: Profile, cells: Sequence[Cell], folder: Path, reuse: Reuse, kept: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Note what the latest plan of the profile's suites is; the plans of other suites stay. Raises `UsageError`.
+
+    `kept` has the ids of records of other code by the cells that they stand for.
+    """
     plan = {name: _to_json(part) for name, part in read_plan(folder).items()}
     for suite_plan in profile.plans:
         members = [cell for cell in cells if cell.info.suite == suite_plan.suite]
-        pairs = [(cell.id, cell.key) for cell in members]
+        pairs = [(kept.get(cell.id, cell.id), cell.key) for cell in members]
         seeds = {cell.key: cell.planned_seeds for cell in members}
         roles = {row.label: row.role for row in suite_plan.methods if row.role}
         part = PlannedSuite(profile.name, reuse, pairs, suite_plan.claims, seeds, roles)
@@ -95,6 +103,8 @@ def _part(suite: str, value: object) -> PlannedSuite:
     if not isinstance(profile, str):
         raise ValueError(f"{where}: profile must be a text, not {profile!r:.40}")
     reuse: Any = part.get("reuse")
+    if isinstance(reuse, str):
+        reuse = RENAMED_REUSE.get(reuse, reuse)
     if reuse not in get_args(Reuse):
         raise ValueError(f"{where}: reuse must be one of {', '.join(get_args(Reuse))}, not {reuse!r:.40}")
     claims = [_claim(where, claim) for claim in _list(f"{where}: claims", part.get("claims", []))]

@@ -12,8 +12,8 @@ from ..discovery.closure import HOME
 from ..discovery.loading import load_task
 from ..discovery.registry import find, suite
 from ..identity.cell import Cell, cell_entries
-from ..identity.fingerprint import code_hash, covered, installed, source_tree
-from ..identity.older import recorded_device, recorded_versions
+from ..identity.device import recorded_device
+from ..identity.fingerprint import code_hash, covered, installed, recorded_versions, source_tree
 from .rebuild import device_here, known_keys
 
 MAX_NAMES = 4
@@ -34,13 +34,14 @@ def differences(record: Record, cell: Cell, again: Record) -> Differences:
     """Between a record and now. `again` is the record that its cell gave just now: it says what was read, and where."""
     return Differences(
         code=tuple(_code(record)),
-        libraries=tuple(_libraries(record)),
+        libraries=tuple(library_changes(record)),
         data=(*_data(record.data, again.data), *_weights(record, cell, again)),
         machine=tuple(_machine(record, again)),
     )
 
 
-def _code(record: Record) -> Iterator[str]:
+def version_changes(record: Record) -> Iterator[str]:
+    """Of its suite and its task."""
     info = record.cell
     task = load_task(find("task", info.task, info.suite))
     for what, then, now in (
@@ -49,11 +50,15 @@ def _code(record: Record) -> Iterator[str]:
     ):
         if then != now:
             yield f"version {now} of the {what}, {then} then"
-    entries = cell_entries(info)
+
+
+def _code(record: Record) -> Iterator[str]:
+    yield from version_changes(record)
+    entries = cell_entries(record.cell)
     if code_hash(entries, recorded_versions(record), recorded_device(record)) == record.code:
         return
     commit = record.environment.get("commit")
-    changed = _changed(commit, [module.path for module in covered(entries, source_tree())])
+    changed = _changed(commit, [module.path for module in covered(entries, source_tree(), costs=False)])
     if changed:
         yield f"{len(changed)} files that the score passes through changed since {str(commit)[:7]}: {_some(changed)}"
     else:
@@ -73,7 +78,8 @@ def _changed(commit: object, paths: Sequence[Path]) -> list[str]:
     return done.stdout.split() if done.returncode == 0 else []
 
 
-def _libraries(record: Record) -> Iterator[str]:
+def library_changes(record: Record) -> Iterator[str]:
+    """Of those that the record names."""
     noted = record.environment.get("libraries")
     for name, then in sorted(noted.items() if isinstance(noted, dict) else ()):
         now = installed(name)

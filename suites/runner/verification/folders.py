@@ -10,7 +10,6 @@ from sparsebench.reports.records.store import MARKER, Store, stores_in
 from sparsebench.reports.records.sums import Fit, compare
 
 from ..errors import UsageError
-from ..identity.older import made_by_older_code
 from .lookup import Named, find_records
 
 MOST_NAMED = 4
@@ -55,27 +54,23 @@ def result_folders(folder: Path) -> list[Path]:
     return found
 
 
-def draw(folders: Sequence[Path], count: int, seed: int, todays: bool) -> tuple[list[Named], int]:
+def draw(folders: Sequence[Path], count: int, seed: int) -> tuple[list[Named], int]:
     """Records with a score, drawn at random from these folders, and from how many.
 
     The order is that of the sha256 of seed and id: the same on every machine, and more of them are these and further
-    ones. `todays`: only those that the code of today made.
+    ones.
 
     Raises:
         UsageError: there is none to draw.
     """
     found = [Named(record, folder) for folder in folders for record in _scored(folder)]
-    if todays:
-        older = {record.id for record in made_by_older_code([one.record for one in found])}
-        found = [one for one in found if one.record.id not in older]
     if not found:
-        whose = ", made by the code of today" if todays else ""
-        raise UsageError(f"{', '.join(map(str, folders))}: no record with a score{whose}")
-    return sorted(found, key=lambda one: _rank(seed, one.record.id))[:count], len(found)
+        raise UsageError(f"{', '.join(map(str, folders))}: no record with a score")
+    return sorted(found, key=lambda one: rank(str(seed), one.record.id))[:count], len(found)
 
 
 def choose(
-    names: Sequence[str], out: Path | None, sample: int | None, seed: int, todays: bool, say: Callable[[str], None]
+    names: Sequence[str], out: Path | None, sample: int | None, seed: int, say: Callable[[str], None]
 ) -> list[Named]:
     """The records that the command line means: named ones, and `sample` of those in the folders that it names.
 
@@ -92,13 +87,13 @@ def choose(
         folders = result_folders(out)
     if not folders:
         raise UsageError("--sample draws from a result folder, or a folder of them: name it")
-    drawn, count = draw(folders, sample, seed, todays)
-    whose = " made by the code of today" if todays else ""
-    say(f"drew {len(drawn)} of {count:,} records with a score{whose}, seed {seed}")
+    drawn, count = draw(folders, sample, seed)
+    say(f"drew {len(drawn)} of {count:,} records with a score, seed {seed}")
     return named + drawn
 
 
-def _rank(seed: int, id: str) -> str:
+def rank(seed: str, id: str) -> str:
+    """Where a record comes in the order that a seed draws."""
     return hashlib.sha256(f"{seed} {id}".encode()).hexdigest()
 
 

@@ -59,7 +59,7 @@ def paired_half_width(name: str, then: Columns | None, now: Columns | None) -> t
 
 
 def _contributions(name: str, columns: Columns) -> ExampleScores | None:
-    """Of a score, or of one whose last words name a part of the examples."""
+    """The contributions to a score, or to one whose last words name a part of the examples."""
     score, _, part = name.partition(" ")
     for column in STRATA:
         if part and part in columns.get(column, ()):

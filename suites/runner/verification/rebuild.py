@@ -12,9 +12,8 @@ from ..discovery.renamed import in_todays_words
 from ..discovery.validation import build
 from ..errors import UsageError, near
 from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
-from ..identity.device import device_kind
+from ..identity.device import device_kind, recorded_device
 from ..identity.fingerprint import code_hash, versions
-from ..identity.older import recorded_device
 from ..planning.profile import DTYPES
 
 TIMEOUT_SECONDS = 1800.0

@@ -7,7 +7,7 @@ left (`sparsebench.reports.records.sums`). A record that contradicts itself is n
 import dataclasses
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -46,7 +46,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class _Again:
+class Again:
     """What a cell gave now."""
 
     record: Record
@@ -65,7 +65,8 @@ def verify(named: Sequence[Named], options: Options, console: Console) -> list[V
     looked_at = [_look_at(one) for one in named]
     cells = [cell for _, cell, _ in looked_at]
     pairs = [(one.record, cell) for one, cell in zip(named, cells, strict=True) if isinstance(cell, Cell)]
-    again = _run(pairs, options, console)
+    again: dict[str, Again] = {}
+    run_again(pairs, options, console, again.__setitem__)
     return [
         _verification(one, columns, cell, again, note)
         for one, (columns, cell, note) in zip(named, looked_at, strict=True)
@@ -96,7 +97,7 @@ def _look_at(one: Named) -> tuple[Columns | None, Cell | Judgement, str]:
 
 
 def _verification(
-    one: Named, columns: Columns | None, cell: Cell | Judgement, again: Mapping[str, _Again], note: str
+    one: Named, columns: Columns | None, cell: Cell | Judgement, again: Mapping[str, Again], note: str
 ) -> Verification:
     if isinstance(cell, Judgement):
         return Verification(one, cell, examples=note)
@@ -107,29 +108,31 @@ def _verification(
     return Verification(one, judge(one.record, found.record, evidence), other, note)
 
 
-def _run(pairs: Sequence[tuple[Record, Cell]], options: Options, console: Console) -> dict[str, _Again]:
-    """What the cells give now, by id. A pair that the plan says cannot run gives its reason at once."""
+def run_again(
+    pairs: Sequence[tuple[Record, Cell]], options: Options, console: Console, take: Callable[[str, Again], None]
+) -> None:
+    """Run the cells in a folder of their own, and hand over what each gives, by its id, as soon as it has ended.
+
+    A pair that the plan says cannot run gives its reason at once.
+    """
     by_threads: dict[int, dict[str, Cell]] = defaultdict(dict)
     durations = Durations()
-    found: dict[str, _Again] = {}
     for record, cell in pairs:
         if cell.reason:
-            found[cell.id] = _Again(failure(cell, "n/a", cell.reason, started=now()))
+            take(cell.id, Again(failure(cell, "n/a", cell.reason, started=now())))
             continue
         by_threads[threads_of(record)][cell.id] = cell
         durations.add(record.cell, record.times.get("total", 0.0))
     for threads, cells in by_threads.items():
         with tempfile.TemporaryDirectory(prefix="sparsebench-verify-") as folder:
             store = Store(folder).create()
+
+            def ended(event: Ended, store: Store = store) -> None:
+                take(event.end.id, Again(store.read(event.end.id), store.read_examples(event.end.id)))
+
             with_threads = dataclasses.replace(options, threads=threads)
             with hold(store.folder, with_threads, dict) as membership:
-                run_cells(list(cells.values()), durations, store.folder, with_threads, membership, console, _unlogged)
-            found |= {id_: _Again(store.read(id_), store.read_examples(id_)) for id_ in cells}
-    return found
-
-
-def _unlogged(event: Ended) -> None:
-    """No tracker is told of cells that were run to be compared."""
+                run_cells(list(cells.values()), durations, store.folder, with_threads, membership, console, ended)
 
 
 def _other_seeds(named: Named) -> list[Record]:

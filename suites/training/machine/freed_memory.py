@@ -17,7 +17,7 @@ NEVER = -1
 LARGEST = 32 << 20
 """Bytes from which a block is one of its own: where glibc's own rule ends that starts lower and rises with use."""
 BLOCKS = 65536
-"""Of those, glibc's default."""
+"""Blocks of their own that there may be at once: glibc's default."""
 
 
 @contextmanager

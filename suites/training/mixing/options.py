@@ -44,13 +44,13 @@ class MixingOptions:
     eta: float | None = None
     """How far an update goes."""
     smoothing: float | None = None
-    """The uniform share of the weights."""
+    """The uniform fraction of the weights."""
     distance: Literal["l2", "cosine", "inverse"] | None = None
     """Between the loads of two data sets; "inverse" moves the weights the other way round."""
     criterion: Literal["mean", "min", "max"] | None = None
-    """Of the distances of a data set from the others."""
+    """What stands for the distances of a data set from the others."""
     layers: Literal["last", "first", "all"] | None = None
-    """Of the model, whose loads are compared."""
+    """Layers of the model whose loads are compared."""
     clamp: bool | None = None
     """Whether a loss below the reference counts as equal to it."""
     start: Mapping[str, float] | str | None = None
@@ -62,7 +62,7 @@ class MixingOptions:
     every: Literal["round", "step"] | None = None
     """When random weights are drawn again."""
     temperature: float | None = None
-    """Of weights by size: large ones make them more equal."""
+    """Temperature of weights by size: large ones make them more equal."""
     held_out_rows: int | None = None
     """Held-out rows of each data set that an update reads; null: as many that it costs as much of a step as in the
     paper of gate loads, 2.5 rows of all data sets together for each row of a step."""

@@ -35,7 +35,7 @@ class DataSets:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the data sets."""
+        """Names of the data sets."""
         return tuple(self.train)
 
     @property

@@ -112,16 +112,16 @@ class MixtureUpdates(Callback):
 
 def mixture_cv2(counts: list[np.ndarray]) -> float:
     """CV^2 of the load (L, N) of data sets that count alike, the mean over the layers."""
-    shares = [counts_LN / counts_LN.sum(1, keepdims=True).clip(1) for counts_LN in counts]
-    mean_LN = torch.from_numpy(np.mean(shares, axis=0))
+    fractions = [counts_LN / counts_LN.sum(1, keepdims=True).clip(1) for counts_LN in counts]
+    mean_LN = torch.from_numpy(np.mean(fractions, axis=0))
     return sum(load_cv2(load_N) for load_N in mean_LN) / len(mean_LN)
 
 
 def _note_load(state: TrainingState, data_set: str, counts_N: np.ndarray) -> None:
     if len(counts_N) > MOST_EXPERTS:
         return
-    for expert, share in enumerate(counts_N / max(counts_N.sum(), 1)):
-        _add(state, load_name(expert, data_set), share)
+    for expert, fraction in enumerate(counts_N / max(counts_N.sum(), 1)):
+        _add(state, load_name(expert, data_set), fraction)
 
 
 def _add(state: TrainingState, name: str, value: float) -> None:

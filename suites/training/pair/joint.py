@@ -92,7 +92,7 @@ def _equal(first: Tensor, second: Tensor) -> bool:
 
 @torch.no_grad()
 def _shape(model: nn.Module, batch: object, context: Context) -> tuple[int, ...]:
-    """Of what the model puts out for a batch; modes stay."""
+    """The shape of what the model puts out for a batch; modes stay."""
     with evaluation_mode(model), outputs_of(model) as found:
         context.loss(model, batch)
     return tuple(joined(found, context.target.outputs).shape)

@@ -24,7 +24,7 @@ class OwnSchedule(Callback):
         self.handle: Any = None
 
     def on_start(self, state: TrainingState) -> None:
-        """Look for the optimizer."""
+        """Look for the optimizer. Raises ValueError where no group has this name."""
         optimizer = state.optimizers.get(self.name)
         if optimizer is None:
             raise ValueError(f"no group is named {self.name!r}: there are {', '.join(state.optimizers)}")

@@ -42,7 +42,7 @@ class Objective:
         return found
 
     def _own(self, parts: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Of the outputs for the images of each source, its own ones: (B, C) and (B, P)."""
+        """The outputs for the images of each source that are its own: (B, C) and (B, P)."""
         found = []
         start = 0
         for source, outputs_BO in zip(self.sources, parts, strict=True):

@@ -13,7 +13,7 @@ class Recipe:
 
     shape: ViTShape
     fractals: int = 0
-    """Of the images of a batch."""
+    """Fractals among the images of a batch."""
     contours: int = 0
     photographs: int = 0
     fractal_categories: int = 0

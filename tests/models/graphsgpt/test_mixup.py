@@ -5,7 +5,7 @@ import torch
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import mixup
-from sparsebench.models.graphsgpt.mixup import draw_shares, mix, mix_labels, neighbours
+from sparsebench.models.graphsgpt.mixup import draw_fractions, mix, mix_labels, neighbours
 
 NAN = float("nan")
 
@@ -68,7 +68,7 @@ def test_class_numbers_become_soft():
 
 def test_shares_are_beta_and_come_from_the_generator():
     def draw(alpha: float, seed: int = 0) -> torch.Tensor:
-        return draw_shares(20000, alpha, torch.Generator().manual_seed(seed))
+        return draw_fractions(20000, alpha, torch.Generator().manual_seed(seed))
 
     uniform, peaked = draw(1.0), draw(8.0)
     assert uniform.min() >= 0 and uniform.max() <= 1 and uniform.dtype == torch.float32
@@ -76,4 +76,4 @@ def test_shares_are_beta_and_come_from_the_generator():
     assert float(peaked.var()) == pytest.approx(1 / (4 * 17), rel=0.05)
     assert torch.equal(uniform, draw(1.0)) and not torch.equal(uniform, draw(1.0, 1))
     with pytest.raises(ModelError, match="alpha=0"):
-        draw_shares(3, 0, torch.Generator())
+        draw_fractions(3, 0, torch.Generator())

@@ -68,7 +68,7 @@ def test_speed_is_drawn_where_there_is_a_peer():
     assert "2.00×" in figure.svg
 
 
-def test_claims_and_older_code_are_told(make):
+def test_claims_and_where_records_hold_are_told(make):
     claim = Claim(
         id="C1",
         statement="A is <better>.",
@@ -79,7 +79,7 @@ def test_claims_and_older_code_are_told(make):
         rows=("base", "a"),
         direction="lower",
     )
-    text = render_html(page(findings=judge([claim], []), older_code="3 of 4 records were made by older code"))
+    text = render_html(page(findings=judge([claim], []), holds="3 of 4 hold"))
     assert "A is &lt;better&gt;." in text
     assert "1 claim of papers: 1 undecided." in text
-    assert "3 of 4 records were made by older code" in text
+    assert "3 of 4 hold." in text

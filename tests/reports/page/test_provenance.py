@@ -5,7 +5,6 @@ from sparsebench.reports.page.provenance import (
     MAX_WARNINGS,
     commits_note,
     notes,
-    older_code_note,
     provenance,
 )
 from sparsebench.reports.records.record import DataInfo
@@ -41,22 +40,6 @@ def test_sources_say_which_suites_read_them_and_environments_where_they_differ(m
 
 def test_nothing_has_no_provenance():
     assert provenance([]).sources == ()
-
-
-def test_records_of_older_code(make):
-    records = [make.record("a"), make.record("b"), make.record("c", status="n/a", reason="x")]
-    ids = {record.id for record in records[:2]}
-    assert older_code_note(records, set()) == ""
-    assert older_code_note(records, {records[0].id}) == "1 of 2 records were made by older code: a 1 of 1"
-    assert older_code_note(records, ids) == "2 of 2 records were made by older code: all rows"
-
-
-def test_the_rows_with_most_records_of_older_code_come_first(make):
-    records = [make.record(f"row {row:02d}", seed=seed) for row in range(20) for seed in range(3)]
-    older = {record.id for record in records if record.cell.seed < 1 + (record.cell.label == "row 07")}
-    note = older_code_note(records, older)
-    assert note.startswith("21 of 60 records were made by older code: row 07 2 of 3, row 00 1 of 3, ")
-    assert note.endswith(" and 12 more")
 
 
 def test_the_total_of_a_cell_is_not_added_to_its_parts(make):

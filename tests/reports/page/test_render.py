@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from sparsebench.reports.page.render import render
 from sparsebench.reports.records.record import to_json
 from sparsebench.reports.records.store import Store, StoreError
+from sparsebench.reports.records.vouchers import Standing
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFOS = {
@@ -162,16 +164,32 @@ def test_records_of_older_code_are_counted(make, tmp_path):
     assert "k-1" not in text
 
 
-def test_records_of_older_code_are_told_before_all_else_and_their_rows_are_marked(make, tmp_path):
-    records = [make.record(label, seed=seed) for label in ("linear probe", "LoRA r=8") for seed in range(3)]
-    text = render(records, [], tmp_path, INFOS, older={records[-1].id}).read_text()
-    note = "1 of 6 records were made by older code: LoRA r=8 1 of 3"
-    assert text.index(note) < text.index("<main>") and 'id="older-code"' in text
-    assert text.count(">older code</span>") == 1
-    row = text[text.index("<tbody>") : text.index(">older code</span>")].rpartition("<tr")[2]
-    assert "LoRA r=8" in row and 'title="1 of 3 records were made by older code"' in row
+def test_where_the_records_hold_is_told_and_rows_that_do_not_are_marked(make, tmp_path):
+    records = [make.record(label, code=label, seed=seed) for label in ("linear probe", "LoRA r=8") for seed in range(3)]
+    standing = standing_of(covered=1, outside=1)
+    text = render(records, [], tmp_path, INFOS, standing=standing).read_text()
+    note = "Records made by 0123abc; 1 of 2 code paths hold at abcdef01; 1 do not"
+    assert text.index(note) < text.index("<main>")
+    for name in ("table-vtab.md", "table-vtab.tex"):
+        assert note in (tmp_path / name).read_text()
+    assert text.count(">other now</span>") == 1
+    row = text[text.index("<tbody>") : text.index(">other now</span>")].rpartition("<tr")[2]
+    assert "LoRA r=8" in row and 'title="3 of 3 records are of code that gives another score now"' in row
     none = render(records, [], tmp_path, INFOS).read_text()
-    assert "older code" not in none
+    assert "other now" not in none and "no cell of these records has been run again" in none
+
+
+def standing_of(**states):
+    return Standing(
+        commit="abcdef012345",
+        records=6,
+        excluded={},
+        states=Counter(states),
+        again=Counter(),
+        draws=Counter(),
+        outside=frozenset({"LoRA r=8"}),
+        other_errors=0,
+    )
 
 
 def test_commits_that_are_not_here_are_told(make, tmp_path):

@@ -31,17 +31,14 @@ def claim(id_, rows, source):
 
 def test_a_bench_is_its_picture_summaries_tables_and_reading(make):
     made = records(make)
-    older = {record.id for record in made[:4]}
-    run = Run(path="results/quick", records=made, older=older, reading="We read this.\n")
+    run = Run(path="results/quick", records=made, reading="We read this.\n")
     files = results_document([run], INFOS)
     text = files[DOCUMENT]
     assert "## [results/quick](results/quick)" in text
     assert "6 records of 2026-11-24 to 2026-11-24, seeds 0, 1, 2" in text
-    assert (
-        "inside cells, on unknown processor. 4 of 6 records were made by older code: base 3 of 3, LoRA 1 of 3.\n"
-        in text
-    )
-    assert text.index("- results/quick: 4 of 6 records were made by older code") < text.index("## [results/quick]")
+    never = "no cell of these records has been run again to see whether they hold"
+    assert f"inside cells, on unknown processor; made by 0123abc; {never}.\n" in text
+    assert text.split("\n\n")[1] == f"{never.capitalize()}."
     assert "### Vision\n\nSmall images.\n" in text
     assert "- **On t (accuracy)**: LoRA beats base by +20.0" in text
     assert "| LoRA | **71.0 ± 3.2** |" in text
@@ -57,13 +54,6 @@ def test_of_several_records_of_one_cell_the_newest_counts(make):
     new = results_document([Run(path="r", records=[*records(make)])], INFOS)
     both = results_document([Run(path="r", records=[old, *records(make)])], INFOS)
     assert both["overview-wide-light.svg"] == new["overview-wide-light.svg"]
-
-
-def test_the_age_is_said_only_where_it_is_known(make):
-    unknown = results_document([Run(path="r", records=records(make), older=None)], INFOS)[DOCUMENT]
-    assert "older code" not in unknown
-    current = results_document([Run(path="r", records=records(make), older=set())], INFOS)[DOCUMENT]
-    assert "None was made by older code." in current
 
 
 def test_a_study_counts_statements_of_others_and_our_own_separately(make):

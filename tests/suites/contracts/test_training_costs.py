@@ -56,7 +56,7 @@ def test_a_teacher_is_a_part_of_the_whole() -> None:
     own.add(seconds=1.0, flops=10.0)
     ledger.count([*student.parameters(), weight])
     ledger.add(seconds=5.0, flops=50.0, steps=2)
-    own.share(teacher, seconds=2.0, flops=20.0)
+    own.attribute(teacher, seconds=2.0, flops=20.0)
     costs = ledger.costs()
     assert costs is not None and costs.teacher is not None
     assert (costs.params, costs.seconds, costs.flops, costs.steps) == (8 + 8, 6.0, 60.0, 2)
@@ -68,7 +68,7 @@ def test_a_teacher_whose_operations_nobody_counted() -> None:
     ledger, teacher = TrainingLedger(), nn.Linear(4, 2)
     own = ledger.of_teacher()
     own.count(teacher.parameters())
-    own.share(teacher, seconds=2.0, flops=None)
+    own.attribute(teacher, seconds=2.0, flops=None)
     costs = ledger.costs()
     assert costs is not None and costs.teacher is not None and costs.params == costs.teacher.params == 10
     assert costs.teacher.flops is None and costs.teacher.params_total is None and costs.flops == 0

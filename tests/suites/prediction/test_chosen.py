@@ -210,7 +210,7 @@ class Taught(Spy):
         teacher = nn.Linear(10, 1)
         teacher.bias.requires_grad_(False)
         context.ledger.of_teacher().size(teacher)
-        context.ledger.of_teacher().share(teacher, seconds=1.0, flops=2.0)
+        context.ledger.of_teacher().attribute(teacher, seconds=1.0, flops=2.0)
         context.ledger.count(parameter for parameter in teacher.parameters() if parameter.requires_grad)
         return super().fit(model, data, context)
 

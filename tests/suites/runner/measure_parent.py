@@ -33,7 +33,7 @@ def main(cells: int) -> None:
         whole = _timed("whole run", module.run)
         with (Path(folder) / "output").open("w") as output:
             console = open_console(output, width=200)
-            code = whole(load_profile(str(path)), Path(folder) / "out", Options(workers=2), "missing", console)
+            code = whole(load_profile(str(path)), Path(folder) / "out", Options(workers=2), "exact", console)
     if code:
         raise SystemExit("the cells did not run")
 

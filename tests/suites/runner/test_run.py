@@ -29,7 +29,7 @@ def test_claims_go_into_the_result_folder_and_come_back(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump({"molecules": SUITE}))
     profile = load_profile(str(path))
-    write_plan(profile, expand(profile), tmp_path, "missing")
+    write_plan(profile, expand(profile), tmp_path, "exact")
     (claim,) = planned_claims(tmp_path)
     assert claim == profile.plans[0].claims[0]
     assert (claim.suite, claim.rows, claim.relation) == ("molecules", ("full_tuning", "probe"), "ordered")

@@ -23,7 +23,7 @@ def collection(tmp_path: Path) -> Path:
     store = Store(folder).create()
     profile = load_profile("smoke", ["vtab"])
     cells = expand(profile)
-    write_plan(profile, cells, folder, "missing")
+    write_plan(profile, cells, folder, "exact")
     for cell in cells:
         store.write(failure(cell, "failed", "not run", started="2026-11-25T00:00:00+00:00"), None)
     return tmp_path / "results"
@@ -41,7 +41,7 @@ def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
     assert "## [../results/smoke](../results/smoke)" in text
     assert "Nothing ran." in text
-    assert "None was made by older code." in text
+    assert "No cell of these records has been run again to see whether they hold." in text
     assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
 
 

@@ -46,14 +46,21 @@ class CompressedTensorsExport:
 
 
 def export_compressed_tensors(model: nn.Module, path: str | Path, *, tokenizer: Any = None) -> CompressedTensorsExport:
-    """Write a quantised stock model of transformers to a new folder, and say how large it is and who reads it.
+    """Write a quantised stock model of transformers to a new folder, in the format `compressed-tensors`.
 
-    `tokenizer` is saved along with it if given.
+    Args:
+        model: a stock model with packed weights, all on one grid.
+        path: a folder that is not there, or is empty.
+        tokenizer: is saved along with the model if given.
 
-    Raises `ModelError`, and writes nothing, for a folder that is not empty, a model without packed weights or of
-    another library, packed weights on several grids, groups that do not divide the columns (no reader of the format
-    takes a shorter last group), experts with zero points (nor these), and checkpoints that keep experts in one matrix
-    (GPT-OSS).
+    Returns:
+        The bytes of its tensors, and which engines read it.
+
+    Raises:
+        ModelError: a folder that is not empty, a model without packed weights or of another library, packed weights on
+            several grids, groups that do not divide the columns (no reader of the format takes a shorter last group),
+            experts with zero points (nor these), and checkpoints that keep experts in one matrix (GPT-OSS). Nothing is
+            written.
 
     Example: `export_compressed_tensors(mixtral, "mixtral-4-bits").readers["vLLM"]` is None.
     """

@@ -69,7 +69,14 @@ class PackedWeights:
 
 
 def packed_weights(model: nn.Module) -> Iterator[tuple[str, PackedTensor]]:
-    """The packed weights of a model by name."""
+    """The packed weights of a model by name.
+
+    Args:
+        model: any model.
+
+    Yields:
+        Name and weight of each.
+    """
     for name, value in model.named_parameters():
         if isinstance(value, PackedTensor):
             yield name, value

@@ -23,8 +23,15 @@ FLOOR = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class AWQConfig:
-    """`steps`: values of alpha from 0 on, below 1. `clip`: search also how far each group's grid should reach, as the
-    paper's code does. Its grids have zero points, too: `Grid(symmetric=False)`."""
+    """Options of AWQ. Its grids have zero points, too: `Grid(symmetric=False)`.
+
+    Attributes:
+        steps: values of alpha from 0 on, below 1.
+        clip: search also how far each group's grid should reach, as the paper's code does.
+
+    Raises:
+        ModelError: `steps` below 1.
+    """
 
     steps: int = 20
     clip: bool = True
@@ -43,13 +50,23 @@ class Reader:
 
 
 def search_scale(readers: Sequence[Reader], magnitude_I: Tensor, grid: Grid, steps: int = 20) -> tuple[Tensor, float]:
-    """The scale (I,) of the inputs that makes the sum of the readers' output errors least, and its alpha.
+    """The scale of the inputs that makes the sum of the readers' output errors least.
 
-    `magnitude_I`: mean magnitude of the inputs. Scales lie around 1: the geometric mean of largest and smallest is 1.
+    Scales lie around 1: the geometric mean of largest and smallest is 1.
+
+    Args:
+        readers: the matrices that read the inputs.
+        magnitude_I: mean magnitude of each input.
+        grid: what they are rounded to.
+        steps: values of alpha that are tried.
+
+    Returns:
+        The scale (I,), and its alpha.
     """
     best_error = float("inf")
     best_alpha = 0.0
     best_I = torch.ones_like(magnitude_I)
+    # alpha = 0, no scale at all, comes first, and another one has to be better: an even result leaves the model alone.
     for step in range(steps):
         alpha = step / steps
         scale_I = scale_for(magnitude_I, alpha)
@@ -66,12 +83,15 @@ def search_scale(readers: Sequence[Reader], magnitude_I: Tensor, grid: Grid, ste
 def scale_for(magnitude_I: Tensor, alpha: float) -> Tensor:
     """m^alpha around 1."""
     scale_I = magnitude_I.clamp_min(FLOOR) ** alpha
+    # A common factor changes no rounding; around 1, what the scale is folded into keeps its size.
     return scale_I / (scale_I.max() * scale_I.min()).sqrt()
 
 
 def scaled_error(reader: Reader, scale_I: Tensor, grid: Grid) -> float:
     """Output error of a matrix that is rounded at this scale of its inputs."""
     weight_OI = reader.weight.to(scale_I.dtype)
+    # Rounded at weight times scale and read divided by it: an input with a large scale gets a smaller error, at the
+    # cost of the others in its group, whose grid it widens.
     read_OI = round_to_nearest(weight_OI * scale_I, grid).dense() / scale_I
     return output_error(weight_OI, read_OI, reader.moments)
 
@@ -85,7 +105,14 @@ def output_error(weight_OI: Tensor, read_OI: Tensor, moments_II: Tensor) -> floa
 def clipped(weight_OI: Tensor, moments_II: Tensor, grid: Grid, most: float = 0.5, steps: int = 20) -> Quantised:
     """The matrix on grids that may end before its largest weights, each group's as its own output error wants it.
 
-    `most`: share by which a grid shrinks at most. The error of a group is measured as if the others had none.
+    The error of a group is measured as if the others had none.
+
+    Args:
+        weight_OI: the matrix.
+        moments_II: second moments of its inputs.
+        grid: what it is rounded to.
+        most: fraction by which a grid shrinks at most.
+        steps: widths that are tried.
     """
     best = round_to_nearest(weight_OI, grid)
     best_OG = _group_errors(weight_OI, best, moments_II)
@@ -104,6 +131,7 @@ def clipped(weight_OI: Tensor, moments_II: Tensor, grid: Grid, most: float = 0.5
 
 def _group_errors(weight_OI: Tensor, quantised: Quantised, moments_II: Tensor) -> Tensor:
     off_OI = weight_OI.to(moments_II.dtype) - quantised.dense().to(moments_II.dtype)
+    # Without the products between groups, the best end of each grid can be found by itself.
     errors = []
     for _, span in quantised.grid.spans(weight_OI.shape[-1]):
         part_OS = off_OI[:, span]

@@ -102,12 +102,14 @@ def norm_fold(block: Block, norm: Site, run: Callable[[], Any]) -> Fold:
     written: list[Tensor] = []
 
     def wrote(module: nn.Module, args: object, output: Tensor) -> None:
+        # Held, so that its memory is given to no other tensor while the block runs: readers are known by the address.
         written[:] = [output]
 
     def reads(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
         inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
         if not written or not inputs or not module._parameters or module in seen:
             return
+        # By address and not by name, which no two families share. A slice that begins at the same address is smaller.
         if inputs[0].data_ptr() == written[0].data_ptr() and inputs[0].numel() == written[0].numel():
             seen.append(module)
 
@@ -161,7 +163,7 @@ def hidden_folds(block: Block, targets: Sequence[Target]) -> Iterator[Fold]:
 
 
 def _stack_fold(inward: Target, down: Target) -> Fold:
-    """Of all experts of a stack, (N, H)."""
+    """The fold of all experts of a stack, (N, H)."""
     hidden = down.weight.shape[-1]
     writers = [Factor(inward.parent, inward.name, 1, first=hidden)]
     for name, value in inward.parent.named_parameters(recurse=False):

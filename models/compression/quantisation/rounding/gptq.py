@@ -20,10 +20,17 @@ from ..grid import Grid, Quantised, check_finite, round_to_nearest
 
 @dataclass(frozen=True, kw_only=True)
 class GPTQConfig:
-    """`damping`: share of the mean diagonal of H that is added to its diagonal. `block`: columns between two updates of
-    the rest, a matter of speed alone. `act_order`: columns with large inputs first, so that their errors are made good
-    by most others; groups keep their columns and get their scales before (the paper's code calls that static groups),
-    so that files need no order of columns.
+    """Options of GPTQ.
+
+    Attributes:
+        damping: what is added to the diagonal of H, as a fraction of its mean.
+        block: columns between two updates of the rest, a matter of speed alone.
+        act_order: columns with large inputs first, so that most others are left to take over their errors; groups keep
+            their columns and get their scales before (the paper's code calls that static groups), so that files need no
+            order of columns.
+
+    Raises:
+        ModelError: values out of range.
     """
 
     damping: float = 0.01
@@ -38,12 +45,23 @@ class GPTQConfig:
 
 
 def gptq(weight_OI: Tensor, hessian_II: Tensor, grid: Grid, config: GPTQConfig | None = None) -> Quantised:
-    """The matrix (O, I) on a grid, rounded for inputs with second moments `hessian_II`, in any scale.
+    """A matrix on a grid, rounded so that its outputs change least (Frantar et al., arXiv 2210.17323).
 
-    Columns whose input is always 0 are rounded to the nearest point, and change no other: nothing connects them. With
-    H a multiple of the identity this is rounding to the nearest. Works in float32, or float64 if H is. Raises
-    `ModelError` for weights or moments that are NaN or infinite, or moments of another size or none at all (all 0):
-    round to nearest instead.
+    Columns whose input is always 0 are rounded to the nearest point, and change no other: nothing connects them. With H
+    a multiple of the identity this is rounding to the nearest. Works in float32, or float64 if H is.
+
+    Args:
+        weight_OI: the matrix.
+        hessian_II: H, the second moments of its inputs, in any scale.
+        grid: what it is rounded to.
+        config: options; None is their defaults.
+
+    Returns:
+        Codes, scales and zero points.
+
+    Raises:
+        ModelError: weights or moments that are NaN or infinite, or moments of another size or none at all (all 0):
+            round to nearest instead.
     """
     config = config or GPTQConfig()
     check_finite(weight_OI)
@@ -51,6 +69,8 @@ def gptq(weight_OI: Tensor, hessian_II: Tensor, grid: Grid, config: GPTQConfig |
     dtype = torch.promote_types(torch.promote_types(weight_OI.dtype, hessian_II.dtype), torch.float32)
     order_I = _order(hessian_II, config)
     factor_II = inverse_factor(hessian_II[order_I][:, order_I], config.damping).to(dtype)
+    # The grids are those of the weights as they were: a group's grid does not depend on the order in which its columns
+    # go.
     nearest = round_to_nearest(weight_OI, grid)
     columns = weight_OI.to(dtype)[:, order_I].clone()
     scale_OI, zero_OI = grid.spread(nearest.points, weight_OI.shape[-1])
@@ -97,8 +117,12 @@ def _rounded(
             code_O = step_O.clamp(0, grid.levels)
             codes_OI[:, column] = code_O.to(torch.uint8)
             read_O = (code_O - zero_OI[:, column]) * scale_OI[:, column]
+            # Row i of U is, but for the factor U_ii, the first row of the inverse of H without columns 0..i-1: one
+            # factor serves all columns, and no inverse is made again.
             error_O = (value_O - read_O) / factor_II[column, column]
             errors_OB[:, column - start] = error_O
+            # The next column is rounded from its changed value, so the block changes at once.
             columns_OI[:, column + 1 : end] -= error_O.unsqueeze(1) * factor_II[column, column + 1 : end]
+        # What lies behind the block is read once for all its columns, not once for each.
         columns_OI[:, end:] -= errors_OB @ factor_II[start:end, end:]
     return codes_OI

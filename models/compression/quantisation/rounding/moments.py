@@ -49,10 +49,20 @@ class Moments:
 
 
 def moments_of(step: BlockPass, targets: Sequence[Target]) -> list[list[Moments]]:
-    """Of each target a list, one entry for each of its matrices, from all batches at the block of `step`.
+    """Second moments of the inputs of each matrix, from all batches at a block.
 
-    Padding does not count, and of experts only the tokens that chose them do. Raises `ModelError` for inputs that are
-    NaN or infinite. Matrices that nothing shows the inputs of have a count of 0.
+    Padding does not count, and of experts only the tokens that chose them do. Matrices that nothing shows the inputs of
+    have a count of 0.
+
+    Args:
+        step: the block's pass.
+        targets: what is rounded in the block.
+
+    Returns:
+        For each target a list, one entry for each of its matrices.
+
+    Raises:
+        ModelError: inputs that are NaN or infinite.
     """
     seen: dict[Source, Moments] = {}
     found: list[list[Moments]] = []
@@ -63,6 +73,7 @@ def moments_of(step: BlockPass, targets: Sequence[Target]) -> list[list[Moments]
             if source is None:
                 own.append(Moments(weight.shape[-1], weight))
                 continue
+            # Matrices that read the same inputs (q, k and v; gate and up) share one sum: memory and time of one.
             if source not in seen:
                 seen[source] = Moments(weight.shape[-1], weight)
             own.append(seen[source])

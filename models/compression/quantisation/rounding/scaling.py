@@ -18,7 +18,7 @@ from .round_block import Rounding
 # Shapes: N experts, I channels.
 
 AllMoments = list[list[Moments]]
-"""Of each target, in their order, one for each matrix; scaling replaces those that it changes."""
+"""Moments by target, in their order, one for each of its matrices; scaling replaces those that it changes."""
 
 
 def scale_block(step: BlockPass, targets: Sequence[Target], moments: AllMoments, rounding: Rounding) -> None:
@@ -86,6 +86,7 @@ def _scale_shared(fold: Fold, targets: Sequence[Target], moments: AllMoments, ro
                 count += moment.count
     if not readers:
         return
+    # One norm serves all readers, so there is one scale, by the mean over all tokens that any of them read.
     scale_I, _ = search_scale(readers, magnitude_I / count, rounding.grid, rounding.awq_config.steps)
     fold.apply(scale_I, rounding.changes.replace)
     for place in reading:

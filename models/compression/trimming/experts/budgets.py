@@ -22,9 +22,20 @@ def kept_experts(
 ) -> list[list[int]]:
     """The experts of each mixture that stay, in ascending order; of equal scores, the first stays.
 
-    "layer" keeps the best of each mixture, "global" the best of all of them together, as many in total, and at least
-    `least` of each. A router that chooses among groups of experts (DeepSeek) keeps equally many of each group. Raises
-    `ModelError` for numbers that cannot be kept.
+    A router that chooses among groups of experts (DeepSeek) keeps equally many of each group.
+
+    Args:
+        experts: those of each mixture.
+        scores: of each of them, (N,); the lowest go.
+        keep: how many stay.
+        scope: "layer" keeps the best of each mixture, "global" the best of all of them together, as many in total.
+        least: experts that each mixture keeps in any case.
+
+    Returns:
+        Their indices, by mixture.
+
+    Raises:
+        ModelError: numbers that cannot be kept.
     """
     check_choice("scope", scope, SCOPES)
     numbers = numbers_kept(experts, keep, least)

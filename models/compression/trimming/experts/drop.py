@@ -73,14 +73,28 @@ def expert_drop(
 ) -> ExpertDropReport:
     """Keep the best experts of each mixture of a model, or the best of all, in place.
 
-    `statistics` are those of `mixture_statistics` for the model as it is; they serve any number of budgets and scores.
-    `keep`, `scope`, `least`: see `kept_experts`; `score`, `reverse`, `generator`: see `expert_scores`. Raises
-    `ModelError`, and changes nothing, for statistics of another model, for numbers that cannot be kept, and for a score
-    that cannot be computed.
-
     A stock model whose mixtures keep equally many experts saves and loads as before, with fewer of them; one whose
     mixtures keep different numbers, or rows of the router, becomes a registered class of ours, which any Auto class
     opens.
+
+    Args:
+        model: a model with mixtures of experts.
+        statistics: what `mixture_statistics` saw in the model as it is; it serves any number of budgets and scores.
+        keep: experts that stay: a number of each mixture (int), a fraction of each (float), or one number for each
+            mixture.
+        score: a formula of `expert_scores`; the lowest go.
+        scope: "layer" keeps the best of each mixture, "global" the best of all together, as many in total.
+        reverse: the best go, which is the control of a score.
+        preserve_gate: the router keeps all its rows, and what would go to a dropped expert goes nowhere.
+        least: experts that each mixture keeps in any case.
+        generator: draws the scores of "random".
+
+    Returns:
+        Which experts of each mixture stayed, and the bytes of the model before and after.
+
+    Raises:
+        ModelError: statistics of another model, numbers that cannot be kept, a score that cannot be computed. Nothing
+            changes.
 
     Example: `expert_drop(mixtral, mixture_statistics(mixtral, batches), keep=6)`.
     """

@@ -34,9 +34,25 @@ def replace_by_mean(
 ) -> ExpertDropReport:
     """Replace all but the best experts of each mixture by their mean outputs, in place.
 
-    Arguments and errors are those of `expert_drop`; by default the score and the scope are those of the paper's main
-    rows, as its code was released. A router that already knows of more experts than there are is
-    refused, too. An expert that no calibration token chose becomes 0, and is among the `unseen` of the report.
+    An expert that no calibration token chose becomes 0, and is among the `unseen` of the report. By default the score
+    and the scope are those of the paper's main rows, as its code was released.
+
+    Args:
+        model: a model with mixtures of experts.
+        statistics: what `mixture_statistics` saw in the model as it is.
+        keep: experts that stay, as in `expert_drop`.
+        score: a formula of `expert_scores`; the lowest are replaced.
+        scope: "layer" keeps the best of each mixture, "global" the best of all together, as many in total.
+        reverse: the best are replaced, which is the control of a score.
+        least: experts that each mixture keeps in any case.
+        generator: draws the scores of "random".
+
+    Returns:
+        Which experts of each mixture stayed, and the bytes of the model before and after.
+
+    Raises:
+        ModelError: what `expert_drop` refuses, and a router that already knows of more experts than there are. Nothing
+            changes.
 
     Example: `replace_by_mean(mixtral, mixture_statistics(mixtral, batches), keep=6)`.
     """

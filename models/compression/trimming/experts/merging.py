@@ -46,18 +46,26 @@ def merge_similar(
     grouping: Grouping = "outputs",
     scope: Scope | None = None,
 ) -> MergeReport:
-    """Merge the experts of each mixture until `keep` (as in `kept_experts`) are left, in place.
+    """Merge the experts of each mixture until few enough are left, in place.
 
-    The mean of a group is weighted by how many tokens chose each (by 1 each where nobody did). `statistics` are those
-    of the model as it is; grouping "outputs" wants `all_outputs=True`.
+    The mean of a group is weighted by how many tokens chose each (by 1 each where nobody did).
 
-    `scope` "global" leaves as many groups in all as "layer" does, and a mixture as many as it has experts among the
-    busiest of all mixtures (by the fraction of its choices that each got), one in any case. None is each paper's:
-    "global" for M-SMoE (arXiv 2310.01334, section 3.2) unless `keep` names a number for each mixture, "layer" for
-    HC-SMoE.
+    Args:
+        model: a model with mixtures of experts, all of one size within a mixture.
+        statistics: what `mixture_statistics` saw in the model as it is, for grouping "outputs" with `all_outputs=True`.
+        keep: experts that are left: a number of each mixture (int), a fraction of each (float), or one number for each.
+        grouping: "outputs" is HC-SMoE's (mean outputs), "router" M-SMoE's (router logits).
+        scope: "layer", or "global", which leaves as many groups in all, and a mixture as many as it has experts among
+            the busiest of all mixtures (by the fraction of its choices that each got), one in any case. None is each
+            paper's: "global" for M-SMoE (arXiv 2310.01334, section 3.2) unless `keep` names a number for each mixture,
+            "layer" for HC-SMoE.
 
-    Raises `ModelError`, and changes nothing, for statistics of another model or without what is needed, for numbers
-    that cannot be, for experts of different sizes, and for a router that already knows of more experts than there are.
+    Returns:
+        The groups that became one expert, by mixture, and the bytes of the model before and after.
+
+    Raises:
+        ModelError: statistics of another model or without what is needed, numbers that cannot be, experts of different
+            sizes, and a router that already knows of more experts than there are. Nothing changes.
 
     Example: `merge_similar(mixtral, mixture_statistics(mixtral, batches, all_outputs=True), keep=6)`.
     """
@@ -120,13 +128,13 @@ def _merge(experts: Experts, group: Sequence[int], counts_N: Tensor, *, align: b
     """Write the mean of a group into its first expert."""
     if len(group) == 1:
         return
-    share = counts_N[list(group)].double()
-    if share.sum() == 0:
-        share = torch.ones_like(share)
-    share = share / share.sum()
+    fraction = counts_N[list(group)].double()
+    if fraction.sum() == 0:
+        fraction = torch.ones_like(fraction)
+    fraction = fraction / fraction.sum()
     first = experts.weights(group[0])
     sums = [_zeros_like(value) for value in first]
-    for expert, factor in zip(group, share.tolist(), strict=True):
+    for expert, factor in zip(group, fraction.tolist(), strict=True):
         weights = experts.weights(expert)
         if align:
             weights = aligned(weights, first)
@@ -172,6 +180,7 @@ def average_linkage(features_ND: Tensor, clusters: int) -> list[list[int]]:
 
     The distance of two groups is the mean Euclidean distance of their members (HC-SMoE, arXiv 2410.08589, section 3.2).
     """
+    # From differences: products would lose the digits by which similar experts differ.
     distance_NN = torch.cdist(features_ND, features_ND, compute_mode="donot_use_mm_for_euclid_dist")
     groups = [[expert] for expert in range(len(features_ND))]
     distance_NN.fill_diagonal_(torch.inf)

@@ -79,7 +79,11 @@ def remap(mlp: MLP, kept: Sequence[int], targets: Sequence[int], constants: Tens
 
 
 def check_remap(mlp: MLP) -> Experts:
-    """The experts of a mixture that can be put behind a table; see `remap` for the errors."""
+    """The experts of a mixture that can be put behind a table.
+
+    Raises:
+        ModelError: as `remap` does.
+    """
     if mlp.experts is None or mlp.experts.module is None:
         raise ModelError(f"{mlp.site.path} has no experts that are called with (x, index, weight)")
     if mlp.experts.table is not None:

@@ -49,11 +49,22 @@ def expert_scores(
     reverse: bool = False,
     generator: torch.Generator | None = None,
 ) -> list[Tensor]:
-    """The score of each expert (N,) of each mixture, float64: the lowest go first.
+    """The score of each expert of each mixture: the lowest go first.
 
-    An expert without a token scores 0 wherever a score looks at its tokens. `reverse` makes the best go first, the
-    control of a score. `generator` draws those of "random", which wants one. Raises `ModelError` for an unknown score,
-    for one that needs router logits where the router gives none, and for "random" without a generator.
+    An expert without a token scores 0 wherever a score looks at its tokens.
+
+    Args:
+        statistics: what `mixture_statistics` gave.
+        score: the name of a formula.
+        reverse: the best go first, the control of a score.
+        generator: draws those of "random".
+
+    Returns:
+        (N,) float64 for each mixture.
+
+    Raises:
+        ModelError: an unknown score, one that needs router logits where the router gives none, and "random" without a
+            generator.
     """
     check_choice("score", score, SCORES)
     if score == "random" and generator is None:
@@ -90,7 +101,7 @@ def _frequency(layer: LayerStatistics) -> Tensor:
 
 
 def _variance(layer: LayerStatistics) -> Tensor:
-    """Of each expert's output over its tokens, summed over the width (N,)."""
+    """Variance of each expert's output over its tokens, summed over the width (N,)."""
     count_N1 = layer.counts.clamp_min(1).unsqueeze(1)
     variance_ND = layer.output_square / count_N1 - (layer.output / count_N1).square()
     return variance_ND.clamp_min(0).sum(1)

@@ -174,7 +174,7 @@ class _Server:
     control: Connection
     main: Main
     numbers: dict[int, int] = field(default_factory=dict)
-    """Of each process that was forked and not waited for yet."""
+    """Number of the cell of each process that was forked and not waited for yet."""
 
     def __post_init__(self) -> None:
         self.wakeup, self.signals = os.pipe()

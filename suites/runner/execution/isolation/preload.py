@@ -32,7 +32,7 @@ def kind_of(info: CellInfo) -> tuple:
 
 
 def one_of_each(cells: Iterable[CellInfo]) -> list[CellInfo]:
-    """Of the cells that import the same, one."""
+    """One cell of those that import the same."""
     found: dict[tuple, CellInfo] = {}
     for info in cells:
         found.setdefault(kind_of(info), info)

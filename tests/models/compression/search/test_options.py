@@ -50,8 +50,8 @@ def test_groups_of_a_router_keep_equally_many() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"experts": (1.0,)}, "experts: a share of 1.0 must lie in"),
-        ({"widths": (0.0,)}, "widths: a share of 0.0 must lie in"),
+        ({"experts": (1.0,)}, "experts: a fraction of 1.0 must lie in"),
+        ({"widths": (0.0,)}, "widths: a fraction of 0.0 must lie in"),
         ({"bits": (1,)}, "bits=1 must lie in 2..8"),
         ({"experts": (), "widths": (), "bits": (), "layers": False}, "nothing may change"),
     ],

@@ -31,7 +31,7 @@ def test_it_costs_what_it_says(name: str, budget: Budget) -> None:
     model = mixture(name)
     recipe = search(model, batches(name), config(name, budget))
     assert price_of(model) == recipe.after
-    assert recipe.after.of(budget.kind) <= recipe.limit <= budget.share * recipe.before.of(budget.kind)
+    assert recipe.after.of(budget.kind) <= recipe.limit <= budget.fraction * recipe.before.of(budget.kind)
     left = [None if one.after.dropped else (one.after.experts, one.after.width) for one in recipe.decisions]
     assert mixtures(model) == left and any(one.after != one.before for one in recipe.decisions)
     assert torch.isfinite(output(model, batches(name)[0])).all()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.models.compression.slimming.patterns import Pattern, keep_greatest, removed_by, share_of
+from sparsebench.models.compression.slimming.patterns import Pattern, fraction_of, keep_greatest, removed_by
 from sparsebench.models.errors import ModelError
 
 
@@ -54,14 +54,14 @@ def test_of_equal_scores_the_first_go() -> None:
 
 
 def test_a_share_is_rounded_down_but_not_by_rounding() -> None:
-    assert [share_of(0.1, 30), share_of(0.3, 10), share_of(0.7, 10), share_of(0.35, 10)] == [3, 3, 7, 3]
-    assert share_of(0.999, 10**9) == 999 * 10**6
+    assert [fraction_of(0.1, 30), fraction_of(0.3, 10), fraction_of(0.7, 10), fraction_of(0.35, 10)] == [3, 3, 7, 3]
+    assert fraction_of(0.999, 10**9) == 999 * 10**6
 
 
 @pytest.mark.parametrize(
     ("name", "sparsity", "message"),
     [
-        ("unstructured", 1.0, "sparsity=1.0 is the share"),
+        ("unstructured", 1.0, "sparsity=1.0 is the fraction"),
         ("row", -0.1, "0 <= sparsity < 1"),
         ("2:4", 0.6, "pattern 2:4 removes 0.5 of the weights, not sparsity=0.6"),
         ("4:2", 0.5, "1 <= n <= m"),

@@ -40,7 +40,7 @@ def _convolution(layer: DynamicConv2d, x_BIHW: Tensor, factors: Factors) -> Tens
     weight_BOJhw = _weights(layer, batch, factors)
     bias = None
     if layer.bias is not None:
-        shares_BK1 = _shares(layer, batch, factors)[:, :, None]
+        shares_BK1 = _fractions(layer, batch, factors)[:, :, None]
         bias = (layer.bias[None] * shares_BK1).sum(1).flatten()
     side_by_side = padded.reshape(1, -1, *padded.shape[2:])
     y = layer.geometry.conv2d(side_by_side, weight_BOJhw.flatten(0, 1), bias, copies=batch)
@@ -49,7 +49,7 @@ def _convolution(layer: DynamicConv2d, x_BIHW: Tensor, factors: Factors) -> Tens
 
 def _weights(layer: DynamicConv2d, batch: int, factors: Factors) -> Tensor:
     """(B, O, J, h, w)."""
-    products = layer.bank * _shares(layer, batch, factors)[:, :, None, None, None, None]
+    products = layer.bank * _fractions(layer, batch, factors)[:, :, None, None, None, None]
     if factors.taps is not None:
         products = products * factors.taps.view(batch, 1, 1, 1, *layer.kernel_size)
     dynamic = products.sum(1)
@@ -63,7 +63,7 @@ def _weights(layer: DynamicConv2d, batch: int, factors: Factors) -> Tensor:
     return weight + partition.static[None] * (1 - mask) * partition.lambda_static
 
 
-def _shares(layer: DynamicConv2d, batch: int, factors: Factors) -> Tensor:
+def _fractions(layer: DynamicConv2d, batch: int, factors: Factors) -> Tensor:
     if factors.kernels is not None:
         return factors.kernels
     return layer.bank.new_ones(batch, 1)

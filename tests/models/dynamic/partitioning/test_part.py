@@ -88,7 +88,7 @@ def test_attentions_come_back_with_their_masks(tmp_path: Path, of, scale) -> Non
 
 @pytest.mark.parametrize(
     "config",
-    [ConvConfig(kind="cond_conv", blocks=(1, 2)), ConvConfig(kind="dcd"), WarehouseConfig(budget=0.5)],
+    [ConvConfig(kind="cond_conv", blocks=(1, 2)), ConvConfig(kind="od_conv"), WarehouseConfig(budget=0.5)],
     ids=lambda config: getattr(config, "kind", "warehouse"),
 )
 def test_every_kind_of_dynamic_convolution_comes_back(tmp_path: Path, config) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.models.graphsgpt.decoding.output import Decoded
-from sparsebench.models.graphsgpt.mixup import draw_shares, neighbours
+from sparsebench.models.graphsgpt.mixup import draw_fractions, neighbours
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import NotApplicable
@@ -102,7 +102,7 @@ def test_mixed_features_are_those_of_mixed_words_with_mixed_labels(make_context:
     got = GraphMixup()._mixing_loss(model, ready.context, draws)(model, batch)
     features = model.body(inputs)
     partner = neighbours(features)
-    share = draw_shares(8, 1.0, ready.context.task_generator("mixup"))[:, None]
+    share = draw_fractions(8, 1.0, ready.context.task_generator("mixup"))[:, None]
     outputs = model.head(share * features + (1 - share) * features[partner])
     expected = torch.nn.functional.mse_loss(outputs, share * targets + (1 - share) * targets[partner])
     assert torch.allclose(got, expected, atol=1e-6)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.cache import sha256_of
-from sparsebench.suites.runner.discovery.closure import DESCRIBERS, HOME, Tree, files_below
+from sparsebench.suites.runner.discovery.closure import DESCRIBERS, HOME, MEASURED_WITH, Tree, files_below
 from sparsebench.suites.runner.discovery.modules import SUBMODULES
 from sparsebench.suites.runner.discovery.registry import entries, suites
 from sparsebench.suites.runner.identity.fingerprint import source_tree
@@ -170,3 +170,12 @@ def test_no_task_passes_through_another_suite(suite: str) -> None:
     for task in entries("task", suite).values():
         found = [module.name for module in tree.closure([task.module])]
         assert task.module in found and not any(name.startswith(others) for name in found), task.name
+
+
+def test_modules_that_measure_are_imported_where_it_is_said_that_they_are() -> None:
+    """Else a file that was renamed would stay listed, and be part of the score again without a word."""
+    tree = Tree()
+    for name, measures in MEASURED_WITH.items():
+        module = tree.module(name)
+        assert module is not None, name
+        assert measures <= {taken.module for taken in module.imports}, name

@@ -15,7 +15,7 @@ from sparsebench.suites.runner.discovery.modules import Module
 from sparsebench.suites.runner.discovery.registry import Entry, find
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity import fingerprint
-from sparsebench.suites.runner.identity.fingerprint import code_hash, roots, source_tree
+from sparsebench.suites.runner.identity.fingerprint import code_hash, costs_hash, roots, source_tree
 
 ROWS = {
     "dense": ("llm", "dense", "arc_easy", "smollm2_135m_instruct"),
@@ -52,6 +52,10 @@ TOUCHED = {
     "models/describers/timm_vit.py": {"probe"},
     "models/describers/__init__.py": ALL,
     "models/anatomy/views.py": ALL,
+    "models/counting.py": WATCHED,
+    "suites/contracts/costs.py": set(),
+    "suites/contracts/training_costs.py": set(),
+    "suites/training/machine/attribution.py": set(),
     "models/molecules/gin.py": set(),
     "suites/__init__.py": ALL,
     "suites/methods/__init__.py": ALL,
@@ -86,6 +90,14 @@ ADDED = {
     "suites/molecules/methods/new.py": set(),
 }
 """New files of ours, and the rows that they make stale."""
+
+
+MEASURING = {
+    "models/counting.py": ALL - WATCHED,
+    "suites/contracts/costs.py": ALL,
+    "suites/contracts/training_costs.py": ALL,
+}
+"""Files that only measure, and the rows whose costs they measure."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,6 +159,18 @@ def test_a_change_makes_stale_what_it_touches_and_nothing_else(name: str, home: 
     assert (home / name).is_file()
     with appended(home / name, b"\nSOMETHING = 1\n"):
         assert stale(before, hashes(Tree(home))) == TOUCHED[name]
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_what_only_measures_has_a_hash_of_its_own(name: str, home: Path) -> None:
+    """Where a file scores, too, the hash of the score covers it alone."""
+
+    def costs() -> dict[str, str]:
+        return {row: costs_hash(entries_of(row), Tree(home)) for row in ROWS}
+
+    before = costs()
+    with appended(home / name, b"\nSOMETHING = 1\n"):
+        assert stale(before, costs()) == MEASURING[name]
 
 
 @pytest.mark.parametrize("name", ADDED)

@@ -36,7 +36,7 @@ CLAIM = {
     "rows": ["a", "b"],
     "direction": "lower",
 }
-PART = {"profile": "quick", "reuse": "missing", "cells": [["i", "k"]], "claims": [CLAIM]}
+PART = {"profile": "quick", "reuse": "exact", "cells": [["i", "k"]], "claims": [CLAIM]}
 
 
 class Entry:
@@ -89,7 +89,7 @@ def test_the_plan_of_a_suite_replaces_its_older_one_and_no_other(tmp_path: Path)
 def test_a_plan_of_fewer_seeds_counts_no_pairs_as_lost(tmp_path: Path) -> None:
     """R10: records say how many seeds were planned when they were made; the latest plan may have fewer."""
     (cell,) = cells(1)
-    write_plan(profile(), [cell], tmp_path, "missing")
+    write_plan(profile(), [cell], tmp_path, "exact")
     made = failure(replace(cell, planned_seeds=3, stochastic=True), "failed", "broke", started="2026")
     (record,) = with_planned_seeds([made], tmp_path)
     assert (made.seeds["planned"], record.seeds["planned"]) == (3, 1)
@@ -110,7 +110,7 @@ BROKEN = {
     "a number": 3,
     "a suite that is a list": {"molecules": []},
     "a suite that is nothing": {"molecules": None},
-    "no cells": {"llm": {"profile": "quick", "reuse": "missing"}},
+    "no cells": {"llm": {"profile": "quick", "reuse": "exact"}},
     "cells that are text": {"llm": PART | {"cells": "ab"}},
     "cells of one text": {"llm": PART | {"cells": ["ab"]}},
     "cells of three": {"llm": PART | {"cells": [["a", "b", "c"]]}},
@@ -118,7 +118,7 @@ BROKEN = {
     "no reuse": {"llm": {"profile": "quick", "cells": []}},
     "a reuse that there is not": {"llm": PART | {"reuse": "sometimes"}},
     "a reuse that is a list": {"llm": PART | {"reuse": []}},
-    "no profile": {"llm": {"reuse": "missing", "cells": []}},
+    "no profile": {"llm": {"reuse": "exact", "cells": []}},
     "claims that are a mapping": {"llm": PART | {"claims": {}}},
     "a claim that is text": {"llm": PART | {"claims": ["a"]}},
     "a claim without rows": {"llm": PART | {"claims": [{key: CLAIM[key] for key in CLAIM if key != "rows"}]}},

@@ -34,7 +34,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(results: Path, sample: int, seed: int) -> list[str]:
     said: list[str] = []
-    found = choose([str(results)], None, sample, seed, False, said.append)
+    found = choose([str(results)], None, sample, seed, said.append)
     assert said == [f"drew {len(found)} of 12 records with a score, seed {seed}"]
     return [one.record.id for one in found]
 
@@ -45,28 +45,27 @@ def test_a_seed_says_which_records_are_drawn(results: Path) -> None:
     assert len(set(five)) == 5 and set(five) <= set(IDS)
     assert drawn(results, 5, 1) != five
     assert sorted(drawn(results, 99, 0)) == IDS
-    (one,) = choose([str(results / "two")], None, 1, 0, False, print)
+    (one,) = choose([str(results / "two")], None, 1, 0, print)
     assert one.folder == results / "two"
-    assert choose([], results / "two", 1, 0, False, print) == [one]
+    assert choose([], results / "two", 1, 0, print) == [one]
 
 
 @pytest.mark.parametrize(
-    ("names", "sample", "todays", "message"),
+    ("names", "sample", "message"),
     [
-        (["{}"], None, False, "FOLDER --sample N"),
-        ([], None, False, "say which records"),
-        ([], 3, False, "name it"),
-        (["{}/one/records"], 3, False, "is no result folder"),
-        (["{}/one"], 3, True, "no record with a score, made by the code of today"),
+        (["{}"], None, "FOLDER --sample N"),
+        ([], None, "say which records"),
+        ([], 3, "name it"),
+        (["{}/one/records"], 3, "is no result folder"),
     ],
 )
-def test_what_cannot_be_drawn(results: Path, names: list[str], sample: int | None, todays: bool, message: str) -> None:
+def test_what_cannot_be_drawn(results: Path, names: list[str], sample: int | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        choose([name.format(results) for name in names], None, sample, 0, todays, print)
+        choose([name.format(results) for name in names], None, sample, 0, print)
 
 
 def test_folders_are_looked_at_once(results: Path) -> None:
-    named = choose([str(results)], None, 12, 0, False, print)
+    named = choose([str(results)], None, 12, 0, print)
     found = check_folders(named)
     assert sorted(one.folder for one in found) == result_folders(results)
     assert [one.sentences() for one in found] == [[f"{one.folder}: 7 files as the run left them"] for one in found]

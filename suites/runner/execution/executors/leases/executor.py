@@ -59,13 +59,17 @@ class LeaseExecutor(Executor):
         return bool(self._open)
 
     def submit(self, cells: Sequence[Cell]) -> None:
-        """As in `Executor`."""
+        """Take cells to run (`Executor.submit`)."""
         for cell in cells:
             self._open[cell.id] = cell
             self._before[cell.id] = self._record_time(cell.id)
 
     def events(self, seconds: float) -> list[Event]:
-        """As in `Executor`. Raises `UsageError`, too: others ended the run, and the next one has another plan."""
+        """What became of cells, as it happens (`Executor.events`).
+
+        Raises:
+            UsageError: others ended the run, and the next one has another plan.
+        """
         try:
             self._advance(seconds)
         except RunOverError:
@@ -81,13 +85,13 @@ class LeaseExecutor(Executor):
         return found
 
     def cancel(self, ids: Collection[str]) -> None:
-        """As in `Executor`; cells that run in other processes go on there."""
+        """Stop the cells of this process (`Executor.cancel`); those in other processes go on there."""
         for id_ in ids:
             self._open.pop(id_, None)
         self._give_up([id_ for id_ in ids if id_ in self._mine])
 
     def close(self) -> None:
-        """As in `Executor`; other processes may take what ran here."""
+        """End the processes of this one (`Executor.close`); others may take the cells that ran here."""
         self._local.close()
         for lease in self._mine.values():
             lease.release()

@@ -63,11 +63,11 @@ class LocalExecutor(Executor):
         self._sharing = Sharing(Store(self._folder), options.share_workers)
 
     def submit(self, cells: Sequence[Cell]) -> None:
-        """As in `Executor`."""
+        """Take cells to run (`Executor.submit`)."""
         self._waiting.extend(cells)
 
     def events(self, seconds: float) -> list[Event]:
-        """As in `Executor`."""
+        """What became of cells, as it happens (`Executor.events`)."""
         until = monotonic() + seconds
         self._advance(seconds)
         while not self._found and (self._workers or self._waiting) and monotonic() < until:
@@ -77,7 +77,7 @@ class LocalExecutor(Executor):
         return found
 
     def cancel(self, ids: Collection[str]) -> None:
-        """As in `Executor`."""
+        """Stop cells (`Executor.cancel`). Raises `ExecutorError` where a worker cannot be ended."""
         self._waiting = deque(cell for cell in self._waiting if cell.id not in ids)
         for id_ in ids:
             self._lost.pop(id_, None)
@@ -92,7 +92,7 @@ class LocalExecutor(Executor):
         self._found = [event for event in self._found if event.cell.id not in ids]
 
     def close(self) -> None:
-        """As in `Executor`."""
+        """End all processes (`Executor.close`)."""
         self._waiting.clear()
         self._let_go()
         if self._server is not None:

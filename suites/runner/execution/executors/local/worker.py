@@ -56,7 +56,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Of one worker: the result folder, threads, bound on its memory in bytes, its accelerator."""
+    """What one worker is started with: the result folder, threads, bound on its memory in bytes, its accelerator."""
 
     folder: Path
     threads: int

@@ -61,7 +61,7 @@ class RayExecutor(Executor):
         self._seen = monotonic()
 
     def submit(self, cells: Sequence[Cell]) -> None:
-        """As in `Executor`."""
+        """Take cells to run (`Executor.submit`)."""
         self._waiting.extend(cells)
         for cell in cells:
             if kind_of(cell) not in self._kinds:
@@ -71,7 +71,7 @@ class RayExecutor(Executor):
             self._gateway = self._connect(self._folder, self._options, gpus)
 
     def events(self, seconds: float) -> list[Event]:
-        """As in `Executor`."""
+        """What became of cells, as it happens (`Executor.events`)."""
         if self._gateway is None:
             return []
         events: list[Event] = []
@@ -83,14 +83,14 @@ class RayExecutor(Executor):
         return events
 
     def cancel(self, ids: Collection[str]) -> None:
-        """As in `Executor`."""
+        """Stop cells (`Executor.cancel`)."""
         self._waiting = deque(cell for cell in self._waiting if cell.id not in ids)
         for number, attempt in list(self._running.items()):
             if attempt.cell.id in ids:
                 self._stop(number)
 
     def close(self) -> None:
-        """As in `Executor`."""
+        """End all tasks (`Executor.close`)."""
         if self._gateway is not None:
             self._gateway.close()
             self._gateway = None

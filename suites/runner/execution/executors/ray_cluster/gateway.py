@@ -33,7 +33,7 @@ AGAIN_SECONDS = 10.0
 """After an agent was lost, a new one is tried on its node after so long, if Ray still lists the node."""
 AUTH_MODE = "RAY_AUTH_MODE"
 OBJECT_STORE_BYTES = 200 << 20
-"""Of a cluster of our own; results are small."""
+"""Size of the object store of a cluster of our own; results are small."""
 SHORT = "/tmp"
 """Where Ray's sockets are, unless RAY_TMPDIR says otherwise: their paths must be short, and a TMPDIR may be long."""
 

@@ -113,7 +113,7 @@ def story(
     store = Store(tmp_path_factory.mktemp(request.param)).create()
     everything = [cell for cells in toys.values() for cell in cells]
     with ExitStack() as stack:
-        membership = stack.enter_context(hold(store.folder, options, lambda: describe("toy", "missing", everything)))
+        membership = stack.enter_context(hold(store.folder, options, lambda: describe("toy", "exact", everything)))
         executor = stack.enter_context(open_executor(store.folder, options, membership))
         told = Story(executor, store, toys)
         tell(told)
@@ -252,7 +252,7 @@ def test_a_store_that_cannot_be_written_ends_the_run(
     store = Store(tmp_path).create()
     cells = toys["toy_fine"][:1]
     with (
-        hold(tmp_path, options, lambda: describe("toy", "missing", cells)) as membership,
+        hold(tmp_path, options, lambda: describe("toy", "exact", cells)) as membership,
         open_executor(tmp_path, options, membership) as executor,
     ):
         store.records.rmdir()

@@ -13,7 +13,7 @@ from sparsebench.suites.runner.execution.executors.leases.lease import Lease, ta
 from sparsebench.suites.runner.execution.executors.leases.membership import Membership, joined
 from sparsebench.suites.runner.execution.executors.leases.runs import RunOverError, names_in
 
-PLAN = {"name": "toy", "reuse": "missing", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
+PLAN = {"name": "toy", "reuse": "exact", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
 
 
 @pytest.fixture

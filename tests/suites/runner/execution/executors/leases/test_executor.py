@@ -20,7 +20,7 @@ from sparsebench.suites.runner.identity.cell import Cell
 
 from ....cells import INFO
 
-PLAN = {"name": "toy", "reuse": "missing", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
+PLAN = {"name": "toy", "reuse": "exact", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
 
 
 class Puppets:

@@ -15,7 +15,7 @@ from sparsebench.suites.runner.execution.executors.leases.identity import Proces
 from sparsebench.suites.runner.execution.executors.leases.membership import Membership, joined
 from sparsebench.suites.runner.execution.executors.leases.runs import RunOverError, last_number, new_run
 
-PLAN = {"name": "toy", "reuse": "missing", "count": 1, "cells": "1234", "lines": ["python==3.11", "source a=1"]}
+PLAN = {"name": "toy", "reuse": "exact", "count": 1, "cells": "1234", "lines": ["python==3.11", "source a=1"]}
 MEMBER = """
 import sys
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_equal_plans_share_a_run_and_the_last_one_ends_it(tmp_path: Path) -> Non
     ("change", "said"),
     [
         ({"lines": ["python==3.11", "source a=2"]}, "source a"),
-        ({"cells": "5678", "count": 7}, "7 cells of toy with --reuse missing here, 1 cells of toy"),
+        ({"cells": "5678", "count": 7}, "7 cells of toy with --reuse exact here, 1 cells of toy"),
     ],
 )
 def test_another_plan_is_refused_with_what_differs(tmp_path: Path, change: dict, said: str) -> None:
