@@ -1,7 +1,10 @@
 # make setup   the environment in .venv (does nothing when it is up to date)
 # make bench   environment, data, the quick profile of all three suites, speed runs, report
-# make test    environment and the whole test suite
-# make faults  the fault suite of `make test` with many more draws: 100 random kills, more than 10,000 mutated inputs
+# make test    environment and the tests that this commit owes: all cheap ones, what the change touches, a third of the dear ones
+# make quick-test  the tests that reach what the working tree changes; both say what they left to:
+# make test-long   every test, then the faults with many draws; writes what each costs into tests/costs.json
+# make costs   measures the functions that tests/costs.json does not know yet, and forgets those that are gone
+# make faults  the fault suite with many more draws: 100 random kills, more than 10,000 mutated inputs
 # make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
 # make check   ruff, pyright, import-linter
 # make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
@@ -11,10 +14,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/quick
+PYTEST = $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
+FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
 SPEED = mkdir -p $(OUT); rm -f $(OUT)/speed.json; $(BIN)/python -m pytest tests/speed --override-ini addopts='--import-mode=importlib' \
 	-q --benchmark-columns=median,iqr,rounds --benchmark-json=$(OUT)/speed.json
 
-.PHONY: setup bench test faults faults-cluster check speed speed-check lowest newest
+.PHONY: setup bench test quick-test test-long costs faults faults-cluster check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -37,10 +42,19 @@ speed-check: setup
 	SPARSEBENCH_SPEED_CHECK=1; export SPARSEBENCH_SPEED_CHECK; $(SPEED)
 
 test: setup
-	$(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
+	$(PYTEST) --tier test
+
+quick-test: setup
+	$(PYTEST) --tier quick
+
+test-long: setup
+	$(PYTEST) --tier long; status=$$?; $(FAULTS) && exit $$status
+
+costs: setup
+	$(PYTEST) --tier new
 
 faults: setup
-	SPARSEBENCH_FAULTS=long $(BIN)/python -m pytest tests/faults -q --numprocesses auto --dist worksteal --timeout=7200
+	$(FAULTS)
 
 faults-cluster: setup
 	SPARSEBENCH_FAULTS=long $(BIN)/python -m pytest tests/faults/cluster -q -rs --timeout=7200

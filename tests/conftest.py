@@ -10,6 +10,8 @@ if WORKERS > 1:
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from .tiers.plugin import TIERS, Tier  # noqa: E402
+
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
 
@@ -19,14 +21,12 @@ SMALL_BY_DESIGN = (
 )
 """What compression warns of, and tiny models with a few tokens always bring; tests of the warnings see them still."""
 
-LONGEST = ("tests/test_docs.py", "tests/suites/runner/", "tests/suites/molecules/", "tests/suites/llm/")
-"""Where the tests lie that run whole programs or trained models: they start first, so that no worker ends alone."""
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=tuple(TIERS), help="; ".join(f"{name}: {what}" for name, what in TIERS.items()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for line in SMALL_BY_DESIGN:
         config.addinivalue_line("filterwarnings", line)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), 9))
+    config.pluginmanager.register(Tier(config))

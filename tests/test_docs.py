@@ -121,7 +121,7 @@ def ours(lines: list[str]) -> list[str]:
     return [command.strip().replace("quick", "smoke") for command in found]
 
 
-@pytest.mark.parametrize("target", ["setup", "bench", "test", "check", "speed", "speed-check", "lowest"])
+@pytest.mark.parametrize("target", ["setup", "bench", "test", "test-long", "check", "speed", "speed-check", "lowest"])
 def test_every_target_of_make_sets_the_environment_up(target: str) -> None:
     assert any(line.startswith(".venv/bin/python -m pip install") for line in dry(target))
 

@@ -15,6 +15,13 @@ def values_of(pairing) -> list[tuple[float, float]]:
     return [(ours.value, theirs.value) for ours, theirs in pairing.pairs]
 
 
+def test_the_variance_of_a_fraction_is_never_less_than_that_of_two_hits_and_two_misses_more() -> None:
+    assert Score(1.0, 0.0, trials=10).variance == pytest.approx(12 / 14 * 2 / 14 / 10)
+    assert Score(0.5, 0.4, trials=10).variance == pytest.approx(0.16)
+    assert Score(1.0, 0.1).variance == pytest.approx(0.01)
+    assert Score(1.0).variance is None
+
+
 def test_a_deterministic_side_is_paired_with_every_seed() -> None:
     fixed = side(0.9, planned=1, stochastic=False)
     many = side(0.5, 0.6, planned=2)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.routing.choices import Choice, Routing
 from sparsebench.models.moe.routing.router import GLURouter, LinearRouter, MLPRouter
 
 
@@ -25,6 +26,16 @@ def test_top_k_softmax_equals_a_loop() -> None:
         exponentials = torch.stack([logits[e].exp() for e in best])
         assert routing.index[t].tolist() == best
         torch.testing.assert_close(routing.weight[t], exponentials / exponentials.sum() * (8 / 3))
+
+
+def test_the_fast_choice_is_taken_in_evaluation_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = router(top_k=2)
+    x = normal(5, 16)
+    fast = Choice(*layer(x)[:2])
+    monkeypatch.setattr(layer, "_fast_choice", lambda x_TD: fast)
+    assert layer(x, choice_only=True) is fast
+    assert isinstance(layer(x), Routing)
+    assert isinstance(layer.train()(x, choice_only=True), Routing)
 
 
 @pytest.mark.parametrize("score", ["topk_softmax", "softmax_topk", "sigmoid", "none"])

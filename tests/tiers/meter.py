@@ -1,0 +1,89 @@
+"""Measures what functions cost while they run, in workers too, and writes it into the costs file."""
+
+import collections
+import resource
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from .costs import Costs, function_of, functions
+
+STARTED = pytest.StashKey[float]()
+
+
+class Meter:
+    """The plug-in of a run that measures.
+
+    Args:
+        costs: the costs file, which the end of the run writes.
+        whole: whether the run collects everything, so that collecting is measured too.
+    """
+
+    def __init__(self, costs: Costs, *, whole: bool) -> None:
+        self._costs = costs
+        self._whole = whole
+        self._measured: dict[str, float] = {}
+        self._waiting: collections.Counter[str] = collections.Counter()
+        self._collection: float | None = None
+        self._skipped: set[str] = set()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be imported here, for a library that is not installed, costs nothing here."""
+        if report.skipped:
+            self._skipped.add(report.nodeid)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._collection = cpu_seconds()
+        self._expect(item.nodeid for item in session.items)
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["collection"] = self._collection
+            session.config.workeroutput["skipped"] = sorted(self._skipped)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._expect(ids)
+
+    def _expect(self, nodeids: Iterable[str]) -> None:
+        self._waiting = collections.Counter(map(function_of, nodeids))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        item.stash[STARTED] = cpu_seconds()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+        """The last report of a case carries what it cost, from a worker to the controller too."""
+        report = yield
+        if call.when == "teardown":
+            report.cpu_seconds = cpu_seconds() - item.stash[STARTED]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown" and hasattr(report, "cpu_seconds"):
+            name = function_of(report.nodeid)
+            self._measured[name] = self._measured.get(name, 0.0) + report.cpu_seconds
+            self._waiting[name] -= 1
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        output = getattr(node, "workeroutput", {})
+        self._collection = output.get("collection", self._collection)
+        self._skipped.update(output.get("skipped", ()))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Keep the costs of functions all of whose cases have run, where the run was broken off too."""
+        if hasattr(session.config, "workerinput") or session.config.option.collectonly:
+            return
+        done = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
+        new = set(functions()) - set(self._costs.known) - set(done)
+        done |= {name: 0.0 for name in new if name.partition("::")[0] in self._skipped}
+        self._costs.update(done, self._collection if self._whole else None)
+        self._costs.write()
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of the programs that it has waited for."""
+    used = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(part.ru_utime + part.ru_stime for part in used)

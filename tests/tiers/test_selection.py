@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from .costs import Costs
+from .selection import BUDGET, CHEAP, for_quick_test, for_test, parts_of, standing, total
+
+COMMITS = [f"{number:040x}" for number in (0x10000000 << 128, 0x20000000 << 128, 0x30000000 << 128)]
+"""Their first eight digits leave 1, 2 and 0 when divided by three."""
+
+
+@pytest.fixture
+def costs(tmp_path: Path) -> Costs:
+    """Six cheap functions, twelve dear ones of 2 to 13 seconds, and a minute of collection."""
+    costs = Costs(tmp_path / "costs.json")
+    costs.collection = 60.0
+    costs.known = {f"cheap{number}": 0.5 for number in range(6)}
+    costs.known |= {f"dear{number}": 2.0 + number for number in range(12)}
+    return costs
+
+
+def test_three_commits_run_everything_once(costs: Costs) -> None:
+    everything = list(costs.known)
+    chosen = [for_test(everything, costs, commit, set()) for commit in COMMITS]
+    assert sorted(name for choice in chosen for name in choice.by_commit) == sorted(
+        name for name in everything if costs.of(name) >= CHEAP
+    )
+    for choice in chosen:
+        assert choice.cheap == [f"cheap{number}" for number in range(6)]
+        assert choice.left == choice.touched == []
+
+
+def test_the_same_commit_gives_the_same_tests_in_any_order_of_the_tree(costs: Costs) -> None:
+    everything = list(costs.known)
+    one = for_test(everything, costs, "c0ffee00aa", set())
+    assert one.functions == for_test(everything[::-1], costs, "c0ffee00bb", set()).functions
+
+
+def test_thirds_cost_nearly_the_same(costs: Costs) -> None:
+    weights = [total(part, costs) for part in parts_of([f"dear{number}" for number in range(12)], costs)]
+    assert sum(weights) == 90
+    assert max(weights) - min(weights) <= 2
+
+
+def test_a_function_without_a_cost_is_run(costs: Costs) -> None:
+    assert "new" in for_test([*costs.known, "new"], costs, COMMITS[0], set()).cheap
+
+
+def test_what_is_touched_is_run_the_cheapest_first_while_the_budget_lasts(costs: Costs) -> None:
+    costs.known |= {"huge": BUDGET, "large": 400.0}
+    everything = list(costs.known)
+    dear = {name for name in everything if costs.of(name) >= CHEAP}
+    costs.known["huge"] = 700.0
+    choice = for_test(everything, costs, COMMITS[2], dear)
+    assert choice.functions | set(choice.left) == set(everything)
+    assert choice.left
+    assert choice.seconds <= BUDGET
+    assert choice.seconds == pytest.approx(120 + total(choice.functions, costs))
+    assert max(map(costs.of, choice.touched)) <= min(map(costs.of, choice.left))
+
+
+def test_what_stands_before_anything_is_touched(costs: Costs) -> None:
+    everything = list(costs.known)
+    heaviest = max(for_test(everything, costs, commit, set()).seconds for commit in COMMITS)
+    assert standing(everything, costs) == heaviest
+    assert heaviest == pytest.approx(2 * 60 + 6 * 0.5 + 30, abs=2)
+
+
+def test_quick_runs_what_is_touched_and_no_more(costs: Costs) -> None:
+    costs.known["huge"] = 1000.0
+    choice = for_quick_test(costs, {"cheap1", "dear3", "huge"})
+    assert choice.functions == {"cheap1", "dear3"}
+    assert (choice.left, choice.seconds) == (["huge"], 5.5)
