@@ -13,7 +13,7 @@ from ..records.vouchers import Standing
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import VERDICTS, Finding, Roles
-from ..tables.claims.document import STANDS, count_verdicts
+from ..tables.claims.document import count_verdicts, mark
 from ..tables.comparison import contrasts
 from ..tables.dataframe import newest
 from ..tables.matrix import Matrix, matrices
@@ -169,10 +169,7 @@ def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
         statement = finding.claim.statement
         if not finding.claim.published:
             statement += " (ours)"
-        name = f"`{finding.claim.id}`"
-        if finding.stands:
-            name += STANDS
-        claims.setdefault(statement, []).append(name)
+        claims.setdefault(statement, []).append(f"`{finding.claim.id}`{mark(finding)}")
     if not claims:
         return []
     lines = [f"{verdict.capitalize()}:", ""]

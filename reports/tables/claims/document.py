@@ -65,9 +65,12 @@ def where(claim: Claim) -> str:
 
 def verdict_of(finding: Finding) -> str:
     """The verdict, with a mark where it stands when it is corrected over the study."""
-    if finding.stands:
-        return finding.verdict + STANDS
-    return finding.verdict
+    return f"{finding.verdict}{mark(finding)}"
+
+
+def mark(finding: Finding) -> str:
+    """What stands behind the verdict, or the name of the claim."""
+    return STANDS if finding.stands else ""
 
 
 def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objection: str = "") -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..summary import Summary
-from .document import STANDS, step_in_words
+from .document import mark, step_in_words
 from .judging import VERDICTS, Finding, Step
 
 MOST = 4
@@ -40,10 +40,7 @@ def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
 
 
 def _told(finding: Finding) -> str:
-    name = finding.claim.id
-    if finding.stands:
-        name += STANDS
-    return f"{name}, {step_in_words(finding, _deciding(finding))}"
+    return f"{finding.claim.id}{mark(finding)}, {step_in_words(finding, _deciding(finding))}"
 
 
 def _deciding(finding: Finding) -> Step:
