@@ -78,6 +78,7 @@ def read_speed(path: Path) -> SpeedReport:
         content = json.loads(path.read_bytes())
         benchmarks = content["benchmarks"]
         fastest: dict[tuple[str, Any], float] = {}
+        # Of several peers the fastest, so that nobody can choose a slow one to be compared with.
         for b in benchmarks:
             place = b["group"], b["extra_info"].get("role")
             fastest[place] = min(fastest.get(place, math.inf), float(b["stats"]["median"]))
@@ -122,7 +123,6 @@ def _line(benchmark: dict[str, Any], fastest: Mapping[tuple[str, Any], float]) -
     ratio = None
     floor = None
     if role == "ours":
-        # The fastest peer, so that nobody can choose a slow one to be compared with.
         if (group, "peer") in fastest:
             ratio = fastest[group, "peer"] / median
         if (group, "floor") in fastest:

@@ -55,7 +55,7 @@ TRAINING: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] =
 
 def _of_teacher(name: str) -> Callable[[TrainingCosts], float | None]:
     def quantity(costs: TrainingCosts) -> float | None:
-        return getattr(costs.teacher, name, None)  # None, too, where there is no teacher
+        return None if costs.teacher is None else getattr(costs.teacher, name)
 
     return quantity
 

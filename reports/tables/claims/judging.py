@@ -280,7 +280,7 @@ def _level(claim: Claim, found: Difference) -> tuple[float | None, ClaimVerdict]
     if claim.relation == "equal":
         if abs(mean) >= claim.margin:
             return found.p_beyond(math.copysign(claim.margin, mean)), "refuted"
-        # Two one-sided tests: it lies within the margin if it is clear of either end.
+        # Two one-sided tests: it lies within the margin if it is clear of both ends.
         ends = [found.p_beyond(claim.margin), found.p_beyond(-claim.margin)]
         return max((p for p in ends if p is not None), default=None), "reproduced"
     border = claim.margin
