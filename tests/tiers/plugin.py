@@ -91,13 +91,16 @@ class Tier:
         return True if collection_path in self._left_files else None
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out what the tier leaves out; the dearest files come first, so that no worker ends alone."""
+        """Leave out what the tier leaves out; the dearest files come first, so that no worker ends alone.
+
+        Sums of floats depend on their order, which has to be that of every worker: hence no set.
+        """
         left = [item for item in items if function_of(item.nodeid) in self._left_out]
         if left:
             config.hook.pytest_deselected(items=left)
             items[:] = [item for item in items if function_of(item.nodeid) not in self._left_out]
         files: dict[str, float] = {}
-        for name in {function_of(item.nodeid) for item in items}:
+        for name in dict.fromkeys(function_of(item.nodeid) for item in items):
             file = name.partition("::")[0]
             files[file] = files.get(file, 0.0) + self._costs.of(name)
         items.sort(key=lambda item: -files[item.nodeid.partition("::")[0]])
