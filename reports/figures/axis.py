@@ -24,10 +24,10 @@ class Axis:
     def place(self, value: float) -> float:
         """The x coordinate of a value; one outside the range stands at its end."""
         value = min(max(value, self.low), self.high)
-        share = (self._scaled(value) - self._scaled(self.low)) / (self._scaled(self.high) - self._scaled(self.low))
+        fraction = (self._scaled(value) - self._scaled(self.low)) / (self._scaled(self.high) - self._scaled(self.low))
         if not self.higher_is_better:
-            share = 1 - share
-        return self.left + share * self.width
+            fraction = 1 - fraction
+        return self.left + fraction * self.width
 
     def ticks(self) -> list[float]:
         """At most `MAX_TICKS` round numbers within the range."""

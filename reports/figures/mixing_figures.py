@@ -15,7 +15,7 @@ from .plots import Mark
 FEWEST = 3
 """Rows that a correlation needs."""
 MAX_ROUNDS = 8
-"""Rounds whose loads are drawn; of more, some in between are left out."""
+"""Rounds whose loads are drawn; of more, some in between are excluded."""
 
 
 @dataclass(frozen=True)

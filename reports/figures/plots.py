@@ -162,7 +162,7 @@ def heat_maps(
         for number, (name, rows) in enumerate(panels.items()):
             place = ((left + number * (width + gap)) / size[0], 0.5 / size[1], width / size[0], 1.6 / size[1])
             axes = figure.add_axes(place)
-            values = [[share * len(row) for share in row] for row in rows]
+            values = [[fraction * len(row) for fraction in row] for row in rows]
             image = axes.imshow(values, cmap="PuOr_r", vmin=0, vmax=2, aspect="auto", interpolation="none")
             axes.grid(visible=False)
             axes.set_title(name, fontsize=7, rotation=35, ha="left", loc="left", pad=2)

@@ -20,12 +20,12 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a record says: None for what it does not. `share` is that of the machine's product rate."""
+    """What a record says: None for what it does not. `fraction` is that of the machine's product rate."""
 
     health: RouterHealth | None
     trained: bool
     tokens_per_second: float | None
-    share: float | None
+    fraction: float | None
     curves: Mapping[str, Curve]
 
 
@@ -66,10 +66,10 @@ def _row(line: Line) -> tuple[str, ...]:
 
 def _speed_texts(seen: Seen) -> tuple[str, str]:
     """Tokens per second, and per cent of the product rate."""
-    share = "–"
-    if seen.share is not None:
-        share = f"{formatting.number(seen.share, 'share')} %"
-    return formatting.count(seen.tokens_per_second), share
+    fraction = "–"
+    if seen.fraction is not None:
+        fraction = f"{formatting.number(seen.fraction, 'share')} %"
+    return formatting.count(seen.tokens_per_second), fraction
 
 
 def _dead(health: RouterHealth) -> str:
@@ -113,10 +113,10 @@ def _caption(seen: Seen, health: RouterHealth) -> str:
     )
     if seen.tokens_per_second is None:
         return text
-    tokens, share = _speed_texts(seen)
+    tokens, fraction = _speed_texts(seen)
     text += f" Training: {tokens} tokens per second"
-    if seen.share is not None:
-        text += f", {share} of the product rate"
+    if seen.fraction is not None:
+        text += f", {fraction} of the product rate"
     return f"{text}."
 
 

@@ -2,7 +2,7 @@
 
 "mixing weight <set>" and "mixing loss <set>": probability of a draw, and mean loss on held-out rows; "mixing delta
 <set>": what the strategy made of them, a distance from the other sets or an excess loss; "mixing load <expert> <set>":
-share of the set's choices in the last layer; "mixing cv2": squared coefficient of variation of the load of all sets
+fraction of the set's choices in the last layer; "mixing cv2": squared coefficient of variation of the load of all sets
 together, the mean over layers; "mixing overhead": CPU time of all updates so far over that of the training. In a record
 of a chain the link stands before the name: "2. mixing cv2".
 """
@@ -31,7 +31,7 @@ def name_of(kind: str, data_set: str) -> str:
 
 
 def load_name(expert: int, data_set: str) -> str:
-    """The name of the curve of an expert's share of the choices of a data set."""
+    """The name of the curve of the fraction of a data set's choices that an expert gets."""
     return f"{PREFIX}{LOAD} {expert} {data_set}"
 
 
@@ -57,7 +57,7 @@ def from_curves(curves: Mapping[str, Curve]) -> Mixing | None:
     """What a record's curves say of the last link that mixed data sets; None where none did.
 
     Raises:
-        RecordError: a curve without a point, a number that is not finite, or weights that are no shares.
+        RecordError: a curve without a point, a number that is not finite, or weights that are no fractions.
     """
     named = {name: split for name in curves if (split := _split(name)) is not None}
     if not named:
@@ -107,4 +107,4 @@ def _check_weights(found: Mixing) -> None:
     for point in zip(*found.weight.values(), strict=True):
         weights = [value for _, value in point]
         if min(weights) < 0 or abs(math.fsum(weights) - 1) > 1e-6:
-            raise RecordError(f"the weights {weights} at step {point[0][0]:g} are no shares that sum to 1")
+            raise RecordError(f"the weights {weights} at step {point[0][0]:g} are no fractions that sum to 1")

@@ -22,12 +22,18 @@ NEVER = "no cell of these records has been run again to see whether they hold"
 def made_by(records: Iterable[Record]) -> str:
     """ "made by 4327171a and 93d07931"; the commits by how many records they made."""
     commits = Counter(record.environment.get("commit") for record in records)
-    names = [str(commit)[:8] if commit else "an unknown commit" for commit, _ in commits.most_common()]
-    shown = names[:SHOWN_COMMITS]
-    if len(names) > SHOWN_COMMITS:
-        shown.append(f"{len(names) - SHOWN_COMMITS} more commits")
+    shown = []
+    for commit, _ in commits.most_common(SHOWN_COMMITS):
+        name = "an unknown commit"
+        if commit:
+            name = str(commit)[:8]
+        shown.append(name)
+    if len(commits) > SHOWN_COMMITS:
+        shown.append(f"{len(commits) - SHOWN_COMMITS} more commits")
     *first, last = shown
-    return "made by " + (f"{', '.join(first)} and {last}" if first else last)
+    if not first:
+        return f"made by {last}"
+    return f"made by {', '.join(first)} and {last}"
 
 
 def holds_at(standing: Standing | None) -> str:
@@ -42,8 +48,7 @@ def holds_at(standing: Standing | None) -> str:
     if standing.other_errors:
         again = standing.again.total()
         parts.append(f"{standing.other_errors} of {again} cells run again have another standard error now")
-    parts += [text for text in (_draws(standing), _excluded(standing)) if text]
-    return "; ".join(parts)
+    return "; ".join(filter(None, [*parts, _draws(standing), _excluded(standing)]))
 
 
 def _draws(standing: Standing) -> str:
@@ -67,7 +72,9 @@ def _draws(standing: Standing) -> str:
 def per_cent(part: int, whole: int) -> str:
     """ "8.7 %", "14 %"."""
     found = 100 * part / whole
-    return f"{found:.0f} %" if found >= 10 else f"{found:.2g} %"
+    if found >= 10:
+        return f"{found:.0f} %"
+    return f"{found:.2g} %"
 
 
 def _excluded(standing: Standing) -> str:
@@ -75,7 +82,9 @@ def _excluded(standing: Standing) -> str:
     reasons = [f"{count} {reason}" for reason, count in standing.excluded.items()]
     if standing.draws["not run"]:
         reasons.append(f"{standing.draws['not run']} drawn that could not be run")
-    return f"not vouched for: {', '.join(reasons)}" if reasons else ""
+    if not reasons:
+        return ""
+    return f"not vouched for: {', '.join(reasons)}"
 
 
 def all_hold_at(standings: Sequence[Standing | None]) -> str:
@@ -86,10 +95,12 @@ def all_hold_at(standings: Sequence[Standing | None]) -> str:
     covered = sum(standing.states["covered"] for standing in known)
     paths = sum(standing.paths for standing in known)
     commits = {standing.commit[:8] for standing in known}
-    where = f"at {commits.pop()}" if len(commits) == 1 else "at the commits named below"
+    where = "the commits named below"
+    if len(commits) == 1:
+        where = commits.pop()
     again: Counter[Outcome] = sum((standing.again for standing in known), Counter())
     outcomes = ", ".join(f"{again[outcome]} {outcome}" for outcome in reversed(WORST_FIRST))
-    text = f"{covered:,} of {paths:,} code paths behind these records hold {where}"
+    text = f"{covered:,} of {paths:,} code paths behind these records hold at {where}"
     if len(known) < len(standings):
         text += f" ({len(standings) - len(known)} of {len(standings)} folders have not been looked at)"
     return f"{text}: of {again.total():,} cells run again, {outcomes}{_draws_of_all(known)}."

@@ -75,6 +75,9 @@ def section(
     table = suite_table(matrix, info)
     found = contrasts(matrix, info)
     tables = published_tables(matrix.suite)
+    outside: Collection[str] = ()
+    if standing is not None:
+        outside = standing.outside
     return Section(
         anchor=anchor,
         info=info,
@@ -88,7 +91,7 @@ def section(
         compared=_compared(matrix, table, tables),
         published=tables,
         notes=notes(matrix.records, whole),
-        outside=_outside_by_row(matrix, frozenset() if standing is None else standing.outside),
+        outside=_outside_by_row(matrix, outside),
     )
 
 
@@ -131,8 +134,8 @@ class Page:
     def counts(self) -> dict[str, int]:
         """Status to number of records, only those that occur."""
         counts = Counter(record.status for record in self.records)
-        good = {"ok": counts.pop("ok")} if "ok" in counts else {}
-        return good | counts
+        # What went well comes first, whatever happened first.
+        return dict(sorted(counts.items(), key=lambda item: item[0] != "ok"))
 
     @property
     def provenance(self) -> Provenance:
@@ -142,10 +145,13 @@ class Page:
     @property
     def speed_figure(self) -> Figure | None:
         """The bars of the ratios to the peers, if there are any."""
-        found = self.speed.lines if self.speed else ()
-        lines = [(f"{line.group}: {line.name}", line.ratio) for line in found if line.ratio]
+        if self.speed is None:
+            return None
+        lines = [(f"{line.group}: {line.name}", line.ratio) for line in self.speed.lines if line.ratio]
+        if not lines:
+            return None
         title = "Speed against the peer"
-        return Figure(title, plots.speed_ratios(lines[: plots.MAX_MARKS], title)) if lines else None
+        return Figure(title, plots.speed_ratios(lines[: plots.MAX_MARKS], title))
 
 
 def render_html(page: Page) -> str:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..figures.dot_plots import Dot, DotPlot
-from ..statistics import Outcome, estimate_mean
+from ..figures.dot_plots import Dot, DotPlot, Kind
+from ..statistics import Outcome
 from ..tables import formatting
 from ..tables.comparison import contrasts
 from ..tables.matrix import Matrix, Row
@@ -31,7 +31,9 @@ def overview(matrices: Sequence[Matrix], infos: Mapping[str, SuiteInfo]) -> list
     for matrix in matrices:
         if matrix.suite in infos:
             info = infos[matrix.suite]
-            plots.setdefault(info.title, []).extend(_plot(matrix, info, family) for family in _families(matrix, info))
+            found = plots.setdefault(info.title, [])
+            for family in _families(matrix, info):
+                found.append(_plot(matrix, info, family))
     return [SuiteOverview(title, tuple(found)) for title, found in plots.items()]
 
 
@@ -41,6 +43,7 @@ def _families(matrix: Matrix, info: SuiteInfo) -> list[Family]:
     for family in info.families(matrix):
         known = chosen.get(family.baseline)
         rows = len(_complete(matrix, family))
+        # A row alone has nothing to be compared with.
         if rows > 1 and (known is None or rows > len(_complete(matrix, known))):
             chosen[family.baseline] = family
     return list(chosen.values())
@@ -52,7 +55,8 @@ def _complete(matrix: Matrix, family: Family) -> list[Row]:
 
 def _plot(matrix: Matrix, info: SuiteInfo, family: Family) -> DotPlot:
     first = family.columns[0]
-    outcomes: dict[Row, Outcome] = {c.row: c.outcome for c in contrasts(matrix, info) if c.family == family.name}
+    compared = [contrast for contrast in contrasts(matrix, info) if contrast.family == family.name]
+    outcomes: dict[Row, Outcome] = {contrast.row: contrast.outcome for contrast in compared}
     rows = _complete(matrix, family)
     backbones = Counter(row.backbone for row in rows)
     usual, _ = backbones.most_common(1)[0]
@@ -68,9 +72,15 @@ def _plot(matrix: Matrix, info: SuiteInfo, family: Family) -> DotPlot:
 def _shown(dots: Sequence[Dot]) -> tuple[Dot, ...]:
     """The first ones and, wherever they stand, all baselines: nothing else can be read without them."""
     baselines = sum(dot.kind == "baseline" for dot in dots)
-    room = max(0, MAX_DOTS - baselines)
-    others = [number for number, dot in enumerate(dots) if dot.kind != "baseline"][:room]
-    return tuple(dot for number, dot in enumerate(dots) if dot.kind == "baseline" or number in others)
+    room = MAX_DOTS - baselines
+    shown = []
+    for dot in dots:
+        if dot.kind == "baseline":
+            shown.append(dot)
+        elif room > 0:
+            shown.append(dot)
+            room -= 1
+    return tuple(shown)
 
 
 def _title(family: Family) -> str:
@@ -91,8 +101,10 @@ def _dot(
     if row.backbone != usual_backbone:
         name += f" · {row.backbone}"
     role = info.role(matrix, row)
-    kind = outcome or "not comparable" if role == "method" else role
-    mean = estimate_mean([list(matrix.scores(row, column).values()) for column in family.columns])
+    kind: Kind = outcome or "not comparable"
+    if role != "method":  # then the role says more than how the row fares against the baseline
+        kind = role
+    mean = matrix.mean(row, family.columns)
     return Dot(name, kind, mean.scaled(formatting.scale(family.columns[0].unit)), _active(matrix, row))
 
 

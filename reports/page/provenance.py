@@ -70,7 +70,10 @@ def notes(records: Sequence[Record], whole: Whole = already_whole) -> Notes:
             cells[record.reason or ""].append(record)
     reasons = tuple(Reason(text, _where(members), len(members)) for text, members in cells.items())
     failures = [record for record in records if record.status not in ("ok", "n/a")]
-    warnings = Counter(warning for record in records for warning in record.warnings).most_common()
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts.update(record.warnings)
+    warnings = counts.most_common()
     return Notes(
         reasons,
         tuple(map(whole, failures[:MAX_FAILURES])),
@@ -93,12 +96,14 @@ def provenance(records: Sequence[Record]) -> Provenance:
         for data in record.data:
             suites[data.source, data.version, data.sha256, data.licence][record.cell.suite] = None
         for key, value in record.environment.items():
-            values[key][value if isinstance(value, str) else canonical(value)] = None
+            if not isinstance(value, str):
+                value = canonical(value)
+            values[key][value] = None
+    # By name and version alone: a source without a checksum has None there, which has no order.
+    named = sorted(suites.items(), key=lambda item: item[0][:2])
     seeds = sorted({record.cell.seed for record in records})
     return Provenance(
-        tuple(
-            Source(*source, ", ".join(used)) for source, used in sorted(suites.items(), key=lambda item: item[0][:2])
-        ),
+        tuple(Source(*source, ", ".join(used)) for source, used in named),
         tuple((key, _some(found)) for key, found in sorted(values.items())),
         tuple(dict.fromkeys(record.code for record in records)),
         _some(map(str, seeds)),
@@ -119,7 +124,10 @@ def _where(records: Sequence[Record]) -> str:
 def _some(values: Iterable[str], separator: str = ", ") -> str:
     found = list(values)
     more = len(found) - 2 * MAX_VALUES
-    return separator.join(found[: 2 * MAX_VALUES]) + (f" and {more} more" if more > 0 else "")
+    text = separator.join(found[: 2 * MAX_VALUES])
+    if more > 0:
+        text += f" and {more} more"
+    return text
 
 
 def commits_note(records: Sequence[Record], unknown: Collection[str]) -> str:
@@ -136,6 +144,8 @@ def commits_note(records: Sequence[Record], unknown: Collection[str]) -> str:
         how_many = f"{len(absent):,} of {len(records):,} records"
         parts.append(f"{how_many} name a commit that this repository does not have ({commits})")
     if dirty:
-        what = "" if absent else " records"
-        parts.append(f"{dirty:,} of {len(records):,}{what} were made with changes that no commit holds")
+        how_many = f"{dirty:,} of {len(records):,}"
+        if not absent:  # else the sentence before has said of what
+            how_many += " records"
+        parts.append(f"{how_many} were made with changes that no commit holds")
     return "; ".join(parts)

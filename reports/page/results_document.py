@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ..figures.dot_plots import THEMES, draw_overview
 from ..records.example_files import ExampleReader
@@ -12,7 +13,7 @@ from ..records.vouchers import Standing
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import VERDICTS, Finding, Roles
-from ..tables.claims.document import STANDS, count_verdicts
+from ..tables.claims.document import count_verdicts, mark
 from ..tables.comparison import contrasts
 from ..tables.dataframe import newest
 from ..tables.matrix import Matrix, matrices
@@ -62,7 +63,9 @@ def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dic
     """
     benches = [run for run in runs if not run.findings]
     studies = [run for run in runs if run.findings]
-    found = [matrix for run in benches for matrix in run.matrices()]
+    found = []
+    for run in benches:
+        found += run.matrices()
     plots = [(suite.title, suite.plots) for suite in overview(found, infos)]
     files = {}
     for shape, columns in COLUMNS.items():
@@ -91,7 +94,9 @@ def _objections(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _objection(run: Run) -> list[str]:
-    return [f"**{run.objection}**", ""] if run.objection else []
+    if not run.objection:
+        return []
+    return [f"**{run.objection}**", ""]
 
 
 def _commits(runs: Sequence[Run]) -> Iterator[str]:
@@ -118,7 +123,8 @@ Statements of our own are counted apart.
 
 def _sum(studies: Sequence[Run]) -> str:
     """The counts of all studies together."""
-    return f"All studies: {count_verdicts([finding for run in studies for finding in run.findings])}\n"
+    findings = list(chain.from_iterable(run.findings for run in studies))
+    return f"All studies: {count_verdicts(findings)}\n"
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
@@ -163,7 +169,7 @@ def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
         statement = finding.claim.statement
         if not finding.claim.published:
             statement += " (ours)"
-        claims.setdefault(statement, []).append(f"`{finding.claim.id}`{STANDS if finding.stands else ''}")
+        claims.setdefault(statement, []).append(f"`{finding.claim.id}`{mark(finding)}")
     if not claims:
         return []
     lines = [f"{verdict.capitalize()}:", ""]

@@ -52,7 +52,7 @@ class RouterHealthPanel(Panel[Seen]):
     def parse(self, value: Any) -> Seen:
         """What one record says."""
         known, rate, training, curves = value
-        tokens_per_second, share = _speed(training, rate)
+        tokens_per_second, fraction = _speed(training, rate)
         health = None
         for entry in known:
             health = from_details(entry)
@@ -60,7 +60,7 @@ class RouterHealthPanel(Panel[Seen]):
             health=health,
             trained=training is not None,
             tokens_per_second=tokens_per_second,
-            share=share,
+            fraction=fraction,
             curves=curves,
         )
 
@@ -83,18 +83,18 @@ def _more(count: int, what: str) -> str:
 
 
 def _speed(training: TrainingCosts | None, rate: Any) -> tuple[float | None, float | None]:
-    """Tokens per second, and the share of the product rate."""
+    """Tokens per second, and the fraction of the product rate."""
     if rate is not None and not 0 < rate < math.inf:
         raise RecordError(f"{PRODUCT_RATE} is {rate!r}, not a positive number")
     if training is None or not training.seconds:
         return None, None
     tokens_per_second = None
-    share = None
+    fraction = None
     if training.tokens:
         tokens_per_second = training.tokens / training.seconds
     if training.flops and rate:
-        share = training.flops / training.seconds / rate
-    return tokens_per_second, share
+        fraction = training.flops / training.seconds / rate
+    return tokens_per_second, fraction
 
 
 def _lines(entries: Sequence[Entry[Seen]]) -> list[Line]:

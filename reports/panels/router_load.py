@@ -1,10 +1,10 @@
 """Where a router sends the tokens of each text domain.
 
-The JSON: `{"layers": [int, ...], "per_mille": {"<domain>": ["<share> <share> ...", ...]}}`, a text per layer with the
-share of each expert in per mille.
+The JSON: `{"layers": [int, ...], "per_mille": {"<domain>": ["<fraction> <fraction> ...", ...]}}`, a text per layer
+with the fraction of each expert in per mille.
 
 A domain is specialised as far as its load differs from the mean load of all domains: the Kullback-Leibler divergence
-of its shares from the mean shares, in bits; 0 where every domain is routed alike.
+of its fractions from the mean fractions, in bits; 0 where every domain is routed alike.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..records.record import RecordError
 from ..tables import formatting
 from .panel import Content, Entry, Panel
 
-Shares = tuple[tuple[float, ...], ...]
-"""Per layer the share of the routed tokens that each expert gets; a layer's shares sum to 1."""
+Fractions = tuple[tuple[float, ...], ...]
+"""Per layer the fraction of the routed tokens that each expert gets; a layer's fractions sum to 1."""
 MAX_FIGURES = 4
 LEGEND = (
     "Share of a domain's routed tokens that each expert gets, against an even share; one seed. Specialisation: "
@@ -32,14 +32,14 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class RouterLoad:
-    """The shares of each domain; `layers` are the numbers of the blocks that have a router."""
+    """The fractions of each domain; `layers` are the numbers of the blocks that have a router."""
 
     layers: tuple[int, ...]
-    domains: dict[str, Shares]
+    domains: dict[str, Fractions]
 
     def mean(self, place: int) -> list[float]:
-        """Shares of the layer at `place`, averaged over the domains."""
-        columns = zip(*(shares[place] for shares in self.domains.values()), strict=True)
+        """Fractions of the layer at `place`, averaged over the domains."""
+        columns = zip(*(fractions[place] for fractions in self.domains.values()), strict=True)
         return [math.fsum(column) / len(self.domains) for column in columns]
 
     def divergence(self, domain: str, place: int) -> float:
@@ -56,16 +56,16 @@ class RouterLoad:
         return math.fsum(found) / len(found)
 
     def strongest(self, domain: str) -> tuple[int, int, float]:
-        """The layer where a domain is most specialised, the expert it uses most there, and that expert's share."""
+        """The layer where a domain is most specialised, the expert it uses most there, and that expert's fraction."""
         place = max(range(len(self.layers)), key=lambda p: self.divergence(domain, p))
-        shares = self.domains[domain][place]
-        expert = max(range(len(shares)), key=shares.__getitem__)
-        return self.layers[place], expert, shares[expert]
+        fractions = self.domains[domain][place]
+        expert = max(range(len(fractions)), key=fractions.__getitem__)
+        return self.layers[place], expert, fractions[expert]
 
 
 def to_details(load: RouterLoad) -> dict[str, Any]:
-    """As an entry of `Record.details`, small: a layer is a text of shares in per mille."""
-    rows = {domain: [_text(layer) for layer in shares] for domain, shares in load.domains.items()}
+    """As an entry of `Record.details`, small: a layer is a text of fractions in per mille."""
+    rows = {domain: [_text(layer) for layer in fractions] for domain, fractions in load.domains.items()}
     return {PANEL.key: {"layers": list(load.layers), "per_mille": rows}}
 
 
@@ -82,7 +82,7 @@ class RouterLoadPanel(Panel[RouterLoad]):
         domains = {domain: tuple(map(_shares, texts)) for domain, texts in value["per_mille"].items()}
         if not domains:
             raise RecordError("there is no domain")
-        forms = {tuple(map(len, shares)) for shares in domains.values()}
+        forms = {tuple(map(len, fractions)) for fractions in domains.values()}
         if len(forms) > 1 or any(len(form) != len(layers) for form in forms):
             raise RecordError(f"every domain needs {len(layers)} layers, each with the same experts in all domains")
         return RouterLoad(layers, domains)
@@ -106,7 +106,7 @@ class RouterLoadPanel(Panel[RouterLoad]):
 def _merged(loads: Sequence[RouterLoad]) -> RouterLoad:
     """The domains of several loads of one model together; loads of another shape than the first are not of it."""
     first = loads[0]
-    domains: dict[str, Shares] = {}
+    domains: dict[str, Fractions] = {}
     for load in loads:
         if _shape(load) == _shape(first):
             domains |= load.domains
@@ -115,30 +115,30 @@ def _merged(loads: Sequence[RouterLoad]) -> RouterLoad:
 
 def _shape(load: RouterLoad) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The layers, and the number of experts in each."""
-    shares = next(iter(load.domains.values()))
-    return load.layers, tuple(map(len, shares))
+    fractions = next(iter(load.domains.values()))
+    return load.layers, tuple(map(len, fractions))
 
 
 def _figure(name: str, load: RouterLoad) -> Figure:
     rows = []
     for domain in load.domains:
-        layer, expert, share = load.strongest(domain)
-        where = f"layer {layer}: expert {expert} gets {formatting.number(share, 'share')} %"
+        layer, expert, fraction = load.strongest(domain)
+        where = f"layer {layer}: expert {expert} gets {formatting.number(fraction, 'share')} %"
         rows.append((domain, formatting.number(load.specialisation(domain)), where))
     caption = f"Specialisation {formatting.number(load.specialisation())} bits."
     svg = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
     return Figure(name, svg, caption, Words(("domain", "bits", "most its own in"), tuple(rows)))
 
 
-def _text(shares: Sequence[float]) -> str:
-    return " ".join(f"{1000 * share:.1f}" for share in shares)
+def _text(fractions: Sequence[float]) -> str:
+    return " ".join(f"{1000 * fraction:.1f}" for fraction in fractions)
 
 
 def _shares(text: str) -> tuple[float, ...]:
     found = [float(number) for number in text.split()]
     total = math.fsum(found)
     if not 0 < total < math.inf or min(found) < 0:
-        raise RecordError(f"{text!r} are no shares: they must be finite, not negative, and not all 0")
+        raise RecordError(f"{text!r} are no fractions: they must be finite, not negative, and not all 0")
     return tuple(number / total for number in found)
 
 

@@ -68,6 +68,7 @@ def _router_health(curves: Curves, link: str) -> dict[str, Any]:
         columns["experts"] += [int(count) for _, count in experts]
         for column, kind in (("worst", "worst expert"), ("entropy", "entropy"), ("cv2", "load cv2")):
             columns[column] += [value for _, value in curves.pop(f"{start}{kind}{_END}", [])]
+        # Not strict: a record may have no curve of dead experts.
         for name, (_, count) in zip(names, curves.pop(f"{start}dead experts{_END}", []), strict=False):
             if count:
                 dead[name] = " ".join(map(str, range(int(count))))

@@ -56,11 +56,11 @@ def seal(store: Store, ids: Collection[str]) -> None:
         StoreError: a file cannot be read, or the list not be written.
     """
     listed = _read(store.folder)
+    kept = {path: sha256 for path, sha256 in listed.items() if _id(path) not in ids}
+    sums = {}
     try:
-        sums = {
-            path: listed[path] if path in listed and _id(path) not in ids else _sha256(store.folder / path)
-            for path in _paths(store)
-        }
+        for path in _paths(store):
+            sums[path] = kept.get(path) or _sha256(store.folder / path)
     except OSError as error:
         raise StoreError(explain_os_error(store.folder, error)) from error
     if sums != listed or not _is_named(store.folder):
@@ -74,7 +74,9 @@ def compare(store: Store) -> Fit:
     listed = _read(store.folder)
     here = set(_paths(store))
     changed = [path for path in listed if path in here and _sha256(store.folder / path) != listed[path]]
-    broken = "" if _is_named(store.folder) else f"{SUMS} is not the list that {MARKER} names"
+    broken = ""
+    if not _is_named(store.folder):
+        broken = f"{SUMS} is not the list that {MARKER} names"
     missing = sorted(listed.keys() - here)
     return Fit(len(listed), tuple(changed), tuple(missing), tuple(sorted(here - listed.keys())), broken)
 
@@ -105,8 +107,12 @@ def _read(folder: Path) -> dict[str, str]:
         return {}
     except OSError as error:
         raise StoreError(f"{folder / SUMS} cannot be read: {error.strerror or error}") from error
-    found = (_LINE.fullmatch(line) for line in text.splitlines())
-    return {line[2]: line[1] for line in found if line is not None}
+    sums = {}
+    for line in text.splitlines():
+        found = _LINE.fullmatch(line)
+        if found is not None:
+            sums[found[2]] = found[1]
+    return sums
 
 
 def _write(folder: Path, sums: Mapping[str, str]) -> None:

@@ -145,8 +145,8 @@ class Vouchers:
         for voucher in self.all:
             if voucher.path == path and voucher.outcome != "not run":
                 known = found.get(voucher.id, "undecided")
-                settled = known == "undecided" or voucher.outcome == "outside"
-                found[voucher.id] = voucher.outcome if settled else known
+                if known == "undecided" or voucher.outcome == "outside":
+                    found[voucher.id] = voucher.outcome
         return found
 
     def state(self, path: CodePath) -> PathState:
@@ -160,7 +160,8 @@ class Vouchers:
 
     def covered(self) -> set[CodePath]:
         """The code paths that hold, of this commit and of all others."""
-        return {path for path in {voucher.path for voucher in self.all} if self.state(path) == "covered"}
+        paths = {voucher.path for voucher in self.all}
+        return {path for path in paths if self.state(path) == "covered"}
 
     def draws(self) -> dict[str, Outcome]:
         """The records drawn at random since the last survey, in order; what could not run is not drawn again."""

@@ -145,7 +145,7 @@ def from_details(value: Any) -> RouterHealth:
     layers = tuple(value["layers"])
     experts = tuple(map(int, value["experts"].split()))
     for layer in layers:
-        place_of(layer)
+        place_of(layer)  # raises for what is no name of a layer
     if not layers or len(experts) != len(layers) or min(experts) < 1:
         raise RecordError(f"{value['experts']!r} are no numbers of experts of the layers {list(layers)}")
     if not value["domains"]:

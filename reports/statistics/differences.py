@@ -104,8 +104,10 @@ class Difference:
         if self.combined.covers == "none":
             return "not comparable"
         half = half_width(self.combined.parts, ALPHA / self.comparisons)
-        if half < abs(mean):
-            return "better" if mean > 0 else "worse"
+        if half < mean:
+            return "better"
+        if half < -mean:
+            return "worse"
         if self.margin is not None and abs(mean) + half < self.margin:
             return "equivalent"
         return "undecided"
@@ -127,21 +129,23 @@ def difference(tasks: Sequence[Pairing], higher_is_better: bool = True, margin: 
         The difference with its interval, p-value and outcome.
     """
     sign = 1.0 if higher_is_better else -1.0
-    found = [_stratum(task.pairs, sign) for task in tasks]
-    combined = combine([stratum for stratum, _ in found])
-    alone = any(examples == "one cluster" for _, examples in found)
-    if alone:
+    strata, examples = zip(*(_stratum(task.pairs, sign) for task in tasks), strict=True)
+    combined = combine(strata)
+    reason = ""
+    if "one cluster" in examples:
+        # With seeds there would be an interval, but one of this document alone.
         combined = replace(combined, parts=(), covers="none")
+        reason = ONE_CLUSTER
     return Difference(
         combined=combined,
-        test=_test(combined, all(examples == "paired" for _, examples in found)),
+        test=_test(combined, paired=set(examples) == {"paired"}),
         tasks=len(tasks),
         pairs=sum(len(task.pairs) for task in tasks),
         lost=sum(task.lost for task in tasks),
-        identical=all(a.value == b.value for task in tasks for a, b in task.pairs),
+        identical=all(task.identical for task in tasks),
         margin=margin,
         one_seed=any(task.stochastic and len(task.pairs) == 1 for task in tasks),
-        reason=ONE_CLUSTER if alone else "",
+        reason=reason,
     )
 
 
@@ -149,10 +153,16 @@ def _stratum(pairs: Sequence[tuple[Score, Score]], sign: float) -> tuple[Stratum
     """One task, and what is known of its examples."""
     mean, seeds = seeds_part([sign * (ours.value - theirs.value) for ours, theirs in pairs])
     matched = _paired_examples(pairs)
-    if matched is not None:
-        examples = examples_part(matched, beside_seeds=seeds is not None)
-        return Stratum(mean, len(pairs), seeds, examples), "one cluster" if examples is None else "paired"
-    return Stratum(mean, len(pairs), seeds, _two_errors(*pairs[0]) if seeds is None else None), "unpaired"
+    if matched is None:
+        examples = None
+        if seeds is None:
+            examples = _two_errors(*pairs[0])
+        return Stratum(mean, len(pairs), seeds, examples), "unpaired"
+    examples = examples_part(matched, with_seeds=seeds is not None)
+    stratum = Stratum(mean, len(pairs), seeds, examples)
+    if examples is None:
+        return stratum, "one cluster"
+    return stratum, "paired"
 
 
 def _two_errors(ours: Score, theirs: Score) -> Part | None:
@@ -182,4 +192,6 @@ def _test(combined: Combined, paired: bool) -> Test:
         return "none"
     if combined.covers != "examples":
         return "t"
-    return "t over examples" if paired else "z over examples, unpaired"
+    if paired:
+        return "t over examples"
+    return "z over examples, unpaired"

@@ -58,12 +58,18 @@ class Estimate:
         """How far the ends are below and above the mean."""
         if self.ends is not None:
             return self.mean - self.ends[0], self.ends[1] - self.mean
-        return None if self.half_width is None else (self.half_width, self.half_width)
+        if self.half_width is None:
+            return None
+        return self.half_width, self.half_width
 
     def scaled(self, factor: float) -> Estimate:
         """In another unit; `factor` is positive."""
-        half_width = None if self.half_width is None else factor * self.half_width
-        ends = None if self.ends is None else (factor * self.ends[0], factor * self.ends[1])
+        half_width = self.half_width
+        if half_width is not None:
+            half_width *= factor
+        ends = self.ends
+        if ends is not None:
+            ends = (factor * ends[0], factor * ends[1])
         return Estimate(factor * self.mean, half_width, self.n, self.covers, ends)
 
 
@@ -112,10 +118,10 @@ def estimate_mean(tasks: Sequence[Sequence[Score]]) -> Estimate:
 
 def _stratum(scores: Sequence[Score]) -> Stratum:
     mean, seeds = seeds_part([score.value for score in scores])
-    squares = [score.variance for score in scores]
-    known = [variance for variance in squares if variance is not None]
+    known = [score.variance for score in scores if score.variance is not None]
     examples = None
     if len(known) == len(scores):
+        # The mean of the seeds' variances, not that over their number: all seeds were scored on the same examples.
         examples = Part(mean_of(known), math.inf)
     return Stratum(mean, len(scores), seeds, examples)
 
@@ -141,6 +147,7 @@ def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, f
     half = z / wide * math.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
     few = 2 if trials <= 50 else 3
     hits = round(fraction * trials)
+    # The fraction lies inside; at 0 and 1 rounding would put it outside.
     low = min(fraction, centre - half)
     high = max(fraction, centre + half)
     if 1 <= hits <= few:
@@ -157,8 +164,9 @@ def seeds_part(values: Sequence[float]) -> tuple[float, Part | None]:
     """
     n = len(values)
     mean = mean_of(values)
-    spread = mean_of([square(value - mean) or 0.0 for value in values])
-    if n == 1 or not spread > 1e-24 * max(1.0, square(mean) or 0.0) / n:
+    spread = mean_of([square(value - mean) for value in values])
+    # Squares of the last digits of a float64: what is below them is the rounding of the mean, not a spread.
+    if n == 1 or not spread > 1e-24 * max(1.0, square(mean)) / n:
         return mean, None
     return mean, Part(spread / (n - 1), n - 1)
 
@@ -171,6 +179,7 @@ def combine(strata: Sequence[Stratum]) -> Combined:
     seeds = [stratum.seeds for stratum in strata if stratum.seeds is not None]
     examples = [stratum.examples for stratum in strata if stratum.examples is not None]
     parts = tuple(average(found, k) for found in (seeds, examples) if found)
+    # One stratum without a measure of its error leaves that of the mean unknown, whatever the others say.
     finite = math.isfinite(mean) and all(math.isfinite(part.variance) for part in parts)
     if not finite or any(stratum.seeds is None and stratum.examples is None for stratum in strata):
         return Combined(mean, n, (), "none")
@@ -193,9 +202,9 @@ def mean_of(values: Sequence[float]) -> float:
     return sum(value / n for value in values)
 
 
-def square(value: float | None) -> float | None:
-    """The square, infinite where it is too large for a float; None for None."""
-    return None if value is None else value * value
+def square(value: float) -> float:
+    """The square, infinite where it is too large for a float, for which `value**2` would raise."""
+    return value * value
 
 
 def vtab_averages(scores: Mapping[str, float], groups: Mapping[str, str]) -> tuple[float, float]:
@@ -226,5 +235,6 @@ def at_chance(score: Estimate, chance: float | None, higher_is_better: bool) -> 
     if chance is None:
         return False
     worst = score.low if higher_is_better else score.high
-    worst = score.mean if worst is None else worst
+    if worst is None:
+        worst = score.mean
     return worst <= chance if higher_is_better else worst >= chance

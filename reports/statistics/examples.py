@@ -74,7 +74,9 @@ def contributions(metric: str, columns: Columns) -> ExampleScores | None:
             found = _clustered(form(columns), columns)
     except (ValueError, TypeError, IndexError):  # outcomes of a task of somebody else's, in a form of its own
         return None
-    return found if found is not None and math.isfinite(found.total()) else None
+    if found is None or not math.isfinite(found.total()):
+        return None
+    return found
 
 
 def _clustered(found: ExampleScores | None, columns: Columns) -> ExampleScores | None:
@@ -199,5 +201,7 @@ def subtract(ours: ExampleScores | None, theirs: ExampleScores | None) -> Exampl
     if not alike:
         return None
     # A record of before has no clusters: the examples are the same, so those of the other one hold for both.
-    clusters = theirs.clusters if ours.clusters is None else ours.clusters
+    clusters = ours.clusters
+    if clusters is None:
+        clusters = theirs.clusters
     return replace(ours, values=ours.values - theirs.values, clusters=clusters)

@@ -39,10 +39,13 @@ def p_value(effect: float, parts: Sequence[Part]) -> float:
     """Two-sided p of "the effect is zero": the level at which `effect ± half_width` ends at zero."""
     size = abs(effect)
     known = [part for part in parts if part.variance > 0]
-    if not known:
-        return 1.0 if size == 0 else SMALLEST_P
+    if not known and size == 0:
+        return 1.0
+    if not known:  # nothing varies, and yet there is an effect
+        return SMALLEST_P
     if len(known) == 1:
         return max(SMALLEST_P, _two_tails(size / math.sqrt(known[0].variance), known[0].df))
+    # The sum of several quantiles has no inverse in closed form, but falls as the level rises.
     low = math.log10(SMALLEST_P)
     high = 0.0
     for _ in range(_HALVINGS):
@@ -64,24 +67,29 @@ def equivalence_p(effect: float, parts: Sequence[Part], margin: float) -> float:
 def average(parts: Sequence[Part], count: int) -> Part:
     """The part of a mean of `count` terms, from the parts of those that have one.
 
-    The degrees of freedom are Satterthwaite's with the largest share of the variance in place of every share:
+    The degrees of freedom are Satterthwaite's with the largest fraction of the variance in place of every fraction:
     never more than his, as many as all parts together where they are alike, those of the noisiest where one rules.
     """
     total = sum(part.variance for part in parts)
     if total == 0 or not math.isfinite(total):
         return Part(total, math.inf)
     largest = max(part.variance / total / part.df for part in parts)
-    return Part(total / count**2, 1 / largest if largest > 0 else math.inf)
+    df = 1 / largest if largest > 0 else math.inf
+    return Part(total / count**2, df)
 
 
 def _quantile(df: float, alpha: float) -> float:
     """Where the upper tail of Student's t is alpha / 2; taken from the lower tail, which has more digits."""
     from scipy.special import ndtri, stdtrit
 
-    return -float(stdtrit(df, alpha / 2) if math.isfinite(df) else ndtri(alpha / 2))
+    if math.isfinite(df):
+        return -float(stdtrit(df, alpha / 2))
+    return -float(ndtri(alpha / 2))
 
 
 def _two_tails(t: float, df: float) -> float:
     from scipy.special import ndtr, stdtr
 
-    return float(2 * (stdtr(df, -t) if math.isfinite(df) else ndtr(-t)))
+    if math.isfinite(df):
+        return float(2 * stdtr(df, -t))
+    return float(2 * ndtr(-t))

@@ -63,6 +63,11 @@ class Pairing:
         """Pairs that the plan has and the records do not."""
         return max(0, self.planned - len(self.pairs))
 
+    @property
+    def identical(self) -> bool:
+        """Whether the two scores of each pair agree to the last digit."""
+        return all(ours.value == theirs.value for ours, theirs in self.pairs)
+
 
 def pair(ours: Side, theirs: Side) -> Pairing:
     """Pair the scores of two rows on one task.
@@ -88,5 +93,8 @@ def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
     found = []
     for fixed in list(one.scores.values())[:1]:
         for _, score in sorted(many.scores.items()):
-            found.append((fixed, score) if swap else (score, fixed))
+            if swap:
+                found.append((fixed, score))
+            else:
+                found.append((score, fixed))
     return Pairing(tuple(found), many.planned, many.stochastic)

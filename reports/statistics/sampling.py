@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def examples_part(differences: Sequence[ExampleScores], beside_seeds: bool) -> Part | None:
+def examples_part(differences: Sequence[ExampleScores], with_seeds: bool) -> Part | None:
     """The part of a mean difference's error that comes from the choice of the examples.
 
     `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. It is the
-    variance of the mean over examples; `beside_seeds`: less what the rest contributes to it, since that is in the
+    variance of the mean over examples; `with_seeds`: less what the rest contributes to it, since that is in the
     variance between seeds as well. None where nothing measures it: all examples are of one cluster, or all of a class.
     """
     drawn = _drawn(differences)
@@ -43,10 +43,11 @@ def examples_part(differences: Sequence[ExampleScores], beside_seeds: bool) -> P
         seeds, count = values_SC.shape
         by_cluster_C = values_SC.mean(axis=0)
         parts.append(Part(weight**2 * float(by_cluster_C.var(ddof=1)) / count, count - 1))
-        if beside_seeds:
+        if with_seeds:
             rest_SC = values_SC - values_SC.mean(axis=1, keepdims=True) - by_cluster_C + by_cluster_C.mean()
             variance = float((rest_SC**2).sum()) / ((seeds - 1) * (count - 1))
             rest += weight**2 * variance / (seeds * count)
+    # The weights are in the variances already: this is the sum, with its degrees of freedom.
     whole = average(parts, 1)
     return Part(max(0.0, whole.variance - rest), whole.df)
 
@@ -60,28 +61,32 @@ def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np
     found = []
     for number, weight in enumerate(first.weights):
         here = first.strata == number
-        values_SC = by_cluster(values_SN[:, here], None if first.clusters is None else first.clusters[here])
+        values_SC = values_SN[:, here]
+        if first.clusters is not None:
+            values_SC = by_cluster(values_SC, first.clusters[here])
         found.append((weight, values_SC))
     alone = [stratum for stratum in found if stratum[1].shape[1] == 1]
     if not alone:
         return found
+    # Weights of another sum are those of the classes of an area, which are no sample of anything.
     if len(found) == 1 or not math.isclose(math.fsum(first.weights), 1):
         return None
-    together = alone if len(alone) > 1 else found
-    others = [stratum for stratum in found if stratum[1].shape[1] > 1] if len(alone) > 1 else []
+    together = found
+    others = []
+    if len(alone) > 1:
+        together = alone
+        others = [stratum for stratum in found if stratum[1].shape[1] > 1]
     means_SL = np.stack([weight * values_SC.mean(axis=1) for weight, values_SC in together], axis=1)
     return [*others, (float(len(together)), means_SL)]
 
 
-def by_cluster(values_SN: NDArray[np.floating], clusters_N: NDArray[np.integer] | None) -> NDArray[np.floating]:
+def by_cluster(values_SN: NDArray[np.floating], clusters_N: NDArray[np.integer]) -> NDArray[np.floating]:
     """Contributions (S, C) of the clusters, scaled so that their mean is that of the examples (S, N).
 
     The variance of their mean by the usual formula is then the one of the clusters.
     """
     import numpy as np
 
-    if clusters_N is None:
-        return values_SN
     _, numbers_N = np.unique(clusters_N, return_inverse=True)
     count = int(numbers_N.max()) + 1
     mean_S1 = values_SN.mean(axis=1, keepdims=True)

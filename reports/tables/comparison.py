@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from ..records.example_files import ExampleReader
 from ..records.record import Record
-from ..statistics import Difference, Outcome, difference, estimate_mean, pair
-from .matrix import Column, Matrix, Row, matrices, setting
+from ..statistics import Difference, Outcome, difference, pair
+from .matrix import Column, Matrix, Row, differences, matrices
 from .suite_table import Family, SuiteInfo, row_name
 
 ONE_SEED = "the seed changes a row, and one says nothing of the others: give --seeds 3 or more"
@@ -34,7 +34,9 @@ class Comparison:
     @property
     def outcome(self) -> Outcome:
         """What the test says of A against B, or not comparable."""
-        return self.difference.outcome if self.difference else "not comparable"
+        if self.difference is None:
+            return "not comparable"
+        return self.difference.outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +85,28 @@ def compare(
         examples: readers of the per-example outcomes of each side.
         margins: suite to unit to the margin below which a difference counts as none.
     """
-    pairs_of_sides = zip((a, b), examples, strict=True)
-    sides = [{(m.suite, m.version): m for m in matrices(side, reader)} for side, reader in pairs_of_sides]
+    ours = _by_version(a, examples[0])
+    theirs = _by_version(b, examples[1])
     lines = []
-    for suite in sorted({name for side in sides for name, _ in side}):
-        versions = [{v for name, v in side if name == suite} for side in sides]
-        shared = sorted(versions[0] & versions[1])
+    for suite in sorted(ours.keys() | theirs.keys()):
+        of_a = ours.get(suite, {})
+        of_b = theirs.get(suite, {})
+        shared = sorted(of_a.keys() & of_b.keys())
         if not shared:
-            ours, theirs = (", ".join(sorted(v)) or "none" for v in versions)
-            reason = f"suite version {ours} against {theirs}"
+            reason = f"suite version {', '.join(sorted(of_a)) or 'none'} against {', '.join(sorted(of_b)) or 'none'}"
             lines.append(Comparison(suite=suite, name="all tasks", unit="", reason=reason))
         for version in shared:
-            two = _Two(sides[0][suite, version], sides[1][suite, version], same_label, (margins or {}).get(suite, {}))
+            two = _Two(of_a[version], of_b[version], same_label, (margins or {}).get(suite, {}))
             lines += two.lines()
     return lines
+
+
+def _by_version(records: Sequence[Record], examples: ExampleReader | None) -> dict[str, dict[str, Matrix]]:
+    """Suite and version to the matrix of the records."""
+    found: dict[str, dict[str, Matrix]] = {}
+    for matrix in matrices(records, examples):
+        found.setdefault(matrix.suite, {})[matrix.version] = matrix
+    return found
 
 
 def select(records: Sequence[Record], label: str) -> list[Record]:
@@ -108,6 +118,7 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
     chosen = [record for record in records if record.cell.label == label]
     if not chosen:
         known = sorted({record.cell.label for record in records})
+        # Labels are short: a few other letters are a large part, so that the usual cutoff of 0.6 finds too little.
         near = difflib.get_close_matches(label, known, n=3, cutoff=0.3) or known[:5]
         raise ValueError(f"no results for {label!r}; did you mean {', '.join(map(repr, near)) or 'another folder'}?")
     return chosen
@@ -115,7 +126,10 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
 
 def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
     """Every row against the family's baseline, per family of tasks, over the tasks that both have."""
-    return [contrast for family in info.families(matrix) for contrast in _family_contrasts(matrix, info, family)]
+    found = []
+    for family in info.families(matrix):
+        found += _family_contrasts(matrix, info, family)
+    return found
 
 
 def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[Contrast]:
@@ -128,23 +142,25 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
         if baseline is None:
             continue
         pairings = matrix.paired(row, baseline, family.columns)
-        if pairings:
-            margin = info.margins.get(first.unit)
-            found.append((row, baseline, pairings, difference(pairings, first.higher_is_better, margin)))
-    tested = sum(1 for *_, result in found if result.p is not None)
-    return [
-        Contrast(
+        if not pairings:
+            continue
+        name = baseline.label
+        if baseline.backbone != row.backbone:
+            name += f" · {baseline.backbone}"
+        contrast = Contrast(
             row=row,
             name=row_name(matrix, row),
             family=family.name,
             unit=first.unit,
-            difference=result.corrected(tested),
+            difference=difference(pairings, first.higher_is_better, info.margins.get(first.unit)),
             seeds=max(len(pairing.pairs) for pairing in pairings),
-            baseline=baseline.label if baseline.backbone == row.backbone else f"{baseline.label} · {baseline.backbone}",
+            baseline=name,
             baseline_row=baseline,
         )
-        for row, baseline, pairings, result in found
-    ]
+        found.append(contrast)
+    # Only now is it known for how many tests each of them is to be corrected.
+    tested = sum(contrast.p is not None for contrast in found)
+    return [replace(contrast, difference=contrast.difference.corrected(tested)) for contrast in found]
 
 
 def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
@@ -152,13 +168,11 @@ def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
     found = matrix.baseline(family.baseline, row)
     if found is not None:
         return found
-    means: dict[Row, float] = {}
+    others = []
     for other in matrix.rows:
         if (other.label, other.variant) == (family.baseline, row.variant) and matrix.complete(other, family.columns):
-            scores = [list(matrix.scores(other, column).values()) for column in family.columns]
-            means[other] = estimate_mean(scores).mean
-    choose = max if family.columns[0].higher_is_better else min
-    return choose(means, key=lambda other: means[other], default=None)
+            others.append(other)
+    return matrix.best(others, family.columns)
 
 
 @dataclass(frozen=True)
@@ -193,6 +207,7 @@ class _Two:
         near = same_backbone or candidates
         if len(near) == 1:
             return near
+        # A row of B that stands against one of A on its own backbone is not compared a second time.
         return [found for found in near if found.variant == row.variant and not self._has_partner(found)]
 
     def _has_partner(self, row: Row) -> bool:
@@ -207,7 +222,8 @@ class _Two:
         twin = next((c for c in self.b.columns if c.task == column.task), None)
         if twin is None or not self.b.cells.get((theirs, twin)):
             return replace(line, reason="only side A has it")
-        if reason := _mismatch(self.a.cells[ours, column][0], self.b.cells[theirs, twin][0]):
+        reason = _mismatch(self.a.cells[ours, column][0], self.b.cells[theirs, twin][0])
+        if reason:
             return replace(line, reason=reason)
         pairing = pair(self.a.side(ours, column), self.b.side(theirs, twin))
         if not pairing.pairs:
@@ -220,7 +236,9 @@ class _Two:
             return f"{row_name(self.a, ours)}: {column.task}"
         if ours.backbone != theirs.backbone:
             return f"{column.task} · {ours.backbone} − {theirs.backbone}"
-        return f"{column.task} · {ours.backbone}" if len(self.a.rows) > 1 else column.task
+        if len(self.a.rows) > 1:
+            return f"{column.task} · {ours.backbone}"
+        return column.task
 
 
 def _undecidable(result: Difference) -> str | None:
@@ -232,12 +250,8 @@ def _undecidable(result: Difference) -> str | None:
     return None
 
 
-def _mismatch(a: Record, b: Record) -> str | None:
-    """Why two records of one task cannot be compared, or None."""
+def _mismatch(a: Record, b: Record) -> str:
+    """Why two records of one task cannot be compared; empty where they can."""
     if a.cell.task_version != b.cell.task_version:
         return f"task version {a.cell.task_version} against {b.cell.task_version}"
-    ours, theirs = setting(a), setting(b)
-    different = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
-    if different:
-        return "; ".join(f"{key} {ours.get(key, 'unset')} against {theirs.get(key, 'unset')}" for key in different)
-    return None
+    return differences(a, b, "against")

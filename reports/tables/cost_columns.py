@@ -26,7 +26,9 @@ class CostColumn:
 
 
 def _speed(costs: Costs) -> float | None:
-    return 1e3 / costs.latency_ms if costs.latency_ms else None
+    if not costs.latency_ms:
+        return None
+    return 1e3 / costs.latency_ms
 
 
 COSTS = (

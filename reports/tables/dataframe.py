@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..records.record import Costs, Metric, Record, TeacherCosts, TrainingCosts
+from ..records.record import Costs, Record, TeacherCosts, TrainingCosts
 from .formatting import csv_cell
 
 if TYPE_CHECKING:
@@ -15,21 +16,32 @@ if TYPE_CHECKING:
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """One encoder for all, since making one takes longer than most of what it writes."""
-_CELL = ("suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "seed", "dtype")
+_TASK = ("suite", "suite_version", "task", "task_version", "group")
+_ROW = ("label", "backbone", "seed", "dtype")
 _PARAMETERS = ("params_total", "params_trainable", "params_active", "params_nonzero")
 _COSTS = (*_PARAMETERS, "flops", "bytes", "bytes_trained", "peak_rss")
 _TRAINING = ("params", "flops", "seconds", "peak_memory")
 _TEACHER = ("params_total", "params", "flops", "seconds")
+_METRIC = ("value", "stderr", "n", "higher_is_better", "chance", "unit")
+_WITHOUT_SCORE = (None, False, *(None,) * len(_METRIC))
+
+# The values of a record's parts under these names, for millions of rows: `attrgetter` is a loop in C.
+_of_cell = attrgetter(*_TASK, "methods", *_ROW)
 COLUMNS = (
     *("id", "key", "code"),
-    *_CELL,
+    *(*_TASK, "method", *_ROW),
     *("budget", "config", "status", "reason"),
-    *("metric", "main", "value", "stderr", "n", "higher_is_better", "chance", "unit"),
+    *("metric", "main", *_METRIC),
     *_COSTS,
     *("latency_ms", "cost_unit", "seconds", "finished"),
-    *("further_backbones", *(f"training_{name}" for name in _TRAINING)),
+    "further_backbones",
+    *(f"training_{name}" for name in _TRAINING),
     *(f"teacher_{name}" for name in _TEACHER),
 )
+_of_costs = attrgetter(*_COSTS)
+_of_training = attrgetter(*_TRAINING)
+_of_teacher = attrgetter(*_TEACHER)
+_of_metric = attrgetter(*_METRIC)
 
 
 def to_frame(records: Iterable[Record]) -> DataFrame:
@@ -42,7 +54,10 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     import pandas
 
     texts = _Texts()
-    rows = [row for record in records for row in _rows(record, texts)]
+    rows: list[tuple[Any, ...]] = []
+    for record in records:
+        head, scores, tail = _parts(record, texts)
+        rows += [(*head, *score, *tail) for score in scores]
     return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -66,7 +81,7 @@ def main_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
     texts = _Texts()
     for record in records:
         head, scores, tail = _parts(record, texts)
-        main = next((score for score in scores if score[1]), (None, False, *_score(None)))
+        main = next((score for score in scores if score[1]), _WITHOUT_SCORE)
         yield (*head, *main, *tail)
 
 
@@ -120,6 +135,7 @@ def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
     superseded = []
     for record in records:
         rival = last.get(record.key)
+        # Of two that ended in one moment the one that is read last counts.
         if rival is not None and rival.finished > record.finished:
             superseded.append(record)
             continue
@@ -127,11 +143,6 @@ def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
             superseded.append(rival)
         last[record.key] = record
     return list(last.values()), superseded
-
-
-def _rows(record: Record, texts: _Texts) -> list[tuple[Any, ...]]:
-    head, scores, tail = _parts(record, texts)
-    return [(*head, *score, *tail) for score in scores]
 
 
 def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]:
@@ -145,20 +156,17 @@ def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[A
         configs = canonical([link.config for link in cell.links])
     head = (
         *(record.id, record.key, record.code),
-        *(cell.methods if name == "method" else getattr(cell, name) for name in _CELL),
+        *_of_cell(cell),
         *(texts.of(cell.budget), configs, record.status, record.reason),
     )
-    tail = (*(getattr(costs, name) for name in _COSTS), costs.latency_ms, costs.unit, seconds(record), record.finished)
-    tail += (", ".join(cell.further_backbones), *(getattr(training, name) for name in _TRAINING))
-    tail += tuple(getattr(teacher, name) for name in _TEACHER)
-    scores = record.metrics.items() or [(None, None)]
-    return head, [(name, name is not None and name == record.main_metric, *_score(m)) for name, m in scores], tail
-
-
-def _score(metric: Metric | None) -> tuple[Any, ...]:
-    if metric is None:
-        return (None,) * 6
-    return (metric.value, metric.stderr, metric.n, metric.higher_is_better, metric.chance, metric.unit)
+    tail = (
+        *_of_costs(costs),
+        *(costs.latency_ms, costs.unit, seconds(record), record.finished, ", ".join(cell.further_backbones)),
+        *_of_training(training),
+        *_of_teacher(teacher),
+    )
+    scores = [(name, name == record.main_metric, *_of_metric(metric)) for name, metric in record.metrics.items()]
+    return head, scores or [_WITHOUT_SCORE], tail
 
 
 def seconds(record: Record) -> float:

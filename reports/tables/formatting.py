@@ -1,5 +1,6 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..records.visible import visible
@@ -21,32 +22,36 @@ def points(unit: str) -> str:
 
 
 def shown_unit(unit: str) -> str:
-    """The unit as printed: shares are shown as per cent."""
-    return "%" if unit == "share" else unit
+    """The unit as printed: fractions, whose stored unit is "share", are shown as per cent."""
+    return {"share": "%"}.get(unit, unit)
 
 
 def scale(unit: str) -> float:
     """What a stored value is multiplied with when it is shown."""
-    return 100.0 if unit == "share" else 1.0
+    return {"share": 100.0}.get(unit, 1.0)
 
 
 def number(value: float, unit: str = "", signed: bool = False) -> str:
     """A score in its unit: per cent with one decimal, anything else with about three figures."""
     value *= scale(unit)
-    return _fixed(value, _digits(value, unit), "+" if signed else "")
+    return _fixed(value, _digits(value, unit), signed)
 
 
-def _fixed(shown: float, digits: int, sign: str = "") -> str:
+def _fixed(shown: float, digits: int, signed: bool = False) -> str:
     """With so many decimals; a number that would fill the line as three figures and a power of ten."""
-    how = f"{digits}f" if abs(shown) < HUGE else "3g"
-    return f"{shown:{sign}.{how}}".replace("-", MINUS)
+    how = f".{digits}f" if abs(shown) < HUGE else ".3g"
+    if signed:
+        how = f"+{how}"
+    return format(shown, how).replace("-", MINUS)
 
 
 def _digits(shown: float, unit: str) -> int:
     """Decimals of a value that is already scaled."""
     if shown_unit(unit) == "%" or abs(shown) >= 100:
         return 1
-    return 2 if abs(shown) >= 10 else 3
+    if abs(shown) >= 10:
+        return 2
+    return 3
 
 
 def estimate(value: Estimate, unit: str) -> str:
@@ -57,6 +62,7 @@ def estimate(value: Estimate, unit: str) -> str:
     text = number(value.mean, unit)
     if value.half_width is None:
         return text
+    # The interval has the decimals of its mean: more would pretend to know it better.
     digits = len(text.partition(".")[2])
     mark = MARKS.get(value.covers, "")
     if value.ends is not None:
@@ -73,7 +79,8 @@ def interval(value: Estimate, unit: str) -> str:
     if value.low is None or value.high is None:
         return text
     digits = len(text.partition(".")[2])
-    low, high = (_fixed(end * scale(unit), digits) for end in (value.low, value.high))
+    low = _fixed(value.low * scale(unit), digits)
+    high = _fixed(value.high * scale(unit), digits)
     return f"{text} [{low}, {high}]"
 
 
@@ -90,7 +97,9 @@ def p_value(p: float | None) -> str:
         return "–"
     if p < 0.001:
         return "< 0.001"
-    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.1:
+        return f"{p:.3f}"
+    return f"{p:.2f}"
 
 
 def count(value: float | None) -> str:
@@ -109,14 +118,18 @@ def milliseconds(value: float | None) -> str:
         return "–"
     if value < 0.1:
         return f"{value * 1000:.3g} µs"
-    return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
+    if value >= 1000:
+        return f"{value / 1000:.3g} s"
+    return f"{value:.3g} ms"
 
 
 def times(ratio: float | None) -> str:
     """How many times as much: 0.75×, 0.002×."""
     if ratio is None:
         return "–"
-    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"
+    if ratio < 0.1:
+        return f"{ratio:.1g}×"
+    return f"{ratio:.2f}×"
 
 
 def duration(seconds: float | None) -> str:
@@ -124,8 +137,10 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     whole = round(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+        return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
@@ -140,6 +155,7 @@ def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> st
     if value is None:
         return "–"
     index = 0
+    # From 999.5 on three figures would round to 1e+03: the next prefix takes over there.
     while abs(value) >= 0.9995 * step and index < len(suffixes) - 1:
         value /= step
         index += 1
@@ -151,7 +167,15 @@ def csv_cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = visible(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    if text.startswith(_FORMULA):
+        return f"'{text}"
+    return text
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """A row of a pipe table; a pipe of a text's own would begin another cell."""
+    escaped = [cell.replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
 
 
 def one_line(text: str) -> str:

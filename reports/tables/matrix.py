@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from ..records.example_files import ExampleReader
 from ..records.record import Costs, Metric, Record, TrainingCosts
 from ..records.record_limits import RecordError
-from ..statistics import Pairing, Score, Side, pair
+from ..statistics import Estimate, Pairing, Score, Side, estimate_mean, pair
 from ..tables.dataframe import canonical
 
 WITHOUT_EFFECT = ("watch",)
@@ -43,7 +43,8 @@ class Column:
     @property
     def family(self) -> tuple[str, bool, str]:
         """Same unit, same direction; a column without a unit is a family of its own."""
-        return self.unit, self.higher_is_better, "" if self.unit else f"{self.task}@{self.version}"
+        alone = "" if self.unit else f"{self.task}@{self.version}"
+        return self.unit, self.higher_is_better, alone
 
 
 @dataclass
@@ -76,8 +77,22 @@ class Matrix:
 
     def paired(self, ours: Row, theirs: Row, columns: Iterable[Column]) -> list[Pairing]:
         """The pairs of two rows, for each task that has some."""
-        found = [pair(self.side(ours, column), self.side(theirs, column)) for column in columns]
-        return [pairing for pairing in found if pairing.pairs]
+        found = []
+        for column in columns:
+            pairing = pair(self.side(ours, column), self.side(theirs, column))
+            if pairing.pairs:
+                found.append(pairing)
+        return found
+
+    def mean(self, row: Row, columns: Iterable[Column]) -> Estimate:
+        """The mean over tasks of the means over seeds; the row must have a score on every one (`complete`)."""
+        return estimate_mean([list(self.scores(row, column).values()) for column in columns])
+
+    def best(self, rows: Iterable[Row], columns: Sequence[Column]) -> Row | None:
+        """The row with the best mean, the first of several; every one has all scores."""
+        means = {row: self.mean(row, columns).mean for row in rows}
+        choose = max if columns[0].higher_is_better else min
+        return choose(means, key=means.__getitem__, default=None)
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
@@ -101,6 +116,7 @@ class Matrix:
         same = [r for r in candidates if r.backbone == row.backbone]
         if same:
             return same[0]
+        # Of several on other backbones nobody says which one is meant.
         return candidates[0] if len(candidates) == 1 else None
 
     @cached_property
@@ -111,6 +127,7 @@ class Matrix:
             for processor, costs in measured:
                 if costs.latency_ms is not None:
                     rows[processor].add(row)
+        # By name where two have as many rows: the order of the columns is not that of the files.
         return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
 
     def cost(self, row: Row, quantity: Callable[[Costs], float | None], processor: str | None = None) -> float | None:
@@ -118,22 +135,20 @@ class Matrix:
 
         `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
         """
-        found = [quantity(costs) for place, costs in self._costs.get(row, ()) if processor in (None, place)]
-        known = [value for value in found if value is not None]
-        return statistics.median(known) if known else None
+        return _median(quantity(costs) for place, costs in self._costs.get(row, ()) if processor in (None, place))
 
     def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
         """Median of one cost of training over the row's records, or None if nobody measured it."""
-        found = [quantity(costs) for costs in self._training.get(row, ())]
-        known = [value for value in found if value is not None]
-        return statistics.median(known) if known else None
+        return _median(map(quantity, self._training.get(row, ())))
 
     @cached_property
     def _costs(self) -> dict[Row, list[tuple[str, Costs]]]:
         """What was measured of each row, and on which type of processor."""
         costs: dict[Row, list[tuple[str, Costs]]] = defaultdict(list)
         for (row, _), records in self.cells.items():
-            costs[row] += [(processor_type(record), record.costs) for record in records if record.costs is not None]
+            for record in records:
+                if record.costs is not None:
+                    costs[row].append((processor_type(record), record.costs))
         return costs
 
     @cached_property
@@ -142,6 +157,12 @@ class Matrix:
         for (row, _), records in self.cells.items():
             costs[row] += [record.training for record in records if record.training is not None]
         return costs
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def matrices(
@@ -173,7 +194,7 @@ def scores_of(records: Iterable[Record], metric: str, examples: ExampleReader | 
         other = found.setdefault(record.cell.seed, record)
         if other is not record:
             raise RecordError(_doubled(other, record))
-    return {seed: _score(record, metric, record.metrics[metric], examples) for seed, record in found.items()}
+    return {seed: _score(record, metric, examples) for seed, record in found.items()}
 
 
 def _doubled(first: Record, second: Record) -> str:
@@ -181,19 +202,24 @@ def _doubled(first: Record, second: Record) -> str:
     cell = first.cell
     return (
         f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {first.id} and {second.id} "
-        f"({_mismatch(first, second)}): give the rows two labels, name the budget in the claim, or keep one of them"
+        f"({differences(first, second, 'and') or 'another configuration or code'}): give the rows two labels, name the "
+        "budget in the claim, or keep one of them"
     )
 
 
-def _mismatch(a: Record, b: Record) -> str:
-    ours, theirs = setting(a), setting(b)
-    different = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
-    if not different:
-        return "another configuration or code"
-    return "; ".join(f"{key} {ours.get(key, 'unset')} and {theirs.get(key, 'unset')}" for key in different)
+def differences(a: Record, b: Record, between: str) -> str:
+    """The settings in which two records differ, "epochs 10 against 20"; empty where they are equal."""
+    ours = setting(a)
+    theirs = setting(b)
+    different = []
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) != theirs.get(key):
+            different.append(f"{key} {ours.get(key, 'unset')} {between} {theirs.get(key, 'unset')}")
+    return "; ".join(different)
 
 
-def _score(record: Record, name: str, metric: Metric, examples: ExampleReader | None) -> Score:
+def _score(record: Record, name: str, examples: ExampleReader | None) -> Score:
+    metric = record.metrics[name]
     read = None
     if examples is not None:
         read = partial(examples.scores, record.id, name, metric.value)
@@ -209,8 +235,10 @@ def trials_of(metric: Metric) -> int | None:
         return None
     spread = metric.value * (1 - metric.value)
     square = metric.stderr * metric.stderr
-    known = any(math.isclose(square * n, spread, rel_tol=1e-6, abs_tol=1e-12) for n in (metric.n - 1, metric.n) if n)
-    return metric.n if known else None
+    for n in (metric.n - 1, metric.n):
+        if n and math.isclose(square * n, spread, rel_tol=1e-6, abs_tol=1e-12):
+            return metric.n
+    return None
 
 
 def side_of(records: Sequence[Record], metric: str, examples: ExampleReader | None = None) -> Side:
@@ -235,7 +263,8 @@ def processor_type(record: Record) -> str:
 def setting(record: Record) -> dict[str, str]:
     """What must be equal for two results of one task to be comparable, in addition to the versions."""
     budget = record.cell.budget
-    return {key: canonical(budget[key]) for key in budget if key not in WITHOUT_EFFECT} | {"dtype": record.cell.dtype}
+    values = {key: canonical(budget[key]) for key in budget if key not in WITHOUT_EFFECT}
+    return values | {"dtype": record.cell.dtype}
 
 
 def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
@@ -249,7 +278,8 @@ def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
         row = Row(cell.label, cell.backbone, _variant(values, varying))
         rows[row] = None
         matrix.cells[row, columns[cell.task, cell.task_version]].append(record)
-    matrix.rows, matrix.columns = list(rows), list(columns.values())
+    matrix.rows = list(rows)
+    matrix.columns = list(columns.values())
     return matrix
 
 
@@ -262,10 +292,9 @@ def _columns(records: Sequence[Record]) -> dict[tuple[str, str], Column]:
         known = columns.get(key)
         if known is not None and (known.metric or record.main_metric is None):
             continue
-        name = record.main_metric if record.main_metric in record.metrics else None
-        if name is None:
-            columns[key] = Column(cell.task, cell.task_version, cell.group, "", "", True, None)
-        else:
+        columns[key] = Column(*key, cell.group, "", "", True, None)
+        name = record.main_metric
+        if name is not None and name in record.metrics:
             m = record.metrics[name]
             columns[key] = Column(*key, cell.group, name, m.unit, m.higher_is_better, m.chance)
     return columns
@@ -276,6 +305,7 @@ def _settings(records: Sequence[Record]) -> list[dict[str, str]]:
     known: dict[tuple[int, str], dict[str, str]] = {}
     found = []
     for record in records:
+        # The records keep their budgets alive, so that no two of them have one id.
         place = id(record.cell.budget), record.cell.dtype
         if place not in known:
             known[place] = setting(record)
@@ -287,7 +317,7 @@ def _varying(records: Sequence[Record], settings: Sequence[Mapping[str, str]]) -
     """The budget keys (and "dtype") that differ between records of one task."""
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for record, values in zip(records, settings, strict=True):
-        if record.status != "n/a":
+        if record.status != "n/a":  # what cannot run has no setting that a reader must know
             for key, value in values.items():
                 seen[record.cell.task, key].add(value)
     return sorted({key for (_, key), values in seen.items() if len(values) > 1})

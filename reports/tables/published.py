@@ -50,8 +50,9 @@ def published() -> tuple[Published, ...]:
     """All published figures, in the order of the files."""
     figures = []
     for file in sorted((Path(__file__).parents[1] / "published").glob("*.csv")):
-        rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-        figures += [Published(**{**row, "value": float(row["value"])}) for row in rows]
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
+            value = float(row.pop("value"))
+            figures.append(Published(**row, value=value))
     return tuple(figures)
 
 
@@ -64,13 +65,8 @@ def published_tables(suite: str) -> list[PublishedTable]:
     return [_pivot(source, figures) for source, figures in by_source.items()]
 
 
-def same_task(ours: str, theirs: str) -> bool:
-    """Whether two task names mean one task: letters and digits decide, so that "ARC-Easy" is "arc_easy"."""
-    return _plain(ours) == _plain(theirs)
-
-
-def same_metric(ours: str, theirs: str) -> bool:
-    """Whether two names mean one metric, judged as for tasks: "fcd_test" is "FCD/Test", and a unit "(%)" is no part."""
+def same_name(ours: str, theirs: str) -> bool:
+    """Whether two names mean one task or metric, by letters and digits: "arc_easy" is "ARC-Easy", a "(%)" no part."""
     return _plain(ours) == _plain(theirs)
 
 
@@ -80,16 +76,17 @@ def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     for figure in figures:
         value.setdefault((figure.task, figure.metric), {})[figure.method] = figure.value
     digits = {column: max(map(_digits, found.values())) for column, found in value.items()}
+    tasks, metrics = zip(*value, strict=True)
     methods = _distinct(figures, "method")
     rows = []
     for method in methods:
-        texts = [_text(found.get(method), digits[column]) for column, found in value.items()]
+        texts = (_text(found.get(method), digits[column]) for column, found in value.items())
         rows.append(tuple(texts))
     return PublishedTable(
         source=source,
         notes=tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
-        tasks=tuple(task for task, _ in value),
-        metrics=tuple(metric for _, metric in value),
+        tasks=tasks,
+        metrics=metrics,
         methods=methods,
         values=tuple(rows),
     )
@@ -106,7 +103,9 @@ def _text(value: float | None, digits: int) -> str:
 def _note(note: str, figures: Sequence[Published]) -> str:
     """The note, and the tasks that it is about unless these are most of them."""
     tasks = _distinct([figure for figure in figures if figure.note == note], "task")
-    return note if 2 * len(tasks) > len(_distinct(figures, "task")) else f"{note}: {', '.join(tasks)}"
+    if 2 * len(tasks) > len(_distinct(figures, "task")):
+        return note
+    return f"{note}: {', '.join(tasks)}"
 
 
 def _distinct(figures: Sequence[Published], name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from ..statistics import Score, estimate
 from . import formatting
 from . import table_formats as printing
 from .matrix import Column, Matrix, trials_of
-from .published import MISSING, PublishedTable, same_metric, same_task
+from .published import MISSING, PublishedTable, same_name
 from .suite_table import Entry, Line, SuiteTable
 
 MAX_ROWS = 12
@@ -33,29 +33,30 @@ def compare_published(matrix: Matrix, table: SuiteTable, published: PublishedTab
     A task with one published metric is compared with our main metric, one with several with ours of the same names.
     Rows without any of these scores are excluded.
     """
-    places = [
-        (ours, theirs)
-        for ours, column in enumerate(table.columns)
-        for theirs, task in enumerate(published.tasks)
-        if same_task(column.task, task)
-    ]
+    places = []
+    for ours, column in enumerate(table.columns):
+        for theirs, task in enumerate(published.tasks):
+            if same_name(column.task, task):
+                places.append((ours, theirs))
     if not places:
         return None
-    mine = [
-        (number, line.name, _ours(matrix, table, line, published, places))
-        for number, line in enumerate(table.lines, start=1)
-    ]
-    theirs = [
-        (method, tuple(row[theirs] for _, theirs in places))
-        for method, row in zip(published.methods, published.values, strict=True)
-    ]
+    our_rows = []
+    for number, line in enumerate(table.lines, start=1):
+        texts = _ours(matrix, table, line, published, places)
+        if _any(texts):
+            our_rows.append((number, line.name, texts))
+    their_rows = []
+    for method, row in zip(published.methods, published.values, strict=True):
+        texts = tuple(row[theirs] for _, theirs in places)
+        if _any(texts):
+            their_rows.append((method, texts))
     return PublishedComparison(
         source=published.source,
         notes=published.notes,
         tasks=tuple(table.columns[ours].task for ours, _ in places),
         metrics=tuple(published.metrics[theirs] for _, theirs in places),
-        ours=tuple(row for row in mine if _any(row[-1]))[:MAX_ROWS],
-        theirs=tuple(row for row in theirs if _any(row[-1])),
+        ours=tuple(our_rows[:MAX_ROWS]),
+        theirs=tuple(their_rows),
     )
 
 
@@ -68,7 +69,8 @@ def _ours(
 ) -> tuple[str, ...]:
     texts = []
     for ours, theirs in places:
-        column, entry = table.columns[ours], line.entries[ours]
+        column = table.columns[ours]
+        entry = line.entries[ours]
         if published.tasks.count(published.tasks[theirs]) > 1:
             texts.append(_metric_text(matrix, line, column, entry, published.metrics[theirs]))
         else:
@@ -80,16 +82,15 @@ def _metric_text(matrix: Matrix, line: Line, column: Column, entry: Entry, name:
     """Our metric of the published name, per cent only where the published one is; a dash if we have none."""
     if entry.kind != "value":
         return printing.entry_text(entry, column.unit, {})
-    found = [
-        metric
-        for record in matrix.cells[line.row, column]
-        if record.status == "ok"
-        for ours, metric in record.metrics.items()
-        if same_metric(ours, name)
-    ]
-    if not found:
+    scores = []
+    unit = ""
+    for record in matrix.cells[line.row, column]:
+        for ours, metric in record.metrics.items():
+            if record.status == "ok" and same_name(ours, name):
+                scores.append(Score(metric.value, metric.stderr, trials_of(metric)))
+                # A paper that says 0.85 of what we store as a fraction is read next to 0.85, not next to 85 %.
+                if "%" in name:
+                    unit = metric.unit
+    if not scores:
         return MISSING
-    unit = found[0].unit if "%" in name else ""
-    return formatting.estimate(
-        estimate([Score(metric.value, metric.stderr, trials_of(metric)) for metric in found]), unit
-    )
+    return formatting.estimate(estimate(scores), unit)

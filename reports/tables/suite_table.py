@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from ..records.record import Link, Record
-from ..statistics import Difference, Estimate, at_chance, difference, estimate, estimate_mean, vtab_averages
+from ..statistics import Estimate, Outcome, at_chance, difference, estimate, vtab_averages
 from .cost_columns import cost_titles, costs_of, training_columns, training_of
 from .matrix import Column, Matrix, Row
 
@@ -31,7 +31,9 @@ class Family:
     def name(self) -> str:
         """The title, or the task itself where there is only one."""
         first = self.columns[0]
-        return self.title if len(self.columns) > 1 else f"{first.task} ({first.metric})"
+        if len(self.columns) > 1:
+            return self.title
+        return f"{first.task} ({first.metric})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,13 @@ class SuiteInfo:
         if row.label in self.baselines(matrix):
             return "baseline"
         links = matrix.record_of(row).cell.links
-        if len(links) == 1 and links[0].method in self.roles:
+        alone = len(links) == 1
+        if alone and links[0].method in self.roles:
             return self.roles[links[0].method]
-        return "control" if any(self._is_control(link, alone=len(links) == 1) for link in links) else "method"
+        # A chain with one step that has lost its idea has lost what the chain was to show.
+        if any(self._is_control(link, alone) for link in links):
+            return "control"
+        return "method"
 
     def _is_control(self, link: Link, alone: bool) -> bool:
         """Whether a configuration makes a control; the empty one stands for all, but not for a step of a chain."""
@@ -82,12 +88,11 @@ class SuiteInfo:
             for column in columns:
                 own = column.group if column.group in self.group_baselines else ""
                 found.setdefault((number, own), []).append(column)
-        return [
-            Family(
-                tuple(columns), f"{own} {family_title(columns)}".strip(), self.group_baselines.get(own, self.baseline)
-            )
-            for (_, own), columns in found.items()
-        ]
+        families = []
+        for (_, own), columns in found.items():
+            title = f"{own} {family_title(columns)}".strip()
+            families.append(Family(tuple(columns), title, self.group_baselines.get(own, self.baseline)))
+        return families
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,11 +203,13 @@ def _with_best(entries: Mapping[Row, Entry], best: Iterable[Row]) -> dict[Row, E
 
 
 def row_name(matrix: Matrix, row: Row) -> str:
-    """The label, with the backbone and the variant where these are needed to tell rows apart."""
+    """The label, with the backbone and the variant where rows differ in these."""
     name = row.label
     if len({r.backbone for r in matrix.rows}) > 1 and row.backbone:
         name += f" · {row.backbone}"
-    return name + (f" · {row.variant}" if row.variant else "")
+    if row.variant:
+        name += f" · {row.variant}"
+    return name
 
 
 def family_title(columns: Sequence[Column]) -> str:
@@ -214,19 +221,19 @@ def family_title(columns: Sequence[Column]) -> str:
 def _entry(matrix: Matrix, row: Row, column: Column) -> Entry:
     records = matrix.cells.get((row, column), [])
     scores = matrix.scores(row, column)
-    bad = [record for record in records if record.status != "ok"]
-    reasons = [record.reason for record in bad]
+    reasons = [record.reason for record in records if record.status != "ok"]
+    reason = next(iter(reasons), None)
     ids = tuple(record.id for record in records)
     if not scores:
-        return Entry(kind=_kind(records), reason=next(iter(reasons), None), ids=ids)
+        return Entry(kind=_kind(records), reason=reason, ids=ids)
     value = estimate(list(scores.values()))
     return Entry(
         kind="value",
         estimate=value,
         at_chance=at_chance(value, column.chance, column.higher_is_better),
-        lost=len(bad),
+        lost=len(reasons),
         ids=ids,
-        reason=next(iter(reasons), None),
+        reason=reason,
     )
 
 
@@ -247,6 +254,7 @@ def _averages(families: Sequence[Family]) -> tuple[Average, ...]:
         if len(columns) < 2 or not all(column.metric for column in columns):
             continue
         averages.append(Average(f"mean {family.title}", columns, of_groups=False))
+        # One group, or each task a group of its own: the mean of the groups is the mean of the tasks.
         if 1 < len({column.group for column in columns}) < len(columns):
             averages.append(Average("mean of groups", columns, of_groups=True))
     return tuple(averages)
@@ -259,13 +267,10 @@ def _average_entry(matrix: Matrix, row: Row, average: Average) -> Entry:
     ids: list[str] = []
     for column in average.columns:
         ids += [record.id for record in matrix.cells[row, column]]
-    value = _mean_of_groups(matrix, row, average.columns) if average.of_groups else _mean(matrix, row, average.columns)
-    return Entry(kind="value", estimate=value, ids=tuple(ids))
-
-
-def _mean(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
-    """Over the tasks of the means over seeds; every task must have a score."""
-    return estimate_mean([list(matrix.scores(row, column).values()) for column in columns])
+    mean = matrix.mean(row, average.columns)
+    if average.of_groups:
+        mean = _mean_of_groups(matrix, row, average.columns)
+    return Entry(kind="value", estimate=mean, ids=tuple(ids))
 
 
 def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
@@ -273,7 +278,7 @@ def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Esti
     groups = {}
     for column in columns:
         key = f"{column.task}@{column.version}"
-        means[key] = _mean(matrix, row, [column]).mean
+        means[key] = matrix.mean(row, [column]).mean
         groups[key] = column.group
     _, of_groups = vtab_averages(means, groups)
     return Estimate(of_groups, None, len(means), "none")
@@ -286,39 +291,43 @@ def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> lis
     be distinguished from it.
     """
     best: list[Row] = []
-    choose = max if columns[0].higher_is_better else min
     for variant in dict.fromkeys(row.variant for row in rows):
-        means = {row: _mean(matrix, row, columns) for row in rows if row.variant == variant}
-        if len(means) < 2:
+        members = [row for row in rows if row.variant == variant]
+        winner = matrix.best(members, columns)
+        if winner is None:
             continue
-        winner = choose(means, key=lambda row: means[row].mean)
-        lead = {row: _lead(matrix, winner, row, columns, len(means) - 1) for row in means if row != winner}
-        if not any(found is not None and found.outcome == "better" for found in lead.values()):
-            continue
-        tied = [row for row, found in lead.items() if found is not None and found.outcome in TIED]
-        best += [winner, *tied]
+        others = [row for row in members if row != winner]
+        leads = [_lead(matrix, winner, row, columns, len(others)) for row in others]
+        # A column in which all rows are alike has no best one: bold everywhere would say nothing.
+        if "better" in leads:
+            tied = [row for row, lead in zip(others, leads, strict=True) if lead in TIED]
+            best += [winner, *tied]
     return best
 
 
-def _lead(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column], rivals: int) -> Difference | None:
-    """How far the winner is ahead of another row, as one of several comparisons; None without pairs on each task."""
+def _lead(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column], rivals: int) -> Outcome | None:
+    """Whether the winner is ahead of another row, as one of several comparisons; None without pairs on each task."""
     pairings = matrix.paired(winner, row, columns)
     if len(pairings) < len(columns):
         return None
-    return difference(pairings, columns[0].higher_is_better).corrected(rivals)
+    return difference(pairings, columns[0].higher_is_better).corrected(rivals).outcome
 
 
 def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
     """The baselines first, then by mean rank over the tasks that a row has."""
+    # Ranks, since the means of tasks in other units have no mean.
     ranks: dict[Row, list[int]] = {row: [] for row in matrix.rows}
     for column in matrix.columns:
-        means = {row: _mean(matrix, row, [column]).mean for row in matrix.rows if matrix.scores(row, column)}
+        scored = [row for row in matrix.rows if matrix.scores(row, column)]
+        means = {row: matrix.mean(row, [column]).mean for row in scored}
         ordered = sorted(means, key=lambda row: means[row], reverse=column.higher_is_better)
         for rank, row in enumerate(ordered):
             ranks[row].append(rank)
 
     def place(row: Row) -> tuple[bool, float, Row]:
-        mean_rank = sum(ranks[row]) / len(ranks[row]) if ranks[row] else math.inf
+        mean_rank = math.inf
+        if ranks[row]:
+            mean_rank = sum(ranks[row]) / len(ranks[row])
         return row.label not in baselines, mean_rank, row
 
     return sorted(matrix.rows, key=place)

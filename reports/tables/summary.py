@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from ..records.record import Costs
-from ..statistics import Outcome, estimate_mean
+from ..statistics import Outcome
 from . import formatting
 from .comparison import Contrast
 from .matrix import Matrix, Row
@@ -63,7 +63,9 @@ def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequenc
     roles = {contrast.row: info.role(matrix, contrast.row) for contrast in ranked}
     methods = [contrast for contrast in ranked if roles[contrast.row] in RIVALS]
     first = _first(methods)
-    sentences = _of_methods(matrix, methods, first) if first else []
+    sentences = []
+    if first:
+        sentences += _of_methods(matrix, methods, first)
     sentences += _best_of_all(matrix, info, family, first, {contrast.row for contrast in methods})
     for role, title in (("control", "Controls"), ("ceiling", "Ceilings")):
         others = [contrast for contrast in ranked if roles[contrast.row] == role]
@@ -84,14 +86,20 @@ def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> l
     if best.outcome == "better":
         sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{_cost(matrix, best)}."]
     else:
-        shown = "is shown to beat" if best.outcome in ("undecided", "one seed") else "beats"
-        told = "the closest" if best.outcome == "worse" else _outcome(best)
+        shown = "beats"
+        if best.outcome in ("undecided", "one seed"):  # nothing was shown, which is not to say that none beats it
+            shown = "is shown to beat"
+        told = _outcome(best)
+        if best.outcome == "worse":
+            told = "the closest"
         sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{_cost(matrix, best)}."]
     for outcome, title in OTHERS:
         others = [contrast for contrast in _with_outcome(ranked, outcome) if contrast is not best]
         if others:
-            within = f" (within {_margin(others[0])})" if outcome == "equivalent" else ""
-            sentences.append(f"{title.format(baseline=baseline)}{within}: {_names(others)}.")
+            begin = title.format(baseline=baseline)
+            if outcome == "equivalent":
+                begin += f" (within {_margin(others[0])})"
+            sentences.append(f"{begin}: {_names(others)}.")
     return sentences
 
 
@@ -112,19 +120,17 @@ def _best_of_all(
     matrix: Matrix, info: SuiteInfo, family: Family, named: Contrast | None, compared: Container[Row]
 ) -> list[str]:
     """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
-    means: dict[Row, float] = {}
-    for row in matrix.rows:
-        if matrix.complete(row, family.columns) and info.role(matrix, row) in RIVALS:
-            scores = [list(matrix.scores(row, column).values()) for column in family.columns]
-            means[row] = estimate_mean(scores).mean
-    first = family.columns[0]
-    choose = max if first.higher_is_better else min
-    best = choose(means, key=lambda row: means[row], default=None)
+    rivals = [row for row in matrix.rows if info.role(matrix, row) in RIVALS]
+    best = matrix.best((row for row in rivals if matrix.complete(row, family.columns)), family.columns)
     if best is None or info.role(matrix, best) == "baseline" or (named is not None and named.row == best):
         return []
-    score = f"{formatting.number(means[best], first.unit)} {formatting.shown_unit(first.unit)}".strip()
-    alone = "" if best in compared else ", which has no baseline to pair it with"
-    return [f"The best score of all, {score}, is that of {row_name(matrix, best)}{alone}."]
+    unit = family.columns[0].unit
+    mean = matrix.mean(best, family.columns).mean
+    score = f"{formatting.number(mean, unit)} {formatting.shown_unit(unit)}".strip()
+    name = row_name(matrix, best)
+    if best not in compared:
+        name += ", which has no baseline to pair it with"
+    return [f"The best score of all, {score}, is that of {name}."]
 
 
 def _effect(contrast: Contrast) -> str:
@@ -134,9 +140,9 @@ def _effect(contrast: Contrast) -> str:
     replicas = f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}"
     if difference.lost:
         replicas += f", {_plural(difference.lost, 'pair')} lost"
-    covers = difference.estimate.covers
-    over = "" if covers == "none" else f", interval over {covers}"
-    return f"{size} ({_sureness(contrast)}, {replicas}{over})"
+    if difference.estimate.covers != "none":
+        replicas += f", interval over {difference.estimate.covers}"
+    return f"{size} ({_sureness(contrast)}, {replicas})"
 
 
 def _sureness(contrast: Contrast) -> str:
@@ -146,18 +152,25 @@ def _sureness(contrast: Contrast) -> str:
     if p is None:
         return contrast.difference.reason or "no measure of spread"
     text = formatting.p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    if text.startswith("<"):
+        return f"p {text}"
+    return f"p = {text}"
 
 
 def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
     for name, quantity, timed in COSTS:
-        for processor in matrix.processors if timed else (None,):
+        processors: tuple[str | None, ...] = (None,)
+        if timed:
+            processors = matrix.processors
+        for processor in processors:
             ours = matrix.cost(contrast.row, quantity, processor)
             theirs = matrix.cost(contrast.baseline_row, quantity, processor)
             if ours is not None and theirs:
+                # The first type of processor is the one with the most rows: further ones fill in where it has none.
                 percents.setdefault(name, 100 * ours / theirs)
+    # What would be printed as 100 % is nothing to tell of.
     different = [f"{_relative(percent)} its {name}" for name, percent in percents.items() if round(percent) != 100]
     if not percents:
         return ""
@@ -173,7 +186,9 @@ def _relative(percent: float) -> str:
     times = percent / 100
     if times < 2:
         return f"{percent:.0f} % of"
-    return f"{times:.2g} ×" if times < 100 else f"{times:.0f} ×"
+    if times < 100:
+        return f"{times:.2g} ×"
+    return f"{times:.0f} ×"  # two figures would become "1.2e+02 ×"
 
 
 def _names(contrasts: Sequence[Contrast]) -> str:
@@ -182,14 +197,19 @@ def _names(contrasts: Sequence[Contrast]) -> str:
 
 def _named(contrast: Contrast) -> str:
     size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
-    to = f" to {contrast.baseline}" if contrast.other_backbone else ""
-    return f"{contrast.name} ({size}{to})"
+    if contrast.other_backbone:
+        size += f" to {contrast.baseline}"
+    return f"{contrast.name} ({size})"
 
 
 def _and_more(contrasts: Sequence[Contrast]) -> str:
     more = len(contrasts) - MAX_NAMES
-    return f" and {more} more" if more > 0 else ""
+    if more <= 0:
+        return ""
+    return f" and {more} more"
 
 
 def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if count != 1:
+        noun += "s"
+    return f"{count} {noun}"

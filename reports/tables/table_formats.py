@@ -13,7 +13,7 @@ from .claims import Finding
 from .claims.document import effects, verdict_of
 from .comparison import Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
-from .suite_table import RIVALS, Average, Column, Entry, SuiteTable
+from .suite_table import RIVALS, Average, Column, Entry, Line, SuiteTable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +38,9 @@ _LATEX |= {"^": r"\textasciicircum{}", "×": r"$\times$", "↑": r"$\uparrow$", 
 def column_title(column: Column) -> str:
     """Task, unit and the direction that is better: "piqa (%) ↑"."""
     unit = formatting.shown_unit(column.unit) or column.metric
-    return f"{column.task} ({unit}) {_arrow(column)}" if unit else column.task
+    if not unit:
+        return column.task
+    return f"{column.task} ({unit}) {_arrow(column)}"
 
 
 def average_title(average: Average) -> str:
@@ -49,8 +51,12 @@ def average_title(average: Average) -> str:
 
 def footnotes(table: SuiteTable) -> dict[str, int]:
     """Reasons of the "n/a" entries, numbered from 1 in the order of the table."""
-    reasons = [e.reason for line in table.lines for e in line.entries if e.kind == "n/a" and e.reason]
-    return {reason: number for number, reason in enumerate(dict.fromkeys(reasons), start=1)}
+    numbers: dict[str, int] = {}
+    for line in table.lines:
+        for entry in line.entries:
+            if entry.kind == "n/a" and entry.reason:
+                numbers.setdefault(entry.reason, len(numbers) + 1)
+    return numbers
 
 
 def _notes(table: SuiteTable) -> list[str]:
@@ -70,11 +76,17 @@ def legend(table: SuiteTable) -> str:
 def entry_text(entry: Entry, unit: str, notes: dict[str, int]) -> str:
     """What stands in a cell, without emphasis: 42.0 ± 1.3†, n/a [1], failed, –."""
     if entry.kind == "value" and entry.estimate is not None:
-        marks = ("†" if entry.at_chance else "") + ("!" if entry.lost else "")
-        return formatting.estimate(entry.estimate, unit) + marks
-    if entry.kind == "n/a":
-        return f"n/a [{notes[entry.reason]}]" if entry.reason in notes else "n/a"
-    return "–" if entry.kind == "missing" else entry.kind
+        text = formatting.estimate(entry.estimate, unit)
+        if entry.at_chance:
+            text += "†"
+        if entry.lost:
+            text += "!"
+        return text
+    if entry.reason in notes and entry.kind == "n/a":
+        return f"n/a [{notes[entry.reason]}]"
+    if entry.kind == "missing":
+        return "–"
+    return entry.kind
 
 
 def cost_texts(costs: Sequence[float | None]) -> list[str]:
@@ -92,10 +104,9 @@ def training_texts(costs: Sequence[float | None]) -> list[str]:
 def to_markdown(table: SuiteTable) -> str:
     """A pipe table with a legend and the footnotes."""
     titles, rows = _grid(table, bold=lambda text: f"**{text}**")
-    lines = [f"## {table.title}", "", _pipe(titles), _pipe(["---"] + ["---:"] * (len(titles) - 1))]
-    lines += [_pipe(cell.replace("|", r"\|") for cell in row) for row in rows]
-    lines += ["", legend(table), *_notes(table)]
-    return "\n".join(lines) + "\n"
+    rule = ["---"] + ["---:"] * (len(titles) - 1)
+    lines = [f"## {table.title}", "", *map(formatting.markdown_row, [titles, rule, *rows])]
+    return "\n".join([*lines, "", legend(table), *_notes(table)]) + "\n"
 
 
 def to_csv(table: SuiteTable) -> str:
@@ -105,28 +116,38 @@ def to_csv(table: SuiteTable) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
-    titles = [f"{name} {part}" for name in scored for part in ("mean", "half_width", "covers", "status")]
-    titles = ["label", "backbone", "variant", *titles, *table.cost_titles, *table.training_titles]
-    writer.writerow(map(formatting.csv_cell, titles))
+    titles = ["label", "backbone", "variant"]
+    for name in scored:
+        titles += [f"{name} mean", f"{name} half_width", f"{name} covers", f"{name} status"]
+    writer.writerow(map(formatting.csv_cell, [*titles, *table.cost_titles, *table.training_titles]))
     for line in table.lines:
-        row = [formatting.csv_cell(name) for name in (line.row.label, line.row.backbone, line.row.variant)]
+        row = list(map(formatting.csv_cell, (line.row.label, line.row.backbone, line.row.variant)))
         for entry in (*line.entries, *line.averages):
-            value = entry.estimate
-            row += ["" if value is None else repr(value.mean)]
-            row += ["" if value is None or value.half_width is None else repr(value.half_width)]
-            row += ["" if value is None else value.covers, entry.kind]
-        writer.writerow([*row, *("" if cost is None else cost for cost in (*line.costs, *line.training))])
+            row += _csv_fields(entry)
+        writer.writerow([*row, *line.costs, *line.training])
     return buffer.getvalue()
+
+
+def _csv_fields(entry: Entry) -> list[float | str | None]:
+    """Mean, half width, what it covers, and status; the writer makes an empty field of None, and keeps all digits."""
+    value = entry.estimate
+    if value is None:
+        return [None, None, None, entry.kind]
+    return [value.mean, value.half_width, value.covers, entry.kind]
 
 
 def to_latex(table: SuiteTable) -> str:
     """A booktabs tabular, ready to be put inside a table environment."""
     titles, rows = _grid(table, escape=_escape, bold=lambda text: rf"\textbf{{{text}}}")
-    body = [" & ".join(row) + r" \\" for row in rows]
-    notes = [f"% {note}" for note in _notes(table)]
-    head = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule"]
-    head += [" & ".join(_escape(title) for title in titles) + r" \\", r"\midrule"]
-    return "\n".join([*notes, *head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    columns = "l" + "r" * (len(titles) - 1)
+    lines = [f"% {note}" for note in _notes(table)]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(map(_escape, titles)), r"\midrule"]
+    lines += map(_latex_row, rows)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def to_rich(table: SuiteTable, width: int) -> list[Table]:
@@ -135,35 +156,34 @@ def to_rich(table: SuiteTable, width: int) -> list[Table]:
     from rich.text import Text
 
     titles, rows = _grid(table)
-    styles = [
-        [
-            _style(entry)
-            for entry in (None, *line.entries, *line.averages, *(None for _ in (*line.costs, *line.training)))
-        ]
-        for line in table.lines
-    ]
-    notes = _notes(table)
+    styles = [_styles(line) for line in table.lines]
     parts, widths = _fitting(titles, rows, width)
     shown = []
-    for number, columns in enumerate(parts):
-        last = number == len(parts) - 1
-        caption = Text("\n".join([legend(table), *notes])) if last else None
-        part = Table(title=None if number else table.title, caption=caption, caption_justify="left")
+    for columns in parts:
+        part = Table(caption_justify="left")
         for index in columns:
-            part.add_column(titles[index], justify="right" if index else "left", overflow="fold", width=widths[index])
+            part.add_column(titles[index], justify="right", overflow="fold", width=widths[index])
+        part.columns[0].justify = "left"
         for row, style in zip(rows, styles, strict=True):
             part.add_row(*(Text(row[index], style[index]) for index in columns))
         shown.append(part)
+    # One title above all parts, one legend below: they are one table.
+    shown[0].title = table.title
+    shown[-1].caption = Text("\n".join([legend(table), *_notes(table)]))
     return shown
 
 
 def _fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[list[int]], list[int]]:
     """Columns of each part of a table (the first column, and as many others as fit), and the width of every column."""
     frame = 3  # a rule and two blanks between columns
-    widths = [max(map(len, [*title.split(), *(row[index] for row in rows)])) for index, title in enumerate(titles)]
+    widths = []
+    for title, *cells in zip(titles, *rows, strict=True):
+        # A title may break between its words, a number nowhere.
+        widths.append(max(map(len, [*title.split(), *cells])))
     widths[0] = min(widths[0], width // 3)
     start = width - 1 - widths[0] - frame
-    parts, room = [[0]], start
+    parts = [[0]]
+    room = start
     for index in range(1, len(titles)):
         if widths[index] + frame > room and len(parts[-1]) > 1:
             parts.append([0])
@@ -179,9 +199,11 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
     from rich.text import Text
 
     shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
-    texts = ("suite", "task", "over", "outcome")
+    numbers = ("difference [95 %]", "p", "pairs")
     for title in ("suite", "task", "difference [95 %]", "over", "p", "pairs", "outcome"):
-        shown.add_column(title, justify="left" if title in texts else "right", overflow="fold")
+        shown.add_column(title, overflow="fold")
+        if title in numbers:
+            shown.columns[-1].justify = "right"
     styles = {"better": "green", "worse": "red", "not comparable": "dim"}
     lines = list(lines)
     notes = dict.fromkeys(line.note for line in lines if line.note)
@@ -198,15 +220,22 @@ def _difference_texts(line: Comparison) -> tuple[str, ...]:
     if result is None:
         return "–", "–", "–", "0"
     effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}".strip()
-    p = "–" if result.p is None else f"{formatting.p_value(result.p)} ({result.test})"
-    pairs = f"{result.pairs}, {result.lost} lost" if result.lost else str(result.pairs)
+    p = formatting.p_value(result.p)
+    if result.p is not None:
+        p += f" ({result.test})"
+    pairs = str(result.pairs)
+    if result.lost:
+        pairs += f", {result.lost} lost"
     return effect, result.estimate.covers, p, pairs
 
 
 def _outcome_text(line: Comparison) -> str:
-    margin = line.difference.margin if line.difference else None
-    words = formatting.outcome(line.outcome, margin, line.unit)
-    return f"{words}: {line.reason}" if line.reason else words
+    words: str = line.outcome
+    if line.difference:
+        words = formatting.outcome(line.outcome, line.difference.margin, line.unit)
+    if line.reason:
+        words += f": {line.reason}"
+    return words
 
 
 def claims_table(findings: Iterable[Finding]) -> Table:
@@ -216,10 +245,12 @@ def claims_table(findings: Iterable[Finding]) -> Table:
 
     shown = Table(title="Claims", title_style="bold", header_style="bold", caption=STANDING)
     for title in ("claim", "statement", "verdict", "effect [95 %]", "seeds"):
-        shown.add_column(title, justify="right" if title == "seeds" else "left", overflow="fold")
+        shown.add_column(title, overflow="fold")
+    shown.columns[-1].justify = "right"
     styles = {"reproduced": "green", "refuted": "red", "undecided": "dim"}
     for finding in findings:
-        claim, verdict = finding.claim, Text(verdict_of(finding), styles[finding.verdict])
+        claim = finding.claim
+        verdict = Text(verdict_of(finding), styles[finding.verdict])
         effect = Text("\n".join(effects(finding)))
         shown.add_row(Text(claim.id), Text(claim.statement), verdict, effect, Text(str(finding.seeds)))
     return shown
@@ -232,26 +263,36 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
     units = [c.unit for c in table.columns] + [a.columns[0].unit for a in table.averages]
     rows = []
     for line in table.lines:
-        entries = zip((*line.entries, *line.averages), units, strict=True)
-        texts = [(escape(entry_text(entry, unit, notes)), entry.best) for entry, unit in entries]
-        scores = [bold(text) if best else text for text, best in texts]
-        name = line.name if line.role in RIVALS else f"{line.name} ({line.role})"
-        rows.append(
-            [escape(visible(name)), *scores, *map(escape, [*cost_texts(line.costs), *training_texts(line.training)])]
-        )
+        name = line.name
+        if line.role not in RIVALS:
+            name += f" ({line.role})"
+        row = [escape(visible(name))]
+        for entry, unit in zip((*line.entries, *line.averages), units, strict=True):
+            # Escaped before it is made bold: the braces of `\textbf` are not the text's own.
+            text = escape(entry_text(entry, unit, notes))
+            if entry.best:
+                text = bold(text)
+            row.append(text)
+        row += map(escape, [*cost_texts(line.costs), *training_texts(line.training)])
+        rows.append(row)
     return list(map(visible, titles)), rows
 
 
-def _style(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
+def _styles(line: Line) -> list[str]:
+    """The style of every column of a row on the terminal: name, scores, costs."""
+    scores = map(_style, (*line.entries, *line.averages))
+    costs = (*line.costs, *line.training)
+    return ["", *scores, *[""] * len(costs)]
+
+
+def _style(entry: Entry) -> str:
     if entry.best:
         return "bold"
-    return "" if entry.kind == "value" else "dim" if entry.kind in ("n/a", "missing") else "red"
-
-
-def _pipe(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    if entry.kind == "value":
+        return ""
+    if entry.kind in ("n/a", "missing"):
+        return "dim"
+    return "red"
 
 
 def _arrow(column: Column) -> str:

@@ -1,4 +1,4 @@
-"""An index beside the records: one SQLite file, so that looking at many results reads one file and not all of them.
+"""An index next to the records: one SQLite file, so that looking at many results reads one file and not all of them.
 
 It is never the truth. It is made from the records and made again at will: files that came, changed or went are
 seen by their name, size, time and inode, each row has a checksum, and a file that is broken or of another version is
@@ -80,8 +80,13 @@ class Index:
         self._found: dict[str, Entry | Problem] = {}
         with no_collection():
             self._base = self._open()
-        self.entries = [found for _, found in sorted(self._found.items()) if isinstance(found, Entry)]
-        self.problems = [found for _, found in sorted(self._found.items()) if isinstance(found, Problem)]
+        self.entries: list[Entry] = []
+        self.problems: list[Problem] = []
+        for _, found in sorted(self._found.items()):
+            if isinstance(found, Entry):
+                self.entries.append(found)
+            else:
+                self.problems.append(found)
 
     def __enter__(self) -> Self:
         return self
@@ -148,6 +153,7 @@ class Index:
         present = self._store.stamps()
         self._found = {name: found for name, (stamp, found) in known.items() if present.get(name) == stamp}
         for names in _batches(sorted(known.keys() - present.keys())):
+            # A transaction each: others who share the index wait for a batch, not for all of it.
             with _transaction(base):
                 for table in ("entries", "slim"):
                     base.executemany(f"DELETE FROM {table} WHERE name = ?", [(name,) for name in names])

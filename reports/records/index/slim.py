@@ -20,9 +20,15 @@ from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Re
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
 _KEPT = ("id", "key", "code", "status", "reason", "main_metric", "times", "seeds", "started", "finished", "examples")
-_METRIC = tuple(field.name for field in dataclasses.fields(Metric))
-_COSTS = tuple(field.name for field in dataclasses.fields(Costs))
-_TRAINING = tuple(field.name for field in dataclasses.fields(TrainingCosts))
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+_METRIC = _names(Metric)
+_COSTS = _names(Costs)
+_TRAINING = _names(TrainingCosts)
 
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=vars).encode
@@ -36,8 +42,9 @@ def already_whole(record: Record) -> Record:
 
 def form() -> str:
     """What the texts depend on: another form of the records makes another text of it."""
-    kinds = (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo)
-    fields = [[kind.__name__, *(field.name for field in dataclasses.fields(kind))] for kind in kinds]
+    fields = []
+    for kind in (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo):
+        fields.append([kind.__name__, *_names(kind)])
     return part_name(json.dumps([1, SCHEMA_VERSION, _KEPT, fields]))
 
 
@@ -52,7 +59,9 @@ def to_slim(record: Record) -> tuple[str, dict[str, str]]:
         return name
 
     info = dict(vars(record.cell))
+    # The seed apart: with it the cell of each record would be a part of its own.
     seed = info.pop("seed")
+    # Lists without names, which would be most of the text.
     content = [
         record.schema_version,
         [getattr(record, name) for name in _KEPT],
@@ -90,6 +99,7 @@ class Reader:
         version, kept, (info, seed), metrics, costs, training, curves, details, *shared = json.loads(text)
         data, environment, warnings = shared
         fields = dict(zip(_KEPT, kept, strict=True))
+        # Of many records these texts are few, each in memory once.
         for name in ("code", "status", "reason", "main_metric"):
             fields[name] = _shared(fields[name])
         for name in ("times", "seeds"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ...tables.dataframe import canonical
 from .. import formatting
-from .judging import VERDICTS, Claim, ClaimVerdict, Finding, Step
+from .judging import VERDICTS, Claim, Finding, Step
 
 STANDS = " ✓"
 """Behind a verdict that stands when it is corrected over the study."""
@@ -30,7 +30,9 @@ def step_in_words(finding: Finding, step: Step) -> str:
     text = f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
     if step.effect.covers != "none":
         text += f" over {step.effect.covers}"
-    return text + (f" ({step.reason})" if step.reason else "")
+    if step.reason:
+        text += f" ({step.reason})"
+    return text
 
 
 def _named(claim: Claim, first: str, second: str) -> tuple[str, str]:
@@ -46,11 +48,13 @@ def expectation(claim: Claim) -> str:
     if claim.relation == "equal":
         sign = "≈"
     words = f" {sign} ".join(claim.rows)
-    if claim.relation == "first" or claim.against:
+    if claim.relation == "first" or claim.against:  # not a chain: its pairs do not follow from one another
         words = "; ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
     if not claim.against:
-        words = f"{words} in {claim.metric}"
-    return f"{words}, margin {claim.margin:g}" if claim.margin else words
+        words += f" in {claim.metric}"
+    if claim.margin:
+        words += f", margin {claim.margin:g}"
+    return words
 
 
 def where(claim: Claim) -> str:
@@ -61,7 +65,12 @@ def where(claim: Claim) -> str:
 
 def verdict_of(finding: Finding) -> str:
     """The verdict, with a mark where it stands when it is corrected over the study."""
-    return finding.verdict + (STANDS if finding.stands else "")
+    return f"{finding.verdict}{mark(finding)}"
+
+
+def mark(finding: Finding) -> str:
+    """What stands behind the verdict, or the name of the claim."""
+    return STANDS if finding.stands else ""
 
 
 def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objection: str = "") -> str:
@@ -75,18 +84,22 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
     Returns:
         Markdown.
     """
-    lines = ["# Claims", "", *([f"**{objection}**", ""] if objection else [])]
+    lines = ["# Claims", ""]
+    if objection:  # before any verdict: who reads no further has read it
+        lines += [f"**{objection}**", ""]
     lines += [count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
     for note in filter(None, notes):
         lines += [f"{note}.", ""]
     titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
-    lines += [_pipe(titles), _pipe(["---"] * 6 + ["---:"] * 2)]
+    lines += [formatting.markdown_row(titles), formatting.markdown_row(["---"] * 6 + ["---:"] * 2)]
     for finding in findings:
         claim = finding.claim
         tested = f"{expectation(claim)}; {where(claim)}"
-        statement = f"{claim.statement} ({claim.note})" if claim.note else claim.statement
+        statement = claim.statement
+        if claim.note:
+            statement += f" ({claim.note})"
         shown = (claim.id, statement, claim.source, tested, verdict_of(finding), "<br>".join(effects(finding)))
-        lines.append(_pipe([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
+        lines.append(formatting.markdown_row([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
     return "\n".join([*lines, "", LEGEND]) + "\n"
 
 
@@ -118,16 +131,21 @@ def count_verdicts(findings: Sequence[Finding]) -> str:
 
 def _counts(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     standing = Counter(finding.verdict for finding in findings if finding.stands)
-    decided: tuple[ClaimVerdict, ...] = ("reproduced", "refuted")
-    stand = ", ".join(f"{standing[verdict]} {verdict}" for verdict in decided if counts[verdict])
-    return f"{told} (corrected over the study: {stand})" if stand else told
+    told = []
+    stand = []
+    for verdict in VERDICTS:
+        if counts[verdict]:
+            told.append(f"{counts[verdict]} {verdict}")
+            if verdict != "undecided":  # which is what a verdict becomes that does not stand
+                stand.append(f"{standing[verdict]} {verdict}")
+    if not stand:
+        return ", ".join(told)
+    return f"{', '.join(told)} (corrected over the study: {', '.join(stand)})"
 
 
 def _machines(findings: Sequence[Finding]) -> str:
-    return "; ".join(dict.fromkeys(name for finding in findings for name in finding.machines)) or "nothing was run"
-
-
-def _pipe(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    names: dict[str, None] = {}
+    for finding in findings:
+        names |= dict.fromkeys(finding.machines)
+    return "; ".join(names) or "nothing was run"

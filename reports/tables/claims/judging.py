@@ -7,7 +7,7 @@ them hold together in 95 % of the cases:
 
 - "ordered": a row's score is lower (or higher: `direction`) than the next one's by more than `margin`. Reproduced if
   every interval lies beyond the margin, refuted if one lies on its other side.
-- "first": as "ordered", but of the first row beside each of the others, which are not compared with each other.
+- "first": as "ordered", but of the first row against each of the others, which are not compared with each other.
 - "equal": neighbours differ by less than `margin`. Reproduced if every interval lies within, refuted if one lies
   outside.
 
@@ -130,7 +130,9 @@ class Finding:
         given = [step.p for step in self.steps if step.side == "reproduced" and step.p is not None]
         if len(given) + len(against) < len(self.steps):
             return None
-        return min([*against, *([] if against else [max(given)])])
+        if against:
+            return min(against)
+        return max(given)
 
     @property
     def seeds(self) -> int:
@@ -163,31 +165,38 @@ def judge(
 
 def _over_study(findings: Sequence[Finding]) -> list[Finding]:
     """Marks the verdicts that stand by Holm's procedure over all claims that were tested."""
-    tested = [(finding.p, place) for place, finding in enumerate(findings) if finding.p is not None]
+    levels = [(finding.p, number) for number, finding in enumerate(findings)]
+    tested = sorted((p, number) for p, number in levels if p is not None)
     standing: set[int] = set()
-    for rank, (p, place) in enumerate(sorted(tested)):
+    for rank, (p, number) in enumerate(tested):
+        # Holm steps down: behind the first that does not stand, none does, however small its own p is.
         if p * (len(tested) - rank) >= ALPHA:
             break
-        standing.add(place)
-    return [replace(finding, stands=place in standing) for place, finding in enumerate(findings)]
+        standing.add(number)
+    return [replace(finding, stands=number in standing) for number, finding in enumerate(findings)]
 
 
 def _concerns(claim: Claim, record: Record) -> bool:
     """Whether the record is of one of the claim's rows on one of its tasks; failed ones count, too."""
     cell = record.cell
-    place = cell.suite == claim.suite and claim.backbone in ("", cell.backbone)
+    if cell.suite != claim.suite or cell.task not in claim.tasks or cell.label not in claim.rows:
+        return False
+    # As JSON: a plan's (1, 2) is a list in a record.
     budget = all(canonical(cell.budget.get(key)) == canonical(value) for key, value in claim.budget.items())
-    return place and budget and cell.task in claim.tasks and cell.label in claim.rows
+    return budget and claim.backbone in ("", cell.backbone)
 
 
 def _judge(claim: Claim, records: Sequence[Record], examples: ExampleReader | None) -> Finding:
     steps = tuple(_step(claim, first, second, records, examples) for first, second in claim.pairs)
     scored = [record for record in records if record.status == "ok" and claim.metric in record.metrics]
+    unit = ""
+    if scored:
+        unit = scored[0].metrics[claim.metric].unit
     return Finding(
         claim=claim,
         verdict=_of_all({step.verdict for step in steps}),
         steps=steps,
-        unit=scored[0].metrics[claim.metric].unit if scored else "",
+        unit=unit,
         seconds=math.fsum(record.times.get("total", 0.0) for record in scored),
         machines=tuple(dict.fromkeys(map(_machine, scored))),
     )
@@ -210,10 +219,15 @@ def _step(claim: Claim, first: str, second: str, records: Sequence[Record], exam
     if not seeds:
         return Step(first, second, None, 0, "undecided", "no seed with a score on both sides")
     found = difference(pairings).corrected(len(claim.pairs))
-    lost = f"{found.lost} of {found.pairs + found.lost} pairs lost" if found.lost else ""
-    few = f"fewer than {MIN_SEEDS} seeds" if seeds < MIN_SEEDS else ""
-    reason = ", ".join(filter(None, (few, lost, found.reason)))
-    if few:
+    reasons = []
+    if seeds < MIN_SEEDS:
+        reasons.append(f"fewer than {MIN_SEEDS} seeds")
+    if found.lost:
+        reasons.append(f"{found.lost} of {found.pairs + found.lost} pairs lost")
+    if found.reason:
+        reasons.append(found.reason)
+    reason = ", ".join(reasons)
+    if seeds < MIN_SEEDS:
         return Step(first, second, found.estimate, seeds, "undecided", reason)
     return Step(first, second, found.estimate, seeds, _verdict(claim, found.estimate), reason, *_level(claim, found))
 
@@ -244,17 +258,20 @@ def _side(task: str, label: str, metric: str, records: Sequence[Record], example
 def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
     if effect.low is None or effect.high is None:
         return "undecided"
-    if claim.relation == "equal":
-        if -claim.margin < effect.low and effect.high < claim.margin:
-            return "reproduced"
-        return "refuted" if effect.low > claim.margin or effect.high < -claim.margin else "undecided"
     low = effect.low
     high = effect.high
-    if claim.direction == "lower":
+    if claim.direction == "lower":  # turned round, so that above the margin is where the claim says
         low, high = -high, -low
-    if low > claim.margin:
+    holds = low > claim.margin
+    fails = high < claim.margin
+    if claim.relation == "equal":
+        holds = -claim.margin < low and high < claim.margin
+        fails = low > claim.margin or high < -claim.margin
+    if holds:
         return "reproduced"
-    return "refuted" if high < claim.margin else "undecided"
+    if fails:
+        return "refuted"
+    return "undecided"
 
 
 def _level(claim: Claim, found: Difference) -> tuple[float | None, ClaimVerdict]:
@@ -263,11 +280,17 @@ def _level(claim: Claim, found: Difference) -> tuple[float | None, ClaimVerdict]
     if claim.relation == "equal":
         if abs(mean) >= claim.margin:
             return found.p_beyond(math.copysign(claim.margin, mean)), "refuted"
+        # Two one-sided tests: it lies within the margin if it is clear of both ends.
         ends = [found.p_beyond(claim.margin), found.p_beyond(-claim.margin)]
         return max((p for p in ends if p is not None), default=None), "reproduced"
-    border = -claim.margin if claim.direction == "lower" else claim.margin
-    ahead = border - mean if claim.direction == "lower" else mean - border
-    return found.p_beyond(border), "reproduced" if ahead > 0 else "refuted"
+    border = claim.margin
+    ahead = mean - border
+    if claim.direction == "lower":
+        border = -claim.margin
+        ahead = border - mean
+    if ahead > 0:
+        return found.p_beyond(border), "reproduced"
+    return found.p_beyond(border), "refuted"
 
 
 def _machine(record: Record) -> str:

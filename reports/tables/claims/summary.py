@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..summary import Summary
-from .document import STANDS, step_in_words
+from .document import mark, step_in_words
 from .judging import VERDICTS, Finding, Step
 
 MOST = 4
@@ -32,14 +32,15 @@ def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
         judged = [finding for finding in members if finding.verdict == verdict]
         judged.sort(key=lambda finding: not finding.stands)
         if judged:
-            more = f"; and {len(judged) - MOST} more" if len(judged) > MOST else ""
-            found.append(Summary(verdict.capitalize(), "; ".join(map(_told, judged[:MOST])) + more + "."))
+            sentences = list(map(_told, judged[:MOST]))
+            if len(judged) > MOST:
+                sentences.append(f"and {len(judged) - MOST} more")
+            found.append(Summary(verdict.capitalize(), f"{'; '.join(sentences)}."))
     return found
 
 
 def _told(finding: Finding) -> str:
-    mark = STANDS if finding.stands else ""
-    return f"{finding.claim.id}{mark}, {step_in_words(finding, _deciding(finding))}"
+    return f"{finding.claim.id}{mark(finding)}, {step_in_words(finding, _deciding(finding))}"
 
 
 def _deciding(finding: Finding) -> Step:
@@ -51,4 +52,6 @@ def _deciding(finding: Finding) -> Step:
 
 
 def _level(step: Step) -> float:
-    return 1.0 if step.p is None else step.p
+    if step.p is None:
+        return 1.0
+    return step.p

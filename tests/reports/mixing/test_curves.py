@@ -50,8 +50,8 @@ def test_other_curves_are_none_of_them() -> None:
     [
         ({CV2: []}, "has no point"),
         ({CV2: [(1.0, float("nan"))]}, "not finite"),
-        ({name_of("weight", "code"): [(0.0, 0.9), (2.0, 0.75)]}, "no shares"),
-        ({name_of("weight", "code"): [(0.0, 1.5), (2.0, 0.75)]}, "no shares"),
+        ({name_of("weight", "code"): [(0.0, 0.9), (2.0, 0.75)]}, "no fractions"),
+        ({name_of("weight", "code"): [(0.0, 1.5), (2.0, 0.75)]}, "no fractions"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any], words: str) -> None:

@@ -64,7 +64,7 @@ def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
     assert "2 more trainings are not drawn round by round." in part
     broken = make.record("broken", curves=curves() | {name_of("weight", "code"): [(0.0, 2.0), (2.0, 2.0)]})
     text = page(tmp_path / "broken", broken)
-    assert "no shares" in text and "<h3>Data mixing</h3>" not in text
+    assert "no fractions" in text and "<h3>Data mixing</h3>" not in text
 
 
 def test_nothing_without_a_mixture(make, tmp_path):

@@ -37,7 +37,7 @@ def test_the_examples_of_the_suites_scores_give_score_and_standard_error_back(ki
     examples = example_scores(found.main, metric.value, found.examples)
     assert examples is not None
     assert examples.total() == pytest.approx(metric.value, rel=1e-5)
-    part = examples_part([examples], beside_seeds=False)
+    part = examples_part([examples], with_seeds=False)
     # The binary one is DeLong's against a bootstrap of 200 draws.
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=0.15 if kind == "binary" else 1e-4)
 
@@ -47,7 +47,7 @@ def test_a_correlation() -> None:
     metric = correlations(outputs, targets, generator)["pearson"]
     examples = example_scores("pearson", metric.value, found.examples)
     assert examples is not None
-    part = examples_part([examples], beside_seeds=False)
+    part = examples_part([examples], with_seeds=False)
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=0.15)
 
 
@@ -66,7 +66,7 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None
     for _ in range(2000):
         rows = [i + 3 * generator.integers(0, 20, 20) for i in range(3)]
         bootstrap.append(np.mean([bits_N[r].sum() / bytes_N[r].sum() for r in rows]))
-    part = examples_part([examples], beside_seeds=False)
+    part = examples_part([examples], with_seeds=False)
     assert part.variance**0.5 == pytest.approx(np.std(bootstrap), rel=0.1)
     answers = {"nats": columns["bits"], "tokens": columns["bytes"], "group": domains}
     same = example_scores("answer_loss", mean, answers)

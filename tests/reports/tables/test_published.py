@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from sparsebench.reports.statistics import vtab_averages
-from sparsebench.reports.tables.published import published, published_tables, same_metric, same_task
+from sparsebench.reports.tables.published import published, published_tables, same_name
 
 NATURAL = ("cifar", "caltech101", "dtd", "oxford_flowers102", "oxford_iiit_pet", "svhn", "sun397")
 SPECIALIZED = ("patch_camelyon", "eurosat", "resisc45", "diabetic_retinopathy")
@@ -196,14 +196,14 @@ def test_suite_table_keep_gaps():
 
 
 def test_task_names_match_by_letters():
-    assert same_task("ARC-Easy", "arc_easy")
-    assert not same_task("arc_easy", "arc_challenge")
+    assert same_name("ARC-Easy", "arc_easy")
+    assert not same_name("arc_easy", "arc_challenge")
 
 
 def test_metric_names_match_by_letters_and_without_the_unit():
-    assert same_metric("fcd_test", "FCD/Test")
-    assert same_metric("Novelty", "novelty (%)")
-    assert not same_metric("FCD/TestSF", "FCD/Test")
+    assert same_name("fcd_test", "FCD/Test")
+    assert same_name("Novelty", "novelty (%)")
+    assert not same_name("FCD/TestSF", "FCD/Test")
 
 
 def test_means_of_moleculenet_recompute():

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from sparsebench.reports.page.holding import NEVER
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.document import (
@@ -16,6 +17,9 @@ from sparsebench.reports.tables.claims.document import (
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from .studies import CLAIM, study_records
+
+NOTE = f"Records made by an unknown commit; {NEVER}"
+"""What `render` says of records without a commit in a folder where nothing was run again."""
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_expectations_in_words():
 def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     found = records({"A": 1.0, "B": 2.0})
     findings = judge([CLAIM, dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), note="our own")], found)
-    text = to_markdown(findings)
+    text = to_markdown(findings, [NOTE])
     assert "2 claims of papers: 1 reproduced, 1 refuted (corrected over the study: 1 reproduced, 1 refuted)." in text
     assert "Machine: chip, 2 cores." in text
     assert r"somebody \| 2026" in text
@@ -80,4 +84,4 @@ def test_an_objection_stands_at_the_top(records, tmp_path):
     html = page.read_text()
     assert "Objected to &lt;until&gt; it is made again." in html
     assert html.index('id="objection"') < html.index('id="claims"')
-    assert (tmp_path / "claims.md").read_text() == to_markdown(findings, objection=objection)
+    assert (tmp_path / "claims.md").read_text() == to_markdown(findings, [NOTE], objection)
