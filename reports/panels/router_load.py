@@ -79,7 +79,7 @@ class RouterLoadPanel(Panel[RouterLoad]):
         layers = tuple(value["layers"])
         if not layers or not all(type(layer) is int for layer in layers):
             raise RecordError(f"layers must be whole numbers, at least one, not {value['layers']!r}")
-        domains = {domain: tuple(map(_shares, texts)) for domain, texts in value["per_mille"].items()}
+        domains = {domain: tuple(map(_fractions, texts)) for domain, texts in value["per_mille"].items()}
         if not domains:
             raise RecordError("there is no domain")
         forms = {tuple(map(len, fractions)) for fractions in domains.values()}
@@ -134,7 +134,7 @@ def _text(fractions: Sequence[float]) -> str:
     return " ".join(f"{1000 * fraction:.1f}" for fraction in fractions)
 
 
-def _shares(text: str) -> tuple[float, ...]:
+def _fractions(text: str) -> tuple[float, ...]:
     found = [float(number) for number in text.split()]
     total = math.fsum(found)
     if not 0 < total < math.inf or min(found) < 0:
