@@ -173,7 +173,8 @@ class Task(TaskTraits, ABC):
         """
         clock = Clock()
         setup = self.setup(load_backbone, context, chain)
-        context = setup.context
+        # Notes are of this run alone, also where somebody runs twice with one context.
+        context = replace(setup.context, notes={})
         clock.stop("load")
         model = setup.model
         curves: dict[str, Sequence[tuple[float, float]]] = {}

@@ -15,7 +15,7 @@ NEW = 1.0
 """What a function is reckoned at before it is measured."""
 NOISE = 1.5
 """A figure stays where the new one differs by a smaller factor."""
-LEAST = 0.1
+LEAST = 0.02
 """Below this, figures are the same."""
 NOT_RUN = "speed"
 FUNCTION = re.compile(r"^(?:async )?def (test_\w*)", re.MULTILINE)

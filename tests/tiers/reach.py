@@ -33,7 +33,7 @@ class Reach(_Walk):
     def __init__(self, root: Path) -> None:
         tree = Tree(root)
         tree._places[TESTS] = (root / TESTS,)
-        super().__init__(tree, (), frozenset({TOP, TESTS}))
+        super().__init__(tree, (), frozenset({TOP, TESTS}), costs=True)
         self._root = root
         self._users: dict[Taken, list[Taken]] = {}
         self._nodes: dict[str, list[Taken]] = {}

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from .costs import Costs, functions, settled
+from .costs import LEAST, Costs, functions, settled
 from .selection import BUDGET, ROOM, standing
 
 HOW = "`make costs` measures what is missing and forgets what is gone, `make test-long` measures everything"
@@ -44,7 +44,7 @@ def test_a_figure_stays_while_the_new_one_is_nearly_the_same() -> None:
     assert settled(2.0, 2.9) == settled(2.0, 1.4) == 2.0
     assert settled(2.0, 3.1) == 3.1
     assert settled(2.0, 1.3) == 1.3
-    assert settled(None, 0.001) == settled(0.1, 0.02) == 0.1
+    assert settled(None, 0.001) == settled(LEAST, 0.03) == LEAST
 
 
 def test_costs_are_written_by_file_and_function_and_read_again(tmp_path: Path) -> None:

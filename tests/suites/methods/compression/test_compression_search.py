@@ -83,7 +83,7 @@ def test_the_options_reach_the_search() -> None:
         and settings.rounding(4).method == "rtn"
         and not settings.rounding(4).grid.symmetric
     )
-    assert CompressionSearch().settings(generates=False).distance == "states"
+    assert CompressionSearch().search_config(generates=False).distance == "states"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_options_reach_the_search() -> None:
         ({"keep": 1.5, "of": "active"}, "active=1.5"),
         ({"change": ()}, "nothing may change"),
         ({"bits": (9,)}, "bits=9"),
-        ({"experts": (1.0,)}, "experts: a share of 1.0"),
+        ({"experts": (1.0,)}, "experts: a fraction of 1.0"),
         ({"train": "all"}, "quantised weights do not train: take bits out"),
     ],
 )

@@ -105,7 +105,7 @@ def test_what_it_needs() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"keep": 0.0}, r"keep=0.0, the share of the experts that stay, must lie in \(0, 1\]"),
+        ({"keep": 0.0}, r"keep=0.0, the fraction of the experts that stay, must lie in \(0, 1\]"),
         ({"keep": 1.2}, "keep=1.2"),
         ({"numbers": (3, 0)}, r"numbers=\[3, 0\]: each mixture keeps one expert or more; layer_drop takes"),
     ],

@@ -48,7 +48,7 @@ def test_task_files_are_short(suite: str) -> None:
     for entry in entries("task", suite).values():
         if entry.name != "synthetic":
             lines = len(entry.path.read_text().splitlines())
-            assert lines - len(read_table(ast.parse(entry.path.read_text()), entry.path)) <= 40, entry.path
+            assert lines - len(read_table(ast.parse(entry.path.read_text()), entry.path)) <= 65, entry.path
 
 
 def test_the_report_knows_the_baseline_of_every_group() -> None:

@@ -26,7 +26,8 @@ def cell(*names: str, **fields) -> Cell:
 
 
 def run(one: Cell, monkeypatch: pytest.MonkeyPatch, body: Callable[[], None]):
-    """The record of a cell whose score does `body`."""
+    """The record of a cell whose score does `body`; kernels that earlier tests of this process used are not its own."""
+    inputs._kernels()
 
     def score(*arguments, **options):
         body()
