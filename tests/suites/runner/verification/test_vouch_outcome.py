@@ -46,6 +46,14 @@ def test_the_table(distance: float, trained: bool, elsewhere: bool, libraries: b
         assert found.numbers.keys() == (set() if outcome == "equal" else {"accuracy"})
 
 
+def test_bfloat16_is_decided_on_its_own_type_of_processor_alone() -> None:
+    coarse = dataclasses.replace(INFO, dtype="bfloat16")
+    then = dataclasses.replace(record(environment={**HERE, "processor_type": "another"}), cell=coarse)
+    assert compare(then, record(0.4), None, None, False).worst == "undecided"
+    assert compare(then, record(n=5), None, None, False).worst == "outside"
+    assert compare(dataclasses.replace(then, environment=HERE), record(0.4), None, None, False).worst == "outside"
+
+
 @pytest.mark.parametrize("then", [{}, {"device": "cuda"}, {**HERE, "accelerator": "H100"}])
 def test_a_processor_that_nobody_knows_or_an_accelerator_rounds_in_its_own_way(then: dict[str, str]) -> None:
     assert compare(record(environment=then), record(0.5 * (1 + 1e-12)), None, None, False).worst == "rounding"
