@@ -7,14 +7,14 @@ from .costs import Costs
 
 CHEAP = 1.0
 """A function below this many CPU seconds is run by every `make test`, with all its cases."""
-BUDGET = 16 * 60.0
+BUDGET = 14 * 60.0
 """CPU seconds of `make test`, collection included."""
 ROOM = 60.0
 """What of the budget must be free for functions that a change touches."""
 QUICK_BUDGET = 180.0
 WORKERS = 2
 """Processes that collect everything, on the machine that the budget is meant for."""
-PARTS = 3
+PARTS = 6
 
 
 class Choice(NamedTuple):
@@ -33,7 +33,7 @@ class Choice(NamedTuple):
 
 
 def parts_of(dear: Iterable[str], costs: Costs) -> list[list[str]]:
-    """The dear functions in three parts of nearly equal cost: the dearest first, each into the lightest part."""
+    """The dear functions in parts of nearly equal cost: the dearest first, each into the lightest part."""
     parts: list[list[str]] = [[] for _ in range(PARTS)]
     weights = [0.0] * PARTS
     for name in sorted(dear, key=lambda name: (-costs.of(name), name)):
@@ -44,7 +44,7 @@ def parts_of(dear: Iterable[str], costs: Costs) -> list[list[str]]:
 
 
 def standing(functions: Sequence[str], costs: Costs) -> float:
-    """CPU seconds of `make test` before anything is touched: collection, the cheap ones, the heaviest third."""
+    """CPU seconds of `make test` before anything is touched: collection, the cheap ones, the heaviest part."""
     cheap = [name for name in functions if costs.of(name) < CHEAP or name not in costs.known]
     parts = parts_of(set(functions) - set(cheap), costs)
     return WORKERS * costs.collection + total(cheap, costs) + max(total(part, costs) for part in parts)
@@ -56,7 +56,7 @@ def for_test(functions: Sequence[str], costs: Costs, commit: str, touched: set[s
     Args:
         functions: all functions of the tree.
         costs: what they cost; a function without a cost is run.
-        commit: hexadecimal hash that chooses the third of the dear ones.
+        commit: hexadecimal hash that chooses the part of the dear ones.
         touched: functions that reach a changed file.
     """
     cheap = [name for name in functions if costs.of(name) < CHEAP or name not in costs.known]

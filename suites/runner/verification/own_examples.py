@@ -51,7 +51,7 @@ def paired_half_width(name: str, then: Columns | None, now: Columns | None) -> t
     difference = subtract(after, before)
     if before is None or difference is None:
         return None
-    part = examples_part([difference], beside_seeds=False)
+    part = examples_part([difference], with_seeds=False)
     if part is None:
         return None
     half = half_width([part], LEVEL) + KEPT_DIGITS * _mean_size(before)

@@ -88,7 +88,7 @@ def test_windows_keep_the_document_that_they_are_of(
     assert scored.examples["cluster"] == [0, 1, 1]
     metric = scored.metrics["bits_per_byte"]
     kept = example_scores("bits_per_byte", metric.value, scored.examples)
-    part = examples_part([kept], beside_seeds=False)
+    part = examples_part([kept], with_seeds=False)
     assert part.df == 1
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=1e-3)  # bytes of equal windows differ by none
     monkeypatch.setattr(SyntheticText, "origins", lambda self, domain: [7, 7])
