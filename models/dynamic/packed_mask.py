@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..sparsity.masked import pack_mask, unpack_mask
+from ..state_loading import PreparesLoading, Problems
 
 
-class PackedMask(nn.Module):
+class PackedMask(PreparesLoading):
     """A module with a boolean `mask`, whose state has `bits` (uint8) in its place, eight entries to a byte."""
 
     mask: Tensor
@@ -31,22 +32,12 @@ class PackedMask(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}bits"] = pack_mask(self.mask)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        bits = state_dict.get(f"{prefix}bits")
-        rest = {key: value for key, value in state_dict.items() if key != f"{prefix}bits"}
-        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+        """Take the mask out of its bits."""
+        bits = state.pop(f"{prefix}bits", None)
         if bits is None:
-            missing_keys.append(f"{prefix}bits")
+            problems.missing.append(f"{prefix}bits")
         elif bits.shape != (self.mask_bytes(),):
-            error_msgs.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
+            problems.errors.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
         else:
             self.mask.copy_(unpack_mask(bits, self.mask.shape))

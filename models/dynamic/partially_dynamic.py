@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..state_loading import PreparesLoading, Problems
 from .mode_partition import LEARNT, ModePartition, Scale, scale_of
 
 
-class PartiallyDynamic(nn.Module):
+class PartiallyDynamic(PreparesLoading):
     """A module with a weight of shape `weight_shape` that depends on the input, all of it or, with `partition`, a part.
 
     A dynamic layer is one, and so is an attention vector of ODConv. Where `partition` is None all is dynamic.
@@ -56,25 +57,14 @@ class PartiallyDynamic(nn.Module):
             raise ModelError(f"static weight {tuple(static.shape)} for a weight of {tuple(self.weight_shape)}")
         self.partition = ModePartition(mask.to(start.device), static.to(start), scale)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
+    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+        """Get the partition that a state has."""
         # torch passes over keys below a child that is None in silence, strict or not.
         if self.partition is None and self._modules.get("compact") is None:
-            self._build_partition(state_dict, f"{prefix}partition.", error_msgs)
+            self._build_partition(state, f"{prefix}partition.", problems.errors)
         for name, child in self._modules.items():
             if child is None:
-                unexpected_keys += [key for key in state_dict if key.startswith(f"{prefix}{name}.")]
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+                problems.unexpected.extend(key for key in state if key.startswith(f"{prefix}{name}."))
 
     def _build_partition(self, state_dict: Mapping[str, Any], below: str, error_msgs: list[str]) -> None:
         """The partition that a state has, if it has one; its values are loaded by torch afterwards."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..state_loading import PreparesLoading, Problems
 
 
 def pack_mask(mask: Tensor) -> Tensor:
@@ -25,11 +26,16 @@ def unpack_mask(bits: Tensor, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(flat).view(*shape)
 
 
+def positions(mask: Tensor) -> Tensor:
+    """Where a mask is True, in the flattened weight (int32)."""
+    return mask.flatten().nonzero()[:, 0].to(torch.int32)
+
+
 PRUNED = ("values", "bits", "shape")
 """What the state of a pruned layer holds in place of `weight`."""
 
 
-class Masked(nn.Module):
+class Masked(PreparesLoading):
     """A layer with a `weight` until it is pruned; from then on with the `values` of the surviving entries only.
 
     Removed entries are not stored, so they are 0 by construction: they have no gradient, no optimizer state and nothing
@@ -107,7 +113,7 @@ class Masked(nn.Module):
         kept = mask.to(self.stored.device, torch.bool) & self.mask
         if int(kept.sum()) < self.stored.numel():
             values = self.effective()[kept]
-            self._store_pruned(kept)
+            self._store_pruned(positions(kept))
             self.stored.copy_(values)
 
     @torch.no_grad()
@@ -125,15 +131,16 @@ class Masked(nn.Module):
     def take_form(self, shape: Sequence[int], kept: int | None) -> None:
         """Become as narrow, and keep as many entries (None: it is not pruned), as a layer whose values come later."""
         if list(shape) != list(self.shape):
-            self._resize(torch.Size(shape))
-            self._store_dense()
-            if self.bias is not None:
-                self.bias = nn.Parameter(self.bias.new_empty(shape[0]), self.bias.requires_grad)
+            self._narrow(shape)
         if kept is not None:
-            old = self.stored
-            self.index = old.new_empty(kept, dtype=torch.int32)
-            self.values = nn.Parameter(old.new_empty(kept), old.requires_grad)
-            self.weight = None
+            self._store_pruned(self.stored.new_empty(kept, dtype=torch.int32))
+
+    def _narrow(self, shape: Sequence[int]) -> None:
+        """Dense and of another shape, the bias too; values come later."""
+        self._resize(torch.Size(shape))
+        self._store_dense()
+        if self.bias is not None:
+            self.bias = nn.Parameter(self.bias.new_empty(shape[0]), self.bias.requires_grad)
 
     def _resize(self, shape: torch.Size) -> None:
         for name, size in zip(self.size_names, shape[:2], strict=True):
@@ -145,10 +152,11 @@ class Masked(nn.Module):
         self.values = None
         self.index = None
 
-    def _store_pruned(self, mask: Tensor) -> None:
+    def _store_pruned(self, index: Tensor) -> None:
+        """Keep the entries at these positions; their values come later."""
         old = self.stored
-        self.index = mask.flatten().nonzero()[:, 0].to(torch.int32)
-        self.values = nn.Parameter(old.new_empty(len(self.index)), old.requires_grad)
+        self.index = index
+        self.values = nn.Parameter(old.new_empty(len(index)), old.requires_grad)
         self.register_parameter("weight", None)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
@@ -157,46 +165,32 @@ class Masked(nn.Module):
             destination[f"{prefix}bits"] = pack_mask(self.mask)
             destination[f"{prefix}shape"] = torch.tensor(self.shape, dtype=torch.int32)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        weight = state_dict.get(f"{prefix}weight")
-        bias = state_dict.get(f"{prefix}bias")
-        if all(f"{prefix}{name}" in state_dict for name in PRUNED):
-            shape = state_dict[f"{prefix}shape"].tolist()
-            self._adopt(shape, bias)
+    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+        """Become as narrow as the saved layer, and pruned where it is."""
+        weight = state.get(f"{prefix}weight")
+        if all(f"{prefix}{name}" in state for name in PRUNED):
+            shape = state[f"{prefix}shape"].tolist()
+            self._adopt(shape)
             if shape == list(self.shape):
-                self._load_mask(state_dict[f"{prefix}bits"])
+                self._load_mask(state[f"{prefix}bits"])
             else:
-                error_msgs.append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
+                problems.errors.append(f"{prefix}shape is {shape}, but the layer has {list(self.shape)}")
         elif weight is not None:
-            self._adopt(list(weight.shape), bias)
+            self._adopt(list(weight.shape))
             if self.values is not None:
                 self._store_dense()
-        own = (f"{prefix}bits", f"{prefix}shape")
-        rest = {key: value for key, value in state_dict.items() if key not in own}
-        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        for name in ("bits", "shape"):
+            state.pop(f"{prefix}{name}", None)
 
     def _load_mask(self, bits: Tensor) -> None:
         mask = unpack_mask(bits, self.shape).to(self.stored.device)
         if self.values is None or not torch.equal(mask, self.mask):
-            self._store_pruned(mask)
+            self._store_pruned(positions(mask))
 
-    def _adopt(self, shape: list[int], bias: Tensor | None) -> None:
+    def _adopt(self, shape: list[int]) -> None:
         """Become as narrow as a saved layer that has lost units; other differences stay, and loading fails."""
-        if not self._has_lost_units(shape):
-            return
-        self._resize(torch.Size(shape))
-        self._store_dense()
-        if bias is not None and self.bias is not None:
-            self.bias = nn.Parameter(self.bias.new_empty(bias.shape), self.bias.requires_grad)
+        if self._has_lost_units(shape):
+            self._narrow(shape)
 
     def _has_lost_units(self, shape: list[int]) -> bool:
         """Whether a saved shape is that of this layer, narrower in its outputs or in its inputs."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from ...sparsity.masked import Masked, pack_mask, unpack_mask
+from ...sparsity.masked import Masked, pack_mask, positions, unpack_mask
 from ..adapter_set import adapter_sets
 from ..attachment import attach
 from ..layer import AdapterLayer, FrozenNorm
@@ -65,13 +64,13 @@ class AttachedSets:
             bits = tensors.pop(f"{name}.bits", None)
             if bits is None:
                 raise ModelError(f"there is no mask of {name}: the folder is not whole")
-            index = unpack_mask(bits, layer.shape).flatten().nonzero()[:, 0]
-            tensors[f"{name}.index"] = index.to(bits.device, torch.int32)
+            tensors[f"{name}.index"] = positions(unpack_mask(bits, layer.shape)).to(bits.device)
 
     def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Train what was trained, and have the sets know the parameters that removing them makes trainable again."""
+        trained = set(description["trained"])
         for name, value in model.named_parameters():
-            value.requires_grad_(name in description["trained"])
+            value.requires_grad_(name in trained)
         sets = adapter_sets(model).values()
         adapted = set()
         for adapters in sets:

@@ -17,6 +17,8 @@ import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import Tensor, nn
 
+from sparsebench.models.state_loading import PreparesLoading, Problems
+
 from ...contracts.context import Context, Target
 from ...contracts.method import Curves, Method
 from ...contracts.traits import FEATURE_VECTORS, TRAINING_DATA
@@ -30,7 +32,7 @@ LEAST_PROBABILITY = 1e-6
 """Probabilities are kept this far from 0 and 1, so that their logarithms are finite."""
 
 
-class ForestHead(nn.Module):
+class ForestHead(PreparesLoading):
     """F forests of T trees each, as flat tables of all their nodes (M rows). Empty until `plant` or `load_state_dict`.
 
     Maps features (B, width) to (B, F * C), where C is the number of values in a leaf: logits of labels, log
@@ -100,23 +102,11 @@ class ForestHead(nn.Module):
         means = means.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
         return means.log() if self.kind == "classification" else means.logit()
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
+    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
         """Take the sizes of the stored forest before its values are copied in."""
         for name, own in [*self.named_parameters(), *self.named_buffers()]:
-            if prefix + name in state_dict:
-                own.data = own.data.new_empty(state_dict[prefix + name].shape)
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+            if prefix + name in state:
+                own.data = own.data.new_empty(state[prefix + name].shape)
 
 
 @dataclass(frozen=True, kw_only=True)
