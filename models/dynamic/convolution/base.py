@@ -5,11 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...errors import ModelError
-from ..compact_weights import CompactWeights
 from ..layer import DynamicLayer
 from .compact_form import compact_convolution
 from .factors import Factors
-from .forms import dynamic_conv2d
+from .forms import by_structure
 from .geometry import Geometry
 
 # Shapes: B samples, I input channels, H height, W width, O outputs, K kernels, J = I / groups.
@@ -49,10 +48,15 @@ class DynamicConv2d(DynamicLayer):
         factors = self.factors(x_BIHW)
         if factors.inputs is not None:
             x_BIHW = x_BIHW * factors.inputs[:, :, None, None]
+        fractions_BK = self._fractions(factors, x_BIHW)
+        padded = self.geometry.pad(x_BIHW)
         if self.compact is not None:
-            y_BOHW = self._in_compact_form(self.compact, x_BIHW, factors)
+            y_BOHW = compact_convolution(self.compact, self.geometry, padded, fractions_BK, factors)
         else:
-            y_BOHW = dynamic_conv2d(self, x_BIHW, factors)
+            y_BOHW = by_structure(self, padded, fractions_BK, factors)
+        bias_BO = self.sample_biases(fractions_BK)
+        if bias_BO is not None:
+            y_BOHW = y_BOHW + bias_BO[:, :, None, None]
         if factors.outputs is not None:
             y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
         return y_BOHW
@@ -60,15 +64,6 @@ class DynamicConv2d(DynamicLayer):
     def mixing_coefficients(self, x: Tensor) -> Tensor:
         """(B, K) the fractions of the kernels for maps (B, I, H, W); 1 where there is one kernel."""
         return self._fractions(self.factors(x), x)
-
-    def _in_compact_form(self, weights: CompactWeights, x_BIHW: Tensor, factors: Factors) -> Tensor:
-        fractions_BK = self._fractions(factors, x_BIHW)
-        padded = self.geometry.pad(x_BIHW)
-        y_BOHW = compact_convolution(weights, self.geometry, padded, fractions_BK, factors)
-        bias_BO = self.sample_biases(fractions_BK)
-        if bias_BO is None:
-            return y_BOHW
-        return y_BOHW + bias_BO[:, :, None, None]
 
     def _fractions(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
         if factors.kernels is not None:

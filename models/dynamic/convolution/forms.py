@@ -26,21 +26,11 @@ SOME_POSITIONS = 256
 """Up to so many positions weights made sample by sample pay: 16 x 16."""
 
 
-def dynamic_conv2d(layer: Any, x_BIHW: Tensor, factors: Factors) -> Tensor:
-    """(B, O, H', W') the convolution of a `DynamicConv2d` with the weights of each sample, and its bias."""
-    padded = layer.geometry.pad(x_BIHW)
-    fractions_BK = factors.kernels
-    if fractions_BK is None:
-        fractions_BK = padded.new_ones(padded.shape[0], 1)
-    y_BOHW = _by_structure(layer, padded, fractions_BK, factors)
-    bias_BO = layer.sample_biases(fractions_BK)
-    if bias_BO is None:
-        return y_BOHW
-    return y_BOHW + bias_BO[:, :, None, None]
+def by_structure(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors) -> Tensor:
+    """(B, O, H', W') the convolution of a `DynamicConv2d` that is not compact with the weights of each sample, no bias.
 
-
-def _by_structure(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Factors) -> Tensor:
-    """Static rows or channels by one convolution, where the mask has such; all else with the weights of each sample."""
+    Static rows or channels go by one convolution, where the mask has such.
+    """
     geometry = layer.geometry
     partition = layer.partition
     one_weight = factors.kernels is None and factors.taps is None

@@ -34,15 +34,9 @@ class PartitionableAttentions(Scored):
         """W (C, R) of each."""
         return [cast("nn.Parameter", vector.fc.weight) for vector in self.vectors]
 
-    def effects(self) -> list[Tensor]:
+    def by(self, criterion: str) -> list[Tensor]:
         """(C,) each, by `ATTENTION_EFFECTS`."""
-        return ATTENTION_EFFECTS[self.criterion](self)
-
-    def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
-        """The part of the dynamic factor for "switch"; the effects for the other criteria."""
-        if self.criterion in ("switch", "inverted"):
-            return remove(self)
-        return list(effects)
+        return ATTENTION_EFFECTS[criterion](self)
 
 
 def remove(found: PartitionableAttentions) -> list[Tensor]:

@@ -13,19 +13,16 @@ from ...errors import ModelError, check_choice
 from ...sparsity.masked import pack_mask, unpack_mask
 from ..compact_weights import CompactWeights
 from ..config import DynamicConfig
-from ..conversion import dynamic_configs, make_dynamic
+from ..conversion import REPLACEMENTS, dynamic_configs, make_dynamic
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.compact_vector import CompactVector
-from ..convolution.config import ConvConfig
 from ..convolution.warehouse import WarehouseConv2d
-from ..convolution.warehouse_config import WarehouseConfig
 from ..layer import DynamicLayer
-from ..linear.config import MixtureConfig
 from ..packed_mask import PackedMask
 from ..partially_dynamic import PartiallyDynamic
 from .parts import attention_vectors, dynamic_layers
 
-KINDS: dict[str, type[DynamicConfig]] = {kind.__name__: kind for kind in (ConvConfig, WarehouseConfig, MixtureConfig)}
+KINDS: dict[str, type[DynamicConfig]] = {kind.__name__: kind for kind in REPLACEMENTS}
 
 
 class DynamicParts:
@@ -115,9 +112,11 @@ def _weights_entry(weights: CompactWeights) -> dict[str, Any]:
 
 
 def _vector_entry(vector: CompactVector) -> dict[str, Any]:
-    dynamic = int(vector.mask.sum())
-    return {"channels": vector.mask.numel(), "hidden": vector.hidden, "pruned": vector.static is None} | {
-        "dynamic": dynamic
+    return {
+        "channels": vector.mask.numel(),
+        "hidden": vector.hidden,
+        "pruned": vector.static is None,
+        "dynamic": int(vector.mask.sum()),
     }
 
 

@@ -33,13 +33,22 @@ class Scored:
     evidence: Evidence
     criterion: Criterion = "switch"
 
-    def effects(self) -> list[Tensor]:
-        """One effect per entry of every part, by the criterion."""
+    def by(self, criterion: str) -> list[Tensor]:
+        """One effect per entry of every part, by a criterion."""
         raise NotImplementedError
 
+    def effects(self) -> list[Tensor]:
+        """One effect per entry of every part, by the criterion."""
+        return self.by(self.criterion)
+
     def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
-        """What the effects are differences of, of the same shapes: where all are tiny beside it, they are rounding."""
-        raise NotImplementedError
+        """What the effects are differences of, of the same shapes: where all are tiny against it, they are rounding.
+
+        Of "switch" it is the dynamic part of the used weight; of the other criteria, the effects.
+        """
+        if self.criterion in ("switch", "inverted"):
+            return self.by("remove")
+        return list(effects)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +61,9 @@ class Partitionable(Scored):
     def __post_init__(self) -> None:
         object.__setattr__(self, "banks", [layer.bank for layer in self.layers])
 
-    def effects(self) -> list[Tensor]:
+    def by(self, criterion: str) -> list[Tensor]:
         """By `EFFECTS`."""
-        return EFFECTS[self.criterion](self)
-
-    def references(self, effects: Sequence[Tensor]) -> list[Tensor]:
-        """By `references`."""
-        return references(self, effects)
+        return EFFECTS[criterion](self)
 
 
 def switch(found: Scored) -> list[Tensor]:
@@ -77,8 +82,10 @@ def remove(found: Partitionable) -> list[Tensor]:
 
     It is the sum over kernels of w dL/dw, which holds for any way of mixing them that is linear in the kernels.
     """
+    with calibration_losses(found.banks, found.evidence, found.criterion) as losses:
+        gradients = criteria.sum_of_gradients(found.banks, losses)
     summed: list[Tensor] = []
-    for bank, gradient in zip(found.banks, _bank_gradients(found), strict=True):
+    for bank, gradient in zip(found.banks, gradients, strict=True):
         summed.append((bank.detach() * gradient).sum(0))
     return summed
 
@@ -144,18 +151,3 @@ def entry_effects(found: Scored, names: Sequence[str]) -> list[Tensor]:
                 "'magnitude' need none"
             )
     return effects
-
-
-def references(found: Partitionable, effects: Sequence[Tensor]) -> list[Tensor]:
-    """What the effects are differences of, of the same shapes: where all are tiny beside it, they are rounding alone.
-
-    Of "switch" it is the part of the dynamic weight; of the other criteria, the effects.
-    """
-    if found.criterion in ("switch", "inverted"):
-        return remove(found)
-    return list(effects)
-
-
-def _bank_gradients(found: Partitionable) -> list[Tensor]:
-    with calibration_losses(found.banks, found.evidence, found.criterion) as losses:
-        return criteria.sum_of_gradients(found.banks, losses)

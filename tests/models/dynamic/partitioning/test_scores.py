@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.dynamic.partitioning.candidates import open_masks
-from sparsebench.models.dynamic.partitioning.scores import EFFECTS, Partitionable, entry_effects, finish, references
+from sparsebench.models.dynamic.partitioning.scores import EFFECTS, Partitionable, entry_effects, finish
 from sparsebench.models.errors import ModelError
 from sparsebench.models.sparsity.scoring import Evidence
 
@@ -152,5 +152,5 @@ def test_references_are_what_scores_are_differences_of():
         evidence = Evidence(model=model, batches=batches(), loss_fn=loss)
         for criterion, expected in (("switch", given), ("inverted", given), ("magnitude", [torch.ones(1)])):
             found = Partitionable(layers=layers, masks=masks, evidence=evidence, criterion=criterion)
-            for one, other in zip(references(found, [torch.ones(1)]), expected, strict=True):
+            for one, other in zip(found.references([torch.ones(1)]), expected, strict=True):
                 torch.testing.assert_close(one, other)
