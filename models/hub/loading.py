@@ -97,16 +97,13 @@ def assembled(
         if like is None or not any(map(part.holds, like.modules())):
             part.build(model, description)
         declare(model, name)
-    for name, description in reversed(parts):
-        part = folder_part(name)
-        if part is not None:
-            part.restore(model, description, tensors)
+    own = [(part, description) for name, description in parts if (part := folder_part(name)) is not None]
+    for part, description in reversed(own):
+        part.restore(model, description, tensors)
     check_same(tensors, model, complaint)
     put_all(model, tensors)
-    for name, description in parts:
-        part = folder_part(name)
-        if part is not None:
-            part.finish(model, description)
+    for part, description in own:
+        part.finish(model, description)
     return model.eval()
 
 

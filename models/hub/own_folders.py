@@ -130,7 +130,7 @@ def check_same(tensors: Mapping[str, Tensor], model: nn.Module, complaint: str) 
     for path, module in model.named_modules():
         for leaf in module._non_persistent_buffers_set:
             name = f"{path}.{leaf}".lstrip(".")
-            if name in wanted.keys() - tensors.keys() and not wanted[name].is_meta:
+            if name in wanted and name not in tensors and not wanted[name].is_meta:
                 del wanted[name]
     common = wanted.keys() & tensors.keys()
     found = {

@@ -14,10 +14,10 @@ from ...calibration.token_mask import real_tokens
 from ...errors import ModelError
 from ..routing.attached_loss import attached_first
 from ..routing.global_sums import ALL, Together
-
-# Shapes: B rows of a batch, L tokens of a row, T = B * L, N experts, K chosen experts.
 from ..routing.once_differentiable import once_differentiable
 from ..routing.recomputation import recomputing
+
+# Shapes: B rows of a batch, L tokens of a row, T = B * L, N experts, K chosen experts.
 
 
 class StockBalance:

@@ -37,9 +37,8 @@ def matching_ffns(base: nn.Module, ours: list[FFN], model: nn.Module, number: in
     for own, other in zip(ours, to_convert(anatomy, feed_forwards(anatomy), config), strict=True):
         theirs = other.dense
         check_view(other.mlp, theirs)
-        dense = DenseFFN.of(own.mlp)
-        _check_same_shape(dense, theirs, f"{who}: {other.mlp.site.path}")
-        found.append(_cast(theirs, dense.down))
+        _check_same_shape(own.dense, theirs, f"{who}: {other.mlp.site.path}")
+        found.append(_cast(theirs, own.dense.down))
     return found
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Shapes: T tokens, D width, N routed experts, K chosen experts, n tokens that did not choose an expert.
 from .once_differentiable import once_differentiable
+
+# Shapes: T tokens, D width, N routed experts, K chosen experts, n tokens that did not choose an expert.
 
 
 def passed_weights(score_TN: Tensor, index_TK: Tensor, *, renorm: bool) -> Tensor:
