@@ -1,34 +1,13 @@
 """Folders in the cache that are made once from sources, sealed, and verified at each use."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .cache.folders import build_once, cache_root
 from .cache.seal import check
 from .manifest import fingerprint
 from .sources import remedy
-
-_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
-
-
-@contextmanager
-def heard_by(say: Callable[[str], None]) -> Iterator[None]:
-    """Inside, ``say`` gets the lines of `tell`: how far what is being derived has come."""
-    token = _listener.set(say)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
-
-
-def tell(line: str) -> None:
-    """Say how far a ``fill`` of `derive` has come, to whoever listens; in a cell nobody does."""
-    listener = _listener.get()
-    if listener is not None:
-        listener(line)
 
 
 def derive(name: str, form: str, fill: Callable[[Path], None]) -> Path:

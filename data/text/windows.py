@@ -21,6 +21,20 @@ class Tokenizer(Protocol):
         ...
 
 
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token numbers of a text, no special tokens added.
+
+    Args:
+        tokenizer: a fast one.
+        text: of any length.
+
+    Returns:
+        The numbers.
+    """
+    # verbose: a document may be longer than what a model reads at once; it is cut to windows afterwards.
+    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+
 def windows(
     token_ids: Iterable[Sequence[int]], length: int, count: int, separator: Sequence[int] = ()
 ) -> list[list[int]]:

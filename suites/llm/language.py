@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.text.documents import origins, passages
-from sparsebench.data.text.windows import Tokenizer, numbered_windows, windows
+from sparsebench.data.text.windows import Tokenizer, encode, numbered_windows, windows
 from sparsebench.models.precision import cast
 
 from ..contracts.context import Context, Target
@@ -163,12 +163,6 @@ def cut_numbered(
     texts = zip(task.origins(domain), task.documents(domain, "test"), strict=True)
     numbered = ((number, encode(tokenizer, text)) for number, text in texts)
     return numbered_windows(numbered, length, count, encode(tokenizer, SEPARATOR))
-
-
-def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token numbers of `text`, no special tokens added."""
-    # verbose: a document may be longer than what the model reads at once; it is cut to windows afterwards.
-    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
 def next_token_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:

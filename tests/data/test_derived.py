@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.data.derived import derive, heard_by, made_from, tell
+from sparsebench.data.derived import derive, made_from
 from sparsebench.data.errors import ChecksumError
 
 
@@ -36,22 +36,3 @@ def test_a_form_depends_on_code_and_sources(demo, tmp_path: Path) -> None:
     demo()
     code.write_text("two")
     assert made_from([code], ["demo"]) != before
-
-
-def test_what_is_derived_may_say_how_far_it_is(demo) -> None:
-    """To the innermost listener; to nobody outside."""
-    demo()
-
-    def fill(partial: Path) -> None:
-        tell("half")
-        (partial / "a.txt").write_text("content")
-
-    outer: list[str] = []
-    inner: list[str] = []
-    with heard_by(outer.append):
-        with pytest.raises(OSError, match="full"), heard_by(inner.append):
-            derive("demo", "one", fill)
-            raise OSError("the disk is full")
-        tell("outside")
-    tell("nobody")
-    assert (inner, outer) == (["half"], ["outside"])

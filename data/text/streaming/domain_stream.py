@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DryStreamError, TextFileError
-from ..windows import Tokenizer
+from ..windows import Tokenizer, encode
 from .files import Record, records
 
 PROBE = "naïve, café – 日本\n\tThe 3 quick brown foxes; def f(x): return x ** 2"
@@ -185,12 +185,6 @@ class DomainStream:
             "field": self.field,
             "separator": self.separator,
         }
-
-
-def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token numbers of ``text``, no special tokens added."""
-    # verbose: a document may be longer than what a model reads at once; it is cut to windows afterwards.
-    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
 def _is_blank(record: Record) -> bool:
