@@ -19,12 +19,6 @@ from .routing import health_details, watched
 if TYPE_CHECKING:
     from datasets import Dataset
     from lm_eval.tasks import TaskManager
-import torch
-from lm_eval.models import huggingface
-
-from .prefix_sharing import Pack, Request, packs, token_scores
-
-HFLM: Any = huggingface.HFLM  # the harness's decorator hides its type
 
 
 class HarnessTask(LanguageTask):
@@ -85,6 +79,8 @@ def run_harness(
     with quiet():
         from lm_eval.evaluator import evaluate
 
+        from .harness_model import PackedLM
+
         loaded = load_harness_task(task, limit)
         # bootstrap_iters: any positive number gives accuracies their closed-form standard error.
         report: Any = evaluate(PackedLM(pretrained=lm.model, tokenizer=lm.tokenizer), loaded, bootstrap_iters=1)
@@ -139,26 +135,3 @@ def quiet() -> Iterator[None]:
 def _number(value: Any) -> float | None:
     """The harness writes "N/A" where it has no standard error, as with one document."""
     return float(value) if isinstance(value, int | float) else None
-
-
-class PackedLM(HFLM):
-    """HFLM for decoders of transformers that take a 4-D attention mask; it can only score, not generate."""
-
-    def _loglikelihood_tokens(
-        self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
-    ) -> list[tuple[float, bool]]:
-        """Log-likelihood in nats of each continuation, and whether it is what greedy decoding gives."""
-        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        for pack in packs(requests, self.max_length):
-            for (request, _), answer in zip(pack.continuations, self._score(pack), strict=True):
-                answers[request] = answer
-        return answers
-
-    @torch.inference_mode()
-    def _score(self, pack: Pack) -> list[tuple[float, bool]]:
-        chosen, greedy = token_scores(self.model, pack)
-        lengths = [len(tokens) for _, tokens in pack.continuations]
-        answers = []
-        for scores, agrees in zip(chosen.split(lengths), greedy.split(lengths), strict=True):
-            answers.append((float(scores.sum()), bool(agrees.all())))
-        return answers

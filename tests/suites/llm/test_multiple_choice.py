@@ -8,7 +8,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.bits_per_byte import BitsPerByteTask
 from sparsebench.suites.llm.language import CausalLM
-from sparsebench.suites.llm.multiple_choice import HFLM, HarnessTask, PackedLM, run_harness
+from sparsebench.suites.llm.multiple_choice import HarnessTask, run_harness
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.methods.moe.moe_shared import SharedSplit
@@ -119,23 +119,3 @@ def test_text_domain_runs_on_the_tiny_model(domain: str, lm: CausalLM, context: 
     task = load_task(find("task", f"bpb_{domain}", "llm"))
     assert isinstance(task, BitsPerByteTask) and task.domain == domain
     assert task.evaluate(lm, context).metrics["bits_per_byte"].value == pytest.approx(8, rel=0.1)
-
-
-def test_log_likelihoods_are_those_of_the_harness(lm: CausalLM) -> None:
-    contexts = ([5, 6, 7], [9])
-    requests = [(("", ""), context, ending) for context in contexts for ending in ([11], [12, 13], [14, 15, 16, 17])]
-    ours = PackedLM(pretrained=lm.model, tokenizer=lm.tokenizer)._loglikelihood_tokens(requests)
-    plain = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer)._loglikelihood_tokens(requests, disable_tqdm=True)
-    assert [greedy for _, greedy in ours] == [greedy for _, greedy in plain]
-    for (value, _), (expected, _) in zip(ours, plain, strict=True):
-        assert value == pytest.approx(expected, abs=1e-3)
-
-
-def test_what_greedy_decoding_gives_is_told(lm: CausalLM) -> None:
-    context = [5, 6, 7]
-    with torch.inference_mode():
-        best = int(lm.model(input_ids=torch.tensor([context])).logits[0, -1].argmax())
-    model = PackedLM(pretrained=lm.model, tokenizer=lm.tokenizer)
-    answers = model._loglikelihood_tokens([(("", ""), context, [best]), (("", ""), context, [(best + 1) % 250])])
-    assert [greedy for _, greedy in answers] == [True, False]
-    assert answers[0][0] > answers[1][0]
