@@ -8,10 +8,11 @@ from torch import nn
 
 from sparsebench.models.moe.routing.health import LayerHealth, layer_health, layer_places
 from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture, routing_probe
-from sparsebench.reports.routers.health import KEY, PRODUCT_RATE, LayerNumbers, RouterHealth, layer_name, to_details
+from sparsebench.reports.routers.health import KEY, PRODUCT_RATE, layer_name
 
 from ..contracts.context import Context
 from ..training.machine.product_rate import product_rate
+from ..training.router_watch import health_entry
 
 Result = TypeVar("Result")
 
@@ -56,16 +57,9 @@ def health_details(domains: Mapping[str, Watched], context: Context) -> dict[str
 
 
 def _routers(domains: Mapping[str, Watched]) -> dict[str, Any]:
-    first = next(iter(domains.values())).health
-    if not first:
+    if not next(iter(domains.values())).health:
         return {}
-    experts = tuple(len(layer.load) for layer in first.values())
-    found = {domain: tuple(map(_numbers, watched.health.values())) for domain, watched in domains.items()}
-    return {KEY: to_details(RouterHealth(tuple(first), experts, found))}
-
-
-def _numbers(layer: LayerHealth) -> LayerNumbers:
-    return LayerNumbers(layer.worst, layer.dead, layer.entropy, layer.token_entropy, layer.cv2)
+    return {KEY: health_entry({domain: watched.health for domain, watched in domains.items()})}
 
 
 def _rate(context: Context) -> dict[str, Any]:

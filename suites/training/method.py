@@ -89,7 +89,7 @@ class TrainedMethod(Method):
     def train_stage(
         self,
         model: nn.Module,
-        data: TrainingData,
+        data: Any,
         context: Context,
         stage: str = "train",
         further: Sequence[Callback] = (),
@@ -98,7 +98,7 @@ class TrainedMethod(Method):
 
         Args:
             model: the model; it is trained in place.
-            data: the training part of the task.
+            data: the training part of the task, or a stream of whole batches.
             context: the cell's context.
             stage: a name of its own for each training of a method that trains more than once.
             further: hooks in addition to those of `callbacks`.

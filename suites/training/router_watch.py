@@ -1,16 +1,17 @@
 """What the routers of a model do while it trains, as curves; the training itself is not touched."""
 
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from torch import nn
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe.routing.health import load_cv2
+from sparsebench.models.moe.routing.health import LayerHealth, load_cv2
 from sparsebench.models.moe.routing.probe import RoutingProbe, has_mixture, routing_probe
 from sparsebench.models.moe.routing.statistics import aux_loss
-from sparsebench.reports.routers.health import BALANCE, CV2
+from sparsebench.reports.routers.health import BALANCE, CV2, LayerNumbers, RouterHealth, to_details
 
 from .callbacks import Callback, TrainingState
 from .processes import Processes
@@ -114,3 +115,19 @@ def _balance_loss(model: nn.Module, processes: Processes) -> float | None:
     loss = aux_loss(model)
     total, losses = processes.sum([loss.item(), float(loss.requires_grad)])
     return total / losses if losses else None
+
+
+def health_entry(domains: Mapping[str, Mapping[str, LayerHealth]]) -> dict[str, Any]:
+    """Health by domain and by the layer's name ("3", "3 attention"), as an entry of `Record.details`.
+
+    Args:
+        domains: one or more, all of the same layers.
+    """
+    layers = next(iter(domains.values()))
+    experts = tuple(len(one.load) for one in layers.values())
+    found = {domain: tuple(map(_numbers, seen.values())) for domain, seen in domains.items()}
+    return to_details(RouterHealth(tuple(layers), experts, found))
+
+
+def _numbers(layer: LayerHealth) -> LayerNumbers:
+    return LayerNumbers(layer.worst, layer.dead, layer.entropy, layer.token_entropy, layer.cv2)

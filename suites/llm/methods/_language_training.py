@@ -7,7 +7,7 @@ continual_pretraining]`. Data, loss and budget are the task's; what trains is th
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from ...contracts.context import Context
 from ...contracts.traits import CAUSAL
 from ...methods.shared.tune import Tune
 from ...training.callbacks import Callback
-from ...training.data_order import TrainingData
 from ...training.groups import Group
 from ...training.result import TrainResult
 from ...training.settings import TrainSettings
@@ -93,17 +92,6 @@ class LanguageTraining(Tune):
         return loss + aux_loss(model) + balance().to(loss.device)
 
     def train_stage(
-        self,
-        model: nn.Module,
-        data: TrainingData,
-        context: Context,
-        stage: str = "train",
-        further: Sequence[Callback] = (),
-    ) -> TrainResult:
-        """As `train_rows`: the tasks that these methods need give rows of text."""
-        return self.train_rows(model, cast(TextRows, data), context, stage, further)
-
-    def train_rows(
         self,
         model: nn.Module,
         data: TextRows,

@@ -111,7 +111,7 @@ class DataMixing(MixingOptions, LanguageTraining):
             return super().loss(model, batch, context)
         return context.loss(model, batch)
 
-    def train_rows(
+    def train_stage(
         self,
         model: nn.Module,
         data: TextRows,

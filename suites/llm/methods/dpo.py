@@ -68,7 +68,7 @@ class DPO(LanguageTraining):
             raise FloatingPointError(f"the log-probabilities of answers of {batch['groups']} are NaN or infinite")
         return dpo_loss(policy_P2, batch[REFERENCE], self.beta)
 
-    def train_rows(
+    def train_stage(
         self,
         model: nn.Module,
         data: TextRows,

@@ -35,7 +35,7 @@ class TwoStage(InstructionTuning):
     """Groups of the stage that is not general, the paper's second; all the others are general. Of the published ones,
     those that the task has."""
 
-    def train_rows(
+    def train_stage(
         self,
         model: nn.Module,
         data: TextRows,

@@ -8,7 +8,7 @@ from torch import nn
 from sparsebench.models.anatomy import describe
 
 from ...contracts.context import Context
-from ..adapters._adapters import AdapterMethod
+from ._adapters import AdapterMethod
 
 PLACES = ("drop_path", "drop_path1", "drop_path2")
 """Where a block of timm drops a branch."""

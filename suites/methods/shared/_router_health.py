@@ -7,17 +7,11 @@ from torch import nn
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.routing.health import layer_places, router_health
 from sparsebench.models.moe.routing.probe import has_mixture
-from sparsebench.reports.routers.health import (
-    CALIBRATION,
-    ON_CALIBRATION,
-    LayerNumbers,
-    RouterHealth,
-    layer_name,
-    to_details,
-)
+from sparsebench.reports.routers.health import CALIBRATION, ON_CALIBRATION, layer_name
 
 from ...contracts.context import Context
 from ...training.random_state import undisturbed
+from ...training.router_watch import health_entry
 
 
 def note_health(model: nn.Module, context: Context) -> None:
@@ -38,7 +32,5 @@ def note_health(model: nn.Module, context: Context) -> None:
         warnings.warn(f"no health of the routers: {error}", stacklevel=2)
         return
     places = layer_places(model)
-    layers = tuple(layer_name(*places[path]) for path in seen)
-    experts = tuple(len(one.load) for one in seen.values())
-    numbers = tuple(LayerNumbers(one.worst, one.dead, one.entropy, one.token_entropy, one.cv2) for one in seen.values())
-    context.note(ON_CALIBRATION, to_details(RouterHealth(layers, experts, {CALIBRATION: numbers})))
+    layers = {layer_name(*places[path]): health for path, health in seen.items()}
+    context.note(ON_CALIBRATION, health_entry({CALIBRATION: layers}))

@@ -8,7 +8,7 @@ same cut of the validation part, so a row that moves its weights looks at that p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,6 @@ from ...contracts.method import NotApplicable
 from ...contracts.traits import EXPERTS, FEATURE_VECTORS
 from ...prediction.data import PredictionData, targets_of
 from ...training.callbacks import Callback
-from ...training.data_order import TrainingData
-from ...training.groups import Group
 from ...training.mixing.held_out import HeldOut
 from ...training.mixing.options import MixingOptions
 from ...training.mixing.rows import DataSets, in_steps
@@ -53,13 +51,13 @@ class GroupMixing(MixingOptions, Tune):
     def train_stage(
         self,
         model: nn.Module,
-        data: TrainingData,
+        data: PredictionData,
         context: Context,
         stage: str = "train",
         further: Sequence[Callback] = (),
     ) -> TrainResult:
         """One training on the mixture. Raises `NotApplicable` where the targets make fewer groups."""
-        sets = data_sets(cast(PredictionData, data), context, self.groups)
+        sets = data_sets(data, context, self.groups)
         per_step = context.budget.batch_size * Processes(context.device).count
         read = HeldOut(
             batches=sets.held_out_batches(per_step, context.budget.batch_size, self.held_out_rows),
@@ -69,16 +67,7 @@ class GroupMixing(MixingOptions, Tune):
             dtype=context.dtype,
         )
         stream, updates = self.mixture(model, sets, read, context)
-        return self.train_groups(
-            model,
-            stream,
-            lambda model, batch: self.loss(model, batch, context),
-            [Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
-            in_steps(context, sets, per_step),
-            tokens=context.tokens,
-            callbacks=(*self.callbacks(context), updates, *further),
-            stage=stage,
-        )
+        return super().train_stage(model, stream, in_steps(context, sets, per_step), stage, (updates, *further))
 
 
 def data_sets(data: PredictionData, context: Context, groups: int) -> DataSets:
