@@ -3,17 +3,16 @@
 In a comparison of 25 embedding models on 25 sets (arXiv 2508.06199), almost none was better: the baseline to beat.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from rdkit.Chem import rdFingerprintGenerator
 from torch import Tensor
 
 from sparsebench.models.molecules.smiles import parse
 
 from ...prediction.feature_extractor import FeatureExtractor
 from ..features.once import featurise_once
+from ..metrics.fingerprints import morgan
 
 SOURCES = ()
 TRAITS = ("features",)
@@ -32,7 +31,7 @@ class FingerprintBody(FeatureExtractor):
         return featurise_once(_fingerprints, raw, self._bits)
 
     def _bits(self, raw: Sequence[str]) -> Tensor:
-        return ecfp(raw, radius=2, bits=self.width).byte()
+        return torch.from_numpy(morgan(parse(raw), self.width))
 
     def collate(self, items: list[Tensor]) -> Tensor:
         """Float32 (B, 2048) of zeros and ones."""
@@ -41,13 +40,6 @@ class FingerprintBody(FeatureExtractor):
     def forward(self, inputs: Tensor) -> Tensor:
         """The fingerprints themselves."""
         return inputs
-
-
-def ecfp(smiles: Iterable[str], *, radius: int = 2, bits: int = 2048) -> Tensor:
-    """Binary fingerprints, float32 (molecules, bits); radius 2 is ECFP4. Raises ValueError on an invalid string."""
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits)
-    rows = [generator.GetFingerprintAsNumPy(molecule) for molecule in parse(smiles)]
-    return torch.from_numpy(np.array(rows, dtype=np.float32).reshape(len(rows), bits))
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> FingerprintBody:

@@ -1,4 +1,4 @@
-"""Morgan fingerprints as MOSES takes them, and the bits that two of them share."""
+"""Morgan fingerprints, and the bits that two of them share."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,14 +8,15 @@ from rdkit.Chem import rdFingerprintGenerator
 from scipy.sparse import csr_matrix
 
 BITS = 1024
+"""Those that MOSES takes."""
 _BLOCK = 1024  # columns: a block of the reference (1 MB) stays in the cache
 
 
-def morgan(molecules: Sequence[Chem.Mol]) -> np.ndarray:
-    """Bits of radius 2, uint8 (molecules, 1024)."""
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
+def morgan(molecules: Sequence[Chem.Mol], bits: int = BITS) -> np.ndarray:
+    """Bits of radius 2 (ECFP4), uint8 (molecules, bits)."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=bits)
     rows = [generator.GetFingerprintAsNumPy(molecule) for molecule in molecules]
-    return np.array(rows, dtype=np.uint8).reshape(len(rows), BITS)
+    return np.array(rows, dtype=np.uint8).reshape(len(rows), bits)
 
 
 def shared_bits(rows: np.ndarray, columns: np.ndarray, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
