@@ -207,7 +207,7 @@ class Store:
         """
         records = []
         problems = []
-        for name in sorted({path.name for path in self._files()}.union(self._frozen_names())):
+        for name in sorted(self.stamps()):
             try:
                 records.append(self.read_named(name))
             except (RecordError, OSError) as error:

@@ -60,7 +60,8 @@ class Voucher:
         id: of the record.
         drawn: as the one cell of its path, or at random.
         code, code_now: the hash of the code that made the record, and of the code that ran now.
-        commit, dirty, processor_type, libraries: where it was run; the libraries that differ from the record's.
+        commit, processor_type, libraries: where it was run (a tree without changes); libraries that differ from the
+            record's.
         metrics: outcome by name; `numbers` has then and now of those that are not equal.
         other_errors: whether a score has another standard error now.
         outcome: the worst of them; "not run" with a `reason` is no outcome, but said.
@@ -72,7 +73,6 @@ class Voucher:
     code: str
     code_now: str
     commit: str
-    dirty: bool
     processor_type: str
     libraries: Sequence[str]
     metrics: Mapping[str, Outcome]
@@ -125,6 +125,7 @@ class Vouchers:
     def __init__(self, folder: Path) -> None:
         self.survey: Survey | None = None
         self.all: list[Voucher] = []
+        self._outcomes: dict[CodePath, dict[str, Outcome]] = {}
         self.since_survey: list[Voucher] = []
         self.commit = ""
         for line in _lines(folder / FILE):
@@ -135,19 +136,17 @@ class Vouchers:
         if isinstance(line, Survey):
             self.survey = line
             self.since_survey = []
-        else:
-            self.all.append(line)
-            self.since_survey.append(line)
+            return
+        self.all.append(line)
+        self.since_survey.append(line)
+        if line.outcome != "not run":
+            known = self._outcomes.setdefault(line.path, {})
+            if known.get(line.id, "undecided") == "undecided" or line.outcome == "outside":
+                known[line.id] = line.outcome
 
     def outcomes(self, path: CodePath) -> dict[str, Outcome]:
         """What is known of each record on a path that was run again: outside stays, undecided is settled by others."""
-        found: dict[str, Outcome] = {}
-        for voucher in self.all:
-            if voucher.path == path and voucher.outcome != "not run":
-                known = found.get(voucher.id, "undecided")
-                if known == "undecided" or voucher.outcome == "outside":
-                    found[voucher.id] = voucher.outcome
-        return found
+        return self._outcomes.get(path, {})
 
     def state(self, path: CodePath) -> PathState:
         """Covered by a record that holds and by none that does not; a path whose code is the same is, too."""
@@ -160,8 +159,7 @@ class Vouchers:
 
     def covered(self) -> set[CodePath]:
         """The code paths that hold, of this commit and of all others."""
-        paths = {voucher.path for voucher in self.all}
-        return {path for path in paths if self.state(path) == "covered"}
+        return {path for path in self._outcomes if self.state(path) == "covered"}
 
     def draws(self) -> dict[str, Outcome]:
         """The records drawn at random since the last survey, in order; what could not run is not drawn again."""

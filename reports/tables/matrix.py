@@ -13,7 +13,7 @@ from ..records.example_files import ExampleReader
 from ..records.record import Costs, Metric, Record, TrainingCosts
 from ..records.record_limits import RecordError
 from ..statistics import Estimate, Pairing, Score, Side, estimate_mean, pair
-from ..tables.dataframe import canonical
+from .dataframe import canonical
 
 WITHOUT_EFFECT = ("watch",)
 """Entries of a budget that change no score."""

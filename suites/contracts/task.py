@@ -172,9 +172,9 @@ class Task(TaskTraits, ABC):
             NotApplicable: the backbone lacks what the task or a method needs.
         """
         clock = Clock()
-        setup = self.setup(load_backbone, context, chain)
         # Notes are of this run alone, also where somebody runs twice with one context.
-        context = replace(setup.context, notes={})
+        setup = self.setup(load_backbone, replace(context, notes={}), chain)
+        context = setup.context
         clock.stop("load")
         model = setup.model
         curves: dict[str, Sequence[tuple[float, float]]] = {}

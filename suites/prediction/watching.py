@@ -43,17 +43,14 @@ class Watch:
         """The points of this epoch. What is trained may be a part of the model only, so it is not looked at."""
         points: dict[str, float] = {}
         if self.main_score is not None:
-            name, value = self._score(self.main_score)
+            with evaluation_mode(self.model):
+                name, value = self.main_score()
             points[f"{TEST}{name}"] = value
         if self.adapters:
             weights = adapter_weights(self.model)
             if weights:
                 points[SPREAD] = weight_spread(weights).std
         return points
-
-    def _score(self, main_score: Callable[[], tuple[str, float]]) -> tuple[str, float]:
-        with evaluation_mode(self.model):
-            return main_score()
 
 
 def watched_metrics(curves: Curves, last: Metric, main: str, links: int) -> dict[str, Metric]:

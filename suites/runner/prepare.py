@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from sparsebench.data.derived import heard_by
 from sparsebench.data.own_files import existing_place, is_own_file
 from sparsebench.data.sources import source
 
@@ -87,15 +86,14 @@ def check_backbones(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         asks = any(entry.constant(CHECKS_BACKBONES, False) for entry in cell.parts.methods)
         if cell.reason is not None or not asks or cell.parts.backbones in asked:
             continue
-        loaded = load_parts(cell.parts, cell.info.links)
-        if READY_HEAD not in loaded.task.gives:
+        if READY_HEAD not in load_task(cell.parts.task).gives:
             continue  # the task puts a head of its own on each of them
         asked.add(cell.parts.backbones)
-        _check_pair(cell, loaded, say)
+        _check_pair(cell, load_parts(cell.parts, cell.info.links), say)
 
 
 def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
-    """Let each task of cells that can run make and verify what it derives; ``say`` gets lines before, within and after.
+    """Let each task of cells that can run make and verify what it derives; ``say`` gets a line before and after.
 
     Raises what a task raises.
     """
@@ -104,8 +102,7 @@ def derive_data(cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         if isinstance(task, DerivesData):
             place = f"{entry.suite}/{entry.name}"
             say(f"{place}: making and verifying what is derived from its sources; minutes the first time")
-            with heard_by(say):
-                task.derive_data()
+            task.derive_data()
             say(f"{place}: ready")
 
 

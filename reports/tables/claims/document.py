@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ...tables.dataframe import canonical
 from .. import formatting
+from ..dataframe import canonical
 from .judging import VERDICTS, Claim, Finding, Step
 
 STANDS = " ✓"

@@ -33,7 +33,7 @@ from ...records.example_files import ExampleReader
 from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...statistics import ALPHA, Difference, Estimate, Pairing, Side, difference, pair
-from ...tables.dataframe import canonical
+from ..dataframe import canonical
 from ..matrix import processor_type, side_of
 
 ClaimVerdict = Literal["reproduced", "refuted", "undecided"]

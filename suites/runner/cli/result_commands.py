@@ -103,6 +103,8 @@ def vouch(
     not hold: `sparsebench run` makes its records again.
     """
     announce(f"looking up the records of {folder}", err=True)
+    from sparsebench.reports.records.vouchers import Vouchers
+
     from ..console import open_console
     from ..verification.folders import result_folders
     from ..verification.vouch import here, vouch
@@ -115,8 +117,9 @@ def vouch(
         vouch(folders, place, _options(workers, memory), open_console(sys.stderr), minutes)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    say(to_text(folders))
-    raise typer.Exit(exit_code(folders))
+    standings = {folder: Vouchers(folder).standing() for folder in folders}
+    say(to_text(standings))
+    raise typer.Exit(exit_code(standings.values()))
 
 
 def _options(workers: int | None, memory: float | None) -> "Options":

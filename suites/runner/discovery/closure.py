@@ -61,7 +61,7 @@ class Tree:
         self._data: dict[Path, Mapping[str, Sequence[Path]]] = {}
         self._data_of: dict[str, list[Path]] = {}
         self._submodules: dict[str, list[str]] = {}
-        self._closures: dict[tuple[tuple[str, ...], frozenset[str], bool], list[Module]] = {}
+        self._closures: dict[tuple[str, frozenset[str], bool], dict[str, Module]] = {}
         self._checksums: dict[Path, str] = {}
 
     def file(self, name: str) -> Path | None:
@@ -105,14 +105,17 @@ class Tree:
         Raises:
             UsageError: a root is no module.
         """
-        roots = tuple(sorted(set(roots)))
+        roots = set(roots)
         tops = frozenset({TOP, *(root.partition(".")[0] for root in roots), *companions})
-        for name in roots:
+        found: dict[str, Module] = {}
+        for name in sorted(roots):
             if self.module(name) is None:
                 raise UsageError(f"there is no file of the module {name!r}: reinstall the package that brings it")
-        if (roots, tops, costs) not in self._closures:
-            self._closures[roots, tops, costs] = _Walk(self, roots, tops, costs).run()
-        return self._closures[roots, tops, costs]
+            # Kept by root: cells share most of theirs, and what roots reach together is what each reaches.
+            if (name, tops, costs) not in self._closures:
+                self._closures[name, tops, costs] = _Walk(self, (name,), tops, costs).run()
+            found |= self._closures[name, tops, costs]
+        return [found[name] for name in sorted(found)]
 
     def checksum(self, path: Path) -> str:
         """sha256 of a file of data."""
@@ -170,13 +173,14 @@ class _Walk:
         self._seen: set[Taken] = set()
         self._found: dict[str, Module] = {}
 
-    def run(self) -> list[Module]:
+    def run(self) -> dict[str, Module]:
+        """By name."""
         while self._waiting:
             taken = self._waiting.pop()
             if taken not in self._seen and self._counts(taken.module):
                 self._seen.add(taken)
                 self._take(taken)
-        return [self._found[name] for name in sorted(self._found)]
+        return self._found
 
     def _counts(self, module: str) -> bool:
         return module.partition(".")[0] in self._tops and not f"{module}.".startswith(f"{REPORTS}.")

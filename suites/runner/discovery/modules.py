@@ -55,6 +55,11 @@ class Module:
         return tuple(found)
 
     @functools.cached_property
+    def imported(self) -> frozenset[str]:
+        """Names of the modules that it takes something from."""
+        return frozenset(taken.module for taken in self.imports)
+
+    @functools.cached_property
     def bound(self) -> Mapping[str, Taken]:
         """Names that the file binds by `from module import name`, and what each stands for."""
         found = {}

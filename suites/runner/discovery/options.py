@@ -34,6 +34,7 @@ class Option:
     """Whether there are records of the method from before it had this option (`contracts.method.Later`)."""
 
 
+@functools.cache
 def options_of(entry: Entry) -> Mapping[str, Option]:
     """The options of a method by name, inherited ones first."""
     for statement in _statements(entry.module):

@@ -1,6 +1,7 @@
 """Values that a user gave, made into a dataclass with checks."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -25,14 +26,14 @@ def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
     Raises:
         UsageError: unknown keys and wrong types.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     known = _field_names(kind)
     for key in values:
         if key not in known:
             raise UsageError(f"{where}: unknown key {key!r}{near(str(key), known)}")
     try:
-        built = TypeAdapter(kind).validate_python(dict(values))
+        built = _adapter(kind).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -44,6 +45,14 @@ def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
     for key, value in values.items():
         _check_same(value, getattr(built, key), f"{where}: {key}")
     return built
+
+
+@functools.cache
+def _adapter(kind: type[Any]) -> Any:
+    """Made once of each class: to make one takes longer than to check many values."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _field_names(kind: type[Any]) -> list[str]:

@@ -124,11 +124,6 @@ def forget_weights() -> None:
     _weights.cache_clear()
 
 
-def cell_entries(info: CellInfo) -> tuple[Entry, ...]:
-    """The methods of a cell, its task, its backbone and the further ones: all that its code hash covers."""
-    return parts_of(info).entries
-
-
 def entry_sources(entries: Iterable[Entry]) -> tuple[str, ...]:
     """The data sources that a cell of these entries reads."""
     found: set[str] = set()

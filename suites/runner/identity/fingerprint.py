@@ -118,8 +118,8 @@ def _is_one_row(entry: Entry, modules: Iterable[Module]) -> bool:
     if entry.row is None:
         return False
     for module in modules:
-        reads = module.reads_its_table if module.name == entry.module else False
-        if reads or any(taken.module == entry.module for taken in module.imports):
+        reads = module.name == entry.module and module.reads_its_table
+        if reads or entry.module in module.imported:
             return False
     return True
 

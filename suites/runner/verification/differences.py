@@ -11,10 +11,10 @@ from sparsebench.reports.records.record import DataInfo, Record
 from ..discovery.closure import HOME
 from ..discovery.loading import load_task
 from ..discovery.registry import find, suite
-from ..identity.cell import Cell, cell_entries
+from ..identity.cell import Cell
 from ..identity.device import recorded_device
 from ..identity.fingerprint import code_hash, covered, installed, recorded_versions, source_tree
-from .rebuild import device_here, known_keys
+from .rebuild import device_here, has_key_of
 
 MAX_NAMES = 4
 GIT_SECONDS = 20
@@ -33,7 +33,7 @@ class Differences:
 def differences(record: Record, cell: Cell, again: Record) -> Differences:
     """Between a record and now. `again` is the record that its cell gave just now: it says what was read, and where."""
     return Differences(
-        code=tuple(_code(record)),
+        code=tuple(_code(record, cell)),
         libraries=tuple(library_changes(record)),
         data=(*_data(record.data, again.data), *_weights(record, cell, again)),
         machine=tuple(_machine(record, again)),
@@ -52,9 +52,9 @@ def version_changes(record: Record) -> Iterator[str]:
             yield f"version {now} of the {what}, {then} then"
 
 
-def _code(record: Record) -> Iterator[str]:
+def _code(record: Record, cell: Cell) -> Iterator[str]:
     yield from version_changes(record)
-    entries = cell_entries(record.cell)
+    entries = cell.parts.entries
     if code_hash(entries, recorded_versions(record), recorded_device(record)) == record.code:
         return
     commit = record.environment.get("commit")
@@ -120,8 +120,7 @@ def _pinned(data: DataInfo) -> str:
 
 def _weights(record: Record, cell: Cell, again: Record) -> Iterator[str]:
     """The key covers weights; where all else that it covers is as it was, they are what differs."""
-    same = cell.key == record.key or record.key in known_keys(record, cell.sources)
-    if not same and not any(_data(record.data, again.data)):
+    if not has_key_of(record, cell) and not any(_data(record.data, again.data)):
         names = ", ".join([cell.info.backbone, *cell.info.further_backbones])
         yield f"another key of the cell: the weights of {names} or the checksums of its data are others"
 

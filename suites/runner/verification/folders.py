@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsebench.reports.records.record import Record
-from sparsebench.reports.records.store import MARKER, Store, stores_in
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.store import MARKER, stores_in
 from sparsebench.reports.records.sums import Fit, compare
 
 from ..errors import UsageError
-from .lookup import Named, find_records
+from .lookup import Named, find_records, opened
 
 MOST_NAMED = 4
 
@@ -41,7 +41,7 @@ class FolderCheck:
 def check_folders(named: Iterable[Named]) -> list[FolderCheck]:
     """The folders of these records, each once. Raises `StoreError`."""
     folders = dict.fromkeys(one.folder for one in named if one.folder is not None)
-    return [FolderCheck(folder, compare(Store(folder).open())) for folder in folders]
+    return [FolderCheck(folder, compare(opened(folder))) for folder in folders]
 
 
 def result_folders(folder: Path) -> list[Path]:
@@ -63,10 +63,11 @@ def draw(folders: Sequence[Path], count: int, seed: int) -> tuple[list[Named], i
     Raises:
         UsageError: there is none to draw.
     """
-    found = [Named(record, folder) for folder in folders for record in _scored(folder)]
+    found = [(id, folder) for folder in folders for id in _scored(folder)]
     if not found:
         raise UsageError(f"{', '.join(map(str, folders))}: no record with a score")
-    return sorted(found, key=lambda one: rank(str(seed), one.record.id))[:count], len(found)
+    drawn = sorted(found, key=lambda one: rank(str(seed), one[0]))[:count]
+    return [Named(opened(folder).read(id), folder) for id, folder in drawn], len(found)
 
 
 def choose(
@@ -97,9 +98,9 @@ def rank(seed: str, id: str) -> str:
     return hashlib.sha256(f"{seed} {id}".encode()).hexdigest()
 
 
-def _scored(folder: Path) -> list[Record]:
-    records, _ = Store(folder).open().read_all()
-    return [record for record in records if record.status == "ok"]
+def _scored(folder: Path) -> list[str]:
+    with Index(opened(folder)) as index:
+        return [entry.id for entry in index.entries if entry.status == "ok"]
 
 
 def _some(paths: Sequence[str]) -> str:

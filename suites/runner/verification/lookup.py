@@ -1,5 +1,6 @@
 """The records that the command line names: files, or ids in a result folder."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,15 @@ from sparsebench.reports.records.record import Record, RecordError, from_json
 from sparsebench.reports.records.store import MARKER, RECORDS, Store
 
 from ..errors import UsageError, near
+
+
+@functools.cache
+def opened(folder: Path) -> Store:
+    """A result folder, one for all who look at its records one by one: what is frozen is read once, or when it changes.
+
+    Raises `StoreError`.
+    """
+    return Store(folder).open()
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ def _find(name: str, out: Path | None) -> Named:
 
 
 def _find_id(id: str, folder: Path, out: Path | None) -> Named:
-    store = Store(folder).open()
+    store = opened(folder)
     try:
         return Named(store.read(id), out or folder)
     except KeyError:

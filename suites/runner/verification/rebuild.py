@@ -7,11 +7,12 @@ from sparsebench.reports.records.record import RENAMED_BUDGET_KEYS, Record
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
 from ..discovery.loading import load_method, load_task
-from ..discovery.registry import find, suite
+from ..discovery.parts import parts_of
+from ..discovery.registry import suite
 from ..discovery.renamed import in_todays_words
 from ..discovery.validation import build
 from ..errors import UsageError, near
-from ..identity.cell import Cell, cell_entries, cell_key, entry_sources, planned_weights
+from ..identity.cell import Cell, cell_key, entry_sources, planned_weights
 from ..identity.device import device_kind, recorded_device
 from ..identity.fingerprint import code_hash, versions
 from ..planning.profile import DTYPES
@@ -48,28 +49,31 @@ def known_keys(record: Record, sources: tuple[str, ...]) -> set[str]:
     return {cell_key(info, sources), cell_key(dataclasses.replace(info, budget=budget), sources)}
 
 
+def has_key_of(record: Record, cell: Cell) -> bool:
+    """Whether data and weights are those of the record, whose cell this is."""
+    return record.key == cell.key or record.key in known_keys(record, cell.sources)
+
+
 def _cell(record: Record) -> Cell:
     info = in_todays_words(record.cell)
     about = suite(info.suite)
-    entries = cell_entries(info)
-    links = info.links
-    chain = [load_method(find("method", link.method), link.config) for link in links]
-    task = load_task(find("task", info.task, info.suite))
+    parts = parts_of(info)
+    chain = [load_method(entry, link.config) for entry, link in zip(parts.methods, info.links, strict=True)]
+    task = load_task(parts.task)
     build(Budget, info.budget, "budget")
     if info.dtype not in DTYPES:
         raise UsageError(f"unknown dtype {info.dtype!r}{near(info.dtype, DTYPES)}")
-    sources = entry_sources(entries)
+    sources = entry_sources(parts.entries)
     device = device_here(record)
-    names = (info.backbone, *info.further_backbones)
-    known, *further = [find("backbone", name, info.suite).backbone(name) for name in names]
+    known, *further = [entry.backbone(name) for entry, name in parts.backbones]
     return Cell(
         info=info,
         key=cell_key(info, sources),
-        code=code_hash(entries, versions(about.libraries), device),
+        code=code_hash(parts.entries, versions(about.libraries), device),
         device=device,
         timeout=_timeout(record),
         sources=sources,
-        reason=reason_against(chain, task, known, further, [link.method for link in links]),
+        reason=reason_against(chain, task, known, further, [link.method for link in info.links]),
         planned_seeds=record.seeds.get("planned", 1),
         weights=planned_weights(info),
         stochastic=bool(record.seeds.get("stochastic", 0)),

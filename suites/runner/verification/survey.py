@@ -16,7 +16,7 @@ from ..identity.cell import Cell
 from ..planning.plan_file import planned_records
 from ..prepare import missing_folder
 from .differences import threads_of, version_changes
-from .rebuild import CellGoneError, cell_of, known_keys
+from .rebuild import CellGoneError, cell_of, has_key_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _candidate(record: Record, folder: Path) -> Candidate | str:
     try:
         cell = cell_of(record)
         changes = list(version_changes(record))
-        data_known = record.key in known_keys(record, cell.sources)
+        data_known = has_key_of(record, cell)
     except CellGoneError as error:
         return f"gone: {error.__cause__}"
     except DataError as error:

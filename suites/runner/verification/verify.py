@@ -24,7 +24,7 @@ from ..planning.durations import Durations
 from ..run import run_cells
 from .differences import Differences, differences, threads_of
 from .judgement import Evidence, Judgement, judge
-from .lookup import Named
+from .lookup import Named, opened
 from .own_examples import Columns, contradiction
 from .rebuild import CellGoneError, cell_of, same_work
 
@@ -83,7 +83,7 @@ def _look_at(one: Named) -> tuple[Columns | None, Cell | Judgement, str]:
         note += "it lies in no result folder"
     else:
         try:
-            columns = Store(one.folder).read_examples(one.record.id)
+            columns = opened(one.folder).read_examples(one.record.id)
         except RecordError as error:
             return None, Judgement("contradiction", reason=str(error)), ""
         note = "" if columns is not None else f"{note}there are none in {one.folder}"
@@ -141,7 +141,7 @@ def _other_seeds(named: Named) -> list[Record]:
         return []
     cell = named.record.cell
     place = cell.suite, cell.task, cell.label, cell.backbone
-    with Index(Store(named.folder).open()) as index:
+    with Index(opened(named.folder)) as index:
         near = [entry for entry in index.entries if (entry.suite, entry.task, entry.label, entry.backbone) == place]
         return [
             record for record in index.records(near) if record.id != named.record.id and same_work(record, named.record)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sparsebench.data.errors import DownloadError, LocalFolderError, OfflineError
 from sparsebench.reports.records.record import RecordError
-from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.vouchers import CodePath, Drawn, Outcome, Voucher, Vouchers, append
 
 from ..errors import UsageError
@@ -22,14 +22,14 @@ from ..execution.environment import machine
 from ..execution.executors.interface import Options
 from .differences import library_changes
 from .folders import rank
-from .lookup import Named
+from .lookup import Named, opened
 from .survey import Candidate, survey
 from .verify import Again, run_again
 from .vouch_outcome import Found, compare
 
 ROUND_SECONDS = 300.0
 """Core seconds for each worker between two looks at what the draws have shown."""
-NO_DATA = ("OfflineError", "DownloadError", "LocalFolderError")
+NO_DATA = tuple(error.__name__ for error in (OfflineError, DownloadError, LocalFolderError))
 """What a cell fails with whose data cannot be had here: that says nothing of its record."""
 
 
@@ -174,20 +174,13 @@ def _run(chosen: Sequence[Candidate], drawn: Drawn, place: Place, options: Optio
 def _voucher(candidate: Candidate, again: Again, drawn: Drawn, place: Place) -> Voucher:
     record = candidate.record
     libraries = list(library_changes(record))
-    try:
-        examples = Store(candidate.folder).read_examples(record.id)
-        found = compare(record, again.record, examples, again.examples, bool(libraries))
-    except RecordError as error:  # its examples are broken: nobody knows what it was
-        found = Found("not run", str(error))
-    if again.record.status == "failed" and str(again.record.reason).partition(":")[0] in NO_DATA:
-        found = Found("not run", f"no data: {again.record.reason}")
+    found = _found(candidate, again, bool(libraries))
     return Voucher(
         id=record.id,
         drawn=drawn,
         code=record.code,
         code_now=candidate.cell.code,
         commit=place.commit,
-        dirty=False,
         processor_type=place.processor_type,
         libraries=libraries,
         metrics=found.metrics,
@@ -197,6 +190,17 @@ def _voucher(candidate: Candidate, again: Again, drawn: Drawn, place: Place) -> 
         reason=found.reason,
         seconds=again.record.times.get("total", 0.0),
     )
+
+
+def _found(candidate: Candidate, again: Again, libraries: bool) -> Found:
+    reason = str(again.record.reason)
+    if again.record.status == "failed" and reason.partition(":")[0] in NO_DATA:
+        return Found("not run", f"no data: {reason}")
+    try:
+        examples = opened(candidate.folder).read_examples(candidate.record.id)
+    except RecordError as error:  # its examples are broken: nobody knows what it was
+        return Found("not run", str(error))
+    return compare(candidate.record, again.record, examples, again.examples, libraries)
 
 
 def _line(voucher: Voucher, candidate: Candidate) -> str:

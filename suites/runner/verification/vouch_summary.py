@@ -1,23 +1,22 @@
 """What `vouch` says in the end: of each folder what holds, and what is to be done where something does not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sparsebench.reports.page.holding import all_hold_at, holds_at
-from sparsebench.reports.records.vouchers import Vouchers
+from sparsebench.reports.records.vouchers import Standing
 
 from ..planning.plan_file import read_plan
 
 
-def to_text(folders: Sequence[Path]) -> str:
+def to_text(standings: Mapping[Path, Standing | None]) -> str:
     """A line a folder, and one for all."""
-    standings = [Vouchers(folder).standing() for folder in folders]
     lines = []
-    for folder, standing in zip(folders, standings, strict=True):
+    for folder, standing in standings.items():
         lines.append(f"{folder}: {holds_at(standing)}")
         if standing is not None and standing.outside:
             lines += [f"    {command}" for command in _commands(folder)]
-    return "\n".join([*lines, all_hold_at(standings)])
+    return "\n".join([*lines, all_hold_at(list(standings.values()))])
 
 
 def _commands(folder: Path) -> list[str]:
@@ -26,7 +25,6 @@ def _commands(folder: Path) -> list[str]:
     return [f"sparsebench run --profile {profile} --out {folder}" for profile in profiles]
 
 
-def exit_code(folders: Sequence[Path]) -> int:
+def exit_code(standings: Iterable[Standing | None]) -> int:
     """1 where a path of one of the folders does not hold."""
-    standings = [Vouchers(folder).standing() for folder in folders]
     return int(any(standing is not None and standing.outside for standing in standings))

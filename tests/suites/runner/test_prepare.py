@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.data.derived import tell
 from sparsebench.data.errors import DataError
 from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
@@ -53,7 +52,6 @@ def test_each_task_that_derives_is_asked_once(monkeypatch: pytest.MonkeyPatch) -
 
         def derive_data(self) -> None:
             asked.append(self.name)
-            tell("half of it")
 
     def load(entry: Any) -> Any:
         return Deriving(entry.name) if entry.name.startswith("synthetic_") else object()
@@ -63,9 +61,7 @@ def test_each_task_that_derives_is_asked_once(monkeypatch: pytest.MonkeyPatch) -
     cells = [cell("synthetic_domains"), cell("synthetic_domains"), cell("synthetic"), cell("synthetic_choices", "n/a")]
     derive_data(cells, said.append)
     assert asked == ["synthetic_domains"]
-    assert [line.partition(":")[0] for line in said] == ["llm/synthetic_domains", "half of it", "llm/synthetic_domains"]
-    tell("nobody hears this")
-    assert len(said) == 3
+    assert [line.partition(":")[0] for line in said] == ["llm/synthetic_domains", "llm/synthetic_domains"]
 
 
 @pytest.mark.parametrize("name", ["pretraining_domains", "instruction_tuning", "synthetic_domains"])

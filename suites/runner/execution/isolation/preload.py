@@ -18,10 +18,10 @@ from sparsebench.reports.records.record import CellInfo
 from ...discovery.closure import TOP
 from ...discovery.loading import load_task
 from ...discovery.modules import EVERYTHING, SUBMODULES, Module, Taken
+from ...discovery.parts import parts_of
 from ...discovery.registry import Entry, find
 from ...errors import UsageError
-from ...identity.cell import cell_entries
-from ...identity.fingerprint import covered, source_tree
+from ...identity.fingerprint import costs_hash, covered, source_tree
 from ..environment import machine
 
 
@@ -59,7 +59,7 @@ def warm_up(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
 def _import_all(cells: Iterable[CellInfo], wanted: Callable[[], bool]) -> None:
     done: set[str] = set()
     for info in cells:
-        for module in _modules(cell_entries(info)):
+        for module in _modules(parts_of(info).entries):
             if not wanted():
                 return
             if module.name not in done and _top(module.name) == TOP:
@@ -84,7 +84,7 @@ def import_cell(info: CellInfo) -> None:
 
     What cannot be imported is left to the cell: it fails with the same error, which its record then holds.
     """
-    _import_entries(cell_entries(info))
+    _import_entries(parts_of(info).entries)
 
 
 @functools.cache
@@ -100,6 +100,7 @@ def _import_entries(entries: tuple[Entry, ...]) -> None:
 def _modules(entries: tuple[Entry, ...]) -> list[Module]:
     """The modules of ours and of plug-ins that a score passes through; none if they have gone since the plan."""
     try:
+        costs_hash(entries)  # each cell writes it down: what is looked up for it here, no child looks up again
         return covered(entries, source_tree())
     except UsageError:
         return []

@@ -4,11 +4,11 @@ import pickle
 from dataclasses import replace
 
 from sparsebench.reports.records.record import CellInfo, Link
+from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.identity.cell import (
     Cell,
     backbones_of,
-    cell_entries,
     cell_key,
     entry_sources,
     record_id,
@@ -77,7 +77,7 @@ def test_the_name_of_a_record_is_key_and_code() -> None:
 
 
 def test_entries_and_their_sources() -> None:
-    entries = cell_entries(INFO)
+    entries = parts_of(INFO).entries
     assert entries == (
         find("method", "linear_probe"),
         find("task", "freesolv", "molecules"),

@@ -53,11 +53,6 @@ class LeaseExecutor(Executor):
         self._shown: set[tuple[str, int]] = set()
         self._next_look = 0.0
 
-    @property
-    def has_work(self) -> bool:
-        """Whether cells that were submitted have not ended."""
-        return bool(self._open)
-
     def submit(self, cells: Sequence[Cell]) -> None:
         """Take cells to run (`Executor.submit`)."""
         for cell in cells:

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
+from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.execution.isolation.preload import import_cell, one_of_each
 from sparsebench.suites.runner.execution.isolation.settle import thread_environment
-from sparsebench.suites.runner.identity.cell import cell_entries
 from tests.suites.runner.cells import INFO
 from tests.suites.runner.conftest import PLUGIN
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_imported_is_left_to_the_cell(monkeypatch) -> None:
         raise ValueError("broken module")
 
     info = replace(INFO, suite="vtab", task="synthetic", method="lora", backbone="tiny")
-    cell_entries(info)
+    parts_of(info)
     monkeypatch.setattr(importlib, "import_module", refuse)
     import_cell(info)
     assert "torch" in imported

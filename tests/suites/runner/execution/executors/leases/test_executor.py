@@ -125,7 +125,7 @@ def test_a_cell_is_taken_only_when_a_worker_is_free(folder: Path, cells: list[Ce
     assert first.running == [cells[2].id]
     for process in (first, second):
         process.leave()
-        assert process.executor.has_work
+        assert process.executor._open
 
 
 def test_cells_of_others_are_shown_as_running(folder: Path, cells: list[Cell]) -> None:
