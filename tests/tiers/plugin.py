@@ -34,24 +34,28 @@ class Tier:
         self._costs = Costs()
         self._choice: Choice | None = None
         self._note = ""
+        self._left_out: set[str] = set()
+        self._left_files: set[Path] = set()
         workerinput = getattr(config, "workerinput", None)
         if workerinput is not None:
             self._acts: bool = workerinput["tier_acts"]
             self._left_out = set(workerinput["left_out"])
+            self._left_files = set(map(Path, workerinput["left_files"]))
         else:
             self._acts = self._name is not None and not _named(config)
-            self._left_out = self._choose() if self._acts else set()
-        self._left_files = self._files_left_out()
+            if self._acts:
+                everything = functions()
+                self._left_out = set(everything) - self._chosen(everything)
+                self._left_files = _files(self._left_out) - _files(set(everything) - self._left_out)
         if self._acts and self._name in MEASURED:
             config.pluginmanager.register(Meter(self._costs, whole=self._name == "long"))
 
-    def _choose(self) -> set[str]:
-        """The functions that this tier leaves out."""
-        everything = functions()
+    def _chosen(self, everything: list[str]) -> set[str]:
+        """The functions that this tier runs."""
         if self._name == "new":
-            return set(everything) & set(self._costs.known)
+            return set(everything) - set(self._costs.known)
         if self._name == "long":
-            return set()
+            return set(everything)
         if self._name == "quick" and changes.git(ROOT, "rev-parse", "HEAD") is None:
             raise pytest.UsageError("--tier quick needs a git repository: run the tests by their paths")
         commit = changes.commit(ROOT)
@@ -62,20 +66,14 @@ class Tier:
         else:
             self._choice = for_test(everything, self._costs, commit, touched)
         self._note = f"commit {commit[:10]}, changes since {(start or 'ever')[:10]}"
-        return set(everything) - self._choice.functions
-
-    def _files_left_out(self) -> set[Path]:
-        if not self._left_out:
-            return set()
-        left = {name.partition("::")[0] for name in self._left_out}
-        kept = {name.partition("::")[0] for name in functions() if name not in self._left_out}
-        return {ROOT / file for file in left - kept}
+        return self._choice.functions
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Of xdist: what a worker is told as it starts."""
         node.workerinput["tier_acts"] = self._acts
         node.workerinput["left_out"] = sorted(self._left_out)
+        node.workerinput["left_files"] = sorted(map(str, self._left_files))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Iterator[None]:
@@ -132,6 +130,11 @@ def _named(config: pytest.Config) -> bool:
     """Whether somebody has said which tests to run."""
     paths = config.args_source == pytest.Config.ArgsSource.ARGS
     return paths or bool(config.option.keyword or config.option.markexpr)
+
+
+def _files(names: set[str]) -> set[Path]:
+    """The files that functions stand in."""
+    return {ROOT / name.partition("::")[0] for name in names}
 
 
 def _touched(everything: list[str], changed: list[str]) -> set[str]:
