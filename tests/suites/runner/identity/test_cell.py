@@ -6,12 +6,7 @@ from dataclasses import replace
 from sparsebench.reports.records.record import CellInfo, Link
 from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.discovery.registry import find
-from sparsebench.suites.runner.identity.cell import (
-    Cell,
-    backbones_of,
-    cell_key,
-    record_id,
-)
+from sparsebench.suites.runner.identity.cell import Cell, backbones_of, cell_key, record_id
 
 INFO = CellInfo(
     suite="molecules",
