@@ -229,7 +229,7 @@ def drawn(folder: Folder) -> list[str]:
 
 
 def voucher(candidate: Candidate, **fields: Any) -> Voucher:
-    about = {"dirty": False, "processor_type": "a family", "libraries": [], "metrics": {}, "numbers": {}, "reason": ""}
+    about = {"processor_type": "a family", "libraries": [], "metrics": {}, "numbers": {}, "reason": ""}
     about |= {"id": candidate.record.id, "drawn": "random", "commit": COMMITS[0], "outcome": "equal", "seconds": 1.0}
     about |= {"code": candidate.path[0], "code_now": candidate.path[1], "other_errors": False}
     return Voucher(**(about | fields))
