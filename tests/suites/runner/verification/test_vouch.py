@@ -211,6 +211,7 @@ def candidates(planned: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = []
     for number in range(12):
         record = failure(planned[0], "failed", "why", started="1")
+        record = dataclasses.replace(record, environment=record.environment | {"threads": 1})
         code = f"old {number % 2}"
         record = dataclasses.replace(record, id=f"{number:02}", code=code, times={"total": 60.0 - number})
         found.append(Candidate(tmp_path, record, planned[0]))
