@@ -168,13 +168,6 @@ def test_costs_of_a_teacher_that_never_learns() -> None:
     assert outcome.training.flops - frozen.flops == pytest.approx(plain.training.flops)
 
 
-def test_an_ensemble_needs_the_same_inputs() -> None:
-    with pytest.raises(NotApplicable, match="images of one size"):
-        VIT_AND_CNN.run(idat(VIT_AND_CNN, ensemble=True))
-    with pytest.raises(NotApplicable, match="only where a task predicts"):
-        WRITERS.run(idat(WRITERS, ensemble=True))
-
-
 def test_the_release() -> None:
     """Its adapters, 4 wide and not zero at first, in both models."""
     method = idat(VITS, faithful=True, adapter="idat_sequential", rank=8)
