@@ -1,10 +1,14 @@
 """Sections and the page: what they hold, apart from how it is written to files."""
 
+import dataclasses
+
 from sparsebench.reports.page.html import Page, render_html, section
 from sparsebench.reports.page.speed import SpeedLine, SpeedReport
-from sparsebench.reports.tables.claims import Claim, judge
+from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo
+
+from ..tables.claims.studies import CLAIM
 
 INFO = SuiteInfo(title="Vision <b>", description="Small images.", baseline="base", unit="image")
 
@@ -69,16 +73,7 @@ def test_speed_is_drawn_where_there_is_a_peer():
 
 
 def test_claims_and_where_records_hold_are_told(make):
-    claim = Claim(
-        id="C1",
-        statement="A is <better>.",
-        source="a paper",
-        suite="vtab",
-        tasks=("t",),
-        metric="accuracy",
-        rows=("base", "a"),
-        direction="lower",
-    )
+    claim = dataclasses.replace(CLAIM, statement="A is <better>.")
     text = render_html(page(findings=judge([claim], []), holds="3 of 4 hold"))
     assert "A is &lt;better&gt;." in text
     assert "1 claim of papers: 1 undecided." in text

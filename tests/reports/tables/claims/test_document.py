@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import pytest
-
 from sparsebench.reports.page.holding import NEVER
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
@@ -16,15 +14,10 @@ from sparsebench.reports.tables.claims.document import (
 )
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
-from .studies import CLAIM, study_records
+from .studies import CLAIM
 
 NOTE = f"Records made by an unknown commit; {NEVER}"
 """What `render` says of records without a commit in a folder where nothing was run again."""
-
-
-@pytest.fixture
-def records(make):
-    return study_records(make)
 
 
 def test_claims_of_papers_and_our_own_are_counted_apart(records):
