@@ -13,14 +13,7 @@ from sparsebench.data.cache import digests, seal
 from sparsebench.data.cache.ledger import FileRead, reading
 from sparsebench.data.errors import ChecksumError, OfflineError, UnknownSource
 
-
-def left_in(cache: Path) -> list[str]:
-    return sorted(file.name for file in cache.rglob("*") if not file.name.endswith(".lock") and file.is_file())
-
-
-def one_line(error: pytest.ExceptionInfo) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
+from .caches import left_in, one_line
 
 
 def test_fetches_verifies_and_unpacks(demo: Callable, cache: Path):

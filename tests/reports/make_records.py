@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,11 @@ def record(
         }
         | fields
     )
+
+
+def side(label: str, values: Sequence[float], task: str = "t", costs: Costs | None = None, **cell: Any) -> list[Record]:
+    """A record of each seed, with these scores; `cell` overrides fields of the cell."""
+    return [record(label, task, seed, metric(value), costs=costs, cell=cell) for seed, value in enumerate(values)]
 
 
 def grid(labels: int, tasks: int, seeds: int, suite: str = "vtab", noise: float = 0.02) -> list[Record]:

@@ -13,14 +13,7 @@ import pytest
 from sparsebench.data import fetching, sources
 from sparsebench.data.errors import DownloadError
 
-
-def left_in(cache: Path) -> list[str]:
-    return sorted(file.name for file in cache.rglob("*") if not file.name.endswith(".lock") and file.is_file())
-
-
-def one_line(error: pytest.ExceptionInfo) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
+from ..caches import left_in
 
 
 @pytest.mark.parametrize("failing", ["unpack", "download_archive"])

@@ -13,6 +13,8 @@ from sparsebench.data import sources
 from sparsebench.data.errors import ChecksumError, DownloadError
 from sparsebench.data.fetching import debian
 
+from ..caches import left_in
+
 MANIFEST = """
 name = "demo"
 kind = "package"
@@ -28,10 +30,6 @@ sha256 = "{sha256}"
 size = {size}
 """
 CONTENT = b"content"
-
-
-def left_in(cache: Path) -> list[str]:
-    return sorted(file.name for file in cache.rglob("*") if not file.name.endswith(".lock") and file.is_file())
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> None:

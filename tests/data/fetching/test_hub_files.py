@@ -7,6 +7,8 @@ import pytest
 from sparsebench.data import sources
 from sparsebench.data.errors import ChecksumError, DownloadError
 
+from ..caches import left_in, one_line
+
 HUB = """
 name = "hub-demo"
 kind = "hub"
@@ -21,15 +23,6 @@ name = "weights.bin"
 sha256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
 size = 7
 """
-
-
-def left_in(cache: Path) -> list[str]:
-    return sorted(file.name for file in cache.rglob("*") if not file.name.endswith(".lock") and file.is_file())
-
-
-def one_line(error: pytest.ExceptionInfo) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("content", ["content", "other"])

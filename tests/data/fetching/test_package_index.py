@@ -18,14 +18,7 @@ from sparsebench.data import manifest, sources
 from sparsebench.data.errors import ChecksumError, DownloadError
 from sparsebench.data.fetching import package_index
 
-
-def left_in(cache: Path) -> list[str]:
-    return sorted(file.name for file in cache.rglob("*") if not file.name.endswith(".lock") and file.is_file())
-
-
-def one_line(error: pytest.ExceptionInfo) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
+from ..caches import left_in, one_line
 
 
 class Index:

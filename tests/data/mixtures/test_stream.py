@@ -56,11 +56,6 @@ def test_no_empty_batches(batch_size):
         stream(batch_size)
 
 
-def test_an_empty_data_set():
-    with pytest.raises(MixtureError, match="'math' has 0 rows"):
-        MixtureStream({**ROWS, "math": []}, WEIGHTS, batch_size=2, collate=list, seed=0)
-
-
 def test_what_the_draws_depend_on():
     assert stream(4).fingerprint() != stream(8).fingerprint()
     assert stream().fingerprint() == stream().fingerprint()

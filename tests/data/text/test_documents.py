@@ -16,15 +16,6 @@ def test_unknown_domain_and_part():
         passages("law", "trian")  # type: ignore[arg-type]
 
 
-def test_halves_are_disjoint_by_group_and_unique(pets: str):
-    calibration, test = documents(pets, "calibration"), documents(pets, "test")
-    assert len(calibration) + len(test) == 401 == len({*calibration, *test})
-    assert 120 < len(test) < 280
-    groups = [{document.split("\n")[0].rpartition(" ")[2] for document in part} for part in (calibration, test)]
-    assert not (groups[0] & groups[1]) - {"shared"}
-    assert test == documents(pets, "test")
-
-
 def test_passages_cover_the_half(pets: str):
     pieces = passages(pets, "test", characters=8)
     assert {"more"} | {line for document in documents(pets, "test") for line in document.split("\n\n")} == set(pieces)

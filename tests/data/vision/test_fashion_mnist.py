@@ -7,18 +7,10 @@ import pytest
 
 from sparsebench.data.vision import fashion_mnist as fashion_module
 from sparsebench.data.vision.fashion_mnist import fashion_mnist
-from sparsebench.data.vision.splits import VisionSplits
+
+from .test_digits import check
 
 debian = pytest.mark.skipif(shutil.which("apt-get") is None, reason="Fashion-MNIST is a Debian package")
-
-
-def check(splits: VisionSplits, sizes: tuple[int, int, int], classes: int, side: int) -> None:
-    for part, size in zip(splits, sizes, strict=True):
-        assert part.images.shape == (size, side, side, 3) and part.images.dtype == np.uint8
-        assert part.labels.shape == (size,) and part.labels.dtype == np.int64
-        assert np.array_equal(part.images[..., 0], part.images[..., 2])
-        assert part.images.max() == 255 and part.images.min() == 0
-        assert set(part.labels.tolist()) == set(range(classes))
 
 
 @pytest.mark.data

@@ -10,8 +10,7 @@ INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image", 
 
 def side(make, label, low, task="t", **cell):
     costs = Costs(params_active=1000, unit="image")
-    values = (low, low + 0.01, low + 0.02)
-    return [make.record(label, task, seed, make.metric(v), cell=cell, costs=costs) for seed, v in enumerate(values)]
+    return make.side(label, [low, low + 0.01, low + 0.02], task, costs, **cell)
 
 
 def plots(records, info=INFO):
@@ -32,13 +31,6 @@ def test_rows_are_sorted_and_say_what_came_of_them(make):
     assert plot.title == "t, accuracy (%) · vit-tiny"
     assert plot.dots[1].value.mean == 71.0
     assert plot.dots[1].cost == 1000
-
-
-def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(make):
-    """R17."""
-    records = side(make, "base", 0.5) + side(make, "base", 0.4, backbone="two") + side(make, "x", 0.6, backbone="three")
-    (plot,) = plots(records)
-    assert {dot.name: dot.kind for dot in plot.dots}["x · three"] == "better"
 
 
 def test_a_row_whose_spread_nobody_measured_says_so(make):

@@ -142,11 +142,8 @@ def test_the_same_records_give_the_same_bytes(report, make, tmp_path):
     assert pages[0] == pages[1]
 
 
-def test_no_records_at_all(tmp_path):
+def test_no_records_at_all_and_only_failures(make, tmp_path):
     Page(render([], [], tmp_path, INFOS).read_text())
-
-
-def test_only_failures(make, tmp_path):
     text = render([make.record("linear probe", status="failed", reason="why")], [], tmp_path, INFOS).read_text()
     Page(text)
     assert "why" in text

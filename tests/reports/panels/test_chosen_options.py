@@ -1,12 +1,11 @@
 """The panel of chosen options: parameters with and without head, options by task; what it refuses."""
 
-import re
-
 import pytest
 
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.chosen_options import PANEL, Protocol, to_details
 from sparsebench.reports.records.record import RecordError
+
+from .pages import cells, section
 
 
 def protocol(**changes):
@@ -27,11 +26,9 @@ def test_each_row_has_its_parameters_and_options(make, tmp_path):
         make.record("adapter", task="one", details=to_details(protocol())),
         make.record("adapter", task="two", details=to_details(protocol(trained=100_000, head=20_000, chosen={}))),
     ]
-    text = render(records, [], tmp_path, {}).read_text()
-    part = text[text.index("<h3>Protocol</h3>") :]
-    cells = re.findall(r"<td>([^<]*)</td>", part)
-    assert cells[:5] == ["1  linear_probe", "12 k", "0", "one: penalties [0.1]", "224 x 224, mean 0.5, std 0.5"]
-    assert cells[5:9] == ["2  adapter", "96 k", "80 k", "one: learning_rate 0.003; two: –"]
+    found = cells(section("Protocol", tmp_path, *records))
+    assert found[:5] == ["1  linear_probe", "12 k", "0", "one: penalties [0.1]", "224 x 224, mean 0.5, std 0.5"]
+    assert found[5:9] == ["2  adapter", "96 k", "80 k", "one: learning_rate 0.003; two: –"]
 
 
 def test_what_is_written_comes_back():

@@ -1,9 +1,8 @@
 """The panel of compression: what each link took away in words, bytes, similarities; what is named and what is not."""
 
-import re
-
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.compression import MAX_TASKS
+
+from .pages import cells, page, section
 
 
 def note(before, after, **lists):
@@ -49,20 +48,8 @@ def zeros():
     return {"compression": note(100, 100, zeros_up=[(0, [0.5, 0.25])], by_magnitude=[(0, [1])])}
 
 
-def page(tmp_path, *records):
-    return render(list(records), [], tmp_path, {}).read_text()
-
-
-def section(text):
-    return text[text.index("<h3>Compression</h3>") :].partition("<h3>Notes</h3>")[0]
-
-
-def cells(part):
-    return re.findall(r"<td>([^<]*)</td>", part)
-
-
 def test_each_link_says_what_it_took_away(make, tmp_path):
-    part = section(page(tmp_path, make.record("chain", details={**experts("1. "), **rounded("2. ")})))
+    part = section("Compression", tmp_path, make.record("chain", details={**experts("1. "), **rounded("2. ")}))
     found = cells(part)
     assert found[0] == "1  chain"
     assert found[1] == (
@@ -86,7 +73,7 @@ def test_layers_zeros_and_the_search(make, tmp_path):
     )
     records = [make.record("deep", details=depth()), make.record("masked", details=zeros())]
     records.append(make.record("searched", details={"compression": search}))
-    part = section(page(tmp_path, *records))
+    part = section("Compression", tmp_path, *records)
     texts = dict(zip(cells(part)[0:18:6], cells(part)[1:18:6], strict=True))
     assert {name.split("  ")[1]: text for name, text in texts.items()} == {
         "deep": "layers or blocks 1 2",
@@ -108,10 +95,10 @@ def test_rows_that_took_nothing_away_have_no_panel(make, tmp_path):
 
 def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
     records = [make.record(f"row {n}", details=experts(bytes_after=50.0 + n)) for n in range(18)]
-    part = section(page(tmp_path / "many", *records))
+    part = section("Compression", tmp_path / "many", *records)
     assert "2 more rows are in the records" in part
     tasks = [make.record("row", f"t{n}", details=experts()) for n in range(MAX_TASKS + 2)]
-    assert "2 more tasks are in the records" in section(page(tmp_path / "tasks", *tasks))
+    assert "2 more tasks are in the records" in section("Compression", tmp_path / "tasks", *tasks)
     broken = {"compression": note(100, 50, zeros_up=[(0, [2.0])])}
     text = page(tmp_path / "broken", make.record("row", details=broken))
     assert "details[&#39;compression&#39;] is not of its form" in text and "no fractions" in text

@@ -1,10 +1,9 @@
 """The panel of mixtures: numbers of all trainings, figures of the first, correlation, and what it does without some."""
 
-import re
-
 from sparsebench.reports.mixing.curves import CV2, OVERHEAD, load_name, name_of
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.data_mixing import MAX_DRAWN, PANEL
+
+from .pages import cells, page, section
 
 
 def curves(cv2=0.25, weight=0.75, link=""):
@@ -21,45 +20,35 @@ def curves(cv2=0.25, weight=0.75, link=""):
     return {link + name: points for name, points in found.items()}
 
 
-def page(tmp_path, *records):
-    return render(list(records), [], tmp_path, {}).read_text()
-
-
-def section(text):
-    return text[text.index("<h3>Data mixing</h3>") :].partition("<h3>Notes</h3>")[0]
-
-
 def test_a_training_has_its_numbers_and_is_drawn_round_by_round(make, tmp_path):
-    text = page(tmp_path, make.record("mixed", curves=curves(link="2. ")))
-    part = section(text)
-    cells = re.findall(r"<td>([^<]*)</td>", part)
-    assert cells[:4] == ["1  mixed · t", "code 75.0 %, law 25.0 %", "0.250", "0.75 %"]
+    mixed = make.record("mixed", curves=curves(link="2. "))
+    part = section("Data mixing", tmp_path, mixed)
+    assert cells(part)[:4] == ["1  mixed · t", "code 75.0 %, law 25.0 %", "0.250", "0.75 %"]
     for what in ("weight by step", "distance or excess loss by step", "load of the last layer by step"):
         assert f'aria-label="1  mixed · t: {what}"' in part
     assert "Data sets: 1 code, 2 law." in part and "held-out loss" not in part
-    assert "Training curves" not in text
+    assert "Training curves" not in page(tmp_path, mixed)
 
 
 def test_cv2_and_quality_are_correlated_over_the_rows_of_a_task(make, tmp_path):
     records = [make.record(f"row {n}", score=0.9 - 0.1 * n, curves=curves(cv2=0.1 * (n + 1))) for n in range(3)]
-    part = section(page(tmp_path / "three", *records))
+    part = section("Data mixing", tmp_path / "three", *records)
     assert "Correlation over 3" not in part and "correlation over 3 trainings: -1.000" in part
-    assert "correlation" not in section(page(tmp_path / "two", *records[:2]))
+    assert "correlation" not in section("Data mixing", tmp_path / "two", *records[:2])
     same = [make.record(f"row {n}", curves=curves(cv2=0.5)) for n in range(3)]
-    assert "the correlation is not defined" in section(page(tmp_path / "same", *same))
+    assert "the correlation is not defined" in section("Data mixing", tmp_path / "same", *same)
 
 
 def test_without_loads_there_are_weights(make, tmp_path):
     weights = {name: points for name, points in curves().items() if "weight" in name}
-    part = section(page(tmp_path, make.record("static", curves=weights)))
-    cells = re.findall(r"<td>([^<]*)</td>", part)
-    assert cells[:4] == ["1  static · t", "code 75.0 %, law 25.0 %", "–", "–"]
+    part = section("Data mixing", tmp_path, make.record("static", curves=weights))
+    assert cells(part)[:4] == ["1  static · t", "code 75.0 %, law 25.0 %", "–", "–"]
     assert "load of the last layer" not in part
 
 
 def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
     records = [make.record(f"row {n}", curves=curves()) for n in range(MAX_DRAWN + 2)]
-    part = section(page(tmp_path / "many", *records))
+    part = section("Data mixing", tmp_path / "many", *records)
     assert part.count("weight by step") // part.count("1  row 0 · t: weight by step") <= 2 * MAX_DRAWN
     assert "2 more trainings are not drawn round by round." in part
     broken = make.record("broken", curves=curves() | {name_of("weight", "code"): [(0.0, 2.0), (2.0, 2.0)]})

@@ -1,13 +1,12 @@
 """The panel of deployment: one row of words for each model, bars of decoding; what it refuses."""
 
-import re
-
 import pytest
 
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.deployment import PANEL, Deployed, to_details
 from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.records.record import RecordError
+
+from .pages import cells, section
 
 
 def deployed(**changes):
@@ -28,12 +27,10 @@ def test_each_row_has_its_bytes_and_its_speeds_by_length(make, tmp_path):
         make.record("dense", details=to_details(deployed())),
         make.record("half", details=to_details(half)),
     ]
-    text = render(records, [], tmp_path, {}).read_text()
-    part = text[text.index("<h3>Deployment</h3>") :]
-    cells = re.findall(r"<td>([^<]*)</td>", part)
-    assert cells[:7] == ["1  dense", "2 MB", "2.01 MB", "3 MB", "–", "5 k (32), 8 k (128)", "100 (32), 90 (128)"]
-    assert cells[7:9] == ["2  half", "1 MB"]
-    assert cells[13] == "200 (32), 180 (128)"
+    found = cells(section("Deployment", tmp_path, *records))
+    assert found[:7] == ["1  dense", "2 MB", "2.01 MB", "3 MB", "–", "5 k (32), 8 k (128)", "100 (32), 90 (128)"]
+    assert found[7:9] == ["2  half", "1 MB"]
+    assert found[13] == "200 (32), 180 (128)"
 
 
 def caption(*found):

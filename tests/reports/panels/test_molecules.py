@@ -5,17 +5,10 @@ import re
 
 import pytest
 
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import MAX_MOLECULES, MAX_SETS, PANEL, Drawn, MoleculeSet, to_details
 from sparsebench.reports.records.record import RecordError
-from sparsebench.reports.tables.suite_table import SuiteInfo
 
-INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
-
-
-@pytest.fixture
-def page(tmp_path):
-    return lambda *records: render(records, [], tmp_path, INFOS).read_text()
+from .pages import page
 
 
 def titles(text):
@@ -58,30 +51,32 @@ def test_another_form_is_an_error_that_names_the_record(make, entry):
         PANEL.read(record)
 
 
-def test_every_row_and_task_has_its_sets(make, page):
+def test_every_row_and_task_has_its_sets(make, tmp_path):
     records = [make.record(f"row {row:02d}", task, details=details()) for row in range(2) for task in ("t", "u")]
-    assert titles(page(*records)) == [f"{row + 1} row {row:02d} · {task}: first" for row in range(2) for task in "tu"]
+    assert titles(page(tmp_path, *records)) == [
+        f"{row + 1} row {row:02d} · {task}: first" for row in range(2) for task in "tu"
+    ]
 
 
-def test_sets_are_capped_and_the_page_says_so(make, page):
+def test_sets_are_capped_and_the_page_says_so(make, tmp_path):
     records = [make.record(f"row {row:02d}", details=details()) for row in range(MAX_SETS + 2)]
-    text = page(*records)
+    text = page(tmp_path, *records)
     assert len(titles(text)) == MAX_SETS
     assert "2 more sets are in the records." in text
-    assert "1 more set is in the records." in page(*records[:-1])
-    assert "in the records." not in page(*records[:-2])
+    assert "1 more set is in the records." in page(tmp_path, *records[:-1])
+    assert "in the records." not in page(tmp_path, *records[:-2])
 
 
-def test_large_sets_are_cut(make, page):
-    text = page(make.record(details=details(size=MAX_MOLECULES + 3)))
+def test_large_sets_are_cut(make, tmp_path):
+    text = page(tmp_path, make.record(details=details(size=MAX_MOLECULES + 3)))
     assert text.count('aria-label="CCO"') == MAX_MOLECULES
     assert "3 more of this set are in the record." in text
 
 
-def test_texts_are_escaped_and_what_cannot_be_read_is_shown(make, page):
+def test_texts_are_escaped_and_what_cannot_be_read_is_shown(make, tmp_path):
     bad = '"><script>alert(1)</script>'
     drawn = MoleculeSet(f"title {bad}", "path", (Drawn(f"C{bad}", f"caption {bad}"), Drawn("")))
-    text = page(make.record(details=to_details([drawn])))
+    text = page(tmp_path, make.record(details=to_details([drawn])))
     assert "<script>alert" not in text
     assert '<code class="unread">C&#34;&gt;&lt;script&gt;' in text
     assert '<code class="unread">(empty)</code>' in text

@@ -5,13 +5,12 @@ import sys
 import pytest
 
 from sparsebench.reports import panels
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 from sparsebench.reports.panels.panel import Panel, by_link
 from sparsebench.reports.records.record import RecordError
-from sparsebench.reports.tables.suite_table import SuiteInfo
 
-INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
+from .pages import page
+
 DICE = '''
 """How often a die showed a six."""
 
@@ -35,11 +34,6 @@ class Dice(Panel[float]):
 
 PANEL = Dice()
 '''
-
-
-@pytest.fixture
-def page(tmp_path):
-    return lambda *records: render(records, [], tmp_path, INFOS).read_text()
 
 
 @pytest.fixture
@@ -74,16 +68,16 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
     ]
 
 
-def test_a_file_added_to_the_folder_is_on_the_page(make, page, dice):
-    text = page(make.record("row 00", "throw", details={"dice": {"sixes": 3, "throws": 12}}))
+def test_a_file_added_to_the_folder_is_on_the_page(make, tmp_path, dice):
+    text = page(tmp_path, make.record("row 00", "throw", details={"dice": {"sixes": 3, "throws": 12}}))
     assert "<h3>Dice</h3>" in text
     assert "<td>row 00</td><td>throw</td><td>0.25</td>" in text
     assert '<p class="legend">&lt;i&gt;</p>' in text
 
 
-def test_of_a_chain_the_last_link_counts(make, page, dice):
+def test_of_a_chain_the_last_link_counts(make, tmp_path, dice):
     notes = {f"{link}. dice": {"sixes": link, "throws": 20} for link in (10, 9)}
-    text = page(make.record("row 00", "throw", details={**notes, "x. dice": None, "my dice": None}))
+    text = page(tmp_path, make.record("row 00", "throw", details={**notes, "x. dice": None, "my dice": None}))
     assert "<td>row 00</td><td>throw</td><td>0.50</td>" in text
     assert list(by_link({**notes, "dice": 1, "x. dice": 2}, "dice").items()) == [
         (1, 1),
@@ -93,9 +87,9 @@ def test_of_a_chain_the_last_link_counts(make, page, dice):
 
 
 @pytest.mark.parametrize("entry", [{"sixes": 1, "throws": 0}, {}, [], None, 3, {"sixes": "x", "throws": 2}])
-def test_whatever_stands_there_is_reported(make, page, dice, entry):
+def test_whatever_stands_there_is_reported(make, tmp_path, dice, entry):
     broken = make.record("row 00", details={"dice": entry})
-    text = page(broken, make.record("row 01", details={"dice": {"sixes": 1, "throws": 2}}))
+    text = page(tmp_path, broken, make.record("row 01", details={"dice": {"sixes": 1, "throws": 2}}))
     assert f"Not drawn: record {broken.id}: details[&#39;dice&#39;] is not of its form" in text
     assert "<td>row 01</td><td>t</td><td>0.50</td>" in text
     assert "50.0" in text
@@ -125,9 +119,9 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(site)
 
 
-def test_panels_of_another_package_are_on_the_page_and_broken_ones_are_named(make, page, outside):
+def test_panels_of_another_package_are_on_the_page_and_broken_ones_are_named(make, tmp_path, outside):
     entry = {"sixes": 3, "throws": 12}
-    text = page(make.record("row 00", "throw", details={"dice": entry, "coin": entry}))
+    text = page(tmp_path, make.record("row 00", "throw", details={"dice": entry, "coin": entry}))
     assert "<h3>Luck</h3>" in text and "<td>0.25</td>" in text
     assert "Not drawn: the panel &#39;broken_import&#39; of outside_panels.broken_import: OSError: no dice" in text
     assert "Not drawn: the panel &#39;no_panel&#39; of outside_panels.no_panel: PANEL is a int, no Panel" in text
@@ -167,33 +161,33 @@ def test_an_error_of_its_own_is_told_in_its_words(make):
         by_key["molecules"].read(record)
 
 
-def test_the_lowest_seed_of_each_row_and_task_is_shown(make, page):
+def test_the_lowest_seed_of_each_row_and_task_is_shown(make, tmp_path):
     records = [
         make.record(f"row {row:02d}", task, seed, details=molecules("CC" if seed else "CO"))
         for row in range(2)
         for task in ("t", "u")
         for seed in (2, 0, 1)
     ]
-    text = page(*records)
+    text = page(tmp_path, *records)
     assert text.count('aria-label="CO"') == 4
     assert 'aria-label="CC"' not in text
 
 
-def test_broken_entries_of_every_panel_do_not_hide_the_scores(make, page):
+def test_broken_entries_of_every_panel_do_not_hide_the_scores(make, tmp_path):
     broken = {"molecules": [{"title": "<b>"}], "property_control": {"logP": []}, "router_load": {"layers": [1]}}
     broken["router_health"] = {"layers": ["0"]}
-    text = page(make.record("row 00", details=broken), make.record("row 01", details=molecules("CCO")))
+    text = page(tmp_path, make.record("row 00", details=broken), make.record("row 01", details=molecules("CCO")))
     assert text.count("Not drawn: record ") == 4
     assert 'aria-label="CCO"' in text
     assert "50.0" in text
 
 
-def test_problems_are_capped(make, page):
+def test_problems_are_capped(make, tmp_path):
     records = [make.record(f"row {row:02d}", details={"molecules": 7}) for row in range(panels.MAX_PROBLEMS + 3)]
-    assert page(*records).count("Not drawn: record ") == panels.MAX_PROBLEMS
+    assert page(tmp_path, *records).count("Not drawn: record ") == panels.MAX_PROBLEMS
 
 
-def test_nothing_is_said_where_there_is_nothing(make, page):
-    text = page(make.record())
+def test_nothing_is_said_where_there_is_nothing(make, tmp_path):
+    text = page(tmp_path, make.record())
     for words in ("Property control", "Molecules", "Router load", "Router health", "Not drawn"):
         assert words not in text

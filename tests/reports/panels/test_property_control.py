@@ -5,10 +5,10 @@ import json
 import pytest
 
 from sparsebench.reports.figures.plots import Aim
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.property_control import MAX_FIGURES, MAX_LINES, PANEL, Control, to_details
 from sparsebench.reports.records.record import RecordError
-from sparsebench.reports.tables.suite_table import SuiteInfo
+
+from .pages import page
 
 LOGP = Control("", (Aim(1.0, 1.5, 1.2, 1.9), Aim(2.0, 1.9, 1.5, 2.5)))
 
@@ -61,8 +61,7 @@ def test_there_is_one_figure_per_task_and_property(make, tmp_path):
         for task in ("a", "b", "c", "d")
         for seed in (1, 0)
     ]
-    infos = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="molecule")}
-    text = render(records, [], tmp_path, infos).read_text()
+    text = page(tmp_path, *records)
     assert text.count(", achieved against target") == MAX_FIGURES
     assert 'aria-label="a: QED, achieved against target"' in text
     assert "1 more rows have such lines." in text

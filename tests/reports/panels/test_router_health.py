@@ -1,15 +1,14 @@
 """The panel of router health: rows, layers, curves, speed; what it does without one of them."""
 
-import re
-
 import pytest
 
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.panel import Entry
 from sparsebench.reports.panels.router_health import MAX_LAYERED, PANEL
 from sparsebench.reports.records.record import RecordError, TrainingCosts
 from sparsebench.reports.routers.health import KEY, ON_CALIBRATION, LayerNumbers, RouterHealth
 from sparsebench.reports.routers.health import to_details as to_value
+
+from .pages import cells, page, section
 
 
 def health(worst=1.5, domains=("code", "law"), layers=("0", "1"), dead=()):
@@ -25,20 +24,12 @@ TRAINING = TrainingCosts(params=10, flops=4e12, seconds=20.0, steps=10, tokens=2
 CURVES = {"router cv2": [(1.0, 0.5), (2.0, 0.25)], "train loss": [(1.0, 2.0), (2.0, 1.0)]}
 
 
-def page(tmp_path, *records):
-    return render(list(records), [], tmp_path, {}).read_text()
-
-
-def section(text):
-    return text[text.index("<h3>Router health</h3>") :].partition("<h3>Notes</h3>")[0]
-
-
 def test_a_row_has_its_numbers_in_the_table_its_layers_and_its_speed(make, tmp_path):
     details = to_details(health(dead=(3,))) | {"product_rate": 1e12}
-    text = section(page(tmp_path, make.record("moe", details=details, training=TRAINING, curves=CURVES)))
-    cells = re.findall(r"<td>([^<]*)</td>", text)
-    assert cells[:7] == ["1  moe · t", "1.500", "2 of 8", "72.1 %", "0.200", "1.2 k", "20.0 %"]
-    assert cells[7:15] == ["0", "1.500", "1 of 4", "72.1 %", "1", "1.500", "1 of 4", "72.1 %"]
+    text = section("Router health", tmp_path, make.record("moe", details=details, training=TRAINING, curves=CURVES))
+    found = cells(text)
+    assert found[:7] == ["1  moe · t", "1.500", "2 of 8", "72.1 %", "0.200", "1.2 k", "20.0 %"]
+    assert found[7:15] == ["0", "1.500", "1 of 4", "72.1 %", "1", "1.500", "1 of 4", "72.1 %"]
     assert "Worst expert 1.500 × the mean, at most 1.500 × in layer 0; 2 of 8 experts dead;" in text
     assert "Training: 1.2 k tokens per second, 20.0 % of the product rate." in text
     assert 'aria-label="t: CV² of the load over training"' in text
@@ -47,38 +38,39 @@ def test_a_row_has_its_numbers_in_the_table_its_layers_and_its_speed(make, tmp_p
 def test_rows_without_a_mixture_are_there_for_their_speed_alone(make, tmp_path):
     dense = make.record("dense", details={"product_rate": 5e11}, training=TRAINING)
     assert "Router health" not in page(tmp_path / "alone", dense)
-    text = section(page(tmp_path, dense, make.record("moe", details=to_details(health()), training=TRAINING)))
+    moe = make.record("moe", details=to_details(health()), training=TRAINING)
+    text = section("Router health", tmp_path, dense, moe)
     assert "<td>1  dense · t</td><td>–</td><td>–</td><td>–</td><td>–</td><td>1.2 k</td><td>40.0 %</td>" in text
     assert text.count("by layer.") == 1 + text.count("not drawn by layer")
 
 
 def test_what_the_last_method_noted_stands_in_for_an_entry_of_the_task(make, tmp_path):
     notes = {f"{link}. {ON_CALIBRATION}": to_value(health(worst)) for link, worst in ((10, 2.5), (2, 1.5))}
-    text = section(page(tmp_path / "noted", make.record("vision", details=notes)))
+    text = section("Router health", tmp_path / "noted", make.record("vision", details=notes))
     assert "<td>1  vision</td><td>2.500</td><td>0 of 8</td><td>72.1 %</td>" in text
-    both = notes | to_details(health(3.5))
-    assert "<td>1  text</td><td>3.500</td>" in section(page(tmp_path / "both", make.record("text", details=both)))
+    both = make.record("text", details=notes | to_details(health(3.5)))
+    assert "<td>1  text</td><td>3.500</td>" in section("Router health", tmp_path / "both", both)
 
 
 def test_curves_alone_are_drawn(make, tmp_path):
-    text = section(page(tmp_path, make.record("moe", curves={"2. router cv2": CURVES["router cv2"]})))
+    text = section("Router health", tmp_path, make.record("moe", curves={"2. router cv2": CURVES["router cv2"]}))
     assert "t: CV² of the load over training" in text and "worst ÷ mean" not in text
 
 
 def test_the_tasks_of_a_row_are_one_model_unless_it_was_trained(make, tmp_path):
     untrained = [make.record("moe", task, details=to_details(health(domains=(task,)))) for task in ("code", "law")]
     other = make.record("moe", "other", details=to_details(health(domains=("other",), layers=("7",))))
-    text = section(page(tmp_path / "untrained", *untrained, other))
+    text = section("Router health", tmp_path / "untrained", *untrained, other)
     assert text.count('aria-label="Router health of moe by layer') == 1
     assert "<td>7</td>" not in text
     trained = [make.record("moe", task, details=to_details(health()), training=TRAINING) for task in ("t", "u")]
-    text = section(page(tmp_path / "trained", *trained))
+    text = section("Router health", tmp_path / "trained", *trained)
     assert "Router health of moe · t by layer" in text and "Router health of moe · u by layer" in text
 
 
 def test_the_amount_is_bounded(make, tmp_path):
     records = [make.record(f"row {row:02d}", details=to_details(health())) for row in range(MAX_LAYERED + 3)]
-    text = section(page(tmp_path, *records))
+    text = section("Router health", tmp_path, *records)
     assert text.count('aria-label="Router health of row') == MAX_LAYERED
     assert "3 more rows have a mixture and are not drawn by layer." in text
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.router_load import PANEL, RouterLoad, to_details
 from sparsebench.reports.records.record import RecordError
-from sparsebench.reports.tables.suite_table import SuiteInfo
+
+from .pages import page
 
 # Two layers, two experts: layer 3 routes all domains alike, layer 5 gives each domain an expert of its own.
 LOAD = RouterLoad(
@@ -41,15 +41,14 @@ def test_a_record_keeps_it_to_a_tenth_of_a_per_mille(make):
 
 
 def test_the_page_draws_the_first_seed_of_a_few_rows_and_says_it_in_words(make, tmp_path):
-    infos = {"vtab": SuiteInfo(title="T", description="", baseline="row 0", unit="token")}
     other = RouterLoad(LOAD.layers, dict.fromkeys(LOAD.domains, ((0.5, 0.5), (0.5, 0.5))))
     records = [
-        make.record(f"row {row}", seed=seed, details=to_details(other if seed else LOAD))
+        make.record(f"row {row:02d}", seed=seed, details=to_details(other if seed else LOAD))
         for row in range(5)
         for seed in (1, 0)
     ]
-    text = render(records, [], tmp_path, infos).read_text()
-    shown = re.findall(r'aria-label="Router load of [^"]*row (\d) by domain[^"]*Specialisation 0\.500 bits\."', text)
+    text = page(tmp_path, *records)
+    shown = re.findall(r'aria-label="Router load of [^"]*row 0(\d) by domain[^"]*Specialisation 0\.500 bits\."', text)
     assert shown == ["0", "1", "2", "3"]
     assert "1 more rows have a router." in text
     assert "layer 5: expert 1 gets 100.0 %" in text
@@ -57,7 +56,7 @@ def test_the_page_draws_the_first_seed_of_a_few_rows_and_says_it_in_words(make, 
 
 
 def test_without_a_router_there_is_no_figure(make, tmp_path):
-    assert "Router load" not in render([make.record()], [], tmp_path, {}).read_text()
+    assert "Router load" not in page(tmp_path, make.record())
 
 
 def test_the_tasks_of_a_row_make_one_figure(make, tmp_path):
@@ -66,7 +65,7 @@ def test_the_tasks_of_a_row_make_one_figure(make, tmp_path):
         for domain, shares in LOAD.domains.items()
     ]
     other = RouterLoad((1,), {"other": ((1.0, 0.0),)})
-    text = render([*records, make.record("row", "u", details=to_details(other))], [], tmp_path, {}).read_text()
+    text = page(tmp_path, *records, make.record("row", "u", details=to_details(other)))
     assert text.count('aria-label="Router load of') == 1
     assert "<td>code</td>" in text
     assert "<td>law</td>" in text

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sparsebench.reports.records import record as record_module
-from sparsebench.reports.records.record import CellInfo, Record
 from sparsebench.reports.records.store import MARKER, Store
 from sparsebench.reports.records.sums import SUMS, Fit, compare, forget, seal
+
+from ..make_records import record
 
 IDS = ("aa", "bb")
 RESULTS = Path(record_module.__file__).parents[1] / "results"
@@ -26,12 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def write(store: Store, id: str, reason: str = "why") -> None:
-    cell = CellInfo(
-        suite="s", suite_version="1", task="t", task_version="1", group="", method="m", label="m", config={},
-        backbone="b", seed=0, budget={}, dtype="float32",
-    )  # fmt: skip
-    record = Record(id=id, key="k", code="c", cell=cell, status="failed", reason=reason, started="1", finished="2")
-    store.write(record, {"x": [1, 2]} if id == "aa" else None)
+    store.write(record(id=id, status="failed", reason=reason), {"x": [1, 2]} if id == "aa" else None)
 
 
 def test_a_folder_as_its_run_left_it_fits(store: Store) -> None:

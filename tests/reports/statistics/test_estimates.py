@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sparsebench.reports.statistics import Estimate, Score, at_chance, estimate, estimate_mean, vtab_averages, wilson
+from sparsebench.reports.statistics import Estimate, Score, at_chance, estimate, estimate_mean, wilson
 
 
 def scores(*values, stderr=None):
@@ -75,19 +75,6 @@ def test_numbers_too_large_to_square_have_a_mean_and_no_interval(values) -> None
     assert math.isfinite(result.mean)
     assert (result.half_width, result.covers) == (None, "none")
     assert estimate(scores(0.5, stderr=1e308)).half_width is None
-
-
-GROUPS = ["natural"] * 7 + ["specialized"] * 4 + ["structured"] * 8
-SSF = [69.0, 92.6, 75.1, 99.4, 91.8, 90.2, 52.9, 87.4, 95.9, 87.4, 75.5, 75.9, 62.3, 53.3, 80.6, 77.3, 54.9, 29.5, 37.9]
-FULL = [68.9, 87.7, 64.3, 97.2, 86.9, 87.4, 38.8, 79.7, 95.7, 84.2, 73.9, 56.3, 58.6, 41.7, 65.5, 57.5, 46.7, 25.7]
-FULL += [29.1]
-
-
-@pytest.mark.parametrize(("row", "of_tasks", "of_groups"), [(SSF, 73.10, 75.69), (FULL, 65.57, 68.97)])
-def test_the_two_averages_of_vtab(row, of_tasks, of_groups) -> None:
-    tasks = [f"task {i}" for i in range(19)]
-    averages = vtab_averages(dict(zip(tasks, row, strict=True)), dict(zip(tasks, GROUPS, strict=True)))
-    assert tuple(round(average, 2) for average in averages) == (of_tasks, of_groups)
 
 
 def test_at_chance() -> None:

@@ -19,20 +19,14 @@ def by_name(records):
     return {line.name: line for line in table(records).lines}
 
 
-def seeds(make, label, values, task="t", **cell):
-    return [make.record(label, task, seed, make.metric(v), cell=cell) for seed, v in enumerate(values)]
-
-
 def test_rows_start_with_the_baseline_then_by_rank(make):
-    records = seeds(make, "bad", [0.1]) + seeds(make, "good", [0.9]) + seeds(make, "base", [0.2])
+    records = make.side("bad", [0.1]) + make.side("good", [0.9]) + make.side("base", [0.2])
     assert [line.name for line in table(records).lines] == ["base", "good", "bad"]
 
 
 def test_best_is_what_cannot_be_distinguished_from_the_best(make):
     records = (
-        seeds(make, "base", [0.70, 0.71, 0.72])
-        + seeds(make, "a", [0.80, 0.81, 0.82])
-        + seeds(make, "b", [0.81, 0.79, 0.83])
+        make.side("base", [0.70, 0.71, 0.72]) + make.side("a", [0.80, 0.81, 0.82]) + make.side("b", [0.81, 0.79, 0.83])
     )
     best = {name: line.entries[0].best for name, line in by_name(records).items()}
     assert best == {"base": False, "a": True, "b": True}
@@ -87,7 +81,10 @@ def test_reasons_become_numbered_footnotes(make):
         make.record("a", "u", status="n/a", reason="no MLP"),
         make.record("b", "t", status="n/a", reason="no attention"),
     ]
-    text = printing.to_markdown(table(records))
+    shown = table(records)
+    text = printing.to_markdown(shown)
+    assert printing.footnotes(shown) == {"no attention": 1, "no MLP": 2}
+    assert printing.entry_text(shown.lines[1].entries[0], "share", {}) == "n/a"
     assert "| a | n/a [1] | n/a [2] |" in text
     assert "| b | n/a [1] | – |" in text
     assert "[1] n/a: no attention\n[2] n/a: no MLP\n" in text
@@ -151,7 +148,7 @@ def test_the_winner_is_bold_also_without_an_interval_of_its_own(make):
 
 def test_nothing_is_bold_where_nothing_can_be_distinguished(make):
     """R18."""
-    records = seeds(make, "base", [0.5, 0.6, 0.7]) + seeds(make, "a", [0.6, 0.7, 0.5])
+    records = make.side("base", [0.5, 0.6, 0.7]) + make.side("a", [0.6, 0.7, 0.5])
     assert not any(line.entries[0].best for line in by_name(records).values())
 
 
@@ -176,7 +173,7 @@ def test_times_of_another_type_of_processor_have_columns_of_their_own(make):
 
 
 def test_a_table_says_what_its_intervals_cover(make):
-    records = [make.record("base", "t", score=0.5), *seeds(make, "base", [0.5, 0.6], "u")]
+    records = [make.record("base", "t", score=0.5), *make.side("base", [0.5, 0.6], "u")]
     records += [make.record("base", "v", s, make.metric(v, stderr=None)) for s, v in enumerate((0.5, 0.6))]
     texts = [printing.entry_text(entry, "share", {}) for entry in table(records).lines[0].entries]
     assert [text[-1] for text in texts] == ["*", "6", "°"]

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.record import Costs
 from sparsebench.reports.tables.comparison import contrasts
@@ -13,18 +15,14 @@ INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image", 
 GROUPED = SuiteInfo(title="Language", description="", baseline="base", unit="token", group_baselines={"text": "probe"})
 
 
-def side(make, label, values, task="t", costs=None, **cell):
-    return [make.record(label, task, seed, make.metric(v), cell=cell, costs=costs) for seed, v in enumerate(values)]
-
-
 def summarise(records, info=INFO):
     (matrix,) = matrices(records)
     return {summary.subject: summary.text for summary in summaries(matrix, info, contrasts(matrix, info))}
 
 
 def test_it_says_who_wins_how_much_and_how_sure(make):
-    records = [r for t in ("t", "u", "v") for r in side(make, "base", [0.5, 0.52, 0.49], t)]
-    records += [r for t in ("t", "u", "v") for r in side(make, "LoRA", [0.6, 0.63, 0.61], t)]
+    records = [r for t in ("t", "u", "v") for r in make.side("base", [0.5, 0.52, 0.49], t)]
+    records += [r for t in ("t", "u", "v") for r in make.side("LoRA", [0.6, 0.63, 0.61], t)]
     text = summarise(records)["On accuracy"]
     assert text.startswith("LoRA beats base by +11.0 [")
     assert "points (p < 0.001, 3 seeds × 3 tasks, interval over seeds)" in text
@@ -33,74 +31,68 @@ def test_it_says_who_wins_how_much_and_how_sure(make):
 def test_it_says_at_what_cost(make):
     cheap = Costs(params_active=100, bytes=1000, latency_ms=1.0, unit="image")
     dear = Costs(params_active=100, bytes=700, latency_ms=3.0, unit="image")
-    records = side(make, "base", [0.5, 0.51, 0.52], costs=cheap) + side(make, "a", [0.6, 0.61, 0.62], costs=dear)
+    records = make.side("base", [0.5, 0.51, 0.52], costs=cheap) + make.side("a", [0.6, 0.61, 0.62], costs=dear)
     assert ", at 70 % of its size and 3 × its latency." in summarise(records)["On t (accuracy)"]
-    records = side(make, "base", [0.5, 0.51, 0.52], costs=cheap) + side(make, "a", [0.6, 0.61, 0.62], costs=cheap)
+    records = make.side("base", [0.5, 0.51, 0.52], costs=cheap) + make.side("a", [0.6, 0.61, 0.62], costs=cheap)
     assert ", at equal cost." in summarise(records)["On t (accuracy)"]
 
 
 def test_without_a_winner(make):
-    records = side(make, "base", [0.8, 0.82, 0.81]) + side(make, "a", [0.6, 0.61, 0.6])
+    records = make.side("base", [0.8, 0.82, 0.81]) + make.side("a", [0.6, 0.61, 0.6])
     assert summarise(records)["On t (accuracy)"].startswith("No method beats base; the closest: a, −20.7 [")
 
 
 def test_what_is_undecided_is_no_winner(make):
-    records = side(make, "base", [0.8, 0.82, 0.84]) + side(make, "a", [0.84, 0.8, 0.83])
+    records = make.side("base", [0.8, 0.82, 0.84]) + make.side("a", [0.84, 0.8, 0.83])
     text = summarise(records)["On t (accuracy)"]
     assert text.startswith("No method is shown to beat base; undecided: a, ")
 
 
 def test_without_a_baseline(make):
-    assert summarise(side(make, "a", [0.5])) == {
-        "Baseline missing": "base was not run, so nothing is compared with it."
-    }
+    assert summarise(make.side("a", [0.5])) == {"Baseline missing": "base was not run, so nothing is compared with it."}
 
 
 def test_with_the_baseline_alone(make):
-    assert summarise(side(make, "base", [0.5])) == {"Nothing to compare": "No row but base has scores."}
+    assert summarise(make.side("base", [0.5])) == {"Nothing to compare": "No row but base has scores."}
 
 
-def test_a_control_wins_nothing_and_is_told_at_the_end(make):
-    records = side(make, "base", [0.5, 0.51, 0.52]) + side(make, "a", [0.3, 0.31, 0.32])
-    text = summarise(records + side(make, "copies", [0.9, 0.91, 0.92]))["On t (accuracy)"]
+@pytest.mark.parametrize(
+    ("about", "title"), [({"controls": {"copies": [{}]}}, "Controls"), ({"roles": {"copies": "ceiling"}}, "Ceilings")]
+)
+def test_a_control_or_a_ceiling_wins_nothing_and_is_told_at_the_end(make, about, title):
+    """R17: copies of the training molecules beat the model that was trained on them."""
+    info = SuiteInfo(title="", description="", baseline="base", unit="image", **about)
+    records = make.side("base", [0.5, 0.51, 0.52]) + make.side("a", [0.3, 0.31, 0.32])
+    text = summarise(records + make.side("copies", [0.9, 0.91, 0.92]), info)["On t (accuracy)"]
     assert text.startswith("No method beats base; the closest: a, ")
-    assert text.endswith("Controls: copies (+40.0), better.")
+    assert text.endswith(f"{title}: copies (+40.0), better.")
 
 
 def test_controls_alone_are_told(make):
-    records = side(make, "base", [0.5, 0.51, 0.52]) + side(make, "copies", [0.9, 0.91, 0.92])
+    records = make.side("base", [0.5, 0.51, 0.52]) + make.side("copies", [0.9, 0.91, 0.92])
     assert summarise(records)["On t (accuracy)"] == "Controls: copies (+40.0), better."
 
 
 def test_the_best_row_is_named_even_where_it_has_no_baseline(make):
-    records = side(make, "base", [0.5, 0.51, 0.52], backbone="one") + side(make, "base", [0.4, 0.41], backbone="two")
-    records += side(make, "a", [0.3, 0.31, 0.32], backbone="one") + side(make, "graph net", [0.9], backbone="three")
+    records = make.side("base", [0.5, 0.51, 0.52], backbone="one") + make.side("base", [0.4, 0.41], backbone="two")
+    records += make.side("a", [0.3, 0.31, 0.32], backbone="one") + make.side("graph net", [0.9], backbone="three")
     text = summarise(records)["On t (accuracy)"]
     assert text.startswith("graph net · three beats base · one by +39.0 [")
 
 
 def test_the_best_row_is_named_even_if_its_lead_is_undecided(make):
     """R17: on FreeSolv and solubility the best row, on a backbone of its own, was not named."""
-    records = side(make, "base", [0.5, 0.51, 0.52], backbone="one")
-    records += side(make, "a", [0.6, 0.61, 0.62], backbone="one") + side(make, "net", [0.3, 0.9, 1.0], backbone="two")
+    records = make.side("base", [0.5, 0.51, 0.52], backbone="one")
+    records += make.side("a", [0.6, 0.61, 0.62], backbone="one") + make.side("net", [0.3, 0.9, 1.0], backbone="two")
     text = summarise(records)["On t (accuracy)"]
     assert text.startswith("a · one beats base by +10.0")
     assert "The best score of all, 73.3 %, is that of net · two." in text
     assert "Undecided against base: net · two (+22.3 to base · one)." in text
 
 
-def test_a_ceiling_wins_nothing_and_is_told_at_the_end(make):
-    """R17: copies of the training molecules beat the model that was trained on them."""
-    info = SuiteInfo(title="", description="", baseline="base", unit="image", roles={"copies": "ceiling"})
-    records = side(make, "base", [0.5, 0.51, 0.52]) + side(make, "a", [0.3, 0.31, 0.32])
-    text = summarise(records + side(make, "copies", [0.9, 0.91, 0.92]), info)["On t (accuracy)"]
-    assert text.startswith("No method beats base; the closest: a, ")
-    assert text.endswith("Ceilings: copies (+40.0), better.")
-
-
 def test_equivalence_names_its_margin(make):
     info = SuiteInfo(title="", description="", baseline="base", unit="image", margins={"share": 0.02})
-    records = side(make, "base", [0.5, 0.5, 0.5]) + side(make, "a", [0.501, 0.5, 0.499])
+    records = make.side("base", [0.5, 0.5, 0.5]) + make.side("a", [0.501, 0.5, 0.499])
     text = summarise(records, info)["On t (accuracy)"]
     assert text.startswith("No method beats base; equivalent (within ±2.0 points): a, +0.0 [")
 
@@ -108,7 +100,7 @@ def test_equivalence_names_its_margin(make):
 def test_times_are_compared_on_one_type_of_processor(make):
     def measured(label, values, processor, latency):
         costs = Costs(latency_ms=latency, unit="image")
-        records = side(make, label, values, costs=costs)
+        records = make.side(label, values, costs=costs)
         return [replace(record, environment={"processor_type": processor}) for record in records]
 
     base = measured("base", [0.5, 0.51, 0.52], "new", 1.0)
@@ -119,16 +111,16 @@ def test_times_are_compared_on_one_type_of_processor(make):
 
 
 def test_the_baseline_of_the_group_is_named(make):
-    records = side(make, "base", [0.5, 0.51, 0.53], "zero") + side(make, "MoE", [0.4, 0.41, 0.43], "zero")
+    records = make.side("base", [0.5, 0.51, 0.53], "zero") + make.side("MoE", [0.4, 0.41, 0.43], "zero")
     cell = {"group": "text", "backbone": "encoder"}
     for label, low in (("probe", 0.7), ("LoRA", 0.8)):
-        records += side(make, label, [low, low + 0.01, low + 0.03], "a", **cell)
-        records += side(make, label, [low, low + 0.01, low + 0.03], "b", **cell)
+        records += make.side(label, [low, low + 0.01, low + 0.03], "a", **cell)
+        records += make.side(label, [low, low + 0.01, low + 0.03], "b", **cell)
     told = summarise(records, GROUPED)
     assert told["On text accuracy"].startswith("LoRA · encoder beats probe by +10.0")
     assert "base" in told["On zero (accuracy)"]
     assert "probe" not in told["On zero (accuracy)"]
-    missing = summarise(side(make, "LoRA", [0.5], group="text"), GROUPED)
+    missing = summarise(make.side("LoRA", [0.5], group="text"), GROUPED)
     assert "probe was not run" in missing["Baseline missing"]
 
 
@@ -146,7 +138,7 @@ def test_one_seed_of_a_row_that_the_seed_changes_beats_nothing(make):
 def test_windows_of_one_document_have_no_interval_over_seeds(make):
     """R18: three seeds on one window were "an interval over seeds"."""
     kept = {}
-    records = side(make, "base", [1.0]) + side(make, "a", [1.3, 1.31, 1.32])
+    records = make.side("base", [1.0]) + make.side("a", [1.3, 1.31, 1.32])
     for record in records:
         score = record.metrics["accuracy"].value
         kept[record.id] = {"accuracy": [score, score], "cluster": ["drama 4", "drama 4"]}

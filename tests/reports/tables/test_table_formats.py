@@ -19,18 +19,10 @@ def table(records):
     return suite_table(matrix, INFO)
 
 
-def seeds(make, label, values, task="t", **cell):
-    return [make.record(label, task, seed, make.metric(value), cell=cell) for seed, value in enumerate(values)]
-
-
-def side(make, label, values, task="t", **cell):
-    return seeds(make, label, values, task, **cell)
-
-
 def test_golden_markdown(make):
     sizes = {"bytes": 19_800_000, "bytes_trained": 1_200_000}
     costs = Costs(params_active=4_952_008, params_trainable=300_000, **sizes, latency_ms=3.2, unit="image")
-    records = [make.record("base", seed=s, score=make.metric(v), costs=costs) for s, v in enumerate((0.5, 0.52, 0.54))]
+    records = make.side("base", [0.5, 0.52, 0.54], costs=costs)
     text = printing.to_markdown(table(records)).splitlines()
     costs = "| active params | trained params | size | size / task | latency / image | images/s | speed / base |"
     assert text[2] == f"| method | t (%) ↑ {costs}"
@@ -42,7 +34,7 @@ def test_markdown_pipes_do_not_break_the_table(make):
 
 
 def test_csv_holds_unrounded_numbers(make):
-    shown = table([*seeds(make, "base", [1 / 3, 2 / 3]), make.record("a", status="oom")])
+    shown = table([*make.side("base", [1 / 3, 2 / 3]), make.record("a", status="oom")])
     rows = list(csv.DictReader(io.StringIO(printing.to_csv(shown))))
     assert [row["label"] for row in rows] == ["base", "a"]
     assert float(rows[0]["t@1 accuracy [share] mean"]) == 0.5
@@ -51,7 +43,7 @@ def test_csv_holds_unrounded_numbers(make):
 
 
 def test_latex_is_escaped(make):
-    text = printing.to_latex(table(seeds(make, "50 % of_it & {more}", [0.5, 0.6, 0.7])))
+    text = printing.to_latex(table(make.side("50 % of_it & {more}", [0.5, 0.6, 0.7])))
     assert r"50 \% of\_it \& \{more\}" in text
     assert r"$\pm$" in text
     assert not any(character in text for character in "±−†")
@@ -83,7 +75,7 @@ def test_a_wide_table_is_cut_to_the_terminal(make):
 
 
 def test_terminal_form(make):
-    lines = compare(side(make, "a", [0.8, 0.81, 0.82]), side(make, "b", [0.7, 0.71, 0.71]))
+    lines = compare(make.side("a", [0.8, 0.81, 0.82]), make.side("b", [0.7, 0.71, 0.71]))
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(printing.comparison_table(lines, "a", "b"))
     text = console.export_text()
@@ -98,19 +90,8 @@ def test_columns_say_what_is_better(make):
     assert [printing.column_title(column) for column in shown.columns] == ["a (%) ↑", "b (bits/byte) ↓"]
 
 
-def test_reasons_are_numbered_in_the_order_of_the_table(make):
-    records = [make.record("base"), make.record("a", status="n/a", reason="one")]
-    records += [make.record("b", status="n/a", reason="two"), make.record("c", status="n/a", reason="one")]
-    shown = table(records)
-    notes = printing.footnotes(shown)
-    assert notes == {"one": 1, "two": 2}
-    texts = [printing.entry_text(line.entries[0], "share", notes) for line in shown.lines]
-    assert texts == ["50.0 ± 2.0*", "n/a [1]", "n/a [2]", "n/a [1]"]
-    assert printing.entry_text(shown.lines[1].entries[0], "share", {}) == "n/a"
-
-
 def test_csv_holds_no_formulas(make):
-    shown = table(seeds(make, "=1+2", [-0.25, -0.5], task="@t", backbone="-vit"))
+    shown = table(make.side("=1+2", [-0.25, -0.5], task="@t", backbone="-vit"))
     text = printing.to_csv(shown)
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["label"], row["backbone"]) == ("'=1+2", "'-vit")
@@ -120,7 +101,7 @@ def test_csv_holds_no_formulas(make):
 def test_a_reason_of_several_lines_stays_in_its_footnote(make):
     """Audit D13: in LaTeX the second line was no comment any more."""
     na = make.record("a", status="n/a", reason="no\n\\input{/etc/passwd}\rsite\u2028x")
-    shown = table([*seeds(make, "base", [0.5, 0.6]), na])
+    shown = table([*make.side("base", [0.5, 0.6]), na])
     note = "[1] n/a: no \\input{/etc/passwd} site x"
     assert f"% {note}\n" in printing.to_latex(shown)
     assert f"\n{note}\n" in printing.to_markdown(shown)
@@ -129,7 +110,7 @@ def test_a_reason_of_several_lines_stays_in_its_footnote(make):
 def test_no_form_of_a_table_holds_a_control_character(make):
     evil = "a \x1b]0;title\x07"
     na = make.record("b", status="n/a", reason=evil, cell={"task": evil})
-    shown = table([*seeds(make, evil, [0.5, 0.6], task=evil), *seeds(make, "base", [0.5, 0.6], task=evil), na])
+    shown = table([*make.side(evil, [0.5, 0.6], task=evil), *make.side("base", [0.5, 0.6], task=evil), na])
     for text in (printing.to_markdown(shown), printing.to_latex(shown), printing.to_csv(shown)):
         assert not {"\x1b", "\x07"} & set(text)
         assert "x1b]0;title" in text

@@ -4,23 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
 
 from sparsebench.suites.molecules.backbones import ecfp4, gin, tiny
 from sparsebench.suites.molecules.features.graph import GraphBody
 from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 
-SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
+from .bodies import SMILES, features, generator
+
 LOADERS = [ecfp4.load, gin.load, tiny.load]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@torch.no_grad()
-def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
-    return body.eval()(body.collate(list(body.encode(smiles))))
 
 
 @pytest.mark.parametrize("load", LOADERS)

@@ -8,7 +8,6 @@ import pytest
 
 from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.methods.baselines.full_tuning import FullTuning
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.baselines.random_forest import RandomForestMethod
@@ -19,7 +18,6 @@ from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from ..reasons import reason
 
 MakeContext = Callable[..., Context]
-METHODS = [LinearProbe(), RandomForestMethod(trees=5), FullTuning()]
 
 
 class Labels(Synthetic):
@@ -35,28 +33,11 @@ class Labels(Synthetic):
         return replace(table, targets=labels, units=("", ""))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
-@pytest.mark.parametrize("task", [Synthetic, Labels])
-def test_every_method_runs_on_tiny(method: Method, task: type[Synthetic], make_context: MakeContext):
-    outcome = task().run([method], tiny.load, make_context(test_examples=16))
-    main = outcome.metrics[outcome.main_metric]
-    assert main.n == 16
-    assert np.isfinite(main.value)
-    assert outcome.costs is not None and outcome.costs.unit == "molecule"
-
-
 def test_gin_learns_the_synthetic_target(make_context: MakeContext):
     outcome = Synthetic().run([FullTuning(learning_rate=3e-3)], gin.load, make_context(epochs=10))
     splits = Synthetic().load()
     blind = np.sqrt(np.mean((splits.test.targets - splits.train.targets.mean()) ** 2))
     assert outcome.metrics["rmse"].value < 0.7 * blind
-
-
-def test_the_seed_decides_the_scores_of_training(make_context: MakeContext):
-    def rmse(seed: int) -> float:
-        return Synthetic().run([FullTuning()], tiny.load, make_context(seed)).metrics["rmse"].value
-
-    assert rmse(0) == rmse(0) != rmse(1)
 
 
 def test_a_forest_on_missing_labels_beats_chance(make_context: MakeContext):
@@ -66,7 +47,7 @@ def test_a_forest_on_missing_labels_beats_chance(make_context: MakeContext):
 
 def test_full_tuning_trains_everything_and_not_a_fingerprint(make_context: MakeContext):
     outcome = Synthetic().run([FullTuning()], tiny.load, make_context())
-    assert outcome.costs is not None
+    assert outcome.costs is not None and outcome.costs.unit == "molecule"
     assert outcome.costs.params_trainable == outcome.costs.params_total > 5000
     assert reason(Synthetic, "molecules", "ecfp4", FullTuning()) is not None
     assert reason(Synthetic, "molecules", "gin:300x5", FullTuning()) is None

@@ -113,17 +113,12 @@ def test_every_ffn_is_cut_and_the_head_is_found(name: str, make_context: MakeCon
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_training_lowers_the_loss_and_leaves_what_is_frozen(name: str, make_context: MakeContext) -> None:
+def test_training_lowers_the_loss(name: str, make_context: MakeContext) -> None:
     method, ready = TRAINED[name], setup(make_context(epochs=8))
     model = method.prepare(ready.model, ready.context)
     at_first = train_loss(ready, model)
-    frozen = {key: value.clone() for key, value in model.named_parameters() if not value.requires_grad}
     method.fit(model, ready.data, ready.context)
     assert train_loss(ready, model) < 0.97 * at_first
-    after = dict(model.named_parameters())
-    assert all(torch.equal(after[key], value) for key, value in frozen.items())
-    assert bool(frozen) == (name not in ("full_tuning", "moe_random", "llama_moe_v1"))
-    assert torch.isfinite(outputs(ready, method.deploy(model))).all()
 
 
 def test_adapters_in_the_last_block_run_from_there_on(make_context: MakeContext) -> None:

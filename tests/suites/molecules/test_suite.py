@@ -14,8 +14,3 @@ def test_groups_with_an_own_baseline_are_those_of_the_generation_tasks() -> None
         if reason(task, "molecules", "graphsgpt") is None:
             generated.add(task.group)
     assert set(SUITE.group_baselines) == generated
-
-
-def test_baselines_are_methods() -> None:
-    methods = {entry.name for entry in entries("method").values()}
-    assert {SUITE.baseline, *SUITE.group_baselines.values()} <= methods

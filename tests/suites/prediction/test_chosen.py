@@ -11,32 +11,22 @@ from torch import nn
 
 from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves, Method, NotApplicable
 from sparsebench.suites.methods.baselines.full_tuning import FullTuning
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction import chosen
-from sparsebench.suites.prediction.chosen import ChosenOnValidation, Trial, alternatives, choose
-from sparsebench.suites.prediction.data import Splits, Withheld
+from sparsebench.suites.prediction.chosen import Trial, alternatives, choose
+from sparsebench.suites.prediction.data import Withheld
 from sparsebench.suites.prediction.task import predict
 
-from .toy import Rows, splits
+from .toy import Chosen, Rows, splits
 
 
 def cell(folder: Path | None = None) -> Context:
     budget = Budget(epochs=3, batch_size=8, test_examples=15)
     return Context(suite="vtab", task="toy", seed=0, budget=budget, folder=folder)
-
-
-class Toy(ChosenOnValidation):
-    """Forty rows to train on, twelve to choose on, twenty to test on."""
-
-    version = "1"
-    target = Target("classification", 2)
-
-    def load(self) -> Splits:
-        return splits("classification")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +71,7 @@ def _solve(model: Any, data: Any, sign: float) -> None:
 @pytest.fixture
 def run() -> Any:
     SEEN.clear()
-    return Toy().run([Spy()], Rows, cell())
+    return Chosen().run([Spy()], Rows, cell())
 
 
 def test_one_option_after_the_other(run: Any) -> None:
@@ -125,7 +115,7 @@ def test_scores_costs_and_what_readers_must_know(run: Any) -> None:
 
 def test_checkpoints_of_trials_lie_apart(tmp_path: Path) -> None:
     SEEN.clear()
-    Toy().run([Spy()], Rows, cell(tmp_path))
+    Chosen().run([Spy()], Rows, cell(tmp_path))
     folders = [context.folder for _, _, context in SEEN]
     assert len(set(folders)) == len(folders) == 6
     assert {folder.parent for folder in folders if folder} == {tmp_path}
@@ -133,7 +123,7 @@ def test_checkpoints_of_trials_lie_apart(tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_choice_and_score() -> None:
     method = FullTuning(learning_rate=0.05)
-    first, again = (Toy().run([method], Rows, cell()) for _ in range(2))
+    first, again = (Chosen().run([method], Rows, cell()) for _ in range(2))
     assert first.metrics == again.metrics and first.details["choice"]["chosen"] == again.details["choice"]["chosen"]
     scores = {trial["options"]["learning_rate"]: trial["score"] for trial in first.details["choice"]["trials"]}
     assert list(scores) == pytest.approx([0.015, 0.05, 0.15])
@@ -141,7 +131,7 @@ def test_the_same_seed_gives_the_same_choice_and_score() -> None:
 
 
 def test_a_probe_is_fitted_with_the_penalty_that_was_chosen() -> None:
-    outcome = Toy().run([LinearProbe(penalties=(0.01, 100.0))], Rows, cell())
+    outcome = Chosen().run([LinearProbe(penalties=(0.01, 100.0))], Rows, cell())
     trials = outcome.details["choice"]["trials"]
     assert [trial["options"] for trial in trials] == [{"penalties": [0.01]}, {"penalties": [100.0]}]
     assert outcome.details["choice"]["chosen"] == {"penalties": [0.01]}
@@ -149,7 +139,7 @@ def test_a_probe_is_fitted_with_the_penalty_that_was_chosen() -> None:
 
 def test_a_head_that_chooses_for_itself_is_not_applicable() -> None:
     with pytest.raises(NotApplicable, match="RandomSplit: its head is fitted by a choice on the validation part"):
-        Toy().run([RandomSplit()], Rows, cell())
+        Chosen().run([RandomSplit()], Rows, cell())
     assert alternatives([RandomSplit(train="all")])
 
 
@@ -217,7 +207,7 @@ class Taught(Spy):
 
 def test_parameters_of_a_teacher_are_not_those_of_the_row(run: Any) -> None:
     """With and without head: inference does not need them."""
-    outcome = Toy().run([Taught()], Rows, cell())
+    outcome = Chosen().run([Taught()], Rows, cell())
     assert outcome.training is not None and outcome.training.teacher is not None
     assert (outcome.training.teacher.params_total, outcome.training.teacher.params) == (11, 10)
     assert outcome.details["protocol"]["trained"] == run.details["protocol"]["trained"] > 0

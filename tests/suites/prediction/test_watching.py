@@ -13,14 +13,12 @@ from sparsebench.models.adapters import BottleneckConfig, attach
 from sparsebench.models.distillation import adapter_weights, weight_spread
 from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context, Setup, Target
+from sparsebench.suites.contracts.context import Context, Setup
 from sparsebench.suites.contracts.method import Curves, Method
 from sparsebench.suites.contracts.task import Outcome
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
-from sparsebench.suites.prediction.chosen import ChosenOnValidation
-from sparsebench.suites.prediction.data import Splits
 from sparsebench.suites.prediction.task import PredictionTask
 from sparsebench.suites.prediction.watching import BEST, SPREAD, TEST, Watch, watched_metrics
 from sparsebench.suites.training.callbacks import Callback, TrainingState
@@ -28,7 +26,7 @@ from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.method import TrainedMethod
 
 from ..methods.pair.pairs import CNNS, VITS, Pair
-from .toy import Rows, make_task, splits
+from .toy import Chosen, Rows, make_task
 
 EPOCHS = 4
 KINDS = ["classification", "regression", "multilabel"]
@@ -157,16 +155,6 @@ def test_the_better_epoch_of_an_error_is_the_lower_one() -> None:
     last = Metric(value=2.0, n=7, higher_is_better=False, unit="")
     found = watched_metrics({"test rmse": [(1.0, 3.0), (2.0, 1.5), (3.0, 2.0)]}, last, "rmse", 1)
     assert found == {"best-epoch rmse": Metric(value=1.5, n=7, higher_is_better=False, unit="")}
-
-
-class Chosen(ChosenOnValidation):
-    """The protocol of VTAB-1K on the toy."""
-
-    version = "1"
-    target = Target("classification", 2)
-
-    def load(self) -> Splits:
-        return splits("classification")
 
 
 def test_trials_of_a_choice_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:

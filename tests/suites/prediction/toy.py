@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.suites.contracts.context import Target
+from sparsebench.suites.prediction.chosen import ChosenOnValidation
 from sparsebench.suites.prediction.data import Examples, Splits
 from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 from sparsebench.suites.prediction.task import PredictionTask
@@ -44,6 +45,16 @@ def splits(kind: str, seed: int = 0) -> Splits:
         return Examples(x, 300 + 50 * y if kind == "regression" else (y > 0).astype(float))
 
     return Splits(part(40), part(12), part(20))
+
+
+class Chosen(ChosenOnValidation):
+    """The protocol of VTAB-1K: forty rows to train on, twelve to choose on, twenty to test on."""
+
+    version = "1"
+    target = Target("classification", 2)
+
+    def load(self) -> Splits:
+        return splits("classification")
 
 
 def make_task(kind: str, data: Splits | None = None) -> PredictionTask:

@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
+
+from .cells import planned_cells
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -37,6 +36,11 @@ class Bench:
         path = self.folder / "toy.yaml"
         path.write_text(yaml.safe_dump(content))
         return path
+
+    def write_toys(self, *methods: str | Mapping, tasks: Sequence[str] = ("toy_sum",), **fields: object) -> Path:
+        """Toys on the toy line, with one seed unless it is said otherwise."""
+        rows = {"seeds": 1, "backbones": ["toy_line"], "methods": list(methods), "tasks": list(tasks)}
+        return self.write_profile({"molecules": {**rows, **fields}})
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "sparsebench.suites.runner", *arguments]
@@ -77,12 +81,4 @@ def make_bench() -> Callable[..., Bench]:
 @pytest.fixture(scope="session")
 def planned() -> list[Cell]:
     """Four cells: two methods with two seeds each."""
-    plan = SuitePlan(
-        suite="vtab",
-        methods=(Row(chain_of("linear_probe")), Row(chain_of("lora"))),
-        tasks=(TaskRow("synthetic"),),
-        backbones=("tiny",),
-        seeds=2,
-        budget={"epochs": 1},
-    )
-    return list(cells_of(Profile("mine", (plan,))))
+    return planned_cells("vtab", "linear_probe", "lora", seeds=2)

@@ -7,9 +7,8 @@ import pytest
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import execute
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
+
+from .cells import planned_cells
 
 KINDS = [
     ("llm", "synthetic", "dense", "tiny", "bits_per_byte"),
@@ -26,15 +25,7 @@ KINDS = [
 def test_the_kept_examples_give_the_score_back(
     suite: str, task: str, method: str, backbone: str, main: str, tmp_path: Path
 ) -> None:
-    plan = SuitePlan(
-        suite=suite,
-        methods=(Row(chain_of(method)),),
-        tasks=(TaskRow(task),),
-        backbones=(backbone,),
-        seeds=1,
-        budget={"epochs": 1, "test_examples": 12},
-    )
-    (cell,) = cells_of(Profile("mine", (plan,)))
+    (cell,) = planned_cells(suite, method, task=task, backbone=backbone, test_examples=12)
     store = Store(tmp_path).create()
     ended = execute(cell, store.folder)
     assert ended.status == "ok", ended.reason

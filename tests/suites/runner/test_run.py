@@ -57,8 +57,7 @@ def run_of_older_code(make_bench: Any, tmp_path: Path) -> Callable[[str, int], A
         plugin = tmp_path / "plugin"
         shutil.copytree(PLUGIN, plugin)
         bench = make_bench(tmp_path, plugin)
-        rows = {"seeds": 1, "backbones": ["toy_line"], "methods": [method], "tasks": ["toy_sum"]}
-        bench.write_profile({"molecules": rows})
+        bench.write_toys(method)
         assert bench.call(*bench.run_arguments()).returncode == returncode
         file = plugin / "toybench" / f"{method}.py"
         file.write_text(f"{file.read_text()}\nCHANGED = 1\n")

@@ -1,11 +1,12 @@
 """What the report is told of each suite, read from files without importing them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.records.record import CellInfo, Metric, Record
+from sparsebench.reports.records.record import Metric, Record
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import suite_table
@@ -13,6 +14,8 @@ from sparsebench.suites.runner.console import open_console
 from sparsebench.suites.runner.discovery.registry import Entry
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.summary import MAX_TERMINAL_ROWS, compare_rows, print_table, suite_infos
+
+from . import cells
 
 
 def test_methods_say_what_they_are_there_for() -> None:
@@ -46,28 +49,12 @@ def test_an_unknown_role_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def record(label: str, backbone: str, seed: int, value: float) -> Record:
-    cell = CellInfo(
-        suite="molecules",
-        suite_version="2",
-        task="freesolv",
-        task_version="1",
-        group="physics",
-        method=label,
-        label=label,
-        config={},
-        backbone=backbone,
-        seed=seed,
-        budget={},
-        dtype="float32",
-    )
+    place = {"suite": "molecules", "task": "freesolv", "group": "physics", "backbone": backbone, "seed": seed}
+    cell = replace(cells.INFO, method=label, label=label, **place)
     metric = Metric(value=value, stderr=0.1, higher_is_better=False, unit="kcal/mol")
     name = f"{label}-{backbone}-{seed}"
-    return Record(
-        **{"id": name, "key": name, "code": "c", "cell": cell, "status": "ok", "metrics": {"rmse": metric}},
-        main_metric="rmse",
-        started="2026-11-26T10:00:00+00:00",
-        finished="2026-11-26T10:00:01+00:00",
-    )
+    scores = {"status": "ok", "reason": None, "metrics": {"rmse": metric}, "main_metric": "rmse"}
+    return cells.record(id=name, key=name, cell=cell, **scores)
 
 
 def filled(folder: Path, outcomes: Sequence[tuple[str, str, int, float]]) -> Store:

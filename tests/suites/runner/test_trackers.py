@@ -133,8 +133,7 @@ def test_what_is_not_there_is_said_before_anything_runs(monkeypatch: pytest.Monk
 
 
 def test_a_run_logs_every_cell_that_ends(bench) -> None:
-    rows = {"seeds": 2, "backbones": ["toy_line"], "methods": ["toy_fine", "toy_raise"], "tasks": ["toy_sum"]}
-    bench.write_profile({"molecules": rows})
+    bench.write_toys("toy_fine", "toy_raise", seeds=2)
     done = bench.call(*bench.run_arguments(), "--log-with", "tensorboard")
     assert done.returncode == 1, done.stderr
     runs = sorted(path.name.split("_seed_")[0] for path in (bench.out / "logs").iterdir())

@@ -8,31 +8,10 @@ import torch
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.method import TrainedMethod
 from sparsebench.suites.training.optimizer import parameter_groups, warmup_cosine
 from sparsebench.suites.training.result import CURVE_POINTS
 
 from .toy import Fit, Numbers, Recorder, context, linear, squared_error
-
-
-def test_data_order_depends_on_the_seed_and_not_on_the_method() -> None:
-    def order(method: TrainedMethod, seed: int) -> list[list[int]]:
-        data = Numbers()
-        torch.rand(int(100 * method.learning_rate))  # a method may draw as many global numbers as it likes
-        method.fit(linear(3 if method.weight_decay else 1), _wide(data, method), context(seed))
-        return data.seen
-
-    def _wide(data: Numbers, method: TrainedMethod) -> Numbers:
-        if method.weight_decay:
-            data.train = [(x, y.expand(3)) for x, y in data.train]
-        return data
-
-    first = order(Fit(learning_rate=0.01), 0)
-    assert first == order(Fit(learning_rate=0.5, weight_decay=0.0), 0)
-    assert first != order(Fit(learning_rate=0.01), 1)
-    assert sorted(first[0] + first[1]) == list(range(8)) and first[:2] != first[2:]
 
 
 def test_the_loop_follows_the_schedule() -> None:
@@ -41,40 +20,6 @@ def test_the_loop_follows_the_schedule() -> None:
     # After step k the optimizer holds the rate of step k + 1; 4 steps, of which 2 rise.
     assert recorder.rates == pytest.approx([0.1 * warmup_cosine(step, 4, 0.5) for step in (1, 2, 3, 4)])
     assert recorder.events == ["start", "step 1", "step 2", "epoch 0", "step 3", "step 4", "epoch 1"]
-
-
-def test_training_is_deterministic_and_learns() -> None:
-    models = [linear(), linear()]
-    curves = [Fit(learning_rate=0.3).fit(model, Numbers(), context(epochs=30)) for model in models]
-    assert torch.equal(models[0].weight, models[1].weight) and curves[0] == curves[1]
-    losses = [loss for _, loss in curves[0]["train loss"]]
-    assert losses[-1] < 0.05 * losses[0]
-
-
-def test_frozen_parameters_do_not_move() -> None:
-    model = nn.Sequential(linear(), linear())
-    model[0].requires_grad_(False)
-    Fit(learning_rate=0.1, weight_decay=0.5).fit(model, Numbers(), context())
-    assert model[0].weight.item() == 0.5 and model[1].weight.item() != 0.5
-    assert not model.training
-
-
-def test_adamw_step_by_hand() -> None:
-    model = linear()
-    ctx = Context(suite="s", task="t", seed=0, budget=Budget(epochs=1, batch_size=8), loss=squared_error)
-    Fit(learning_rate=0.1, weight_decay=0.5, warmup=0.0).fit(model, Numbers(), ctx)
-    # One step: decay 0.5 (1 - 0.1 * 0.5), then the sign of the gradient times the rate.
-    assert model.weight.item() == pytest.approx(0.5 * 0.95 + 0.1, abs=1e-5)
-    assert model.bias.item() == pytest.approx(0.1, abs=1e-5)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_raises_before_the_step(value: float) -> None:
-    model = linear()
-    broken = context(loss=lambda model, batch: squared_error(model, batch) * value)
-    with pytest.raises(FloatingPointError, match="step 0"):
-        Fit().fit(model, Numbers(), broken)
-    assert model.weight.item() == 0.5
 
 
 def test_the_curve_is_thinned() -> None:

@@ -4,76 +4,44 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.method import TrainedMethod
 
-
-@dataclass(frozen=True, kw_only=True)
-class Plain(TrainedMethod):
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        return backbone
+from .toy import Fit, Numbers, Recorder, squared_error
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pulled(Plain):
-    """Adds a term that pulls the weights to zero, and counts steps."""
+class Pulled(Fit):
+    """Adds a term that pulls the weights to zero."""
 
     pull: float = 100.0
-    steps: Callback | None = None
 
     def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
         weight = next(model.parameters())
         return context.loss(model, batch) + self.pull * weight.square().sum()
-
-    def callbacks(self, context: Context) -> tuple[Callback, ...]:
-        return () if self.steps is None else (self.steps,)
-
-
-class Steps(Callback):
-    count = 0
-
-    def on_step(self, state: TrainingState) -> None:
-        self.count += 1
-
-
-class Line:
-    """y = 2x."""
-
-    train = tuple((torch.tensor([float(x)]), torch.tensor([2.0 * x])) for x in range(-4, 4))
-    lengths = None
-
-    def collate(self, examples: list[Any]) -> tuple[Tensor, Tensor]:
-        inputs, targets = zip(*examples, strict=True)
-        return torch.stack(inputs), torch.stack(targets)
-
-
-def squared_error(model: nn.Module, batch: Any) -> Tensor:
-    inputs, targets = batch
-    return nn.functional.mse_loss(model(inputs), targets)
 
 
 def fitted(method: TrainedMethod) -> float:
     context = Context(suite="s", task="t", seed=0, budget=Budget(epochs=200, batch_size=4), loss=squared_error)
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 0.5)
-    curves = method.fit(model, Line(), context)
+    curves = method.fit(model, Numbers(), context)
     assert curves["train loss"][-1][0] == 400
     return model.weight.item()
 
 
 def test_by_default_the_loss_is_that_of_the_task() -> None:
-    assert fitted(Plain(learning_rate=0.05, weight_decay=0.0)) == pytest.approx(2.0, abs=1e-3)
+    assert fitted(Fit(learning_rate=0.05, weight_decay=0.0)) == pytest.approx(2.0, abs=1e-3)
 
 
 def test_a_method_may_add_a_term_and_listen() -> None:
-    steps = Steps()
-    assert abs(fitted(Pulled(learning_rate=0.05, weight_decay=0.0, steps=steps))) < 0.2
-    assert steps.count == 400
+    recorder = Recorder()
+    weight = fitted(Pulled(learning_rate=0.05, weight_decay=0.0, recorder=recorder))
+    assert weight == pytest.approx(2 * 17.5 / (17.5 + 100), abs=1e-3), "17.5: the mean square of the numbers"
+    assert recorder.events.count("step 400") == 1
 
 
 @pytest.mark.parametrize(("budget", "steps"), [({"epochs": 3}, 6), ({"steps": 5}, 5), ({"tokens": 9}, 3)])
@@ -88,7 +56,7 @@ def test_training_lasts_as_long_as_the_budget_says_and_is_in_the_ledger(budget: 
     )
     model = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 1))
     model[1].bias.requires_grad_(False)
-    Plain().fit(model, Line(), context)
+    Fit().fit(model, Numbers(), context)
     costs = context.ledger.costs()
     assert costs is not None
     assert (costs.steps, costs.tokens, costs.params) == (steps, 4 * steps, 6)
@@ -98,4 +66,4 @@ def test_training_lasts_as_long_as_the_budget_says_and_is_in_the_ledger(budget: 
 def test_tokens_that_nobody_counts_end_no_training() -> None:
     context = Context(suite="s", task="images", seed=0, budget=Budget(tokens=9), loss=squared_error)
     with pytest.raises(ValueError, match="the task 'images' has no tokens to count"):
-        Plain().fit(nn.Linear(1, 1), Line(), context)
+        Fit().fit(nn.Linear(1, 1), Numbers(), context)

@@ -18,6 +18,7 @@ from sparsebench.suites.training.router_watch import OCTAVE, RouterWatch, is_wat
 from sparsebench.suites.training.settings import TrainSettings
 
 from ..unwatched import hide_experts
+from .toy import StopAt, StoppedError
 
 Batch = dict[str, Tensor]
 MOE = MoEConfig(num_experts=4, top_k=2, noise="shazeer", balance="cv2", balance_coef=0.1)
@@ -134,19 +135,6 @@ def test_evaluations_in_the_loop_do_not_count() -> None:
         model = convert(llama(), MOE)
         curves.append(fit(model, RouterWatch(), steps=8, evaluate=evaluate).curves["router cv2"])
     assert curves[0] == curves[1]
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step(self, state: TrainingState) -> None:
-        if state.step == self.step:
-            raise StoppedError
 
 
 @pytest.mark.parametrize("stop", [12, 34])

@@ -62,10 +62,11 @@ def test_parts_of_a_loss_are_summed() -> None:
     assert model.weight.item() == 1 - 3.0
 
 
-def test_a_loss_that_is_not_finite_moves_nothing() -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_moves_nothing(value: float) -> None:
     model = linear()
     with pytest.raises(FloatingPointError, match="step 7"):
-        stepper(model, lambda model, batch: mean(model, batch) * float("nan")).step([torch.ones(1, 1)], [1], 1, 7)
+        stepper(model, lambda model, batch: mean(model, batch) * value).step([torch.ones(1, 1)], [1], 1, 7)
     assert model.weight.item() == 1.0
 
 

@@ -26,6 +26,21 @@ class Numbers:
         return torch.stack([x for x, _ in examples]), torch.stack([y for _, y in examples])
 
 
+class StoppedError(Exception):
+    """A training that ends early."""
+
+
+class StopAt(Callback):
+    """Ends a training after a step, before what the loop does then."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, state: TrainingState) -> None:
+        if state.step == self.step:
+            raise StoppedError
+
+
 class Recorder(Callback):
     def __init__(self) -> None:
         self.events: list[str] = []

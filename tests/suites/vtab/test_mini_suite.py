@@ -22,26 +22,18 @@ def test_each_row_has_data_and_each_group_has_tasks() -> None:
     assert {group: groups.count(group) for group in groups} == {"natural": 2, "specialized": 2, "structured": 2}
 
 
-@pytest.mark.parametrize("name", ["mini_wafers", "mini_digits", "mini_location", "mini_orientation"])
+FETCHED = [pytest.param(name, marks=pytest.mark.data) for name in ("mini_clothing", "mini_textile")]
+
+
+@pytest.mark.parametrize("name", ["mini_wafers", "mini_digits", "mini_location", "mini_orientation", *FETCHED])
 def test_labels_and_sizes(name: str) -> None:
     task = load_task(find("task", name, "vtab"))
     assert isinstance(task, MiniTask)
     splits = task.load()
     assert [len(part.targets) for part in (splits.train, splits.val)] == [800, 200]
-    assert len(splits.test.targets) == (797 if name == "mini_digits" else 2000)
+    assert len(splits.test.targets) == {"mini_digits": 797, "mini_textile": 1000}.get(name, 2000)
     for part in (splits.train, splits.test):
         assert np.unique(part.targets).tolist() == list(range(task.target.outputs))
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("name", ["mini_clothing", "mini_textile"])
-def test_labels_and_sizes_of_what_is_fetched(name: str) -> None:
-    task = load_task(find("task", name, "vtab"))
-    assert isinstance(task, MiniTask)
-    splits = task.load()
-    assert [len(part.targets) for part in (splits.train, splits.val)] == [800, 200]
-    assert len(splits.test.targets) == (1000 if name == "mini_textile" else 2000)
-    assert np.unique(splits.train.targets).tolist() == list(range(task.target.outputs))
 
 
 def test_a_task_runs_by_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparsebench.models.adapters import attach
-from sparsebench.models.anatomy import describe
 from sparsebench.models.distillation import InverseDistillation
 from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.methods.adapters.adapter import Adapter
-from sparsebench.suites.methods.pair._teacher import Adapters, adapters_of
+from sparsebench.suites.methods.pair._teacher import adapters_of
 from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
@@ -28,10 +27,6 @@ from sparsebench.suites.vtab.body import VisionBody
 from ..methods.pair.pairs import HALF_AND_WHOLE, LITE_AND_VIT, LITES, REAL, Pair
 
 CLASSES = 100
-
-
-def adapter(width: int, units: int) -> int:
-    return 2 * width * units + units + width
 
 
 # Networks that no package has: shapes and counts, without memory for their weights
@@ -50,23 +45,7 @@ class Size:
 
     def adapters(self, units: int) -> int:
         per_block = zip(self.widths, self.blocks, strict=True)
-        return sum(count * adapter(width, units) for width, count in per_block)
-
-    def parameters(self) -> int:
-        return self._swin() if len(self.widths) > 1 else self._vit()
-
-    def _vit(self) -> int:
-        (d,), (depth,) = self.widths, self.blocks
-        return depth * (12 * d**2 + 13 * d) + (3 * 16**2 + 1) * d + (1 + 197) * d + 2 * d
-
-    def _swin(self) -> int:
-        """Windows of 7, hence 13² relative positions for each head of 32; merging of 4 d channels into 2 d."""
-        total = (3 * 4**2 + 1) * self.widths[0] + 2 * self.widths[0] + 2 * self.widths[-1]
-        for d, depth in zip(self.widths, self.blocks, strict=True):
-            total += depth * (12 * d**2 + 13 * d + 13**2 * d // 32)
-        for d in self.widths[:-1]:
-            total += 2 * 4 * d + 8 * d**2
-        return total
+        return sum(count * (2 * width * units + units + width) for width, count in per_block)
 
 
 VIT_S = Size("vit_small_patch16_224", (384,), (12,))
@@ -75,16 +54,14 @@ VIT_L = Size("vit_large_patch16_224", (1024,), (24,))
 SWIN_S = Size("swin_small_patch4_window7_224", (96, 192, 384, 768), (2, 2, 18, 2))
 SWIN_B = Size("swin_base_patch4_window7_224", (128, 256, 512, 1024), (2, 2, 18, 2))
 LARGE = [(VIT_S, VIT_B), (VIT_S, VIT_L), (SWIN_S, SWIN_B)]
-PUBLISHED = {VIT_S: 41_520, VIT_B: 82_992, VIT_L: 221_280}
-"""Adapters of the release, four units wide."""
 
 
-def on_meta(size: Size, kind: Adapters, units: int) -> LinearHeadModel:
+def on_meta(size: Size, units: int) -> LinearHeadModel:
     """The backbone with adapters and a head, all of it frozen but these."""
     with torch.device("meta"):
         body = VisionBody(timm.create_model(size.name, num_classes=0))
         model = LinearHeadModel(body, CLASSES, torch.Generator())
-    attach(model, adapters_of(kind, model, rank=units, init="zero_up"))
+    attach(model, adapters_of("bottleneck", model, rank=units, init="zero_up"))
     return model
 
 
@@ -92,29 +69,11 @@ def trained(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-@pytest.mark.parametrize("units", [4, 8])
-@pytest.mark.parametrize("size", [VIT_S, VIT_B, VIT_L, SWIN_S, SWIN_B], ids=str)
-def test_counts_of_the_papers_sizes(size: Size, units: int) -> None:
-    model = on_meta(size, "bottleneck", units)
-    head = (size.widths[-1] + 1) * CLASSES
-    assert trained(model) == size.adapters(units) + head
-    assert sum(p.numel() for p in model.parameters()) == size.parameters() + size.adapters(units) + head
-    if units == 4:
-        assert size.adapters(units) == PUBLISHED.get(size, size.adapters(units))
-    assert len(describe(model).blocks) == sum(size.blocks)
-
-
-@pytest.mark.parametrize("size", [VIT_S, VIT_B, VIT_L], ids=str)
-@pytest.mark.parametrize("kind", ["idat_sequential", "idat_adaptformer", "idat_shared_parallel"])
-def test_the_adapters_of_the_release_have_one_count(size: Size, kind: Adapters) -> None:
-    assert trained(on_meta(size, kind, 4)) == PUBLISHED[size] + (size.widths[0] + 1) * CLASSES
-
-
 @pytest.mark.parametrize(("teacher", "student"), LARGE, ids=str)
 def test_a_joint_step_by_shapes(teacher: Size, student: Size) -> None:
     """One backward pass reaches the adapters and heads of both, and nothing else."""
     images, labels = torch.empty(2, 3, 224, 224, device="meta"), torch.empty(2, dtype=torch.long, device="meta")
-    models = [on_meta(size, "bottleneck", 8) for size in (student, teacher)]
+    models = [on_meta(size, 8) for size in (student, teacher)]
     own, other = (model(images) for model in models)
     assert own.shape == other.shape == (2, CLASSES)
     loss = InverseDistillation(kind="mse")(own, other, labels)
@@ -170,20 +129,6 @@ def test_a_pre_trained_pair_learns_together(pair: Pair) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("pair", REAL, ids=str)
-def test_what_is_frozen_stays(pair: Pair) -> None:
-    """Batch statistics of the EfficientNets too, in both models."""
-    method = InverseDistillationTuning(teacher=pair.teacher, rank=4, learning_rate=0.02)
-    before = _state(method._teacher().set_up(pair.setup(method).context).model)
-    student, teacher = pair.fit(method)
-    fresh = method.prepare(pair.setup(method).model, pair.setup(method).context)
-    for model, start in ((teacher.model, before), (student, _state(fresh))):
-        trains = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-        moved = {name for name, value in _state(model).items() if not torch.equal(value, start[name])}
-        assert moved and moved <= trains
-
-
-@pytest.mark.data
 @pytest.mark.parametrize(("pair", "frozen"), [(LITES, 20), (LITE_AND_VIT, 11), (HALF_AND_WHOLE, 11)], ids=str)
 def test_what_lies_before_the_adapters_is_computed_once(pair: Pair, frozen: int) -> None:
     """The stem and all blocks but the last two; what follows them gives the logits of the whole model."""
@@ -207,7 +152,3 @@ def test_all_experts_of_the_vit_are_its_ffns() -> None:
         expected = body(images)
         mixture = convert(body, MoEConfig(num_experts=4, top_k=4, score="none", scale="exact"))
         assert torch.allclose(mixture.eval()(images), expected, rtol=0, atol=1e-3), "features reach 9"
-
-
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}

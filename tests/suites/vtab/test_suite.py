@@ -19,11 +19,6 @@ def test_groups_and_their_baselines() -> None:
     assert {"natural", "specialized", "structured"} <= groups, "the groups of VTAB"
 
 
-def test_baselines_are_methods() -> None:
-    methods = {entry.name for entry in entries("method").values()}
-    assert {SUITE.baseline, *SUITE.group_baselines.values()} <= methods
-
-
 def test_arms_of_a_pair_in_claims_idat_differ_in_what_their_name_says() -> None:
     """Within a pair all rows have one learning rate, one depth and one start of the adapters, and one width."""
     (plan,) = load_profile("claims-idat").plans

@@ -1,13 +1,11 @@
-"""Label bins, splits and the VTAB-1K folder, through the tasks."""
+"""Sizes and parts of the tasks, and the VTAB-1K folder, through the tasks."""
 
 import ast
-from collections import Counter
 
 import numpy as np
 import pytest
 
 from sparsebench.data.vision import vtab1k
-from sparsebench.suites.prediction.data import Examples
 from sparsebench.suites.prediction.task import PredictionTask
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
@@ -17,32 +15,6 @@ def task(name: str) -> PredictionTask:
     loaded = load_task(find("task", name, "vtab"))
     assert isinstance(loaded, PredictionTask)
     return loaded
-
-
-def left_edge(part: Examples) -> np.ndarray:
-    """Column of the first white pixel of each image."""
-    return (np.asarray(part.inputs)[..., 0] > 0).any(axis=1).argmax(axis=1)
-
-
-def test_location_bins_are_positions_from_left_to_right() -> None:
-    part = task("dsprites_location").load().test
-    assert np.unique(part.targets).tolist() == list(range(16))
-    edges = [left_edge(Examples(np.asarray(part.inputs)[part.targets == label], part.targets)) for label in range(16)]
-    means = [edge.mean() for edge in edges]
-    assert np.all(np.diff(means) > 1.0), "a bin holds two positions, one pixel apart"
-
-
-def test_orientation_bins_hold_three_and_two_of_the_forty_angles() -> None:
-    part = task("dsprites_orientation").load().test
-    counts = Counter(part.targets.tolist())
-    assert set(counts) == set(range(16))
-    even, odd = (sum(counts[label] for label in range(start, 16, 2)) for start in (0, 1))
-    assert even / odd == pytest.approx(1.5, rel=0.2)
-
-
-def test_both_dsprites_tasks_see_the_same_images() -> None:
-    location, orientation = task("dsprites_location").load(), task("dsprites_orientation").load()
-    assert np.array_equal(np.asarray(location.test.inputs), np.asarray(orientation.test.inputs))
 
 
 @pytest.mark.parametrize("name", ["digits", "dsprites_location", "dsprites_orientation", "wafers"])

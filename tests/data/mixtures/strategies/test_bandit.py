@@ -1,4 +1,3 @@
-import json
 import math
 
 import numpy as np
@@ -44,14 +43,6 @@ def test_permuting_data_sets_permutes_weights():
     one, other = Bandit(NAMES), Bandit(NAMES[::-1])
     for _ in range(9):
         assert one.update(Signal(losses=LOSSES)) == pytest.approx(other.update(Signal(losses=LOSSES)), abs=1e-12)
-
-
-def test_a_state_holds_the_rewards():
-    first, again = Bandit(NAMES), Bandit(NAMES)
-    for _ in range(7):
-        first.update(Signal(losses=LOSSES))
-    again.load_state_dict(json.loads(json.dumps(first.state_dict())))
-    assert again.update(Signal(losses=LOSSES)) == first.update(Signal(losses=LOSSES))
 
 
 def test_one_data_set_has_all_the_weight():

@@ -37,17 +37,6 @@ def test_weights_that_never_move_log_what_is_measured_too():
     assert strategy.seen["loads"] == {name: [[0.25, 0.75]] for name in NAMES}
 
 
-def test_a_state_goes_through_json_and_goes_on_exactly():
-    first, again = mixing(), mixing()
-    for step in (10, 20, 30):
-        first.update(signal(step))
-    again.load_state_dict(json.loads(json.dumps(first.state_dict())))
-    assert again.weights == first.weights
-    for step in (40, 50):
-        assert again.update(signal(step)) == first.update(signal(step))
-    assert again.rounds == first.rounds
-
-
 @pytest.mark.parametrize(
     ("other", "key"),
     [

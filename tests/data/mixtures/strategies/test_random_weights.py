@@ -28,13 +28,6 @@ def test_weights_are_uniform_numbers_over_their_sum():
     assert (weights[:, 0] > 0.5).mean() == pytest.approx(1 / 6, abs=0.02)
 
 
-def test_a_state_goes_on():
-    first, again = RandomWeights(NAMES, 4), RandomWeights(NAMES, 4)
-    first.update(Signal(steps=1))
-    again.load_state_dict(first.state_dict())
-    assert first.update(Signal(steps=2)) == again.update(Signal(steps=2))
-
-
 def test_by_round_or_by_step():
     assert RandomWeights(NAMES, 0).every == "round"
     assert RandomWeights(NAMES, 0, every="step").every == "step"

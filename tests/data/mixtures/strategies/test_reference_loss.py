@@ -60,11 +60,6 @@ def test_everywhere_at_the_reference_nothing_moves():
         assert weights == pytest.approx(dict.fromkeys(NAMES, 1 / 3), abs=1e-12)
 
 
-def test_published_references_and_shares_by_name():
-    strategy = ReferenceLoss(SLIMPAJAMA, REFERENCE_LOSSES["llama-2-7b"], start="llama")
-    assert strategy.weights["commoncrawl"] == pytest.approx(0.67, abs=1e-12)
-
-
 def test_bad_references():
     with pytest.raises(MixtureError, match="reference losses: none for data set 'c'"):
         ReferenceLoss(NAMES, {"a": 1.0, "b": 1.0})

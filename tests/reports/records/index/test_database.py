@@ -115,19 +115,13 @@ def test_broken_files_are_named_each_time_and_mended_ones_are_records(filled, ma
     assert reads(filled, monkeypatch) == 0
 
 
-def test_a_file_whose_name_is_no_text_is_a_problem(filled, make):
+def test_a_file_whose_name_is_no_text_and_a_folder_are_problems(filled, make):
     strange = os.fsdecode(b"caf\xe9.json")
     (filled.records / strange).write_text(to_json(make.record("new")))
-    for _ in range(2):
-        records, problems = read(filled)
-        assert len(records) == 12 and "foreign" in problems[strange]
-
-
-def test_a_folder_in_place_of_a_record_is_a_problem(filled):
     (filled.records / "folder.json").mkdir()
     for _ in range(2):
         records, problems = read(filled)
-        assert len(records) == 12 and "folder.json" in problems
+        assert len(records) == 12 and "foreign" in problems[strange] and "folder.json" in problems
 
 
 def damage(path, kind):

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import pytest
-
 from sparsebench.reports.page.holding import NEVER
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
@@ -16,15 +14,11 @@ from sparsebench.reports.tables.claims.document import (
 )
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
-from .studies import CLAIM, study_records
+from .studies import CLAIM
 
+INFOS = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
 NOTE = f"Records made by an unknown commit; {NEVER}"
 """What `render` says of records without a commit in a folder where nothing was run again."""
-
-
-@pytest.fixture
-def records(make):
-    return study_records(make)
 
 
 def test_claims_of_papers_and_our_own_are_counted_apart(records):
@@ -59,12 +53,11 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     row = next(line for line in text.splitlines() if line.startswith("| C1"))
     for part in ("A < B in bits; net, t", "| reproduced ✓ |", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
         assert part in row
-    infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
-    page = render(found, [], tmp_path, infos, findings=findings).read_text()
+    page = render(found, [], tmp_path, INFOS, findings=findings).read_text()
     assert (tmp_path / "claims.md").read_text() == text
     assert 'id="claims"' in page
     assert "our own" in page
-    assert 'id="claims"' not in render(found, [], tmp_path / "without", infos).read_text()
+    assert 'id="claims"' not in render(found, [], tmp_path / "without", INFOS).read_text()
     assert not (tmp_path / "without" / "claims.md").exists()
 
 
@@ -79,8 +72,7 @@ def test_an_objection_stands_at_the_top(records, tmp_path):
     findings = judge([CLAIM], records({"A": 1.0, "B": 2.0}))
     objection = "Objected to <until> it is made again."
     assert to_markdown(findings, objection=objection).splitlines()[2] == f"**{objection}**"
-    infos = {"llm": SuiteInfo(title="Language", description="", baseline="A", unit="token")}
-    page = render(records({"A": 1.0, "B": 2.0}), [], tmp_path, infos, findings=findings, objection=objection)
+    page = render(records({"A": 1.0, "B": 2.0}), [], tmp_path, INFOS, findings=findings, objection=objection)
     html = page.read_text()
     assert "Objected to &lt;until&gt; it is made again." in html
     assert html.index('id="objection"') < html.index('id="claims"')

@@ -9,12 +9,7 @@ from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.document import effects, to_markdown
 
-from .studies import CLAIM, study_records
-
-
-@pytest.fixture
-def records(make):
-    return study_records(make)
+from .studies import CLAIM
 
 
 def verdict(records, **changes):
@@ -87,11 +82,6 @@ def test_tasks_are_averaged(records):
     found = records({"A": 1.0, "B": 1.5}) + records({"A": 1.0, "B": 0.7}, task="u")
     assert verdict(found, tasks=("t", "u")) == "reproduced"
     assert judge([dataclasses.replace(CLAIM, tasks=("t", "u"))], found)[0].steps[0].effect.mean == pytest.approx(-0.11)
-
-
-def test_one_deterministic_record_is_paired_with_every_seed(records):
-    found = records({"A": 1.0}, seeds=1) + records({"B": 2.0})
-    assert verdict(found) == "reproduced"
 
 
 def test_too_few_seeds_and_missing_rows_leave_it_undecided(records):

@@ -2,19 +2,12 @@
 
 import dataclasses
 
-import pytest
-
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.summary import MOST, study_summaries
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
-from .studies import CLAIM, study_records
-
-
-@pytest.fixture
-def records(make):
-    return study_records(make)
+from .studies import CLAIM
 
 
 def test_each_verdict_is_told_with_the_step_it_hangs_on(records):

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from sparsebench.models.adapters import CombinedConfig, ConvConfig, attach
+from sparsebench.models.adapters import CombinedConfig, attach
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.methods.adapters._adapters import Kind, prunable
@@ -33,10 +33,6 @@ def test_every_kind_attaches_with_the_wanted_rank_and_seed(kind: Kind) -> None:
     assert part.r == 4  # type: ignore[attr-defined]
     attach(backbone, config, "default")
     assert backbone(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
-
-
-def test_a_bottleneck_of_a_cnn_is_a_convolution() -> None:
-    assert isinstance(prunable("bottleneck", model(timm.load, "tf_efficientnet_lite0"), **FIELDS), ConvConfig)
 
 
 def test_adapters_for_images_need_image_tokens() -> None:

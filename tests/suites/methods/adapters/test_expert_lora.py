@@ -1,6 +1,5 @@
 """LoRA on experts as a link after a conversion, and in a stock mixture; routers as an option."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -10,22 +9,18 @@ from transformers import MixtralConfig, MixtralForCausalLM
 
 from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.models.moe.routing.statistics import aux_loss
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.expert_lora import ExpertLoRA
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...reasons import reason
-
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
+from ..setups import choices, images, moved, surroundings
 
 
 def mixtral(generator: torch.Generator) -> CausalLM:
@@ -44,23 +39,10 @@ def mixtral(generator: torch.Generator) -> CausalLM:
     return CausalLM(MixtralForCausalLM(config).eval(), tokenizer)
 
 
-def choices(load: Any = tiny.load, dtype: torch.dtype = torch.float32) -> Setup:
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET, dtype=dtype)
-    return SyntheticChoices().setup(load, context)
-
-
-def converted(dtype: torch.dtype = torch.float32) -> Setup:
-    setup = choices(dtype=dtype)
+def converted() -> Setup:
+    setup = choices()
     LlamaMoEV1(preset="2of8", train="none").prepare(setup.model, setup.context)
     return setup
-
-
-def moved(method: ExpertLoRA, setup: Setup) -> set[str]:
-    """Names of the tensors that training changed."""
-    model = method.prepare(setup.model, setup.context)
-    before = copy.deepcopy(model.state_dict())
-    method.fit(model, setup.data, setup.context)
-    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
 @pytest.mark.parametrize("router", [False, True])
@@ -88,7 +70,6 @@ def test_a_bias_that_balances_moves_where_routers_train(router: bool) -> None:
 def test_the_start_changes_nothing_and_a_stock_mixture_is_served() -> None:
     setup = choices(mixtral)
     ids = torch.arange(3, 15).view(2, 6)
-    before = setup.model(ids).logits.detach()
     names = moved(ExpertLoRA(rank=2, router=True), setup)
     assert any("lora_B" in name for name in names)
     assert {f"model.layers.{block}.mlp.gate.weight" for block in (0, 1)} < names
@@ -97,7 +78,6 @@ def test_the_start_changes_nothing_and_a_stock_mixture_is_served() -> None:
     fresh.model.load_state_dict(MixtralForCausalLM(fresh.model.config).state_dict())
     start = fresh.model(ids).logits.detach()
     torch.testing.assert_close(ExpertLoRA().prepare(fresh.model, fresh.context)(ids).logits, start)
-    assert before.shape == start.shape
 
 
 @pytest.mark.parametrize("router", [False, True])
@@ -117,7 +97,7 @@ def test_the_balance_loss_counts_where_routers_train(router: bool) -> None:
 
 @pytest.mark.parametrize("load", [tiny.load, mixtral])
 def test_routers_train_in_float32_and_are_measured_in_the_precision_of_the_cell(load: Any) -> None:
-    setup = choices(load, torch.bfloat16)
+    setup = choices(load, dtype=torch.bfloat16)
     if load is tiny.load:
         LlamaMoEV1(preset="2of8", train="none").prepare(setup.model, setup.context)
     method = ExpertLoRA(rank=2, router=True)
@@ -143,15 +123,13 @@ def test_other_targets() -> None:
 def test_a_model_without_experts_is_not_applicable() -> None:
     wanted = reason(Blobs, "vtab", "tiny", ExpertLoRA())
     assert wanted == "the backbone is a vision transformer: it has no experts"
-    context = Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET)
     with pytest.raises(NotApplicable, match="no experts"):
-        Blobs().run([ExpertLoRA()], tiny_vit.load, context)
+        Blobs().run([ExpertLoRA()], tiny_vit.load, surroundings("vtab"))
 
 
 def test_in_a_vision_transformer_the_head_trains_too() -> None:
-    context = Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET)
     chain = [LlamaMoEV1(preset="2of8", train="none"), ExpertLoRA(rank=2, router=True)]
-    setup = Blobs().setup(tiny_vit.load, context, chain)
+    setup = images(chain=chain)
     model: nn.Module = chain[0].prepare(setup.model, setup.context)
     names = moved(chain[1], Setup(model=model, data=setup.data, context=setup.context))  # type: ignore[arg-type]
     assert {"head.weight", "head.bias"} < names

@@ -123,14 +123,6 @@ def test_a_parameter_is_a_number_of_a_node():
     assert count_parameters(head).total == nodes
 
 
-def test_the_seed_decides():
-    y = features(60)[:, :1]
-    target = Target("regression", 1)
-    first, again, other = (outputs(*fit(y, target, seed)) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
 def test_config_is_checked():
     assert dataclasses.asdict(RandomForestMethod()) == {"trees": 100}
     with pytest.raises(ValueError, match="trees must be 1 or more, not 0"):

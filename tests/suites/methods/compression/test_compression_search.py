@@ -6,38 +6,21 @@ import pytest
 import torch
 
 from sparsebench.models.counting import count_parameters, stored_bytes
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.compression.compression_search import CompressionSearch
-from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.methods.shared.tune import Tune
-from sparsebench.suites.vtab.backbones import tiny as tiny_vit
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...reasons import reason
+from ..setups import eight_experts
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
 FAST: dict[str, Any] = {"experts": (0.5,), "widths": (0.5,), "bits": (3,), "group_size": 16, "anchors": 1}
-
-
-def setup(suite: str, seed: int = 0) -> tuple[Any, Context, Any]:
-    """A mixture of eight experts, four of them chosen, in each block."""
-    context = Context(suite=suite, task="synthetic", seed=seed, budget=BUDGET)
-    if suite == "llm":
-        found = SyntheticText().setup(tiny.load, context)
-    else:
-        found = Blobs().setup(tiny_vit.load, context)
-    split = RandomSplit(num_experts=8, top_k=4, score="topk_softmax", train="none")
-    return split.prepare(found.model, found.context), found.context, found.data
 
 
 @pytest.mark.parametrize("suite", ["llm", "vtab"])
 @pytest.mark.parametrize("of", ["bytes", "active"])
 def test_a_link_after_a_conversion(suite: str, of: Any) -> None:
-    model, context, _ = setup(suite)
+    model, context, _ = eight_experts(suite)
     before = {"bytes": stored_bytes(model), "active": count_parameters(model).active}
     made = CompressionSearch(keep=0.85, of=of, train="none", **FAST).prepare(model, context)
     after = {"bytes": stored_bytes(made), "active": count_parameters(made).active}
@@ -47,7 +30,7 @@ def test_a_link_after_a_conversion(suite: str, of: Any) -> None:
 
 def test_it_is_healed() -> None:
     """Without bits all weights train afterwards, those of narrower and fewer experts too."""
-    model, context, data = setup("vtab")
+    model, context, data = eight_experts("vtab")
     link = CompressionSearch(keep=0.8, change=("experts", "width"), train="none", **FAST)
     model = link.deploy(link.prepare(model, context))
     size = stored_bytes(model)
@@ -60,7 +43,7 @@ def test_it_is_healed() -> None:
 
 
 def test_a_budget_that_cannot_be_kept_says_what_can() -> None:
-    model, context, _ = setup("llm")
+    model, context, _ = eight_experts("llm")
     before = stored_bytes(model)
     with pytest.raises(NotApplicable, match=r"bytes=0.01 allows .* the least that these options reach is"):
         CompressionSearch(keep=0.01, train="none", **FAST).prepare(model, context)

@@ -26,35 +26,31 @@ from sparsebench.models.compression.trimming.similarity import (
 )
 from sparsebench.models.errors import ModelError
 from sparsebench.reports.compression.notes import KEY, from_details
-from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import CALIBRATION_DATA, EXPERTS
-from sparsebench.suites.llm.backbones import small_mixture, tiny
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.backbones import small_mixture
 from sparsebench.suites.methods.compression import _depth_trimming as depth_trimming
 from sparsebench.suites.methods.compression.attention_drop import AttentionDrop
 from sparsebench.suites.methods.compression.block_drop import BlockDrop
 from sparsebench.suites.methods.compression.expert_drop import ExpertDrop
 from sparsebench.suites.methods.compression.layer_drop import LayerDrop
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
-from sparsebench.suites.vtab.backbones import tiny as tiny_vit
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ....models.zoo.text_families import build
+from ..setups import images, moved_by_fit, python_code, text
 
 MEASURES: dict[str, tuple[Callable[..., dict[int, float]], Callable[..., Any]]] = {
     "layers": (lambda model, batches: layer_similarity(model, batches, range(4)), drop_layers),
     "attentions": (lambda model, batches: attention_similarity(model, batches, range(4)), drop_attentions),
     "blocks": (block_similarity, drop_blocks),
 }
-BUDGET = Budget(epochs=1, batch_size=8, test_examples=2, calibration_examples=4)
 
 
 @pytest.fixture
 def setup() -> Setup:
-    return SyntheticText().setup(tiny.load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+    return text()
 
 
 def left(model: Any) -> list[tuple[bool, bool]]:
@@ -115,18 +111,12 @@ def test_layers_then_experts_in_one_row(setup: Setup) -> None:
     assert numbers == [None, 2]
 
 
-def code(tokenizer: Any, modules: tuple[Any, ...]) -> torch.Tensor:
-    """The sources of modules of Python, as rows of 256 bytes."""
-    rows = [torch.tensor(tokenizer(inspect.getsource(module))["input_ids"][:1024]).view(4, 256) for module in modules]
-    return torch.cat(rows)
-
-
 def on_a_trained_mixture(name: str) -> tuple[dict[int, float], dict[int, float]]:
     """Similarities, and the loss without each of the four parts, on other code than was looked at."""
     measure, drop = MEASURES[name]
     lm = small_mixture.load(torch.Generator())
-    batch = {"input_ids": code(lm.tokenizer, (argparse, heapq, random, statistics))}
-    held_out = code(lm.tokenizer, (inspect, string, textwrap, typing))
+    batch = {"input_ids": python_code(lm.tokenizer, argparse, heapq, random, statistics)}
+    held_out = python_code(lm.tokenizer, inspect, string, textwrap, typing)
     similarity = measure(lm.model.eval(), [batch])
     losses = {}
     for index in range(4):
@@ -274,13 +264,9 @@ def test_what_the_architecture_keeps_is_not_applicable(setup: Setup) -> None:
 
 
 def test_a_vision_transformer_trains_its_head_on_what_is_left() -> None:
-    context = Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET)
-    ready = Blobs().setup(tiny_vit.load, context)
+    ready = images()
     blocks = len(describe(ready.model).blocks)
     method = BlockDrop()
     model = method.prepare(ready.model, ready.context)
     assert len(describe(model).blocks) == blocks - 1
-    before = copy.deepcopy(model.state_dict())
-    method.fit(model, ready.data, ready.context)
-    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"head.weight", "head.bias"}
+    assert moved_by_fit(method, model, ready) == {"head.weight", "head.bias"}

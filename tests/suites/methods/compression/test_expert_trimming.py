@@ -10,10 +10,7 @@ from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration import statistics_cache
 from sparsebench.models.compression.trimming.experts.drop import expert_drop
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
@@ -21,25 +18,11 @@ from sparsebench.suites.methods.compression.expert_drop import ExpertDrop
 from sparsebench.suites.methods.compression.expert_merging import ExpertMerging
 from sparsebench.suites.methods.compression.mean_experts import MeanExperts
 from sparsebench.suites.methods.moe._calibration import expert_statistics
-from sparsebench.suites.methods.moe.moe_random import RandomSplit
-from sparsebench.suites.vtab.backbones import tiny as tiny_vit
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...reasons import reason
+from ..setups import eight_experts, text
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
 KINDS = (ExpertDrop, ExpertMerging, MeanExperts)
-
-
-def setup(suite: str, seed: int = 0) -> tuple[Any, Context]:
-    """A mixture of eight experts, four of them chosen, in each block."""
-    context = Context(suite=suite, task="synthetic", seed=seed, budget=BUDGET)
-    if suite == "llm":
-        found = SyntheticText().setup(tiny.load, context)
-    else:
-        found = Blobs().setup(tiny_vit.load, context)
-    split = RandomSplit(num_experts=8, top_k=4, score="topk_softmax", train="none")
-    return split.prepare(found.model, found.context), found.context
 
 
 def kept(model: Any) -> list[int]:
@@ -50,20 +33,20 @@ def kept(model: Any) -> list[int]:
 @pytest.mark.parametrize("suite", ["llm", "vtab"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_link_after_a_conversion(kind: Any, suite: str) -> None:
-    model, context = setup(suite)
+    model, context, _ = eight_experts(suite)
     trimmed = kind(train="none").prepare(model, context)
     assert kept(trimmed) == [6] * len(kept(trimmed)) and len(kept(trimmed)) >= 2
     assert torch.isfinite(context.outputs(trimmed, context.batches()[0])).all()
 
 
 def test_the_options_reach_the_transform() -> None:
-    model, context = setup("llm")
+    model, context, _ = eight_experts("llm")
     statistics = expert_statistics(model, context)
     options: dict[str, Any] = {"score": "reap", "scope": "global", "reverse": True}
-    report = expert_drop(setup("llm")[0], statistics, 0.5, **options)
+    report = expert_drop(eight_experts("llm")[0], statistics, 0.5, **options)
     dropped = ExpertDrop(keep=0.5, train="none", **options).prepare(model, context)
     assert kept(dropped) == [len(layer.kept) for layer in report.layers]
-    model, context = setup("llm")
+    model, context, _ = eight_experts("llm")
     assert kept(ExpertDrop(numbers=(3, 5), preserve_gate=True, train="none").prepare(model, context)) == [3, 5]
     routers = [block.mlp.experts.router.get() for block in describe(model).blocks]  # type: ignore[union-attr]
     assert [router.num_routed for router in routers] == [8, 8]
@@ -77,10 +60,10 @@ def test_rows_at_many_budgets_look_at_the_model_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path))
     numbers = []
     for method in (ExpertDrop(keep=0.5, train="none"), ExpertDrop(keep=0.25, score="reap", train="none")):
-        model, context = setup("llm")
+        model, context, _ = eight_experts("llm")
         numbers += kept(method.prepare(model, context))
     assert numbers == [4, 4, 2, 2] and len(calls) == 1
-    model, context = setup("llm", seed=1)
+    model, context, _ = eight_experts("llm", seed=1)
     ExpertDrop(train="none").prepare(model, context)
     assert len(calls) == 2
 
@@ -88,7 +71,7 @@ def test_rows_at_many_budgets_look_at_the_model_once(monkeypatch: pytest.MonkeyP
 def test_random_experts_are_those_of_the_seed() -> None:
     gone = []
     for seed in (0, 0, 1):
-        model, context = setup("llm", seed)
+        model, context, _ = eight_experts("llm", seed)
         model = ExpertDrop(score="random", train="none").prepare(model, context)
         gone.append([block.mlp.experts.weights(0).up.sum().item() for block in describe(model).blocks])  # type: ignore
     assert gone[0] == gone[1] != gone[2]
@@ -147,15 +130,15 @@ def test_merging_leaves_the_numbers_of_its_paper() -> None:
     assert ExpertMerging(grouping="router").scope == "global"
     assert ExpertMerging(grouping="router", numbers=(3, 5)).scope == "layer"
     assert ExpertMerging().scope is None, "the cells of HC-SMoE are what they were"
-    model, context = setup("llm")
+    model, context, _ = eight_experts("llm")
     found = ExpertMerging(grouping="router", keep=0.5, train="none").prepare(model, context)
     assert sum(kept(found)) == 8
-    model, context = setup("llm")
+    model, context, _ = eight_experts("llm")
     assert kept(ExpertMerging(grouping="router", numbers=(3, 5), train="none").prepare(model, context)) == [3, 5]
 
 
 def test_a_router_that_chooses_among_groups_cannot_drop_over_all_layers() -> None:
-    found = SyntheticText().setup(deepseek, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+    found = text(deepseek)
     with pytest.raises(NotApplicable, match="scope='global': the router at model"):
         ExpertDrop(scope="global").prepare(found.model, found.context)
     assert kept(found.model) == [8]

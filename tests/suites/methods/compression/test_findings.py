@@ -8,8 +8,6 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.reports.compression.notes import KEY, ZEROS, Link, from_details
 from sparsebench.reports.panels.panel import by_link
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.compression.block_drop import BlockDrop
@@ -22,27 +20,16 @@ from sparsebench.suites.methods.compression.quantise import Quantise
 from sparsebench.suites.methods.compression.wanda import Wanda
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
-SPLIT = RandomSplit(num_experts=8, top_k=4, score="topk_softmax", train="none")
-
-
-def context() -> Context:
-    return Context(suite="llm", task="synthetic", seed=0, budget=BUDGET)
-
-
-def setup() -> tuple[Any, Context]:
-    """Two blocks of eight experts each, four of them chosen."""
-    found = SyntheticText().setup(tiny.load, context())
-    return SPLIT.prepare(found.model, found.context), found.context
+from ..setups import eight_experts, surroundings
 
 
 def said(method: Any) -> tuple[Any, Link]:
     """The changed model, and what the method noted."""
-    model, surroundings = setup()
+    model, context, _ = eight_experts("llm")
     before = (stored_bytes(model), count_parameters(model).active)
-    made = method.prepare(model, surroundings)
+    made = method.prepare(model, context)
     after = (stored_bytes(made), count_parameters(made).active)
-    noted = surroundings.notes[KEY]
+    noted = context.notes[KEY]
     assert noted["bytes"] == [before[0], after[0]] and noted["active"] == [before[1], after[1]]
     return made, from_details(1, noted)
 
@@ -99,8 +86,9 @@ def test_the_recipe_of_a_search() -> None:
 
 
 def test_a_chain_notes_it_link_by_link() -> None:
-    chain = (SPLIT, ExpertDrop(train="none"), LayerDrop(train="none"), Quantise(train="none", method="rtn"))
-    outcome = SyntheticText().run(chain, tiny.load, context())
+    split = RandomSplit(num_experts=8, top_k=4, train="none")
+    chain = (split, ExpertDrop(train="none"), LayerDrop(train="none"), Quantise(train="none", method="rtn"))
+    outcome = SyntheticText().run(chain, tiny.load, surroundings("llm"))
     links = [from_details(number, note) for number, note in by_link(outcome.details, KEY).items()]
     assert [link.number for link in links] == [2, 3, 4]
     assert links[0].bytes[1] == links[1].bytes[0] and links[1].bytes[1] == links[2].bytes[0]

@@ -19,28 +19,18 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.errors import ModelError
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
-from sparsebench.suites.llm.backbones import small_mixture, tiny, tiny_mixture
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
+from sparsebench.suites.llm.backbones import small_mixture, tiny_mixture
 from sparsebench.suites.methods.compression.magnitude_pruning import MagnitudePruning
 from sparsebench.suites.methods.compression.sparsegpt import SparseGPT
 from sparsebench.suites.methods.compression.wanda import Wanda
 from sparsebench.suites.methods.moe.moe_shared import SharedSplit
 from sparsebench.suites.methods.shared.tune import Tune
-from sparsebench.suites.vtab.backbones import tiny as tiny_vit
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
-BUDGET = Budget(epochs=1, batch_size=8, test_examples=8, calibration_examples=16)
+from ..setups import choices, images, python_code, text
+
 METHODS = [MagnitudePruning, Wanda, SparseGPT]
-
-
-def text(load: Any = tiny_mixture.load) -> Setup:
-    return SyntheticText().setup(load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
 
 
 def zeros(model: nn.Module) -> float:
@@ -50,7 +40,7 @@ def zeros(model: nn.Module) -> float:
 
 @pytest.mark.parametrize("kind", METHODS)
 def test_half_of_the_weights_of_a_stock_mixture_are_0(kind: Any) -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     method = kind(pattern="2:4")
     model = method.prepare(setup.model, setup.context)
     assert zeros(model) == 0.5
@@ -62,8 +52,7 @@ def test_half_of_the_weights_of_a_stock_mixture_are_0(kind: Any) -> None:
 @pytest.mark.parametrize("kind", METHODS)
 def test_a_chain_with_a_conversion_and_healing(kind: Any) -> None:
     """A dense model cut into experts, pruned, then trained with its zeros and without."""
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
-    setup = SyntheticChoices().setup(tiny.load, context)
+    setup = choices()
     model = SharedSplit(train="none").prepare(setup.model, setup.context)
     pruned = kind(train="none").prepare(model, setup.context)
     assert zeros(pruned) == pytest.approx(0.5, abs=0.01)
@@ -77,8 +66,7 @@ def test_a_chain_with_a_conversion_and_healing(kind: Any) -> None:
 
 
 def test_what_the_row_itself_trains_keeps_its_zeros() -> None:
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
-    setup = SyntheticChoices().setup(tiny_mixture.load, context)
+    setup = choices(tiny_mixture.load)
     method = MagnitudePruning(train="all", pattern="row")
     model = method.prepare(setup.model, setup.context)
     dense = [one.weight.clone() for one in linear_maps(model)]
@@ -89,13 +77,13 @@ def test_what_the_row_itself_trains_keeps_its_zeros() -> None:
 
 @pytest.mark.parametrize("kind", METHODS)
 def test_a_mixture_of_a_vision_transformer(kind: Any) -> None:
-    setup = Blobs().setup(tiny_vit.load, Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET))
+    setup = images()
     model = SharedSplit(train="none").prepare(setup.model, setup.context)
     assert zeros(kind(train="none").prepare(model, setup.context)) == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_dense_twin() -> None:
-    setup = text(tiny.load)
+    setup = text()
     model = Wanda(parts=("ffn",)).prepare(setup.model, setup.context)
     assert all((one.weight == 0).any() for one in linear_maps(model, ("ffn",)))
     assert not any((one.weight == 0).any() for one in linear_maps(model, ("attention",)))
@@ -104,10 +92,8 @@ def test_a_dense_twin() -> None:
 def test_on_a_trained_mixture_what_looks_at_the_inputs_loses_less() -> None:
     """2:4, on code: SparseGPT before Wanda before magnitude, as the papers have it; calibrated on other modules."""
     lm = small_mixture.load(torch.Generator())
-    encoded = []
-    for module in (argparse, heapq, inspect, random, statistics, string, textwrap, typing):
-        encoded.append(torch.tensor(lm.tokenizer(inspect.getsource(module))["input_ids"][:1024]).view(4, 256))
-    seen, held_out = encoded[:5], torch.cat(encoded[5:])
+    seen = python_code(lm.tokenizer, argparse, heapq, inspect, random, statistics).split(4)
+    held_out = python_code(lm.tokenizer, string, textwrap, typing)
     losses = {}
     for method in (None, "sparsegpt", "wanda", "magnitude"):
         model = small_mixture.load(torch.Generator()).model.eval()
@@ -131,23 +117,23 @@ def test_needs() -> None:
 
 
 def test_a_part_that_the_backbone_has_not_is_not_applicable() -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     with pytest.raises(NotApplicable, match="has no linear maps of: shared"):
         MagnitudePruning(parts=("shared",)).prepare(setup.model, setup.context)
 
 
 def test_experts_without_tokens_are_a_warning() -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     with pytest.warns(UserWarning, match=r"pruned by magnitude, for want of calibration tokens.*\[0\]\.gate \("):
         Wanda(min_tokens=10**6).prepare(setup.model, setup.context)
-    other = text()
+    other = text(tiny_mixture.load)
     by_size = MagnitudePruning(pattern="row").prepare(other.model, other.context)
     for name, tensor in setup.model.state_dict().items():
         assert torch.equal(tensor, by_size.state_dict()[name])
 
 
 def test_all_experts_seen_is_no_warning() -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MagnitudePruning().prepare(setup.model, setup.context)

@@ -10,29 +10,19 @@ from torch import nn
 from sparsebench.models.compression.quantisation import PackedTensor
 from sparsebench.models.counting import stored_bytes
 from sparsebench.models.errors import ModelError
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
-from sparsebench.suites.llm.backbones import tiny, tiny_mixture
+from sparsebench.suites.llm.backbones import tiny_mixture
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.expert_lora import ExpertLoRA
 from sparsebench.suites.methods.compression.quantise import Quantise
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.runner.identity.fingerprint import source_tree
-from sparsebench.suites.vtab.backbones import tiny as tiny_vit
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...reasons import reason
+from ..setups import choices, images, text
 
-BUDGET = Budget(epochs=1, batch_size=8, test_examples=8, calibration_examples=16)
 METHODS: tuple[Any, ...] = ("rtn", "gptq", "awq")
-
-
-def text(load: Any = tiny_mixture.load) -> Setup:
-    return SyntheticText().setup(load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
 
 
 def packed(model: nn.Module) -> list[str]:
@@ -41,7 +31,7 @@ def packed(model: nn.Module) -> list[str]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_experts_of_a_stock_mixture_are_packed(method: Any) -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     before = stored_bytes(setup.model)
     model = Quantise(method=method, bits=3).prepare(setup.model, setup.context)
     assert packed(model) and all(".experts." in name for name in packed(model))
@@ -52,9 +42,8 @@ def test_the_experts_of_a_stock_mixture_are_packed(method: Any) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_mixture_of_a_vision_transformer_and_a_new_head(method: Any) -> None:
-    context = Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET)
     chain = [LlamaMoEV1(preset="2of8", train="none"), Quantise(method=method)]
-    setup = Blobs().setup(tiny_vit.load, context, chain)
+    setup = images(chain=chain)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tiny experts that no token reaches, and activations without a gate
         model = chain[1].prepare(chain[0].prepare(setup.model, setup.context), setup.context)
@@ -66,8 +55,7 @@ def test_a_mixture_of_a_vision_transformer_and_a_new_head(method: Any) -> None:
 
 def test_quantised_experts_are_healed_by_adapters() -> None:
     """A chain of conversion, quantisation and LoRA on the experts: the codes stay, the updates train."""
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
-    setup = SyntheticChoices().setup(tiny.load, context)
+    setup = choices()
     model = LlamaMoEV1(preset="2of8", train="none").prepare(setup.model, setup.context)
     model = Quantise(method="rtn", train="none").prepare(model, setup.context)
     healing = ExpertLoRA(rank=2)
@@ -88,19 +76,19 @@ def test_needs() -> None:
 
 
 def test_a_dense_twin() -> None:
-    setup = text(tiny.load)
+    setup = text()
     model = Quantise(parts=("ffn",)).prepare(setup.model, setup.context)
     assert packed(model) and all("mlp" in name for name in packed(model))
 
 
 def test_a_part_that_the_backbone_has_not_is_not_applicable() -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     with pytest.raises(NotApplicable, match="has no linear maps of: shared"):
         Quantise(method="rtn", parts=("shared",)).prepare(setup.model, setup.context)
 
 
 def test_experts_without_tokens_are_a_warning() -> None:
-    setup = text()
+    setup = text(tiny_mixture.load)
     with pytest.warns(UserWarning, match=r"rounded to nearest for want of tokens .*gate_up_proj\[0\]"):
         Quantise(min_tokens=10**6).prepare(setup.model, setup.context)
 

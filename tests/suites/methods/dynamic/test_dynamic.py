@@ -10,7 +10,6 @@ from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dyn
 from sparsebench.models.dynamic.temperature import HasTemperature
 from sparsebench.suites.contracts.applicability import reason_against
 from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import CALIBRATION_DATA, Backbone
@@ -25,17 +24,12 @@ from sparsebench.suites.methods.dynamic._dynamic import (
 from sparsebench.suites.methods.dynamic.dynamic_conv import DynamicConv
 from sparsebench.suites.methods.dynamic.pad_net import PadNet
 from sparsebench.suites.training.callbacks import TrainingState
-from sparsebench.suites.vtab.backbones import tiny, tiny_cnn
+from sparsebench.suites.vtab.backbones import tiny_cnn
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
-
+from ..setups import images
 
 FEW_STEPS = Budget(steps=4, batch_size=16, test_examples=16, calibration_examples=32)
-
-
-def images(load: Any = tiny_cnn.load, budget: Budget = BUDGET) -> Setup:
-    return Blobs().setup(load, Context(suite="vtab", task="synthetic", seed=0, budget=budget))
 
 
 def dynamic(setup: Setup, **options: Any) -> torch.nn.Module:
@@ -43,7 +37,7 @@ def dynamic(setup: Setup, **options: Any) -> torch.nn.Module:
 
 
 def test_pad_net_trains_and_deploys_what_its_ratio_says():
-    setup = images()
+    setup = images(tiny_cnn.load)
     model = dynamic(setup)
     full = stored_bytes(model)
     method = PadNet(ratio=0.25, warmup_steps=0)
@@ -68,7 +62,7 @@ def test_pad_net_trains_and_deploys_what_its_ratio_says():
 @pytest.mark.parametrize("of", ["attentions", "both"])
 def test_attentions_of_odconv_are_partitioned_trained_and_deployed(of):
     """Of a network whose kernels are copies and whose attentions start at 0: the warm-up gives scores to see."""
-    setup = images(budget=FEW_STEPS)
+    setup = images(tiny_cnn.load, budget=FEW_STEPS)
     model = dynamic(setup, kind="od_conv", kernels=2, noise=0.0)
     method = PadNet(ratio=0.25, of=of, warmup_steps=2)
     model = method.prepare(model, setup.context)
@@ -91,7 +85,7 @@ def test_attentions_of_odconv_are_partitioned_trained_and_deployed(of):
 @pytest.mark.parametrize("options", [{"ratio": 0.0}, {"ratio": 1.0}, {"ratio": 0.5, "scale": "none"}])
 @pytest.mark.parametrize("kernels", [1, 2])
 def test_attentions_train_what_they_use(options, kernels):
-    setup = images()
+    setup = images(tiny_cnn.load)
     method = PadNet(criterion="random", warmup_steps=0, compact=False, of="attentions", **options)
     model = method.prepare(dynamic(setup, kind="od_conv", kernels=kernels), setup.context)
     method.loss(model, setup.context.batches()[0], setup.context).backward()
@@ -100,11 +94,11 @@ def test_attentions_train_what_they_use(options, kernels):
 
 
 def test_attentions_where_there_are_none_are_refused_with_what_there_is():
-    setup = images()
+    setup = images(tiny_cnn.load)
     model = dynamic(setup)
     with pytest.raises(NotApplicable, match="no attentions of ODConv, only DyConv2d: put dynamic_conv of the kind"):
         PadNet(of="attentions").prepare(model, setup.context)
-    check_attentions(dynamic(images(), kind="od_conv"))
+    check_attentions(dynamic(images(tiny_cnn.load), kind="od_conv"))
     cnn = Backbone.of("cnn", "features", "parameters", "blocks", "convolutions")
     attentions = PadNet(of="attentions")
     assert "no ODConv attentions" in str(reason_against([DynamicConv(), attentions], Blobs, cnn))
@@ -114,7 +108,7 @@ def test_attentions_where_there_are_none_are_refused_with_what_there_is():
 
 @pytest.mark.parametrize("options", [{"ratio": 0.0}, {"ratio": 1.0}, {"scale": "pruned"}, {"scale": "none"}])
 def test_ends_and_controls_train_what_they_use(options):
-    setup = images()
+    setup = images(tiny_cnn.load)
     method = PadNet(criterion="random", warmup_steps=0, compact=False, granularity="row", **options)
     model = method.prepare(dynamic(setup), setup.context)
     method.loss(model, setup.context.batches()[0], setup.context).backward()
@@ -124,13 +118,13 @@ def test_ends_and_controls_train_what_they_use(options):
 
 
 def test_copies_of_a_network_are_warmed_up_first():
-    setup = images()
+    setup = images(tiny_cnn.load)
     model = PadNet().prepare(dynamic(setup, noise=0.0), setup.context)
     assert any(layer.partition.ratio not in (0, 1) for layer in dynamic_layers(model).values())
 
 
 def test_what_is_missing_is_said():
-    setup = images()
+    setup = images(tiny_cnn.load)
     with pytest.raises(NotApplicable, match="put dynamic_conv or dynamic_linear before"):
         PadNet().prepare(setup.model, setup.context)
     cnn = Backbone.of("cnn", "features", "parameters", "blocks", "convolutions")
@@ -139,7 +133,7 @@ def test_what_is_missing_is_said():
     assert reason_against([DynamicConv(), PadNet()], Blobs, cnn) is None
     assert "no convolutions" in str(reason_against([DynamicConv(), PadNet()], Blobs, vit))
     with pytest.raises(NotApplicable, match="convolution"):
-        dynamic(images(tiny.load))
+        dynamic(images())
     assert PadNet(criterion="random", warmup_steps=0).needs == {DYNAMIC}
     assert PadNet(criterion="random").needs == {DYNAMIC, CALIBRATION_DATA}
 
@@ -161,7 +155,7 @@ def test_options_that_cannot_be_are_refused(kind, options, words):
 
 
 def test_the_temperature_follows_from_the_step():
-    model = dynamic(images())
+    model = dynamic(images(tiny_cnn.load))
     state = TrainingState(models={"model": model}, optimizers={}, data=None, total=100)
     annealing = Annealing(30.0, 0.1)
     for step, expected in ((0, 30.0), (5, 15.5), (10, 1.0), (90, 1.0)):

@@ -9,22 +9,12 @@ import torch
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.dynamic.linear.mixture import MixtureLinear
 from sparsebench.models.errors import ModelError
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.contracts.traits import FFN, TRAINING_DATA
-from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.dynamic._dynamic import DYNAMIC
 from sparsebench.suites.methods.dynamic.dynamic_linear import DynamicLinear
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
-
-
-def choices() -> Setup:
-    return SyntheticChoices().setup(tiny.load, Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET))
+from ..setups import choices, text
 
 
 def mixtures(model: Any) -> list[MixtureLinear]:
@@ -34,8 +24,7 @@ def mixtures(model: Any) -> list[MixtureLinear]:
 @torch.no_grad()
 @pytest.mark.parametrize("top_k", [1, 2, 4])
 def test_at_first_it_is_the_dense_model(top_k: int) -> None:
-    context = Context(suite="llm", task="synthetic", seed=0, budget=BUDGET)
-    setup = SyntheticText().setup(tiny.load, context)
+    setup = text()
     ids = setup.context.batches()[0]["input_ids"]
     dense = setup.model.double()(input_ids=ids).logits
     model = DynamicLinear(top_k=top_k, train="none").prepare(setup.model, setup.context)
@@ -70,8 +59,7 @@ def test_experts_and_gates_train() -> None:
 def test_equal_seeds_give_equal_gates_and_other_seeds_others() -> None:
     weights = []
     for seed in (0, 0, 1):
-        context = Context(suite="llm", task="synthetic_choices", seed=seed, budget=BUDGET)
-        setup = SyntheticChoices().setup(tiny.load, context)
+        setup = choices(seed=seed)
         weights.append(mixtures(DynamicLinear().prepare(setup.model, setup.context))[0].router.weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

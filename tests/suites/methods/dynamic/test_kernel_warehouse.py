@@ -1,7 +1,5 @@
 """KernelWarehouse as a row: the bytes that it promises, cells that are released, what it refuses."""
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -10,20 +8,13 @@ from sparsebench.models.dynamic.conversion import make_dynamic
 from sparsebench.models.dynamic.convolution.config import ConvConfig
 from sparsebench.models.dynamic.convolution.warehouse import CellAttention
 from sparsebench.models.dynamic.layer import DynamicLayer
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.methods.dynamic.kernel_warehouse import KernelWarehouse, Releasing
 from sparsebench.suites.training.callbacks import TrainingState
-from sparsebench.suites.vtab.backbones import tiny, tiny_cnn
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
+from sparsebench.suites.vtab.backbones import tiny_cnn
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
-
-
-def images(load: Any = tiny_cnn.load) -> Setup:
-    return Blobs().setup(load, Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET))
+from ..setups import images
 
 
 def shares(model: torch.nn.Module) -> set[float]:
@@ -31,7 +22,7 @@ def shares(model: torch.nn.Module) -> set[float]:
 
 
 def test_it_trains_and_ends_released() -> None:
-    setup = images()
+    setup = images(tiny_cnn.load)
     method = KernelWarehouse()
     model = method.prepare(setup.model, setup.context)
     assert shares(model) == {1.0}
@@ -40,7 +31,7 @@ def test_it_trains_and_ends_released() -> None:
 
 
 def test_the_cells_are_released_step_by_step() -> None:
-    model = KernelWarehouse(train="none").prepare(images().model, images().context)
+    model = KernelWarehouse(train="none").prepare(images(tiny_cnn.load).model, images(tiny_cnn.load).context)
     callback = Releasing(0.5)
     state = TrainingState(models={"model": model}, optimizers={}, data=None, total=8)
     callback.on_start(state)
@@ -57,11 +48,11 @@ def test_the_cells_are_released_step_by_step() -> None:
 
 def test_equal_bytes() -> None:
     """Not more than the PAD-Net's deployed numbers and a bit a weight, and less by no more than a cell."""
-    setup = images()
+    setup = images(tiny_cnn.load)
     fixed = stored_bytes(setup.model)
-    static = sum(layer.weight_shape.numel() for layer in dynamic(images()))
+    static = sum(layer.weight_shape.numel() for layer in dynamic(images(tiny_cnn.load)))
     target = fixed - 4 * static
-    for layer in dynamic(images()):
+    for layer in dynamic(images(tiny_cnn.load)):
         n = layer.weight_shape.numel()
         others = sum(parameter.numel() for parameter in layer.parameters()) - layer.bank.numel()
         target += 4 * (n * (1 + 3 * 0.5) + others + 1) + n / 8
@@ -75,7 +66,7 @@ def dynamic(setup: Setup) -> list[DynamicLayer]:
 
 
 def test_what_it_refuses() -> None:
-    setup = images(tiny.load)
+    setup = images()
     with pytest.raises(NotApplicable, match="nothing to make dynamic"):
         KernelWarehouse().prepare(setup.model, setup.context)
     for options, message in (

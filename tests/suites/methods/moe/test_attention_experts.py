@@ -1,6 +1,5 @@
 """Attention experts alone and with FFN experts: gradients against finite differences, and what each option trains."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,17 +9,16 @@ from torch import Tensor, nn
 
 from sparsebench.models.moe.attention.layer import AttentionMoE
 from sparsebench.models.moe.layer import MoEFFN
-from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe.moe_attention import MoEAttention
 from sparsebench.suites.methods.shared._tuned import TunedMethod
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
+from ..setups import choices
+from ..setups import moved as names_moved
+
 STEP = 1e-6
 """Of the differences: their error is about STEP^2 plus 1e-16 / STEP, relative to values of size 1."""
 
@@ -116,39 +114,9 @@ def test_gradients_of_routers_and_experts_are_those_of_finite_differences(method
     assert wanted <= checked, "a slope of 0 would show nothing"
 
 
-def test_a_wrong_gradient_would_be_seen() -> None:
-    """The same differences refuse a gradient that is 1 % too large."""
-    method = LlamaMoEV2(preset="8top2", train="all")
-    model = in_float64(eight_heads(torch.Generator().manual_seed(0)).model)
-    context = Context(suite="llm", task="t", seed=0, target=Target("next-token", 259), loss=exact_loss, trains=True)
-    model: Any = method.prepare(model, context).double().train()
-    batch = {"input_ids": torch.randint(3, 200, (2, 9), generator=torch.Generator().manual_seed(1))}
-    method.loss(model, batch, context).backward()
-    router = model.model.layers[0].mlp.router
-    wrong = 1.01 * router.weight.grad
-    start = router.weight.detach().clone()
-    values = []
-    with torch.no_grad():
-        for sign in (1, -1):
-            router.weight.copy_(start + sign * STEP * wrong)
-            values.append(float(method.loss(model, batch, context)))
-    slope = (values[0] - values[1]) / (2 * STEP)
-    assert slope != pytest.approx(float((wrong * wrong).sum()), rel=1e-5, abs=1e-12)
-    assert slope == pytest.approx(float((router.weight.grad * wrong).sum()), rel=1e-4)
-
-
-def choices() -> Setup:
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
-    return SyntheticChoices().setup(eight_heads, context)
-
-
 def moved(method: TunedMethod) -> set[str]:
     """What of the two blocks training changed, by its name in a block."""
-    setup = choices()
-    model = method.prepare(setup.model, setup.context)
-    before = copy.deepcopy(model.state_dict())
-    method.fit(model, setup.data, setup.context)
-    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    changed = names_moved(method, choices(eight_heads))
     by_block = [{name.partition(f"layers.{block}.")[2] for name in changed} - {""} for block in (0, 1)]
     assert by_block[0] == by_block[1]
     outside = {name for name in changed if "layers." not in name}

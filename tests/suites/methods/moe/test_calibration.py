@@ -9,20 +9,17 @@ from torch import nn
 
 from sparsebench.models.calibration import statistics_cache
 from sparsebench.models.moe import MoEConfig, convert
-from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.moe import _calibration
 from sparsebench.suites.methods.moe._calibration import calibration, expert_statistics, split_seed
 
-BUDGET = Budget(batch_size=8, test_examples=2, calibration_examples=16)
+from ..setups import text
 
 
 @pytest.fixture
 def setup() -> Setup:
-    return SyntheticText().setup(tiny.load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+    return text()
 
 
 def test_calibration_is_done_once_for_equal_weights_and_data(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,29 +1,19 @@
 """Merging as a method: donors as further backbones, prompts as routers, and the reasons where it cannot be."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.backbones.small_llama import load as small_llama
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.moe.merge_experts import MergeExperts
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
+from ..setups import images, text
+
 PROMPTS = (("one two", "three"), ("def f(x):",))
-
-
-def text(further: Mapping[str, Any] | None = None) -> Any:
-    """A language model set up, with further backbones."""
-    context = Context(suite="llm", task="synthetic", seed=0, budget=BUDGET, further=further or {"tiny": tiny.load})
-    return SyntheticText().setup(tiny.load, context)
 
 
 def weights(model: Any, expert: int) -> torch.Tensor:
@@ -31,7 +21,7 @@ def weights(model: Any, expert: int) -> torch.Tensor:
 
 
 def test_the_backbone_is_the_first_expert_and_donors_follow() -> None:
-    setup = text()
+    setup = text(further={"tiny": tiny.load})
     own = setup.model.model.layers[0].mlp.up_proj.weight.detach().clone()
     donor = setup.context.load_backbone("tiny").model.model.layers[0].mlp.up_proj.weight
     embedded = setup.model.model.embed_tokens.weight.detach().clone()
@@ -44,7 +34,7 @@ def test_the_backbone_is_the_first_expert_and_donors_follow() -> None:
 
 
 def test_the_rest_may_be_the_mean() -> None:
-    setup = text()
+    setup = text(further={"tiny": tiny.load})
     own = setup.model.model.embed_tokens.weight.detach().clone()
     donor = setup.context.load_backbone("tiny").model.model.embed_tokens.weight.detach()
     model: Any = MergeExperts(rest="mean").prepare(setup.model, setup.context)
@@ -53,7 +43,7 @@ def test_the_rest_may_be_the_mean() -> None:
 
 @torch.no_grad()
 def test_rows_of_the_router_come_from_the_prompts() -> None:
-    setup = text()
+    setup = text(further={"tiny": tiny.load})
     seen: list[torch.Tensor] = []
     hook = setup.model.model.layers[0].mlp.register_forward_pre_hook(lambda module, args: seen.append(args[0][0]))
     tokenizer = setup.backbone.tokenizer
@@ -70,14 +60,13 @@ def test_rows_of_the_router_come_from_the_prompts() -> None:
 
 
 def test_donors_of_another_shape_are_not_applicable() -> None:
-    setup = text({"small_llama": small_llama})
+    setup = text(further={"small_llama": small_llama})
     with pytest.raises(NotApplicable, match=r"model 2 .LlamaForCausalLM. has 4 blocks, the base .LlamaForCausalLM. 2"):
         MergeExperts(donors=("small_llama",)).prepare(setup.model, setup.context)
 
 
 def test_prompts_are_for_language_models() -> None:
-    context = Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET, further={"tiny": tiny_vit.load})
-    setup = Blobs().setup(tiny_vit.load, context)
+    setup = images(further={"tiny": tiny_vit.load})
     with pytest.raises(NotApplicable, match="prompts are for language models"):
         MergeExperts(prompts=PROMPTS).prepare(setup.model, setup.context)
 

@@ -10,12 +10,9 @@ from torch import nn
 from sparsebench.models.anatomy import describe, linear_view
 from sparsebench.models.moe import MoEFFN, preset
 from sparsebench.models.moe.attention.convert_attention import AttentionMoE
-from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
 from sparsebench.suites.methods.moe import llama_moe_v1, llama_moe_v2
 from sparsebench.suites.methods.moe._calibration import split_seed
@@ -25,13 +22,12 @@ from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe.moe_attention import MoEAttention
 
 from ....models.zoo.text_families import build
-
-BUDGET = Budget(batch_size=8, test_examples=2, calibration_examples=16)
+from ..setups import text
 
 
 @pytest.fixture
 def setup() -> Setup:
-    return SyntheticText().setup(tiny.load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+    return text()
 
 
 def ffns(model: nn.Module) -> list[Any]:

@@ -126,18 +126,6 @@ def test_the_teacher_has_a_schedule_of_its_own() -> None:
     assert not torch.equal(late.model.head.weight, same.model.head.weight)  # type: ignore[union-attr]
 
 
-def test_the_student_alone_gives_the_same_numbers() -> None:
-    """Its state, on a backbone that never met a teacher."""
-    student, _ = VITS.fit(idat(VITS))
-    plain = Adapter(rank=4, init="zero_up")
-    setup = VITS.setup(plain)
-    alone = plain.prepare(setup.model, setup.context)
-    alone.load_state_dict(student.state_dict())
-    batch = setup.context.batches()[0]
-    with torch.no_grad():
-        assert torch.equal(alone.eval()(batch[0]), student.eval()(batch[0]))
-
-
 @pytest.mark.parametrize("pair", [VITS, ENCODERS], ids=str)
 def test_the_ensemble_is_both_models(pair: Pair) -> None:
     method = idat(pair, ensemble=True)
@@ -166,13 +154,6 @@ def test_costs_of_a_teacher_that_never_learns() -> None:
     assert frozen is not None and frozen.params == 0 and frozen.params_total and frozen.flops and frozen.seconds
     assert outcome.training.params == plain.training.params
     assert outcome.training.flops - frozen.flops == pytest.approx(plain.training.flops)
-
-
-def test_an_ensemble_needs_the_same_inputs() -> None:
-    with pytest.raises(NotApplicable, match="images of one size"):
-        VIT_AND_CNN.run(idat(VIT_AND_CNN, ensemble=True))
-    with pytest.raises(NotApplicable, match="only where a task predicts"):
-        WRITERS.run(idat(WRITERS, ensemble=True))
 
 
 def test_the_release() -> None:

@@ -14,6 +14,7 @@ from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.settings import TrainSettings
 
 from ...training.balanced import BALANCES, WIDTH, mixture
+from ...training.toy import StopAt, StoppedError
 
 
 class Rows:
@@ -30,18 +31,15 @@ class Rows:
 
 
 class Watch(Callback):
-    """The bias after each step; ends like a power cut at one of them."""
+    """The bias after each step."""
 
-    def __init__(self, model: MoEFFN, stop: int | None = None) -> None:
+    def __init__(self, model: MoEFFN) -> None:
         self.model = model
-        self.stop = stop
         self.values: list[list[float]] = []
 
     def on_step(self, state: TrainingState) -> None:
         assert self.model.router.choice_bias is not None
         self.values.append(self.model.router.choice_bias.value.tolist())
-        if state.step == self.stop:
-            raise KeyboardInterrupt
 
 
 def run(model: MoEFFN, steps: int, folder: Path | None = None, *further: Callback) -> None:
@@ -89,8 +87,8 @@ def test_a_training_that_goes_on_has_its_biases(tmp_path: Path) -> None:
     values = Watch(whole)
     run(whole, 4, None, values)
     stopped = mixture(**BALANCES["bias"])
-    with pytest.raises(KeyboardInterrupt):
-        run(stopped, 4, tmp_path, Watch(stopped, stop=3))  # before the checkpoint of this step
+    with pytest.raises(StoppedError):
+        run(stopped, 4, tmp_path, StopAt(3))  # before the checkpoint of this step
     again = mixture(**BALANCES["bias"])
     seen = Watch(again)
     run(again, 4, tmp_path, seen)

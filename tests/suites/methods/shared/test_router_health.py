@@ -7,30 +7,18 @@ import torch
 
 from sparsebench.models.moe import router_health
 from sparsebench.reports.routers.health import CALIBRATION, ON_CALIBRATION, from_details
-from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.contracts.context import Context
-from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.llm.backbones import tiny as tiny_lm
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.methods.shared._router_health import note_health
 from sparsebench.suites.training.trainable import Trains
-from sparsebench.suites.vtab.backbones import tiny
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...unwatched import hide_experts
-
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
-
-
-def blobs() -> Setup:
-    return Blobs().setup(tiny.load, Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET))
+from ..setups import choices, images
 
 
 def test_a_mixture_notes_the_health_of_its_routers() -> None:
     expected: dict[Trains, set[str]] = {"none": set(), "head": set(), "all": {"train loss", "router cv2"}}
     for train, trained in expected.items():
-        setup, method = blobs(), RandomSplit(num_experts=4, top_k=2, train=train)
+        setup, method = images(), RandomSplit(num_experts=4, top_k=2, train=train)
         model = method.prepare(setup.model, setup.context)
         state = torch.get_rng_state()
         curves = method.fit(model, setup.data, setup.context)
@@ -45,12 +33,11 @@ def test_a_mixture_notes_the_health_of_its_routers() -> None:
 
 
 def test_nothing_is_noted_where_there_is_nothing_to_see() -> None:
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
-    setup = SyntheticChoices().setup(tiny_lm.load, context)
+    setup = choices()
     model = RandomSplit(num_experts=4, train="none").prepare(setup.model, setup.context)
     note_health(model, setup.context)
     assert setup.context.notes == {}  # the task itself looks at the routers
-    setup = blobs()
+    setup = images()
     note_health(setup.model, setup.context)
     model = RandomSplit(num_experts=4, train="none").prepare(setup.model, setup.context)
     note_health(model, replace(setup.context, batches=list))
@@ -58,7 +45,7 @@ def test_nothing_is_noted_where_there_is_nothing_to_see() -> None:
 
 
 def test_routers_that_cannot_be_watched_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = blobs()
+    setup = images()
     model = RandomSplit(num_experts=4, train="none").prepare(setup.model, setup.context)
     hide_experts(monkeypatch)
     with pytest.warns(UserWarning, match="no health of the routers: the experts of"):

@@ -8,24 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny as tiny_lm
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
 from sparsebench.suites.methods.moe.moe_attention import MoEAttention
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.methods.shared._tuned import TunedMethod
-from sparsebench.suites.vtab.backbones import tiny
-from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...reasons import reason
-
-BUDGET = Budget(epochs=1, batch_size=16, test_examples=8, calibration_examples=8)
+from ..setups import choices, images, moved, surroundings, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,25 +30,8 @@ class Nothing(TunedMethod):
         return backbone
 
 
-def blobs() -> Setup:
-    return Blobs().setup(tiny.load, Context(suite="vtab", task="synthetic", seed=0, budget=BUDGET))
-
-
-def choices() -> Setup:
-    context = Context(suite="llm", task="synthetic_choices", seed=0, budget=BUDGET)
-    return SyntheticChoices().setup(tiny_lm.load, context)
-
-
-def moved(method: TunedMethod, setup: Setup) -> set[str]:
-    """Names of the tensors that training changed."""
-    model = method.prepare(setup.model, setup.context)
-    before = copy.deepcopy(model.state_dict())
-    method.fit(model, setup.data, setup.context)
-    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
-
-
 def test_the_head_of_a_prediction_task_trains_alone_and_is_what_the_probe_finds() -> None:
-    setup, method = blobs(), Nothing()
+    setup, method = images(), Nothing()
     model = method.prepare(setup.model, setup.context)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == {"head.weight", "head.bias"}
@@ -66,7 +43,7 @@ def test_the_head_of_a_prediction_task_trains_alone_and_is_what_the_probe_finds(
 
 @pytest.mark.parametrize("train", ["head", "all", "none"])
 def test_where_the_task_does_not_train_the_model_stays_as_it_is(train: Any) -> None:
-    setup = SyntheticText().setup(tiny_lm.load, Context(suite="llm", task="synthetic", seed=0, budget=BUDGET))
+    setup = text()
     before = {name: parameter.requires_grad for name, parameter in setup.model.named_parameters()}
     weights = copy.deepcopy(setup.model.state_dict())
     method = Nothing(train=train)
@@ -84,7 +61,7 @@ def test_on_multiple_choice_a_row_trains_or_is_not_applicable(kind: Any) -> None
     wanted = reason(SyntheticChoices, "llm", "tiny", kind())
     assert wanted is not None and "train: none" in wanted
     with pytest.raises(NotApplicable, match="train: head, but here the model keeps the head"):
-        SyntheticChoices().run([kind()], tiny_lm.load, Context(suite="llm", task="t", seed=0, budget=BUDGET))
+        SyntheticChoices().run([kind()], tiny_lm.load, surroundings("llm"))
 
 
 def test_router_and_experts_train_apart() -> None:
@@ -92,7 +69,7 @@ def test_router_and_experts_train_apart() -> None:
     assert routers and all(".router." in name for name in routers)
     experts = moved(RandomSplit(num_experts=4, top_k=2, train="experts"), choices())
     assert experts and all(".experts." in name for name in experts)
-    with_head = moved(RandomSplit(num_experts=4, top_k=2, score="topk_softmax", train="router"), blobs())
+    with_head = moved(RandomSplit(num_experts=4, top_k=2, score="topk_softmax", train="router"), images())
     assert {name for name in with_head if ".router." not in name} == {"head.weight", "head.bias"}
 
 

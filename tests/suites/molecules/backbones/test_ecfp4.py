@@ -6,18 +6,10 @@ from torch import Tensor
 from sparsebench.models.molecules.smiles import parse
 from sparsebench.suites.molecules.backbones import ecfp4
 from sparsebench.suites.molecules.metrics.fingerprints import morgan
-from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
+
+from ..bodies import features, generator
 
 SMILES = ["C", "CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "[Na+].[Cl-]", "F/C=C/F"]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@torch.no_grad()
-def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
-    return body.eval()(body.collate(list(body.encode(smiles))))
 
 
 def ecfp(smiles: list[str], bits: int = 2048) -> Tensor:

@@ -1,21 +1,10 @@
 """Features of a graph network: weights from the generator, and batches of one atom."""
 
 import torch
-from torch import Tensor
 
 from sparsebench.suites.molecules.backbones import tiny
-from sparsebench.suites.prediction.feature_extractor import FeatureExtractor
 
-SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C"]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@torch.no_grad()
-def features(body: FeatureExtractor, smiles: list[str]) -> Tensor:
-    return body.eval()(body.collate(list(body.encode(smiles))))
+from ..bodies import SMILES, features, generator
 
 
 def test_weights_come_from_the_generator():

@@ -11,11 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.data.molecules.table import MoleculeTable
 from sparsebench.models.graphsgpt.decoding.output import Decoded
 from sparsebench.models.graphsgpt.mixup import draw_fractions, neighbours
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
-from sparsebench.suites.contracts.context import Context, Target
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.molecules.backbones import tiny, tiny_encoder
@@ -24,24 +23,12 @@ from sparsebench.suites.molecules.methods import graph_mixup
 from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, OriginalOrMixed, mixed_molecules
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.prediction.data import PairedDataset
-from sparsebench.suites.training.callbacks import Callback, TrainingState
 
 from ...reasons import reason
+from ...training.toy import StopAt, StoppedError
+from ..test_run import Labels
 
 MakeContext = Callable[..., Context]
-
-
-class Labels(Synthetic):
-    """Two labels, every third one missing."""
-
-    target = Target("multilabel", 2)
-
-    def table(self) -> MoleculeTable:
-        table = super().table()
-        values = table.targets[:, 0]
-        labels = np.stack([values > np.median(values), values > 0], axis=1).astype(float)
-        labels.flat[::3] = np.nan
-        return replace(table, targets=labels, units=("", ""))
 
 
 def setup(context: Context, task: Any = Synthetic) -> Setup:
@@ -195,19 +182,11 @@ def test_a_stopped_training_goes_on_with_the_same_draws(
     plain = GraphMixup.settings
     monkeypatch.setattr(GraphMixup, "settings", lambda self, context: replace(plain(self, context), save_seconds=0.0))
 
-    class StopError(RuntimeError):
-        pass
-
-    class Stopping(Callback):
-        def on_step(self, state: TrainingState) -> None:
-            if state.step == 4:
-                raise StopError
-
     method = GraphMixup(space=space, learning_rate=1e-3)
     whole, _ = fitted(method, make_context())
     context = replace(make_context(), folder=tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(GraphMixup, "callbacks", lambda self, context: (Stopping(),))
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(GraphMixup, "callbacks", lambda self, context: (StopAt(4),))
         fitted(method, context)
     resumed, _ = fitted(method, context)
     assert list(tmp_path.rglob("step-*-end"))

@@ -1,19 +1,9 @@
 import numpy as np
 import pytest
 from rdkit import Chem
-from rdkit.DataStructs import BulkTanimotoSimilarity
 
 from sparsebench.suites.molecules.metrics.diversity import internal_diversity, snn
 from sparsebench.suites.molecules.metrics.fingerprints import morgan, shared_bits
-
-
-def slow_similarities(molecules: list[Chem.Mol], reference: list[Chem.Mol]) -> np.ndarray:
-    """RDKit's own fingerprints and Tanimoto similarities, (molecules, reference)."""
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-
-    generator = GetMorganGenerator(radius=2, fpSize=1024)
-    bits = [generator.GetFingerprint(molecule) for molecule in reference]
-    return np.array([BulkTanimotoSimilarity(generator.GetFingerprint(molecule), bits) for molecule in molecules])
 
 
 def test_shared_bits_of_small_and_large_fingerprints():

@@ -31,7 +31,6 @@ STATED = {
     "QED": 0.20370891752648637,
     "weight": 106.87,
 }
-REFERRED = ("FCD", "SNN", "Frag", "Scaf")
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 from sparsebench.reports.records.store import Store
 
-PROFILE = {"molecules": {"seeds": 2, "backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}}
-
 
 def test_a_broken_record_is_named_skipped_and_counted(bench) -> None:
-    bench.write_profile(PROFILE)
+    bench.write_toys("toy_fine", seeds=2)
     assert bench.call(*bench.run_arguments()).returncode == 0
     first, second = sorted((bench.out / "records").glob("*.json"))
     first.write_bytes(first.read_bytes()[:100])

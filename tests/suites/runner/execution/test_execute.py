@@ -12,22 +12,13 @@ from sparsebench.models.describers import timm_vit
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 from sparsebench.suites.training.checkpoint import Checkpoints
+
+from ..cells import planned_cells
 
 
 def cell_of(method: str) -> Cell:
-    plan = SuitePlan(
-        suite="vtab",
-        methods=(Row(chain_of(method)),),
-        tasks=(TaskRow("synthetic"),),
-        backbones=("tiny",),
-        seeds=1,
-        budget={"epochs": 1, "test_examples": 16},
-    )
-    (found,) = cells_of(Profile("mine", (plan,)))
+    (found,) = planned_cells("vtab", method, test_examples=16)
     return found
 
 

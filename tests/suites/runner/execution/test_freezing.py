@@ -16,8 +16,6 @@ from sparsebench.suites.runner.execution.locks import sole_run
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.summary import compare_document, write_report
 
-PROFILE = {"molecules": {"seeds": 2, "backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}}
-
 
 def make_folder(folder: Path, cells: list[Cell]) -> Store:
     store = Store(folder).create()
@@ -28,7 +26,7 @@ def make_folder(folder: Path, cells: list[Cell]) -> Store:
 
 def test_every_reader_says_the_same_of_a_frozen_folder(bench) -> None:
     """And a run goes on in it, whose records freeze takes in."""
-    bench.write_profile(PROFILE)
+    bench.write_toys("toy_fine", seeds=2)
     assert bench.call(*bench.run_arguments()).returncode == 0
     ids = Store(bench.out).ids()
     before = everything(bench.out)

@@ -7,13 +7,8 @@ import pytest
 
 from sparsebench.suites.runner.execution import readable
 from sparsebench.suites.runner.execution.readable import Readable, whole
-from sparsebench.suites.runner.identity.cell import Cell
 
-from ..cells import INFO
-
-
-def cell(*names: str) -> Cell:
-    return Cell(info=INFO, key="key", code="code", device="cpu", timeout=1.0, sources=names)
+from ..cells import cell
 
 
 @pytest.fixture(autouse=True)

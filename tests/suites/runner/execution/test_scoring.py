@@ -12,20 +12,9 @@ from sparsebench.reports.records.record import CellInfo
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.runner.execution.scoring import global_seed, score
 
-INFO = CellInfo(
-    suite="llm",
-    suite_version="1",
-    task="toy",
-    task_version="1",
-    group="",
-    method="dense",
-    label="dense",
-    config={},
-    backbone="tiny",
-    seed=3,
-    budget={"epochs": 2, "batch_size": 4},
-    dtype="bfloat16",
-)
+from .. import cells
+
+INFO = replace(cells.INFO, task="toy", seed=3, budget={"epochs": 2, "batch_size": 4}, dtype="bfloat16")
 
 
 class Recorder:

@@ -9,7 +9,7 @@ from sparsebench.reports.records.record import Record
 from sparsebench.suites.runner.identity import commits
 from sparsebench.suites.runner.identity.commits import unknown_commits
 
-from ..cells import INFO
+from ..cells import record
 
 ABSENT = "3aedd5c3" * 5
 
@@ -17,6 +17,10 @@ ABSENT = "3aedd5c3" * 5
 def git(folder: Path, *arguments: str) -> str:
     told = ("-c", "user.name=a", "-c", "user.email=a@example.org", *arguments)
     return subprocess.run(["git", "-C", str(folder), *told], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def records(*names: str | None) -> list[Record]:
+    return [record(environment={"commit": name}) for name in names]
 
 
 @pytest.fixture
@@ -29,11 +33,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git(folder, "commit", "-q", "--allow-empty", "-m", name)
     monkeypatch.setattr(commits, "HOME", folder)
     return folder
-
-
-def records(*names: str | None) -> list[Record]:
-    fields = {"id": "i", "key": "k", "code": "c", "cell": INFO, "status": "failed", "reason": "r"}
-    return [Record(**fields, environment={"commit": name}, started="1", finished="2") for name in names]
 
 
 def test_those_that_are_not_there(home: Path) -> None:

@@ -52,6 +52,12 @@ class Around:
         (cell,) = remembered(profile or profile_of("tiny"), self.expand)
         return cell.code
 
+    def plan_after(self, input: Path) -> None:
+        """A plan is remembered until that input is another one."""
+        assert self.plan() == self.plan() == "1"
+        input.write_text("[]")
+        assert self.plan() == "2"
+
     def file(self) -> Path:
         (path,) = (self.cache / "plans").glob("*.json")
         return path
@@ -114,9 +120,7 @@ def test_weights_that_a_backbone_names_are_an_input(around: Around, tmp_path: Pa
     (weights / "deep").mkdir(parents=True)
     (weights / "deep" / "tokenizer.json").write_text("{}")
     around.expand.info = dataclasses.replace(CELL, backbone=f"hf:{weights}")
-    assert around.plan() == around.plan() == "1"
-    (weights / "deep" / "tokenizer.json").write_text("[]")
-    assert around.plan() == "2"
+    around.plan_after(weights / "deep" / "tokenizer.json")
 
 
 def test_a_folder_of_text_that_a_source_names_is_an_input(around: Around, tmp_path: Path, monkeypatch) -> None:
@@ -125,9 +129,7 @@ def test_a_folder_of_text_that_a_source_names_is_an_input(around: Around, tmp_pa
     text.write_text("one")
     monkeypatch.setenv("SPARSEBENCH_OWN_TEXT", str(tmp_path / "texts"))
     around.expand.sources = ("own-text",)
-    assert around.plan() == around.plan() == "1"
-    text.write_text("two")
-    assert around.plan() == "2"
+    around.plan_after(text)
 
 
 def test_weights_of_a_teacher_are_an_input_though_no_profile_names_them(around: Around, tmp_path: Path) -> None:
@@ -137,11 +139,9 @@ def test_weights_of_a_teacher_are_an_input_though_no_profile_names_them(around: 
     around.expand.info = dataclasses.replace(
         CELL, further_backbones=[f"hf:{weights}"], then=[Link(method="tune", config={"train": "head"})]
     )
-    assert around.plan() == around.plan() == "1"
     (cell,) = remembered(profile_of("tiny"), around.expand)
     assert cell.info == around.expand.info
-    (weights / "config.json").write_text("[]")
-    assert around.plan() == "2"
+    around.plan_after(weights / "config.json")
 
 
 def test_the_profile_the_environment_and_versions_are_inputs(around: Around, monkeypatch) -> None:
@@ -196,8 +196,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(around: Around) -> None:
 
 def test_a_plan_with_nothing_to_do_imports_no_torch(bench, tmp_path: Path) -> None:
     """The real thing, twice: the second plan says the same, and reads no module that needs torch."""
-    rows = {"seeds": 1, "backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}
-    profile = bench.write_profile({"molecules": rows})
+    profile = bench.write_toys("toy_fine")
     code = (
         "import sys\n"
         f"sys.argv = ['sparsebench', 'plan', '--profile', {str(profile)!r}, '--out', {str(bench.out)!r}]\n"

@@ -24,7 +24,7 @@ from sparsebench.suites.runner.planning.plan_file import (
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
 from sparsebench.suites.runner.planning.rows import Row
 
-from ..cells import INFO
+from ..cells import INFO, cell
 
 CLAIM = {
     "id": "S1",
@@ -47,18 +47,8 @@ class Entry:
 
 
 def cells(count: int) -> list[Cell]:
-    return [
-        Cell(
-            info=replace(INFO, seed=seed),
-            key=f"{seed:016x}",
-            code="c",
-            device="cpu",
-            timeout=1.0,
-            sources=(),
-            planned_seeds=count,
-        )
-        for seed in range(count)
-    ]
+    infos = [replace(INFO, seed=seed) for seed in range(count)]
+    return [cell(info=info, key=f"{info.seed:016x}", planned_seeds=count) for info in infos]
 
 
 def profile(suite: str = "llm") -> Profile:

@@ -5,37 +5,20 @@ from dataclasses import replace
 import pytest
 
 from sparsebench.reports.records.record import DataInfo, FileInfo, Record
-from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.verification.differences import differences, threads_of
 
-from ..cells import INFO
+from ..cells import cell, record
 
 FILES = [FileInfo(path="a.csv", size=1, sha256="a" * 64), FileInfo(path="b.csv", size=1, sha256="b" * 64)]
 THEN = DataInfo(source="moses", version="1", sha256="1" * 64, licence="MIT", files=FILES)
 
 
-def record(*data: DataInfo, **environment: object) -> Record:
-    libraries = {"libraries": {"torch": "0.1"}}
-    return Record(
-        id="i",
-        key="k",
-        code="c",
-        cell=INFO,
-        status="failed",
-        reason="r",
-        data=list(data),
-        environment=libraries | environment,
-        started="2026",
-        finished="2026",
-    )
-
-
-def cell(key: str = "k") -> Cell:
-    return Cell(info=INFO, key=key, code="c", device="cpu", timeout=1.0, sources=())
+def made(*data: DataInfo, **environment: object) -> Record:
+    return record(data=list(data), environment={"libraries": {"torch": "0.1"}, **environment})
 
 
 def of_data(then: list[DataInfo], now: list[DataInfo], key: str = "k") -> tuple[str, ...]:
-    return differences(record(*then), cell(key), record(*now)).data
+    return differences(made(*then), cell(key=key), made(*now)).data
 
 
 def test_the_same_data() -> None:
@@ -72,21 +55,21 @@ def test_weights_are_told_by_the_key() -> None:
 
 
 def test_machine_and_libraries() -> None:
-    found = differences(record(processor="A", threads=1), cell(), record(processor="B", threads=1))
+    found = differences(made(processor="A", threads=1), cell(), made(processor="B", threads=1))
     assert found.machine == ("processor B, A then",)
     assert len(found.libraries) == 1 and "0.1 then" in found.libraries[0]
     assert found.code, "the code hash c is nobody's"
 
 
 def test_a_record_that_does_not_say_its_type_of_processor() -> None:
-    found = differences(record(processor="A"), cell(), record(processor="A", processor_type="family 25"))
+    found = differences(made(processor="A"), cell(), made(processor="A", processor_type="family 25"))
     assert found.machine == ("processor_type family 25, not recorded then",)
 
 
 @pytest.mark.parametrize(("noted", "threads"), [(1, 1), ("2", 1), (None, 1), (-3, 1)])
 def test_threads_are_those_of_the_record(noted: object, threads: int) -> None:
-    assert threads_of(record(threads=noted)) == threads
+    assert threads_of(made(threads=noted)) == threads
 
 
 def test_threads_are_no_more_than_cores() -> None:
-    assert 1 <= threads_of(record(threads=10**6)) < 10**6
+    assert 1 <= threads_of(made(threads=10**6)) < 10**6

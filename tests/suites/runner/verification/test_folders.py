@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.records.record import Metric, Record
+from sparsebench.reports.records.record import Metric
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.records.sums import Fit, seal
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.verification.folders import FolderCheck, check_folders, choose, result_folders
 
-from ..cells import INFO
+from ..cells import record
 
 IDS = [f"{number:02}" for number in range(12)]
 ORDER = ["02", "05", "03"]
@@ -22,12 +22,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two result folders with six scores each, and a failure."""
     home = tmp_path_factory.mktemp("results")
     metrics = {"accuracy": Metric(value=0.5, higher_is_better=True, unit="share")}
-    fields = {"key": "k", "code": "c", "cell": INFO, "started": "1", "finished": "2"}
     for name, ids in (("one", IDS[:6]), ("two", IDS[6:])):
         store = Store(home / name).create()
         for id in ids:
-            store.write(Record(id=id, status="ok", metrics=metrics, main_metric="accuracy", **fields))
-        store.write(Record(id=f"failed-{name}", status="failed", reason="why", **fields))
+            store.write(record(id=id, status="ok", reason=None, metrics=metrics, main_metric="accuracy"))
+        store.write(record(id=f"failed-{name}"))
         seal(store, ())
     return home
 

@@ -10,7 +10,7 @@ from sparsebench.suites.runner.verification.judgement import Evidence, Judgement
 from sparsebench.suites.runner.verification.judgement import judge as judge_by
 from sparsebench.suites.runner.verification.own_examples import Columns
 
-from ..cells import INFO
+from .. import cells
 
 
 def metric(value: float, stderr: float | None = None) -> Metric:
@@ -19,18 +19,9 @@ def metric(value: float, stderr: float | None = None) -> Metric:
 
 def record(*scores: Metric, status: str = "ok", reason: str | None = None, seed: int = 0) -> Record:
     metrics = {f"score {number}": score for number, score in enumerate(scores)}
-    return Record(
-        id="i",
-        key="k",
-        code="c",
-        cell=replace(INFO, seed=seed),
-        status=status,  # type: ignore[arg-type]
-        reason=reason,
-        metrics=metrics,
-        main_metric="score 0" if metrics else None,
-        started="2026",
-        finished="2026",
-    )
+    main = "score 0" if metrics else None
+    cell = replace(cells.INFO, seed=seed)
+    return cells.record(cell=cell, status=status, reason=reason, metrics=metrics, main_metric=main)
 
 
 def judge(then: Record, now: Record, others: list[Record] | None = None) -> Judgement:

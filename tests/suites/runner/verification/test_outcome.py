@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.records.record import Record
 from sparsebench.reports.records.sums import Fit
 from sparsebench.suites.runner.verification.folders import FolderCheck
 from sparsebench.suites.runner.verification.judgement import Judgement, ScoreCheck
@@ -14,14 +13,13 @@ from sparsebench.suites.runner.verification.lookup import Named
 from sparsebench.suites.runner.verification.outcome import exit_code, to_json, to_text
 from sparsebench.suites.runner.verification.verify import Verification
 
-from ..cells import INFO
+from ..cells import record
 
 FOLDER = Path("f")
-RECORD = Record(id="i", key="k", code="c", cell=INFO, status="failed", reason="r", started="1", finished="2")
 NEAR = Judgement(
     "within", (ScoreCheck("acc", "within", 0.5, 0.51, 0.4, 0.6, "95 % over 9 examples"),), "other examples"
 )
-ONE = Verification(Named(RECORD, FOLDER), NEAR, examples="not compared")
+ONE = Verification(Named(record(), FOLDER), NEAR, examples="not compared")
 WHOLE = FolderCheck(FOLDER, Fit(listed=2))
 CHANGED = FolderCheck(FOLDER, Fit(listed=2, changed=("records/i.json",)))
 

@@ -7,25 +7,15 @@ import pytest
 from sparsebench.reports.records.record import Metric, Record
 from sparsebench.suites.runner.verification.own_examples import Columns, contradiction, paired_half_width
 
-from ..cells import INFO
+from .. import cells
 
 
 def record(examples: str | None = "examples/i.json.gz", **values: float) -> Record:
     metrics = {
         name.replace("_of_", " "): Metric(value=value, higher_is_better=True, unit="") for name, value in values.items()
     }
-    return Record(
-        id="i",
-        key="k",
-        code="c",
-        cell=INFO,
-        status="ok",
-        metrics=metrics,
-        main_metric=next(iter(metrics)),
-        examples=examples,
-        started="2026",
-        finished="2026",
-    )
+    main = next(iter(metrics))
+    return cells.record(status="ok", reason=None, metrics=metrics, main_metric=main, examples=examples)
 
 
 BITS: Columns = {

@@ -11,15 +11,12 @@ import pytest
 from sparsebench.reports.records.record import Record, from_json
 from sparsebench.reports.records.store import Store
 
-METHODS = ["toy_fine", "toy_raise", "toy_picky", "toy_hang"]
-PROFILE = {"molecules": {"seeds": 2, "timeout": 4, "backbones": ["toy_line"], "methods": METHODS, "tasks": ["toy_sum"]}}
-
 
 @pytest.fixture(scope="module")
 def bench(make_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run of toys: scores, failures, a time-out and a pair that cannot run."""
     bench = make_bench(tmp_path_factory.mktemp("verify"))
-    bench.write_profile(PROFILE)
+    bench.write_toys("toy_fine", "toy_raise", "toy_picky", "toy_hang", seeds=2, timeout=4)
     bench.call(*bench.run_arguments())
     return bench
 
@@ -123,39 +120,21 @@ def test_a_sample_of_a_folder_with_a_changed_record(bench: Any) -> None:
     assert done.returncode == 1
 
 
-def test_ids_are_looked_up_in_a_result_folder(bench: Any) -> None:
-    fine = records(bench)["toy_fine 1"]
-    done = bench.call("verify", fine.id, "--out", str(bench.out))
-    assert done.returncode == 0 and done.stdout.startswith(f"equal   {fine.id} ")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["0123"], "is no file: give the JSON file of a record, or its id and --out FOLDER"),
-        (["0123", "--out", "{out}"], "holds no record '0123'"),
-        (["missing.json"], "missing.json: No such file"),
-        (["{folder}/toy.yaml"], "toy.yaml: "),
-        (["0123", "--out", "{folder}"], "no results in"),
-    ],
-)
-def test_what_is_no_record_is_one_line(bench: Any, arguments: list[str], message: str) -> None:
-    done = bench.call("verify", *(text.format(out=bench.out, folder=bench.folder) for text in arguments))
-    assert done.returncode == 2 and message in done.stderr
+def test_what_is_no_record_is_one_line(bench: Any) -> None:
+    """What is said of each such name: `test_lookup.py`."""
+    done = bench.call("verify", "0123")
+    assert done.returncode == 2
+    assert "is no file: give the JSON file of a record, or its id and --out FOLDER" in done.stderr
     assert len(done.stderr.splitlines()) == 2, "what it is about, and the mistake"
 
 
 def test_what_is_gone_is_named_and_the_others_are_verified(bench: Any) -> None:
+    """All that can be gone: `test_rebuild.py`."""
     found = records(bench)
     cell = json.loads(path_of(bench, found["toy_fine 0"]).read_text())["cell"]
     changes = {
         "unknown method 'toy_gone'": {"method": "toy_gone"},
-        "unknown task 'toy_gone'": {"task": "toy_gone"},
-        "unknown backbone 'toy_gone'": {"backbone": "toy_gone"},
         "unknown key 'gone'": {"config": {"gone": 1}},
-        "budget: unknown key 'gone'": {"budget": {"gone": 1}},
-        "unknown dtype 'float8'": {"dtype": "float8"},
-        "unknown suite 'toys'": {"suite": "toys"},
     }
     files = [changed(bench, found["toy_fine 0"], cell=cell | change) for change in changes.values()]
     done = bench.call("verify", *map(str, files), str(path_of(bench, found["toy_fine 1"])))

@@ -104,8 +104,7 @@ def toys(make_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> Toys:
         (found.package / f"{name}.py").write_text(METHOD.format(name=title, trains=trains or "pass"))
     double = (found.package / "toy_sum.py").read_text().replace("ToySum", "ToyDouble")
     (found.package / "toy_double.py").write_text(double.replace(VALUE, f"1.0 * {VALUE}"))
-    rows = {"seeds": SEEDS, "backbones": ["toy_line"], "methods": list(METHODS), "tasks": ["toy_sum", "toy_double"]}
-    found.bench.write_profile({"molecules": rows})
+    found.bench.write_toys(*METHODS, tasks=("toy_sum", "toy_double"), seeds=SEEDS)
     assert found.bench.call(*found.bench.run_arguments()).returncode == 0
     for path in (found.bench.out / "records").glob("*.json"):
         content = json.loads(path.read_text())

@@ -8,6 +8,7 @@ import pytest
 from sparsebench.reports.records.record import Metric, Record, TrainingCosts
 from sparsebench.suites.runner.verification.vouch_outcome import EXAMPLES, compare
 
+from .. import cells
 from ..cells import INFO
 
 HERE = {"processor_type": "a family", "device": "cpu"}
@@ -17,8 +18,8 @@ TRAINED = TrainingCosts(params=3)
 
 def record(value: float = 0.5, training: TrainingCosts | None = None, environment: Any = HERE, **fields: Any) -> Record:
     metrics = {"accuracy": dataclasses.replace(METRIC, value=value, **fields)}
-    about = {"id": "i", "key": "k", "code": "c", "cell": INFO, "started": "1", "finished": "2", "status": "ok"}
-    return Record(**about, metrics=metrics, main_metric="accuracy", training=training, environment=environment)
+    about = {"status": "ok", "reason": None, "metrics": metrics, "main_metric": "accuracy"}
+    return cells.record(**about, training=training, environment=environment)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from sparsebench.suites.training.mixing.held_out import HeldOut
 from sparsebench.suites.training.mixing.updates import MixtureUpdates, mixture_cv2
 from sparsebench.suites.training.settings import TrainSettings
 
+from ..toy import StopAt, StoppedError
+
 NAMES = ("code", "law", "math")
 CONFIG = LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4)
 LOW = {"code": 0, "law": 10, "math": 20}
@@ -64,6 +66,7 @@ def fit(
     mixed: Strategy, interval: int = 2, steps: int = 6, folder: Path | None = None, **options: Any
 ) -> tuple[MixtureStream, list[dict[str, float]], Mapping[str, Any]]:
     model = options.pop("model", None) or mixture()
+    stop = StopAt(options.pop("stop", 0))
     stream = MixtureStream(
         {name: rows(name, 8) for name in NAMES}, mixed.weights, batch_size=4, collate=torch.stack, seed=1
     )
@@ -75,7 +78,7 @@ def fit(
         loss,
         groups=[Group.adamw("model", model, learning_rate=1e-2, weight_decay=0.0)],
         settings=TrainSettings(steps=steps, save_every=3, save_seconds=None),
-        callbacks=[updates, seen],
+        callbacks=[updates, seen, stop],
         folder=folder,
     )
     return stream, seen.weights, result.curves
@@ -117,20 +120,10 @@ def test_a_strategy_says_when_it_moves() -> None:
 
 
 def test_a_training_that_goes_on_moves_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    class StopError(Exception):
-        pass
-
-    class Stop(Seen):
-        def on_step(self, state: TrainingState) -> None:
-            super().on_step(state)
-            if state.step == 5:
-                raise StopError
-
     _, whole, curves = fit(strategy("gate_load", NAMES))
     mixed = strategy("gate_load", NAMES)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError):
-        patch.setitem(globals(), "Seen", Stop)
-        fit(mixed, folder=tmp_path)
+    with pytest.raises(StoppedError):
+        fit(mixed, folder=tmp_path, stop=5)
     again = strategy("gate_load", NAMES)
     _, rest, continued = fit(again, folder=tmp_path)
     assert rest == whole[3:] and [r["steps"] for r in again.rounds] == [0, 2, 4, 6]

@@ -13,17 +13,16 @@ from sparsebench.suites.training.optimizer import warmup_cosine
 from sparsebench.suites.training.pair.schedule import OwnSchedule
 from sparsebench.suites.training.settings import TrainSettings
 
-from ..toy import Numbers, linear, squared_error
+from ..toy import Numbers, StopAt, StoppedError, linear, squared_error
 
 SETTINGS = TrainSettings(steps=10, batch_size=4, warmup=0.2, save_every=1, save_seconds=None)
 
 
 class Rates(Callback):
-    """The rates that each step was taken with; may fail after a step."""
+    """The rates that each step was taken with."""
 
-    def __init__(self, fails: int | None = None) -> None:
+    def __init__(self) -> None:
         self.seen: dict[str, list[float]] = {}
-        self.fails = fails
 
     def on_start(self, state: TrainingState) -> None:
         for name, optimizer in state.optimizers.items():
@@ -34,19 +33,16 @@ class Rates(Callback):
 
             optimizer.register_step_post_hook(note)
 
-    def on_step(self, state: TrainingState) -> None:
-        if state.step == self.fails:
-            raise RuntimeError("stopped")
 
-
-def run(rates: Rates, own: OwnSchedule, folder: Path | None = None) -> None:
+def run(rates: Rates, own: OwnSchedule, folder: Path | None = None, stop: int = 0) -> None:
     models = {"student": linear(), "teacher": linear()}
 
     def loss(models: dict[str, nn.Module], batch: Any) -> Any:
         return squared_error(models["student"], batch) + squared_error(models["teacher"], batch)
 
     groups = [Group.adamw(name, model, learning_rate=0.1, weight_decay=0.0) for name, model in models.items()]
-    train(models, Numbers(), loss, groups=groups, settings=SETTINGS, callbacks=[rates, own], folder=folder)
+    callbacks = [rates, own, StopAt(stop)]
+    train(models, Numbers(), loss, groups=groups, settings=SETTINGS, callbacks=callbacks, folder=folder)
 
 
 def test_one_group_has_its_own_warm_up_and_the_other_that_of_the_settings(tmp_path: Path) -> None:
@@ -54,9 +50,9 @@ def test_one_group_has_its_own_warm_up_and_the_other_that_of_the_settings(tmp_pa
     run(rates, OwnSchedule("teacher", SETTINGS, warmup=0.5))
     assert rates.seen["student"] == pytest.approx([0.1 * warmup_cosine(step, 10, 0.2) for step in range(10)])
     assert rates.seen["teacher"] == pytest.approx([0.1 * warmup_cosine(step, 10, 0.5) for step in range(10)])
-    stopped, resumed = Rates(fails=4), Rates()
-    with pytest.raises(RuntimeError, match="stopped"):
-        run(stopped, OwnSchedule("teacher", SETTINGS, warmup=0.5), tmp_path)
+    stopped, resumed = Rates(), Rates()
+    with pytest.raises(StoppedError):
+        run(stopped, OwnSchedule("teacher", SETTINGS, warmup=0.5), tmp_path, stop=4)
     run(resumed, OwnSchedule("teacher", SETTINGS, warmup=0.5), tmp_path)
     assert stopped.seen["teacher"][:3] + resumed.seen["teacher"] == rates.seen["teacher"]
 

@@ -58,11 +58,6 @@ def test_it_learns_one_batch_by_heart(
     assert "step 50: fractals category" in capsys.readouterr().out
 
 
-def test_the_seed_decides(recipe: Recipe, learnt: list[Source]) -> None:
-    first, second = (train(recipe, learnt)[0].state_dict() for _ in range(2))
-    assert all(torch.equal(first[key], second[key]) for key in first)
-
-
 def test_the_loop_by_hand_gives_the_same_bits(recipe: Recipe, learnt: list[Source]) -> None:
     trained, result = train(recipe, learnt)
     stream, objective = ImageStream(learnt, COUNTS, SEED), Objective(learnt)

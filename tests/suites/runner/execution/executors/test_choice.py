@@ -41,7 +41,7 @@ def test_an_address_of_no_use() -> None:
 
 
 def test_refused_before_anything_is_written(bench) -> None:
-    bench.write_profile({"molecules": {"backbones": ["toy_line"], "methods": ["toy_fine"], "tasks": ["toy_sum"]}})
+    bench.write_toys("toy_fine")
     done = bench.call(*bench.run_arguments(), "--executor", "lokal")
     assert done.returncode == 2
     assert done.stderr == "sparsebench: unknown executor 'lokal'; did you mean local?\n"

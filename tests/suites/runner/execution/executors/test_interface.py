@@ -19,9 +19,9 @@ from sparsebench.suites.runner.execution.executors.interface import (
 )
 from sparsebench.suites.runner.identity.cell import Cell
 
-from ...cells import INFO
+from ...cells import cell
 
-CELL = Cell(info=INFO, key="k", code="c", device="cpu", timeout=9, sources=())
+CELL = cell()
 END = End(CELL.id, "ok", None, 1.5, "accuracy 0.5")
 EVENTS: list[Event] = [Started(CELL, "worker 1"), Retried(CELL, "killed"), Ended(CELL, END), Notice("no GPU on node b")]
 

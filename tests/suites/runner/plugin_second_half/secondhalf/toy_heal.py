@@ -1,20 +1,18 @@
 """Healing: training of what pruning left, with every pruned weight kept at zero"""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import describe
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves
 from sparsebench.suites.contracts.traits import BLOCKS, TRAINING_DATA
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.groups import Group
-from sparsebench.suites.training.method import TrainedMethod
-from sparsebench.suites.training.settings import TrainSettings
 
+from ._toys import Trained, block_weights
 from ._watch import Watch
 
 
@@ -32,7 +30,7 @@ class KeepZeros(Callback):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyHeal(TrainedMethod):
+class ToyHeal(Trained):
     """The training loop on everything but the zeros of the blocks' linear layers."""
 
     @property
@@ -40,22 +38,8 @@ class ToyHeal(TrainedMethod):
         """Training data, and blocks."""
         return frozenset({TRAINING_DATA, BLOCKS})
 
-    @property
-    def trains(self) -> str:
-        """Everything that is left."""
-        return "all"
-
-    def settings(self, context: Context) -> TrainSettings:
-        """Those of the budget, with a checkpoint after every second step."""
-        return replace(super().settings(context), save_every=2)
-
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The model with all its parameters."""
-        return backbone.requires_grad_(True)
-
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """Train with the masks of the moment."""
-        weights = [site.get().weight for block in describe(model).blocks for site in block.linears]
         group = Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
-        callbacks = [KeepZeros(weights), Watch("toy_heal")]
+        callbacks = [KeepZeros(list(block_weights(model))), Watch("toy_heal")]
         return self.train_groups(model, data, context.loss, [group], context, callbacks=callbacks).curves

@@ -5,7 +5,7 @@ The classes stand for domains. A toy of dynamic sampling: after every few steps 
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,12 +13,10 @@ from torch import nn
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves
-from sparsebench.suites.contracts.traits import PARAMETERS, TRAINING_DATA
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.groups import Group
-from sparsebench.suites.training.method import TrainedMethod
-from sparsebench.suites.training.settings import TrainSettings
 
+from ._toys import Trained
 from ._watch import Watch
 
 EXAMPLES_FOR_LOSS = 8
@@ -102,31 +100,13 @@ class MoveWeights(Callback):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyMixture(TrainedMethod):
+class ToyMixture(Trained):
     """Full tuning on a mixture of the classes."""
 
     every: int = 2
     """Steps after which the weights move."""
     rate: float = 0.5
     """How far they move; 0 leaves the mixture as it is."""
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """Training data, and something to train."""
-        return frozenset({TRAINING_DATA, PARAMETERS})
-
-    @property
-    def trains(self) -> str:
-        """Everything."""
-        return "all"
-
-    def settings(self, context: Context) -> TrainSettings:
-        """Those of the budget, with a checkpoint after every second step."""
-        return replace(super().settings(context), save_every=2)
-
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The backbone with all its parameters."""
-        return backbone.requires_grad_(True)
 
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
         """What moves the weights."""

@@ -4,7 +4,7 @@ A toy of inverse distillation: a small teacher trains online beside a larger stu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,17 +13,15 @@ from torch import Tensor, nn
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves
-from sparsebench.suites.contracts.traits import PARAMETERS, TRAINING_DATA
 from sparsebench.suites.training.groups import Group
-from sparsebench.suites.training.method import TrainedMethod
-from sparsebench.suites.training.settings import TrainSettings
 from sparsebench.suites.training.views import BothViews
 
+from ._toys import Trained
 from ._watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyPair(TrainedMethod):
+class ToyPair(Trained):
     """The student by AdamW, the teacher by gradient descent with momentum."""
 
     teacher: str = "toy_teacher"
@@ -31,27 +29,9 @@ class ToyPair(TrainedMethod):
     teacher_rate: float = 0.05
     """Peak learning rate of the teacher."""
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Training data, and something to train."""
-        return frozenset({TRAINING_DATA, PARAMETERS})
-
-    @property
-    def trains(self) -> str:
-        """Everything."""
-        return "all"
-
     def backbones(self) -> tuple[str, ...]:
         """The teacher."""
         return (self.teacher,)
-
-    def settings(self, context: Context) -> TrainSettings:
-        """Those of the budget, with a checkpoint after every second step."""
-        return replace(super().settings(context), save_every=2)
-
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The student."""
-        return backbone.requires_grad_(True)
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """Both at once, on the same images in the same order."""

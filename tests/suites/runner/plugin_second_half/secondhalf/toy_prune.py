@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from sparsebench.models.anatomy import describe
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.traits import BLOCKS
+
+from ._toys import block_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +27,9 @@ class ToyPrune(Method):
     @torch.no_grad()
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """In place."""
-        for block in describe(backbone).blocks:
-            for site in block.linears:
-                weight = site.get().weight
-                count = round(self.fraction * weight.numel())
-                if count:
-                    smallest = weight.abs().flatten().topk(count, largest=False).indices
-                    weight.view(-1)[smallest] = 0.0
+        for weight in block_weights(backbone):
+            count = round(self.fraction * weight.numel())
+            if count:
+                smallest = weight.abs().flatten().topk(count, largest=False).indices
+                weight.view(-1)[smallest] = 0.0
         return backbone

@@ -6,10 +6,11 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from sparsebench.models.anatomy import describe
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.contracts.traits import BLOCKS
+
+from ._toys import block_weights
 
 LEVELS = 127
 
@@ -28,9 +29,7 @@ class ToyRound(Method):
     @torch.no_grad()
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """In place."""
-        for block in describe(backbone).blocks:
-            for site in block.linears:
-                weight = site.get().weight
-                step = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / LEVELS
-                weight.copy_((weight / step).round() * step)
+        for weight in block_weights(backbone):
+            step = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / LEVELS
+            weight.copy_((weight / step).round() * step)
         return backbone

@@ -13,33 +13,19 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves
 from sparsebench.suites.contracts.traits import BLOCKS, TRAINING_DATA
 from sparsebench.suites.training.groups import Group
-from sparsebench.suites.training.method import TrainedMethod
-from sparsebench.suites.training.settings import TrainSettings
 
+from ._toys import Trained
 from ._watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyStages(TrainedMethod):
+class ToyStages(Trained):
     """The head, then the rest."""
 
     @property
     def needs(self) -> frozenset[str]:
         """Training data, and a head that the anatomy knows."""
         return frozenset({TRAINING_DATA, BLOCKS})
-
-    @property
-    def trains(self) -> str:
-        """Everything, one part after the other."""
-        return "all"
-
-    def settings(self, context: Context) -> TrainSettings:
-        """Those of the budget, with a checkpoint after every second step."""
-        return replace(super().settings(context), save_every=2)
-
-    def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
-        """The backbone itself."""
-        return backbone
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
         """Both stages."""

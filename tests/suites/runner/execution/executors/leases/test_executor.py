@@ -18,7 +18,7 @@ from sparsebench.suites.runner.execution.executors.leases.executor import LeaseE
 from sparsebench.suites.runner.execution.executors.leases.membership import Membership
 from sparsebench.suites.runner.identity.cell import Cell
 
-from ....cells import INFO
+from ....cells import INFO, cell
 
 PLAN = {"name": "toy", "reuse": "exact", "count": 3, "cells": "1234", "lines": ["python==3.11"]}
 
@@ -96,13 +96,20 @@ class Process:
         self.membership.leave()
 
 
+def lost_process(folder: Path, cells: Sequence[Cell]) -> tuple[Process, Process]:
+    """One that began the first cell and stood still; and another without workers, so that the run goes on."""
+    lost = Process(folder, cells)
+    lost.events()
+    assert lost.running == [cells[0].id]
+    other = Process(folder, cells, workers=0)
+    lost.stand_still()
+    return lost, other
+
+
 @pytest.fixture
 def cells() -> list[Cell]:
     infos = [dataclasses.replace(INFO, seed=seed) for seed in range(3)]
-    return [
-        Cell(info=info, key=f"k{info.seed}", code="c", device="cpu", timeout=9, sources=(), planned_seeds=3)
-        for info in infos
-    ]
+    return [cell(info=info, key=f"k{info.seed}", planned_seeds=3) for info in infos]
 
 
 @pytest.fixture
@@ -139,10 +146,7 @@ def test_cells_of_others_are_shown_as_running(folder: Path, cells: list[Cell]) -
 
 
 def test_a_lost_process_costs_one_attempt_and_publishes_nothing(folder: Path, cells: list[Cell]) -> None:
-    lost = Process(folder, cells[:1])
-    lost.events()
-    Process(folder, cells[:1], workers=0)  # so that the run goes on
-    lost.stand_still()
+    lost, _ = lost_process(folder, cells[:1])
     other = Process(folder, cells[:1])
     again = [event for event in [*other.events(), *other.events()] if isinstance(event, Retried)]
     assert [event.cell for event in again] == cells[:1]
@@ -157,11 +161,7 @@ def test_a_lost_process_costs_one_attempt_and_publishes_nothing(folder: Path, ce
 
 def test_lost_twice_is_a_record(folder: Path, cells: list[Cell]) -> None:
     for _ in range(2):
-        lost = Process(folder, cells[:1])
-        lost.events()
-        assert lost.running == [cells[0].id]
-        last = Process(folder, cells[:1], workers=0)  # so that the run goes on
-        lost.stand_still()
+        _, last = lost_process(folder, cells[:1])
     third = Process(folder, cells[:1])
     assert third.ended() == [(cells[0].id, Store(folder).read(cells[0].id).reason, False)]
     assert "begun 2 times" in (Store(folder).read(cells[0].id).reason or "")
@@ -181,10 +181,7 @@ def test_a_lost_worker_counts_like_a_lost_process(folder: Path, cells: list[Cell
 
 
 def test_a_worker_lost_in_the_second_attempt_is_a_record(folder: Path, cells: list[Cell]) -> None:
-    lost = Process(folder, cells[:1])
-    lost.events()
-    Process(folder, cells[:1], workers=0)  # so that the run goes on
-    lost.stand_still()
+    lost_process(folder, cells[:1])
     other = Process(folder, cells[:1])
     other.events()
     other.workers.news.append(Retried(cells[0], "killed"))
@@ -210,12 +207,12 @@ def test_a_run_that_others_ended_is_joined_again(folder: Path, cells: list[Cell]
     lost.stand_still()
     other = Process(folder, cells[:2], workers=2)
     other.events()
-    for cell in cells[:2]:
-        other.workers.end(cell, "by the other")
+    for taken in cells[:2]:
+        other.workers.end(taken, "by the other")
     assert len(other.ended()) == 2
     other.leave()
     old = lost.workers
-    assert lost.ended() == [(cell.id, "by the other", True) for cell in cells[:2]]
+    assert lost.ended() == [(taken.id, "by the other", True) for taken in cells[:2]]
     assert old.closed == 1
     lost.events()
     assert lost.running == [cells[2].id]
@@ -235,8 +232,7 @@ def test_workers_whose_folder_went_with_the_run_are_no_error(folder: Path, cells
 
 
 def test_a_process_that_is_terminated_gives_its_cell_back(bench) -> None:
-    suite = {"backbones": ["toy_line"], "tasks": ["toy_sum"], "methods": [{"name": "toy_fine", "config": {"nap": 1.5}}]}
-    bench.write_profile({"molecules": {**suite, "seeds": 5}})
+    bench.write_toys({"name": "toy_fine", "config": {"nap": 1.5}}, seeds=5)
     command = [*bench.run_arguments(workers=1), "--executor", "leases"]
     first = bench.start(*command)
     second = bench.start(*command)

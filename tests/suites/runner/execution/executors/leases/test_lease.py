@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.records.record import Record
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.leases.lease import (
     Lease,
@@ -21,7 +22,7 @@ from sparsebench.suites.runner.execution.executors.leases.lease import (
 )
 from sparsebench.suites.runner.execution.executors.leases.runs import Run, RunOverError
 
-from ....cells import INFO
+from ....cells import record
 
 ID = "00ff"
 
@@ -41,10 +42,7 @@ def store(tmp_path: Path) -> Store:
 def private(tmp_path: Path, name: str) -> Store:
     """A process's own store with the record that it made of the cell."""
     found = Store(tmp_path / name).create()
-    record = Record(
-        id=ID, key="k", code="c", cell=INFO, status="failed", reason=f"made by {name}", started="now", finished="now"
-    )
-    found.write(record, {"made by": [name]})
+    found.write(record(id=ID, reason=f"made by {name}"), {"made by": [name]})
     return found
 
 
@@ -54,39 +52,29 @@ def first(run: Run, owner: str = "a") -> Lease:
     return lease
 
 
-def test_a_lease_is_taken_once(run: Run) -> None:
-    found: list[Lease | None] = []
+def winner_of(attempt: Callable[[str], Lease | None]) -> Lease:
+    """Eight processes try it at once; one of them gets the lease."""
     start = threading.Barrier(8)
 
-    def try_it(name: str) -> None:
+    def try_it(name: str) -> Lease | None:
         start.wait()
-        found.append(take(run, ID, 1, name, attempt=1))
+        return attempt(name)
 
-    threads = [threading.Thread(target=try_it, args=(f"process{number}",)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(try_it, [f"process{number}" for number in range(8)]))
     (winner,) = [lease for lease in found if lease is not None]
+    return winner
+
+
+def test_a_lease_is_taken_once(run: Run) -> None:
+    winner = winner_of(lambda name: take(run, ID, 1, name, attempt=1))
     assert read_lease(run, ID, 1) == winner
     assert [path.name for path in run.cells.iterdir()] == [f"{ID}.1"]
 
 
 def test_a_lost_lease_is_taken_over_once(run: Run, store: Store) -> None:
     lost = first(run)
-    found: list[Lease | None] = []
-    start = threading.Barrier(8)
-
-    def try_it(name: str) -> None:
-        start.wait()
-        found.append(take_over(run, lost, name, store))
-
-    threads = [threading.Thread(target=try_it, args=(f"process{number}",)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (winner,) = [lease for lease in found if lease is not None]
+    winner = winner_of(lambda name: take_over(run, lost, name, store))
     assert (winner.number, winner.attempt) == (2, 2)
     assert winner.is_held()
     assert not lost.is_held()

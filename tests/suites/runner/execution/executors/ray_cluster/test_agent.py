@@ -27,23 +27,11 @@ from sparsebench.suites.runner.execution.executors.ray_cluster.messages import (
 from sparsebench.suites.runner.execution.executors.ray_cluster.scratch import PREFIX
 from sparsebench.suites.runner.identity.agreement import identity_lines, lines_digest
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.planning.expansion import cells_of
-from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
-from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
 
 
 @pytest.fixture(scope="module")
-def cell() -> Cell:
-    plan = SuitePlan(
-        suite="vtab",
-        methods=(Row(chain_of("linear_probe")),),
-        tasks=(TaskRow("synthetic"),),
-        backbones=("tiny",),
-        seeds=1,
-        budget={"epochs": 1},
-    )
-    (found,) = cells_of(Profile("mine", (plan,)))
-    return found
+def cell(planned: list[Cell]) -> Cell:
+    return planned[0]
 
 
 @pytest.fixture(autouse=True)

@@ -4,24 +4,19 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from sparsebench.reports.records.store import Store
 
-PROFILE = {
-    "molecules": {
-        "seeds": 3,
-        "timeout": 60,
-        "backbones": ["toy_line"],
-        "methods": [{"name": "toy_fine", "config": {"nap": 0.5}}, "toy_raise"],
-        "tasks": ["toy_sum"],
-    }
-}
-
 
 def on(address: str) -> list[str]:
     return ["--executor", "ray", "--address", address]
+
+
+def write_toys(bench: Any) -> None:
+    bench.write_toys({"name": "toy_fine", "config": {"nap": 0.5}}, "toy_raise", seeds=3, timeout=60)
 
 
 def records(folder: Path) -> dict[str, tuple]:
@@ -31,13 +26,13 @@ def records(folder: Path) -> dict[str, tuple]:
 
 
 def test_records_are_those_of_a_local_run(bench, make_bench, tmp_path: Path, ray_address: str) -> None:
-    bench.write_profile(PROFILE)
+    write_toys(bench)
     done = bench.call(*bench.run_arguments(), *on(ray_address))
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr == ""
     local = make_bench(tmp_path / "local")
     local.folder.mkdir()
-    local.write_profile(PROFILE)
+    write_toys(local)
     local.call(*local.run_arguments())
     assert records(bench.out) == records(local.out)
     assert len(records(bench.out)) == 6
@@ -46,7 +41,7 @@ def test_records_are_those_of_a_local_run(bench, make_bench, tmp_path: Path, ray
 
 
 def test_a_node_with_other_code_is_refused(bench, tmp_path: Path, ray_address: str) -> None:
-    bench.write_profile(PROFILE)
+    write_toys(bench)
     bench.environment["SPARSEBENCH_NATIVE"] = "0"
     code = tmp_path / "other" / "toybench"
     code.mkdir(parents=True)
@@ -64,7 +59,7 @@ def test_a_node_with_other_code_is_refused(bench, tmp_path: Path, ray_address: s
 
 
 def test_a_killed_driver_leaves_no_worker_and_the_same_command_goes_on(bench, ray_address: str) -> None:
-    bench.write_profile(PROFILE)
+    write_toys(bench)
     run = bench.start(*bench.run_arguments(), *on(ray_address))
     wait_for(lambda: bool(list(bench.out.glob("records/*.json"))))
     os.killpg(run.pid, signal.SIGKILL)
@@ -79,7 +74,7 @@ def test_a_killed_driver_leaves_no_worker_and_the_same_command_goes_on(bench, ra
 
 
 def test_no_cluster_at_the_address(bench) -> None:
-    bench.write_profile(PROFILE)
+    write_toys(bench)
     done = bench.call(*bench.run_arguments(), *on("127.0.0.1:9"))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -33,11 +33,10 @@ from sparsebench.suites.runner.execution.executors.ray_cluster.messages import (
     Tell,
     Told,
 )
-from sparsebench.suites.runner.identity.cell import Cell
 
-from ....cells import INFO
+from ....cells import cell
 
-CELL = Cell(info=INFO, key="k", code="c", device="cpu", timeout=9, sources=("moses",), reason="why")
+CELL = cell("moses", reason="why")
 DIRECTIONS = (Command, News, Report, Order)
 PARTS = (Kind, Node)
 """What stands in messages and is none."""

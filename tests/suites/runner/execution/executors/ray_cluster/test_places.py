@@ -6,11 +6,10 @@ import pytest
 
 from sparsebench.suites.runner.execution.executors.ray_cluster.messages import Kind, Node
 from sparsebench.suites.runner.execution.executors.ray_cluster.places import Place
-from sparsebench.suites.runner.identity.cell import Cell
 
-from ....cells import INFO
+from ....cells import cell
 
-CELL = Cell(info=INFO, key="k", code="c", device="cpu", timeout=9, sources=())
+CELL = cell()
 ON_CPU = Kind("on cpu", CELL)
 ON_GPU = Kind("on gpu", replace(CELL, device="cuda"))
 PLAIN = Node("1", "plain", slots=4, gpus=0)
