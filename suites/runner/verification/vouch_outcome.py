@@ -2,7 +2,8 @@
 
 equal      all bits.
 rounding   nothing was trained, on another type of processor or with other libraries, and less than 1e-9 apart.
-undecided  on another type of processor: something was trained, and less than 1e-5 apart; or the cell is of bfloat16.
+undecided  on another type of processor: something was trained, and less than 1e-5 apart; or the cell is of bfloat16; or
+           something was trained, on a processor of another maker or an accelerator.
 outside    anything else, another status included.
 
 What is judged is the value of each score, and the columns that the record's examples have. A standard error is said of
@@ -10,7 +11,9 @@ a score, and later code may know more of it (which examples were cut from one do
 is another one, that is noted.
 
 Products of bfloat16 are other instructions on each type of processor, which sum in an order and a precision of their
-own: of 146 cells that moved from one type to another, 20 came out equal. So no distance decides there.
+own: of 146 cells that moved from one type to another, 20 came out equal. So no distance decides there. Neither does one
+where something was trained on a processor of another maker: from an Intel to an AMD the same code moved accuracies by
+0.005, while trainings came back to the last bit from one family of AMD to the next.
 
 Distances are relative to the larger number. 1e-9 is far above what double precision leaves of a sum (1e-16 for each
 term) and far below what any change of a computation in single precision would give (6e-8 for one rounding).
@@ -92,18 +95,29 @@ def processor_type_differs(record: Record, again: Record) -> bool:
     return any(then.get(name) != now.get(name) for name in ("processor_type", "accelerator"))
 
 
+def _of_one_maker(record: Record, again: Record) -> bool:
+    """Whether both were made on processors of one maker, which is the first word of the type, or one accelerator."""
+    then, now = record.environment, again.environment
+    makers = {str(environment.get("processor_type")).partition(" ")[0] for environment in (then, now)}
+    known = then.get("processor_type") is not None
+    same_device = recorded_device(record) == recorded_device(again) and then.get("accelerator") == now.get(
+        "accelerator"
+    )
+    return known and len(makers) == 1 and same_device
+
+
 def _near(record: Record, again: Record, libraries: bool) -> Any:
     """From a distance to its outcome."""
     trained = record.training is not None or again.training is not None
     elsewhere = processor_type_differs(record, again)
-    coarse = record.cell.dtype == "bfloat16"
+    no_bound = record.cell.dtype == "bfloat16" or (trained and not _of_one_maker(record, again))
 
     def outcome(distance: float) -> Outcome:
         if distance == 0:
             return "equal"
         if not trained and (elsewhere or libraries) and distance < ROUNDING:
             return "rounding"
-        if elsewhere and coarse and distance < float("inf"):
+        if elsewhere and no_bound and distance < float("inf"):
             return "undecided"
         if elsewhere and trained and distance < SMALL:
             return "undecided"

@@ -11,7 +11,7 @@ from sparsebench.suites.runner.verification.vouch_outcome import EXAMPLES, compa
 from .. import cells
 from ..cells import INFO
 
-HERE = {"processor_type": "a family", "device": "cpu"}
+HERE = {"processor_type": "Maker family 1", "device": "cpu"}
 METRIC = Metric(value=0.5, stderr=0.1, n=4, higher_is_better=True, unit="share")
 TRAINED = TrainingCosts(params=3)
 
@@ -38,7 +38,7 @@ def record(value: float = 0.5, training: TrainingCosts | None = None, environmen
     ],
 )
 def test_the_table(distance: float, trained: bool, elsewhere: bool, libraries: bool, outcome: str) -> None:
-    environment = {**HERE, "processor_type": "another"} if elsewhere else HERE
+    environment = {**HERE, "processor_type": "Maker family 2"} if elsewhere else HERE
     then = record(environment=environment)
     for training in ((TRAINED, None), (None, TRAINED)) if trained else ((None, None),):
         before = dataclasses.replace(then, training=training[0])
@@ -53,6 +53,17 @@ def test_bfloat16_is_decided_on_its_own_type_of_processor_alone() -> None:
     assert compare(then, record(0.4), None, None, False).worst == "undecided"
     assert compare(then, record(n=5), None, None, False).worst == "outside"
     assert compare(dataclasses.replace(then, environment=HERE), record(0.4), None, None, False).worst == "outside"
+
+
+@pytest.mark.parametrize(
+    "other", [{"processor_type": "Other family 1"}, {"processor_type": None}, {"accelerator": "H100"}]
+)
+def test_no_distance_decides_of_a_training_on_a_processor_of_another_maker(other: dict[str, str | None]) -> None:
+    then = record(training=TRAINED, environment=HERE | other)
+    assert compare(then, record(0.4, TRAINED), None, None, False).worst == "undecided"
+    assert compare(then, record(0.5, TRAINED, n=5), None, None, False).worst == "outside"
+    untrained = dataclasses.replace(then, training=None)
+    assert compare(untrained, record(0.4), None, None, False).worst == "outside"
 
 
 @pytest.mark.parametrize("then", [{}, {"device": "cuda"}, {**HERE, "accelerator": "H100"}])
