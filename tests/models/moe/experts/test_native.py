@@ -30,17 +30,6 @@ def in_parts(library: Native, case: Any) -> Tensor:
     return Operators.forward(library, *case)[0]
 
 
-def dtype_of(library: Native, dtype: torch.dtype) -> torch.dtype:
-    if dtype not in library.dtypes:
-        pytest.skip(f"the processor has no {dtype}")
-    return dtype
-
-
-@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
-def dtype(request: pytest.FixtureRequest, library: Native) -> torch.dtype:
-    return dtype_of(library, request.param)
-
-
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
