@@ -116,7 +116,7 @@ def test_a_block_that_changes_gives_the_next_one_other_inputs(build: Build) -> N
             step.block.remove_attention()
 
 
-def test_some_blocks(build: Build) -> None:
+def test_some_blocks() -> None:
     model = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
             hidden_size=8, intermediate_size=8, num_attention_heads=2, num_hidden_layers=6, vocab_size=16

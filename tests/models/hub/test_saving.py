@@ -128,7 +128,7 @@ def test_tied_embeddings_stay_tied(tmp_path: Path) -> None:
         assert "lm_head.weight" not in file.keys()  # noqa: SIM118 - no mapping
 
 
-def test_attention_alone(converted: Callable[..., Any], run: Callable[..., Tensor], build: Any, tmp_path: Path) -> None:
+def test_attention_alone(run: Callable[..., Tensor], build: Any, tmp_path: Path) -> None:
     model = convert_attention(build("llama"), AttnMoEConfig(num_experts=2, top_k=1), layers=(1,))
     batch = torch.arange(3, 9)[None]
     save(model, tmp_path / "model")

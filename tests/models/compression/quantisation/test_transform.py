@@ -122,22 +122,6 @@ def test_all_parts_on_data(method: str) -> None:
     assert float((output(model, batch) - exact).norm()) < 0.2 * float(exact.norm())
 
 
-def test_padding_does_not_count() -> None:
-    longer = []
-    for batch in batches("mixtral"):
-        ids, mask = batch["input_ids"], batch["attention_mask"]
-        more = torch.full((len(ids), 4), 7)
-        longer.append(
-            {"input_ids": torch.cat((more, ids), 1), "attention_mask": torch.cat((torch.zeros_like(more), mask), 1)}
-        )
-    reports = []
-    for data in (batches("mixtral"), longer):
-        model = mixture("mixtral")
-        reports.append(quantise(model, config("gptq"), data))
-    tokens = [[weight.tokens for weight in report.weights] for report in reports]
-    assert tokens[0] == tokens[1] and sum(tokens[0][:4]) == 2 * sum(int(b["attention_mask"].sum()) for b in longer)
-
-
 @pytest.mark.parametrize("method", ["gptq", "awq"])
 def test_experts_without_tokens_are_rounded_and_reported(method: str) -> None:
     """B12: one expert that no token reaches, and all of them under a floor."""
@@ -231,15 +215,11 @@ def test_settings_that_cannot_be(fields: dict[str, Any]) -> None:
         QuantiseConfig(**fields)
 
 
-def test_weights_that_are_quantised_or_broken_are_refused() -> None:
+def test_weights_that_are_quantised_are_refused() -> None:
     model = mixture("mixtral")
     quantise(model, config())
     with pytest.raises(ModelError, match="quantised already"):
         quantise(model, config())
-    broken = mixture("mixtral")
-    broken.model.layers[1].mlp.experts.down_proj.data[0, 0, 0] = float("inf")  # type: ignore[union-attr]
-    with pytest.raises(ModelError, match=r"layers.1.mlp.experts.down_proj holds NaN or infinite"):
-        quantise(broken, config())
 
 
 @pytest.mark.parametrize("name", ["mixtral", "gpt_oss", "converted"])

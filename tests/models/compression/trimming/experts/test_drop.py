@@ -15,6 +15,7 @@ from sparsebench.models.compression.trimming.experts.drop import DroppedExperts
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.errors import ModelError
 
+from ..decoding import decodes_and_comes_back
 from .cases import CASES, experts_of, model_of, outputs, statistics_of
 
 GROUPED = ("Glm4Moe", "Dots1", "DeepseekV2", "DeepseekV3")
@@ -203,24 +204,15 @@ def test_float32_and_float64_choose_alike() -> None:
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_a_dropped_mixtral_is_saved_and_generates(scope: Any, tmp_path: Path) -> None:
-    """A uniform drop is a stock Mixtral with fewer experts, which a class of transformers opens."""
+    """A uniform drop is a stock Mixtral with fewer experts."""
     model = model_of("Mixtral")
     keep: Any = 4 if scope == "layer" else [5, 3]
     report = expert_drop(model, statistics_of("Mixtral", model), keep)
     assert [len(layer.kept) for layer in report.layers] == ([4, 4] if scope == "layer" else [5, 3])
-    before = outputs("Mixtral", model)
-    ids = torch.arange(3, 9)[None]
-    cached = model.generate(ids, max_new_tokens=5, do_sample=False)
-    assert torch.equal(cached, model.generate(ids, max_new_tokens=5, do_sample=False, use_cache=False))
-    model.save_pretrained(tmp_path)
+    again = decodes_and_comes_back(model, tmp_path)
     if scope == "layer":
-        assert type(model) is transformers.MixtralForCausalLM and model.config.num_local_experts == 4
-        again = transformers.MixtralForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
-    else:
-        assert model.config.num_local_experts == 5
-        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
-    again.set_experts_implementation("eager")
-    assert torch.equal(outputs("Mixtral", again.eval()), before)
+        assert type(again) is type(model) is transformers.MixtralForCausalLM
+    assert model.config.num_local_experts == max(len(layer.kept) for layer in report.layers)
 
 
 @pytest.mark.parametrize(
