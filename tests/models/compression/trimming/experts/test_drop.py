@@ -1,6 +1,7 @@
 """Expert Drop in every layout: what is left computes what it computed, nothing else moves (B1, B2, B5, B6, B11-B13)."""
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import Experts, describe
 from sparsebench.models.compression import expert_drop
 from sparsebench.models.compression.trimming.experts.drop import DroppedExperts
 from sparsebench.models.counting import count_parameters, stored_bytes
@@ -30,6 +31,14 @@ def untouched(model: nn.Module) -> dict[str, Tensor]:
             routed |= {id(value) for value in (*module.parameters(), *module.buffers())}
     found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {name: value.clone() for name, value in found.items() if id(value) not in routed and "neurons" not in name}
+
+
+def silence(experts: Experts, chosen: Iterable[int]) -> None:
+    for expert in chosen:
+        weights = experts.weights(expert)
+        weights.down.zero_()
+        if weights.down_bias is not None:
+            weights.down_bias.zero_()
 
 
 @pytest.mark.parametrize("preserve_gate", [False, True])
@@ -111,11 +120,7 @@ def test_preserved_rows_lose_their_term(case: str) -> None:
     bytes_before = stored_bytes(model)
     report = expert_drop(model, statistics, 4, preserve_gate=True)
     for experts, layer in zip(experts_of(silent), report.layers, strict=True):
-        for expert in layer.dropped:
-            weights = experts.weights(expert)
-            weights.down.zero_()
-            if weights.down_bias is not None:
-                weights.down_bias.zero_()
+        silence(experts, layer.dropped)
     torch.testing.assert_close(outputs(case, model), outputs(case, silent), atol=1e-10, rtol=1e-10)
     assert [experts.num_experts for experts in experts_of(model)] == [4] * len(report.layers)
     assert stored_bytes(model) < bytes_before
@@ -123,11 +128,7 @@ def test_preserved_rows_lose_their_term(case: str) -> None:
     again = expert_drop(model, statistics_of(case, model), 2, score="frequency", preserve_gate=True)
     assert [len(layer.kept) for layer in again.layers] == [2] * len(again.layers)
     for experts, first, second in zip(experts_of(silent), report.layers, again.layers, strict=True):
-        for place in second.dropped:
-            weights = experts.weights(first.kept[place])
-            weights.down.zero_()
-            if weights.down_bias is not None:
-                weights.down_bias.zero_()
+        silence(experts, [first.kept[place] for place in second.dropped])
     torch.testing.assert_close(outputs(case, model), outputs(case, silent), atol=1e-10, rtol=1e-10)
 
 
