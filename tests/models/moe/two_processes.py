@@ -1,4 +1,4 @@
-"""One of two processes that train a converted model together: `python two_processes.py RANK STORE`, for the tests.
+"""Two processes that train a converted model together: `python -m tests.models.moe.two_processes`, for the tests.
 
 Outputs, balance losses and gradients must be those of one process on both halves of the batch, by DDP and by FSDP2
 (`fully_shard`), for experts of LLaMA-MoE v1 and v2 and for attention experts, where most experts get no token in a
@@ -19,6 +19,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, aux_loss, convert, routing_probe, update_biases
+
+from ...gloo import together
 
 SIZES: dict[str, Any] = {
     "hidden_size": 16,
@@ -85,14 +87,18 @@ def check(name: str, way: str, rank: int) -> None:
         torch.testing.assert_close(grad, wanted[key], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
 
 
-if __name__ == "__main__":
-    rank = int(sys.argv[1])
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
+def all_checks() -> None:
+    dist.init_process_group("gloo")
     for case in CONFIGS:
         for kind in WAYS:
             try:
-                check(case, kind, rank)
+                check(case, kind, dist.get_rank())
             except Exception as error:
-                raise RuntimeError(f"{case} by {kind}") from error
-    dist.destroy_process_group()
+                raise RuntimeError(f"{case} by {kind}: {error}") from error
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    codes = together(all_checks, 2)
+    if codes != [0, 0]:
+        sys.exit(f"the two processes ended with {codes}; None: not in time")

@@ -19,7 +19,8 @@ from sparsebench.models.errors import ModelError
 
 from ...stock_mixtures import stock
 from ..slimming import mixtures
-from .models import BUILDERS, FUSED, batches, dense_twin, fingerprints, mixture, output
+from ..slimming.mixtures import BUILDERS, FUSED, batches, mixture
+from .models import dense_twin, fingerprints, output
 
 GRID = Grid(bits=4, group_size=16, symmetric=False)
 METHODS = ("rtn", "gptq", "awq")

@@ -21,7 +21,8 @@ from sparsebench.models.counting import stored_bytes
 from sparsebench.models.errors import ModelError
 
 from ....stock_mixtures import stock
-from ..models import FUSED, batches, mixture, output
+from ...slimming.mixtures import FUSED, batches, mixture
+from ..models import output
 
 TRANSFORMERS = [name for name in FUSED if name not in ("vit", "graphsgpt")]
 RECIPE = "sparsebench.json"

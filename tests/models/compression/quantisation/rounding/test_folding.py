@@ -15,7 +15,8 @@ from sparsebench.models.compression.quantisation.rounding.folding import (
 from sparsebench.models.compression.quantisation.rounding.scaling import block_output
 from sparsebench.models.compression.quantisation.targets import targets_of
 
-from ..models import batches, doubled, mixture, output
+from ...slimming.mixtures import batches, mixture
+from ..models import doubled, output
 
 
 def first_step(model: nn.Module, name: str, block: int = 1) -> BlockPass:
