@@ -14,10 +14,6 @@ from torch import Tensor, nn
 
 from sparsebench.models import load, save
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
-from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
-from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
-from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
 from sparsebench.models.moe.routing.router import LinearRouter
@@ -210,34 +206,6 @@ def test_files_of_our_own_are_split(tmp_path: Path) -> None:
     image = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(load(tmp_path / "model")(image), model(image))
-
-
-# An encoder with a decoder has no calibration, as the two see other tokens.
-@pytest.mark.parametrize(
-    ("kind", "config"),
-    [
-        (Graph2Seq, PLAIN),
-        (Graph2Seq, ANALYTIC),
-        (GraphsGPT, PLAIN),
-        (GraphsGPT, MoEConfig(num_experts=5, num_shared=2, router="mlp")),
-    ],
-)
-def test_graphsgpt(kind: type, config: MoEConfig, tmp_path: Path) -> None:
-    vocabulary = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
-    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
-    model = kind(GraphsGPTConfig.of(vocabulary, **sizes)).eval()
-    batch = Tokenizer(vocabulary)(["CCO", "c1ccncc1"]).batch()
-    convert(model, config, [batch] if config.requires else None)
-    save(model, tmp_path / "model")
-    again = load(tmp_path / "model")
-
-    def outputs(model: Any) -> Tensor:
-        result = model(batch)
-        return result if isinstance(result, Tensor) else result.words
-
-    assert type(again) is type(model) and isinstance(again, kind)
-    assert again.config.to_dict() | {"_name_or_path": ""} == model.config.to_dict()
-    assert torch.equal(outputs(again), outputs(model))
 
 
 def test_model_with_an_adapter_is_refused(converted: Callable[..., Any], tmp_path: Path) -> None:

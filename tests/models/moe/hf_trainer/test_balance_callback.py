@@ -16,6 +16,7 @@ from sparsebench.models.moe import MoEConfig, aux_loss, convert
 from sparsebench.models.moe.hf_trainer.balance_callback import BalanceLossCallback
 from sparsebench.models.moe.hf_trainer.health_callback import RouterHealthCallback
 
+from ..routing.by_hand import counted
 from .tiny_trainer import MICRO, STEPS, Gradients, by_hand, logged, trainer
 from .tiny_trainer import gradients as gradients_of
 
@@ -25,7 +26,7 @@ COEFFICIENT = 0.5
 
 
 def switch(model: Any, batch: dict[str, Tensor]) -> Tensor:
-    """Transformers' own, which `test_stock_balance.py` counts slowly."""
+    """As transformers computes it from the logits of all routers."""
     out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_router_logits=True)
     return COEFFICIENT * out.aux_loss
 
@@ -96,14 +97,8 @@ def test_biases_move_after_each_step_by_all_its_micro_batches(build: Build, tmp_
     router = model.model.layers[0].mlp.router
     found = router.choice_bias.value.clone()
     router.choice_bias.value.zero_()
-    picks = torch.zeros(5)
-    hook = router.register_forward_hook(lambda module, args, out: chosen.append(out.index))
-    for batch in done.data_collator.batches[:2]:
-        chosen: list[Tensor] = []
-        with torch.no_grad():
-            model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        picks += torch.bincount(chosen[0][batch["attention_mask"].flatten().bool()].flatten(), minlength=5)
-    hook.remove()
+    name = "model.layers.0.mlp"
+    picks = torch.tensor(counted(model, [f"{name}.router"], done.data_collator.batches[:2])[name].picks).float()
     assert torch.equal(found, rate * (picks.mean() - picks).sign())
     assert found.any()
 
