@@ -272,7 +272,7 @@ def test_nan_activations_leave_the_model_as_it_was(method: Any) -> None:
     assert all(module.training and not module._forward_pre_hooks for module in model.modules())
 
 
-def test_what_cannot_be_pruned_is_refused_and_the_model_stays(build) -> None:
+def test_what_cannot_be_pruned_is_refused_and_the_model_stays() -> None:
     model: Any = mixture("mixtral")
     before = state(model)
     with pytest.raises(ModelError, match="no calibration batches"):
@@ -283,8 +283,6 @@ def test_what_cannot_be_pruned_is_refused_and_the_model_stays(build) -> None:
     with pytest.raises(ModelError, match="no calibration token reached any of the linear maps"):
         prune(model, PruningConfig(method="wanda"), hidden)
     assert same(model, before)
-    with pytest.raises(ModelError, match="LlamaForCausalLM has no linear maps of: experts"):
-        prune(build("llama"), PruningConfig(method="magnitude"))
     with torch.no_grad():
         model.model.layers[1].mlp.experts.down_proj[2, 0, 0] = float("nan")
     with pytest.raises(ModelError, match=r"experts\[2\]\.down holds NaN or infinite weights: nothing was pruned"):
