@@ -173,4 +173,4 @@ def test_a_model_without_weights_is_not_compared() -> None:
         layer = nn.Linear(4, 4)
     parent = nn.Module()
     parent.up, parent.down = layer, nn.Linear(4, 4, device="meta")
-    checked(plain(see_through(parent, "up"), see_through(parent, "down"), nn.ReLU()))
+    assert checked(plain(see_through(parent, "up"), see_through(parent, "down"), nn.ReLU())) is None
