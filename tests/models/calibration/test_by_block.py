@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters import BottleneckConfig, attach
 from sparsebench.models.anatomy import describe
-from sparsebench.models.calibration.by_block import by_block
+from sparsebench.models.calibration.by_block import BlockPass, by_block
 from sparsebench.models.calibration.calls import call_model
 from sparsebench.models.errors import ModelError
 
@@ -61,6 +61,15 @@ def same(found: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
         assert all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True))
 
 
+def masks_in(step: BlockPass) -> list[Tensor]:
+    """What the step says is real, batch by batch, while it runs."""
+    found: list[Tensor] = []
+    hook = step.block.site.get().register_forward_hook(lambda *_: found.append(step.mask))
+    step.run()
+    hook.remove()
+    return found
+
+
 @pytest.mark.parametrize(("family", "cls"), WITH_HEADS, ids=TEXT | MIXTURES)
 def test_every_text_family_sees_what_it_sees_as_a_whole(family: str, cls: str) -> None:
     """Padding, encoders with decoders, and every kind of mask and position."""
@@ -92,10 +101,7 @@ def test_both_halves_of_graphsgpt() -> None:
     same(streamed(model, batches), whole(model, batches))
     lengths = [len(tokens.mask[0]) for tokens in batches]
     for step in by_block(model, batches, blocks=(1, 2)):
-        real: list[Tensor] = []
-        hook = step.block.site.get().register_forward_hook(lambda *_, step=step, real=real: real.append(step.mask))
-        step.run()
-        hook.remove()
+        real = masks_in(step)
         # Three words, then a molecule; in the decoder BOS lies between.
         before = 3 + (step.block.index == 2)
         for mask, tokens, length in zip(real, batches, lengths, strict=True):
@@ -116,7 +122,7 @@ def test_a_block_that_changes_gives_the_next_one_other_inputs(build: Build) -> N
             step.block.remove_attention()
 
 
-def test_some_blocks(build: Build) -> None:
+def test_some_blocks() -> None:
     model = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
             hidden_size=8, intermediate_size=8, num_attention_heads=2, num_hidden_layers=6, vocab_size=16
@@ -159,9 +165,7 @@ def test_the_mask_says_which_tokens_are_real(family: str) -> None:
     inputs = padded_inputs(model)
     seen: list[Tensor] = []
     for step in by_block(model, [inputs]):
-        hook = step.block.site.get().register_forward_hook(lambda *_, step=step: seen.append(step.mask))
-        step.run()
-        hook.remove()
+        seen += masks_in(step)
         with pytest.raises(ModelError, match="no batch is in the block"):
             step.mask  # noqa: B018 - a property that raises
     encoder = inputs["attention_mask"].bool()
@@ -173,10 +177,7 @@ def test_the_mask_says_which_tokens_are_real(family: str) -> None:
 def test_without_a_mask_all_tokens_are_real(build: Build, example: Callable) -> None:
     model = build("vit")
     for step in by_block(model, [example(model)]):
-        seen: list[Tensor] = []
-        hook = step.block.site.get().register_forward_hook(lambda *_, step=step, seen=seen: seen.append(step.mask))
-        step.run()
-        hook.remove()
+        seen = masks_in(step)
         assert seen[0].shape == (2, 5) and seen[0].all()
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration import expert_calls
-from sparsebench.models.calibration.mixture_statistics import LayerStatistics, mixture_statistics
+from sparsebench.models.calibration.mixture_statistics import mixture_statistics
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert
 
@@ -19,7 +19,6 @@ from .slow_statistics import slow_statistics
 Build = Callable[[str], nn.Module]
 SIGMOIDS = ("DeepseekV3", "Glm4Moe", "Dots1")
 """Stock mixtures whose routers take a sigmoid of each logit."""
-OF_ALL = ("probability", "logit_products", "all_output", "input_square", "hidden_square", "gated_norm")
 
 
 def model_of(family: str, tiny: Build) -> nn.Module:
@@ -51,31 +50,6 @@ def test_every_sum(family: str, build: Build, monkeypatch: pytest.MonkeyPatch) -
         assert torch.equal(layer.counts, sums["counts"]) and layer.counts.sum() == layer.top_k * layer.tokens
         for name, value in sums.items():
             torch.testing.assert_close(getattr(layer, name).double(), value.double(), atol=1e-6, rtol=1e-5)
-
-
-def test_padding_adds_nothing_whatever_it_holds() -> None:
-    model = build("Mixtral", "MixtralForCausalLM")
-    ids = torch.arange(3, 9)[None]
-    alone = mixture_statistics(model, [{"input_ids": ids, "attention_mask": torch.ones_like(ids)}], moments=True)
-    longer = torch.cat((ids, torch.full((1, 4), 30)), 1)
-    mask = torch.tensor([[1] * 6 + [0] * 4])
-    padded = mixture_statistics(model, [{"input_ids": longer, "attention_mask": mask}], moments=True)
-    same(alone, padded)
-
-
-def test_the_size_of_batches_does_not_matter() -> None:
-    model = build("Qwen3Moe", "Qwen3MoeForCausalLM")
-    ids = torch.arange(3, 27).view(4, 6)
-    same(mixture_statistics(model, [ids]), mixture_statistics(model, [ids[:1], ids[1:]]))
-
-
-def same(ones: list[LayerStatistics], others: list[LayerStatistics]) -> None:
-    for one, other in zip(ones, others, strict=True):
-        for name, value in vars(one).items():
-            if isinstance(value, Tensor):
-                torch.testing.assert_close(value, getattr(other, name), atol=1e-9, rtol=1e-9)
-            else:
-                assert value == getattr(other, name)
 
 
 def test_what_was_not_asked_for_is_not_there(build: Build) -> None:

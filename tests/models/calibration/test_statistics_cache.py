@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from sparsebench.models.calibration import statistics_cache
 from sparsebench.models.calibration.mixture_statistics import LayerStatistics, mixture_statistics
 from sparsebench.models.calibration.statistics_cache import cached_statistics, read_statistics, write_statistics
-from sparsebench.models.compression.trimming.experts.drop import expert_drop
 from sparsebench.models.errors import ModelError
 
 Build = Callable[[str], nn.Module]
@@ -81,15 +80,6 @@ def test_something_else_is_a_miss(
     found = cached_statistics(model, batches, tmp_path, **asked)
     assert len(runs) == 2 and len(list(tmp_path.iterdir())) == 2
     assert same(found, mixture_statistics(model, batches, **asked))
-
-
-def test_many_budgets_of_one_model(build: Build, tmp_path: Path, runs: list[str]) -> None:
-    kept = []
-    for keep in (0.25, 0.5, 0.75):
-        model = build("mixtral")
-        report = expert_drop(model, cached_statistics(model, BATCHES, tmp_path), keep, score="reap")
-        kept.append(len(report.layers[0].kept))
-    assert kept == [1, 2, 3] and runs == ["forward"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another file"])

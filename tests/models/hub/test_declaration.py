@@ -51,10 +51,12 @@ def test_a_failed_conversion_leaves_the_class(build: Build, monkeypatch: pytest.
         raise MemoryError
 
     model: Any = build("llama")
+    before = [type(module) for module in model.modules()]
     monkeypatch.setattr("sparsebench.models.moe.conversion.convert._swap", fail)
     with pytest.raises(MemoryError):
         convert(model, BOTH)
-    assert type(model) is transformers.LlamaForCausalLM and type(model.config) is transformers.LlamaConfig
+    assert [type(module) for module in model.modules()] == before, "the attention is put back, too"
+    assert type(model.config) is transformers.LlamaConfig
 
 
 def test_copies_and_outputs_of_inner_layers(build: Build) -> None:

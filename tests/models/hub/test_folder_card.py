@@ -70,7 +70,7 @@ def test_a_program_that_does_not_import_the_package_opens_it(saved: tuple[Any, P
     assert float(total) == pytest.approx(float(logits.double().abs().sum()), rel=1e-6)
 
 
-def test_the_card_says_how_to_open_it(saved: tuple[Any, Path], build: Any, tmp_path: Path) -> None:
+def test_the_card_says_how_to_open_it(saved: tuple[Any, Path], tmp_path: Path) -> None:
     text = (saved[1] / CARD).read_text()
     assert "# SparsebenchLlamaForCausalLM" in text and 'AutoModelForCausalLM.from_pretrained("this folder")' in text
     assert "pip install sparsebench" in text and OPENER in text

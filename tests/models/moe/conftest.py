@@ -131,3 +131,11 @@ def library() -> Native:
     if built is None:
         pytest.skip(status())
     return built
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
+def dtype(request: pytest.FixtureRequest, library: Native) -> torch.dtype:
+    """Of the kernels, where the processor has it."""
+    if request.param not in library.dtypes:
+        pytest.skip(f"the processor has no {request.param}")
+    return request.param

@@ -3,11 +3,6 @@ import pytest
 from sparsebench.models.moe.config import MoEConfig
 
 
-@pytest.mark.parametrize(("scale", "value"), [("paper", 4.0), ("exact", 2.0), ("norm", 4.0), (1.5, 1.5)])
-def test_scale_values(scale: str | float, value: float) -> None:
-    assert MoEConfig(num_experts=8, top_k=2, scale=scale).scale_value == value
-
-
 def test_scale_counts_routed_experts_only() -> None:
     assert MoEConfig(num_experts=8, num_shared=2, top_k=2, scale="paper").scale_value == 3.0
 
@@ -62,16 +57,10 @@ def test_a_list_of_layers_becomes_a_tuple() -> None:
     ("fields", "message"),
     [
         ({"top_k": 9}, r"top_k=9 must lie in 1\.\.8"),
-        ({"top_k": 0}, "top_k=0"),
         ({"top_k": 7, "num_shared": 2}, r"1\.\.6"),
         ({"split": "sequental"}, "did you mean 'sequential'"),
-        ({"score": "sigmoyd"}, "did you mean 'sigmoid'"),
-        ({"scale": "papr"}, "did you mean 'paper'"),
-        ({"scale": 0.0}, "scale=0.0 must be a positive number"),
-        ({"scale": float("nan")}, "must be a positive number"),
         ({"num_shared": -1}, "cannot be negative"),
         ({"num_shared": 8}, r"num_shared=8 of num_experts=8 leave none to choose from: num_shared must lie in 0\.\.7"),
-        ({"balance": "cv"}, "did you mean 'cv2'"),
         ({"balance_coef": -1.0}, "must be 0 or more"),
         ({"capacity": 0.0}, "capacity=0.0 must be a positive number"),
         ({"layers": ()}, "must be 'all' or different"),
@@ -79,7 +68,6 @@ def test_a_list_of_layers_becomes_a_tuple() -> None:
         ({"layers": (-1,)}, "from 0 on"),
         ({"router": "mlp", "router_init": "energy"}, "use 'random' or 'zeros'"),
         ({"router": "glu"}, "use 'analytic'"),
-        ({"straight_through": True}, "top_k=2"),
         ({"straight_through": True, "top_k": 1, "score": "softmax_topk", "renorm": False}, "renorm=False"),
         ({"router_init": "centroids"}, "use router_init='energy'"),
         ({"router_init": "centroids", "split": "gradient"}, "clusters='tokens'"),

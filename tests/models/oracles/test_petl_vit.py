@@ -30,7 +30,6 @@ NAMES = {
     "linear2": "up",
 }
 """Official and our names of the layers of an adapter."""
-SITES = {"adapter_attn": "attn", "adapter_mlp": "mlp"}
 
 Parameters = dict[str, Tensor]
 """Parameters, or their gradients, under official names."""

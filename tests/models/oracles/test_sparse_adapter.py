@@ -59,10 +59,6 @@ ROUNDS = rounds()
 SCORED = [pair for pair in ROUNDS if f"{pair[0].name}.round{pair[1]}.score.0.down_proj" in ORACLE]
 
 
-def label(value: object) -> str | None:
-    return value.name if isinstance(value, Case) else None
-
-
 def adapted(norm: str) -> AdapterSet:
     """The frozen base model with adapters of the recorded weights."""
     fields = {name: value for name, value in SETTINGS.items() if name not in ("bottleneck", "adapter_scalar")}

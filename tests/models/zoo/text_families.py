@@ -1,14 +1,19 @@
 """Text families of transformers: tiny configurations, the classes made of each, and what is refused for it."""
 
+import re
 from functools import cache
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 import transformers
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
+from sparsebench.models.adapters import AdapterSet, BottleneckConfig, LoRAConfig, attach
+from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import count_parameters
+from sparsebench.models.errors import ModelError
 
 SIZES = {
     "hidden_size": 16,
@@ -59,6 +64,12 @@ class Family(NamedTuple):
 OTHER_ATTENTION = "attention experts need the causal attention"
 NO_CACHE = "a prefix needs the attention of"
 FAMILIES = {
+    "Llama": Family("LlamaConfig", DECODER),
+    "Mistral": Family("MistralConfig", DECODER),
+    "Qwen2": Family("Qwen2Config", DECODER),
+    "Qwen3": Family("Qwen3Config", DECODER),
+    "Bert": Family("BertConfig", ENCODER, ENCODER_HEADS, attention=OTHER_ATTENTION),
+    "Roberta": Family("RobertaConfig", ENCODER, ENCODER_HEADS, attention=OTHER_ATTENTION),
     "Gemma": Family("GemmaConfig", DECODER),
     "Gemma2": Family("Gemma2Config", DECODER, attention=OTHER_ATTENTION),
     "Gemma3": Family(
@@ -226,24 +237,47 @@ def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-10)
 
 
+def stir(adapters: AdapterSet, size: float = 0.1) -> None:
+    """Add random values to all parameters of adapters."""
+    generator = torch.Generator().manual_seed(2)
+    for parameter in adapters.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * size
+
+
 def check_adapters(model: Any) -> None:
     """Adapters change nothing at the start and something when moved, are counted, merge (LoRA), and leave no trace."""
     before = outputs(model)
+    names = list(model.state_dict())
     lora = LoRAConfig(r=2, targets=("linears",), train_head=False)
-    for config in (lora, BottleneckConfig(r=3, placement="houlsby", train_head=False)):
+    bottlenecks = [BottleneckConfig(r=3, placement=where, train_head=False) for where in ("houlsby", "parallel")]
+    for config in (lora, *bottlenecks):
+        if config is bottlenecks[1] and "OPT" in type(model).__name__:
+            with pytest.raises(ModelError, match="calls the parts of its FFN one by one"):
+                attach(model, config)
+            continue
+        dense = count_parameters(model).total
         adapters = attach(model, config)
         close(outputs(model), before)
-        generator = torch.Generator().manual_seed(2)
-        numel = 0
-        for parameter in adapters.parameters():
-            parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.1
-            numel += parameter.numel()
-        assert numel == adapters.count()
+        assert adapters.count() == count_parameters(model).total - dense > 0
+        stir(adapters)
         adapted = outputs(model)
         assert (adapted - before).abs().max() > 1e-6
         if config is lora:
+            check_reach(model, adapters)
             adapters.merge()
             close(outputs(model), adapted)
             adapters.unmerge()
         adapters.remove()
         close(outputs(model), before)
+        assert list(model.state_dict()) == names
+
+
+def check_reach(model: nn.Module, adapters: AdapterSet) -> None:
+    """ "linears" leaves no matrix of a block out but routers', the gates of shared FFNs and T5's position biases."""
+    adapted: set[int] = set()
+    for _, layer in adapters.layers():
+        adapted |= {id(parameter) for parameter in layer.get_base_layer().parameters()}
+    for block in describe(model).blocks:
+        for name, parameter in block.site.get().named_parameters():
+            elsewhere = re.search(r"lora_|router|gate\.weight|expert_gate|attention_bias", name)
+            assert parameter.ndim < 2 or elsewhere or id(parameter) in adapted, name

@@ -83,7 +83,7 @@ def test_parts_come_in_the_order_of_computation() -> None:
 
 
 def test_what_cannot_be_viewed_is_refused_by_name(build) -> None:
-    with pytest.raises(ModelError, match="no linear maps of: experts"):
+    with pytest.raises(ModelError, match="LlamaForCausalLM has no linear maps of: experts"):
         linear_maps(build("llama"))
     with pytest.raises(ModelError, match="no linear maps of: nothing"):
         linear_maps(build("mixtral"), ())

@@ -14,21 +14,7 @@ from sparsebench.models.compression.quantisation.packed.packed_tensor import Pac
 from sparsebench.models.compression.quantisation.transform import dequantise
 
 from ..slimming import mixtures
-from ..slimming.mixtures import BUILDERS, FUSED, batches, mixture
-
-__all__ = [
-    "BUILDERS",
-    "FUSED",
-    "GRIDS",
-    "batches",
-    "dense_twin",
-    "doubled",
-    "fingerprints",
-    "mixture",
-    "output",
-    "routers",
-    "stack",
-]
+from ..slimming.mixtures import batches, mixture
 
 GRIDS = [Grid(bits=4, group_size=3), Grid(bits=3, group_size=4, symmetric=False), Grid(bits=8, group_size=None)]
 

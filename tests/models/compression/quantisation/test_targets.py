@@ -8,7 +8,7 @@ from sparsebench.models.compression.linear.expert_linears import linear_maps
 from sparsebench.models.compression.quantisation.targets import Target, targets_of
 from sparsebench.models.errors import ModelError
 
-from .models import BUILDERS, FUSED, mixture
+from ..slimming.mixtures import BUILDERS, FUSED, mixture
 
 
 def targets(name: str, *parts: str) -> list[Target]:

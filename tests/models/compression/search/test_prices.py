@@ -40,9 +40,7 @@ def test_each_option_costs_what_the_changed_model_does(name: str) -> None:
 @pytest.mark.parametrize(("shape", "bits"), [((3, 5, 33), 3), ((7, 16), 8), ((2, 4, 1), 2)])
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_bytes_of_packed_weights(shape: tuple[int, ...], bits: int, symmetric: bool) -> None:
-
     grid = Grid(bits=bits, group_size=8, symmetric=symmetric)
     weight = torch.randn(shape, dtype=torch.bfloat16)
-
     packed = PackedTensor.of(round_to_nearest(weight, grid))
     assert packed_bytes(weight, grid) == sum(part.nbytes for part in packed.parts().values())

@@ -145,12 +145,6 @@ def test_wanda_is_what_a_loop_over_tokens_finds(router_weighted: bool) -> None:
 SIZES = {"gate": 32, "up": 32, "down": 48}
 
 
-def test_the_weights_of_the_router_make_a_difference() -> None:
-    plain, _ = pruned("mixtral", "wanda")
-    weighted, _ = pruned("mixtral", "wanda", router_weighted=True)
-    assert not same(plain, weighted.state_dict())
-
-
 def test_wanda_looks_at_the_inputs_and_sparsegpt_moves_what_stays() -> None:
     by_size, _ = pruned("mixtral", "magnitude")
     by_input, _ = pruned("mixtral", "wanda")
@@ -160,33 +154,6 @@ def test_wanda_looks_at_the_inputs_and_sparsegpt_moves_what_stays() -> None:
     for old, kept, new in zip(dense, linear_maps(by_input), linear_maps(moved), strict=True):
         assert torch.equal(kept.weight[kept.weight != 0], old.weight[kept.weight != 0])
         assert not torch.equal(new.weight[new.weight != 0], old.weight[new.weight != 0])
-
-
-@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
-def test_how_the_data_are_cut_into_batches_does_not_matter(method: str) -> None:
-    """Defect 16: sums of several passes are sums, not added scores."""
-    parts = batches("mixtral")
-    whole = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-    models = [mixture("mixtral"), mixture("mixtral")]
-    prune(models[0], PruningConfig(method=method), parts)  # type: ignore[arg-type]
-    prune(models[1], PruningConfig(method=method), [whole])  # type: ignore[arg-type]
-    for one, other in zip(linear_maps(models[0]), linear_maps(models[1]), strict=True):
-        assert torch.equal(one.weight == 0, other.weight == 0)
-        torch.testing.assert_close(one.weight, other.weight, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
-def test_padding_changes_nothing(method: str) -> None:
-    """Rows without padding, against the same rows with ten more tokens that the mask hides."""
-    generator = torch.Generator().manual_seed(3)
-    ids = torch.randint(3, 64, (4, 12), generator=generator)
-    junk = torch.randint(3, 64, (4, 10), generator=generator)
-    mask = torch.cat((torch.ones_like(ids), torch.zeros_like(junk)), 1)
-    bare, padded = mixture("mixtral"), mixture("mixtral")
-    prune(bare, PruningConfig(method=method), [{"input_ids": ids}])  # type: ignore[arg-type]
-    prune(padded, PruningConfig(method=method), [{"input_ids": torch.cat((ids, junk), 1), "attention_mask": mask}])  # type: ignore[arg-type]
-    for one, other in zip(linear_maps(bare), linear_maps(padded), strict=True):
-        assert torch.equal(one.weight == 0, other.weight == 0)
 
 
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
@@ -253,11 +220,15 @@ def test_a_router_when_asked_for() -> None:
         assert ((layer.mlp.gate.weight == 0).view(4, 8, 4).sum(-1) == 2).all()
 
 
+def both_halves() -> nn.Module:
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
+    return convert(GraphsGPT(GraphsGPTConfig.of(VOCABULARY, **sizes)).eval(), MoEConfig(num_experts=2, top_k=2))
+
+
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
 def test_both_halves_of_graphsgpt(method: Any) -> None:
     """The decoder's inputs are no outputs of the encoder's blocks."""
-    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
-    model = convert(GraphsGPT(GraphsGPTConfig.of(VOCABULARY, **sizes)).eval(), MoEConfig(num_experts=2, top_k=2))
+    model = both_halves()
     report = prune(model, PruningConfig(method=method, pattern="2:4"), batches("graphsgpt"))
     assert {one.name.split(".")[0] for one in report.linears} == {"encoder", "decoder"}
     assert report.sparsity == 0.5 and report.fallen_back == ()
@@ -301,35 +272,22 @@ def test_nan_activations_leave_the_model_as_it_was(method: Any) -> None:
     assert all(module.training and not module._forward_pre_hooks for module in model.modules())
 
 
-def test_what_cannot_be_pruned_is_refused_and_the_model_stays(build) -> None:
+def test_what_cannot_be_pruned_is_refused_and_the_model_stays() -> None:
     model: Any = mixture("mixtral")
     before = state(model)
     with pytest.raises(ModelError, match="no calibration batches"):
         prune(model, PruningConfig(method="wanda"))
+    with pytest.raises(ModelError, match="batches is a Tensor"):
+        prune(model, PruningConfig(method="wanda"), torch.ones(2, 3, dtype=torch.long))
     hidden = [{**batch, "attention_mask": torch.zeros_like(batch["input_ids"])} for batch in batches("mixtral")]
     with pytest.raises(ModelError, match="no calibration token reached any of the linear maps"):
         prune(model, PruningConfig(method="wanda"), hidden)
     assert same(model, before)
-    with pytest.raises(ModelError, match="LlamaForCausalLM has no linear maps of: experts"):
-        prune(build("llama"), PruningConfig(method="magnitude"))
     with torch.no_grad():
         model.model.layers[1].mlp.experts.down_proj[2, 0, 0] = float("nan")
     with pytest.raises(ModelError, match=r"experts\[2\]\.down holds NaN or infinite weights: nothing was pruned"):
         prune(model, PruningConfig(method="magnitude"))
     assert torch.equal(model.model.layers[0].mlp.experts.down_proj, before["model.layers.0.mlp.experts.down_proj"])
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (None, "no calibration batches"),
-        ({"input_ids": torch.ones(1, 3)}, r"batches is a dict, .*: pass a list, as in \[batch\]"),
-        (torch.ones(2, 3, dtype=torch.long), "batches is a Tensor"),
-    ],
-)
-def test_one_batch_in_the_place_of_several_is_refused(given: Any, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        prune(mixture("mixtral"), PruningConfig(method="wanda"), given)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -404,8 +362,7 @@ def test_statistics_of_the_model_as_it_was(memory: int) -> None:
 
 def test_blocks_that_do_not_hand_on_cannot_be_seen_as_they_were() -> None:
     """The second half of GraphsGPT gets something else than what the first one gives."""
-    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
-    model = convert(GraphsGPT(GraphsGPTConfig.of(VOCABULARY, **sizes)).eval(), MoEConfig(num_experts=2, top_k=2))
+    model = both_halves()
     before = state(model)
     with pytest.raises(ModelError, match=r"sequential=False: decoder\S+ does not get what the block before it gives"):
         prune(model, PruningConfig(method="wanda", sequential=False), batches("graphsgpt"))

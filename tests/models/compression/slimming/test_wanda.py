@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from sparsebench.models.compression.linear.moments import Moments
 from sparsebench.models.compression.slimming.patterns import Pattern
 from sparsebench.models.compression.slimming.wanda import wanda
 
@@ -25,16 +24,3 @@ def test_equal_inputs_give_the_magnitude() -> None:
     for name in ("row", "unstructured", "2:4"):
         pattern = Pattern(name, 0.5)
         assert torch.equal(pattern.keep(wanda(weight, torch.full((12,), 3.0))), pattern.keep(weight.abs()))
-
-
-def test_parts_of_the_data_add_up_before_the_root_is_taken() -> None:
-    """Defect 16 of the released code: it adds |W| sqrt(part) of several devices."""
-    x = torch.tensor([[3.0, 1.0], [0.0, 3.1]])
-    whole, first, second = (Moments(2, full=False) for _ in range(3))
-    whole.add(x)
-    first.add(x[:1])
-    second.add(x[1:])
-    weight = torch.ones(1, 2)
-    assert torch.equal(wanda(weight, first.columns + second.columns), wanda(weight, whole.columns))
-    added = wanda(weight, first.columns) + wanda(weight, second.columns)
-    assert not torch.allclose(added, wanda(weight, whole.columns))

@@ -18,6 +18,7 @@ from sparsebench.models.compression.trimming.similarity import block_similarity
 from sparsebench.models.errors import ModelError
 
 from ...zoo.text_families import MIXTURES, outputs, padded_inputs
+from .decoding import decodes_and_comes_back
 
 SIZES = MIXTURES["Mixtral"].sizes | {"num_hidden_layers": 6}
 
@@ -91,32 +92,12 @@ def test_the_best_window_is_that_of_brute_force(n: int, seed: int) -> None:
     assert choose_window(range(6), n, similarity=similarity) == tuple(range(best, best + n))
 
 
-def test_one_block_too_many_would_choose_another_window() -> None:
-    """Defect 9 matters: with blocks 0 and 1 a detour that ends where it began, the windows of 2 and of 3 disagree."""
-    found = []
-    for seed in range(8):
-        model = mixtral(seed)
-        batch = padded_inputs(model)
-        right = choose_window(range(6), 2, similarity=block_similarity(model, [batch], window=2))
-        longer = block_similarity(model, [batch], window=3)
-        found.append(right[0] == max(longer, key=longer.__getitem__))
-    assert not all(found)
-
-
 def test_it_decodes_with_a_cache_and_is_a_stock_checkpoint(tmp_path: Path) -> None:
     """Invariant B3: cached equals uncached; and the file is one of Mixtral with fewer layers."""
     model = mixtral()
     drop_blocks(model, [1, 2, 5])
     assert type(model) is transformers.MixtralForCausalLM and model.config.num_hidden_layers == 3
-    ids = padded_inputs(model)["input_ids"]
-    ways = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
-    tokens = model.generate(ids, **ways)
-    assert torch.equal(tokens, model.generate(ids, use_cache=False, **ways))
-    model.save_pretrained(tmp_path)
-    again = transformers.MixtralForCausalLM.from_pretrained(tmp_path, dtype=torch.float64).eval()
-    again.set_experts_implementation("eager")
-    assert torch.equal(outputs(again), outputs(model))
-    assert torch.equal(again.generate(ids, **ways), tokens)
+    assert type(decodes_and_comes_back(model, tmp_path)) is transformers.MixtralForCausalLM
 
 
 def test_windows_keep_off_blocks_that_stay() -> None:

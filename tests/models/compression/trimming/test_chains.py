@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
@@ -16,7 +15,8 @@ from sparsebench.models.compression.trimming.experts.drop import expert_drop
 from sparsebench.models.compression.trimming.layer_drop import drop_layers, droppable_layers
 from sparsebench.models.compression.trimming.similarity import layer_similarity
 
-from ...zoo.text_families import outputs, padded_inputs
+from ...zoo.text_families import padded_inputs
+from .decoding import decodes_and_comes_back
 from .test_block_drop import mixtral
 
 EXPERTS = 6
@@ -112,12 +112,4 @@ def test_a_chain_of_all_saves_and_decodes(tmp_path: Path) -> None:
     assert [block.mlp is None for block in views] == [index == 3 for index in range(5)]
     assert [block.attention is None for block in views] == [index == 0 for index in range(5)]
     assert all(block.mlp.experts.num_experts == 4 for block in views if block.mlp is not None)  # type: ignore[union-attr]
-    ids = batch["input_ids"]
-    ways = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False}
-    tokens = model.generate(ids, **ways)
-    assert torch.equal(tokens, model.generate(ids, use_cache=False, **ways))
-    model.save_pretrained(tmp_path)
-    again = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64).eval()
-    again.set_experts_implementation("eager")
-    assert torch.equal(outputs(again), outputs(model))
-    assert torch.equal(again.generate(ids, **ways), tokens)
+    decodes_and_comes_back(model, tmp_path)

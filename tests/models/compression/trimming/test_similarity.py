@@ -117,19 +117,6 @@ def test_a_block_that_normalises_sums_is_judged_by_what_its_cut_does() -> None:
     assert found[index] == pytest.approx(mean_cosine(before, after), abs=1e-12)
 
 
-def test_padding_does_not_count() -> None:
-    model = mixture("Mixtral")
-    (batch, _) = padded(model)
-    more = {"input_ids": F.pad(batch["input_ids"], (0, 3)), "attention_mask": F.pad(batch["attention_mask"], (0, 3))}
-    blocks = droppable_layers(model)
-    for measure in (layer_similarity, attention_similarity):
-        plain = measure(model, [batch], blocks, **DOUBLE)
-        assert measure(model, [more], blocks, **DOUBLE) == pytest.approx(plain, abs=1e-12)
-    assert block_similarity(model, [more], **DOUBLE) == pytest.approx(
-        block_similarity(model, [batch], **DOUBLE), abs=1e-12
-    )
-
-
 @pytest.mark.parametrize("family", ["Mixtral", "Olmoe"])
 def test_the_ranking_is_that_of_float64(family: str) -> None:
     """Invariant B13: single precision decides as double precision does."""

@@ -57,33 +57,22 @@ def test_tokens_that_lie_in_one_row_come_back_in_their_shape() -> None:
     torch.testing.assert_close(left, out)
 
 
+@pytest.mark.parametrize(("name", "norm"), [("GPTNeoX", "post_attention_layernorm"), ("StableLm", "input_layernorm")])
 @torch.no_grad()
-def test_parts_that_add_to_one_input() -> None:
-    """GPT-NeoX: x + A(Norm1(x)) + F(Norm2(x)). The FFN is compared beside the attention, the attention without it."""
-    block, args, keywords, output = called(family("GPTNeoX"), 0)
+def test_parts_that_add_to_one_input(name: str, norm: str) -> None:
+    """x + A(Norm1(x)) + F(Norm2(x)), in StableLM with one norm for both, which stays for the attention.
+
+    The FFN is compared beside the attention, the attention without it.
+    """
+    block, args, keywords, output = called(family(name), 0)
     layer: Any = block.site.get()
     x = args[0]
-    out = layer.mlp(layer.post_attention_layernorm(x))
+    out = layer.mlp(getattr(layer, norm)(x))
     before, after = around_mlp(block, args, keywords, output)
     torch.testing.assert_close(after, first(output))
     torch.testing.assert_close(before, first(output) - out)
     before, after = around_attention(block, args, keywords, output)
     torch.testing.assert_close(before, x)
-    torch.testing.assert_close(after, first(output) - out)
-
-
-@torch.no_grad()
-def test_parts_that_read_one_norm() -> None:
-    """StableLM: x + A(Norm(x)) + F(Norm(x)). The norm stays for the attention, and goes with it."""
-    block, args, keywords, output = called(family("StableLm"), 0)
-    layer: Any = block.site.get()
-    x = args[0]
-    out = layer.mlp(layer.input_layernorm(x))
-    before, after = around_mlp(block, args, keywords, output)
-    torch.testing.assert_close(after, first(output))
-    torch.testing.assert_close(before, first(output) - out)
-    before, after = around_attention(block, args, keywords, output)
-    assert torch.equal(before, x)
     torch.testing.assert_close(after, first(output) - out)
     assert isinstance(layer.input_layernorm, nn.LayerNorm)
 

@@ -12,8 +12,9 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.cache import Cell, ExpertCacheLayer
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
 
+from .test_layer import MODES, build_double
+
 Build = Callable[[str], nn.Module]
-MODES = ("drop_kv", "keep_kv")
 
 
 @pytest.fixture
@@ -21,14 +22,7 @@ def make(build: Build) -> Callable[..., nn.Module]:
     """`make("llama", mode)`: a converted model in float64 whose attention is far from uniform."""
 
     def make(family: str, mode: str = "drop_kv", **fields: object) -> nn.Module:
-        model = build(family).double()
-        generator = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if "proj" in name or "embed" in name:
-                    parameter.normal_(0, 0.4, generator=generator)
-        for key, value in fields.items():
-            setattr(model.config, key, value)
+        model = build_double(build, family, **fields)
         model.generation_config.pad_token_id = 0
         return convert_attention(model, AttnMoEConfig(num_experts=4, top_k=2, mode=mode))
 

@@ -1,7 +1,6 @@
 """Conversion of the attention, and back."""
 
 import copy
-import pickle
 from collections.abc import Callable
 
 import pytest
@@ -96,19 +95,6 @@ def test_convert_and_to_dense_take_the_attention_along(build: Build, example: Ca
         to_dense(model)
 
 
-def test_a_conversion_that_runs_out_of_memory_puts_the_attention_back(
-    build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*args: object) -> None:
-        raise MemoryError
-
-    model = build("llama")
-    monkeypatch.setitem(convert.__globals__, "_swap", fail)
-    with pytest.raises(MemoryError):
-        convert(model, MoEConfig(num_experts=4, attn=AttnMoEConfig(num_experts=4, top_k=1)))
-    assert not layers(model)
-
-
 def test_the_router_comes_from_the_generator(build: Build) -> None:
     config = AttnMoEConfig(num_experts=2, top_k=1, seed=4)
     weights = [
@@ -169,59 +155,6 @@ def test_balance_loss_and_statistics_leave_padding_out(build: Build) -> None:
     assert all(layer.router.weight.grad.abs().sum() > 0 for layer in layers(model))
 
 
-def test_copy_pickle_and_state_dict(build: Build, example: Callable, run: Callable) -> None:
-    config = AttnMoEConfig(num_experts=4, top_k=3)
-    model = convert_attention(build("qwen3"), config)
-    batch = example(model)
-    model.train()(batch, labels=batch).loss.backward()
-    result = run(model.eval(), batch)
-    assert torch.equal(run(copy.deepcopy(model), batch), result)
-    assert torch.equal(run(pickle.loads(pickle.dumps(model)), batch), result)
-    other = convert_attention(build("qwen3"), AttnMoEConfig(num_experts=4, top_k=3, seed=9))
-    other.load_state_dict(model.state_dict())
-    assert torch.equal(run(other, batch), result)
-
-
-def test_training_reaches_every_parameter(build: Build, example: Callable) -> None:
-    for mode in ("drop_kv", "keep_kv"):
-        model = convert_attention(
-            build("qwen3"), AttnMoEConfig(num_experts=2, top_k=1, renorm=False, mode=mode)
-        ).train()
-        model(example(model)).logits.square().sum().backward()
-        assert all(parameter.grad is not None for parameter in model.parameters())
-        assert all(layer.router.weight.grad.abs().sum() > 0 for layer in layers(model))
-
-
-def test_gradient_checkpointing(build: Build, example: Callable) -> None:
-    grads = []
-    for checkpointing in (False, True):
-        model = convert_attention(build("llama").double(), AttnMoEConfig(num_experts=4, top_k=2)).train()
-        if checkpointing:
-            model.activation_checkpointing_enable()
-        model(example(model), use_cache=False).logits.square().sum().backward()
-        grads.append([parameter.grad for parameter in model.parameters()])
-    for one, other in zip(*grads, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"num_experts": 8, "top_k": 9}, r"top_k=9 must lie in 1\.\.8"),
-        ({"top_k": 0}, "top_k=0"),
-        ({"num_experts": 0}, "num_experts=0"),
-        ({"mode": "drop"}, "did you mean 'drop_kv'"),
-        ({"score": "softmax_topkk"}, "did you mean 'softmax_topk'"),
-        ({"scale": "calibrated"}, "is not one of paper, norm, exact"),
-        ({"scale": -1.0}, "must be a positive number"),
-        ({"router_init": "centroids"}, "is not one of random, zeros"),
-    ],
-)
-def test_bad_values(fields: dict, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        AttnMoEConfig(**fields)
-
-
 @pytest.mark.parametrize(
     ("family", "message"),
     [
@@ -257,10 +190,3 @@ def test_converting_twice_and_layers_that_are_not_there(build: Build) -> None:
         convert_attention(model, AttnMoEConfig(num_experts=2, top_k=1))
     with pytest.raises(ModelError, match=r"the model has blocks 0\.\.1"):
         convert_attention(model, AttnMoEConfig(num_experts=2, top_k=1), layers=(2,))
-
-
-def test_masks_of_another_attention_are_refused(build: Build, example: Callable) -> None:
-    model = convert_attention(build("llama"), AttnMoEConfig(num_experts=2, top_k=1))
-    x = torch.randn(2, 7, 32)
-    with pytest.raises(ModelError, match="set attn_implementation to 'sdpa' or 'eager'"):
-        layers(model)[0](x, (torch.ones(1, 7, 8), torch.zeros(1, 7, 8)), attention_mask=torch.ones(2, 7))

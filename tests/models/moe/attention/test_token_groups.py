@@ -51,7 +51,7 @@ def test_a_mask_that_says_more_than_causal_sequences_is_kept() -> None:
 
 @pytest.mark.parametrize("mask", ["flex", torch.ones(2, 4), torch.ones(2, 3, 4, 4), torch.ones(2, 1, 5, 4)])
 def test_other_kinds_of_masks(mask: object) -> None:
-    with pytest.raises(ModelError, match=r"take masks \(batch, 1, 4, keys\)"):
+    with pytest.raises(ModelError, match=r"take masks \(batch, 1, 4, keys\), .* to 'sdpa' or 'eager'"):
         layout_of(mask, X, blocks=True, packed=True)  # type: ignore[arg-type]
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from transformers import AutoModelForCausalLM, TrainerCallback
 
 from sparsebench.models import load
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert, update_biases
+
+from ..hf_trainer.tiny_trainer import trainer
 
 CONFIG = MoEConfig(num_experts=5, num_shared=1, router="mlp", attn=AttnMoEConfig(num_experts=2, top_k=1))
 
@@ -21,23 +23,8 @@ class Stop(TrainerCallback):
 
 
 def trained(model: Any, folder: Path, resume: bool = False, *further: TrainerCallback) -> dict[str, Tensor]:
-    rows = []
-    for start in range(3, 19):
-        tokens = torch.arange(start, start + 6)
-        rows.append({"input_ids": tokens, "labels": tokens})
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=4,
-        max_steps=4,
-        save_steps=2,
-        learning_rate=0.01,
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=True,
-        seed=0,
-    )
-    trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=list(further))  # pyright: ignore
-    trainer.train(resume_from_checkpoint=resume)
+    settings = {"save_strategy": "steps", "save_steps": 2, "learning_rate": 0.01, "optim": "adamw_torch"}
+    trainer(model, folder, further, **settings).train(resume_from_checkpoint=resume)
     return model.state_dict()
 
 
@@ -66,12 +53,13 @@ class MoveBiases(TrainerCallback):
 
 
 def test_biases_move_by_a_callback_and_are_kept(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
-    """Four steps at a rate of 0.25: exact numbers, and each expert off the mean has moved."""
-    config = MoEConfig(num_experts=4, balance="bias", bias_rate=0.25)
+    """Four steps at a rate of 1 / 128: exact numbers, and some expert off the mean has moved."""
+    config = MoEConfig(num_experts=4, balance="bias", bias_rate=1 / 128)
     model: Any = convert(build("llama"), config)
     trained(model, tmp_path, False, MoveBiases())
     again: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint-4")
     for layer, kept in zip(model.model.layers, again.model.layers, strict=True):
         value = layer.mlp.router.choice_bias.value
-        assert value.any() and value.abs().max() <= 1 and torch.equal(value * 4, (value * 4).round())
+        steps = value * 128
+        assert steps.any() and steps.abs().max() <= 4 and torch.equal(steps, steps.round())
         assert torch.equal(kept.mlp.router.choice_bias.value, value)

@@ -1,4 +1,4 @@
-"""What can be cut, and with which data. The messages of `convert` itself are in `test_conversion.py`."""
+"""What can be cut, and with which data. The messages of `convert` itself are in `test_convert.py`."""
 
 import copy
 from collections.abc import Callable

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.anatomy import describe
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.conversion.restoration import to_dense
@@ -73,6 +74,10 @@ def test_lost_neurons_are_named(build: Build, example: Callable) -> None:
     with pytest.raises(ValueError, match=r"layers\.0\.mlp: \d+ of the 50 .*'gradient_share'.* keep a copy"):
         to_dense(model)
     assert list(model.state_dict()) == names
+    dropped = convert(build("llama"), MoEConfig(num_experts=8, layers=(1,)))
+    describe(dropped).blocks[1].mlp.experts.keep([0, 3, 5])
+    with pytest.raises(ValueError, match="experts were dropped"):
+        to_dense(dropped)
 
 
 def test_to_dense_needs_a_converted_model(build: Build) -> None:

@@ -2,21 +2,19 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Tokenizer, Vocabulary
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
-from sparsebench.models.moe import MoEConfig, convert, routing_probe, to_dense
+from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.models.moe.conversion.upcycling import reinitialise
 from sparsebench.models.moe.experts.bank import ExpertBank
 from sparsebench.models.moe.layer import MoEFFN
@@ -78,14 +76,14 @@ def test_the_model_grows_and_as_many_parameters_work_as_there_are_experts_chosen
     assert after.active == before.total + 2 * (1 * ffn + router)
 
 
-def bank(generator: torch.Generator, sizes: tuple[int, ...], *, gated: bool, bias: bool, width: int = 7) -> ExpertBank:
+def bank(generator: torch.Generator, sizes: tuple[int, ...], *, gated: bool, bias: bool) -> ExpertBank:
     """Experts whose entries all differ, with other means and spreads in each matrix."""
     hidden = max(sizes)
     rows = 2 * hidden if gated else hidden
     return ExpertBank(
         sizes=sizes,
-        gate_up=1.0 + 0.3 * torch.randn(len(sizes), rows, width, generator=generator),
-        down=-2.0 + 0.1 * torch.randn(len(sizes), width, hidden, generator=generator),
+        gate_up=1.0 + 0.3 * torch.randn(len(sizes), rows, 7, generator=generator),
+        down=-2.0 + 0.1 * torch.randn(len(sizes), 7, hidden, generator=generator),
         bias=torch.randn(len(sizes), rows, generator=generator) if bias else None,
         gated=gated,
         activation=nn.functional.silu if gated else nn.functional.gelu,
@@ -122,20 +120,6 @@ def test_new_values_are_those_of_a_slow_reference(gated: bool, bias: bool, fract
             torch.testing.assert_close(wanted[neurons], mean + deviation * noise, atol=1e-5, rtol=1e-5)
 
 
-def test_new_values_have_the_moments_of_the_old_ones() -> None:
-    """Of 400,000 draws: mean to 5 standard errors, spread to 1 %, kurtosis that of a normal distribution."""
-    experts = bank(torch.Generator().manual_seed(2), (4000,), gated=False, bias=False, width=200)
-    old = experts.weights(0).up.detach().clone()
-    (neurons,) = reinitialise(experts, 0.5, torch.Generator().manual_seed(3))
-    new = experts.weights(0).up.detach()[neurons].double()
-    was = old[neurons].double()
-    standard = (new - new.mean()) / new.std()
-    assert abs(new.mean() - was.mean()) < 5 * was.std() / new.numel() ** 0.5
-    assert abs(new.std() / was.std() - 1) < 0.01
-    assert abs(standard.pow(4).mean() - 3) < 0.05
-    assert abs(float((standard * ((was - was.mean()) / was.std())).mean())) < 0.01, "they forget what they were"
-
-
 def test_experts_forget_different_neurons_and_zeros_that_fill_up_stay_zero() -> None:
     experts = bank(torch.Generator().manual_seed(1), (40, 30), gated=True, bias=True)
     with torch.no_grad():
@@ -156,42 +140,6 @@ def test_a_converted_model_is_drawn_again_as_the_seed_says(name: str, build: Bui
     assert first[key].dtype == torch.bfloat16 and not torch.equal(first[key], other[key])
     changed = (first[key][0] != first[key][1]).any(0).double().mean()
     assert 0.5 < changed < 0.8, "0.4 + 0.4 - 0.4 * 0.4 = 0.64 of the columns differ"
-
-
-def test_saved_loaded_probed_and_not_made_dense_again(
-    build: Build, example: Callable, run: Callable, tmp_path: Path
-) -> None:
-    model = convert(build("vit"), MoEConfig(num_experts=3, split="whole", reinit=0.5))
-    batch = example(model)
-    with routing_probe(model) as probe:
-        run(model, batch)
-    logits = run(model, batch)  # without the probe, which has routers say more than a kernel does, to other bits
-    assert [len(seen.load) for seen in probe.layers.values()] == [3, 3]
-    save(model, tmp_path / "model")
-    assert torch.equal(run(load(tmp_path / "model"), batch), logits)
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ModelError, match=r"each expert is a whole FFN of its own \(split='whole'\).*keep a copy"):
-        to_dense(model)
-    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
-
-
-def test_a_failure_half_way_puts_the_dense_layers_back_bit_by_bit(
-    build: Build, run: Callable, example: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model: Any = build("bert")
-    before = copy.deepcopy(model.state_dict())
-    replace = nn.Module.__setattr__
-
-    def out_of_memory(self: nn.Module, name: str, value: Any) -> None:
-        if self is model.bert.encoder.layer[1] and isinstance(value, MoEFFN):
-            raise MemoryError
-        replace(self, name, value)
-
-    monkeypatch.setattr(nn.Module, "__setattr__", out_of_memory)
-    with pytest.raises(MemoryError):
-        convert(model, MoEConfig(num_experts=4, split="whole", reinit=0.5))
-    after = model.state_dict()
-    assert list(before) == list(after) and all(torch.equal(before[key], after[key]) for key in before)
 
 
 def test_training_moves_every_copy_apart(build: Build, example: Callable) -> None:

@@ -3,14 +3,15 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from transformers import OPTConfig, OPTForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.opt.modeling_opt import OPTPreTrainedModel
 
-from sparsebench.models.anatomy import MLP, Anatomy, Block, describe, register_describer, registry, see_through
+from sparsebench.models.anatomy import MLP, Anatomy, Block, Site, describe, register_describer, registry, see_through
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
@@ -23,6 +24,8 @@ from sparsebench.models.moe.conversion.verification import (
     output_dropout,
 )
 from sparsebench.models.moe.splits import Partition
+
+from ...zoo.text_families import build as build_text
 
 Build = Callable[[str], nn.Module]
 CONFIG = MoEConfig(num_experts=4, top_k=2, num_shared=1)
@@ -47,37 +50,24 @@ def refused(model: nn.Module, message: str) -> None:
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
+def plain(up: Site, down: Site, activation: nn.Module) -> MLP:
+    """Two linear layers of a block, without a module of their own."""
+    width, hidden = up.get().in_features, up.get().out_features
+    sites = {"site": up, "output": down, "tail": down, "up": up, "down": down}
+    return MLP(**sites, kind="plain", activation=activation, width=width, hidden=hidden)
+
+
 def test_an_activation_that_the_view_forgets_is_seen(monkeypatch) -> None:
     """OPT as one would describe it at first sight: fc1 and fc2, and the block applies ReLU to what comes in between."""
-    model = OPTForCausalLM(
-        OPTConfig(
-            hidden_size=32,
-            word_embed_proj_dim=32,
-            ffn_dim=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            vocab_size=64,
-        )
-    )
+    model: Any = build_text("OPT", "OPTForCausalLM")
 
-    def obvious(model: nn.Module) -> Anatomy:
+    def obvious(model: Any) -> Anatomy:
         layers = model.model.decoder.layers
         blocks = []
         for index, layer in enumerate(layers):
-            up, down = see_through(layer, "fc1"), see_through(layer, "fc2")
-            mlp = MLP(
-                site=up,
-                output=down,
-                tail=down,
-                kind="plain",
-                up=up,
-                down=down,
-                activation=layer.activation_fn,
-                width=32,
-                hidden=48,
-            )
+            mlp = plain(see_through(layer, "fc1"), see_through(layer, "fc2"), layer.activation_fn)
             blocks.append(Block(index=index, site=see_through(layers, str(index)), mlp=mlp))
-        return Anatomy(model=model, blocks=tuple(blocks), width=32)
+        return Anatomy(model=model, blocks=tuple(blocks), width=16)
 
     monkeypatch.setattr(registry, "_registered", [])
     register_describer(OPTPreTrainedModel, obvious)
@@ -145,12 +135,10 @@ def test_rounding_is_no_difference_and_a_per_cent_is(name: str, dtype: torch.dty
 @pytest.mark.parametrize("outlier", [1.0, 300.0])
 def test_wide_layers_pass(dtype: torch.dtype, outlier: float) -> None:
     """Sums in another order, with weights of very unequal size, as trained models have them."""
-    from transformers import LlamaConfig
-    from transformers.models.llama.modeling_llama import LlamaMLP
-
     torch.manual_seed(0)
-    config = LlamaConfig(hidden_size=768, intermediate_size=2048)
-    module = LlamaMLP(config)
+    sizes = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 1, "vocab_size": 8}
+    model = LlamaForCausalLM(LlamaConfig(**sizes)).to(dtype)
+    module = model.model.layers[0].mlp
     with torch.no_grad():
         module.up_proj.weight[7] *= outlier
         module.down_proj.weight[:, 7] *= outlier
@@ -165,20 +153,7 @@ def test_wide_layers_pass(dtype: torch.dtype, outlier: float) -> None:
             return nn.functional.linear(first, weight) + nn.functional.linear(second, other)
 
     module.__class__ = Halves
-    parent = nn.Module()
-    parent.mlp = module.to(dtype)
-    site = see_through(parent, "mlp")
-    mlp = MLP(
-        site=site,
-        output=site,
-        kind="gated",
-        gate=see_through(module, "gate_proj"),
-        up=see_through(module, "up_proj"),
-        down=see_through(module, "down_proj"),
-        activation=module.act_fn,
-        width=768,
-        hidden=2048,
-    )
+    mlp = mlp_of(model, 0)
     checked(mlp)
     with pytest.raises(ModelError, match="does not compute"):
         checked(replace(mlp, activation=nn.functional.gelu))
@@ -223,7 +198,4 @@ def test_a_model_without_weights_is_not_compared() -> None:
         layer = nn.Linear(4, 4)
     parent = nn.Module()
     parent.up, parent.down = layer, nn.Linear(4, 4, device="meta")
-    up, down = see_through(parent, "up"), see_through(parent, "down")
-    checked(
-        MLP(site=up, output=down, tail=down, kind="plain", up=up, down=down, activation=nn.ReLU(), width=4, hidden=4)
-    )
+    assert checked(plain(see_through(parent, "up"), see_through(parent, "down"), nn.ReLU())) is None

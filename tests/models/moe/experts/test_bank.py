@@ -70,24 +70,8 @@ def test_gradients(tokens: int) -> None:
     assert torch.autograd.gradcheck(lambda *inputs: experts(inputs[0], index, inputs[1]), (x, weight))
 
 
-def test_an_idle_expert_has_a_zero_gradient() -> None:
-    experts = bank((3, 2), gated=True, bias=False)
-    experts(torch.ones(4, 6).double(), torch.zeros(4, 1, dtype=torch.long), torch.ones(4, 1).double()).sum().backward()
-    assert experts.down.grad is not None
-    assert experts.down.grad[0].any() and not experts.down.grad[1].any()
-
-
 def test_every_expert() -> None:
     experts = bank((3, 2), gated=True, bias=True)
     x = torch.randn(5, 6, dtype=torch.float64)
     both = oracle(experts, x, torch.tensor([[0, 1]]).expand(5, 2), torch.ones(5, 2).double())
     torch.testing.assert_close(experts(x), both)
-
-
-def test_weights_have_the_layout_of_linear() -> None:
-    experts = bank((3, 2), gated=True, bias=False)
-    gate, up, down = experts.weights(1)[:3]
-    assert gate is not None
-    x = torch.randn(4, 6, dtype=torch.float64)
-    ours = (nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T
-    torch.testing.assert_close(ours, experts(x, torch.ones(4, 1, dtype=torch.long), torch.ones(4, 1).double()))

@@ -57,13 +57,6 @@ def test_gradients_reach_experts_without_tokens_as_zeros() -> None:
     assert gate_up.grad is not None and gate_up.grad[:2].any() and not gate_up.grad[2].any()
 
 
-def test_on_the_meta_device_all_pairs_are_counted() -> None:
-    """Costs are counted there: 12 pairs of 3 experts, whatever the choice would be."""
-    on_meta = Weights(*(None if t is None else t.to("meta") for t in weights()[:3]), True, F.gelu)  # type: ignore
-    out = loop_experts(X.to("meta"), INDEX.to("meta"), WEIGHT.to("meta"), on_meta)
-    assert out.is_meta and out.shape == X.shape
-
-
 def test_hidden_and_the_parts_of_each_expert() -> None:
     experts = weights(bias=True)
     parts = list(zip(*unbound(experts), strict=True))

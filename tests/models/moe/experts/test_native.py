@@ -30,17 +30,6 @@ def in_parts(library: Native, case: Any) -> Tensor:
     return Operators.forward(library, *case)[0]
 
 
-def dtype_of(library: Native, dtype: torch.dtype) -> torch.dtype:
-    if dtype not in library.dtypes:
-        pytest.skip(f"the processor has no {dtype}")
-    return dtype
-
-
-@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
-def dtype(request: pytest.FixtureRequest, library: Native) -> torch.dtype:
-    return dtype_of(library, request.param)
-
-
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -85,9 +74,19 @@ def test_few_tokens(case: Cases, library: Native, dtype: torch.dtype, tokens: in
     assert_right(library.experts(*made), made)
 
 
-def test_one_expert_takes_all_and_one_is_idle(case: Cases, library: Native, dtype: torch.dtype) -> None:
-    made = case(50, 33, 20, 3, 1).to(dtype)
-    made = made._replace(index=torch.ones_like(made.index))
+AWKWARD: dict[str, tuple[tuple[int, ...], Callable[[Tensor], Tensor]]] = {
+    "one expert takes all, one is idle": ((50, 33, 20, 3, 1), torch.ones_like),
+    "the same expert twice": ((5, 33, 20, 3, 2), lambda index: index[:, :1].expand(-1, 2).contiguous()),
+    "more tokens than one pass takes": ((9001, 20, 12, 3, 2), lambda index: index),
+    "more rows than fit the cache": ((300, 700, 20, 2, 1), torch.zeros_like),
+}
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_choices(case: Cases, library: Native, dtype: torch.dtype, name: str) -> None:
+    sizes, choose = AWKWARD[name]
+    made = case(*sizes, drop=True).to(dtype)
+    made = made._replace(index=choose(made.index))
     assert_right(library.experts(*made), made)
     assert_right(in_parts(library, made), made)
 
@@ -99,23 +98,6 @@ def test_no_expert_at_all(case: Cases, library: Native, dtype: torch.dtype, inde
     made = made._replace(index=torch.full_like(made.index, index))
     assert not library.experts(*made).any()
     assert not in_parts(library, made).any()
-
-
-def test_the_same_expert_twice(case: Cases, library: Native, dtype: torch.dtype) -> None:
-    made = case(5, 33, 20, 3, 2).to(dtype)
-    made = made._replace(index=made.index[:, :1].expand(-1, 2).contiguous())
-    assert_right(library.experts(*made), made)
-
-
-def test_more_tokens_than_one_pass_takes(case: Cases, library: Native, dtype: torch.dtype) -> None:
-    made = case(9001, 20, 12, 3, 2, drop=True).to(dtype)
-    assert_right(library.experts(*made), made)
-
-
-def test_an_expert_with_more_rows_than_fit_the_cache(case: Cases, library: Native, dtype: torch.dtype) -> None:
-    made = case(300, 700, 20, 2, 1).to(dtype)
-    made = made._replace(index=torch.zeros_like(made.index))
-    assert_right(library.experts(*made), made)
 
 
 @pytest.mark.parametrize("tokens", [1, 3, 100])

@@ -31,13 +31,6 @@ def close(found: Any, expected: Any, dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, expected, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
 
 
-@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
-def dtype(request: pytest.FixtureRequest, library: Native) -> torch.dtype:
-    if request.param not in library.dtypes:
-        pytest.skip(f"the processor has no {request.param}")
-    return request.param
-
-
 @settings(deadline=None, max_examples=50)
 @given(tokens=st.integers(0, 50), experts=st.integers(1, 16), drop=st.booleans(), data=st.data())
 def test_plan(case: Cases, library: Native, tokens: int, experts: int, drop: bool, data: st.DataObject) -> None:

@@ -1,4 +1,4 @@
-"""Stock exports and converted models that several gloo processes train together; `conftest.py` runs this file once.
+"""Stock exports that several gloo processes train together; `conftest.py` runs this file once.
 
     python -m tests.models.moe.hf_trainer.processes FOLDER
 
@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
@@ -58,12 +57,6 @@ STOCK: dict[str, tuple[int, dict[str, int]]] = {
     "two replicas": (4, {"fsdp_size": 2, "replicas": 2}),
 }
 IDLE = ("experts", "both")
-OURS = {
-    "v1": MoEConfig(num_experts=8, top_k=2, router="mlp", balance="cv2", balance_coef=COEFFICIENT),
-    "v2": MoEConfig(
-        num_experts=8, top_k=1, num_shared=1, score="softmax_topk", balance="switch", balance_coef=COEFFICIENT
-    ),
-}
 
 
 def llama() -> Any:
@@ -113,7 +106,7 @@ def part(step: int, number: int, of: int) -> tuple[dict[str, Tensor], Tensor]:
 
 def trained(model: Any, number: int, of: int, steps: int = STEPS) -> dict[str, Any]:
     """Steps of SGD on parts of the same batches: the losses, the router gradients, the last weights of the router."""
-    handle = add_balance_loss(model, None if hasattr(model.config, "sparsebench") else COEFFICIENT)
+    handle = add_balance_loss(model, COEFFICIENT)
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.5)
     losses = []
@@ -126,13 +119,9 @@ def trained(model: Any, number: int, of: int, steps: int = STEPS) -> dict[str, A
         balance = handle.value()
         assert balance is not None
         losses.append(mean(loss.detach(), of) + balance.item())
-        routers.append({name: whole(p.grad) for name, p in model.named_parameters() if is_router(name)})
+        routers.append({name: whole(p.grad) for name, p in model.named_parameters() if "mlp.gate.weight" in name})
         optimizer.step()
     return {"losses": losses, "routers": routers}
-
-
-def is_router(name: str) -> bool:
-    return "router" in name or "mlp.gate.weight" in name
 
 
 def mean(value: Tensor, of: int) -> float:
@@ -174,16 +163,6 @@ def alone(folder: Path, idle: bool) -> dict[str, Any]:
 
 def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def ours(name: str) -> dict[str, Any]:
-    """A converted model by `fully_shard`: each block by itself, then the rest."""
-    torch.distributed.init_process_group("gloo")
-    model = convert(llama(), OURS[name])
-    for layer in model.model.layers:
-        fully_shard(layer)
-    fully_shard(model)
-    return trained(model, int(os.environ["RANK"]), 2)
 
 
 def by_trainer(model: Any, folder: Path, size: int) -> dict[str, Any]:
@@ -244,9 +223,6 @@ def main(folder: Path) -> None:
     for name in IDLE:
         of, sizes = STOCK[name]
         run(f"idle, {name}", lambda sizes=sizes: stock(folder, sizes, True), of)
-    for name, config in OURS.items():
-        run(f"one process, {name}", lambda config=config: trained(convert(llama(), config), 0, 1), 1)
-        run(f"ours, {name}", lambda name=name: ours(name), 2)
     run("one process, trainer", lambda: by_trainer(load_sharded(folder / "busy"), folder / "trainer", ROWS), 1)
     both = {"fsdp_size": 2, "ep_size": 2}
     run("trainer", lambda: by_trainer(load_sharded(folder / "busy", **both), folder / "trainer", ROWS // 2), 2)

@@ -16,6 +16,7 @@ from sparsebench.models.moe import MoEConfig, aux_loss, convert
 from sparsebench.models.moe.hf_trainer.balance_callback import BalanceLossCallback
 from sparsebench.models.moe.hf_trainer.health_callback import RouterHealthCallback
 
+from ..routing.by_hand import counted
 from .tiny_trainer import MICRO, STEPS, Gradients, by_hand, logged, trainer
 from .tiny_trainer import gradients as gradients_of
 
@@ -25,26 +26,9 @@ COEFFICIENT = 0.5
 
 
 def switch(model: Any, batch: dict[str, Tensor]) -> Tensor:
-    """N sum_e f_e P_e of the real tokens and all layers, with the model's own router weights, slowly."""
-    inputs = []
-    hooks = []
-    for layer in model.model.layers:
-        gate = layer.mlp.gate
-        hooks.append(gate.register_forward_pre_hook(lambda module, args: inputs.append((module.weight, args[0]))))
-    model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-    for hook in hooks:
-        hook.remove()
-    real = batch["attention_mask"].flatten().bool()
-    picks = torch.zeros(4, dtype=torch.float64)
-    probability = torch.zeros(4, dtype=torch.float64)
-    for weight, x in inputs:
-        for token in x.flatten(0, -2)[real]:
-            chances = (weight @ token).double().softmax(0)
-            probability = probability + chances
-            for expert in chances.topk(2).indices:
-                picks[expert] += 1
-    tokens = int(real.sum()) * len(inputs)
-    return (COEFFICIENT * 4 * (picks / tokens * probability / tokens).sum()).float()
+    """As transformers computes it from the logits of all routers."""
+    out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_router_logits=True)
+    return COEFFICIENT * out.aux_loss
 
 
 def assert_same(
@@ -113,14 +97,8 @@ def test_biases_move_after_each_step_by_all_its_micro_batches(build: Build, tmp_
     router = model.model.layers[0].mlp.router
     found = router.choice_bias.value.clone()
     router.choice_bias.value.zero_()
-    picks = torch.zeros(5)
-    hook = router.register_forward_hook(lambda module, args, out: chosen.append(out.index))
-    for batch in done.data_collator.batches[:2]:
-        chosen: list[Tensor] = []
-        with torch.no_grad():
-            model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        picks += torch.bincount(chosen[0][batch["attention_mask"].flatten().bool()].flatten(), minlength=5)
-    hook.remove()
+    name = "model.layers.0.mlp"
+    picks = torch.tensor(counted(model, [f"{name}.router"], done.data_collator.batches[:2])[name].picks).float()
     assert torch.equal(found, rate * (picks.mean() - picks).sign())
     assert found.any()
 
@@ -189,8 +167,3 @@ def test_a_model_of_peft_is_balanced_and_watched(build: Build, tmp_path: Path, k
     done.train()
     assert len(logged(done, "balance_loss")) == len(logged(done, "router_cv2")) == STEPS
     assert min(logged(done, "balance_loss")) > 0
-
-
-def test_a_coefficient_of_a_converted_model_is_refused(build: Build, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"coefficient=0\.1 is for stock mixtures"):
-        trainer(convert(build("llama"), CONFIG), tmp_path, [BalanceLossCallback(0.1)]).train()

@@ -1,7 +1,6 @@
 """What the router callback logs, against counts by hand of the batches that a real `Trainer` trained on."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sparsebench.models.moe import MoEConfig, convert
 from sparsebench.models.moe.hf_trainer.balance_callback import BalanceLossCallback
 from sparsebench.models.moe.hf_trainer.health_callback import RouterHealthCallback, router_lines
 
+from ..routing.by_hand import counted
 from .tiny_trainer import MICRO, STEPS, logged, trainer
 
 Build = Callable[[str], Any]
@@ -22,26 +22,10 @@ CONFIG = MoEConfig(num_experts=6, top_k=2, balance="cv2")
 LAYERS = ("model.layers.0.mlp", "model.layers.1.mlp")
 
 
-def picks_by_hand(model: Any, batches: Sequence[dict[str, Tensor]]) -> list[list[int]]:
-    """Tokens of each expert, layer by layer, token by token; padding does not count."""
-    found = [[0] * 6 for _ in LAYERS]
-    model.train()
-    for batch in batches:
-        logits: list[Tensor] = []
-        hooks = []
-        for layer in model.model.layers:
-            keep = partial(lambda kept, module, args, out: kept.append(out.logits), logits)
-            hooks.append(layer.mlp.router.register_forward_hook(keep))
-        with torch.no_grad():
-            model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        for hook in hooks:
-            hook.remove()
-        for layer, of_layer in enumerate(logits):
-            for token, real in zip(of_layer, batch["attention_mask"].flatten(), strict=True):
-                if real:
-                    for expert in token.topk(2).indices.tolist():
-                        found[layer][expert] += 1
-    return found
+def picks_of(model: Any, batches: Sequence[dict[str, Tensor]]) -> list[list[int]]:
+    """Real tokens of each expert in training mode, layer by layer."""
+    found = counted(model.train(), [f"{layer}.router" for layer in LAYERS], batches)
+    return [found[layer].picks for layer in LAYERS]
 
 
 def lines_by_hand(picks: list[list[int]]) -> tuple[float, float, int]:
@@ -69,7 +53,7 @@ def test_the_lines_are_those_of_the_real_tokens_of_training(build: Build, tmp_pa
     trained = done.data_collator.batches
     for window in range(STEPS // 2):
         batches = trained[window * 2 * MICRO : (window + 1) * 2 * MICRO]
-        picks = picks_by_hand(model, batches)
+        picks = picks_of(model, batches)
         cv2, worst, dead = lines_by_hand(picks)
         assert logged(done, "router_cv2")[window] == pytest.approx(cv2, rel=1e-6)
         assert logged(done, "router_worst")[window] == pytest.approx(worst, rel=1e-6)
@@ -87,7 +71,7 @@ def test_every_so_many_steps_are_watched(build: Build, tmp_path: Path) -> None:
     done.train()
     batches = done.data_collator.batches
     watched = batches[:MICRO] + batches[3 * MICRO : 4 * MICRO]
-    assert logged(done, "router_cv2") == [pytest.approx(lines_by_hand(picks_by_hand(model, watched))[0])]
+    assert logged(done, "router_cv2") == [pytest.approx(lines_by_hand(picks_of(model, watched))[0])]
 
 
 @pytest.mark.parametrize("family", ["mixtral", "olmoe"])

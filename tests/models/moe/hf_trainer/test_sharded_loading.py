@@ -1,4 +1,4 @@
-"""FSDP2, expert parallelism and both on the stock export, and our own layers by FSDP2, against one process."""
+"""FSDP2, expert parallelism and both on the stock export, against one process; our own: `moe/two_processes.py`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert, export
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
-from .processes import FEW, IDLE, OURS, STEPS, STOCK
+from .processes import FEW, IDLE, STEPS, STOCK
 
 Found = Callable[[], Any]
 
@@ -53,11 +53,6 @@ def test_parameters_are_shared_out(processes: Found) -> None:
 def test_idle_experts_do_not_hang(processes: Found, case: str) -> None:
     """No token of any process goes to the experts that the second one has."""
     assert_same(processes().of(f"idle, {case}"), processes().of("one process, idle"))
-
-
-@pytest.mark.parametrize("name", list(OURS))
-def test_our_own_layers_by_fully_shard(processes: Found, name: str) -> None:
-    assert_same(processes().of(f"ours, {name}"), processes().of(f"one process, {name}"))
 
 
 def test_trainer_takes_a_sharded_model(processes: Found) -> None:

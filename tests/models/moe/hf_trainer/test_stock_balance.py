@@ -1,4 +1,4 @@
-"""The balance loss of stock mixtures against transformers' own of one process, and a slow count in float64."""
+"""The balance loss of stock mixtures against transformers' own of one process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,40 +55,6 @@ def test_it_is_that_of_transformers(build: Build, example: Callable[..., Tensor]
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
     watch.remove()
     assert [list(module._forward_hooks) for module in model.modules()] == hooks
-
-
-def test_value_and_gradient_of_a_slow_count(build: Build, example: Callable[..., Tensor]) -> None:
-    """Of the router weights, token by token; in two forward passes before the backward pass of both."""
-    model = stock(build, "mixtral").double()
-    given = batch(model, example)
-    real = given["attention_mask"].flatten().bool()
-    kept: list[tuple[Tensor, Tensor]] = []
-    hooks = []
-    for layer in model.model.layers:
-        gate = layer.mlp.gate
-        hooks.append(gate.register_forward_hook(lambda module, args, out: kept.append((module.weight, args[0]))))
-    model(**given)
-    picks = [0.0] * 4
-    chances = torch.zeros(4, dtype=torch.float64)
-    for weight, x in kept:
-        for token in x.flatten(0, -2)[real]:
-            chance = (weight @ token).softmax(0)
-            chances = chances + chance
-            for expert in chance.topk(2).indices.tolist():
-                picks[expert] += 1
-    rows = len(kept) * int(real.sum())
-    slow = 4 * (torch.tensor(picks, dtype=torch.float64) / rows * chances / rows).sum()
-    expected = gradients(model, 2 * slow)
-    for hook in hooks:
-        hook.remove()
-    watch = StockBalance(model, 1.0)
-    found = gradients(model, 0 * (model(**given).logits.sum() + model(**given).logits.sum()))
-    value = watch.value()
-    assert value is not None and value.item() == pytest.approx(slow.item(), rel=1e-6)
-    for name, gradient in expected.items():
-        if "gate.weight" in name:
-            torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-8, msg=name)
-            assert gradient.norm() > 1e-3
 
 
 def test_padding_alone_gives_0_and_who_looks_changes_nothing(build: Build, example: Callable[..., Tensor]) -> None:

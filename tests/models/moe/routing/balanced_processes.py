@@ -77,34 +77,35 @@ def loss_of_part(fields: dict[str, Any], rows: slice, share: float) -> tuple[flo
     return float(loss.detach()), logits_TN.grad
 
 
+def mixture_of(config: MoEConfig, seed: int, size: float) -> MoEFFN:
+    """Experts that share 16 neurons, and a router that prefers some of them; weights of this size."""
+    hidden = 16
+    gate_FD, up_FD = (size * draw(hidden, WIDTH, seed=seed + number) for number in (1, 2))
+    experts = ExpertBank.of(
+        torch.arange(hidden).chunk(config.num_routed),
+        gate=gate_FD,
+        up=up_FD,
+        down=size * draw(WIDTH, hidden, seed=seed + 3),
+        activation=F.silu,
+    )
+    return MoEFFN(
+        config=config,
+        router=LinearRouter(config, size * draw(config.num_routed, WIDTH, seed=seed + 4)),
+        experts=experts,
+        shared=None,
+        down_bias=None,
+        neurons=torch.arange(hidden),
+        hidden=hidden,
+        template=(),
+    )
+
+
 class Net(nn.Module):
     """Two mixtures, one behind the other."""
 
     def __init__(self, config: MoEConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(self.mixture(config, seed) for seed in (10, 20))
-
-    @staticmethod
-    def mixture(config: MoEConfig, seed: int) -> MoEFFN:
-        hidden = 16
-        gate_FD, up_FD = (0.3 * draw(hidden, WIDTH, seed=seed + number) for number in (1, 2))
-        experts = ExpertBank.of(
-            torch.arange(hidden).chunk(EXPERTS),
-            gate=gate_FD,
-            up=up_FD,
-            down=0.3 * draw(WIDTH, hidden, seed=seed + 3),
-            activation=F.silu,
-        )
-        return MoEFFN(
-            config=config,
-            router=LinearRouter(config, 0.3 * draw(EXPERTS, WIDTH, seed=seed + 4)),
-            experts=experts,
-            shared=None,
-            down_bias=None,
-            neurons=torch.arange(hidden),
-            hidden=hidden,
-            template=(),
-        )
+        self.layers = nn.ModuleList(mixture_of(config, seed, 0.3) for seed in (10, 20))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:

@@ -25,30 +25,14 @@ from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, co
 from sparsebench.models.moe.routing.balance import balance_loss, within_capacity
 from sparsebench.models.moe.routing.padding import HandOver, hand_over_masks
 
+from .by_hand import padded, rows
+
 Build = Callable[[str], Any]
 CONFIG = MoEConfig(num_experts=4, top_k=2, balance="cv2", balance_coef=0.5, capacity=0.8, router_init="random")
-LENGTHS = (9, 5)
 
 
 def layers(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, MoEFFN)]
-
-
-def rows() -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randint(3, 64, (1, length), generator=generator) for length in LENGTHS]
-
-
-def padded(side: str, filler: int) -> dict[str, Tensor]:
-    """Both rows in one batch, with `filler` where there is no token."""
-    ids = torch.full((len(LENGTHS), max(LENGTHS)), filler)
-    mask = torch.zeros_like(ids)
-    for place, row in enumerate(rows()):
-        columns = slice(0, row.shape[1]) if side == "right" else slice(ids.shape[1] - row.shape[1], None)
-        ids[place, columns] = row
-        mask[place, columns] = 1
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
 
 
 def converted(build: Build, family: str = "llama", config: MoEConfig = CONFIG) -> Any:

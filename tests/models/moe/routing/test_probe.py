@@ -2,13 +2,12 @@
 
 import copy
 import math
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import StaticCache
 
 from sparsebench.models.anatomy import describe
@@ -18,39 +17,13 @@ from sparsebench.models.moe import AttnMoEConfig, MoEConfig, MoEFFN, convert, ro
 from sparsebench.models.moe.routing import probe as probe_module
 from sparsebench.models.moe.routing.probe import LayerRouting, has_mixture
 
+from .by_hand import LENGTHS, STOCK, counted, made, padded, rows
+
 Build = Callable[[str], Any]
-STOCK = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
-LENGTHS = (9, 5)
 
 
 def layers(model: nn.Module) -> list[MoEFFN]:
     return [module for module in model.modules() if isinstance(module, MoEFFN)]
-
-
-def made(build: Build, name: str) -> Any:
-    """A model in float64: a stock mixture, converted FFNs, or attention experts too."""
-    if name in STOCK:
-        model = build(name).double()
-        model.set_experts_implementation("eager")  # the others are for single precision
-        return model
-    attn = AttnMoEConfig(num_experts=4, top_k=3) if name == "attention" else None
-    return convert(build("llama").double(), MoEConfig(num_experts=8, top_k=2, num_shared=1, attn=attn))
-
-
-def rows() -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randint(3, 64, (1, length), generator=generator) for length in LENGTHS]
-
-
-def padded(side: str, filler: int) -> dict[str, Tensor]:
-    """Both rows in one batch, with `filler` where there is no token."""
-    ids = torch.full((len(LENGTHS), max(LENGTHS)), filler)
-    mask = torch.zeros_like(ids)
-    for place, row in enumerate(rows()):
-        columns = slice(0, row.shape[1]) if side == "right" else slice(ids.shape[1] - row.shape[1], None)
-        ids[place, columns] = row
-        mask[place, columns] = 1
-    return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
 
 
 def probed(model: Any, *calls: dict[str, Any]) -> dict[str, LayerRouting]:
@@ -71,103 +44,33 @@ def assert_same(found: dict[str, LayerRouting], expected: dict[str, LayerRouting
         assert one.token_entropy == pytest.approx(other.token_entropy)
 
 
-def recorded(model: Any, ids: Tensor) -> list[Tensor]:
-    """FFN inputs of one forward pass (T, D)."""
-    inputs: list[Tensor] = []
-    hooks = [
-        layer.mlp.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for layer in model.model.layers
-    ]
-    model(ids)
-    for hook in hooks:
-        hook.remove()
-    return [x.flatten(0, 1).detach() for x in inputs]
-
-
-@torch.no_grad()
-def test_statistics_equal_a_loop(build: Build, example: Callable) -> None:
-    model = convert(build("llama").double(), MoEConfig(top_k=2, num_shared=1))
-    inputs = [recorded(model, example(model, seed)) for seed in (0, 1)]
-    with routing_probe(model) as probe:
-        model(example(model, 0))
-        model(example(model, 1))
-    model(example(model, 2))  # not watched
-    for place, (layer, stats) in enumerate(zip(layers(model), probe.layers.values(), strict=True)):
-        picks, weights, entropies = torch.zeros(7).double(), torch.zeros(7).double(), []
-        for x_D in torch.cat([x[place] for x in inputs]):
-            probability = (layer.router.weight @ x_D).softmax(0)
-            best = probability.topk(2)
-            picks[best.indices] += 1
-            weights[best.indices] += best.values / best.values.sum()
-            entropies.append(float(-(probability * probability.log()).sum()))
-        assert stats.layer == f"model.layers.{place}.mlp" and stats.tokens == 28
-        torch.testing.assert_close(stats.load, picks / 56)
-        torch.testing.assert_close(stats.importance, weights / 28)
-        assert stats.token_entropy == pytest.approx(sum(entropies) / 28)
-        share = stats.load[stats.load > 0]
-        assert stats.entropy == pytest.approx(float(-(share * share.log()).sum()))
-        assert 0 < stats.entropy <= math.log(7)
-        assert stats.dropped == 0 and stats.dead == tuple((picks == 0).nonzero().flatten().tolist())
-
-
-@pytest.mark.parametrize("family", STOCK)
-@torch.no_grad()
-def test_stock_mixtures_equal_a_loop(family: str, build: Build, example: Callable) -> None:
-    """From the inputs of each block and its router's matrix alone, token by token."""
-    model = made(build, family)
-    model.model.layers[0].mlp.gate.weight[3] = -10 * model.model.layers[0].mlp.gate.weight[1]
-    batch = example(model)
-    inputs = recorded(model, batch)
-    found = probed(model, {"input_ids": batch})
-    renormed = family == "mixtral" or model.config.norm_topk_prob
-    for place, (x_TD, block) in enumerate(zip(inputs, model.model.layers, strict=True)):
-        picks: Counter[int] = Counter()
-        weight = [0.0] * 4
-        entropies = []
-        for x_D in x_TD:
-            logits = [float(row @ x_D) for row in block.mlp.gate.weight]
-            total = sum(math.exp(logit) for logit in logits)
-            chance = [math.exp(logit) / total for logit in logits]
-            best = sorted(range(4), key=lambda e: -logits[e])[:2]
-            divisor = sum(chance[e] for e in best) if renormed else 1.0
-            for expert in best:
-                picks[expert] += 1
-                weight[expert] += chance[expert] / divisor
-            entropies.append(-sum(p * math.log(p) for p in chance))
-        stats = found[f"model.layers.{place}.mlp"]
-        assert stats.tokens == len(x_TD) == 14
-        assert stats.load.tolist() == pytest.approx([picks[e] / 28 for e in range(4)])
-        assert stats.importance.tolist() == pytest.approx([w / sum(weight) for w in weight], rel=1e-5)
+@pytest.mark.parametrize("name", [*STOCK, "ffn", "attention"])
+def test_a_loop_over_tokens_counts_the_same(name: str, build: Build) -> None:
+    """What a pass after the probe's has is not watched."""
+    model, routers = made(build, name)
+    with torch.no_grad():
+        first = model.get_submodule(routers[0])
+        first.weight[3] = -10 * first.weight[1]  # an expert that hardly any token wants
+    batches = [padded("left", 3), padded("right", 40)]
+    expected = counted(model, routers, batches)
+    found = probed(model, *batches)
+    model(**padded("left", 9))
+    assert found.keys() == expected.keys()
+    for path, (picks, weights, token_entropy) in expected.items():
+        stats = found[path]
+        assert (stats.layer, stats.tokens, stats.dropped) == (path, 2 * sum(LENGTHS), 0)
+        assert stats.load.tolist() == pytest.approx([count / sum(picks) for count in picks])
         # The stock routers take their softmax in float32, the probe takes that of the logits in their own dtype.
-        assert stats.token_entropy == pytest.approx(sum(entropies) / 14)
-        assert stats.dead == tuple(e for e in range(4) if not picks[e])
-
-
-@torch.no_grad()
-def test_attention_experts_equal_a_loop(build: Build, example: Callable) -> None:
-    model = convert(build("llama").double(), MoEConfig(attn=AttnMoEConfig(num_experts=4, top_k=3, scale=1.0)))
-    batch = example(model)
-    inputs: list[Tensor] = []
-    for block in model.model.layers:
-        block.self_attn.router.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
-    found = probed(model, {"input_ids": batch})
-    for place, x_TD in enumerate(inputs):
-        picks, weights = [0] * 4, [0.0] * 4
-        for x_D in x_TD:
-            logits = [float(row @ x_D) for row in model.model.layers[place].self_attn.router.weight]
-            best = sorted(range(4), key=lambda e: -logits[e])[:3]
-            total = sum(math.exp(logits[e]) for e in best)
-            for expert in best:
-                picks[expert] += 1
-                weights[expert] += math.exp(logits[expert]) / total
-        stats = found[f"model.layers.{place}.self_attn"]
-        assert stats.tokens == 14
-        assert stats.load.tolist() == pytest.approx([count / 42 for count in picks])
-        assert stats.importance.tolist() == pytest.approx([weight / 14 for weight in weights])
+        assert stats.importance.tolist() == pytest.approx([weight / sum(weights) for weight in weights], rel=1e-5)
+        assert stats.token_entropy == pytest.approx(token_entropy)
+        shares = [count / sum(picks) for count in picks if count]
+        assert stats.entropy == pytest.approx(-sum(share * math.log(share) for share in shares))
+        assert stats.dead == tuple(expert for expert, count in enumerate(picks) if not count)
 
 
 @pytest.mark.parametrize("name", [*STOCK, "ffn", "attention"])
 def test_padding_never_counts(name: str, build: Build) -> None:
-    model = made(build, name)
+    model = made(build, name)[0]
     expected = probed(model, *({"input_ids": row} for row in rows()))
     assert {stats.tokens for stats in expected.values()} == {sum(LENGTHS)}
     assert len(expected) == (4 if name == "attention" else 2)
@@ -177,7 +80,7 @@ def test_padding_never_counts(name: str, build: Build) -> None:
 
 @pytest.mark.parametrize("name", ["mixtral", "attention"])
 def test_further_forms_of_masks(name: str, build: Build) -> None:
-    model = made(build, name)
+    model = made(build, name)[0]
     expected = probed(model, *({"input_ids": row} for row in rows()))
     batch = padded("left", 40)
     length = batch["input_ids"].shape[1]
@@ -195,7 +98,7 @@ def test_further_forms_of_masks(name: str, build: Build) -> None:
 @torch.no_grad()
 def test_decoding_with_a_cache(name: str, build: Build) -> None:
     """Each new token counts once, padding never; the last new token is not fed in again."""
-    model = made(build, name)
+    model = made(build, name)[0]
     batch = padded("left", 0)
     del batch["position_ids"]
     with routing_probe(model) as probe:
@@ -222,7 +125,7 @@ def test_a_given_mask(build: Build) -> None:
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize("name", ["mixtral", "attention"])
 def test_recomputed_passes_do_not_count(name: str, reentrant: bool, build: Build) -> None:
-    model = made(build, name).train()
+    model = made(build, name)[0].train()
     model.activation_checkpointing_enable({"use_reentrant": reentrant})
     model.enable_input_require_grads()
     with routing_probe(model) as probe:
@@ -245,7 +148,7 @@ def test_what_is_beyond_capacity_goes_to_no_expert(build: Build) -> None:
 @pytest.mark.parametrize("name", ["mixtral", "ffn"])
 def test_choices_behind_a_table_that_are_of_no_expert(name: str, build: Build) -> None:
     """Experts of transformers get such tokens with a weight of 0, and an index that means nothing."""
-    model = made(build, name)
+    model = made(build, name)[0]
     mlp = describe(model).blocks[0].mlp
     assert mlp is not None and mlp.experts is not None
     path, number = mlp.site.path, mlp.experts.num_experts
@@ -275,7 +178,7 @@ def test_a_probe_changes_nothing_and_another_starts_from_zero(build: Build, exam
 
 
 def test_a_router_without_logits_has_no_entropy(build: Build, example: Callable) -> None:
-    model = made(build, "mixtral")
+    model = made(build, "mixtral")[0]
     for block in model.model.layers:
         inner = block.mlp.gate.forward
         block.mlp.gate.forward = lambda x, inner=inner: (None, *inner(x)[1:])
@@ -286,8 +189,8 @@ def test_a_probe_needs_a_mixture_and_tokens(build: Build) -> None:
     with pytest.raises(ModelError, match="LlamaForCausalLM has no mixture"), routing_probe(build("llama")):
         pass
     assert not has_mixture(build("llama")) and not has_mixture(nn.Linear(2, 2))
-    assert all(has_mixture(made(build, name)) for name in ("mixtral", "ffn", "attention"))
-    with routing_probe(made(build, "ffn")) as probe:
+    assert all(has_mixture(made(build, name)[0]) for name in ("mixtral", "ffn", "attention"))
+    with routing_probe(made(build, "ffn")[0]) as probe:
         pass
     with pytest.raises(ModelError, match="with routing_probe"):
         _ = probe.layers
@@ -320,7 +223,7 @@ def test_without_logits_evaluation_takes_its_own_way(build: Build, example: Call
 
 @pytest.mark.parametrize("name", ["mixtral", "attention"])
 def test_passes_in_evaluation_may_be_excluded(name: str, build: Build) -> None:
-    model = made(build, name)
+    model = made(build, name)[0]
     with routing_probe(model, training_only=True) as probe:
         model(**padded("left", 3))
         assert not any(picks.any() for picks in probe.picks.values())
@@ -329,7 +232,7 @@ def test_passes_in_evaluation_may_be_excluded(name: str, build: Build) -> None:
 
 
 def test_a_probe_that_cannot_be_opened_leaves_no_hooks(build: Build, monkeypatch: Any) -> None:
-    model = made(build, "mixtral")
+    model = made(build, "mixtral")[0]
     anatomy = describe(model)
     monkeypatch.setattr(anatomy.blocks[1].mlp.experts, "module", None)
     monkeypatch.setattr(probe_module, "describe", lambda model: anatomy)

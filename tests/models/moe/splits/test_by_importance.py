@@ -11,7 +11,7 @@ from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.splits import SplitInput, partition
 from sparsebench.models.moe.splits.by_importance import deal, top
 from sparsebench.models.moe.splits.residual import most_wanted
-from sparsebench.models.moe.splits.token_clusters import document_labels, token_centroids, token_labels
+from sparsebench.models.moe.splits.token_clusters import document_labels
 
 Input = Callable[..., SplitInput]
 
@@ -124,25 +124,3 @@ def test_whole_construction(seed: int, clusters: str, split: str, ffn_input: Inp
 
 def test_top_lists_break_ties_by_index() -> None:
     assert [found.tolist() for found in top(torch.ones(2, 5), torch.tensor([1, 3, 4]), [2, 1])] == [[1, 3], [1]]
-
-
-def test_sizes_of_token_clusters(ffn_input: Input) -> None:
-    """40 tokens, 8 clusters: 3 to 7 tokens each, and the centroids are their means."""
-    inp = ffn_input(MoEConfig(split="gradient", clusters="tokens"))
-    assert inp.sample is not None
-    centroid = token_centroids(inp)
-    distance = torch.cdist(inp.sample.x, centroid)
-    assert centroid.shape == (8, 12) and distance.isfinite().all()
-    assert token_labels(inp.sample.x, centroid).tolist() == (inp.sample.x @ centroid.T).argmax(1).tolist()
-
-
-def test_documents_keep_together_and_layers_agree(ffn_input: Input) -> None:
-    config = MoEConfig(split="gradient", seed=4)
-    first, second = ffn_input(config), ffn_input(config)
-    second.generator.manual_seed(99)
-    label = document_labels(first)
-    assert label.equal(document_labels(second)), "the clusters depend on the seed of the config alone"
-    assert first.document is not None
-    for document in range(20):
-        assert len(label[first.document == document].unique()) == 1
-    assert len(label.unique()) == 8, "no cluster is empty"

@@ -9,11 +9,12 @@ from sparsebench.models.moe.splits.cluster import split
 from sparsebench.models.moe.splits.clustering import balanced_kmeans
 
 
+@pytest.mark.parametrize("metric", ["l2", "cos"])
 @pytest.mark.parametrize("matrix", ["up", "gate"])
-def test_rows_of_the_matrix_that_was_named(matrix: str, ffn_input) -> None:
-    inp = ffn_input(MoEConfig(num_experts=5, split="cluster", cluster_on=matrix))
+def test_rows_of_the_matrix_that_was_named(matrix: str, metric, ffn_input) -> None:
+    inp = ffn_input(MoEConfig(num_experts=5, split="cluster", cluster_on=matrix, metric=metric))
     rows = inp.up if matrix == "up" else inp.gate
-    expected = balanced_kmeans(rows, 5, torch.Generator().manual_seed(0)).groups
+    expected = balanced_kmeans(rows, 5, torch.Generator().manual_seed(0), metric=metric).groups
     assert all(torch.equal(a, b) for a, b in zip(split(inp).experts, expected, strict=True))
 
 
@@ -30,5 +31,5 @@ def test_more_starts_never_leave_a_larger_spread(ffn_input) -> None:
 
 def test_an_ffn_without_a_gate(ffn_input) -> None:
     inp = dataclasses.replace(ffn_input(MoEConfig(split="cluster", cluster_on="gate")), gate=None)
-    with pytest.raises(ModelError, match="use cluster_on='up'"):
+    with pytest.raises(ModelError, match=r"cluster_on='gate' needs a gated .*use cluster_on='up'"):
         split(inp)

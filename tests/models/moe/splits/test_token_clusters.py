@@ -26,7 +26,7 @@ def test_the_documents_of_all_layers_fall_into_the_same_clusters(ffn_input) -> N
 
 def test_too_few_documents_and_none(ffn_input) -> None:
     inp = ffn_input(DOCUMENTS)
-    with pytest.raises(ModelError, match="as many calibration examples"):
+    with pytest.raises(ModelError, match=r"as many calibration examples \(3\) as routed experts \(4\)"):
         document_labels(dataclasses.replace(inp, embedding=inp.embedding[:3]))
     with pytest.raises(ModelError, match="pass what calibrate"):
         document_labels(dataclasses.replace(inp, embedding=None))

@@ -1,4 +1,4 @@
-"""Stock checkpoints compute what the converted model computes, in a process that never imports sparsebench."""
+"""Stock checkpoints compute what the converted model computes, in a process that cannot import sparsebench."""
 
 import dataclasses
 import json
@@ -49,6 +49,13 @@ WINDOW = {"use_sliding_window": True, "sliding_window": 16}
 SCRIPT = """
 import json, sys
 from pathlib import Path
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "sparsebench":
+            raise ImportError("sparsebench is not installed here")
+
+sys.meta_path.insert(0, Absent())
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
@@ -61,7 +68,11 @@ for folder in map(Path, sys.argv[1:]):
         text = model.generate(ids[:, :5], max_new_tokens=12, do_sample=False)
     save_file({"logits": logits.contiguous(), "text": text.contiguous()}, folder / "stock.safetensors")
     (folder / "class.json").write_text(json.dumps(type(model).__name__))
-assert not [name for name in sys.modules if name.startswith("sparsebench")]
+try:
+    import sparsebench
+except ImportError:
+    sys.exit(0)
+sys.exit("sparsebench could be imported")
 """
 
 
@@ -124,6 +135,7 @@ CASES = {
         WINDOW | {"max_window_layers": 1, "attention_bias": True, "tie_word_embeddings": True},
     ),
     "sigmoid, bias": Case("Llama", "Glm4Moe", moe(score="sigmoid", balance="bias", densemixer=True, z_coef=0.1)),
+    "half of the neurons": Case("Llama", "GraniteMoeShared", MoEConfig(num_shared=3, top_k=1, score="none")),
     "bfloat16": Case("Llama", "Mixtral", moe(scale=1.7), dtype=torch.bfloat16),
     "bfloat16, shared": Case("Qwen3", "Qwen3Next", moe(num_shared=1), dtype=torch.bfloat16),
 }
@@ -261,10 +273,6 @@ def test_untied_head_is_written_untied(tmp_path: Path) -> None:
     assert not again(torch.arange(5)[None]).logits.any()
 
 
-def offset(model: Any) -> None:
-    mixtures(model)[1].alignment = Alignment(torch.ones(32), torch.full((32,), 0.1))
-
-
 def adapter(model: Any) -> None:
     model.model.layers[0].self_attn.extra = nn.Linear(2, 2)
 
@@ -296,17 +304,14 @@ class CosineRouter(LinearRouter):
 
 REFUSED: dict[str, tuple[str, dict[str, Any], MoEConfig, Callable[[Any], None], str]] = {
     "equal weights": ("Llama", {}, moe(score="none"), lambda model: None, "score='none'"),
-    "mlp router": ("Llama", {}, moe(), lambda model: route(model, router="mlp"), "router of the kind 'mlp'"),
     "glu router": ("Llama", {}, moe(), lambda model: route(model, router="glu", router_init="analytic"), "'glu'"),
     "bias": ("Llama", {}, moe(balance="bias"), lambda model: None, "balance='bias'.* by softmax scores"),
     "own router": ("Llama", {}, moe(), own_router, r"a router of a class of its own \(CosineRouter, not LinearRouter"),
     "router with more": ("Llama", {}, moe(), further_tensor, r"a router with further tensors \(temperature\)"),
-    "offset": ("Llama", {}, moe(), offset, "an offset"),
     "biases": ("Llama", {"mlp_bias": True}, moe(), lambda model: None, "biases in the feed-forward"),
     "adapter": ("Llama", {}, moe(), adapter, "extra"),
     "attention": ("Llama", {}, moe(), other_attention, "attention of the kind 'Attention'"),
     "window between": ("Mistral", {"sliding_window": 9}, moe(score="sigmoid"), lambda model: None, "a sliding window"),
-    "mixed": ("Llama", {}, moe(), lambda model: route(model, top_k=1), "blocks that route differently"),
 }
 
 
@@ -401,18 +406,6 @@ def test_quantised_weights_are_written_dense_only_where_that_is_wanted(tmp_path:
         torch.testing.assert_close(again(ids).logits, model(ids).logits, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("family", ["bert", "vit", "timm_vit"])
-def test_other_models_are_refused(tmp_path: Path, build: Callable[[str], nn.Module], family: str) -> None:
-    with pytest.raises(ModelError, match="no stock mixture of experts has the form of"):
-        export(convert(build(family), moe()), tmp_path / "model")
-    assert not list(tmp_path.iterdir())
-
-
-def test_dense_model_is_refused(tmp_path: Path, build: Callable[[str], nn.Module]) -> None:
-    with pytest.raises(ModelError, match="no layer made by"):
-        export(build("llama"), tmp_path / "model")
-
-
 def test_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "note.txt").write_text("mine")
@@ -422,13 +415,3 @@ def test_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "model" / "note.txt").unlink()
     export(tiny("Llama", {}, moe()), tmp_path / "model")
     assert (tmp_path / "model" / "config.json").is_file()
-
-
-def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    class Full:
-        def save_pretrained(self, folder: Path) -> None:
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        export(tiny("Llama", {}, moe()), tmp_path / "model", tokenizer=Full())
-    assert not list(tmp_path.iterdir())

@@ -1,5 +1,3 @@
-import torch
-
 from sparsebench.models.moe.stock_export import STOCK
 from sparsebench.models.moe.stock_export.granite import GRANITE_MOE
 from sparsebench.models.moe.stock_export.mixture import Mixture
@@ -13,14 +11,6 @@ def test_configuration(source) -> None:
     config = GRANITE_MOE.config(found, widths)
     assert config["num_local_experts"] == 7 and config["shared_intermediate_size"] == 7
     assert config["attention_multiplier"] == 8**-0.5 and not config["attention_bias"]
-
-
-def test_gate_and_up_of_the_shared_block_lie_in_one_matrix(source) -> None:
-    layer = source(num_shared=1).mixtures[0]
-    found = GRANITE_MOE.mixture(Mixture.of(layer, hidden=8, shared=7))
-    shared = layer.shared.weights(0)
-    assert torch.equal(found["shared_mlp.input_linear.weight"], torch.cat([shared.gate, shared.up]))
-    assert torch.equal(found["shared_mlp.output_linear.weight"], shared.down)
 
 
 def test_without_a_shared_block_nothing_is_written_for_one(source) -> None:

@@ -33,23 +33,3 @@ def test_a_gate_of_one_half_is_made_good_in_the_shared_block(source) -> None:
     assert torch.equal(inner.sigmoid(), torch.full_like(inner, 0.5))
     assert torch.equal(torch.nn.functional.silu(inner) / inner, torch.full_like(inner, 0.5))
     assert torch.equal(found["mlp.shared_expert.down_proj.weight"], 2 * layer.shared.weights(0).down)
-
-
-def test_a_model_without_a_shared_block_gets_one_zero_neuron(source) -> None:
-    found = source("qwen2")
-    assert QWEN2_MOE.widths(found) == (8, 1)
-    shared = QWEN2_MOE.mixture(Mixture.of(found.mixtures[0], hidden=8, shared=1))
-    assert not shared["mlp.shared_expert.up_proj.weight"].any()
-
-
-def test_gated_attention_of_qwen3_next(source) -> None:
-    """4 heads: each head's queries are followed by a gate of zeros, norms are stored less 1, outputs are doubled."""
-    found = source("qwen3")
-    state = found.kept()
-    changed = QWEN3_NEXT.rest(found, state)
-    name = "model.layers.0.self_attn."
-    rows = changed[f"{name}q_proj.weight"].unflatten(0, (4, 2, -1))
-    assert torch.equal(rows[:, 0].flatten(0, 1), state[f"{name}q_proj.weight"]) and not rows[:, 1].any()
-    assert torch.equal(changed[f"{name}o_proj.weight"], 2 * state[f"{name}o_proj.weight"])
-    assert torch.equal(changed["model.norm.weight"], state["model.norm.weight"] - 1)
-    assert torch.equal(changed[f"{name}k_proj.weight"], state[f"{name}k_proj.weight"])

@@ -1,6 +1,3 @@
-import torch
-
-from sparsebench.models.moe.stock_export.mixture import Mixture
 from sparsebench.models.moe.stock_export.sigmoid import DOTS1, GLM4_MOE
 
 
@@ -24,19 +21,3 @@ def test_the_shared_block_is_whole_experts_wide(source) -> None:
 def test_dense_blocks_come_first(source) -> None:
     assert GLM4_MOE.config(source(score="sigmoid", layers=(1,)), (8, 8))["first_k_dense_replace"] == 1
     assert not GLM4_MOE.fits(source(score="sigmoid", layers=(0,)).features)
-
-
-def test_nothing_is_added_to_the_scores_for_balance(source) -> None:
-    layer = source(score="sigmoid", num_shared=1).mixtures[0]
-    found = GLM4_MOE.mixture(Mixture.of(layer, hidden=8, shared=8))
-    assert torch.equal(found["mlp.gate.e_score_correction_bias"], torch.zeros(7))
-    assert torch.equal(found["mlp.shared_experts.down_proj.weight"][:, :7], layer.shared.weights(0).down)
-
-
-def test_a_bias_that_balances_is_what_is_added(source) -> None:
-    found = source(score="sigmoid", balance="bias")
-    bias = found.mixtures[1].router.choice_bias.value
-    bias += torch.arange(8) / 10
-    assert GLM4_MOE.fits(found.features)
-    written = GLM4_MOE.mixture(Mixture.of(found.mixtures[1], hidden=8, shared=8))
-    assert torch.equal(written["mlp.gate.e_score_correction_bias"], bias)

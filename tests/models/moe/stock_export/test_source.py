@@ -102,7 +102,8 @@ def test_configuration_that_goes_over(source: Make) -> None:
 
 
 def test_models_without_a_stock_form(build: Build, source: Make) -> None:
-    with pytest.raises(ModelError, match="no stock mixture of experts has the form of a Bert"):
-        source("bert")
+    for family in ("bert", "vit", "timm_vit"):
+        with pytest.raises(ModelError, match="no stock mixture of experts has the form of a"):
+            source(family)
     with pytest.raises(ModelError, match="no layer made by"):
         Source.of(build("llama"))

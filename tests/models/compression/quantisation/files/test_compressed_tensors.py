@@ -17,12 +17,16 @@ from sparsebench.models.errors import ModelError
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 from ....stock_mixtures import stock
-from ..models import batches, mixture, output
+from ...slimming.mixtures import batches, mixture
+from ..models import output
 
 PER_EXPERT = ["mixtral", "qwen2_moe", "deepseek_v3"]
 """Mixtures whose checkpoints have a matrix for each expert."""
 GRIDS = [Grid(bits=4, group_size=16), Grid(bits=3, group_size=8), Grid(bits=8, group_size=None)]
 ZEROS = Grid(bits=3, group_size=8, symmetric=False)
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("compressed_tensors") is None, reason="needs the package compressed-tensors (0.19)"
+)
 
 
 def exported(name: str, grid: Grid, folder: Path, *parts: Any) -> tuple[Any, dict[str, Tensor], dict[str, Any]]:
@@ -124,9 +128,7 @@ def test_a_folder_that_is_not_empty_and_two_grids_are_refused(tmp_path: Path) ->
         export_compressed_tensors(model, tmp_path / "out")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("compressed_tensors") is None, reason="needs the package compressed-tensors (0.19)"
-)
+@needs_package
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PER_EXPERT)
 @pytest.mark.parametrize("grid", [GRIDS[0], GRIDS[2]], ids=str)
@@ -141,9 +143,7 @@ def test_transformers_reads_it_with_the_package(name: str, grid: Grid, tmp_path:
     torch.testing.assert_close(output(again, batches(name)[0]), output(model, batches(name)[0]), atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("compressed_tensors") is None, reason="needs the package compressed-tensors (0.19)"
-)
+@needs_package
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_the_package_reads_each_matrix(grid: Grid, tmp_path: Path) -> None:
     from compressed_tensors.compressors import BaseCompressor  # pyright: ignore[reportMissingImports]

@@ -14,7 +14,8 @@ from sparsebench.models.compression.quantisation.rounding.scaling import scale_b
 from sparsebench.models.compression.quantisation.targets import targets_of
 
 from ....stock_mixtures import stock
-from ..models import batches, mixture, output, routers
+from ...slimming.mixtures import batches, mixture
+from ..models import output, routers
 
 GRID = Grid(bits=3, group_size=16)
 

@@ -15,6 +15,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.stock_export.source import Source
 
+from ..decoding import reopened
 from .cases import experts_of, model_of, outputs, statistics_of
 
 
@@ -35,9 +36,7 @@ def trimmed(case: str, how: str) -> Any:
 def test_files(case: str, how: str, tmp_path: Path) -> None:
     model = trimmed(case, how)
     before = outputs(case, model)
-    model.save_pretrained(tmp_path)
-    again: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64).eval()
-    again.set_experts_implementation("eager")
+    again = reopened(model, tmp_path / "first")
     assert torch.equal(outputs(case, again), before)
     assert [one.num_experts for one in experts_of(again)] == [one.num_experts for one in experts_of(model)]
     assert [one.top_k for one in experts_of(again)] == [one.top_k for one in experts_of(model)]
@@ -45,10 +44,7 @@ def test_files(case: str, how: str, tmp_path: Path) -> None:
     # What was loaded is trimmed and saved again as the first one was.
     expert_drop(again, statistics_of(case, again), 2, score="frequency")
     after = outputs(case, again)
-    again.save_pretrained(tmp_path / "again")
-    third: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "again", dtype=torch.float64).eval()
-    third.set_experts_implementation("eager")
-    assert torch.equal(outputs(case, third), after)
+    assert torch.equal(outputs(case, reopened(again, tmp_path / "again")), after)
 
 
 def test_a_model_that_is_even_again_is_a_stock_one() -> None:
@@ -64,7 +60,7 @@ def test_a_model_that_is_even_again_is_a_stock_one() -> None:
     assert type(model) is transformers.MixtralForCausalLM
 
 
-def test_suite_table_are_described() -> None:
+def test_tables_are_described() -> None:
     model = trimmed("Mixtral", "constants")
     assert TrimmedMixtures().describe(model) == {"blocks": {"0": [4, 6, 2], "1": [4, 6, 2]}}
     assert model.config.num_local_experts == 6 and model.config.num_experts_per_tok == 2
