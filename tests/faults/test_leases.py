@@ -27,6 +27,7 @@ import yaml
 
 from sparsebench.reports.records.store import Store
 
+from .conftest import scores
 from .draws import LONG, RunTally
 
 PLUGIN = Path(__file__).parent / "leases_plugin"
@@ -346,15 +347,6 @@ def compare(shared: Shared, whole: Path, watch: Watch, tally: LeaseTally) -> Non
     for name in watch.changed:
         tally.defect("doubled", name)
     found = scores(shared.out)
-    for seed, expected in scores(whole).items():
-        if found.get(seed) != expected:
-            tally.defect("different", f"seed {seed}: {found.get(seed)} instead of {expected}")
-
-
-def scores(folder: Path) -> dict[int, object]:
-    """Status, metrics and per-example outcomes by seed."""
-    store = Store(folder).open()
-    return {
-        record.cell.seed: (record.status, record.metrics, store.read_examples(record.id))
-        for record in store.read_all()[0]
-    }
+    for cell, expected in scores(whole).items():
+        if found.get(cell) != expected:
+            tally.defect("different", f"{cell}: {found.get(cell)} instead of {expected}")
