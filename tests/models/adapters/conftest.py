@@ -10,7 +10,7 @@ from torch import nn
 
 from sparsebench.models.adapters import AdapterSet
 
-from ..conftest import ENCODER, built_once
+from ..conftest import ENCODER, TEXT, built_once
 
 
 def vit(name: str = "vit_tiny_patch16_224", **options: object) -> nn.Module:
@@ -25,7 +25,14 @@ def hf_vit(**options: object) -> nn.Module:
     return transformers.ViTForImageClassification(transformers.ViTConfig(**(sizes | options))).eval()
 
 
+def wide_bert() -> nn.Module:
+    """A BERT whose FFN is twice as wide as the model."""
+    config = transformers.BertConfig(**(ENCODER | {"intermediate_size": 64}), **TEXT)
+    return transformers.BertForSequenceClassification(config).eval()
+
+
 EXTRA: dict[str, Callable[[], nn.Module]] = {
+    "wide_bert": wide_bert,
     "vit_4d": hf_vit,
     "no_class_token": lambda: vit(class_token=False, global_pool="avg"),
     "registers": lambda: vit(reg_tokens=2),

@@ -215,7 +215,7 @@ def test_saving_copying_and_pickling(
 
 
 @pytest.mark.parametrize(("kind", "family"), REFUSED)
-def test_other_families_are_refused_untouched(kind: str, family: str, make: Make, shake: Callable) -> None:
+def test_other_families_are_refused_untouched(kind: str, family: str, make: Make) -> None:
     model = make(family)
     before, flags, example = look(model), trainable(model), EXAMPLES[kind]
     with pytest.raises(ModelError):

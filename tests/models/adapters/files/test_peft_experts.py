@@ -15,17 +15,12 @@ from sparsebench.models.errors import ModelError
 
 from ...stock_mixtures import stock
 from ..conftest import noise
+from ..kinds.test_expert_lora import logits
 
 peft = pytest.importorskip("peft")
 pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
 
 Build = Callable[[str], Any]
-IDS = torch.randint(3, 64, (2, 9), generator=torch.Generator().manual_seed(0))
-
-
-@torch.no_grad()
-def logits(model: nn.Module) -> torch.Tensor:
-    return model(IDS).logits
 
 
 def theirs(model: nn.Module, **options: Any) -> nn.Module:

@@ -125,7 +125,7 @@ def test_fusion_and_several_sets(build: Build, example: Callable, run: Callable,
     assert not any("adapter" in name for name in adapter_sets(model)["ab"].state_dict())
 
 
-def test_under_another_name_beside_itself(build: Build, example: Callable, run: Callable, tmp_path: Path) -> None:
+def test_under_another_name_beside_itself(build: Build, tmp_path: Path) -> None:
     model = build("vit")
     save_adapters(shake(attach(model, LoRAConfig(r=4), "first")), tmp_path)
     with pytest.raises(ModelError, match="carries adapters named 'first' already"):

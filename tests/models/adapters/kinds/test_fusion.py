@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparsebench.models.adapters import adapter_sets, attach, sparsify
 from sparsebench.models.adapters.config import AdapterConfig
@@ -11,6 +11,8 @@ from sparsebench.models.adapters.kinds.fusion import FusionConfig, FusionLayer
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
+
+from .test_bottleneck import formula
 
 Build = Callable[[str], nn.Module]
 FAMILIES = ("llama", "bert", "roberta", "vit", "timm_vit")
@@ -42,20 +44,11 @@ def test_fusion_equals_the_formula(order: tuple[str, ...], build: Build) -> None
         result, h = model.model.layers[0].mlp(x), block.mlp.site.get()(x)
         layer = model.model.layers[0].mlp
         tasks = {name: next(adapter_sets(model)[name].layers())[1] for name in TASKS}
-        z = {name: TASKS[name].scale * bottleneck(task.adapter, TASKS[name], h) for name, task in tasks.items()}
+        z = {name: TASKS[name].scale * formula(task.adapter, TASKS[name], h) for name, task in tasks.items()}
         scores = {n: ((h @ layer.query.weight.T) * (z[n] @ layer.key.weight.T)).sum(-1, keepdim=True).exp() for n in z}
         total = sum(scores.values())
         expected = h + sum(scores[n] / total * (z[n] @ layer.value.weight.T) for n in z)
     torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
-
-
-def bottleneck(module: nn.Module, config: BottleneckConfig, x: Tensor) -> Tensor:
-    if config.norm == "in":
-        x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
-        x = x * module.norm_in.weight + module.norm_in.bias
-    hidden = x @ module.down.weight.T + module.down.bias
-    act = torch.relu if config.activation == "relu" else nn.functional.gelu
-    return act(hidden) @ module.up.weight.T + module.up.bias
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -147,9 +147,7 @@ def test_eager_attention_returns_the_share_of_the_prefix(build: Build, example: 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", DECODERS)
-def test_cached_decoding_equals_the_full_pass(
-    name: str, implementation: str, build: Build, example: Callable, run: Callable
-) -> None:
+def test_cached_decoding_equals_the_full_pass(name: str, implementation: str, build: Build, example: Callable) -> None:
     """In chunks of 3, 1, 2 and 1 tokens, with left padding in one row."""
     model = build(name)
     model.set_attn_implementation(implementation)

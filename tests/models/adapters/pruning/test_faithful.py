@@ -54,8 +54,6 @@ def test_snip_on_lora_with_b_0_prunes_nothing_silently(build: Build, example: Ca
     adapters = lora(build, "zero_up")()
     report = sparsify(adapters, method="snip", density=0.6, faithful=True, **evidence(adapters, example))
     assert (report.total, report.kept) == (256, 256)
-    with pytest.raises(ValueError, match=r"all scores equal 0.*init='normal'"):
-        sparsify(adapters, method="snip", density=0.6, **evidence(adapters, example))
 
 
 def test_snip_on_lora_with_normal_factors(build: Build, example: Callable) -> None:
