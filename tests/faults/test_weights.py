@@ -91,26 +91,18 @@ def load_language_model(folder: Path) -> None:
     compare(load_file(folder / "model.safetensors"), model.state_dict(), apart="nothing is apart")
 
 
-def test_weights_of_a_language_model(language_model: Path, record_property: Callable) -> None:
-    file = language_model / "model.safetensors"
-    original = file.read_bytes()
-    load = partial(load_language_model, language_model)
-    tally = Tally("safetensors, language model")
-    load()
-    for draw in range(number(25, 300)):
-        mutate(file, original, draw)
-        tally.judge(draw, load, (ValueError,))
-    tally.check(record_property)
-
-
-def test_configuration_of_a_language_model(language_model: Path, record_property: Callable) -> None:
+@pytest.mark.parametrize("what", ["safetensors", "configurations"])
+def test_a_language_model(what: str, language_model: Path, record_property: Callable) -> None:
     """Whatever the configuration says, a model is the one that the weights fit, or none."""
-    file = language_model / "config.json"
+    file = language_model / {"safetensors": "model.safetensors", "configurations": "config.json"}[what]
     original = file.read_bytes()
     load = partial(load_language_model, language_model)
-    tally = Tally("configurations, language model")
+    tally = Tally(f"{what}, language model")
     load()
     for draw in range(number(25, 300)):
-        file.write_bytes(change_bytes(original, random.Random(draw)))
+        if what == "safetensors":
+            mutate(file, original, draw)
+        else:
+            file.write_bytes(change_bytes(original, random.Random(draw)))
         tally.judge(draw, load, (ValueError,))
     tally.check(record_property)
