@@ -72,12 +72,14 @@ def calibrate(
     """
     batches = batch_list(batches)
     anatomy = describe(model)
-    recorders = [Recorder(mlp) for mlp in _mlps(anatomy)]
+    mlps = _mlps(anatomy)
+    recorders = [Recorder(mlp) for mlp in mlps]
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     model.requires_grad_(False)
     try:
         with evaluation_mode(model):
-            return _sample(anatomy, batches, recorders, max_tokens, _gradient_of(loss) if gradients else None)
+            rows = _spread(_count(model, mlps[0].site.get(), batches), max_tokens)
+            return _sample(anatomy, batches, rows, recorders, _gradient_of(loss) if gradients else None)
     finally:
         for parameter, required in trainable.items():
             parameter.requires_grad_(required)
@@ -110,10 +112,9 @@ def _mlps(anatomy: Anatomy) -> list[MLP]:
 
 
 def _sample(
-    anatomy: Anatomy, batches: list[Any], recorders: list[Recorder], max_tokens: int, gradient: Gradient | None
+    anatomy: Anatomy, batches: list[Any], rows: list[Tensor], recorders: list[Recorder], gradient: Gradient | None
 ) -> Calibration:
     documents = Documents()
-    rows = _spread(_count(anatomy, batches), max_tokens)
     total = sum(len(kept) for kept in rows)
     for recorder in recorders:
         recorder.gradients = gradient is not None
@@ -171,12 +172,11 @@ def _check_tokens(anatomy: Anatomy, recorders: list[Recorder]) -> None:
 
 
 @torch.no_grad()
-def _count(anatomy: Anatomy, batches: Sequence[object]) -> list[int]:
+def _count(model: nn.Module, first: nn.Module, batches: Sequence[object]) -> list[int]:
     """Unmasked tokens of each batch, from the input of the first FFN."""
-    first = _mlps(anatomy)[0].site.get()
     counts = []
     for batch in batches:
-        x = first_input(anatomy.model, first, partial(call_model, anatomy.model, batch))
+        x = first_input(model, first, partial(call_model, model, batch))
         counts.append(int(Picker(batch_mask(batch)).visible(x).sum()))
     return counts
 

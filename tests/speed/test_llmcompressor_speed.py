@@ -23,7 +23,7 @@ from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, qu
 from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.compression.trimming.experts.drop import expert_drop
 from sparsebench.suites.llm.backbones import small_mixture
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 llmcompressor: Any = pytest.importorskip(
     "llmcompressor", reason="llmcompressor is not installed: it needs an environment of its own", exc_type=ImportError

@@ -55,6 +55,7 @@ def convert_attention(
     another kind, heads that do not divide, a converted layer and a layer that is not there.
     """
     mix_heads(model, config, generator, layers=layers)
+    hand_over_masks(model)
     declare(model, "moe")
     return model
 
@@ -66,7 +67,7 @@ def mix_heads(
     *,
     layers: Literal["all"] | tuple[int, ...] = "all",
 ) -> None:
-    """`convert_attention` without the class of the model."""
+    """`convert_attention` without the masks and the class of the model."""
     if generator is None:
         generator = torch.Generator().manual_seed(config.seed)
     chosen = _chosen(model, layers)
@@ -75,7 +76,6 @@ def mix_heads(
     made = [_moe_layer(attention, config, generator) for attention in chosen]
     for attention, layer in zip(chosen, made, strict=True):
         attention.site.replace(layer)
-    hand_over_masks(model)
 
 
 def attention_to_dense(model: Model) -> Model:

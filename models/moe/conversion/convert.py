@@ -159,7 +159,7 @@ def _swap(model: nn.Module, plan: _Plan, config: MoEConfig, generator: torch.Gen
     lost = plan.parts.missing(mlp.hidden)
     if len(lost) or config.split == "whole":
         # Neurons that no expert holds, or that start again at random, cannot come back from the mixture: the dense
-        # modules wait until all is done.
+        # modules wait until all is done. Otherwise no view may wait, since its sites hold them, too.
         return partial(mlp.replace, *modules)
     return partial(restore, model, plan.ffn.block)
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...anatomy import MLP, LinearView, linear_view
-from ...evaluation import evaluation_mode
 from ..experts import ExpertBank
 
 # Shapes: T tokens, D width, F hidden neurons.
-
-_ROWS = 4
-"""Random rows that show where dropout acts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,34 +78,3 @@ def gate_and_up(mlp: MLP) -> tuple[LinearView | None, LinearView]:
     if mlp.gate is None:
         return None, up
     return linear_view(mlp.gate.get(), mlp.gate.path), up
-
-
-@torch.no_grad()
-def output_dropout(mlp: MLP) -> float | None:
-    """The p of dropout that acts on the outputs of an FFN in training, 0 without dropout.
-
-    None where it acts elsewhere (on hidden neurons, as in T5), or where a model without weights cannot show it: each
-    output of a few random rows must be 0 or that of eval mode over 1 - p.
-    """
-    modules = nn.ModuleList(site.get() for site in mlp.parts)
-    found = {child.p for child in modules.modules() if isinstance(child, nn.Dropout) and child.p > 0}
-    if not found:
-        return 0.0
-    like = next(modules.parameters())
-    if len(found) > 1 or like.is_meta:
-        return None
-    p = found.pop()
-    x_TD = torch.randn(1, _ROWS, mlp.width, generator=torch.Generator().manual_seed(0)).to(like)
-    with torch.random.fork_rng([like.device] if like.is_cuda else []):
-        plain_TD, dropped_TD = (run_ffn(mlp, x_TD, training=training) for training in (False, True))
-    near = torch.isclose(dropped_TD * (1 - p), plain_TD, rtol=8 * torch.finfo(like.dtype).eps)
-    return p if bool((near | (dropped_TD == 0)).all()) else None
-
-
-def run_ffn(mlp: MLP, x: Tensor, *, training: bool = False) -> Tensor:
-    """What the modules of an FFN make of inputs (..., D) in this mode; they are in their own again afterwards."""
-    parts = [site.get() for site in mlp.parts]
-    with evaluation_mode(*parts):
-        for part in parts:
-            x = part.train(training)(x)
-    return x

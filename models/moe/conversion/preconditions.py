@@ -17,7 +17,8 @@ from ...anatomy import MLP, Anatomy, linear_view
 from ...calibration.ffn_samples import Calibration, calibrate
 from ...errors import ModelError
 from ..config import MoEConfig
-from .dense_ffn import DenseFFN, output_dropout
+from .dense_ffn import DenseFFN
+from .verification import output_dropout
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def to_dense(model: Model) -> Model:
         ModelError: there is nothing to restore, experts that may overlap do not hold every neuron, or each expert is a
             whole FFN (upcycling). The model stays as it was.
     """
-    sites: dict[int, Site] = {}
+    sites: dict[int, Site] = {}  # not views, which hold the weights of a mixture
     attention_is_mixed = False
     for block in describe(model).blocks:
         if block.mlp is not None and isinstance(block.mlp.site.get(), MoEFFN):

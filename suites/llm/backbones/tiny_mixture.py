@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ..byte_tokenizer import byte_tokenizer
-from ..language import CausalLM
+from ..language.task import CausalLM
+from ..small_models.byte_tokenizer import byte_tokenizer
 
 SOURCES = ()
 RANDOM_WEIGHTS = True

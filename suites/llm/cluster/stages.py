@@ -15,8 +15,8 @@ from sparsebench.data.text.windows import Tokenizer
 from sparsebench.models.moe import convert, export, preset
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
-from ..language import CausalLM
-from ..pretrained import check_config
+from ..language.pretrained import check_config
+from ..language.task import CausalLM
 from ..training.task import check_vocabulary
 from .plan import trained
 from .recipe import Recipe, Stage

@@ -12,8 +12,8 @@ from sparsebench.reports.statistics.examples import CLUSTER
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
-from ..bits_per_byte import MAIN, WINDOW, bits_metric, check_bytes, ratio
-from ..language import CausalLM, LanguageTask, cut_numbered
+from ..bits_per_byte.task import MAIN, WINDOW, bits_metric, check_bytes, ratio
+from ..language.task import CausalLM, LanguageTask, cut_numbered
 from ..training.task import reads
 from .measurement import window_nats
 from .reloading import reload

@@ -2,7 +2,7 @@
 
 from sparsebench.data.labelled.questions import QuestionParts, question_parts
 
-from ..choice_task import ChoiceTask
+from ..multiple_choice.choice_task import ChoiceTask
 
 
 class ARCEasyTuned(ChoiceTask):

@@ -5,7 +5,7 @@ See `sparsebench.data.text` for the documents; the sources include those of the 
 
 from dataclasses import dataclass
 
-from ..bits_per_byte import BitsPerByteTask
+from ..bits_per_byte.task import BitsPerByteTask
 
 COLUMNS = ("name", "sources", "caption")
 ROWS = (

@@ -1,6 +1,6 @@
 """Mean bits per byte of seven text domains, and where the router sends each"""
 
-from ..domains import DomainsTask
+from ..bits_per_byte.domains import DomainsTask
 
 
 class Domains(DomainsTask):

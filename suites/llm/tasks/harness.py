@@ -8,7 +8,7 @@ in GLUE. WinoGrande: Sakaguchi et al., 2019.
 
 from dataclasses import dataclass
 
-from ..multiple_choice import HarnessTask
+from ..multiple_choice.harness_task import HarnessTask
 
 COLUMNS = ("name", "harness_folder", "harness_metrics", "caption")
 ROWS = (

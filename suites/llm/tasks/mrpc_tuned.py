@@ -4,7 +4,7 @@ from sparsebench.data.labelled.glue import glue_validation
 from sparsebench.data.labelled.table import Parts, hashed_parts
 
 from ...contracts.context import Target
-from ..text_task import TextTask
+from ..encoders.task import TextTask
 
 
 class MRPCTuned(TextTask):

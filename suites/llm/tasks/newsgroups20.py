@@ -4,7 +4,7 @@ from sparsebench.data.labelled.orange import newsgroups20
 from sparsebench.data.labelled.table import Parts, official_parts
 
 from ...contracts.context import Target
-from ..text_task import TextTask
+from ..encoders.task import TextTask
 
 
 class Newsgroups20(TextTask):

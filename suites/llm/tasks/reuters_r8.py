@@ -4,7 +4,7 @@ from sparsebench.data.labelled.orange import reuters_r8
 from sparsebench.data.labelled.table import Parts, official_parts
 
 from ...contracts.context import Target
-from ..text_task import TextTask
+from ..encoders.task import TextTask
 
 
 class ReutersR8(TextTask):

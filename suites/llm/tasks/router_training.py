@@ -1,6 +1,6 @@
 """How far routers move, and bits per byte, after a short training of the whole model"""
 
-from ..router_training import RouterTrainingTask
+from ..bits_per_byte.router_training import RouterTrainingTask
 
 
 class RouterTraining(RouterTrainingTask):

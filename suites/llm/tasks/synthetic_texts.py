@@ -5,7 +5,7 @@ import numpy as np
 from sparsebench.data.labelled.table import Parts, hashed_parts, labelled
 
 from ...contracts.context import Target
-from ..text_task import TextTask
+from ..encoders.task import TextTask
 
 LETTERS = "abcdefghijklmnop"
 CLASSES, TEXTS, SEED = 4, 192, 5

@@ -13,7 +13,7 @@ follows "Assistant:":
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..language import encode
+from ..language.task import encode
 from .packing import IGNORED, Example
 
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}

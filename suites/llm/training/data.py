@@ -12,7 +12,7 @@ import torch
 from sparsebench.data.manifest import near
 from sparsebench.data.text.windows import Tokenizer
 
-from ..language import SEPARATOR, encode
+from ..language.task import SEPARATOR, encode
 from .isolation import token_mask
 from .packing import IGNORED, Example, Row, collate
 

@@ -7,7 +7,7 @@ from ...contracts.context import Context, Setup
 from ...training.mixing.held_out import LOSSES, HeldOut, measure
 from ...training.mixing.rows import DataSets, grouped
 from ...training.processes import Processes
-from ..encoder import TextBody
+from ..encoders.bert import TextBody
 from .data import TextRows
 from .isolation import model_inputs
 from .packing import Row

@@ -15,9 +15,9 @@ from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
-from ..bits_per_byte import ratio
-from ..language import CausalLM
-from ..routing import Watched, health_details, watched
+from ..bits_per_byte.task import ratio
+from ..language.routing import Watched, health_details, watched
+from ..language.task import CausalLM
 from .chat import Conversation, render
 from .data import TextRows
 from .isolation import predict, token_nats

@@ -12,8 +12,8 @@ from sparsebench.data.text.windows import Tokenizer
 from ...contracts.context import Context, LoadBackbone, Setup
 from ...contracts.method import NotApplicable
 from ...contracts.metrics import Scores
-from ..bits_per_byte import DEFAULT_WINDOWS, WINDOW
-from ..language import CausalLM
+from ..bits_per_byte.task import DEFAULT_WINDOWS, WINDOW
+from ..language.task import CausalLM
 from .data import TextRows, text_windows
 from .packing import Row
 from .pretraining import MOST_VAL_WINDOWS, MOST_WINDOWS, PretrainingTask

@@ -13,7 +13,8 @@ from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
-from ..bits_per_byte import (
+from ..bits_per_byte.domains import SPECIALISATION
+from ..bits_per_byte.task import (
     DEFAULT_WINDOWS,
     MAIN,
     DomainBits,
@@ -23,10 +24,9 @@ from ..bits_per_byte import (
     router_load,
     window_bits,
 )
-from ..domains import SPECIALISATION
-from ..language import CausalLM
-from ..multiple_choice import HarnessTask
-from ..routing import Watched
+from ..language.routing import Watched
+from ..language.task import CausalLM
+from ..multiple_choice.harness_task import HarnessTask
 from .data import TextRows, first_of_each, text_windows
 from .packing import Row
 from .task import TrainedLM, TrainingTask, check_finite, over_groups, reads

@@ -1,7 +1,8 @@
 """Groups of text by what it says instead of where it comes from: clusters of sentence embeddings.
 
-An example is embedded by a sentence encoder (its first 128 tokens, as `encoder.py` reads them), of unit length, and the
-training examples are clustered by k-means. MoE-SFT (arXiv 2406.11256) compares data sets by such embeddings, too.
+An example is embedded by a sentence encoder (its first 128 tokens, as `encoders/bert.py` reads them), of unit length,
+and the training examples are clustered by k-means. MoE-SFT (arXiv 2406.11256) compares data sets by such embeddings,
+too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..encoder import TextBody
+from ..encoders.bert import TextBody
 from .data import TextRows
 from .packing import Example, Row, pack
 

@@ -15,7 +15,7 @@ from sparsebench.reports.records.record import Metric
 from ...contracts.context import Context, LoadBackbone, Setup
 from ...contracts.method import NotApplicable
 from ...contracts.traits import TRAINING_DATA
-from ..language import CausalLM, LanguageTask
+from ..language.task import CausalLM, LanguageTask
 from .data import TextRows, count_tokens
 from .isolation import CannotPack, check_isolation, language_loss, model_inputs
 

@@ -22,6 +22,14 @@ class Parts(NamedTuple):
         """All that the code hash covers."""
         return *self.methods, self.task, *(entry for entry, _ in self.backbones)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The data sources that a cell of these reads."""
+        found: set[str] = set()
+        for entry in self.entries:
+            found |= set(entry.sources)
+        return tuple(sorted(found))
+
 
 def parts_of(info: CellInfo) -> Parts:
     """What a cell of this description is made of. Raises `UsageError` for an unknown name."""

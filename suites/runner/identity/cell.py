@@ -14,7 +14,7 @@ from sparsebench.reports.records.record import CellInfo
 
 from ..discovery.options import options_of
 from ..discovery.parts import Parts, parts_of
-from ..discovery.registry import Entry, find
+from ..discovery.registry import Entry
 from .weights import weights_identity
 
 
@@ -79,57 +79,46 @@ ADDED_FIELDS = ("then", "further_backbones")
 """Fields that came later: where they are empty, the key is the one that it was before."""
 
 
-def cell_key(info: CellInfo, sources: tuple[str, ...]) -> str:
+def cell_key(info: CellInfo, parts: Parts, sources: tuple[str, ...]) -> str:
     """Identity of the work: everything in `info` but the label, and the checksums of data and weights.
 
     A chain counts with every link in its order, a further backbone (a teacher) with its weights. Options that methods
-    got later (`contracts.method.Later`) count where they differ from their defaults. Raises `UsageError` for an unknown
-    method.
+    got later (`contracts.method.Later`) count where they differ from their defaults.
     """
     content = dataclasses.asdict(info)
     del content["label"], content["group"]
-    for link in (content, *content["then"]):
-        link["config"] = _without_later(link["method"], link["config"])
+    for method, link in zip(parts.methods, (content, *content["then"]), strict=True):
+        link["config"] = _without_later(method, link["config"])
     for name in ADDED_FIELDS:
         if not content[name]:
             del content[name]
-    parts = [content, {name: identity(name) for name in sources}, _weights(info.suite, info.backbone)]
-    if info.further_backbones:
-        parts.append({name: _weights(info.suite, name) for name in info.further_backbones})
-    return digest(parts)
+    backbone, *further = parts.backbones
+    counted = [content, {name: identity(name) for name in sources}, _weights(*backbone)]
+    if further:
+        counted.append({name: _weights(entry, name) for entry, name in further})
+    return digest(counted)
 
 
-def _without_later(method: str, config: Mapping[str, object]) -> dict[str, Any]:
+def _without_later(method: Entry, config: Mapping[str, object]) -> dict[str, Any]:
     """The options of a method, but for those that came later and have their default."""
     kept = dict(config)
-    for name, option in options_of(find("method", method)).items():
+    for name, option in options_of(method).items():
         if option.later and name in kept and kept[name] == ast.literal_eval(option.default):
             del kept[name]
     return kept
 
 
-@functools.cache
-def _weights(suite: str, backbone: str) -> Mapping[str, str]:
-    return weights_identity(find("backbone", backbone, suite), backbone)
+_weights = functools.cache(weights_identity)
 
 
-def planned_weights(info: CellInfo) -> dict[str, Mapping[str, str]]:
+def planned_weights(parts: Parts) -> dict[str, Mapping[str, str]]:
     """What identifies the weights that the backbones of a cell name by an argument."""
-    named = [name for name in (info.backbone, *info.further_backbones) if ":" in name]
-    return {name: dict(_weights(info.suite, name)) for name in named}
+    return {name: dict(_weights(entry, name)) for entry, name in parts.backbones if ":" in name}
 
 
 def forget_weights() -> None:
     """Look at all weights again, since some have come in the meantime."""
     _weights.cache_clear()
-
-
-def entry_sources(entries: Iterable[Entry]) -> tuple[str, ...]:
-    """The data sources that a cell of these entries reads."""
-    found: set[str] = set()
-    for entry in entries:
-        found |= set(entry.sources)
-    return tuple(sorted(found))
 
 
 def backbones_of(cells: Iterable[Cell]) -> list[tuple[Entry, str]]:

@@ -15,7 +15,7 @@ from ..discovery.loading import budget_fields, load_budget, load_method, load_ta
 from ..discovery.parts import parts_of
 from ..discovery.registry import find, suite
 from ..errors import UsageError
-from ..identity.cell import Cell, cell_key, entry_sources, planned_weights
+from ..identity.cell import Cell, cell_key, planned_weights
 from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, versions
 from ..identity.machine import fast_dtype
@@ -68,7 +68,7 @@ def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask
     chain = loaded.chain
     info = _info(plan, loaded, backbone, task, device)
     parts = parts_of(info)
-    sources = entry_sources(parts.entries)
+    sources = parts.sources
     code = code_hash(parts.entries, versions(suite(plan.suite).libraries), device)
     known, *further = [entry.backbone(name) for entry, name in parts.backbones]
     reason = reason_against(chain, task.task, known, further, [link.method for link in loaded.links])
@@ -81,7 +81,7 @@ def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask
         numbered = dataclasses.replace(info, seed=seed)
         yield Cell(
             info=numbered,
-            key=cell_key(numbered, sources),
+            key=cell_key(numbered, parts, sources),
             code=code,
             device=device,
             timeout=plan.timeout,
@@ -89,7 +89,7 @@ def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask
             reason=reason,
             checkpoints=plan.checkpoints,
             planned_seeds=seeds,
-            weights=planned_weights(numbered),
+            weights=planned_weights(parts),
             stochastic=stochastic,
         )
 

@@ -12,7 +12,7 @@ from ..discovery.registry import suite
 from ..discovery.renamed import in_todays_words
 from ..discovery.validation import build
 from ..errors import UsageError, near
-from ..identity.cell import Cell, cell_key, entry_sources, planned_weights
+from ..identity.cell import Cell, cell_key, planned_weights
 from ..identity.device import device_kind, recorded_device
 from ..identity.fingerprint import code_hash, versions
 from ..planning.profile import DTYPES
@@ -41,17 +41,17 @@ def cell_of(record: Record) -> Cell:
         raise CellGoneError(f"record {record.id} cannot be run here: {error}") from error
 
 
-def known_keys(record: Record, sources: tuple[str, ...]) -> set[str]:
-    """The keys that a cell of today's data and weights has by the words of the record, as it is read and as it was."""
+def known_keys(record: Record, cell: Cell) -> set[str]:
+    """The keys that its cell has, with today's data, by the words of the record, as it is read and as it was."""
     info = record.cell
     former = {new: old for old, new in RENAMED_BUDGET_KEYS.items()}
     budget = {former.get(name, name): value for name, value in info.budget.items()}
-    return {cell_key(info, sources), cell_key(dataclasses.replace(info, budget=budget), sources)}
+    return {cell_key(words, cell.parts, cell.sources) for words in (info, dataclasses.replace(info, budget=budget))}
 
 
 def has_key_of(record: Record, cell: Cell) -> bool:
     """Whether data and weights are those of the record, whose cell this is."""
-    return record.key == cell.key or record.key in known_keys(record, cell.sources)
+    return record.key == cell.key or record.key in known_keys(record, cell)
 
 
 def _cell(record: Record) -> Cell:
@@ -63,19 +63,19 @@ def _cell(record: Record) -> Cell:
     build(Budget, info.budget, "budget")
     if info.dtype not in DTYPES:
         raise UsageError(f"unknown dtype {info.dtype!r}{near(info.dtype, DTYPES)}")
-    sources = entry_sources(parts.entries)
+    sources = parts.sources
     device = device_here(record)
     known, *further = [entry.backbone(name) for entry, name in parts.backbones]
     return Cell(
         info=info,
-        key=cell_key(info, sources),
+        key=cell_key(info, parts, sources),
         code=code_hash(parts.entries, versions(about.libraries), device),
         device=device,
         timeout=_timeout(record),
         sources=sources,
         reason=reason_against(chain, task, known, further, [link.method for link in info.links]),
         planned_seeds=record.seeds.get("planned", 1),
-        weights=planned_weights(info),
+        weights=planned_weights(parts),
         stochastic=bool(record.seeds.get("stochastic", 0)),
     )
 

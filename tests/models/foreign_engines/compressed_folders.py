@@ -11,7 +11,7 @@ from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.compression.trimming.experts.drop import expert_drop
 from sparsebench.models.moe import MoEConfig, convert, export
 from sparsebench.suites.llm.backbones import small_llama, small_mixture
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 TEXT = "def test_the_sum(values):\n    total = 0\n    for value in values:\n        total += value\n    return total\n"
 

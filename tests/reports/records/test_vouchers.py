@@ -14,7 +14,7 @@ SURVEY = Survey(commit="c1", paths=[("a", "x", 3), ("b", "b", 2)], excluded={"no
 
 
 def voucher(id: str, outcome: Any, **fields: Any) -> Voucher:
-    about = {"dirty": False, "processor_type": "a family", "libraries": [], "metrics": {"m": outcome}, "numbers": {}}
+    about = {"processor_type": "a family", "libraries": [], "metrics": {"m": outcome}, "numbers": {}}
     about |= {"drawn": "path", "code": "a", "code_now": "x", "commit": "c1", "other_errors": False}
     return Voucher(**(about | {"id": id, "outcome": outcome, "reason": "", "seconds": 1.0} | fields))
 

@@ -57,7 +57,9 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None
     bits_N = bytes_N * generator.uniform(0.8, 1.2, 60)
     columns = {"bits": bits_N.tolist(), "bytes": bytes_N.tolist()}
     ratio = bits_N.sum() / bytes_N.sum()
-    assert example_scores("bits_per_byte", ratio, columns).total() == pytest.approx(ratio)
+    whole = example_scores("bits_per_byte", ratio, columns)
+    assert whole.total() == pytest.approx(ratio)
+    assert np.corrcoef(whole.values, bits_N - ratio * bytes_N)[0, 1] > 0.99, "too many bits raise the score"
     domains = [("code", "law", "news")[number % 3] for number in range(60)]
     mean = np.mean([bits_N[i::3].sum() / bytes_N[i::3].sum() for i in range(3)])
     examples = example_scores("bits_per_byte", mean, columns | {"domain": domains})
@@ -94,6 +96,7 @@ def test_the_document_of_a_window_is_its_cluster() -> None:
         ("accuracy", 1.0, {"correct": [1]}),
         ("rmse", 1.0, {"prediction": [[1.0, 2.0]], "target": [[1.0, None]]}),
         ("rmse", 0.0, {"prediction": [[1.0], [2.0]], "target": [[1.0], [2.0]]}),
+        ("rmse", 2**0.5, {"prediction": [[1.0, 2.0], [3.0, 4.0]], "target": [1.0, 2.0]}),
         ("roc_auc", 0.5, {"score": [[0.1], [0.2]], "target": [[1.0], [1.0]]}),
         ("roc_auc", 1.0, {"score": [0.1, 0.2, 0.3], "target": [0.0, 0.0, 1.0]}),
         ("bits_per_byte", 1.0, {"bits": [1.0, 2.0], "bytes": [1]}),
@@ -106,6 +109,13 @@ def test_what_does_not_make_the_score_up_is_not_used(metric: str, value: float, 
 
 def test_a_column_of_the_metrics_name_is_a_mean_of_a_plug_ins_task_too() -> None:
     assert example_scores("acc_norm", 0.75, {"acc": [0, 0, 1, 1], "acc_norm": [1, 0, 1, 1]}).total() == 0.75
+
+
+def test_a_large_score_may_be_off_by_more_than_a_small_one() -> None:
+    """The tolerance is relative above 1: examples are kept as float32."""
+    columns = {"perplexity": [1000.0, 3000.0]}
+    assert example_scores("perplexity", 2000.1, columns) is not None
+    assert example_scores("perplexity", 2000.3, columns) is None
 
 
 def test_the_part_of_the_examples_is_that_of_the_two_way_model() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from sparsebench.suites.contracts.vocabulary import difference, vocabulary
 from sparsebench.suites.llm.backbones import tiny as tiny_lm
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.molecules.backbones import graphsgpt_random
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
 

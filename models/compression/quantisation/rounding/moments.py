@@ -43,10 +43,6 @@ class Moments:
         found.count = self.count
         return found
 
-    def mean_magnitude(self) -> Tensor:
-        """Mean of |x|, (I,)."""
-        return self.magnitude / max(self.count, 1)
-
 
 def moments_of(step: BlockPass, targets: Sequence[Target]) -> list[list[Moments]]:
     """Second moments of the inputs of each matrix, from all batches at a block.

@@ -34,14 +34,14 @@ def scale_block(step: BlockPass, targets: Sequence[Target], moments: AllMoments,
     folds = list(hidden_folds(step.block, targets))
     for fold in folds:
         if _usable(fold, run, rounding):
-            _scale_hidden(fold, targets, moments, rounding)
+            _scale(fold, targets, moments, rounding)
     for target in targets:
         if target.hidden and not any(fold.reads(target) for fold in folds):
             rounding.report.not_scaled[target.path] = "no gate, or gate and up lie in turn"
     for norm in step.block.norms:
         fold = norm_fold(step.block, norm, run)
         if any(fold.reads(target) for target in targets) and _usable(fold, run, rounding):
-            _scale_shared(fold, targets, moments, rounding)
+            _scale(fold, targets, moments, rounding)
 
 
 def _usable(fold: Fold, run: Callable[[], Tensor], rounding: Rounding) -> bool:
@@ -57,44 +57,38 @@ def _usable(fold: Fold, run: Callable[[], Tensor], rounding: Rounding) -> bool:
     return True
 
 
-def _scale_hidden(fold: Fold, targets: Sequence[Target], moments: AllMoments, rounding: Rounding) -> None:
-    """Each expert by its own hidden neurons."""
-    (place,) = [place for place, target in enumerate(targets) if fold.reads(target)]
-    scales = []
-    for matrix, moment in zip(targets[place].matrices, moments[place], strict=True):
-        scale_I = torch.ones_like(moment.magnitude)
-        if moment.count:
-            reader = Reader(matrix, moment.second)
-            scale_I, _ = search_scale([reader], moment.mean_magnitude(), rounding.grid, rounding.awq_config.steps)
-        scales.append(scale_I)
-    stacked = targets[place].weight.dim() == 3
-    fold.apply(torch.stack(scales) if stacked else scales[0], rounding.changes.replace)
-    moments[place] = _divided(moments[place], scales)
-
-
-def _scale_shared(fold: Fold, targets: Sequence[Target], moments: AllMoments, rounding: Rounding) -> None:
-    """All readers by the inputs that they share."""
+def _scale(fold: Fold, targets: Sequence[Target], moments: AllMoments, rounding: Rounding) -> None:
+    """All readers by the inputs that they share; each expert of a stack by its own hidden neurons."""
     reading = [place for place, target in enumerate(targets) if fold.reads(target)]
+    read: list[tuple[Tensor, Moments]] = []
+    for place in reading:
+        read += zip(targets[place].matrices, moments[place], strict=True)
+    if targets[reading[0]].hidden:
+        scales = [_best_scale([own], rounding) for own in read]
+        scale = torch.stack(scales)
+    else:
+        scale = _best_scale(read, rounding)
+        scales = [scale] * len(read)
+    fold.apply(scale, rounding.changes.replace)
+    left = iter(scales)
+    for place in reading:
+        moments[place] = [moment.divided(next(left)) for moment in moments[place]]
+
+
+def _best_scale(read: Sequence[tuple[Tensor, Moments]], rounding: Rounding) -> Tensor:
+    """One scale (I,) for matrices, by the mean over all tokens that any of them read; 1 where none read any."""
     readers = []
-    magnitude_I = torch.zeros_like(moments[reading[0]][0].magnitude)
+    magnitude_I = torch.zeros_like(read[0][1].magnitude)
     count = 0
-    for place in reading:
-        for matrix, moment in zip(targets[place].matrices, moments[place], strict=True):
-            if moment.count:
-                readers.append(Reader(matrix, moment.second))
-                magnitude_I += moment.magnitude
-                count += moment.count
+    for matrix, moment in read:
+        if moment.count:
+            readers.append(Reader(matrix, moment.second))
+            magnitude_I += moment.magnitude
+            count += moment.count
     if not readers:
-        return
-    # One norm serves all readers, so there is one scale, by the mean over all tokens that any of them read.
+        return torch.ones_like(magnitude_I)
     scale_I, _ = search_scale(readers, magnitude_I / count, rounding.grid, rounding.awq_config.steps)
-    fold.apply(scale_I, rounding.changes.replace)
-    for place in reading:
-        moments[place] = _divided(moments[place], [scale_I] * len(moments[place]))
-
-
-def _divided(moments: Sequence[Moments], scales: Sequence[Tensor]) -> list[Moments]:
-    return [moment.divided(scale) for moment, scale in zip(moments, scales, strict=True)]
+    return scale_I
 
 
 def block_output(step: BlockPass) -> Tensor:

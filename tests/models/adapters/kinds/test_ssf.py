@@ -104,6 +104,7 @@ def test_released_start(make: Make, example: Callable, run: Callable) -> None:
     layers = [layer for _, layer in attach(model, SSFConfig(init="normal")).layers()]
     scales, shifts = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("scale", "shift"))
     assert abs(scales.mean() - 1) < 3e-3 and abs(shifts.mean()) < 3e-3
+    assert abs((scales - 1 - shifts).std() - 0.02 * 2**0.5) < 3e-3, "scale and shift are drawn apart"
     assert abs(scales.std() - 0.02) < 2e-3 and abs(shifts.std() - 0.02) < 2e-3
     assert not torch.equal(run(model, example(model)), before)
 

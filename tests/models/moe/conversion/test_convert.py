@@ -1,5 +1,7 @@
 import copy
+import gc
 import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -433,17 +435,22 @@ def test_anatomy_of_the_converted_model(name: str, build: Build) -> None:
 
 
 def test_each_layer_is_built_once(build: Build, example: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("llama")
+    dense = [weakref.ref(layer.mlp) for layer in model.model.layers]
     built = []
+    held = []
     init = MoEFFN.__init__
 
     def counted(self: MoEFFN, **fields: Any) -> None:
+        gc.collect()
+        held.append(sum(layer() is not None for layer in dense))
         built.append(self)
         init(self, **fields)
 
     monkeypatch.setattr(MoEFFN, "__init__", counted)
-    model = build("llama")
     convert(model, MoEConfig(num_shared=1, scale="calibrated", align=True), [example(model)])
     assert built == layers(model)
+    assert held == [2, 1], "a dense layer goes before the next one is copied"
 
 
 def test_experts_that_cannot_be_filled_up_are_refused_before_anything_changes(build: Build) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import calibrate
-from sparsebench.models.moe.conversion.dense_ffn import DenseFFN, output_dropout
+from sparsebench.models.moe.conversion.dense_ffn import DenseFFN
 
 Build = Callable[[str], nn.Module]
 
@@ -28,26 +28,6 @@ def test_the_matrices_compute_what_the_modules_do(name: str, build: Build, examp
     torch.testing.assert_close(dense.output(sample.h), mlp.down.get()(sample.h))
     assert dense.up is mlp.up.get().weight  # no copy
     torch.testing.assert_close(dense.down_norm, dense.down.square().sum(0).sqrt())
-
-
-def test_where_dropout_acts(build: Build) -> None:
-    model = build("llama").train()
-    mlp = describe(model).blocks[1].mlp
-    assert mlp is not None
-    state = torch.get_rng_state()
-    assert output_dropout(mlp) == 0
-    module = mlp.site.get()
-    for act, down, expected in (
-        (nn.SiLU(), nn.Sequential(module.down_proj, nn.Dropout(0.3)), 0.3),
-        (nn.Sequential(nn.SiLU(), nn.Dropout(0.3)), module.down_proj, None),
-        (nn.Sequential(nn.SiLU(), nn.Dropout(0.3)), nn.Sequential(module.down_proj, nn.Dropout(0.3)), None),
-        (nn.Sequential(nn.SiLU(), nn.Dropout(0.3)), nn.Sequential(module.down_proj, nn.Dropout(0.2)), None),
-    ):
-        module.act_fn, module.down_proj = act, down
-        assert output_dropout(mlp) == expected
-        module.down_proj = down[0] if isinstance(down, nn.Sequential) else down
-    assert output_dropout(describe(model.to("meta")).blocks[1].mlp) is None
-    assert all(part.training for part in module.modules()) and torch.equal(torch.get_rng_state(), state)
 
 
 @torch.no_grad()

@@ -15,7 +15,13 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.conversion.dense_ffn import DenseFFN
-from sparsebench.models.moe.conversion.verification import Expected, check_mixture, check_untied, check_view
+from sparsebench.models.moe.conversion.verification import (
+    Expected,
+    check_mixture,
+    check_untied,
+    check_view,
+    output_dropout,
+)
 from sparsebench.models.moe.splits import Partition
 
 Build = Callable[[str], nn.Module]
@@ -176,6 +182,25 @@ def test_wide_layers_pass(dtype: torch.dtype, outlier: float) -> None:
     checked(mlp)
     with pytest.raises(ModelError, match="does not compute"):
         checked(replace(mlp, activation=nn.functional.gelu))
+
+
+def test_where_dropout_acts(build: Build) -> None:
+    model = build("llama").train()
+    mlp = mlp_of(model)
+    state = torch.get_rng_state()
+    assert output_dropout(mlp) == 0
+    module = mlp.site.get()
+    for act, down, expected in (
+        (nn.SiLU(), nn.Sequential(module.down_proj, nn.Dropout(0.3)), 0.3),
+        (nn.Sequential(nn.SiLU(), nn.Dropout(0.3)), module.down_proj, None),
+        (nn.Sequential(nn.SiLU(), nn.Dropout(0.3)), nn.Sequential(module.down_proj, nn.Dropout(0.3)), None),
+        (nn.Sequential(nn.SiLU(), nn.Dropout(0.3)), nn.Sequential(module.down_proj, nn.Dropout(0.2)), None),
+    ):
+        module.act_fn, module.down_proj = act, down
+        assert output_dropout(mlp) == expected
+        module.down_proj = down[0] if isinstance(down, nn.Sequential) else down
+    assert output_dropout(mlp_of(model.to("meta"))) is None
+    assert all(part.training for part in module.modules()) and torch.equal(torch.get_rng_state(), state)
 
 
 def test_experts_that_do_not_add_up_are_seen(build: Build) -> None:

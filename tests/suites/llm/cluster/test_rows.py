@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.cluster.rows import ConversationRows, TextRows, isolate, stacked, turns
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 from .tiny import dense, write_conversations, write_texts
 

@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Tr
 from transformers.training_args import OptimizerNames
 
 from sparsebench.models.errors import ModelError
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.cluster.recipe import read_recipe
 from sparsebench.suites.llm.cluster.stages import FiniteLoss, Run, arguments, prepare, train
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 from .conftest import Runs
 from .tiny import SHAPE, recipe, write_model, write_texts

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 SHAPE: dict[str, Any] = {
     "hidden_size": 32,

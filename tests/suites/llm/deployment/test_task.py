@@ -14,7 +14,7 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny, tiny_mixture
 from sparsebench.suites.llm.deployment.task import DIFFERENCE, DISK, DeploymentTask
-from sparsebench.suites.llm.markov import markov_documents
+from sparsebench.suites.llm.tasks._markov import markov_documents
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.compression.quantise import Quantise
 from sparsebench.suites.methods.moe.moe_shared import SharedSplit

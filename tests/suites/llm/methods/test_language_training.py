@@ -20,7 +20,7 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.methods._language_training import LanguageTraining, stock_balance_loss
 from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretraining
 from sparsebench.suites.llm.methods.dpo import DPO

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.training.data import TextRows, count_tokens, first_of_each, text_windows
 from sparsebench.suites.llm.training.packing import Example, pack
 

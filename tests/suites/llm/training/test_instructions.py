@@ -12,7 +12,7 @@ from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.tasks.instruction_duplicates import InstructionDuplicates
 from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions

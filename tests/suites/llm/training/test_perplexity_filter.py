@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sparsebench.suites.contracts.context import Context, Setup
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.training.data import TextRows
 from sparsebench.suites.llm.training.packing import IGNORED, Example, Row, pack
 from sparsebench.suites.llm.training.perplexity_filter import below_quantile, most_likely, row_nats

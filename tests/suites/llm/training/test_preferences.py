@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.training.data import TextRows
 from sparsebench.suites.llm.training.packing import IGNORED, Example, Row, pack
 from sparsebench.suites.llm.training.preferences import (

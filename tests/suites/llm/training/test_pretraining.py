@@ -13,8 +13,8 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.metrics import Scores
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.bits_per_byte import ratio, window_bits
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.bits_per_byte.task import ratio, window_bits
+from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.tasks.pretraining_domains import PretrainingDomains
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.pretraining import MAIN

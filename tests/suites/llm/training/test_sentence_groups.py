@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.training.data import TextRows
 from sparsebench.suites.llm.training.packing import Example, Row, pack
 from sparsebench.suites.llm.training.sentence_groups import by_sentences, embeddings, group_vectors

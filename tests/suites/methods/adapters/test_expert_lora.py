@@ -15,8 +15,8 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.language.task import CausalLM
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.expert_lora import ExpertLoRA
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1

@@ -13,8 +13,8 @@ from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.task import Setup
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.language import CausalLM
+from sparsebench.suites.llm.language.task import CausalLM
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe.moe_attention import MoEAttention

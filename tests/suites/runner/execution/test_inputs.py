@@ -12,6 +12,7 @@ from sparsebench.data import hub, sources
 from sparsebench.data.cache.ledger import FileRead, note
 from sparsebench.data.errors import ChecksumError
 from sparsebench.reports.records.record import FileInfo, from_json, to_json
+from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.execution import assembly, execute, inputs
 from sparsebench.suites.runner.execution.inputs import MOST_FILES, data_read, verify_weights
 from sparsebench.suites.runner.identity.cell import Cell, planned_weights
@@ -101,7 +102,7 @@ def folder(tmp_path: Path) -> Path:
 
 def of_folder(folder: Path) -> Cell:
     info = replace(INFO, backbone=f"hf:{folder}")
-    return replace(cell(), info=info, weights=planned_weights(info))
+    return replace(cell(), info=info, weights=planned_weights(parts_of(info)))
 
 
 @pytest.mark.parametrize("how", ["cut", "gone", "new", "changed, time kept"])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sparsebench.reports.records.record import Record
+from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.execution import assembly, execute, opened, readable
 from sparsebench.suites.runner.identity.cell import Cell, cell_key
 
@@ -32,7 +33,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def cell(*names: str) -> Cell:
-    key = cell_key(INFO, names)
+    key = cell_key(INFO, parts_of(INFO), names)
     return Cell(info=INFO, key=key, code="code", device="cpu", timeout=1.0, sources=names)
 
 

@@ -6,13 +6,7 @@ from dataclasses import replace
 from sparsebench.reports.records.record import CellInfo, Link
 from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.discovery.registry import find
-from sparsebench.suites.runner.identity.cell import (
-    Cell,
-    backbones_of,
-    cell_key,
-    entry_sources,
-    record_id,
-)
+from sparsebench.suites.runner.identity.cell import Cell, backbones_of, cell_key, record_id
 
 INFO = CellInfo(
     suite="molecules",
@@ -30,9 +24,13 @@ INFO = CellInfo(
 )
 
 
+def key_of(info: CellInfo, sources: tuple[str, ...]) -> str:
+    return cell_key(info, parts_of(info), sources)
+
+
 def test_everything_but_label_and_group_is_in_the_key() -> None:
-    key = cell_key(INFO, ())
-    assert cell_key(replace(INFO, label="other", group="b"), ()) == key
+    key = key_of(INFO, ())
+    assert key_of(replace(INFO, label="other", group="b"), ()) == key
     changes = [
         {"suite_version": "2"},
         {"task": "bace"},
@@ -49,23 +47,23 @@ def test_everything_but_label_and_group_is_in_the_key() -> None:
         {"then": [Link(method="random_forest"), Link(method="linear_probe")]},
         {"then": [Link(method="linear_probe"), Link(method="random_forest")]},
     ]
-    keys = {cell_key(replace(INFO, **change), ()) for change in changes}
+    keys = {key_of(replace(INFO, **change), ()) for change in changes}
     assert len(keys) == len(changes) and key not in keys
-    assert cell_key(INFO, ("moleculenet",)) != key
+    assert key_of(INFO, ("moleculenet",)) != key
 
 
 def test_an_option_that_came_later_counts_where_it_is_not_at_its_default() -> None:
     before = replace(INFO, method="tune", config={"train": "all"})
     same = replace(INFO, method="tune", config={"train": "all", "keep_zeros": False})
     other = replace(INFO, method="tune", config={"train": "all", "keep_zeros": True})
-    assert cell_key(same, ()) == cell_key(before, ()) != cell_key(other, ())
+    assert key_of(same, ()) == key_of(before, ()) != key_of(other, ())
     chained = [replace(INFO, then=[Link(method="tune", config=each.config)]) for each in (before, same, other)]
-    assert cell_key(chained[0], ()) == cell_key(chained[1], ()) != cell_key(chained[2], ())
+    assert key_of(chained[0], ()) == key_of(chained[1], ()) != key_of(chained[2], ())
 
 
 def test_the_key_of_a_single_method_is_that_of_records_without_chains() -> None:
     """The number was computed before there were chains: `--reuse always` finds such records."""
-    assert cell_key(INFO, ()) == "2711476dd4e8e4ab"
+    assert key_of(INFO, ()) == "2711476dd4e8e4ab"
 
 
 def test_the_name_of_a_record_is_key_and_code() -> None:
@@ -77,13 +75,13 @@ def test_the_name_of_a_record_is_key_and_code() -> None:
 
 
 def test_entries_and_their_sources() -> None:
-    entries = parts_of(INFO).entries
-    assert entries == (
+    parts = parts_of(INFO)
+    assert parts.entries == (
         find("method", "linear_probe"),
         find("task", "freesolv", "molecules"),
         find("backbone", "ecfp4", "molecules"),
     )
-    assert set(entry_sources(entries)) == set(entries[1].sources)
+    assert set(parts.sources) == set(parts.task.sources)
 
 
 def test_backbones_of_cells_are_named_once() -> None:

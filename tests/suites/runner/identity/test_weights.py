@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data import hub
+from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity import cell
@@ -68,19 +69,19 @@ def test_a_hub_name_is_its_commit_here(monkeypatch) -> None:
 
 def test_other_weights_are_another_cell(folder: Path) -> None:
     info = replace(INFO, backbone=f"hf:{folder}")
-    before = cell_key(info, ())
+    before = cell_key(info, parts_of(info), ())
     (folder / "tokenizer" / "vocab.txt").write_text("another")
     cell.forget_weights()
-    assert cell_key(info, ()) != before
+    assert cell_key(info, parts_of(info), ()) != before
 
 
 def test_other_weights_of_a_teacher_are_another_cell(folder: Path) -> None:
     info = replace(INFO, further_backbones=[f"hf:{folder}"])
-    before = cell_key(info, ())
+    before = cell_key(info, parts_of(info), ())
     (folder / "tokenizer" / "vocab.txt").write_text("another")
     cell.forget_weights()
-    assert cell_key(info, ()) != before
-    assert cell_key(INFO, ()) == cell_key(replace(info, further_backbones=[]), ())
+    assert cell_key(info, parts_of(info), ()) != before
+    assert cell_key(INFO, parts_of(INFO), ()) == cell_key(replace(info, further_backbones=[]), parts_of(INFO), ())
 
 
 @pytest.mark.parametrize("argument", ["{here}/smol", "./no/such", "~/no-such-folder", "a/b/c"])

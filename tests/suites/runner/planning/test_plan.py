@@ -8,6 +8,7 @@ import yaml
 
 from sparsebench.data import hub
 from sparsebench.reports.records.index.database import Entry
+from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.identity.cell import Cell, cell_key, forget_weights
 from sparsebench.suites.runner.planning import plan
@@ -48,7 +49,7 @@ def test_a_teacher_on_a_hub_is_fetched_and_the_cells_know_its_commit(monkeypatch
 
     def expand_once(profile: Profile) -> list[Cell]:
         calls.append(profile)
-        key = cell_key(WITH_TEACHER, ())
+        key = cell_key(WITH_TEACHER, parts_of(WITH_TEACHER), ())
         return [Cell(info=WITH_TEACHER, key=key, code="c", device="cpu", timeout=1.0, sources=())]
 
     monkeypatch.setattr(hub, "commit", commits.get)
@@ -57,7 +58,7 @@ def test_a_teacher_on_a_hub_is_fetched_and_the_cells_know_its_commit(monkeypatch
     monkeypatch.setattr(plan, "expand", expand_once)
     profile = load_profile("smoke", ["llm"])
     forget_weights()
-    before = cell_key(WITH_TEACHER, ())
+    before = cell_key(WITH_TEACHER, parts_of(WITH_TEACHER), ())
     forget_weights()
     (cell,) = expand_fetched(profile)
     assert commits and len(calls) == 2 and cell.key != before

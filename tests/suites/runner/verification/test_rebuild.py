@@ -136,7 +136,7 @@ def test_the_words_of_a_record_are_not_another_key(cells: list[Cell]) -> None:
     planned = cell_of(old)
     assert planned.info.config == {"preset": "1p7top1", "faithful": True}
     for budget in ({"epochs": 1}, {"epochs": 1, "train_share": 0.1}):
-        key = cell_key(dataclasses.replace(old.cell, budget=budget), planned.sources)
+        key = cell_key(dataclasses.replace(old.cell, budget=budget), planned.parts, planned.sources)
         today = {name.replace("share", "fraction"): value for name, value in budget.items()}
-        assert key in known_keys(changed(cells[0], **{**vars(old.cell), "budget": today}), planned.sources)
-    assert planned.key not in known_keys(old, planned.sources)
+        assert key in known_keys(changed(cells[0], **{**vars(old.cell), "budget": today}), planned)
+    assert planned.key not in known_keys(old, planned)

@@ -211,6 +211,7 @@ def candidates(planned: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = []
     for number in range(12):
         record = failure(planned[0], "failed", "why", started="1")
+        record = dataclasses.replace(record, environment=record.environment | {"threads": 1})
         code = f"old {number % 2}"
         record = dataclasses.replace(record, id=f"{number:02}", code=code, times={"total": 60.0 - number})
         found.append(Candidate(tmp_path, record, planned[0]))
@@ -229,7 +230,7 @@ def drawn(folder: Folder) -> list[str]:
 
 
 def voucher(candidate: Candidate, **fields: Any) -> Voucher:
-    about = {"dirty": False, "processor_type": "a family", "libraries": [], "metrics": {}, "numbers": {}, "reason": ""}
+    about = {"processor_type": "a family", "libraries": [], "metrics": {}, "numbers": {}, "reason": ""}
     about |= {"id": candidate.record.id, "drawn": "random", "commit": COMMITS[0], "outcome": "equal", "seconds": 1.0}
     about |= {"code": candidate.path[0], "code_now": candidate.path[1], "other_errors": False}
     return Voucher(**(about | fields))

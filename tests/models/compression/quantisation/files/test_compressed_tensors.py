@@ -14,7 +14,7 @@ from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, ex
 from sparsebench.models.compression.quantisation.files.compressed_tensors import quantization_config, readers_of
 from sparsebench.models.compression.quantisation.packed.packing import unpack
 from sparsebench.models.errors import ModelError
-from sparsebench.suites.llm.byte_tokenizer import byte_tokenizer
+from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 
 from ....stock_mixtures import stock
 from ..models import batches, mixture, output

@@ -1,0 +1,1 @@
+"""Encoders of texts, and the protocol of the tasks that put a head on them."""
