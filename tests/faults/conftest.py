@@ -91,6 +91,14 @@ class Bench:
         return {f"{record.cell.label} {record.cell.seed}": record for record in found}
 
 
+def scores(folder: Path) -> dict[str, object]:
+    """Status, metrics and per-example outcomes of each record by its id; all must be readable."""
+    store = Store(folder).open()
+    records, problems = store.read_all()
+    assert problems == []
+    return {record.id: (record.status, record.metrics, store.read_examples(record.id)) for record in records}
+
+
 def _answer_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores Ctrl-C, and so would all it starts
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import Bench, processes_of
+from .conftest import Bench, processes_of, scores
 from .draws import RunTally, number, refusal
 
 VICTIMS = ("run", "group", "worker", "terminate", "interrupt", "everything")
@@ -116,7 +116,7 @@ def look(out: Path, seen: dict[str, bytes], tally: KillTally) -> None:
 
 
 def finish(
-    bench: Bench, profile: str, out: Path, seen: dict[str, bytes], whole: dict[int, object], tally: KillTally
+    bench: Bench, profile: str, out: Path, seen: dict[str, bytes], whole: dict[str, object], tally: KillTally
 ) -> None:
     """The same command goes on to the end, and what it has then is what a run without kills has."""
     start = time.monotonic()
@@ -126,28 +126,14 @@ def finish(
     tally.cells += len(found)
     if last.returncode or "Traceback" in last.stdout + last.stderr:
         tally.defect("tracebacks", f"exit code {last.returncode}: {last.stdout[-500:]} {last.stderr[-2000:]}")
-    for seed, expected in whole.items():
-        if seed not in found:
-            tally.defect("lost", f"seed {seed} has no record")
-        elif found[seed] != expected:
-            tally.defect("different", f"seed {seed}: {found[seed]} instead of {expected}")
+    for cell, expected in whole.items():
+        if cell not in found:
+            tally.defect("lost", f"{cell} has no record")
+        elif found[cell] != expected:
+            tally.defect("different", f"{cell}: {found[cell]} instead of {expected}")
     if len(list((out / "records").iterdir())) != len(whole):
         tally.defect("doubled", f"{sorted(path.name for path in (out / 'records').iterdir())}")
     assert time.monotonic() - start < 200
-
-
-def scores(out: Path) -> dict[int, object]:
-    """Status, metrics and per-example outcomes by seed; a seed with two records is a failure."""
-    from sparsebench.reports.records.store import Store
-
-    store = Store(out).open()
-    records, problems = store.read_all()
-    assert problems == []
-    found = {}
-    for record in records:
-        assert record.cell.seed not in found, f"seed {record.cell.seed} has two records"
-        found[record.cell.seed] = (record.status, record.metrics, store.read_examples(record.id))
-    return found
 
 
 @pytest.mark.usefixtures("no_process_stays")

@@ -14,7 +14,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,9 +26,9 @@ import yaml
 
 from sparsebench.reports.records.store import Store
 
+from .conftest import PLUGIN, Bench, scores
 from .draws import LONG, RunTally
 
-PLUGIN = Path(__file__).parent / "leases_plugin"
 PROCESSES = 3
 CELLS = 60 if LONG else 15
 FAULTS = 30 if LONG else 5
@@ -117,27 +116,20 @@ class Shared:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.out = folder / "out"
+        self.bench = Bench(folder)
+        self.out = self.bench.out
         self.log = folder / "log.txt"
         self.visitors: list[subprocess.Popen] = []
-        suite = {"seeds": CELLS, "backbones": ["random_line"], "methods": ["as_it_is"], "tasks": ["logged_sum"]}
+        suite = {"seeds": CELLS, "backbones": ["fault_line"], "methods": ["as_it_is"], "tasks": ["logged_sum"]}
         (folder / "toys.yaml").write_text(yaml.safe_dump({"molecules": {**suite, "timeout": 300}}))
 
     def environment(self, plugin: Path = PLUGIN, log: Path | None = None, nap: float = NAP) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PYTHONPATH": str(plugin),
-            "SPARSEBENCH_OFFLINE": "1",
-            "SPARSEBENCH_CACHE": str(self.folder / "cache"),
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "200",
-            "LEASETOYS_LOG": str(log or self.log),
-            "LEASETOYS_NAP": str(nap),
-        }
+        own = {"PYTHONPATH": str(plugin), "FAULTY_LOG": str(log or self.log), "FAULTY_NAP": str(nap)}
+        return {**self.bench.environment, **own}
 
     def command(self, *options: str, out: Path | None = None) -> list[str]:
-        run = ["run", "--profile", str(self.folder / "toys.yaml"), "--out", str(out or self.out)]
-        return [sys.executable, "-m", "sparsebench.suites.runner", *run, *options]
+        profile = str(self.folder / "toys.yaml")
+        return self.bench.command("run", "--profile", profile, "--out", str(out or self.out), *options)
 
     def start(self, *options: str, plugin: Path = PLUGIN) -> subprocess.Popen:
         return subprocess.Popen(
@@ -217,8 +209,8 @@ def come_with_other_code(member: Member, chance: random.Random, tally: LeaseTall
     other = shared.folder / "other code"
     if not other.exists():
         shutil.copytree(PLUGIN, other)
-        task = other / "leasetoys" / "logged_sum.py"
-        task.write_text(task.read_text().replace('UNIT = ""', 'UNIT = "metres"'))
+        task = other / "faulty" / "logged_sum.py"
+        task.write_text(task.read_text().replace("NAME_BYTES = 8", "NAME_BYTES = 9"))
     options = ("--executor", "leases", "--workers", "1", "--reuse", "only")
     shared.visitors.append(shared.start(*options, plugin=other))
 
@@ -228,7 +220,7 @@ def judge_visitors(shared: Shared, tally: LeaseTally) -> None:
     for visitor in shared.visitors:
         said, _ = visitor.communicate(timeout=MOST_SECONDS)
         errors = [line for line in said.splitlines() if line.startswith("sparsebench: ")]
-        refused = visitor.returncode == 2 and len(errors) == 1 and "leasetoys.logged_sum" in errors[0]
+        refused = visitor.returncode == 2 and len(errors) == 1 and "faulty.logged_sum" in errors[0]
         tally.refused_processes += refused
         if not refused and not (visitor.returncode == 1 and "0 to run" in said):
             tally.defect("tracebacks", f"other code was not refused: {visitor.returncode} {said}")
@@ -346,15 +338,6 @@ def compare(shared: Shared, whole: Path, watch: Watch, tally: LeaseTally) -> Non
     for name in watch.changed:
         tally.defect("doubled", name)
     found = scores(shared.out)
-    for seed, expected in scores(whole).items():
-        if found.get(seed) != expected:
-            tally.defect("different", f"seed {seed}: {found.get(seed)} instead of {expected}")
-
-
-def scores(folder: Path) -> dict[int, object]:
-    """Status, metrics and per-example outcomes by seed."""
-    store = Store(folder).open()
-    return {
-        record.cell.seed: (record.status, record.metrics, store.read_examples(record.id))
-        for record in store.read_all()[0]
-    }
+    for cell, expected in scores(whole).items():
+        if found.get(cell) != expected:
+            tally.defect("different", f"{cell}: {found.get(cell)} instead of {expected}")

@@ -47,28 +47,22 @@ PROFILE: dict[str, Any] = {
 GIVEN = ("seeds", "timeout", "dtype", "checkpoints", "budget")
 
 
+@pytest.mark.parametrize("how", ["values", "bytes"])
 @pytest.mark.usefixtures("plugin")
-def test_values(call_here: Callable, tmp_path: Path, record_property: Callable) -> None:
-    """Values of all kinds in all places."""
-    tally = Tally("profiles, values")
+def test_profiles(how: str, call_here: Callable, tmp_path: Path, record_property: Callable) -> None:
+    tally = Tally(f"profiles, {how}")
+    path = tmp_path / "p.yaml"
     for draw in range(number(60, 1500)):
-        content = change_value(PROFILE, random.Random(draw))
-        path = tmp_path / "p.yaml"
-        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8", errors="surrogatepass")
+        path.write_bytes(changed(how, random.Random(draw)))
         tally.judge(draw, partial(plan, call_here, path), (UsageError,))
     tally.check(record_property)
 
 
-@pytest.mark.usefixtures("plugin")
-def test_bytes(call_here: Callable, tmp_path: Path, record_property: Callable) -> None:
-    """Files that something broke."""
-    tally = Tally("profiles, bytes")
-    original = yaml.safe_dump(PROFILE, sort_keys=False).encode()
-    for draw in range(number(60, 1500)):
-        path = tmp_path / "p.yaml"
-        path.write_bytes(change_bytes(original, random.Random(draw)))
-        tally.judge(draw, partial(plan, call_here, path), (UsageError,))
-    tally.check(record_property)
+def changed(how: str, chance: random.Random) -> bytes:
+    """Values of all kinds in all places, or a file that something broke."""
+    if how == "bytes":
+        return change_bytes(yaml.safe_dump(PROFILE, sort_keys=False).encode(), chance)
+    return yaml.safe_dump(change_value(PROFILE, chance), allow_unicode=True).encode(errors="surrogatepass")
 
 
 def plan(call: Callable, path: Path) -> None:

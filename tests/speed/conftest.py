@@ -10,6 +10,7 @@ from torch._dynamo import OptimizedModule
 
 from sparsebench.models.counting import flops
 
+from .rounds import threads
 from .targets import register, target
 
 __all__ = ["target"]
@@ -23,10 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with threads(1):
+        yield
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ as it moves PEFT's. One thread by its own time, two by the wall clock.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,7 +24,7 @@ from sparsebench.models.precision import half_frozen
 from sparsebench.suites.runner.identity.machine import fast_dtype
 from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 
-from .rounds import ReplayClock, in_turn
+from .rounds import ReplayClock, in_turn, threads
 from .scope import FULL
 
 peft = pytest.importorskip("peft")
@@ -119,17 +119,14 @@ def products() -> Callable[[], None]:
 
 
 @pytest.fixture(scope="module", params=[1, 2] if FULL else [1], ids=lambda count: f"{count} threads")
-def timed(request: pytest.FixtureRequest) -> Iterator[Timed]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(request.param)
+def timed(request: pytest.FixtureRequest) -> Timed:
     images = torch.randn(B, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     losses: dict[str, list[float]] = {name: [] for name in (PEER_PLAIN, PEER, PLAIN, OURS)}
     calls = {name: step(adapted(name), images, noted, autocast=name == PEER) for name, noted in losses.items()}
-    with freed_memory_kept():  # as in the training loop, and for all alike
+    with threads(request.param), freed_memory_kept():  # as in the training loop, and for all alike
         clock = time.process_time if request.param == 1 else time.perf_counter
         seconds = in_turn({**calls, FLOOR: products()}, ROUNDS, clock)
-    yield Timed(seconds, losses, request.param)
-    torch.set_num_threads(threads)
+    return Timed(seconds, losses, request.param)
 
 
 @pytest.mark.parametrize("against", WANTED)

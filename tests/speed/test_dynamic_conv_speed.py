@@ -33,12 +33,6 @@ VARIANTS = {
     "partition .1, rows": "ours",
     "partition .3, weights": "ours",
 }
-RATIOS = {
-    "released, partition .3": 0.3,
-    "partition .3, rows": 0.3,
-    "partition .1, rows": 0.1,
-    "partition .3, weights": 0.3,
-}
 SHAPES = [(64, 56, 3), (128, 28, 3), (256, 14, 3), (512, 7, 3), (256, 14, 1), (512, 7, 1)]
 """Channels, height and width, kernel: of the four stages of ResNet-18, and of two bottlenecks."""
 QUICK = [(512, 7, 3)]
@@ -60,7 +54,7 @@ def make(name: str, channels: int, kernel: int) -> nn.Module:
     config = ConvConfig(num_kernels=KERNELS, noise=0.5, temperature=1)
     layer = DyConv2d.of(static, config, torch.Generator().manual_seed(0))
     if "partition" in name:
-        layer.set_partition(mask(layer, RATIOS[name], name))
+        layer.set_partition(mask(layer, 0.1 if "partition .1" in name else 0.3, name))
     if "released" in name:
         return as_released(layer)
     return layer
@@ -97,11 +91,7 @@ def test_inference(name: str, shape: tuple[int, int, int], dtype: str, measure: 
     x = images(channels, size, DTYPES[dtype])
     layer = make(name, channels, kernel).to(x.dtype).eval()
     check(name, layer, x)
-
-    def call() -> Tensor:
-        with torch.no_grad():
-            return layer(x)
-
+    call = torch.no_grad()(lambda: layer(x))
     title = f"convolution {kernel} x {kernel}, {channels} channels, {size} x {size}, batch {BATCH}, {dtype}"
     measure(call, group=title, role=VARIANTS[name], model=layer, inputs=x, variant=name)
 
@@ -152,11 +142,7 @@ def test_cond_conv(name: str, shape: tuple[int, int, int], dtype: str, measure: 
     peer = TimmCond(ours).eval()
     assert ((ours(x) - peer(x)).norm() / peer(x).norm()).item() < (1e-5 if dtype == "float32" else 2e-2)
     layer = {"timm": peer, "sparsebench": ours}[name]
-
-    def call() -> Tensor:
-        with torch.no_grad():
-            return layer(x)
-
+    call = torch.no_grad()(lambda: layer(x))
     title = f"CondConv {kernel} x {kernel}, {channels} channels, {size} x {size}, batch {BATCH}, {dtype}"
     role = {"timm": "peer", "sparsebench": "ours"}[name]
     measure(call, group=title, role=role, model=layer, inputs=x, variant=name)

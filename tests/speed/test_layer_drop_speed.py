@@ -6,7 +6,8 @@ out (a norm, a router, a copy) does not reach that. Two threads, wall clock, all
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from statistics import median
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,7 +20,7 @@ from sparsebench.models.compression.trimming import choose, drop_attentions, dro
 from sparsebench.models.counting import count_parameters, flops
 from sparsebench.models.moe import MoEConfig, convert
 
-from .rounds import ReplayClock, in_turn
+from .rounds import ReplayClock, in_turn, threads
 from .scope import FULL
 
 CLOCK = ReplayClock()
@@ -50,7 +51,7 @@ class Timed(NamedTuple):
 
     @property
     def median(self) -> float:
-        return sorted(self.seconds)[len(self.seconds) // 2]
+        return median(self.seconds)
 
 
 def prompt(length: int) -> Tensor:
@@ -75,22 +76,19 @@ def decode(model: Any) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def timed(models: dict[str, nn.Module]) -> Iterator[dict[str, dict[str, Timed]]]:
+def timed(models: dict[str, nn.Module]) -> dict[str, dict[str, Timed]]:
     """By work and variant."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
     ids = prompt(PROMPT)
     calls: dict[str, dict[str, Callable[[], object]]] = {"prefill": {}, "decode": {}}
     for name, model in models.items():
         calls["prefill"][name] = lambda model=model: model(ids, use_cache=False)
         calls["decode"][name] = lambda model=model: decode(model)
     found: dict[str, dict[str, Timed]] = {}
-    with torch.no_grad():
+    with threads(THREADS), torch.no_grad():
         for work, variants in calls.items():
             seconds = in_turn(variants, ROUNDS)
             found[work] = {name: Timed(seconds[name], _size(models[name], work, ids)) for name in variants}
-    torch.set_num_threads(threads)
-    yield found
+    return found
 
 
 def _size(model: nn.Module, work: str, ids: Tensor) -> int:

@@ -6,7 +6,7 @@ the rate of a plain sum, and the products at the rate of oneDNN's product of byt
 figure that is not reached is excused within reach of its floor.
 """
 
-from collections.abc import Iterator
+from statistics import median
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .expert_products import GRIDS, Layer, layers, product_rate, read_rate
-from .rounds import ReplayClock, in_turn
+from .rounds import ReplayClock, in_turn, threads
 from .scope import FULL
 
 CLOCK = ReplayClock()
@@ -62,19 +62,16 @@ def made() -> dict[str, Layer]:
 
 
 @pytest.fixture(scope="module")
-def timed(made: dict[str, Layer]) -> Iterator[dict[str, dict[str, list[float]]]]:
+def timed(made: dict[str, Layer]) -> dict[str, dict[str, list[float]]]:
     """Seconds of each round, by work and way."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
     found = {}
-    with torch.inference_mode():
+    with threads(THREADS), torch.inference_mode():
         for name, task in work().items():
             calls = {way: lambda layer=layer, task=task: _all(layer, task) for way, layer in made.items()}
             seconds = in_turn(calls, ROUNDS)
             found[name] = {way: [s / len(task.tokens) for s in taken] for way, taken in seconds.items()}
             found[name]["floor"] = [_floor(task)]
-    torch.set_num_threads(threads)
-    yield found
+    return found
 
 
 def _all(layer: Layer, task: Work) -> list[Tensor]:
@@ -85,10 +82,6 @@ def _floor(task: Work) -> float:
     """Seconds that the bytes of 8-bit weights, or the products of bytes, take at the least."""
     reading = task.experts_read * 3 * WIDTH * HIDDEN / read_rate()
     return max(reading, task.multiplications / product_rate(ROWS, WIDTH, 2 * HIDDEN))
-
-
-def median(seconds: list[float]) -> float:
-    return sorted(seconds)[len(seconds) // 2]
 
 
 WAYS = (

@@ -12,8 +12,9 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import pytest
@@ -27,7 +28,7 @@ from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, de
 from sparsebench.models.moe import MoEConfig, convert, export
 from sparsebench.models.moe.layer import MoEFFN
 
-from .rounds import ReplayClock, in_turn
+from .rounds import ReplayClock, in_turn, threads
 from .scope import FULL
 
 CLOCK = ReplayClock()
@@ -97,21 +98,18 @@ def models(kind: str) -> dict[str, nn.Module]:
 
 
 @pytest.fixture(scope="module")
-def timed(models: dict[str, Any]) -> Iterator[dict[str, Seen]]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+def timed(models: dict[str, Any]) -> dict[str, Seen]:
     ids = text()
     calls: dict[str, dict[str, Callable[[], object]]] = {"decode": {}, "prefill": {}}
     for name, model in models.items():
         calls["decode"][name] = lambda model=model: decode(model, ids[:, :8])
         calls["prefill"][name] = lambda model=model: model(ids[:, :PROMPT], use_cache=False)
-    with torch.no_grad():
+    with threads(THREADS), torch.no_grad():
         seconds = {work: in_turn(variants, ROUNDS) for work, variants in calls.items()}
         losses = {name: loss(model, ids) for name, model in models.items()}
         with dense_products():
             dense = {name: loss(model, ids) for name, model in models.items()}
-    torch.set_num_threads(threads)
-    yield {name: Seen(seconds["decode"][name], seconds["prefill"][name], losses[name], dense[name]) for name in models}
+    return {name: Seen(seconds["decode"][name], seconds["prefill"][name], losses[name], dense[name]) for name in models}
 
 
 def text(tokens: int = 1024) -> Tensor:
@@ -129,10 +127,6 @@ def loss(model: Any, ids: Tensor) -> float:
     """Nats per token."""
     logits = model(ids, use_cache=False).logits[0, :-1].float()
     return float(nn.functional.cross_entropy(logits, ids[0, 1:]))
-
-
-def median(seconds: list[float]) -> float:
-    return sorted(seconds)[len(seconds) // 2]
 
 
 @pytest.mark.parametrize("work", ["decode", "prefill"])

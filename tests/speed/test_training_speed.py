@@ -13,8 +13,9 @@ rate is next to nothing: no weight moves, and the routes stay.
 Six models with gradients and optimizer states lie in memory: about 16 GB.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,7 +32,7 @@ from sparsebench.suites.training.settings import TrainSettings
 from sparsebench.suites.training.step import Stepper
 
 from . import training_steps
-from .rounds import ReplayClock, in_turn
+from .rounds import ReplayClock, in_turn, threads
 from .scope import FULL
 from .training_steps import EXPERTS, LENGTH, TOP_K
 
@@ -115,10 +116,8 @@ def precision(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def timed(precision: str, models: dict[str, nn.Module], operations: dict[str, int]) -> Iterator[dict[str, Timed]]:
+def timed(precision: str, models: dict[str, nn.Module], operations: dict[str, int]) -> dict[str, Timed]:
     """All variants, in turn."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
     data = training_steps.rows(ROWS, packed=False)
     batch = data.collate(data.train)
     calls: dict[str, Callable[[], object]] = {}
@@ -134,10 +133,9 @@ def timed(precision: str, models: dict[str, nn.Module], operations: dict[str, in
             facts[variant] = Facts(_loss(model, variant, taker, batch), parameters, operations[name])
     for packed in (False, True):
         calls[f"next batch, {'packed rows' if packed else 'windows'}"] = next_batch(packed)
-    with freed_memory_kept():  # as in the loop
+    with threads(THREADS), freed_memory_kept():  # as in the loop
         seconds = in_turn(calls, ROUNDS)
-    torch.set_num_threads(threads)
-    yield {name: Timed(seconds[name], facts.get(name, NO_MODEL)) for name in calls}
+    return {name: Timed(seconds[name], facts.get(name, NO_MODEL)) for name in calls}
 
 
 def _with_experts(model: Any, variant: str, call: Callable[[], object]) -> Callable[[], object]:
@@ -196,7 +194,7 @@ def test_training(
         variant=variant,
         dtype=precision,
         rows=tokens,
-        tokens_per_second=tokens / sorted(found.seconds)[len(found.seconds) // 2],
+        tokens_per_second=tokens / median(found.seconds),
         threads=THREADS,
         clock="wall",
         **found.facts._asdict(),
@@ -207,7 +205,7 @@ def test_training(
         target("fraction of a step", fraction, at_most=LOADER_SHARE)
 
 
-def test_losses(precision: str, timed: dict[str, Timed], models: dict[str, nn.Module]) -> None:
+def test_losses(timed: dict[str, Timed], models: dict[str, nn.Module]) -> None:
     """Stock Mixtral and our mixture are the same function, whose loss in float32 is the exact one.
 
     In bfloat16, rounding sends some tokens to other experts, and a mixture that was never trained makes much of that

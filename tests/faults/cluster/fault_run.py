@@ -12,12 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparsebench.reports.records.store import Store
-
 from .ray_machines import WORKERS, Machines
 
 KINDS = {"worker": 8, "driver": 5, "head": 4, "partition": 7, "full disk": 3, "other code": 3}
-"""How many of 30 faults are of each kind; shorter runs have some of each kind that they have room for."""
+"""How many faults of each kind a run meets."""
 PARTITION_SECONDS = (5.0, 60.0)
 DISK_SECONDS = 20.0
 OTHER_CODE_SECONDS = 120.0
@@ -208,11 +206,3 @@ def kill(number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def scores(folder: Path) -> dict[str, object]:
-    """Metrics and per-example outcomes of each record by its id; all must be readable."""
-    store = Store(folder).open()
-    records, problems = store.read_all()
-    assert problems == []
-    return {record.id: (record.status, record.metrics, store.read_examples(record.id)) for record in records}

@@ -5,7 +5,7 @@ The same command is given again whenever it ends. Nothing may be lost, doubled o
 cluster: a cell is *lost* that has no score in the end, and *doubled* if its score was written twice. That a cell runs
 again because a fault took its result is neither, and is counted from a file that the cells write.
 
-`make faults-cluster` runs it with 60 cells and 30 faults; `make test` has a few of each.
+`make faults-cluster` runs it, with 60 cells and 30 faults; elsewhere it is skipped.
 """
 
 import importlib.util
@@ -20,7 +20,8 @@ import pytest
 import yaml
 
 from .. import draws
-from .fault_run import KINDS, FaultRun, scores
+from ..conftest import scores
+from .fault_run import KINDS, FaultRun
 from .network import network, why_not
 from .ray_machines import machines
 

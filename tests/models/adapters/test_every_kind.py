@@ -93,6 +93,8 @@ VARIANTS: dict[str, Example] = {
     "sequential": Example(BottleneckConfig(r=6), ("llama", "bert", "timm_vit")),
     "parallel": Example(BottleneckConfig(r=6, placement="parallel", scale=4.0), ("mixtral", "bert", "timm_vit")),
     "pfeiffer": Example(BottleneckConfig(r=6, placement="pfeiffer"), ("llama", "bert", "timm_vit")),
+    "on the FFN": Example(StreamConfig(placement="ffn", activation="relu", scale=0.5), IMAGES),
+    "after the block": Example(StreamConfig(placement="after", scale="channel", bias=False), IMAGES),
 }
 """More places of the kinds that have several."""
 CHANGE_AT_ONCE = {"CombinedConfig", "FusionConfig", "GistTokenConfig", "PrefixConfig", "PromptConfig"}
@@ -213,7 +215,7 @@ def test_saving_copying_and_pickling(
 
 
 @pytest.mark.parametrize(("kind", "family"), REFUSED)
-def test_other_families_are_refused_untouched(kind: str, family: str, make: Make, shake: Callable) -> None:
+def test_other_families_are_refused_untouched(kind: str, family: str, make: Make) -> None:
     model = make(family)
     before, flags, example = look(model), trainable(model), EXAMPLES[kind]
     with pytest.raises(ModelError):

@@ -1,4 +1,4 @@
-"""Kinds for the whole model and for images: start, second set, merging, compilation."""
+"""Kinds for the whole model and for images: second set, merging, compilation; their start: `test_every_kind.py`."""
 
 from collections.abc import Callable
 
@@ -38,28 +38,6 @@ LINEAR = ("ssf", "bitfit", "norms", "rep_adapter", "fact")
 
 def values(model: nn.Module) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in model.state_dict().items()}
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("shallow", "deep")])
-def test_no_bit_changes_at_the_start(
-    kind: str, make: Make, shake: Callable, example: Callable, run: Callable, subtests: pytest.Subtests
-) -> None:
-    for family in KINDS[kind][1]:
-        with subtests.test(family=family):
-            check_start(kind, make(family), shake, example, run)
-
-
-def check_start(kind: str, model: nn.Module, shake: Callable, example: Callable, run: Callable) -> None:
-    batch, types = example(model), [type(module) for module in model.modules()]
-    before = run(model, batch)
-    adapters = attach(model, KINDS[kind][0])
-    assert torch.equal(run(model, batch), before)
-    shake(adapters)
-    assert not torch.allclose(run(model, batch), before, rtol=1e-4, atol=1e-6)
-    adapters.disable()
-    assert torch.equal(run(model, batch), before)
-    adapters.remove()
-    assert torch.equal(run(model, batch), before) and [type(module) for module in model.modules()] == types
 
 
 @pytest.mark.parametrize(

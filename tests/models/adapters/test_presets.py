@@ -9,19 +9,19 @@ from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.presets import PRESETS, preset
 from sparsebench.models.errors import ModelError
 
-Build = Callable[[str], nn.Module]
 Make = Callable[[str], nn.Module]
 
 
-@pytest.mark.parametrize("name", ["houlsby", "pfeiffer", "parallel", "scaled_parallel", "mam"])
+@pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("faithful", [False, True])
-def test_presets_attach(name: str, faithful: bool, build: Build, example: Callable, run: Callable) -> None:
-    for family in ("llama", "bert", "roberta", "vit", "timm_vit"):
-        model = build(family)
+def test_presets_attach(name: str, faithful: bool, make: Make, example: Callable, run: Callable) -> None:
+    bottleneck = name in ("houlsby", "pfeiffer", "parallel", "scaled_parallel", "mam")
+    for family in ("timm_vit", *(("llama", "bert", "roberta", "vit") if bottleneck else ())):
+        model = make(family)
         batch, before = example(model), run(model, example(model))
         adapters = attach(model, preset(name, faithful=faithful, seed=1))
-        assert next(adapters.layers()) and adapters.prunable()
-        assert run(model, batch).isfinite().all()
+        assert adapters.count() > 0 and run(model, batch).isfinite().all()
+        assert adapters.prunable() or not bottleneck
         adapters.remove()
         assert torch.equal(run(model, batch), before)
 
@@ -32,17 +32,6 @@ def test_faithful_presets() -> None:
         assert isinstance(config, BottleneckConfig)
         assert (config.r, config.norm, config.init, config.activation) == (64, "in", "normal", "relu")
     assert preset("mam", faithful=True) == preset("mam")
-
-
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("faithful", [False, True])
-def test_presets_on_a_vit(name: str, faithful: bool, make: Make, example: Callable, run: Callable) -> None:
-    model = make("timm_vit")
-    batch, before = example(model), run(model, example(model))
-    adapters = attach(model, preset(name, faithful=faithful, seed=1))
-    assert adapters.count() > 0 and run(model, batch).isfinite().all()
-    adapters.remove()
-    assert torch.equal(run(model, batch), before)
 
 
 def test_faithful_starts_are_those_of_glorot_and_bengio(make: Make) -> None:

@@ -55,43 +55,6 @@ def test_every_path_leads_to_its_site(name: str, build: Build) -> None:
         assert found is site.get()
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
-def test_the_view_computes_the_ffn(name: str, build: Build, example: Callable, run: Callable) -> None:
-    """Gate, up, down and activation of the view reproduce what enters and leaves the FFN of the model."""
-    model = build(name)
-    mlp = describe(model).blocks[1].mlp
-    assert mlp is not None and mlp.up is not None and mlp.down is not None and mlp.activation is not None
-    seen: dict[str, torch.Tensor] = {}
-    first = mlp.site.get().register_forward_pre_hook(lambda module, args: seen.update(x=args[0]))
-    last = mlp.output.get().register_forward_hook(lambda module, args, out: seen.update(y=out))
-    run(model, example(model))
-    first.remove()
-    last.remove()
-    up = mlp.up.get()(seen["x"])
-    hidden = mlp.activation(mlp.gate.get()(seen["x"])) * up if mlp.gate else mlp.activation(up)
-    torch.testing.assert_close(mlp.down.get()(hidden), seen["y"])
-
-
-@pytest.mark.parametrize("name", TRANSFORMERS)
-def test_replace_takes_the_place_of_the_whole_ffn(name: str, build: Build, example: Callable, run: Callable) -> None:
-    model = build(name)
-    before = run(model, example(model))
-    for block in describe(model).blocks:
-        assert block.mlp is not None and block.mlp.up is not None and block.mlp.down is not None
-        zero = nn.Linear(32, 32)
-        nn.init.zeros_(zero.weight)
-        nn.init.zeros_(zero.bias)
-        nn.init.zeros_(block.mlp.down.get().weight)
-        if block.mlp.down.get().bias is not None:
-            nn.init.zeros_(block.mlp.down.get().bias)
-    silenced = run(model, example(model))
-    assert not torch.equal(before, silenced)
-    for block in describe(model).blocks:
-        assert block.mlp is not None
-        block.mlp.replace(zero)
-    torch.testing.assert_close(run(model, example(model)), silenced)
-
-
 def test_unknown_model_says_how_to_register() -> None:
     with pytest.raises(UnknownAnatomy, match=r"Own.*register_describer\(Own, describe_own\)"):
         describe(type("Own", (nn.Module,), {})())
@@ -189,19 +152,6 @@ def test_import_is_light() -> None:
         "assert not {'transformers', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize("name", ["vit", "timm_vit"])
-def test_branches_add_up_to_the_block(name: str, build: Build) -> None:
-    block, x = describe(build(name)).blocks[1], torch.randn(2, 5, 32)
-    expected = block.site.get()(x)
-    for branch in block.branches:
-        y = x
-        for site in branch:
-            y = site.get()(y)
-            y = y[0] if isinstance(y, tuple) else y
-        x = x + y
-    assert len(block.branches) == 2 and torch.equal(x, expected)
 
 
 @pytest.mark.parametrize("name", [*TRANSFORMERS, "efficientnet"])

@@ -12,22 +12,12 @@ from torch import nn
 from sparsebench.models.anatomy import Wrapper, describe
 from sparsebench.models.errors import ModelError
 
-DECODER = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "vocab_size": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": None,
-}
+from ..conftest import DECODER
 
 
 def decoder(family: str, **extra: object) -> nn.Module:
-    config = getattr(transformers, f"{family}Config")(**(DECODER | extra))
+    sizes = DECODER | {"intermediate_size": 48, "num_hidden_layers": 4, "eos_token_id": None} | extra
+    config = getattr(transformers, f"{family}Config")(**sizes)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return getattr(transformers, f"{family}ForCausalLM")(config).eval()
@@ -126,7 +116,7 @@ def test_an_encoder_and_a_decoder_each_count_their_own(tmp_path) -> None:
         describe(model).remove([0])
 
 
-def test_a_configuration_further_up_is_found_and_one_of_several_lists_refused(tmp_path) -> None:
+def test_a_configuration_further_up_is_found_and_one_of_several_lists_refused() -> None:
     config = transformers.DistilBertConfig(dim=16, hidden_dim=22, n_layers=3, n_heads=4, vocab_size=32)
     model = transformers.DistilBertModel(config).eval()
     describe(model).remove([1])

@@ -1,13 +1,10 @@
-from collections.abc import Callable
-
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparsebench.models.attention.attention_product import MAX_TOKENS, ProductAttention, attention
 
-Build = Callable[[str], nn.Module]
 BATCH, HEADS, TOKENS, SIZE = 2, 3, 9, 8
 MASKS: dict[str, Tensor | None] = {
     "none": None,

@@ -1,8 +1,6 @@
 from collections.abc import Callable
 
-import pytest
 import torch
-import transformers
 from torch import nn
 
 from sparsebench.models.anatomy import describe
@@ -32,30 +30,3 @@ def test_features_end_with_the_final_norm(build: Build) -> None:
 
 def test_a_bare_model_has_no_head(build: Build) -> None:
     assert describe(build("vit").base_model).head is None
-
-
-def deit(kind: str) -> nn.Module:
-    config = transformers.DeiTConfig(
-        hidden_size=32,
-        intermediate_size=50,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        image_size=16,
-        patch_size=8,
-        num_labels=3,
-    )
-    return getattr(transformers, kind)(config).eval()
-
-
-@pytest.mark.parametrize(
-    ("kind", "heads"),
-    [
-        ("DeiTModel", []),
-        ("DeiTForImageClassification", ["classifier"]),
-        ("DeiTForImageClassificationWithTeacher", ["cls_classifier", "distillation_classifier"]),
-    ],
-)
-def test_every_head_of_a_deit(kind: str, heads: list[str]) -> None:
-    anatomy = describe(deit(kind))
-    assert [site.path for site in anatomy.heads] == heads
-    assert anatomy.prefix_tokens == 2 and len(anatomy.blocks) == 2

@@ -7,13 +7,13 @@ from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import nn
 
-from sparsebench.models.anatomy import UnknownAnatomy, describe
+from sparsebench.models.anatomy import describe
 
 Build = Callable[[str], nn.Module]
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_b0"])
-def test_efficientnet(name: str, build: Build) -> None:
+def test_efficientnet(name: str) -> None:
     model = timm.create_model(name)
     anatomy = describe(model)
     assert len(anatomy.blocks) == 16 and anatomy.width == 1280
@@ -61,11 +61,6 @@ def test_units_of_every_kind(cls: type[nn.Module]) -> None:
 def test_convolutions_of_mixed_kernels_have_no_order_of_plain_ones() -> None:
     blocks = describe(timm.create_model("mixnet_s")).blocks
     assert blocks[0].convs and not blocks[-1].convs
-
-
-def test_attention_units_are_not_known() -> None:
-    with pytest.raises(UnknownAnatomy, match="MobileAttention of this network"):
-        describe(timm.create_model("mobilenetv4_hybrid_medium"))
 
 
 def test_the_convolution_before_the_pooling() -> None:

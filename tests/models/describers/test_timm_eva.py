@@ -1,4 +1,3 @@
-import torch
 from timm.models.eva import Eva
 
 from sparsebench.models.anatomy import describe
@@ -34,16 +33,6 @@ def test_a_matrix_that_is_read_and_not_called() -> None:
 def test_rotary_positions_leave_no_place_for_further_tokens() -> None:
     assert describe(eva()).further_tokens
     assert not describe(eva(use_rot_pos_emb=True)).further_tokens
-
-
-def test_a_gate_and_up_matrix_in_one() -> None:
-    model = eva(swiglu_mlp=True)
-    mlp = describe(model).blocks[0].mlp
-    assert mlp is not None and mlp.gate_up is not None and mlp.down is not None and mlp.activation is not None
-    x = torch.randn(2, 3, 16)
-    gate, up = mlp.gate_up.get()(x).chunk(2, dim=-1)
-    torch.testing.assert_close(mlp.down.get()(mlp.activation(gate) * up), mlp.site.get()(x))
-    assert mlp.hidden == gate.shape[-1]
 
 
 def test_the_norm_that_features_pass_last() -> None:

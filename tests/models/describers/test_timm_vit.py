@@ -85,12 +85,7 @@ def test_differential_attention_has_whole_heads_in_the_view() -> None:
     assert attention.qkv.get().out_features == 3 * attention.num_heads * attention.head_dim
 
 
-def test_a_gate_and_up_matrix_in_one() -> None:
-    mlp = describe(small(mlp_layer=timm.layers.SwiGLUPacked)).blocks[0].mlp
-    assert mlp is not None and mlp.gate_up is not None and mlp.down is not None and mlp.activation is not None
-    x = torch.randn(2, 3, mlp.width)
-    gate, up = mlp.gate_up.get()(x).chunk(2, dim=-1)
-    torch.testing.assert_close(mlp.down.get()(mlp.activation(gate) * up), mlp.site.get()(x))
+def test_ffns_that_are_not_known() -> None:
     with pytest.raises(UnknownAnatomy, match="its gate comes last"):
         describe(small(mlp_layer=timm.layers.GluMlp))
     with torch.device("meta"), pytest.raises(UnknownAnatomy, match=r"GeGluMlp of this model.*register a describer"):

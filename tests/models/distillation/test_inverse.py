@@ -58,23 +58,14 @@ def test_mse_moves_both_by_the_same_amount_and_fades_with_the_classes() -> None:
     torch.testing.assert_close(student.grad, -teacher.grad)
 
 
-def test_equal_logits_leave_the_cross_entropies() -> None:
-    student, _ = pair()
-    for kind in ("mse", "kl"):
-        loss = InverseDistillation(kind=kind)  # type: ignore[arg-type]
-        assert loss.term(student, student.clone()).item() == pytest.approx(0, abs=1e-7)
-
-
 def test_weights_reduction_and_t2() -> None:
     student, teacher = pair()
     plain = InverseDistillation().term(student, teacher)
     torch.testing.assert_close(InverseDistillation(weight=3.0).term(student, teacher), 3 * plain)
     torch.testing.assert_close(InverseDistillation(reduction="batch").term(student, teacher), 3 * plain)
-    divergence = InverseDistillation(kind="kl", temperature=2.0)
-    value = divergence.term(student, teacher)
+    value = InverseDistillation(kind="kl", temperature=2.0).term(student, teacher)
     scaled = InverseDistillation(kind="kl", temperature=2.0, t2=True)
     torch.testing.assert_close(scaled.term(student, teacher), 4 * value)
-    torch.testing.assert_close(divergence.term(teacher, student) == value, torch.tensor(False))
 
 
 def test_parts_take_any_own_loss_and_a_teacher_that_has_none() -> None:
@@ -84,15 +75,6 @@ def test_parts_take_any_own_loss_and_a_teacher_that_has_none() -> None:
     assert list(parts) == ["student", "teacher", "distillation"]
     assert (parts["student"].item(), parts["teacher"].item()) == (2.0, 6.0)
     assert "teacher" not in loss.parts(torch.tensor(4.0), None, student, teacher)
-
-
-def test_finite_for_logits_far_apart() -> None:
-    for kind in ("mse", "kl"):
-        student = torch.tensor([[1e4, -1e4]], requires_grad=True)
-        teacher = torch.tensor([[-1e4, 1e4]], requires_grad=True)
-        value = InverseDistillation(kind=kind, **OFF)(student, teacher, torch.tensor([0]))  # type: ignore[arg-type]
-        value.backward()
-        assert value.isfinite() and student.grad is not None and student.grad.isfinite().all()
 
 
 @pytest.mark.parametrize(

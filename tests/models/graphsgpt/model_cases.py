@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sparsebench.models.graphsgpt.decoding.valence import Edge
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import TokenBatch
@@ -30,19 +31,17 @@ SMILES = [
 MIXED = ["C", "CCO", "C1CC1", "C[N+](C)(C)CC(=O)[O-]", "[NH4+].[Cl-].CC", *SMILES[:3]]
 ATOMS = [(6, 0), (7, 0), (8, 0), (9, 0), (16, 0), (17, 0), (35, 0), (7, 1), (8, -1), (17, -1)]
 VOCABULARY = Vocabulary.improved(ATOMS)
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_words": 3}
 
 
 def small(vocabulary: Vocabulary = VOCABULARY, **fields: object) -> GraphsGPT:
     """A model of a few thousand weights, in eval mode."""
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    return GraphsGPT(GraphsGPTConfig.of(vocabulary, **({"num_words": 3} | sizes | fields))).eval()
+    return GraphsGPT(GraphsGPTConfig.of(vocabulary, **(SIZES | fields))).eval()
 
 
-def faithful(**fields: object) -> GraphsGPT:
-    """The same with the published choices."""
-    vocabulary = Vocabulary.faithful([(6, 6, 1), (6, 6, 1.5), (6, 8, 1), (6, 8, 2)])
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    return GraphsGPT(GraphsGPTConfig.of(vocabulary, **({"num_words": 3} | sizes | fields))).eval()
+def faithful() -> GraphsGPT:
+    """The same with the bonds of published vocabularies."""
+    return small(Vocabulary.faithful([(6, 6, 1), (6, 6, 1.5), (6, 8, 1), (6, 8, 2)]))
 
 
 def batch(smiles: list[str] | None = None) -> TokenBatch:
@@ -53,6 +52,23 @@ def batch(smiles: list[str] | None = None) -> TokenBatch:
 def noise(rows: int, seed: int = 0, words: int = 3) -> Tensor:
     """Words (rows, words, 32) of a small model."""
     return torch.randn(rows, words, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def edge(*values: int) -> Edge:
+    """An edge of one molecule."""
+    return Edge(*(torch.tensor([value]) for value in values))
+
+
+def chained(vocabulary: Vocabulary = VOCABULARY, **fields: object) -> GraphsGPT:
+    """Random weights, also where training starts from 0, and heads that are not near a tie."""
+    model = small(vocabulary, autoregressive_heads=True, **fields)
+    draw = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for known in (model.heads.chain.at_begin, model.heads.chain.at_end):
+            known.down.weight.normal_(std=0.3, generator=draw)
+        for head in (model.heads.bond, model.heads.first_atom, model.heads.atom):
+            head.weight.mul_(10)
+    return model
 
 
 def peaked(**fields: object) -> GraphsGPT:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
-from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
+
+from .model_cases import small
 
 VALENCES = {"B": 3, "C": 4, "N": 3, "O": 2, "F": 1, "Si": 4, "S": 6, "Cl": 1, "Br": 1, "I": 1}
 NUMBERS = {"B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Si": 14, "S": 16, "Cl": 17, "Br": 35, "I": 53}
@@ -35,9 +36,7 @@ Found = tuple[int, int, int, int]  # bond class, begin, end, atomic number at th
 
 def talkative(seed: int, vocabulary: Vocabulary = RICH, peak: float = 20, **fields: object) -> GraphsGPT:
     """Few codes of few numbers, so that similarities above 1/2 are common; common elements come first."""
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    sizes |= {"num_words": 3, "max_atoms": 6, "code_size": 6, "seed": seed}
-    model = GraphsGPT(GraphsGPTConfig.of(vocabulary, **(sizes | fields))).eval()
+    model = small(vocabulary, **({"max_atoms": 6, "code_size": 6, "seed": seed} | fields))
     with torch.no_grad():
         model.heads.bond.weight.mul_(peak)
         common = [5, 7, 4, 8]  # C, O, B, F

@@ -22,13 +22,14 @@ from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.sklearn_api import GraphWords
 
+from .model_cases import SIZES
+
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C", "CCN(CC)CC", "OCC1CCCC1"]
 VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
 
 
 def config(**fields: Any) -> GraphsGPTConfig:
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    return GraphsGPTConfig.of(VOCABULARY, **({"num_words": 3} | sizes | fields))
+    return GraphsGPTConfig.of(VOCABULARY, **(SIZES | fields))
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.errors import ModelError
 from sparsebench.models.sparsity import criteria
 from sparsebench.models.sparsity.bottleneck_units import Pair
 from sparsebench.models.sparsity.masked import MaskedLinear
-from sparsebench.models.sparsity.scoring import CRITERIA, Evidence, calibration_losses, generator_of, gradients
+from sparsebench.models.sparsity.scoring import CRITERIA, Evidence, calibration_losses, gradients
 
 
 def model() -> nn.Sequential:
@@ -77,27 +76,3 @@ def test_suite_table_of_criteria_score_stored_entries() -> None:
     with calibration_losses(weights, facts, "snip") as losses:
         expected = criteria.snip(weights, losses)
     assert all(torch.equal(a, b) for a, b in zip(CRITERIA["snip"](layers, facts), expected, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"batches": None}, "'snip' needs batches and loss_fn"),
-        ({"loss_fn": None}, "'snip' needs batches and loss_fn"),
-        ({"batches": []}, "got no batch"),
-        ({"loss_fn": lambda net, batch: net(batch)}, r"a tensor of shape \(5, 2\): it must give a scalar"),
-        ({"loss_fn": lambda net, batch: 1.0}, "a float: it must give a scalar"),
-        ({"loss_fn": lambda net, batch: torch.zeros(())}, "depends on the weights"),
-    ],
-)
-def test_bad_evidence(changes: dict, message: str) -> None:
-    net = model()
-    with pytest.raises(ModelError, match=message):
-        CRITERIA["snip"]([net[0]], evidence(net, **changes))
-
-
-def test_random_needs_a_generator() -> None:
-    with pytest.raises(ModelError, match="'random' needs a generator"):
-        CRITERIA["random"]([], evidence(model()))
-    with pytest.raises(ModelError, match="'shuffle' needs a generator"):
-        generator_of(evidence(model()), "shuffle")

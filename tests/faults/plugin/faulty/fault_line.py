@@ -5,6 +5,7 @@ from torch import nn
 
 SOURCES = ()
 TRAITS = ("parameters",)
+RANDOM_WEIGHTS = True
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> nn.Module:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch import nn
 
 from sparsebench.models.adapters import LoRAConfig, attach, load_peft, save_peft
@@ -14,22 +13,14 @@ from sparsebench.models.adapters.files.peft_experts import fused_stacks, split_f
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 
+from ...stock_mixtures import stock
+from ..conftest import noise
+from ..kinds.test_expert_lora import logits
+
 peft = pytest.importorskip("peft")
 pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
 
 Build = Callable[[str], Any]
-IDS = torch.randint(3, 64, (2, 9), generator=torch.Generator().manual_seed(0))
-
-
-@torch.no_grad()
-def logits(model: nn.Module) -> torch.Tensor:
-    return model(IDS).logits
-
-
-def noise(parameters: Any, scale: float = 0.2) -> None:
-    generator = torch.Generator().manual_seed(3)
-    for parameter in parameters:
-        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
 
 
 def theirs(model: nn.Module, **options: Any) -> nn.Module:
@@ -44,19 +35,7 @@ def test_a_file_of_peft_with_target_parameters_computes_what_peft_does(name: str
         if name == "mixtral":
             return build("mixtral")
         torch.manual_seed(0)
-        sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 64, "head_dim": 8}
-        config = transformers.GptOssConfig(
-            **sizes,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            num_local_experts=4,
-            num_experts_per_tok=2,
-            pad_token_id=0,
-            eos_token_id=2,
-            layer_types=["full_attention"] * 2,
-        )
-        made = transformers.GptOssForCausalLM(config).eval()
-        return made
+        return stock("GptOss", head_dim=8, num_local_experts=4, layer_types=["full_attention"] * 2).eval()
 
     parameters = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
     wrapped = theirs(model(), target_modules=["q_proj"], target_parameters=parameters)

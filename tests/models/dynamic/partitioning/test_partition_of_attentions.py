@@ -16,7 +16,7 @@ from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dyn
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
 from sparsebench.models.errors import ModelError
 
-from .toy import FACTORS, image_batches, loss, od_toy, toy
+from .toy import FACTORS, image_batches, loss, od_toy
 
 DATA = {"batches": image_batches(), "loss_fn": loss}
 KERNELS = 6 * 4 * 9 + 3 * 6
@@ -169,11 +169,6 @@ def test_what_cannot_be_is_refused_and_leaves_no_trace(options, words):
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(value, before[name]) for name, value in after.items())
     assert all(module.training for module in model.modules())
-
-
-def test_a_model_without_odconv_is_refused_with_what_it_has():
-    with pytest.raises(ModelError, match="its 2 dynamic layers are ToyDynamic"):
-        partition(toy(), 0.3, of="attentions", **DATA)
 
 
 def test_an_error_leaves_the_partitions_that_there_were():

@@ -34,8 +34,6 @@ def test_refusals() -> None:
     nameless.config.vocabulary = None
     with pytest.raises(ModelError, match="no vocabulary"):
         decode(nameless, noise(1))
-    with pytest.raises(ModelError, match="at least 1"):
-        DecodingConfig(top_k=0)
     with pytest.raises(ModelError, match=r"not \(molecules"):
         decode(small(), noise(1, words=4))
 

@@ -19,7 +19,7 @@ from sparsebench.models.graphsgpt.tokens.faithful import collect_bonds
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import FIRST_NODE, Vocabulary
 
-from ..model_cases import SMILES
+from ..model_cases import SMILES, edge
 from ..published_rules import RICH, talkative
 from ..tokens.test_aromatic import RINGS
 from .test_flexible import GREEDY, random_predictions
@@ -31,10 +31,6 @@ NO_BOND = Vocabulary.faithful([(9, 9, 2), (9, 9, 3)])  # no bond is possible
 
 def on_start(first: int = 5, vocabulary: Vocabulary = RICH, cap: int = 5) -> ConstrainedMolecules:
     return ConstrainedMolecules(vocabulary, torch.tensor([first]), cap, 16.0)
-
-
-def edge(*values: int) -> Edge:
-    return Edge(*(torch.tensor([value]) for value in values))
 
 
 def allowed(edges: list[tuple[int, int, int]], atoms: list[int], c: int, i: int, j: int, cap: int) -> bool:

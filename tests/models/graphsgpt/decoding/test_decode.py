@@ -1,6 +1,7 @@
 """Cached decoding against the same model without a cache, and what comes out of it."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.model.losses import slots
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
-from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch
+from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens
 from sparsebench.models.graphsgpt.tokens.detokenize import to_molecule
-from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
-from ..model_cases import SMILES, VOCABULARY, noise, peaked, small
+from ..model_cases import VOCABULARY, chained, noise, peaked, small
 from ..slow_decoding import Grown, batch_of, check_against
 
 SHORT = {"max_edges": 40}
@@ -62,13 +62,14 @@ def test_a_molecule_alone_is_the_row_of_a_batch(row: int) -> None:
     assert together.log_prob == pytest.approx(alone.log_prob, abs=1e-3)
 
 
+@pytest.mark.parametrize("build", [small, chained])
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
-def test_every_molecule_is_valid(temperature: float) -> None:
+def test_every_molecule_is_valid(temperature: float, build: Callable[..., GraphsGPT]) -> None:
     """Random weights propose nonsense at almost every step; all atoms of the default vocabulary are in it."""
     vocabulary = Vocabulary.improved()
     config, generator, found = DecodingConfig(temperature=temperature, **SHORT), torch.Generator().manual_seed(0), []
     for seed in range(6):
-        found += decode(small(vocabulary, seed=seed), 2 * noise(30), config=config, generator=generator)
+        found += decode(build(vocabulary, seed=seed), 2 * noise(30), config=config, generator=generator)
     assert sum(molecule.illegal for molecule in found) > 100
     assert max(molecule.tokens.shape[1] for molecule in found) > 20
     for molecule in found:
@@ -119,31 +120,6 @@ def test_a_model_with_few_codes_fills_them_up() -> None:
     assert max(sizes) == 5 and sum(molecule.illegal for molecule in found) > 20
     for molecule in found:
         to_molecule(molecule.tokens, VOCABULARY)
-
-
-def test_overfit_molecules_come_back() -> None:
-    model = small(hidden_size=96, intermediate_size=384, num_hidden_layers=3, num_words=4)
-    tokens = Tokenizer(VOCABULARY)(SMILES)
-    train(model, tokens.batch(), steps=150)
-    words = model.encoder(tokens.batch()).detach()
-    found = decode(model, words)
-    assert [np.array_equal(molecule.tokens, tokens[row]) for row, molecule in enumerate(found)] == [True] * 16
-    assert all(molecule.status == "complete" and molecule.illegal == 0 for molecule in found)
-    between = torch.lerp(words[0], words[1], torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1))
-    start, middle, stop = decode(model, between)
-    assert np.array_equal(start.tokens, tokens[0]) and np.array_equal(stop.tokens, tokens[1])
-    to_molecule(middle.tokens, VOCABULARY)
-
-
-def train(model: GraphsGPT, tokens: TokenBatch, steps: int) -> None:
-    optimizer = torch.optim.AdamW(model.train().parameters(), lr=3e-3, weight_decay=0.0)
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 20)
-        optimizer.zero_grad()
-        model(tokens).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    model.eval()
 
 
 def test_bfloat16() -> None:

@@ -13,6 +13,7 @@ from sparsebench.models.graphsgpt.decoding.strict import StrictMolecules
 from sparsebench.models.graphsgpt.decoding.valence import Edge
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
+from ..model_cases import edge
 from ..published_rules import RICH, TABLE, Slow, slow_decode, talkative
 
 SIMPLE = Vocabulary.faithful([(6, 6, 1), (6, 6, 1.5), (6, 8, 1), (6, 8, 2)])
@@ -40,10 +41,6 @@ def test_strict_decoding_is_that_of_a_slow_loop(valence_check: bool) -> None:
             atoms, edges = int(tokens[3].sum()), int((tokens[3] == 0).sum())
             seen += Counter({status: 1, "closed": int(edges > atoms - 1), "long": int(edges > 3)})
     assert seen["complete"] > 3 and seen["invalid"] > 20 and seen["long"] > 0 and seen["closed"] > 0, seen
-
-
-def edge(*values: int) -> Edge:
-    return Edge(*(torch.tensor([value]) for value in values))
 
 
 def bond(low: int, high: int, order: float) -> int:

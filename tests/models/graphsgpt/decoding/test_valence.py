@@ -9,14 +9,12 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.decoding.valence import Edge, Molecules, max_valence
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
+from ..model_cases import edge
+
 ORDERS = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, None)
 SOME = Vocabulary.improved([(6, 0), (7, 0), (8, -1), (7, 1), (9, 0)])
 FRAGMENT, CAP = 4, 5
 WITHOUT_CLEANUP = Chem.SanitizeFlags.SANITIZE_ALL ^ Chem.SanitizeFlags.SANITIZE_CLEANUP
-
-
-def edge(*values: int) -> Edge:
-    return Edge(*(torch.tensor([value]) for value in values))
 
 
 def by_rdkit(molecule: Chem.RWMol, bond: int, begin: int, end: int, atom: int) -> Chem.RWMol | None:

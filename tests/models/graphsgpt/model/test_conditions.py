@@ -67,17 +67,3 @@ def test_models_without_properties_refuse_requests() -> None:
         GraphsGPTConfig(properties={"logp": (1.0, 0.0)})
     with pytest.raises(ModelError, match="did you mean 'faithful'"):
         GraphsGPTConfig(property_encoding="faithfull")
-
-
-def test_saved_statistics_come_back(tmp_path) -> None:
-    model = small(properties=PROPERTIES).encoder
-    model.save_pretrained(tmp_path)
-    back = type(model).from_pretrained(tmp_path)
-    request = wanted((3.0, 0.5, 70.0))
-    with torch.no_grad():
-        torch.testing.assert_close(back(batch(["C"]), wanted=request), model(batch(["C"]), wanted=request))
-
-
-def test_configurations_of_older_versions_load() -> None:
-    """They call the encoding of the published checkpoints by another name."""
-    assert GraphsGPTConfig(property_encoding="published").property_encoding == "faithful"

@@ -8,9 +8,10 @@ from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.heads import Predictions
 from sparsebench.models.graphsgpt.model.losses import losses, slots, targets
 from sparsebench.models.graphsgpt.tokens.batch import collate
+from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 
-from ..model_cases import ATOMS, MIXED, VOCABULARY, batch, faithful, small
+from ..model_cases import ATOMS, MIXED, batch, faithful, small
 
 TWO = Vocabulary.improved([(6, 0), (8, 0)])  # tokens: C 2, O 3, single 4, double 5, triple 6, new fragment 7
 ACETALDEHYDE = np.array([[2, 0, 0, 1], [4, 0, 1, 0], [2, 1, 1, 1], [5, 1, 2, 0], [3, 2, 2, 1]], dtype=np.int16).T
@@ -115,8 +116,6 @@ def test_every_weight_of_the_default_model_learns() -> None:
 
 
 def test_the_published_choices_have_no_atom_loss_and_the_contrastive_one() -> None:
-    from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
-
     model = faithful()
     vocabulary = Vocabulary.from_dict(model.config.vocabulary)
     out = model(Tokenizer(vocabulary)(["CCO", "c1ccccc1C=O"]).batch(), generator=torch.Generator().manual_seed(0))
@@ -126,7 +125,3 @@ def test_the_published_choices_have_no_atom_loss_and_the_contrastive_one() -> No
         edges = ids != -1
         right += cosines[edges, ids[edges]].sum().item() / (2 * int(edges.sum()))
     assert out.losses.connection.item() == pytest.approx(1 - right, abs=1e-4)  # codes are orthonormal
-
-
-def test_vocabulary_is_that_of_the_configuration() -> None:
-    assert Vocabulary.from_dict(small().config.vocabulary) == VOCABULARY

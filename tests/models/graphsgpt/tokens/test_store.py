@@ -15,7 +15,6 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 from sparsebench.models.length_batches import length_batches
 
 TOKENIZER = Tokenizer(Vocabulary.improved())
-SMILES = ["C" * length + "c1ccccc1O" * (length % 2) for length in range(1, 41)]
 MIXED = ["CCO", None, "[Na+].[Cl-]", "C1CC", "[2H]O", "c1cc[nH]c1"]
 
 

@@ -1,7 +1,6 @@
 """A pool of tokenisers gives what one process gives, lives on, and reads no further than it must."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +27,8 @@ def test_the_pool_lives_on_and_gives_what_one_process_gives(tmp_path: Path):
         store = build_store(tmp_path / "store", iter(many), pool)
         assert np.array_equal(store.rows, wanted.rows) and np.array_equal(store.status, wanted.status)
         processes = set(pool._pool._processes)
-        start = time.perf_counter()
         pool(["C"])
-        assert time.perf_counter() - start < 0.5 and set(pool._pool._processes) == processes
+        assert set(pool._pool._processes) == processes
         assert os.getpid() not in processes and 1 <= len(processes) <= 2
     with pytest.raises(ModelError, match="workers=0"):
         TokenizerPool(TOKENIZER.vocabulary, workers=0)

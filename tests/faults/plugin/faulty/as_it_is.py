@@ -16,5 +16,5 @@ class AsItIs(Method):
 
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The same model."""
-        time.sleep(float(os.environ.get("LEASETOYS_NAP", "0")))
+        time.sleep(float(os.environ.get("FAULTY_NAP", "0")))
         return backbone
