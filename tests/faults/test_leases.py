@@ -38,8 +38,8 @@ STOPS = (5.0, 60.0) if LONG else (3.0, 6.0)
 PAUSES = (1.0, 6.0) if LONG else (1.0, 3.0)
 SMALLEST_FILE = 16
 """Bytes: no file that the runner writes fits into a disk so full."""
-OF_THE_LOST = ("lost each time", "lost its worker twice", "killed by SIGKILL")
-"""What a record says of a cell whose worker or process was lost, and never of one that failed by itself."""
+OF_A_FAULT = ("lost each time", "lost its worker twice", "killed by SIGKILL", "File too large")
+"""What a record says of a cell whose worker or process was lost, or whose own log met the full disk; of no other."""
 MOST_SECONDS = 1800 if LONG else 240
 
 
@@ -320,7 +320,7 @@ def check_cells(shared: Shared, watch: Watch, tally: LeaseTally) -> None:
     for record in records:
         if record.status != "ok":
             tally.lost_twice += 1
-            if not any(words in (record.reason or "") for words in OF_THE_LOST):
+            if not any(words in (record.reason or "") for words in OF_A_FAULT):
                 tally.defect("different", f"seed {record.cell.seed}: {record.reason}")
     tally.executions = len(executions)
     tally.refused = len(set(executions) - recorded)
