@@ -8,9 +8,9 @@
 # make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
 # make check   ruff, pyright, import-linter
 # make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
+# make speed-check  the same, and fails where a target is not reached
 # make lowest  the profile smoke in an environment with the lowest versions that pyproject.toml allows (gigabytes, minutes)
 # make newest  the same with the newest versions that there are
-# make speed-check  the same, and fails where a target is not reached
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/quick
