@@ -28,7 +28,7 @@ def tree(tmp_path: Path) -> Path:
     """A checkout whose `sparsebench` only notes how it was called, with one speed file that falls short and fails."""
     speed = tmp_path / "tests" / "speed"
     speed.mkdir(parents=True)
-    for name in ("conftest.py", "targets.py"):
+    for name in ("conftest.py", "rounds.py", "targets.py"):
         shutil.copy(ROOT / "tests" / "speed" / name, speed)
     (speed / "test_it.py").write_text(SHORT)
     for name in ("Makefile", "pyproject.toml", "setup.py"):

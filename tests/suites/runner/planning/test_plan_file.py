@@ -153,9 +153,17 @@ def test_records_come_in_the_order_of_the_plan(tmp_path: Path) -> None:
 
 
 def test_a_plan_of_100_000_cells_is_read_in_a_moment(tmp_path: Path) -> None:
+    """Within a few times of what it takes to read its JSON: no object with checks is made of each cell."""
     pairs = [[f"{number:016x}", f"{number:016x}"] for number in range(100_000)]
     write(tmp_path, {"llm": PART | {"cells": pairs}})
-    assert (tmp_path / PLAN_FILE).stat().st_size < 6_000_000
-    start = time.process_time()
-    assert len(read_plan(tmp_path)["llm"].cells) == 100_000
-    assert time.process_time() - start < 2
+    file = tmp_path / PLAN_FILE
+    assert file.stat().st_size < 6_000_000
+    whole, alone = [], []
+    for _ in range(3):
+        start = time.process_time()
+        assert len(read_plan(tmp_path)["llm"].cells) == 100_000
+        whole.append(time.process_time() - start)
+        start = time.process_time()
+        json.loads(file.read_text())
+        alone.append(time.process_time() - start)
+    assert min(whole) < 20 * min(alone)
