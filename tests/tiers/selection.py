@@ -7,14 +7,14 @@ from .costs import Costs
 
 CHEAP = 1.0
 """A function below this many CPU seconds is run by every `make test`, with all its cases."""
-BUDGET = 12 * 60.0
+BUDGET = 10 * 60.0
 """CPU seconds of `make test`, collection included."""
 ROOM = 30.0
 """What of the budget must be free for functions that a change touches."""
 QUICK_BUDGET = 180.0
 WORKERS = 2
 """Processes that collect everything, on the machine that the budget is meant for."""
-PARTS = 8
+PARTS = 12
 
 
 class Choice(NamedTuple):
