@@ -20,7 +20,17 @@ from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Re
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
 _KEPT = (
-    *("id", "key", "code", "costs_code", "status", "reason", "main_metric", "times", "seeds", "started", "finished"),
+    "id",
+    "key",
+    "code",
+    "costs_code",
+    "status",
+    "reason",
+    "main_metric",
+    "times",
+    "seeds",
+    "started",
+    "finished",
     "examples",
 )
 

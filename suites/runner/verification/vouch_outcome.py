@@ -89,28 +89,31 @@ def worst(metrics: Mapping[str, Outcome]) -> Outcome:
 
 def processor_type_differs(record: Record, again: Record) -> bool:
     """Whether the processors may round in their own ways; so they may where the record does not say its type."""
-    then, now = record.environment, again.environment
-    if then.get("processor_type") is None or recorded_device(record) != recorded_device(again):
+    return _other_device(record, again) or _processor_type(record) != _processor_type(again)
+
+
+def _other_maker(record: Record, again: Record) -> bool:
+    """Whether another maker's processor, or another device, was at work; the maker is the first word of the type."""
+    then, now = (_processor_type(one).partition(" ")[0] for one in (record, again))
+    return _other_device(record, again) or then != now
+
+
+def _other_device(record: Record, again: Record) -> bool:
+    """Whether another kind of device was at work, or nobody knows what processor."""
+    if record.environment.get("processor_type") is None or recorded_device(record) != recorded_device(again):
         return True
-    return any(then.get(name) != now.get(name) for name in ("processor_type", "accelerator"))
+    return record.environment.get("accelerator") != again.environment.get("accelerator")
 
 
-def _of_one_maker(record: Record, again: Record) -> bool:
-    """Whether both were made on processors of one maker, which is the first word of the type, or one accelerator."""
-    then, now = record.environment, again.environment
-    makers = {str(environment.get("processor_type")).partition(" ")[0] for environment in (then, now)}
-    known = then.get("processor_type") is not None
-    same_device = recorded_device(record) == recorded_device(again) and then.get("accelerator") == now.get(
-        "accelerator"
-    )
-    return known and len(makers) == 1 and same_device
+def _processor_type(record: Record) -> str:
+    return str(record.environment.get("processor_type"))
 
 
 def _near(record: Record, again: Record, libraries: bool) -> Any:
     """From a distance to its outcome."""
     trained = record.training is not None or again.training is not None
     elsewhere = processor_type_differs(record, again)
-    no_bound = record.cell.dtype == "bfloat16" or (trained and not _of_one_maker(record, again))
+    no_bound = record.cell.dtype == "bfloat16" or (trained and _other_maker(record, again))
 
     def outcome(distance: float) -> Outcome:
         if distance == 0:
