@@ -56,5 +56,5 @@ class SharedLinear(Shared, nn.Linear):
     """A linear layer that several adapter layers hold."""
 
 
-class SharedMasked(Shared, MaskedLinear):
+class SharedMasked(Shared, MaskedLinear):  # pyright: ignore[reportIncompatibleMethodOverride]
     """A linear layer that several adapter layers hold, and that can be pruned."""
