@@ -1,0 +1,203 @@
+"""A checkpoint as the code of a paper left it: its configuration, and tensors each of which is taken once."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+
+INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+WHOLE = ("model.safetensors", "pytorch_model.bin")
+STATES = ("state_dict", "model", "model_state")
+"""Keys under which training programs put the weights into a file that holds more."""
+
+
+class Checkpoint:
+    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` wrote.
+
+    Nothing in it is executed: pickles are read by torch's reader of weights alone, which refuses all else.
+
+    Args:
+        place: the folder or file.
+
+    Attributes:
+        place: that.
+        config: what `config.json` says; empty for a file.
+        beside: what a file holds in addition to weights: the epoch, the temperature of its attention, ...
+
+    Raises:
+        ModelError: it is not there, not whole, damaged, or holds code.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = Path(place)
+        self.config: dict[str, Any] = {}
+        self.beside: dict[str, Any] = {}
+        self._readers: dict[str, Callable[[], Tensor]] = {}
+        self._taken: set[str] = set()
+        if self.place.is_dir():
+            self.config = read_config(self.place)
+            self._open_folder()
+        elif self.place.is_file():
+            self._open_file(self.place)
+        else:
+            raise ModelError(f"{self.place} is neither a folder nor a file")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._readers
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Names of tensors that begin with `prefix`, sorted, taken or not."""
+        return sorted(name for name in self._readers if name.startswith(prefix))
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """A tensor, which counts as read.
+
+        Args:
+            name: in the file.
+            shape: that it must have; none given: any.
+
+        Raises:
+            ModelError: there is none of this name, or it has another shape.
+        """
+        if name not in self._readers:
+            raise ModelError(f"{self.place} has no tensor {name}: it is not whole, or of another layout")
+        tensor = self._readers[name]()
+        if shape and tuple(tensor.shape) != shape:
+            raise ModelError(f"in {self.place}, {name} has the shape {tuple(tensor.shape)}; {shape} was expected")
+        self._taken.add(name)
+        return tensor
+
+    def drop(self, name: str) -> None:
+        """Count a tensor as read that follows from the configuration; there need not be one."""
+        self._taken.add(name)
+
+    def finish(self) -> None:
+        """Raise a `ModelError` if a tensor was neither taken nor dropped."""
+        left = sorted(self._readers.keys() - self._taken)
+        if left:
+            raise ModelError(
+                f"{len(left)} tensors of {self.place} have no place in the model, {left[0]} for one: the checkpoint is "
+                "of another layout, or of a version of it that is not known here"
+            )
+
+    def _open_folder(self) -> None:
+        for name in INDICES:
+            if (self.place / name).is_file():
+                self._open_shards(name)
+                return
+        for name in WHOLE:
+            if (self.place / name).is_file():
+                self._add(self.place / name)
+                return
+        raise ModelError(f"{self.place} has no weights: none of {', '.join((*INDICES, *WHOLE))}")
+
+    def _open_shards(self, index: str) -> None:
+        listed = read_json(self.place / index).get("weight_map")
+        if not isinstance(listed, Mapping):
+            raise ModelError(f"{self.place / index} is damaged: it has no weight_map")
+        for file in sorted(set(listed.values())):
+            if Path(file).name != file:
+                raise ModelError(f"{self.place / index} names {file!r}, which is no file of its folder")
+            self._add(self.place / file)
+        absent = sorted(listed.keys() - self._readers.keys())
+        if absent:
+            raise ModelError(f"{listed[absent[0]]} lacks {absent[0]}, which {index} says is in it: copy it again")
+
+    def _open_file(self, file: Path) -> None:
+        if file.suffix == ".safetensors":
+            self._add(file)
+            return
+        held = load_tensors(file)
+        state = held
+        for key in STATES:
+            if isinstance(held.get(key), Mapping):
+                state = held[key]
+                self.beside = {name: value for name, value in held.items() if name != key}
+                break
+        self._hold(state, file)
+
+    def _add(self, file: Path) -> None:
+        if not file.is_file():
+            raise ModelError(f"{file} is missing: copy the whole checkpoint")
+        if file.suffix != ".safetensors":
+            self._hold(load_tensors(file), file)
+            return
+        for name, reader in safetensors_readers(file).items():
+            self._insert(name, reader, file)
+
+    def _hold(self, state: Mapping[str, Any], file: Path) -> None:
+        for name, value in state.items():
+            if not isinstance(value, Tensor):
+                raise ModelError(f"{file} holds {name!r}, a {type(value).__name__}, where a tensor was expected")
+            self._insert(name, value.detach, file)
+
+    def _insert(self, name: str, reader: Callable[[], Tensor], file: Path) -> None:
+        if name in self._readers:
+            raise ModelError(f"{file} holds {name}, which another file of the checkpoint holds, too")
+        self._readers[name] = reader
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What the `config.json` of a folder says. Raises `ModelError` where there is none, or it is damaged."""
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} has no config.json: it is no checkpoint of a model")
+    return read_json(folder / "config.json")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises `ModelError` for anything else."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} is damaged: it holds a {type(found).__name__}, not an object")
+    return found
+
+
+def load_tensors(file: Path) -> dict[str, Any]:
+    """What `torch.save` wrote, if it is a dictionary of tensors and plain values.
+
+    Args:
+        file: its path.
+
+    Raises:
+        ModelError: it holds anything else (which could run code), or is damaged.
+    """
+    try:
+        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code ({error})") from error
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
+    if not isinstance(held, dict):
+        raise ModelError(f"{file} holds a {type(held).__name__}, not a dictionary of tensors")
+    return held
+
+
+def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
+    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for one that is damaged or cut short."""
+    from safetensors import SafetensorError, safe_open
+
+    def reader(name: str) -> Callable[[], Tensor]:
+        def read() -> Tensor:
+            with safe_open(file, framework="pt") as opened:
+                return opened.get_tensor(name)
+
+        return read
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            names = list(opened.keys())
+    except SafetensorError as error:
+        raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
+    return {name: reader(name) for name in names}

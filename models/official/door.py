@@ -1,0 +1,113 @@
+"""From a checkpoint of a paper to a model of ours, and to a folder of ours."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from ..errors import ModelError
+from ..hub.saving import save
+from .checkpoint import Checkpoint
+from .layouts import layout, recognise
+
+TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json")
+"""Files that go along as they are, where they are there."""
+WANTED = ("*.json", "*.safetensors", "*.bin", "*.pkl", "tokenizer.model")
+"""What is downloaded of a checkpoint on the hub; of weights in both formats the safetensors."""
+
+
+class Imported(NamedTuple):
+    """What an import made.
+
+    Attributes:
+        layout: its name.
+        title: the model and who published it.
+        tensors: how many the checkpoint holds; all were read.
+        parameters: of the model.
+        unknown: what the checkpoint cannot tell, and what was taken to be so.
+    """
+
+    layout: str
+    title: str
+    tensors: int
+    parameters: int
+    unknown: tuple[str, ...]
+
+
+def from_official(source: str | Path, *, layout: str | None = None) -> nn.Module:
+    """The model of a checkpoint in the layout of a paper's own code, made of the modules of this package.
+
+    Args:
+        source: a folder or a file, or the name of a model on the hub.
+        layout: its name (`layouts.LAYOUTS`); by default it is recognised.
+
+    Returns:
+        The model, on the CPU, in the dtype of the file and in eval mode.
+
+    Raises:
+        ModelError: the checkpoint is of no known layout, damaged or not whole, holds tensors that have no place in the
+            model, or is a pickle of more than tensors.
+
+    Example::
+
+        model = from_official("llama-moe/LLaMA-MoE-v1-3_5B-2_8")
+        save(model, "ours")
+    """
+    return _read(local(source), layout)[0]
+
+
+def import_official(source: str | Path, out: str | Path, *, layout: str | None = None) -> Imported:
+    """Read a checkpoint in an official layout and write it to a folder of ours, with its tokenizer.
+
+    Args:
+        source: as for `from_official`.
+        out: a new folder; it appears whole or not at all.
+        layout: as for `from_official`.
+
+    Returns:
+        What was read.
+
+    Raises:
+        ModelError: as for `from_official`; the folder is not empty.
+    """
+    place = local(source)
+    model, found = _read(place, layout)
+    save(model, out)
+    for name in TOKENIZER:
+        if (place / name).is_file():
+            shutil.copyfile(place / name, Path(out) / name)
+    return found
+
+
+def local(source: str | Path) -> Path:
+    """A path of this machine: the source itself, or where a model of the hub was downloaded to.
+
+    Raises `ModelError` where it is neither.
+    """
+    place = Path(source)
+    if place.exists():
+        return place
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=list(WANTED)))
+    except HFValidationError as error:
+        raise ModelError(f"{source} is no folder or file, and no name of a model on the hub") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        line = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{source} is not here and could not be downloaded: {line}") from error
+
+
+def _read(place: Path, name: str | None) -> tuple[nn.Module, Imported]:
+    checkpoint = Checkpoint(place)
+    name = name or recognise(checkpoint)
+    reader = layout(name)
+    built = reader.build(checkpoint)
+    checkpoint.finish()
+    model = built.model.eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return model, Imported(name, reader.TITLE, len(checkpoint.names()), parameters, built.unknown)

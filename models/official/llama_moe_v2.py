@@ -1,0 +1,180 @@
+"""LLaMA-MoE v2 (arXiv 2411.15708), whose folders call themselves "mixtral" and are more than that.
+
+Names are those of Mixtral; further there may be one block that is always on, and attention whose heads are experts:
+
+    block_sparse_moe.gate.weight (N, D), .experts.{expert}.w1/w3.weight (M, D), .w2.weight (D, M)
+    mlp_residual.w1/w3.weight (M', D), .w2.weight (D, M')
+    self_attn.gate.weight (N', D), .{q,k,v}_proj.{expert}.weight (rows, D), .o_proj.{expert}.weight (D, rows)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..moe.attention.config import AttnMoEConfig
+from ..moe.config import MoEConfig
+from ..moe.presets import preset
+from .checkpoint import Checkpoint
+from .decoders import check_values, ffn_recipe, llama_of, required
+from .layouts import Built
+
+TITLE = "LLaMA-MoE v2, OpenSparseLLMs/LLaMA-MoE-v2"
+MARKS = ("scale_factor", "use_attn_moe", "intermediate_size_residual", "add_rescale_bias")
+"""Keys that a stock Mixtral does not have."""
+KNOWN = {
+    "moe_type": "modulelist",
+    "num_moe_contract_layers": 0,
+    "add_rescale_bias": False,
+    "attention_bias": False,
+    "mlp_bias": False,
+}
+"""What every published checkpoint says."""
+FOREIGN = (
+    *("moe_type", "num_moe_contract_layers", "scale_factor_attn", "attn_experts", "top_k_attn", *MARKS),
+    *("num_local_experts", "num_experts_per_tok", "output_router_logits", "router_aux_loss_coef", "sliding_window"),
+    *("router_jitter_noise", "use_layer_wise_balance", "use_cache"),
+)
+NORMS = ("input_layernorm", "post_attention_layernorm")
+HEADS = ("q", "k", "v", "o")
+UNKNOWN = (
+    "which neurons of the dense model an expert has: they are numbered as the experts hold them",
+    "how the neurons were split: noted as sequential, with a residual block as by importance",
+)
+WINDOW = (
+    "whether its attention was meant to see {window} tokens only, as the default of Mixtral that its config.json repeats "
+    "says: it sees all, like the Llama that it is made of"
+)
+
+
+def fits(checkpoint: Checkpoint) -> bool:
+    """By its model type, which is that of Mixtral, and a key that Mixtral does not have."""
+    fields = checkpoint.config
+    return fields.get("model_type") == "mixtral" and any(key in fields for key in MARKS)
+
+
+def build(checkpoint: Checkpoint) -> Built:
+    """A Llama with a mixture in each block, and with attention experts if it has them.
+
+    Args:
+        checkpoint: in this layout.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: it is not whole, or says what no published checkpoint does.
+    """
+    check_values(checkpoint, KNOWN)
+    fields = checkpoint.config
+    config = _config(checkpoint)
+    residual = fields.get("intermediate_size_residual")
+    size = required(checkpoint, "intermediate_size")
+    sizes = [size] * required(checkpoint, "num_local_experts")
+    shared = None if residual is None else [residual]
+    tensors: dict[str, Tensor] = {}
+    for name in _outside(checkpoint, config.attn is None):
+        tensors[name] = checkpoint.take(name)
+    blocks = {}
+    heads = {}
+    for index in range(required(checkpoint, "num_hidden_layers")):
+        stem = f"model.layers.{index}"
+        blocks[index] = ffn_recipe(config, sizes, float(required(checkpoint, "scale_factor")), shared)
+        tensors |= _named(f"{stem}.mlp", _mixture(checkpoint, stem, sizes, residual))
+        if config.attn is not None:
+            heads[index] = config.attn
+            tensors |= _named(f"{stem}.self_attn", _attention(checkpoint, f"{stem}.self_attn", config.attn.num_experts))
+    hidden = sum(sizes) + (residual or 0)
+    return Built(llama_of(checkpoint, hidden, FOREIGN, blocks, heads, tensors), _unknown(fields))
+
+
+def _config(checkpoint: Checkpoint) -> MoEConfig:
+    """Router, weights and balance, as the official code computes them."""
+    fields = checkpoint.config
+    coefficient = fields.get("router_aux_loss_coef", 1e-2)
+    experts = required(checkpoint, "num_local_experts")
+    changes: dict[str, Any] = {"num_experts": experts, "top_k": required(checkpoint, "num_experts_per_tok")}
+    name = "llama_moe_v2_8top2"
+    if fields.get("intermediate_size_residual") is not None:
+        name = "v2_1p7top1"
+        changes["num_experts"] = experts + 1
+    if fields.get("use_attn_moe"):
+        changes["attn"] = AttnMoEConfig(
+            num_experts=required(checkpoint, "attn_experts"),
+            top_k=required(checkpoint, "top_k_attn"),
+            scale=float(fields.get("scale_factor_attn") or 1.0),
+            balance="switch",
+            balance_coef=coefficient,
+            faithful=True,
+        )
+    return preset(name, faithful=True, balance_coef=coefficient, **changes)
+
+
+def _outside(checkpoint: Checkpoint, attention: bool) -> list[str]:
+    """Names of embeddings, norms, attention (if it is no mixture) and head, which are those of a Llama."""
+    names = ["model.embed_tokens.weight", "model.norm.weight"]
+    if not checkpoint.config.get("tie_word_embeddings", False):
+        names.append("lm_head.weight")
+    for index in range(required(checkpoint, "num_hidden_layers")):
+        parts = [*NORMS]
+        if attention:
+            parts += [f"self_attn.{part}_proj" for part in HEADS]
+        names += [f"model.layers.{index}.{part}.weight" for part in parts]
+    return names
+
+
+def _mixture(checkpoint: Checkpoint, stem: str, sizes: list[int], residual: int | None) -> dict[str, Tensor]:
+    """Gate, experts, and the block that is always on."""
+    width = required(checkpoint, "hidden_size")
+    experts = [
+        _expert(checkpoint, f"{stem}.block_sparse_moe.experts.{expert}", size, width)
+        for expert, size in enumerate(sizes)
+    ]
+    made = {
+        "router.weight": checkpoint.take(f"{stem}.block_sparse_moe.gate.weight", len(sizes), width),
+        "experts.gate_up": torch.stack([gate_up for gate_up, _ in experts]),
+        "experts.down": torch.stack([down for _, down in experts]),
+        "neurons": torch.arange(sum(sizes) + (residual or 0)),
+    }
+    if residual is not None:
+        gate_up, down = _expert(checkpoint, f"{stem}.mlp_residual", residual, width)
+        made["shared.gate_up"] = gate_up[None]
+        made["shared.down"] = down[None]
+    return made
+
+
+def _expert(checkpoint: Checkpoint, stem: str, size: int, width: int) -> tuple[Tensor, Tensor]:
+    """Rows of gate and up (2 M, D), and the down projection (D, M)."""
+    gate = checkpoint.take(f"{stem}.w1.weight", size, width)
+    up = checkpoint.take(f"{stem}.w3.weight", size, width)
+    return torch.cat([gate, up]), checkpoint.take(f"{stem}.w2.weight", width, size)
+
+
+def _attention(checkpoint: Checkpoint, stem: str, experts: int) -> dict[str, Tensor]:
+    """Gate and heads, by expert."""
+    width = required(checkpoint, "hidden_size")
+    inward = []
+    outward = []
+    for expert in range(experts):
+        rows = [checkpoint.take(f"{stem}.{part}_proj.{expert}.weight") for part in HEADS[:3]]
+        inward.append(torch.cat(rows))
+        outward.append(checkpoint.take(f"{stem}.o_proj.{expert}.weight"))
+    return {
+        "router.weight": checkpoint.take(f"{stem}.gate.weight", experts, width),
+        "qkv": torch.stack(inward),
+        "out": torch.stack(outward),
+    }
+
+
+def _named(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{stem}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _unknown(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    window = fields.get("sliding_window")
+    if window and window < fields.get("max_position_embeddings", 0):
+        return (*UNKNOWN, WINDOW.format(window=window))
+    return UNKNOWN
