@@ -77,7 +77,7 @@ class MoLMForCausalLM(PreTrainedModel, GenerationMixin):
     config_class = MoLMConfig
     base_model_prefix = "model"
     _no_split_modules = ["Layer"]  # noqa: RUF012 - transformers' own name and type
-    _skip_keys_device_placement = "cache"
+    _skip_keys_device_placement = ["cache"]  # noqa: RUF012 - the same
 
     def __init__(self, config: MoLMConfig) -> None:
         super().__init__(config)
@@ -144,6 +144,7 @@ class MoLMForCausalLM(PreTrainedModel, GenerationMixin):
         if self.training or labels is not None:
             aux_loss = self._balance(routings, attention_mask, x_BTD.shape[1])
         if labels is not None:
+            assert aux_loss is not None
             loss = self.loss_function(logits, labels, self.config.vocab_size, **kwargs)
             loss = loss + self.config.balance_weight * aux_loss
         made: dict[str, Any] = {CACHE: cache}

@@ -100,8 +100,11 @@ def llama_of(
     import transformers
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-    fields = {key: value for key, value in checkpoint.config.items() if key not in (*NOT_STOCK, *foreign)}
-    config = transformers.LlamaConfig(**fields | {"intermediate_size": intermediate_size} | changes)
+    fields: dict[str, Any] = {"intermediate_size": intermediate_size} | changes
+    for key, value in checkpoint.config.items():
+        if key not in (*NOT_STOCK, *foreign):
+            fields.setdefault(key, value)
+    config = transformers.LlamaConfig(**fields)
     recipe: dict[str, Any] = {"model": {"room": None, "class": "LlamaForCausalLM", "changed": False}}
     heads = {str(index): dataclasses.asdict(found) for index, found in attention.items()}
     mixtures = {str(index): found for index, found in blocks.items()}

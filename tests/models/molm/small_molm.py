@@ -1,10 +1,12 @@
 """Small models of one router each, with weights that decide."""
 
+from typing import Any
+
 import torch
 
 from sparsebench.models.molm import MoLMConfig, MoLMForCausalLM
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 40,
     "hidden_size": 12,
     "num_hidden_layers": 2,
@@ -20,7 +22,12 @@ SIZES = {
 }
 
 
-def small(router: str = "mlp", **changes: object) -> MoLMForCausalLM:
+def sizes(**changes: Any) -> MoLMConfig:
+    """A configuration."""
+    return MoLMConfig(**SIZES | changes)
+
+
+def small(**changes: Any) -> MoLMForCausalLM:
     """A random model, in eval mode."""
     torch.manual_seed(0)
-    return MoLMForCausalLM(MoLMConfig(**SIZES | {"router": router} | changes)).eval()
+    return MoLMForCausalLM(sizes(**changes)).eval()

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from sparsebench.models.molm import MoLMConfig
 from sparsebench.models.molm.attention import StickBreakingAttention, break_stick, by_expert
 
-from .small_molm import SIZES
+from .small_molm import sizes
 
 
 def slow_stick(q: Tensor, k: Tensor, v: Tensor, see: Tensor) -> Tensor:
@@ -57,7 +56,7 @@ def test_rows_by_expert() -> None:
 @torch.no_grad()
 def test_layer_is_the_weighted_sum_of_its_experts() -> None:
     torch.manual_seed(0)
-    layer = StickBreakingAttention(MoLMConfig(**SIZES), 0).eval()
+    layer = StickBreakingAttention(sizes(), 0).eval()
     for value in layer.parameters():
         value.normal_(std=0.5)
     x = torch.randn(2, 4, 12)
@@ -75,6 +74,6 @@ def test_layer_is_the_weighted_sum_of_its_experts() -> None:
 
 
 def test_one_head_as_wide_as_the_model_has_no_projections() -> None:
-    config = MoLMConfig(**SIZES | {"num_attention_heads": 1, "attention_size": 12})
+    config = sizes(num_attention_heads=1, attention_size=12)
     names = {name for name, _ in StickBreakingAttention(config, 0).named_parameters()}
     assert not any("proj" in name for name in names)

@@ -1,11 +1,13 @@
 """Configurations that cannot work are refused where they are made."""
 
+from typing import Any
+
 import pytest
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.molm import MoLMConfig
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "router": ({"router": "gmm"}, "router"),
     "balance": ({"balance": "mi"}, "balance"),
     "heads": ({"attention_size": 510}, "attention_size=510 is no multiple of num_attention_heads=8"),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def test_mixture_is_the_sum_of_its_experts_by_their_probability() -> None:
 
 @torch.no_grad()
 def test_cached_and_padded_tokens_are_those_of_one_pass() -> None:
-    model = small("cosine")
+    model = small(router="cosine")
     whole = model(IDS).logits
     cache = model(IDS[:, :5])[CACHE]
     steps = [model(IDS[:, place : place + 1], cache=cache).logits for place in range(5, 9)]
@@ -49,7 +50,7 @@ def test_cached_and_padded_tokens_are_those_of_one_pass() -> None:
 
 
 def test_loss_is_that_of_tokens_and_routers() -> None:
-    model = small("linear", balance="switch", balance_weight=0.5).train()
+    model = small(router="linear", balance="switch", balance_weight=0.5).train()
     found = model(IDS, labels=IDS)
     tokens = F.cross_entropy(found.logits[:, :-1].flatten(0, 1), IDS[:, 1:].flatten())
     torch.testing.assert_close(found.loss, tokens + 0.5 * found.aux_loss)
@@ -62,7 +63,7 @@ def test_loss_is_that_of_tokens_and_routers() -> None:
 
 
 def test_generates_as_it_scores() -> None:
-    model = small()
+    model: Any = small()
     ids = model.generate(IDS, attention_mask=torch.ones_like(IDS), max_new_tokens=5, do_sample=False, eos_token_id=None)
     assert ids.shape == (2, 14)
     logits = model(ids).logits

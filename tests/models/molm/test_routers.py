@@ -1,6 +1,7 @@
 """Routers by their formulas, token by token, and the balance losses at their extremes."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,13 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparsebench.models.moe.routing.choices import Routing
-from sparsebench.models.molm import MoLMConfig
 from sparsebench.models.molm.routers import Z_WEIGHT, CosineRouter, GELURouter, balance_loss, make_router
 
-from .small_molm import SIZES
+from .small_molm import sizes
 
 
-def slow_logits(router: torch.nn.Module, x: Tensor) -> list[float]:
+def slow_logits(router: Any, x: Tensor) -> list[float]:
     """Logits of one token, expert by expert."""
     if isinstance(router, GELURouter):
         hidden = F.gelu(router.hidden @ x + router.hidden_bias)
@@ -30,7 +30,7 @@ def slow_logits(router: torch.nn.Module, x: Tensor) -> list[float]:
 @torch.no_grad()
 def test_weights_are_probabilities_of_all_experts(kind: str) -> None:
     torch.manual_seed(0)
-    router = make_router(MoLMConfig(**SIZES | {"router": kind}), 5, 3).eval()
+    router = make_router(sizes(router=kind), 5, 3).eval()
     for value in router.parameters():
         value.normal_()
     tokens = torch.randn(7, 12)

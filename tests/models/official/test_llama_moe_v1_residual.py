@@ -34,7 +34,7 @@ def test_outputs(tmp_path: Path) -> None:
 
 
 UNWEIGHTED = {"multiply_gate_scores_residual": False}
-SAYABLE: dict[str, tuple[dict[str, object], Callable[[dict[str, Tensor]], object], str]] = {
+SAYABLE: dict[str, tuple[dict[str, bool], Callable[[dict[str, Tensor]], object], str]] = {
     "equal rows of a gate": ({}, lambda t: t.update({GATE: ROW}), "logits"),
     "scores that are not used": (UNWEIGHTED, lambda t: t[GATE].normal_(), "logits_unweighted"),
 }
