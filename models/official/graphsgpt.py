@@ -85,7 +85,9 @@ def build(checkpoint: Checkpoint) -> Built:
     check_values(checkpoint, KNOWN)
     conditioned = checkpoint.config["model_type"] == "graphs_gpt_conditioned"
     if conditioned and required(checkpoint, "num_properties") != len(PROPERTIES):
-        raise ModelError(f"{checkpoint.place} has other properties than {', '.join(PROPERTIES)}: which, it does not say")
+        raise ModelError(
+            f"{checkpoint.place} has other properties than {', '.join(PROPERTIES)}: which, it does not say"
+        )
     model = GraphsGPT(_config(checkpoint, conditioned)).eval()
     state = {our_name(name): checkpoint.take(name) for name in checkpoint.names()}
     if conditioned:
@@ -125,11 +127,15 @@ def read_bonds(file: Path) -> Vocabulary:
         with file.open("rb") as stream:
             found = _Plain(stream).load()
     except FileNotFoundError as error:
-        raise ModelError(f"{file} is missing, which says what the bond tokens are: copy the whole checkpoint") from error
+        raise ModelError(
+            f"{file} is missing, which says what the bond tokens are: copy the whole checkpoint"
+        ) from error
     except (pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError) as error:
         raise ModelError(f"{file} is damaged, or holds more than numbers, which is not read: {error}") from error
     try:
-        edges = {int(number): EdgeType(int(low), int(high), float(order)) for (low, high, order), number in found.items()}
+        edges = {
+            int(number): EdgeType(int(low), int(high), float(order)) for (low, high, order), number in found.items()
+        }
     except (AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"{file} holds no numbered bonds: {error}") from error
     numbers = sorted(edges)

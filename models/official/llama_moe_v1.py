@@ -89,7 +89,9 @@ def _sizes(checkpoint: Checkpoint) -> list[list[int]]:
             raise ModelError(f"{checkpoint.place} does not say size_experts, and {experts} do not divide its neurons")
         given = [[each] * experts] * blocks
     if len(given) != blocks or any(len(row) != experts for row in given):
-        raise ModelError(f"size_experts of {checkpoint.place} is not a list of {experts} sizes for each of {blocks} blocks")
+        raise ModelError(
+            f"size_experts of {checkpoint.place} is not a list of {experts} sizes for each of {blocks} blocks"
+        )
     return given
 
 
