@@ -16,6 +16,7 @@ from ..errors import ModelError
 
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights, in the order in which they are looked for: safetensors before pickles."""
 STATES = ("state_dict", "model", "model_state")
 """Keys under which training programs put the weights into a file that holds more."""
 
@@ -176,8 +177,9 @@ def load_tensors(file: Path) -> dict[str, Any]:
     try:
         held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code ({error})") from error
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        # Its own message advises to read the file all the same.
+        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code") from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
     if not isinstance(held, dict):
         raise ModelError(f"{file} holds a {type(held).__name__}, not a dictionary of tensors")
@@ -185,7 +187,7 @@ def load_tensors(file: Path) -> dict[str, Any]:
 
 
 def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
-    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for one that is damaged or cut short."""
+    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for a damaged one."""
     from safetensors import SafetensorError, safe_open
 
     def reader(name: str) -> Callable[[], Tensor]:
