@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ STATES = ("state_dict", "model", "model_state")
 
 
 class Checkpoint:
-    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` wrote.
+    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` or
+    `numpy.savez` wrote.
 
     Nothing in it is executed: pickles are read by torch's reader of weights alone, which refuses all else.
 
@@ -116,6 +118,9 @@ class Checkpoint:
         if file.suffix == ".safetensors":
             self._add(file)
             return
+        if file.suffix == ".npz":
+            self._readers = npz_readers(file)
+            return
         held = load_tensors(file)
         state = held
         for key in STATES:
@@ -199,5 +204,27 @@ def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
         with safe_open(file, framework="pt") as opened:
             names = list(opened.keys())
     except SafetensorError as error:
+        raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
+    return {name: reader(name) for name in names}
+
+
+def npz_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
+    """By name, what reads one array of a file of numpy's. Raises `ModelError` for one that is damaged or cut short."""
+    import numpy as np
+
+    def reader(name: str) -> Callable[[], Tensor]:
+        def read() -> Tensor:
+            try:
+                with np.load(file, allow_pickle=False) as opened:
+                    return torch.from_numpy(opened[name])
+            except (OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+                raise ModelError(f"{name} of {file} is damaged, or no array of numbers: {error}") from error
+
+        return read
+
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            names = list(opened.files)
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
     return {name: reader(name) for name in names}
