@@ -105,7 +105,7 @@ def take_cond_convs(model: nn.Module, config: TimmCondConv) -> None:
     Raises:
         ModelError: there are none, or their block has no routing as timm's have; the model stays as it was.
     """
-    from timm.layers import CondConv2d
+    from timm.layers.cond_conv2d import CondConv2d
 
     made: list[tuple[Any, str, RoutedConv2d]] = []
     for path, block in model.named_modules():

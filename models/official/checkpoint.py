@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -170,7 +172,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def load_tensors(file: Path) -> dict[str, Any]:
-    """What `torch.save` wrote, if it is a dictionary of tensors and plain values.
+    """What `torch.save` wrote, if it is a dictionary of tensors, plain values and the options of a training program.
 
     Args:
         file: its path.
@@ -179,9 +181,12 @@ def load_tensors(file: Path) -> dict[str, Any]:
         ModelError: it holds anything else (which could run code), or is damaged.
     """
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        with torch.serialization.safe_globals([argparse.Namespace]):  # has attributes and runs nothing
+            held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code ({error})") from error
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = named[1] if named else "what torch reads as no weights"
+        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code: {what}") from error
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
     if not isinstance(held, dict):
@@ -190,7 +195,7 @@ def load_tensors(file: Path) -> dict[str, Any]:
 
 
 def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
-    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for one that is damaged or cut short."""
+    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for one that is damaged."""
     from safetensors import SafetensorError, safe_open
 
     def reader(name: str) -> Callable[[], Tensor]:
@@ -209,13 +214,13 @@ def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
 
 
 def npz_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
-    """By name, what reads one array of a file of numpy's. Raises `ModelError` for one that is damaged or cut short."""
+    """By name, what reads one array of a file of numpy's. Raises `ModelError` for one that is damaged."""
     import numpy as np
 
     def reader(name: str) -> Callable[[], Tensor]:
         def read() -> Tensor:
             try:
-                with np.load(file, allow_pickle=False) as opened:
+                with file.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
                     return torch.from_numpy(opened[name])
             except (OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
                 raise ModelError(f"{name} of {file} is damaged, or no array of numbers: {error}") from error
@@ -223,7 +228,7 @@ def npz_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
         return read
 
     try:
-        with np.load(file, allow_pickle=False) as opened:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
             names = list(opened.files)
     except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error

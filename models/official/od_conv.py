@@ -23,7 +23,7 @@ from .checkpoint import Checkpoint
 from .layouts import Built
 
 TITLE = "ODConv, OSVAI/ODConv"
-RESNETS = {
+RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "resnet18",
     (False, (3, 4, 6, 3)): "resnet34",
     (True, (3, 4, 6, 3)): "resnet50",

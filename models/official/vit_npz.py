@@ -6,7 +6,10 @@ Names are those of its blocks in JAX; kernels are (inputs, outputs), those of at
     Transformer/encoderblock_{i}/MultiHeadDotProductAttention_1/{query,key,value}/kernel (D, H, D / H),
         out/kernel (H, D / H, D)
     Transformer/encoderblock_{i}/MlpBlock_3/Dense_{0,1}/kernel (D, 4 D), (4 D, D), LayerNorm_{0,2}/{scale,bias}
-    pre_logits/kernel (D, D) in some that were trained on ImageNet-21k, head/kernel (D, classes)
+    pre_logits/kernel (D, D) in those that the first paper trained on ImageNet-21k, head/kernel (D, classes)
+
+With `pre_logits` the head is a layer, tanh and the head. No folder says this of a ViT of timm, so that such a model can
+be saved only after `model.reset_classifier(classes)`, as one that is to be fine-tuned gets anyway.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from timm.layers import CondConv2d
+from timm.layers.cond_conv2d import CondConv2d
 from torch import Tensor, nn
 
 from sparsebench.models import load, save

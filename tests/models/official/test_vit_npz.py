@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor
 
-from sparsebench.models import load
+from sparsebench.models import load, save
 from sparsebench.models.errors import ModelError
 from sparsebench.models.official import from_official, import_official
 from sparsebench.models.official.vit_npz import UNKNOWN, Sizes
@@ -84,6 +84,11 @@ def test_a_representation_layer_stands_before_the_head(
     hidden = torch.tanh(pooled @ torch.from_numpy(kernel) + torch.from_numpy(bias))
     wanted = hidden @ torch.from_numpy(arrays["head/kernel"]) + torch.from_numpy(arrays["head/bias"])
     torch.testing.assert_close(ours(images()), wanted)
+    with pytest.raises(ModelError, match=r"is more than its configuration and its parts: .* as head\.0\.bias"):
+        import_official(tmp_path / "original.npz", tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+    ours.reset_classifier(7)  # type: ignore[operator] - of timm
+    save(ours, tmp_path / "ours")
 
 
 def test_without_a_head_it_gives_features(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
