@@ -10,7 +10,7 @@ from torch import nn
 from ..errors import ModelError, check_choice
 from .checkpoint import Checkpoint
 
-LAYOUTS = ("llama_moe_v1", "llama_moe_v2", "graphsgpt")
+LAYOUTS = ("llama_moe_v1", "llama_moe_v2", "graphsgpt", "od_conv", "kernel_warehouse", "vit_npz")
 """Files of this folder, in the order in which they are asked."""
 
 
