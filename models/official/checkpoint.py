@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,14 @@ from ..errors import ModelError
 
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights, in the order in which they are looked for: safetensors before pickles."""
 STATES = ("state_dict", "model", "model_state")
 """Keys under which training programs put the weights into a file that holds more."""
 
 
 class Checkpoint:
-    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` wrote.
+    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` or
+    `numpy.savez` wrote.
 
     Nothing in it is executed: pickles are read by torch's reader of weights alone, which refuses all else.
 
@@ -116,6 +121,9 @@ class Checkpoint:
         if file.suffix == ".safetensors":
             self._add(file)
             return
+        if file.suffix == ".npz":
+            self._readers = npz_readers(file)
+            return
         held = load_tensors(file)
         state = held
         for key in STATES:
@@ -165,7 +173,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def load_tensors(file: Path) -> dict[str, Any]:
-    """What `torch.save` wrote, if it is a dictionary of tensors and plain values.
+    """What `torch.save` wrote, if it is a dictionary of tensors, plain values and the options of a training program.
 
     Args:
         file: its path.
@@ -174,10 +182,13 @@ def load_tensors(file: Path) -> dict[str, Any]:
         ModelError: it holds anything else (which could run code), or is damaged.
     """
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        with torch.serialization.safe_globals([argparse.Namespace]):  # has attributes and runs nothing
+            held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code ({error})") from error
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = named[1] if named else "what torch reads as no weights"
+        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code: {what}") from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
     if not isinstance(held, dict):
         raise ModelError(f"{file} holds a {type(held).__name__}, not a dictionary of tensors")
@@ -185,7 +196,7 @@ def load_tensors(file: Path) -> dict[str, Any]:
 
 
 def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
-    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for one that is damaged or cut short."""
+    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for a damaged one."""
     from safetensors import SafetensorError, safe_open
 
     def reader(name: str) -> Callable[[], Tensor]:
@@ -199,5 +210,27 @@ def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
         with safe_open(file, framework="pt") as opened:
             names = list(opened.keys())
     except SafetensorError as error:
+        raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
+    return {name: reader(name) for name in names}
+
+
+def npz_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
+    """By name, what reads one array of a file of numpy's. Raises `ModelError` for one that is damaged."""
+    import numpy as np
+
+    def reader(name: str) -> Callable[[], Tensor]:
+        def read() -> Tensor:
+            try:
+                with file.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
+                    return torch.from_numpy(opened[name])
+            except (OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+                raise ModelError(f"{name} of {file} is damaged, or no array of numbers: {error}") from error
+
+        return read
+
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
+            names = list(opened.files)
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
     return {name: reader(name) for name in names}

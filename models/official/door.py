@@ -10,13 +10,13 @@ from torch import nn
 
 from ..errors import ModelError
 from ..hub.saving import save
-from .checkpoint import Checkpoint
+from .checkpoint import INDICES, WHOLE, Checkpoint
 from .layouts import layout, recognise
 
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json")
 """Files that go along as they are, where they are there."""
-WANTED = ("*.json", "*.safetensors", "*.bin", "*.pkl", "tokenizer.model")
-"""What is downloaded of a checkpoint on the hub; of weights in both formats the safetensors."""
+WANTED = ("*.json", "*.safetensors", "*.pkl", "tokenizer.model")
+"""What is downloaded of a checkpoint on the hub; `*.bin` too where it has no safetensors."""
 
 
 class Imported(NamedTuple):
@@ -75,10 +75,7 @@ def import_official(source: str | Path, out: str | Path, *, layout: str | None =
     """
     place = local(source)
     model, found = _read(place, layout)
-    save(model, out)
-    for name in TOKENIZER:
-        if (place / name).is_file():
-            shutil.copyfile(place / name, Path(out) / name)
+    save(model, out, tokenizer=_TokenizerFiles(place))
     return found
 
 
@@ -90,16 +87,36 @@ def local(source: str | Path) -> Path:
     place = Path(source)
     if place.exists():
         return place
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(source), allow_patterns=list(WANTED)))
+        return _download(str(source))
     except HFValidationError as error:
         raise ModelError(f"{source} is no folder or file, and no name of a model on the hub") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         line = str(error).strip().partition("\n")[0]
         raise ModelError(f"{source} is not here and could not be downloaded: {line}") from error
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    place = Path(snapshot_download(name, allow_patterns=list(WANTED)))
+    if (place / INDICES[0]).is_file() or (place / WHOLE[0]).is_file():
+        return place
+    return Path(snapshot_download(name, allow_patterns=[*WANTED, "*.bin"]))
+
+
+class _TokenizerFiles:
+    """The tokenizer of a checkpoint, which is saved as it is."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def save_pretrained(self, folder: Path) -> None:
+        for name in TOKENIZER:
+            if (self.place / name).is_file():
+                shutil.copyfile(self.place / name, folder / name)
 
 
 def _read(place: Path, name: str | None) -> tuple[nn.Module, Imported]:

@@ -47,8 +47,8 @@ UNKNOWN = (
     "how the neurons were split: noted as sequential, with a residual block as by importance",
 )
 WINDOW = (
-    "whether its attention was meant to see {window} tokens only, as the default of Mixtral that its config.json repeats "
-    "says: it sees all, like the Llama that it is made of"
+    "whether its attention was meant to see {window} tokens only, the default of Mixtral that its config.json repeats: "
+    "it sees all, like the Llama that it is made of"
 )
 
 

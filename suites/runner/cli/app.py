@@ -6,6 +6,7 @@ from typing import NoReturn
 import typer
 
 from sparsebench.data.errors import DataError
+from sparsebench.models.errors import ModelError
 from sparsebench.reports.records.record import RecordError
 from sparsebench.reports.records.store import StoreError
 from sparsebench.reports.records.visible import visible
@@ -13,12 +14,13 @@ from sparsebench.reports.records.visible import visible
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
+from .model_commands import import_
 from .options import VersionOption
 from .output import use_plain_signs
 from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
 
-USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError)
+USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError, ModelError)
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a cell has no score, a rule is broken, or the output was closed (`| head`); "
@@ -42,6 +44,7 @@ for _name, _function in (
     ("verify", verify),
     ("vouch", vouch),
     ("freeze", freeze),
+    ("import", import_),
     ("check", check),
     ("doctor", doctor),
 ):

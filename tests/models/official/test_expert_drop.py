@@ -12,7 +12,7 @@ from sparsebench.models import load
 from sparsebench.models.official import from_official, import_official
 
 from ..oracles.oracle import difference, rounding
-from .changed_folder import PLACE, changed, check_refused, recorded
+from .folders import RECORDED, check_refused, configured, expected_of, rewritten, say
 
 TRIMMED, PRESERVED = "expert_drop", "expert_drop_preserved"
 """Of four experts, two a token: three, one, and no FFN; and two and three, behind routers with all rows."""
@@ -23,8 +23,8 @@ BLOCK = "model.layers.1.block_sparse_moe"
 @pytest.mark.parametrize("name", [TRIMMED, PRESERVED])
 @torch.no_grad()
 def test_outputs(name: str, tmp_path: Path) -> None:
-    expected = recorded(name)
-    assert import_official(PLACE / name, tmp_path / "ours").layout == "expert_drop"
+    expected = expected_of(name)
+    assert import_official(RECORDED / name, tmp_path / "ours").layout == "expert_drop"
     model = load(tmp_path / "ours")
     assert difference(model(expected["input_ids"]).logits, expected["logits"]) < MODEL
     mask = expected["attention_mask"]
@@ -44,11 +44,12 @@ def test_as_many_experts_in_all_blocks_that_have_any(tmp_path: Path) -> None:
             :1
         ]
 
-    config = {"num_local_experts": [1, 1, -1], "layer_experts_idx": None}
-    model: Any = from_official(changed(TRIMMED, tmp_path / "one", config=config, change=trim))
+    folder = rewritten(TRIMMED, tmp_path, trim)
+    say(folder, num_local_experts=[1, 1, -1], layer_experts_idx=None)
+    model: Any = from_official(folder)
     assert (model.config.num_local_experts, model.config.num_experts_per_tok) == (1, 1)
     assert model.config.sparsebench["parts"].keys() == {"removed"}
-    assert model(recorded(TRIMMED)["input_ids"]).logits.isfinite().all()
+    assert model(expected_of(TRIMMED)["input_ids"]).logits.isfinite().all()
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
@@ -68,7 +69,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 def test_refused_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (change, message) in CHANGES.items():
         with subtests.test(name):
-            check_refused(changed(TRIMMED, tmp_path / name, change=change), message)
+            check_refused(rewritten(TRIMMED, tmp_path / name, change), message)
 
 
 VALUES: dict[str, tuple[str, dict[str, object], str]] = {
@@ -89,4 +90,4 @@ VALUES: dict[str, tuple[str, dict[str, object], str]] = {
 def test_refused_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (folder, config, message) in VALUES.items():
         with subtests.test(name):
-            check_refused(changed(folder, tmp_path / name, config=config), message)
+            check_refused(configured(folder, tmp_path / name, **config), message)

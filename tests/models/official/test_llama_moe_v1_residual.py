@@ -11,7 +11,7 @@ from sparsebench.models import load
 from sparsebench.models.official import import_official
 
 from ..oracles.oracle import difference, rounding
-from .changed_folder import PLACE, changed, check_refused, recorded
+from .folders import RECORDED, check_refused, configured, expected_of, rewritten, say
 
 NAME = "llama_moe_v1_residual"
 """Experts and residual blocks of uneven size; gates of the residual blocks at 0, their scale 3."""
@@ -23,8 +23,8 @@ ROW = torch.arange(16.0).repeat(2, 1)
 
 @torch.no_grad()
 def test_outputs(tmp_path: Path) -> None:
-    expected = recorded(NAME)
-    found = import_official(PLACE / NAME, tmp_path / "ours")
+    expected = expected_of(NAME)
+    found = import_official(RECORDED / NAME, tmp_path / "ours")
     assert (found.layout, found.tensors) == (NAME, 61)
     model = load(tmp_path / "ours")
     assert difference(model(expected["input_ids"]).logits, expected["logits"]) < MODEL
@@ -42,12 +42,12 @@ SAYABLE: dict[str, tuple[dict[str, bool], Callable[[dict[str, Tensor]], object],
 
 @torch.no_grad()
 def test_weights_that_are_the_same_for_every_token(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    expected = recorded(NAME)
+    expected = expected_of(NAME)
     for name, (config, change, wanted) in SAYABLE.items():
         with subtests.test(name):
-            found = import_official(
-                changed(NAME, tmp_path / name, config=config, change=change), tmp_path / f"{name}-ours"
-            )
+            folder = rewritten(NAME, tmp_path / name, change)
+            say(folder, **config)
+            found = import_official(folder, tmp_path / f"{name}-ours")
             logits = load(tmp_path / f"{name}-ours")(expected["input_ids"]).logits
             assert difference(logits, expected[wanted]) < MODEL
             assert any("residual gates" in line for line in found.unknown) == bool(config)
@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 def test_refused_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (change, message) in CHANGES.items():
         with subtests.test(name):
-            check_refused(changed(NAME, tmp_path / name, change=change), message)
+            check_refused(rewritten(NAME, tmp_path / name, change), message)
 
 
 VALUES = {
@@ -78,4 +78,4 @@ VALUES = {
 def test_refused_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (config, message) in VALUES.items():
         with subtests.test(name):
-            check_refused(changed(NAME, tmp_path / name, config=config), message)
+            check_refused(configured(NAME, tmp_path / name, **config), message)

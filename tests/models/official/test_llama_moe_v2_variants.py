@@ -11,7 +11,7 @@ from sparsebench.models import load
 from sparsebench.models.official import from_official, import_official
 
 from ..oracles.oracle import difference, rounding
-from .changed_folder import PLACE, changed, check_refused, recorded
+from .folders import RECORDED, check_refused, configured, expected_of, rewritten
 
 NAME = "llama_moe_v2_rescaled"
 """Three blocks, of which the second alone is a mixture; attention experts in all; add_rescale_bias."""
@@ -30,8 +30,8 @@ def as_converted(tensors: dict[str, Tensor]) -> None:
 
 @torch.no_grad()
 def test_outputs(tmp_path: Path) -> None:
-    expected = recorded(NAME)
-    found = import_official(PLACE / NAME, tmp_path / "ours")
+    expected = expected_of(NAME)
+    found = import_official(RECORDED / NAME, tmp_path / "ours")
     assert (found.layout, found.tensors) == ("llama_moe_v2", 65)
     model = load(tmp_path / "ours")
     assert difference(model(expected["input_ids"]).logits, expected["logits"]) < MODEL
@@ -42,10 +42,10 @@ def test_outputs(tmp_path: Path) -> None:
 
 @torch.no_grad()
 def test_dense_blocks_as_the_converter_names_them(tmp_path: Path) -> None:
-    expected = recorded(NAME)
-    folder = changed(NAME, tmp_path / "converted", change=as_converted)
+    expected = expected_of(NAME)
+    folder = rewritten(NAME, tmp_path / "converted", as_converted)
     logits = from_official(folder)(expected["input_ids"]).logits
-    assert torch.equal(logits, from_official(PLACE / NAME)(expected["input_ids"]).logits)
+    assert torch.equal(logits, from_official(RECORDED / NAME)(expected["input_ids"]).logits)
     assert any("does not read them" in line for line in import_official(folder, tmp_path / "ours").unknown)
 
 
@@ -68,7 +68,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 def test_refused_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (change, message) in CHANGES.items():
         with subtests.test(name):
-            check_refused(changed(NAME, tmp_path / name, change=change), message)
+            check_refused(rewritten(NAME, tmp_path / name, change), message)
 
 
 VALUES = {
@@ -83,4 +83,4 @@ VALUES = {
 def test_refused_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (config, message) in VALUES.items():
         with subtests.test(name):
-            check_refused(changed(NAME, tmp_path / name, config=config), message)
+            check_refused(configured(NAME, tmp_path / name, **config), message)

@@ -14,7 +14,7 @@ from sparsebench.models.official import from_official, import_official
 from sparsebench.models.official.molm import EXPERTS, places
 
 from ..oracles.oracle import difference, rounding
-from .changed_folder import PLACE, changed, check_refused, recorded
+from .folders import RECORDED, check_refused, configured, expected_of, rewritten, say
 
 TENSORS = {"molm": 44, "molm_linear": 20, "molm_gmm": 24}
 MODEL = rounding(products=20, terms=12)
@@ -28,8 +28,8 @@ HEAD = "transformer.h.0.attn"
 @pytest.mark.parametrize("name", TENSORS)
 @torch.no_grad()
 def test_outputs(name: str, tmp_path: Path) -> None:
-    expected = recorded(name)
-    found = import_official(PLACE / name, tmp_path / "ours")
+    expected = expected_of(name)
+    found = import_official(RECORDED / name, tmp_path / "ours")
     assert (found.layout, found.tensors, found.unknown) == ("molm", TENSORS[name], ())
     model = load(tmp_path / "ours")
     ids, mask = expected["input_ids"], expected["attention_mask"]
@@ -59,8 +59,8 @@ def gradients(model: MoLMForCausalLM) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", TENSORS)
 def test_training_step(name: str, subtests: pytest.Subtests) -> None:
-    expected = recorded(name)
-    model = from_official(PLACE / name).train()
+    expected = expected_of(name)
+    model = from_official(RECORDED / name).train()
     assert isinstance(model, MoLMForCausalLM)
     loss = model(expected["input_ids"], labels=expected["input_ids"]).loss
     loss.backward()
@@ -82,7 +82,8 @@ def test_one_head_without_projections(tmp_path: Path) -> None:
         for name, shape in (("experts", (4, 12, 12)), ("output_experts", (4, 12, 12))):
             tensors[f"{HEAD}.q_proj.{name}.weight"] = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
-    folder = changed("molm_gmm", tmp_path / "one", config={"n_head": 1, "att_hidden": 12}, change=widen)
+    folder = rewritten("molm_gmm", tmp_path, widen)
+    say(folder, n_head=1, att_hidden=12)
     assert from_official(folder)(torch.tensor([[1, 2, 3]])).logits.isfinite().all()
 
 
@@ -100,7 +101,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 def test_refused_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (change, message) in CHANGES.items():
         with subtests.test(name):
-            check_refused(changed("molm", tmp_path / name, change=change), message)
+            check_refused(rewritten("molm", tmp_path / name, change), message)
 
 
 VALUES = {
@@ -115,9 +116,9 @@ VALUES = {
 def test_refused_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for name, (config, message) in VALUES.items():
         with subtests.test(name):
-            check_refused(changed("molm", tmp_path / name, config=config), message)
+            check_refused(configured("molm", tmp_path / name, **config), message)
 
 
 def test_what_training_does_otherwise_is_said(tmp_path: Path) -> None:
-    found = import_official(changed("molm_gmm", tmp_path / "one", config={"sample_topk": 1}), tmp_path / "ours")
+    found = import_official(configured("molm_gmm", tmp_path, sample_topk=1), tmp_path / "ours")
     assert len(found.unknown) == 1 and "last 1 of a token's experts at random" in found.unknown[0]
