@@ -91,9 +91,7 @@ def _refuse_stock(config_dict: Mapping[str, Any], cls: Any, name: str) -> None:
     marks = [key for key in _LLAMA_MOE_V2 if key in found]
     if kind == "mixtral" and marks:
         said = _listed({key: found[key] for key in marks})
-        raise ModelError(
-            f"{name} is LLaMA-MoE v2 ({said}), which transformers opens wrongly as a mixtral: {_READER}"
-        )
+        raise ModelError(f"{name} is LLaMA-MoE v2 ({said}), which transformers opens wrongly as a mixtral: {_READER}")
     strange = sorted(_strange_classes(config_dict))
     if strange:
         raise ModelError(
