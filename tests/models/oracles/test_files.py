@@ -8,6 +8,6 @@ from .oracle import FOLDER
 def test_checksums() -> None:
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     files = [file for kind in ("safetensors", "json") for file in sorted(FOLDER.rglob(f"*.{kind}"))]
-    assert len(files) == 12
+    assert len(files) == 13
     for file in files:
         assert f"`{hashlib.sha256(file.read_bytes()).hexdigest()}`" in text, file
