@@ -1,6 +1,6 @@
 """Bottleneck adapters as a method of Hugging Face PEFT: `get_peft_model(model, PeftBottleneckConfig(...))`.
 
-To import this module is to register the method; it imports PEFT.
+To import this module is to register the method, before PEFT loads such a file too. It imports PEFT.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..anatomy import Site, UnknownAnatomy, Wrapper, describe
 from ..errors import ModelError
+from .files.peft_bottleneck import HOLDER, METHOD
 from .initialisation import Init
 from .kinds.bottleneck import BottleneckConfig, Norm, Placement, ScaledAdapter, scaled
 from .kinds.by_name import ByNameConfig
@@ -33,8 +34,7 @@ class _Method(str):
         return str(self)
 
 
-METHOD: Any = _Method("SPARSEBENCH_BOTTLENECK")
-"""The `peft_type` of saved files: import this module before PEFT loads them."""
+_METHOD: Any = _Method(METHOD)
 
 
 @dataclass
@@ -76,7 +76,7 @@ class PeftBottleneckConfig(PeftConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.peft_type = METHOD
+        self.peft_type = _METHOD
         self.adapter()
 
     def adapter(self) -> BottleneckConfig:
@@ -113,7 +113,7 @@ class BottleneckTunerLayer(Wrapper, BaseTunerLayer):
     Describers see through it.
     """
 
-    adapter_layer_names = ("bottleneck_changes",)
+    adapter_layer_names = (HOLDER,)
     other_param_names = ()
 
     def __init__(self, base_layer: nn.Module, kind: type[ScaledAdapter]) -> None:
@@ -195,6 +195,11 @@ class BottleneckTuner(BaseTuner):
         """Put a module in the place of another, which need not have a weight: a block's dropout has none."""
         setattr(parent, child_name, new_module)
 
+    @classmethod
+    def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
+        """Names in a file are without that of the adapter, which lies deeper in them here than PEFT expects."""
+        return key.replace(f".{HOLDER}.{adapter_name}.", f".{HOLDER}.")
+
 
 def _places(model: nn.Module, config: PeftBottleneckConfig, generator: torch.Generator) -> dict[str, ScaledAdapter]:
     """The layers that the placement has in a model whose anatomy is known, by names without wrappers."""
@@ -216,6 +221,6 @@ def _by_name(config: PeftBottleneckConfig, target: nn.Module, key: str, generato
     return made
 
 
-PEFT_TYPE_TO_CONFIG_MAPPING[METHOD] = PeftBottleneckConfig
-PEFT_TYPE_TO_TUNER_MAPPING[METHOD] = BottleneckTuner
-PEFT_TYPE_TO_PREFIX_MAPPING[METHOD] = _PREFIX
+PEFT_TYPE_TO_CONFIG_MAPPING[_METHOD] = PeftBottleneckConfig
+PEFT_TYPE_TO_TUNER_MAPPING[_METHOD] = BottleneckTuner
+PEFT_TYPE_TO_PREFIX_MAPPING[_METHOD] = _PREFIX

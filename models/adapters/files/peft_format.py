@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ..adapter_set import AdapterSet
+from ..kinds.bottleneck import ScaledAdapter
 from ..kinds.dora import DoRALayer
 from ..kinds.expert_lora import ExpertLoRALayer
 from ..kinds.ia3 import IA3Layer
@@ -17,6 +18,7 @@ from ..kinds.lora import LoRALayer
 from ..kinds.prefix import PrefixLayer
 from ..kinds.vera import VeRALayer
 from ..layer import AdapterLayer
+from .peft_bottleneck import METHOD, load_bottleneck, save_bottleneck
 from .peft_dora import load_dora, save_dora
 from .peft_folder import read_folder
 from .peft_ia3 import load_ia3, save_ia3
@@ -39,14 +41,15 @@ _METHODS: dict[str, _Method] = {
     "DORA": _Method((DoRALayer,), load_dora, save_dora),
     "IA3": _Method((IA3Layer,), load_ia3, save_ia3),
     "VERA": _Method((VeRALayer,), load_vera, save_vera),
+    METHOD: _Method((ScaledAdapter,), load_bottleneck, save_bottleneck),
     "PREFIX_TUNING": _Method((PrefixLayer,), load_prefix, save_prefix),
 }
-"""By `peft_type`; DoRA is LORA with `use_dora` there."""
+"""By `peft_type`; DoRA is LORA with `use_dora` there, bottlenecks are a method that `peft_tuners` registers."""
 _VIRTUAL = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "CPT")
 
 
 def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> AdapterSet:
-    """Attach to a model a checkpoint that PEFT wrote: LoRA, DoRA, IA3, VeRA or the prefixes of a decoder.
+    """Attach to a model a checkpoint that PEFT wrote: LoRA, DoRA, IA3, VeRA, bottlenecks or the prefixes of a decoder.
 
     A head in it is loaded, and trained on.
 
@@ -77,8 +80,10 @@ def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> Ad
 def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | None = None) -> None:
     """Write a set, and its head, so that PEFT can load it: `PeftModel.from_pretrained(model, folder)`.
 
+    For bottlenecks `sparsebench.models.adapters.peft_tuners` has to be imported there.
+
     Args:
-        adapters: a set of LoRA, DoRA, IA3 or VeRA layers or of prefixes that is on its model.
+        adapters: a set of LoRA, DoRA, IA3 or VeRA layers, bottlenecks or prefixes that is on its model.
         folder: where to; it is made if it is not there.
         base_model_name: name or path of the model without adapters, for PEFT's `base_model_name_or_path`.
 

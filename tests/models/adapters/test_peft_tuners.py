@@ -58,7 +58,7 @@ def test_where_the_placement_has_adapters(
     assert torch.equal(through(theirs, batch), through(ours, batch))
     assert sum(p.numel() for p in theirs.parameters() if p.requires_grad) == adapters.count()
     theirs.save_pretrained(tmp_path)
-    again = peft.PeftModel.from_pretrained(build(family), tmp_path).eval()
+    again = peft.PeftModel.from_pretrained(build(family), tmp_path, adapter_name="other").eval()
     assert torch.equal(through(again, batch), through(theirs, batch))
     with theirs.disable_adapter():
         assert torch.equal(through(theirs, batch), through(build(family), batch))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from sparsebench.models.adapters import BottleneckConfig, CombinedConfig, LoRAConfig, attach, load_peft, save_peft
+from sparsebench.models.adapters import CombinedConfig, LoRAConfig, NormTuningConfig, attach, load_peft, save_peft
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
 from sparsebench.models.errors import ModelError
 
@@ -39,8 +39,8 @@ def test_methods_without_a_counterpart_are_refused(method: str, build: Build, tm
 
 
 def test_what_no_file_of_peft_can_hold_is_refused(build: Build, tmp_path: Path) -> None:
-    adapters = attach(build("llama"), BottleneckConfig(r=4))
-    with pytest.raises(ModelError, match="has a SequentialAdapter: this format has LORA, DORA, IA3, VERA, PREFIX"):
+    adapters = attach(build("llama"), NormTuningConfig())
+    with pytest.raises(ModelError, match="has a TunedLayer: this format has LORA, DORA, IA3, VERA"):
         save_peft(adapters, tmp_path / "out")
     adapters.remove()
     with pytest.raises(ModelError, match="not on the model"):
