@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...anatomy import UnknownAnatomy, describe
+from ...anatomy import describe
 from ...errors import ModelError
 from ..adapter_set import AdapterSet
 from ..config import AdapterConfig
@@ -54,7 +55,7 @@ def load_bottleneck(
         else:
             rest[key] = value
     check_whole(found, 2, HOLDER, folder)
-    check_head(model, rest, "bottlenecks", folder)
+    heads = check_head(model, rest, "bottlenecks", folder)
     adapter = BottleneckConfig(
         **{field: config[field] for field in _SAME if field in config},
         bias=config.get("use_bias", True),
@@ -63,33 +64,34 @@ def load_bottleneck(
     state = dict(rest)
     for path, values in found.items():
         state |= {f"{path}.{leaf}": value for leaf, value in values.items()}
-    listed = _config(model, adapter, list(found), config.get("width"))
+    named = partial(
+        ByNameConfig,
+        modules=tuple(map(exactly, found)),
+        adapter=adapter,
+        width=config.get("width"),
+        heads=heads,
+        train_head=bool(rest),
+    )
+    listed = _config(model, adapter, list(found), named)
     return attach_state(model, listed, name, state, folder)
 
 
-def _config(model: nn.Module, adapter: BottleneckConfig, paths: list[str], width: int | None) -> AdapterConfig:
+def _config(
+    model: nn.Module, adapter: BottleneckConfig, paths: list[str], named: Callable[[], ByNameConfig]
+) -> AdapterConfig:
     """By the placement on the last blocks that have one of the modules, if these are all that it has there."""
     try:
         anatomy = describe(model)
-    except UnknownAnatomy:
-        return _named(adapter, paths, width)
-    blocks = [path_without_wrappers(anatomy.model, block.site.path) for block in anatomy.blocks]
-    number = sum(any(path.startswith(f"{block}.") for path in paths) for block in blocks)
-    placed = adapter
-    if number < len(blocks):
-        placed = replace(adapter, blocks=max(number, 1))
-    try:
-        sites = [site for site, _ in placed.place(anatomy, torch.Generator())]
-    except ModelError:
-        return _named(adapter, paths, width)
-    if {path_without_wrappers(anatomy.model, site.path) for site in sites} == set(paths):
-        return placed
-    return _named(adapter, paths, width)
-
-
-def _named(adapter: BottleneckConfig, paths: list[str], width: int | None) -> AdapterConfig:
-    modules = tuple(map(exactly, paths))
-    return ByNameConfig(modules=modules, adapter=adapter, width=width, train_head=adapter.train_head)
+        blocks = [path_without_wrappers(anatomy.model, block.site.path) for block in anatomy.blocks]
+        number = sum(any(path.startswith(f"{block}.") for path in paths) for block in blocks)
+        if number < len(blocks):
+            adapter = replace(adapter, blocks=max(number, 1))
+        placed = [site for site, _ in adapter.place(anatomy, torch.Generator())]
+    except ModelError:  # no anatomy, or blocks that have not what the placement needs
+        return named()
+    if {path_without_wrappers(anatomy.model, site.path) for site in placed} == set(paths):
+        return adapter
+    return named()
 
 
 def save_bottleneck(adapters: AdapterSet, folder: str | Path, base_model_name: str | None) -> None:

@@ -38,7 +38,7 @@ def load_dora(
     for key in [key for key in rest if key.endswith(_MAGNITUDE)]:
         factors.setdefault(key.removesuffix(_MAGNITUDE), {})["magnitude"] = rest.pop(key)
     check_whole(factors, 3, "lora_A, lora_B or lora_magnitude_vector", folder)
-    check_head(model, rest, "DoRA", folder)
+    heads = check_head(model, rest, "DoRA", folder)
     alike: dict[tuple[int, float], list[str]] = {}
     state: dict[str, Tensor] = {}
     for path, factor in factors.items():
@@ -47,7 +47,7 @@ def load_dora(
         state[f"{path}.lora_A.weight"] = factor["A"]
         state[f"{path}.lora_B.weight"] = factor["B"]
         state[f"{path}.magnitude"] = factor["magnitude"]
-    options: dict[str, Any] = {"dropout": config.get("lora_dropout") or 0.0, "train_head": bool(rest)}
+    options: dict[str, Any] = {"dropout": config.get("lora_dropout") or 0.0, "train_head": bool(rest), "heads": heads}
     return attach_state(model, _config(alike, options), name, state | rest, folder)
 
 

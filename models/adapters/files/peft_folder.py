@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ...anatomy import Anatomy, UnknownAnatomy, describe
+from ...anatomy import UnknownAnatomy, describe, unwrapped
 from ...errors import ModelError
 from ..adapter_set import AdapterSet
 from ..attach_by_name import attach_by_name
 from ..config import AdapterConfig
+from ..named import exactly
 from ..wrapping import path_without_wrappers
 
 CONFIG = "adapter_config.json"
@@ -116,27 +117,25 @@ def check_whole(found: Mapping[str, Mapping[str, Tensor]], parts: int, what: str
         raise ModelError(f"{folder} is not whole: {what} of {', '.join(lone) or 'any module'} is missing")
 
 
-def check_head(model: nn.Module, rest: Mapping[str, Tensor], what: str, folder: str | Path) -> None:
-    """Raise a `ModelError` where there is anything but the head in addition to adapters."""
-    heads: list[str] = []
-    if rest:
-        heads = [path_without_wrappers(model, site.path) for site in _described(model).heads]
-    prefixes = tuple(f"{head}." for head in heads)
-    foreign: set[str] = set()
-    for key in rest:
-        if not key.startswith(prefixes):
-            foreign.add(key.rpartition(".")[0] or key)
+def check_head(model: nn.Module, rest: Mapping[str, Tensor], what: str, folder: str | Path) -> tuple[str, ...]:
+    """Raise a `ModelError` where there is anything but the head in addition to adapters.
+
+    Returns:
+        The heads as `NamedConfig.heads` names them, for a model without an anatomy that says which its heads are: all
+        modules that the file has in addition.
+    """
+    modules = sorted({key.rpartition(".")[0] for key in rest})
+    try:
+        sites = describe(model).heads
+    except UnknownAnatomy:
+        return tuple(map(exactly, modules))
+    heads = [path_without_wrappers(unwrapped(model), site.path) for site in sites]
+    foreign = [module for module in modules if not f"{module}.".startswith(tuple(f"{head}." for head in heads))]
     if foreign:
-        names = ", ".join(sorted(foreign))
+        names = ", ".join(foreign)
         known = ", ".join(heads) or "None"
         raise ModelError(f"{folder} holds {names}: in addition to {what} only the head ({known}) can be loaded")
-
-
-def _described(model: nn.Module) -> Anatomy:
-    try:
-        return describe(model)
-    except UnknownAnatomy:
-        return Anatomy(model=model, blocks=(), width=0)
+    return ()
 
 
 def head_tensors(adapters: AdapterSet) -> tuple[list[str], dict[str, Tensor]]:

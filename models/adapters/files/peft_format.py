@@ -22,7 +22,8 @@ from .peft_bottleneck import METHOD, load_bottleneck, save_bottleneck
 from .peft_dora import load_dora, save_dora
 from .peft_folder import read_folder
 from .peft_ia3 import load_ia3, save_ia3
-from .peft_lora import load_lora, save_lora
+from .peft_lora import save_lora
+from .peft_lora_by_name import load_any_lora
 from .peft_prefix import load_prefix, save_prefix
 from .peft_vera import load_vera, save_vera
 
@@ -37,7 +38,7 @@ class _Method(NamedTuple):
 
 
 _METHODS: dict[str, _Method] = {
-    "LORA": _Method((LoRALayer, ExpertLoRALayer), load_lora, save_lora),
+    "LORA": _Method((LoRALayer, ExpertLoRALayer), load_any_lora, save_lora),
     "DORA": _Method((DoRALayer,), load_dora, save_dora),
     "IA3": _Method((IA3Layer,), load_ia3, save_ia3),
     "VERA": _Method((VeRALayer,), load_vera, save_vera),

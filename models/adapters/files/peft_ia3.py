@@ -45,7 +45,7 @@ def load_ia3(
     check_fields(config, _KNOWN, "IA3", folder)
     found, rest = by_module(tensors, {"ia3_l": "factor"})
     check_whole(found, 1, "ia3_l", folder)
-    check_head(model, rest, "IA3", folder)
+    heads = check_head(model, rest, "IA3", folder)
     outputs: list[str] = []
     inputs: list[str] = []
     state: dict[str, Tensor] = {}
@@ -56,7 +56,7 @@ def load_ia3(
         chosen = outputs if factor.shape[1] == 1 else inputs
         chosen.append(exactly(path))
         state[f"{path}.factor"] = factor.flatten()
-    listed = IA3Config(modules=tuple(outputs), inputs=tuple(inputs), train_head=bool(rest))
+    listed = IA3Config(modules=tuple(outputs), inputs=tuple(inputs), heads=heads, train_head=bool(rest))
     return attach_state(model, listed, name, state | rest, folder)
 
 

@@ -58,7 +58,7 @@ def load_vera(
         raise ModelError(f"{folder} is not whole: it says that it holds vera_A and vera_B, and does not")
     found, rest = by_module(others, _PARTS)
     check_whole(found, 2, "vera_lambda_b or vera_lambda_d", folder)
-    check_head(model, rest, "VeRA", folder)
+    heads = check_head(model, rest, "VeRA", folder)
     listed = VeRAConfig(
         modules=tuple(map(exactly, found)),
         r=len(next(iter(found.values()))["d"]),
@@ -66,6 +66,7 @@ def load_vera(
         d_initial=config.get("d_initial", 0.1),
         dropout=config.get("vera_dropout") or 0.0,
         train_head=bool(rest),
+        heads=heads,
     )
     state = dict(rest)
     for path, parts in found.items():

@@ -52,5 +52,6 @@ def test_nothing_but_the_head_comes_along(build: Callable[[str], nn.Module]) -> 
     check_head(build("bert"), {"classifier.weight": torch.ones(1)}, "IA3", "here")
     with pytest.raises(ModelError, match=r"holds pooler: in addition to IA3 only the head .classifier."):
         check_head(build("bert"), {"pooler.weight": torch.ones(1)}, "IA3", "here")
-    with pytest.raises(ModelError, match=r"only the head .None."):
-        check_head(nn.Linear(2, 2), {"weight": torch.ones(1)}, "IA3", "here")
+    assert check_head(build("bert"), {"classifier.weight": torch.ones(1)}, "IA3", "here") == ()
+    named = check_head(nn.Linear(2, 2), {"a.b.weight": torch.ones(1), "a.b.bias": torch.ones(1)}, "IA3", "here")
+    assert named == (r"\Aa\.b",)
