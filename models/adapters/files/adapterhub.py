@@ -20,10 +20,11 @@ from ..kinds.prefix import PrefixLayer
 from ..kinds.shared_parallel import StreamLayer
 from ..layer import AdapterLayer
 from ..wrapping import path_without_wrappers
-from .adapterhub_config import read_config, written_config
+from .adapterhub_config import read_config
 from .adapterhub_folder import CONFIG, read_folder, read_head, write_folder, write_head
 from .adapterhub_names import PLACES, Part, layers_by_part, names_in, parts_of, path_of, prefix_paths
 from .adapterhub_prefix import read_prefix, written_prefix
+from .adapterhub_written import written_config
 
 VERSION = "adapters.1.3.0"
 """What is written says that it is of this version."""

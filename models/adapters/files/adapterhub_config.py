@@ -17,18 +17,17 @@ from ..kinds.lora import LoRAConfig
 from ..kinds.prefix import PrefixConfig
 from ..kinds.shared_parallel import StreamConfig
 
-_ACTIVATIONS = {"swish": "silu", "linear": "identity"}
-_ACTIVATIONS |= {name: name for name in ("relu", "gelu", "silu", "tanh", "quick_gelu")}
+ACTIVATIONS = {"swish": "silu", "linear": "identity"}
+ACTIVATIONS |= {name: name for name in ("relu", "gelu", "silu", "tanh", "quick_gelu")}
 _REFUSED = ("use_gating", "phm_layer", "inv_adapter", "invertible_adapter", "stochastic_depth", "use_dora", "vera_d")
-_IN_BLOCK = ("mh_adapter", "output_adapter", "is_parallel", "original_ln_before", "original_ln_after")
-_IN_BLOCK += ("residual_before_ln",)
+IN_BLOCK = ("mh_adapter", "output_adapter", "is_parallel", "original_ln_before", "original_ln_after")
+IN_BLOCK += ("residual_before_ln",)
 _DEFAULTS = {"original_ln_before": False, "original_ln_after": True, "residual_before_ln": True, "is_parallel": False}
 _INNER_FIRST = (LoRAConfig, BottleneckConfig, PrefixConfig, StreamConfig)
-_HOULSBY = (True, True, False, False, True)
-_SEQUENTIAL = (False, True, False, False, True)
-_AFTER_NORM = (False, True, False, True, True)
-_PARALLEL = (False, True, True, False, True)
-_ATTENTION = ("q", "k", "v")
+HOULSBY = (True, True, False, False, True)
+SEQUENTIAL = (False, True, False, False, True)
+AFTER_NORM = (False, True, False, True, True)
+PARALLEL = (False, True, True, False, True)
 
 
 def read_config(config: Any, anatomy: Anatomy, options: Mapping[str, Any]) -> AdapterConfig:
@@ -103,26 +102,26 @@ def _check_dropout(config: Mapping[str, Any]) -> None:
 
 def _bottleneck(config: Mapping[str, Any], anatomy: Anatomy, shared: dict[str, Any]) -> AdapterConfig:
     _check_dropout(config)
-    activation = _ACTIVATIONS.get(config["non_linearity"])
+    activation = ACTIVATIONS.get(config["non_linearity"])
     if activation is None:
         raise ModelError(f"non_linearity={config['non_linearity']!r} has no counterpart here")
     switches = _DEFAULTS | dict(config)
-    where = tuple(switches[field] for field in _IN_BLOCK[:5])
+    where = tuple(switches[field] for field in IN_BLOCK[:5])
     residual = switches["residual_before_ln"]
-    post_norm = _post_norm(anatomy)
+    sums_are_normed = post_norm(anatomy)
     options = shared | {"r": _width(config["reduction_factor"], anatomy), "activation": activation}
     scale = config.get("scaling", 1.0)
-    if not post_norm and where == _PARALLEL:
+    if not sums_are_normed and where == PARALLEL:
         return _stream(config, options, scale, "ffn")
-    if not post_norm and (where, residual) in ((_AFTER_NORM, True), ((*_AFTER_NORM[:4], False), False)):
+    if not sums_are_normed and (where, residual) in ((AFTER_NORM, True), ((*AFTER_NORM[:4], False), False)):
         return _stream(config, options, scale, "after")
-    placements: dict[Any, Placement] = {_HOULSBY: "houlsby", _SEQUENTIAL: "sequential"}
-    if post_norm:
-        placements |= {_PARALLEL: "parallel"}
+    placements: dict[Any, Placement] = {HOULSBY: "houlsby", SEQUENTIAL: "sequential"}
+    if sums_are_normed:
+        placements |= {PARALLEL: "parallel"}
         if residual is True:
-            placements |= {_AFTER_NORM: "pfeiffer"}
+            placements |= {AFTER_NORM: "pfeiffer"}
     if where not in placements or scale == "channel":
-        named = ", ".join(f"{field}={switches[field]!r}" for field in _IN_BLOCK)
+        named = ", ".join(f"{field}={switches[field]!r}" for field in IN_BLOCK)
         raise ModelError(f"{named}, scaling={scale!r}: no bottleneck here is this function")
     return BottleneckConfig(placement=placements[where], scale=scale, norm=_norm(config, scale), **options)
 
@@ -143,7 +142,8 @@ def _stream(config: Mapping[str, Any], options: dict[str, Any], scale: Any, plac
     return StreamConfig(placement=placement, scale=scale, **options)
 
 
-def _post_norm(anatomy: Anatomy) -> bool:
+def post_norm(anatomy: Anatomy) -> bool:
+    """Whether the blocks of a model normalise sums, as BERT does."""
     return all(block.post_norm for block in anatomy.blocks)
 
 
@@ -158,110 +158,3 @@ def _width(reduction: Any, anatomy: Anatomy) -> int:
     if len(widths) > 1:
         raise ModelError(f"reduction_factor={reduction!r} gives bottlenecks of different widths: here they have one")
     return widths.pop()
-
-
-def written_config(config: AdapterConfig, anatomy: Anatomy) -> dict[str, Any]:
-    """The fields with which `adapters` computes what a configuration of ours means for a model.
-
-    Args:
-        config: of a set on the model.
-        anatomy: the model.
-
-    Raises:
-        ModelError: `adapters` has no such function.
-    """
-    if isinstance(config, CombinedConfig):
-        return {"architecture": "union", "configs": [written_config(part, anatomy) for part in config.parts]}
-    left_out: list[int] = []
-    if config.blocks != "all":
-        left_out = list(range(len(anatomy.blocks) - config.blocks))
-    if isinstance(config, PrefixConfig):
-        return _written_prefix(config) | {"leave_out": left_out}
-    if isinstance(config, LoRAConfig):
-        return _written_lora(config) | {"leave_out": left_out}
-    if isinstance(config, BottleneckConfig | StreamConfig):
-        return _written_bottleneck(config, anatomy) | {"leave_out": left_out}
-    raise ModelError(f"{type(config).__name__} has no counterpart in AdapterHub's library")
-
-
-def _written_prefix(config: PrefixConfig) -> dict[str, Any]:
-    fields = {"architecture": "prefix_tuning", "encoder_prefix": True, "cross_prefix": True, "use_gating": False}
-    fields |= {"flat": config.bottleneck is None, "prefix_length": config.length, "dropout": 0.0}
-    return fields | {"bottleneck_size": config.bottleneck or 512, "non_linearity": "tanh", "shared_gating": True}
-
-
-def _written_lora(config: LoRAConfig) -> dict[str, Any]:
-    attention = [target for target in _ATTENTION if target in config.targets]
-    if set(config.targets) - {*_ATTENTION, "up", "down"}:
-        raise ModelError(f"targets={config.targets!r}: AdapterHub's library has LoRA on q, k, v, up and down only")
-    return {
-        "architecture": "lora",
-        "selfattn_lora": bool(attention),
-        "attn_matrices": attention,
-        "intermediate_lora": "up" in config.targets,
-        "output_lora": "down" in config.targets,
-        "r": config.r,
-        "alpha": config.r if config.alpha is None else config.alpha,
-        "dropout": config.dropout,
-        "composition_mode": "add",
-        "init_weights": "lora",
-        "use_gating": False,
-        "use_dora": False,
-    }
-
-
-def _written_bottleneck(config: BottleneckConfig | StreamConfig, anatomy: Anatomy) -> dict[str, Any]:
-    _check_written(config)
-    where = _switches(config, _post_norm(anatomy))
-    norm = config.norm if isinstance(config, BottleneckConfig) else "none"
-    names = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
-    scale = config.scale if isinstance(config.scale, str) else float(config.scale)
-    return dict(zip(_IN_BLOCK, (*where, True), strict=True)) | {
-        "reduction_factor": _reduction(config.r, anatomy.width),
-        "non_linearity": names[config.activation],
-        "scaling": scale,
-        "ln_before": norm == "in",
-        "ln_after": norm == "out",
-        "adapter_residual_before_ln": False,
-        "cross_adapter": False,
-        "dropout": 0.0,
-        "init_weights": "bert",
-        "inv_adapter": None,
-        "inv_adapter_reduction_factor": None,
-        "phm_layer": False,
-        "use_gating": False,
-        "stochastic_depth": 0.0,
-    }
-
-
-def _check_written(config: BottleneckConfig | StreamConfig) -> None:
-    wrong: list[str] = []
-    if not config.bias:
-        wrong.append("bias=False")
-    if config.dropout:
-        wrong.append(f"dropout={config.dropout}")
-    if isinstance(config, BottleneckConfig) and config.norm == "out" and config.scale != 1:
-        wrong.append(f"norm='out' with scale={config.scale!r}")
-    if wrong:
-        raise ModelError(f"{', '.join(wrong)}: AdapterHub's library has no bottleneck like this")
-
-
-def _switches(config: BottleneckConfig | StreamConfig, post_norm: bool) -> tuple[bool, ...]:
-    places: dict[str, tuple[bool, ...]] = {"houlsby": _HOULSBY, "sequential": _SEQUENTIAL, "pfeiffer": _SEQUENTIAL}
-    if isinstance(config, StreamConfig):
-        places = {"ffn": _PARALLEL, "after": _AFTER_NORM}
-    elif post_norm:
-        places |= {"parallel": _PARALLEL, "pfeiffer": _AFTER_NORM}
-    if config.placement not in places:
-        raise ModelError(
-            f"{type(config).__name__}(placement={config.placement!r}) is no function of AdapterHub's library on this "
-            f"model, where {', '.join(places)} are: in blocks that normalise their inputs it adapts the residual stream"
-        )
-    return places[config.placement]
-
-
-def _reduction(r: int, width: int) -> float | int:
-    """A factor that gives a width of r, rounded down."""
-    if width % r == 0:
-        return width // r
-    return width / (r + 0.5)

@@ -1,12 +1,13 @@
-"""Settings of AdapterHub's library that no kind of ours means, and ours that it cannot say."""
+"""Settings of AdapterHub's library that are a function of ours, and those that are none."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, PrefixConfig, SSFConfig
-from sparsebench.models.adapters.files.adapterhub_config import read_config, written_config
+from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, PrefixConfig
+from sparsebench.models.adapters.files.adapterhub_config import read_config
+from sparsebench.models.adapters.files.adapterhub_written import written_config
 from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
 from sparsebench.models.anatomy import Anatomy, describe
 from sparsebench.models.errors import ModelError
@@ -82,27 +83,3 @@ def test_what_is_another_function_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         read_config(config, anatomies[family], {})
-
-
-@pytest.mark.parametrize(
-    ("family", "config", "message"),
-    [
-        ("vit", BottleneckConfig(placement="parallel"), r"placement='parallel'\) is no function .* residual stream"),
-        ("vit", StreamConfig(placement="shared"), "placement='shared'"),
-        ("bert", BottleneckConfig(bias=False, dropout=0.1), r"bias=False, dropout=0.1: .* no bottleneck like this"),
-        ("bert", BottleneckConfig(norm="out", scale=2), "norm='out' with scale=2"),
-        ("bert", LoRAConfig(targets=("o",)), "LoRA on q, k, v, up and down only"),
-        ("bert", SSFConfig(), "SSFConfig has no counterpart"),
-    ],
-)
-def test_what_the_library_cannot_say_is_refused(
-    family: str, config: Any, message: str, anatomies: dict[str, Anatomy]
-) -> None:
-    with pytest.raises(ModelError, match=message):
-        written_config(config, anatomies[family])
-
-
-def test_any_width_can_be_said(anatomies: dict[str, Anatomy]) -> None:
-    for r in range(1, 33):
-        config = BottleneckConfig(r=r)
-        assert read_config(written_config(config, anatomies["bert"]), anatomies["bert"], {}) == config
