@@ -24,6 +24,7 @@ IN_BLOCK = ("mh_adapter", "output_adapter", "is_parallel", "original_ln_before",
 IN_BLOCK += ("residual_before_ln",)
 _DEFAULTS = {"original_ln_before": False, "original_ln_after": True, "residual_before_ln": True, "is_parallel": False}
 _INNER_FIRST = (LoRAConfig, BottleneckConfig, PrefixConfig, StreamConfig)
+# Values of the first five of IN_BLOCK.
 HOULSBY = (True, True, False, False, True)
 SEQUENTIAL = (False, True, False, False, True)
 AFTER_NORM = (False, True, False, True, True)
@@ -45,6 +46,8 @@ def read_config(config: Any, anatomy: Anatomy, options: Mapping[str, Any]) -> Ad
         raise ModelError(f"config={config!r} is a name of settings, which the file does not say")
     kind = config.get("architecture")
     if kind == "union":
+        if any(part.get("architecture") == "union" for part in config["configs"]):
+            raise ModelError("a union within a union has no counterpart here")
         parts = [read_config(part, anatomy, options) for part in config["configs"]]
         # What lies inside comes first, for the paths that lead to it.
         parts.sort(key=lambda part: _INNER_FIRST.index(type(part)))

@@ -76,6 +76,7 @@ def test_what_is_the_same_function(family: str, config: Any, expected: Any, anat
         ("bert", LORA | {"use_dora": True}, "use_dora=True"),
         ("bert", PREFIX | {"non_linearity": "relu"}, "of a prefix has no counterpart here"),
         ("bert", {"architecture": "reft"}, "architecture='reft'"),
+        ("bert", {"architecture": "union", "configs": [{"architecture": "union"}]}, "a union within a union"),
     ],
 )
 def test_what_is_another_function_is_refused(
