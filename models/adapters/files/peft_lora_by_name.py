@@ -1,4 +1,4 @@
-"""Plain LoRA of Hugging Face PEFT on models of which no anatomy is known: on linear layers by their names."""
+"""Plain LoRA of Hugging Face PEFT by the names of modules: without an anatomy, and on convolutions of any size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .peft_lora import KNOWN, check_plain, factors_of, load_lora, scaling_of
 def load_any_lora(
     model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
 ) -> AdapterSet:
-    """Attach plain LoRA: as `load_lora`, or by names where no describer knows the model.
+    """Attach plain LoRA: as `load_lora`, or by names where no describer knows the model or a kernel is adapted.
 
     Args:
         model: the model that the checkpoint was trained on.
@@ -36,6 +36,8 @@ def load_any_lora(
     try:
         describe(model)
     except UnknownAnatomy:
+        return _by_name(model, config, tensors, name, folder)
+    if any(value.ndim == 4 and value.shape[2:] != (1, 1) for value in tensors.values()):
         return _by_name(model, config, tensors, name, folder)
     return load_lora(model, config, tensors, name, folder)
 

@@ -1,4 +1,4 @@
-"""LoRA and bottlenecks around modules that are chosen by name."""
+"""LoRA, on convolutions of any size too, and bottlenecks around modules that are chosen by name."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from ..named import NamedConfig
 from .bottleneck import Bottleneck, BottleneckConfig, ParallelAdapter, SequentialAdapter
+from .conv_lora import ConvLoRALayer, has_kernel
 from .lora import LoRAConfig, LoRALayer, outputs_of
 
 
@@ -59,6 +60,8 @@ class ByNameConfig(NamedConfig):
         if isinstance(self.adapter, LoRAConfig):
             if not has_linear_view(module) and not isinstance(module, nn.Conv2d):
                 raise ModelError(f"{name} is a {type(module).__name__}, on which LoRA cannot act: name linear layers")
+            if has_kernel(module):
+                return ConvLoRALayer(module, self.adapter, generator, name)
             return LoRALayer(module, [(0, outputs_of(module))], self.adapter, generator, name)
         assert isinstance(self.adapter, BottleneckConfig)
         like = next(module.parameters(), None)
