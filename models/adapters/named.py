@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,14 +54,17 @@ class NamedConfig(AdapterConfig):
             patterns: as `modules`.
 
         Raises:
-            ModelError: an expression that is none or matches nothing, or one that matches a head that trains.
+            ModelError: an expression that is none or matches nothing, or one that matches a head that trains, or what
+                another module shares.
         """
         trained: list[nn.Module] = []
         if self.train_head:
             trained = [head.get() for head in anatomy.heads]
+        owners = _owners(anatomy.model)
         for name, site in sites_named(anatomy.model, patterns):
             if any(site.get() is head for head in trained):
                 raise ModelError(f"{name} is a head, which trains as a whole: leave it out, or set train_head=False")
+            _check_alone(name, site, owners)
             yield name, site
 
 
@@ -91,6 +94,27 @@ def sites_named(model: nn.Module, patterns: Sequence[str]) -> list[tuple[str, Si
     return found
 
 
+def _owners(model: nn.Module) -> dict[int, list[str]]:
+    """The names of the modules in which each parameter is, by its identity; of one module in two places both names."""
+    found: dict[int, list[str]] = {}
+    for name, site in _all_sites(model, "", ""):
+        for parameter in site.get()._parameters.values():
+            if parameter is not None:
+                found.setdefault(id(parameter), []).append(name)
+    return found
+
+
+def _check_alone(name: str, site: Site, owners: Mapping[int, list[str]]) -> None:
+    """Raise a `ModelError` for a module whose parameters another place of the model has too."""
+    for parameter in site.get()._parameters.values():
+        others = [other for other in owners.get(id(parameter), []) if other != name]
+        if others:
+            raise ModelError(
+                f"{name} shares its weight with {others[0]}: an adapter would act in one of the two only, and merging "
+                "it would change both"
+            )
+
+
 def exactly(name: str) -> str:
     """The expression that matches the module of this name alone."""
     return rf"\A{re.escape(name)}"
@@ -105,7 +129,10 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _all_sites(module: nn.Module, name: str, path: str) -> Iterator[tuple[str, Site]]:
     """Every module below another: its name without wrappers, and its site below them, with the path that this has."""
-    for child, _ in module.named_children():
+    # Not `named_children`, which gives a module that has two names once.
+    for child, inner in module._modules.items():
+        if inner is None:
+            continue
         below = f"{name}{child}"
         site = Site(module, child, f"{path}{child}")
         while isinstance(site.get(), Wrapper):

@@ -1,4 +1,4 @@
-"""Plain LoRA of Hugging Face PEFT by the names of modules: without an anatomy, and on convolutions of any size."""
+"""Plain LoRA of Hugging Face PEFT by names of modules: without an anatomy, outside blocks, on any convolution."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...anatomy import UnknownAnatomy, describe
+from ...anatomy import Anatomy, UnknownAnatomy, describe
 from ..adapter_set import AdapterSet
 from ..config import AdapterConfig, CombinedConfig
 from ..kinds.by_name import ByNameConfig
 from ..kinds.lora import LoRAConfig
 from ..named import exactly
+from ..wrapping import path_without_wrappers
+from .peft_experts import split_fused
 from .peft_folder import attach_state, check_head
 from .peft_lora import KNOWN, check_plain, factors_of, load_lora, scaling_of
 
@@ -21,7 +23,7 @@ from .peft_lora import KNOWN, check_plain, factors_of, load_lora, scaling_of
 def load_any_lora(
     model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
 ) -> AdapterSet:
-    """Attach plain LoRA: as `load_lora`, or by names where no describer knows the model or a kernel is adapted.
+    """Attach plain LoRA: as `load_lora`, or by names where no describer knows the model or what is adapted.
 
     Args:
         model: the model that the checkpoint was trained on.
@@ -34,12 +36,27 @@ def load_any_lora(
         ModelError: a variant of LoRA, layers that are not there, tensors that do not fit. The model stays as it was.
     """
     try:
-        describe(model)
+        anatomy = describe(model)
     except UnknownAnatomy:
         return _by_name(model, config, tensors, name, folder)
-    if any(value.ndim == 4 and value.shape[2:] != (1, 1) for value in tensors.values()):
+    factors, _ = factors_of(tensors, folder)
+    fused, others = split_fused(anatomy, factors)
+    if not fused and _outside(anatomy, others):
         return _by_name(model, config, tensors, name, folder)
     return load_lora(model, config, tensors, name, folder)
+
+
+def _outside(anatomy: Anatomy, factors: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    """Whether a module that is adapted is in no block, or is a convolution with a kernel; a head is refused later."""
+    heads = {path_without_wrappers(anatomy.model, site.path) for site in anatomy.heads}
+    if heads & factors.keys():
+        return False
+    blocks = tuple(f"{path_without_wrappers(anatomy.model, block.site.path)}." for block in anatomy.blocks)
+    for path, factor in factors.items():
+        kernel = factor["A"].shape[2:]
+        if not path.startswith(blocks) or kernel not in ((), (1, 1)):
+            return True
+    return False
 
 
 def _by_name(

@@ -1,11 +1,13 @@
 """Modules by regular expressions of their names."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from torch import nn
 
 from sparsebench.models.adapters import BottleneckConfig, attach
+from sparsebench.models.adapters.attach_by_name import attach_by_name
 from sparsebench.models.adapters.kinds.dora import DoRAConfig
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
 from sparsebench.models.adapters.named import exactly, sites_named
@@ -53,3 +55,13 @@ def test_what_names_nothing_is_refused(build: Build) -> None:
     with pytest.raises(ModelError, match="lm_head is a head, which trains as a whole"):
         attach(model, DoRAConfig(modules=("lm_head",), r=2))
     attach(model, DoRAConfig(modules=("lm_head",), r=2, train_head=False))
+
+
+def test_what_another_module_shares_is_refused(build: Build) -> None:
+    model: Any = build("llama")
+    model.lm_head.weight = model.model.embed_tokens.weight
+    with pytest.raises(ModelError, match=r"lm_head shares its weight with model.embed_tokens: an adapter would"):
+        attach(model, DoRAConfig(modules=("lm_head",), r=2, train_head=False))
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ModelError, match="0 shares its weight with 1"):
+        attach_by_name(nn.Sequential(layer, layer), IA3Config(modules=("0",)))

@@ -57,6 +57,21 @@ def test_there_and_back_with_a_head(method: str, tmp_path: Path) -> None:
     assert torch.equal(through(fresh), through(model))
 
 
+@pytest.mark.parametrize(
+    ("family", "targets"),
+    [("bert", ["pooler.dense", "key"]), ("vit_4d", ["projection", "fc1"])],
+)
+def test_modules_outside_the_blocks(
+    family: str, targets: list[str], make: Any, example: Any, run: Any, tmp_path
+) -> None:
+    peer = theirs(make(family), peft.LoraConfig(r=2, target_modules=targets), tmp_path)
+    model = make(family)
+    adapters = load_peft(model, tmp_path)
+    batch = example(model)
+    torch.testing.assert_close(run(model, batch), run(peer, batch), atol=1e-5, rtol=1e-5)
+    assert sum(1 for _ in adapters.layers()) == 3 and adapters.heads == ()
+
+
 def test_modules_that_are_not_there(tmp_path: Path) -> None:
     theirs(plain(), CONFIGS["lora"](target_modules=["0", "2"], modules_to_save=["3"]), tmp_path)
     for model, message in (
