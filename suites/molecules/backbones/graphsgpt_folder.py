@@ -1,4 +1,4 @@
-"""A GraphsGPT in a folder of yours, `graphsgpt_folder:<folder>`, as `sparsebench import` writes it (arXiv 2402.02464)"""
+"""A GraphsGPT in a folder of yours, `graphsgpt_folder:<folder>`, which `sparsebench import` wrote (arXiv 2402.02464)"""
 
 import torch
 

@@ -147,7 +147,7 @@ def _name_of_checkpoint(plan: Plan, text: str) -> str:
     if len(plan.checkpoints) == 1 and ("=" not in text or Path(text).exists()):
         return next(iter(plan.checkpoints))
     hint = near(text.partition("=")[0], plan.checkpoints)
-    raise UsageError(f"--checkpoint {text}: say which one it is, NAME=PLACE, of {', '.join(plan.checkpoints)}{hint}")
+    raise UsageError(f"--checkpoint {text}: say which one it is, NAME=PLACE{hint}")
 
 
 def _place(plan: Plan, text: str) -> str:

@@ -77,9 +77,7 @@ def needs_of(plan: Plan) -> Needs:
     if plan.impossible:
         return Needs(state=IMPOSSIBLE, because=plan.impossible)
     if plan.layout and not has_reader(plan.layout):
-        return Needs(
-            state=IMPOSSIBLE, because=f"its checkpoints have the layout {plan.layout!r}, which has no reader yet"
-        )
+        return Needs(state=IMPOSSIBLE, because=f"nothing here reads the layout of its checkpoints, {plan.layout!r}")
     if plan.recipe:
         return _of_recipe(plan, read_recipe(plan.recipe))
     machine = next(machine for machine in OF_PROFILES if _can(machine, plan))
